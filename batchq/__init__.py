@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Statements that know their failures, composed into one transaction, in one round trip.
+
+>>> import batchq
+>>> batch = batchq.gather(
+...     batchq.update("silo", {"rcgen": batchq.sql("rcgen + 1")}, {"id": 1})
+...     .expect(1, missing=LookupError("no such silo")),
+...     batchq.insert("project", {"silo_id": 1, "name": "web"})
+...     .on(batchq.unique("project_silo_id_name_key"), ValueError("name taken")),
+... )
+>>> [step.statement.title for step in batch.steps()]
+['update silo', 'insert project']
+"""
+
+from __future__ import annotations
+
+from batchq.language.batch import Batch, gather, into, sequence
+from batchq.language.builders import delete, insert, select, sql, update
+from batchq.language.errors import (
+    BatchError,
+    ConnectionFailed,
+    DecodeFailed,
+    GuardFailed,
+    InvalidBatch,
+    InvariantViolation,
+    OutcomeUnknown,
+    SerializationConflict,
+    UnmappedViolation,
+)
+from batchq.language.matchers import (
+    Matcher,
+    check,
+    exclusion,
+    foreign_key,
+    not_null,
+    sqlstate,
+    unique,
+)
+from batchq.language.outcome import Outcome
+from batchq.language.statement import Statement
+from batchq.language.step import Step
+from batchq.language.violation import Kind, Violation
+from batchq.running.answer import Failed, Ok
+from batchq.running.retry import Retry, Retrying
+from batchq.running.run import aattempt, arun, attempt, run
+
+__all__ = [
+    "Batch",
+    "BatchError",
+    "ConnectionFailed",
+    "DecodeFailed",
+    "Failed",
+    "GuardFailed",
+    "InvalidBatch",
+    "InvariantViolation",
+    "Kind",
+    "Matcher",
+    "Ok",
+    "Outcome",
+    "OutcomeUnknown",
+    "Retry",
+    "Retrying",
+    "SerializationConflict",
+    "Statement",
+    "Step",
+    "UnmappedViolation",
+    "Violation",
+    "aattempt",
+    "arun",
+    "attempt",
+    "check",
+    "delete",
+    "exclusion",
+    "foreign_key",
+    "gather",
+    "insert",
+    "into",
+    "not_null",
+    "run",
+    "select",
+    "sequence",
+    "sql",
+    "sqlstate",
+    "unique",
+    "update",
+]

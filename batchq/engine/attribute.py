@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""From slots to verdict: what became of the transaction, and which step is to blame.
+
+Pure. A statement is blamed only if a server error sits in its slot: not because it came first, not
+because the link went while it ran, and not because the session was ended during it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import frozen
+from psycopg.pq import ExecStatus
+
+from batchq.engine.dialects import Dialect, ErrorAnswer
+from batchq.engine.flight import CLOSING, FORGET
+from batchq.engine.frame import Frame
+from batchq.language.outcome import Outcome
+from batchq.language.violation import Violation
+
+_WELL = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC})
+_FATAL_ERROR = ExecStatus.FATAL_ERROR
+_ENDS_SESSION = frozenset({"FATAL", "PANIC"})
+
+
+class Answer(ErrorAnswer, Protocol):
+    """The part of a PGresult that is read here."""
+
+    @property
+    def status(self) -> int:
+        """How the command went."""
+
+    @property
+    def command_status(self) -> bytes | None:
+        """The command's tag: ``INSERT 0 1``, ``COMMIT``."""
+
+
+@frozen
+class Verdict:
+    """What the slots say."""
+
+    outcome: Outcome
+    owner: int | None = None
+    """In whose slot the error sits, when the server sent one: a step's index, or the frame."""
+    slot: int | None = None
+    """In which slot it sits."""
+    violation: Violation | None = None
+
+    @property
+    def blamed(self) -> int | None:
+        """The index of the step that is to blame; nobody is when the session was ended."""
+        if self.owner is None or self.owner < 0 or self.session_ended:
+            return None
+        return self.owner
+
+    @property
+    def session_ended(self) -> bool:
+        """Whether the server ended the session with the error."""
+        return self.violation is not None and self.violation.severity in _ENDS_SESSION
+
+
+def attribute(
+    owners: Sequence[int],
+    answers: Sequence[Answer | None],
+    *,
+    frame: Frame,
+    dialect: Dialect,
+    encoding: str = "utf-8",
+) -> Verdict:
+    """Judge a batch by its slots.
+
+    :param owners: whose command each slot answers.
+    :param answers: the slots; None where no answer came.
+    """
+    closed = False
+    for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
+        if answer is None:
+            break
+        status = answer.status
+        if status == _FATAL_ERROR and owner != FORGET and not closed:
+            return _failed(owner, slot, dialect.violation(answer, encoding), frame, dialect)
+        if status not in _WELL and not closed:
+            break  # skipped, behind an error that we never saw
+        if owner == CLOSING and answer.command_status is not None:
+            # The tag of a COMMIT; a Parse before it has none of its own.
+            closed = closed or answer.command_status == frame.tag
+            if not closed and answer.command_status:
+                return Verdict(Outcome.ROLLED_BACK)
+    # Everything before the closing was answered well, or the loop had ended before it.
+    if closed:
+        return Verdict(frame.kept)
+    # A transaction of the caller's own ends with the link: its COMMIT was never sent.
+    return Verdict(Outcome.ROLLED_BACK if frame.nested else Outcome.UNKNOWN)
+
+
+def _failed(owner: int, slot: int, violation: Violation, frame: Frame, dialect: Dialect) -> Verdict:
+    outcome = Outcome.ROLLED_BACK
+    # Before COMMIT ran, an error is the end of the transaction whatever else it says. At COMMIT, the
+    # end of the session, or the server's own doubt, leaves open whether it took effect.
+    at_commit = owner == CLOSING and not frame.nested
+    session_ended = violation.severity in _ENDS_SESSION
+    if violation.sqlstate in dialect.ambiguous or session_ended:
+        if at_commit or violation.sqlstate == "40003":
+            outcome = Outcome.UNKNOWN
+    return Verdict(outcome, owner, slot, violation)

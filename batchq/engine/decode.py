@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Decoding: from rows to what the batch promises. It runs after COMMIT, so its failures are no
+rollback and never look like one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from batchq.language.errors import DecodeFailed
+from batchq.language.results import Result, Rows, model_fields
+from batchq.language.step import Step
+
+if TYPE_CHECKING:
+    from psycopg.adapt import Transformer
+    from psycopg.pq.abc import PGresult
+
+    from batchq.language.outcome import Outcome
+    from batchq.language.plan import Plan
+    from batchq.language.statement import Statement
+
+Row = tuple[Any, ...]
+
+
+def decode(
+    plan: Plan, answers: Sequence[PGresult], transformer: Transformer, outcome: Outcome
+) -> Any:  # noqa: ANN401  the batch's own type
+    """Make the batch's result of its steps' answers.
+
+    :raises DecodeFailed: when a row does not fit its model, or a function of the caller's raises.
+    """
+
+    def results() -> Iterator[Any]:
+        for index, (leaf, answer) in enumerate(zip(plan.leaves, answers, strict=True)):
+            try:
+                yield _result(leaf.statement, answer, transformer)
+            except Exception as error:
+                step = Step(index, leaf)
+                why = str(error) if isinstance(error, _Misfit) else type(error).__name__
+                message = (
+                    f"{step}: {leaf.statement.result} failed: {why}; the batch is {outcome.value}"
+                )
+                raise DecodeFailed(message, outcome=outcome, step=step) from error
+
+    try:
+        return plan.combine(results())
+    except DecodeFailed:
+        raise
+    except Exception as error:
+        message = (
+            f"a function of the batch raised {type(error).__name__}; the batch is {outcome.value}"
+        )
+        raise DecodeFailed(message, outcome=outcome) from error
+
+
+class _Misfit(Exception):
+    """The rows are not what the shape promises; its text shows no values."""
+
+
+def _result(statement: Statement[Any], answer: PGresult, transformer: Transformer) -> Any:  # noqa: ANN401
+    shape = statement.result
+    rows = shape.rows
+    if rows is Rows.NONE:
+        return None
+    if rows is Rows.COUNT and statement.guard is None:
+        return answer.command_tuples or 0
+    transformer.set_pgresult(answer)
+    loaded: list[Row] = transformer.load_rows(0, answer.ntuples, tuple)
+    if rows is Rows.COUNT:
+        return loaded[0][0]
+    if rows is Rows.SCALAR:
+        return _scalar(shape, loaded, answer.nfields)
+    make = _maker(shape.model, tuple(map(answer.fname, range(answer.nfields))))
+    if rows is Rows.ALL:
+        return loaded if make is None else [make(row) for row in loaded]
+    if len(loaded) != 1:
+        if rows is Rows.MAYBE and not loaded:
+            return None
+        # An insert that a trigger turned into nothing, for one.
+        message = f"it promises one row and got {len(loaded)}"
+        raise _Misfit(message)
+    return loaded[0] if make is None else make(loaded[0])
+
+
+def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:  # noqa: ANN401
+    if len(loaded) != 1 or columns != 1:
+        message = f"it promises one row of one column and got {len(loaded)} of {columns}"
+        raise _Misfit(message)
+    value = loaded[0][0]
+    if not isinstance(value, shape.model):
+        message = f"the value is a {type(value).__name__}"
+        if value is None:
+            message = "the value is NULL: coalesce() it, or use one(tuple)"
+        raise _Misfit(message)
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _maker(model: Any, names: tuple[bytes, ...]) -> Callable[[Row], Any] | None:  # noqa: ANN401
+    """How to make a model of a row with these columns; None when the row is it."""
+    if model is tuple:
+        return None
+    columns = tuple(name.decode() for name in names)
+    fields = model_fields(model)
+    if fields is None:
+        if model is dict:
+            return lambda row: dict(zip(columns, row, strict=True))
+        return lambda row: model(dict(zip(columns, row, strict=True)))
+    known = {field.column: field for field in fields}
+    unknown = [column for column in columns if column not in known]
+    missing = [field.column for field in fields if field.required and field.column not in columns]
+    if unknown or missing or len(set(columns)) != len(columns):
+        message = f"its columns are {', '.join(columns)}"
+        message += f"; {model.__name__} has no field for {', '.join(unknown)}" if unknown else ""
+        message += f"; {model.__name__} also needs {', '.join(missing)}" if missing else ""
+        raise _Misfit(message)
+    in_order = columns == tuple(field.column for field in fields[: len(columns)])
+    if in_order and not any(field.keyword_only for field in fields[: len(columns)]):
+        return lambda row: model(*row)
+    arguments = tuple(known[column].argument for column in columns)
+    return lambda row: model(**dict(zip(arguments, row, strict=True)))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What differs between PostgreSQL and CockroachDB: how a batch is laid out on the wire, how an error
+reads, and which errors say what about the outcome.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from attrs import frozen
+from psycopg.pq import DiagnosticField as Field
+
+from batchq.engine import guarding
+from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
+
+
+class ErrorAnswer(Protocol):
+    """The part of a PGresult that an error is read from."""
+
+    def error_field(self, fieldcode: Field, /) -> bytes | None:
+        """One field of the server's ErrorResponse."""
+
+
+@frozen
+class Dialect:
+    """The differences, one by one. The defaults are PostgreSQL's."""
+
+    name: str = "postgresql"
+    barrier: bool = True
+    """Whether a Sync goes between the last step and COMMIT. On PostgreSQL it makes a failed batch
+    end in one flight: the server skips to it and the COMMIT behind it answers ROLLBACK. CockroachDB
+    re-runs a conflicted batch by itself, but only until the first Sync."""
+    retryable: frozenset[str] = frozenset({"40001", "40P01"})
+    """Errors that mean: nothing was kept, and the same batch may well succeed."""
+    ambiguous: frozenset[str] = frozenset({"40003"})
+    """Errors that leave open whether the transaction was committed."""
+
+    def violation(self, answer: ErrorAnswer, encoding: str) -> Violation:
+        """Read an error."""
+
+        def read(code: Field) -> str | None:
+            value = answer.error_field(code)
+            return None if value is None else value.decode(encoding, "replace")
+
+        sqlstate = read(Field.SQLSTATE) or ""
+        message = read(Field.MESSAGE_PRIMARY) or ""
+        kind = KIND_BY_SQLSTATE.get(sqlstate, Kind.OTHER)
+        # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
+        rows = guarding.rows_seen(message) if sqlstate == "22P02" else None
+        return Violation(
+            kind=kind if rows is None else Kind.GUARD,
+            sqlstate=sqlstate,
+            constraint=read(Field.CONSTRAINT_NAME),
+            schema=read(Field.SCHEMA_NAME),
+            table=read(Field.TABLE_NAME),
+            column=read(Field.COLUMN_NAME) or self.column(kind, message),
+            message=message,
+            detail=read(Field.MESSAGE_DETAIL),
+            hint=read(Field.MESSAGE_HINT),
+            severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
+            raised=read(Field.SOURCE_FUNCTION) == "exec_stmt_raise",
+            rows=rows,
+        )
+
+    def column(self, kind: Kind, message: str) -> str | None:
+        """Find the column of an error that has no field for it."""
+        del kind, message
+        return None
+
+
+class _CockroachDB(Dialect):
+    """From CockroachDB's documentation, source and own tests; not run against a live one here."""
+
+    _NULL = re.compile(r'null value in column "([^"]+)"')
+
+    def column(self, kind: Kind, message: str) -> str | None:
+        """NOT NULL names its column in the message text alone (flatten.go, ``writeErrFields``)."""
+        found = self._NULL.search(message) if kind is Kind.NOT_NULL else None
+        return found[1] if found else None
+
+
+POSTGRESQL = Dialect()
+
+COCKROACHDB = _CockroachDB(
+    name="cockroachdb",
+    barrier=False,
+    # A deadlock is 40001 here too.
+    retryable=frozenset({"40001"}),
+    # 58C00, 58C01: a range or node out of reach; at COMMIT nobody knows ("Common errors", docs).
+    ambiguous=frozenset({"40003", "58C00", "58C01"}),
+)
+
+
+class Parameters(Protocol):
+    """The part of a PGconn that tells the server apart."""
+
+    def parameter_status(self, name: bytes, /) -> bytes | None:
+        """A setting that the server reported when the session began."""
+
+
+def dialect_of(server: Parameters) -> Dialect:
+    """Choose by ``crdb_version``: ``server_version`` says 13.0.0 on CockroachDB."""
+    return POSTGRESQL if server.parameter_status(b"crdb_version") is None else COCKROACHDB

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Encoding: every value of the batch to bytes, before the first byte is sent.
+
+A value that cannot be encoded in the last statement must find nothing of the first one sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from attrs import define
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.types.numeric import Int8
+
+from batchq.engine.compile import Compiled, compiled
+from batchq.engine.guarding import TOKEN
+from batchq.language.errors import InvalidBatch
+from batchq.language.plan import Leaf
+from batchq.language.sources import parameter_names
+from batchq.language.statement import Statement
+from batchq.language.step import Step
+
+_AUTO = PyFormat.AUTO
+
+
+@define(eq=False)
+class Encoded:
+    """One step, ready to be sent."""
+
+    compiled: Compiled
+    params: Sequence[Any]
+    """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …"""
+    types: tuple[int, ...]
+    """Their type OIDs; 0 leaves the choice to the server."""
+    formats: Sequence[int]
+    """Text or binary. No part of a statement's identity: Bind says it anew each time."""
+
+
+def encode(leaves: Sequence[Leaf], transformer: Transformer) -> list[Encoded]:
+    """Encode every statement's values with the connection's own adapters.
+
+    One transformer and one call for the whole batch: looking up how to dump a type is what costs.
+
+    :raises InvalidBatch: for a statement that cannot be compiled or a value that cannot be adapted;
+        its ``step`` is the one.
+    """
+    shapes: list[Compiled] = []
+    flat: list[object] = []
+    for index, leaf in enumerate(leaves):
+        try:
+            shape = compiled(leaf.statement)
+        except InvalidBatch as error:
+            raise _located(error, Step(index, leaf)) from error
+        shapes.append(shape)
+        flat += _values(leaf.statement, shape)
+    try:
+        dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
+    except Exception as error:
+        raise _culprit(leaves, shapes, transformer) from error
+    types, formats = transformer.types or (), transformer.formats or []
+    encoded: list[Encoded] = []
+    end = 0
+    for shape in shapes:
+        start, end = end, end + shape.parameters
+        own = types[start:end]
+        if own != shape.types:
+            own = shape.settle(own, flat[start:end])
+        encoded.append(Encoded(shape, dumped[start:end], own, formats[start:end]))
+    return encoded
+
+
+def _values(statement: Statement[Any], shape: Compiled) -> list[object]:
+    """The values in the order of ``$1``, ``$2``, …, the guard's own two last."""
+    given = statement.values
+    if shape.order is not None:
+        given = tuple(given[i] for i in shape.order)
+    values = [_stable(value) if type(value) in _UNSTABLE else value for value in given]
+    if statement.guard is not None:
+        values += (Int8(statement.guard.rows), TOKEN)
+    return values
+
+
+_UNSTABLE = frozenset({int, list})
+
+
+def _stable(value: Any) -> object:
+    """Make integers bigint, whatever their size.
+
+    psycopg picks the smallest type that holds the value, and the type is part of a statement's
+    identity: every third value would be another statement.
+    """
+    if type(value) is int:
+        return Int8(value)
+    return [_stable(item) if type(item) in _UNSTABLE else item for item in value]
+
+
+def _located(error: Exception, step: Step) -> InvalidBatch:
+    return InvalidBatch(f"{step}: {error}", step=step)
+
+
+def _culprit(
+    leaves: Sequence[Leaf], shapes: Sequence[Compiled], transformer: Transformer
+) -> InvalidBatch:
+    """Find the value that cannot be encoded, one by one, and say what to do about it."""
+    for index, (leaf, shape) in enumerate(zip(leaves, shapes, strict=True)):
+        names = parameter_names(leaf.statement.source)
+        order = shape.order or range(len(names))
+        for place, value in zip(order, _values(leaf.statement, shape), strict=False):
+            try:
+                transformer.dump_sequence([value], [_AUTO])
+            except Exception as error:  # noqa: BLE001  any dumper may be the user's own
+                kind = type(value).__mro__[1 if isinstance(value, Int8) else 0].__name__
+                hint = _HINTS.get(kind, "")
+                what = f"the value of {names[place]!r}, a {kind}, cannot be sent"
+                said = f": {error}" if isinstance(error, psycopg.Error) else ""
+                return _located(InvalidBatch(f"{what}{said}{hint}"), Step(index, leaf))
+    return InvalidBatch("a value cannot be sent, though each can on its own")
+
+
+_HINTS = {
+    "dict": "; wrap it in psycopg.types.json.Jsonb(...)",
+    "int": " as bigint; pass a Decimal",
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The frame: what batchq itself sends around the steps. Never blamed on a user's statement."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import frozen
+from psycopg import IsolationLevel
+
+from batchq.language.errors import InvalidBatch
+from batchq.language.outcome import Outcome
+
+
+@frozen
+class Frame:
+    """What opens the transaction, what closes it, and what undoes it when it is left open."""
+
+    opening: str
+    settings: tuple[str, ...]
+    closing: str
+    undo: tuple[str, ...]
+    tag: bytes
+    """What the closing command answers when it has done its work."""
+    kept: Outcome
+    """What that answer means."""
+    nested: bool = False
+
+
+NESTED = Frame(
+    opening="SAVEPOINT batchq",
+    settings=(),
+    closing="RELEASE SAVEPOINT batchq",
+    undo=("ROLLBACK TO SAVEPOINT batchq", "RELEASE SAVEPOINT batchq"),
+    tag=b"RELEASE",
+    kept=Outcome.RELEASED,
+    nested=True,
+)
+"""Inside a transaction that is the caller's own."""
+
+
+def transaction(
+    *,
+    isolation: IsolationLevel | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+    timeout: float | timedelta | None = None,
+) -> Frame:
+    """Frame a transaction of its own. What is None is left to the session's default.
+
+    :param timeout: the longest that any one statement may take, in seconds: ``statement_timeout``,
+        local to this transaction, so gone after it.
+    :raises InvalidBatch: for a timeout that the server cannot keep.
+    """
+    words = ["BEGIN"]
+    if isolation is not None:
+        words.append(f"ISOLATION LEVEL {isolation.name.replace('_', ' ')}")
+    if read_only is not None:
+        words.append("READ ONLY" if read_only else "READ WRITE")
+    if deferrable is not None:
+        words.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
+    settings: tuple[str, ...] = ()
+    if timeout is not None:
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        milliseconds = round(seconds * 1000)
+        if not 1 <= milliseconds < 2**31:  # the setting's own range; 0 would switch it off
+            message = f"timeout={timeout!r}: between a millisecond and 24 days, in seconds"
+            raise InvalidBatch(message)
+        settings = (f"SET LOCAL statement_timeout = {milliseconds}",)
+    return Frame(
+        opening=" ".join(words),
+        settings=settings,
+        closing="COMMIT",
+        undo=("ROLLBACK",),
+        tag=b"COMMIT",
+        kept=Outcome.COMMITTED,
+    )
+
+
+PLAIN = transaction()
+"""Everything left to the session's defaults."""

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""One batch as one transaction: where compile, encode, prepare, wire, attribute, report and decode
+meet.
+
+    Batch ──plan──▶ encode ──flight──▶ wire ──slots──▶ attribute ──verdict──▶ report or decode
+
+What does I/O is a generator, driven by the sync and the async façade alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from attrs import define, field
+from psycopg import AsyncConnection, Connection
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
+
+from batchq.engine.attribute import Verdict, attribute
+from batchq.engine.decode import decode
+from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
+from batchq.engine.encode import Encoded, encode
+from batchq.engine.flight import FORGET, Loading, load, load_undo
+from batchq.engine.frame import Frame
+from batchq.engine.preparations import Preparations, preparations_of
+from batchq.engine.report import Report, driver_error, report
+from batchq.engine.wire import Slots, exchange
+from batchq.language.errors import BatchError, ConnectionFailed, InvalidBatch
+from batchq.language.outcome import Outcome
+from batchq.language.plan import Plan
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn
+
+AnyConnection = Connection[Any] | AsyncConnection[Any]
+
+_IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
+
+_LOST_PREPARATION = frozenset({"26000", "0A000", "42P05"})
+"""A prepared statement is gone (DISCARD ALL), its result changed (ALTER TABLE: "cached plan must not
+change result type"), or its name is taken. Nothing was applied: prepare again and resend once."""
+
+
+@define(eq=False)
+class Transaction:
+    """One attempt to run a batch on one connection."""
+
+    connection: AnyConnection
+    plan: Plan
+    frame: Frame
+    _steps: list[Encoded] = field(init=False)
+    _transformer: Transformer = field(init=False)
+    _dialect: Dialect = field(init=False)
+    _preparations: Preparations = field(init=False)
+    _verdict: Verdict | None = field(init=False, default=None)
+    _slots: Slots = field(init=False)
+    _owners: list[int] = field(init=False)
+
+    def prepare(self) -> None:
+        """Do everything that can fail before the first byte is sent.
+
+        :raises InvalidBatch: when the batch cannot be sent as it is.
+        :raises ConnectionFailed: when the connection is closed already.
+        """
+        pg = self.connection.pgconn
+        if pg.status != ConnStatus.OK:
+            message = "the connection is closed; nothing was sent"
+            raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
+        self._transformer = Transformer(self.connection)
+        self._steps = encode(self.plan.leaves, self._transformer)
+        self._dialect = dialect_of(pg)
+        self._preparations = preparations_of(self.connection)
+
+    def send(self) -> PQGen[None]:
+        """Send the batch and judge the answer. With the connection's lock held.
+
+        :raises InvalidBatch: when the connection is in no state to begin a transaction.
+        """
+        pg = self.connection.pgconn
+        _check_state(pg, self.frame)
+        yield from self._flight(pg)
+        if self._lost_a_preparation() and self._slots.lost is None:
+            self._preparations.forget()
+            yield from self._flight(pg)
+
+    def _flight(self, pg: PGconn) -> PQGen[None]:
+        loading = self._loading(pg)
+        flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
+        # From here on the bytes may have left; what is known so far is nothing.
+        nothing: list[None] = [None] * len(flight.owners)
+        self._judge(flight.owners, Slots(list(nothing)))
+        slots = yield from exchange(pg, flight)
+        self._learn(flight.parses, flight.owners, slots)
+        self._judge(flight.owners, slots)
+        if slots.lost is None and pg.transaction_status != self._rest:
+            undone = yield from exchange(pg, load_undo(self._loading(pg), self.frame))
+            slots.lost = undone.lost
+
+    @property
+    def _rest(self) -> TransactionStatus:
+        """The state that the connection has to be in before and after."""
+        return _INTRANS if self.frame.nested else _IDLE
+
+    def _loading(self, pg: PGconn) -> Loading:
+        limit = self.connection.prepared_max
+        return Loading(
+            pg,
+            self._transformer.encoding,
+            self._preparations,
+            self.connection.prepare_threshold,
+            sys.maxsize if limit is None else limit,
+        )
+
+    def _judge(self, owners: list[int], slots: Slots) -> None:
+        self._owners, self._slots = owners, slots
+        self._verdict = attribute(
+            owners,
+            slots.answers,
+            frame=self.frame,
+            dialect=self._dialect,
+            encoding=self._transformer.encoding,
+        )
+
+    def _learn(self, parses: Sequence[tuple[int, bytes]], owners: list[int], slots: Slots) -> None:
+        well = {
+            key
+            for index, key in parses
+            if (answer := slots.answers[index]) is not None and answer.status == 1
+        }
+        closed = sum(
+            answer is not None and answer.status == 1
+            for owner, answer in zip(owners, slots.answers, strict=True)
+            if owner == FORGET
+        )
+        self._preparations.learn(well, closed)
+
+    def _lost_a_preparation(self) -> bool:
+        verdict = self._verdict
+        return (
+            verdict is not None
+            and verdict.violation is not None
+            and verdict.violation.sqlstate in _LOST_PREPARATION
+            and verdict.outcome is Outcome.ROLLED_BACK
+            and len(self._preparations) > 0
+        )
+
+    # -- afterwards --------------------------------------------------------------------------------
+
+    def close_unless_at_rest(self) -> None:
+        """Close a connection that the batch went out on and that is not proven usable since.
+
+        What is not proven is a transaction left open or an answer outstanding: the next user of a
+        pooled connection would write into it, or read ours.
+        """
+        if self._verdict is None:
+            return  # never touched
+        pg = self.connection.pgconn
+        at_rest = (
+            pg.status == ConnStatus.OK
+            and self._slots.lost is None
+            and pg.pipeline_status == PipelineStatus.OFF
+            and pg.transaction_status == self._rest
+        )
+        if not at_rest:
+            pg.finish()
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it, as far as is known by now."""
+        return Outcome.NOT_SENT if self._verdict is None else self._verdict.outcome
+
+    def failure(self) -> Report | None:
+        """What went wrong on the server or on the way there; None when nothing did."""
+        verdict = self._verdict
+        if verdict is None or verdict.outcome is self.frame.kept:
+            return None
+        cause: BaseException | None = self._slots.lost
+        if verdict.violation is not None and verdict.slot is not None:
+            answer = self._slots.answers[verdict.slot]
+            if answer is not None:
+                cause = driver_error(answer, verdict.violation, self._transformer.encoding)
+        return report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
+
+    def lost(self, error: psycopg.Error) -> BatchError:
+        """Report that waiting for the connection failed before the answer could be read."""
+        verdict = self._verdict or Verdict(Outcome.NOT_SENT)
+        return report(verdict, self.plan.leaves, dialect=POSTGRESQL, cause=error).report
+
+    def result(self) -> Any:  # noqa: ANN401  the batch's own type
+        """Decode what came back.
+
+        :raises DecodeFailed: when it cannot be turned into what the batch promises.
+        """
+        answers: list[Any] = [None] * len(self.plan.leaves)
+        for owner, answer in zip(self._owners, self._slots.answers, strict=True):
+            if owner >= 0:
+                answers[owner] = answer  # a Parse's first, the command's own last
+        return decode(self.plan, answers, self._transformer, self.outcome)
+
+
+def _check_state(pg: PGconn, frame: Frame) -> None:
+    if pg.pipeline_status != PipelineStatus.OFF:
+        message = "the connection is in pipeline mode: leave `with conn.pipeline()` first"
+        raise InvalidBatch(message)
+    status = pg.transaction_status
+    if frame.nested and status != _INTRANS:
+        message = (
+            "nested=True needs an open transaction, as in `with conn.transaction()`; "
+            f"the connection is {TransactionStatus(status).name}"
+        )
+        raise InvalidBatch(message)
+    if not frame.nested and status != _IDLE:
+        message = (
+            f"the connection is {TransactionStatus(status).name}, not IDLE: commit or roll back "
+            "first, or pass nested=True to be part of the open transaction"
+        )
+        raise InvalidBatch(message)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The wire: the only I/O of batchq, one generator for sync and async alike.
+
+psycopg drives its own protocol logic this way: a generator yields what it waits for on the socket,
+``Connection.wait`` or ``AsyncConnection.wait`` waits, and sends back what is ready. This is the one
+file that leans on that protocol (``psycopg.waiting.Wait`` and ``Ready``; no yield means no wait); a
+contract test pins what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define
+from psycopg import OperationalError
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.waiting import Ready, Wait
+
+from batchq.engine.flight import SYNC, Flight
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn, PGresult
+
+_WAIT_R, _WAIT_RW, _READY_R = Wait.R, Wait.RW, Ready.R
+_FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
+_BAD = ConnStatus.BAD
+
+
+@define(eq=False)
+class Slots:
+    """What came back: one answer a command, None where the link was gone before it came."""
+
+    answers: list[PGresult | None]
+    lost: OperationalError | None = None
+    """Why the link is gone or no longer usable, when it is."""
+
+
+def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
+    """Send a flight and read until every Sync is answered or the link is gone.
+
+    Never raises for a lost link: what was answered before it went decides the outcome, and COMMIT's
+    tag may lie in the buffer already.
+
+    The commands go to libpq's buffer all at once: it does not block, sends from 8 KiB on, and keeps
+    what the socket does not take. The rest is flushed while reading, for a server that cannot get
+    rid of its answers stops reading.
+
+    :raises psycopg.OperationalError: when libpq refuses a command on a living link. The connection
+        has to be closed then: repairing it would commit the part that was sent.
+    """
+    slots = Slots([])
+    try:
+        pg.enter_pipeline_mode()
+        for command in flight.commands:
+            command()
+        while pg.flush():
+            ready = yield _WAIT_RW
+            if ready and ready & _READY_R:
+                pg.consume_input()
+    except OperationalError as error:
+        if pg.status != _BAD:
+            raise
+        slots.lost = error
+    for owner in flight.owners:
+        answer = yield from _answer(pg, slots)
+        slots.answers.append(answer)
+        if owner != SYNC:
+            yield from _answer(pg, slots)  # the NULL that closes each command's results
+        elif answer is not None and answer.status != _PIPELINE_SYNC:
+            # Only the end of the session stands in a Sync's place, right behind COMMIT's tag even.
+            slots.lost = OperationalError(_message(answer))
+    while notification := pg.notifies():  # what LISTEN brought in passing, as psycopg does
+        if pg.notify_handler:
+            pg.notify_handler(notification)
+    if slots.lost is None:
+        pg.exit_pipeline_mode()
+    return slots
+
+
+def _answer(pg: PGconn, slots: Slots) -> PQGen[PGresult | None]:
+    """Wait for the next result; None when there is none, or will be none."""
+    try:
+        while slots.lost is None and pg.is_busy():
+            if (yield _WAIT_R):
+                pg.consume_input()
+    except OperationalError as error:
+        slots.lost = error
+    # With the link gone libpq still hands out what was received, and then an error of its own.
+    answer = pg.get_result()
+    if answer is None or answer.status != _FATAL_ERROR or pg.status != _BAD:
+        return answer
+    if answer.error_field(DiagnosticField.SQLSTATE) is not None:
+        return answer
+    slots.lost = slots.lost or OperationalError(_message(answer))
+    return None
+
+
+def _message(answer: PGresult) -> str:
+    return answer.get_error_message().strip()

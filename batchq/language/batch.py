@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: MIT
+"""Batches: statements composed in order, with one result. Values, which nothing here runs.
+
+Composition is applicative, not monadic: no function of a result may choose the next statement, so
+every statement is known before the first byte is sent, and one round trip is enough.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from attrs import frozen
+
+from batchq.language.errors import InvalidBatch
+from batchq.language.mapping import Meaning, Rule, rule
+
+if TYPE_CHECKING:
+    from batchq.language.matchers import Matcher
+    from batchq.language.step import Step
+
+T_co = TypeVar("T_co", covariant=True)
+U = TypeVar("U")
+M = TypeVar("M")
+
+
+class Batch(ABC, Generic[T_co]):
+    """An ordered composition of statements with one combined result of type ``T_co``.
+
+    Immutable: it may be run twice, be part of two batches, and be shared between threads.
+    """
+
+    __slots__ = ()
+
+    def map(self, function: Callable[[T_co], U], /) -> Batch[U]:
+        """Turn the result into another, after COMMIT.
+
+        An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
+        ``committed``: by then the rows are there.
+        """
+        return Mapped(self, function)
+
+    def label(self, name: str) -> Batch[T_co]:
+        """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
+        return Labelled(self, checked_label(name))
+
+    def on(self, matcher: Matcher, meaning: Meaning) -> Batch[T_co]:
+        """Say from outside what a failure of any statement inside means.
+
+        The outermost mapping that matches wins: the same clash is one thing where a user names a
+        VPC and another where the default one is created. See :meth:`Statement.on` for the
+        arguments.
+        """
+        return Remapped(self, rule(matcher, meaning))
+
+    def as_internal(self, context: str) -> Batch[T_co]:
+        """Declare that every failure mapped inside is *our* bug here: ``InvariantViolation``.
+
+        :param context: what is being done, for the error's text: ``"creating the default VPC"``.
+        """
+        return AsInternal(self, context)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Look at what would be sent, without a database: each statement at its place."""
+        from batchq.language.step import steps  # noqa: PLC0415  a Step refers to Batch's subclass
+
+        return steps(self)
+
+    def explain(self, *, parameters: bool = False) -> str:
+        """Show the steps, their SQL, guards and mappings as text for people.
+
+        :param parameters: show the values as well; they may be secrets.
+        """
+        from batchq.language.step import explain  # noqa: PLC0415  as in steps()
+
+        return explain(self.steps(), parameters=parameters)
+
+
+# -- the forms of a batch besides the statement ------------------------------------------------------
+
+
+class Composite(Batch[T_co]):
+    """A batch made of others: it has parts, and combines their results."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def parts(self) -> Sequence[Batch[Any]]:
+        """The batches inside, in order."""
+
+    @abstractmethod
+    def combine(self, results: Sequence[Any]) -> T_co:
+        """Make one result of the parts' results."""
+
+
+class Wrapped(Batch[T_co]):
+    """A batch around one other, with the same result, that says something about what is inside."""
+
+    __slots__ = ()
+
+    inner: Batch[T_co]
+
+
+@frozen(eq=False)
+class Gathered(Composite[tuple[Any, ...]]):
+    """What :func:`gather` makes."""
+
+    parts: tuple[Batch[Any], ...]
+
+    def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
+        """Keep them in order."""
+        return tuple(results)
+
+
+@frozen(eq=False)
+class Sequenced(Composite[list[U]]):
+    """What :func:`sequence` makes."""
+
+    parts: tuple[Batch[U], ...]
+
+    def combine(self, results: Sequence[Any]) -> list[U]:
+        """Keep them in order."""
+        return list(results)
+
+
+@frozen(eq=False)
+class Into(Composite[M]):
+    """What :func:`into` makes: the last parts are the named ones."""
+
+    parts: tuple[Batch[Any], ...]
+    model: Callable[..., M]
+    names: tuple[str, ...]
+
+    def combine(self, results: Sequence[Any]) -> M:
+        """Pass the named results to the model and drop the others."""
+        named = results[len(results) - len(self.names) :]
+        return self.model(**dict(zip(self.names, named, strict=True)))
+
+
+@frozen(eq=False)
+class Mapped(Composite[U]):
+    """What :meth:`Batch.map` makes."""
+
+    inner: Batch[Any]
+    function: Callable[[Any], U]
+
+    @property
+    def parts(self) -> tuple[Batch[Any]]:
+        """The one batch whose result is mapped."""
+        return (self.inner,)
+
+    def combine(self, results: Sequence[Any]) -> U:
+        """Call the function."""
+        return self.function(results[0])
+
+
+@frozen(eq=False)
+class Labelled(Wrapped[T_co]):
+    """What :meth:`Batch.label` makes."""
+
+    inner: Batch[T_co]
+    name: str
+
+
+@frozen(eq=False)
+class Remapped(Wrapped[T_co]):
+    """What :meth:`Batch.on` makes."""
+
+    inner: Batch[T_co]
+    rule: Rule
+
+
+@frozen(eq=False)
+class AsInternal(Wrapped[T_co]):
+    """What :meth:`Batch.as_internal` makes."""
+
+    inner: Batch[T_co]
+    context: str
+
+
+def checked_label(name: str) -> str:
+    """Refuse an empty label.
+
+    :raises InvalidBatch: when the name is empty.
+    """
+    if not name:
+        message = "label() needs a name"
+        raise InvalidBatch(message)
+    return name
+
+
+def _checked_parts(call: str, parts: Iterable[object]) -> tuple[Batch[Any], ...]:
+    checked = tuple(parts)
+    for i, part in enumerate(checked):
+        if not isinstance(part, Batch):
+            message = (
+                f"{call} takes statements and batches; its item {i} is a {type(part).__name__}"
+            )
+            raise InvalidBatch(message)
+    return cast("tuple[Batch[Any], ...]", checked)
+
+
+# -- composing ---------------------------------------------------------------------------------------
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+G = TypeVar("G")
+H = TypeVar("H")
+I = TypeVar("I")  # noqa: E741  the ninth letter of ten
+J = TypeVar("J")
+
+
+@overload
+def gather() -> Batch[tuple[()]]: ...
+@overload
+def gather(a: Batch[A], /) -> Batch[tuple[A]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], /) -> Batch[tuple[A, B]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], c: Batch[C], /) -> Batch[tuple[A, B, C]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], /) -> Batch[tuple[A, B, C, D]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], /
+) -> Batch[tuple[A, B, C, D, E]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], /
+) -> Batch[tuple[A, B, C, D, E, F]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], g: Batch[G], /
+) -> Batch[tuple[A, B, C, D, E, F, G]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    i: Batch[I],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    i: Batch[I],
+    j: Batch[J],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I, J]]: ...
+@overload
+def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
+def gather(*batches: Batch[Any]) -> Batch[Any]:
+    """Run batches in this order in one transaction; the result is the tuple of their results.
+
+    >>> from batchq import sql
+    >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT 'a'").scalar(str))
+    >>> [step.sql for step in pair.steps()][0].splitlines()[0]
+    'WITH _batchq_rows AS (SELECT 1'
+    """
+    return Gathered(_checked_parts("gather()", batches))
+
+
+def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
+    """Run any number of batches of one kind in order; the result is the list of their results.
+
+    The iterable is read at once, so that the batch is a value.
+    """
+    return Sequenced(_checked_parts("sequence()", batches))
+
+
+def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
+    """Run batches in order and pass the named results to ``model``; the others are dropped.
+
+    :param model: a class, or any callable taking those keyword arguments; called after COMMIT.
+    :param steps: batches whose results nobody wants; they run first.
+    :param named: batches whose results go to ``model``; the names label their steps.
+    """
+    parts = _checked_parts(
+        f"into({getattr(model, '__name__', 'model')}, …)", steps + tuple(named.values())
+    )
+    labelled = [batch.label(name) for name, batch in zip(named, parts[len(steps) :], strict=True)]
+    return Into((*parts[: len(steps)], *labelled), model, tuple(named))

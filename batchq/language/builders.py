@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""Making statements: real SQL with :func:`sql`, and thin builders for the everyday ones.
+
+The builders quote every identifier, list every column, and send every value as a parameter. What
+they cannot say is said in ``sql()``, whole or as a fragment where an expression fits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import attrs
+
+from batchq.language import sources
+from batchq.language.batch import Batch
+from batchq.language.errors import InvalidBatch
+from batchq.language.results import NO_RESULT
+from batchq.language.sources import Conditions, Equals, EqualsAny, IsNull, Test, Text
+from batchq.language.statement import Statement
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Row = Mapping[str, object] | attrs.AttrsInstance | DataclassInstance
+    """One row: column names and values, or an object whose fields are columns."""
+
+Where = Mapping[str, object] | Statement[Any]
+"""Conditions, all of which must hold: by column, or a ``sql()`` fragment."""
+
+_EQUALS, _EQUALS_ANY, _IS_NULL = Equals(), EqualsAny(), IsNull()
+
+
+def sql(text: LiteralString, /, **params: object) -> Statement[None]:
+    """Make a statement of real SQL, or a fragment for a builder.
+
+    :param text: one command. Sent as written, but for psycopg's ``%(name)s`` placeholders, which
+        become ``$1``, ``$2``, …; in a text with parameters a percent sign is written ``%%``.
+    :param params: the parameters' values.
+    :raises InvalidBatch: when placeholders and parameters do not agree. What can only be seen by
+        reading the SQL (two commands, COMMIT, DDL, …) is refused when it is first used.
+
+    >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
+    <Statement SELECT name FROM: scalar(str), exactly 1 row>
+    """
+    return Statement(sources.text(text, tuple(params)), tuple(params.values()))
+
+
+def insert(table: str, row: Row) -> Statement[None]:
+    """Insert one row.
+
+    :param table: ``"project"`` or ``"schema.project"``; always quoted.
+    :param row: a mapping, or an attrs or dataclass object, whose fields are the columns. A value
+        may be a ``sql()`` fragment: ``{"created_at": sql("now()")}``.
+
+    >>> from batchq import insert
+    >>> insert("project", {"id": 7, "name": "web"}).steps()[0].sql
+    'INSERT INTO "project" ("id", "name") VALUES ($1, $2)'
+    """
+    columns, cells, values = _cells(row)
+    return Statement(_insert(_name(table), columns, cells), values)
+
+
+def update(table: str, set: Row, where: Where) -> Statement[None]:  # noqa: A002  SQL's own word
+    """Update the rows that ``where`` selects.
+
+    :param set: the new values, as the row of :func:`insert`.
+    :param where: conditions by column, all of which must hold: a value means ``=``, None means IS
+        NULL, a list means ``= ANY``, a fragment is compared by ``=``. Or one ``sql()`` fragment.
+
+    >>> from batchq import sql, update
+    >>> bump = update("silo", {"rcgen": sql("rcgen + 1")}, {"id": 7, "time_deleted": None})
+    >>> bump.steps()[0].sql
+    'UPDATE "silo" SET "rcgen" = (rcgen + 1) WHERE "id" = $1 AND "time_deleted" IS NULL'
+    """
+    columns, cells, values = _cells(set)
+    if not columns:
+        message = f"update({table!r}, …) has nothing to set"
+        raise InvalidBatch(message)
+    conditions, compared = _conditions(where)
+    source = _update(_name(table), columns, cells, conditions)
+    return Statement(source, values + compared)
+
+
+def delete(table: str, where: Where) -> Statement[None]:
+    """Delete the rows that ``where`` selects; conditions as in :func:`update`.
+
+    >>> from batchq import delete
+    >>> delete("vpc", where={"id": [7, 8]}).steps()[0].sql
+    'DELETE FROM "vpc" WHERE "id" = ANY($1)'
+    """
+    conditions, values = _conditions(where)
+    return Statement(_delete(_name(table), conditions), values)
+
+
+def select(
+    table: str, columns: Iterable[str | Statement[Any]] | None = None, *, where: Where
+) -> Statement[None]:
+    """Select columns of the rows that ``where`` selects; conditions as in :func:`update`.
+
+    :param columns: column names, and ``sql()`` fragments (``sql("count(*) AS n")``). Left out, they
+        are the columns of the model that ``.one(Model)`` and its kin name.
+
+    Without a result shape the result is None, as for every statement.
+    """
+    conditions, compared = _conditions(where)
+    if columns is None:
+        return Statement(_select(_name(table), None, conditions), compared)
+    if isinstance(columns, str):
+        message = f"select() takes a list of columns: [{columns!r}]"
+        raise InvalidBatch(message)
+    cells: list[str | Text] = []
+    values: list[object] = []
+    for column in columns:
+        if isinstance(column, Batch):
+            cells.append(_fragment(column))
+            values.extend(column.values)
+        else:
+            cells.append(_name(column))
+    return Statement(_select(_name(table), tuple(cells), conditions), (*values, *compared))
+
+
+# One source per shape: a service builds the same few statements all day, and the engine finds what
+# it compiled by them.
+_insert = lru_cache(maxsize=4096)(sources.Insert)
+_update = lru_cache(maxsize=4096)(sources.Update)
+_delete = lru_cache(maxsize=4096)(sources.Delete)
+_select = lru_cache(maxsize=4096)(sources.Select)
+
+
+def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[object, ...]]:
+    """Split a row into its columns, what stands in them, and the values that these take."""
+    if isinstance(row, Mapping):
+        columns, values = tuple(row), tuple(row.values())
+        for column in columns:
+            _name(column)
+    else:
+        columns, read = _reader(type(row))
+        values = read(row)
+    for value in values:
+        if isinstance(value, Batch):
+            break
+    else:
+        return columns, _plain(len(columns)), values
+    cells: list[Text | None] = []
+    flat: list[object] = []
+    for value in values:
+        if isinstance(value, Batch):
+            fragment = cast("Statement[Any]", value)
+            cells.append(_fragment(fragment))
+            flat.extend(fragment.values)
+        else:
+            cells.append(None)
+            flat.append(value)
+    return columns, tuple(cells), tuple(flat)
+
+
+@lru_cache(maxsize=256)
+def _plain(columns: int) -> tuple[None, ...]:
+    return (None,) * columns
+
+
+def _conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
+    if isinstance(where, Batch):
+        return _fragment(where), where.values
+    if not where:
+        message = 'where={} would be every row: if that is meant, say where=sql("true")'
+        raise InvalidBatch(message)
+    tests: list[tuple[str, Test]] = []
+    values: list[object] = []
+    for column, value in where.items():
+        test: Test
+        if value is None:
+            test = _IS_NULL
+        elif isinstance(value, list):
+            test = _EQUALS_ANY
+            values.append(value)
+        elif isinstance(value, Batch):
+            test = _fragment(cast("Statement[Any]", value))
+            values.extend(cast("Statement[Any]", value).values)
+        else:
+            test = _EQUALS
+            values.append(value)
+        tests.append((_name(column), test))
+    return tuple(tests), tuple(values)
+
+
+def _fragment(value: Batch[Any]) -> Text:
+    """Accept a bare ``sql()`` as an expression."""
+    if isinstance(value, Statement) and isinstance(value.source, Text):
+        if value.result is NO_RESULT and not value.rules and value.expected is None:
+            return value.source
+        message = (
+            "a fragment is a bare sql(): result, .on(), .internal() and .expect() belong to the "
+            "statement it stands in"
+        )
+        raise InvalidBatch(message)
+    message = "only a sql() fragment fits where an expression does, not a whole statement or batch"
+    raise InvalidBatch(message)
+
+
+@lru_cache(maxsize=1024)
+def _reader(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[object, ...]]]:
+    """The columns of a row class, and a function that reads their values off an object."""
+    if attrs.has(cls):
+        columns = tuple(field.name for field in attrs.fields(cls))
+    elif dataclasses.is_dataclass(cls):
+        columns = tuple(field.name for field in dataclasses.fields(cls))
+    else:
+        message = f"a row is a mapping or an attrs or dataclass object, not {cls.__name__}"
+        raise InvalidBatch(message)
+    if len(columns) == 1:
+        return columns, lambda row: (getattr(row, columns[0]),)
+    return columns, attrgetter(*columns) if columns else lambda _: ()
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name or "\0" in name:
+        message = f"a table or column has a name, a str: not {name!r:.40}"
+        raise InvalidBatch(message)
+    return name
+
+
+__all__: Sequence[str] = ("delete", "insert", "select", "sql", "update")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Every error that batchq raises, under one base.
+
+A mapped failure is the caller's own exception, raised ``from`` one of these; so the report is never
+lost. SQL, parameters and the server's messages are attributes: they leak secrets into logs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchq.language.outcome import Outcome
+
+if TYPE_CHECKING:
+    from batchq.language.statement import Statement
+    from batchq.language.step import Step
+    from batchq.language.violation import Violation
+
+
+class BatchError(Exception):
+    """A batch did not succeed. The report: which statement, how, and what became of it all.
+
+    The driver's own exception is its ``__cause__``, where there is one. Raised as itself only as
+    the ``__cause__`` of a mapped exception.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        outcome: Outcome = Outcome.NOT_SENT,
+        step: Step | None = None,
+        violation: Violation | None = None,
+        candidates: tuple[Step, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        """What became of the transaction."""
+        self.step = step
+        """The step in whose slot the server's error sat, or None: nobody is blamed on suspicion."""
+        self.violation = violation
+        """What the server said, or None when it said nothing."""
+        self.candidates = candidates
+        """Of an error at COMMIT that several steps declare: those steps. COMMIT does not say which
+        of them broke the constraint, so none of them is blamed."""
+        self.attempts = 1
+        """How often the batch was run, this time included."""
+
+    @property
+    def statement(self) -> Statement[Any] | None:
+        """The very object that the caller built, when a statement is to blame."""
+        return None if self.step is None else self.step.statement
+
+    @property
+    def index(self) -> int | None:
+        """The blamed step's place in the batch, from 0."""
+        return None if self.step is None else self.step.index
+
+    @property
+    def path(self) -> str | None:
+        """The blamed step's labels, outermost first: ``project_create/vpc``."""
+        return None if self.step is None else self.step.path
+
+    @property
+    def sql(self) -> str | None:
+        """The blamed step's SQL, as sent."""
+        return None if self.step is None else self.step.sql
+
+    @property
+    def parameters(self) -> tuple[object, ...] | None:
+        """The blamed step's parameters, in the order of ``$1``, ``$2``, …"""
+        return None if self.step is None else self.step.parameters
+
+
+class InvalidBatch(BatchError, ValueError):
+    """The batch cannot be sent as it is. Raised before a byte leaves, where possible when built."""
+
+
+class UnmappedViolation(BatchError):
+    """The server refused a statement in a way that nobody mapped: loud, and it teaches the fix."""
+
+
+class GuardFailed(BatchError):
+    """A guard's condition did not hold and the server aborted the transaction before COMMIT."""
+
+
+class InvariantViolation(BatchError):
+    """A failure that was declared to be impossible, or to be ours, happened: a bug, not a request.
+
+    Raised for ``.internal(...)`` and inside ``.as_internal(...)``.
+    """
+
+    context: str | None = None
+    """What was being done, in the words of the innermost ``.as_internal(context)``."""
+
+
+class SerializationConflict(BatchError):
+    """The server could not serialize the transaction (40001) or broke a deadlock (40P01).
+
+    Nothing was kept and nothing is wrong with the batch: running it again may succeed. The only
+    failure that :class:`~batchq.Retry` acts on.
+    """
+
+
+class ConnectionFailed(BatchError):
+    """The connection or the server's session ended, and it is certain that nothing was kept."""
+
+
+class OutcomeUnknown(BatchError):
+    """The connection was lost, or the server gave up, while COMMIT was under way.
+
+    The transaction is wholly there or wholly absent. Never retried by itself: read first.
+    """
+
+
+class DecodeFailed(BatchError):
+    """The rows came, but could not be turned into the result that the batch promises.
+
+    The transaction is *committed*: decoding runs after COMMIT.
+    """

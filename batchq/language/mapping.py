@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What a failure means: a rule pairs a matcher with the exception that the caller should see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from batchq.language.errors import InvalidBatch
+
+if TYPE_CHECKING:
+    from batchq.language.matchers import Matcher
+    from batchq.language.violation import Violation
+
+
+class Internal(Enum):
+    """The outcome of ``.internal(...)``; an enum so that type checkers can tell it apart."""
+
+    INTERNAL = "internal"
+
+
+INTERNAL: Final = Internal.INTERNAL
+
+Meaning = BaseException | type[BaseException] | Callable[["Violation"], BaseException]
+"""What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
+
+
+@frozen
+class Rule:
+    """A mapping: failures that ``matcher`` accepts mean ``meaning``."""
+
+    matcher: Matcher
+    meaning: Meaning | Internal
+
+    def __str__(self) -> str:
+        """Show the mapping without the exception's own text, which may hold the caller's data."""
+        return f"{self.matcher} -> {describe(self.meaning)}"
+
+
+def rule(matcher: Matcher, meaning: Meaning) -> Rule:
+    """Make a rule of what a user wrote in ``.on(matcher, meaning)``.
+
+    :raises InvalidBatch: when the meaning can never become an exception.
+    """
+    if isinstance(meaning, type):
+        usable = issubclass(meaning, BaseException)
+    else:
+        usable = isinstance(meaning, BaseException) or callable(meaning)
+    if not usable:
+        message = (
+            f".on({matcher}, …) takes an exception, an exception class, or a function from the "
+            f"Violation to an exception, not {type(meaning).__name__}"
+        )
+        raise InvalidBatch(message)
+    return Rule(matcher, meaning)
+
+
+def describe(meaning: Meaning | Internal) -> str:
+    """Name a meaning for people: ``NameTaken``, a function's name, ``InvariantViolation``."""
+    if meaning is INTERNAL:
+        return "InvariantViolation"
+    if isinstance(meaning, BaseException):
+        return type(meaning).__name__
+    return getattr(meaning, "__name__", type(meaning).__name__)
+
+
+def exception_for(meaning: Meaning, violation: Violation) -> BaseException:
+    """Make the exception that the caller gets, a new one each time.
+
+    :raises TypeError: when the caller's function returns something else.
+    """
+    if isinstance(meaning, BaseException):
+        return _fresh(meaning)
+    made: object = meaning(violation)
+    if not isinstance(made, BaseException):
+        message = f"{describe(meaning)} was to make an exception but returned {type(made).__name__}"
+        raise TypeError(message)
+    return made
+
+
+def _fresh(error: BaseException) -> BaseException:
+    """Copy an exception without its traceback and causes.
+
+    Raising one object from two threads would mix their tracebacks. ``copy.copy`` calls the class
+    with ``args`` again, which breaks every exception whose ``__init__`` takes anything else.
+    """
+    cls = type(error)
+    twin = cls.__new__(cls, *error.args)
+    twin.args = error.args
+    # __dict__ alone, or a pair with what lies in __slots__ (attrs' exceptions): object.__getstate__.
+    state = error.__getstate__()  # type: ignore[attr-defined]  # new in 3.11, not in typeshed
+    for part in state if isinstance(state, tuple) else (state,):
+        for name, value in (part or {}).items():
+            object.__setattr__(twin, name, list(value) if name == "__notes__" else value)
+    return twin

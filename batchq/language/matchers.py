@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Which failures a mapping is for. A matcher checks the SQLSTATE *and* the name.
+
+The name is the only handle that both engines send and that is unambiguous: tables are missing on
+CockroachDB, columns are ambiguous under partial indexes, and a UNIQUE and a CHECK may share a name.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from batchq.language.errors import InvalidBatch
+from batchq.language.violation import Kind, Violation
+
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+
+
+@frozen
+class Matcher:
+    """A pattern for a :class:`~batchq.Violation`; made by the functions of this module."""
+
+    kind: Kind | None = None
+    """The kind it is for; None accepts every kind of constraint."""
+    name: str | None = None
+    """The constraint's name, or the column's for NOT NULL."""
+    sqlstate: str | None = None
+
+    def matches(self, violation: Violation) -> bool:
+        """Whether this violation is one that the mapping is for."""
+        if self.sqlstate is not None:
+            # A guard borrows the SQLSTATE of a failed cast; it is no such failure.
+            return violation.sqlstate == self.sqlstate and violation.kind is not Kind.GUARD
+        if self.kind is None:
+            return violation.kind is not Kind.GUARD and violation.constraint == self.name
+        if violation.kind is not self.kind:
+            return False
+        if self.kind is Kind.GUARD:
+            return True
+        seen = violation.column if self.kind is Kind.NOT_NULL else violation.constraint
+        return seen == self.name
+
+    def __str__(self) -> str:
+        """Show the call that makes this matcher, as a user would write it."""
+        if self.sqlstate is not None:
+            return f'sqlstate("{self.sqlstate}")'
+        if self.kind is Kind.GUARD:
+            return "expect(...)"
+        call = "internal" if self.kind is None else self.kind.value
+        return f'{call}("{self.name}")'
+
+
+def unique(name: str) -> Matcher:
+    """Match a duplicate key: a UNIQUE constraint, a primary key or a unique index of that name.
+
+    >>> str(unique("project_org_id_name_key"))
+    'unique("project_org_id_name_key")'
+    """
+    return Matcher(Kind.UNIQUE, _name(name))
+
+
+def check(name: str) -> Matcher:
+    """Match a violated CHECK constraint of that name, of a table or of a domain."""
+    return Matcher(Kind.CHECK, _name(name))
+
+
+def foreign_key(name: str) -> Matcher:
+    """Match a violated foreign key of that name, from the child's side or the parent's."""
+    return Matcher(Kind.FOREIGN_KEY, _name(name))
+
+
+def exclusion(name: str) -> Matcher:
+    """Match a violated exclusion constraint of that name. PostgreSQL only."""
+    return Matcher(Kind.EXCLUSION, _name(name))
+
+
+def not_null(column: str) -> Matcher:
+    """Match NULL in a column that refuses it. The servers send no name here, only the column."""
+    return Matcher(Kind.NOT_NULL, _name(column))
+
+
+def sqlstate(code: str) -> Matcher:
+    """Match an exact SQLSTATE, for what is no constraint: ``sqlstate("22003")``.
+
+    :raises InvalidBatch: when the code is not five digits or capital letters.
+    """
+    if not _SQLSTATE.fullmatch(code):
+        message = f"sqlstate({code!r}): a SQLSTATE has five digits or capital letters"
+        raise InvalidBatch(message)
+    return Matcher(sqlstate=code)
+
+
+def constraint(name: str) -> Matcher:
+    """Match any kind of constraint of that name: what ``.internal("name")`` declares."""
+    return Matcher(name=_name(name))
+
+
+MISSING_ROWS = Matcher(Kind.GUARD)
+"""What ``.expect(..., missing=...)`` maps: the guard of the statement fired."""
+
+
+def _name(name: str) -> str:
+    if not name:
+        message = "a matcher needs the constraint's name (the column's, for not_null)"
+        raise InvalidBatch(message)
+    return name

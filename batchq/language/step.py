@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Looking before running: each statement at its place, with its SQL, without a database."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from batchq.language.batch import Batch
+from batchq.language.plan import Leaf, plan
+from batchq.language.sources import parameter_names
+from batchq.language.statement import Statement
+
+
+class Renderer(Protocol):
+    """What the engine, one floor up, has to offer so that a step can show its SQL."""
+
+    def __call__(self, statement: Statement[Any], /) -> tuple[str, tuple[int, ...]]:
+        """Return the text as it is sent, and which value stands at ``$1``, ``$2``, …"""
+
+
+class _Port:
+    """Where the engine plugs its renderer in. Imports only go down the floors; this is the one
+    thing that the language needs from above, so it is handed down instead."""
+
+    render: Renderer
+
+
+port = _Port()
+
+
+@frozen(eq=False)
+class Step:
+    """A statement at its place in a batch.
+
+    ``repr`` shows no values; ``parameters`` does.
+    """
+
+    index: int
+    """Its place in the batch, from 0."""
+    leaf: Leaf = field(repr=False)
+
+    @property
+    def statement(self) -> Statement[Any]:
+        """The very object that the caller built."""
+        return self.leaf.statement
+
+    @property
+    def path(self) -> str:
+        """Its labels, outermost first, joined by slashes; empty when nothing is labelled."""
+        return self.leaf.path
+
+    @property
+    def sql(self) -> str:
+        """The SQL as sent, with ``$1``, ``$2``, … and with its guard.
+
+        :raises InvalidBatch: when the statement cannot be sent as it is.
+        """
+        return port.render(self.statement)[0]
+
+    @property
+    def parameters(self) -> tuple[object, ...]:
+        """The values of ``$1``, ``$2``, …, without those that a guard adds. May hold secrets."""
+        values = self.statement.values
+        return tuple(values[i] for i in port.render(self.statement)[1])
+
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What its failures mean, strongest first: ``unique("name") -> NameTaken``."""
+        return tuple(
+            f"inside {one!r}: as mapped below -> InvariantViolation"
+            if isinstance(one, str)
+            else str(one)
+            for one in self.leaf.said
+        )
+
+    def __str__(self) -> str:
+        """Name the step for people: ``step 2 (project_create/vpc: insert vpc)``."""
+        path = f"{self.path}: " if self.path else ""
+        return f"step {self.index} ({path}{self.statement.title})"
+
+
+def steps(batch: Batch[Any]) -> tuple[Step, ...]:
+    """Every statement of the batch at its place, in the order they run."""
+    return tuple(Step(index, leaf) for index, leaf in enumerate(plan(batch).leaves))
+
+
+def explain(all_steps: tuple[Step, ...], *, parameters: bool) -> str:
+    """Show steps as text: place, SQL, guard, mappings; the parameters when asked for."""
+    lines: list[str] = []
+    for step in all_steps:
+        statement = step.statement
+        lines.append(str(step))
+        lines.extend(f"    {line}" for line in step.sql.splitlines())
+        if parameters:
+            names = parameter_names(statement.source)
+            order = port.render(statement)[1]
+            shown = [f"${n} {names[i]} = {statement.values[i]!r}" for n, i in enumerate(order, 1)]
+            lines.extend(f"    {line}" for line in shown)
+        if statement.guard is not None:
+            lines.append(f"    guard: {statement.guard}")
+        lines.extend(f"    {meaning}" for meaning in step.meanings)
+    return "\n".join(lines)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""What the server said when it refused a statement: only what was observed, never guessed."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import field, frozen
+
+
+class Kind(Enum):
+    """What kind of rule was broken, read off the SQLSTATE and, for guards, off their sentinel.
+
+    The value is the word that the matcher of that kind is called by.
+    """
+
+    UNIQUE = "unique"
+    FOREIGN_KEY = "foreign_key"
+    CHECK = "check"
+    NOT_NULL = "not_null"
+    EXCLUSION = "exclusion"
+    GUARD = "guard"
+    OTHER = "other"
+
+
+KIND_BY_SQLSTATE = {
+    "23505": Kind.UNIQUE,
+    "23503": Kind.FOREIGN_KEY,
+    # ON DELETE RESTRICT answers with its own code from PostgreSQL 18 on, and 23503 before.
+    "23001": Kind.FOREIGN_KEY,
+    "23514": Kind.CHECK,
+    "23502": Kind.NOT_NULL,
+    "23P01": Kind.EXCLUSION,
+}
+"""PostgreSQL documentation, appendix A, class 23."""
+
+# Classes whose own messages name only objects of the schema. Those of the others, class 22 (data
+# exceptions) first of all, quote the value that did not fit.
+_CLASSES_WITHOUT_VALUES = frozenset(
+    {"08", "0A", "25", "26", "34", "40", "42", "53", "55", "57", "58"}
+)
+
+
+@frozen
+class Violation:
+    """One error of the server. A field that the server did not send is None.
+
+    ``message``, ``detail`` and ``hint`` may quote the caller's data, so they are attributes and
+    never part of ``str()`` or ``repr()``.
+
+    >>> Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="project_name_key", table="project")
+    Violation(unique "project_name_key" on table "project", SQLSTATE 23505)
+    """
+
+    kind: Kind
+    sqlstate: str
+    constraint: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    """The table *as the server named it*: for a foreign key it is always the child, also when the
+    statement deleted from the parent. CockroachDB sends none."""
+    column: str | None = None
+    """Of a NOT NULL violation only."""
+    message: str = field(default="", repr=False)
+    detail: str | None = field(default=None, repr=False)
+    hint: str | None = field(default=None, repr=False)
+    severity: str = "ERROR"
+    """ERROR, or FATAL or PANIC when the server ended the session as well. Never translated."""
+    raised: bool = False
+    """True when a RAISE in the schema's own code made the message: its wording is anybody's."""
+    rows: int | None = None
+    """Of a guard only: how many rows the guarded statement affected."""
+
+    def __str__(self) -> str:
+        """Say what was violated in words that are free of the caller's data."""
+        if self.kind is Kind.GUARD:
+            return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
+        words = [self.kind.value if self.kind is not Kind.OTHER else "error"]
+        if self.constraint:
+            words.append(f'"{self.constraint}"')
+        if self.column:
+            words.append(f'column "{self.column}"')
+        if self.table:
+            words.append(f'on table "{self.table}"')
+        text = f"{' '.join(words)}, SQLSTATE {self.sqlstate}"
+        if self.kind is Kind.OTHER and not self.constraint:
+            text += f": {self.public_message}"
+        return text
+
+    def __repr__(self) -> str:
+        """Show the same words: a log line may hold the repr of anything."""
+        return f"Violation({self})"
+
+    @property
+    def public_message(self) -> str:
+        """The server's message where it cannot hold a parameter's value, or where to find it."""
+        if self.sqlstate[:2] in _CLASSES_WITHOUT_VALUES and not self.raised:
+            return self.message
+        return "its message may quote values, see .violation.message"

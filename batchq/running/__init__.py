@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Floor 3, running: ``run``, ``arun``, ``attempt``, ``aattempt`` and retry, over the engine."""

