@@ -8,10 +8,12 @@ valid SQL that it does not know yet.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from attrs import frozen
+from sqlglot import Token, TokenType
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
 
 from batchq.language.errors import InvalidBatch
 
@@ -133,7 +135,7 @@ def _count(tokens: list[Token], parameters: int) -> None:
     """See that every placeholder is one to the server too."""
     numbers = {
         follower.text
-        for token, follower in zip(tokens, tokens[1:], strict=False)
+        for token, follower in pairwise(tokens)
         if token.token_type is TokenType.PARAMETER and follower.token_type is TokenType.NUMBER
     }
     if len(numbers) < parameters:

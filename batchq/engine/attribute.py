@@ -14,12 +14,11 @@ from attrs import frozen
 from psycopg.pq import ExecStatus
 
 from batchq.engine.dialects import Dialect, ErrorAnswer
-from batchq.engine.flight import CLOSING, FORGET
+from batchq.engine.flight import CLOSING
 from batchq.engine.frame import Frame
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
-_WELL = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC})
 _FATAL_ERROR = ExecStatus.FATAL_ERROR
 _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
@@ -30,10 +29,12 @@ class Answer(ErrorAnswer, Protocol):
     @property
     def status(self) -> int:
         """How the command went."""
+        ...
 
     @property
     def command_status(self) -> bytes | None:
         """The command's tag: ``INSERT 0 1``, ``COMMIT``."""
+        ...
 
 
 @frozen
@@ -46,6 +47,8 @@ class Verdict:
     slot: int | None = None
     """In which slot it sits."""
     violation: Violation | None = None
+    refused: bool = False
+    """Whether the closing command answered, without an error, that it did something else."""
 
     @property
     def blamed(self) -> int | None:
@@ -73,34 +76,28 @@ def attribute(
     :param owners: whose command each slot answers.
     :param answers: the slots; None where no answer came.
     """
-    closed = False
     for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
         if answer is None:
             break
-        status = answer.status
-        if status == _FATAL_ERROR and owner != FORGET and not closed:
+        if answer.status == _FATAL_ERROR:
             return _failed(owner, slot, dialect.violation(answer, encoding), frame, dialect)
-        if status not in _WELL and not closed:
-            break  # skipped, behind an error that we never saw
-        if owner == CLOSING and answer.command_status is not None:
-            # The tag of a COMMIT; a Parse before it has none of its own.
-            closed = closed or answer.command_status == frame.tag
-            if not closed and answer.command_status:
-                return Verdict(Outcome.ROLLED_BACK)
-    # Everything before the closing was answered well, or the loop had ended before it.
-    if closed:
-        return Verdict(frame.kept)
+        if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
+            # The tag alone would prove nothing, but here every slot before it was answered well.
+            # What comes behind it changes nothing any more.
+            if answer.command_status == frame.tag:
+                return Verdict(frame.kept)
+            return Verdict(Outcome.ROLLED_BACK, refused=True)
     # A transaction of the caller's own ends with the link: its COMMIT was never sent.
     return Verdict(Outcome.ROLLED_BACK if frame.nested else Outcome.UNKNOWN)
 
 
 def _failed(owner: int, slot: int, violation: Violation, frame: Frame, dialect: Dialect) -> Verdict:
     outcome = Outcome.ROLLED_BACK
-    # Before COMMIT ran, an error is the end of the transaction whatever else it says. At COMMIT, the
-    # end of the session, or the server's own doubt, leaves open whether it took effect.
+    # Before COMMIT ran, an error is the end of the transaction whatever else it says. At COMMIT,
+    # the end of the session, or the server's own doubt, leaves open whether it took effect.
     at_commit = owner == CLOSING and not frame.nested
     session_ended = violation.severity in _ENDS_SESSION
-    if violation.sqlstate in dialect.ambiguous or session_ended:
-        if at_commit or violation.sqlstate == "40003":
-            outcome = Outcome.UNKNOWN
+    in_doubt = session_ended or violation.sqlstate in dialect.ambiguous
+    if (at_commit and in_doubt) or violation.sqlstate == "40003":
+        outcome = Outcome.UNKNOWN
     return Verdict(outcome, owner, slot, violation)

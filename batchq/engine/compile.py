@@ -41,8 +41,8 @@ class Compiled:
     parameters: int
     """How many parameters it takes, the guard's included."""
     types: tuple[int, ...] = ()
-    """The parameters' types when last sent. Shared by threads: any of the values written is right."""
-    _names: dict[tuple[int, ...], bytes] = field(factory=dict)
+    """The parameters' types when last sent. Shared by threads: any value written is right."""
+    _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
 
     def settle(self, types: tuple[int, ...], values: Sequence[object]) -> tuple[int, ...]:
         """Give NULL and the empty list, which have no type of their own, the one last seen there.
@@ -57,7 +57,7 @@ class Compiled:
         return settled
 
     def name(self, types: tuple[int, ...]) -> bytes:
-        """The name to prepare it by: derived from content, so that a clash is the same statement."""
+        """The name to prepare it by: derived from content, so a clash is the same statement."""
         name = self._names.get(types)
         if name is None:
             digest = blake2b(f"{self.sql}\0{types}".encode(), digest_size=16).hexdigest()

@@ -14,7 +14,7 @@ from batchq.language.results import Result, Rows, model_fields
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
-    from psycopg.adapt import Transformer
+    from psycopg.abc import Transformer
     from psycopg.pq.abc import PGresult
 
     from batchq.language.outcome import Outcome
@@ -26,7 +26,7 @@ Row = tuple[Any, ...]
 
 def decode(
     plan: Plan, answers: Sequence[PGresult], transformer: Transformer, outcome: Outcome
-) -> Any:  # noqa: ANN401  the batch's own type
+) -> Any:
     """Make the batch's result of its steps' answers.
 
     :raises DecodeFailed: when a row does not fit its model, or a function of the caller's raises.
@@ -59,7 +59,7 @@ class _Misfit(Exception):
     """The rows are not what the shape promises; its text shows no values."""
 
 
-def _result(statement: Statement[Any], answer: PGresult, transformer: Transformer) -> Any:  # noqa: ANN401
+def _result(statement: Statement[Any], answer: PGresult, transformer: Transformer) -> Any:
     shape = statement.result
     rows = shape.rows
     if rows is Rows.NONE:
@@ -72,19 +72,24 @@ def _result(statement: Statement[Any], answer: PGresult, transformer: Transforme
         return loaded[0][0]
     if rows is Rows.SCALAR:
         return _scalar(shape, loaded, answer.nfields)
-    make = _maker(shape.model, tuple(map(answer.fname, range(answer.nfields))))
-    if rows is Rows.ALL:
-        return loaded if make is None else [make(row) for row in loaded]
-    if len(loaded) != 1:
-        if rows is Rows.MAYBE and not loaded:
-            return None
-        # An insert that a trigger turned into nothing, for one.
-        message = f"it promises one row and got {len(loaded)}"
-        raise _Misfit(message)
-    return loaded[0] if make is None else make(loaded[0])
+    return _models(shape, loaded, tuple(map(answer.fname, range(answer.nfields))))
 
 
-def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:  # noqa: ANN401
+def _models(shape: Result, loaded: list[Row], names: tuple[bytes | None, ...]) -> Any:
+    make = _maker(shape.model, names)
+    models: list[Any] = loaded if make is None else [make(row) for row in loaded]
+    if shape.rows is Rows.ALL:
+        return models
+    if len(models) == 1:
+        return models[0]
+    if shape.rows is Rows.MAYBE and not models:
+        return None
+    # An insert that a trigger turned into nothing, for one.
+    message = f"it promises one row and got {len(models)}"
+    raise _Misfit(message)
+
+
+def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:
     if len(loaded) != 1 or columns != 1:
         message = f"it promises one row of one column and got {len(loaded)} of {columns}"
         raise _Misfit(message)
@@ -98,11 +103,11 @@ def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:  # noqa: ANN
 
 
 @lru_cache(maxsize=1024)
-def _maker(model: Any, names: tuple[bytes, ...]) -> Callable[[Row], Any] | None:  # noqa: ANN401
+def _maker(model: Any, names: tuple[bytes | None, ...]) -> Callable[[Row], Any] | None:
     """How to make a model of a row with these columns; None when the row is it."""
     if model is tuple:
         return None
-    columns = tuple(name.decode() for name in names)
+    columns = tuple((name or b"").decode() for name in names)
     fields = model_fields(model)
     if fields is None:
         if model is dict:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What differs between PostgreSQL and CockroachDB: how a batch is laid out on the wire, how an error
-reads, and which errors say what about the outcome.
+"""What differs between PostgreSQL and CockroachDB: how a batch is laid out on the wire, how an
+error reads, and which errors say what about the outcome.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ A value that cannot be encoded in the last statement must find nothing of the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from attrs import define
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
@@ -21,6 +21,9 @@ from batchq.language.plan import Leaf
 from batchq.language.sources import parameter_names
 from batchq.language.statement import Statement
 from batchq.language.step import Step
+
+if TYPE_CHECKING:
+    from psycopg.abc import Transformer
 
 _AUTO = PyFormat.AUTO
 

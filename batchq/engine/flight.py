@@ -43,9 +43,9 @@ OWNERS = {
 class Flight:
     """Commands for libpq's pipeline, and what is known about each."""
 
-    commands: list[Callable[[], None]] = field(factory=list)
-    owners: list[int] = field(factory=list)
-    parses: list[tuple[int, bytes]] = field(factory=list)
+    commands: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
+    owners: list[int] = field(factory=list[int])
+    parses: list[tuple[int, bytes]] = field(factory=list[tuple[int, bytes]])
     """Which commands prepare which statement."""
 
 

@@ -5,9 +5,9 @@ A statement is prepared when it has run more often than the connection's ``prepa
 the flight that runs it, by a name derived from its content. So a name that is already taken, behind
 a pooler say, means the same statement, and never another one.
 
-Whether a Parse took effect is known only from its slot. A name whose Parse was sent but not answered
-well is never sent again on this connection: PgBouncer (1.21 and later) remembers names of Parse
-messages that the server skipped, and ends a client that sends one again (08P01).
+Whether a Parse took effect is known only from its slot. A name whose Parse was sent but not
+answered well is never sent again on this connection: PgBouncer (1.21 and later) remembers names of
+Parse messages that the server skipped, and ends a client that sends one again (08P01).
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan
 
 if TYPE_CHECKING:
+    from psycopg import abc
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
 
@@ -41,8 +42,8 @@ AnyConnection = Connection[Any] | AsyncConnection[Any]
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 
 _LOST_PREPARATION = frozenset({"26000", "0A000", "42P05"})
-"""A prepared statement is gone (DISCARD ALL), its result changed (ALTER TABLE: "cached plan must not
-change result type"), or its name is taken. Nothing was applied: prepare again and resend once."""
+"""A prepared statement is gone (DISCARD ALL), its result changed (ALTER TABLE: "cached plan must
+not change result type"), or its name is taken. Nothing was applied: prepare again, resend once."""
 
 
 @define(eq=False)
@@ -53,7 +54,7 @@ class Transaction:
     plan: Plan
     frame: Frame
     _steps: list[Encoded] = field(init=False)
-    _transformer: Transformer = field(init=False)
+    _transformer: abc.Transformer = field(init=False)
     _dialect: Dialect = field(init=False)
     _preparations: Preparations = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
@@ -190,7 +191,7 @@ class Transaction:
         verdict = self._verdict or Verdict(Outcome.NOT_SENT)
         return report(verdict, self.plan.leaves, dialect=POSTGRESQL, cause=error).report
 
-    def result(self) -> Any:  # noqa: ANN401  the batch's own type
+    def result(self) -> Any:
         """Decode what came back.
 
         :raises DecodeFailed: when it cannot be turned into what the batch promises.

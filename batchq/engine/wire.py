@@ -51,13 +51,7 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
     """
     slots = Slots([])
     try:
-        pg.enter_pipeline_mode()
-        for command in flight.commands:
-            command()
-        while pg.flush():
-            ready = yield _WAIT_RW
-            if ready and ready & _READY_R:
-                pg.consume_input()
+        yield from _send(pg, flight)
     except OperationalError as error:
         if pg.status != _BAD:
             raise
@@ -76,6 +70,17 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
     if slots.lost is None:
         pg.exit_pipeline_mode()
     return slots
+
+
+def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
+    """Hand every command to libpq, and its buffer to the socket."""
+    pg.enter_pipeline_mode()
+    for command in flight.commands:
+        command()
+    while pg.flush():
+        ready = yield _WAIT_RW
+        if ready and ready & _READY_R:
+            pg.consume_input()
 
 
 def _answer(pg: PGconn, slots: Slots) -> PQGen[PGresult | None]:

@@ -39,7 +39,7 @@ class Batch(ABC, Generic[T_co]):
         An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
         ``committed``: by then the rows are there.
         """
-        return Mapped(self, function)
+        return Mapped((self,), function)
 
     def label(self, name: str) -> Batch[T_co]:
         """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
@@ -77,7 +77,7 @@ class Batch(ABC, Generic[T_co]):
         return explain(self.steps(), parameters=parameters)
 
 
-# -- the forms of a batch besides the statement ------------------------------------------------------
+# -- the forms of a batch besides the statement ----------------------------------------------------
 
 
 class Composite(Batch[T_co]):
@@ -85,10 +85,8 @@ class Composite(Batch[T_co]):
 
     __slots__ = ()
 
-    @property
-    @abstractmethod
-    def parts(self) -> Sequence[Batch[Any]]:
-        """The batches inside, in order."""
+    parts: tuple[Batch[Any], ...]
+    """The batches inside, in order."""
 
     @abstractmethod
     def combine(self, results: Sequence[Any]) -> T_co:
@@ -115,12 +113,12 @@ class Gathered(Composite[tuple[Any, ...]]):
 
 
 @frozen(eq=False)
-class Sequenced(Composite[list[U]]):
+class Sequenced(Composite[list[Any]]):
     """What :func:`sequence` makes."""
 
-    parts: tuple[Batch[U], ...]
+    parts: tuple[Batch[Any], ...]
 
-    def combine(self, results: Sequence[Any]) -> list[U]:
+    def combine(self, results: Sequence[Any]) -> list[Any]:
         """Keep them in order."""
         return list(results)
 
@@ -143,13 +141,8 @@ class Into(Composite[M]):
 class Mapped(Composite[U]):
     """What :meth:`Batch.map` makes."""
 
-    inner: Batch[Any]
+    parts: tuple[Batch[Any], ...]
     function: Callable[[Any], U]
-
-    @property
-    def parts(self) -> tuple[Batch[Any]]:
-        """The one batch whose result is mapped."""
-        return (self.inner,)
 
     def combine(self, results: Sequence[Any]) -> U:
         """Call the function."""
@@ -202,7 +195,7 @@ def _checked_parts(call: str, parts: Iterable[object]) -> tuple[Batch[Any], ...]
     return cast("tuple[Batch[Any], ...]", checked)
 
 
-# -- composing ---------------------------------------------------------------------------------------
+# -- composing -------------------------------------------------------------------------------------
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, TypeGuard, cast
 
 import attrs
 
@@ -64,7 +64,7 @@ def insert(table: str, row: Row) -> Statement[None]:
     return Statement(_insert(_name(table), columns, cells), values)
 
 
-def update(table: str, set: Row, where: Where) -> Statement[None]:  # noqa: A002  SQL's own word
+def update(table: str, set: Row, where: Where) -> Statement[None]:
     """Update the rows that ``where`` selects.
 
     :param set: the new values, as the row of :func:`insert`.
@@ -133,7 +133,7 @@ _select = lru_cache(maxsize=4096)(sources.Select)
 
 def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[object, ...]]:
     """Split a row into its columns, what stands in them, and the values that these take."""
-    if isinstance(row, Mapping):
+    if _is_mapping(row):
         columns, values = tuple(row), tuple(row.values())
         for column in columns:
             _name(column)
@@ -158,6 +158,10 @@ def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[ob
     return columns, tuple(cells), tuple(flat)
 
 
+def _is_mapping(row: Row) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(row, Mapping)
+
+
 @lru_cache(maxsize=256)
 def _plain(columns: int) -> tuple[None, ...]:
     return (None,) * columns
@@ -177,7 +181,7 @@ def _conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
             test = _IS_NULL
         elif isinstance(value, list):
             test = _EQUALS_ANY
-            values.append(value)
+            values.append(cast("object", value))
         elif isinstance(value, Batch):
             test = _fragment(cast("Statement[Any]", value))
             values.extend(cast("Statement[Any]", value).values)
@@ -203,7 +207,7 @@ def _fragment(value: Batch[Any]) -> Text:
 
 
 @lru_cache(maxsize=1024)
-def _reader(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[object, ...]]]:
+def _reader(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[object, ...]]]:
     """The columns of a row class, and a function that reads their values off an object."""
     if attrs.has(cls):
         columns = tuple(field.name for field in attrs.fields(cls))

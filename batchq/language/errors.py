@@ -68,7 +68,7 @@ class BatchError(Exception):
 
     @property
     def parameters(self) -> tuple[object, ...] | None:
-        """The blamed step's parameters, in the order of ``$1``, ``$2``, …"""
+        """The blamed step's parameters, in the order of ``$1``, ``$2`` and so on."""
         return None if self.step is None else self.step.parameters
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import frozen
 
@@ -74,7 +74,7 @@ def exception_for(meaning: Meaning, violation: Violation) -> BaseException:
     """
     if isinstance(meaning, BaseException):
         return _fresh(meaning)
-    made: object = meaning(violation)
+    made = cast("object", meaning(violation))
     if not isinstance(made, BaseException):
         message = f"{describe(meaning)} was to make an exception but returned {type(made).__name__}"
         raise TypeError(message)
@@ -90,9 +90,10 @@ def _fresh(error: BaseException) -> BaseException:
     cls = type(error)
     twin = cls.__new__(cls, *error.args)
     twin.args = error.args
-    # __dict__ alone, or a pair with what lies in __slots__ (attrs' exceptions): object.__getstate__.
-    state = error.__getstate__()  # type: ignore[attr-defined]  # new in 3.11, not in typeshed
-    for part in state if isinstance(state, tuple) else (state,):
+    # __dict__ alone, or a pair with what lies in __slots__, as attrs' exceptions have it.
+    state = cast("Any", error.__getstate__())
+    parts = cast("tuple[dict[str, Any] | None, ...]", state if type(state) is tuple else (state,))
+    for part in parts:
         for name, value in (part or {}).items():
             object.__setattr__(twin, name, list(value) if name == "__notes__" else value)
     return twin

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from batchq.language.batch import AsInternal, Batch, Composite, Labelled, Remapped
+from batchq.language.batch import AsInternal, Batch, Composite, Labelled, Remapped, Wrapped
 from batchq.language.mapping import Rule
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
@@ -26,9 +26,9 @@ class Scope:
     """
 
     around: Scope | None
-    said: Labelled[Any] | Remapped[Any] | AsInternal[Any]
+    said: Wrapped[Any]
 
-    def outwards(self) -> Iterator[Labelled[Any] | Remapped[Any] | AsInternal[Any]]:
+    def outwards(self) -> Iterator[Wrapped[Any]]:
         """What was said, innermost first."""
         scope: Scope | None = self
         while scope is not None:
@@ -70,7 +70,7 @@ class Leaf:
         for one in self.said:
             if isinstance(one, str):
                 context = one
-            elif one.matcher.matches(violation) and _is_for(one, violation, self.statement):
+            elif one.matcher.matches(violation) and _is_for(violation, self.statement):
                 return Resolution(one, context)
         return None
 
@@ -83,7 +83,7 @@ class Resolution:
     context: str | None
 
 
-def _is_for(one: Rule, violation: Violation, statement: Statement[Any]) -> bool:
+def _is_for(violation: Violation, statement: Statement[Any]) -> bool:
     """``missing=`` means too few rows; too many are nobody's mapping."""
     guard = statement.guard
     if violation.rows is None or guard is None:
@@ -91,52 +91,63 @@ def _is_for(one: Rule, violation: Violation, statement: Statement[Any]) -> bool:
     return violation.rows < guard.rows
 
 
-Combine = Callable[[Sequence[Any]], Any]
+@frozen(eq=False)
+class Combine:
+    """An instruction of a plan's program: take so many results, put back what is made of them."""
+
+    arity: int
+    function: Callable[[Sequence[Any]], Any]
 
 
 @frozen(eq=False)
 class Plan:
-    """The leaves in order, and the program that makes one result of theirs, in postfix order.
-
-    An instruction is None (push the next statement's result) or a pair: pop so many results, push
-    what the function makes of them.
-    """
+    """The leaves in order, and the program, in postfix order, that makes one result of theirs."""
 
     leaves: list[Leaf]
-    program: list[tuple[int, Combine] | None]
+    program: list[Combine | None]
+    """None takes the next statement's result."""
 
-    def combine(self, results: Iterator[Any]) -> Any:  # noqa: ANN401  the batch's own type
+    def combine(self, results: Iterator[Any]) -> Any:
         """Run the program over the statements' results."""
         stack: list[Any] = []
         for instruction in self.program:
             if instruction is None:
                 stack.append(next(results))
                 continue
-            arity, function = instruction
-            cut = len(stack) - arity
+            cut = len(stack) - instruction.arity
             parts = stack[cut:]
             del stack[cut:]
-            stack.append(function(parts))
+            stack.append(instruction.function(parts))
         (result,) = stack
         return result
 
 
 def plan(batch: Batch[Any]) -> Plan:
-    """Lay a batch flat."""
+    """Lay a batch flat.
+
+    :raises TypeError: for what is no batch.
+    """
     leaves: list[Leaf] = []
-    program: list[tuple[int, Combine] | None] = []
-    todo: list[tuple[Batch[Any], Scope | None] | tuple[int, Combine]] = [(batch, None)]
+    program: list[Combine | None] = []
+    todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
     while todo:
-        head, tail = todo.pop()
-        if isinstance(head, int):
-            program.append((head, tail))  # type: ignore[arg-type]
-        elif isinstance(head, Statement):
-            leaves.append(Leaf(head, tail))  # type: ignore[arg-type]
+        item = todo.pop()
+        if isinstance(item, Combine):
+            program.append(item)
+            continue
+        node, scope = item
+        if isinstance(node, Statement):
+            leaves.append(Leaf(node, scope))
             program.append(None)
-        elif isinstance(head, Composite):
-            parts = head.parts
-            todo.append((len(parts), head.combine))
-            todo.extend([(part, tail) for part in reversed(parts)])  # type: ignore[misc]
+        elif isinstance(node, Wrapped):
+            todo.append((node.inner, Scope(scope, node)))
+        elif isinstance(node, Composite):
+            parts = node.parts
+            todo.append(Combine(len(parts), node.combine))
+            todo.extend([(part, scope) for part in reversed(parts)])
         else:
-            todo.append((head.inner, Scope(tail, head)))  # type: ignore[attr-defined,arg-type]
+            message = (
+                f"not a batch: {type(node).__name__}; make one by sql(), insert(), gather(), …"
+            )
+            raise TypeError(message)
     return Plan(leaves, program)

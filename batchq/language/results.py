@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import frozen
@@ -48,11 +48,11 @@ class ModelField:
     column: str
     argument: str
     required: bool
-    keyword_only: bool
+    keyword_only: bool = False
 
 
 @lru_cache(maxsize=1024)
-def model_fields(model: Any) -> tuple[ModelField, ...] | None:
+def model_fields(model: object) -> tuple[ModelField, ...] | None:
     """The fields of an attrs class, dataclass or NamedTuple; None for anything else.
 
     >>> from typing import NamedTuple
@@ -64,25 +64,30 @@ def model_fields(model: Any) -> tuple[ModelField, ...] | None:
     """
     if not isinstance(model, type):
         return None
-    if attrs.has(model):
+    cls = cast("type[Any]", model)
+    if attrs.has(cls):
         return tuple(
-            ModelField(f.name, f.alias or f.name, f.default is attrs.NOTHING, f.kw_only)
-            for f in attrs.fields(model)
+            ModelField(f.name, f.alias or f.name, f.default is attrs.NOTHING, bool(f.kw_only))
+            for f in attrs.fields(cls)
             if f.init
         )
-    if dataclasses.is_dataclass(model):
-        missing = dataclasses.MISSING
+    if dataclasses.is_dataclass(cls):
+        given = dataclasses.MISSING
         return tuple(
             ModelField(
-                f.name, f.name, f.default is missing and f.default_factory is missing, f.kw_only
+                f.name,
+                f.name,
+                f.default is given and f.default_factory is given,
+                f.kw_only is True,
             )
-            for f in dataclasses.fields(model)
+            for f in dataclasses.fields(cls)
             if f.init
         )
-    if issubclass(model, tuple) and hasattr(model, "_fields"):
-        defaults = getattr(model, "_field_defaults", {})
-        return tuple(ModelField(name, name, name not in defaults, False) for name in model._fields)
-    return None
+    names: tuple[str, ...] | None = getattr(cls, "_fields", None)
+    defaults: dict[str, Any] = getattr(cls, "_field_defaults", {})
+    if names is None or not issubclass(cls, tuple):
+        return None
+    return tuple(ModelField(name, name, name not in defaults) for name in names)
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from batchq.language.errors import InvalidBatch
 
-# psycopg's placeholders, and what its users write by mistake: %% | %(name)s | % followed by anything
+# psycopg's placeholders, and what users write by mistake: %% | %(name)s | % and anything else
 _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
 
 

@@ -17,7 +17,8 @@ class Renderer(Protocol):
     """What the engine, one floor up, has to offer so that a step can show its SQL."""
 
     def __call__(self, statement: Statement[Any], /) -> tuple[str, tuple[int, ...]]:
-        """Return the text as it is sent, and which value stands at ``$1``, ``$2``, …"""
+        """Return the text as it is sent, and which value stands at each ``$n``."""
+        ...
 
 
 class _Port:

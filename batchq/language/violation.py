@@ -36,9 +36,7 @@ KIND_BY_SQLSTATE = {
 
 # Classes whose own messages name only objects of the schema. Those of the others, class 22 (data
 # exceptions) first of all, quote the value that did not fit.
-_CLASSES_WITHOUT_VALUES = frozenset(
-    {"08", "0A", "25", "26", "34", "40", "42", "53", "55", "57", "58"}
-)
+_CLASSES_WITHOUT_VALUES = frozenset("08 0A 25 26 34 40 42 53 55 57 58".split())
 
 
 @frozen
@@ -48,8 +46,8 @@ class Violation:
     ``message``, ``detail`` and ``hint`` may quote the caller's data, so they are attributes and
     never part of ``str()`` or ``repr()``.
 
-    >>> Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="project_name_key", table="project")
-    Violation(unique "project_name_key" on table "project", SQLSTATE 23505)
+    >>> Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="name_key", table="project")
+    Violation(unique "name_key" on table "project", SQLSTATE 23505)
     """
 
     kind: Kind
@@ -57,7 +55,7 @@ class Violation:
     constraint: str | None = None
     schema: str | None = None
     table: str | None = None
-    """The table *as the server named it*: for a foreign key it is always the child, also when the
+    """The table *as the server named it*: for a foreign key always the child, also when the
     statement deleted from the parent. CockroachDB sends none."""
     column: str | None = None
     """Of a NOT NULL violation only."""

@@ -86,21 +86,18 @@ class Retry:
 
     def _tell(self, state: RetryCallState) -> None:
         answer = _last_answer(state)
-        if self.before_sleep is None or not isinstance(answer, Failed):
-            return
-        conflict = answer.report
-        assert isinstance(conflict, SerializationConflict)
-        conflict.attempts = state.attempt_number
-        self.before_sleep(Retrying(conflict, state.attempt_number, state.upcoming_sleep))
+        conflict = answer.report if isinstance(answer, Failed) else None
+        if self.before_sleep is not None and isinstance(conflict, SerializationConflict):
+            self.before_sleep(Retrying(conflict, state.attempt_number, state.upcoming_sleep))
 
 
 def _is_conflict(answer: _Answer) -> bool:
     return isinstance(answer, Failed) and isinstance(answer.report, SerializationConflict)
 
 
-def _last_answer(state: RetryCallState) -> _Answer:
-    assert state.outcome is not None
-    answer: _Answer = state.outcome.result()
+def _last_answer(state: RetryCallState) -> Any:
+    """What the attempt returned, with the number of attempts on its report."""
+    answer: Any = state.outcome and state.outcome.result()
     if isinstance(answer, Failed):
         answer.report.attempts = state.attempt_number
     return answer

@@ -6,9 +6,10 @@ The protocol is a generator of the engine's; what differs here is only who waits
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 import psycopg
 from attrs import frozen
@@ -72,22 +73,19 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     :raises InvalidBatch: all the same: a batch that cannot be sent is a bug, not an answer.
     """
     order = _order(target, batch, options, sync=True)
-    if isinstance(target, Connection):
-        once: Callable[[], Ok[T] | Failed] = lambda: _once(target, order)  # noqa: E731
-    else:
-        # A connection for each attempt: none is held while sleeping.
-        def once() -> Ok[T] | Failed:
-            with target.connection() as connection:
-                return _once(connection, order)
-
     if not order.plan.leaves:
         return Ok(order.plan.combine(iter(())))
+    once: Callable[[], Any]
+    if isinstance(target, Connection):
+        once = partial(_once, target, order)
+    else:
+        once = partial(_pooled, target, order)
     if order.retry is None:
-        return once()
+        return cast("Ok[T] | Failed", once())
     policy = order.retry.policy()
     from tenacity import Retrying  # noqa: PLC0415  an extra; policy() has just checked
 
-    return Retrying(**policy)(once)
+    return cast("Ok[T] | Failed", Retrying(**policy)(once))
 
 
 async def aattempt(
@@ -95,29 +93,25 @@ async def aattempt(
 ) -> Ok[T] | Failed:
     """Run a batch on an async connection or pool; as :func:`attempt`."""
     order = _order(target, batch, options, sync=False)
-    once: Callable[[], Awaitable[Ok[T] | Failed]]
-    if isinstance(target, AsyncConnection):
-        once = lambda: _aonce(target, order)  # noqa: E731
-    else:
-
-        async def once() -> Ok[T] | Failed:
-            async with target.connection() as connection:
-                return await _aonce(connection, order)
-
     if not order.plan.leaves:
         return Ok(order.plan.combine(iter(())))
+    once: Callable[[], Any]
+    if isinstance(target, AsyncConnection):
+        once = partial(_aonce, target, order)
+    else:
+        once = partial(_apooled, target, order)
     if order.retry is None:
-        return await once()
+        return cast("Ok[T] | Failed", await once())
     policy = order.retry.policy()
     from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
-    return await AsyncRetrying(**policy)(once)
+    return cast("Ok[T] | Failed", await AsyncRetrying(**policy)(once))
 
 
-# -- one attempt -------------------------------------------------------------------------------------
+# -- one attempt -----------------------------------------------------------------------------------
 
 
-def _once(connection: Connection[Any], order: _Order) -> Any:  # noqa: ANN401
+def _once(connection: Connection[Any], order: _Order) -> Any:
     work = Transaction(connection, order.plan, order.frame_for(connection))
     try:
         work.prepare()
@@ -130,7 +124,7 @@ def _once(connection: Connection[Any], order: _Order) -> Any:  # noqa: ANN401
     return _settled(work)
 
 
-async def _aonce(connection: AsyncConnection[Any], order: _Order) -> Any:  # noqa: ANN401
+async def _aonce(connection: AsyncConnection[Any], order: _Order) -> Any:
     work = Transaction(connection, order.plan, order.frame_for(connection))
     try:
         work.prepare()
@@ -143,8 +137,21 @@ async def _aonce(connection: AsyncConnection[Any], order: _Order) -> Any:  # noq
     return _settled(work)
 
 
+# A pooled connection is taken for each attempt: none is held while sleeping between two.
+
+
+def _pooled(pool: ConnectionPool[Any], order: _Order) -> Any:
+    with pool.connection() as connection:
+        return _once(connection, order)
+
+
+async def _apooled(pool: AsyncConnectionPool[Any], order: _Order) -> Any:
+    async with pool.connection() as connection:
+        return await _aonce(connection, order)
+
+
 def _broken_off(work: Transaction, error: BaseException) -> Failed:
-    """Sort what ended an attempt from outside: a failure to report, or somebody else's exception."""
+    """Sort what ended an attempt: a failure to report, or somebody else's exception."""
     if isinstance(error, InvalidBatch):
         raise error
     if isinstance(error, BatchError):
@@ -158,7 +165,7 @@ def _broken_off(work: Transaction, error: BaseException) -> Failed:
     raise error
 
 
-def _settled(work: Transaction) -> Any:  # noqa: ANN401
+def _settled(work: Transaction) -> Any:
     failure = work.failure()
     if failure is not None:
         return Failed(failure.error, failure.report)
@@ -177,7 +184,7 @@ def _unwrap(answer: Ok[T] | Failed) -> T:
         del answer  # the traceback would keep the answer, and the answer the traceback
 
 
-# -- what is to be done ------------------------------------------------------------------------------
+# -- what is to be done ----------------------------------------------------------------------------
 
 
 @frozen(eq=False)
@@ -213,18 +220,15 @@ _NOT_NESTED = ("isolation", "read_only", "timeout", "retry")
 
 def _order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> _Order:
     """Check the arguments before anything happens."""
-    wrong, right = (AsyncConnection, Connection) if sync else (Connection, AsyncConnection)
+    kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
+    wrong, right = kinds if sync else kinds[::-1]
     call = "run()" if sync else "arun()"
     if isinstance(target, wrong) or not (
         isinstance(target, right) or hasattr(target, "connection")
     ):
-        message = (
-            f"{call} takes a psycopg {right.__name__} or a pool of them, "
-            f"not {type(target).__name__}{': use ' + ('arun()' if sync else 'run()') if isinstance(target, wrong) else ''}"
-        )
-        raise TypeError(message)
-    if not isinstance(batch, Batch):
-        message = f"{call} takes a batch, not {type(batch).__name__}"
+        message = f"{call} takes a psycopg {right.__name__} or a pool, not {type(target).__name__}"
+        if isinstance(target, wrong):
+            message += f": use {'await arun()' if sync else 'run()'}"
         raise TypeError(message)
     if options:
         _check_options(target, options, call)
@@ -234,7 +238,7 @@ def _order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -
 def _check_options(target: object, options: Options, call: str) -> None:
     unknown = options.keys() - _KNOWN
     if unknown:
-        message = f"{call} has no option {sorted(unknown)[0]!r}; it has {', '.join(sorted(_KNOWN))}"
+        message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(_KNOWN))}"
         raise TypeError(message)
     if not options.get("nested"):
         return

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The words of reports. They teach the next line of code to write, and show no value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchq.engine.flight import CLOSING, OWNERS
+from batchq.language.guards import Bound
+from batchq.language.matchers import Matcher
+from batchq.language.outcome import Outcome
+from batchq.language.violation import Kind, Violation
+
+if TYPE_CHECKING:
+    from batchq.engine.attribute import Verdict
+    from batchq.engine.blame import Blame
+
+WHAT_BECAME = {
+    Outcome.NOT_SENT: "nothing was sent",
+    Outcome.ROLLED_BACK: "rolled back, nothing was kept",
+    Outcome.UNKNOWN: "whether it was committed is unknown: read before running it again",
+}
+
+_HINTS = {
+    "42883": "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int",
+    "42P18": "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text",
+}
+_MOST_CANDIDATES = 10
+
+
+def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
+    """Say where, what, and what became of it all."""
+    wanted = ""
+    if violation.kind is Kind.GUARD and found.step is not None:
+        wanted = f", wanted {found.step.statement.guard}"
+    return f"{where(verdict, found)}: {violation}{wanted}; {WHAT_BECAME[verdict.outcome]}"
+
+
+def where(verdict: Verdict, found: Blame) -> str:
+    """Name the step to blame, or the part of the frame that reported it."""
+    if found.step is not None:
+        return f"{found.step} at COMMIT" if verdict.owner == CLOSING else str(found.step)
+    place = OWNERS.get(CLOSING if verdict.owner is None else verdict.owner, "the batch")
+    if not found.candidates:
+        return place
+    steps = ", ".join(map(str, found.candidates[:_MOST_CANDIDATES]))
+    if len(found.candidates) > _MOST_CANDIDATES:
+        steps += ", …"
+    declared = f"declared by {len(found.candidates)} steps, and it does not say which"
+    return f"{place} ({declared}: {steps})"
+
+
+def teach(violation: Violation, found: Blame) -> str:
+    """Say what was mapped, and which line to add."""
+    if found.candidates:
+        lines = ["If a caller can cause it, map it once, around those steps:"]
+    elif found.step is not None:
+        meanings = found.step.meanings
+        lines = ["This step maps:" if meanings else "This step maps nothing."]
+        lines += [f"    {meaning}" for meaning in meanings]
+        lines.append("If a caller can cause it, map it:")
+    else:
+        return ""
+    lines.append(f"    .on({_matcher(violation)}, YourError(...))")
+    if violation.constraint and not found.candidates:
+        lines.append("If it can only be a bug, declare it:")
+        lines.append(f'    .internal("{violation.constraint}")')
+    return "\n" + "\n".join(lines) + _HINTS.get(violation.sqlstate, "")
+
+
+def teach_guard(violation: Violation, found: Blame) -> str:
+    """Say how to map too few rows; too many are nobody's mapping."""
+    guard = found.step.statement.guard if found.step is not None else None
+    if guard is None or violation.rows is None or violation.rows >= guard.rows:
+        return ""
+    rows = f"at_least={guard.rows}" if guard.bound is Bound.AT_LEAST else f"{guard.rows}"
+    line = f".expect({rows}, missing=YourError(...))"
+    return f"\nIf a caller can cause it, map it:\n    {line}"
+
+
+def _matcher(violation: Violation) -> Matcher:
+    """The matcher that would have caught it."""
+    if violation.kind is Kind.NOT_NULL and violation.column:
+        return Matcher(violation.kind, violation.column)
+    if violation.kind is not Kind.OTHER and violation.constraint:
+        return Matcher(violation.kind, violation.constraint)
+    return Matcher(sqlstate=violation.sqlstate)
