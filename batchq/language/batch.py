@@ -7,7 +7,6 @@ every statement is known before the first byte is sent, and one round trip is en
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
@@ -25,7 +24,7 @@ U = TypeVar("U")
 M = TypeVar("M")
 
 
-class Batch(ABC, Generic[T_co]):
+class Batch(Generic[T_co]):
     """An ordered composition of statements with one combined result of type ``T_co``.
 
     Immutable: it may be run twice, be part of two batches, and be shared between threads.
@@ -88,9 +87,9 @@ class Composite(Batch[T_co]):
     parts: tuple[Batch[Any], ...]
     """The batches inside, in order."""
 
-    @abstractmethod
     def combine(self, results: Sequence[Any]) -> T_co:
         """Make one result of the parts' results."""
+        raise NotImplementedError
 
 
 class Wrapped(Batch[T_co]):

@@ -8,7 +8,7 @@ they cannot say is said in ``sql()``, whole or as a fragment where an expression
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, LiteralString, TypeGuard, cast
@@ -19,7 +19,18 @@ from batchq.language import sources
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
-from batchq.language.sources import Conditions, Equals, EqualsAny, IsNull, Test, Text
+from batchq.language.sources import (
+    Conditions,
+    Delete,
+    Equals,
+    EqualsAny,
+    Insert,
+    IsNull,
+    Select,
+    Test,
+    Text,
+    Update,
+)
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
@@ -61,7 +72,7 @@ def insert(table: str, row: Row) -> Statement[None]:
     'INSERT INTO "project" ("id", "name") VALUES ($1, $2)'
     """
     columns, cells, values = _cells(row)
-    return Statement(_insert(_name(table), columns, cells), values)
+    return Statement(_insert(table, columns, cells), values)
 
 
 def update(table: str, set: Row, where: Where) -> Statement[None]:
@@ -81,7 +92,7 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
         message = f"update({table!r}, …) has nothing to set"
         raise InvalidBatch(message)
     conditions, compared = _conditions(where)
-    source = _update(_name(table), columns, cells, conditions)
+    source = _update(table, columns, cells, conditions)
     return Statement(source, values + compared)
 
 
@@ -93,7 +104,7 @@ def delete(table: str, where: Where) -> Statement[None]:
     'DELETE FROM "vpc" WHERE "id" = ANY($1)'
     """
     conditions, values = _conditions(where)
-    return Statement(_delete(_name(table), conditions), values)
+    return Statement(_delete(table, conditions), values)
 
 
 def select(
@@ -108,7 +119,7 @@ def select(
     """
     conditions, compared = _conditions(where)
     if columns is None:
-        return Statement(_select(_name(table), None, conditions), compared)
+        return Statement(_select(table, None, conditions), compared)
     if isinstance(columns, str):
         message = f"select() takes a list of columns: [{columns!r}]"
         raise InvalidBatch(message)
@@ -119,24 +130,56 @@ def select(
             cells.append(_fragment(column))
             values.extend(column.values)
         else:
-            cells.append(_name(column))
-    return Statement(_select(_name(table), tuple(cells), conditions), (*values, *compared))
+            cells.append(column)
+    return Statement(_select(table, tuple(cells), conditions), (*values, *compared))
 
 
-# One source per shape: a service builds the same few statements all day, and the engine finds what
-# it compiled by them.
-_insert = lru_cache(maxsize=4096)(sources.Insert)
-_update = lru_cache(maxsize=4096)(sources.Update)
-_delete = lru_cache(maxsize=4096)(sources.Delete)
-_select = lru_cache(maxsize=4096)(sources.Select)
+# One source per shape, checked once: a service builds the same few statements all day, and the
+# engine finds what it compiled by them.
+
+
+@lru_cache(maxsize=4096)
+def _insert(table: str, columns: tuple[str, ...], cells: tuple[Text | None, ...]) -> Insert:
+    _check_names(table, *columns)
+    return Insert(table, columns, cells)
+
+
+@lru_cache(maxsize=4096)
+def _update(
+    table: str, columns: tuple[str, ...], cells: tuple[Text | None, ...], where: Conditions
+) -> Update:
+    _check_names(table, *columns, *_compared(where))
+    return Update(table, columns, cells, where)
+
+
+@lru_cache(maxsize=4096)
+def _delete(table: str, where: Conditions) -> Delete:
+    _check_names(table, *_compared(where))
+    return Delete(table, where)
+
+
+@lru_cache(maxsize=4096)
+def _select(table: str, columns: tuple[str | Text, ...] | None, where: Conditions) -> Select:
+    named = [column for column in columns or () if not isinstance(column, Text)]
+    _check_names(table, *named, *_compared(where))
+    return Select(table, columns, where)
+
+
+def _compared(where: Conditions) -> Iterable[str]:
+    return () if isinstance(where, Text) else (column for column, _ in where)
+
+
+def _check_names(*names: object) -> None:
+    for name in names:
+        if not isinstance(name, str) or not all(name.split(".")) or "\0" in name:
+            message = f"a table or column has a name, a str: not {name!r:.40}"
+            raise InvalidBatch(message)
 
 
 def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[object, ...]]:
     """Split a row into its columns, what stands in them, and the values that these take."""
     if _is_mapping(row):
         columns, values = tuple(row), tuple(row.values())
-        for column in columns:
-            _name(column)
     else:
         columns, read = _reader(type(row))
         values = read(row)
@@ -188,7 +231,7 @@ def _conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
         else:
             test = _EQUALS
             values.append(value)
-        tests.append((_name(column), test))
+        tests.append((column, test))
     return tuple(tests), tuple(values)
 
 
@@ -219,13 +262,3 @@ def _reader(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[obje
     if len(columns) == 1:
         return columns, lambda row: (getattr(row, columns[0]),)
     return columns, attrgetter(*columns) if columns else lambda _: ()
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str) or not name or "\0" in name:
-        message = f"a table or column has a name, a str: not {name!r:.40}"
-        raise InvalidBatch(message)
-    return name
-
-
-__all__: Sequence[str] = ("delete", "insert", "select", "sql", "update")

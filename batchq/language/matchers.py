@@ -8,6 +8,7 @@ CockroachDB, columns are ambiguous under partial indexes, and a UNIQUE and a CHE
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -57,27 +58,27 @@ def unique(name: str) -> Matcher:
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
     """
-    return Matcher(Kind.UNIQUE, _name(name))
+    return _matcher(Kind.UNIQUE, name)
 
 
 def check(name: str) -> Matcher:
     """Match a violated CHECK constraint of that name, of a table or of a domain."""
-    return Matcher(Kind.CHECK, _name(name))
+    return _matcher(Kind.CHECK, name)
 
 
 def foreign_key(name: str) -> Matcher:
     """Match a violated foreign key of that name, from the child's side or the parent's."""
-    return Matcher(Kind.FOREIGN_KEY, _name(name))
+    return _matcher(Kind.FOREIGN_KEY, name)
 
 
 def exclusion(name: str) -> Matcher:
     """Match a violated exclusion constraint of that name. PostgreSQL only."""
-    return Matcher(Kind.EXCLUSION, _name(name))
+    return _matcher(Kind.EXCLUSION, name)
 
 
 def not_null(column: str) -> Matcher:
     """Match NULL in a column that refuses it. The servers send no name here, only the column."""
-    return Matcher(Kind.NOT_NULL, _name(column))
+    return _matcher(Kind.NOT_NULL, column)
 
 
 def sqlstate(code: str) -> Matcher:
@@ -93,15 +94,16 @@ def sqlstate(code: str) -> Matcher:
 
 def constraint(name: str) -> Matcher:
     """Match any kind of constraint of that name: what ``.internal("name")`` declares."""
-    return Matcher(name=_name(name))
+    return _matcher(None, name)
 
 
 MISSING_ROWS = Matcher(Kind.GUARD)
 """What ``.expect(..., missing=...)`` maps: the guard of the statement fired."""
 
 
-def _name(name: str) -> str:
+@lru_cache(maxsize=4096)
+def _matcher(kind: Kind | None, name: str) -> Matcher:
     if not name:
         message = "a matcher needs the constraint's name (the column's, for not_null)"
         raise InvalidBatch(message)
-    return name
+    return Matcher(kind, name)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from batchq.language.batch import Batch
+from batchq.language.batch import Batch, checked_label
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard
 from batchq.language.mapping import INTERNAL, Meaning, Rule, rule
@@ -99,7 +99,7 @@ class Statement(Batch[T_co]):
         if self.returned is not None:
             message = "count() after returning(...): the rows would be thrown away, drop one"
             raise InvalidBatch(message)
-        return cast("Statement[int]", self._checked(evolve(self, result=COUNT)))
+        return self._checked(COUNT, self.expected, self.rules)
 
     def returning(self, *columns: str) -> Statement[T_co]:
         """Name the columns that a built write returns, for shapes that do not name them.
@@ -115,7 +115,7 @@ class Statement(Batch[T_co]):
                 "sql() text has its own RETURNING, a select() its columns"
             )
             raise InvalidBatch(message)
-        return evolve(self, returned=columns)
+        return self._next(returned=columns)
 
     # -- what failures mean ------------------------------------------------------------------------
 
@@ -129,14 +129,15 @@ class Statement(Batch[T_co]):
         When several mappings match, the one declared last wins, and any mapping from outside the
         statement (``batch.on``) wins over its own.
         """
-        return self._ruled((*self.rules, rule(matcher, meaning)))
+        return self._next(rules=(*self.rules, rule(matcher, meaning)))
 
     def internal(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
         if not constraints:
             message = "internal() names the constraints whose violation would be our bug"
             raise InvalidBatch(message)
-        return self._ruled((*self.rules, *(Rule(constraint(c), INTERNAL) for c in constraints)))
+        declared = [Rule(constraint(name), INTERNAL) for name in constraints]
+        return self._next(rules=(*self.rules, *declared))
 
     def expect(
         self,
@@ -168,11 +169,11 @@ class Statement(Batch[T_co]):
             message = f"expect({guard}) always holds or never can"
             raise InvalidBatch(message)
         rules = self.rules if missing is None else (*self.rules, rule(MISSING_ROWS, missing))
-        return self._checked(evolve(self, expected=guard, rules=rules))
+        return self._checked(self.result, guard, rules)
 
     def label(self, name: str) -> Statement[T_co]:
         """Name the statement in paths, for people; see :meth:`Batch.label`."""
-        return evolve(self, labels=(_label(name), *self.labels))
+        return self._next(labels=(checked_label(name), *self.labels))
 
     # -- what the engine asks ----------------------------------------------------------------------
 
@@ -213,30 +214,51 @@ class Statement(Batch[T_co]):
         if not callable(model):
             message = f"{rows.value}() takes a class or a callable on the row, not {model!r:.40}"
             raise InvalidBatch(message)
-        return self._checked(evolve(self, result=Result(rows, model)))
+        return self._checked(Result(rows, model), self.expected, self.rules)
 
-    def _ruled(self, rules: tuple[Rule, ...]) -> Statement[T_co]:
-        return evolve(self, rules=rules)
-
-    def _checked(self, new: Statement[M]) -> Statement[M]:
+    def _checked(
+        self, result: Result, expected: Guard | None, rules: tuple[Rule, ...]
+    ) -> Statement[Any]:
         """Refuse an ``expect`` that contradicts the shape."""
-        guard, rows = new.expected, new.result.rows
-        if guard is None or rows in (Rows.NONE, Rows.COUNT):
-            return new
-        if rows is Rows.MAYBE:
-            message = f"maybe() allows no row and expect({guard}) does not: use one()"
-            raise InvalidBatch(message)
-        if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
-            message = f"{rows.value}() promises exactly 1 row and expect() {guard}: use all()"
-            raise InvalidBatch(message)
-        if guard.rows == 0:
-            message = "expect(0) leaves no row to return: drop the result shape, or use count()"
-            raise InvalidBatch(message)
-        return new
+        if expected is not None and result.rows not in _WITHOUT_ROWS:
+            _check_agreement(result.rows, expected)
+        return self._next(result=result, expected=expected, rules=rules)
+
+    def _next(
+        self,
+        *,
+        result: Result | None = None,
+        expected: Guard | None = None,
+        rules: tuple[Rule, ...] | None = None,
+        labels: tuple[str, ...] | None = None,
+        returned: tuple[str, ...] | None = None,
+    ) -> Statement[Any]:
+        """Make the same statement but for what is given.
+
+        ``attrs.evolve`` looks the fields up anew each time, which took most of the time of building
+        a batch.
+        """
+        return Statement(
+            self.source,
+            self.values,
+            self.result if result is None else result,
+            self.expected if expected is None else expected,
+            self.rules if rules is None else rules,
+            self.labels if labels is None else labels,
+            self.returned if returned is None else returned,
+        )
 
 
-def _label(name: str) -> str:
-    if not name:
-        message = "label() needs a name"
+_WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
+
+
+def _check_agreement(rows: Rows, guard: Guard) -> None:
+    if rows is Rows.MAYBE:
+        message = f"maybe() allows no row and expect({guard}) does not: use one()"
         raise InvalidBatch(message)
-    return name
+    if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
+        message = f"{rows.value}() promises exactly 1 row and expect() {guard}: use all()"
+        raise InvalidBatch(message)
+    if guard.rows == 0:
+        message = "expect(0) leaves no row to return: drop the result shape, or use count()"
+        raise InvalidBatch(message)
