@@ -57,10 +57,14 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
             raise
         slots.lost = error
     for owner in flight.owners:
-        answer = yield from _answer(pg, slots)
+        yield from _arrival(pg, slots) if pg.is_busy() else ()
+        answer = pg.get_result()
+        if answer is not None and answer.status == _FATAL_ERROR:
+            answer = _or_none(pg, slots, answer)
         slots.answers.append(answer)
         if owner != SYNC:
-            yield from _answer(pg, slots)  # the NULL that closes each command's results
+            yield from _arrival(pg, slots) if pg.is_busy() else ()
+            pg.get_result()  # the NULL that closes each command's results
         elif answer is not None and answer.status != _PIPELINE_SYNC:
             # Only the end of the session stands in a Sync's place, right behind COMMIT's tag even.
             slots.lost = OperationalError(_message(answer))
@@ -83,19 +87,23 @@ def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
             pg.consume_input()
 
 
-def _answer(pg: PGconn, slots: Slots) -> PQGen[PGresult | None]:
-    """Wait for the next result; None when there is none, or will be none."""
+def _arrival(pg: PGconn, slots: Slots) -> PQGen[None]:
+    """Wait until the next result is there, or the link is gone."""
     try:
         while slots.lost is None and pg.is_busy():
             if (yield _WAIT_R):
                 pg.consume_input()
     except OperationalError as error:
         slots.lost = error
-    # With the link gone libpq still hands out what was received, and then an error of its own.
-    answer = pg.get_result()
-    if answer is None or answer.status != _FATAL_ERROR or pg.status != _BAD:
-        return answer
-    if answer.error_field(DiagnosticField.SQLSTATE) is not None:
+
+
+def _or_none(pg: PGconn, slots: Slots, answer: PGresult) -> PGresult | None:
+    """Keep an error of the server's; drop one of libpq's own making.
+
+    With the link gone libpq still hands out what was received, and then says so in the slot of a
+    command that was never answered.
+    """
+    if pg.status != _BAD or answer.error_field(DiagnosticField.SQLSTATE) is not None:
         return answer
     slots.lost = slots.lost or OperationalError(_message(answer))
     return None
