@@ -8,7 +8,7 @@ valid SQL that it does not know yet.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from typing import ClassVar
 
 from attrs import frozen
 from sqlglot import Token, TokenType
@@ -17,14 +17,29 @@ from sqlglot.errors import TokenError
 
 from batchq.language.errors import InvalidBatch
 
-_TRANSACTION = frozenset(
-    "BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE PREPARE EXECUTE DEALLOCATE".split()
-)
+MARK = "\ue000"
+"""Stands for the ``$`` of a parameter while its text is read: to the tokenizer ``$1,$`` begins a
+dollar-quoted string. A character of Unicode's private use, so in nobody's SQL."""
+
+RETURNING_VERBS = frozenset("INSERT UPDATE DELETE MERGE UPSERT".split())
+VERBS_WITH_ROWS = RETURNING_VERBS | frozenset("SELECT VALUES TABLE".split())
+
+_TRANSACTION = frozenset("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE".split())
+_PREPARED = frozenset("PREPARE EXECUTE DEALLOCATE".split())
 _DDL = frozenset(
     "CREATE ALTER DROP TRUNCATE COMMENT GRANT REVOKE REINDEX CLUSTER VACUUM REFRESH REASSIGN "
     "SECURITY IMPORT".split()
 )
-_VERBS = frozenset("SELECT INSERT UPDATE DELETE MERGE VALUES TABLE UPSERT".split())
+_L_PAREN, _R_PAREN = TokenType.L_PAREN, TokenType.R_PAREN
+# What stands before a word that is a name there, whatever else it may mean.
+_BEFORE_NAMES = frozenset({TokenType.ALIAS, TokenType.DOT})
+
+
+class _Tokenizer(Postgres.Tokenizer):
+    """PostgreSQL's tokens, without sqlglot's habit of taking the rest of a command that it does not
+    parse, such as CALL or EXPLAIN, for one string."""
+
+    COMMANDS: ClassVar[set[TokenType]] = set()
 
 
 @frozen
@@ -33,24 +48,50 @@ class Anatomy:
 
     verb: str
     """Its main verb in capitals; behind the common table expressions, if there are any."""
-    has_ctes: bool
+    ctes: int
+    """Where the common table expressions end; 0 when there are none."""
     main: int
-    """Where the main verb starts."""
+    """Where the main command starts."""
     end: int
     """Where the command ends: before a final semicolon and comments."""
     returning: bool
     """Whether the main command has a RETURNING of its own."""
 
 
-def read(sql: str, parameters: int) -> Anatomy:
+def read(marked: str) -> Anatomy:
     """Read one command.
 
-    :param parameters: how many parameters the text is expected to have.
+    :param marked: its text, with :data:`MARK` for the ``$`` of each parameter.
     :raises InvalidBatch: for text that cannot be read, is not exactly one command, or is a command
         that a batch cannot hold: transaction control, COPY, DDL.
     """
+    tokens = _tokens(marked)
+    main = _main(tokens)
+    verb = next((t.text.upper() for t in tokens[main:] if t.token_type is not _L_PAREN), "")
+    outermost = _outermost(tokens[main:])
+    _refuse(verb, tokens[main:])
+    if any(t.token_type is TokenType.PARAMETER and t.text == "$" for t in tokens):
+        message = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
+        raise InvalidBatch(message)
+    seen = sum(t.token_type is TokenType.VAR and t.text.startswith(MARK) for t in tokens)
+    if seen < marked.count(MARK):
+        message = (
+            "a placeholder stands inside a quoted string or a comment, where the server sees no "
+            "parameter: take it out of the quotes"
+        )
+        raise InvalidBatch(message)
+    return Anatomy(
+        verb=verb,
+        ctes=tokens[main - 1].end + 1 if main else 0,
+        main=tokens[main].start,
+        end=tokens[-1].end + 1,
+        returning=any(token.token_type is TokenType.RETURNING for token in outermost),
+    )
+
+
+def _tokens(marked: str) -> list[Token]:
     try:
-        tokens = Postgres().tokenize(sql)
+        tokens = _Tokenizer(dialect=Postgres()).tokenize(marked)
     except TokenError as error:
         message = "this SQL cannot be read: a quote or comment in it does not end"
         raise InvalidBatch(message) from error
@@ -62,85 +103,79 @@ def read(sql: str, parameters: int) -> Anatomy:
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
         message = "a statement is one command: split it at the semicolon and gather() the parts"
         raise InvalidBatch(message)
-    main = _main(tokens)
-    verb = next(
-        (t.text.upper() for t in tokens[main:] if t.token_type is not TokenType.L_PAREN), ""
-    )
-    _refuse(verb, tokens[main:])
-    _count(tokens, parameters)
-    return Anatomy(
-        verb=verb,
-        has_ctes=main > 0,
-        main=tokens[main].start,
-        end=tokens[-1].end + 1,
-        returning=any(t.token_type is TokenType.RETURNING for t in _outermost(tokens[main:])),
-    )
+    return tokens
 
 
 def _main(tokens: list[Token]) -> int:
-    """Find the main command behind ``WITH a AS (…), b AS (…)``."""
+    """Find the main command behind ``WITH a AS (…), b AS MATERIALIZED (…)``.
+
+    It begins behind the parenthesis that closes a body and is followed by no comma, SEARCH or
+    CYCLE; a body is what ``AS`` opens.
+    """
     if tokens[0].token_type is not TokenType.WITH:
         return 0
-    depth = 0
+    depth, in_body, searching = 0, False, False
     for i, token in enumerate(tokens):
-        if token.token_type is TokenType.L_PAREN:
-            if depth == 0 and tokens[i - 1].token_type is TokenType.R_PAREN:
-                return i  # WITH a AS (…) (SELECT …)
+        if token.token_type is _L_PAREN:
             depth += 1
-        elif token.token_type is TokenType.R_PAREN:
+            if depth == 1 and _opens_body(tokens[i - 1]):
+                in_body, searching = True, False
+        elif token.token_type is _R_PAREN:
             depth -= 1
-        elif depth == 0 and token.text.upper() in _VERBS and token.token_type is not TokenType.VAR:
+            if depth == 0 and in_body:
+                in_body = False
+                follower = tokens[i + 1] if i + 1 < len(tokens) else token
+                searching = follower.text.upper() in ("SEARCH", "CYCLE")
+                if not searching and follower.token_type is not TokenType.COMMA:
+                    return min(i + 1, len(tokens) - 1)
+        elif searching and depth == 0 and token.text.upper() in VERBS_WITH_ROWS:
             return i
     return 0
 
 
+def _opens_body(before: Token) -> bool:
+    return before.token_type is TokenType.ALIAS or before.text.upper() == "MATERIALIZED"
+
+
 def _outermost(tokens: list[Token]) -> list[Token]:
-    """Leave out what stands in parentheses."""
-    depth = 0
+    """Leave out what stands in parentheses, and words that are names."""
+    depth, before = 0, None
     kept: list[Token] = []
     for token in tokens:
-        if token.token_type is TokenType.R_PAREN:
+        if token.token_type is _R_PAREN:
             depth -= 1
-        if depth == 0:
+        if depth == 0 and before not in _BEFORE_NAMES:
             kept.append(token)
-        if token.token_type is TokenType.L_PAREN:
+        if token.token_type is _L_PAREN:
             depth += 1
+        before = token.token_type
     return kept
 
 
 def _refuse(verb: str, tokens: list[Token]) -> None:
-    if verb == "SET" and any(
-        token.text.upper() in ("TRANSACTION", "CHARACTERISTICS") for token in tokens
-    ):
-        verb = "BEGIN"
-    if verb in _TRANSACTION:
+    """Refuse a command that cannot be part of a batch, and say what to do instead."""
+    sets_up = verb in ("SET", "PREPARE") and any(
+        token.text.upper().startswith("TRANSACTION") for token in tokens
+    )
+    if verb in _TRANSACTION or sets_up:
         message = (
             "a statement cannot begin, end or set up a transaction: a batch is one transaction; "
             "run(isolation=, read_only=, nested=) set it up"
         )
+    elif verb in _PREPARED:
+        message = f"{verb} is not needed: batchq prepares repeated statements by itself"
     elif verb == "COPY":
         message = "COPY cannot be part of a pipelined batch: use psycopg's cursor.copy()"
     elif verb in _DDL:
-        message = (
-            f"{verb} is no part of a batch: CockroachDB would commit the transaction before it"
-        )
-    elif verb == "SELECT" and any(t.token_type is TokenType.INTO for t in _outermost(tokens)):
+        message = f"{verb} is no part of a batch: CockroachDB commits the transaction before it"
+    elif verb == "SELECT" and _selects_into(tokens):
         message = "SELECT INTO creates a table, which is no part of a batch: use INSERT … SELECT"
     else:
         return
     raise InvalidBatch(message)
 
 
-def _count(tokens: list[Token], parameters: int) -> None:
-    """See that every placeholder is one to the server too."""
-    numbers = {
-        follower.text
-        for token, follower in pairwise(tokens)
-        if token.token_type is TokenType.PARAMETER and follower.token_type is TokenType.NUMBER
-    }
-    if len(numbers) < parameters:
-        message = (
-            "a placeholder stands inside a quoted string or a comment, where the server sees no "
-            "parameter: take it out of the quotes"
-        )
-        raise InvalidBatch(message)
+def _selects_into(tokens: list[Token]) -> bool:
+    while tokens and tokens[0].token_type is _L_PAREN:
+        tokens = tokens[1:]
+    return any(token.token_type is TokenType.INTO for token in _outermost(tokens))

@@ -19,7 +19,7 @@ from batchq.engine.frame import Frame
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
-_FATAL_ERROR = ExecStatus.FATAL_ERROR
+_FATAL_ERROR, _SKIPPED = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED
 _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 
@@ -63,6 +63,9 @@ class Verdict:
         return self.violation is not None and self.violation.severity in _ENDS_SESSION
 
 
+_UNKNOWN, _LOST = Verdict(Outcome.UNKNOWN), Verdict(Outcome.ROLLED_BACK)
+
+
 def attribute(
     owners: Sequence[int],
     answers: Sequence[Answer | None],
@@ -77,7 +80,7 @@ def attribute(
     :param answers: the slots; None where no answer came.
     """
     for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
-        if answer is None:
+        if answer is None or answer.status == _SKIPPED:
             break
         if answer.status == _FATAL_ERROR:
             return _failed(owner, slot, dialect.violation(answer, encoding), frame, dialect)
@@ -87,8 +90,15 @@ def attribute(
             if answer.command_status == frame.tag:
                 return Verdict(frame.kept)
             return Verdict(Outcome.ROLLED_BACK, refused=True)
-    # A transaction of the caller's own ends with the link: its COMMIT was never sent.
-    return Verdict(Outcome.ROLLED_BACK if frame.nested else Outcome.UNKNOWN)
+    return unanswered(frame)
+
+
+def unanswered(frame: Frame) -> Verdict:
+    """Judge a batch that was sent and whose end nobody has seen.
+
+    A transaction of the caller's own ends with the link: its COMMIT was never sent.
+    """
+    return _LOST if frame.nested else _UNKNOWN
 
 
 def _failed(owner: int, slot: int, violation: Violation, frame: Frame, dialect: Dialect) -> Verdict:

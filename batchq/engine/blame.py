@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -14,6 +14,7 @@ from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from batchq.engine.attribute import Verdict
+    from batchq.language.statement import Statement
     from batchq.language.violation import Violation
 
 
@@ -41,22 +42,26 @@ def _deferred(violation: Violation, leaves: Sequence[Leaf]) -> Blame:
     """Trace what COMMIT reports back to the step that declared that constraint.
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
-    it, none is chosen; but when they all mean the same mapping, one around them all, its meaning is
-    certain even so.
+    it, none is chosen; but when all of them mean the same, that much is certain even so.
     """
-    mapped: list[tuple[Step, Resolution]] = []
-    for index, leaf in enumerate(leaves):
-        resolution = leaf.resolve(violation)
-        if resolution is not None:
-            mapped.append((Step(index, leaf), resolution))
-    own = [
+    found = [(Step(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)]
+    mapped = [(step, resolution) for step, resolution in found if resolution is not None]
+    own = [step for step, _ in mapped if _declares(step.statement, violation)]
+    # A mapping around a step that declares it says what that means, and declares nothing itself.
+    around = {
+        id(said.meaning) for step in own for said in step.leaf.said if not isinstance(said, str)
+    }
+    declaring = [
         (step, resolution)
         for step, resolution in mapped
-        if any(rule.matcher.matches(violation) for rule in step.statement.rules)
+        if step in own or id(resolution.rule.meaning) not in around
     ]
-    declaring = own or mapped
     if len(declaring) == 1:
         return Blame(*declaring[0])
-    meanings = {(id(resolution.rule), resolution.context): resolution for _, resolution in mapped}
+    meanings = {(id(one.rule.meaning), one.context): one for _, one in mapped}
     only = next(iter(meanings.values())) if len(meanings) == 1 else None
     return Blame(None, only, tuple(step for step, _ in declaring))
+
+
+def _declares(statement: Statement[Any], violation: Violation) -> bool:
+    return any(rule.matcher.matches(violation) for rule in statement.rules)

@@ -20,13 +20,14 @@ from batchq.language import step
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 from batchq.language.results import Rows
-from batchq.language.sources import Delete, Insert, Source, Update
+from batchq.language.shape import Shape
+from batchq.language.sources import Delete, Insert, Select, Source, Update
 from batchq.language.statement import Statement
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
 
-_SHAPES_WITH_ROWS = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.SCALAR})
+_WITH_ROWS = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.SCALAR})
 
 
 @define(eq=False)
@@ -65,50 +66,52 @@ class Compiled:
         return name
 
 
-def compiled(statement: Statement[Any]) -> Compiled:
-    """Compile a statement, or find what was compiled for its shape.
+@lru_cache(maxsize=4096)
+def compiled(shape: Shape) -> Compiled:
+    """Compile a shape, or find what was compiled for it.
 
-    :raises InvalidBatch: when the statement cannot be part of a batch.
+    :raises InvalidBatch: when such a statement cannot be part of a batch.
     """
-    guard = statement.guard
-    bound = None if guard is None else guard.bound
-    return _compile(statement.source, statement.columns, statement.result.rows, bound)
+    bound = None if shape.guard is None else shape.guard.bound
+    return _compiled(shape.source, shape.columns, shape.result.rows, bound)
 
 
 @lru_cache(maxsize=4096)
-def _compile(
-    source: Source, columns: tuple[str, ...] | None, shape: Rows, bound: Bound | None
+def _compiled(
+    source: Source, columns: tuple[str, ...] | None, answer: Rows, bound: Bound | None
 ) -> Compiled:
-    rows = shape in _SHAPES_WITH_ROWS
-    if rows and isinstance(source, Insert | Update | Delete):
-        _check_returned(source, columns, shape)
-    sql, order = render(source, columns if rows else ())
-    if len(order) + (2 if bound else 0) > MAX_PARAMETERS:
-        message = f"{len(order)} parameters in one statement: the protocol allows {MAX_PARAMETERS}"
+    """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
+    rows = answer in _WITH_ROWS
+    if rows:
+        _check_columns(source, columns, answer)
+    wanted = columns if rows else ()
+    sql, order = render(source, wanted)
+    parameters = len(order) + (2 if bound else 0)
+    if parameters > MAX_PARAMETERS:
+        message = f"{parameters} parameters in one statement: the protocol allows {MAX_PARAMETERS}"
         raise InvalidBatch(message)
-    seen = anatomy.read(sql, len(order))
+    seen = anatomy.read(render(source, wanted, anatomy.MARK)[0])
     if bound is not None:
         sql = guarding.guarded(sql, seen, len(order), bound, rows=rows)
     in_order = order == tuple(range(len(order)))
-    return Compiled(sql, None if in_order else order, bound, len(order) + (2 if bound else 0))
+    return Compiled(sql, None if in_order else order, bound, parameters)
 
 
-def _check_returned(
-    source: Insert | Update | Delete, columns: tuple[str, ...] | None, shape: Rows
-) -> None:
-    if not columns:
+def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:
+    if isinstance(source, Insert | Update | Delete) and not columns:
         message = (
-            f'which columns does {source.verb}("{source.table}", …).{shape.value}(…) return? This '
+            f'which columns does {source.verb}("{source.table}", …).{answer.value}(…) return? This '
             f'model names none: add .returning("…") before it'
         )
         raise InvalidBatch(message)
-    if shape is Rows.SCALAR and len(columns) != 1:
-        message = f"scalar() takes one column, and returning() names {len(columns)}: {columns}"
+    own = source.columns if isinstance(source, Select) else None
+    if answer is Rows.SCALAR and len(own or columns or "1") != 1:
+        message = f"scalar() is of one column, and this names {len(own or columns or '')}"
         raise InvalidBatch(message)
 
 
 def _show(statement: Statement[Any]) -> tuple[str, tuple[int, ...]]:
-    made = compiled(statement)
+    made = compiled(statement.shape)
     return made.sql, tuple(range(len(statement.values))) if made.order is None else made.order
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from batchq.language.outcome import Outcome
     from batchq.language.plan import Plan
-    from batchq.language.statement import Statement
+    from batchq.language.shape import Shape
 
 Row = tuple[Any, ...]
 
@@ -33,15 +33,16 @@ def decode(
     """
 
     def results() -> Iterator[Any]:
-        for index, (leaf, answer) in enumerate(zip(plan.leaves, answers, strict=True)):
+        for index, (statement, answer) in enumerate(zip(plan.statements, answers, strict=True)):
+            if statement.shape.result.rows is Rows.NONE:
+                yield None
+                continue
             try:
-                yield _result(leaf.statement, answer, transformer)
+                yield _result(statement.shape, answer, transformer)
             except Exception as error:
-                step = Step(index, leaf)
+                step = Step(index, plan.leaves[index])
                 why = str(error) if isinstance(error, _Misfit) else type(error).__name__
-                message = (
-                    f"{step}: {leaf.statement.result} failed: {why}; the batch is {outcome.value}"
-                )
+                message = f"{step}: {statement.result} failed: {why}; the batch is {outcome.value}"
                 raise DecodeFailed(message, outcome=outcome, step=step) from error
 
     try:
@@ -59,42 +60,44 @@ class _Misfit(Exception):
     """The rows are not what the shape promises; its text shows no values."""
 
 
-def _result(statement: Statement[Any], answer: PGresult, transformer: Transformer) -> Any:
-    shape = statement.result
-    rows = shape.rows
-    if rows is Rows.NONE:
-        return None
-    if rows is Rows.COUNT and statement.guard is None:
+def _result(shape: Shape, answer: PGresult, transformer: Transformer) -> Any:
+    result = shape.result
+    rows = result.rows
+    if rows is Rows.COUNT and shape.guard is None:
         return answer.command_tuples or 0
     transformer.set_pgresult(answer)
     loaded: list[Row] = transformer.load_rows(0, answer.ntuples, tuple)
     if rows is Rows.COUNT:
         return loaded[0][0]
     if rows is Rows.SCALAR:
-        return _scalar(shape, loaded, answer.nfields)
-    return _models(shape, loaded, tuple(map(answer.fname, range(answer.nfields))))
+        return _scalar(result, loaded, answer.nfields)
+    columns = shape.columns
+    if columns is None:
+        names = [answer.fname(i) or b"" for i in range(answer.nfields)]
+        columns = tuple(name.decode() for name in names)
+    return _models(result, loaded, columns)
 
 
-def _models(shape: Result, loaded: list[Row], names: tuple[bytes | None, ...]) -> Any:
-    make = _maker(shape.model, names)
+def _models(result: Result, loaded: list[Row], columns: tuple[str, ...]) -> Any:
+    make = _maker(result.model, columns)
     models: list[Any] = loaded if make is None else [make(row) for row in loaded]
-    if shape.rows is Rows.ALL:
+    if result.rows is Rows.ALL:
         return models
     if len(models) == 1:
         return models[0]
-    if shape.rows is Rows.MAYBE and not models:
+    if result.rows is Rows.MAYBE and not models:
         return None
     # An insert that a trigger turned into nothing, for one.
     message = f"it promises one row and got {len(models)}"
     raise _Misfit(message)
 
 
-def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:
+def _scalar(result: Result, loaded: list[Row], columns: int) -> Any:
     if len(loaded) != 1 or columns != 1:
         message = f"it promises one row of one column and got {len(loaded)} of {columns}"
         raise _Misfit(message)
     value = loaded[0][0]
-    if not isinstance(value, shape.model):
+    if not isinstance(value, result.model):
         message = f"the value is a {type(value).__name__}"
         if value is None:
             message = "the value is NULL: coalesce() it, or use one(tuple)"
@@ -103,11 +106,13 @@ def _scalar(shape: Result, loaded: list[Row], columns: int) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _maker(model: Any, names: tuple[bytes | None, ...]) -> Callable[[Row], Any] | None:
+def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any] | None:
     """How to make a model of a row with these columns; None when the row is it."""
     if model is tuple:
         return None
-    columns = tuple((name or b"").decode() for name in names)
+    if len(set(columns)) != len(columns):
+        message = f"two of its columns have one name: {', '.join(columns)}"
+        raise _Misfit(message)
     fields = model_fields(model)
     if fields is None:
         if model is dict:
@@ -116,7 +121,7 @@ def _maker(model: Any, names: tuple[bytes | None, ...]) -> Callable[[Row], Any] 
     known = {field.column: field for field in fields}
     unknown = [column for column in columns if column not in known]
     missing = [field.column for field in fields if field.required and field.column not in columns]
-    if unknown or missing or len(set(columns)) != len(columns):
+    if unknown or missing:
         message = f"its columns are {', '.join(columns)}"
         message += f"; {model.__name__} has no field for {', '.join(unknown)}" if unknown else ""
         message += f"; {model.__name__} also needs {', '.join(missing)}" if missing else ""

@@ -14,6 +14,10 @@ from psycopg.pq import DiagnosticField as Field
 from batchq.engine import guarding
 from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
 
+# Invalid transaction state, transaction rollback, out of resources, operator intervention.
+_ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
+_NO_PRIVILEGE = "42501"
+
 
 class ErrorAnswer(Protocol):
     """The part of a PGresult that an error is read from."""
@@ -48,6 +52,7 @@ class Dialect:
         kind = KIND_BY_SQLSTATE.get(sqlstate, Kind.OTHER)
         # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
         rows = guarding.rows_seen(message) if sqlstate == "22P02" else None
+        position = read(Field.STATEMENT_POSITION)
         return Violation(
             kind=kind if rows is None else Kind.GUARD,
             sqlstate=sqlstate,
@@ -59,9 +64,19 @@ class Dialect:
             detail=read(Field.MESSAGE_DETAIL),
             hint=read(Field.MESSAGE_HINT),
             severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
-            raised=read(Field.SOURCE_FUNCTION) == "exec_stmt_raise",
+            quotes=self.quotes(sqlstate, position, read(Field.SOURCE_FUNCTION)),
+            position=int(position) if position else None,
             rows=rows,
         )
+
+    def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
+        """Whether an error's message may quote values.
+
+        It cannot when the error lies at a place in the statement's text, which holds none, or is
+        about the transaction or the session. The words of a RAISE are anybody's.
+        """
+        about_session = sqlstate[:2] in _ABOUT_SESSION or sqlstate == _NO_PRIVILEGE
+        return raised_by == "exec_stmt_raise" or not (position or about_session)
 
     def column(self, kind: Kind, message: str) -> str | None:
         """Find the column of an error that has no field for it."""
@@ -78,6 +93,11 @@ class _CockroachDB(Dialect):
         """NOT NULL names its column in the message text alone (flatten.go, ``writeErrFields``)."""
         found = self._NULL.search(message) if kind is Kind.NOT_NULL else None
         return found[1] if found else None
+
+    def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
+        """Any message may: a conflict names the keys that it was about."""
+        del sqlstate, position, raised_by
+        return True
 
 
 POSTGRESQL = Dialect()

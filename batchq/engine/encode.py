@@ -17,7 +17,7 @@ from psycopg.types.numeric import Int8
 from batchq.engine.compile import Compiled, compiled
 from batchq.engine.guarding import TOKEN
 from batchq.language.errors import InvalidBatch
-from batchq.language.plan import Leaf
+from batchq.language.plan import Leaf, Plan
 from batchq.language.sources import parameter_names
 from batchq.language.statement import Statement
 from batchq.language.step import Step
@@ -41,7 +41,7 @@ class Encoded:
     """Text or binary. No part of a statement's identity: Bind says it anew each time."""
 
 
-def encode(leaves: Sequence[Leaf], transformer: Transformer) -> list[Encoded]:
+def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
     """Encode every statement's values with the connection's own adapters.
 
     One transformer and one call for the whole batch: looking up how to dump a type is what costs.
@@ -51,17 +51,18 @@ def encode(leaves: Sequence[Leaf], transformer: Transformer) -> list[Encoded]:
     """
     shapes: list[Compiled] = []
     flat: list[object] = []
-    for index, leaf in enumerate(leaves):
+    for statement in plan.statements:
         try:
-            shape = compiled(leaf.statement)
+            shape = compiled(statement.shape)
         except InvalidBatch as error:
-            raise _located(error, Step(index, leaf)) from error
+            index = len(shapes)
+            raise _located(error, Step(index, plan.leaves[index])) from error
         shapes.append(shape)
-        flat += _values(leaf.statement, shape)
+        _extend(flat, statement, shape)
     try:
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
     except Exception as error:
-        raise _culprit(leaves, shapes, transformer) from error
+        raise _culprit(plan.leaves, shapes, transformer) from error
     types, formats = transformer.types or (), transformer.formats or []
     encoded: list[Encoded] = []
     end = 0
@@ -74,15 +75,15 @@ def encode(leaves: Sequence[Leaf], transformer: Transformer) -> list[Encoded]:
     return encoded
 
 
-def _values(statement: Statement[Any], shape: Compiled) -> list[object]:
-    """The values in the order of ``$1``, ``$2``, …, the guard's own two last."""
-    given = statement.values
+def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
+    """Add the values in the order of ``$1``, ``$2``, …, the guard's own two last."""
+    values = statement.values
     if shape.order is not None:
-        given = tuple(given[i] for i in shape.order)
-    values = [_stable(value) if type(value) in _UNSTABLE else value for value in given]
-    if statement.guard is not None:
-        values += (Int8(statement.guard.rows), TOKEN)
-    return values
+        values = tuple(values[i] for i in shape.order)
+    flat += [_stable(value) if type(value) in _UNSTABLE else value for value in values]
+    guard = statement.shape.guard
+    if guard is not None:
+        flat += (Int8(guard.rows), TOKEN)
 
 
 _UNSTABLE = frozenset({int, list})
@@ -110,7 +111,9 @@ def _culprit(
     for index, (leaf, shape) in enumerate(zip(leaves, shapes, strict=True)):
         names = parameter_names(leaf.statement.source)
         order = shape.order or range(len(names))
-        for place, value in zip(order, _values(leaf.statement, shape), strict=False):
+        values: list[object] = []
+        _extend(values, leaf.statement, shape)
+        for place, value in zip(order, values, strict=False):
             try:
                 transformer.dump_sequence([value], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own

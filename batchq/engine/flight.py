@@ -8,7 +8,7 @@ index, or a part of the frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -78,13 +78,12 @@ class Loading:
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
         """Load one of the frame's own commands, which take no parameters."""
         text = sql.encode()
-        key = b"batchq_" + text.replace(b" ", b"_")
-        name, parse = self._name(key) if prepare else (None, False)
+        name, parse = self._name(_frame_key(text)) if prepare else (None, False)
         if name is None:
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
         if parse:
-            self._parse(owner, key, name, text, ())
+            self._parse(owner, _frame_key(text), name, text, ())
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
     def sync(self) -> None:
@@ -101,7 +100,7 @@ class Loading:
     def _name(self, key: bytes) -> tuple[bytes | None, bool]:
         if self.threshold is None:
             return None, False
-        return self.preparations.use(key, threshold=self.threshold, limit=self.limit)
+        return self.preparations.use(key, self.threshold, self.limit)
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
@@ -110,6 +109,11 @@ class Loading:
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
         self.flight.owners.append(owner)
         self.flight.commands.append(command)
+
+
+@lru_cache(maxsize=64)
+def _frame_key(text: bytes) -> bytes:
+    return b"batchq_" + text.replace(b" ", b"_")
 
 
 def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: bool) -> Flight:

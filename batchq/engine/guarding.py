@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from batchq.engine.anatomy import Anatomy
+from batchq.engine.anatomy import RETURNING_VERBS, VERBS_WITH_ROWS, Anatomy
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 
@@ -26,7 +26,6 @@ TOKEN = f"batchq:{secrets.token_hex(16)}:rows:"
 statement's text is the same in every process."""
 
 _ROWS = re.compile(re.escape(TOKEN) + r"(\d+)")
-_UNGUARDED = frozenset("SHOW EXPLAIN SET CALL DO LOCK NOTIFY LISTEN".split())
 
 
 def rows_seen(message: str) -> int | None:
@@ -42,12 +41,12 @@ def guarded(sql: str, anatomy: Anatomy, parameters: int, bound: Bound, *, rows: 
     :param rows: whether its rows are wanted; otherwise the one row returned is their number.
     :raises InvalidBatch: for a command that has no rows to count.
     """
-    if anatomy.verb in _UNGUARDED:
+    if anatomy.verb not in VERBS_WITH_ROWS:
         message = f"{anatomy.verb} cannot be guarded: drop expect() and the result shape"
         raise InvalidBatch(message)
-    ctes = sql[: anatomy.main].rstrip() + "," if anatomy.has_ctes else "WITH"
+    ctes = sql[: anatomy.ctes] + "," if anatomy.ctes else "WITH"
     command = sql[anatomy.main : anatomy.end]
-    if anatomy.verb in ("INSERT", "UPDATE", "DELETE", "MERGE", "UPSERT") and not anatomy.returning:
+    if anatomy.verb in RETURNING_VERBS and not anatomy.returning:
         if rows:
             message = f"this {anatomy.verb} returns no rows: add RETURNING, or use count()"
             raise InvalidBatch(message)
@@ -63,8 +62,7 @@ def guarded(sql: str, anatomy: Anatomy, parameters: int, bound: Bound, *, rows: 
         wanted = "_batchq_rows.* FROM _batchq_count JOIN _batchq_rows ON true"
     else:
         wanted = "_batchq_rows.* FROM _batchq_count LEFT JOIN _batchq_rows ON true"
-    # The newline ends a line comment behind the command.
     return (
-        f"{ctes} _batchq_rows AS ({command}\n), "
+        f"{ctes} _batchq_rows AS ({command}), "
         f"_batchq_count AS (SELECT count(*) AS n FROM _batchq_rows) SELECT {wanted} WHERE {check}"
     )

@@ -46,7 +46,7 @@ class Preparations:
         """Names that the server should forget, with the flight being planned."""
         return tuple(self._unwanted)
 
-    def use(self, key: bytes, *, threshold: int, limit: int) -> tuple[bytes | None, bool]:
+    def use(self, key: bytes, threshold: int, limit: int) -> tuple[bytes | None, bool]:
         """Plan one use of a statement.
 
         :param threshold: how often a statement runs before it is prepared.
@@ -54,17 +54,19 @@ class Preparations:
         :return: the name to run it by, or None to run it unprepared; and whether its Parse has to
             be sent first.
         """
-        name = self._names.get(key) or self._sent.get(key)
+        name = self._names.get(key)
         if name is not None:
+            self._names.move_to_end(key)
             self._used.add(key)
             return name, False
+        if key in self._sent:
+            return self._sent[key], False
         uses = self._uses.pop(key, 0) + 1
         self._uses[key] = uses
         if uses <= threshold or not self._has_room(limit):
             if len(self._uses) > limit:
                 self._uses.popitem(last=False)
             return None, False
-        self._used.add(key)
         self._sent[key] = name = b"%b_%d" % (key, self._epoch) if self._epoch else key
         return name, True
 
@@ -92,9 +94,6 @@ class Preparations:
                 self._uses.pop(key, None)
         if len(prepared) < len(self._sent):
             self._epoch += 1
-        for key in self._used:
-            if key in self._names:
-                self._names.move_to_end(key)
         del self._unwanted[:closed]
         self._sent.clear()
         self._used.clear()

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.sources import (
+    EQUALS_ANY,
+    IS_NULL,
     Conditions,
     Delete,
-    EqualsAny,
     Insert,
-    IsNull,
     Select,
     Source,
     Text,
@@ -22,7 +22,8 @@ _ONE = Text(("1",), (), ())
 class Numbering:
     """Hands out ``$n`` in the order of the text and remembers which value stands there."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
         self.order: list[int] = []
         self._taken = 0
 
@@ -30,7 +31,7 @@ class Numbering:
         """Place the next value."""
         self.order.append(self._taken)
         self._taken += 1
-        return f"${len(self.order)}"
+        return f"{self._mark}{len(self.order)}"
 
     def text(self, text: Text) -> str:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
@@ -39,21 +40,24 @@ class Numbering:
         for name, piece in zip(text.order, text.pieces[1:], strict=True):
             if name not in placed:
                 self.order.append(self._taken + name)
-                placed[name] = f"${len(self.order)}"
+                placed[name] = f"{self._mark}{len(self.order)}"
             parts += (placed[name], piece)
         self._taken += len(text.names)
         return "".join(parts)
 
 
-def render(source: Source, columns: tuple[str, ...] | None) -> tuple[str, tuple[int, ...]]:
+def render(
+    source: Source, columns: tuple[str, ...] | None, mark: str = "$"
+) -> tuple[str, tuple[int, ...]]:
     """Write the SQL of a source.
 
     :param columns: what a built write returns; what a select without columns of its own selects.
         Empty when nobody wants rows, None when somebody does but does not say which columns.
+    :param mark: what each parameter's number stands behind; of one character.
     :return: the text, and for each ``$n`` the index of the value that stands there.
     :raises InvalidBatch: for a select that nobody named columns for.
     """
-    n = Numbering()
+    n = Numbering(mark)
     match source:
         case Text():
             return n.text(source), tuple(n.order)
@@ -108,13 +112,12 @@ def _conditions(n: Numbering, where: Conditions) -> str:
     tests: list[str] = []
     for column, test in where:
         name = _identifier(column)
-        match test:
-            case IsNull():
-                tests.append(f"{name} IS NULL")
-            case EqualsAny():
-                tests.append(f"{name} = ANY({n.one()})")
-            case Text():
-                tests.append(f"{name} = ({n.text(test)})")
-            case _:
-                tests.append(f"{name} = {n.one()}")
+        if isinstance(test, Text):
+            tests.append(f"{name} = ({n.text(test)})")
+        elif test == IS_NULL:
+            tests.append(f"{name} IS NULL")
+        elif test == EQUALS_ANY:
+            tests.append(f"{name} = ANY({n.one()})")
+        else:
+            tests.append(f"{name} = {n.one()}")
     return " AND ".join(tests)

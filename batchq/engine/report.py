@@ -64,7 +64,10 @@ def report(
     meaning = None if found.resolution is None else found.resolution.rule.meaning
     if meaning is None or isinstance(meaning, Internal) or isinstance(made, InvariantViolation):
         return Report(made, made)
-    error = exception_for(meaning, violation)
+    try:
+        error = exception_for(meaning, violation)
+    except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
+        error = bug
     error.__cause__ = made
     return Report(error, made)
 

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
-from batchq.engine.attribute import Verdict, attribute
+from batchq.engine.attribute import Verdict, attribute, unanswered
 from batchq.engine.decode import decode
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
@@ -72,7 +72,7 @@ class Transaction:
             message = "the connection is closed; nothing was sent"
             raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
         self._transformer = Transformer(self.connection)
-        self._steps = encode(self.plan.leaves, self._transformer)
+        self._steps = encode(self.plan, self._transformer)
         self._dialect = dialect_of(pg)
         self._preparations = preparations_of(self.connection)
 
@@ -91,9 +91,8 @@ class Transaction:
     def _flight(self, pg: PGconn) -> PQGen[None]:
         loading = self._loading(pg)
         flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
-        # From here on the bytes may have left; what is known so far is nothing.
-        nothing: list[None] = [None] * len(flight.owners)
-        self._judge(flight.owners, Slots(list(nothing)))
+        # From here on bytes may have left, and until there is an answer nothing is known.
+        self._verdict, self._slots = unanswered(self.frame), Slots([])
         slots = yield from exchange(pg, flight)
         self._learn(flight.parses, flight.owners, slots)
         self._judge(flight.owners, slots)
@@ -196,7 +195,7 @@ class Transaction:
 
         :raises DecodeFailed: when it cannot be turned into what the batch promises.
         """
-        answers: list[Any] = [None] * len(self.plan.leaves)
+        answers: list[Any] = [None] * len(self.plan.statements)
         for owner, answer in zip(self._owners, self._slots.answers, strict=True):
             if owner >= 0:
                 answers[owner] = answer  # a Parse's first, the command's own last

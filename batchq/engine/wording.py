@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchq.engine.flight import CLOSING, OWNERS
 from batchq.language.guards import Bound
-from batchq.language.matchers import Matcher
+from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Kind, Violation
 
@@ -59,6 +59,8 @@ def teach(violation: Violation, found: Blame) -> str:
         lines = ["This step maps:" if meanings else "This step maps nothing."]
         lines += [f"    {meaning}" for meaning in meanings]
         lines.append("If a caller can cause it, map it:")
+    elif violation.constraint:
+        lines = ["No step declares it. If a caller can cause it, map it where it is written:"]
     else:
         return ""
     lines.append(f"    .on({_matcher(violation)}, YourError(...))")
@@ -81,7 +83,7 @@ def teach_guard(violation: Violation, found: Blame) -> str:
 def _matcher(violation: Violation) -> Matcher:
     """The matcher that would have caught it."""
     if violation.kind is Kind.NOT_NULL and violation.column:
-        return Matcher(violation.kind, violation.column)
+        return not_null(violation.column)
     if violation.kind is not Kind.OTHER and violation.constraint:
         return Matcher(violation.kind, violation.constraint)
-    return Matcher(sqlstate=violation.sqlstate)
+    return sqlstate(violation.sqlstate)

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Meaning, Rule, rule
+from batchq.language.matchers import is_text
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
@@ -38,6 +39,7 @@ class Batch(Generic[T_co]):
         An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
         ``committed``: by then the rows are there.
         """
+        _checked_call("map()", function)
         return Mapped((self,), function)
 
     def label(self, name: str) -> Batch[T_co]:
@@ -75,6 +77,13 @@ class Batch(Generic[T_co]):
 
         return explain(self.steps(), parameters=parameters)
 
+    def __repr__(self) -> str:
+        """Say how much it holds, without a value and however deep it is."""
+        from batchq.language.plan import plan  # noqa: PLC0415  as in steps()
+
+        count = len(plan(self).statements)
+        return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
+
 
 # -- the forms of a batch besides the statement ----------------------------------------------------
 
@@ -100,7 +109,7 @@ class Wrapped(Batch[T_co]):
     inner: Batch[T_co]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Gathered(Composite[tuple[Any, ...]]):
     """What :func:`gather` makes."""
 
@@ -111,7 +120,7 @@ class Gathered(Composite[tuple[Any, ...]]):
         return tuple(results)
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Sequenced(Composite[list[Any]]):
     """What :func:`sequence` makes."""
 
@@ -122,7 +131,7 @@ class Sequenced(Composite[list[Any]]):
         return list(results)
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Into(Composite[M]):
     """What :func:`into` makes: the last parts are the named ones."""
 
@@ -136,7 +145,7 @@ class Into(Composite[M]):
         return self.model(**dict(zip(self.names, named, strict=True)))
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Mapped(Composite[U]):
     """What :meth:`Batch.map` makes."""
 
@@ -148,7 +157,7 @@ class Mapped(Composite[U]):
         return self.function(results[0])
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Labelled(Wrapped[T_co]):
     """What :meth:`Batch.label` makes."""
 
@@ -156,7 +165,7 @@ class Labelled(Wrapped[T_co]):
     name: str
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Remapped(Wrapped[T_co]):
     """What :meth:`Batch.on` makes."""
 
@@ -164,7 +173,7 @@ class Remapped(Wrapped[T_co]):
     rule: Rule
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class AsInternal(Wrapped[T_co]):
     """What :meth:`Batch.as_internal` makes."""
 
@@ -173,18 +182,27 @@ class AsInternal(Wrapped[T_co]):
 
 
 def checked_label(name: str) -> str:
-    """Refuse an empty label.
+    """Refuse what is no label.
 
-    :raises InvalidBatch: when the name is empty.
+    :raises InvalidBatch: when the name is empty, or no text.
     """
-    if not name:
+    if not is_text(name):
         message = "label() needs a name"
         raise InvalidBatch(message)
     return name
 
 
-def _checked_parts(call: str, parts: Iterable[object]) -> tuple[Batch[Any], ...]:
-    checked = tuple(parts)
+def _checked_call(call: str, function: object) -> None:
+    if not callable(function):
+        message = f"{call} takes a function or class, not {function!r:.40}"
+        raise InvalidBatch(message)
+
+
+def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:
+    if not isinstance(parts, Iterable):
+        message = f"{call} takes an iterable of batches, not a {type(parts).__name__}"
+        raise InvalidBatch(message)
+    checked = tuple(cast("Iterable[object]", parts))
     for i, part in enumerate(checked):
         if not isinstance(part, Batch):
             message = (
@@ -276,8 +294,8 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
 
     >>> from batchq import sql
     >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT 'a'").scalar(str))
-    >>> [step.sql for step in pair.steps()][0].splitlines()[0]
-    'WITH _batchq_rows AS (SELECT 1'
+    >>> [step.statement.title for step in pair.steps()]
+    ['SELECT 1', "SELECT 'a'"]
     """
     return Gathered(_checked_parts("gather()", batches))
 
@@ -297,8 +315,7 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     :param steps: batches whose results nobody wants; they run first.
     :param named: batches whose results go to ``model``; the names label their steps.
     """
-    parts = _checked_parts(
-        f"into({getattr(model, '__name__', 'model')}, …)", steps + tuple(named.values())
-    )
-    labelled = [batch.label(name) for name, batch in zip(named, parts[len(steps) :], strict=True)]
-    return Into((*parts[: len(steps)], *labelled), model, tuple(named))
+    _checked_call("into()", model)
+    dropped = _checked_parts("into()", steps)
+    wanted = _checked_parts("into()", named.values())
+    return Into((*dropped, *map(Labelled, wanted, named)), model, tuple(named))

@@ -19,15 +19,15 @@ from batchq.language import sources
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
+from batchq.language.shape import Shape
 from batchq.language.sources import (
+    EQUALS,
+    EQUALS_ANY,
+    IS_NULL,
     Conditions,
     Delete,
-    Equals,
-    EqualsAny,
     Insert,
-    IsNull,
     Select,
-    Test,
     Text,
     Update,
 )
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 Where = Mapping[str, object] | Statement[Any]
 """Conditions, all of which must hold: by column, or a ``sql()`` fragment."""
 
-_EQUALS, _EQUALS_ANY, _IS_NULL = Equals(), EqualsAny(), IsNull()
-
 
 def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     """Make a statement of real SQL, or a fragment for a builder.
@@ -57,7 +55,7 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
     """
-    return Statement(sources.text(text, tuple(params)), tuple(params.values()))
+    return Statement(_text(text, tuple(params)), tuple(params.values()))
 
 
 def insert(table: str, row: Row) -> Statement[None]:
@@ -134,35 +132,39 @@ def select(
     return Statement(_select(table, tuple(cells), conditions), (*values, *compared))
 
 
-# One source per shape, checked once: a service builds the same few statements all day, and the
-# engine finds what it compiled by them.
+# The shapes that statements begin with, each checked once.
 
 
 @lru_cache(maxsize=4096)
-def _insert(table: str, columns: tuple[str, ...], cells: tuple[Text | None, ...]) -> Insert:
+def _text(text: str, names: tuple[str, ...]) -> Shape:
+    return Shape(sources.text(text, names))
+
+
+@lru_cache(maxsize=4096)
+def _insert(table: str, columns: tuple[str, ...], cells: tuple[Text | None, ...]) -> Shape:
     _check_names(table, *columns)
-    return Insert(table, columns, cells)
+    return Shape(Insert(table, columns, cells))
 
 
 @lru_cache(maxsize=4096)
 def _update(
     table: str, columns: tuple[str, ...], cells: tuple[Text | None, ...], where: Conditions
-) -> Update:
+) -> Shape:
     _check_names(table, *columns, *_compared(where))
-    return Update(table, columns, cells, where)
+    return Shape(Update(table, columns, cells, where))
 
 
 @lru_cache(maxsize=4096)
-def _delete(table: str, where: Conditions) -> Delete:
+def _delete(table: str, where: Conditions) -> Shape:
     _check_names(table, *_compared(where))
-    return Delete(table, where)
+    return Shape(Delete(table, where))
 
 
 @lru_cache(maxsize=4096)
-def _select(table: str, columns: tuple[str | Text, ...] | None, where: Conditions) -> Select:
+def _select(table: str, columns: tuple[str | Text, ...] | None, where: Conditions) -> Shape:
     named = [column for column in columns or () if not isinstance(column, Text)]
     _check_names(table, *named, *_compared(where))
-    return Select(table, columns, where)
+    return Shape(Select(table, columns, where))
 
 
 def _compared(where: Conditions) -> Iterable[str]:
@@ -201,7 +203,7 @@ def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[ob
     return columns, tuple(cells), tuple(flat)
 
 
-def _is_mapping(row: Row) -> TypeGuard[Mapping[str, object]]:
+def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(row, Mapping)
 
 
@@ -213,23 +215,29 @@ def _plain(columns: int) -> tuple[None, ...]:
 def _conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     if isinstance(where, Batch):
         return _fragment(where), where.values
+    if not _is_mapping(where):
+        message = (
+            f'where= is a mapping of columns or a sql("…") fragment, not {type(where).__name__}'
+        )
+        raise InvalidBatch(message)
     if not where:
         message = 'where={} would be every row: if that is meant, say where=sql("true")'
         raise InvalidBatch(message)
-    tests: list[tuple[str, Test]] = []
+    tests: list[tuple[str, str | Text]] = []
     values: list[object] = []
     for column, value in where.items():
-        test: Test
+        test: str | Text
         if value is None:
-            test = _IS_NULL
+            test = IS_NULL
         elif isinstance(value, list):
-            test = _EQUALS_ANY
-            values.append(cast("object", value))
+            test = EQUALS_ANY
+            # A copy: the statement stays what it is, whatever becomes of the list.
+            values.append(cast("list[object]", value)[:])
         elif isinstance(value, Batch):
             test = _fragment(cast("Statement[Any]", value))
             values.extend(cast("Statement[Any]", value).values)
         else:
-            test = _EQUALS
+            test = EQUALS
             values.append(value)
         tests.append((column, test))
     return tuple(tests), tuple(values)
@@ -238,7 +246,7 @@ def _conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
 def _fragment(value: Batch[Any]) -> Text:
     """Accept a bare ``sql()`` as an expression."""
     if isinstance(value, Statement) and isinstance(value.source, Text):
-        if value.result is NO_RESULT and not value.rules and value.expected is None:
+        if _is_bare(value.shape):
             return value.source
         message = (
             "a fragment is a bare sql(): result, .on(), .internal() and .expect() belong to the "
@@ -247,6 +255,10 @@ def _fragment(value: Batch[Any]) -> Text:
         raise InvalidBatch(message)
     message = "only a sql() fragment fits where an expression does, not a whole statement or batch"
     raise InvalidBatch(message)
+
+
+def _is_bare(shape: Shape) -> bool:
+    return shape.result is NO_RESULT and shape.expected is None and not shape.declared
 
 
 @lru_cache(maxsize=1024)

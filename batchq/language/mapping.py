@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.matchers import Matcher, is_matcher
 
 if TYPE_CHECKING:
-    from batchq.language.matchers import Matcher
     from batchq.language.violation import Violation
 
 
@@ -28,7 +28,7 @@ Meaning = BaseException | type[BaseException] | Callable[["Violation"], BaseExce
 """What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Rule:
     """A mapping: failures that ``matcher`` accepts mean ``meaning``."""
 
@@ -39,23 +39,36 @@ class Rule:
         """Show the mapping without the exception's own text, which may hold the caller's data."""
         return f"{self.matcher} -> {describe(self.meaning)}"
 
+    def __repr__(self) -> str:
+        """Show the same: tracebacks may print what the engine holds."""
+        return f"<Rule {self}>"
+
 
 def rule(matcher: Matcher, meaning: Meaning) -> Rule:
-    """Make a rule of what a user wrote in ``.on(matcher, meaning)``.
+    """Make a rule of what a user wrote in ``batch.on(matcher, meaning)``.
 
     :raises InvalidBatch: when the meaning can never become an exception.
     """
-    if isinstance(meaning, type):
-        usable = issubclass(meaning, BaseException)
-    else:
-        usable = isinstance(meaning, BaseException) or callable(meaning)
-    if not usable:
-        message = (
-            f".on({matcher}, …) takes an exception, an exception class, or a function from the "
-            f"Violation to an exception, not {type(meaning).__name__}"
-        )
+    return Rule(matcher, checked_meaning(matcher, meaning))
+
+
+def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
+    """Refuse a meaning that can never become an exception, and what is no matcher.
+
+    :raises InvalidBatch: saying what ``.on`` takes.
+    """
+    if not is_matcher(matcher):
+        message = f'.on() takes a matcher, such as unique("name"), not {matcher!r:.40}'
         raise InvalidBatch(message)
-    return Rule(matcher, meaning)
+    if isinstance(meaning, BaseException):
+        return meaning
+    if issubclass(meaning, BaseException) if isinstance(meaning, type) else callable(meaning):
+        return meaning
+    message = (
+        f".on({matcher}, …) takes an exception, an exception class, or a function from the "
+        f"Violation to an exception, not {type(meaning).__name__}"
+    )
+    raise InvalidBatch(message)
 
 
 def describe(meaning: Meaning | Internal) -> str:
@@ -89,9 +102,9 @@ def _fresh(error: BaseException) -> BaseException:
     """
     cls = type(error)
     twin = cls.__new__(cls, *error.args)
-    twin.args = error.args
-    # __dict__ alone, or a pair with what lies in __slots__, as attrs' exceptions have it.
-    state = cast("Any", error.__getstate__())
+    object.__setattr__(twin, "args", error.args)  # its class may be frozen
+    # __dict__ alone, or a pair with what lies in __slots__; a class's own may leave out notes.
+    state = cast("Any", object.__getstate__(error))
     parts = cast("tuple[dict[str, Any] | None, ...]", state if type(state) is tuple else (state,))
     for part in parts:
         for name, value in (part or {}).items():

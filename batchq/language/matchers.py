@@ -18,9 +18,12 @@ from batchq.language.violation import Kind, Violation
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
 
-@frozen
+@frozen(eq=False)
 class Matcher:
-    """A pattern for a :class:`~batchq.Violation`; made by the functions of this module."""
+    """A pattern for a :class:`~batchq.Violation`; made by the functions of this module.
+
+    One object a pattern, so that what was said with it is found again.
+    """
 
     kind: Kind | None = None
     """The kind it is for; None accepts every kind of constraint."""
@@ -81,12 +84,13 @@ def not_null(column: str) -> Matcher:
     return _matcher(Kind.NOT_NULL, column)
 
 
+@lru_cache(maxsize=4096)
 def sqlstate(code: str) -> Matcher:
     """Match an exact SQLSTATE, for what is no constraint: ``sqlstate("22003")``.
 
     :raises InvalidBatch: when the code is not five digits or capital letters.
     """
-    if not _SQLSTATE.fullmatch(code):
+    if not is_text(code) or not _SQLSTATE.fullmatch(code):
         message = f"sqlstate({code!r}): a SQLSTATE has five digits or capital letters"
         raise InvalidBatch(message)
     return Matcher(sqlstate=code)
@@ -101,9 +105,19 @@ MISSING_ROWS = Matcher(Kind.GUARD)
 """What ``.expect(..., missing=...)`` maps: the guard of the statement fired."""
 
 
+def is_matcher(value: object) -> bool:
+    """Whether a value is a matcher: ``.on("name", …)`` is an easy slip."""
+    return isinstance(value, Matcher)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a str that says something."""
+    return isinstance(value, str) and value != ""
+
+
 @lru_cache(maxsize=4096)
 def _matcher(kind: Kind | None, name: str) -> Matcher:
-    if not name:
+    if not is_text(name):
         message = "a matcher needs the constraint's name (the column's, for not_null)"
         raise InvalidBatch(message)
     return Matcher(kind, name)

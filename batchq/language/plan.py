@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from batchq.language.batch import AsInternal, Batch, Composite, Labelled, Remapped, Wrapped
 from batchq.language.mapping import Rule
@@ -25,7 +25,7 @@ class Scope:
     A linked list from the inside out, shared by all statements inside.
     """
 
-    around: Scope | None
+    around: Scope | None = field(repr=False)
     said: Wrapped[Any]
 
     def outwards(self) -> Iterator[Wrapped[Any]]:
@@ -101,11 +101,18 @@ class Combine:
 
 @frozen(eq=False)
 class Plan:
-    """The leaves in order, and the program, in postfix order, that makes one result of theirs."""
+    """The statements in order, and the program, in postfix order, that combines their results."""
 
-    leaves: list[Leaf]
+    statements: list[Statement[Any]]
+    scopes: list[Scope | None]
+    """What was said around each statement."""
     program: list[Combine | None]
     """None takes the next statement's result."""
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """Each statement at its place. Made when somebody looks, which is on failure."""
+        return list(map(Leaf, self.statements, self.scopes))
 
     def combine(self, results: Iterator[Any]) -> Any:
         """Run the program over the statements' results."""
@@ -127,7 +134,8 @@ def plan(batch: Batch[Any]) -> Plan:
 
     :raises TypeError: for what is no batch.
     """
-    leaves: list[Leaf] = []
+    statements: list[Statement[Any]] = []
+    scopes: list[Scope | None] = []
     program: list[Combine | None] = []
     todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
     while todo:
@@ -137,7 +145,8 @@ def plan(batch: Batch[Any]) -> Plan:
             continue
         node, scope = item
         if isinstance(node, Statement):
-            leaves.append(Leaf(node, scope))
+            statements.append(node)
+            scopes.append(scope)
             program.append(None)
         elif isinstance(node, Wrapped):
             todo.append((node.inner, Scope(scope, node)))
@@ -150,4 +159,4 @@ def plan(batch: Batch[Any]) -> Plan:
                 f"not a batch: {type(node).__name__}; make one by sql(), insert(), gather(), …"
             )
             raise TypeError(message)
-    return Plan(leaves, program)
+    return Plan(statements, scopes, program)

@@ -19,7 +19,7 @@ from batchq.language.errors import InvalidBatch
 _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Text:
     """Real SQL as a user wrote it, cut at its placeholders: ``pieces[i]`` stands before the
     parameter ``order[i]`` (an index into ``names``), the last piece after all of them."""
@@ -32,7 +32,7 @@ class Text:
     table: ClassVar[None] = None
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Insert:
     """INSERT of one row. A cell is None for a parameter, or a fragment."""
 
@@ -43,26 +43,18 @@ class Insert:
     verb: ClassVar[str] = "insert"
 
 
-@frozen
-class IsNull:
-    """``column IS NULL``: takes no value."""
+EQUALS = "="
+"""``column = …``: takes one value."""
+EQUALS_ANY = "= ANY"
+"""``column = ANY(…)``: takes a list."""
+IS_NULL = "IS NULL"
+"""``column IS NULL``: takes no value."""
+
+Conditions = tuple[tuple[str, str | Text], ...] | Text
+"""Columns, each with one of the three tests or a fragment that it equals; or one fragment."""
 
 
-@frozen
-class EqualsAny:
-    """``column = ANY(…)``: takes a list."""
-
-
-@frozen
-class Equals:
-    """``column = …``: takes one value."""
-
-
-Test = IsNull | EqualsAny | Equals | Text
-Conditions = tuple[tuple[str, Test], ...] | Text
-
-
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Update:
     """UPDATE of the rows that the conditions select."""
 
@@ -74,7 +66,7 @@ class Update:
     verb: ClassVar[str] = "update"
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Delete:
     """DELETE of the rows that the conditions select."""
 
@@ -84,7 +76,7 @@ class Delete:
     verb: ClassVar[str] = "delete"
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Select:
     """SELECT of named columns; ``columns`` is None when the model names them."""
 
@@ -129,7 +121,7 @@ def _condition_names(where: Conditions) -> tuple[str, ...]:
     for column, test in where:
         if isinstance(test, Text):
             names.extend(test.names)
-        elif not isinstance(test, IsNull):
+        elif test is not IS_NULL:
             names.append(column)
     return tuple(names)
 

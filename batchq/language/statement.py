@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast, overload
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
-from attrs import field, frozen
+from attrs import frozen
 
+from batchq.language import shape as shapes
 from batchq.language.batch import Batch, checked_label
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard
-from batchq.language.mapping import INTERNAL, Meaning, Rule, rule
-from batchq.language.matchers import MISSING_ROWS, Matcher, constraint
-from batchq.language.results import COUNT, NO_RESULT, Result, Rows, model_columns
-from batchq.language.sources import Insert, Select, Source, Text
+from batchq.language.guards import Guard
+from batchq.language.mapping import Meaning, Rule, checked_meaning
+from batchq.language.matchers import MISSING_ROWS, Matcher
+from batchq.language.results import NO_RESULT, Result
+from batchq.language.shape import Shape
+from batchq.language.sources import Source, Text
 
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
+N = TypeVar("N", bound=NamedTuple)
+
+_LONGEST_TITLE = 40
 
 
 @frozen(eq=False, repr=False)
@@ -28,20 +33,17 @@ class Statement(Batch[T_co]):
     :func:`~batchq.delete` and :func:`~batchq.select`; run it alone or compose it.
     """
 
-    source: Source
+    shape: Shape
     values: tuple[object, ...]
     """The parameters' values, in the order in which the source takes them."""
-    result: Result = NO_RESULT
-    expected: Guard | None = None
-    """The guard that ``.expect(...)`` set."""
-    rules: tuple[Rule, ...] = ()
-    """What its failures mean, in the order of declaration: the last that matches wins."""
+    meanings: tuple[Meaning, ...] = ()
+    """What the mapped failures mean, in the order in which the shape declares them."""
     labels: tuple[str, ...] = ()
-    returned: tuple[str, ...] | None = field(default=None)
-    """The columns that ``.returning(...)`` named."""
 
     # -- the result shape --------------------------------------------------------------------------
 
+    @overload
+    def one(self, model: type[N]) -> Statement[N]: ...
     @overload
     def one(self, model: type[tuple[Any, ...]]) -> Statement[tuple[Any, ...]]: ...
     @overload
@@ -61,8 +63,10 @@ class Statement(Batch[T_co]):
         >>> select("project", ["id", "name"], where={"id": 7}).one(tuple)
         <Statement select project: one(tuple), exactly 1 row>
         """
-        return self._shaped(Rows.ONE, model)
+        return self._answering("one", model)
 
+    @overload
+    def maybe(self, model: type[N]) -> Statement[N | None]: ...
     @overload
     def maybe(self, model: type[tuple[Any, ...]]) -> Statement[tuple[Any, ...] | None]: ...
     @overload
@@ -74,8 +78,12 @@ class Statement(Batch[T_co]):
 
         A second row is a broken promise: the server aborts the transaction (a guard).
         """
-        return self._shaped(Rows.MAYBE, model)
+        return self._answering("maybe", model)
 
+    @overload
+    def all(  # pyright: ignore[reportOverlappingOverload]  a list is invariant
+        self, model: type[N]
+    ) -> Statement[list[N]]: ...
     @overload
     def all(self, model: type[tuple[Any, ...]]) -> Statement[list[tuple[Any, ...]]]: ...
     @overload
@@ -84,7 +92,7 @@ class Statement(Batch[T_co]):
     def all(self, model: Callable[..., M]) -> Statement[list[M]]: ...
     def all(self, model: Callable[..., Any]) -> Statement[Any]:
         """Ask for every row, as a list; see :meth:`one` for ``model``."""
-        return self._shaped(Rows.ALL, model)
+        return self._answering("all", model)
 
     def scalar(self, type_: type[M]) -> Statement[M]:
         """Ask for exactly one row of one column, of the given Python type.
@@ -92,14 +100,11 @@ class Statement(Batch[T_co]):
         A value of another type (NULL too) is a :class:`~batchq.DecodeFailed`. On anything that can
         match no row it is also a guard, as :meth:`one`.
         """
-        return self._shaped(Rows.SCALAR, type_)
+        return self._answering("scalar", type_)
 
     def count(self) -> Statement[int]:
         """Ask for the number of rows affected (of a select: returned)."""
-        if self.returned is not None:
-            message = "count() after returning(...): the rows would be thrown away, drop one"
-            raise InvalidBatch(message)
-        return self._checked(COUNT, self.expected, self.rules)
+        return self._answering("count", None)
 
     def returning(self, *columns: str) -> Statement[T_co]:
         """Name the columns that a built write returns, for shapes that do not name them.
@@ -109,13 +114,7 @@ class Statement(Batch[T_co]):
         >>> insert("project", {"name": "web"}).returning("id").scalar(UUID)
         <Statement insert project: scalar(UUID)>
         """
-        if isinstance(self.source, Text | Select) or not columns:
-            message = (
-                "returning() names at least one column of a built insert, update or delete; a "
-                "sql() text has its own RETURNING, a select() its columns"
-            )
-            raise InvalidBatch(message)
-        return self._next(returned=columns)
+        return self._shaped(shapes.returning(self.shape, columns))
 
     # -- what failures mean ------------------------------------------------------------------------
 
@@ -129,15 +128,12 @@ class Statement(Batch[T_co]):
         When several mappings match, the one declared last wins, and any mapping from outside the
         statement (``batch.on``) wins over its own.
         """
-        return self._next(rules=(*self.rules, rule(matcher, meaning)))
+        meanings = (*self.meanings, checked_meaning(matcher, meaning))
+        return Statement(shapes.mapping(self.shape, matcher), self.values, meanings, self.labels)
 
     def internal(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
-        if not constraints:
-            message = "internal() names the constraints whose violation would be our bug"
-            raise InvalidBatch(message)
-        declared = [Rule(constraint(name), INTERNAL) for name in constraints]
-        return self._next(rules=(*self.rules, *declared))
+        return self._shaped(shapes.internal(self.shape, constraints))
 
     def expect(
         self,
@@ -161,37 +157,37 @@ class Statement(Batch[T_co]):
         if (rows is None) == (at_least is None):
             message = "expect() takes either a number of rows, or at_least="
             raise InvalidBatch(message)
-        if rows is not None:
-            guard, least = Guard(Bound.EXACTLY, rows), 0
-        else:
-            guard, least = Guard(Bound.AT_LEAST, cast("int", at_least)), 1
-        if guard.rows < least:
-            message = f"expect({guard}) always holds or never can"
-            raise InvalidBatch(message)
-        rules = self.rules if missing is None else (*self.rules, rule(MISSING_ROWS, missing))
-        return self._checked(self.result, guard, rules)
+        bound, number = ("=", rows) if rows is not None else (">=", at_least)
+        shape = shapes.expecting(self.shape, bound, cast("int", number))
+        guarded: Statement[T_co] = self._shaped(shape)
+        return guarded if missing is None else guarded.on(MISSING_ROWS, missing)
 
     def label(self, name: str) -> Statement[T_co]:
         """Name the statement in paths, for people; see :meth:`Batch.label`."""
-        return self._next(labels=(checked_label(name), *self.labels))
+        labels = (checked_label(name), *self.labels)
+        return Statement(self.shape, self.values, self.meanings, labels)
 
-    # -- what the engine asks ----------------------------------------------------------------------
+    # -- looking at it -----------------------------------------------------------------------------
+
+    @property
+    def source(self) -> Source:
+        """What it does, without its values."""
+        return self.shape.source
+
+    @property
+    def result(self) -> Result:
+        """Its result shape."""
+        return self.shape.result
 
     @property
     def guard(self) -> Guard | None:
-        """The guard that the server will check: the one asked for, or the shape's own promise."""
-        if self.expected is not None:
-            return self.expected
-        if isinstance(self.source, Insert):
-            return None  # one row by construction
-        if self.result.rows in (Rows.ONE, Rows.SCALAR):
-            return EXACTLY_ONE
-        return AT_MOST_ONE if self.result.rows is Rows.MAYBE else None
+        """The guard that the server will check: the one asked for, or the result's own promise."""
+        return self.shape.guard
 
     @property
-    def columns(self) -> tuple[str, ...] | None:
-        """The columns that its RETURNING or select list names; None where nobody says."""
-        return model_columns(self.result.model) if self.returned is None else self.returned
+    def rules(self) -> tuple[Rule, ...]:
+        """What its failures mean, in the order of declaration: the last that matches wins."""
+        return tuple(self.shape.rules(self.meanings))
 
     def __repr__(self) -> str:
         """Show what it does and promises, without a single value."""
@@ -205,60 +201,16 @@ class Statement(Batch[T_co]):
     def title(self) -> str:
         """A few words for people: ``insert project``, or the first words of a ``sql()`` text."""
         if isinstance(self.source, Text):
-            return " ".join("…".join(self.source.pieces).split()[:3])
+            words = " ".join("…".join(self.source.pieces).split()[:3])
+            return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
         return f"{self.source.verb} {self.source.table}"
 
-    # -- making the next statement -----------------------------------------------------------------
+    def _answering(self, rows: str, model: object) -> Statement[Any]:
+        try:
+            return self._shaped(shapes.answering(self.shape, rows, model))
+        except TypeError as error:
+            message = f"{rows}() takes a class or function, which is hashable: {error}"
+            raise InvalidBatch(message) from error
 
-    def _shaped(self, rows: Rows, model: object) -> Statement[Any]:
-        if not callable(model):
-            message = f"{rows.value}() takes a class or a callable on the row, not {model!r:.40}"
-            raise InvalidBatch(message)
-        return self._checked(Result(rows, model), self.expected, self.rules)
-
-    def _checked(
-        self, result: Result, expected: Guard | None, rules: tuple[Rule, ...]
-    ) -> Statement[Any]:
-        """Refuse an ``expect`` that contradicts the shape."""
-        if expected is not None and result.rows not in _WITHOUT_ROWS:
-            _check_agreement(result.rows, expected)
-        return self._next(result=result, expected=expected, rules=rules)
-
-    def _next(
-        self,
-        *,
-        result: Result | None = None,
-        expected: Guard | None = None,
-        rules: tuple[Rule, ...] | None = None,
-        labels: tuple[str, ...] | None = None,
-        returned: tuple[str, ...] | None = None,
-    ) -> Statement[Any]:
-        """Make the same statement but for what is given.
-
-        ``attrs.evolve`` looks the fields up anew each time, which took most of the time of building
-        a batch.
-        """
-        return Statement(
-            self.source,
-            self.values,
-            self.result if result is None else result,
-            self.expected if expected is None else expected,
-            self.rules if rules is None else rules,
-            self.labels if labels is None else labels,
-            self.returned if returned is None else returned,
-        )
-
-
-_WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
-
-
-def _check_agreement(rows: Rows, guard: Guard) -> None:
-    if rows is Rows.MAYBE:
-        message = f"maybe() allows no row and expect({guard}) does not: use one()"
-        raise InvalidBatch(message)
-    if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
-        message = f"{rows.value}() promises exactly 1 row and expect() {guard}: use all()"
-        raise InvalidBatch(message)
-    if guard.rows == 0:
-        message = "expect(0) leaves no row to return: drop the result shape, or use count()"
-        raise InvalidBatch(message)
+    def _shaped(self, shape: Shape) -> Statement[Any]:
+        return Statement(shape, self.values, self.meanings, self.labels)

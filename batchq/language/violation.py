@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 class Kind(Enum):
@@ -34,10 +34,6 @@ KIND_BY_SQLSTATE = {
 }
 """PostgreSQL documentation, appendix A, class 23."""
 
-# Classes whose own messages name only objects of the schema. Those of the others, class 22 (data
-# exceptions) first of all, quote the value that did not fit.
-_CLASSES_WITHOUT_VALUES = frozenset("08 0A 25 26 34 40 42 53 55 57 58".split())
-
 
 @frozen
 class Violation:
@@ -59,13 +55,15 @@ class Violation:
     statement deleted from the parent. CockroachDB sends none."""
     column: str | None = None
     """Of a NOT NULL violation only."""
-    message: str = field(default="", repr=False)
-    detail: str | None = field(default=None, repr=False)
-    hint: str | None = field(default=None, repr=False)
+    message: str = ""
+    detail: str | None = None
+    hint: str | None = None
     severity: str = "ERROR"
     """ERROR, or FATAL or PANIC when the server ended the session as well. Never translated."""
-    raised: bool = False
-    """True when a RAISE in the schema's own code made the message: its wording is anybody's."""
+    quotes: bool = True
+    """Whether the message may quote the caller's data; decided by the dialect, in doubt True."""
+    position: int | None = None
+    """Where in the statement's SQL the error lies: a character, counted from 1."""
     rows: int | None = None
     """Of a guard only: how many rows the guarded statement affected."""
 
@@ -92,6 +90,6 @@ class Violation:
     @property
     def public_message(self) -> str:
         """The server's message where it cannot hold a parameter's value, or where to find it."""
-        if self.sqlstate[:2] in _CLASSES_WITHOUT_VALUES and not self.raised:
-            return self.message
-        return "its message may quote values, see .violation.message"
+        if self.quotes:
+            return "its message may quote values, see .violation.message"
+        return self.message

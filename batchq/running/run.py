@@ -73,7 +73,7 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     :raises InvalidBatch: all the same: a batch that cannot be sent is a bug, not an answer.
     """
     order = _order(target, batch, options, sync=True)
-    if not order.plan.leaves:
+    if not order.plan.statements:
         return Ok(order.plan.combine(iter(())))
     once: Callable[[], Any]
     if isinstance(target, Connection):
@@ -93,7 +93,7 @@ async def aattempt(
 ) -> Ok[T] | Failed:
     """Run a batch on an async connection or pool; as :func:`attempt`."""
     order = _order(target, batch, options, sync=False)
-    if not order.plan.leaves:
+    if not order.plan.statements:
         return Ok(order.plan.combine(iter(())))
     once: Callable[[], Any]
     if isinstance(target, AsyncConnection):

@@ -68,5 +68,5 @@ class Faults:
             return [] if self.cut else released
         forwarded = released[: self.answers]
         self.answers -= len(forwarded)
-        self.cut = bool(released) and self.answers == 0
+        self.cut = self.answers == 0
         return forwarded

@@ -44,13 +44,14 @@ _SETTINGS: Mapping[str, str | int] = {
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 
-# Ends the server and deletes its directory once our end of its standard input is closed. That
-# happens when we ask for it, and also when this process dies of whatever cause, SIGKILL included:
-# there is one way to clean up, and every use exercises it.
+# Ends the server and deletes its directory once our end of its standard input is closed: when we
+# ask for it, and also when this process dies of whatever cause, SIGKILL included. An initdb that
+# was left alone then fails for want of its files, but may still add some while they are deleted.
 _KEEPER = """
 read -r _
 "$1" stop --pgdata="$2/data" --mode=immediate --silent
-rm -rf -- "$2"
+tries=0
+until rm -rf -- "$2" || [ $((tries += 1)) -eq 50 ]; do sleep 0.1; done
 """
 
 
@@ -164,7 +165,11 @@ class Server:
                 cwd=self.directory,
                 output=log.fileno(),
             )
-            if initdb.wait() != 0:
+            try:
+                initdb.wait()
+            finally:
+                failed = initdb.wait() != 0  # Ctrl-C or not, nothing is deleted under its feet
+            if failed:
                 raise RuntimeError(f"initdb failed:\n{self._log.read_text()}")
 
     def _start(self) -> None:
@@ -204,10 +209,8 @@ class Server:
             self._postmaster = None
 
     def _close(self) -> None:
+        self._end(signal.SIGQUIT)
         self._keeper.communicate(timeout=_STOP_SECONDS)  # closes its standard input
-        if self._postmaster is not None:
-            self._postmaster.wait(_STOP_SECONDS)
-            self._postmaster = None
 
 
 @contextmanager

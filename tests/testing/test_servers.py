@@ -21,13 +21,34 @@ from batchq.testing import InstallationMissing, installations, server, servers
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
-# What a process of its own does: starts a server, tells about it, and waits to be killed.
-START_AND_WAIT = """
-import sys
+# What a process of its own does: starts a server, tells about it, and waits for its end.
+RUNNING = """
+import signal
 from batchq.testing import server
 with server() as postgres:
     print(postgres.pid, postgres._keeper.pid, postgres.directory, flush=True)
-    sys.stdin.read()
+    signal.pause()
+"""
+CREATING = """
+from batchq.testing import Server, server
+create = Server._create
+def tell_and_create(postgres):
+    print(postgres._keeper.pid, postgres.directory, flush=True)
+    create(postgres)
+Server._create = tell_and_create
+with server():
+    raise SystemExit("nobody ended us")
+"""
+INTERRUPTED = """
+import signal
+import psycopg
+from batchq.testing import server
+with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
+    print("ready", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print(conn.execute("SELECT 'still here'").fetchone()[0])
 """
 
 
@@ -39,6 +60,17 @@ def scratch(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield path
     shutil.rmtree(path)
+
+
+def python(program):
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(batchq.testing.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.mark.parametrize("name", installations())
@@ -169,21 +201,24 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(scratch):
 @pytest.mark.skipif(
     not hasattr(os, "pidfd_open"), reason="waits for foreign processes as Linux can"
 )
-def test_nothing_is_left_when_the_process_is_killed():
-    with subprocess.Popen(
-        [sys.executable, "-c", START_AND_WAIT],
-        env={**os.environ, "PYTHONPATH": str(Path(batchq.testing.__file__).parents[2])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        postmaster, keeper, directory = process.stdout.readline().split()
-        ends = [os.pidfd_open(int(pid)) for pid in (postmaster, keeper)]
-        process.send_signal(signal.SIGKILL)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("program", [CREATING, RUNNING], ids=["creating", "running"])
+def test_nothing_is_left_when_the_process_is_ended(program, how):
+    with python(program) as process:
+        *pids, directory = process.stdout.readline().split()
+        ends = [os.pidfd_open(int(pid)) for pid in pids]
+        process.send_signal(how)
         for end in ends:
             assert select.select([end], [], [], 60)[0], "still running"
             os.close(end)
     assert not Path(directory).exists()
+
+
+def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
+    with python(INTERRUPTED) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "still here\n"
 
 
 @AS_ROOT
@@ -203,7 +238,7 @@ def test_an_ordinary_user_can_start_a_server(scratch):
 
 
 @AS_ROOT
-def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path):
+def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path, scratch):
     original = installations()["18"].parent
     package = tmp_path / "hidden" / original.parent.name
     shutil.copytree(original, package / original.name, symlinks=True)
@@ -213,6 +248,7 @@ def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path
     with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
         assert postgres.bin.is_relative_to(postgres.directory)
         assert conn.info.server_version // 10_000 == 18
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_missing_installation_teaches_what_to_install():

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""A statement's shape: all of it that does not vary with its values.
+
+Shapes are interned: saying the same thing of the same shape gives the same object. A service builds
+the same few statements all day, so building one is looking up shapes that are there already, and
+what the engine compiled is found by the shape itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from batchq.language.errors import InvalidBatch
+from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard
+from batchq.language.mapping import INTERNAL, Meaning, Rule
+from batchq.language.matchers import Matcher, constraint, is_text
+from batchq.language.results import NO_RESULT, Result, Rows, model_columns
+from batchq.language.sources import Insert, Select, Source, Text
+
+_WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
+
+
+@frozen(eq=False)
+class Shape:
+    """What a statement does, answers with and promises, and which failures mean something."""
+
+    source: Source
+    result: Result = NO_RESULT
+    expected: Guard | None = None
+    """The guard that ``.expect(...)`` set."""
+    returned: tuple[str, ...] | None = None
+    """The columns that ``.returning(...)`` named."""
+    declared: tuple[Matcher | Rule, ...] = ()
+    """What is mapped, in the order of declaration: a matcher, whose meaning the statement has, or a
+    whole rule, for ``.internal(...)``."""
+    guard: Guard | None = field(init=False)
+    """The guard that the server will check: the one asked for, or the result's own promise."""
+    columns: tuple[str, ...] | None = field(init=False)
+    """The columns that batchq writes out for it, in RETURNING or a select list. None where nobody
+    names them, or the user's own SQL does."""
+
+    def __attrs_post_init__(self) -> None:
+        """Derive the guard and the columns, once a shape."""
+        object.__setattr__(self, "guard", _guard(self))
+        object.__setattr__(self, "columns", _columns(self))
+
+    def rules(self, meanings: tuple[Meaning, ...]) -> Iterator[Rule]:
+        """Put the statement's own meanings to the matchers, in the order of declaration."""
+        own = iter(meanings)
+        for one in self.declared:
+            yield one if isinstance(one, Rule) else Rule(one, next(own))
+
+
+def _guard(shape: Shape) -> Guard | None:
+    if shape.expected is not None:
+        return shape.expected
+    if isinstance(shape.source, Insert):
+        return None  # one row by construction
+    if shape.result.rows in (Rows.ONE, Rows.SCALAR):
+        return EXACTLY_ONE
+    return AT_MOST_ONE if shape.result.rows is Rows.MAYBE else None
+
+
+def _columns(shape: Shape) -> tuple[str, ...] | None:
+    source = shape.source
+    if isinstance(source, Text) or (isinstance(source, Select) and source.columns is not None):
+        return None
+    return model_columns(shape.result.model) if shape.returned is None else shape.returned
+
+
+# What the methods of a statement say of its shape. Each is said once and then looked up.
+
+
+@lru_cache(maxsize=4096)
+def answering(shape: Shape, rows: str, model: Any) -> Shape:
+    """Answer with a result: ``"one"``, ``"maybe"``, … and what each row is made into."""
+    kind = Rows(rows)
+    if kind is Rows.SCALAR and not isinstance(model, type):
+        message = f"scalar() takes a class that values are instances of, not {model!r:.40}"
+        raise InvalidBatch(message)
+    if kind is not Rows.COUNT and not callable(model):
+        message = f"{rows}() takes a class or a callable on the row, not {model!r:.40}"
+        raise InvalidBatch(message)
+    return _agreeing(evolve(shape, result=Result(kind, model)))
+
+
+def returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+    """Name the columns that a built write returns."""
+    named = columns and all(map(is_text, columns))
+    if isinstance(shape.source, Text | Select) or not named:
+        message = (
+            "returning() names at least one column of a built insert, update or delete; a sql() "
+            "text has its own RETURNING, a select() its columns"
+        )
+        raise InvalidBatch(message)
+    return _returning(shape, columns)
+
+
+@lru_cache(maxsize=4096)
+def _returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+    return _agreeing(evolve(shape, returned=columns))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def expecting(shape: Shape, bound: str, rows: int) -> Shape:
+    """Guard the number of rows."""
+    if type(rows) is not int:
+        message = f"expect() takes a number of rows, not {rows!r:.40}"
+        raise InvalidBatch(message)
+    guard = Guard(Bound(bound), rows)
+    if rows < (0 if guard.bound is Bound.EXACTLY else 1):
+        message = f"expect({guard}) always holds or never can"
+        raise InvalidBatch(message)
+    return _agreeing(evolve(shape, expected=guard))
+
+
+@lru_cache(maxsize=4096)
+def mapping(shape: Shape, matcher: Matcher) -> Shape:
+    """Map the failures that the matcher accepts."""
+    return evolve(shape, declared=(*shape.declared, matcher))
+
+
+@lru_cache(maxsize=4096)
+def internal(shape: Shape, constraints: tuple[str, ...]) -> Shape:
+    """Declare constraints whose violation would be our bug."""
+    if not constraints:
+        message = "internal() names the constraints whose violation would be our bug"
+        raise InvalidBatch(message)
+    rules = [Rule(constraint(name), INTERNAL) for name in constraints]
+    return evolve(shape, declared=(*shape.declared, *rules))
+
+
+def _agreeing(shape: Shape) -> Shape:
+    """Refuse what contradicts the result."""
+    guard, rows = shape.expected, shape.result.rows
+    if rows is Rows.COUNT and shape.returned is not None:
+        message = "count() and returning(...): the rows would be thrown away, drop one"
+        raise InvalidBatch(message)
+    if rows is Rows.SCALAR and shape.returned is not None and len(shape.returned) != 1:
+        message = f"scalar() is of one column, and returning() names {len(shape.returned)}"
+        raise InvalidBatch(message)
+    if guard is None or rows in _WITHOUT_ROWS:
+        return shape
+    if rows is Rows.MAYBE:
+        message = f"maybe() allows no row and expect({guard}) does not: use one()"
+        raise InvalidBatch(message)
+    if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
+        message = f"{rows.value}() promises exactly 1 row and expect() {guard}: use all()"
+        raise InvalidBatch(message)
+    if guard.rows == 0:
+        message = "expect(0) leaves no row to return: drop the result shape, or use count()"
+        raise InvalidBatch(message)
+    return shape

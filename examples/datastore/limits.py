@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""Limits: what a silo may use, and how much of it is taken."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from batchq import Batch, check, insert, sql, update
+from examples.datastore.errors import LimitExceeded
+
+
+def limits_insert(silo_id: UUID, *, projects: int) -> Batch[None]:
+    """Set the limits of a new silo."""
+    return insert("silo_limits", {"silo_id": silo_id, "projects_limit": projects}).internal(
+        "silo_limits_pkey", "silo_limits_projects_within_limit"
+    )
+
+
+def limits_take_project(silo_id: UUID) -> Batch[None]:
+    """Count one more project. A silo without limits is no caller's fault, so it is not mapped."""
+    return (
+        update("silo_limits", {"projects_used": sql("projects_used + 1")}, {"silo_id": silo_id})
+        .expect(1)
+        .on(check("silo_limits_projects_within_limit"), LimitExceeded("projects of silo", silo_id))
+    )

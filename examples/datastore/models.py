@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""What the tables hold. ``NewProject`` is what a caller says of a project, ``Project`` the row.
+
+A field is a column of the same name. Ids are made here and not by the database, so a batch can say
+in its first statement what its last one refers to.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Network
+from uuid import UUID, uuid4
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class NewSilo:
+    """A tenant to create."""
+
+    id: UUID = field(factory=uuid4)
+    name: str
+
+
+@frozen
+class Silo:
+    """A tenant: projects live in one."""
+
+    id: UUID
+    name: str
+    rcgen: int
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewProject:
+    """A project to create."""
+
+    id: UUID = field(factory=uuid4)
+    silo_id: UUID
+    name: str
+    description: str = ""
+
+
+@frozen
+class Project:
+    """A project."""
+
+    id: UUID
+    silo_id: UUID
+    name: str
+    description: str
+    rcgen: int
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewVpc:
+    """A virtual private cloud to create, with the id that its system router will have."""
+
+    id: UUID = field(factory=uuid4)
+    project_id: UUID
+    system_router_id: UUID = field(factory=uuid4)
+    name: str
+
+
+@frozen
+class Vpc:
+    """A virtual private cloud."""
+
+    id: UUID
+    project_id: UUID
+    system_router_id: UUID
+    name: str
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewRouter:
+    """A router to create."""
+
+    id: UUID = field(factory=uuid4)
+    vpc_id: UUID
+    kind: str
+    name: str
+
+
+@frozen
+class Router:
+    """A router of a VPC."""
+
+    id: UUID
+    vpc_id: UUID
+    kind: str
+    name: str
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewSubnet:
+    """A subnet to create."""
+
+    id: UUID = field(factory=uuid4)
+    vpc_id: UUID
+    name: str
+    ipv4_block: IPv4Network
+
+
+@frozen
+class Subnet:
+    """A subnet of a VPC."""
+
+    id: UUID
+    vpc_id: UUID
+    name: str
+    ipv4_block: IPv4Network
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewFirewallRule:
+    """A firewall rule to create."""
+
+    id: UUID = field(factory=uuid4)
+    vpc_id: UUID
+    name: str
+    direction: str
+    action: str
+    protocols: list[str]
+    priority: int
+
+
+@frozen
+class FirewallRule:
+    """A firewall rule of a VPC."""
+
+    id: UUID
+    vpc_id: UUID
+    name: str
+    direction: str
+    action: str
+    protocols: list[str]
+    priority: int
+    time_created: datetime
+
+
+@frozen
+class VpcCreated:
+    """A VPC, and what comes with it."""
+
+    vpc: Vpc
+    router: Router
+    subnet: Subnet
+    rules: list[FirewallRule]
+
+
+@frozen
+class ProjectCreated:
+    """A project, and the VPC that comes with it."""
+
+    project: Project
+    default_vpc: VpcCreated

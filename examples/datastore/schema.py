@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Loads schema.sql, so that tests, demo and benchmark stand on the same tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+TABLES = (
+    "silo",
+    "silo_limits",
+    "project",
+    "vpc",
+    "vpc_router",
+    "vpc_subnet",
+    "vpc_firewall_rule",
+)
+
+
+def create_tables(conn: Connection[Any]) -> None:
+    """Create the tables, in the first schema of the connection's search path."""
+    conn.execute(Path(__file__).with_name("schema.sql").read_bytes())

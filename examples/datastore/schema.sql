@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The tables of a small cloud's control plane. Every constraint has a name, because a name is what
+-- the code says the meaning of.
+--
+-- Rows are deleted softly (time_deleted), so names are unique among the living only, and a foreign
+-- key to a parent would be content with a dead one. Instead, who adds a child bumps the generation
+-- of the living parent, in the same transaction: that proves it is there, and locks it.
+
+CREATE TABLE silo (
+    id            uuid        NOT NULL CONSTRAINT silo_pkey PRIMARY KEY,
+    name          varchar(63) NOT NULL,
+    rcgen         bigint      NOT NULL DEFAULT 1,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz
+);
+CREATE UNIQUE INDEX lookup_silo_by_name ON silo (name) WHERE time_deleted IS NULL;
+
+-- A limit is a CHECK on a counter: the server says no, and nobody counts rows.
+CREATE TABLE silo_limits (
+    silo_id         uuid   NOT NULL CONSTRAINT silo_limits_pkey PRIMARY KEY,
+    projects_used   bigint NOT NULL DEFAULT 0,
+    projects_limit  bigint NOT NULL,
+    CONSTRAINT silo_limits_projects_within_limit CHECK (projects_used <= projects_limit)
+);
+
+CREATE TABLE project (
+    id            uuid         NOT NULL CONSTRAINT project_pkey PRIMARY KEY,
+    silo_id       uuid         NOT NULL,
+    name          varchar(63)  NOT NULL,
+    description   varchar(512) NOT NULL,
+    rcgen         bigint       NOT NULL DEFAULT 1,
+    time_created  timestamptz  NOT NULL DEFAULT now(),
+    time_deleted  timestamptz
+);
+CREATE UNIQUE INDEX lookup_project_by_silo ON project (silo_id, name) WHERE time_deleted IS NULL;
+
+CREATE TABLE vpc (
+    id                uuid        NOT NULL CONSTRAINT vpc_pkey PRIMARY KEY,
+    project_id        uuid        NOT NULL,
+    system_router_id  uuid        NOT NULL,
+    name              varchar(63) NOT NULL,
+    time_created      timestamptz NOT NULL DEFAULT now(),
+    time_deleted      timestamptz
+);
+CREATE UNIQUE INDEX lookup_vpc_by_project ON vpc (project_id, name) WHERE time_deleted IS NULL;
+
+CREATE TABLE vpc_router (
+    id            uuid        NOT NULL CONSTRAINT vpc_router_pkey PRIMARY KEY,
+    vpc_id        uuid        NOT NULL,
+    kind          text        NOT NULL,
+    name          varchar(63) NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz,
+    CONSTRAINT vpc_router_kind_known CHECK (kind IN ('system', 'custom'))
+);
+CREATE UNIQUE INDEX lookup_router_by_vpc ON vpc_router (vpc_id, name) WHERE time_deleted IS NULL;
+
+-- A VPC and its system router come into being together and refer to each other, so one of the two
+-- has to be first: the server looks at COMMIT.
+ALTER TABLE vpc ADD CONSTRAINT vpc_system_router_id_fkey
+    FOREIGN KEY (system_router_id) REFERENCES vpc_router (id) DEFERRABLE INITIALLY DEFERRED;
+
+CREATE TABLE vpc_subnet (
+    id            uuid        NOT NULL CONSTRAINT vpc_subnet_pkey PRIMARY KEY,
+    vpc_id        uuid        NOT NULL,
+    name          varchar(63) NOT NULL,
+    ipv4_block    cidr        NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz
+);
+CREATE UNIQUE INDEX vpc_subnet_vpc_id_name_key ON vpc_subnet (vpc_id, name)
+    WHERE time_deleted IS NULL;
+
+CREATE TABLE vpc_firewall_rule (
+    id            uuid        NOT NULL CONSTRAINT vpc_firewall_rule_pkey PRIMARY KEY,
+    vpc_id        uuid        NOT NULL,
+    name          varchar(63) NOT NULL,
+    direction     text        NOT NULL,
+    action        text        NOT NULL,
+    protocols     text[]      NOT NULL,
+    priority      integer     NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz,
+    CONSTRAINT vpc_firewall_rule_direction_known CHECK (direction IN ('inbound', 'outbound')),
+    CONSTRAINT vpc_firewall_rule_action_known CHECK (action IN ('allow', 'deny')),
+    CONSTRAINT vpc_firewall_rule_priority_in_range CHECK (priority BETWEEN 0 AND 65535)
+);
+CREATE UNIQUE INDEX lookup_firewall_by_vpc ON vpc_firewall_rule (vpc_id, name)
+    WHERE time_deleted IS NULL;

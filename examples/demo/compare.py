@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Act 3: the batch beside the same statements in an ordinary transaction, 5 ms from the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import psycopg
+from attrs import field, frozen
+from rich.table import Table
+
+from batchq import run
+from batchq.testing import Proxy, proxy
+from examples.datastore.errors import LimitExceeded
+from examples.datastore.models import NewProject, NewSilo
+from examples.datastore.project import project_create
+from examples.datastore.silo import silo_create
+from examples.demo import ordinary
+from examples.demo.telling import check, console, headline
+
+_RTT = 0.005
+_WARM_UP = 6  # to prepare a statement the sixth time, psycopg takes a round trip more
+_ROUNDS = 15
+_ORDINARY = 10
+"""BEGIN, eight statements, COMMIT or ROLLBACK: each waits for the one before."""
+
+Create = Callable[[NewProject], object]
+
+
+@frozen
+class Side:
+    """One way to create a project, and what it took."""
+
+    name: str
+    create: Create
+    flights: int
+    """How many round trips it is told to take."""
+    seconds: list[float] = field(factory=list)
+
+
+def compare(conninfo: str, silo: NewSilo) -> None:
+    """Run both in turns through a proxy, and count what goes over the wire."""
+    headline(3, f"Round trips: {_RTT * 1000:g} ms away from the server")
+    with (
+        proxy(conninfo, rtt=_RTT) as link,
+        psycopg.connect(link.conninfo(), autocommit=True) as conn,
+    ):
+        full = NewSilo(name="full in act 3")
+        run(conn, silo_create(full, projects=0))
+        table = Table("", "round trips", "time", title_justify="left", box=None, pad_edge=False)
+        for what, where in (("it succeeds", silo), ("the limit is reached", full)):
+            sides = _sides(conn)
+            _in_turns(link, sides, where, what)
+            batch, transaction = (median(side.seconds) * 1000 for side in sides)
+            for side in sides:
+                time = f"{median(side.seconds) * 1000:6.1f} ms"
+                table.add_row(f"{what}: {side.name}", str(side.flights), time)
+            table.add_row("", "", f"[bold]{transaction / batch:6.1f} times[/]")
+    console.print(table)
+    console.print(
+        f"\nMedians of {_ROUNDS} runs each, in turns. Meanwhile the ordinary transaction holds its "
+        "locks, the silo's row first of all."
+    )
+
+
+def _sides(conn: psycopg.Connection[Any]) -> list[Side]:
+    return [
+        Side("batchq, one batch", lambda new: run(conn, project_create(new)), 1),
+        Side(
+            "ordinary, with conn.transaction()",
+            lambda new: ordinary.project_create(conn, new),
+            _ORDINARY,
+        ),
+    ]
+
+
+def _in_turns(link: Proxy, sides: list[Side], silo: NewSilo, what: str) -> None:
+    for number in range(-_WARM_UP, _ROUNDS):
+        for side in sides:
+            new = NewProject(silo_id=silo.id, name=f"{side.name} {number}")
+            with link.record() as recording:
+                start = perf_counter()
+                with suppress(LimitExceeded):
+                    side.create(new)
+                took = perf_counter() - start
+            if number >= 0:
+                side.seconds.append(took)
+                check(f"{what}, {side.name}: round trips", recording.flights, side.flights)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Act 1: a batch is a value. Look at it, then run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from rich.markup import escape
+from rich.pretty import Pretty
+from rich.tree import Tree
+
+from batchq import Batch, Step, run
+from examples.datastore.models import NewProject, NewSilo
+from examples.datastore.project import project_create
+from examples.datastore.schema import TABLES
+from examples.demo.database import row_count
+from examples.demo.telling import check, console, headline
+
+_OURS = "InvariantViolation"
+_STATEMENTS = 8
+_PATHS = (
+    "project_create/silo",
+    "project_create/project",
+    "project_create/default_vpc/vpc",
+    "project_create/default_vpc/router",
+    "project_create/default_vpc/subnet",
+    "project_create/default_vpc/rules",
+    "project_create/default_vpc/rules",
+    "project_create/limit",
+)
+
+
+def look(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
+    """Show what project_create is made of, and what it answers."""
+    headline(1, "A batch is a value: what it would do, and what each failure means")
+    new = NewProject(silo_id=silo.id, name="web", description="our shop")
+    batch = project_create(new)
+    console.print("[dim]batch = project_create(NewProject(...))   # nothing is sent yet[/]\n")
+    console.print(as_tree(batch))
+    console.print(
+        "\n[green]Green[/] is the caller's mistake, [red]red[/] is ours. Inside default_vpc every "
+        "mapped failure is ours,\nbecause the batch around it says "
+        '.as_internal("creating the default VPC").'
+    )
+    check("the paths of its steps", tuple(step.path for step in batch.steps()), _PATHS)
+
+    before = row_count(conn)
+    console.print("\n[dim]created = run(conn, batch)   # one transaction, one round trip[/]\n")
+    created = run(conn, batch)
+    console.print(Pretty(created, indent_size=2, max_depth=2, expand_all=True))
+    rows = row_count(conn) - before
+    # The other two of the eight are updates.
+    check("the rows that it added", rows, _STATEMENTS - 2)
+    check("the id that it answered", created.project.id, new.id)
+    console.print(f"\n{rows} new rows in {len(TABLES)} tables.")
+
+
+def as_tree(batch: Batch[Any]) -> Tree:
+    """Draw a batch by the paths of its steps."""
+    root = Tree("", hide_root=True)
+    branches = {"": root}
+    for step in batch.steps():
+        path = ""
+        for name in step.path.split("/"):
+            parent, path = path, f"{path}/{name}"
+            if path not in branches:
+                branches[path] = branches[parent].add(f"[bold]{escape(name)}[/]")
+        _add_step(branches[path], step)
+    return root
+
+
+def _add_step(branch: Tree, step: Step) -> None:
+    guard = step.statement.guard
+    must = f"   [yellow]{guard}[/]" if guard else ""
+    leaf = branch.add(f"[cyan]{step.index}[/] {escape(step.statement.title)}{must}")
+    ours = False
+    causes: dict[str, list[str]] = {}
+    for meaning in step.meanings:  # strongest first
+        cause, _, exception = meaning.rpartition(" -> ")
+        if cause.startswith("inside "):
+            ours = True
+            continue
+        colour = "red" if exception == _OURS else "green"
+        name = f"[{colour}]{exception}[/]"
+        if ours and exception != _OURS:
+            name = f"[red]{_OURS}[/], elsewhere {exception},"
+        causes.setdefault(name, []).append(cause)
+    for name, those in causes.items():
+        leaf.add(f"{name} [dim]for {escape(', '.join(those))}[/]")

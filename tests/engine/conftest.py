@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Connections as tests of the engine want them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((None, "auto"), id="unprepared"),
+        pytest.param((0, "auto"), id="prepared"),
+        pytest.param((0, "force_custom_plan"), id="custom"),
+        pytest.param((0, "force_generic_plan"), id="generic"),
+    ]
+)
+def planned(request, conn) -> psycopg.Connection[Any]:
+    """A connection on which statements are prepared and planned in one certain way."""
+    conn.prepare_threshold, mode = request.param
+    conn.execute(f"SET plan_cache_mode = {mode}", prepare=False)
+    return conn
+
+
+@pytest.fixture
+def observer(connect) -> psycopg.Connection[Any]:
+    """A connection beside the one under test, which sets the scene and looks."""
+    return connect(prepare_threshold=None)
+
+
+@pytest.fixture
+async def aconn(database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """An async connection to this test's schema, in autocommit."""
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
+        yield opened

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""What a guard counts, what its firing means, and that nothing but a guard looks like one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from batchq import (
+    GuardFailed,
+    InvalidBatch,
+    Kind,
+    UnmappedViolation,
+    attempt,
+    delete,
+    gather,
+    insert,
+    run,
+    sql,
+    sqlstate,
+    update,
+)
+from batchq.engine.guarding import TOKEN, rows_seen
+from batchq.testing import server
+
+TABLES = """
+CREATE TABLE t (id int PRIMARY KEY, note text);
+INSERT INTO t SELECT n, '' FROM generate_series(1, 5) AS n;
+"""
+
+
+@pytest.fixture(autouse=True)
+def tables(observer):
+    observer.execute(TABLES)
+
+
+def test_a_guard_counts_what_a_values_or_an_aggregate_returns(planned):
+    two = "VALUES (1), (2)"
+    assert run(planned, sql(two).all(tuple).expect(2)) == [(1,), (2,)]
+    assert run(planned, sql("VALUES (1)").scalar(int)) == 1
+    assert run(planned, sql("SELECT count(*) FROM t").scalar(int)) == 5
+    assert run(planned, sql("SELECT count(*) FROM t WHERE false").scalar(int)) == 0
+    for broken in (sql(two).one(tuple), sql(two).maybe(tuple), sql("TABLE t").expect(4)):
+        with pytest.raises(GuardFailed):
+            run(planned, broken)
+
+
+def test_an_insert_of_one_row_is_guarded_when_asked(planned, observer):
+    quiet = (
+        "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.note = 'no' THEN RETURN NULL; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER quiet BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION quiet()"
+    )
+    observer.execute(quiet)
+    for wanted in (lambda s: s.expect(1), lambda s: s.returning("id").one(tuple).expect(1)):
+        with pytest.raises(GuardFailed):
+            run(planned, wanted(insert("t", {"id": 8, "note": "no"})))
+        run(planned, gather(wanted(insert("t", {"id": 8, "note": "yes"})), delete("t", {"id": 8})))
+
+
+def test_the_order_of_the_rows_survives_the_guard(planned):
+    down = "SELECT id FROM t ORDER BY id DESC"
+    ids = [(5,), (4,), (3,), (2,), (1,)]
+    assert run(planned, sql(down).all(tuple).expect(5)) == ids
+    assert run(planned, sql(f"{down} FOR UPDATE").all(tuple).expect(at_least=1)) == ids
+    assert run(planned, sql(f"{down} LIMIT 1").maybe(tuple)) == (5,)
+
+
+def test_too_few_rows_mean_what_the_caller_says_and_too_many_do_not(conn):
+    def rename(n: int):
+        change = update("t", {"note": "x"}, sql("id <= %(n)s", n=n))
+        return change.expect(1, missing=LookupError("gone"))
+
+    with pytest.raises(LookupError, match="gone") as caught:
+        run(conn, rename(0))
+    assert type(caught.value.__cause__) is GuardFailed
+    with pytest.raises(GuardFailed) as too_many:
+        run(conn, rename(2))
+    assert "exactly 1 row" in str(too_many.value)
+    assert "missing=" not in str(too_many.value)
+
+
+def test_a_guard_that_fires_is_no_failed_cast_to_any_mapping(conn):
+    guarded = delete("t", {"id": 99}).expect(1).internal("t_pkey").on(sqlstate("22P02"), KeyError)
+    with pytest.raises(GuardFailed):
+        run(conn, gather(guarded).on(sqlstate("22P02"), ValueError))
+
+
+@pytest.mark.parametrize("command", ["SHOW work_mem", "EXPLAIN SELECT 1"])
+def test_what_has_no_rows_to_count_cannot_be_guarded(conn, command):
+    with pytest.raises(InvalidBatch, match="cannot be guarded"):
+        run(conn, sql(command).one(tuple))
+
+
+def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
+    for text_ in ("SELECT $1", "SELECT $2::text", "SELECT %(n)s::int, $2"):
+        reading = sql(text_, n=1) if "%" in text_ else sql(text_)
+        with pytest.raises(InvalidBatch):
+            run(conn, reading.one(tuple))
+
+
+# -- the sentinel ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def foreign_token() -> str:
+    """The token of another process, a previous one say."""
+    show = "from batchq.engine.guarding import TOKEN; print(TOKEN)"
+    made = subprocess.run([sys.executable, "-c", show], capture_output=True, check=True, text=True)
+    return made.stdout.strip()
+
+
+def test_each_process_has_a_token_of_its_own(foreign_token):
+    assert foreign_token != TOKEN
+    assert len(foreign_token) == len(TOKEN)
+
+
+def test_a_value_that_imitates_the_sentinel_is_no_guard(planned, foreign_token):
+    lookalikes = ["batchq:rows:0", f"batchq:{'0' * 32}:rows:0", "batchq:.*:rows:0"]
+    for value in [*lookalikes, f"{foreign_token}0", TOKEN]:
+        for guarded in (
+            sql("SELECT %(x)s::text::boolean", x=value).scalar(bool),
+            sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value).all(tuple).expect(5),
+            update("t", {"note": "x"}, sql("%(x)s::text::boolean", x=value)).expect(
+                1, missing=LookupError("gone")
+            ),
+        ):
+            with pytest.raises(UnmappedViolation) as caught:
+                run(planned, guarded)
+            assert (caught.value.violation.kind, caught.value.violation.rows) == (Kind.OTHER, None)
+            assert caught.value.violation.sqlstate == "22P02"
+
+
+def test_a_value_that_imitates_the_sentinel_is_a_value_where_nothing_fails(planned, foreign_token):
+    note = f"{foreign_token}0"
+    change = update("t", {"note": note}, {"id": 1}).returning("note").scalar(str)
+    assert run(planned, change) == note
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'invalid input syntax for type boolean: "{}"',
+        "ungültige Eingabesyntax für Typ boolean: »{}«",
+        "la syntaxe en entrée n'est pas valide pour le type boolean : « {} »",
+        'could not parse "{}" as type bool: invalid bool value',  # CockroachDB
+    ],
+)
+def test_the_sentinel_is_read_out_of_any_wording(message):
+    assert rows_seen(message.format(f"{TOKEN}12")) == 12
+    assert rows_seen(message.format("batchq:rows:12")) is None
+
+
+@pytest.fixture
+def german(pytestconfig, monkeypatch):
+    """A connection to a server that speaks German, which takes one that was built to."""
+    monkeypatch.setenv("LANGUAGE", "de")  # gettext asks it first, whatever locales there are
+    installation = pytestconfig.getoption("--postgres")
+    with (
+        server(installation, settings={"lc_messages": "C.utf8"}) as speaking,
+        psycopg.connect(speaking.conninfo(), autocommit=True) as conn,
+    ):
+        said = attempt(conn, sql("SELECT 'x'::text::boolean")).report.violation.message
+        if "ungültig" not in said:
+            pytest.skip(f"PostgreSQL {installation} here has no messages but English ones")
+        yield conn
+
+
+def test_a_guard_that_fires_in_german_is_a_guard(german):
+    german.execute(TABLES)
+    with pytest.raises(LookupError) as caught:
+        run(german, delete("t", {"id": 99}).expect(1, missing=LookupError("gone")))
+    violation = caught.value.__cause__.violation
+    assert (violation.kind, violation.rows) == (Kind.GUARD, 0)
+    assert "ungültig" in violation.message
+    run(german, delete("t", {"id": 1}).expect(1))

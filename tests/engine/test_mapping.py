@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""What a failure means to the caller, decided by what was said of the step and around it."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from batchq import (
+    BatchError,
+    Failed,
+    GuardFailed,
+    InvariantViolation,
+    Kind,
+    Ok,
+    Outcome,
+    UnmappedViolation,
+    Violation,
+    attempt,
+    check,
+    delete,
+    gather,
+    insert,
+    not_null,
+    run,
+    sqlstate,
+    unique,
+    update,
+)
+
+TABLES = """
+CREATE TABLE vpc (id int CONSTRAINT vpc_pkey PRIMARY KEY,
+                  name text NOT NULL CONSTRAINT vpc_name_key UNIQUE);
+CREATE TABLE twin (n int CONSTRAINT twin_rule CHECK (n > 0));
+CREATE UNIQUE INDEX twin_rule ON twin (n);
+INSERT INTO vpc VALUES (1, 'default'); INSERT INTO twin VALUES (1);
+"""
+NAME, PKEY = unique("vpc_name_key"), unique("vpc_pkey")
+
+
+class NameTaken(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is taken")
+        self.name = name
+
+
+def outer(violation: Violation) -> Exception:
+    return Outer(violation)
+
+
+def no_exception(violation: Violation) -> str:
+    return str(violation)
+
+
+class Inner(Exception):
+    pass
+
+
+class Outer(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def tables(conn):
+    conn.execute(TABLES)
+
+
+@pytest.fixture
+def failure(conn):
+    """Run a batch that has to fail, and return what was raised."""
+
+    def failed(batch) -> BaseException:
+        answer = attempt(conn, batch)
+        assert isinstance(answer, Failed)
+        with pytest.raises(type(answer.error)) as caught:
+            run(conn, batch)
+        assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (1,)
+        return caught.value
+
+    return failed
+
+
+def taken(id_: int = 2):
+    return insert("vpc", {"id": id_, "name": "default"})
+
+
+def free(id_: int = 3):
+    return insert("vpc", {"id": id_, "name": f"free{id_}"})
+
+
+# -- which mapping decides -------------------------------------------------------------------------
+
+
+def test_one_constraint_means_one_thing_in_one_step_and_another_in_the_next(failure):
+    first = free().on(NAME, Inner)
+    second = taken().on(NAME, Outer)
+    assert type(failure(gather(first, second))) is Outer
+    assert type(failure(gather(taken().on(NAME, Inner), free().on(NAME, Outer)))) is Inner
+
+
+def test_the_outermost_mapping_that_matches_wins(failure):
+    inner = gather(taken().on(NAME, KeyError)).on(NAME, Inner)
+    assert type(failure(gather(inner, free()).on(NAME, Outer))) is Outer
+
+
+def test_a_mapping_outside_that_does_not_match_hides_nothing(failure):
+    inner = taken().on(NAME, Inner)
+    outside = gather(inner).on(PKEY, Outer).on(not_null("name"), Outer).on(sqlstate("23514"), Outer)
+    assert type(failure(outside)) is Inner
+
+
+def test_a_mapping_is_for_what_it_is_around_and_no_further(failure):
+    around_first = gather(free()).on(NAME, Outer)
+    assert type(failure(gather(around_first, taken().on(NAME, Inner)))) is Inner
+    assert type(failure(gather(around_first, taken()))) is UnmappedViolation
+
+
+def test_the_last_of_a_statements_own_mappings_wins(failure):
+    assert type(failure(taken().on(NAME, Inner).on(NAME, Outer))) is Outer
+
+
+def test_a_check_and_a_unique_of_one_name_are_told_apart(failure):
+    def both(n: int):
+        row = insert("twin", {"n": n})
+        return row.on(check("twin_rule"), Inner).on(unique("twin_rule"), Outer)
+
+    assert type(failure(both(-1))) is Inner
+    assert type(failure(both(1))) is Outer
+
+
+def test_internal_declares_a_constraint_of_any_kind(failure):
+    for n in (-1, 1):
+        error = failure(insert("twin", {"n": n}).internal("twin_rule"))
+        assert type(error) is InvariantViolation
+        assert error.context is None
+
+
+# -- as_internal -----------------------------------------------------------------------------------
+
+
+def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
+    step = taken().on(NAME, NameTaken("default")).label("vpc")
+    inside = gather(step).as_internal("creating the default VPC")
+    error = failure(gather(free(), inside))
+    assert type(error) is InvariantViolation
+    assert error.context == "creating the default VPC"
+    assert "creating the default VPC" in str(error)
+    assert "NameTaken" in str(error)
+    assert (error.statement, error.index, error.path) == (step, 1, "vpc")
+    assert isinstance(error.__cause__, psycopg.errors.UniqueViolation)
+
+
+def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
+    assert type(failure(gather(taken()).as_internal("x"))) is UnmappedViolation
+
+
+def test_a_mapping_around_as_internal_is_stronger_and_one_inside_is_not(failure):
+    inside = gather(taken().on(NAME, Inner)).as_internal("x")
+    assert type(failure(inside.on(NAME, Outer))) is Outer
+    assert type(failure(gather(taken()).on(NAME, Outer).as_internal("x"))) is InvariantViolation
+
+
+def test_the_context_is_the_innermost_one(failure):
+    error = failure(taken().on(NAME, Inner).as_internal("inner").as_internal("outer"))
+    assert error.context == "inner"
+
+
+def test_a_missing_row_inside_as_internal_is_our_bug_too(failure):
+    bump = update("vpc", {"name": "x"}, {"id": 99}).expect(1, missing=LookupError("gone"))
+    error = failure(gather(bump).as_internal("renaming"))
+    assert type(error) is InvariantViolation
+    assert error.violation.kind is Kind.GUARD
+
+
+# -- what the caller gets --------------------------------------------------------------------------
+
+
+def test_an_instance_is_raised_as_a_fresh_copy_each_time(failure):
+    meaning = NameTaken("default")
+    first, second = failure(taken().on(NAME, meaning)), failure(taken().on(NAME, meaning))
+    assert len({id(one) for one in (meaning, first, second)}) == 3
+    assert type(first) is NameTaken
+    assert (str(first), first.name) == ("default is taken", "default")
+    assert meaning.__cause__ is meaning.__traceback__ is None
+
+
+@pytest.mark.parametrize("meaning", [Outer, outer], ids=["class", "function"])
+def test_a_class_and_a_function_are_called_with_the_violation(failure, meaning):
+    error = failure(taken().on(NAME, meaning))
+    assert type(error) is Outer
+    (violation,) = error.args
+    assert isinstance(violation, Violation)
+    assert (violation.kind, violation.constraint) == (Kind.UNIQUE, "vpc_name_key")
+    assert violation.detail == "Key (name)=(default) already exists."
+
+
+def test_a_mapped_exception_is_raised_from_the_report_and_that_from_the_drivers(failure):
+    step = taken().on(NAME, Outer).label("vpc")
+    report = failure(gather(free(), step)).__cause__
+    assert type(report) is BatchError
+    assert (report.statement, report.index, report.path) == (step, 1, "vpc")
+    assert report.outcome is Outcome.ROLLED_BACK
+    assert "mapped to Outer" in str(report)
+    driver = report.__cause__
+    assert type(driver) is psycopg.errors.UniqueViolation
+    assert (driver.sqlstate, driver.diag.constraint_name) == ("23505", "vpc_name_key")
+    assert driver.diag.message_detail == "Key (name)=(default) already exists."
+
+
+def test_attempt_returns_what_run_returns_or_raises(conn):
+    failed = attempt(conn, taken().on(NAME, Outer))
+    assert type(failed.error) is Outer
+    assert failed.report is failed.error.__cause__
+    assert failed.outcome is Outcome.ROLLED_BACK
+    done = attempt(conn, free().returning("id").scalar(int))
+    assert isinstance(done, Ok)
+    assert done.value == 3
+
+
+def test_a_meaning_that_makes_no_exception_is_told_with_the_report_behind_it(conn):
+    with pytest.raises(TypeError, match="was to make an exception") as caught:
+        run(conn, taken().on(NAME, no_exception))
+    assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (1,)
+    assert isinstance(caught.value.__cause__ or caught.value.__context__, BatchError)
+
+
+# -- what the texts teach --------------------------------------------------------------------------
+
+
+def test_the_text_of_an_unmapped_violation_shows_what_was_mapped_and_the_line_to_add(failure):
+    step = taken().on(PKEY, Inner).on(check("vpc_check"), Outer(b"x")).internal("vpc_other")
+    error = failure(gather(gather(step).on(not_null("name"), NameTaken), free()).as_internal("c"))
+    assert type(error) is UnmappedViolation
+    lines = [line.strip() for line in str(error).splitlines()]
+    for mapped in (
+        'not_null("name") -> NameTaken',
+        'unique("vpc_pkey") -> Inner',
+        'check("vpc_check") -> Outer',
+        'internal("vpc_other") -> InvariantViolation',
+    ):
+        assert mapped in lines
+    assert '.on(unique("vpc_name_key"), YourError(...))' in lines
+    assert '.internal("vpc_name_key")' in lines
+
+
+def test_the_line_that_the_text_teaches_works(failure):
+    text = str(failure(taken()))
+    (line,) = (line.strip() for line in text.splitlines() if line.strip().startswith(".on("))
+    names = {"step": taken(), "unique": unique, "YourError": Outer}
+    assert type(failure(eval(f"step{line}", names))) is Outer  # noqa: S307  it is ours
+
+
+def test_the_text_says_that_nothing_was_mapped(failure):
+    assert "maps nothing" in str(failure(taken()))
+
+
+def test_the_text_of_a_failed_guard_teaches_how_to_map_it(failure):
+    error = failure(delete("vpc", {"id": 9}).expect(at_least=2))
+    assert type(error) is GuardFailed
+    assert ".expect(at_least=2, missing=" in str(error)
+    assert "0 rows" in str(error)
+    assert "at least 2 rows" in str(error)

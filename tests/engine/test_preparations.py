@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Statements that repeat are prepared: when, under which names, and how many at a time."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+import batchq
+from batchq import Failed, gather, sql
+from batchq.testing import proxy
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
+
+
+@pytest.fixture
+def link(database, conn):
+    conn.execute(ITEMS)
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, link):
+    with request.param(link.conninfo()) as client:
+        yield client
+
+
+@pytest.fixture
+def direct(link):
+    """A sync client, for what is the same for both."""
+    with SyncClient(link.conninfo()) as client:
+        yield client
+
+
+def steps(link, client, batch):
+    """Run the batch; the names of the Parse messages in it, those of BEGIN and COMMIT left out."""
+    link.hold(syncs=2)
+    with link.record() as recording:
+        client.attempt(batch)
+    assert recording.flights == 1
+    return [
+        name for name in parsed(recording) if name not in (b"", b"batchq_BEGIN", b"batchq_COMMIT")
+    ]
+
+
+def select(n):
+    """One of any number of statements that differ in their text."""
+    return sql(f"SELECT {n} + %(n)s", n=1).scalar(int)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 5])
+def test_a_statement_is_prepared_after_so_many_uses(link, client, threshold):
+    client.conn.prepare_threshold = threshold
+    seen = [steps(link, client, item(n)) for n in range(threshold + 2)]
+    assert seen[:threshold] == [[]] * threshold
+    assert len(seen[threshold]) == 1
+    assert seen[threshold + 1] == []
+
+
+def test_uses_within_one_batch_count(link, client):
+    client.conn.prepare_threshold = 2
+    assert len(steps(link, client, gather(*map(item, range(4))))) == 1
+
+
+def test_begin_and_commit_are_prepared_as_well(link, client):
+    client.conn.prepare_threshold = 0
+    with link.record() as recording:
+        client.run(item(1))
+    names = parsed(recording)
+    assert len(names) == 3
+    assert (names[0], names[2]) == (b"batchq_BEGIN", b"batchq_COMMIT")
+
+
+def test_names_are_derived_from_content(link, database):
+    names = []
+    for _ in range(2):
+        with SyncClient(link.conninfo(), prepare_threshold=0) as client:
+            names.append(steps(link, client, gather(select(1), select(2))))
+    assert names[0] == names[1]
+    assert len({*names[0]}) == 2
+    assert all(re.fullmatch(rb"batchq_[0-9a-f]{32}", name) for name in names[0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 40_000, 3_000_000_000, -1],
+        [None, 1],
+        [1, None, 2],
+    ],
+    ids=["integers of any size", "NULL first", "NULL between"],
+)
+def test_a_statement_is_the_same_whatever_its_values(link, direct, values):
+    direct.conn.prepare_threshold = 0
+    seen = [
+        steps(link, direct, sql("SELECT %(n)s::bigint AS anything", n=value).one(tuple))
+        for value in values
+    ]
+    # Only what the NULL is may be learnt once, from the first value that is none.
+    assert sum(map(len, seen)) <= (2 if values[0] is None else 1)
+    assert sum(map(len, seen[2:])) == 0
+
+
+def test_a_list_is_the_same_statement_whatever_is_in_it(link, direct):
+    direct.conn.prepare_threshold = 0
+    lists = [[1], [3_000_000_000, 2], [], [5]]
+    seen = [steps(link, direct, batchq.delete("item", {"id": values})) for values in lists]
+    assert sum(map(len, seen)) == 1
+
+
+def test_with_no_threshold_nothing_is_prepared(link, client):
+    client.conn.prepare_threshold = None
+    assert [steps(link, client, item(n)) for n in range(8)] == [[]] * 8
+
+
+class TestBound:
+    @pytest.mark.parametrize("most", range(5))
+    def test_no_more_than_prepared_max_are_kept(self, client, most):
+        client.conn.prepare_threshold = 0
+        client.conn.prepared_max = most
+        for n in range(8):
+            assert client.run(select(n)) == n + 1
+            assert len(names_of(client)) <= most
+
+    @pytest.mark.parametrize("most", range(5))
+    def test_nor_within_one_batch(self, client, most):
+        client.conn.prepare_threshold = 0
+        client.conn.prepared_max = most
+        for _ in range(3):
+            assert client.run(gather(*map(select, range(7)))) == tuple(range(1, 8))
+            assert len(names_of(client)) <= most
+
+    def test_the_one_not_used_for_longest_is_closed(self, link, direct):
+        direct.conn.prepare_threshold = 0
+        direct.conn.prepared_max = 4  # BEGIN, COMMIT and two more
+        first = steps(link, direct, select(1))
+        second = steps(link, direct, select(2))
+        assert steps(link, direct, select(1)) == []
+        third = steps(link, direct, select(3))
+        assert {*first, *third} <= prepared(direct.conn)
+        assert not {*second} & prepared(direct.conn)
+
+    def test_a_statement_that_was_closed_is_prepared_by_another_name(self, link, direct):
+        direct.conn.prepare_threshold = 0
+        direct.conn.prepared_max = 4  # BEGIN, COMMIT and two more
+        names = [name for n in (1, 2, 3) * 3 for name in steps(link, direct, select(n))]
+        assert len(names) == len({*names}) == 9
+
+    def test_what_a_failed_batch_closes_is_closed(self, direct):
+        direct.conn.prepare_threshold = 0
+        direct.conn.prepared_max = 3
+        direct.run(select(1))
+        assert isinstance(direct.attempt(gather(select(2), sql("SELECT 1/0"))), Failed)
+        assert len(prepared(direct.conn)) <= 3
+
+    def test_no_bound_is_no_bound(self, direct):
+        direct.conn.prepare_threshold = 0
+        direct.conn.prepared_max = None
+        direct.run(gather(*map(select, range(300))))
+        assert len(prepared(direct.conn)) == 302
+
+
+def names_of(client):
+    """What the server has prepared for the client, whichever kind it is."""
+    if isinstance(client, SyncClient):
+        return prepared(client.conn)
+    answer = client.conn.pgconn.exec_(b"SELECT name FROM pg_prepared_statements")
+    return {answer.get_value(row, 0) for row in range(answer.ntuples)}
+
+
+class TestFailures:
+    def test_a_name_whose_parse_was_skipped_is_never_sent_again(self, link, client):
+        """PgBouncer remembers it, and ends a client that sends it again (08P01)."""
+        client.conn.prepare_threshold = 0
+        sent = []
+        for _ in range(3):
+            sent += steps(link, client, gather(sql("SELECT 1/0"), select(1), select(2)))
+        sent += steps(link, client, gather(select(1), select(2)))
+        assert len(sent) == len({*sent})
+        assert client.run(gather(select(1), select(2))) == (2, 3)
+        assert steps(link, client, gather(select(1), select(2))) == []
+
+    def test_what_was_prepared_before_the_failure_stays_prepared(self, link, client):
+        client.conn.prepare_threshold = 0
+        sent = steps(link, client, gather(select(1), sql("SELECT 1/0")))
+        assert len(sent) == 2
+        assert steps(link, client, select(1)) == []
+
+    def test_what_the_server_could_not_parse_is_parsed_by_another_name(self, link, client, conn):
+        client.conn.prepare_threshold = 0
+        missing = sql("SELECT a FROM missing").all(tuple)
+        first = steps(link, client, missing)
+        conn.execute("CREATE TABLE missing (a int)")
+        second = steps(link, client, missing)
+        assert len(first) == len(second) == 1
+        assert first != second
+        assert client.run(missing) == []
+
+
+def test_a_connections_preparations_are_its_own(link):
+    with (
+        SyncClient(link.conninfo(), prepare_threshold=0) as one,
+        SyncClient(link.conninfo(), prepare_threshold=0) as two,
+    ):
+        assert len(steps(link, one, select(1))) == 1
+        assert len(steps(link, two, select(1))) == 1
+
+
+def test_psycopgs_own_preparations_are_left_alone(link, direct):
+    direct.conn.prepare_threshold = 0
+    direct.conn.execute("SELECT 1 + %s", [1])
+    direct.run(select(1))
+    assert any(name.startswith(b"_pg3_") for name in prepared(direct.conn))
+    assert direct.conn.execute("SELECT 1 + %s", [1]).fetchone() == (2,)
+    assert isinstance(direct.conn, psycopg.Connection)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""A prepared statement that is lost, stale or somebody else's is prepared again, and the batch is
+sent once more: nothing was applied, so nobody but the server notices."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import IsolationLevel
+
+from batchq import Outcome, UnmappedViolation, gather, sql
+from batchq.testing import proxy
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
+
+THING = sql("SELECT * FROM thing").one(tuple)
+
+
+@pytest.fixture
+def link(database, conn):
+    conn.execute(ITEMS)
+    conn.execute("CREATE TABLE thing (a int); INSERT INTO thing VALUES (7)")
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, link):
+    with request.param(link.conninfo(), prepare_threshold=0) as client:
+        yield client
+
+
+def ids(conn):
+    return [key for (key,) in conn.execute("SELECT id FROM item ORDER BY id")]
+
+
+def steal(link, client, batch):
+    """Take the names that a fresh connection would prepare the batch's statements by."""
+    with SyncClient(link.conninfo(), prepare_threshold=0) as other, link.record() as recording:
+        other.execute("BEGIN")
+        other.run(batch, nested=True)
+        other.execute("ROLLBACK")
+    for name in filter(None, parsed(recording)):
+        client.execute(f'PREPARE "{name.decode()}" AS SELECT 42')
+
+
+# And the row that THING finds then.
+LOSSES = {
+    "DISCARD ALL": (7,),
+    "DEALLOCATE ALL": (7,),
+    "ALTER TABLE thing ALTER a TYPE text": ("7",),
+    "ALTER TABLE thing ADD b int DEFAULT 8": (7, 8),
+}
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_batch_succeeds_all_the_same(link, client, conn, loss, nested):
+    assert client.run(gather(item(1), THING)) == (None, (7,))
+    client.execute(loss)
+    client.execute("SET search_path = " + schema(conn))  # DISCARD ALL resets it
+    if nested:
+        client.execute("BEGIN")
+    with link.record() as recording:
+        assert client.run(gather(item(2), THING), nested=nested) == (None, LOSSES[loss])
+    # Two flights of two Syncs; nested, two of one, and ROLLBACK TO SAVEPOINT between them.
+    assert recording.client.count("S") == (3 if nested else 4)
+    if nested:
+        client.execute("COMMIT")
+    assert ids(conn) == [1, 2]
+    with link.record() as recording:
+        client.run(gather(item(3), THING))
+    assert not [
+        name for name in parsed(recording) if b"BEGIN" not in name and b"COMMIT" not in name
+    ]
+
+
+def schema(conn):
+    return conn.execute("SELECT current_schema").fetchone()[0]
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
+@pytest.mark.parametrize("warm", [False, True], ids=["at first", "later"])
+def test_a_name_that_somebody_else_has_taken_is_not_insisted_on(link, client, conn, nested, warm):
+    if warm:
+        client.run(sql("SELECT 1").scalar(int))
+    steal(link, client, gather(item(1), THING))
+    if nested:
+        client.execute("BEGIN")
+    assert client.run(gather(item(1), THING), nested=nested) == (None, (7,))
+    if nested:
+        client.execute("COMMIT")
+    assert ids(conn) == [1]
+    assert client.run(gather(item(2), THING)) == (None, (7,))
+
+
+def test_the_name_of_begin_may_be_taken_too(client, conn):
+    client.execute('PREPARE "batchq_BEGIN" AS SELECT 42')
+    client.execute('PREPARE "batchq_COMMIT" AS SELECT 42')
+    client.run(item(1))
+    assert ids(conn) == [1]
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
+@pytest.mark.parametrize("code", ["26000", "0A000", "42P05"])
+def test_it_is_sent_once_more_and_not_twice(link, client, conn, code, nested):
+    """The error is the schema's own: it comes again."""
+    conn.execute(
+        "CREATE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS "
+        f"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END$$"
+    )
+    client.run(item(1))
+    if nested:
+        client.execute("BEGIN")
+    with link.record() as recording:
+        answer = client.attempt(
+            gather(item(2), sql("SELECT refuse()").label("here"), item(3)), nested=nested
+        )
+    assert recording.client.count("S") == 4  # nested: two of one, and two ROLLBACK TO SAVEPOINT
+    assert isinstance(answer.error, UnmappedViolation)
+    assert answer.outcome is Outcome.ROLLED_BACK
+    assert (answer.report.path, answer.report.violation.sqlstate) == ("here", code)
+    if nested:
+        client.execute("COMMIT")
+    client.run(item(4))
+    assert ids(conn) == [1, 4]
+
+
+def test_a_failure_behind_the_loss_is_reported_as_it_is(client, conn):
+    batch = gather(item(1), item(2, size=0).label("here"))
+    client.attempt(batch)
+    client.run(item(3))
+    client.execute("DEALLOCATE ALL")
+    answer = client.attempt(batch)
+    assert (answer.report.path, answer.report.violation.constraint) == ("here", "item_size_check")
+    assert ids(conn) == [3]
+
+
+@pytest.mark.parametrize("isolation", IsolationLevel)
+def test_the_longest_begin_recovers_as_often_as_the_shortest(client, conn, isolation):
+    """The server tells names apart by their first 63 bytes only."""
+    if isinstance(client, SyncClient):
+        client.conn.deferrable = True
+    else:
+        client.loop.run(client.conn.set_deferrable(True))
+    options = {"isolation": isolation, "read_only": True}
+    for n in range(12):  # names grow with each loss
+        assert client.run(THING, **options) == (7, *range(n))
+        conn.execute(f"ALTER TABLE thing ADD c{n} int DEFAULT {n}")
+
+
+class TestOlderLibpq:
+    """Before libpq 17 there is no Close message, and DEALLOCATE fails for a name that is gone."""
+
+    @pytest.fixture(autouse=True)
+    def no_close(self, monkeypatch):
+        monkeypatch.setattr(
+            "batchq.engine.flight.capabilities.has_send_close_prepared", lambda **_: False
+        )
+
+    def test_what_is_evicted_is_deallocated(self, client, conn):
+        client.conn.prepared_max = 4
+        for n in range(20):
+            if n % 7 == 6:
+                client.execute("DEALLOCATE ALL")
+            read = sql(f"SELECT {n % 3}").scalar(int)
+            assert client.run(gather(item(n), read)) == (None, n % 3)
+            answer = client.conn.pgconn.exec_(b"SELECT count(*) FROM pg_prepared_statements")
+            assert int(answer.get_value(0, 0)) <= 4
+        assert ids(conn) == list(range(20))
+
+    def test_a_name_that_is_gone_does_not_fail_the_transaction_around(self, client, conn):
+        client.run(gather(item(1), THING))
+        client.execute("DEALLOCATE ALL")
+        client.execute("BEGIN")
+        assert client.run(gather(item(2), THING), nested=True) == (None, (7,))
+        client.run(item(3), nested=True)
+        client.execute("COMMIT")
+        assert ids(conn) == [1, 2, 3]

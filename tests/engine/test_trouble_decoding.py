@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong after COMMIT never looks like a rollback."""
+
+from __future__ import annotations
+
+import pytest
+
+import batchq
+from batchq import DecodeFailed, Outcome, gather, sql
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+
+
+def refuse(*_):
+    raise ValueError("a secret")
+
+
+DECODING = {
+    "a value of another type": sql("SELECT %(x)s::text", x="a secret").scalar(int),
+    "a NULL for a scalar": sql("SELECT NULL::int").scalar(int),
+    "a model that raises": sql("SELECT 1 AS a").one(refuse),
+    "a function that raises": sql("SELECT 1").scalar(int).map(refuse),
+    "an into() that raises": batchq.into(refuse, a=sql("SELECT 1").scalar(int)),
+}
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, database, conn):
+    conn.execute(ITEMS)
+    with request.param(database) as client:
+        yield client
+
+
+@pytest.mark.parametrize("decoding", DECODING.values(), ids=DECODING)
+def test_a_failure_to_decode_says_that_the_batch_is_committed(client, conn, decoding):
+    answer = client.attempt(gather(item(1), decoding, item(2)))
+    assert isinstance(answer.error, DecodeFailed)
+    assert answer.error is answer.report
+    assert answer.outcome is Outcome.COMMITTED
+    assert "committed" in str(answer.error)
+    assert "a secret" not in str(answer.error)
+    assert conn.execute("SELECT count(*) FROM item").fetchone() == (2,)
+    assert client.run(sql("SELECT 1").scalar(int)) == 1

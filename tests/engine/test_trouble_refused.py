@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""What is refused before a byte is sent: nothing happened, and the connection is as it was."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+import batchq
+from batchq import ConnectionFailed, InvalidBatch, Outcome, gather, sql
+from batchq.testing import proxy
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+
+
+class Unadaptable:
+    def __repr__(self):
+        return "a secret"
+
+
+@pytest.fixture
+def link(database, conn):
+    conn.execute(ITEMS)
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, link):
+    with request.param(link.conninfo()) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Unadaptable(),
+        {"a": "a secret"},
+        "a secret\0",
+        [1, Unadaptable()],
+        2**63,
+        -(2**63) - 1,
+        (object(),),
+    ],
+    ids=[
+        "object",
+        "dict",
+        "NUL",
+        "in a list",
+        "too big",
+        "too small",
+        "tuple",
+    ],
+)
+def test_a_value_that_cannot_be_sent_leaves_nothing_sent(link, client, conn, value):
+    good = [item(n) for n in range(9)]
+    bad = sql("SELECT %(fine)s::int, %(wrong)s::text", fine=1, wrong=value).label("here")
+    batch = gather(*good[:6], bad, *good[7:])
+    with link.record() as recording, pytest.raises(InvalidBatch, match="wrong") as raised:
+        client.run(batch)
+    assert recording.bytes_sent == 0
+    error = raised.value
+    assert error.statement is bad
+    assert (error.index, error.path) == (6, "here")
+    assert error.outcome is Outcome.NOT_SENT
+    assert "a secret" not in str(error)
+    assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
+    assert client.run(gather(*good)) == (None,) * 9
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 0], ids=["biggest", "smallest", "zero"])
+def test_every_bigint_can_be_sent(client, value):
+    assert client.run(sql("SELECT %(n)s::bigint", n=value).scalar(int)) == value
+
+
+def test_a_closed_connection_is_said_to_be_closed(client):
+    client.disconnect()
+    answer = client.attempt(item(1))
+    assert isinstance(answer.error, ConnectionFailed)
+    assert answer.outcome is Outcome.NOT_SENT
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [(["BEGIN"], "INTRANS"), (["BEGIN", "SELECT 1/0"], "INERROR")],
+    ids=["in a transaction", "in a failed transaction"],
+)
+def test_an_open_transaction_is_left_alone(link, client, first, status):
+    with suppress(psycopg.errors.DivisionByZero):
+        for command in first:
+            client.execute(command)
+    with link.record() as recording, pytest.raises(InvalidBatch, match=status):
+        client.run(item(1))
+    assert recording.bytes_sent == 0
+    assert client.conn.info.transaction_status == TransactionStatus[status]
+    client.execute("ROLLBACK")
+    client.run(item(1))
+
+
+def test_pipeline_mode_is_left_alone(link, connect):
+    with psycopg.connect(link.conninfo(), autocommit=True) as conn:
+        with conn.pipeline(), link.record() as recording:
+            with pytest.raises(InvalidBatch, match="pipeline"):
+                batchq.run(conn, item(1))
+            assert recording.bytes_sent == 0
+        batchq.run(conn, item(1))

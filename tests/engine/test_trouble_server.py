@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""The server crashes or ends the session, before, during and after a batch."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from batchq import ConnectionFailed, Failed, Outcome, OutcomeUnknown, gather
+from batchq.testing import server
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+from tests.support.stalling import STALLING, lock_row, once_stalled
+
+
+@pytest.fixture(scope="module")
+def mortal(pytestconfig):
+    """A server that may be killed."""
+    with server(pytestconfig.getoption("--postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def crash(mortal):
+    """A connection past the client; the server runs again when the test ends."""
+    with psycopg.connect(mortal.conninfo(), autocommit=True) as direct:
+        direct.execute(f"DROP TABLE IF EXISTS item; {ITEMS}")
+    yield mortal
+    mortal.restart()
+
+
+def kept(mortal):
+    """The ids of the items after the crash."""
+    mortal.restart()
+    with psycopg.connect(mortal.conninfo()) as direct:
+        return [key for (key,) in direct.execute("SELECT id FROM item WHERE id > 0 ORDER BY id")]
+
+
+clients = pytest.mark.parametrize("kind", [SyncClient, AsyncClient], ids=["sync", "async"])
+
+
+@clients
+def test_a_server_killed_before_the_batch_has_kept_nothing(crash, kind):
+    with kind(crash.conninfo(tcp=True)) as client:
+        crash.kill()
+        answer = client.attempt(gather(item(1), item(2)))
+        # The bytes left for a socket that nobody reads; nothing came back to say more.
+        assert isinstance(answer.error, OutcomeUnknown)
+        assert client.conn.closed
+        again = client.attempt(item(3))
+        assert isinstance(again.error, ConnectionFailed)
+        assert again.outcome is Outcome.NOT_SENT
+    assert kept(crash) == []
+
+
+@clients
+def test_a_server_killed_during_the_batch_leaves_the_outcome_unknown(crash, kind):
+    with (
+        closing(psycopg.connect(crash.conninfo(), autocommit=True)) as holder,
+        closing(psycopg.connect(crash.conninfo(), autocommit=True)) as observer,
+        kind(crash.conninfo(tcp=True)) as client,
+    ):
+        lock_row(holder)
+        with once_stalled(observer, client.conn.info.backend_pid, crash.kill):
+            answer = client.attempt(STALLING)
+        assert isinstance(answer.error, OutcomeUnknown)
+        assert answer.report.step is None
+        assert client.conn.closed
+    assert kept(crash) == []
+
+
+@clients
+def test_a_server_killed_after_the_batch_has_kept_it(crash, kind):
+    with kind(crash.conninfo(tcp=True)) as client:
+        client.run(gather(item(1), item(2)))
+        crash.kill()
+        assert client.attempt(item(3)).outcome is Outcome.UNKNOWN
+    assert kept(crash) == [1, 2]
+
+
+class TestTermination:
+    """``pg_terminate_backend``: the session ends with FATAL 57P01."""
+
+    @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+    def client(self, request, database, conn):
+        conn.execute(ITEMS)
+        with request.param(database) as client:
+            yield client
+
+    def terminate(self, conn, client):
+        assert conn.execute(
+            "SELECT pg_terminate_backend(%s, 10000)", [client.conn.info.backend_pid]
+        ).fetchone() == (True,)
+
+    def test_during_a_step_it_rolls_back_and_blames_nobody(self, client, conn, connect):
+        lock_row(connect())
+        pid = client.conn.info.backend_pid
+        with once_stalled(conn, pid, lambda: self.terminate(conn, client)):
+            answer = client.attempt(STALLING)
+        assert isinstance(answer.error, ConnectionFailed)
+        assert answer.outcome is Outcome.ROLLED_BACK
+        assert answer.report.violation.sqlstate == "57P01"
+        assert answer.report.step is None
+        assert isinstance(answer.error.__cause__, psycopg.errors.AdminShutdown)
+        assert client.conn.closed
+        assert conn.execute("SELECT id FROM item WHERE id > 0").fetchall() == []
+
+    def test_before_the_batch_it_is_never_taken_for_a_commit(self, client, conn):
+        self.terminate(conn, client)
+        answer = client.attempt(item(1))
+        assert isinstance(answer, Failed)
+        # Whether the FATAL sent before our bytes can still be read is the network's affair.
+        seen = answer.report.violation is not None
+        assert answer.outcome is (Outcome.ROLLED_BACK if seen else Outcome.UNKNOWN)
+        assert client.conn.closed
+        assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+    def test_after_the_batch_it_takes_nothing_back(self, client, conn):
+        client.run(item(1))
+        self.terminate(conn, client)
+        assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""The example's tables in a schema of the test's own, with one silo in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import run
+from examples.datastore.models import NewSilo
+from examples.datastore.schema import TABLES, create_tables
+from examples.datastore.silo import silo_create
+
+
+@pytest.fixture
+def store(conn):
+    """A connection to the example's tables."""
+    create_tables(conn)
+    return conn
+
+
+@pytest.fixture
+def silo(store):
+    """A silo with room for two projects."""
+    new = NewSilo(name="acme")
+    run(store, silo_create(new, projects=2))
+    return new
+
+
+@pytest.fixture
+def rows(store):
+    """Read everything that is in all tables."""
+
+    def read():
+        return {table: set(map(repr, store.execute(f"TABLE {table}"))) for table in TABLES}
+
+    return read

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The main job: project_create, and every way in which it fails."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import attrs
+import pytest
+
+from batchq import (
+    DecodeFailed,
+    Failed,
+    GuardFailed,
+    InvariantViolation,
+    Outcome,
+    UnmappedViolation,
+    attempt,
+    gather,
+    run,
+    sql,
+    update,
+)
+from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
+from examples.datastore.models import NewProject, NewVpc
+from examples.datastore.project import project_create, project_fetch, project_insert
+from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
+
+
+def test_the_paths_of_its_steps_are_as_documented():
+    batch = project_create(NewProject(silo_id=uuid4(), name="web"))
+    assert [(step.path, step.statement.title) for step in batch.steps()] == [
+        ("project_create/silo", "update silo"),
+        ("project_create/project", "insert project"),
+        ("project_create/default_vpc/vpc", "insert vpc"),
+        ("project_create/default_vpc/router", "insert vpc_router"),
+        ("project_create/default_vpc/subnet", "insert vpc_subnet"),
+        ("project_create/default_vpc/rules", "insert vpc_firewall_rule"),
+        ("project_create/default_vpc/rules", "insert vpc_firewall_rule"),
+        ("project_create/limit", "update silo_limits"),
+    ]
+
+
+def test_it_answers_with_what_it_left_behind(store, silo):
+    new = NewProject(silo_id=silo.id, name="web", description="our shop")
+    created = run(store, project_create(new))
+    vpc = created.default_vpc
+    assert run(store, project_fetch(new.id)) == created.project
+    assert (created.project.id, created.project.name) == (new.id, "web")
+    assert vpc.vpc.project_id == new.id
+    assert vpc.vpc.system_router_id == vpc.router.id
+    assert {vpc.router.vpc_id, vpc.subnet.vpc_id, *(r.vpc_id for r in vpc.rules)} == {vpc.vpc.id}
+    assert [rule.name for rule in vpc.rules] == ["allow-internal-inbound", "allow-ssh"]
+    counted = store.execute(
+        "SELECT rcgen, projects_used FROM silo JOIN silo_limits ON silo_id = id"
+    ).fetchall()
+    assert counted == [(2, 1)]
+
+
+# -- each failure: what is there before, and what the caller gets ----------------------------------
+
+
+def name_taken(store, new):
+    run(store, project_create(attrs.evolve(new, id=uuid4())))
+
+
+def name_of_a_dead_project_and_limit_reached(store, new):
+    run(store, project_create(attrs.evolve(new, id=uuid4())))
+    store.execute("UPDATE project SET time_deleted = now()")
+    store.execute("UPDATE silo_limits SET projects_limit = projects_used")
+
+
+def id_taken(store, new):
+    run(store, project_create(attrs.evolve(new, name="other")))
+
+
+def silo_deleted(store, new):
+    run(store, update("silo", {"time_deleted": sql("now()")}, {"id": new.silo_id}))
+
+
+def silo_never_was(store, new):
+    store.execute("DELETE FROM silo")
+
+
+def no_limits(store, new):
+    store.execute("DELETE FROM silo_limits")
+
+
+def leaked_vpc(store, new):
+    run(store, vpc_with_defaults(NewVpc(project_id=new.id, name="default")))
+
+
+def new_constraint(store, new):
+    store.execute("ALTER TABLE project ADD CONSTRAINT project_name_long CHECK (length(name) > 9)")
+
+
+def new_constraint_in_the_vpc(store, new):
+    store.execute("ALTER TABLE vpc_subnet ADD CONSTRAINT subnet_small CHECK (id IS NULL)")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (name_taken, AlreadyExists, "project", "lookup_project_by_silo"),
+        (
+            name_of_a_dead_project_and_limit_reached,
+            LimitExceeded,
+            "limit",
+            "silo_limits_projects_within_limit",
+        ),
+        (id_taken, InvariantViolation, "project", "project_pkey"),
+        (silo_deleted, NotFound, "silo", None),
+        (silo_never_was, NotFound, "silo", None),
+        (no_limits, GuardFailed, "limit", None),
+        (leaked_vpc, InvariantViolation, "default_vpc/vpc", "lookup_vpc_by_project"),
+        (new_constraint, UnmappedViolation, "project", "project_name_long"),
+        (new_constraint_in_the_vpc, UnmappedViolation, "default_vpc/subnet", "subnet_small"),
+    ],
+    ids=lambda failure: failure[0].__name__,
+)
+def test_a_failure_gets_the_error_that_it_means_and_keeps_nothing(store, silo, rows, failure):
+    setting, error, path, violated = failure
+    new = NewProject(silo_id=silo.id, name="web")
+    setting(store, new)
+    before = rows()
+    answer = attempt(store, project_create(new))
+    assert isinstance(answer, Failed)
+    assert type(answer.error) is error
+    assert answer.report.path == f"project_create/{path}"
+    assert answer.report.violation.constraint == violated
+    assert answer.outcome is Outcome.ROLLED_BACK
+    assert rows() == before
+    with pytest.raises(error):
+        run(store, project_create(new))
+
+
+def test_the_errors_carry_the_http_status_of_the_service(store, silo):
+    new = NewProject(silo_id=silo.id, name="web")
+    run(store, project_create(new))
+    with pytest.raises(AlreadyExists, match=r'^already exists: project "web"$') as taken:
+        run(store, project_create(attrs.evolve(new, id=uuid4())))
+    assert (taken.value.status, LimitExceeded.status, NotFound.status) == (400, 507, 404)
+
+
+def test_the_same_clash_is_the_callers_error_when_they_name_the_vpc(store, silo, rows):
+    new = NewProject(silo_id=silo.id, name="web")
+    run(store, project_create(new))
+    before = rows()
+    answer = attempt(store, vpc_create(NewVpc(project_id=new.id, name="default")))
+    assert isinstance(answer, Failed)
+    assert type(answer.error) is AlreadyExists
+    assert answer.report.path == "vpc_create/vpc"
+    assert rows() == before
+
+
+def test_a_vpc_in_a_project_that_is_gone_is_not_found(store, silo, rows):
+    before = rows()
+    with pytest.raises(NotFound, match="project"):
+        run(store, vpc_create(NewVpc(project_id=uuid4(), name="default")))
+    assert rows() == before
+
+
+def test_a_vpc_without_its_router_fails_at_commit_and_the_vpc_is_to_blame(store, silo, rows):
+    new = NewProject(silo_id=silo.id, name="web")
+    before = rows()
+    answer = attempt(
+        store,
+        gather(
+            project_insert(new).label("project"),
+            vpc_insert(NewVpc(project_id=new.id, name="lonely")).label("vpc"),
+        ),
+    )
+    assert isinstance(answer, Failed)
+    assert type(answer.error) is InvariantViolation
+    assert answer.report.path == "vpc"
+    assert answer.report.violation.constraint == "vpc_system_router_id_fkey"
+    assert answer.outcome is Outcome.ROLLED_BACK
+    assert rows() == before
+
+
+def test_a_result_that_cannot_be_made_is_no_rollback(store, silo, rows):
+    new = NewProject(silo_id=silo.id, name="web")
+    with pytest.raises(DecodeFailed) as failed:
+        run(store, project_create(new).map(lambda created: created.no_such_thing))
+    assert failed.value.outcome is Outcome.COMMITTED
+    assert len(rows()["project"]) == 1

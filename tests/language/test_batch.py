@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""Composition: the laws that hold for batches of any shape."""
+
+from __future__ import annotations
+
+import threading
+from functools import reduce
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import InvalidBatch, Kind, Violation, gather, into, sequence, sql, unique
+from batchq.language.plan import plan
+from tests.support.trees import trees, violations
+
+ONE, TWO = sql("SELECT 1"), sql("SELECT 2")
+
+
+def statements(batch):
+    return [step.statement for step in batch.steps()]
+
+
+def result(batch, values=None):
+    """What the batch makes of its statements' results, without a database."""
+    made = plan(batch)
+    return made.combine(iter(range(len(made.leaves)) if values is None else values))
+
+
+# -- the laws --------------------------------------------------------------------------------------
+
+
+@given(trees())
+def test_every_statement_runs_in_the_order_it_is_written_and_is_the_very_object(tree):
+    seen = statements(tree.batch)
+    assert len(seen) == len(tree.leaves)
+    assert all(a is leaf.statement for a, leaf in zip(seen, tree.leaves, strict=True))
+    assert [step.index for step in tree.batch.steps()] == list(range(len(seen)))
+
+
+@given(trees())
+def test_labels_nest_into_paths(tree):
+    assert [step.path for step in tree.batch.steps()] == [
+        "/".join(leaf.labels) for leaf in tree.leaves
+    ]
+
+
+@given(trees())
+def test_results_go_where_the_shape_says(tree):
+    values = list(range(len(tree.leaves)))
+    assert result(tree.batch) == tree.combine(values)
+
+
+@given(st.lists(trees(), max_size=4))
+def test_gather_keeps_order(found):
+    values = list(range(sum(len(tree.leaves) for tree in found)))
+    parts = iter(values)
+    own = tuple(tree.combine([next(parts) for _ in tree.leaves]) for tree in found)
+    assert result(gather(*(tree.batch for tree in found)), values) == own
+    assert result(sequence(tree.batch for tree in found), values) == list(own)
+
+
+@given(trees(), trees(), trees())
+def test_gather_is_associative_on_steps(a, b, c):
+    left = gather(gather(a.batch, b.batch), c.batch)
+    right = gather(a.batch, gather(b.batch, c.batch))
+    flat = gather(a.batch, b.batch, c.batch)
+    described = [
+        [(step.statement, step.path, step.meanings) for step in batch.steps()]
+        for batch in (left, right, flat)
+    ]
+    assert described[0] == described[1] == described[2]
+
+
+@given(trees())
+def test_an_empty_gather_is_a_neutral_element_on_steps(tree):
+    alone = statements(tree.batch)
+    assert statements(gather(gather(), tree.batch)) == alone
+    assert statements(gather(tree.batch, gather())) == alone
+
+
+@given(trees())
+def test_map_obeys_identity(tree):
+    assert result(tree.batch.map(lambda r: r)) == result(tree.batch)
+
+
+@given(trees())
+def test_map_obeys_composition(tree):
+    def f(value):
+        return ("f", value)
+
+    def g(value):
+        return ["g", value]
+
+    assert result(tree.batch.map(f).map(g)) == result(tree.batch.map(lambda r: g(f(r))))
+
+
+@given(trees(), violations())
+def test_the_outermost_mapping_that_matches_wins(tree, violation):
+    """And as_internal turns what is mapped inside it, and nothing else."""
+    for leaf, expected in zip(plan(tree.batch).leaves, tree.leaves, strict=True):
+        found = leaf.resolve(violation)
+        if found is None:
+            assert expected.meaning(violation) is None
+        else:
+            meaning = found.rule.meaning if isinstance(found.rule.meaning, type) else None
+            assert (meaning, found.context) == expected.meaning(violation)
+
+
+@given(trees())
+def test_a_guard_is_no_ones_failed_constraint(tree):
+    guard = Violation(kind=Kind.GUARD, sqlstate="22003", constraint="a", column="a", rows=0)
+    assert all(leaf.resolve(guard) is None for leaf in plan(tree.batch).leaves)
+
+
+@given(trees())
+def test_a_batch_may_be_in_two_batches_and_twice_in_one(tree):
+    before = result(tree.batch)
+    twice = gather(gather(tree.batch).map(lambda r: r[0]).label("x"), tree.batch.as_internal("y"))
+    assert statements(twice) == statements(tree.batch) * 2
+    assert result(twice, [*range(len(tree.leaves))] * 2) == (before, before)
+    assert result(tree.batch) == before
+
+
+# -- a few of them by hand -------------------------------------------------------------------------
+
+CLASH = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="vpc_name_key")
+
+
+def resolved(batch):
+    """The contexts and exceptions that CLASH has at each step."""
+    found = [leaf.resolve(CLASH) for leaf in plan(batch).leaves]
+    return [None if one is None else (one.rule.meaning, one.context) for one in found]
+
+
+def test_the_same_clash_is_the_users_in_one_place_and_ours_in_another():
+    vpc = ONE.on(unique("vpc_name_key"), KeyError)
+    both = gather(vpc, vpc.as_internal("the default VPC"), TWO.as_internal("nothing mapped"))
+    assert resolved(both) == [(KeyError, None), (KeyError, "the default VPC"), None]
+
+
+def test_a_mapping_around_an_as_internal_takes_the_failure_back():
+    vpc = ONE.on(unique("vpc_name_key"), KeyError)
+    mine = vpc.as_internal("inner").on(unique("vpc_name_key"), ValueError)
+    assert resolved(mine) == [(ValueError, None)]
+    assert resolved(mine.as_internal("outer")) == [(ValueError, "outer")]
+    assert resolved(vpc.as_internal("inner").as_internal("outer")) == [(KeyError, "inner")]
+
+
+def test_into_passes_the_named_results_and_labels_their_steps():
+    three = sql("SELECT 3")
+    batch = into(dict, ONE, a=TWO.label("x"), b=gather(three, three).label("y"))
+    assert [step.path for step in batch.steps()] == ["", "a/x", "b/y", "b/y"]
+    assert result(batch, [0, 1, 2, 3]) == {"a": 1, "b": (2, 3)}
+
+
+def test_sequence_reads_its_iterable_once_and_at_once():
+    source = iter([ONE, TWO])
+    batch = sequence(source)
+    assert list(source) == []
+    assert statements(batch) == statements(batch) == [ONE, TWO]
+
+
+def test_an_empty_batch_has_a_result_and_no_steps():
+    for batch, empty in [(gather(), ()), (sequence([]), []), (into(dict), {})]:
+        assert batch.steps() == ()
+        assert result(batch) == empty
+        assert batch.explain() == ""
+
+
+# -- depth -----------------------------------------------------------------------------------------
+
+DEEP = 3_000
+
+FOLDS = {
+    "gather": lambda batch: gather(batch, ONE),
+    "map": lambda batch: batch.map(lambda r: r),
+    "label": lambda batch: batch.map(lambda r: r).label("x"),
+    "on": lambda batch: batch.on(unique("k"), KeyError),
+    "as_internal": lambda batch: batch.as_internal("x"),
+    "into": lambda batch: into(dict, ONE, x=batch),
+    "sequence": lambda batch: sequence([batch]),
+}
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_a_fold_thousands_deep_is_as_good_as_a_flat_batch(fold):
+    batch = reduce(lambda inner, _: FOLDS[fold](inner), range(DEEP), gather(TWO))
+    steps = batch.steps()
+    assert [step.statement for step in steps].count(TWO) == 1
+    assert len(steps) == (DEEP + 1 if fold in ("gather", "into") else 1)
+    result(batch)
+    assert "SELECT 2" in batch.explain()
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("compose", "teaches"),
+    [
+        (lambda: gather(ONE, 7), r"gather\(\) .* item 1 is a int"),
+        (lambda: gather([ONE]), r"gather\(\) .* item 0 is a list"),
+        (lambda: sequence([ONE, None]), r"sequence\(\) .* item 1 is a NoneType"),
+        (lambda: sequence(ONE), r"sequence\(\)"),
+        (lambda: into(dict, ONE, x="a"), r"into\(.* is a str"),
+        (lambda: into(None, x=ONE), r"into\(\)"),
+        (lambda: gather(ONE).map(7), r"map\(\)"),
+        (lambda: gather(ONE).label(""), r"label\(\)"),
+        (lambda: gather(ONE).label(7), r"label\(\)"),
+        (lambda: ONE.label(""), r"label\(\)"),
+        (lambda: ONE.label(7), r"label\(\)"),
+    ],
+)
+def test_what_would_fail_only_after_commit_is_refused_when_built(compose, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        compose()
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+FORMS = {name: fold(gather(ONE)) for name, fold in FOLDS.items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["inner", "parts", "function", "anything", "rule", "name"])
+def test_no_attribute_of_a_batch_can_be_set(form, name):
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        setattr(FORMS[form], name, None)
+
+
+def test_one_statement_may_be_composed_and_looked_at_from_eight_threads_at_once():
+    statement = sql("SELECT %(x)s FROM nowhere_else", x=1).on(unique("k"), KeyError).scalar(int)
+    start, seen = threading.Barrier(8), []
+
+    def compose(n):
+        start.wait()
+        for _ in range(50):
+            batch = gather(*[statement] * n).label(f"t{n}").as_internal("x")
+            seen.append((n, [(s.statement, s.path, s.sql, s.parameters) for s in batch.steps()]))
+
+    workers = [threading.Thread(target=compose, args=[n]) for n in range(1, 9)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    (alone,) = statement.steps()
+    assert len(seen) == 400
+    for n, steps in seen:
+        assert steps == [(statement, f"t{n}", alone.sql, (1,))] * n

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Errors: one base, the report as attributes, and words for what was observed."""
+
+from __future__ import annotations
+
+import pytest
+
+import batchq
+from batchq import BatchError, Kind, Outcome, Violation, gather, insert, sql
+from batchq.language.violation import KIND_BY_SQLSTATE
+
+ERRORS = [
+    value
+    for name in batchq.__all__
+    if isinstance(value := getattr(batchq, name), type) and issubclass(value, BaseException)
+]
+
+STATEMENT = insert("t", {"name": "web"})
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_error_is_a_batch_error(error):
+    assert issubclass(error, BatchError)
+    assert issubclass(error, Exception)
+
+
+def test_an_invalid_batch_is_a_value_error_too():
+    assert issubclass(batchq.InvalidBatch, ValueError)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_report_names_the_statement_and_its_place(error):
+    step = gather(sql("SELECT 1"), STATEMENT).label("create").steps()[1]
+    violation = Violation(kind=Kind.OTHER, sqlstate="22003")
+    report = error("what happened", outcome=Outcome.ROLLED_BACK, step=step, violation=violation)
+    assert str(report) == "what happened"
+    assert report.statement is STATEMENT
+    assert (report.index, report.path) == (1, "create")
+    assert report.sql == step.sql
+    assert report.parameters == ("web",)
+    assert report.violation is violation
+    assert report.outcome is Outcome.ROLLED_BACK
+    assert report.attempts == 1
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_report_that_blames_nobody_says_so_everywhere(error):
+    report = error("what happened")
+    for name in ("step", "statement", "index", "path", "sql", "parameters", "violation"):
+        assert getattr(report, name) is None
+    assert report.candidates == ()
+    assert report.outcome is Outcome.NOT_SENT
+
+
+def test_the_sql_and_parameters_of_a_report_are_attributes_and_never_its_text():
+    report = BatchError("what happened", step=STATEMENT.steps()[0])
+    assert "INSERT" not in str(report) + repr(report)
+    assert "web" not in str(report) + repr(report)
+
+
+def test_a_report_of_a_statement_that_cannot_be_sent_can_still_be_read():
+    report = batchq.InvalidBatch("no", step=sql("COMMIT").steps()[0])
+    assert report.path == ""
+    assert report.statement.title == "COMMIT"
+
+
+# -- outcomes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_nothing_was_kept_only_when_that_is_certain(outcome):
+    assert outcome.kept_nothing is (outcome in (Outcome.NOT_SENT, Outcome.ROLLED_BACK))
+
+
+# -- violations ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("violation", "text"),
+    [
+        (
+            Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k", table="t"),
+            'unique "k" on table "t", SQLSTATE 23505',
+        ),
+        (
+            Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k"),
+            'unique "k", SQLSTATE 23505',
+        ),
+        (
+            Violation(kind=Kind.NOT_NULL, sqlstate="23502", column="c", table="t"),
+            'not_null column "c" on table "t", SQLSTATE 23502',
+        ),
+        (Violation(kind=Kind.GUARD, sqlstate="22P02", rows=0), "guard saw 0 rows"),
+        (Violation(kind=Kind.GUARD, sqlstate="22P02", rows=1), "guard saw 1 row"),
+        (
+            Violation(kind=Kind.OTHER, sqlstate="42P01", message='no relation "t"', quotes=False),
+            'error, SQLSTATE 42P01: no relation "t"',
+        ),
+    ],
+)
+def test_a_violation_says_what_was_observed(violation, text):
+    assert str(violation) == text
+    assert repr(violation) == f"Violation({text})"
+
+
+def test_a_foreign_key_is_one_whichever_of_its_two_codes_the_version_sends():
+    assert KIND_BY_SQLSTATE["23503"] is KIND_BY_SQLSTATE["23001"] is Kind.FOREIGN_KEY
+
+
+def test_every_matchers_name_is_the_word_of_its_kind():
+    for kind in set(KIND_BY_SQLSTATE.values()):
+        assert str(getattr(batchq, kind.value)("a")) == f'{kind.value}("a")'

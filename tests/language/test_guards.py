@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The text of guarded statements: whatever a user's SQL looks like, the guard is spliced in whole.
+
+That guards fire is for the tests on a server; here a second reader, sqlglot, reads what is sent.
+"""
+
+from __future__ import annotations
+
+import pytest
+import sqlglot
+
+from batchq import InvalidBatch, delete, insert, select, sql, update
+
+
+def guarded(statement):
+    (step,) = statement.steps()
+    return step.sql
+
+
+def ctes(statement):
+    """The names of the common table expressions, in order, and the SQL of the guarded one."""
+    parsed = sqlglot.parse_one(guarded(statement), dialect="postgres")
+    found = {cte.alias: cte.this.sql(dialect="postgres") for cte in parsed.ctes}
+    return list(found), found["_batchq_rows"]
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "command"),
+    [
+        ("UPDATE t SET a = 1", [], "UPDATE t SET a = 1 RETURNING 1"),
+        ("UPDATE t SET a = 1 RETURNING a", [], "UPDATE t SET a = 1 RETURNING a"),
+        ("UPDATE t SET a = 1; -- b", [], "UPDATE t SET a = 1 RETURNING 1"),
+        ("UPDATE t SET a = 1 -- b", [], "UPDATE t SET a = 1 RETURNING 1"),
+        ("/* b */ UPDATE t SET a = 1", [], "UPDATE t SET a = 1 RETURNING 1"),
+        ("SELECT 'é', \"ö\" FROM t", [], "SELECT 'é', \"ö\" FROM t"),
+        ("SELECT $$;$$ -- '", [], "SELECT $$;$$"),
+        (
+            "INSERT INTO t SELECT 1 AS returning",
+            [],
+            "INSERT INTO t SELECT 1 AS returning RETURNING 1",
+        ),
+        (
+            "UPDATE t SET a = (SELECT b FROM u) WHERE c IN (SELECT 1)",
+            [],
+            "UPDATE t SET a = (SELECT b FROM u) WHERE c IN (SELECT 1) RETURNING 1",
+        ),
+        ("WITH x AS (SELECT 1) DELETE FROM t", ["x"], "DELETE FROM t RETURNING 1"),
+        ("WITH x AS (SELECT 1) -- y\nDELETE FROM t", ["x"], "DELETE FROM t RETURNING 1"),
+        ("WITH x AS (SELECT 1)DELETE FROM t", ["x"], "DELETE FROM t RETURNING 1"),
+        ("WITH x AS (SELECT 1) (SELECT 2)", ["x"], "(SELECT 2)"),
+        ("WITH é AS (SELECT '𝄞') SELECT 'ü𝄞' ;", ["é"], "SELECT 'ü𝄞'"),
+        (
+            "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT n FROM r",
+            ["r"],
+            "SELECT n FROM r",
+        ),
+        (
+            "WITH x AS MATERIALIZED (SELECT 1), y AS NOT MATERIALIZED (SELECT 2) DELETE FROM t",
+            ["x", "y"],
+            "DELETE FROM t RETURNING 1",
+        ),
+        (
+            "WITH gone AS (DELETE FROM t RETURNING a) SELECT a FROM gone",
+            ["gone"],
+            "SELECT a FROM gone",
+        ),
+        ('WITH "select" AS (SELECT 1) SELECT 2', ["select"], "SELECT 2"),
+    ],
+)
+def test_a_guard_joins_the_users_own_common_table_expressions(text, own, command):
+    names, rows = ctes(sql(text).expect(1))
+    assert names == [*own, "_batchq_rows", "_batchq_count"]
+    assert rows == sqlglot.parse_one(command, dialect="postgres").sql(dialect="postgres")
+
+
+def test_a_returning_inside_an_expression_is_not_the_statements_own():
+    text = guarded(sql("UPDATE t SET a = json_value(b, '$' RETURNING int)").expect(1))
+    assert "(UPDATE t SET a = json_value(b, '$' RETURNING int) RETURNING 1" in text
+
+
+def test_a_common_table_expression_may_be_called_like_a_command():
+    text = guarded(sql("WITH update AS (SELECT 1 AS a) SELECT a FROM update").expect(1))
+    assert text.startswith("WITH update AS (SELECT 1 AS a),")
+
+
+@pytest.mark.parametrize(
+    ("statement", "operator"),
+    [
+        (update("t", {"a": 1}, {"b": 2}).expect(1), "="),
+        (update("t", {"a": 1}, {"b": 2}).expect(at_least=2), ">="),
+        (delete("t", {"b": 2}).expect(0), "="),
+        (delete("t", {"b": 2}).returning("a").one(tuple), "="),
+        (delete("t", {"b": 2}).returning("a").maybe(tuple), "<="),
+        (select("t", ["a"], where={"b": 2}).one(tuple), "="),
+        (select("t", ["a"], where={"b": 2}).scalar(int), "="),
+        (sql("SELECT a FROM t").maybe(tuple), "<="),
+        (sql("SELECT a FROM t").all(tuple).expect(at_least=1), ">="),
+    ],
+    ids=str,
+)
+def test_the_guard_compares_as_it_says(statement, operator):
+    assert f"CASE WHEN _batchq_count.n {operator} $" in guarded(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update("t", {"a": 1}, {"b": 2}),
+        delete("t", {"b": 2}).count(),
+        delete("t", {"b": 2}).returning("a").all(tuple),
+        insert("t", {"a": 1}).returning("a").one(tuple),
+        insert("t", {"a": 1}).returning("a").scalar(int),
+        select("t", ["a"], where={"b": 2}).all(tuple),
+        sql("SELECT 1"),
+    ],
+    ids=str,
+)
+def test_what_promises_nothing_about_rows_or_cannot_break_it_is_not_wrapped(statement):
+    assert statement.guard is None
+    assert "_batchq" not in guarded(statement)
+
+
+def test_the_guards_own_values_stand_behind_the_users_and_are_not_theirs():
+    (step,) = update("t", {"a": 1}, {"b": 2}).expect(3).steps()
+    assert "$3::int8" in step.sql
+    assert "$4::text" in step.sql
+    assert step.parameters == (1, 2)
+
+
+def test_the_text_of_a_guarded_statement_does_not_vary_with_the_number_wanted():
+    one, two = (guarded(update("t", {"a": 1}, {"b": 2}).expect(n)) for n in (1, 2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "text", ["SHOW a", "EXPLAIN SELECT 1", "CALL f()", "LOCK t", "FETCH ALL FROM c", "ANALYZE t"]
+)
+def test_a_command_without_rows_to_count_cannot_be_guarded(text):
+    with pytest.raises(InvalidBatch, match=r"cannot be guarded"):
+        guarded(sql(text).expect(1))
+
+
+@pytest.mark.parametrize(
+    "text", ["UPDATE t SET a = 1", "DELETE FROM t", "INSERT INTO t VALUES (1)"]
+)
+def test_a_write_that_returns_nothing_cannot_be_asked_for_rows(text):
+    with pytest.raises(InvalidBatch, match=r"add RETURNING, or use count\(\)"):
+        guarded(sql(text).one(tuple))

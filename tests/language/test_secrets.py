@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Nothing that ends up in a log shows a parameter's value; values are there for who asks."""
+
+from __future__ import annotations
+
+import functools
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import Kind, Violation, check, delete, gather, insert, into, select, sql, unique, update
+from batchq.language.mapping import rule
+from batchq.language.plan import plan
+
+# Long and of letters that stand in no text of batchq's own, quoted or not.
+secrets = st.text("ЖЩЪЫЮЯ🔑", min_size=4, max_size=12)
+
+
+@attrs.define
+class Taken(Exception):
+    name: str
+
+
+@attrs.define
+class Model:
+    id: int
+
+
+class Callable:
+    """A meaning, model or function whose repr shows what it holds."""
+
+    def __init__(self, secret):
+        self.secret = secret
+
+    def __call__(self, _):
+        return Taken(self.secret)
+
+    def __repr__(self):
+        return f"Callable({self.secret})"
+
+
+def holding(secret):
+    """One statement of every kind, with the secret wherever a caller can put a value."""
+    fragment = sql("coalesce(%(x)s, 'none')", x=secret)
+    meaning = Taken(secret)
+    return [
+        sql("SELECT %(x)s", x=secret).scalar(str).on(unique("k"), meaning),
+        insert("t", {"a": secret, "b": fragment, "c": [secret]}).on(check("k"), KeyError(secret)),
+        insert("t", Taken(secret)).on(unique("k"), functools.partial(Taken, secret)),
+        update("t", {"a": secret}, {"b": [secret]}).expect(1, missing=meaning),
+        update("t", {"a": fragment}, fragment).on(unique("k"), Callable(secret)),
+        delete("t", {"a": secret, "b": fragment}).maybe(Model),
+        select("t", ["a", fragment], where={"b": secret}).all(Callable(secret)),
+        select("t", ["a"], where={"b": secret}).one(functools.partial(Model, secret)),
+    ]
+
+
+def composed(secret):
+    """One batch of every form."""
+    parts = holding(secret)
+    gathered = gather(*parts)
+    return [
+        gathered,
+        gathered.map(Callable(secret)),
+        gathered.map(functools.partial(print, secret)),
+        gathered.label("x"),
+        gathered.on(unique("k"), Taken(secret)),
+        gathered.on(unique("k"), Callable(secret)),
+        gathered.as_internal("x"),
+        into(functools.partial(dict, secret=secret), *parts),
+    ]
+
+
+def shown(value):
+    return f"{value!r}{value!s}{value}"
+
+
+@given(secrets)
+def test_no_statement_shows_a_value(secret):
+    for statement in holding(secret):
+        assert secret not in shown(statement)
+        assert secret not in shown(statement.steps()[0])
+        assert secret not in statement.explain()
+
+
+@given(secrets)
+def test_no_batch_shows_a_value(secret):
+    for batch in composed(secret):
+        assert secret not in shown(batch)
+        for step in batch.steps():
+            assert secret not in shown(step) + shown(step.meanings)
+        assert secret not in batch.explain()
+
+
+@given(secrets)
+def test_no_rule_shows_the_callers_exception(secret):
+    """A traceback with local variables shows what the engine holds, too."""
+    for meaning in (Taken(secret), KeyError(secret), Callable(secret)):
+        assert secret not in shown(rule(unique("k"), meaning))
+    for leaf in plan(gather(*composed(secret))).leaves:
+        assert secret not in shown(leaf) + shown(leaf.scope)
+
+
+@given(secrets)
+def test_no_violation_shows_the_servers_words_where_they_may_quote_a_value(secret):
+    for kind, code in [(Kind.UNIQUE, "23505"), (Kind.CHECK, "23514"), (Kind.OTHER, "22001")]:
+        violation = Violation(
+            kind=kind, sqlstate=code, message=secret, detail=f"Key ({secret})", hint=secret
+        )
+        assert secret not in shown(violation)
+        assert (violation.message, violation.hint) == (secret, secret)
+
+
+@given(secrets)
+def test_the_servers_words_are_shown_only_where_the_dialect_vouches_for_them(secret):
+    violation = Violation(kind=Kind.OTHER, sqlstate="42P01", message=secret, detail=secret)
+    assert secret not in shown(violation)
+    assert shown(attrs.evolve(violation, quotes=False)).count(secret) == 3
+
+
+@given(secrets)
+def test_who_asks_for_parameters_gets_them(secret):
+    statement = update("t", {"a": secret}, {"b": [secret]})
+    (step,) = statement.steps()
+    assert step.parameters == (secret, [secret])
+    assert statement.explain(parameters=True).count(repr(secret)) == 2
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_batch_shows_how_much_it_holds(index):
+    text = repr(composed("x")[index])
+    assert "8" in text
+    assert len(text) < 500
+
+
+def test_a_batch_thousands_deep_can_be_shown():
+    batch = gather(sql("SELECT 1"))
+    for _ in range(3000):
+        batch = gather(batch)
+    assert len(repr(batch)) < 500

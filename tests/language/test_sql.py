@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""``sql()``: placeholders become ``$n``, and what a batch cannot hold is refused, nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import InvalidBatch, sql
+
+
+def sent(text, /, **params):
+    (step,) = sql(text, **params).steps()
+    return step.sql, step.parameters
+
+
+# -- placeholders ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "expected", "values"),
+    [
+        ("SELECT %(a)s", {"a": 1}, "SELECT $1", (1,)),
+        ("SELECT %(b)s, %(a)s", {"a": 1, "b": 2}, "SELECT $1, $2", (2, 1)),
+        ("SELECT %(a)s, %(b)s, %(a)s", {"a": 1, "b": 2}, "SELECT $1, $2, $1", (1, 2)),
+        ("SELECT 7 %% %(a)s", {"a": 1}, "SELECT 7 % $1", (1,)),
+        ("SELECT %(a)s LIKE '%%%%'", {"a": 1}, "SELECT $1 LIKE '%%'", (1,)),
+        ("SELECT %(é_1)s", {"é_1": 1}, "SELECT $1", (1,)),
+        ("SELECT %(a)s::int4[]", {"a": [1]}, "SELECT $1::int4[]", ([1],)),
+        ("SELECT 7 % 2, '%%', '%s'", {}, "SELECT 7 % 2, '%%', '%s'", ()),
+    ],
+    ids=["one", "order of text", "repeated", "percent", "percents", "unicode", "cast", "none"],
+)
+def test_placeholders_become_numbered_parameters_as_psycopg_reads_them(
+    text, params, expected, values
+):
+    assert sent(text, **params) == (expected, values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t VALUES (%(a)s,%(b)s)",
+        "SELECT f(%(a)s,%(b)s), g(%(a)s,%(b)s)",
+        "SELECT ARRAY[%(a)s,%(b)s]",
+        "SELECT %(a)s+%(b)s",
+        "SELECT %(a)s::text||%(b)s",
+        "SELECT * FROM t WHERE x=%(a)s AND y IN(%(b)s)",
+        "CALL f(%(a)s, %(b)s)",
+        "EXPLAIN SELECT %(a)s, %(b)s",
+    ],
+)
+def test_two_parameters_may_stand_anywhere_that_the_server_reads_them(text):
+    expected = text.replace("%(a)s", "$1").replace("%(b)s", "$2")
+    assert sent(text, a=1, b=2)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "teaches"),
+    [
+        ("SELECT %(a)s", {}, r"%\(a\)s .* pass a="),
+        ("SELECT %(a)s, %(b)s", {"a": 1}, r"%\(b\)s .* pass b="),
+        ("SELECT %(a)s", {"a": 1, "b": 2}, r"b=.* no %\(b\)s"),
+        ("SELECT 1", {"a": 1}, r"a=.* no %\(a\)s"),
+        ("SELECT %s", {"a": 1}, r"parameters are named"),
+        ("SELECT %(a)s, 7 % 2", {"a": 1}, r"a percent sign is %%"),
+        ("SELECT %(a)s LIKE 'x%", {"a": 1}, r"a percent sign is %%"),
+        ("SELECT %(a)d", {"a": 1}, r"the only placeholder is %\(a\)s"),
+        ("SELECT %(a)b", {"a": 1}, r"the only placeholder is %\(a\)s"),
+        ("SELECT %(a)", {"a": 1}, r"the only placeholder is %\(a\)s"),
+        ("", {}, r"needs a command"),
+        (" \n", {}, r"needs a command"),
+    ],
+)
+def test_placeholders_and_parameters_have_to_agree_when_the_statement_is_built(
+    text, params, teaches
+):
+    with pytest.raises(InvalidBatch, match=teaches):
+        sql(text, **params)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT '%(a)s'",
+        "SELECT 'it''s %(a)s'",
+        "SELECT E'\\'%(a)s'",
+        "SELECT $$%(a)s$$",
+        "SELECT $x$ $$ %(a)s $x$",
+        'SELECT "%(a)s"',
+        "SELECT 1 -- %(a)s",
+        "SELECT 1 /* /* */ %(a)s */",
+        "SELECT %(a)s, '%(a)s'",
+        "SELECT %(a)s -- and not %(a)s",
+        "CALL f('%(a)s')",
+    ],
+)
+def test_a_placeholder_where_the_server_sees_none_is_refused(text):
+    with pytest.raises(InvalidBatch, match="inside a quoted string or a comment"):
+        sent(text, a=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [("SELECT $1", {}), ("SELECT $2, %(a)s", {"a": 1}), ("SELECT %(a)s, $1", {"a": 1})],
+)
+def test_a_parameter_that_the_user_numbered_is_refused(text, params):
+    """It would be one of batchq's own: the next parameter, or the guard's token."""
+    with pytest.raises(InvalidBatch, match="parameters are named"):
+        sent(text, **params)
+
+
+def test_seventy_thousand_parameters_are_refused_before_sending():
+    names = [f"p{i}" for i in range(70_000)]
+    text = "SELECT " + ", ".join(f"%({name})s" for name in names)
+    many = sql(text, **dict.fromkeys(names, 0))
+    with pytest.raises(InvalidBatch, match=r"70000 parameters .* allows 65535"):
+        _ = many.steps()[0].sql
+
+
+def test_as_many_parameters_as_the_protocol_allows_are_sent():
+    names = [f"p{i}" for i in range(65_535)]
+    text = "SELECT " + ", ".join(f"%({name})s" for name in names)
+    assert sent(text, **dict.fromkeys(names, 0))[0].endswith("$65535")
+
+
+def test_a_guards_own_parameters_count_too():
+    names = [f"p{i}" for i in range(65_535)]
+    text = "SELECT " + ", ".join(f"%({name})s" for name in names)
+    with pytest.raises(InvalidBatch, match="allows 65535"):
+        _ = sql(text, **dict.fromkeys(names, 0)).one(tuple).steps()[0].sql
+
+
+# -- what a batch cannot hold ----------------------------------------------------------------------
+
+TRANSACTION_CONTROL = [
+    "BEGIN",
+    "begin work",
+    "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "START TRANSACTION",
+    "COMMIT",
+    "Commit And Chain",
+    "END",
+    "end transaction",
+    "ROLLBACK",
+    "ROLLBACK TO SAVEPOINT a",
+    "ABORT",
+    "SAVEPOINT a",
+    "RELEASE a",
+    "RELEASE SAVEPOINT a",
+    "PREPARE TRANSACTION 'a'",
+    "COMMIT PREPARED 'a'",
+    "ROLLBACK PREPARED 'a'",
+    "SET TRANSACTION READ ONLY",
+    "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "/* a */ -- b\n COMMIT",
+    "  COMMIT ;",
+]
+
+
+@pytest.mark.parametrize("text", TRANSACTION_CONTROL)
+def test_a_statement_cannot_control_the_transaction(text):
+    with pytest.raises(InvalidBatch, match="a batch is one transaction"):
+        sent(text)
+
+
+@pytest.mark.parametrize("text", ["COPY t FROM STDIN", "copy (SELECT 1) TO STDOUT"])
+def test_copy_is_refused(text):
+    with pytest.raises(InvalidBatch, match=r"cursor\.copy\(\)"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t ()",
+        "create unique index on t (a)",
+        "CREATE TABLE t AS SELECT 1",
+        "ALTER TABLE t ADD c int",
+        "DROP TABLE t",
+        "TRUNCATE t",
+        "COMMENT ON TABLE t IS 'x'",
+        "GRANT SELECT ON t TO u",
+        "REVOKE ALL ON t FROM u",
+        "REINDEX TABLE t",
+        "REFRESH MATERIALIZED VIEW v",
+        "VACUUM t",
+    ],
+)
+def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
+    with pytest.raises(InvalidBatch, match=r"CockroachDB"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1 AS a INTO t",
+        "SELECT * INTO TEMP t FROM u",
+        "WITH a AS (SELECT 1) SELECT * INTO t FROM a",
+        "SELECT 1 AS a INTO t UNION SELECT 2",
+        "(SELECT 1 AS a INTO t)",
+    ],
+)
+def test_select_into_is_refused(text):
+    with pytest.raises(InvalidBatch, match=r"INSERT … SELECT"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT 1; SELECT 2", "SELECT 1; COMMIT", "CALL f(1); COMMIT", "SHOW a; COMMIT", "SELECT 1;-"],
+)
+def test_two_commands_are_refused(text):
+    with pytest.raises(InvalidBatch, match="one command"):
+        sent(text)
+
+
+@pytest.mark.parametrize("text", [";", "-- nothing", "/* nothing */ ;;"])
+def test_a_text_without_a_command_is_refused(text):
+    with pytest.raises(InvalidBatch, match="needs a command"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 'a",
+        'SELECT "a',
+        "SELECT 1 /* a /* b */",
+        "SELECT $$a",
+        "SELECT $a$ $$",
+        "SELECT E'\\'",
+    ],
+)
+def test_an_unterminated_quote_or_comment_is_refused(text):
+    with pytest.raises(InvalidBatch, match="does not end"):
+        sent(text)
+
+
+# -- what only looks odd ---------------------------------------------------------------------------
+
+VALID = [
+    "SELECT 1;",
+    "SELECT 1 ; -- done\n",
+    "SELECT $$; COMMIT;$$",
+    "SELECT $a$ $$ ; $b$ 'x $a$",
+    "SELECT /* a /* ; */ ; */ 1",
+    r"SELECT E'it\'s; 50%'",
+    r"SELECT '\' || ';'",
+    "SELECT 'it''s;', U&'\\0041;', B'01', X'1f'",
+    'SELECT "a;""b" FROM "begin"',
+    "SELECT a AS begin, b AS commit FROM t",
+    "SELECT 1 AS into",
+    "SELECT t.into FROM t",
+    "SELECT a$1, '$1', $$ $1 $$, \"$1\" FROM t",
+    "SELECT '{\"a\": 1}'::jsonb ? 'a', b #>> '{c}', d @> e",
+    "INSERT INTO t SELECT 1",
+    "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = excluded.a",
+    "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE",
+    "VALUES (1), (2)",
+    "TABLE t",
+    "(SELECT 1) UNION (SELECT 2)",
+    "SELECT * FROM t FOR UPDATE SKIP LOCKED",
+    "SET CONSTRAINTS ALL DEFERRED",
+    "SET LOCAL statement_timeout = 5",
+    "LOCK TABLE t IN SHARE MODE",
+    "NOTIFY a, 'b;c'",
+    "CALL f('a;b')",
+    "DO $$ BEGIN PERFORM 1; END $$",
+    "EXPLAIN ANALYZE SELECT ';'",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION TABLE r), d AS (DELETE FROM t RETURNING a) TABLE d",
+    "WITH update AS (SELECT 1 AS a) SELECT a FROM update",
+]
+
+
+@pytest.mark.parametrize("text", VALID)
+def test_odd_but_valid_sql_is_sent_as_written(text):
+    assert sent(text) == (text, ())

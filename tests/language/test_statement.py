@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""A statement is a value: methods return another, and what contradicts itself is refused."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from batchq import InvalidBatch, Statement, delete, insert, select, sql, unique, update
+
+STATEMENT = update("t", {"a": 1}, {"b": 2})
+
+
+@pytest.mark.parametrize("name", [*(f.name for f in attrs.fields(Statement)), "guard", "anything"])
+def test_no_attribute_can_be_set_or_deleted(name):
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        setattr(STATEMENT, name, None)
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        delattr(STATEMENT, name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.returning("a").one(tuple),
+        lambda s: s.maybe(tuple),
+        lambda s: s.all(dict),
+        lambda s: s.scalar(int),
+        lambda s: s.count(),
+        lambda s: s.returning("a"),
+        lambda s: s.on(unique("k"), KeyError),
+        lambda s: s.internal("k"),
+        lambda s: s.expect(1, missing=KeyError),
+        lambda s: s.label("x"),
+        lambda s: s.map(str),
+        lambda s: s.as_internal("x"),
+    ],
+)
+def test_every_method_returns_another_statement_and_leaves_this_one_as_it_was(change):
+    before = attrs.asdict(STATEMENT, recurse=False), STATEMENT.explain(parameters=True)
+    assert change(STATEMENT) is not STATEMENT
+    assert (attrs.asdict(STATEMENT, recurse=False), STATEMENT.explain(parameters=True)) == before
+
+
+def test_two_statements_are_the_same_only_when_they_are_one_object():
+    one, two = insert("t", {"a": 1}), insert("t", {"a": 1})
+    assert one != two
+    assert len({one, two}) == 2
+
+
+def test_what_happens_to_the_callers_row_later_does_not_change_the_statement():
+    row, where = {"a": 1}, {"b": 2}
+    statement = update("t", row, where)
+    row["c"] = where["d"] = 3
+    assert statement.steps()[0].parameters == (1, 2)
+
+
+def test_labels_of_a_statement_nest_outwards():
+    (step,) = STATEMENT.label("inner").label("outer").steps()
+    assert step.path == "outer/inner"
+
+
+# -- what contradicts itself -----------------------------------------------------------------------
+
+
+def _query():
+    return sql("SELECT a FROM t")
+
+
+@pytest.mark.parametrize(
+    ("contradict", "teaches"),
+    [
+        (STATEMENT.expect, "either a number of rows, or at_least="),
+        (lambda: STATEMENT.expect(1, at_least=1), "either a number of rows, or at_least="),
+        (lambda: STATEMENT.expect(-1), "always holds or never can"),
+        (lambda: STATEMENT.expect(at_least=0), "always holds or never can"),
+        (lambda: STATEMENT.expect(at_least=-1), "always holds or never can"),
+        (lambda: STATEMENT.expect("1"), r"expect\(\)"),
+        (lambda: STATEMENT.expect(1.5), r"expect\(\)"),
+        (lambda: STATEMENT.expect(True), r"expect\(\)"),
+        (STATEMENT.internal, r"internal\(\) names the constraints"),
+        (lambda: STATEMENT.internal(""), "needs the constraint's name"),
+    ],
+)
+def test_what_says_nothing_is_refused(contradict, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        contradict()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expectation", "teaches"),
+    [
+        (lambda s: s.maybe(tuple), lambda s: s.expect(1), r"use one\(\)"),
+        (lambda s: s.maybe(tuple), lambda s: s.expect(at_least=1), r"use one\(\)"),
+        (lambda s: s.one(tuple), lambda s: s.expect(2), r"use all\(\)"),
+        (lambda s: s.one(tuple), lambda s: s.expect(at_least=1), r"use all\(\)"),
+        (lambda s: s.one(tuple), lambda s: s.expect(0), r"."),
+        (lambda s: s.scalar(int), lambda s: s.expect(2), r"use all\(\)"),
+        (lambda s: s.all(tuple), lambda s: s.expect(0), r"use count\(\)"),
+    ],
+)
+def test_an_expectation_that_contradicts_the_shape_is_refused_in_either_order(
+    shape, expectation, teaches
+):
+    with pytest.raises(InvalidBatch, match=teaches):
+        expectation(shape(_query()))
+    with pytest.raises(InvalidBatch, match=teaches):
+        shape(expectation(_query()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expectation", "guard"),
+    [
+        (lambda s: s.one(tuple), lambda s: s.expect(1), "exactly 1 row"),
+        (lambda s: s.scalar(int), lambda s: s.expect(1), "exactly 1 row"),
+        (lambda s: s.all(tuple), lambda s: s.expect(3), "exactly 3 rows"),
+        (lambda s: s.all(tuple), lambda s: s.expect(at_least=3), "at least 3 rows"),
+        (lambda s: s.count(), lambda s: s.expect(0), "exactly 0 rows"),
+        (lambda s: s.count(), lambda s: s.expect(at_least=1), "at least 1 row"),
+        (lambda s: s, lambda s: s.expect(0), "exactly 0 rows"),
+    ],
+)
+def test_an_expectation_that_fits_the_shape_is_the_guard_in_either_order(shape, expectation, guard):
+    assert str(expectation(shape(_query())).guard) == guard
+    assert str(shape(expectation(_query())).guard) == guard
+
+
+def test_an_insert_may_be_expected_of_too():
+    assert str(insert("t", {"a": 1}).expect(1).guard) == "exactly 1 row"
+
+
+def test_the_last_expectation_is_the_guard():
+    assert str(STATEMENT.expect(1).expect(at_least=2).guard) == "at least 2 rows"
+
+
+# -- its text --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        (STATEMENT, "<Statement update t>"),
+        (STATEMENT.expect(1), "<Statement update t: exactly 1 row>"),
+        (delete("s.t", {"a": 1}).count(), "<Statement delete s.t: count()>"),
+        (insert("t", {}).returning("a").scalar(int), "<Statement insert t: scalar(int)>"),
+        (
+            select("t", ["a"], where={"b": 1}).maybe(dict),
+            "<Statement select t: maybe(dict), at most 1 row>",
+        ),
+        (sql("SELECT  1,\n 2, 3").all(tuple), "<Statement SELECT 1, 2,: all(tuple)>"),
+        (sql("SELECT %(a)s", a=1), "<Statement SELECT …>"),
+    ],
+)
+def test_a_statement_shows_what_it_does_and_promises(statement, text):
+    assert repr(statement) == text
+
+
+def test_a_long_text_has_a_short_title():
+    statement = sql("SELECT greatest(" + ",".join(f"column_{n}" for n in range(50)) + ")")
+    assert len(statement.title) < 100
+    assert len(repr(statement)) < 150

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Looking at a batch before it runs: steps and explain, with no database anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from batchq import InvalidBatch, gather, insert, select, sql, unique, update
+
+TAKE = update("silo", {"n": sql("n + %(by)s", by=1)}, {"id": 7}).expect(1, missing=LookupError())
+PROJECT = insert("project", {"name": "web"}).on(unique("name_key"), KeyError).internal("pkey")
+BATCH = gather(
+    TAKE,
+    gather(PROJECT, insert("vpc", {"name": "default"}).as_internal("the default VPC")).label("vpc"),
+).label("create")
+
+
+def test_a_step_is_a_statement_at_its_place():
+    take, project, vpc = BATCH.steps()
+    assert [step.index for step in (take, project, vpc)] == [0, 1, 2]
+    assert [step.path for step in (take, project, vpc)] == ["create", "create/vpc", "create/vpc"]
+    assert take.statement is TAKE
+    assert project.statement is PROJECT
+    assert project.sql == 'INSERT INTO "project" ("name") VALUES ($1)'
+    assert project.parameters == ("web",)
+
+
+def test_a_steps_text_names_it_for_people():
+    take, project, _ = BATCH.steps()
+    assert str(take) == "step 0 (create: update silo)"
+    assert str(project) == "step 1 (create/vpc: insert project)"
+    assert str(sql("SELECT 1 + 1").steps()[0]) == "step 0 (SELECT 1 +)"
+
+
+def test_parameters_stand_in_the_order_of_the_text_each_once():
+    (step,) = sql("SELECT %(b)s, %(a)s, %(b)s", a=1, b=2).steps()
+    assert step.sql == "SELECT $1, $2, $1"
+    assert step.parameters == (2, 1)
+
+
+def test_meanings_are_listed_strongest_first():
+    outer = BATCH.on(unique("name_key"), ValueError).as_internal("the demo")
+    take, project, vpc = outer.steps()
+    around = ["inside 'the demo'", 'unique("name_key") -> ValueError']
+    assert [text.split(":")[0] for text in take.meanings] == [*around, "expect(...) -> LookupError"]
+    assert [text.split(":")[0] for text in project.meanings] == [
+        *around,
+        'internal("pkey") -> InvariantViolation',
+        'unique("name_key") -> KeyError',
+    ]
+    assert [text.split(":")[0] for text in vpc.meanings] == [*around, "inside 'the default VPC'"]
+
+
+def test_looking_changes_nothing_and_gives_the_same_each_time():
+    assert BATCH.explain() == BATCH.explain()
+    assert [step.sql for step in BATCH.steps()] == [step.sql for step in BATCH.steps()]
+
+
+def test_a_step_cannot_be_changed():
+    (step,) = TAKE.steps()
+    with pytest.raises(FrozenInstanceError):
+        step.index = 5
+
+
+def test_explain_shows_each_step_with_its_guard_and_meanings():
+    lines = BATCH.explain().splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "step 0 (create: update silo)",
+        "step 1 (create/vpc: insert project)",
+        "step 2 (create/vpc: insert vpc)",
+    ]
+    assert "    guard: exactly 1 row" in lines
+    assert "    expect(...) -> LookupError" in lines
+    assert '    unique("name_key") -> KeyError' in lines
+    assert any("the default VPC" in line for line in lines)
+
+
+def test_explain_shows_values_with_their_names_only_when_asked():
+    assert "7" not in TAKE.explain()
+    lines = TAKE.explain(parameters=True).splitlines()
+    assert "    $1 by = 1" in lines
+    assert "    $2 id = 7" in lines
+
+
+def test_explain_names_the_values_of_every_kind_of_statement():
+    text = gather(
+        PROJECT,
+        select("t", ["a", sql("b + %(more)s", more=2)], where={"c": [3], "d": None, "e": "x"}),
+        sql("SELECT %(q)s, %(p)s", p=4, q=5),
+        update("t", {"f": 6}, where=sql("g = %(g)s", g=7)),
+    ).explain(parameters=True)
+    shown = [line.strip() for line in text.splitlines() if line.strip().startswith("$")]
+    assert shown == [
+        "$1 name = 'web'",
+        "$1 more = 2",
+        "$2 c = [3]",
+        "$3 e = 'x'",
+        "$1 q = 5",
+        "$2 p = 4",
+        "$1 f = 6",
+        "$2 g = 7",
+    ]
+
+
+def test_a_statement_that_cannot_be_sent_is_a_step_all_the_same_until_its_sql_is_asked_for():
+    batch = gather(PROJECT, sql("COMMIT"))
+    assert [step.statement.title for step in batch.steps()] == ["insert project", "COMMIT"]
+    with pytest.raises(InvalidBatch):
+        _ = batch.steps()[1].sql
+    with pytest.raises(InvalidBatch):
+        batch.explain()

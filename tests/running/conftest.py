@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Everything that a batch can be run on, driven alike."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+import batchq
+from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient
+
+
+class PoolClient(Client):
+    def __init__(self, conninfo: str, **settings: Any) -> None:
+        kwargs = {"autocommit": True, **settings}
+        self.pool = ConnectionPool(conninfo, min_size=1, max_size=1, open=True, kwargs=kwargs)
+
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
+        return batchq.attempt(self.pool, batch, **options)
+
+    def disconnect(self) -> None:
+        self.pool.close()
+
+
+class AsyncPoolClient(Client):
+    def __init__(self, conninfo: str, **settings: Any) -> None:
+        kwargs = {"autocommit": True, **settings}
+        self.loop = asyncio.Runner()
+        self.loop.run(self._open(conninfo, kwargs))
+
+    async def _open(self, conninfo: str, kwargs: dict[str, Any]) -> None:
+        self.pool = AsyncConnectionPool(conninfo, min_size=1, max_size=1, open=False, kwargs=kwargs)
+        await self.pool.open()
+
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
+        return self.loop.run(batchq.aattempt(self.pool, batch, **options))
+
+    def disconnect(self) -> None:
+        self.loop.run(self.pool.close())
+
+    def close(self) -> None:
+        super().close()
+        self.loop.close()
+
+
+CONNECTIONS = [SyncClient, AsyncClient]
+POOLS = [PoolClient, AsyncPoolClient]
+
+
+@pytest.fixture
+def items(conn: psycopg.Connection[Any]) -> None:
+    conn.execute(ITEMS)
+
+
+@pytest.fixture(params=[*CONNECTIONS, *POOLS], ids=lambda kind: kind.__name__)
+def client(request: pytest.FixtureRequest, database: str, items: None) -> Client:
+    """A connection or a pool of one, sync or async."""
+    with request.param(database) as client:
+        yield client
+
+
+@pytest.fixture(params=CONNECTIONS, ids=lambda kind: kind.__name__)
+def connection(request: pytest.FixtureRequest, database: str, items: None) -> Client:
+    """A connection, sync or async."""
+    with request.param(database) as client:
+        yield client
+
+
+@pytest.fixture(params=POOLS, ids=lambda kind: kind.__name__)
+def pool(request: pytest.FixtureRequest, database: str, items: None) -> Client:
+    """A pool of one, sync or async."""
+    with request.param(database) as client:
+        yield client
+
+
+@pytest.fixture(params=[True, False], ids=["autocommit", "no autocommit"])
+def autocommit(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
+@pytest.fixture(params=[*CONNECTIONS, *POOLS], ids=lambda kind: kind.__name__)
+def target(request: pytest.FixtureRequest, database: str, items: None, autocommit: bool) -> Client:
+    """A connection or a pool of one, sync or async, in autocommit or not."""
+    with request.param(database, autocommit=autocommit) as client:
+        yield client

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""``nested=True``: part of the transaction that is open on the connection, by a savepoint."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
+
+import batchq
+from batchq import DecodeFailed, InvalidBatch, Outcome, Retry, gather, sql, unique
+from tests.support.clients import item
+
+READ = sql("SELECT 1").scalar(int)
+
+
+class Taken(Exception):
+    pass
+
+
+def ids(conn):
+    return [key for (key,) in conn.execute("SELECT id FROM item ORDER BY id")]
+
+
+def status(connection):
+    return connection.conn.info.transaction_status
+
+
+@pytest.fixture
+def outer(connection):
+    """A connection on which a transaction is open."""
+    connection.execute("BEGIN")
+    connection.execute("INSERT INTO item VALUES (100, 1)")
+    return connection
+
+
+class TestSuccess:
+    def test_the_outer_commit_decides(self, outer, conn):
+        assert outer.run(gather(item(1), READ), nested=True) == (None, 1)
+        assert status(outer) == TransactionStatus.INTRANS
+        assert ids(conn) == []
+        outer.execute("COMMIT")
+        assert ids(conn) == [1, 100]
+
+    def test_the_outer_rollback_undoes_it(self, outer, conn):
+        outer.run(item(1), nested=True)
+        outer.execute("ROLLBACK")
+        assert ids(conn) == []
+
+    def test_the_savepoint_is_released(self, outer):
+        outer.run(item(1), nested=True)
+        with pytest.raises(psycopg.errors.InvalidSavepointSpecification):
+            outer.execute("RELEASE SAVEPOINT batchq")
+
+    def test_it_sees_what_the_outer_transaction_did(self, outer):
+        count = sql("SELECT count(*) FROM item").scalar(int)
+        assert outer.run(gather(item(1), count), nested=True) == (None, 2)
+
+    def test_several_in_turn(self, outer, conn):
+        for n in range(3):
+            outer.run(item(n), nested=True)
+        outer.execute("COMMIT")
+        assert ids(conn) == [0, 1, 2, 100]
+
+
+class TestFailure:
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    def test_the_outer_transaction_goes_on_without_it(self, outer, conn, at):
+        steps = [item(1), item(2)]
+        clash = item(100).on(unique("item_pkey"), Taken)
+        steps.insert(at, clash)
+        answer = outer.attempt(gather(*steps), nested=True)
+        assert isinstance(answer.error, Taken)
+        assert answer.report.statement is clash
+        assert answer.report.index == at
+        assert answer.outcome is Outcome.ROLLED_BACK
+        assert status(outer) == TransactionStatus.INTRANS
+        outer.run(item(3), nested=True)
+        outer.execute("COMMIT")
+        assert ids(conn) == [3, 100]
+
+    def test_a_guard_too_leaves_the_outer_transaction_open(self, outer, conn):
+        gone = batchq.delete("item", {"id": 7}).expect(1, missing=Taken)
+        assert isinstance(outer.attempt(gather(item(1), gone), nested=True).error, Taken)
+        outer.execute("COMMIT")
+        assert ids(conn) == [100]
+
+    def test_a_deferred_constraint_waits_for_the_outer_commit(self, outer, conn):
+        outer.run(gather(item(1, place=5), item(2, place=5)), nested=True)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            outer.execute("COMMIT")
+        assert ids(conn) == []
+
+    def test_a_decode_error_does_not_claim_a_commit(self, outer):
+        answer = outer.attempt(item(1).map(lambda _: 1 / 0), nested=True)
+        assert isinstance(answer.error, DecodeFailed)
+        assert answer.outcome is Outcome.RELEASED
+        assert "committed" not in str(answer.error)
+        assert status(outer) == TransactionStatus.INTRANS
+
+
+class TestRefused:
+    def test_where_no_transaction_is_open(self, connection):
+        with pytest.raises(InvalidBatch, match="IDLE"):
+            connection.run(item(1), nested=True)
+        assert status(connection) == TransactionStatus.IDLE
+
+    def test_where_the_open_transaction_has_failed(self, outer):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            outer.execute("SELECT 1/0")
+        with pytest.raises(InvalidBatch, match="INERROR"):
+            outer.run(item(1), nested=True)
+        assert status(outer) == TransactionStatus.INERROR
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"isolation": IsolationLevel.SERIALIZABLE},
+            {"read_only": True},
+            {"read_only": False},
+            {"timeout": 1},
+            {"retry": Retry()},
+        ],
+        ids=str,
+    )
+    def test_with_an_option_of_the_outer_transaction(self, outer, option):
+        with pytest.raises(InvalidBatch, match=next(iter(option))):
+            outer.run(item(1), nested=True, **option)
+        assert status(outer) == TransactionStatus.INTRANS
+
+    def test_on_a_pool(self, pool):
+        with pytest.raises(InvalidBatch, match="pool"):
+            pool.run(item(1), nested=True)
+
+
+@pytest.mark.usefixtures("items")
+class TestInsideOfPsycopgs:
+    def test_transaction_blocks(self, connect, conn):
+        mine = connect()
+        with mine.transaction():
+            batchq.run(mine, item(1), nested=True)
+            with mine.transaction(force_rollback=True):
+                batchq.run(mine, item(2), nested=True)
+        assert ids(conn) == [1]
+
+    def test_implicit_transactions(self, connect, conn):
+        mine = connect(autocommit=False)
+        mine.execute("INSERT INTO item VALUES (100, 1)")
+        batchq.run(mine, item(1), nested=True)
+        mine.commit()
+        assert ids(conn) == [1, 100]
+
+    def test_the_connections_own_isolation_is_no_option_of_the_batch(self, connect, conn):
+        mine = connect()
+        mine.isolation_level = IsolationLevel.SERIALIZABLE
+        with mine.transaction():
+            batchq.run(mine, item(1), nested=True)
+        assert ids(conn) == [1]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""A batch that is under way for as long as a test wants: a step of it waits for a row's lock.
+
+That it waits is asked of the server, so what a test does meanwhile happens during the batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+import batchq
+from tests.support.clients import item
+
+STALLING = batchq.gather(item(1), batchq.update("item", {"size": 2}, {"id": 0}), item(3))
+
+
+def lock_row(holder: psycopg.Connection[Any]) -> None:
+    """Take the lock that STALLING waits for; ROLLBACK lets it go on."""
+    holder.execute("INSERT INTO item VALUES (0, 1)")
+    holder.execute("BEGIN")
+    holder.execute("SELECT FROM item WHERE id = 0 FOR UPDATE")
+
+
+def waits(observer: psycopg.Connection[Any], pid: int) -> bool:
+    """Whether the session waits for a lock of another one."""
+    row = observer.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+@contextmanager
+def once_stalled(
+    observer: psycopg.Connection[Any], pid: int, do: Callable[[], object]
+) -> Iterator[None]:
+    """Do something in another thread as soon as the session waits for a lock."""
+    over = threading.Event()
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not waits(observer, pid):
+                if over.is_set():
+                    return
+            do()
+        except BaseException as error:  # noqa: BLE001  raised again in the test's thread
+            raised.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if raised:
+        raise raised[0]
