@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, LiteralString, TypeGuard, cast
 
 import attrs
+from attrs import frozen
 
 from batchq.language import sources
 from batchq.language.batch import Batch
@@ -180,11 +181,11 @@ def _check_names(*names: object) -> None:
 
 def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[object, ...]]:
     """Split a row into its columns, what stands in them, and the values that these take."""
-    if _is_mapping(row):
-        columns, values = tuple(row), tuple(row.values())
+    if type(row) is dict or (read := _reader(type(row))) is None:
+        named = cast("Mapping[str, object]", row)
+        columns, values = tuple(named), tuple(named.values())
     else:
-        columns, read = _reader(type(row))
-        values = read(row)
+        columns, values = read.columns, read.values(row)
     for value in values:
         if isinstance(value, Batch):
             break
@@ -204,7 +205,8 @@ def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[ob
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(row, Mapping)
+    # Asking an abstract class is slow, and nearly every mapping is a dict.
+    return type(row) is dict or isinstance(row, Mapping)
 
 
 @lru_cache(maxsize=256)
@@ -261,16 +263,26 @@ def _is_bare(shape: Shape) -> bool:
     return shape.result is NO_RESULT and shape.expected is None and not shape.declared
 
 
+@frozen(eq=False)
+class _Reader:
+    """How to read the rows of a class."""
+
+    columns: tuple[str, ...]
+    values: Callable[[Any], tuple[object, ...]]
+
+
 @lru_cache(maxsize=1024)
-def _reader(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[object, ...]]]:
-    """The columns of a row class, and a function that reads their values off an object."""
+def _reader(cls: type[Any]) -> _Reader | None:
+    """Learn to read a class of rows; None for mappings, which are read by their keys."""
     if attrs.has(cls):
         columns = tuple(field.name for field in attrs.fields(cls))
     elif dataclasses.is_dataclass(cls):
         columns = tuple(field.name for field in dataclasses.fields(cls))
+    elif issubclass(cls, Mapping):
+        return None
     else:
         message = f"a row is a mapping or an attrs or dataclass object, not {cls.__name__}"
         raise InvalidBatch(message)
     if len(columns) == 1:
-        return columns, lambda row: (getattr(row, columns[0]),)
-    return columns, attrgetter(*columns) if columns else lambda _: ()
+        return _Reader(columns, lambda row: (getattr(row, columns[0]),))
+    return _Reader(columns, attrgetter(*columns) if columns else lambda _: ())

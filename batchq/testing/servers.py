@@ -8,6 +8,7 @@ one server among processes by a lock in the home directory, and waits with fixed
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -44,12 +45,17 @@ _SETTINGS: Mapping[str, str | int] = {
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 
-# Ends the server and deletes its directory once our end of its standard input is closed: when we
-# ask for it, and also when this process dies of whatever cause, SIGKILL included. An initdb that
-# was left alone then fails for want of its files, but may still add some while they are deleted.
+# Creates the server's directory; ends the server and deletes all of it once our end of its standard
+# input is closed. That happens when we ask for it, and also when this process dies of whatever
+# cause, SIGKILL included. Creating is its job because initdb makes missing parent directories: one
+# that was left alone would put back what has just been deleted.
 _KEEPER = """
+trap '' PIPE
+"$1/initdb" --pgdata="$2/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \\
+    --no-sync >"$2/server.log" 2>&1
+echo $?
 read -r _
-"$1" stop --pgdata="$2/data" --mode=immediate --silent
+"$1/pg_ctl" stop --pgdata="$2/data" --mode=immediate --silent
 tries=0
 until rm -rf -- "$2" || [ $((tries += 1)) -eq 50 ]; do sleep 0.1; done
 """
@@ -83,16 +89,21 @@ class Server:
         self._account.owns(directory)
         self.bin = self._account.reachable(programs, directory)
         self._postmaster: subprocess.Popen[bytes] | None = None
-        self._keeper = self._account.start(
-            *("sh", "-c", _KEEPER, "keeper"),
-            *(self.bin / "pg_ctl", directory),
-            cwd=Path("/"),
-            stdin=subprocess.PIPE,
-        )
+        self._created, created = os.pipe()
+        try:
+            self._keeper = self._account.start(
+                *("sh", "-c", _KEEPER, "keeper"),
+                *(self.bin, directory),
+                cwd=Path("/"),
+                stdin=subprocess.PIPE,
+                output=created,
+            )
+        finally:
+            os.close(created)
 
     def __enter__(self) -> Self:
         try:
-            self._create()
+            self._wait_until_created()
             self._start()
         except BaseException:
             self._close()
@@ -152,25 +163,10 @@ class Server:
         with psycopg.connect(self.conninfo(), autocommit=True) as conn:
             conn.execute(statement)
 
-    def _create(self) -> None:
-        with self._log.open("ab") as log:
-            initdb = self._account.start(
-                self.bin / "initdb",
-                f"--pgdata={self._data}",
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-                cwd=self.directory,
-                output=log.fileno(),
-            )
-            try:
-                initdb.wait()
-            finally:
-                failed = initdb.wait() != 0  # Ctrl-C or not, nothing is deleted under its feet
-            if failed:
-                raise RuntimeError(f"initdb failed:\n{self._log.read_text()}")
+    def _wait_until_created(self) -> None:
+        with Path(self._created).open() as status:
+            if status.readline() != "0\n":
+                raise RuntimeError(f"initdb failed:\n{self._log.read_text(errors='replace')}")
 
     def _start(self) -> None:
         settings: dict[str, object] = {
@@ -241,7 +237,7 @@ def server(
     try:
         postgres = Server(installation, programs, directory, settings or {})
     except BaseException:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)
         raise
     with postgres:
         yield postgres

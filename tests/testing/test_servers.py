@@ -31,11 +31,11 @@ with server() as postgres:
 """
 CREATING = """
 from batchq.testing import Server, server
-create = Server._create
-def tell_and_create(postgres):
+wait = Server._wait_until_created
+def tell_and_wait(postgres):
     print(postgres._keeper.pid, postgres.directory, flush=True)
-    create(postgres)
-Server._create = tell_and_create
+    wait(postgres)
+Server._wait_until_created = tell_and_wait
 with server():
     raise SystemExit("nobody ended us")
 """
