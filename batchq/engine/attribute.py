@@ -108,6 +108,8 @@ def _failed(owner: int, slot: int, violation: Violation, frame: Frame, dialect: 
     at_commit = owner == CLOSING and not frame.nested
     session_ended = violation.severity in _ENDS_SESSION
     in_doubt = session_ended or violation.sqlstate in dialect.ambiguous
-    if (at_commit and in_doubt) or violation.sqlstate == "40003":
+    # Class 08 is what a pooler says when it has lost the server; the server may have gone on.
+    relayed = session_ended and violation.sqlstate.startswith("08") and not frame.nested
+    if (at_commit and in_doubt) or relayed or violation.sqlstate == "40003":
         outcome = Outcome.UNKNOWN
     return Verdict(outcome, owner, slot, violation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -47,6 +48,8 @@ class Flight:
     owners: list[int] = field(factory=list[int])
     parses: list[tuple[int, bytes]] = field(factory=list[tuple[int, bytes]])
     """Which commands prepare which statement."""
+    named: set[int] = field(factory=set[int])
+    """Which commands lean on a name, and so may fail because it is lost, stale or taken."""
 
 
 @define(eq=False)
@@ -73,6 +76,7 @@ class Loading:
             if parse:
                 self._parse(owner, key, name, compiled.sql.encode(self.encoding), types)
             send = partial(self.pg.send_query_prepared, name, step.params, step.formats)
+            self.flight.named.add(len(self.flight.commands))
         self._add(owner, send)
 
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
@@ -84,6 +88,7 @@ class Loading:
             return
         if parse:
             self._parse(owner, _frame_key(text), name, text, ())
+        self.flight.named.add(len(self.flight.commands))
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
     def sync(self) -> None:
@@ -95,7 +100,7 @@ class Loading:
         if capabilities.has_send_close_prepared():
             self._add(FORGET, partial(self.pg.send_close_prepared, name))
         else:  # libpq before 17
-            self._add(FORGET, partial(self.pg.send_query_params, b"DEALLOCATE " + name, None))
+            self._add(FORGET, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
 
     def _name(self, key: bytes) -> tuple[bytes | None, bool]:
         if self.threshold is None:
@@ -104,6 +109,7 @@ class Loading:
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
+        self.flight.named.add(len(self.flight.commands))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
@@ -111,9 +117,16 @@ class Loading:
         self.flight.commands.append(command)
 
 
+_READABLE = 40
+"""The server tells names apart by 63 bytes (NAMEDATALEN), and an epoch may follow."""
+
+
 @lru_cache(maxsize=64)
 def _frame_key(text: bytes) -> bytes:
-    return b"batchq_" + text.replace(b" ", b"_")
+    name = b"batchq_" + text.replace(b" ", b"_")
+    if len(name) > _READABLE:
+        name = b"batchq_" + blake2b(text, digest_size=16).hexdigest().encode()
+    return name
 
 
 def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: bool) -> Flight:
@@ -131,9 +144,17 @@ def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: b
     if barrier and not frame.nested:
         loading.sync()
     loading.frame(CLOSING, frame.closing, prepare=prepare)
-    for name in loading.preparations.unwanted:
-        loading.forget(name)
+    unwanted = loading.preparations.unwanted
+    if capabilities.has_send_close_prepared():
+        for name in unwanted:
+            loading.forget(name)
+        loading.sync()
+        return loading.flight
     loading.sync()
+    # DEALLOCATE fails for a name that is gone: each stands alone, and outside any transaction.
+    for name in () if frame.nested else unwanted:
+        loading.forget(name)
+        loading.sync()
     return loading.flight
 
 

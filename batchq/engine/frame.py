@@ -62,11 +62,11 @@ def transaction(
     settings: tuple[str, ...] = ()
     if timeout is not None:
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        milliseconds = round(seconds * 1000)
-        if not 1 <= milliseconds < 2**31:  # the setting's own range; 0 would switch it off
+        # The setting's own range; 0 would switch it off.
+        if not 1 <= seconds * 1000 < 2**31:
             message = f"timeout={timeout!r}: between a millisecond and 24 days, in seconds"
             raise InvalidBatch(message)
-        settings = (f"SET LOCAL statement_timeout = {milliseconds}",)
+        settings = (f"SET LOCAL statement_timeout = {round(seconds * 1000)}",)
     return Frame(
         opening=" ".join(words),
         settings=settings,

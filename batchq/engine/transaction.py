@@ -17,7 +17,7 @@ import psycopg
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, PipelineStatus, TransactionStatus
 
 from batchq.engine.attribute import Verdict, attribute, unanswered
 from batchq.engine.decode import decode
@@ -60,6 +60,7 @@ class Transaction:
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _owners: list[int] = field(init=False)
+    _named: set[int] = field(init=False)
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
@@ -91,6 +92,7 @@ class Transaction:
     def _flight(self, pg: PGconn) -> PQGen[None]:
         loading = self._loading(pg)
         flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
+        self._named = flight.named
         # From here on bytes may have left, and until there is an answer nothing is known.
         self._verdict, self._slots = unanswered(self.frame), Slots([])
         slots = yield from exchange(pg, flight)
@@ -132,7 +134,8 @@ class Transaction:
             if (answer := slots.answers[index]) is not None and answer.status == 1
         }
         closed = sum(
-            answer is not None and answer.status == 1
+            answer is not None
+            and (answer.status == 1 or answer.error_field(DiagnosticField.SQLSTATE) == b"26000")
             for owner, answer in zip(owners, slots.answers, strict=True)
             if owner == FORGET
         )
@@ -145,7 +148,7 @@ class Transaction:
             and verdict.violation is not None
             and verdict.violation.sqlstate in _LOST_PREPARATION
             and verdict.outcome is Outcome.ROLLED_BACK
-            and len(self._preparations) > 0
+            and verdict.slot in self._named
         )
 
     # -- afterwards --------------------------------------------------------------------------------

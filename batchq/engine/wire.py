@@ -90,7 +90,7 @@ def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
 def _arrival(pg: PGconn, slots: Slots) -> PQGen[None]:
     """Wait until the next result is there, or the link is gone."""
     try:
-        while slots.lost is None and pg.is_busy():
+        while pg.status != _BAD and pg.is_busy():
             if (yield _WAIT_R):
                 pg.consume_input()
     except OperationalError as error:

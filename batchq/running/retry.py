@@ -77,7 +77,7 @@ class Retry:
             message = 'Retry needs tenacity: pip install "batchq[retry]"'
             raise ModuleNotFoundError(message) from error
         return {
-            "retry": tenacity.retry_if_result(_is_conflict),
+            "retry": _is_conflict,
             "stop": tenacity.stop_after_attempt(self.attempts),
             "wait": tenacity.wait_random_exponential(multiplier=self.backoff, max=self.longest),
             "before_sleep": self._tell,
@@ -91,7 +91,8 @@ class Retry:
             self.before_sleep(Retrying(conflict, state.attempt_number, state.upcoming_sleep))
 
 
-def _is_conflict(answer: _Answer) -> bool:
+def _is_conflict(state: RetryCallState) -> bool:
+    answer = _last_answer(state)
     return isinstance(answer, Failed) and isinstance(answer.report, SerializationConflict)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 import psycopg
@@ -116,11 +117,13 @@ def _once(connection: Connection[Any], order: _Order) -> Any:
     try:
         work.prepare()
         with connection.lock:
-            connection.wait(work.send())
+            try:
+                connection.wait(work.send())
+            finally:
+                # Before the lock is released: the next thread's batch is not at rest.
+                work.close_unless_at_rest()
     except BaseException as error:  # noqa: BLE001  an interrupt too must find the connection closed
         return _broken_off(work, error)
-    finally:
-        work.close_unless_at_rest()
     return _settled(work)
 
 
@@ -129,11 +132,13 @@ async def _aonce(connection: AsyncConnection[Any], order: _Order) -> Any:
     try:
         work.prepare()
         async with connection.lock:
-            await connection.wait(work.send())
+            try:
+                await connection.wait(work.send())
+            finally:
+                # Before the lock is released: the next thread's batch is not at rest.
+                work.close_unless_at_rest()
     except BaseException as error:  # noqa: BLE001  as in _once()
         return _broken_off(work, error)
-    finally:
-        work.close_unless_at_rest()
     return _settled(work)
 
 
@@ -223,11 +228,13 @@ def _order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -
     kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
     wrong, right = kinds if sync else kinds[::-1]
     call = "run()" if sync else "arun()"
-    if isinstance(target, wrong) or not (
-        isinstance(target, right) or hasattr(target, "connection")
-    ):
+    # psycopg_pool is an extra: its two pools are told apart by how a connection is got.
+    of_other_kind = isinstance(target, wrong) or (
+        iscoroutinefunction(getattr(target, "getconn", None)) is sync and hasattr(target, "getconn")
+    )
+    if of_other_kind or not (isinstance(target, right) or hasattr(target, "connection")):
         message = f"{call} takes a psycopg {right.__name__} or a pool, not {type(target).__name__}"
-        if isinstance(target, wrong):
+        if of_other_kind:
             message += f": use {'await arun()' if sync else 'run()'}"
         raise TypeError(message)
     if options:

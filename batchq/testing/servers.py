@@ -164,7 +164,7 @@ class Server:
             conn.execute(statement)
 
     def _wait_until_created(self) -> None:
-        with Path(self._created).open() as status:
+        with os.fdopen(self._created) as status:
             if status.readline() != "0\n":
                 raise RuntimeError(f"initdb failed:\n{self._log.read_text(errors='replace')}")
 
