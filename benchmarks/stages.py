@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 # Where each stage is called from, once a batch. attribute() is called twice: also before sending.
 _STAGES = {
-    "plan": "batchq.running.run.plan",
+    "plan": "batchq.running.order.plan",
     "encode": "batchq.engine.transaction.encode",
     "load": "batchq.engine.transaction.load",
     "wire": "batchq.engine.transaction.exchange",

@@ -7,20 +7,9 @@ index, or a part of the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 from attrs import define, field
-from psycopg import capabilities
-
-if TYPE_CHECKING:
-    from psycopg.pq.abc import PGconn
-
-    from batchq.engine.encode import Encoded
-    from batchq.engine.frame import Frame
-    from batchq.engine.preparations import Preparations
 
 # Owners that are no step. Steps are owned by their index, from 0.
 OPENING = -1
@@ -50,117 +39,3 @@ class Flight:
     """Which commands prepare which statement."""
     named: set[int] = field(factory=set[int])
     """Which commands lean on a name, and so may fail because it is lost, stale or taken."""
-
-
-@define(eq=False)
-class Loading:
-    """Puts a batch's commands into a flight."""
-
-    pg: PGconn
-    encoding: str
-    preparations: Preparations
-    threshold: int | None
-    """psycopg's ``prepare_threshold``; None: prepare nothing."""
-    limit: int
-    flight: Flight = field(factory=Flight)
-
-    def step(self, owner: int, step: Encoded) -> None:
-        """Load one step: Parse if it has to be prepared, then the command itself."""
-        compiled, types = step.compiled, step.types
-        key = compiled.name(types)
-        name, parse = self._name(key)
-        if name is None:
-            sql = compiled.sql.encode(self.encoding)
-            send = partial(self.pg.send_query_params, sql, step.params, types, step.formats)
-        else:
-            if parse:
-                self._parse(owner, key, name, compiled.sql.encode(self.encoding), types)
-            send = partial(self.pg.send_query_prepared, name, step.params, step.formats)
-            self.flight.named.add(len(self.flight.commands))
-        self._add(owner, send)
-
-    def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
-        """Load one of the frame's own commands, which take no parameters."""
-        text = sql.encode()
-        name, parse = self._name(_frame_key(text)) if prepare else (None, False)
-        if name is None:
-            self._add(owner, partial(self.pg.send_query_params, text, None))
-            return
-        if parse:
-            self._parse(owner, _frame_key(text), name, text, ())
-        self.flight.named.add(len(self.flight.commands))
-        self._add(owner, partial(self.pg.send_query_prepared, name, None))
-
-    def sync(self) -> None:
-        """Load a Sync: the server answers what came before it, and an error skips no further."""
-        self._add(SYNC, self.pg.pipeline_sync)
-
-    def forget(self, name: bytes) -> None:
-        """Load the closing of a prepared statement."""
-        if capabilities.has_send_close_prepared():
-            self._add(FORGET, partial(self.pg.send_close_prepared, name))
-        else:  # libpq before 17
-            self._add(FORGET, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
-
-    def _name(self, key: bytes) -> tuple[bytes | None, bool]:
-        if self.threshold is None:
-            return None, False
-        return self.preparations.use(key, self.threshold, self.limit)
-
-    def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
-        self.flight.parses.append((len(self.flight.commands), key))
-        self.flight.named.add(len(self.flight.commands))
-        self._add(owner, partial(self.pg.send_prepare, name, sql, types))
-
-    def _add(self, owner: int, command: Callable[[], Any]) -> None:
-        self.flight.owners.append(owner)
-        self.flight.commands.append(command)
-
-
-_READABLE = 40
-"""The server tells names apart by 63 bytes (NAMEDATALEN), and an epoch may follow."""
-
-
-@lru_cache(maxsize=64)
-def _frame_key(text: bytes) -> bytes:
-    name = b"batchq_" + text.replace(b" ", b"_")
-    if len(name) > _READABLE:
-        name = b"batchq_" + blake2b(text, digest_size=16).hexdigest().encode()
-    return name
-
-
-def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: bool) -> Flight:
-    """Load a whole batch: opening, steps, closing, and the Syncs that the dialect wants.
-
-    In a transaction of the caller's own there is no barrier: the RELEASE behind it would fail.
-    """
-    # A lost name would fail a SAVEPOINT, and with it the transaction around it.
-    prepare = not frame.nested
-    loading.frame(OPENING, frame.opening, prepare=prepare)
-    for setting in frame.settings:
-        loading.frame(SETTING, setting, prepare=False)
-    for index, step in enumerate(steps):
-        loading.step(index, step)
-    if barrier and not frame.nested:
-        loading.sync()
-    loading.frame(CLOSING, frame.closing, prepare=prepare)
-    unwanted = loading.preparations.unwanted
-    if capabilities.has_send_close_prepared():
-        for name in unwanted:
-            loading.forget(name)
-        loading.sync()
-        return loading.flight
-    loading.sync()
-    # DEALLOCATE fails for a name that is gone: each stands alone, and outside any transaction.
-    for name in () if frame.nested else unwanted:
-        loading.forget(name)
-        loading.sync()
-    return loading.flight
-
-
-def load_undo(loading: Loading, frame: Frame) -> Flight:
-    """Load what ends a transaction that an error has left open: a second flight."""
-    for command in frame.undo:
-        loading.frame(UNDO, command, prepare=False)
-    loading.sync()
-    return loading.flight

@@ -23,8 +23,9 @@ from batchq.engine.attribute import Verdict, attribute, unanswered
 from batchq.engine.decode import decode
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
-from batchq.engine.flight import FORGET, Loading, load, load_undo
+from batchq.engine.flight import FORGET
 from batchq.engine.frame import Frame
+from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import Preparations, preparations_of
 from batchq.engine.report import Report, driver_error, report
 from batchq.engine.wire import Slots, exchange

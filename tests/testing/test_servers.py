@@ -44,8 +44,8 @@ import signal
 import psycopg
 from batchq.testing import server
 with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         signal.pause()
     except KeyboardInterrupt:
         print(conn.execute("SELECT 'still here'").fetchone()[0])

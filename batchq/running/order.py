@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What is to be done: a batch, the options of running it, and what to refuse before it begins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from attrs import frozen
+from psycopg import AsyncConnection, Connection, IsolationLevel
+
+from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
+from batchq.language.batch import Batch
+from batchq.language.errors import InvalidBatch
+from batchq.language.plan import Plan, plan
+from batchq.running.retry import Retry
+
+if TYPE_CHECKING:
+    from batchq.engine.transaction import AnyConnection
+
+
+class Options(TypedDict, total=False):
+    """How to run a batch; what is left out is left to the connection and the session."""
+
+    isolation: IsolationLevel | None
+    """The transaction's isolation level."""
+    read_only: bool | None
+    """READ ONLY or READ WRITE."""
+    timeout: float | timedelta | None
+    """The longest that any one statement may take, in seconds; gone after the batch."""
+    nested: bool
+    """Be part of the transaction that is open on the connection: SAVEPOINT … RELEASE."""
+    retry: Retry | None
+    """Run again after a serialization conflict."""
+
+
+@frozen(eq=False)
+class Order:
+    """A batch laid flat, and how it is to run."""
+
+    plan: Plan
+    options: Options
+    retry: Retry | None
+
+    def frame_for(self, connection: AnyConnection) -> Frame:
+        """Frame it by the options and, where they are silent, by the connection's own settings."""
+        options = self.options
+        if options.get("nested"):
+            return NESTED
+        isolation = options.get("isolation")
+        read_only = options.get("read_only")
+        if isolation is None:
+            isolation = connection.isolation_level
+        if read_only is None:
+            read_only = connection.read_only
+        deferrable, timeout = connection.deferrable, options.get("timeout")
+        if isolation is None and read_only is None and deferrable is None and timeout is None:
+            return PLAIN
+        return transaction(
+            isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
+        )
+
+
+_KNOWN = frozenset(Options.__annotations__)
+_NOT_NESTED = ("isolation", "read_only", "timeout", "retry")
+
+
+def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> Order:
+    """Check the arguments before anything happens."""
+    kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
+    wrong, right = kinds if sync else kinds[::-1]
+    call = "run()" if sync else "arun()"
+    if not isinstance(target, right):
+        _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
+    if options:
+        _check_options(target, options, call)
+    return Order(plan(batch), options, options.get("retry"))
+
+
+def _check_target(
+    target: object, wrong: type[Any], right: type[Any], call: str, other_call: str
+) -> None:
+    """Accept a pool; psycopg_pool is an extra, so it is known by what it can do."""
+    getconn = getattr(target, "getconn", None)
+    if isinstance(target, wrong) or (
+        getconn is not None and iscoroutinefunction(getconn) is (wrong is AsyncConnection)
+    ):
+        hint = f": use {other_call}"
+    elif getconn is not None:
+        return
+    else:
+        hint = ""
+    kind = type(target).__name__
+    message = f"{call} takes a psycopg {right.__name__} or a pool, not {kind}{hint}"
+    raise TypeError(message)
+
+
+def _check_options(target: object, options: Options, call: str) -> None:
+    unknown = options.keys() - _KNOWN
+    if unknown:
+        message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(_KNOWN))}"
+        raise TypeError(message)
+    if not options.get("nested"):
+        return
+    if not isinstance(target, Connection | AsyncConnection):
+        message = "nested=True is for a connection with an open transaction; a pool's have none"
+        raise InvalidBatch(message)
+    for name in _NOT_NESTED:
+        if options.get(name) is not None:
+            message = f"{name}= is the outer transaction's business: it cannot go with nested=True"
+            raise InvalidBatch(message)
