@@ -5,12 +5,12 @@ rollback and never look like one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from batchq.language.errors import DecodeFailed
-from batchq.language.results import Result, Rows, model_fields
+from batchq.language.results import Rows, model_fields
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from batchq.language.plan import Plan
     from batchq.language.shape import Shape
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
+Decoder = Callable[["PGresult", "Transformer"], Any]
+"""Makes a statement's result of its answer."""
 
 
 def decode(
@@ -31,24 +33,20 @@ def decode(
 
     :raises DecodeFailed: when a row does not fit its model, or a function of the caller's raises.
     """
-
-    def results() -> Iterator[Any]:
-        for index, (statement, answer) in enumerate(zip(plan.statements, answers, strict=True)):
-            if statement.shape.result.rows is Rows.NONE:
-                yield None
-                continue
-            try:
-                yield _result(statement.shape, answer, transformer)
-            except Exception as error:
-                step = Step(index, plan.leaves[index])
-                why = str(error) if isinstance(error, _Misfit) else type(error).__name__
-                message = f"{step}: {statement.result} failed: {why}; the batch is {outcome.value}"
-                raise DecodeFailed(message, outcome=outcome, step=step) from error
-
+    results: list[Any] = []
     try:
-        return plan.combine(results())
-    except DecodeFailed:
-        raise
+        for statement, answer in zip(plan.statements, answers, strict=True):
+            read = _decoder(statement.shape)
+            results.append(None if read is None else read(answer, transformer))
+    except Exception as error:
+        index = len(results)
+        step = Step(index, plan.leaves[index])
+        why = str(error) if isinstance(error, _Misfit) else type(error).__name__
+        shape = step.statement.result
+        message = f"{step}: {shape} failed: {why}; the batch is {outcome.value}"
+        raise DecodeFailed(message, outcome=outcome, step=step) from error
+    try:
+        return plan.combine(iter(results))
     except Exception as error:
         message = (
             f"a function of the batch raised {type(error).__name__}; the batch is {outcome.value}"
@@ -60,44 +58,39 @@ class _Misfit(Exception):
     """The rows are not what the shape promises; its text shows no values."""
 
 
-def _result(shape: Shape, answer: PGresult, transformer: Transformer) -> Any:
+@lru_cache(maxsize=4096)
+def _decoder(shape: Shape) -> Decoder | None:
+    """How to read the answers of statements of this shape; None when nobody wants them read."""
     result = shape.result
-    rows = result.rows
-    if rows is Rows.COUNT and shape.guard is None:
-        return answer.command_tuples or 0
-    transformer.set_pgresult(answer)
-    loaded: list[Row] = transformer.load_rows(0, answer.ntuples, tuple)
-    if rows is Rows.COUNT:
-        return loaded[0][0]
-    if rows is Rows.SCALAR:
-        return _scalar(result, loaded, answer.nfields)
-    columns = shape.columns
-    if columns is None:
-        names = [answer.fname(i) or b"" for i in range(answer.nfields)]
-        columns = tuple(name.decode() for name in names)
-    return _models(result, loaded, columns)
+    match result.rows:
+        case Rows.NONE:
+            return None
+        case Rows.COUNT:
+            return _affected if shape.guard is None else _counted
+        case Rows.SCALAR:
+            return lambda answer, transformer: _scalar(result.model, answer, transformer)
+        case Rows.ALL:
+            return _reader(shape)
+        case Rows.ONE | Rows.MAYBE:
+            return _single(_reader(shape), optional=result.rows is Rows.MAYBE)
 
 
-def _models(result: Result, loaded: list[Row], columns: tuple[str, ...]) -> Any:
-    make = _maker(result.model, columns)
-    models: list[Any] = loaded if make is None else [make(row) for row in loaded]
-    if result.rows is Rows.ALL:
-        return models
-    if len(models) == 1:
-        return models[0]
-    if result.rows is Rows.MAYBE and not models:
-        return None
-    # An insert that a trigger turned into nothing, for one.
-    message = f"it promises one row and got {len(models)}"
-    raise _Misfit(message)
+def _affected(answer: PGresult, _: Transformer) -> int:
+    return answer.command_tuples or 0
 
 
-def _scalar(result: Result, loaded: list[Row], columns: int) -> Any:
-    if len(loaded) != 1 or columns != 1:
-        message = f"it promises one row of one column and got {len(loaded)} of {columns}"
+def _counted(answer: PGresult, transformer: Transformer) -> Any:
+    """The one value that a guard answers with when the rows are not wanted."""
+    return _rows(answer, transformer, tuple)[0][0]
+
+
+def _scalar(model: type[Any], answer: PGresult, transformer: Transformer) -> Any:
+    rows = _rows(answer, transformer, tuple)
+    if len(rows) != 1 or answer.nfields != 1:
+        message = f"it promises one row of one column and got {len(rows)} of {answer.nfields}"
         raise _Misfit(message)
-    value = loaded[0][0]
-    if not isinstance(value, result.model):
+    value = rows[0][0]
+    if not isinstance(value, model):
         message = f"the value is a {type(value).__name__}"
         if value is None:
             message = "the value is NULL: coalesce() it, or use one(tuple)"
@@ -105,11 +98,46 @@ def _scalar(result: Result, loaded: list[Row], columns: int) -> Any:
     return value
 
 
+def _reader(shape: Shape) -> Decoder:
+    """Read every row. What batchq wrote out itself has the columns that it wrote."""
+    model, columns = shape.result.model, shape.columns
+    if columns is not None:
+        make = _maker(model, columns)
+        return lambda answer, transformer: _rows(answer, transformer, make)
+    return lambda answer, transformer: _rows(
+        answer, transformer, _maker(model, _names(answer, transformer.encoding))
+    )
+
+
+def _single(read: Decoder, *, optional: bool) -> Decoder:
+    def single(answer: PGresult, transformer: Transformer) -> Any:
+        rows = read(answer, transformer)
+        if len(rows) == 1:
+            return rows[0]
+        if optional and not rows:
+            return None
+        # An insert that a trigger turned into nothing, for one.
+        message = f"it promises one row and got {len(rows)}"
+        raise _Misfit(message)
+
+    return single
+
+
+def _rows(answer: PGresult, transformer: Transformer, make: Callable[[Row], Any]) -> list[Any]:
+    transformer.set_pgresult(answer)
+    return transformer.load_rows(0, answer.ntuples, make)
+
+
+def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
+    names = [answer.fname(index) or b"" for index in range(answer.nfields)]
+    return tuple(name.decode(encoding) for name in names)
+
+
 @lru_cache(maxsize=1024)
-def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any] | None:
-    """How to make a model of a row with these columns; None when the row is it."""
+def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
+    """How to make a model of a row with these columns."""
     if model is tuple:
-        return None
+        return tuple
     if len(set(columns)) != len(columns):
         message = f"two of its columns have one name: {', '.join(columns)}"
         raise _Misfit(message)

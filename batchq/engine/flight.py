@@ -37,5 +37,7 @@ class Flight:
     owners: list[int] = field(factory=list[int])
     parses: list[tuple[int, bytes]] = field(factory=list[tuple[int, bytes]])
     """Which commands prepare which statement."""
+    closes: list[int] = field(factory=list[int])
+    """Which commands close a prepared statement."""
     named: set[int] = field(factory=set[int])
     """Which commands lean on a name, and so may fail because it is lost, stale or taken."""

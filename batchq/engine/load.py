@@ -66,6 +66,7 @@ class Loading:
 
     def forget(self, name: bytes) -> None:
         """Load the closing of a prepared statement."""
+        self.flight.closes.append(len(self.flight.commands))
         if capabilities.has_send_close_prepared():
             self._add(FORGET, partial(self.pg.send_close_prepared, name))
         else:  # libpq before 17

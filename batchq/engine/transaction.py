@@ -10,20 +10,19 @@ What does I/O is a generator, driven by the sync and the async façade alike.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, DiagnosticField, PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.attribute import Verdict, attribute, unanswered
 from batchq.engine.decode import decode
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
-from batchq.engine.flight import FORGET
+from batchq.engine.flight import Flight
 from batchq.engine.frame import Frame
 from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import Preparations, preparations_of
@@ -36,7 +35,7 @@ from batchq.language.plan import Plan
 if TYPE_CHECKING:
     from psycopg import abc
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn
+    from psycopg.pq.abc import PGconn, PGresult
 
 AnyConnection = Connection[Any] | AsyncConnection[Any]
 
@@ -60,8 +59,7 @@ class Transaction:
     _preparations: Preparations = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
-    _owners: list[int] = field(init=False)
-    _named: set[int] = field(init=False)
+    _sent: Flight = field(init=False)
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
@@ -93,12 +91,12 @@ class Transaction:
     def _flight(self, pg: PGconn) -> PQGen[None]:
         loading = self._loading(pg)
         flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
-        self._named = flight.named
+        self._sent = flight
         # From here on bytes may have left, and until there is an answer nothing is known.
         self._verdict, self._slots = unanswered(self.frame), Slots([])
         slots = yield from exchange(pg, flight)
-        self._learn(flight.parses, flight.owners, slots)
-        self._judge(flight.owners, slots)
+        self._learn(flight, slots)
+        self._slots, self._verdict = slots, self._judged(flight, slots)
         if slots.lost is None and pg.transaction_status != self._rest:
             undone = yield from exchange(pg, load_undo(self._loading(pg), self.frame))
             slots.lost = undone.lost
@@ -118,28 +116,19 @@ class Transaction:
             sys.maxsize if limit is None else limit,
         )
 
-    def _judge(self, owners: list[int], slots: Slots) -> None:
-        self._owners, self._slots = owners, slots
-        self._verdict = attribute(
-            owners,
+    def _judged(self, flight: Flight, slots: Slots) -> Verdict:
+        return attribute(
+            flight.owners,
             slots.answers,
             frame=self.frame,
             dialect=self._dialect,
             encoding=self._transformer.encoding,
         )
 
-    def _learn(self, parses: Sequence[tuple[int, bytes]], owners: list[int], slots: Slots) -> None:
-        well = {
-            key
-            for index, key in parses
-            if (answer := slots.answers[index]) is not None and answer.status == 1
-        }
-        closed = sum(
-            answer is not None
-            and (answer.status == 1 or answer.error_field(DiagnosticField.SQLSTATE) == b"26000")
-            for owner, answer in zip(owners, slots.answers, strict=True)
-            if owner == FORGET
-        )
+    def _learn(self, flight: Flight, slots: Slots) -> None:
+        """Tell the preparations what really got prepared and closed."""
+        well = {key for index, key in flight.parses if _is_well(slots.answers[index])}
+        closed = sum(_is_closed(slots.answers[index]) for index in flight.closes)
         self._preparations.learn(well, closed)
 
     def _lost_a_preparation(self) -> bool:
@@ -149,7 +138,7 @@ class Transaction:
             and verdict.violation is not None
             and verdict.violation.sqlstate in _LOST_PREPARATION
             and verdict.outcome is Outcome.ROLLED_BACK
-            and verdict.slot in self._named
+            and verdict.slot in self._sent.named
         )
 
     # -- afterwards --------------------------------------------------------------------------------
@@ -200,10 +189,21 @@ class Transaction:
         :raises DecodeFailed: when it cannot be turned into what the batch promises.
         """
         answers: list[Any] = [None] * len(self.plan.statements)
-        for owner, answer in zip(self._owners, self._slots.answers, strict=True):
+        for owner, answer in zip(self._sent.owners, self._slots.answers, strict=True):
             if owner >= 0:
                 answers[owner] = answer  # a Parse's first, the command's own last
         return decode(self.plan, answers, self._transformer, self.outcome)
+
+
+def _is_well(answer: PGresult | None) -> bool:
+    return answer is not None and answer.status == ExecStatus.COMMAND_OK
+
+
+def _is_closed(answer: PGresult | None) -> bool:
+    """DEALLOCATE of a name that is gone is as good as done."""
+    return _is_well(answer) or (
+        answer is not None and answer.error_field(DiagnosticField.SQLSTATE) == b"26000"
+    )
 
 
 def _check_state(pg: PGconn, frame: Frame) -> None:
