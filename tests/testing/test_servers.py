@@ -21,19 +21,22 @@ from batchq.testing import InstallationMissing, installations, server, servers
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
-# What a process of its own does: starts a server, tells about it, and waits for its end.
-RUNNING = """
-import signal
-from batchq.testing import server
+# What a process of its own does: starts a server, tells about it, and waits for its end. Every
+# program it starts inherits a pipe: whoever reads from that learns when the last of them is gone.
+INHERIT = """
+import functools, signal, subprocess, sys
+subprocess.Popen = functools.partial(subprocess.Popen, pass_fds=[int(sys.argv[1])])
+from batchq.testing import Server, server
+"""
+RUNNING = f"""{INHERIT}
 with server() as postgres:
-    print(postgres.pid, postgres._keeper.pid, postgres.directory, flush=True)
+    print(postgres.directory, flush=True)
     signal.pause()
 """
-CREATING = """
-from batchq.testing import Server, server
+CREATING = f"""{INHERIT}
 wait = Server._wait_until_created
 def tell_and_wait(postgres):
-    print(postgres._keeper.pid, postgres.directory, flush=True)
+    print(postgres.directory, flush=True)
     wait(postgres)
 Server._wait_until_created = tell_and_wait
 with server():
@@ -62,9 +65,10 @@ def scratch(monkeypatch):
     shutil.rmtree(path)
 
 
-def python(program):
+def python(program, *inherited):
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *map(str, inherited)],
+        pass_fds=inherited,
         env={**os.environ, "PYTHONPATH": str(Path(batchq.testing.__file__).parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -198,21 +202,19 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(scratch):
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "pidfd_open"), reason="waits for foreign processes as Linux can"
-)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("program", [CREATING, RUNNING], ids=["creating", "running"])
 def test_nothing_is_left_when_the_process_is_ended(program, how):
-    with python(program) as process:
-        *pids, directory = process.stdout.readline().split()
-        ends = [os.pidfd_open(int(pid)) for pid in pids]
+    all_gone, held = os.pipe()
+    with python(program, held) as process:
+        os.close(held)
+        directory = Path(process.stdout.readline().strip())
+        assert directory.is_dir()
         process.send_signal(how)
-        for end in ends:
-            # A postmaster whose files are gone notices that by itself, but only after a minute.
-            assert select.select([end], [], [], 30)[0], "still running"
-            os.close(end)
-    assert not Path(directory).exists()
+    # A postmaster whose files are gone notices that by itself, but only after a minute.
+    assert select.select([all_gone], [], [], 30)[0], "still running"
+    os.close(all_gone)
+    assert not directory.exists()
 
 
 def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
