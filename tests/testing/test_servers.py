@@ -211,10 +211,21 @@ def test_nothing_is_left_when_the_process_is_ended(program, how):
         directory = Path(process.stdout.readline().strip())
         assert directory.is_dir()
         process.send_signal(how)
-    # A postmaster whose files are gone notices that by itself, but only after a minute.
     assert select.select([all_gone], [], [], 30)[0], "still running"
     os.close(all_gone)
     assert not directory.exists()
+
+
+def test_a_server_is_told_to_stop_before_its_files_are_deleted():
+    all_gone, held = os.pipe()
+    with python(RUNNING, held) as process:
+        os.close(held)
+        log = (Path(process.stdout.readline().strip()) / "server.log").open()
+        process.kill()
+    assert os.read(all_gone, 1) == b""
+    os.close(all_gone)
+    with log:
+        assert "received immediate shutdown request" in log.read()
 
 
 def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
