@@ -182,7 +182,10 @@ def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 10.0) -> Generat
     Raises:
         ValueError: there is no host in `conninfo`.
 
-    Connections to it are cut when the block ends.
+    Connections to it are cut when the block ends. It runs in threads of this process, so a client
+    in the same process must not wait with the interpreter's lock held, as the blocking calls of
+    psycopg's `pgconn` do (`get_result()` before `is_busy()` is false); connections and cursors
+    never do.
 
     >>> with server() as postgres, proxy(postgres.conninfo(), rtt=0.005) as link:
     ...     with psycopg.connect(link.conninfo()) as conn, link.record() as recording:

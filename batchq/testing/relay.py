@@ -100,7 +100,7 @@ class Relay:
         self._timers: list[threading.Timer] = []
 
     def run(self) -> None:
-        """Serve the connection, in the calling thread and four more that end before it returns."""
+        """Serve the connection, in this thread and others that end before it returns."""
         # A peer that breaks off or speaks another protocol loses its connection, and that is all.
         with self._client, suppress(OSError, ValueError):
             receive = partial(_receive, self._client)
