@@ -77,10 +77,12 @@ def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
 
 def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
     """Add the values in the order of ``$1``, ``$2``, …, the guard's own two last."""
-    values = statement.values
+    values: Sequence[object] = statement.values
     if shape.order is not None:
         values = tuple(values[i] for i in shape.order)
-    flat += [_stable(value) if type(value) in _UNSTABLE else value for value in values]
+    if not _UNSTABLE.isdisjoint(map(type, values)):
+        values = [_stable(value) if type(value) in _UNSTABLE else value for value in values]
+    flat += values
     guard = statement.shape.guard
     if guard is not None:
         flat += (Int8(guard.rows), TOKEN)

@@ -39,5 +39,5 @@ class Flight:
     """Which commands prepare which statement."""
     closes: list[int] = field(factory=list[int])
     """Which commands close a prepared statement."""
-    named: set[int] = field(factory=set[int])
-    """Which commands lean on a name, and so may fail because it is lost, stale or taken."""
+    nameless: set[int] = field(factory=set[int])
+    """Which commands run unprepared, and so cannot fail because a name is lost, stale or taken."""

@@ -41,11 +41,11 @@ class Loading:
         if name is None:
             sql = compiled.sql.encode(self.encoding)
             send = partial(self.pg.send_query_params, sql, step.params, types, step.formats)
+            self.flight.nameless.add(len(self.flight.commands))
         else:
             if parse:
                 self._parse(owner, key, name, compiled.sql.encode(self.encoding), types)
             send = partial(self.pg.send_query_prepared, name, step.params, step.formats)
-            self.flight.named.add(len(self.flight.commands))
         self._add(owner, send)
 
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
@@ -53,11 +53,11 @@ class Loading:
         text = sql.encode()
         name, parse = self._name(_frame_key(text)) if prepare else (None, False)
         if name is None:
+            self.flight.nameless.add(len(self.flight.commands))
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
         if parse:
             self._parse(owner, _frame_key(text), name, text, ())
-        self.flight.named.add(len(self.flight.commands))
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
     def sync(self) -> None:
@@ -79,7 +79,6 @@ class Loading:
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
-        self.flight.named.add(len(self.flight.commands))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
     def _add(self, owner: int, command: Callable[[], Any]) -> None:

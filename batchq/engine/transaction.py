@@ -138,7 +138,7 @@ class Transaction:
             and verdict.violation is not None
             and verdict.violation.sqlstate in _LOST_PREPARATION
             and verdict.outcome is Outcome.ROLLED_BACK
-            and verdict.slot in self._sent.named
+            and verdict.slot not in self._sent.nameless
         )
 
     # -- afterwards --------------------------------------------------------------------------------

@@ -17,7 +17,16 @@ import attrs
 from attrs import frozen
 
 from batchq.language import sources
-from batchq.language.batch import Batch
+from batchq.language.batch import (
+    AsInternal,
+    Batch,
+    Gathered,
+    Into,
+    Labelled,
+    Mapped,
+    Remapped,
+    Sequenced,
+)
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
 from batchq.language.shape import Shape
@@ -42,6 +51,10 @@ if TYPE_CHECKING:
 
 Where = Mapping[str, object] | Statement[Any]
 """Conditions, all of which must hold: by column, or a ``sql()`` fragment."""
+
+
+_BATCHES = frozenset({Statement, Gathered, Sequenced, Into, Mapped, Labelled, Remapped, AsInternal})
+"""All forms of a batch: a bare statement may stand among values, the others are refused."""
 
 
 def sql(text: LiteralString, /, **params: object) -> Statement[None]:
@@ -186,10 +199,7 @@ def _cells(row: Row) -> tuple[tuple[str, ...], tuple[Text | None, ...], tuple[ob
         columns, values = tuple(named), tuple(named.values())
     else:
         columns, values = read.columns, read.values(row)
-    for value in values:
-        if isinstance(value, Batch):
-            break
-    else:
+    if _BATCHES.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
     cells: list[Text | None] = []
     flat: list[object] = []
