@@ -28,7 +28,7 @@ Stage = Callable[[str], None]
 """Called at the end of each stage with its name."""
 
 _BLOCK = IPv4Network("172.30.0.0/22")
-_ONE_ROW = (Int8(1), "batchq-benchmark:rows:")
+ONE_ROW = (Int8(1), "batchq-benchmark:rows:")
 """What a guard's SQL takes: the wanted number of rows, and the words of its sentinel."""
 
 
@@ -36,14 +36,14 @@ def project_create_values(silo_id: UUID, name: str) -> list[tuple[object, ...]]:
     """The parameters of the eight statements."""
     project, vpc, router = uuid4(), uuid4(), uuid4()
     return [
-        (silo_id, *_ONE_ROW),
+        (silo_id, *ONE_ROW),
         (project, silo_id, name, ""),
         (vpc, project, router, "default"),
         (router, vpc, "system", "system"),
         (uuid4(), vpc, "default", _BLOCK),
         (uuid4(), vpc, "allow-internal-inbound", "inbound", "allow", [], Int8(65534)),
         (uuid4(), vpc, "allow-ssh", "inbound", "allow", ["tcp"], Int8(65534)),
-        (silo_id, *_ONE_ROW),
+        (silo_id, *ONE_ROW),
     ]
 
 

@@ -27,6 +27,7 @@ from batchq import run
 from batchq.testing import proxy, server
 from benchmarks.bare import BarePipeline, project_create_values
 from benchmarks.stages import Times, timed_stages
+from benchmarks.typed import TypedPipeline
 from examples.datastore.models import NewProject, NewSilo
 from examples.datastore.project import project_create
 from examples.datastore.schema import TABLES, create_tables
@@ -66,6 +67,11 @@ class Bench:
     def by_hand(self, number: int) -> object:
         """Create a project by the rival."""
         return self.bare.run(project_create_values(self.silo.id, f"project-{number}"))
+
+    def by_hand_with_models(self, number: int) -> object:
+        """Create a project by the rival, from the models to the models that batchq has."""
+        new = NewProject(silo_id=self.silo.id, name=f"project-{number}")
+        return TypedPipeline(self.bare).project_create(new)
 
     def turn(self, once: Once, batches: int) -> Turn:
         """Time so many batches on empty tables."""
@@ -148,29 +154,36 @@ def _wire(bench: Bench, conninfo: str) -> None:
 
 
 def _compare(bench: Bench, rounds: int, batches: int) -> None:
-    walls: list[float] = []
-    cpus: list[float] = []
-    ours: list[Turn] = []
-    theirs: list[Turn] = []
+    """Let the sides take turns, each of them first in every third round."""
+    sides: list[tuple[str, Once]] = [
+        ("batchq", bench.with_batchq),
+        ("bare", bench.by_hand),
+        ("bare, with models", bench.by_hand_with_models),
+    ]
+    turns: dict[str, list[Turn]] = {name: [] for name, _ in sides}
     for number in range(rounds):
-        sides: list[tuple[Once, list[Turn]]] = [(bench.with_batchq, ours), (bench.by_hand, theirs)]
-        for once, turns in sides if number % 2 else reversed(sides):
-            turns.append(bench.turn(once, batches))
-        if ours[-1].left != theirs[-1].left:
-            sys.exit("the two sides left different rows behind")
-        walls.append(ours[-1].wall / theirs[-1].wall)
-        cpus.append(ours[-1].cpu / theirs[-1].cpu)
-    print(f"{rounds} rounds of {batches} batches a side, in turns; both left the same rows behind")
-    print("                        batchq       bare   ratio   (middle half)    target")
-    for name, ratios, mine, bares, target in (
-        ("wall", walls, [t.wall for t in ours], [t.wall for t in theirs], WALL_TARGET),
-        ("client's CPU", cpus, [t.cpu for t in ours], [t.cpu for t in theirs], CPU_TARGET),
-    ):
-        low, _, high = quantiles(ratios, n=4)
-        print(
-            f"    {name:13}  {median(mine):8.0f} us{median(bares):8.0f} us{median(ratios):8.3f}"
-            f"   ({low:.3f} - {high:.3f})  <= {target}"
-        )
+        first = number % len(sides)
+        for name, once in [*sides[first:], *sides[:first]]:
+            turns[name].append(bench.turn(once, batches))
+        left = [mine[-1].left for mine in turns.values()]
+        if any(rows != left[0] for rows in left):
+            sys.exit("the sides left different rows behind")
+    print(f"{rounds} rounds of {batches} batches a side, in turns; all left the same rows behind")
+    print("                                      batchq / it   (middle half)")
+    for name, theirs in turns.items():
+        wall, cpu = median(t.wall for t in theirs), median(t.cpu for t in theirs)
+        print(f"    {name:18} wall {wall:5.0f} us {_ratios(turns['batchq'], theirs, 'wall')}")
+        print(f"    {'':18} CPU  {cpu:5.0f} us {_ratios(turns['batchq'], theirs, 'cpu')}")
+    print(f"    aim, beside bare: wall {WALL_TARGET}, CPU {CPU_TARGET}")
+
+
+def _ratios(ours: list[Turn], theirs: list[Turn], figure: str) -> str:
+    """Compare the turns of one round with each other, so that the machine's moods cancel out."""
+    if ours is theirs:
+        return ""
+    ratios = [getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)]
+    low, _, high = quantiles(ratios, n=4)
+    return f"{median(ratios):10.2f}   ({low:.2f} - {high:.2f})"
 
 
 def _stages(bench: Bench, batches: int) -> None:

@@ -13,7 +13,7 @@ from examples.datastore.parent import parent_bump
 from examples.datastore.router import router_insert
 from examples.datastore.subnet import subnet_insert
 
-_DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
+DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
 
 
 def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
@@ -43,6 +43,6 @@ def vpc_with_defaults(new: NewVpc) -> Batch[VpcCreated]:
         router=router_insert(
             NewRouter(id=new.system_router_id, vpc_id=new.id, kind="system", name="system")
         ),
-        subnet=subnet_insert(NewSubnet(vpc_id=new.id, name="default", ipv4_block=_DEFAULT_BLOCK)),
+        subnet=subnet_insert(NewSubnet(vpc_id=new.id, name="default", ipv4_block=DEFAULT_BLOCK)),
         rules=sequence(map(rule_insert, default_rules(new.id))),
     )
