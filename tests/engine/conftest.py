@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+
+from batchq.testing import Proxy, proxy
+from tests.support.clients import ITEMS, AsyncClient, SyncClient
 
 
 @pytest.fixture(
@@ -36,3 +39,18 @@ async def aconn(database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     """An async connection to this test's schema, in autocommit."""
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def link(database, conn) -> Iterator[Proxy]:
+    """A proxy before a schema with the table of items."""
+    conn.execute(ITEMS)
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, link) -> Iterator[SyncClient | AsyncClient]:
+    """A client behind the proxy, once of each kind."""
+    with request.param(link.conninfo()) as client:
+        yield client

@@ -10,21 +10,7 @@ import pytest
 
 import batchq
 from batchq import Failed, gather, sql
-from batchq.testing import proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo()) as client:
-        yield client
+from tests.support.clients import SyncClient, item, parsed, prepared
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq import ConnectionFailed, Ok, Outcome, OutcomeUnknown, gather, sql
-from batchq.testing import error_response, proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+from batchq.testing import error_response
+from tests.support.clients import AsyncClient, SyncClient, item
 
 REQUESTS = "PBDEPBDEPBDESPBDES"
 
@@ -43,13 +43,6 @@ def is_true(outcome, conn) -> bool:
     """Whether the table is as the outcome says."""
     rows = conn.execute("SELECT count(*) FROM item").fetchone()[0]
     return outcome is Outcome.UNKNOWN or (rows > 0) == (outcome is Outcome.COMMITTED)
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
 
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])

@@ -11,26 +11,12 @@ from psycopg.pq import TransactionStatus
 
 import batchq
 from batchq import ConnectionFailed, InvalidBatch, Outcome, gather, sql
-from batchq.testing import proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+from tests.support.clients import item
 
 
 class Unadaptable:
     def __repr__(self):
         return "a secret"
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo()) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

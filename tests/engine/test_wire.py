@@ -12,8 +12,7 @@ from psycopg import IsolationLevel
 
 import batchq
 from batchq import Ok, Outcome, gather, sql
-from batchq.testing import proxy
-from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient, item, parsed
+from tests.support.clients import Client, item, parsed
 
 FULL = "PBDE"  # Parse, Bind, Describe, Execute: a command that is not prepared yet, or never
 KNOWN = "BDE"  # a command that was prepared before
@@ -37,19 +36,6 @@ FAILING = {name: batch for name, batch in BATCHES.items() if name != "success"}
 
 def of(batches):
     return pytest.mark.parametrize("batch", batches.values(), ids=batches)
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo()) as client:
-        yield client
 
 
 def one_flight(link, client: Client, batch, *, syncs=2, **options):
