@@ -61,8 +61,10 @@ def report(
     found = blame(verdict, violation, leaves)
     made = _explained(verdict, violation, found, dialect)
     made.__cause__ = cause
-    meaning = None if found.resolution is None else found.resolution.rule.meaning
-    if meaning is None or isinstance(meaning, Internal) or isinstance(made, InvariantViolation):
+    if found.resolution is None or found.resolution.context is not None:
+        return Report(made, made)
+    meaning = found.resolution.rule.meaning
+    if isinstance(meaning, Internal):
         return Report(made, made)
     try:
         error = exception_for(meaning, violation)

@@ -14,6 +14,7 @@ from batchq import (
     Kind,
     Ok,
     Outcome,
+    SerializationConflict,
     UnmappedViolation,
     Violation,
     attempt,
@@ -23,6 +24,7 @@ from batchq import (
     insert,
     not_null,
     run,
+    sql,
     sqlstate,
     unique,
     update,
@@ -260,3 +262,14 @@ def test_the_text_of_a_failed_guard_teaches_how_to_map_it(failure):
     assert ".expect(at_least=2, missing=" in str(error)
     assert "0 rows" in str(error)
     assert "at least 2 rows" in str(error)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_conflict_stays_a_conflict_where_every_mapped_failure_is_ours(conn, inside):
+    conflict = sql("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$")
+    mapped = conflict.on(sqlstate("40001"), LookupError("busy"))
+
+    failed = attempt(conn, mapped.as_internal("looking") if inside else mapped)
+
+    assert isinstance(failed.report, SerializationConflict)
+    assert isinstance(failed.error, SerializationConflict if inside else LookupError)
