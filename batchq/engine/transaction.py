@@ -10,6 +10,7 @@ What does I/O is a generator, driven by the sync and the async façade alike.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -76,19 +77,28 @@ class Transaction:
         self._dialect = dialect_of(pg)
         self._preparations = preparations_of(self.connection)
 
-    def send(self) -> PQGen[None]:
-        """Send the batch and judge the answer. With the connection's lock held.
+    def flights(self) -> Iterator[PQGen[None]]:
+        """What goes to the server, flight by flight; for nearly every batch it is one.
+
+        To be waited for one after the other, with the connection's lock held. Each is a generator
+        of its own, because psycopg drives the one that was interrupted to its end: a batch that is
+        sent once more must not be part of it.
 
         :raises InvalidBatch: when the connection is in no state to begin a transaction.
         """
         pg = self.connection.pgconn
         _check_state(pg, self.frame)
-        yield from self._flight(pg)
-        if self._lost_a_preparation() and self._slots.lost is None:
+        yield self._batch(pg)
+        if self._is_left_open(pg):
+            yield self._undo(pg)
+        if self._lost_a_preparation():
             self._preparations.forget()
-            yield from self._flight(pg)
+            yield self._batch(pg)
+            if self._is_left_open(pg):
+                yield self._undo(pg)
 
-    def _flight(self, pg: PGconn) -> PQGen[None]:
+    def _batch(self, pg: PGconn) -> PQGen[None]:
+        """Send the batch, and judge the answer."""
         loading = self._loading(pg)
         flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
         self._sent = flight
@@ -97,9 +107,14 @@ class Transaction:
         slots = yield from exchange(pg, flight)
         self._learn(flight, slots)
         self._slots, self._verdict = slots, self._judged(flight, slots)
-        if slots.lost is None and pg.transaction_status != self._rest:
-            undone = yield from exchange(pg, load_undo(self._loading(pg), self.frame))
-            slots.lost = undone.lost
+
+    def _is_left_open(self, pg: PGconn) -> bool:
+        return self._slots.lost is None and pg.transaction_status != self._rest
+
+    def _undo(self, pg: PGconn) -> PQGen[None]:
+        """End a transaction that an error has left open."""
+        undone = yield from exchange(pg, load_undo(self._loading(pg), self.frame))
+        self._slots.lost = undone.lost
 
     @property
     def _rest(self) -> TransactionStatus:
@@ -138,6 +153,7 @@ class Transaction:
             and verdict.violation is not None
             and verdict.violation.sqlstate in _LOST_PREPARATION
             and verdict.outcome is Outcome.ROLLED_BACK
+            and self._slots.lost is None
             and verdict.slot not in self._sent.nameless
         )
 

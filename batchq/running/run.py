@@ -98,7 +98,8 @@ def _once(connection: Connection[Any], todo: Order) -> Any:
         work.prepare()
         with connection.lock:
             try:
-                connection.wait(work.send())
+                for flight in work.flights():
+                    connection.wait(flight)
             finally:
                 # Before the lock is released: the next thread's batch is not at rest.
                 work.close_unless_at_rest()
@@ -113,7 +114,8 @@ async def _aonce(connection: AsyncConnection[Any], todo: Order) -> Any:
         work.prepare()
         async with connection.lock:
             try:
-                await connection.wait(work.send())
+                for flight in work.flights():
+                    await connection.wait(flight)
             finally:
                 # Before the lock is released: the next thread's batch is not at rest.
                 work.close_unless_at_rest()

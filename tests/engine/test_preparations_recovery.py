@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import Outcome, UnmappedViolation, gather, sql
+from batchq import Outcome, UnmappedViolation, gather, run, sql
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
 
@@ -175,3 +175,25 @@ class TestOlderLibpq:
         client.run(item(3), nested=True)
         client.execute("COMMIT")
         assert ids(conn) == [1, 2, 3]
+
+
+def test_an_interrupt_while_the_loss_is_noticed_sends_nothing_once_more(connect, conn, monkeypatch):
+    """Psycopg drives what was interrupted to its end before it raises: so far, and no further."""
+    conn.execute(ITEMS)
+    lossy = connect(prepare_threshold=0)
+    run(lossy, item(1))
+    lossy.execute("DEALLOCATE ALL")
+    driven = lossy.wait
+
+    def interrupted(flight, **options):
+        driven(flight, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lossy, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(lossy, item(2))
+
+    (note,) = caught.value.__notes__
+    assert note.endswith("the outcome of the batch is rolled_back")
+    assert ids(conn) == [1]
