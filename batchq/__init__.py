@@ -14,8 +14,9 @@
 
 from __future__ import annotations
 
-from batchq.language.batch import Batch, gather, into, sequence
+from batchq.language.batch import Batch
 from batchq.language.builders import delete, insert, select, sql, update
+from batchq.language.compose import gather, into, sequence
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,

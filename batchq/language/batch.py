@@ -7,8 +7,8 @@ every statement is known before the first byte is sent, and one round trip is en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
@@ -39,7 +39,7 @@ class Batch(Generic[T_co]):
         An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
         ``committed``: by then the rows are there.
         """
-        _checked_call("map()", function)
+        checked_call("map()", function)
         return Mapped((self,), function)
 
     def label(self, name: str) -> Batch[T_co]:
@@ -192,130 +192,11 @@ def checked_label(name: str) -> str:
     return name
 
 
-def _checked_call(call: str, function: object) -> None:
+def checked_call(call: str, function: object) -> None:
+    """Refuse what cannot be called, before COMMIT and not after it.
+
+    :raises InvalidBatch: naming the call that was given it.
+    """
     if not callable(function):
         message = f"{call} takes a function or class, not {function!r:.40}"
         raise InvalidBatch(message)
-
-
-def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:
-    if not isinstance(parts, Iterable):
-        message = f"{call} takes an iterable of batches, not a {type(parts).__name__}"
-        raise InvalidBatch(message)
-    checked = tuple(cast("Iterable[object]", parts))
-    for i, part in enumerate(checked):
-        if not isinstance(part, Batch):
-            message = (
-                f"{call} takes statements and batches; its item {i} is a {type(part).__name__}"
-            )
-            raise InvalidBatch(message)
-    return cast("tuple[Batch[Any], ...]", checked)
-
-
-# -- composing -------------------------------------------------------------------------------------
-
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-D = TypeVar("D")
-E = TypeVar("E")
-F = TypeVar("F")
-G = TypeVar("G")
-H = TypeVar("H")
-I = TypeVar("I")  # noqa: E741  the ninth letter of ten
-J = TypeVar("J")
-
-
-@overload
-def gather() -> Batch[tuple[()]]: ...
-@overload
-def gather(a: Batch[A], /) -> Batch[tuple[A]]: ...
-@overload
-def gather(a: Batch[A], b: Batch[B], /) -> Batch[tuple[A, B]]: ...
-@overload
-def gather(a: Batch[A], b: Batch[B], c: Batch[C], /) -> Batch[tuple[A, B, C]]: ...
-@overload
-def gather(a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], /) -> Batch[tuple[A, B, C, D]]: ...
-@overload
-def gather(
-    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], /
-) -> Batch[tuple[A, B, C, D, E]]: ...
-@overload
-def gather(
-    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], /
-) -> Batch[tuple[A, B, C, D, E, F]]: ...
-@overload
-def gather(
-    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], g: Batch[G], /
-) -> Batch[tuple[A, B, C, D, E, F, G]]: ...
-@overload
-def gather(
-    a: Batch[A],
-    b: Batch[B],
-    c: Batch[C],
-    d: Batch[D],
-    e: Batch[E],
-    f: Batch[F],
-    g: Batch[G],
-    h: Batch[H],
-    /,
-) -> Batch[tuple[A, B, C, D, E, F, G, H]]: ...
-@overload
-def gather(
-    a: Batch[A],
-    b: Batch[B],
-    c: Batch[C],
-    d: Batch[D],
-    e: Batch[E],
-    f: Batch[F],
-    g: Batch[G],
-    h: Batch[H],
-    i: Batch[I],
-    /,
-) -> Batch[tuple[A, B, C, D, E, F, G, H, I]]: ...
-@overload
-def gather(
-    a: Batch[A],
-    b: Batch[B],
-    c: Batch[C],
-    d: Batch[D],
-    e: Batch[E],
-    f: Batch[F],
-    g: Batch[G],
-    h: Batch[H],
-    i: Batch[I],
-    j: Batch[J],
-    /,
-) -> Batch[tuple[A, B, C, D, E, F, G, H, I, J]]: ...
-@overload
-def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
-def gather(*batches: Batch[Any]) -> Batch[Any]:
-    """Run batches in this order in one transaction; the result is the tuple of their results.
-
-    >>> from batchq import sql
-    >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT 'a'").scalar(str))
-    >>> [step.statement.title for step in pair.steps()]
-    ['SELECT 1', "SELECT 'a'"]
-    """
-    return Gathered(_checked_parts("gather()", batches))
-
-
-def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
-    """Run any number of batches of one kind in order; the result is the list of their results.
-
-    The iterable is read at once, so that the batch is a value.
-    """
-    return Sequenced(_checked_parts("sequence()", batches))
-
-
-def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
-    """Run batches in order and pass the named results to ``model``; the others are dropped.
-
-    :param model: a class, or any callable taking those keyword arguments; called after COMMIT.
-    :param steps: batches whose results nobody wants; they run first.
-    :param named: batches whose results go to ``model``; the names label their steps.
-    """
-    _checked_call("into()", model)
-    dropped = _checked_parts("into()", steps)
-    wanted = _checked_parts("into()", named.values())
-    return Into((*dropped, *map(Labelled, wanted, named)), model, tuple(named))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Composing: several batches into one, in order, with their results combined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast, overload
+
+from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced, checked_call
+from batchq.language.errors import InvalidBatch
+
+U = TypeVar("U")
+M = TypeVar("M")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+G = TypeVar("G")
+H = TypeVar("H")
+I = TypeVar("I")  # noqa: E741  the ninth letter of ten
+J = TypeVar("J")
+
+
+@overload
+def gather() -> Batch[tuple[()]]: ...
+@overload
+def gather(a: Batch[A], /) -> Batch[tuple[A]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], /) -> Batch[tuple[A, B]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], c: Batch[C], /) -> Batch[tuple[A, B, C]]: ...
+@overload
+def gather(a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], /) -> Batch[tuple[A, B, C, D]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], /
+) -> Batch[tuple[A, B, C, D, E]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], /
+) -> Batch[tuple[A, B, C, D, E, F]]: ...
+@overload
+def gather(
+    a: Batch[A], b: Batch[B], c: Batch[C], d: Batch[D], e: Batch[E], f: Batch[F], g: Batch[G], /
+) -> Batch[tuple[A, B, C, D, E, F, G]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    i: Batch[I],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I]]: ...
+@overload
+def gather(
+    a: Batch[A],
+    b: Batch[B],
+    c: Batch[C],
+    d: Batch[D],
+    e: Batch[E],
+    f: Batch[F],
+    g: Batch[G],
+    h: Batch[H],
+    i: Batch[I],
+    j: Batch[J],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I, J]]: ...
+@overload
+def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
+def gather(*batches: Batch[Any]) -> Batch[Any]:
+    """Run batches in this order in one transaction; the result is the tuple of their results.
+
+    >>> from batchq import sql
+    >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT 'a'").scalar(str))
+    >>> [step.statement.title for step in pair.steps()]
+    ['SELECT 1', "SELECT 'a'"]
+    """
+    return Gathered(_checked_parts("gather()", batches))
+
+
+def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
+    """Run any number of batches of one kind in order; the result is the list of their results.
+
+    The iterable is read at once, so that the batch is a value.
+    """
+    return Sequenced(_checked_parts("sequence()", batches))
+
+
+def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
+    """Run batches in order and pass the named results to ``model``; the others are dropped.
+
+    :param model: a class, or any callable taking those keyword arguments; called after COMMIT.
+    :param steps: batches whose results nobody wants; they run first.
+    :param named: batches whose results go to ``model``; the names label their steps.
+    """
+    checked_call("into()", model)
+    dropped = _checked_parts("into()", steps)
+    wanted = _checked_parts("into()", named.values())
+    return Into((*dropped, *map(Labelled, wanted, named)), model, tuple(named))
+
+
+def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:
+    if not isinstance(parts, Iterable):
+        message = f"{call} takes an iterable of batches, not a {type(parts).__name__}"
+        raise InvalidBatch(message)
+    checked = tuple(cast("Iterable[object]", parts))
+    for i, part in enumerate(checked):
+        if not isinstance(part, Batch):
+            message = (
+                f"{call} takes statements and batches; its item {i} is a {type(part).__name__}"
+            )
+            raise InvalidBatch(message)
+    return cast("tuple[Batch[Any], ...]", checked)
