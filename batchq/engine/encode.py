@@ -50,19 +50,19 @@ def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
         its ``step`` is the one.
     """
     shapes: list[Compiled] = []
-    flat: list[object] = []
     for statement in plan.statements:
         try:
-            shape = compiled(statement.shape)
+            shapes.append(compiled(statement.shape))
         except InvalidBatch as error:
             index = len(shapes)
             raise _located(error, Step(index, plan.leaves[index])) from error
-        shapes.append(shape)
-        _extend(flat, statement, shape)
+    flat: list[object] = []
     try:
+        for statement, shape in zip(plan.statements, shapes, strict=True):
+            _extend(flat, statement, shape)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
     except Exception as error:
-        raise _culprit(plan.leaves, shapes, transformer) from error
+        raise _culprit(plan.leaves, transformer) from error
     types, formats = transformer.types or (), transformer.formats or []
     encoded: list[Encoded] = []
     end = 0
@@ -96,38 +96,44 @@ def _stable(value: Any) -> object:
 
     psycopg picks the smallest type that holds the value, and the type is part of a statement's
     identity: every third value would be another statement.
+
+    :raises _NoBigint: for an integer that is none.
     """
     if type(value) is int:
+        if not -_BEYOND_BIGINT <= value < _BEYOND_BIGINT:
+            message = "an integer does not fit bigint: pass a Decimal"
+            raise _NoBigint(message)
         return Int8(value)
     return [_stable(item) if type(item) in _UNSTABLE else item for item in value]
+
+
+_BEYOND_BIGINT = 1 << 63
+
+
+class _NoBigint(Exception):
+    """An integer does not fit where batchq sends integers."""
 
 
 def _located(error: Exception, step: Step) -> InvalidBatch:
     return InvalidBatch(f"{step}: {error}", step=step)
 
 
-def _culprit(
-    leaves: Sequence[Leaf], shapes: Sequence[Compiled], transformer: Transformer
-) -> InvalidBatch:
+def _culprit(leaves: Sequence[Leaf], transformer: Transformer) -> InvalidBatch:
     """Find the value that cannot be encoded, one by one, and say what to do about it."""
-    for index, (leaf, shape) in enumerate(zip(leaves, shapes, strict=True)):
-        names = parameter_names(leaf.statement.source)
-        order = shape.order or range(len(names))
-        values: list[object] = []
-        _extend(values, leaf.statement, shape)
-        for place, value in zip(order, values, strict=False):
+    for index, leaf in enumerate(leaves):
+        statement = leaf.statement
+        names = parameter_names(statement.source)
+        for name, value in zip(names, statement.values, strict=True):
             try:
-                transformer.dump_sequence([value], [_AUTO])
+                stable = _stable(value) if type(value) in _UNSTABLE else value
+                transformer.dump_sequence([stable], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
-                kind = type(value).__mro__[1 if isinstance(value, Int8) else 0].__name__
-                hint = _HINTS.get(kind, "")
-                what = f"the value of {names[place]!r}, a {kind}, cannot be sent"
-                said = f": {error}" if isinstance(error, psycopg.Error) else ""
-                return _located(InvalidBatch(f"{what}{said}{hint}"), Step(index, leaf))
+                kind = type(value).__name__
+                what = f"the value of {name!r}, a {kind}, cannot be sent"
+                # Anybody else's words may quote the value.
+                said = f": {error}" if isinstance(error, psycopg.Error | _NoBigint) else ""
+                return _located(InvalidBatch(what + said + _HINTS.get(kind, "")), Step(index, leaf))
     return InvalidBatch("a value cannot be sent, though each can on its own")
 
 
-_HINTS = {
-    "dict": "; wrap it in psycopg.types.json.Jsonb(...)",
-    "int": " as bigint; pass a Decimal",
-}
+_HINTS = {"dict": "; wrap it in psycopg.types.json.Jsonb(...)"}

@@ -13,6 +13,7 @@ from batchq import (
     GuardFailed,
     InvalidBatch,
     Kind,
+    Ok,
     UnmappedViolation,
     attempt,
     delete,
@@ -177,3 +178,24 @@ def test_a_guard_that_fires_in_german_is_a_guard(german):
     assert (violation.kind, violation.rows) == (Kind.GUARD, 0)
     assert "ungültig" in violation.message
     run(german, delete("t", {"id": 1}).expect(1))
+
+
+def test_a_merge_is_guarded_where_it_can_return_rows(conn):
+    """MERGE … RETURNING is PostgreSQL 17's; before, the guard is an error in that step's slot."""
+    conn.execute("CREATE TABLE merged (id int PRIMARY KEY, n int)")
+    merge = sql(
+        "MERGE INTO merged USING (VALUES (%(id)s::int)) AS v (id) ON merged.id = v.id "
+        "WHEN MATCHED THEN UPDATE SET n = n + 1",
+        id=1,
+    ).expect(1, missing=LookupError("no such row"))
+
+    nothing = attempt(conn, merge)
+    conn.execute("INSERT INTO merged VALUES (1, 0)")
+    one = attempt(conn, merge)
+
+    if conn.info.server_version >= 170000:
+        assert isinstance(nothing.error, LookupError)
+        assert isinstance(one, Ok)
+    else:
+        assert nothing.report.violation.sqlstate == one.report.violation.sqlstate == "42601"
+        assert one.report.index == 0

@@ -29,6 +29,7 @@ class Unadaptable:
         2**63,
         -(2**63) - 1,
         (object(),),
+        [1, [2**63]],
     ],
     ids=[
         "object",
@@ -38,6 +39,7 @@ class Unadaptable:
         "too big",
         "too small",
         "tuple",
+        "too big in a list",
     ],
 )
 def test_a_value_that_cannot_be_sent_leaves_nothing_sent(link, client, conn, value):
