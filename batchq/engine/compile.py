@@ -9,25 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 from attrs import define, field
 
 from batchq.engine import anatomy, guarding
+from batchq.engine.preparations import name_of
 from batchq.engine.render import render
 from batchq.language import step
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
-from batchq.language.results import Rows
+from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
 from batchq.language.sources import Delete, Insert, Select, Source, Update
 from batchq.language.statement import Statement
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
-
-_WITH_ROWS = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.SCALAR})
 
 
 @define(eq=False)
@@ -37,10 +35,8 @@ class Compiled:
     sql: str
     order: tuple[int, ...] | None
     """Which value stands at ``$1``, ``$2``, …; None when they stand in their own order."""
-    bound: Bound | None
-    """The guard, whose number and token are the last two parameters."""
     parameters: int
-    """How many parameters it takes, the guard's included."""
+    """How many parameters it takes, the guard's two included, which stand last."""
     types: tuple[int, ...] = ()
     """The parameters' types when last sent. Shared by threads: any value written is right."""
     _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
@@ -61,8 +57,7 @@ class Compiled:
         """The name to prepare it by: derived from content, so a clash is the same statement."""
         name = self._names.get(types)
         if name is None:
-            digest = blake2b(f"{self.sql}\0{types}".encode(), digest_size=16).hexdigest()
-            name = self._names[types] = b"batchq_" + digest.encode()
+            name = self._names[types] = name_of(f"{self.sql}\0{types}")
         return name
 
 
@@ -81,7 +76,7 @@ def _compiled(
     source: Source, columns: tuple[str, ...] | None, answer: Rows, bound: Bound | None
 ) -> Compiled:
     """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
-    rows = answer in _WITH_ROWS
+    rows = answer not in WITHOUT_ROWS
     if rows:
         _check_columns(source, columns, answer)
     wanted = columns if rows else ()
@@ -94,7 +89,7 @@ def _compiled(
     if bound is not None:
         sql = guarding.guarded(sql, seen, len(order), bound, rows=rows)
     in_order = order == tuple(range(len(order)))
-    return Compiled(sql, None if in_order else order, bound, parameters)
+    return Compiled(sql, None if in_order else order, parameters)
 
 
 def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from psycopg import capabilities
 
 from batchq.engine.flight import CLOSING, FORGET, OPENING, SETTING, SYNC, UNDO, Flight
+from batchq.engine.preparations import name_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -51,13 +51,14 @@ class Loading:
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
         """Load one of the frame's own commands, which take no parameters."""
         text = sql.encode()
-        name, parse = self._name(_frame_key(text)) if prepare else (None, False)
+        key = _frame_key(sql)
+        name, parse = self._name(key) if prepare else (None, False)
         if name is None:
             self.flight.nameless.add(len(self.flight.commands))
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
         if parse:
-            self._parse(owner, _frame_key(text), name, text, ())
+            self._parse(owner, key, name, text, ())
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
     def sync(self) -> None:
@@ -91,10 +92,10 @@ _READABLE = 40
 
 
 @lru_cache(maxsize=64)
-def _frame_key(text: bytes) -> bytes:
-    name = b"batchq_" + text.replace(b" ", b"_")
+def _frame_key(sql: str) -> bytes:
+    name = b"batchq_" + sql.replace(" ", "_").encode()
     if len(name) > _READABLE:
-        name = b"batchq_" + blake2b(text, digest_size=16).hexdigest().encode()
+        return name_of(sql)
     return name
 
 

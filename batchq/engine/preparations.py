@@ -13,6 +13,7 @@ Parse messages that the server skipped, and ends a client that sends one again (
 from __future__ import annotations
 
 from collections import OrderedDict
+from hashlib import blake2b
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,25 +22,25 @@ from psycopg import AsyncConnection, Connection
 _EARNED = 1 << 30
 """The uses of a statement that has earned its preparation before."""
 
-_Connection = Connection[Any] | AsyncConnection[Any]
+AnyConnection = Connection[Any] | AsyncConnection[Any]
+
+
+def name_of(content: str) -> bytes:
+    """A name that is a digest of what it names, well within the 63 bytes that servers compare."""
+    return b"batchq_" + blake2b(content.encode(), digest_size=16).hexdigest().encode()
 
 
 class Preparations:
     """The prepared statements of one connection. One flight at a time: plan, send, learn."""
 
     def __init__(self) -> None:
-        self._names: OrderedDict[bytes, bytes] = (
-            OrderedDict()
-        )  # prepared, least recently used first
-        self._uses: OrderedDict[bytes, int] = OrderedDict()  # how often a statement ran unprepared
+        # What is prepared, least recently used first, and how often the rest ran unprepared.
+        self._names: OrderedDict[bytes, bytes] = OrderedDict()
+        self._uses: OrderedDict[bytes, int] = OrderedDict()
         self._sent: dict[bytes, bytes] = {}  # in the flight being planned
         self._used: set[bytes] = set()  # likewise
         self._unwanted: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
-
-    def __len__(self) -> int:
-        """How many statements are prepared."""
-        return len(self._names)
 
     @property
     def unwanted(self) -> tuple[bytes, ...]:
@@ -106,10 +107,10 @@ class Preparations:
         self._epoch += 1
 
 
-_of: WeakKeyDictionary[_Connection, Preparations] = WeakKeyDictionary()
+_of: WeakKeyDictionary[AnyConnection, Preparations] = WeakKeyDictionary()
 
 
-def preparations_of(connection: _Connection) -> Preparations:
+def preparations_of(connection: AnyConnection) -> Preparations:
     """The preparations of a connection, as long as it lives."""
     found = _of.get(connection)
     if found is None:

@@ -61,10 +61,8 @@ def report(
     found = blame(verdict, violation, leaves)
     made = _explained(verdict, violation, found, dialect)
     made.__cause__ = cause
-    if found.resolution is None or found.resolution.context is not None:
-        return Report(made, made)
-    meaning = found.resolution.rule.meaning
-    if isinstance(meaning, Internal):
+    meaning = None if found.resolution is None else found.resolution.for_caller
+    if meaning is None:
         return Report(made, made)
     try:
         error = exception_for(meaning, violation)
@@ -98,17 +96,13 @@ def _classified(
     resolution = found.resolution
     if violation.sqlstate in dialect.retryable:
         return SerializationConflict, f"{what}; running the batch again may succeed"
-    if resolution is not None and _is_ours(resolution):
+    if resolution is not None and resolution.for_caller is None:
         return InvariantViolation, _invariant(what, resolution)
     if violation.kind is Kind.GUARD:
         return GuardFailed, what if resolution else what + teach_guard(violation, found)
     if resolution is not None:
         return BatchError, f"{what}; mapped to {describe(resolution.rule.meaning)}"
     return UnmappedViolation, what + teach(violation, found)
-
-
-def _is_ours(resolution: Resolution) -> bool:
-    return resolution.context is not None or isinstance(resolution.rule.meaning, Internal)
 
 
 def _invariant(what: str, resolution: Resolution) -> str:

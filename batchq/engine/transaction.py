@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from attrs import define, field
-from psycopg import AsyncConnection, Connection
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
@@ -26,7 +25,7 @@ from batchq.engine.encode import Encoded, encode
 from batchq.engine.flight import Flight
 from batchq.engine.frame import Frame
 from batchq.engine.load import Loading, load, load_undo
-from batchq.engine.preparations import Preparations, preparations_of
+from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
 from batchq.engine.report import Report, driver_error, report
 from batchq.engine.wire import Slots, exchange
 from batchq.language.errors import BatchError, ConnectionFailed, InvalidBatch
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from psycopg import abc
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
-
-AnyConnection = Connection[Any] | AsyncConnection[Any]
 
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 
@@ -88,14 +85,15 @@ class Transaction:
         """
         pg = self.connection.pgconn
         _check_state(pg, self.frame)
-        yield self._batch(pg)
-        if self._is_left_open(pg):
-            yield self._undo(pg)
+        yield from self._attempt(pg)
         if self._lost_a_preparation():
             self._preparations.forget()
-            yield self._batch(pg)
-            if self._is_left_open(pg):
-                yield self._undo(pg)
+            yield from self._attempt(pg)
+
+    def _attempt(self, pg: PGconn) -> Iterator[PQGen[None]]:
+        yield self._batch(pg)
+        if self._slots.lost is None and pg.transaction_status != self._rest:
+            yield self._undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and judge the answer."""
@@ -107,9 +105,6 @@ class Transaction:
         slots = yield from exchange(pg, flight)
         self._learn(flight, slots)
         self._slots, self._verdict = slots, self._judged(flight, slots)
-
-    def _is_left_open(self, pg: PGconn) -> bool:
-        return self._slots.lost is None and pg.transaction_status != self._rest
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from batchq.language.batch import AsInternal, Batch, Composite, Labelled, Remapped, Wrapped
-from batchq.language.mapping import Rule
+from batchq.language.mapping import Internal, Meaning, Rule
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -81,6 +81,12 @@ class Resolution:
 
     rule: Rule
     context: str | None
+
+    @property
+    def for_caller(self) -> Meaning | None:
+        """What the caller should get; None where the failure is ours."""
+        meaning = self.rule.meaning
+        return None if self.context is not None or isinstance(meaning, Internal) else meaning
 
 
 def _is_for(violation: Violation, statement: Statement[Any]) -> bool:

@@ -23,6 +23,10 @@ class Rows(Enum):
     COUNT = "count"
 
 
+WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
+"""Those that want no row itself."""
+
+
 @frozen
 class Result:
     """A result shape: how many rows, and what each is made into."""

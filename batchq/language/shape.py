@@ -18,10 +18,8 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard
 from batchq.language.mapping import INTERNAL, Meaning, Rule
 from batchq.language.matchers import Matcher, constraint, is_text
-from batchq.language.results import NO_RESULT, Result, Rows, model_columns
+from batchq.language.results import NO_RESULT, WITHOUT_ROWS, Result, Rows, model_columns
 from batchq.language.sources import Insert, Select, Source, Text
-
-_WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
 
 
 @frozen(eq=False)
@@ -143,7 +141,7 @@ def _agreeing(shape: Shape) -> Shape:
     if rows is Rows.SCALAR and shape.returned is not None and len(shape.returned) != 1:
         message = f"scalar() is of one column, and returning() names {len(shape.returned)}"
         raise InvalidBatch(message)
-    if guard is None or rows in _WITHOUT_ROWS:
+    if guard is None or rows in WITHOUT_ROWS:
         return shape
     if rows is Rows.MAYBE:
         message = f"maybe() allows no row and expect({guard}) does not: use one()"

@@ -17,7 +17,7 @@ from batchq.language.plan import Plan, plan
 from batchq.running.retry import Retry
 
 if TYPE_CHECKING:
-    from batchq.engine.transaction import AnyConnection
+    from batchq.engine.preparations import AnyConnection
 
 
 class Options(TypedDict, total=False):
