@@ -28,6 +28,7 @@ from batchq.language.errors import (
     SerializationConflict,
     UnmappedViolation,
 )
+from batchq.language.existence import forbid, lock, require
 from batchq.language.matchers import (
     Matcher,
     check,
@@ -38,6 +39,8 @@ from batchq.language.matchers import (
     unique,
 )
 from batchq.language.outcome import Outcome
+from batchq.language.outputs import Output
+from batchq.language.saying import saying
 from batchq.language.statement import Statement
 from batchq.language.step import Step
 from batchq.language.violation import Kind, Violation
@@ -59,6 +62,7 @@ __all__ = [
     "Ok",
     "Outcome",
     "OutcomeUnknown",
+    "Output",
     "Retry",
     "Retrying",
     "SerializationConflict",
@@ -72,12 +76,16 @@ __all__ = [
     "check",
     "delete",
     "exclusion",
+    "forbid",
     "foreign_key",
     "gather",
     "insert",
     "into",
+    "lock",
     "not_null",
+    "require",
     "run",
+    "saying",
     "select",
     "sequence",
     "sql",

@@ -56,6 +56,10 @@ class Anatomy:
     """Where the command ends: before a final semicolon and comments."""
     returning: bool
     """Whether the main command has a RETURNING of its own."""
+    writes: bool
+    """Whether it writes, its common table expressions included."""
+    reads: bool
+    """Whether it has a SELECT besides the main command."""
 
 
 def read(marked: str) -> Anatomy:
@@ -86,7 +90,17 @@ def read(marked: str) -> Anatomy:
         main=tokens[main].start,
         end=tokens[-1].end + 1,
         returning=any(token.token_type is TokenType.RETURNING for token in outermost),
+        writes=verb in RETURNING_VERBS or any(map(_opens_write, tokens, tokens[1:])),
+        reads=sum(_is_select(token) for token in tokens) > (verb == "SELECT"),
     )
+
+
+def _is_select(token: Token) -> bool:
+    return token.token_type is TokenType.SELECT
+
+
+def _opens_write(before: Token, token: Token) -> bool:
+    return before.token_type is _L_PAREN and token.text.upper() in RETURNING_VERBS
 
 
 def _tokens(marked: str) -> list[Token]:

@@ -13,7 +13,7 @@ from typing import Protocol
 from attrs import frozen
 from psycopg.pq import ExecStatus
 
-from batchq.engine.dialects import Dialect, ErrorAnswer
+from batchq.engine.dialects import Dialect, ErrorAnswer, Load, as_text
 from batchq.engine.flight import CLOSING
 from batchq.engine.frame import Frame
 from batchq.language.outcome import Outcome
@@ -73,17 +73,19 @@ def attribute(
     frame: Frame,
     dialect: Dialect,
     encoding: str = "utf-8",
+    load: Load = as_text,
 ) -> Verdict:
     """Judge a batch by its slots.
 
     :param owners: whose command each slot answers.
     :param answers: the slots; None where no answer came.
+    :param load: makes Python values of those that a guard found.
     """
     for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
         if answer is None or answer.status == _SKIPPED:
             break
         if answer.status == _FATAL_ERROR:
-            return _failed(owner, slot, dialect.violation(answer, encoding), frame, dialect)
+            return _failed(owner, slot, dialect.violation(answer, encoding, load), frame, dialect)
         if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
             # The tag alone would prove nothing, but here every slot before it was answered well.
             # What comes behind it changes nothing any more.

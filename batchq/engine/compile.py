@@ -7,22 +7,24 @@ and the same to the server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from batchq.engine import anatomy, guarding
+from batchq.engine import anatomy
+from batchq.engine.guarding import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
 from batchq.engine.preparations import name_of
-from batchq.engine.render import render
+from batchq.engine.render import Numbering, render, requirement
+from batchq.engine.sentinel import SENTINEL_MARK
 from batchq.language import step
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Bound
+from batchq.language.guards import Bound, Judged, Requirement
+from batchq.language.plan import Leaf
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
-from batchq.language.sources import Delete, Insert, Select, Source, Update
-from batchq.language.statement import Statement
+from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
@@ -36,7 +38,14 @@ class Compiled:
     order: tuple[int, ...] | None
     """Which value stands at ``$1``, ``$2``, …; None when they stand in their own order."""
     parameters: int
-    """How many parameters it takes, the guard's two included, which stand last."""
+    """How many parameters it takes, with those that batchq adds, which stand last: the wanted
+    number of rows, the guards' token, and the settings that carry its outputs."""
+    counts: bool
+    """Whether it takes the wanted number of rows."""
+    judges: bool
+    """Whether it takes the guards' token."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know about it."""
     types: tuple[int, ...] = ()
     """The parameters' types when last sent. Shared by threads: any value written is right."""
     _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
@@ -62,34 +71,110 @@ class Compiled:
 
 
 @lru_cache(maxsize=4096)
-def compiled(shape: Shape) -> Compiled:
+def compiled(shape: Shape, outputs: tuple[str, ...] = ()) -> Compiled:
     """Compile a shape, or find what was compiled for it.
 
+    :param outputs: the columns that later statements use.
     :raises InvalidBatch: when such a statement cannot be part of a batch.
     """
     bound = None if shape.guard is None else shape.guard.bound
-    return _compiled(shape.source, shape.columns, shape.result.rows, bound)
+    if outputs:
+        bound = Bound.EXACTLY
+    return _compiled(
+        shape.source,
+        shape.columns,
+        shape.result.rows,
+        shape.requirements,
+        Wrapping(bound, outputs=outputs, probe=shape.probes),
+    )
 
 
 @lru_cache(maxsize=4096)
 def _compiled(
-    source: Source, columns: tuple[str, ...] | None, answer: Rows, bound: Bound | None
+    source: Source,
+    columns: tuple[str, ...] | None,
+    answer: Rows,
+    requirements: tuple[Requirement, ...],
+    wrapping: Wrapping,
 ) -> Compiled:
     """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
     rows = answer not in WITHOUT_ROWS
     if rows:
         _check_columns(source, columns, answer)
     wanted = columns if rows else ()
-    sql, order = render(source, wanted)
-    parameters = len(order) + (2 if bound else 0)
+    hidden = _hidden(source, wanted or (), requirements, wrapping.outputs)
+    asked = (*(wanted or ()), *hidden) if hidden else wanted
+    numbering = Numbering("$")
+    sql = render(numbering, source, requirements, asked)
+    seen = anatomy.read(render(Numbering(anatomy.MARK), source, requirements, asked))
+    judgements = tuple(
+        Judgement(
+            index,
+            requirement(numbering, source, requirements, index) if one.test else None,
+            one.found,
+        )
+        for index, one in enumerate(requirements)
+        if one.judged is not Judged.FOUND
+    )
+    if wrapping.bound is not None or judgements:
+        shown = None if rows and not hidden else wanted or ()
+        sql = guarded(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
+    counts = wrapping.bound is not None
+    judges = counts or bool(requirements)
+    order = tuple(numbering.order)
+    parameters = len(order) + counts + judges + len(wrapping.outputs)
     if parameters > MAX_PARAMETERS:
         message = f"{parameters} parameters in one statement: the protocol allows {MAX_PARAMETERS}"
         raise InvalidBatch(message)
-    seen = anatomy.read(render(source, wanted, anatomy.MARK)[0])
-    if bound is not None:
-        sql = guarding.guarded(sql, seen, len(order), bound, rows=rows)
     in_order = order == tuple(range(len(order)))
-    return Compiled(sql, None if in_order else order, parameters)
+    return Compiled(
+        _numbered(sql, len(order), counts=counts, judges=judges),
+        None if in_order else order,
+        parameters,
+        counts,
+        judges,
+        (_ONE_SNAPSHOT,) if seen.writes and seen.reads else (),
+    )
+
+
+def _hidden(
+    source: Source,
+    wanted: tuple[str, ...],
+    requirements: tuple[Requirement, ...],
+    outputs: tuple[str, ...],
+) -> tuple[str, ...]:
+    """The columns that a statement has to return for its guards and outputs alone.
+
+    :raises InvalidBatch: when it selects other columns.
+    """
+    judged = [one.found for one in requirements if one.judged is not Judged.FOUND]
+    needed = dict.fromkeys(sum(judged, ()) + outputs)
+    if isinstance(source, Text):
+        return ()  # it returns what it returns, and the server knows what that is
+    if isinstance(source, Select) and source.columns is not None:
+        for column in needed:
+            if column not in source.columns:
+                message = f"{column!r} is none of the columns that this select() names: add it"
+                raise InvalidBatch(message)
+        return ()
+    return tuple(column for column in needed if column not in wanted)
+
+
+def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
+    """Number the parameters that batchq adds, behind all others."""
+    sql = sql.replace(ROWS_MARK, f"${order + 1}").replace(SENTINEL_MARK, f"${order + counts + 1}")
+    first = order + counts + judges + 1
+    return _SETTING.sub(lambda found: f"${first + int(found[1])}", sql)
+
+
+_SETTING = re.compile(f"{SETTING_MARK}(\\d+){SETTING_MARK}")
+
+
+_ONE_SNAPSHOT = (
+    "it reads other rows in the statement that writes. Under READ COMMITTED what it reads may be "
+    "older than the row that it writes: if a condition hangs on it, lock() in a step before this "
+    "one, and require() or forbid() in a step between"
+)
 
 
 def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:
@@ -105,9 +190,10 @@ def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows
         raise InvalidBatch(message)
 
 
-def _show(statement: Statement[Any]) -> tuple[str, tuple[int, ...]]:
-    made = compiled(statement.shape)
-    return made.sql, tuple(range(len(statement.values))) if made.order is None else made.order
+def _show(leaf: Leaf) -> step.Rendered:
+    made = compiled(leaf.statement.shape, leaf.outputs)
+    in_order = tuple(range(len(leaf.statement.values)))
+    return step.Rendered(made.sql, in_order if made.order is None else made.order, made.notes)
 
 
 step.port.render = _show

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from psycopg.pq import Format
+
 from batchq.language.errors import DecodeFailed
 from batchq.language.results import Rows, model_fields
 from batchq.language.step import Step
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg.abc import Transformer
     from psycopg.pq.abc import PGresult
 
+    from batchq.engine.sentinel import Cell
     from batchq.language.outcome import Outcome
     from batchq.language.plan import Plan
     from batchq.language.shape import Shape
@@ -46,7 +49,7 @@ def decode(
         message = f"{step}: {shape} failed: {why}; the batch is {outcome.value}"
         raise DecodeFailed(message, outcome=outcome, step=step) from error
     try:
-        return plan.combine(iter(results))
+        return plan.combine(results)
     except Exception as error:
         message = (
             f"a function of the batch raised {type(error).__name__}; the batch is {outcome.value}"
@@ -66,13 +69,21 @@ def _decoder(shape: Shape) -> Decoder | None:
         case Rows.NONE:
             return None
         case Rows.COUNT:
-            return _affected if shape.guard is None else _counted
+            return _counted if shape.wrapped else _affected
         case Rows.SCALAR:
             return lambda answer, transformer: _scalar(result.model, answer, transformer)
         case Rows.ALL:
             return _reader(shape)
         case Rows.ONE | Rows.MAYBE:
             return _single(_reader(shape), optional=result.rows is Rows.MAYBE)
+
+
+def load_cell(cell: Cell, transformer: Transformer) -> object:
+    """Make a Python value of one that a guard found, as of one that a statement returns."""
+    if cell.text is None:
+        return None
+    loader = transformer.get_loader(cell.type, Format.TEXT)
+    return loader.load(cell.text.encode(transformer.encoding))
 
 
 def _affected(answer: PGresult, _: Transformer) -> int:

@@ -6,17 +6,27 @@ error reads, and which errors say what about the outcome.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
-from batchq.engine import guarding
+from batchq.engine import sentinel
 from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
 _ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
 _NO_PRIVILEGE = "42501"
+
+
+Load = Callable[[sentinel.Cell], object]
+"""Makes a Python value of one that a guard found."""
+
+
+def as_text(cell: sentinel.Cell) -> str | None:
+    """Leave a value as the server writes it."""
+    return cell.text
 
 
 class ErrorAnswer(Protocol):
@@ -39,9 +49,15 @@ class Dialect:
     """Errors that mean: nothing was kept, and the same batch may well succeed."""
     ambiguous: frozenset[str] = frozenset({"40003"})
     """Errors that leave open whether the transaction was committed."""
+    carries_outputs: bool = True
+    """Whether a statement can use what one before it produced. It takes settings of the transaction
+    and rows of a table's type; nobody has seen CockroachDB do both."""
 
-    def violation(self, answer: ErrorAnswer, encoding: str) -> Violation:
-        """Read an error."""
+    def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
+        """Read an error.
+
+        :param load: makes Python values of those that a guard found.
+        """
 
         def read(code: Field) -> str | None:
             value = answer.error_field(code)
@@ -51,10 +67,10 @@ class Dialect:
         message = read(Field.MESSAGE_PRIMARY) or ""
         kind = KIND_BY_SQLSTATE.get(sqlstate, Kind.OTHER)
         # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
-        rows = guarding.rows_seen(message) if sqlstate == "22P02" else None
+        said = sentinel.read(message) if sqlstate == "22P02" else None
         position = read(Field.STATEMENT_POSITION)
         return Violation(
-            kind=kind if rows is None else Kind.GUARD,
+            kind=kind if said is None else Kind.GUARD,
             sqlstate=sqlstate,
             constraint=read(Field.CONSTRAINT_NAME),
             schema=read(Field.SCHEMA_NAME),
@@ -66,7 +82,9 @@ class Dialect:
             severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
             quotes=self.quotes(sqlstate, position, read(Field.SOURCE_FUNCTION)),
             position=int(position) if position else None,
-            rows=rows,
+            rows=None if said is None else said.rows,
+            requirement=None if said is None else said.requirement,
+            found={} if said is None else {cell.column: load(cell) for cell in said.found},
         )
 
     def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
@@ -109,6 +127,7 @@ COCKROACHDB = _CockroachDB(
     retryable=frozenset({"40001"}),
     # 58C00, 58C01: a range or node out of reach; at COMMIT nobody knows ("Common errors", docs).
     ambiguous=frozenset({"40003", "58C00", "58C01"}),
+    carries_outputs=False,
 )
 
 

@@ -15,10 +15,11 @@ from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
-from batchq.engine.guarding import TOKEN
+from batchq.engine.sentinel import TOKEN
+from batchq.engine.settings import Settings
 from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
 from batchq.language.plan import Leaf, Plan
-from batchq.language.sources import parameter_names
 from batchq.language.statement import Statement
 from batchq.language.step import Step
 
@@ -52,14 +53,19 @@ def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
     shapes: list[Compiled] = []
     for statement in plan.statements:
         try:
-            shapes.append(compiled(statement.shape))
+            outputs = plan.outputs.get(len(shapes), ()) if plan.outputs else ()
+            shapes.append(compiled(statement.shape, outputs))
         except InvalidBatch as error:
             index = len(shapes)
             raise _located(error, Step(index, plan.leaves[index])) from error
     flat: list[object] = []
     try:
-        for statement, shape in zip(plan.statements, shapes, strict=True):
-            _extend(flat, statement, shape)
+        settings = Settings(plan) if plan.outputs else None
+        for index, shape in enumerate(shapes):
+            start = len(flat)
+            _extend(flat, plan.statements[index], shape)
+            if settings is not None:
+                settings.pass_on(index, flat, start)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
     except Exception as error:
         raise _culprit(plan.leaves, transformer) from error
@@ -76,16 +82,22 @@ def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
 
 
 def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
-    """Add the values in the order of ``$1``, ``$2``, …, the guard's own two last."""
+    """Add the values in the order of ``$1``, ``$2``, …, those that batchq adds last."""
     values: Sequence[object] = statement.values
     if shape.order is not None:
         values = tuple(values[i] for i in shape.order)
     if not _UNSTABLE.isdisjoint(map(type, values)):
         values = [_stable(value) if type(value) in _UNSTABLE else value for value in values]
     flat += values
-    guard = statement.shape.guard
-    if guard is not None:
-        flat += (Int8(guard.rows), TOKEN)
+    if shape.counts:
+        guard = statement.shape.guard
+        flat.append(_ONE if guard is None else Int8(guard.rows))
+    if shape.judges:
+        flat.append(TOKEN)
+
+
+_ONE = Int8(1)
+"""What has an output has exactly one row."""
 
 
 _UNSTABLE = frozenset({int, list})
@@ -122,8 +134,10 @@ def _culprit(leaves: Sequence[Leaf], transformer: Transformer) -> InvalidBatch:
     """Find the value that cannot be encoded, one by one, and say what to do about it."""
     for index, leaf in enumerate(leaves):
         statement = leaf.statement
-        names = parameter_names(statement.source)
+        names = statement.shape.names
         for name, value in zip(names, statement.values, strict=True):
+            if isinstance(value, Output):
+                continue  # what is sent is a name
             try:
                 stable = _stable(value) if type(value) in _UNSTABLE else value
                 transformer.dump_sequence([stable], [_AUTO])

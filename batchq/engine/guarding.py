@@ -1,44 +1,65 @@
 # SPDX-License-Identifier: MIT
 """The SQL of guards. Owned here, because most natural spellings of it silently never fire.
 
-A guard wraps the statement in a common table expression, counts its rows, and casts a sentinel to
-boolean when the count is wrong, which fails the statement and so the transaction. What makes it
-fire on every version, custom and generic plan alike:
+A guard wraps the statement in a common table expression, counts and judges its rows in a second
+one, and casts a sentinel to boolean when they are wrong, which fails the statement and so the
+transaction. What makes it fire on every version, custom and generic plan alike:
 
 - the sentinel is chosen by the count, so that no planner can fold the cast;
 - the count is scanned even when the statement returns no row: alone, or as the left side of a LEFT
   JOIN. As one side of an inner join it is not, when the other side is empty.
 
-The guard's own two parameters, the wanted number and the process's token, stand last.
+What is required of rows that a statement *finds* is no part of this: it stands in its own WHERE.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
+from attrs import frozen
 
 from batchq.engine.anatomy import RETURNING_VERBS, VERBS_WITH_ROWS, Anatomy
+from batchq.engine.names import identifier
+from batchq.engine.sentinel import finding, row_sentinel, rows_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 
-TOKEN = f"batchq:{secrets.token_hex(16)}:rows:"
-"""Random per process, so that no user data can forge a guard's failure. A parameter, so that the
-statement's text is the same in every process."""
-
-_ROWS = re.compile(re.escape(TOKEN) + r"(\d+)")
-
-
-def rows_seen(message: str) -> int | None:
-    """Read the sentinel out of an error message, in whatever language it is; None without one."""
-    found = _ROWS.search(message)
-    return int(found[1]) if found else None
+ROWS_MARK = "\ue002"
+"""Stands for the ``$n`` of the wanted number of rows until all other parameters have theirs."""
+SETTING_MARK = "\ue003"
+"""Stands for the ``$n`` of the setting that carries an output; the output's number follows."""
 
 
-def guarded(sql: str, anatomy: Anatomy, parameters: int, bound: Bound, *, rows: bool) -> str:
-    """Wrap a statement in a guard.
+@frozen
+class Judgement:
+    """What is required of every row that a statement returns."""
 
-    :param parameters: how many parameters the statement itself has.
-    :param rows: whether its rows are wanted; otherwise the one row returned is their number.
+    requirement: int
+    """Its place among the statement's requirements."""
+    test: str | None
+    """The condition as SQL; None where there may be no row at all."""
+    found: tuple[str, ...]
+    """The columns to report."""
+
+
+@frozen
+class Wrapping:
+    """What goes around a statement."""
+
+    bound: Bound | None
+    """How its rows are counted; None: they are not."""
+    judgements: tuple[Judgement, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """The columns that later statements use."""
+    wanted: tuple[str, ...] | None = ()
+    """The columns of the rows that are wanted: empty when none are, None for all that it has."""
+    probe: bool = False
+    """Whether one row says it all."""
+
+
+def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
+    """Wrap a statement in its guards.
+
+    Where no rows are wanted, the one row returned is their number.
+
     :raises InvalidBatch: for a command that has no rows to count.
     """
     if anatomy.verb not in VERBS_WITH_ROWS:
@@ -46,23 +67,55 @@ def guarded(sql: str, anatomy: Anatomy, parameters: int, bound: Bound, *, rows: 
         raise InvalidBatch(message)
     ctes = sql[: anatomy.ctes] + "," if anatomy.ctes else "WITH"
     command = sql[anatomy.main : anatomy.end]
-    if anatomy.verb in RETURNING_VERBS and not anatomy.returning:
-        if rows:
-            message = f"this {anatomy.verb} returns no rows: add RETURNING, or use count()"
+    bound, wanted = wrapping.bound, wrapping.wanted
+    if anatomy.verb in RETURNING_VERBS:
+        if wrapping.probe:
+            message = f"{anatomy.verb} changes rows: require() and forbid() take what only selects"
             raise InvalidBatch(message)
-        command += " RETURNING 1"
-    check = (
-        f"CASE WHEN _batchq_count.n {bound.value} ${parameters + 1}::int8 THEN true "
-        f"ELSE CAST(${parameters + 2}::text || _batchq_count.n AS boolean) END"
-    )
-    if not rows:
-        wanted = "_batchq_count.n FROM _batchq_count"
-    elif bound is Bound.AT_MOST:
-        # It only ever fires when there are rows, so both sides are scanned then.
-        wanted = "_batchq_rows.* FROM _batchq_count JOIN _batchq_rows ON true"
+        if not anatomy.returning:
+            command += _returning(anatomy.verb, wrapping)
+    if wrapping.probe:
+        command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
+    counted, arms = _counted(wrapping)
+    if wanted == ():
+        rows = "_batchq_count.n FROM _batchq_count"
     else:
-        wanted = "_batchq_rows.* FROM _batchq_count LEFT JOIN _batchq_rows ON true"
+        names = ["*"] if wanted is None else map(identifier, wanted)
+        columns = ", ".join(f"_batchq_rows.{name}" for name in names)
+        # A guard that only ever fires when there are rows may join them; any other must be judged
+        # without.
+        join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
+        rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
     return (
         f"{ctes} _batchq_rows AS ({command}), "
-        f"_batchq_count AS (SELECT count(*) AS n FROM _batchq_rows) SELECT {wanted} WHERE {check}"
+        f"_batchq_count AS (SELECT {', '.join(counted)} FROM _batchq_rows) "
+        f"SELECT {rows} WHERE CASE {' '.join(arms)} ELSE true END"
     )
+
+
+def _returning(verb: str, wrapping: Wrapping) -> str:
+    """Let a ``sql()`` text without a RETURNING return something to count, if that is enough."""
+    if wrapping.wanted != () or wrapping.judgements or wrapping.outputs:
+        message = f"this {verb} returns no rows: add RETURNING, or use count()"
+        raise InvalidBatch(message)
+    return " RETURNING 1"
+
+
+def _counted(wrapping: Wrapping) -> tuple[list[str], list[str]]:
+    """Write what is gathered over the rows, and the cases in which it fails the statement."""
+    counted, arms = ["count(*) AS n"], list[str]()
+    if wrapping.bound is not None:
+        wrong = f"NOT _batchq_count.n {wrapping.bound.value} {ROWS_MARK}::int8"
+        arms.append(f"WHEN {wrong} THEN {rows_sentinel('_batchq_count.n')}")
+    for one in wrapping.judgements:
+        only = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
+        counted.append(f"min({finding(one.found)}){only} AS r{one.requirement}")
+        seen = f"_batchq_count.r{one.requirement}"
+        arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
+    for index, column in enumerate(wrapping.outputs):
+        carried = f"coalesce(to_jsonb({identifier(column)})::text, 'null')"
+        name = f"{SETTING_MARK}{index}{SETTING_MARK}::text"
+        counted.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
+        # Never so; but what nobody looks at, a planner may leave out.
+        arms.append(f"WHEN _batchq_count.o{index} IS NULL THEN {rows_sentinel('_batchq_count.n')}")
+    return counted, arms

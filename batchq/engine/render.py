@@ -1,19 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""From a statement's source to SQL text with ``$1``, ``$2``, … Nothing here looks at a value."""
+"""From a statement's shape to SQL text with ``$1``, ``$2``, … Nothing here looks at a value."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from batchq.engine.names import identifier, listed, literal, quoted
+from batchq.engine.sentinel import finding, row_sentinel
 from batchq.language.errors import InvalidBatch
+from batchq.language.guards import Judged, Requirement
 from batchq.language.sources import (
     EQUALS_ANY,
+    EQUALS_OUTPUT,
     IS_NULL,
+    Cell,
     Conditions,
+    Conflict,
     Delete,
     Insert,
     Select,
     Source,
     Text,
     Update,
+    condition_names,
+    parameter_names,
 )
 
 _ONE = Text(("1",), (), ())
@@ -33,6 +43,10 @@ class Numbering:
         self._taken += 1
         return f"{self._mark}{len(self.order)}"
 
+    def skip_to(self, value: int) -> None:
+        """Go on with another value: those between stand elsewhere in the text."""
+        self._taken = value
+
     def text(self, text: Text) -> str:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
         placed: dict[int, str] = {}
@@ -40,39 +54,45 @@ class Numbering:
         for name, piece in zip(text.order, text.pieces[1:], strict=True):
             if name not in placed:
                 self.order.append(self._taken + name)
-                placed[name] = f"{self._mark}{len(self.order)}"
+                number = f"{self._mark}{len(self.order)}"
+                cast = text.casts[name] if text.casts else None
+                placed[name] = f"({carried(number)} #>> '{{}}')::{cast}" if cast else number
             parts += (placed[name], piece)
         self._taken += len(text.names)
         return "".join(parts)
 
 
 def render(
-    source: Source, columns: tuple[str, ...] | None, mark: str = "$"
-) -> tuple[str, tuple[int, ...]]:
-    """Write the SQL of a source.
+    n: Numbering,
+    source: Source,
+    requirements: tuple[Requirement, ...],
+    columns: tuple[str, ...] | None,
+) -> str:
+    """Write the SQL of a source, without the guards that go around it.
 
+    :param n: numbers its parameters.
+    :param requirements: of which those on the rows that it finds stand in its WHERE.
     :param columns: what a built write returns; what a select without columns of its own selects.
         Empty when nobody wants rows, None when somebody does but does not say which columns.
-    :param mark: what each parameter's number stands behind; of one character.
-    :return: the text, and for each ``$n`` the index of the value that stands there.
     :raises InvalidBatch: for a select that nobody named columns for.
     """
-    n = Numbering(mark)
+    where_of = partial(_where, n, source, requirements)
     match source:
         case Text():
-            return n.text(source), tuple(n.order)
-        case Insert(table, names, cells) if names:
-            values = ", ".join(_cell(n, cell) for cell in cells)
-            sql = f"INSERT INTO {quoted(table)} ({_list(names)}) VALUES ({values})"
-        case Insert(table):
-            sql = f"INSERT INTO {quoted(table)} DEFAULT VALUES"
+            return n.text(source)
+        case Insert(table, names, cells, conflict):
+            rows = "DEFAULT VALUES"
+            if names:
+                values = ", ".join(map(partial(_cell, n, table), names, cells))
+                rows = f"({listed(names)}) VALUES ({values})"
+            sql = f"INSERT INTO {quoted(table)} {rows}{_on_conflict(conflict)}"
         case Update(table, names, cells, where):
             pairs = zip(names, cells, strict=True)
-            sets = ", ".join(f"{_identifier(name)} = {_cell(n, cell)}" for name, cell in pairs)
-            sql = f"UPDATE {quoted(table)} SET {sets} WHERE {_conditions(n, where)}"
+            sets = ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
+            sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
         case Delete(table, where):
-            sql = f"DELETE FROM {quoted(table)} WHERE {_conditions(n, where)}"
-        case Select(table, named, where):
+            sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
+        case Select(table, named, where, lock):
             if named is None:
                 named = columns
             if named is None:
@@ -81,43 +101,101 @@ def render(
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
-                n.text(c) if isinstance(c, Text) else _identifier(c) for c in named or (_ONE,)
+                n.text(c) if isinstance(c, Text) else identifier(c) for c in named or (_ONE,)
             )
-            sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {_conditions(n, where)}"
+            sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
+            sql += f" FOR {lock}" if lock else ""
     if columns and not isinstance(source, Select):
-        sql += f" RETURNING {_list(columns)}"
-    return sql, tuple(n.order)
+        sql += f" RETURNING {listed(columns)}"
+    return sql
 
 
-def quoted(table: str) -> str:
-    """Quote a table's name: ``schema.table`` becomes ``"schema"."table"``."""
-    return ".".join(_identifier(part) for part in table.split("."))
+def _where(
+    n: Numbering,
+    source: Source,
+    requirements: tuple[Requirement, ...],
+    table: str,
+    where: Conditions,
+) -> str:
+    """Write the conditions, and what is required of the rows that they find.
+
+    A CASE is the only thing in SQL whose parts are tried in order: a row that the conditions do not
+    find must not fail for what is required of those that they do.
+    """
+    found = conditions(n, table, where)
+    arms: list[str] = []
+    for index, one in enumerate(requirements):
+        if one.judged is Judged.FOUND:
+            test = requirement(n, source, requirements, index)
+            arms.append(f"WHEN ({test}) IS NOT TRUE THEN {row_sentinel(index, finding(one.found))}")
+    if not arms:
+        return found
+    return (
+        f"({found}) AND CASE WHEN ({found}) IS NOT TRUE THEN false {' '.join(arms)} ELSE true END"
+    )
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def requirement(
+    n: Numbering, source: Source, requirements: tuple[Requirement, ...], index: int
+) -> str:
+    """Write what one of the requirements says. Its values stand behind the source's and those of
+    the requirements before it."""
+    before = (condition_names(one.test) for one in requirements[:index])
+    n.skip_to(len(parameter_names(source)) + sum(map(len, before)))
+    return conditions(n, source.table, requirements[index].test)
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(map(_identifier, names))
+def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
+    if isinstance(cell, Text):
+        return f"({n.text(cell)})"
+    return n.one() if cell is None else _output(n, table, column)
 
 
-def _cell(n: Numbering, cell: Text | None) -> str:
-    return n.one() if cell is None else f"({n.text(cell)})"
+def _output(n: Numbering, table: str, column: str) -> str:
+    """Read another statement's output, with the type that the column has.
+
+    A row of the table's own type knows what type that is; nobody else here does.
+    """
+    cell = f"jsonb_build_object({literal(column)}::text, {carried(n.one())})"
+    return f"(jsonb_populate_record(NULL::{quoted(table)}, {cell})).{identifier(column)}"
 
 
-def _conditions(n: Numbering, where: Conditions) -> str:
+def carried(setting: str) -> str:
+    """The output as JSON, out of the transaction's setting that carries it."""
+    return f"current_setting({setting}::text)::jsonb"
+
+
+def _on_conflict(conflict: Conflict | None) -> str:
+    if conflict is None:
+        return ""
+    predicate = conflict.predicate
+    if isinstance(predicate, Text):
+        where = f" WHERE {predicate.pieces[0]}"
+    elif predicate:
+        where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
+    else:
+        where = ""
+    return f" ON CONFLICT ({listed(conflict.columns)}){where} DO NOTHING"
+
+
+def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
+    """Write conditions on columns; ``table`` is whose they are, where outputs may be among them."""
     if isinstance(where, Text):
         return n.text(where)
     tests: list[str] = []
     for column, test in where:
-        name = _identifier(column)
+        name = identifier(column)
         if isinstance(test, Text):
             tests.append(f"{name} = ({n.text(test)})")
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:
             tests.append(f"{name} = ANY({n.one()})")
+        elif test == EQUALS_OUTPUT:
+            if table is None:
+                message = f"no column says the type of that output: compare {column!r} with sql(…)"
+                raise InvalidBatch(message)
+            tests.append(f"{name} = {_output(n, table, column)}")
         else:
             tests.append(f"{name} = {n.one()}")
     return " AND ".join(tests)

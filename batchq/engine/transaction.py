@@ -19,7 +19,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.attribute import Verdict, attribute, unanswered
-from batchq.engine.decode import decode
+from batchq.engine.decode import decode, load_cell
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
 from batchq.engine.flight import Flight
@@ -42,6 +42,11 @@ _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 _LOST_PREPARATION = frozenset({"26000", "0A000", "42P05"})
 """A prepared statement is gone (DISCARD ALL), its result changed (ALTER TABLE: "cached plan must
 not change result type"), or its name is taken. Nothing was applied: prepare again, resend once."""
+
+_NO_OUTPUTS = (
+    "output(): values do not flow between statements on {}. Let the client choose the key, or "
+    "select it again by one that it knows, in a sql() fragment"
+)
 
 
 @define(eq=False)
@@ -72,6 +77,8 @@ class Transaction:
         self._transformer = Transformer(self.connection)
         self._steps = encode(self.plan, self._transformer)
         self._dialect = dialect_of(pg)
+        if self.plan.outputs and not self._dialect.carries_outputs:
+            raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
         self._preparations = preparations_of(self.connection)
 
     def flights(self) -> Iterator[PQGen[None]]:
@@ -133,6 +140,7 @@ class Transaction:
             frame=self.frame,
             dialect=self._dialect,
             encoding=self._transformer.encoding,
+            load=lambda cell: load_cell(cell, self._transformer),
         )
 
     def _learn(self, flight: Flight, slots: Slots) -> None:

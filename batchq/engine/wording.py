@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchq.engine.flight import CLOSING, OWNERS
-from batchq.language.guards import Bound
+from batchq.language.guards import EXACTLY_ONE, Bound
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Kind, Violation
@@ -14,6 +14,7 @@ from batchq.language.violation import Kind, Violation
 if TYPE_CHECKING:
     from batchq.engine.attribute import Verdict
     from batchq.engine.blame import Blame
+    from batchq.language.statement import Statement
 
 WHAT_BECAME = {
     Outcome.NOT_SENT: "nothing was sent",
@@ -32,8 +33,14 @@ def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
     """Say where, what, and what became of it all."""
     wanted = ""
     if violation.kind is Kind.GUARD and found.step is not None:
-        wanted = f", wanted {found.step.statement.guard}"
+        wanted = f", wanted {_wanted(violation, found.step.statement)}"
     return f"{where(verdict, found)}: {violation}{wanted}; {WHAT_BECAME[verdict.outcome]}"
+
+
+def _wanted(violation: Violation, statement: Statement[Any]) -> str:
+    if violation.requirement is not None:
+        return str(statement.shape.requirements[violation.requirement])
+    return str(statement.guard or EXACTLY_ONE)  # what has an output has exactly one row
 
 
 def where(verdict: Verdict, found: Blame) -> str:

@@ -7,17 +7,18 @@ every statement is known before the first byte is sent, and one round trip is en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from batchq.language.errors import InvalidBatch
+from batchq.language.checks import checked_call, checked_label
 from batchq.language.mapping import Meaning, Rule, rule
-from batchq.language.matchers import is_text
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
+    from batchq.language.outputs import Output
+    from batchq.language.statement import Statement
     from batchq.language.step import Step
 
 T_co = TypeVar("T_co", covariant=True)
@@ -33,6 +34,11 @@ class Batch(Generic[T_co]):
 
     __slots__ = ()
 
+    @property
+    def needs(self) -> tuple[Output, ...]:
+        """The outputs of statements outside that are used inside. None in nearly every batch."""
+        raise NotImplementedError
+
     def map(self, function: Callable[[T_co], U], /) -> Batch[U]:
         """Turn the result into another, after COMMIT.
 
@@ -40,7 +46,7 @@ class Batch(Generic[T_co]):
         ``committed``: by then the rows are there.
         """
         checked_call("map()", function)
-        return Mapped((self,), function)
+        return Mapped((self,), function, self.needs)
 
     def label(self, name: str) -> Batch[T_co]:
         """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
@@ -95,6 +101,13 @@ class Composite(Batch[T_co]):
 
     parts: tuple[Batch[Any], ...]
     """The batches inside, in order."""
+    still_needed: tuple[Output, ...]
+    """Found when it was composed: a batch is looked at once, however often it is nested."""
+
+    @property
+    def needs(self) -> tuple[Output, ...]:
+        """What was found."""
+        return self.still_needed
 
     def combine(self, results: Sequence[Any]) -> T_co:
         """Make one result of the parts' results."""
@@ -108,12 +121,21 @@ class Wrapped(Batch[T_co]):
 
     inner: Batch[T_co]
 
+    @property
+    def needs(self) -> tuple[Output, ...]:
+        """What is needed inside; not by recursion, for wrapping has no depth limit."""
+        inner: Batch[Any] = self.inner
+        while isinstance(inner, Wrapped):
+            inner = inner.inner
+        return inner.needs
+
 
 @frozen(eq=False, repr=False)
 class Gathered(Composite[tuple[Any, ...]]):
     """What :func:`gather` makes."""
 
     parts: tuple[Batch[Any], ...]
+    still_needed: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
         """Keep them in order."""
@@ -125,6 +147,7 @@ class Sequenced(Composite[list[Any]]):
     """What :func:`sequence` makes."""
 
     parts: tuple[Batch[Any], ...]
+    still_needed: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> list[Any]:
         """Keep them in order."""
@@ -138,6 +161,7 @@ class Into(Composite[M]):
     parts: tuple[Batch[Any], ...]
     model: Callable[..., M]
     names: tuple[str, ...]
+    still_needed: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> M:
         """Pass the named results to the model and drop the others."""
@@ -151,6 +175,7 @@ class Mapped(Composite[U]):
 
     parts: tuple[Batch[Any], ...]
     function: Callable[[Any], U]
+    still_needed: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> U:
         """Call the function."""
@@ -181,22 +206,22 @@ class AsInternal(Wrapped[T_co]):
     context: str
 
 
-def checked_label(name: str) -> str:
-    """Refuse what is no label.
+@frozen(eq=False, repr=False)
+class Placed(Batch[T_co]):
+    """One statement that does not simply run where it stands."""
 
-    :raises InvalidBatch: when the name is empty, or no text.
-    """
-    if not is_text(name):
-        message = "label() needs a name"
-        raise InvalidBatch(message)
-    return name
+    statement: Statement[T_co]
+    once: Hashable = None
+    """What it does, when the whole batch needs that once: of several that say the same the first
+    runs. Such a statement has no result."""
+    tail: tuple[str, ...] | None = None
+    """Where it runs behind the last of the others: all that have one run there, in this order."""
+
+    @property
+    def needs(self) -> tuple[Output, ...]:
+        """What the statement needs."""
+        return self.statement.needs
 
 
-def checked_call(call: str, function: object) -> None:
-    """Refuse what cannot be called, before COMMIT and not after it.
-
-    :raises InvalidBatch: naming the call that was given it.
-    """
-    if not callable(function):
-        message = f"{call} takes a function or class, not {function!r:.40}"
-        raise InvalidBatch(message)
+FORMS = (Gathered, Sequenced, Into, Mapped, Labelled, Remapped, AsInternal, Placed)
+"""Every form of a batch but the statement."""

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast, overload
 
-from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced, checked_call
+from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
+from batchq.language.checks import checked_call
 from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import still_needed
 
 U = TypeVar("U")
 M = TypeVar("M")
@@ -94,7 +96,8 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
     >>> [step.statement.title for step in pair.steps()]
     ['SELECT 1', "SELECT 'a'"]
     """
-    return Gathered(_checked_parts("gather()", batches))
+    parts = _checked_parts("gather()", batches)
+    return Gathered(parts, still_needed(parts))
 
 
 def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
@@ -102,7 +105,8 @@ def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
 
     The iterable is read at once, so that the batch is a value.
     """
-    return Sequenced(_checked_parts("sequence()", batches))
+    parts = _checked_parts("sequence()", batches)
+    return Sequenced(parts, still_needed(parts))
 
 
 def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
@@ -115,7 +119,8 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     checked_call("into()", model)
     dropped = _checked_parts("into()", steps)
     wanted = _checked_parts("into()", named.values())
-    return Into((*dropped, *map(Labelled, wanted, named)), model, tuple(named))
+    parts = (*dropped, *map(Labelled, wanted, named))
+    return Into(parts, model, tuple(named), still_needed(parts))
 
 
 def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Guards: how many rows a statement has to affect, checked by the server before COMMIT.
+"""Guards: conditions that the server checks before COMMIT, and that abort the transaction.
 
-COMMIT is already on its way when a statement matches no row, so the client cannot decide: the
-server has to. This file says *what* is guarded; the engine owns the SQL that does it, because most
-natural spellings of it silently never fire.
+COMMIT is already on its way when a statement matches no row, or the wrong one, so the client cannot
+decide: the server has to. This file says *what* is guarded; the engine owns the SQL that does it,
+because most natural spellings of it silently never fire.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import Enum
 
 from attrs import frozen
+
+from batchq.language.sources import Conditions, Text, compared
 
 
 class Bound(Enum):
@@ -38,3 +40,32 @@ class Guard:
 
 EXACTLY_ONE = Guard(Bound.EXACTLY, 1)
 AT_MOST_ONE = Guard(Bound.AT_MOST, 1)
+
+
+class Judged(Enum):
+    """Which rows a requirement is about. The value is the call that makes such a requirement."""
+
+    FOUND = "require"
+    """The rows that ``where`` finds, as they are before the statement changes them."""
+    RETURNED = "check"
+    """The rows that the statement returns, as they are afterwards."""
+    ANY = "forbid"
+    """Every row: there may be none."""
+
+
+@frozen
+class Requirement:
+    """A condition that each row has to meet; one that does not is named in the error."""
+
+    judged: Judged
+    test: Conditions
+    """What has to hold; empty for a row that may not be there at all."""
+    found: tuple[str, ...]
+    """The columns whose values the error carries."""
+
+    def __str__(self) -> str:
+        """Show the call, with columns and no values: ``require("rcgen")``."""
+        if isinstance(self.test, Text):
+            return f"{self.judged.value}(sql)"
+        names = ", ".join(f'"{name}"' for name in compared(self.test))
+        return f"{self.judged.value}({names or '...'})"

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.matchers import Matcher, is_matcher
+from batchq.language.saying import Saying
 
 if TYPE_CHECKING:
     from batchq.language.violation import Violation
@@ -59,6 +60,9 @@ def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
     """
     if not is_matcher(matcher):
         message = f'.on() takes a matcher, such as unique("name"), not {matcher!r:.40}'
+        raise InvalidBatch(message)
+    if isinstance(meaning, Saying) and meaning.columns and matcher.requirement is None:
+        message = f".on({matcher}, saying(…)): only the guards on a row find one to tell of"
         raise InvalidBatch(message)
     if isinstance(meaning, BaseException):
         return meaning

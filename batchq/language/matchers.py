@@ -12,7 +12,9 @@ from functools import lru_cache
 
 from attrs import frozen
 
+from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
+from batchq.language.guards import Requirement
 from batchq.language.violation import Kind, Violation
 
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
@@ -30,6 +32,8 @@ class Matcher:
     name: str | None = None
     """The constraint's name, or the column's for NOT NULL."""
     sqlstate: str | None = None
+    requirement: int | None = None
+    """Of a guard: which of the statement's requirements, from 0; None for the number of rows."""
 
     def matches(self, violation: Violation) -> bool:
         """Whether this violation is one that the mapping is for."""
@@ -41,7 +45,7 @@ class Matcher:
         if violation.kind is not self.kind:
             return False
         if self.kind is Kind.GUARD:
-            return True
+            return violation.requirement == self.requirement
         seen = violation.column if self.kind is Kind.NOT_NULL else violation.constraint
         return seen == self.name
 
@@ -50,7 +54,7 @@ class Matcher:
         if self.sqlstate is not None:
             return f'sqlstate("{self.sqlstate}")'
         if self.kind is Kind.GUARD:
-            return "expect(...)"
+            return self.name or "expect(...)"
         call = "internal" if self.kind is None else self.kind.value
         return f'{call}("{self.name}")'
 
@@ -105,14 +109,15 @@ MISSING_ROWS = Matcher(Kind.GUARD)
 """What ``.expect(..., missing=...)`` maps: the guard of the statement fired."""
 
 
+@lru_cache(maxsize=4096)
+def unmet(index: int, requirement: Requirement) -> Matcher:
+    """Match a row that does not meet a requirement: the statement's ``index``-th, from 0."""
+    return Matcher(Kind.GUARD, str(requirement), requirement=index)
+
+
 def is_matcher(value: object) -> bool:
     """Whether a value is a matcher: ``.on("name", …)`` is an easy slip."""
     return isinstance(value, Matcher)
-
-
-def is_text(value: object) -> bool:
-    """Whether a value is a str that says something."""
-    return isinstance(value, str) and value != ""
 
 
 @lru_cache(maxsize=4096)

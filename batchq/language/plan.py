@@ -7,13 +7,22 @@ thousand others is as good as a flat one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from batchq.language.batch import AsInternal, Batch, Composite, Labelled, Remapped, Wrapped
+from batchq.language.batch import (
+    AsInternal,
+    Batch,
+    Composite,
+    Labelled,
+    Placed,
+    Remapped,
+    Wrapped,
+)
 from batchq.language.mapping import Internal, Meaning, Rule
+from batchq.language.outputs import refuse_needs
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -42,6 +51,8 @@ class Leaf:
 
     statement: Statement[Any]
     scope: Scope | None
+    outputs: tuple[str, ...] = ()
+    """The columns that later statements use."""
 
     @property
     def path(self) -> str:
@@ -112,20 +123,27 @@ class Plan:
     statements: list[Statement[Any]]
     scopes: list[Scope | None]
     """What was said around each statement."""
-    program: list[Combine | None]
-    """None takes the next statement's result."""
+    program: list[Combine | int]
+    """A number takes the result of that statement."""
+    outputs: Mapping[int, tuple[str, ...]]
+    """The columns that later statements use, for each statement that has any."""
 
     @property
     def leaves(self) -> list[Leaf]:
         """Each statement at its place. Made when somebody looks, which is on failure."""
-        return list(map(Leaf, self.statements, self.scopes))
+        return [
+            Leaf(statement, scope, self.outputs.get(index, ()))
+            for index, (statement, scope) in enumerate(
+                zip(self.statements, self.scopes, strict=True)
+            )
+        ]
 
-    def combine(self, results: Iterator[Any]) -> Any:
+    def combine(self, results: Sequence[Any]) -> Any:
         """Run the program over the statements' results."""
         stack: list[Any] = []
         for instruction in self.program:
-            if instruction is None:
-                stack.append(next(results))
+            if isinstance(instruction, int):
+                stack.append(results[instruction])
                 continue
             cut = len(stack) - instruction.arity
             parts = stack[cut:]
@@ -135,34 +153,100 @@ class Plan:
         return result
 
 
+_NOTHING = Combine(0, lambda _: None)
+"""The result of a statement that has run already."""
+
+
+@define(eq=False)
+class _Layout:
+    """A plan while it is laid out."""
+
+    statements: list[Statement[Any]] = field(factory=list[Statement[Any]])
+    scopes: list[Scope | None] = field(factory=list["Scope | None"])
+    program: list[Combine | int] = field(factory=list["Combine | int"])
+    said: set[Hashable] = field(factory=set[Hashable])
+    """What is needed once and has run."""
+    tail: list[tuple[tuple[str, ...], int, Placed[Any], Scope | None]] = field(
+        factory=list["tuple[tuple[str, ...], int, Placed[Any], Scope | None]"]
+    )
+    """What runs behind the last: its order, and where in the program its result is wanted."""
+
+    def add(self, statement: Statement[Any], scope: Scope | None) -> None:
+        """Let a statement run where it stands."""
+        self.program.append(len(self.statements))
+        self.statements.append(statement)
+        self.scopes.append(scope)
+
+    def place(self, placed: Placed[Any], scope: Scope | None) -> None:
+        """Let a statement run where it is meant to, if it has to run at all."""
+        if placed.tail is not None:
+            self.tail.append((placed.tail, len(self.program), placed, scope))
+            self.program.append(_NOTHING)
+        elif placed.once is None or placed.once not in self.said:
+            self.said.add(placed.once)
+            self.add(placed.statement, scope)
+        else:
+            self.program.append(_NOTHING)
+
+    def end(self) -> None:
+        """Let the tail run, in its order, and among equals in the order of the batch."""
+        for _, wanted, placed, scope in sorted(self.tail, key=lambda entry: entry[:2]):
+            if placed.once is None or placed.once not in self.said:
+                self.said.add(placed.once)
+                self.program[wanted] = len(self.statements)
+                self.statements.append(placed.statement)
+                self.scopes.append(scope)
+
+
 def plan(batch: Batch[Any]) -> Plan:
     """Lay a batch flat.
 
     :raises TypeError: for what is no batch.
+    :raises InvalidBatch: for one that uses an output of a statement outside.
     """
-    statements: list[Statement[Any]] = []
-    scopes: list[Scope | None] = []
-    program: list[Combine | None] = []
+    made = _Layout()
     todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
     while todo:
         item = todo.pop()
         if isinstance(item, Combine):
-            program.append(item)
+            made.program.append(item)
             continue
         node, scope = item
         if isinstance(node, Statement):
-            statements.append(node)
-            scopes.append(scope)
-            program.append(None)
+            made.add(node, scope)
         elif isinstance(node, Wrapped):
             todo.append((node.inner, Scope(scope, node)))
         elif isinstance(node, Composite):
             parts = node.parts
             todo.append(Combine(len(parts), node.combine))
             todo.extend([(part, scope) for part in reversed(parts)])
+        elif isinstance(node, Placed):
+            made.place(node, scope)
         else:
             message = (
                 f"not a batch: {type(node).__name__}; make one by sql(), insert(), gather(), …"
             )
             raise TypeError(message)
-    return Plan(statements, scopes, program)
+    made.end()
+    return Plan(made.statements, made.scopes, made.program, _outputs(batch, made.statements))
+
+
+def _outputs(
+    batch: Batch[Any], statements: Sequence[Statement[Any]]
+) -> Mapping[int, tuple[str, ...]]:
+    """Find which columns of which statements are used by those behind them."""
+    if not any(statement.shape.takes_outputs for statement in statements):
+        return _NO_OUTPUTS
+    refuse_needs(batch)
+    producers: dict[Statement[Any], int] = {}
+    columns: dict[int, list[str]] = {}
+    for index, statement in enumerate(statements):
+        for output in statement.needs:
+            wanted = columns.setdefault(producers[output.origin], [])
+            if output.column not in wanted:
+                wanted.append(output.column)
+        producers[statement.origin] = index
+    return {index: tuple(wanted) for index, wanted in columns.items()}
+
+
+_NO_OUTPUTS: Mapping[int, tuple[str, ...]] = {}

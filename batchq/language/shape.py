@@ -10,16 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
+from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard
+from batchq.language.guards import (
+    AT_MOST_ONE,
+    EXACTLY_ONE,
+    Bound,
+    Guard,
+    Judged,
+    Requirement,
+)
 from batchq.language.mapping import INTERNAL, Meaning, Rule
-from batchq.language.matchers import Matcher, constraint, is_text
+from batchq.language.matchers import Matcher, constraint, unmet
 from batchq.language.results import NO_RESULT, WITHOUT_ROWS, Result, Rows, model_columns
-from batchq.language.sources import Insert, Select, Source, Text
+from batchq.language.sources import (
+    Conflict,
+    Insert,
+    Select,
+    Source,
+    Text,
+    condition_names,
+    parameter_names,
+    takes_outputs,
+    tests_outputs,
+)
 
 
 @frozen(eq=False)
@@ -32,6 +50,10 @@ class Shape:
     """The guard that ``.expect(...)`` set."""
     returned: tuple[str, ...] | None = None
     """The columns that ``.returning(...)`` named."""
+    requirements: tuple[Requirement, ...] = ()
+    """What each row has to meet. In the order of declaration: the first unmet one decides."""
+    probes: bool = False
+    """Whether one row says it all: ``require(...)`` and ``forbid(...)``."""
     declared: tuple[Matcher | Rule, ...] = ()
     """What is mapped, in the order of declaration: a matcher, whose meaning the statement has, or a
     whole rule, for ``.internal(...)``."""
@@ -40,11 +62,26 @@ class Shape:
     columns: tuple[str, ...] | None = field(init=False)
     """The columns that batchq writes out for it, in RETURNING or a select list. None where nobody
     names them, or the user's own SQL does."""
+    names: tuple[str, ...] = field(init=False)
+    """A name for each of the values that a statement of this shape takes; for people."""
+    takes_outputs: bool = field(init=False)
+    """Whether another statement's output is among the values."""
 
     def __attrs_post_init__(self) -> None:
-        """Derive the guard and the columns, once a shape."""
+        """Derive the rest, once a shape."""
+        tests = [requirement.test for requirement in self.requirements]
+        names = parameter_names(self.source) + sum(map(condition_names, tests), ())
+        flows = takes_outputs(self.source) or any(map(tests_outputs, tests))
         object.__setattr__(self, "guard", _guard(self))
         object.__setattr__(self, "columns", _columns(self))
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "takes_outputs", flows)
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether the rows are counted and judged around the statement, once it has run."""
+        outside = any(one.judged is not Judged.FOUND for one in self.requirements)
+        return self.guard is not None or outside
 
     def rules(self, meanings: tuple[Meaning, ...]) -> Iterator[Rule]:
         """Put the statement's own meanings to the matchers, in the order of declaration."""
@@ -56,11 +93,17 @@ class Shape:
 def _guard(shape: Shape) -> Guard | None:
     if shape.expected is not None:
         return shape.expected
-    if isinstance(shape.source, Insert):
+    if isinstance(shape.source, Insert) and shape.source.conflict is None:
         return None  # one row by construction
-    if shape.result.rows in (Rows.ONE, Rows.SCALAR):
-        return EXACTLY_ONE
-    return AT_MOST_ONE if shape.result.rows is Rows.MAYBE else None
+    match shape.result.rows:
+        case Rows.ONE | Rows.SCALAR:
+            return EXACTLY_ONE
+        case Rows.MAYBE:
+            return AT_MOST_ONE
+        case Rows.NONE if any(one.judged is Judged.FOUND for one in shape.requirements):
+            return EXACTLY_ONE  # what is required of a row is not met by its absence
+        case _:
+            return None
 
 
 def _columns(shape: Shape) -> tuple[str, ...] | None:
@@ -101,6 +144,35 @@ def returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
 @lru_cache(maxsize=4096)
 def _returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
     return _agreeing(evolve(shape, returned=columns))
+
+
+@lru_cache(maxsize=4096)
+def on_conflict_do_nothing(shape: Shape, conflict: Conflict) -> Shape:
+    """Let an insert pass over a row that is there already."""
+    if not isinstance(shape.source, Insert):
+        message = "on_conflict_do_nothing() is said of insert(); in sql() write ON CONFLICT"
+        raise InvalidBatch(message)
+    return evolve(shape, source=evolve(shape.source, conflict=conflict))
+
+
+@lru_cache(maxsize=4096)
+def probing(shape: Shape) -> Shape:
+    """Look for one row, and no further."""
+    return evolve(shape, probes=True)
+
+
+@lru_cache(maxsize=4096)
+def locking(shape: Shape, strength: str) -> Shape:
+    """Lock the rows that a select finds."""
+    return evolve(shape, source=evolve(cast("Select", shape.source), lock=strength))
+
+
+@lru_cache(maxsize=4096)
+def requiring(shape: Shape, requirement: Requirement) -> Shape:
+    """Add what each row has to meet; its failure is mapped by the meaning that is added with it."""
+    matcher = unmet(len(shape.requirements), requirement)
+    requirements, declared = (*shape.requirements, requirement), (*shape.declared, matcher)
+    return _agreeing(evolve(shape, requirements=requirements, declared=declared))
 
 
 @lru_cache(maxsize=4096, typed=True)

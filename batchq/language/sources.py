@@ -8,8 +8,10 @@ sources are the same text. Values travel beside it, in the order in which the so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from enum import Enum
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from attrs import field, frozen
 
@@ -27,18 +29,46 @@ class Text:
     pieces: tuple[str, ...]
     order: tuple[int, ...]
     names: tuple[str, ...]
+    casts: tuple[str | None, ...] = ()
+    """For each name the type of the output that stands there, or None for a value. Empty when there
+    are no outputs."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
 
 
+class Flow(Enum):
+    """What stands in a cell for another statement's output."""
+
+    OUTPUT = "output"
+
+
+OUTPUT: Final = Flow.OUTPUT
+
+Cell = Text | Flow | None
+"""What stands in a column: a fragment, another statement's output, or, for None, a parameter."""
+
+
+@frozen
+class Conflict:
+    """ON CONFLICT DO NOTHING: the columns of a unique index and, for a partial one, its predicate.
+
+    The server finds the index by them when it plans, so no parameter may stand in the predicate:
+    each test is SQL text.
+    """
+
+    columns: tuple[str, ...]
+    predicate: tuple[tuple[str, str], ...] | Text | None
+
+
 @frozen(eq=False)
 class Insert:
-    """INSERT of one row. A cell is None for a parameter, or a fragment."""
+    """INSERT of one row."""
 
     table: str
     columns: tuple[str, ...]
-    cells: tuple[Text | None, ...]
+    cells: tuple[Cell, ...]
+    conflict: Conflict | None = None
 
     verb: ClassVar[str] = "insert"
 
@@ -49,9 +79,11 @@ EQUALS_ANY = "= ANY"
 """``column = ANY(…)``: takes a list."""
 IS_NULL = "IS NULL"
 """``column IS NULL``: takes no value."""
+EQUALS_OUTPUT = "= output"
+"""``column = …`` of another statement's output."""
 
 Conditions = tuple[tuple[str, str | Text], ...] | Text
-"""Columns, each with one of the three tests or a fragment that it equals; or one fragment."""
+"""Columns, each with one of the four tests or a fragment that it equals; or one fragment."""
 
 
 @frozen(eq=False)
@@ -60,7 +92,7 @@ class Update:
 
     table: str
     columns: tuple[str, ...]
-    cells: tuple[Text | None, ...]
+    cells: tuple[Cell, ...]
     where: Conditions
 
     verb: ClassVar[str] = "update"
@@ -83,6 +115,8 @@ class Select:
     table: str
     columns: tuple[str | Text, ...] | None
     where: Conditions = field(default=())
+    lock: str | None = None
+    """How the rows are locked: ``UPDATE``, ``NO KEY UPDATE``, ``SHARE``, ``KEY SHARE``."""
 
     verb: ClassVar[str] = "select"
 
@@ -98,23 +132,24 @@ def parameter_names(source: Source) -> tuple[str, ...]:
         case Insert():
             return _cell_names(source.columns, source.cells)
         case Update():
-            return _cell_names(source.columns, source.cells) + _condition_names(source.where)
+            return _cell_names(source.columns, source.cells) + condition_names(source.where)
         case Delete():
-            return _condition_names(source.where)
+            return condition_names(source.where)
         case Select():
             columns = source.columns or ()
             inner = tuple(n for column in columns if isinstance(column, Text) for n in column.names)
-            return inner + _condition_names(source.where)
+            return inner + condition_names(source.where)
 
 
-def _cell_names(columns: tuple[str, ...], cells: tuple[Text | None, ...]) -> tuple[str, ...]:
+def _cell_names(columns: tuple[str, ...], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     names: list[str] = []
     for column, cell in zip(columns, cells, strict=True):
-        names.extend((column,) if cell is None else cell.names)
+        names.extend(cell.names if isinstance(cell, Text) else (column,))
     return tuple(names)
 
 
-def _condition_names(where: Conditions) -> tuple[str, ...]:
+def condition_names(where: Conditions) -> tuple[str, ...]:
+    """A name for each of the values that conditions take, in their order; for people."""
     if isinstance(where, Text):
         return where.names
     names: list[str] = []
@@ -126,8 +161,40 @@ def _condition_names(where: Conditions) -> tuple[str, ...]:
     return tuple(names)
 
 
+def compared(where: Conditions) -> tuple[str, ...]:
+    """The columns that conditions name; a fragment's are nobody's to know."""
+    return () if isinstance(where, Text) else tuple(column for column, _ in where)
+
+
+def takes_outputs(source: Source) -> bool:
+    """Whether another statement's output stands anywhere in it."""
+    match source:
+        case Text():
+            return any(source.casts)
+        case Insert():
+            return _flows(source.cells)
+        case Update():
+            return _flows(source.cells) or tests_outputs(source.where)
+        case Delete():
+            return tests_outputs(source.where)
+        case Select():
+            return _flows(source.columns or ()) or tests_outputs(source.where)
+
+
+def tests_outputs(where: Conditions) -> bool:
+    """Whether conditions compare with another statement's output."""
+    if isinstance(where, Text):
+        return any(where.casts)
+    tests = [test for _, test in where]
+    return EQUALS_OUTPUT in tests or _flows(tests)
+
+
+def _flows(cells: Iterable[Cell | str]) -> bool:
+    return any(c is OUTPUT or (isinstance(c, Text) and any(c.casts)) for c in cells)
+
+
 @lru_cache(maxsize=4096)
-def text(sql: str, names: tuple[str, ...]) -> Text:
+def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> Text:
     """Cut SQL at its placeholders, once per text.
 
     As in psycopg, ``%`` means nothing special in a text without parameters, and is written ``%%``
@@ -166,4 +233,4 @@ def text(sql: str, names: tuple[str, ...]) -> Text:
     for name in place.keys() - {names[i] for i in order}:
         message = f"sql() was given {name}=… but its text has no %({name})s"
         raise InvalidBatch(message)
-    return Text(tuple(pieces), tuple(order), names)
+    return Text(tuple(pieces), tuple(order), names, casts)

@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast, overload
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from attrs import frozen
 
 from batchq.language import shape as shapes
-from batchq.language.batch import Batch, checked_label
+from batchq.language.batch import Batch
+from batchq.language.checks import checked_label, is_text
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Guard
+from batchq.language.guards import EXACTLY_ONE, Guard, Judged, Requirement
 from batchq.language.mapping import Meaning, Rule, checked_meaning
-from batchq.language.matchers import MISSING_ROWS, Matcher
-from batchq.language.results import NO_RESULT, Result
+from batchq.language.matchers import MISSING_ROWS, Matcher, unmet
+from batchq.language.outputs import Output, checked_type
+from batchq.language.results import NO_RESULT, Result, Rows
+from batchq.language.saying import Saying
 from batchq.language.shape import Shape
-from batchq.language.sources import Source, Text
+from batchq.language.sources import Conditions, Insert, Source, Text, compared
+
+if TYPE_CHECKING:
+    from batchq.language.cells import Where
 
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
@@ -39,6 +45,8 @@ class Statement(Batch[T_co]):
     meanings: tuple[Meaning, ...] = ()
     """What the mapped failures mean, in the order in which the shape declares them."""
     labels: tuple[str, ...] = ()
+    first: Statement[Any] | None = None
+    """The statement that it was first built as; None where it is that one."""
 
     # -- the result shape --------------------------------------------------------------------------
 
@@ -129,7 +137,8 @@ class Statement(Batch[T_co]):
         statement (``batch.on``) wins over its own.
         """
         meanings = (*self.meanings, checked_meaning(matcher, meaning))
-        return Statement(shapes.mapping(self.shape, matcher), self.values, meanings, self.labels)
+        shape = shapes.mapping(self.shape, matcher)
+        return Statement(shape, self.values, meanings, self.labels, self.origin)
 
     def internal(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
@@ -141,12 +150,14 @@ class Statement(Batch[T_co]):
         /,
         *,
         at_least: int | None = None,
+        at_most: int | None = None,
         missing: Meaning | None = None,
     ) -> Statement[T_co]:
         """Guard the number of rows affected: the server aborts the transaction before COMMIT.
 
         :param rows: exactly so many rows.
         :param at_least: so many rows or more; instead of ``rows``.
+        :param at_most: so many rows or fewer; instead of ``rows``.
         :param missing: what too few rows mean, as the meaning of :meth:`on`. Too many rows, or too
             few without it, raise :class:`~batchq.GuardFailed`.
 
@@ -154,18 +165,125 @@ class Statement(Batch[T_co]):
         >>> update("project", {"name": "web"}, where={"id": 7}).expect(1, missing=LookupError("7"))
         <Statement update project: exactly 1 row>
         """
-        if (rows is None) == (at_least is None):
-            message = "expect() takes either a number of rows, or at_least="
+        said = [
+            (b, n) for b, n in (("=", rows), (">=", at_least), ("<=", at_most)) if n is not None
+        ]
+        if len(said) != 1:
+            message = "expect() takes either a number of rows, or at_least=, or at_most="
             raise InvalidBatch(message)
-        bound, number = ("=", rows) if rows is not None else (">=", at_least)
-        shape = shapes.expecting(self.shape, bound, cast("int", number))
+        if missing is not None and at_most is not None:
+            message = "expect(at_most=…) misses no rows: missing= would never be raised"
+            raise InvalidBatch(message)
+        shape = shapes.expecting(self.shape, *said[0])
         guarded: Statement[T_co] = self._shaped(shape)
         return guarded if missing is None else guarded.on(MISSING_ROWS, missing)
+
+    def require(
+        self, condition: Where, /, *, else_: Meaning, found: Iterable[str] = ()
+    ) -> Statement[T_co]:
+        """Require something of each row that ``where`` finds, before the statement touches it.
+
+        A row that is not there, a row that is soft-deleted and a row of another generation are
+        three different answers to a caller. ``where`` says which row is meant, each ``require``
+        what has to hold of it: in the order in which they are said, the first that does not decides
+        the error, and :attr:`Violation.found` carries what the row holds instead.
+
+        On an update or delete without a result shape it also means ``.expect(1)``: say
+        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` where there may be no such row.
+
+        :param condition: as ``where`` of :func:`~batchq.update`.
+        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`.
+        :param found: columns whose values the error is to carry, besides those of the conditions.
+        :raises InvalidBatch: on an insert, or a ``sql()`` text: say ``.check()`` of what these
+            return.
+
+        >>> from batchq import update
+        >>> (
+        ...     update("project", {"name": "web"}, where={"id": 7})
+        ...     .expect(1, missing=LookupError("no such project"))
+        ...     .require({"time_deleted": None}, else_=LookupError("deleted"))
+        ...     .require({"rcgen": 3}, else_=lambda v: ValueError(f"now at {v.found['rcgen']}"))
+        ... )
+        <Statement update project: exactly 1 row, require("time_deleted"), require("rcgen")>
+        """
+        from batchq.language.cells import read_conditions  # noqa: PLC0415  which read statements
+
+        if isinstance(self.source, Text | Insert):
+            message = (
+                "require() is of rows that where= finds: of what an insert or a sql() text returns "
+                'say .check("column", …)'
+            )
+            raise InvalidBatch(message)
+        test, values = read_conditions(condition)
+        return self.requiring(Judged.FOUND, test, values, else_, found)
+
+    def check(
+        self, column: str, expected: object, /, *, else_: Meaning, found: Iterable[str] = ()
+    ) -> Statement[T_co]:
+        """Require something of each row that the statement returns, as it is afterwards.
+
+        :param column: one of the columns returned; a built write returns it for this alone.
+        :param expected: a value means ``=``, None means IS NULL, a list means ``= ANY``, a
+            ``sql()`` fragment is compared by ``=``.
+        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`.
+        :param found: columns whose values the error is to carry, besides this one.
+
+        >>> from batchq import insert
+        >>> insert("disk", {"id": 7}).check("state", "creating", else_=ValueError("raced"))
+        <Statement insert disk: check("state")>
+        """
+        from batchq.language.cells import read_conditions  # noqa: PLC0415  which read statements
+
+        test, values = read_conditions({column: expected})
+        return self.requiring(Judged.RETURNED, test, values, else_, found)
+
+    def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
+        """Let an insert pass over a row that is there already: it then affects no row.
+
+        :param columns: the columns of the unique index.
+        :param where: the predicate of that index, where it is partial. The server finds the index
+            by it when it plans, so it takes None, booleans, integers, strings, and ``sql()``
+            without parameters, all of which become part of the text.
+
+        >>> from batchq import insert
+        >>> new = insert("project", {"silo_id": 7, "name": "web"})
+        >>> quiet = new.on_conflict_do_nothing("silo_id", "name", where={"time_deleted": None})
+        >>> quiet.steps()[0].sql.partition(" ON ")[2]
+        'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
+        """
+        from batchq.language.cells import conflict  # noqa: PLC0415  which reads statements
+
+        return self._shaped(shapes.on_conflict_do_nothing(self.shape, conflict(columns, where)))
+
+    def output(self, column: str, type: str | None = None, /) -> Output:
+        """Name a value that this statement produces, for a later statement of the same batch.
+
+        It stands where a value stands, in the row or the conditions of a builder, and in ``sql()``;
+        the server hands it over, in the same round trip. The statement has to produce exactly one
+        row, which is guarded.
+
+        :param column: one of the statement's columns; a built write returns it for this alone.
+        :param type: its SQL type, which an output in ``sql()`` has to say.
+        :raises InvalidBatch: when the statement may have another number of rows.
+
+        >>> from batchq import gather, insert
+        >>> project = insert("project", {"name": "web"})
+        >>> vpc = insert("vpc", {"project_id": project.output("id"), "name": "default"})
+        >>> gather(project, vpc)
+        <Gathered of 2 statements>
+        """
+        if not is_text(column):
+            message = "output() names a column"
+            raise InvalidBatch(message)
+        if self.guard not in (None, EXACTLY_ONE) or self.result.rows in (Rows.ALL, Rows.COUNT):
+            message = "an output is of exactly one row, and this statement may have another number"
+            raise InvalidBatch(message)
+        return Output(self.origin, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co]:
         """Name the statement in paths, for people; see :meth:`Batch.label`."""
         labels = (checked_label(name), *self.labels)
-        return Statement(self.shape, self.values, self.meanings, labels)
+        return Statement(self.shape, self.values, self.meanings, labels, self.origin)
 
     # -- looking at it -----------------------------------------------------------------------------
 
@@ -185,6 +303,18 @@ class Statement(Batch[T_co]):
         return self.shape.guard
 
     @property
+    def origin(self) -> Statement[Any]:
+        """The statement that it was first built as."""
+        return self.first or self
+
+    @property
+    def needs(self) -> tuple[Output, ...]:
+        """The outputs of other statements that it uses."""
+        if not self.shape.takes_outputs:
+            return ()
+        return tuple(value for value in self.values if isinstance(value, Output))
+
+    @property
     def rules(self) -> tuple[Rule, ...]:
         """What its failures mean, in the order of declaration: the last that matches wins."""
         return tuple(self.shape.rules(self.meanings))
@@ -194,6 +324,7 @@ class Statement(Batch[T_co]):
         words = [] if self.result is NO_RESULT else [str(self.result)]
         if self.guard is not None:
             words.append(str(self.guard))
+        words.extend(map(str, self.shape.requirements))
         promises = f": {', '.join(words)}" if words else ""
         return f"<Statement {self.title}{promises}>"
 
@@ -212,5 +343,21 @@ class Statement(Batch[T_co]):
             message = f"{rows}() takes a class or function, which is hashable: {error}"
             raise InvalidBatch(message) from error
 
+    def requiring(
+        self,
+        judged: Judged,
+        test: Conditions,
+        values: tuple[object, ...],
+        else_: Meaning,
+        found: Iterable[str],
+    ) -> Statement[T_co]:
+        """Add a requirement; what :meth:`require`, :meth:`check` and ``forbid()`` come down to."""
+        told = else_.columns if isinstance(else_, Saying) else ()
+        columns = tuple(dict.fromkeys((*compared(test), *found, *told)))
+        shape = shapes.requiring(self.shape, Requirement(judged, test, columns))
+        matcher = unmet(len(self.shape.requirements), shape.requirements[-1])
+        meanings = (*self.meanings, checked_meaning(matcher, else_))
+        return Statement(shape, self.values + values, meanings, self.labels, self.origin)
+
     def _shaped(self, shape: Shape) -> Statement[Any]:
-        return Statement(shape, self.values, self.meanings, self.labels)
+        return Statement(shape, self.values, self.meanings, self.labels, self.origin)

@@ -9,15 +9,25 @@ from attrs import field, frozen
 
 from batchq.language.batch import Batch
 from batchq.language.plan import Leaf, plan
-from batchq.language.sources import parameter_names
 from batchq.language.statement import Statement
+
+
+@frozen
+class Rendered:
+    """A statement as it is sent."""
+
+    sql: str
+    order: tuple[int, ...]
+    """Which value stands at ``$1``, ``$2``, …, without what the engine adds behind them."""
+    notes: tuple[str, ...]
+    """What a reader should know about it."""
 
 
 class Renderer(Protocol):
     """What the engine, one floor up, has to offer so that a step can show its SQL."""
 
-    def __call__(self, statement: Statement[Any], /) -> tuple[str, tuple[int, ...]]:
-        """Return the text as it is sent, and which value stands at each ``$n``."""
+    def __call__(self, leaf: Leaf, /) -> Rendered:
+        """Show a statement at its place."""
         ...
 
 
@@ -58,13 +68,18 @@ class Step:
 
         :raises InvalidBatch: when the statement cannot be sent as it is.
         """
-        return port.render(self.statement)[0]
+        return port.render(self.leaf).sql
 
     @property
     def parameters(self) -> tuple[object, ...]:
         """The values of ``$1``, ``$2``, …, without those that a guard adds. May hold secrets."""
         values = self.statement.values
-        return tuple(values[i] for i in port.render(self.statement)[1])
+        return tuple(values[i] for i in port.render(self.leaf).order)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know: where the statement is less than it looks."""
+        return port.render(self.leaf).notes
 
     @property
     def meanings(self) -> tuple[str, ...]:
@@ -95,11 +110,11 @@ def explain(all_steps: tuple[Step, ...], *, parameters: bool) -> str:
         lines.append(str(step))
         lines.extend(f"    {line}" for line in step.sql.splitlines())
         if parameters:
-            names = parameter_names(statement.source)
-            order = port.render(statement)[1]
+            names, order = statement.shape.names, port.render(step.leaf).order
             shown = [f"${n} {names[i]} = {statement.values[i]!r}" for n, i in enumerate(order, 1)]
             lines.extend(f"    {line}" for line in shown)
         if statement.guard is not None:
             lines.append(f"    guard: {statement.guard}")
         lines.extend(f"    {meaning}" for meaning in step.meanings)
+        lines.extend(f"    note: {note}" for note in step.notes)
     return "\n".join(lines)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Kind(Enum):
@@ -39,8 +41,8 @@ KIND_BY_SQLSTATE = {
 class Violation:
     """One error of the server. A field that the server did not send is None.
 
-    ``message``, ``detail`` and ``hint`` may quote the caller's data, so they are attributes and
-    never part of ``str()`` or ``repr()``.
+    ``message``, ``detail``, ``hint`` and ``found`` may hold the caller's data, so they are
+    attributes and never part of ``str()`` or ``repr()``.
 
     >>> Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="name_key", table="project")
     Violation(unique "name_key" on table "project", SQLSTATE 23505)
@@ -65,10 +67,17 @@ class Violation:
     position: int | None = None
     """Where in the statement's SQL the error lies: a character, counted from 1."""
     rows: int | None = None
-    """Of a guard only: how many rows the guarded statement affected."""
+    """Of a guard on the number of rows only: how many the guarded statement affected."""
+    requirement: int | None = None
+    """Of a guard on a row only: which of the statement's requirements it does not meet, from 0."""
+    found: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
+    """Of a guard on a row only: the values of that row, by column. Not all of its columns: those
+    that the requirements name, and those that were asked for."""
 
     def __str__(self) -> str:
         """Say what was violated in words that are free of the caller's data."""
+        if self.requirement is not None:
+            return "guard refused a row"
         if self.kind is Kind.GUARD:
             return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
         words = [self.kind.value if self.kind is not Kind.OTHER else "error"]

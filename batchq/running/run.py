@@ -55,7 +55,7 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     """
     todo = order(target, batch, options, sync=True)
     if not todo.plan.statements:
-        return Ok(todo.plan.combine(iter(())))
+        return Ok(todo.plan.combine(()))
     once: Callable[[], Any]
     if isinstance(target, Connection):
         once = partial(_once, target, todo)
@@ -75,7 +75,7 @@ async def aattempt(
     """Run a batch on an async connection or pool; as :func:`attempt`."""
     todo = order(target, batch, options, sync=False)
     if not todo.plan.statements:
-        return Ok(todo.plan.combine(iter(())))
+        return Ok(todo.plan.combine(()))
     once: Callable[[], Any]
     if isinstance(target, AsyncConnection):
         once = partial(_aonce, target, todo)

@@ -24,7 +24,7 @@ from batchq import (
     sqlstate,
     update,
 )
-from batchq.engine.guarding import TOKEN, rows_seen
+from batchq.engine.sentinel import TOKEN, read
 from batchq.testing import server
 
 TABLES = """
@@ -109,7 +109,7 @@ def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
 @pytest.fixture(scope="module")
 def foreign_token() -> str:
     """The token of another process, a previous one say."""
-    show = "from batchq.engine.guarding import TOKEN; print(TOKEN)"
+    show = "from batchq.engine.sentinel import TOKEN; print(TOKEN)"
     made = subprocess.run([sys.executable, "-c", show], capture_output=True, check=True, text=True)
     return made.stdout.strip()
 
@@ -121,7 +121,7 @@ def test_each_process_has_a_token_of_its_own(foreign_token):
 
 def test_a_value_that_imitates_the_sentinel_is_no_guard(planned, foreign_token):
     lookalikes = ["batchq:rows:0", f"batchq:{'0' * 32}:rows:0", "batchq:.*:rows:0"]
-    for value in [*lookalikes, f"{foreign_token}0", TOKEN]:
+    for value in [*lookalikes, f"{foreign_token}rows:0", TOKEN]:
         for guarded in (
             sql("SELECT %(x)s::text::boolean", x=value).scalar(bool),
             sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value).all(tuple).expect(5),
@@ -136,7 +136,7 @@ def test_a_value_that_imitates_the_sentinel_is_no_guard(planned, foreign_token):
 
 
 def test_a_value_that_imitates_the_sentinel_is_a_value_where_nothing_fails(planned, foreign_token):
-    note = f"{foreign_token}0"
+    note = f"{foreign_token}rows:0"
     change = update("t", {"note": note}, {"id": 1}).returning("note").scalar(str)
     assert run(planned, change) == note
 
@@ -151,8 +151,8 @@ def test_a_value_that_imitates_the_sentinel_is_a_value_where_nothing_fails(plann
     ],
 )
 def test_the_sentinel_is_read_out_of_any_wording(message):
-    assert rows_seen(message.format(f"{TOKEN}12")) == 12
-    assert rows_seen(message.format("batchq:rows:12")) is None
+    assert read(message.format(f"{TOKEN}rows:12")).rows == 12
+    assert read(message.format("batchq:rows:12")) is None
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def statements(batch):
 def result(batch, values=None):
     """What the batch makes of its statements' results, without a database."""
     made = plan(batch)
-    return made.combine(iter(range(len(made.leaves)) if values is None else values))
+    return made.combine(list(range(len(made.leaves)) if values is None else values))
 
 
 # -- the laws --------------------------------------------------------------------------------------

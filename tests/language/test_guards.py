@@ -99,7 +99,7 @@ def test_a_common_table_expression_may_be_called_like_a_command():
     ids=str,
 )
 def test_the_guard_compares_as_it_says(statement, operator):
-    assert f"CASE WHEN _batchq_count.n {operator} $" in guarded(statement)
+    assert f"CASE WHEN NOT _batchq_count.n {operator} $" in guarded(statement)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Reading what users put into statements: rows and conditions, apart into shape and values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+import attrs
+from attrs import frozen
+
+from batchq.language.batch import FORMS, Batch
+from batchq.language.checks import is_text
+from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
+from batchq.language.results import NO_RESULT
+from batchq.language.shape import Shape
+from batchq.language.sources import (
+    EQUALS,
+    EQUALS_ANY,
+    EQUALS_OUTPUT,
+    IS_NULL,
+    OUTPUT,
+    Cell,
+    Conditions,
+    Conflict,
+    Text,
+)
+from batchq.language.statement import Statement
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Row = Mapping[str, object] | attrs.AttrsInstance | DataclassInstance
+    """One row: column names and values, or an object whose fields are columns."""
+
+Where = Mapping[str, object] | Statement[Any]
+"""Conditions, all of which must hold: by column, or a ``sql()`` fragment."""
+
+_NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
+"""What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
+batch are refused."""
+
+
+def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
+    """Split a row into its columns, what stands in them, and the values that these take."""
+    if type(row) is dict or (read := _reader(type(row))) is None:
+        named = cast("Mapping[str, object]", row)
+        columns, values = tuple(named), tuple(named.values())
+    else:
+        columns, values = read.columns, read.values(row)
+    if _NO_PARAMETERS.isdisjoint(map(type, values)):
+        return columns, _plain(len(columns)), values
+    cells: list[Cell] = []
+    flat: list[object] = []
+    for value in values:
+        if isinstance(value, Batch):
+            expression = cast("Statement[Any]", value)
+            cells.append(fragment(expression))
+            flat.extend(expression.values)
+        else:
+            cells.append(OUTPUT if isinstance(value, Output) else None)
+            flat.append(value)
+    return columns, tuple(cells), tuple(flat)
+
+
+def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
+    # Asking an abstract class is slow, and nearly every mapping is a dict.
+    return type(row) is dict or isinstance(row, Mapping)
+
+
+@lru_cache(maxsize=256)
+def _plain(columns: int) -> tuple[None, ...]:
+    return (None,) * columns
+
+
+def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
+    """Split conditions into their tests and the values that these take.
+
+    :raises InvalidBatch: for none at all, which would be every row.
+    """
+    if isinstance(where, Batch):
+        return fragment(where), where.values
+    if not _is_mapping(where):
+        message = (
+            f'where= is a mapping of columns or a sql("…") fragment, not {type(where).__name__}'
+        )
+        raise InvalidBatch(message)
+    if not where:
+        message = 'where={} would be every row: if that is meant, say where=sql("true")'
+        raise InvalidBatch(message)
+    tests: list[tuple[str, str | Text]] = []
+    values: list[object] = []
+    for column, value in where.items():
+        test: str | Text
+        if value is None:
+            test = IS_NULL
+        elif isinstance(value, list):
+            test = EQUALS_ANY
+            # A copy: the statement stays what it is, whatever becomes of the list.
+            values.append(cast("list[object]", value)[:])
+        elif isinstance(value, Batch):
+            test = fragment(cast("Statement[Any]", value))
+            values.extend(cast("Statement[Any]", value).values)
+        else:
+            test = EQUALS_OUTPUT if isinstance(value, Output) else EQUALS
+            values.append(value)
+        tests.append((column, test))
+    return tuple(tests), tuple(values)
+
+
+def fragment(value: Batch[Any]) -> Text:
+    """Accept a bare ``sql()`` as an expression."""
+    if isinstance(value, Statement) and isinstance(value.source, Text):
+        if is_bare(value.shape):
+            return value.source
+        message = (
+            "a fragment is a bare sql(): the result, what failures mean and the guards are said of "
+            "the statement that it stands in"
+        )
+        raise InvalidBatch(message)
+    message = "only a sql() fragment fits where an expression does, not a whole statement or batch"
+    raise InvalidBatch(message)
+
+
+def is_bare(shape: Shape) -> bool:
+    """Whether a statement says no more than its SQL."""
+    return shape.result is NO_RESULT and not shape.wrapped and not shape.declared
+
+
+def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
+    """Read the target of ON CONFLICT.
+
+    :raises InvalidBatch: for a predicate that would need a parameter.
+    """
+    if not columns or not all(map(is_text, columns)):
+        message = "on_conflict_do_nothing() names the columns of a unique index"
+        raise InvalidBatch(message)
+    if where is None:
+        return Conflict(columns, None)
+    if isinstance(where, Batch):
+        predicate = fragment(where)
+        if predicate.names:
+            message = "the predicate of an index takes no parameters: write its values out in sql()"
+            raise InvalidBatch(message)
+        return Conflict(columns, predicate)
+    return Conflict(columns, tuple((column, _literal(where[column])) for column in where))
+
+
+def _literal(value: object) -> str:
+    """Write a test of a partial index's predicate as SQL text."""
+    if value is None:
+        return "IS NULL"
+    if isinstance(value, bool):
+        return "= true" if value else "= false"
+    if type(value) is int:
+        return f"= {value}"
+    if isinstance(value, str):
+        text = value.replace("'", "''")
+        return f"= E'{text}'".replace("\\", "\\\\") if "\\" in text else f"= '{text}'"
+    message = (
+        f"the predicate of an index takes None, booleans, integers and strings, not "
+        f"{type(value).__name__}: write it as sql()"
+    )
+    raise InvalidBatch(message)
+
+
+@frozen(eq=False)
+class _Reader:
+    """How to read the rows of a class."""
+
+    columns: tuple[str, ...]
+    values: Callable[[Any], tuple[object, ...]]
+
+
+@lru_cache(maxsize=1024)
+def _reader(cls: type[Any]) -> _Reader | None:
+    """Learn to read a class of rows; None for mappings, which are read by their keys."""
+    if attrs.has(cls):
+        columns = tuple(field.name for field in attrs.fields(cls))
+    elif dataclasses.is_dataclass(cls):
+        columns = tuple(field.name for field in dataclasses.fields(cls))
+    elif issubclass(cls, Mapping):
+        return None
+    else:
+        message = f"a row is a mapping or an attrs or dataclass object, not {cls.__name__}"
+        raise InvalidBatch(message)
+    if len(columns) == 1:
+        return _Reader(columns, lambda row: (getattr(row, columns[0]),))
+    return _Reader(columns, attrgetter(*columns) if columns else lambda _: ())

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Guards that are steps of their own: that a row exists, that none does, that one is locked.
+
+A step of its own sees what was committed until it runs, a lock that was waited for included. A
+condition inside the statement that writes does not: under READ COMMITTED its snapshot may be older
+than the row that it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeGuard, get_args
+
+from batchq.language import shape as shapes
+from batchq.language.builders import select
+from batchq.language.cells import Where, is_bare
+from batchq.language.errors import InvalidBatch
+from batchq.language.guards import Judged
+from batchq.language.mapping import Meaning
+from batchq.language.sources import Select, Text
+from batchq.language.statement import Statement
+
+Strength = Literal["update", "no key update", "share", "key share"]
+"""PostgreSQL documentation, "Row-Level Locks", strongest first."""
+
+
+def require(query: Statement[None], /, *, else_: Meaning) -> Statement[None]:
+    """Require that a row exists: the server aborts the transaction when the query finds none.
+
+    :param query: a bare ``select(...)``, or a ``sql()`` that selects.
+    :param else_: what its absence means, as the meaning of :meth:`Statement.on`.
+
+    >>> from batchq import select
+    >>> silo = select("silo", ["id"], where={"id": 7, "time_deleted": None})
+    >>> require(silo, else_=LookupError("no such silo"))
+    <Statement select silo: at least 1 row>
+    """
+    return _probe("require", query).expect(at_least=1, missing=else_)
+
+
+def forbid(
+    query: Statement[None], /, *, else_: Meaning, found: Iterable[str] = ()
+) -> Statement[None]:
+    """Forbid that a row exists: the server aborts the transaction when the query finds one.
+
+    :param query: a bare ``select(...)``, or a ``sql()`` that selects.
+    :param else_: what such a row means, as the meaning of :meth:`Statement.on`;
+        :func:`~batchq.saying` writes an error's text from what that row holds.
+    :param found: of a ``sql()`` text: the columns whose values the error is to carry, besides those
+        that ``saying()`` names. Of a ``select`` it carries all that are selected by name.
+
+    >>> from batchq import saying, select
+    >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "time_deleted": None})
+    >>> forbid(vpcs, else_=saying(ValueError, "project to be deleted contains a vpc: {name}"))
+    <Statement select vpc: forbid(...)>
+    """
+    probe = _probe("forbid", query)
+    columns = tuple(found)
+    if isinstance(probe.source, Select):
+        columns += tuple(c for c in probe.source.columns or () if isinstance(c, str))
+    return probe.requiring(Judged.ANY, (), (), else_, columns)
+
+
+def lock(
+    table: str, where: Where, *, missing: Meaning, strength: Strength = "update"
+) -> Statement[None]:
+    """Lock one row, so that what the steps behind it see of it stays true until COMMIT.
+
+    Under READ COMMITTED every statement sees what was committed before it began: the steps behind
+    this one begin when the lock is held, so what they see is no older than the lock. Conditions on
+    the row itself are said by :meth:`Statement.require`, and ``.one(Model)`` reads it.
+
+    :param where: which row, as in :func:`~batchq.update`.
+    :param missing: what its absence means, as the meaning of :meth:`Statement.on`.
+    :param strength: ``"update"`` keeps out whoever references the row by a foreign key as well;
+        ``"no key update"`` is what an update of other columns takes. CockroachDB has two of the
+        four, and takes the stronger one for the others.
+
+    >>> lock("project", {"id": 7}, missing=LookupError("no such project")).steps()[0].statement
+    <Statement select project: exactly 1 row>
+    """
+    if strength not in get_args(Strength):
+        message = f"lock(strength=): one of {', '.join(get_args(Strength))}, not {strength!r:.40}"
+        raise InvalidBatch(message)
+    row = select(table, where=where)
+    locking = Statement[None](shapes.locking(row.shape, strength.upper()), row.values)
+    return locking.expect(1, missing=missing)
+
+
+def _probe(call: str, query: object) -> Statement[None]:
+    """Check that a query is one, and look for one row of it only."""
+    if not _is_statement(query) or not _is_bare_query(query):
+        message = (
+            f"{call}() takes a bare select(…), or a sql() that selects: no result shape, no "
+            f"mappings, no guards of its own"
+        )
+        raise InvalidBatch(message)
+    return Statement(shapes.probing(query.shape), query.values, (), query.labels, query.origin)
+
+
+def _is_statement(value: object) -> TypeGuard[Statement[Any]]:
+    return isinstance(value, Statement)
+
+
+def _is_bare_query(statement: Statement[Any]) -> bool:
+    return isinstance(statement.source, Select | Text) and is_bare(statement.shape)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Outputs: values that one statement produces on the server and a later one uses there.
+
+An identity column, a default, a computed column: the client never sees them before COMMIT, and the
+statements stay apart, so that each still has its own errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from batchq.language.checks import is_text
+from batchq.language.errors import InvalidBatch
+
+if TYPE_CHECKING:
+    from batchq.language.batch import Batch
+    from batchq.language.statement import Statement
+
+_TYPE = re.compile(r'[A-Za-z_"][\w $".]*(\(\d+(, ?\d+)?\))?( [a-z ]+)?(\[\])*')
+
+
+@frozen(eq=False, repr=False)
+class Output:
+    """One column of the row that a statement produces; made by :meth:`Statement.output`."""
+
+    origin: Statement[Any]
+    """The statement as it was first built: what it is called since makes it no other one."""
+    column: str
+    type: str | None
+    """Its SQL type, where no column says it."""
+
+    def __repr__(self) -> str:
+        """Say whose it is."""
+        return f"<Output {self.column!r} of {self.origin.title}>"
+
+
+def checked_type(name: str | None) -> str | None:
+    """Refuse what is no name of a type.
+
+    :raises InvalidBatch: it would stand in the SQL as it is.
+    """
+    if name is not None and not (is_text(name) and _TYPE.fullmatch(name)):
+        message = f'output(): the name of a SQL type, such as "bigint", not {name!r:.40}'
+        raise InvalidBatch(message)
+    return name
+
+
+def casts(params: Sequence[object]) -> tuple[str | None, ...]:
+    """The types of the outputs among the parameters of a ``sql()``; empty when there is none.
+
+    :raises InvalidBatch: for an output that does not say its type: no column here says it either.
+    """
+    if Output not in map(type, params):
+        return ()
+    for value in params:
+        if isinstance(value, Output) and value.type is None:
+            message = (
+                f'in sql() an output says its type: .output({value.column!r}, "bigint"), or '
+                f"whatever it is"
+            )
+            raise InvalidBatch(message)
+    return tuple(value.type if isinstance(value, Output) else None for value in params)
+
+
+def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
+    """The outputs that these batches, run in this order, need from statements before them.
+
+    :raises InvalidBatch: for an output that is used before its statement runs.
+    """
+    wanted = [part.needs for part in parts]
+    if not any(wanted):
+        return ()
+    origins = [_origins(part) for part in parts]
+    needed: list[Output] = []
+    for i, outputs in enumerate(wanted):
+        for output in outputs:
+            if any(output.origin in made for made in origins[:i]):
+                continue
+            if any(output.origin in made for made in origins[i:]):
+                message = (
+                    f"the output {output.column!r} is used before its statement, "
+                    f"{output.origin.title}, has run: put that first"
+                )
+                raise InvalidBatch(message)
+            needed.append(output)
+    return tuple(needed)
+
+
+def _origins(batch: Batch[Any]) -> set[Statement[Any]]:
+    from batchq.language.batch import Composite, Placed, Wrapped  # noqa: PLC0415  they need this
+    from batchq.language.statement import Statement  # noqa: PLC0415  as above
+
+    found: set[Statement[Any]] = set()
+    todo = [batch]
+    while todo:
+        match todo.pop():
+            case Statement() as statement:
+                found.add(statement.origin)
+            case Composite() as composite:
+                todo.extend(composite.parts)
+            case Wrapped() as wrapped:
+                todo.append(wrapped.inner)
+            case Placed() as placed:
+                todo.append(placed.statement)
+            case _:
+                pass  # what is no batch is refused when it is laid out
+    return found
+
+
+def refuse_needs(batch: Batch[Any]) -> None:
+    """Refuse to run a batch that needs outputs of statements outside.
+
+    :raises InvalidBatch: naming the first.
+    """
+    for output in batch.needs:
+        message = (
+            f"the output {output.column!r} of {output.origin.title} is used, but that statement is "
+            f"not in the batch: gather() it in front"
+        )
+        raise InvalidBatch(message)
