@@ -29,6 +29,7 @@ from batchq.language.errors import (
     UnmappedViolation,
 )
 from batchq.language.existence import forbid, lock, require
+from batchq.language.getting import Got, insert_or_get
 from batchq.language.matchers import (
     Matcher,
     check,
@@ -40,6 +41,7 @@ from batchq.language.matchers import (
 )
 from batchq.language.outcome import Outcome
 from batchq.language.outputs import Output
+from batchq.language.parents import Children, Parent
 from batchq.language.saying import saying
 from batchq.language.statement import Statement
 from batchq.language.step import Step
@@ -51,9 +53,11 @@ from batchq.running.run import aattempt, arun, attempt, run
 __all__ = [
     "Batch",
     "BatchError",
+    "Children",
     "ConnectionFailed",
     "DecodeFailed",
     "Failed",
+    "Got",
     "GuardFailed",
     "InvalidBatch",
     "InvariantViolation",
@@ -63,6 +67,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Output",
+    "Parent",
     "Retry",
     "Retrying",
     "SerializationConflict",
@@ -80,6 +85,7 @@ __all__ = [
     "foreign_key",
     "gather",
     "insert",
+    "insert_or_get",
     "into",
     "lock",
     "not_null",

@@ -45,6 +45,11 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
     """
+    return written(text, **params)
+
+
+def written(text: str, /, **params: object) -> Statement[None]:
+    """As :func:`sql`, for text that batchq itself writes around names that it was given."""
     values = tuple(params.values())
     return Statement(_text(text, tuple(params), casts(values)), values)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TYPE = re.compile(r'[A-Za-z_"][\w $".]*(\(\d+(, ?\d+)?\))?( [a-z ]+)?(\[\])*')
 
 
-@frozen(eq=False, repr=False)
+@frozen(repr=False)
 class Output:
     """One column of the row that a statement produces; made by :meth:`Statement.output`."""
 
@@ -71,10 +71,12 @@ def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
 
     :raises InvalidBatch: for an output that is used before its statement runs.
     """
+    from batchq.language.walk import statements  # noqa: PLC0415  whose batches need this
+
     wanted = [part.needs for part in parts]
     if not any(wanted):
         return ()
-    origins = [_origins(part) for part in parts]
+    origins = [{one.origin for one in statements(part)} for part in parts]
     needed: list[Output] = []
     for i, outputs in enumerate(wanted):
         for output in outputs:
@@ -88,27 +90,6 @@ def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
                 raise InvalidBatch(message)
             needed.append(output)
     return tuple(needed)
-
-
-def _origins(batch: Batch[Any]) -> set[Statement[Any]]:
-    from batchq.language.batch import Composite, Placed, Wrapped  # noqa: PLC0415  they need this
-    from batchq.language.statement import Statement  # noqa: PLC0415  as above
-
-    found: set[Statement[Any]] = set()
-    todo = [batch]
-    while todo:
-        match todo.pop():
-            case Statement() as statement:
-                found.add(statement.origin)
-            case Composite() as composite:
-                todo.extend(composite.parts)
-            case Wrapped() as wrapped:
-                todo.append(wrapped.inner)
-            case Placed() as placed:
-                todo.append(placed.statement)
-            case _:
-                pass  # what is no batch is refused when it is laid out
-    return found
 
 
 def refuse_needs(batch: Batch[Any]) -> None:

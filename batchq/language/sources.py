@@ -148,6 +148,16 @@ def _cell_names(columns: tuple[str, ...], cells: tuple[Cell, ...]) -> tuple[str,
     return tuple(names)
 
 
+def value_of(insert: Insert, values: tuple[object, ...], column: str) -> object:
+    """The value that an insert puts into one of its columns; its fragment, where it has one."""
+    place = 0
+    for name, cell in zip(insert.columns, insert.cells, strict=True):
+        if name == column:
+            return cell if isinstance(cell, Text) else values[place]
+        place += len(cell.names) if isinstance(cell, Text) else 1
+    raise KeyError(column)
+
+
 def condition_names(where: Conditions) -> tuple[str, ...]:
     """A name for each of the values that conditions take, in their order; for people."""
     if isinstance(where, Text):

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Insert or get: an insert that may be repeated, and says whether the row was there already.
+
+Two steps, in one round trip. The first inserts and passes over a row that is there; the second
+reads and locks the row, whoever inserted it. One statement could not: what it sees is older than a
+row that somebody else has just committed and that it conflicts with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from attrs import frozen
+
+from batchq.language import shape as shapes
+from batchq.language.batch import Batch
+from batchq.language.builders import insert, select, written
+from batchq.language.checks import is_text
+from batchq.language.compose import gather
+from batchq.language.errors import InvalidBatch
+from batchq.language.mapping import Meaning
+from batchq.language.sources import Insert, Text, value_of
+from batchq.language.statement import Statement
+
+if TYPE_CHECKING:
+    from batchq.language.cells import Row
+
+M = TypeVar("M")
+
+
+@frozen
+class Got(Generic[M]):
+    """What :func:`insert_or_get` answers."""
+
+    row: M
+    new: bool
+    """Whether this batch inserted it; False when it was there already."""
+
+
+def insert_or_get(
+    table: str,
+    row: Row,
+    model: Callable[..., M],
+    *,
+    key: Iterable[str],
+    where: Mapping[str, bool | int | str | None] | None = None,
+    same: Iterable[str] = (),
+    differs: Meaning | None = None,
+) -> Batch[Got[M]]:
+    """Insert a row, or get the one that is there, so that a request may safely be repeated.
+
+    :param model: what the row is made into, as of :meth:`Statement.one`.
+    :param key: the columns of the unique index by which a row is the same.
+    :param where: the predicate of that index, where it is partial; see
+        :meth:`Statement.on_conflict_do_nothing`.
+    :param same: columns in which a row that is there already has to equal this one.
+    :param differs: what it means that it does not.
+    :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
+        by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`.
+
+    >>> from typing import NamedTuple
+    >>> from batchq import insert_or_get
+    >>> class Disk(NamedTuple):
+    ...     id: int
+    ...     name: str
+    >>> other = ValueError("another disk has this id")
+    >>> boot = insert_or_get(
+    ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], differs=other
+    ... )
+    >>> boot.steps()[1].statement
+    <Statement select disk: one(Disk), exactly 1 row, check("name")>
+    """
+    inserting = insert(table, row)
+    keys, wanted = tuple(key), tuple(same)
+    if not keys or not all(map(is_text, (*keys, *wanted))):
+        message = "insert_or_get(key=[…]) names the columns of a unique index"
+        raise InvalidBatch(message)
+    if bool(wanted) != (differs is not None):
+        message = "insert_or_get(same=[…], differs=…): one means nothing without the other"
+        raise InvalidBatch(message)
+    known = {name: _plain(inserting, name) for name in keys}
+    found = select(table, where={**known, **(where or {})})
+    getting = Statement[None](shapes.locking(found.shape, "NO KEY UPDATE"), found.values).one(model)
+    for name in wanted:
+        getting = getting.check(name, _equal(inserting, name), else_=cast("Meaning", differs))
+    quiet = inserting.on_conflict_do_nothing(*keys, where=where).count()
+    return gather(quiet, getting).map(lambda both: Got(both[1], both[0] == 1))
+
+
+def _plain(inserting: Statement[Any], column: str) -> object:
+    """The value by which the row is found again."""
+    value = _value(inserting, column)
+    if value is None:
+        message = f"insert_or_get(): {column!r} is NULL, and no unique index finds that again"
+        raise InvalidBatch(message)
+    return value
+
+
+def _equal(inserting: Statement[Any], column: str) -> object:
+    """The value that a row which is there has to hold; a list as what it is, and not as choices."""
+    value = _value(inserting, column)
+    return written("%(value)s", value=cast("object", value)) if type(value) is list else value
+
+
+def _value(inserting: Statement[Any], column: str) -> object:
+    source = cast("Insert", inserting.source)
+    if column not in source.columns:
+        message = f"insert_or_get(): the row has no {column!r}"
+        raise InvalidBatch(message)
+    value = value_of(source, inserting.values, column)
+    if isinstance(value, Text):
+        message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
+        raise InvalidBatch(message)
+    return value

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Children of a live parent: declared once, so that no insert forgets that the parent may be gone.
+
+A foreign key sees a row that is there, not one that is soft-deleted, and does not keep a child out
+of a parent that is being deleted. Whoever adds a child therefore bumps the generation of the living
+parent first: that finds a parent that is gone, and makes whoever deletes the parent wait, or fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+
+from batchq.language.batch import Batch, Placed
+from batchq.language.builders import delete, select, update, written
+from batchq.language.compose import gather
+from batchq.language.errors import InvalidBatch
+from batchq.language.existence import forbid, lock
+from batchq.language.mapping import Meaning
+from batchq.language.saying import Saying
+from batchq.language.sources import Insert, value_of
+from batchq.language.statement import Statement
+from batchq.language.walk import statements
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Parent:
+    """A table whose rows have children.
+
+    >>> project = Parent(table="project")
+    >>> vpcs = project.children("vpc", by="project_id")
+    """
+
+    table: str
+    key: str = "id"
+    tombstone: str | None = "time_deleted"
+    """The column that is NULL while a row lives; None where rows are really deleted."""
+    generation: str = "rcgen"
+    """The column that counts what has changed among the children."""
+
+    def children(
+        self,
+        table: str,
+        *,
+        by: str,
+        tombstone: str | None = "time_deleted",
+        where: Mapping[str, object] | None = None,
+    ) -> Children:
+        """Declare a kind of children.
+
+        :param table: their table.
+        :param by: the column that holds the parent's key.
+        :param tombstone: the column that is NULL while a child lives; None when children are really
+            deleted.
+        :param where: what else makes a row of that table such a child.
+        """
+        return Children(parent=self, table=table, by=by, tombstone=tombstone, where=where or {})
+
+    def bump(self, key: object, *, gone: Meaning) -> Batch[None]:
+        """Bump the generation of a living parent, which locks it until COMMIT.
+
+        Once in a batch, however many children are added: where several say it, the first runs.
+
+        :param gone: what it means that there is none, or no longer.
+        """
+        generation = _bumped(self.generation)
+        bumping = update(self.table, {self.generation: generation}, self._living(key))
+        return Placed(bumping.expect(1, missing=gone), once=("bump", self, key))
+
+    def delete(
+        self,
+        key: object,
+        *,
+        gone: Meaning,
+        childless: Iterable[Statement[None]] = (),
+        generation: object = None,
+        stale: Meaning | None = None,
+    ) -> Batch[None]:
+        """Delete a parent that has no children: lock it, look for children, then delete it.
+
+        :param gone: what it means that there is none, or no longer.
+        :param childless: a :meth:`Children.forbid` for each kind of children, or any other
+            :func:`~batchq.forbid`; they see every child that was there when the lock was held.
+        :param generation: the generation that the caller has seen, or None for any.
+        :param stale: what another generation means; the error carries the one that was found.
+        :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
+        """
+        if (generation is None) != (stale is None):
+            message = "delete(generation=…, stale=…): one means nothing without the other"
+            raise InvalidBatch(message)
+        ending = self._ending(key).expect(1, missing=gone)
+        if stale is not None:
+            ending = ending.require({self.generation: generation}, else_=stale)
+        locking = lock(self.table, self._living(key), missing=gone)
+        return gather(locking, *childless, ending).map(_nothing)
+
+    def _ending(self, key: object) -> Statement[None]:
+        if self.tombstone is None:
+            return delete(self.table, where={self.key: key})
+        ended = {self.tombstone: written("now()"), self.generation: _bumped(self.generation)}
+        return update(self.table, ended, where=self._living(key))
+
+    def _living(self, key: object) -> dict[str, object]:
+        return {self.key: key} | ({} if self.tombstone is None else {self.tombstone: None})
+
+
+@frozen(kw_only=True)
+class Children:
+    """One kind of children of a parent; made by :meth:`Parent.children`."""
+
+    parent: Parent
+    table: str
+    by: str
+    tombstone: str | None
+    where: Mapping[str, object] = field(eq=False)
+
+    def add(self, key: object, children: Batch[T], *, gone: Meaning) -> Batch[T]:
+        """Add children to a living parent: bump its generation, then insert them.
+
+        :param key: the parent's.
+        :param children: what inserts them; one statement, or a batch with others as well.
+        :param gone: what it means that there is no such parent, or no longer.
+        :raises InvalidBatch: when it inserts no child, or one of another parent.
+
+        >>> from batchq import insert
+        >>> vpcs = Parent(table="project").children("vpc", by="project_id")
+        >>> web = insert("vpc", {"project_id": 7, "name": "web"})
+        >>> [step.statement.title for step in vpcs.add(7, web, gone=LookupError("7")).steps()]
+        ['update project', 'insert vpc']
+        """
+        self._check(key, children)
+        return gather(self.parent.bump(key, gone=gone), children).map(_second)
+
+    def forbid(self, key: object, *, else_: Meaning) -> Statement[None]:
+        """Forbid that a living child exists; with :meth:`Parent.delete`.
+
+        :param key: the parent's.
+        :param else_: what such a child means, as of :func:`~batchq.forbid`; the columns that
+            ``saying()`` names are read for it.
+        """
+        living: dict[str, object] = {self.by: key, **self.where}
+        if self.tombstone is not None:
+            living[self.tombstone] = None
+        told = else_.columns if isinstance(else_, Saying) else ()
+        return forbid(select(self.table, told or [self.by], where=living), else_=else_)
+
+    def _check(self, key: object, children: Batch[Any]) -> None:
+        """Refuse what would add to another parent than the one whose generation is bumped."""
+        own = [
+            (statement, statement.source)
+            for statement in statements(children)
+            if isinstance(statement.source, Insert) and statement.source.table == self.table
+        ]
+        if not own:
+            message = f"add() takes what inserts into {self.table!r} by insert(): nothing here does"
+            raise InvalidBatch(message)
+        for statement, source in own:
+            if self.by not in source.columns:
+                message = f"insert({self.table!r}, …) has no {self.by!r}: whose child is it?"
+                raise InvalidBatch(message)
+            if value_of(source, statement.values, self.by) != key:
+                message = (
+                    f"insert({self.table!r}, …) has another {self.by!r} than the parent that add() "
+                    f"was given"
+                )
+                raise InvalidBatch(message)
+
+
+def _bumped(column: str) -> Statement[None]:
+    name = column.replace('"', '""')
+    return written(f'"{name}" + 1')
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _second(pair: tuple[None, T]) -> T:
+    return pair[1]
