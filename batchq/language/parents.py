@@ -69,7 +69,8 @@ class Parent:
         """
         generation = _bumped(self.generation)
         bumping = update(self.table, {self.generation: generation}, self._living(key))
-        return Placed(bumping.expect(1, missing=gone), once=("bump", self, key))
+        guarded = bumping.expect(1, missing=gone).label(self.table)
+        return Placed(guarded, once=("bump", self, key))
 
     def delete(
         self,
@@ -96,7 +97,8 @@ class Parent:
         if stale is not None:
             ending = ending.require({self.generation: generation}, else_=stale)
         locking = lock(self.table, self._living(key), missing=gone)
-        return gather(locking, *childless, ending).map(_nothing)
+        named = locking.label(self.table), *childless, ending.label(self.table)
+        return gather(*named).map(_nothing)
 
     def _ending(self, key: object) -> Statement[None]:
         if self.tombstone is None:
@@ -146,7 +148,8 @@ class Children:
         if self.tombstone is not None:
             living[self.tombstone] = None
         told = else_.columns if isinstance(else_, Saying) else ()
-        return forbid(select(self.table, told or [self.by], where=living), else_=else_)
+        found = select(self.table, told or [self.by], where=living)
+        return forbid(found, else_=else_).label(self.table)
 
     def _check(self, key: object, children: Batch[Any]) -> None:
         """Refuse what would add to another parent than the one whose generation is bumped."""

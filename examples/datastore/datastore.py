@@ -20,7 +20,7 @@ from examples.datastore.models import (
     Silo,
     VpcCreated,
 )
-from examples.datastore.project import project_create, project_fetch
+from examples.datastore.project import project_create, project_delete, project_fetch
 from examples.datastore.silo import silo_create
 from examples.datastore.vpc import vpc_create
 
@@ -45,6 +45,10 @@ class DataStore:
     def project_fetch(self, project_id: UUID) -> Project:
         """Read a living project."""
         return run(self.database, project_fetch(project_id), read_only=True, retry=_RETRY)
+
+    def project_delete(self, project: Project) -> None:
+        """Delete a project that is empty and as it was when it was read."""
+        run(self.database, project_delete(project), retry=_RETRY)
 
     def vpc_create(self, new: NewVpc) -> VpcCreated:
         """Create a VPC in a project that is there."""

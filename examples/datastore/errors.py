@@ -39,6 +39,19 @@ class AlreadyExists(ServiceError):
     words = "already exists"
 
 
+class Refused(ServiceError):
+    """It cannot be done as things are; the text says why."""
+
+    status = 400
+
+    def __init__(self, why: str) -> None:
+        super().__init__("request", why)
+
+    def __str__(self) -> str:
+        """Say why, and no more."""
+        return str(self.which)
+
+
 class LimitExceeded(ServiceError):
     """There is room for no more."""
 

@@ -23,3 +23,9 @@ def limits_take_project(silo_id: UUID) -> Batch[None]:
         .expect(1)
         .on(check("silo_limits_projects_within_limit"), LimitExceeded("projects of silo", silo_id))
     )
+
+
+def limits_give_back_project(silo_id: UUID) -> Batch[None]:
+    """Count one project fewer."""
+    fewer = {"projects_used": sql("projects_used - 1")}
+    return update("silo_limits", fewer, where={"silo_id": silo_id}).expect(1)

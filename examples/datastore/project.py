@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from batchq import Batch, gather, insert, select, unique
-from examples.datastore.errors import AlreadyExists, NotFound
-from examples.datastore.limits import limits_take_project
+from batchq import Batch, gather, insert, saying, select, unique
+from examples.datastore.errors import AlreadyExists, NotFound, Refused
+from examples.datastore.limits import limits_give_back_project, limits_take_project
 from examples.datastore.models import NewProject, NewVpc, Project, ProjectCreated
-from examples.datastore.parent import parent_bump
+from examples.datastore.parents import DISKS, INSTANCES, PROJECT, PROJECTS, VPCS
 from examples.datastore.vpc import vpc_with_defaults
 
 
@@ -17,14 +17,17 @@ def project_create(new: NewProject) -> Batch[ProjectCreated]:
     """Create a project with its default VPC, and count it against the silo's limit."""
     return (
         gather(
-            parent_bump("silo", new.silo_id).label("silo"),
-            project_insert(new).label("project"),
+            PROJECTS.add(
+                new.silo_id,
+                project_insert(new).label("project"),
+                gone=NotFound("silo", new.silo_id),
+            ),
             vpc_with_defaults(NewVpc(project_id=new.id, name="default"))
             .as_internal("creating the default VPC")
             .label("default_vpc"),
             limits_take_project(new.silo_id).label("limit"),
         )
-        .map(lambda made: ProjectCreated(project=made[1], default_vpc=made[2]))
+        .map(lambda made: ProjectCreated(project=made[0], default_vpc=made[1]))
         .label("project_create")
     )
 
@@ -36,6 +39,29 @@ def project_insert(new: NewProject) -> Batch[Project]:
         .one(Project)
         .on(unique("lookup_project_by_silo"), AlreadyExists("project", new.name))
         .internal("project_pkey")
+    )
+
+
+def project_delete(project: Project) -> Batch[None]:
+    """Delete a project as the caller has seen it, unless there is something in it."""
+    children = {"instance": INSTANCES, "disk": DISKS, "vpc": VPCS}
+    contains = "project to be deleted contains a {}: {{name}}"
+    return (
+        gather(
+            PROJECT.delete(
+                project.id,
+                gone=NotFound("project", project.id),
+                childless=[
+                    kind.forbid(project.id, else_=saying(Refused, contains.format(name)))
+                    for name, kind in children.items()
+                ],
+                generation=project.rcgen,
+                stale=Refused("deletion failed due to concurrent modification"),
+            ),
+            limits_give_back_project(project.silo_id).label("limit"),
+        )
+        .map(lambda _: None)
+        .label("project_delete")
     )
 
 

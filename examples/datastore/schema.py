@@ -12,6 +12,8 @@ TABLES = (
     "silo",
     "silo_limits",
     "project",
+    "instance",
+    "disk",
     "vpc",
     "vpc_router",
     "vpc_subnet",

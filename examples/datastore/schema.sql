@@ -35,6 +35,25 @@ CREATE TABLE project (
 );
 CREATE UNIQUE INDEX lookup_project_by_silo ON project (silo_id, name) WHERE time_deleted IS NULL;
 
+CREATE TABLE instance (
+    id            uuid        NOT NULL CONSTRAINT instance_pkey PRIMARY KEY,
+    project_id    uuid        NOT NULL,
+    name          varchar(63) NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz
+);
+CREATE UNIQUE INDEX lookup_instance_by_project ON instance (project_id, name)
+    WHERE time_deleted IS NULL;
+
+CREATE TABLE disk (
+    id            uuid        NOT NULL CONSTRAINT disk_pkey PRIMARY KEY,
+    project_id    uuid        NOT NULL,
+    name          varchar(63) NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    time_deleted  timestamptz
+);
+CREATE UNIQUE INDEX lookup_disk_by_project ON disk (project_id, name) WHERE time_deleted IS NULL;
+
 CREATE TABLE vpc (
     id                uuid        NOT NULL CONSTRAINT vpc_pkey PRIMARY KEY,
     project_id        uuid        NOT NULL,

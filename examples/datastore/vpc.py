@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from batchq import Batch, gather, insert, into, sequence, unique
-from examples.datastore.errors import AlreadyExists
+from batchq import Batch, insert, into, sequence, unique
+from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.firewall import default_rules, rule_insert
 from examples.datastore.models import NewRouter, NewSubnet, NewVpc, Vpc, VpcCreated
-from examples.datastore.parent import parent_bump
+from examples.datastore.parents import VPCS
 from examples.datastore.router import router_insert
 from examples.datastore.subnet import subnet_insert
 
@@ -18,11 +18,8 @@ DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
 
 def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
     """Create a VPC in a project that is there."""
-    return (
-        gather(parent_bump("project", new.project_id).label("project"), vpc_with_defaults(new))
-        .map(lambda made: made[1])
-        .label("vpc_create")
-    )
+    gone = NotFound("project", new.project_id)
+    return VPCS.add(new.project_id, vpc_with_defaults(new), gone=gone).label("vpc_create")
 
 
 def vpc_insert(new: NewVpc) -> Batch[Vpc]:

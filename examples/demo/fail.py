@@ -26,7 +26,7 @@ from batchq import (
 )
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound, ServiceError
 from examples.datastore.models import NewProject, NewSilo, NewVpc
-from examples.datastore.parent import parent_bump
+from examples.datastore.parents import PROJECT
 from examples.datastore.project import project_create, project_insert
 from examples.datastore.silo import silo_create
 from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
@@ -106,7 +106,7 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
     yield Failure(
         "Somebody forgot the VPC's router: a deferred foreign key, which fails at COMMIT",
         gather(
-            parent_bump("project", new.id).label("project"),
+            PROJECT.bump(new.id, gone=NotFound("project", new.id)),
             vpc_insert(NewVpc(project_id=new.id, name="lonely")).label("vpc"),
         ).label("vpc_create_in_a_hurry"),
         InvariantViolation,
