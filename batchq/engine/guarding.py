@@ -76,7 +76,12 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
             command += _returning(anatomy.verb, wrapping)
     if wrapping.probe:
         command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
-    counted, arms = _counted(wrapping)
+    ctes = f"{ctes} _batchq_rows AS ({command})"
+    if wanted == () and not wrapping.judgements and not wrapping.outputs:
+        _, arms = _judged(wrapping, "count(*)")
+        return f"{ctes} SELECT count(*) AS n FROM _batchq_rows HAVING CASE {arms} ELSE true END"
+    gathered, arms = _judged(wrapping, "_batchq_count.n")
+    ctes += f", _batchq_count AS (SELECT {gathered} FROM _batchq_rows)"
     if wanted == ():
         rows = "_batchq_count.n FROM _batchq_count"
     else:
@@ -86,11 +91,7 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
         # without.
         join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
         rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
-    return (
-        f"{ctes} _batchq_rows AS ({command}), "
-        f"_batchq_count AS (SELECT {', '.join(counted)} FROM _batchq_rows) "
-        f"SELECT {rows} WHERE CASE {' '.join(arms)} ELSE true END"
-    )
+    return f"{ctes} SELECT {rows} WHERE CASE {arms} ELSE true END"
 
 
 def _returning(verb: str, wrapping: Wrapping) -> str:
@@ -101,21 +102,21 @@ def _returning(verb: str, wrapping: Wrapping) -> str:
     return " RETURNING 1"
 
 
-def _counted(wrapping: Wrapping) -> tuple[list[str], list[str]]:
+def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
     """Write what is gathered over the rows, and the cases in which it fails the statement."""
-    counted, arms = ["count(*) AS n"], list[str]()
+    gathered, arms = ["count(*) AS n"], list[str]()
     if wrapping.bound is not None:
-        wrong = f"NOT _batchq_count.n {wrapping.bound.value} {ROWS_MARK}::int8"
-        arms.append(f"WHEN {wrong} THEN {rows_sentinel('_batchq_count.n')}")
+        wrong = f"NOT {count} {wrapping.bound.value} {ROWS_MARK}::int8"
+        arms.append(f"WHEN {wrong} THEN {rows_sentinel(count)}")
     for one in wrapping.judgements:
-        only = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
-        counted.append(f"min({finding(one.found)}){only} AS r{one.requirement}")
+        unmet = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
+        gathered.append(f"min({finding(one.found)}){unmet} AS r{one.requirement}")
         seen = f"_batchq_count.r{one.requirement}"
         arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
     for index, column in enumerate(wrapping.outputs):
         carried = f"coalesce(to_jsonb({identifier(column)})::text, 'null')"
         name = f"{SETTING_MARK}{index}{SETTING_MARK}::text"
-        counted.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
+        gathered.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
         # Never so; but what nobody looks at, a planner may leave out.
-        arms.append(f"WHEN _batchq_count.o{index} IS NULL THEN {rows_sentinel('_batchq_count.n')}")
-    return counted, arms
+        arms.append(f"WHEN _batchq_count.o{index} IS NULL THEN {rows_sentinel(count)}")
+    return ", ".join(gathered), " ".join(arms)

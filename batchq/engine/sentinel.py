@@ -8,10 +8,8 @@ of letters, digits and colons, so that no server quotes or translates any part o
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
-from typing import cast
 
 from attrs import frozen
 
@@ -23,9 +21,10 @@ TOKEN = f"batchq:{secrets.token_hex(16)}:"
 SENTINEL_MARK = "\ue001"
 """Stands for the token's ``$n`` until all other parameters have their number."""
 
-_SENTINEL = re.compile(re.escape(TOKEN) + r"(rows|\d+):([0-9a-f]*)")
-
-_SQL_ROWS = "rows"
+_ROWS = "rows"
+_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|\d+):([0-9a-f]*)")
+_FIELD = re.compile(r'(?:^|,)(?:("(?:[^"\\]|""|\\.)*")|([^,]*))', re.DOTALL)
+_ESCAPED = re.compile(r'["\\](["\\]|.)', re.DOTALL)
 
 
 @frozen
@@ -61,18 +60,18 @@ def row_sentinel(requirement: int, found: str) -> str:
 
 
 def finding(columns: tuple[str, ...]) -> str:
-    """Write what makes text of a row's values: name, type and text of each, as JSON, in hex.
+    """Write what makes text of a row's values: name, type and text of each, as one row, in hex.
 
     As text, because every type has one, and because the adapters that the caller has registered
     read it back; in hex, because servers quote what they report in different ways.
     """
-    cells: list[str] = []
-    for column in columns:
-        name = identifier(column)
-        type_ = f"pg_typeof({name})::regtype::oid::int8"
-        text = f"CASE WHEN {name} IS NULL THEN NULL ELSE format('%s', {name}) END"
-        cells.append(f"jsonb_build_array({literal(column)}::text, {type_}, {text})")
-    return f"encode(convert_to(jsonb_build_array({', '.join(cells)})::text, 'UTF8'), 'hex')"
+    if not columns:
+        return "''"
+    cells = [
+        f"{literal(column)}::text, pg_typeof({name})::regtype::oid, {name}"
+        for column, name in zip(columns, map(identifier, columns), strict=True)
+    ]
+    return f"encode(convert_to(ROW({', '.join(cells)})::text, 'UTF8'), 'hex')"
 
 
 def read(message: str) -> Sentinel | None:
@@ -80,7 +79,21 @@ def read(message: str) -> Sentinel | None:
     seen = _SENTINEL.search(message)
     if seen is None:
         return None
-    if seen[1] == _SQL_ROWS:
+    if seen[1] == _ROWS:
         return Sentinel(int(seen[2]), None)
-    cells = cast("list[tuple[str, int, str | None]]", json.loads(bytes.fromhex(seen[2]) or "[]"))
-    return Sentinel(None, int(seen[1]), tuple(Cell(*cell) for cell in cells))
+    fields = _fields(bytes.fromhex(seen[2]).decode())
+    cells = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
+    found = tuple(Cell(column or "", int(type_ or 0), text) for column, type_, text in cells)
+    return Sentinel(None, int(seen[1]), found)
+
+
+def _fields(row: str) -> list[str | None]:
+    """Take a row's text apart: ``(rcgen,20,5)`` (PostgreSQL documentation, "Composite Type Input
+    and Output Syntax"). Nothing at all is NULL."""
+    fields: list[str | None] = []
+    if not row:
+        return fields
+    for quoted, bare in _FIELD.findall(row[1:-1]):
+        plain = _ESCAPED.sub(r"\1", quoted[1:-1]) if quoted else bare
+        fields.append(plain if quoted or bare else None)
+    return fields

@@ -118,7 +118,10 @@ class Select:
     lock: str | None = None
     """How the rows are locked: ``UPDATE``, ``NO KEY UPDATE``, ``SHARE``, ``KEY SHARE``."""
 
-    verb: ClassVar[str] = "select"
+    @property
+    def verb(self) -> str:
+        """What it is called."""
+        return "lock" if self.lock else "select"
 
 
 Source = Text | Insert | Update | Delete | Select

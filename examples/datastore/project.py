@@ -44,16 +44,17 @@ def project_insert(new: NewProject) -> Batch[Project]:
 
 def project_delete(project: Project) -> Batch[None]:
     """Delete a project as the caller has seen it, unless there is something in it."""
-    children = {"instance": INSTANCES, "disk": DISKS, "vpc": VPCS}
-    contains = "project to be deleted contains a {}: {{name}}"
+    children = {"an instance": INSTANCES, "a disk": DISKS, "a vpc": VPCS}
     return (
         gather(
             PROJECT.delete(
                 project.id,
                 gone=NotFound("project", project.id),
                 childless=[
-                    kind.forbid(project.id, else_=saying(Refused, contains.format(name)))
-                    for name, kind in children.items()
+                    kind.forbid(
+                        project.id, else_=saying(Refused, f"the project contains {one}: {{name}}")
+                    )
+                    for one, kind in children.items()
                 ],
                 generation=project.rcgen,
                 stale=Refused("deletion failed due to concurrent modification"),

@@ -16,13 +16,15 @@ from examples.datastore.models import NewSilo
 from examples.datastore.silo import silo_create
 from examples.demo.compare import compare
 from examples.demo.database import demo_database
+from examples.demo.delete import delete
 from examples.demo.fail import fail
 from examples.demo.look import look
+from examples.demo.race import race
 from examples.demo.telling import NotAsTold, console
 
 
 def main() -> None:
-    """Play the three acts."""
+    """Play the five acts."""
     with demo_database() as (conninfo, where):
         with psycopg.connect(conninfo, autocommit=True) as conn:
             version = conn.info.parameter_status("server_version")
@@ -31,6 +33,8 @@ def main() -> None:
             run(conn, silo_create(silo, projects=100))
             look(conn, silo)
             fail(conn, silo)
+            delete(conn, silo)
+        race(conninfo)
         compare(conninfo, silo)
     console.print("\n[green]Everything was as told.[/]")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 3: the batch beside the same statements in an ordinary transaction, 5 ms from the server."""
+"""Act 5: the batch beside the same statements in an ordinary transaction, 5 ms from the server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Side:
 
 def compare(conninfo: str, silo: NewSilo) -> None:
     """Run both in turns through a proxy, and count what goes over the wire."""
-    headline(3, f"Round trips: {_RTT * 1000:g} ms away from the server")
+    headline(5, f"Round trips: {_RTT * 1000:g} ms away from the server")
     with (
         proxy(conninfo, rtt=_RTT) as link,
         psycopg.connect(link.conninfo(), autocommit=True) as conn,

@@ -4,60 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from attrs import field, frozen
-from rich.markup import escape
-from rich.table import Table
 
-from batchq import (
-    Batch,
-    Failed,
-    InvariantViolation,
-    Outcome,
-    UnmappedViolation,
-    attempt,
-    gather,
-    run,
-    sql,
-    update,
-)
-from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound, ServiceError
+from batchq import InvariantViolation, UnmappedViolation, gather, run, sql, update
+from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.models import NewProject, NewSilo, NewVpc
 from examples.datastore.parents import PROJECT
 from examples.datastore.project import project_create, project_insert
 from examples.datastore.silo import silo_create
 from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
-from examples.demo.database import row_count
-from examples.demo.telling import check, console, headline
-
-
-@frozen
-class Failure:
-    """A batch that has to fail, and how."""
-
-    story: str
-    batch: Batch[Any]
-    error: type[Exception]
-    """What the caller gets."""
-    step: str
-    """The path of the step that is to blame."""
-    violated: str
-    """The constraint, or what the guard saw."""
-    setting: AbstractContextManager[None] = field(factory=nullcontext)
-    """What is so only while it runs."""
+from examples.demo.failing import Failure, show
+from examples.demo.telling import headline
 
 
 def fail(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     """Run into each failure and show it."""
     headline(2, "Every failure: the step to blame, and the exception the caller gets")
     for failure in failures(conn, silo):
-        before = row_count(conn)
-        with failure.setting:
-            answer = attempt(conn, failure.batch)
-        _show(failure, answer, before, row_count(conn))
+        show(conn, failure)
 
 
 def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
@@ -130,37 +97,3 @@ def _constraint(conn: psycopg.Connection[Any]) -> Iterator[None]:
     )
     yield
     conn.execute("ALTER TABLE project DROP CONSTRAINT project_name_is_lower_case")
-
-
-def _show(failure: Failure, answer: object, before: int, after: int) -> None:
-    if not isinstance(answer, Failed):
-        check(failure.story, answer, "a failure")
-        return
-    error, report, violation = answer.error, answer.report, answer.report.violation
-    if violation is None:
-        check(failure.story, violation, "a violation")
-        return
-    violated = violation.constraint or str(violation)
-    status = error.status if isinstance(error, ServiceError) else 500
-    text, *lesson = str(error).splitlines()
-    check(f"{failure.story}: the exception", type(error), failure.error)
-    check(f"{failure.story}: the step", report.path, failure.step)
-    check(f"{failure.story}: what was violated", violated, failure.violated)
-    check(f"{failure.story}: the outcome", report.outcome, Outcome.ROLLED_BACK)
-    check(f"{failure.story}: the rows in all tables", after, before)
-
-    told = Table.grid(padding=(0, 2))
-    told.add_column(style="dim", min_width=10)
-    told.add_column(overflow="fold")
-    told.add_row("step", escape(str(report.step)))
-    told.add_row("violated", escape(violated))
-    colour = "green" if isinstance(error, ServiceError) else "red"
-    told.add_row("caller gets", f"[{colour}]{type(error).__name__}[/] (HTTP {status})")
-    told.add_row("", escape(text))
-    for line in lesson:
-        told.add_row("", f"[yellow]{escape(line)}[/]")
-    told.add_row("outcome", report.outcome.value)
-    told.add_row("rows", f"{before} before, {after} after: nothing was kept")
-    console.print(f"[bold]{escape(failure.story)}[/]")
-    console.print(told)
-    console.print()

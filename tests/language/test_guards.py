@@ -6,6 +6,8 @@ That guards fire is for the tests on a server; here a second reader, sqlglot, re
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlglot
 
@@ -69,7 +71,7 @@ def ctes(statement):
 )
 def test_a_guard_joins_the_users_own_common_table_expressions(text, own, command):
     names, rows = ctes(sql(text).expect(1))
-    assert names == [*own, "_batchq_rows", "_batchq_count"]
+    assert names == [*own, "_batchq_rows"]
     assert rows == sqlglot.parse_one(command, dialect="postgres").sql(dialect="postgres")
 
 
@@ -99,7 +101,7 @@ def test_a_common_table_expression_may_be_called_like_a_command():
     ids=str,
 )
 def test_the_guard_compares_as_it_says(statement, operator):
-    assert f"CASE WHEN NOT _batchq_count.n {operator} $" in guarded(statement)
+    assert re.search(rf"CASE WHEN NOT \S+ {operator} \$", guarded(statement))
 
 
 @pytest.mark.parametrize(

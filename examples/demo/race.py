@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Act 4: two hundred requests at once, and room for fifty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import psycopg
+from psycopg_pool import ConnectionPool
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from batchq import run, select
+from examples.datastore.datastore import DataStore
+from examples.datastore.errors import LimitExceeded
+from examples.datastore.models import NewProject, NewSilo
+from examples.demo.telling import check, console, headline
+
+REQUESTS, ROOM, CONNECTIONS = 200, 50, 16
+
+
+def race(conninfo: str) -> None:
+    """Let them race for the room that there is, and count who got in."""
+    headline(4, f"{REQUESTS} requests race for a limit of {ROOM}, on {CONNECTIONS} connections")
+    with ConnectionPool(conninfo, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
+        store = DataStore(pool)
+        silo = NewSilo(name="crowded")
+        store.silo_create(silo, projects=ROOM)
+        seen = _race(store, silo)
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        counter = select("silo_limits", ["projects_used"], where={"silo_id": silo.id}).scalar(int)
+        rows = select("project", ["id"], where={"silo_id": silo.id}).count()
+        used, projects = run(conn, counter), run(conn, rows)
+    check("who got in", seen["created"], ROOM)
+    check("who was refused", seen["refused"], REQUESTS - ROOM)
+    check("the counter", used, ROOM)
+    check("the projects", projects, ROOM)
+    console.print(
+        f"{ROOM} created, {REQUESTS - ROOM} times LimitExceeded (HTTP 507); the counter says "
+        f"{used}, and there are {projects} projects."
+    )
+
+
+def _race(store: DataStore, silo: NewSilo) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    columns = TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn()
+    with (
+        Progress(*columns, console=console) as progress,
+        ThreadPoolExecutor(CONNECTIONS) as threads,
+    ):
+        bars = {
+            "created": progress.add_task("[green]created", total=REQUESTS),
+            "refused": progress.add_task("[yellow]refused", total=REQUESTS),
+        }
+        names = [f"project-{number}" for number in range(REQUESTS)]
+        for done in as_completed([threads.submit(_create, store, silo, name) for name in names]):
+            what = done.result()
+            seen[what] += 1
+            progress.advance(bars[what])
+    return seen
+
+
+def _create(store: DataStore, silo: NewSilo, name: str) -> str:
+    try:
+        store.project_create(NewProject(silo_id=silo.id, name=name))
+    except LimitExceeded:
+        return "refused"
+    return "created"
