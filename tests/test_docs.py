@@ -103,6 +103,18 @@ def test_the_readmes_example_fails_as_it_says(conn: psycopg.Connection[Any]) -> 
     assert str(taken.value.__cause__) in _unwrapped((ROOT / "README.md").read_text())
 
 
+def test_the_page_on_guards_is_true(conn: psycopg.Connection[Any]) -> None:
+    page = (ROOT / "docs" / "guards.md").read_text()
+    (schema,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    conn.pgconn.exec_(schema.encode())
+    parsed = doctest.DocTestParser().get_doctest(page, {"conn": conn}, "guards.md", None, 0)
+    said: list[str] = []
+
+    doctest.DocTestRunner().run(parsed, out=said.append)
+
+    assert "".join(said) == ""
+
+
 def _unwrapped(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 

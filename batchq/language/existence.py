@@ -77,7 +77,7 @@ def lock(
         four, and takes the stronger one for the others.
 
     >>> lock("project", {"id": 7}, missing=LookupError("no such project")).steps()[0].statement
-    <Statement select project: exactly 1 row>
+    <Statement lock project: exactly 1 row>
     """
     if strength not in get_args(Strength):
         message = f"lock(strength=): one of {', '.join(get_args(Strength))}, not {strength!r:.40}"

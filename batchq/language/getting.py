@@ -69,7 +69,7 @@ def insert_or_get(
     ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], differs=other
     ... )
     >>> boot.steps()[1].statement
-    <Statement select disk: one(Disk), exactly 1 row, check("name")>
+    <Statement lock disk: one(Disk), exactly 1 row, check("name")>
     """
     inserting = insert(table, row)
     keys, wanted = tuple(key), tuple(same)
