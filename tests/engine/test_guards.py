@@ -58,16 +58,19 @@ FORMS = {
     (Bound.AT_LEAST, Rows.NONE): Form(lambda s: s.expect(at_least=1), (1, 2), (0,)),
     (Bound.AT_LEAST, Rows.COUNT): Form(lambda s: s.count().expect(at_least=2), (2, 3), (0, 1)),
     (Bound.AT_LEAST, Rows.ALL): Form(lambda s: s.all(tuple).expect(at_least=2), (2, 3), (0, 1)),
+    (Bound.AT_MOST, Rows.NONE): Form(lambda s: s.expect(at_most=1), (0, 1), (2, 3)),
+    (Bound.AT_MOST, Rows.COUNT): Form(lambda s: s.count().expect(at_most=2), (0, 1, 2), (3,)),
     (Bound.AT_MOST, Rows.MAYBE): Form(lambda s: s.maybe(tuple), (0, 1), (2, 3)),
+    (Bound.AT_MOST, Rows.ALL): Form(lambda s: s.all(tuple).expect(at_most=2), (0, 1, 2), (3,)),
 }
 REFUSED = {
     (Bound.EXACTLY, Rows.MAYBE): lambda s: s.maybe(tuple).expect(1),
     (Bound.AT_LEAST, Rows.MAYBE): lambda s: s.maybe(tuple).expect(at_least=1),
     (Bound.AT_LEAST, Rows.ONE): lambda s: s.one(tuple).expect(at_least=1),
     (Bound.AT_LEAST, Rows.SCALAR): lambda s: s.scalar(int).expect(at_least=1),
+    (Bound.AT_MOST, Rows.ONE): lambda s: s.one(tuple).expect(at_most=1),
+    (Bound.AT_MOST, Rows.SCALAR): lambda s: s.scalar(int).expect(at_most=1),
 }
-# Only maybe() asks for "at most", and it asks for nothing else.
-UNASKABLE = {(Bound.AT_MOST, rows) for rows in Rows if rows is not Rows.MAYBE}
 # No row at all, which is another thing to count.
 NOTHING = {
     (Bound.EXACTLY, Rows.NONE): Form(lambda s: s.expect(0), (0,), (1, 2)),
@@ -141,8 +144,8 @@ def tables(observer):
 
 
 def test_every_bound_with_every_shape_has_a_case_or_cannot_be_asked_for():
-    assert {*FORMS, *REFUSED, *UNASKABLE} == set(product(Bound, Rows))
-    assert not FORMS.keys() & (REFUSED.keys() | UNASKABLE)
+    assert {*FORMS, *REFUSED} == set(product(Bound, Rows))
+    assert not FORMS.keys() & REFUSED.keys()
     for (bound, rows), form in FORMS.items():
         asked = form.ask(sql("SELECT 1"))
         assert (asked.guard.bound, asked.result.rows) == (bound, rows)
