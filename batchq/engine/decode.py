@@ -79,11 +79,17 @@ def _decoder(shape: Shape) -> Decoder | None:
 
 
 def load_cell(cell: Cell, transformer: Transformer) -> object:
-    """Make a Python value of one that a guard found, as of one that a statement returns."""
+    """Make a Python value of one that a guard found, as of one that a statement returns.
+
+    One that cannot be made is left as text: the failure must not be lost for what it found.
+    """
     if cell.text is None:
         return None
-    loader = transformer.get_loader(cell.type, Format.TEXT)
-    return loader.load(cell.text.encode(transformer.encoding))
+    try:
+        loader = transformer.get_loader(cell.type, Format.TEXT)
+        return loader.load(cell.text.encode(transformer.encoding))
+    except Exception:  # noqa: BLE001  any loader may be the user's own
+        return cell.text
 
 
 def _affected(answer: PGresult, _: Transformer) -> int:
