@@ -183,6 +183,19 @@ class Mapped(Composite[U]):
 
 
 @frozen(eq=False, repr=False)
+class Preceded(Composite[M]):
+    """A batch behind others whose results nobody wants."""
+
+    parts: tuple[Batch[Any], ...]
+    still_needed: tuple[Output, ...]
+
+    def combine(self, results: Sequence[Any]) -> M:
+        """Keep the last."""
+        result: M = results[-1]
+        return result
+
+
+@frozen(eq=False, repr=False)
 class Labelled(Wrapped[T_co]):
     """What :meth:`Batch.label` makes."""
 
@@ -223,5 +236,5 @@ class Placed(Batch[T_co]):
         return self.statement.needs
 
 
-FORMS = (Gathered, Sequenced, Into, Mapped, Labelled, Remapped, AsInternal, Placed)
+FORMS = (Gathered, Sequenced, Into, Mapped, Preceded, Labelled, Remapped, AsInternal, Placed)
 """Every form of a batch but the statement."""

@@ -61,11 +61,11 @@ def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
     if not is_matcher(matcher):
         message = f'.on() takes a matcher, such as unique("name"), not {matcher!r:.40}'
         raise InvalidBatch(message)
+    if isinstance(meaning, BaseException):
+        return meaning
     if isinstance(meaning, Saying) and meaning.columns and matcher.requirement is None:
         message = f".on({matcher}, saying(…)): only the guards on a row find one to tell of"
         raise InvalidBatch(message)
-    if isinstance(meaning, BaseException):
-        return meaning
     if issubclass(meaning, BaseException) if isinstance(meaning, type) else callable(meaning):
         return meaning
     message = (

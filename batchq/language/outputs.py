@@ -71,11 +71,14 @@ def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
 
     :raises InvalidBatch: for an output that is used before its statement runs.
     """
+    for part in parts:
+        if part.needs:
+            break
+    else:
+        return ()  # as nearly always
+    wanted = [part.needs for part in parts]
     from batchq.language.walk import statements  # noqa: PLC0415  whose batches need this
 
-    wanted = [part.needs for part in parts]
-    if not any(wanted):
-        return ()
     origins = [{one.origin for one in statements(part)} for part in parts]
     needed: list[Output] = []
     for i, outputs in enumerate(wanted):

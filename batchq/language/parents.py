@@ -9,16 +9,18 @@ parent first: that finds a parent that is gone, and makes whoever deletes the pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from attrs import field, frozen
 
-from batchq.language.batch import Batch, Placed
+from batchq.language.batch import Batch, Placed, Preceded
 from batchq.language.builders import delete, select, update, written
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import forbid, lock
 from batchq.language.mapping import Meaning
+from batchq.language.outputs import still_needed
 from batchq.language.saying import Saying
 from batchq.language.sources import Insert, value_of
 from batchq.language.statement import Statement
@@ -135,7 +137,8 @@ class Children:
         ['update project', 'insert vpc']
         """
         self._check(key, children)
-        return gather(self.parent.bump(key, gone=gone), children).map(_second)
+        parts = self.parent.bump(key, gone=gone), children
+        return Preceded(parts, still_needed(parts))
 
     def forbid(self, key: object, *, else_: Meaning) -> Statement[None]:
         """Forbid that a living child exists; with :meth:`Parent.delete`.
@@ -173,6 +176,7 @@ class Children:
                 raise InvalidBatch(message)
 
 
+@lru_cache(maxsize=256)
 def _bumped(column: str) -> Statement[None]:
     name = column.replace('"', '""')
     return written(f'"{name}" + 1')
@@ -180,7 +184,3 @@ def _bumped(column: str) -> Statement[None]:
 
 def _nothing(_: object) -> None:
     return None
-
-
-def _second(pair: tuple[None, T]) -> T:
-    return pair[1]

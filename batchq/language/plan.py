@@ -8,9 +8,9 @@ thousand others is as good as a flat one.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from batchq.language.batch import (
     AsInternal,
@@ -157,63 +157,28 @@ _NOTHING = Combine(0, lambda _: None)
 """The result of a statement that has run already."""
 
 
-@define(eq=False)
-class _Layout:
-    """A plan while it is laid out."""
-
-    statements: list[Statement[Any]] = field(factory=list[Statement[Any]])
-    scopes: list[Scope | None] = field(factory=list["Scope | None"])
-    program: list[Combine | int] = field(factory=list["Combine | int"])
-    said: set[Hashable] = field(factory=set[Hashable])
-    """What is needed once and has run."""
-    tail: list[tuple[tuple[str, ...], int, Placed[Any], Scope | None]] = field(
-        factory=list["tuple[tuple[str, ...], int, Placed[Any], Scope | None]"]
-    )
-    """What runs behind the last: its order, and where in the program its result is wanted."""
-
-    def add(self, statement: Statement[Any], scope: Scope | None) -> None:
-        """Let a statement run where it stands."""
-        self.program.append(len(self.statements))
-        self.statements.append(statement)
-        self.scopes.append(scope)
-
-    def place(self, placed: Placed[Any], scope: Scope | None) -> None:
-        """Let a statement run where it is meant to, if it has to run at all."""
-        if placed.tail is not None:
-            self.tail.append((placed.tail, len(self.program), placed, scope))
-            self.program.append(_NOTHING)
-        elif placed.once is None or placed.once not in self.said:
-            self.said.add(placed.once)
-            self.add(placed.statement, scope)
-        else:
-            self.program.append(_NOTHING)
-
-    def end(self) -> None:
-        """Let the tail run, in its order, and among equals in the order of the batch."""
-        for _, wanted, placed, scope in sorted(self.tail, key=lambda entry: entry[:2]):
-            if placed.once is None or placed.once not in self.said:
-                self.said.add(placed.once)
-                self.program[wanted] = len(self.statements)
-                self.statements.append(placed.statement)
-                self.scopes.append(scope)
-
-
 def plan(batch: Batch[Any]) -> Plan:
     """Lay a batch flat.
 
     :raises TypeError: for what is no batch.
     :raises InvalidBatch: for one that uses an output of a statement outside.
     """
-    made = _Layout()
+    statements: list[Statement[Any]] = []
+    scopes: list[Scope | None] = []
+    program: list[Combine | int] = []
+    said: set[Hashable] = set()
+    tail: list[_Last] = []
     todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
     while todo:
         item = todo.pop()
         if isinstance(item, Combine):
-            made.program.append(item)
+            program.append(item)
             continue
         node, scope = item
         if isinstance(node, Statement):
-            made.add(node, scope)
+            program.append(len(statements))
+            statements.append(node)
+            scopes.append(scope)
         elif isinstance(node, Wrapped):
             todo.append((node.inner, Scope(scope, node)))
         elif isinstance(node, Composite):
@@ -221,21 +186,59 @@ def plan(batch: Batch[Any]) -> Plan:
             todo.append(Combine(len(parts), node.combine))
             todo.extend([(part, scope) for part in reversed(parts)])
         elif isinstance(node, Placed):
-            made.place(node, scope)
+            if node.tail is not None:
+                tail.append(_Last(node.tail, len(program), node, scope))
+                program.append(_NOTHING)
+            elif _is_said(node, said):
+                program.append(_NOTHING)
+            else:
+                todo.append((node.statement, scope))
         else:
             message = (
                 f"not a batch: {type(node).__name__}; make one by sql(), insert(), gather(), …"
             )
             raise TypeError(message)
-    made.end()
-    return Plan(made.statements, made.scopes, made.program, _outputs(batch, made.statements))
+    for last in _in_order(tail, said):
+        program[last.wanted] = len(statements)
+        statements.append(last.placed.statement)
+        scopes.append(last.scope)
+    return Plan(statements, scopes, program, _outputs(batch, statements))
+
+
+class _Last(NamedTuple):
+    """A statement that runs behind the others."""
+
+    order: tuple[str, ...]
+    wanted: int
+    """Where in the program its result is wanted."""
+    placed: Placed[Any]
+    scope: Scope | None
+
+
+def _in_order(tail: list[_Last], said: set[Hashable]) -> Iterator[_Last]:
+    """What runs last, in its own order, and among equals in the order of the batch."""
+    for last in sorted(tail, key=lambda last: (last.order, last.wanted)):
+        if not _is_said(last.placed, said):
+            yield last
+
+
+def _is_said(placed: Placed[Any], said: set[Hashable]) -> bool:
+    """Whether the batch has said this before; what is not said once is never said before."""
+    if placed.once is None:
+        return False
+    before = placed.once in said
+    said.add(placed.once)
+    return before
 
 
 def _outputs(
     batch: Batch[Any], statements: Sequence[Statement[Any]]
 ) -> Mapping[int, tuple[str, ...]]:
     """Find which columns of which statements are used by those behind them."""
-    if not any(statement.shape.takes_outputs for statement in statements):
+    for statement in statements:
+        if statement.shape.takes_outputs:
+            break
+    else:
         return _NO_OUTPUTS
     refuse_needs(batch)
     producers: dict[Statement[Any], int] = {}

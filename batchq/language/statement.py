@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from attrs import frozen
 
@@ -138,7 +138,7 @@ class Statement(Batch[T_co]):
         """
         meanings = (*self.meanings, checked_meaning(matcher, meaning))
         shape = shapes.mapping(self.shape, matcher)
-        return Statement(shape, self.values, meanings, self.labels, self.origin)
+        return Statement(shape, self.values, meanings, self.labels, self.first or self)
 
     def internal(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
@@ -165,16 +165,16 @@ class Statement(Batch[T_co]):
         >>> update("project", {"name": "web"}, where={"id": 7}).expect(1, missing=LookupError("7"))
         <Statement update project: exactly 1 row>
         """
-        said = [
-            (b, n) for b, n in (("=", rows), (">=", at_least), ("<=", at_most)) if n is not None
-        ]
-        if len(said) != 1:
+        if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
             message = "expect() takes either a number of rows, or at_least=, or at_most="
             raise InvalidBatch(message)
         if missing is not None and at_most is not None:
             message = "expect(at_most=…) misses no rows: missing= would never be raised"
             raise InvalidBatch(message)
-        shape = shapes.expecting(self.shape, *said[0])
+        bound, number = ("=", rows) if at_most is None else ("<=", at_most)
+        if at_least is not None:
+            bound, number = ">=", at_least
+        shape = shapes.expecting(self.shape, bound, cast("int", number))
         guarded: Statement[T_co] = self._shaped(shape)
         return guarded if missing is None else guarded.on(MISSING_ROWS, missing)
 
@@ -283,7 +283,7 @@ class Statement(Batch[T_co]):
     def label(self, name: str) -> Statement[T_co]:
         """Name the statement in paths, for people; see :meth:`Batch.label`."""
         labels = (checked_label(name), *self.labels)
-        return Statement(self.shape, self.values, self.meanings, labels, self.origin)
+        return Statement(self.shape, self.values, self.meanings, labels, self.first or self)
 
     # -- looking at it -----------------------------------------------------------------------------
 
@@ -357,7 +357,7 @@ class Statement(Batch[T_co]):
         shape = shapes.requiring(self.shape, Requirement(judged, test, columns))
         matcher = unmet(len(self.shape.requirements), shape.requirements[-1])
         meanings = (*self.meanings, checked_meaning(matcher, else_))
-        return Statement(shape, self.values + values, meanings, self.labels, self.origin)
+        return Statement(shape, self.values + values, meanings, self.labels, self.first or self)
 
     def _shaped(self, shape: Shape) -> Statement[Any]:
-        return Statement(shape, self.values, self.meanings, self.labels, self.origin)
+        return Statement(shape, self.values, self.meanings, self.labels, self.first or self)
