@@ -15,7 +15,7 @@ from attrs import frozen
 
 from batchq.language import shape as shapes
 from batchq.language.batch import Batch
-from batchq.language.builders import insert, select, written
+from batchq.language.builders import insert, select
 from batchq.language.checks import is_text
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
@@ -79,13 +79,26 @@ def insert_or_get(
     if bool(wanted) != (differs is not None):
         message = "insert_or_get(same=[…], differs=…): one means nothing without the other"
         raise InvalidBatch(message)
+    predicate = _predicate(where)
     known = {name: _plain(inserting, name) for name in keys}
-    found = select(table, where={**known, **(where or {})})
+    found = select(table, where={**known, **predicate})
     getting = Statement[None](shapes.locking(found.shape, "NO KEY UPDATE"), found.values).one(model)
     for name in wanted:
-        getting = getting.check(name, _equal(inserting, name), else_=cast("Meaning", differs))
-    quiet = inserting.on_conflict_do_nothing(*keys, where=where).count()
+        getting = getting.check(name, _value(inserting, name), else_=cast("Meaning", differs))
+    quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
     return gather(quiet, getting).map(lambda both: Got(both[1], both[0] == 1))
+
+
+def _predicate(where: object) -> Mapping[str, object]:
+    if where is None:
+        return {}
+    if not isinstance(where, Mapping):
+        message = (
+            "insert_or_get(where=…) is a mapping of columns: the row is found again by it, so it "
+            "has to be conditions that select() takes as well"
+        )
+        raise InvalidBatch(message)
+    return cast("Mapping[str, object]", where)
 
 
 def _plain(inserting: Statement[Any], column: str) -> object:
@@ -97,12 +110,6 @@ def _plain(inserting: Statement[Any], column: str) -> object:
     return value
 
 
-def _equal(inserting: Statement[Any], column: str) -> object:
-    """The value that a row which is there has to hold; a list as what it is, and not as choices."""
-    value = _value(inserting, column)
-    return written("%(value)s", value=cast("object", value)) if type(value) is list else value
-
-
 def _value(inserting: Statement[Any], column: str) -> object:
     source = cast("Insert", inserting.source)
     if column not in source.columns:
@@ -111,5 +118,11 @@ def _value(inserting: Statement[Any], column: str) -> object:
     value = value_of(source, inserting.values, column)
     if isinstance(value, Text):
         message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
+        raise InvalidBatch(message)
+    if isinstance(value, list):
+        message = (
+            f"insert_or_get(): {column!r} is an array, and arrays of two types are never equal: "
+            f"leave it out of key= and same="
+        )
         raise InvalidBatch(message)
     return value

@@ -76,22 +76,25 @@ def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
             break
     else:
         return ()  # as nearly always
-    wanted = [part.needs for part in parts]
+
     from batchq.language.walk import statements  # noqa: PLC0415  whose batches need this
 
-    origins = [{one.origin for one in statements(part)} for part in parts]
+    runs: dict[Statement[Any], int] = {}
+    for index, part in enumerate(parts):
+        for statement in statements(part):
+            runs.setdefault(statement.origin, index)
     needed: list[Output] = []
-    for i, outputs in enumerate(wanted):
-        for output in outputs:
-            if any(output.origin in made for made in origins[:i]):
-                continue
-            if any(output.origin in made for made in origins[i:]):
+    for index, part in enumerate(parts):
+        for output in part.needs:
+            producer = runs.get(output.origin)
+            if producer is None:
+                needed.append(output)
+            elif producer >= index:
                 message = (
                     f"the output {output.column!r} is used before its statement, "
                     f"{output.origin.title}, has run: put that first"
                 )
                 raise InvalidBatch(message)
-            needed.append(output)
     return tuple(needed)
 
 
