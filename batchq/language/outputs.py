@@ -15,12 +15,21 @@ from attrs import frozen
 
 from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
+from batchq.language.guards import EXACTLY_ONE
+from batchq.language.results import Rows
 
 if TYPE_CHECKING:
     from batchq.language.batch import Batch
     from batchq.language.statement import Statement
 
-_TYPE = re.compile(r'[A-Za-z_"][\w $".]*(\(\d+(, ?\d+)?\))?( [a-z ]+)?(\[\])*')
+_NAME = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
+_WORDS = (
+    r"double precision|(?:character|bit) varying(?:\(\d+\))?"
+    r"|(?:timestamp|time)(?:\(\d\))? with(?:out)? time zone"
+)
+_TYPE = re.compile(
+    rf"(?:{_WORDS}|{_NAME}(?:\.{_NAME})?(?:\(\d+(?:, ?-?\d+)?\))?)(?:\[\d*\])*", re.IGNORECASE
+)
 
 
 @frozen(repr=False)
@@ -47,6 +56,19 @@ def checked_type(name: str | None) -> str | None:
         message = f'output(): the name of a SQL type, such as "bigint", not {name!r:.40}'
         raise InvalidBatch(message)
     return name
+
+
+def refuse_rows(producer: Statement[Any]) -> None:
+    """Refuse outputs of a statement that may produce another number of rows than one.
+
+    :raises InvalidBatch: saying so.
+    """
+    counts = producer.guard in (None, EXACTLY_ONE)
+    if not counts or producer.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
+        message = (
+            f"an output is of exactly one row, and {producer.title} may have another number of them"
+        )
+        raise InvalidBatch(message)
 
 
 def casts(params: Sequence[object]) -> tuple[str | None, ...]:

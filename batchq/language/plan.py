@@ -22,7 +22,7 @@ from batchq.language.batch import (
     Wrapped,
 )
 from batchq.language.mapping import Internal, Meaning, Rule
-from batchq.language.outputs import refuse_needs
+from batchq.language.outputs import refuse_needs, refuse_rows
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -245,7 +245,9 @@ def _outputs(
     columns: dict[int, list[str]] = {}
     for index, statement in enumerate(statements):
         for output in statement.needs:
-            wanted = columns.setdefault(producers[output.origin], [])
+            producer = producers[output.origin]
+            refuse_rows(statements[producer])
+            wanted = columns.setdefault(producer, [])
             if output.column not in wanted:
                 wanted.append(output.column)
         producers[statement.origin] = index

@@ -12,11 +12,11 @@ from batchq.language import shape as shapes
 from batchq.language.batch import Batch
 from batchq.language.checks import checked_label, is_text
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import EXACTLY_ONE, Guard, Judged, Requirement
+from batchq.language.guards import Guard, Judged, Requirement
 from batchq.language.mapping import Meaning, Rule, checked_meaning
 from batchq.language.matchers import MISSING_ROWS, Matcher, unmet
-from batchq.language.outputs import Output, checked_type
-from batchq.language.results import NO_RESULT, Result, Rows
+from batchq.language.outputs import Output, checked_type, refuse_rows
+from batchq.language.results import NO_RESULT, Result
 from batchq.language.saying import Saying
 from batchq.language.shape import Shape
 from batchq.language.sources import Conditions, Insert, Source, Text, compared
@@ -275,9 +275,7 @@ class Statement(Batch[T_co]):
         if not is_text(column):
             message = "output() names a column"
             raise InvalidBatch(message)
-        if self.guard not in (None, EXACTLY_ONE) or self.result.rows in (Rows.ALL, Rows.COUNT):
-            message = "an output is of exactly one row, and this statement may have another number"
-            raise InvalidBatch(message)
+        refuse_rows(self)
         return Output(self.origin, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co]:
