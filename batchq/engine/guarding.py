@@ -114,7 +114,10 @@ def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
         seen = f"_batchq_count.r{one.requirement}"
         arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
     for index, column in enumerate(wrapping.outputs):
-        carried = f"coalesce(to_jsonb({identifier(column)})::text, 'null')"
+        # As text, which the input function of its type reads back as it was, whatever type it is.
+        text = f"to_jsonb(format('%s', {identifier(column)}))::text"
+        isnull = f"{identifier(column)} IS NOT DISTINCT FROM NULL"  # so is no row of NULLs
+        carried = f"CASE WHEN {isnull} THEN 'null' ELSE {text} END"
         name = f"{SETTING_MARK}{index}{SETTING_MARK}::text"
         gathered.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
         # Never so; but what nobody looks at, a planner may leave out.

@@ -56,7 +56,7 @@ class Numbering:
                 self.order.append(self._taken + name)
                 number = f"{self._mark}{len(self.order)}"
                 cast = text.casts[name] if text.casts else None
-                placed[name] = f"({carried(number)} #>> '{{}}')::{cast}" if cast else number
+                placed[name] = f"({_carried(number)} #>> '{{}}')::{cast}" if cast else number
             parts += (placed[name], piece)
         self._taken += len(text.names)
         return "".join(parts)
@@ -154,14 +154,18 @@ def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
 def _output(n: Numbering, table: str, column: str) -> str:
     """Read another statement's output, with the type that the column has.
 
-    A row of the table's own type knows what type that is; nobody else here does.
+    A row of the table's own type knows what type that is; nobody else here does. It reads a JSON
+    string by the type's own input function, but for JSON types, where a string is a value.
     """
-    cell = f"jsonb_build_object({literal(column)}::text, {carried(n.one())})"
-    return f"(jsonb_populate_record(NULL::{quoted(table)}, {cell})).{identifier(column)}"
+    carried, row, name = _carried(n.one()), f"NULL::{quoted(table)}", identifier(column)
+    document = f"pg_typeof(({row}).{name}) IN ('json'::regtype, 'jsonb'::regtype)"
+    value = f"CASE WHEN {document} THEN ({carried} #>> '{{}}')::jsonb ELSE {carried} END"
+    given = f"jsonb_build_object({literal(column)}::text, {value})"
+    return f"(jsonb_populate_record({row}, {given})).{name}"
 
 
-def carried(setting: str) -> str:
-    """The output as JSON, out of the transaction's setting that carries it."""
+def _carried(setting: str) -> str:
+    """The output as a JSON string, or null, out of the transaction's setting that carries it."""
     return f"current_setting({setting}::text)::jsonb"
 
 
