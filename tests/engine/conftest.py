@@ -28,6 +28,15 @@ def planned(request, conn) -> psycopg.Connection[Any]:
     return conn
 
 
+@pytest.fixture(params=["as planned", "sequential scan"])
+def scanned(request, planned) -> psycopg.Connection[Any]:
+    """Make the planner look at every row, as well as only at those that an index finds."""
+    if request.param == "sequential scan":
+        for path in ("indexscan", "indexonlyscan", "bitmapscan"):
+            planned.execute(f"SET enable_{path} = off", prepare=False)
+    return planned
+
+
 @pytest.fixture
 def observer(connect) -> psycopg.Connection[Any]:
     """A connection beside the one under test, which sets the scene and looks."""

@@ -11,7 +11,7 @@ import re
 import pytest
 import sqlglot
 
-from batchq import InvalidBatch, delete, insert, select, sql, update
+from batchq import InvalidBatch, delete, forbid, insert, lock, require, select, sql, update
 
 
 def guarded(statement):
@@ -97,6 +97,9 @@ def test_a_common_table_expression_may_be_called_like_a_command():
         (select("t", ["a"], where={"b": 2}).scalar(int), "="),
         (sql("SELECT a FROM t").maybe(tuple), "<="),
         (sql("SELECT a FROM t").all(tuple).expect(at_least=1), ">="),
+        (update("t", {"a": 1}, {"b": 2}).expect(at_most=2), "<="),
+        (delete("t", {"b": 2}).count().expect(at_most=1), "<="),
+        (sql("SELECT a FROM t").all(tuple).expect(at_most=3), "<="),
     ],
     ids=str,
 )
@@ -148,3 +151,96 @@ def test_a_command_without_rows_to_count_cannot_be_guarded(text):
 def test_a_write_that_returns_nothing_cannot_be_asked_for_rows(text):
     with pytest.raises(InvalidBatch, match=r"add RETURNING, or use count\(\)"):
         guarded(sql(text).one(tuple))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda s: s.expect(),
+        lambda s: s.expect(1, at_most=1),
+        lambda s: s.expect(at_least=1, at_most=1),
+        lambda s: s.expect(at_most=0),
+        lambda s: s.expect(at_most=-1),
+        lambda s: s.expect(at_most="1"),
+        lambda s: s.expect(at_most=True),
+        lambda s: s.expect(at_most=1, missing=LookupError),
+        lambda s: s.one(tuple).expect(at_most=1),
+        lambda s: s.expect(at_most=1).one(tuple),
+        lambda s: s.scalar(int).expect(at_most=1),
+        lambda s: s.maybe(tuple).expect(at_most=2),
+        lambda s: s.expect(at_most=2).maybe(tuple),
+    ],
+)
+def test_at_most_says_one_thing_that_can_hold_and_can_fail(ask):
+    with pytest.raises(InvalidBatch):
+        ask(sql("SELECT a FROM t"))
+
+
+def test_maybe_says_at_most_one_row_by_itself():
+    """The words of a refusal are true."""
+    with pytest.raises(InvalidBatch) as caught:
+        sql("SELECT a FROM t").maybe(tuple).expect(at_most=2)
+    assert "allows no row and" not in str(caught.value)
+
+
+# -- what explain() says of a write that reads other rows -----------------------------------------
+
+OTHERS = "EXISTS (SELECT 1 FROM u WHERE u.id = t.id)"
+READING = {
+    "update by a subselect": update("t", {"a": 1}, sql(f"NOT {OTHERS}")),
+    "update to a subselect": update("t", {"a": sql("(SELECT max(b) FROM u)")}, {"b": 2}),
+    "delete by a subselect": delete("t", sql(OTHERS)),
+    "value of a subselect": update("t", {"a": 1}, {"b": sql("(SELECT max(b) FROM u)")}),
+    "require of a subselect": update("t", {"a": 1}, {"b": 2}).require(sql(OTHERS), else_=KeyError),
+    "check of a subselect": update("t", {"a": 1}, {"b": 2}).check(
+        "a", sql("(SELECT max(b) FROM u)"), else_=KeyError
+    ),
+    "sql update": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}"),
+    "sql update, guarded": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}").expect(1),
+    "update from": sql("UPDATE t SET a = 1 FROM u WHERE u.id = t.id AND u.ok"),
+    "delete using": sql("DELETE FROM t USING u WHERE u.id = t.id"),
+    "merge": sql("MERGE INTO t USING u ON u.id = t.id WHEN MATCHED THEN DELETE"),
+    "insert of a select": sql("INSERT INTO t SELECT id FROM u WHERE ok"),
+    "insert of a table": sql("INSERT INTO t TABLE u"),
+    "write by a cte": sql("WITH x AS (SELECT id FROM u) DELETE FROM t WHERE id = ANY (TABLE x)"),
+    "cte that writes": sql(
+        "WITH x AS (UPDATE t SET a = 1 RETURNING id) INSERT INTO u SELECT id FROM x"
+    ),
+    "cte that writes what it reads": sql(
+        "WITH x AS (DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING id) SELECT * FROM x"
+    ),
+}
+NOT_READING = {
+    "insert": insert("t", {"a": 1}),
+    "update": update("t", {"a": sql("a + 1")}, {"b": 2}),
+    "update, guarded": update("t", {"a": 1}, {"b": 2}).expect(1),
+    "update, required": update("t", {"a": 1}, {"b": 2}).require({"c": 3}, else_=KeyError),
+    "update, checked": update("t", {"a": 1}, {"b": 2}).check("c", 3, else_=KeyError),
+    "delete": delete("t", sql("b < now()")),
+    "lock": lock("t", {"b": 2}, missing=KeyError),
+    "select by a subselect": select("t", ["a"], where=sql(OTHERS)),
+    "sql select": sql("SELECT (SELECT 1) FROM (SELECT 2) AS x"),
+    "select for update": sql(f"SELECT a FROM t WHERE {OTHERS} FOR UPDATE"),
+    "require()": require(sql(f"SELECT 1 FROM t WHERE {OTHERS}"), else_=KeyError),
+    "forbid()": forbid(select("t", ["a"], where=sql(OTHERS)), else_=KeyError),
+    "words in quotes": update("t", {"a": sql("'SELECT FROM u'")}, {"select": 2, "from": 3}),
+    "words in a comment": sql("UPDATE t SET a = 1 -- SELECT a FROM u"),
+    "upsert": sql("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b"),
+    "from of a function": sql("UPDATE t SET a = extract(year FROM b), c = substring(d FROM 2)"),
+    "is distinct from": sql("DELETE FROM t WHERE a IS DISTINCT FROM 1"),
+    "column called like a command": sql('SELECT ("delete") FROM (SELECT 1 AS "delete") AS x'),
+}
+
+
+@pytest.mark.parametrize("statement", READING.values(), ids=READING)
+def test_explain_notes_a_write_that_reads_other_rows(statement):
+    """A condition on them is judged by what may be an older snapshot than the row's."""
+    (note,) = statement.steps()[0].notes
+    assert "lock()" in note
+    assert f"note: {note}" in statement.explain()
+
+
+@pytest.mark.parametrize("statement", NOT_READING.values(), ids=NOT_READING)
+def test_explain_notes_nothing_where_there_is_nothing_to_note(statement):
+    assert statement.steps()[0].notes == ()
+    assert "note:" not in statement.explain()
