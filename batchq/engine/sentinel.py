@@ -63,12 +63,13 @@ def finding(columns: tuple[str, ...]) -> str:
     """Write what makes text of a row's values: name, type and text of each, as one row, in hex.
 
     As text, because every type has one, and because the adapters that the caller has registered
-    read it back; in hex, because servers quote what they report in different ways.
+    read it back; in hex, because servers quote what they report in different ways. COALESCE with
+    nothing makes a domain its base type, which is what a query says a column of it is.
     """
     if not columns:
         return "''"
     cells = [
-        f"{literal(column)}::text, pg_typeof({name})::regtype::oid, {name}"
+        f"{literal(column)}::text, pg_typeof(coalesce({name}, NULL))::regtype::oid, {name}"
         for column, name in zip(columns, map(identifier, columns), strict=True)
     ]
     return f"encode(convert_to(ROW({', '.join(cells)})::text, 'UTF8'), 'hex')"
