@@ -158,7 +158,9 @@ def _output(n: Numbering, table: str, column: str) -> str:
     string by the type's own input function, but for JSON types, where a string is a value.
     """
     carried, row, name = _carried(n.one()), f"NULL::{quoted(table)}", identifier(column)
-    document = f"pg_typeof(({row}).{name}) IN ('json'::regtype, 'jsonb'::regtype)"
+    # Beside an untyped NULL a domain is the type that it is of.
+    kind = f"pg_typeof(coalesce(({row}).{name}, NULL))"
+    document = f"{kind} IN ('json'::regtype, 'jsonb'::regtype)"
     value = f"CASE WHEN {document} THEN ({carried} #>> '{{}}')::jsonb ELSE {carried} END"
     given = f"jsonb_build_object({literal(column)}::text, {value})"
     return f"(jsonb_populate_record({row}, {given})).{name}"

@@ -227,6 +227,8 @@ class Placed(Batch[T_co]):
     once: Hashable = None
     """What it does, when the whole batch needs that once: of several that say the same the first
     runs. Such a statement has no result."""
+    ends: Hashable = None
+    """What was needed once before it is needed anew behind it."""
     tail: tuple[str, ...] | None = None
     """Where it runs behind the last of the others: all that have one run there, in this order."""
 

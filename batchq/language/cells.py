@@ -27,7 +27,9 @@ from batchq.language.sources import (
     Cell,
     Conditions,
     Conflict,
+    Flow,
     Text,
+    text,
 )
 from batchq.language.statement import Statement
 
@@ -62,7 +64,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
             cells.append(fragment(expression))
             flat.extend(expression.values)
         else:
-            cells.append(OUTPUT if isinstance(value, Output) else None)
+            cells.append(_flowing(value) if isinstance(value, Output) else None)
             flat.append(value)
     return columns, tuple(cells), tuple(flat)
 
@@ -106,10 +108,18 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
             test = fragment(cast("Statement[Any]", value))
             values.extend(cast("Statement[Any]", value).values)
         else:
-            test = EQUALS_OUTPUT if isinstance(value, Output) else EQUALS
+            flowing = _flowing(value) if isinstance(value, Output) else None
+            test = EQUALS if flowing is None else EQUALS_OUTPUT if flowing is OUTPUT else flowing
             values.append(value)
         tests.append((column, test))
     return tuple(tests), tuple(values)
+
+
+def _flowing(output: Output) -> Text | Flow:
+    """What stands for an output: its column says the type, unless the output does."""
+    if output.type is None:
+        return OUTPUT
+    return text("%(output)s", ("output",), (output.type,))
 
 
 def fragment(value: Batch[Any]) -> Text:
@@ -159,8 +169,8 @@ def _literal(value: object) -> str:
     if type(value) is int:
         return f"= {value}"
     if isinstance(value, str):
-        text = value.replace("'", "''")
-        return f"= E'{text}'".replace("\\", "\\\\") if "\\" in text else f"= '{text}'"
+        escaped = value.replace("'", "''")
+        return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
     message = (
         f"the predicate of an index takes None, booleans, integers and strings, not "
         f"{type(value).__name__}: write it as sql()"

@@ -72,7 +72,7 @@ class Parent:
         generation = _bumped(self.generation)
         bumping = update(self.table, {self.generation: generation}, self._living(key))
         guarded = bumping.expect(1, missing=gone).label(self.table)
-        return Placed(guarded, once=("bump", self, key))
+        return Placed(guarded, once=_bump(self, key))
 
     def delete(
         self,
@@ -99,8 +99,8 @@ class Parent:
         if stale is not None:
             ending = ending.require({self.generation: generation}, else_=stale)
         locking = lock(self.table, self._living(key), missing=gone)
-        named = locking.label(self.table), *childless, ending.label(self.table)
-        return gather(*named).map(_nothing)
+        last = Placed(ending.label(self.table), ends=_bump(self, key))
+        return gather(locking.label(self.table), *childless, last).map(_nothing)
 
     def _ending(self, key: object) -> Statement[None]:
         if self.tombstone is None:
@@ -174,6 +174,10 @@ class Children:
                     f"was given"
                 )
                 raise InvalidBatch(message)
+
+
+def _bump(parent: Parent, key: object) -> tuple[object, ...]:
+    return "bump", parent, key
 
 
 @lru_cache(maxsize=256)

@@ -224,6 +224,7 @@ def _in_order(tail: list[_Last], said: set[Hashable]) -> Iterator[_Last]:
 
 def _is_said(placed: Placed[Any], said: set[Hashable]) -> bool:
     """Whether the batch has said this before; what is not said once is never said before."""
+    said.discard(placed.ends)
     if placed.once is None:
         return False
     before = placed.once in said

@@ -263,7 +263,8 @@ class Statement(Batch[T_co]):
         row, which is guarded.
 
         :param column: one of the statement's columns; a built write returns it for this alone.
-        :param type: its SQL type, which an output in ``sql()`` has to say.
+        :param type: its SQL type, which an output in ``sql()`` has to say. In a builder it is that
+            of the column, unless it is said.
         :raises InvalidBatch: when the statement may have another number of rows.
 
         >>> from batchq import gather, insert

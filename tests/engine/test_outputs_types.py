@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""An output is the very value that was produced, whatever its type.
+
+What a column holds afterwards is compared as the server writes it, which tells -0 from 0 and one
+array from another with other bounds.
+"""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchq import attempt, gather, insert, run, select, sql
+from batchq.language.builders import written
+from tests.support.literals import ANY, MAKE_TYPES, ODD
+
+SOURCE = select("source", where={"id": 1})
+# The fixture gives one connection to all examples, and each begins by emptying the tables.
+EXAMPLES = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def lay_out(conn: psycopg.Connection, types: list[str]) -> None:
+    conn.execute(MAKE_TYPES)
+    columns = ", ".join(f"c{i} {name}" for i, name in enumerate(types))
+    conn.execute(f"CREATE TABLE source (id int, {columns}); CREATE TABLE copy ({columns})")
+
+
+def fill(conn: psycopg.Connection, types: list[str], values: list[str | None]) -> None:
+    conn.execute("TRUNCATE source, copy", prepare=False)
+    casts = ", ".join(f"%s::text::{name}" for name in types)
+    conn.execute(f"INSERT INTO source VALUES (1, {casts})", values, prepare=False)
+
+
+def texts(conn: psycopg.Connection, table: str, count: int) -> list[str | None]:
+    """The columns as their types write them; None for NULL, but not for a row of NULLs."""
+    text = "CASE WHEN c{0} IS NOT DISTINCT FROM NULL THEN NULL ELSE format('%%s', c{0}) END"
+    columns = ", ".join(text.format(i) for i in range(count)).replace("%%", "%")
+    return list(conn.execute(f"SELECT {columns} FROM {table}", prepare=False).fetchone())
+
+
+def by_column(types):
+    return insert("copy", {f"c{i}": SOURCE.output(f"c{i}") for i in range(len(types))})
+
+
+def by_sql(types):
+    params = {f"c{i}": SOURCE.output(f"c{i}", name) for i, name in enumerate(types)}
+    values = ", ".join(f"%({name})s" for name in params)
+    return written(f"INSERT INTO copy VALUES ({values})", **params)
+
+
+def by_fragment(types):
+    cells = {f"c{i}": SOURCE.output(f"c{i}", name) for i, name in enumerate(types)}
+    return insert("copy", {name: sql("%(v)s", v=output) for name, output in cells.items()})
+
+
+WAYS = [by_column, by_sql, by_fragment]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_value_arrives_as_it_is(conn, kind, way):
+    lay_out(conn, [kind])
+    for value in [*ODD[kind], None]:
+        fill(conn, [kind], [value])
+        run(conn, gather(SOURCE, way([kind])))
+        assert texts(conn, "copy", 1) == texts(conn, "source", 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_values_of_all_types_arrive_as_they_are_in_one_statement(conn, way):
+    kinds = list(ANY)
+    lay_out(conn, kinds)
+
+    @EXAMPLES
+    @given(st.tuples(*(st.none() | ANY[kind] for kind in kinds)))
+    def all_arrive(values):
+        fill(conn, kinds, list(values))
+        run(conn, gather(SOURCE, way(kinds)))
+        assert texts(conn, "copy", len(kinds)) == texts(conn, "source", len(kinds))
+
+    all_arrive()
+
+
+@pytest.mark.parametrize(
+    "setting", ["TimeZone = 'Asia/Kolkata'", "DateStyle = 'SQL, DMY'", "IntervalStyle = iso_8601",
+                "bytea_output = escape", "IntervalStyle = sql_standard"],
+)  # fmt: skip
+@pytest.mark.parametrize("way", WAYS)
+def test_it_does_not_matter_how_the_session_writes_them(conn, way, setting):
+    odd = [(kind, value) for kind in ODD for value in ODD[kind]]
+    some = [
+        (kind, value) for kind, value in odd if kind.startswith(("time", "date", "inter", "byt"))
+    ]
+    kinds = [kind for kind, _ in some]
+    lay_out(conn, kinds)
+    fill(conn, kinds, [value for _, value in some])
+    conn.execute(f"SET {setting}")
+    run(conn, gather(SOURCE, way(kinds)))
+    assert texts(conn, "copy", len(kinds)) == texts(conn, "source", len(kinds))
+
+
+@pytest.mark.parametrize(("kind", "value"), [("jsonb", "null"), ("json", '{"b": 1,  "a": 2}')])
+def test_json_arrives_as_it_is_where_its_type_is_said(conn, kind, value):
+    lay_out(conn, [kind])
+    for way in (by_sql, by_fragment):
+        fill(conn, [kind], [value])
+        run(conn, gather(SOURCE, way([kind])))
+        assert texts(conn, "copy", 1) == [value]
+
+
+def test_a_column_alone_takes_a_json_null_for_none_and_json_for_its_meaning(conn):
+    """What is known and told; a fragment with the type does better."""
+    lay_out(conn, ["jsonb", "json"])
+    fill(conn, ["jsonb", "json"], ["null", '{"b": 1,  "a": 2}'])
+    run(conn, gather(SOURCE, by_column(["jsonb", "json"])))
+    assert texts(conn, "copy", 2) == [None, '{"a": 2, "b": 1}']
+
+
+def test_a_type_is_found_for_columns_of_other_schemas_and_names_that_need_quotes(conn):
+    schema = conn.execute("SELECT current_schema").fetchone()[0]
+    conn.execute('CREATE TABLE "co py" ("se""lect" numeric, "%s" text); CREATE TABLE s (v numeric)')
+    conn.execute("INSERT INTO s VALUES (1.50)")
+    producer = sql('SELECT v AS "sel\'e""ct" FROM s')
+    value = producer.output("sel'e\"ct")
+    run(conn, gather(producer, insert(f"{schema}.co py", {'se"lect': value, "%s": value})))
+    assert conn.execute('SELECT * FROM "co py"').fetchone()[1] == "1.50"
+
+
+def test_a_table_whose_other_columns_refuse_null_takes_an_output_of_a_type(conn):
+    """A row of the table's type cannot be made of one column there."""
+    conn.execute("CREATE DOMAIN given AS text NOT NULL; CREATE TABLE copy (c0 int, note given)")
+    conn.execute("CREATE TABLE source (id int, c0 int); INSERT INTO source VALUES (1, 7)")
+    bare, typed = SOURCE.output("c0"), SOURCE.output("c0", "int")
+    answer = attempt(conn, gather(SOURCE, insert("copy", {"c0": bare, "note": "x"})))
+    assert answer.report.violation.sqlstate == "23502"
+    run(conn, gather(SOURCE, insert("copy", {"c0": typed, "note": "x"})))
+    assert conn.execute("SELECT c0 FROM copy").fetchone() == (7,)

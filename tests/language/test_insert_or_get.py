@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Insert or get while it is composed: the two steps that it becomes, and what is refused."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from batchq import Batch, InvalidBatch, Statement, insert, insert_or_get, sql
+
+MEANING = ValueError("differs")
+
+
+class Disk(NamedTuple):
+    id: int
+    name: str
+
+
+def boot(row=None, **options):
+    new = {"id": 7, "name": "boot", "size": None} if row is None else row
+    return insert_or_get("disk", new, Disk, **{"key": ["id"], **options})
+
+
+def test_it_inserts_quietly_and_reads_what_is_there_under_a_lock():
+    quiet, getting = boot(same=["name"], differs=MEANING).steps()
+    assert quiet.sql.endswith('VALUES ($1, $2, $3) ON CONFLICT ("id") DO NOTHING')
+    assert 'FROM "disk" WHERE "id" = $1 FOR NO KEY UPDATE' in getting.sql
+    assert getting.parameters == (7, "boot")
+    assert [meaning.partition(" -> ")[0] for meaning in getting.meanings] == ['check("name")']
+
+
+def test_the_predicate_of_the_index_is_text_where_it_is_found_and_a_value_where_it_is_asked():
+    where = {"time_deleted": None, "kind": "it's \\", "level": 0, "active": True}
+    quiet, getting = boot(key=["name"], where=where).steps()
+    assert quiet.sql.partition(" ON ")[2] == (
+        'CONFLICT ("name") WHERE "time_deleted" IS NULL AND "kind" = E\'it\'\'s \\\\\' '
+        'AND "level" = 0 AND "active" = true DO NOTHING'
+    )
+    assert quiet.parameters == (7, "boot", None)
+    assert getting.parameters == ("boot", "it's \\", 0, True)
+
+
+def test_it_is_a_batch_of_two_and_no_statement():
+    assert isinstance(boot(), Batch)
+    assert not isinstance(boot(), Statement)
+    assert not hasattr(boot(), "output")
+
+
+@pytest.mark.parametrize(
+    ("options", "teaches"),
+    [
+        ({"key": []}, "unique index"),
+        ({"key": [7]}, "unique index"),
+        ({"key": ["uuid"]}, "no 'uuid'"),
+        ({"key": ["size"]}, "NULL"),
+        ({"key": ["id", "size"]}, "NULL"),
+        ({"row": {"id": sql("gen_random_uuid()")}}, "expression"),
+        ({"row": {"id": [7]}}, "array"),
+        ({"row": {"id": 7, "tags": []}, "same": ["tags"], "differs": MEANING}, "array"),
+        ({"same": ["name"]}, "differs"),
+        ({"differs": MEANING}, "same"),
+        ({"same": ["uuid"], "differs": MEANING}, "no 'uuid'"),
+        ({"row": {"id": 7, "at": sql("now()")}, "same": ["at"], "differs": MEANING}, "expression"),
+        ({"where": {"level": 1.5}}, "predicate"),
+        ({"where": {"level": [1]}}, "predicate"),
+        ({"where": sql("level > 0")}, "where"),
+    ],
+    ids=str,
+)
+def test_what_would_not_find_the_row_again_is_refused(options, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        boot(**options)
+
+
+def test_on_conflict_is_said_of_an_insert_and_of_columns():
+    with pytest.raises(InvalidBatch, match="insert"):
+        sql("INSERT INTO disk DEFAULT VALUES").on_conflict_do_nothing("id")
+    for columns in [(), ("",), (7,)]:
+        with pytest.raises(InvalidBatch, match="unique index"):
+            insert("disk", {"id": 7}).on_conflict_do_nothing(*columns)

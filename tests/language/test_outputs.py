@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Outputs while a batch is composed: where they may stand, and what is refused before it is run."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import (
+    InvalidBatch,
+    Parent,
+    delete,
+    forbid,
+    gather,
+    insert,
+    insert_or_get,
+    into,
+    require,
+    select,
+    sequence,
+    sql,
+    unique,
+    update,
+)
+from batchq.language.plan import plan
+
+PROJECT = insert("project", {"name": "secret"})
+ID = PROJECT.output("id")
+VPC = insert("vpc", {"project_id": ID})
+MISSING = LookupError("gone")
+
+
+def teaches(error, *words):
+    return all(word in str(error.value) for word in words)
+
+
+# -- where they may stand --------------------------------------------------------------------------
+
+USES = {
+    "a cell": VPC,
+    "set": update("t", {"a": ID}, {"id": 1}),
+    "where": delete("t", {"a": ID}),
+    "where of a select": select("t", ["b"], where={"a": ID}).all(tuple),
+    "select column": select(
+        "t", [sql("%(v)s AS v", v=PROJECT.output("id", "int"))], where={"a": 1}
+    ),
+    "requirement": update("t", {"b": 1}, {"id": 1}).require({"a": ID}, else_=MISSING),
+    "check": insert("t", {"b": 1}).check("a", ID, else_=MISSING),
+    "conflict": insert("t", {"a": ID}).on_conflict_do_nothing("a"),
+    "sql": sql("SELECT %(v)s", v=PROJECT.output("id", "int")),
+    "fragment": insert("t", {"a": sql("%(v)s + 1", v=PROJECT.output("id", "int"))}),
+    "where fragment": delete("t", sql("a = %(v)s", v=PROJECT.output("id", "int"))),
+    "require step": require(select("t", ["a"], where={"a": ID}), else_=MISSING),
+    "forbid step": forbid(select("t", ["a"], where={"a": ID}), else_=MISSING),
+    "insert_or_get": insert_or_get("t", {"a": ID}, lambda row: row, key=["a"]),
+    "parent": Parent(table="project").bump(ID, gone=MISSING),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_every_use_needs_its_producer_before_it_and_nothing_more(use):
+    user = USES[use]
+    assert {output.origin for output in user.needs} == {PROJECT}
+    both = gather(PROJECT, user)
+    assert both.needs == ()
+    assert plan(both).outputs == {0: ("id",)}
+    with pytest.raises(InvalidBatch) as refused:
+        gather(user, PROJECT)
+    assert teaches(refused, "'id'", "before", "insert project")
+    for outside in (user, gather(user), gather(insert("project", {"name": "secret"}), user)):
+        with pytest.raises(InvalidBatch) as refused:
+            outside.steps()
+        assert teaches(refused, "'id'", "insert project", "not in the batch")
+
+
+SAID = {
+    "label": lambda statement: statement.label("x"),
+    "on": lambda statement: statement.on(unique("k"), KeyError),
+    "internal": lambda statement: statement.internal("k"),
+    "expect": lambda statement: statement.expect(1),
+    "check": lambda statement: statement.check("name", "x", else_=KeyError),
+    "returning": lambda statement: statement.returning("name"),
+    "one": lambda statement: statement.returning("name").one(dict),
+    "conflict": lambda statement: statement.on_conflict_do_nothing("name"),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_is_said_of_the_producer_later_makes_it_no_other_one(said):
+    later = SAID[said](PROJECT)
+    for producer, output in [(later, ID), (PROJECT, later.output("id"))]:
+        assert plan(gather(producer, insert("vpc", {"project_id": output}))).outputs == {0: ("id",)}
+    assert later.output("id") == ID
+
+
+NESTED = {
+    "gather": gather,
+    "sequence": lambda batch: sequence([batch]),
+    "into": lambda batch: into(dict, x=batch),
+    "map": lambda batch: batch.map(lambda result: result),
+    "label": lambda batch: gather(batch).label("x"),
+    "on": lambda batch: gather(batch).on(unique("k"), KeyError),
+    "as_internal": lambda batch: batch.as_internal("x"),
+}
+
+
+@pytest.mark.parametrize("inner", NESTED)
+@pytest.mark.parametrize("outer", NESTED)
+def test_the_producer_may_stand_anywhere_in_front(inner, outer):
+    producer, user = NESTED[outer](NESTED[inner](PROJECT)), NESTED[inner](NESTED[outer](VPC))
+    assert user.needs == (ID,)
+    assert plan(gather(sql("SELECT 1"), producer, user)).outputs == {1: ("id",)}
+    with pytest.raises(InvalidBatch):
+        gather(user, producer)
+    with pytest.raises(InvalidBatch):
+        plan(user)
+
+
+def test_a_chain_is_whole_only_with_every_link():
+    subnet = insert("subnet", {"vpc_id": VPC.output("id"), "project_id": ID})
+    assert set(subnet.needs) == {VPC.output("id"), ID}
+    assert gather(VPC, subnet).needs == (ID, ID)
+    assert plan(gather(PROJECT, VPC, subnet)).outputs == {0: ("id",), 1: ("id",)}
+    with pytest.raises(InvalidBatch):
+        gather(PROJECT, subnet, VPC)
+
+
+def test_each_of_a_statements_outputs_is_carried_once_and_only_when_used():
+    uses = [ID, PROJECT.output("id"), PROJECT.output("name")]
+    batch = gather(PROJECT, *(insert("vpc", {"x": use}) for use in uses))
+    assert plan(batch).outputs == {0: ("id", "name")}
+    assert plan(gather(PROJECT, PROJECT)).outputs == {}
+    assert "batchq" not in PROJECT.steps()[0].sql
+
+
+def test_a_producer_that_runs_twice_gives_each_user_the_latest():
+    assert plan(gather(PROJECT, VPC, PROJECT)).outputs == {0: ("id",)}
+    assert plan(gather(PROJECT, PROJECT, VPC)).outputs == {1: ("id",)}
+    assert plan(gather(PROJECT, VPC, PROJECT, VPC)).outputs == {0: ("id",), 2: ("id",)}
+
+
+def test_equal_statements_are_not_the_same_producer():
+    twin = insert("project", {"name": "secret"})
+    assert twin.output("id") != ID
+    assert plan(gather(PROJECT, twin, VPC)).outputs == {0: ("id",)}
+
+
+def test_an_output_says_whose_it_is_and_shows_no_value():
+    assert repr(ID) == "<Output 'id' of insert project>"
+    shown = gather(PROJECT, VPC).explain(parameters=True)
+    assert "project_id = <Output 'id' of insert project>" in shown
+    assert "secret" not in gather(PROJECT, VPC).explain()
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+SEVERAL = {
+    "all": lambda statement: statement.returning("id").all(tuple),
+    "count": lambda statement: statement.count(),
+    "maybe": lambda statement: statement.returning("id").maybe(tuple),
+    "expect(2)": lambda statement: statement.expect(2),
+    "expect(0)": lambda statement: statement.expect(0),
+    "at least": lambda statement: statement.expect(at_least=1),
+    "at most": lambda statement: statement.expect(at_most=1),
+}
+PRODUCERS = {
+    "insert": lambda: insert("project", {"name": "x"}),
+    "update": lambda: update("project", {"name": "x"}, {"id": 1}),
+    "delete": lambda: delete("project", {"id": 1}),
+}
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("kind", PRODUCERS)
+def test_an_output_of_what_may_have_another_number_of_rows_is_refused(kind, several):
+    statement = PRODUCERS[kind]()
+    with pytest.raises(InvalidBatch, match="exactly one row"):
+        SEVERAL[several](statement).output("id")
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("kind", PRODUCERS)
+def test_and_so_it_is_when_that_is_said_after_the_output_was_taken(kind, several):
+    statement = PRODUCERS[kind]()
+    user = insert("vpc", {"project_id": statement.output("id")})
+    with pytest.raises(InvalidBatch, match="exactly one row"):
+        gather(SEVERAL[several](statement), user).steps()
+
+
+@pytest.mark.parametrize("column", ["", None, 7, b"id"])
+def test_an_output_is_of_a_column(column):
+    with pytest.raises(InvalidBatch, match="column"):
+        PROJECT.output(column)
+
+
+def test_in_sql_an_output_says_its_type():
+    with pytest.raises(InvalidBatch, match=r'\.output\(\'id\', "bigint"\)'):
+        sql("SELECT %(v)s", v=ID)
+
+
+def test_no_index_is_found_by_an_output():
+    with pytest.raises(InvalidBatch, match="predicate"):
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": ID})
+    where = sql("b = %(v)s", v=PROJECT.output("id", "int"))
+    with pytest.raises(InvalidBatch, match="parameters"):
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where=where)
+
+
+def test_a_select_puts_out_what_it_selects():
+    named = select("t", ["a"], where={"id": 1})
+    with pytest.raises(InvalidBatch, match="'b' is none of the columns"):
+        _ = gather(named, insert("u", {"b": named.output("b")})).steps()[0].sql
+    bare = select("t", where={"id": 1})
+    assert 'SELECT "b" FROM "t"' in gather(bare, insert("u", {"b": bare.output("b")})).explain()
+
+
+def test_in_sql_a_check_of_an_output_has_no_column_to_say_its_type():
+    checked = sql("UPDATE t SET a = 1 RETURNING a").check("a", ID, else_=MISSING)
+    with pytest.raises(InvalidBatch, match="type of that output"):
+        _ = gather(PROJECT, checked).steps()[1].sql
+
+
+TYPES = [
+    "int",
+    "bigint[]",
+    "text[][]",
+    "double precision",
+    "numeric(10, 2)",
+    "numeric(3,-2)",
+    "varchar(63)",
+    "character varying(63)",
+    "bit varying(4)",
+    "timestamp with time zone",
+    "timestamp(3) without time zone",
+    "timestamptz(3)[]",
+    '"char"',
+    "public.state",
+    '"my schema"."State"[]',
+    "größe",
+]
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_type_has_a_name(name):
+    user = sql("SELECT %(v)s", v=PROJECT.output("id", name))
+    assert f"::{name}" in gather(PROJECT, user).steps()[1].sql
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        7,
+        "int; DROP TABLE project",
+        "int) FROM secret --",
+        "int /* */",
+        "int OR true",
+        "bigint UNION SELECT password FROM account",
+        "text FROM account",
+        "int, password",
+        "int AS a",
+        "int || password",
+        'int" x',
+        'a"b"c"',
+        "int $$",
+        "$1",
+        "int[1]::text",
+        "text COLLATE x",
+        "text\nFROM account",
+        "int\0",
+        "a.b.c.d e",
+    ],
+)
+def test_what_is_no_name_of_a_type_would_stand_in_the_sql_and_is_refused(name):
+    with pytest.raises(InvalidBatch, match="name of a SQL type"):
+        PROJECT.output("id", name)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Parents and children while they are composed: the steps they become, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from batchq import (
+    InvalidBatch,
+    Parent,
+    Statement,
+    gather,
+    insert,
+    into,
+    saying,
+    sequence,
+    sql,
+    update,
+)
+
+PROJECT = Parent(table="project")
+VPCS = PROJECT.children("vpc", by="project_id")
+GONE = LookupError("gone")
+
+
+def vpc(project: Any = 1, **row: Any) -> Statement[None]:
+    return insert("vpc", {"project_id": project, "name": "web", **row})
+
+
+def sources(batch):
+    return [f"{step.statement.source.verb} {step.statement.source.table}" for step in batch.steps()]
+
+
+# -- adding ----------------------------------------------------------------------------------------
+
+
+def test_adding_bumps_the_living_parent_and_then_inserts():
+    bump, child = VPCS.add(7, vpc(7), gone=GONE).steps()
+    assert bump.sql.count('UPDATE "project" SET "rcgen" = ("rcgen" + 1)') == 1
+    assert 'WHERE "id" = $1 AND "time_deleted" IS NULL' in bump.sql
+    assert bump.parameters == (7,)
+    assert str(bump.statement.guard) == "exactly 1 row"
+    assert child.statement.source.table == "vpc"
+
+
+def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
+    first, other, second = (VPCS.add(key, vpc(key), gone=GONE) for key in (1, 2, 1))
+    batch = into(dict, sql("SELECT 1"), a=first, b=sequence([other, second]))
+    assert sources(batch)[1:] == [
+        "update project",
+        "insert vpc",
+        "update project",
+        "insert vpc",
+        "insert vpc",
+    ]
+    assert [step.parameters for step in batch.steps()[1::2][:2]] == [(1,), (2,)]
+
+
+def test_a_parent_that_is_declared_twice_is_one_and_another_is_another():
+    again = Parent(table="project").children("disk", by="project")
+    disk = insert("disk", {"project": 1})
+    both = gather(VPCS.add(1, vpc(), gone=GONE), again.add(1, disk, gone=GONE))
+    assert sources(both) == ["update project", "insert vpc", "insert disk"]
+    for change in [{"table": "silo"}, {"generation": "gen"}, {"tombstone": None}, {"key": "uuid"}]:
+        other = attrs.evolve(PROJECT, **change)
+        assert len(gather(PROJECT.bump(1, gone=GONE), other.bump(1, gone=GONE)).steps()) == 2
+
+
+def test_what_else_is_added_is_nobodys_business():
+    children = gather(
+        vpc(),
+        insert("router", {"vpc_id": 1, "project_id": 9}),
+        sql("INSERT INTO vpc (project_id) VALUES (9)"),
+        update("vpc", {"name": "x"}, {"project_id": 9}),
+    )
+    assert len(VPCS.add(1, children, gone=GONE).steps()) == 5
+
+
+def test_a_child_is_found_however_deep_it_is():
+    deep = gather(vpc()).label("x").map(lambda result: result).as_internal("x")
+    assert len(VPCS.add(1, gather(deep), gone=GONE).steps()) == 2
+    with pytest.raises(InvalidBatch):
+        VPCS.add(2, gather(deep), gone=GONE)
+
+
+PARENT = insert("project", {"name": "x"})
+
+
+@pytest.mark.parametrize(
+    ("key", "children", "teaches"),
+    [
+        (1, vpc(2), "another 'project_id'"),
+        (1, vpc("1"), "another 'project_id'"),
+        (1, vpc(None), "another 'project_id'"),
+        (1, gather(vpc(1), vpc(2)), "another 'project_id'"),
+        (1, vpc(sql("1")), "another 'project_id'"),
+        (1, vpc(PARENT.output("id")), "another 'project_id'"),
+        (PARENT.output("id"), vpc(1), "another 'project_id'"),
+        (PARENT.output("id"), vpc(PARENT.output("name")), "another 'project_id'"),
+        (1, insert("vpc", {"name": "web"}), "no 'project_id'"),
+        (1, insert("vpc", {}), "no 'project_id'"),
+        (1, gather(), "nothing here does"),
+        (1, insert("vpcs", {"project_id": 1}), "nothing here does"),
+        (1, insert("other.vpc", {"project_id": 1}), "nothing here does"),
+        (1, update("vpc", {"name": "x"}, {"project_id": 1}), "nothing here does"),
+        (1, sql("INSERT INTO vpc (project_id) VALUES (1)"), "nothing here does"),
+    ],
+)
+def test_what_adds_no_child_of_that_parent_is_refused(key, children, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        VPCS.add(key, children, gone=GONE)
+
+
+def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
+    key = PARENT.output("id")
+    assert len(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), gone=GONE)).steps()) == 3
+    many = gather(PARENT, *(VPCS.add(key, vpc(key), gone=GONE) for _ in range(3)))
+    assert sources(many) == ["insert project", "update project", *["insert vpc"] * 3]
+
+
+# -- deleting --------------------------------------------------------------------------------------
+
+
+def test_deleting_locks_looks_and_then_ends():
+    in_use = saying(ValueError, "contains a vpc: {name}")
+    childless = [VPCS.forbid(7, else_=in_use)]
+    lock, look, end = PROJECT.delete(7, gone=GONE, childless=childless).steps()
+    assert 'FROM "project" WHERE "id" = $1 AND "time_deleted" IS NULL FOR UPDATE' in lock.sql
+    living = 'SELECT "name" FROM "vpc" WHERE "project_id" = $1 AND "time_deleted" IS NULL'
+    assert living in look.sql
+    assert '"time_deleted" = (now()), "rcgen" = ("rcgen" + 1)' in end.sql
+    assert [str(step.statement.guard) for step in (lock, end)] == ["exactly 1 row"] * 2
+
+
+def test_a_parent_without_a_tombstone_is_really_deleted():
+    bare = attrs.evolve(PROJECT, tombstone=None)
+    lock, end = bare.delete(7, gone=GONE).steps()
+    assert sources(bare.delete(7, gone=GONE))[1] == "delete project"
+    assert "time_deleted" not in lock.sql + end.sql
+    assert "time_deleted" not in bare.bump(7, gone=GONE).explain()
+
+
+def test_children_may_have_no_tombstone_and_be_told_apart():
+    crucible = PROJECT.children("disk", by="owner", tombstone=None, where={"kind": "crucible"})
+    (look,) = crucible.forbid(7, else_=ValueError).steps()
+    assert 'SELECT "owner" FROM "disk" WHERE "owner" = $1 AND "kind" = $2)' in look.sql
+    assert look.parameters == (7, "crucible")
+
+
+def test_a_stale_generation_is_told_only_by_the_last_step():
+    seen = PROJECT.delete(7, gone=GONE, generation=3, stale=ValueError)
+    lock, end = seen.steps()
+    assert "require" not in repr(lock.statement)
+    assert 'require("rcgen")' in repr(end.statement)
+
+
+@pytest.mark.parametrize("half", [{"generation": 3}, {"stale": ValueError}], ids=str)
+def test_a_generation_without_a_meaning_means_nothing(half):
+    with pytest.raises(InvalidBatch, match="generation"):
+        PROJECT.delete(7, gone=GONE, **half)
+
+
+def test_a_bump_is_needed_anew_behind_a_delete():
+    adding = VPCS.add(7, vpc(7), gone=GONE)
+    again = gather(adding, PROJECT.delete(7, gone=GONE), adding)
+    assert sources(again).count("update project") == 3
+    other = gather(adding, PROJECT.delete(8, gone=GONE), adding)
+    assert sources(other).count("update project") == 2
+
+
+def test_parents_and_children_are_values():
+    assert Parent(table="project") == PROJECT
+    assert hash(Parent(table="project")) == hash(PROJECT)
+    with pytest.raises(FrozenInstanceError):
+        VPCS.table = "x"

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""Statements that do not simply run where they stand: once in a batch, and behind all others.
+
+The laws hold for batches of any shape. What should come of one is kept by other means than
+batchq's: a walk over a flat list of what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import Batch, Kind, Violation, gather, into, sequence, sql, unique
+from batchq.language.batch import Placed
+from batchq.language.plan import plan
+
+CLASH = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k")
+
+
+def statements(batch):
+    return [step.statement for step in batch.steps()]
+
+
+def result(batch):
+    """What the batch makes of its statements' places."""
+    made = plan(batch)
+    return made.combine(list(range(len(made.statements))))
+
+
+# -- batches of any shape --------------------------------------------------------------------------
+
+
+@frozen(eq=False)
+class Drawn:
+    """A statement of a tree, where it is meant to run, and what is said around it."""
+
+    batch: Batch[Any]
+    statement: Any
+    once: str | None = None
+    tail: tuple[str, ...] | None = None
+    path: tuple[str, ...] = ()
+
+
+@frozen(eq=False)
+class Tree:
+    batch: Batch[Any]
+    leaves: tuple[Drawn, ...]
+    combine: Callable[[list[Any]], Any]
+    """From what each leaf results in to the batch's result."""
+
+
+@st.composite
+def leaf(draw: st.DrawFn) -> Tree:
+    statement = sql("SELECT 1")
+    once = draw(st.sampled_from([None, None, "a", "b"]))
+    tail = draw(st.sampled_from([None, None, ("a",), ("a", "b"), ("b",)]))
+    placed = statement if once is tail is None else Placed(statement, once=once, tail=tail)
+    return Tree(placed, (Drawn(placed, statement, once, tail),), lambda results: results[0])
+
+
+def joined(draw: st.DrawFn, found: list[Tree]) -> Tree:
+    def parts(results: list[Any]) -> list[Any]:
+        made = []
+        for tree in found:
+            made.append(tree.combine(results[: len(tree.leaves)]))
+            results = results[len(tree.leaves) :]
+        return made
+
+    batches = [tree.batch for tree in found]
+    leaves = tuple(drawn for tree in found for drawn in tree.leaves)
+    match draw(st.sampled_from(["gather", "sequence", "map"])):
+        case "gather":
+            return Tree(gather(*batches), leaves, lambda results: tuple(parts(results)))
+        case "sequence":
+            return Tree(sequence(batches), leaves, parts)
+        case _:
+            mapped = gather(*batches).map(lambda results: ("mapped", results))
+            return Tree(mapped, leaves, lambda results: ("mapped", tuple(parts(results))))
+
+
+@st.composite
+def inner(draw: st.DrawFn, children: st.SearchStrategy[Tree]) -> Tree:
+    tree = joined(draw, draw(st.lists(children, max_size=4)))
+    if not draw(st.booleans()):
+        return tree
+    name = draw(st.sampled_from(["x", "y"]))
+    labelled = tuple(
+        Drawn(d.batch, d.statement, d.once, d.tail, (name, *d.path)) for d in tree.leaves
+    )
+    return Tree(tree.batch.label(name), labelled, tree.combine)
+
+
+trees = st.recursive(leaf(), inner, max_leaves=14)
+
+
+def expected(tree: Tree) -> list[Drawn]:
+    """What runs, in its order."""
+    standing = [drawn for drawn in tree.leaves if drawn.tail is None]
+    moved = [drawn for drawn in tree.leaves if drawn.tail is not None]
+    runs: list[Drawn] = []
+    for drawn in [*standing, *sorted(moved, key=lambda drawn: drawn.tail or ())]:
+        if drawn.once is None or drawn.once not in [one.once for one in runs]:
+            runs.append(drawn)
+    return runs
+
+
+@given(trees)
+def test_everything_runs_that_has_to_in_the_order_that_it_is_meant_to(tree):
+    runs = expected(tree)
+    assert statements(tree.batch) == [drawn.statement for drawn in runs]
+    assert [step.index for step in tree.batch.steps()] == list(range(len(runs)))
+
+
+@given(trees)
+def test_every_result_is_found_where_its_statement_stood(tree):
+    place = {drawn: index for index, drawn in enumerate(expected(tree))}
+    assert result(tree.batch) == tree.combine([place.get(drawn) for drawn in tree.leaves])
+
+
+@given(trees)
+def test_labels_are_those_of_the_place_where_it_was_said(tree):
+    assert [step.path for step in tree.batch.steps()] == [
+        "/".join(drawn.path) for drawn in expected(tree)
+    ]
+
+
+@given(trees, trees, trees)
+def test_composing_is_associative(a, b, c):
+    one = statements(gather(gather(a.batch, b.batch), c.batch))
+    assert one == statements(gather(a.batch, gather(b.batch, c.batch)))
+    assert one == statements(gather(a.batch, b.batch, c.batch))
+
+
+@given(trees)
+def test_a_batch_may_be_laid_out_again_and_again(tree):
+    assert statements(tree.batch) == statements(tree.batch)
+    assert statements(gather(tree.batch, gather())) == statements(tree.batch)
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+ONE, TWO, THREE = sql("SELECT 1"), sql("SELECT 2"), sql("SELECT 3")
+
+
+def test_of_several_that_are_needed_once_the_first_runs():
+    batch = gather(ONE, Placed(TWO, once="x"), Placed(THREE, once="x"), Placed(ONE, once="y"))
+    assert statements(batch) == [ONE, TWO, ONE]
+    assert result(batch) == (0, 1, None, 2)
+
+
+def test_what_is_needed_once_is_needed_anew_in_the_next_batch():
+    batch = gather(Placed(ONE, once="x"), TWO)
+    assert statements(batch) == statements(batch) == [ONE, TWO]
+
+
+def test_the_tail_is_sorted_by_its_order_and_then_by_the_batchs():
+    tail = [("silo", "2"), ("fleet",), ("silo", "1"), ("fleet",), ("silo",)]
+    made = [(sql("SELECT 0"), order) for order in tail]
+    batch = gather(*(Placed(statement, tail=order) for statement, order in made), ONE)
+    second, first, fourth, also, third = [statement for statement, _ in made]
+    assert statements(batch) == [ONE, first, also, third, fourth, second]
+
+
+def test_it_runs_behind_what_stands_outside_of_its_own_part():
+    part = gather(Placed(THREE, tail=("x",)), ONE).label("part")
+    batch = into(dict, a=part, b=TWO)
+    assert [(step.statement, step.path) for step in batch.steps()] == [
+        (ONE, "a/part"),
+        (TWO, "b"),
+        (THREE, "a/part"),
+    ]
+    assert result(batch) == {"a": (2, 0), "b": 1}
+
+
+def test_what_stands_decides_before_the_tail_does():
+    batch = gather(Placed(ONE, once="x", tail=("a",)), TWO, Placed(THREE, once="x"))
+    assert statements(batch) == [TWO, THREE]
+    assert result(batch) == (None, 0, 1)
+
+
+@pytest.mark.parametrize("placed", [{"once": "x"}, {"tail": ("x",)}], ids=str)
+def test_it_is_mapped_from_outside_of_its_place(placed):
+    own = ONE.on(unique("k"), KeyError)
+    inside = gather(Placed(own, **placed)).on(unique("k"), ValueError).as_internal("there")
+    *_, leaf = plan(gather(inside, TWO) if "tail" in placed else gather(TWO, inside)).leaves
+    found = leaf.resolve(CLASH)
+    assert (found.rule.meaning, found.context) == (ValueError, "there")
+    assert plan(Placed(own, **placed)).leaves[0].resolve(CLASH).rule.meaning is KeyError
+
+
+def test_it_counts_among_the_statements_of_a_batch_when_it_runs():
+    both = gather(Placed(ONE, once="x"), Placed(TWO, once="x"), Placed(THREE, tail=("x",)))
+    assert repr(both) == "<Gathered of 2 statements>"
