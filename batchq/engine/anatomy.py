@@ -8,6 +8,7 @@ valid SQL that it does not know yet.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 from attrs import frozen
@@ -35,6 +36,9 @@ _L_PAREN, _R_PAREN = TokenType.L_PAREN, TokenType.R_PAREN
 _BEFORE_NAMES = frozenset({TokenType.ALIAS, TokenType.DOT})
 
 
+_READING = frozenset({TokenType.SELECT, TokenType.TABLE})
+
+
 class _Tokenizer(Postgres.Tokenizer):
     """PostgreSQL's tokens, without sqlglot's habit of taking the rest of a command that it does not
     parse, such as CALL or EXPLAIN, for one string."""
@@ -59,7 +63,7 @@ class Anatomy:
     writes: bool
     """Whether it writes, its common table expressions included."""
     reads: bool
-    """Whether it has a SELECT besides the main command."""
+    """Whether it reads other rows than those that the main command is about."""
 
 
 def read(marked: str) -> Anatomy:
@@ -74,6 +78,31 @@ def read(marked: str) -> Anatomy:
     verb = next((t.text.upper() for t in tokens[main:] if t.token_type is not _L_PAREN), "")
     outermost = _outermost(tokens[main:])
     _refuse(verb, tokens[main:])
+    _check_parameters(tokens, marked)
+    return Anatomy(
+        verb=verb,
+        ctes=tokens[main - 1].end + 1 if main else 0,
+        main=tokens[main].start,
+        end=tokens[-1].end + 1,
+        returning=any(token.token_type is TokenType.RETURNING for token in outermost),
+        writes=verb in RETURNING_VERBS or any(_opens_write(*pair) for pair in pairwise(tokens)),
+        reads=_reads(tokens, verb) or _joins(outermost, verb, _names(tokens[:main])),
+    )
+
+
+def reads_rows(marked: str) -> bool:
+    """Read a fragment that stands outside the command, and say whether it reads rows of its own.
+
+    :raises InvalidBatch: for text that cannot be read, or that no command could hold.
+    """
+    if not marked:
+        return False
+    tokens = _tokens(marked)
+    _check_parameters(tokens, marked)
+    return _reads(tokens, "")
+
+
+def _check_parameters(tokens: list[Token], marked: str) -> None:
     if any(t.token_type is TokenType.PARAMETER and t.text == "$" for t in tokens):
         message = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
         raise InvalidBatch(message)
@@ -84,23 +113,35 @@ def read(marked: str) -> Anatomy:
             "parameter: take it out of the quotes"
         )
         raise InvalidBatch(message)
-    return Anatomy(
-        verb=verb,
-        ctes=tokens[main - 1].end + 1 if main else 0,
-        main=tokens[main].start,
-        end=tokens[-1].end + 1,
-        returning=any(token.token_type is TokenType.RETURNING for token in outermost),
-        writes=verb in RETURNING_VERBS or any(map(_opens_write, tokens, tokens[1:])),
-        reads=sum(_is_select(token) for token in tokens) > (verb == "SELECT"),
+
+
+def _reads(tokens: list[Token], verb: str) -> bool:
+    """Whether there is a SELECT or TABLE besides the main command's own."""
+    seen = sum(token.token_type in _READING for token in tokens)
+    return seen > (verb in ("SELECT", "TABLE"))
+
+
+def _joins(outermost: list[Token], verb: str, own: set[str]) -> bool:
+    """Whether a write takes other rows beside its own, but for those of its own expressions."""
+    if verb == "MERGE":
+        return True
+    joining = {"UPDATE": TokenType.FROM, "DELETE": TokenType.USING}.get(verb)
+    return any(
+        token.token_type is joining
+        and before.token_type is not TokenType.DISTINCT
+        and after.text not in own
+        for before, token, after in zip(outermost, outermost[1:], outermost[2:], strict=False)
     )
 
 
-def _is_select(token: Token) -> bool:
-    return token.token_type is TokenType.SELECT
+def _names(ctes: list[Token]) -> set[str]:
+    """What stands before each ``AS``, which the names of common table expressions are among."""
+    return {before.text for before, token in pairwise(ctes) if token.token_type is TokenType.ALIAS}
 
 
 def _opens_write(before: Token, token: Token) -> bool:
-    return before.token_type is _L_PAREN and token.text.upper() in RETURNING_VERBS
+    named = token.token_type is TokenType.IDENTIFIER
+    return before.token_type is _L_PAREN and not named and token.text.upper() in RETURNING_VERBS
 
 
 def _tokens(marked: str) -> list[Token]:

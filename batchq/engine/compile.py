@@ -103,22 +103,23 @@ def _compiled(
         _check_columns(source, columns, answer)
     wanted = columns if rows else ()
     hidden = _hidden(source, wanted or (), requirements, wrapping.outputs)
-    asked = (*(wanted or ()), *hidden) if hidden else wanted
+    asked = wanted
+    if hidden and wanted is not None:
+        asked = (*wanted, *hidden)
     numbering = Numbering("$")
     sql = render(numbering, source, requirements, asked)
     seen = anatomy.read(render(Numbering(anatomy.MARK), source, requirements, asked))
-    judgements = tuple(
-        Judgement(
-            index,
-            requirement(numbering, source, requirements, index) if one.test else None,
-            one.found,
-        )
-        for index, one in enumerate(requirements)
-        if one.judged is not Judged.FOUND
-    )
+    judgements: list[Judgement] = []
+    reads = seen.reads
+    for index, one in enumerate(requirements):
+        if one.judged is not Judged.FOUND:
+            test = requirement(numbering, source, requirements, index) if one.test else None
+            marked = requirement(Numbering(anatomy.MARK), source, requirements, index)
+            reads = anatomy.reads_rows(marked) or reads
+            judgements.append(Judgement(index, test, one.found))
     if wrapping.bound is not None or judgements:
         shown = None if rows and not hidden else wanted or ()
-        sql = guarded(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
+        sql = guarded(sql, seen, evolve(wrapping, judgements=tuple(judgements), wanted=shown))
     counts = wrapping.bound is not None
     judges = counts or bool(requirements)
     order = tuple(numbering.order)
@@ -133,7 +134,7 @@ def _compiled(
         parameters,
         counts,
         judges,
-        (_ONE_SNAPSHOT,) if seen.writes and seen.reads else (),
+        (_ONE_SNAPSHOT,) if seen.writes and reads else (),
     )
 
 
@@ -152,6 +153,8 @@ def _hidden(
     if isinstance(source, Text):
         return ()  # it returns what it returns, and the server knows what that is
     if isinstance(source, Select) and source.columns is not None:
+        if any(isinstance(column, Text) for column in source.columns):
+            return ()  # what a fragment is called, the server knows
         for column in needed:
             if column not in source.columns:
                 message = f"{column!r} is none of the columns that this select() names: add it"

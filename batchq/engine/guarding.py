@@ -68,12 +68,11 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
     ctes = sql[: anatomy.ctes] + "," if anatomy.ctes else "WITH"
     command = sql[anatomy.main : anatomy.end]
     bound, wanted = wrapping.bound, wrapping.wanted
-    if anatomy.verb in RETURNING_VERBS:
-        if wrapping.probe:
-            message = f"{anatomy.verb} changes rows: require() and forbid() take what only selects"
-            raise InvalidBatch(message)
-        if not anatomy.returning:
-            command += _returning(anatomy.verb, wrapping)
+    if wrapping.probe and anatomy.writes:
+        message = "require() and forbid() take what only selects, and this changes rows"
+        raise InvalidBatch(message)
+    if anatomy.verb in RETURNING_VERBS and not anatomy.returning:
+        command += _returning(anatomy.verb, wrapping)
     if wrapping.probe:
         command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
     ctes = f"{ctes} _batchq_rows AS ({command})"

@@ -47,6 +47,10 @@ class Numbering:
         """Go on with another value: those between stand elsewhere in the text."""
         self._taken = value
 
+    def fragment(self, text: Text) -> str:
+        """Place a text within other SQL, which a comment at its end must not swallow."""
+        return self.text(text) + ("\n" if "--" in text.pieces[-1] else "")
+
     def text(self, text: Text) -> str:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
         placed: dict[int, str] = {}
@@ -101,7 +105,7 @@ def render(
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
-                n.text(c) if isinstance(c, Text) else identifier(c) for c in named or (_ONE,)
+                n.fragment(c) if isinstance(c, Text) else identifier(c) for c in named or (_ONE,)
             )
             sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
             sql += f" FOR {lock}" if lock else ""
@@ -147,7 +151,7 @@ def requirement(
 
 def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
     if isinstance(cell, Text):
-        return f"({n.text(cell)})"
+        return f"({n.fragment(cell)})"
     return n.one() if cell is None else _output(n, table, column)
 
 
@@ -187,12 +191,12 @@ def _on_conflict(conflict: Conflict | None) -> str:
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     """Write conditions on columns; ``table`` is whose they are, where outputs may be among them."""
     if isinstance(where, Text):
-        return n.text(where)
+        return n.fragment(where)
     tests: list[str] = []
     for column, test in where:
         name = identifier(column)
         if isinstance(test, Text):
-            tests.append(f"{name} = ({n.text(test)})")
+            tests.append(f"{name} = ({n.fragment(test)})")
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:

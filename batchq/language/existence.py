@@ -17,8 +17,9 @@ from batchq.language.cells import Where, is_bare
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Judged
 from batchq.language.mapping import Meaning
+from batchq.language.matchers import MISSING_ROWS
 from batchq.language.sources import Select, Text
-from batchq.language.statement import Statement
+from batchq.language.statement import Statement, columns_of
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
@@ -35,7 +36,7 @@ def require(query: Statement[None], /, *, else_: Meaning) -> Statement[None]:
     >>> require(silo, else_=LookupError("no such silo"))
     <Statement select silo: at least 1 row>
     """
-    return _probe("require", query).expect(at_least=1, missing=else_)
+    return _probe("require", query).expect(at_least=1).on(MISSING_ROWS, else_)
 
 
 def forbid(
@@ -55,10 +56,9 @@ def forbid(
     <Statement select vpc: forbid(...)>
     """
     probe = _probe("forbid", query)
-    columns = tuple(found)
-    if isinstance(probe.source, Select):
-        columns += tuple(c for c in probe.source.columns or () if isinstance(c, str))
-    return probe.requiring(Judged.ANY, (), (), else_, columns)
+    selected = probe.source.columns or () if isinstance(probe.source, Select) else ()
+    named = [column for column in selected if isinstance(column, str)]
+    return probe.requiring(Judged.ANY, (), (), else_, (*columns_of(found), *named))
 
 
 def lock(
@@ -84,7 +84,7 @@ def lock(
         raise InvalidBatch(message)
     row = select(table, where=where)
     locking = Statement[None](shapes.locking(row.shape, strength.upper()), row.values)
-    return locking.expect(1, missing=missing)
+    return locking.expect(1).on(MISSING_ROWS, missing)
 
 
 def _probe(call: str, query: object) -> Statement[None]:

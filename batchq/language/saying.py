@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from batchq.language.violation import Violation
 
 
+_CONVERSIONS = (None, "", "r", "s", "a")
+"""Python documentation, "Format String Syntax"."""
+
+
 @frozen(eq=False, repr=False)
 class Saying:
     """A meaning made by :func:`saying`."""
@@ -62,9 +66,12 @@ def _columns(template: str) -> tuple[str, ...]:
     except (TypeError, ValueError) as error:
         message = f"saying(): the template cannot be read: {error}"
         raise InvalidBatch(message) from error
-    names = [name for _, name, _, _ in parsed if name is not None]
-    for name in names:
-        if not name.isidentifier():
-            message = f"saying(): a template names columns, {{name}}, and {{{name}}} is none"
+    names: list[str] = []
+    for _, name, spec, conversion in parsed:
+        if name is None:
+            continue
+        if not name.isidentifier() or "{" in (spec or "") or conversion not in _CONVERSIONS:
+            message = f"saying(): a template names columns, as {{name}}; {{{name}…}} is none"
             raise InvalidBatch(message)
+        names.append(name)
     return tuple(dict.fromkeys(names))

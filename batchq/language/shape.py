@@ -170,6 +170,10 @@ def locking(shape: Shape, strength: str) -> Shape:
 @lru_cache(maxsize=4096)
 def requiring(shape: Shape, requirement: Requirement) -> Shape:
     """Add what each row has to meet; its failure is mapped by the meaning that is added with it."""
+    for name in requirement.found:
+        if not is_text(name) or "\0" in name:
+            message = f"a column has a name, a str: not {name!r:.40}"
+            raise InvalidBatch(message)
     matcher = unmet(len(shape.requirements), requirement)
     requirements, declared = (*shape.requirements, requirement), (*shape.declared, matcher)
     return _agreeing(evolve(shape, requirements=requirements, declared=declared))
@@ -213,8 +217,16 @@ def _agreeing(shape: Shape) -> Shape:
     if rows is Rows.SCALAR and shape.returned is not None and len(shape.returned) != 1:
         message = f"scalar() is of one column, and returning() names {len(shape.returned)}"
         raise InvalidBatch(message)
+    if any(one.judged is Judged.ANY for one in shape.requirements) and (
+        guard is not None or rows is not Rows.NONE or len(shape.requirements) > 1
+    ):
+        message = "forbid() lets no row pass, so there is none to return, to count or to judge"
+        raise InvalidBatch(message)
     if guard is None or rows in WITHOUT_ROWS:
         return shape
+    if rows is Rows.MAYBE and guard.bound is Bound.AT_MOST:
+        message = "maybe() says at most 1 row by itself: drop expect(), or use all()"
+        raise InvalidBatch(message)
     if rows is Rows.MAYBE:
         message = f"maybe() allows no row and expect({guard}) does not: use one()"
         raise InvalidBatch(message)

@@ -352,7 +352,7 @@ class Statement(Batch[T_co]):
     ) -> Statement[T_co]:
         """Add a requirement; what :meth:`require`, :meth:`check` and ``forbid()`` come down to."""
         told = else_.columns if isinstance(else_, Saying) else ()
-        columns = tuple(dict.fromkeys((*compared(test), *found, *told)))
+        columns = tuple(dict.fromkeys((*compared(test), *columns_of(found), *told)))
         shape = shapes.requiring(self.shape, Requirement(judged, test, columns))
         matcher = unmet(len(self.shape.requirements), shape.requirements[-1])
         meanings = (*self.meanings, checked_meaning(matcher, else_))
@@ -360,3 +360,14 @@ class Statement(Batch[T_co]):
 
     def _shaped(self, shape: Shape) -> Statement[Any]:
         return Statement(shape, self.values, self.meanings, self.labels, self.first or self)
+
+
+def columns_of(found: Iterable[str]) -> tuple[str, ...]:
+    """Read ``found=``.
+
+    :raises InvalidBatch: for one name alone, whose letters would be taken for names.
+    """
+    if isinstance(found, str):
+        message = f"found= is a list of columns: [{found!r:.40}]"
+        raise InvalidBatch(message)
+    return tuple(found)
