@@ -64,10 +64,9 @@ def finding(columns: tuple[str, ...]) -> str:
 
     As text, because every type has one, and because the adapters that the caller has registered
     read it back; in hex, because servers quote what they report in different ways. COALESCE with
-    nothing makes a domain its base type, which is what a query says a column of it is.
+    nothing makes a domain its base type, which is what a query says a column of it is. Of no
+    columns it is still the text of a row, which no planner makes: a constant would fail at once.
     """
-    if not columns:
-        return "''"
     cells = [
         f"{literal(column)}::text, pg_typeof(coalesce({name}, NULL))::regtype::oid, {name}"
         for column, name in zip(columns, map(identifier, columns), strict=True)
@@ -92,9 +91,8 @@ def _fields(row: str) -> list[str | None]:
     """Take a row's text apart: ``(rcgen,20,5)`` (PostgreSQL documentation, "Composite Type Input
     and Output Syntax"). Nothing at all is NULL."""
     fields: list[str | None] = []
-    if not row:
-        return fields
-    for quoted, bare in _FIELD.findall(row[1:-1]):
+    inner = row[1:-1]
+    for quoted, bare in _FIELD.findall(inner) if inner else ():
         plain = _ESCAPED.sub(r"\1", quoted[1:-1]) if quoted else bare
         fields.append(plain if quoted or bare else None)
     return fields
