@@ -18,7 +18,7 @@ import pytest
 import batchq
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("language", "engine", "running")
+FLOORS = ("language", "engine", "running", "limits")
 MODULES = ["batchq"] + [
     module.name
     for floor in FLOORS

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The two tables of limits: counters and the ledger. Their names, their DDL, and what may go in.
+
+The CHECK is not on ``lim``: when a limit is lowered below what is used, a release would break it,
+for what remains is still too much. It is on ``ceiling``, which is always the greater of ``lim`` and
+``used``, and so comes down with what is given back. Unlimited is the greatest bigint and not NULL,
+because ``greatest(NULL, 5)`` is 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, cast
+from uuid import UUID
+
+from batchq.engine.names import identifier, quoted
+from batchq.language.checks import is_text
+from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
+
+DialectName = Literal["postgresql", "cockroachdb"]
+
+UNLIMITED = (1 << 63) - 1
+"""The greatest bigint."""
+
+Scopes = UUID | Iterable[UUID]
+"""Whose limit: one scope, or each of several levels (a project, its silo, the fleet)."""
+
+_SUFFIX = 9
+_LONGEST = 63
+"""The server cuts longer identifiers: PostgreSQL documentation, "Identifiers and Key Words"."""
+
+_COUNTERS = """\
+CREATE TABLE IF NOT EXISTS {table} (
+    scope_id uuid NOT NULL,
+    resource text NOT NULL,
+    used bigint NOT NULL DEFAULT 0,
+    lim bigint NOT NULL DEFAULT {unlimited},
+    ceiling bigint NOT NULL DEFAULT {unlimited},
+    CONSTRAINT {pkey} PRIMARY KEY (scope_id, resource),
+    CONSTRAINT {exceeded} CHECK (used <= ceiling),
+    CONSTRAINT {negative} CHECK (used >= 0),
+    CONSTRAINT {ceiling} CHECK (ceiling >= lim)
+)"""
+
+# The scope comes first in the key: everything else asks for a whole key, a recount for a scope.
+_LEDGER = """\
+CREATE TABLE IF NOT EXISTS {ledger} (
+    scope_id uuid NOT NULL,
+    resource text NOT NULL,
+    resource_id uuid NOT NULL,
+    n bigint NOT NULL,
+    CONSTRAINT {pkey} PRIMARY KEY (scope_id, resource, resource_id),
+    CONSTRAINT {positive} CHECK (n > 0)
+)"""
+
+_HALF_FULL = " WITH (fillfactor = 50)"
+"""Room in each page for the next version of a row: an update then touches no index (HOT)."""
+
+
+def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
+    """Write the DDL of both tables."""
+    counters = _COUNTERS.format(
+        table=quoted(table),
+        unlimited=UNLIMITED,
+        **{
+            suffix: identifier(constraint(table, suffix))
+            for suffix in ("pkey", "exceeded", "negative", "ceiling")
+        },
+    )
+    charges = _LEDGER.format(
+        ledger=quoted(ledger),
+        pkey=identifier(constraint(ledger, "pkey")),
+        positive=identifier(constraint(ledger, "positive")),
+    )
+    return counters + (_HALF_FULL if dialect == "postgresql" else ""), charges
+
+
+def constraint(table: str, suffix: str) -> str:
+    """The name of one of a table's constraints, which has no schema."""
+    return f"{table.rpartition('.')[2]}_{suffix}"
+
+
+def check_table(name: object) -> None:
+    """Refuse what cannot name a table, or leaves the names of its constraints no room.
+
+    :raises InvalidBatch: the server would cut such a name, and no mapping would ever match it.
+    """
+    if not isinstance(name, str) or not all(name.split(".")) or "\0" in name:
+        message = f"Limits(): a table has a name, a str: not {name!r:.40}"
+        raise InvalidBatch(message)
+    if len(constraint(name, "").encode()) + _SUFFIX - 1 > _LONGEST:
+        message = f"Limits(): {name!r} is too long: its constraints are named after it"
+        raise InvalidBatch(message)
+
+
+def checked_scopes(scope: object) -> tuple[UUID, ...]:
+    """Each scope once.
+
+    :raises InvalidBatch: for none at all, which would count nothing, and for what is no UUID: by
+        another spelling a scope would have another place in the order of locks.
+    """
+    scopes = tuple(cast("Iterable[object]", scope)) if isinstance(scope, Iterable) else (scope,)
+    if not scopes:
+        message = "scope=[] is nobody's limit: name at least one scope"
+        raise InvalidBatch(message)
+    found: dict[UUID, None] = {}
+    for one in scopes:
+        if not isinstance(one, UUID):
+            message = f"scope= is a UUID, or a list of them, not {type(one).__name__}"
+            raise InvalidBatch(message)
+        found[one] = None
+    return tuple(found)
+
+
+def checked_resource(resource: str) -> str:
+    """Refuse what is no name.
+
+    :raises InvalidBatch: when it is empty, or no text.
+    """
+    if not is_text(resource) or "\0" in resource:
+        message = f'a resource has a name, "vpcs" say: not {resource!r:.40}'
+        raise InvalidBatch(message)
+    return resource
+
+
+def check_id(id: object) -> None:
+    """Refuse what identifies no resource.
+
+    :raises InvalidBatch: for anything but a UUID or another statement's output.
+    """
+    if not isinstance(id, UUID | Output):
+        message = f"id= is a UUID, or the output of a statement, not {type(id).__name__}"
+        raise InvalidBatch(message)
+
+
+def checked_amount(amount: int, what: str, *, least: int) -> int:
+    """Refuse what is no amount.
+
+    :raises InvalidBatch: for anything but an integer from ``least`` to the greatest bigint.
+    """
+    if type(amount) is not int or not least <= amount <= UNLIMITED:
+        message = f"{what} is an integer from {least} to {UNLIMITED}, not {amount!r:.40}"
+        raise InvalidBatch(message)
+    return amount

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Scopes, resources, and a look at what the tables of limits hold."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from attrs import frozen
+
+from batchq import attempt, gather, run
+from batchq.limits import Limits
+
+SILO, PROJECT, FLEET = UUID(int=0x51), UUID(int=0x92), UUID(int=0xF1)
+A, B, C = UUID(int=0xA), UUID(int=0xB), UUID(int=0xC)
+LIMITS = Limits()
+
+USED = "SELECT used FROM resource_limit WHERE scope_id = %s AND resource = %s"
+ROW = "SELECT used, lim, ceiling FROM resource_limit WHERE scope_id = %s AND resource = %s"
+WRONG = """
+SELECT scope_id, resource, used, lim, ceiling FROM resource_limit AS l
+WHERE used <> (SELECT coalesce(sum(n), 0) FROM resource_charge AS c
+               WHERE c.scope_id = l.scope_id AND c.resource = l.resource)
+   OR used < 0 OR ceiling <> greatest(lim, used)
+"""
+
+
+@frozen
+class Book:
+    """What the tables hold, as another connection sees it."""
+
+    conn: psycopg.Connection[Any]
+
+    def counter(self, scope: UUID = PROJECT, resource: str = "vpcs") -> tuple[int, int, int] | None:
+        """The row: used, lim, ceiling."""
+        return self.conn.execute(ROW, [scope, resource], prepare=False).fetchone()
+
+    def used(self, scope: UUID = PROJECT, resource: str = "vpcs") -> int:
+        return self.conn.execute(USED, [scope, resource], prepare=False).fetchone()[0]
+
+    def ledger(self) -> list[tuple[UUID, str, UUID, int]]:
+        query = "SELECT scope_id, resource, resource_id, n FROM resource_charge ORDER BY 1, 2, 3"
+        return self.conn.execute(query, prepare=False).fetchall()
+
+    def wrong(self) -> list[Any]:
+        """The counters that are not the sum of their charges, or out of bounds."""
+        return self.conn.execute(WRONG, prepare=False).fetchall()
+
+
+def set_limits(conn: psycopg.Connection[Any], *limits: tuple[UUID, str, int | None]) -> None:
+    run(conn, gather(*(LIMITS.set_limit(name, lim, scope=scope) for scope, name, lim in limits)))
+
+
+def failure(conn: psycopg.Connection[Any], batch: Any) -> Any:
+    """The report of a batch that has to fail, with what the caller gets on it."""
+    answer = attempt(conn, batch)
+    report = answer.report
+    report.raised = answer.error
+    return report

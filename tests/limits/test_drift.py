@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""``reconcile``: counters are recounted from the ledger, put right, and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from batchq import Ok, gather, run
+from batchq.limits import Drift
+from tests.limits.helpers import LIMITS, PROJECT, SILO, A, B, set_limits
+from tests.support.waiting import Race, race
+
+
+@pytest.fixture
+def sides(connect) -> Iterator[Race]:
+    with race(connect) as sides:
+        yield sides
+
+
+def drifted(conn, used, **where):
+    conn.execute(
+        "UPDATE resource_limit SET used = %s, ceiling = greatest(lim, %s) WHERE resource = %s",
+        [used, used, where["resource"]],
+        prepare=False,
+    )
+
+
+def test_what_is_wrong_is_reported_and_put_right_and_the_rest_is_left(planned, book):
+    names = ["b", "a", "c", "d"]
+    set_limits(planned, *((PROJECT, name, 5) for name in names), (SILO, "a", 5))
+    run(planned, gather(*(LIMITS.charge(n, 3, scope=[PROJECT, SILO][:1], id=A) for n in names)))
+    run(planned, LIMITS.charge("a", 1, scope=[PROJECT, SILO], id=B))
+    for resource, used in (("a", 9), ("b", 0), ("c", 4)):
+        drifted(book.conn, used, resource=resource)
+    assert run(planned, LIMITS.reconcile(PROJECT)) == [
+        Drift(scope=PROJECT, resource="a", was=9, now=4),
+        Drift(scope=PROJECT, resource="b", was=0, now=3),
+        Drift(scope=PROJECT, resource="c", was=4, now=3),
+    ]
+    assert [book.counter(PROJECT, name) for name in "abcd"] == [(4, 5, 5), *[(3, 5, 5)] * 3]
+    assert run(planned, LIMITS.reconcile(PROJECT)) == []
+    assert run(planned, LIMITS.reconcile(SILO)) == [Drift(SILO, "a", 9, 1)]
+    assert book.wrong() == []
+
+
+def test_what_was_never_charged_is_nothing(planned, book):
+    set_limits(planned, (PROJECT, "vpcs", 5))
+    for _ in range(2):
+        drifted(book.conn, 3, resource="vpcs")
+        assert run(planned, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 3, 0)]
+
+
+def test_more_than_the_limit_is_kept_and_the_ceiling_says_so(planned, book):
+    set_limits(planned, (PROJECT, "vpcs", None))
+    run(planned, LIMITS.charge("vpcs", 8, scope=PROJECT, id=A))
+    for _ in range(2):
+        set_limits(planned, (PROJECT, "vpcs", 5))
+        drifted(book.conn, 2, resource="vpcs")
+        assert run(planned, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 2, 8)]
+        assert book.counter() == (8, 5, 8)
+
+
+def test_a_counter_that_lost_its_row_is_set_and_then_recounted(conn, book):
+    set_limits(conn, (PROJECT, "vpcs", 5))
+    run(conn, LIMITS.charge("vpcs", 4, scope=PROJECT, id=A))
+    book.conn.execute("DELETE FROM resource_limit")
+    assert run(conn, LIMITS.reconcile(PROJECT)) == []
+    set_limits(conn, (PROJECT, "vpcs", 5))
+    assert run(conn, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 0, 4)]
+
+
+def test_a_charge_that_it_waited_for_is_counted(conn, book, sides):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    charge = LIMITS.charge("vpcs", 4, scope=PROJECT, id=A)
+    answer = sides.run(charge, LIMITS.reconcile(PROJECT))
+    assert isinstance(answer, Ok)
+    assert (answer.value, book.used(), book.wrong()) == ([], 4, [])
+
+
+def test_a_charge_waits_for_it_and_counts_on(conn, book, sides):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    run(conn, LIMITS.charge("vpcs", 4, scope=PROJECT, id=A))
+    drifted(book.conn, 9, resource="vpcs")
+    charge = LIMITS.charge("vpcs", 4, scope=PROJECT, id=B)
+    answer = sides.run(LIMITS.reconcile(PROJECT), charge)
+    assert isinstance(answer, Ok)
+    assert (answer.value, book.used(), book.wrong()) == (True, 8, [])

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Where the steps of limits run: behind all others, each lock once, in one order for all batches.
+
+The order that is expected is kept by other means than batchq's: by sorting what was drawn.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import gather, insert, sql
+from batchq.limits import Limits
+from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B
+
+SCOPES = [PROJECT, SILO, FLEET]
+VERBS = {
+    "charge": lambda resource, scope: LIMITS.charge(resource, 2, scope=scope, id=A),
+    "release": lambda resource, scope: LIMITS.release(resource, scope=scope, id=A),
+    "resize": lambda resource, scope: LIMITS.resize(resource, 2, scope=scope, id=A),
+}
+
+
+def places(batch):
+    """Of each step what it is called, and whose counter it is about."""
+    return [
+        (step.path, *(v for n, v in named(step) if n in ("scope", "scope_id")))
+        for step in batch.steps()
+    ]
+
+
+def named(step):
+    return zip(step.statement.shape.names, step.statement.values, strict=True)
+
+
+charges = st.tuples(
+    st.sampled_from(sorted(VERBS)),
+    st.sampled_from(["vpcs", "Disks", "\u00e9t\u00e9", "\U0001f600", "\uffff"]),
+    st.lists(st.sampled_from(SCOPES), min_size=1, max_size=3, unique=True),
+)
+
+
+@given(st.lists(charges, max_size=6))
+def test_each_counter_is_locked_once_and_then_written_in_the_order_that_was_said(drawn):
+    batch = gather(*(VERBS[verb](resource, scopes) for verb, resource, scopes in drawn))
+    written = [(s, r, verb) for verb, r, scopes in drawn for s in scopes]
+    expected = []
+    for scope, resource in sorted({(s, r) for s, r, _ in written}, key=lambda c: (str(c[0]), c[1])):
+        verbs = [verb for s, r, verb in written if (s, r) == (scope, resource)]
+        expected += [(f"{verb} {resource}", scope) for verb in ["lock", *verbs]]
+    assert places(batch) == expected
+
+
+def test_whatever_else_there_is_runs_first():
+    first, last = insert("vpc", {"id": 1}).label("first"), sql("SELECT 1").label("last")
+    charged = LIMITS.charge("vpcs", scope=[SILO, PROJECT], id=A).label("in")
+    assert places(gather(gather(charged, first).label("all"), last)) == [
+        ("all/first",),
+        ("last",),
+        ("all/in/lock vpcs", SILO),
+        ("all/in/charge vpcs", SILO),
+        ("all/in/lock vpcs", PROJECT),
+        ("all/in/charge vpcs", PROJECT),
+    ]
+
+
+def test_a_limit_is_set_where_its_counter_comes_and_as_it_was_said():
+    made = LIMITS.set_limit("vpcs", 5, scope=SILO), LIMITS.charge("vpcs", scope=SILO, id=A)
+    before, after = ["set limit of vpcs", "lock vpcs", "charge vpcs"], ["lock vpcs", "charge vpcs"]
+    assert [path for path, _ in places(gather(*made))] == before
+    assert [path for path, _ in places(gather(*made[::-1]))] == [*after, "set limit of vpcs"]
+
+
+def test_a_whole_scope_comes_before_each_of_its_counters():
+    batch = gather(
+        LIMITS.charge("vpcs", scope=[PROJECT, SILO], id=A),
+        LIMITS.set_limit("a", 5, scope=PROJECT),
+        LIMITS.reconcile(PROJECT),
+    )
+    assert places(batch) == [
+        ("lock vpcs", SILO),
+        ("charge vpcs", SILO),
+        ("lock counters", PROJECT),
+        ("recount", PROJECT),
+        ("set limit of a", PROJECT),
+        ("lock vpcs", PROJECT),
+        ("charge vpcs", PROJECT),
+    ]
+
+
+def test_a_scope_that_is_named_twice_is_charged_once():
+    assert len(LIMITS.charge("vpcs", scope=[SILO, SILO], id=A).steps()) == 2
+
+
+def test_one_table_comes_before_another():
+    tables = [Limits(table=table, ledger="charges") for table in ("b", "a", "a.z")]
+    batch = gather(*(limits.charge("vpcs", scope=SILO, id=B) for limits in tables))
+    assert [step.statement.source.table for step in batch.steps()[::2]] == ["a", "a.z", "b"]
+
+
+def test_limits_by_the_same_names_are_the_same():
+    batch = gather(
+        Limits().charge("vpcs", scope=SILO, id=A), Limits().charge("vpcs", scope=SILO, id=B)
+    )
+    assert Limits() == Limits()
+    assert len(batch.steps()) == 3

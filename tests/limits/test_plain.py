@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""The plain case stays plain: a counter column and a CHECK of the user's own, and one update."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from psycopg_pool import ConnectionPool
+
+from batchq import Kind, Ok, attempt, check, gather, insert, run, sql, update
+
+TABLES = """
+CREATE TABLE project (
+    id int PRIMARY KEY, vpcs int NOT NULL DEFAULT 0,
+    CONSTRAINT project_vpcs_within_limit CHECK (vpcs <= 5)
+);
+CREATE TABLE vpc (id int PRIMARY KEY);
+INSERT INTO project VALUES (1)
+"""
+
+
+class LimitError(Exception):
+    pass
+
+
+class NotFoundError(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def tables(conn):
+    conn.execute(TABLES)
+
+
+def create(vpc, project=1):
+    take = (
+        update("project", {"vpcs": sql("vpcs + 1")}, where={"id": project})
+        .on(check("project_vpcs_within_limit"), LimitError("vpcs"))
+        .expect(1, missing=NotFoundError(project))
+    )
+    return gather(insert("vpc", {"id": vpc}), take.label("limit"))
+
+
+def test_it_counts_up_to_the_limit_whoever_is_first(database, conn):
+    with (
+        ConnectionPool(database, min_size=8, max_size=8, open=True) as pool,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answers = list(threads.map(lambda n: attempt(pool, create(n)), range(40)))
+    refused = [answer for answer in answers if not isinstance(answer, Ok)]
+    assert len(refused) == 35
+    assert {(type(one.error), one.report.path) for one in refused} == {(LimitError, "limit")}
+    assert {one.report.violation.kind for one in refused} == {Kind.CHECK}
+    assert conn.execute("SELECT vpcs, (SELECT count(*) FROM vpc) FROM project").fetchone() == (5, 5)
+
+
+def test_a_project_that_is_not_there_is_another_error(conn):
+    answer = attempt(conn, create(1, project=9))
+    assert (type(answer.error), answer.report.path) == (NotFoundError, "limit")
+    assert answer.report.violation.kind is Kind.GUARD
+
+
+def test_it_runs_where_it_is_written(conn):
+    assert [step.path for step in gather(create(1), insert("vpc", {"id": 2})).steps()] == [
+        "",
+        "limit",
+        "",
+    ]
+    run(conn, gather(create(1), insert("vpc", {"id": 2})))

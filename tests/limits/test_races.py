@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Charges that meet: never over the limit, never counted twice, and never a deadlock.
+
+Many at once, from threads with connections of their own; and two or three in an order that locks
+force. The spelling that the one order is there to avoid does deadlock, so these tests can see one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg import IsolationLevel
+from psycopg_pool import ConnectionPool
+
+from batchq import (
+    Kind,
+    Ok,
+    Retry,
+    SerializationConflict,
+    attempt,
+    gather,
+    insert,
+    run,
+    sequence,
+    sql,
+    unique,
+)
+from batchq.limits import LimitExceeded
+from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
+from tests.support.waiting import Race, race, until_waits
+
+LEVELS = [
+    IsolationLevel.READ_COMMITTED,
+    IsolationLevel.REPEATABLE_READ,
+    IsolationLevel.SERIALIZABLE,
+]
+AGAIN = Retry(attempts=2, backoff=0)
+
+
+@pytest.fixture(autouse=True)
+def tables(conn, book):
+    conn.execute("CREATE TABLE vpc (id uuid CONSTRAINT vpc_pkey PRIMARY KEY)")
+
+
+@pytest.fixture
+def sides(connect) -> Iterator[Race]:
+    with race(connect) as sides:
+        yield sides
+
+
+def charge(id, n=1, scope=PROJECT):
+    return LIMITS.charge("vpcs", n, scope=scope, id=id)
+
+
+def create(id):
+    new = insert("vpc", {"id": id}).on(unique("vpc_pkey"), KeyError(id))
+    return gather(charge(id), new.label("vpc")).map(lambda results: results[0])
+
+
+def at_once(database, threads, batches):
+    """Run batches from threads, each of which has a connection."""
+    with (
+        ConnectionPool(database, min_size=threads, max_size=threads, open=True) as pool,
+        ThreadPoolExecutor(threads) as workers,
+    ):
+        pool.wait()
+        return list(workers.map(lambda batch: attempt(pool, batch), batches))
+
+
+# -- many at once ----------------------------------------------------------------------------------
+
+
+def test_of_200_creates_against_a_limit_of_50_exactly_50_succeed(database, conn, book):
+    set_limits(conn, (PROJECT, "vpcs", 50))
+    answers = at_once(database, 16, [create(uuid4()) for _ in range(200)])
+    refused = [answer for answer in answers if not isinstance(answer, Ok)]
+    assert len(refused) == 150
+    assert {
+        (type(one.error), one.error.requested, one.report.path, one.report.index) for one in refused
+    } == {(LimitExceeded, 1, "charge vpcs", 2)}
+    assert {one.report.violation.kind for one in refused} == {Kind.CHECK}
+    assert book.counter() == (50, 50, 50)
+    created = conn.execute("SELECT id FROM vpc ORDER BY id").fetchall()
+    assert [(row[2],) for row in book.ledger()] == created
+    assert len(created) == 50
+
+
+def test_one_charge_replayed_from_all_sides_is_counted_once(database, conn, book):
+    set_limits(conn, (PROJECT, "vpcs", 50))
+    answers = at_once(database, 5, [charge(one) for one in [A, B] * 20])
+    assert Counter(answer.value for answer in answers) == {True: 2, False: 38}
+    assert (book.used(), len(book.ledger())) == (2, 2)
+
+
+def many(batches):
+    """Batches that charge several levels, in every order in which they can be declared."""
+    orders = list(permutations([PROJECT, SILO, FLEET]))
+    for number in range(batches):
+        one, levels = UUID(int=number), orders[number // 2 % len(orders)]
+        if number % 2:
+            yield charge(one, 1, levels)
+        else:
+            yield sequence(charge(one, 1, level) for level in levels)
+
+
+def test_scopes_declared_in_opposite_orders_from_32_threads_never_deadlock(database, conn, book):
+    batches, levels = 10_000, [PROJECT, SILO, FLEET]
+    set_limits(conn, *((level, "vpcs", None) for level in levels))
+    answers = at_once(database, 32, many(batches))
+    assert [answer for answer in answers if not isinstance(answer, Ok)] == []
+    assert [book.used(level) for level in levels] == [batches] * 3
+    assert (len(book.ledger()), book.wrong()) == (3 * batches, [])
+
+
+# -- two, by locks ---------------------------------------------------------------------------------
+
+
+class Crossing:
+    """Two batches on the same three counters, declared in opposite orders, in each other's way.
+
+    Somebody holds the counter in the middle until both wait, so that each has begun.
+    """
+
+    def __init__(self, connect, conn):
+        self.observer, self.holder = conn, connect()
+        self.sides = [connect(), connect()]
+        for side in self.sides:
+            side.execute("SET deadlock_timeout = '10ms'")
+
+    def run(self, batches):
+        with ThreadPoolExecutor(2) as threads:
+            with self.holder.transaction():
+                middle = "SELECT FROM resource_limit WHERE scope_id = %s FOR UPDATE"
+                self.holder.execute(middle, [self.middle])
+                works = []
+                for side, batch in zip(self.sides, batches, strict=True):
+                    works.append(threads.submit(attempt, side, batch))
+                    until_waits(self.observer, side.info.backend_pid, works[-1])
+            return [work.result() for work in works]
+
+    levels = sorted([PROJECT, SILO, FLEET], key=str)
+    middle = levels[1]
+
+
+@pytest.fixture
+def crossing(connect, conn) -> Crossing:
+    set_limits(conn, *((level, "vpcs", None) for level in Crossing.levels))
+    return Crossing(connect, conn)
+
+
+def test_opposite_orders_do_not_deadlock(crossing, book):
+    answers = crossing.run([charge(A, 2, crossing.levels), charge(B, 3, reversed(crossing.levels))])
+    assert [type(answer) for answer in answers] == [Ok, Ok]
+    assert [book.used(level) for level in crossing.levels] == [5, 5, 5]
+
+
+def test_opposite_orders_deadlock_where_steps_run_as_they_are_written(crossing, book):
+    def written(id, levels):
+        return sequence(step.statement for level in levels for step in charge(id, 2, level).steps())
+
+    answers = crossing.run([written(A, crossing.levels), written(B, reversed(crossing.levels))])
+    assert sorted(type(answer).__name__ for answer in answers) == ["Failed", "Ok"]
+    (failed,) = (answer for answer in answers if not isinstance(answer, Ok))
+    assert isinstance(failed.error, SerializationConflict)
+    assert failed.report.violation.sqlstate == "40P01"
+    assert [book.used(level) for level in crossing.levels] == [2, 2, 2]
+
+
+def test_a_recount_locks_the_counters_of_a_scope_in_the_order_of_charges(connect, conn, book):
+    # Read in the order in which they were made, "a" would come first; by their bytes "B" does.
+    set_limits(conn, (PROJECT, "a", None))
+    set_limits(conn, (PROJECT, "B", None))
+    holder, side = connect(), connect()
+    for path in ("indexscan", "bitmapscan", "indexonlyscan"):
+        side.execute(f"SET enable_{path} = off")
+    with ThreadPoolExecutor(1) as threads:
+        with holder.transaction():
+            run(holder, LIMITS.charge("B", scope=PROJECT, id=A), nested=True)
+            work = threads.submit(attempt, side, LIMITS.reconcile(PROJECT))
+            until_waits(conn, side.info.backend_pid, work)
+            # Were "a" locked by now, this would wait for who waits for us.
+            run(holder, LIMITS.charge("a", scope=PROJECT, id=A), nested=True)
+        assert isinstance(work.result(), Ok)
+    assert book.wrong() == []
+
+
+@pytest.fixture(params=LEVELS, ids=lambda level: level.name)
+def isolation(request) -> IsolationLevel:
+    return request.param
+
+
+def settled(sides, held, waiting, isolation, **options):
+    """What becomes of a batch that waited: under the stricter levels it is run again."""
+    return sides.run(held, waiting, isolation=isolation, retry=AGAIN, **options)
+
+
+def test_whoever_waited_for_the_last_place_is_refused(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 1))
+    answer = settled(sides, create(A), create(B), isolation)
+    assert isinstance(answer.error, LimitExceeded)
+    assert book.counter() == (1, 1, 1)
+
+
+def test_whoever_waited_for_a_place_that_is_given_back_has_it(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 1))
+    run(conn, charge(A))
+    release = LIMITS.release("vpcs", scope=PROJECT, id=A)
+    assert settled(sides, release, create(B), isolation).value is True
+    assert [row[2] for row in book.ledger()] == [B]
+
+
+def test_whoever_waited_for_a_charge_that_is_undone_has_its_place(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 1))
+    assert settled(sides, create(A), create(B), isolation, rollback=True).value is True
+    assert [row[2] for row in book.ledger()] == [B]
+
+
+def test_a_replay_that_waited_for_the_first_charges_nothing(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    assert settled(sides, charge(A, 3), charge(A, 3), isolation).value is False
+    assert (book.used(), book.wrong()) == (3, [])
+
+
+def test_a_release_that_waited_for_another_gives_nothing_back(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    run(conn, charge(A, 3))
+    release = LIMITS.release("vpcs", scope=PROJECT, id=A)
+    assert settled(sides, release, release, isolation).value is False
+    assert (book.used(), book.wrong()) == (0, [])
+
+
+def test_a_resize_that_waited_for_another_starts_from_what_that_left(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    run(conn, charge(A, 3))
+    resize = [LIMITS.resize("vpcs", n, scope=PROJECT, id=A) for n in (8, 2)]
+    assert isinstance(settled(sides, *resize, isolation), Ok)
+    assert (book.counter(), book.wrong()) == ((2, 9, 9), [])
+
+
+def test_a_release_that_waited_for_a_resize_gives_all_of_it_back(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    run(conn, charge(A, 3))
+    resize = LIMITS.resize("vpcs", 8, scope=PROJECT, id=A)
+    assert settled(sides, resize, LIMITS.release("vpcs", scope=PROJECT, id=A), isolation).value
+    assert (book.used(), book.wrong()) == (0, [])
+
+
+def test_a_charge_that_waited_for_a_lower_limit_meets_it(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    run(conn, charge(A, 3))
+    lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
+    assert isinstance(settled(sides, lower, charge(B), isolation).error, LimitExceeded)
+    assert book.counter() == (3, 2, 3)
+
+
+def test_a_lower_limit_that_waited_for_a_charge_lets_it_be(sides, conn, book, isolation):
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
+    assert isinstance(settled(sides, charge(A, 3), lower, isolation), Ok)
+    assert book.counter() == (3, 2, 3)
+
+
+def test_two_that_set_a_first_limit_make_one_counter(sides, book, isolation):
+    first, second = (LIMITS.set_limit("vpcs", lim, scope=PROJECT) for lim in (5, 7))
+    assert isinstance(settled(sides, first, second, isolation), Ok)
+    assert book.counter() == (0, 7, 7)
+
+
+def test_who_reads_or_references_the_counter_does_not_wait(connect, conn, book):
+    key = "FOREIGN KEY (scope_id, resource) REFERENCES resource_limit"
+    conn.execute(f"CREATE TABLE alarm (scope_id uuid, resource text, {key})")
+    set_limits(conn, (PROJECT, "vpcs", 9))
+    holder = connect()
+    with holder.transaction():
+        run(holder, charge(A), nested=True)
+        reading = sql("SELECT used FROM resource_limit").scalar(int)
+        alarm = insert("alarm", {"scope_id": PROJECT, "resource": "vpcs"})
+        assert run(conn, gather(alarm, reading), timeout=5) == (None, 0)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""``explain``: all that a batch lacks room for. What it says is what the server would do, which a
+property test finds out by running the steps one by one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchq import Failed, attempt, gather, insert, run, sql
+from batchq.limits import LimitExceeded, LimitMissing, Limits, Shortfall
+from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, C, set_limits
+
+
+def charge(resource, n, scope=PROJECT, id=A):
+    return LIMITS.charge(resource, n, scope=scope, id=id)
+
+
+def short(conn, *batches):
+    return run(conn, LIMITS.explain(gather(*batches)))
+
+
+def test_it_lists_everything_and_not_only_what_failed_first(planned, book):
+    set_limits(planned, (PROJECT, "cpus", 8), (SILO, "cpus", 100), (PROJECT, "disks", 1))
+    run(planned, gather(charge("cpus", 6, [PROJECT, SILO]), charge("disks", 1)))
+    wanted = gather(
+        insert("no_such_table", {"id": 1}),
+        charge("cpus", 3, [PROJECT, SILO, FLEET], B),
+        charge("disks", 1, id=B),
+        LIMITS.resize("cpus", 99, scope=SILO, id=A),
+    )
+    for _ in range(2):
+        assert run(planned, LIMITS.explain(wanted)) == [
+            Shortfall(scope=SILO, resource="cpus", asked=93, used=9, lim=100, ceiling=100),
+            Shortfall(scope=PROJECT, resource="cpus", asked=3, used=6, lim=8, ceiling=8),
+            Shortfall(scope=PROJECT, resource="disks", asked=1, used=1, lim=1, ceiling=1),
+            Shortfall(scope=FLEET, resource="cpus", asked=3, used=None, lim=None, ceiling=None),
+        ]
+    assert [one.missing for one in short(planned, wanted)] == [False, False, False, True]
+
+
+def test_it_lists_nothing_where_there_is_room(planned, book):
+    set_limits(planned, (PROJECT, "cpus", 8))
+    for _ in range(2):
+        assert short(planned, charge("cpus", 8)) == []
+
+
+def test_it_needs_no_round_trip_for_a_batch_without_limits(conn):
+    assert short(conn, sql("SELECT 1"), insert("no_such_table", {"id": 1})) == []
+    assert LIMITS.explain(gather()).steps() == ()
+
+
+def test_it_changes_nothing_and_waits_for_nobody(conn, connect, book):
+    set_limits(conn, (PROJECT, "cpus", 8))
+    holder = connect()
+    with holder.transaction(force_rollback=True):
+        run(holder, charge("cpus", 5), nested=True)
+        batch = LIMITS.explain(charge("cpus", 9, id=B))
+        assert [one.used for one in run(conn, batch, read_only=True, timeout=5)] == [0]
+    assert (book.used(resource="cpus"), book.ledger()) == (0, [])
+
+
+def test_charges_of_one_counter_take_each_others_room(conn, book):
+    set_limits(conn, (PROJECT, "cpus", 5))
+    wanted = [charge("cpus", n, id=one) for n, one in ((3, A), (9, B), (3, C), (2, C))]
+    assert [(one.asked, one.used) for one in short(conn, *wanted)] == [(9, 3), (3, 3)]
+
+
+def test_what_is_charged_already_asks_for_nothing(conn, book):
+    set_limits(conn, (PROJECT, "cpus", 5))
+    run(conn, charge("cpus", 2))
+    assert short(conn, charge("cpus", 9), charge("cpus", 3, id=B)) == []
+
+
+def test_a_limit_that_was_lowered_is_felt_until_enough_is_given_back(conn, book):
+    set_limits(conn, (PROJECT, "cpus", None))
+    run(conn, gather(charge("cpus", 6), charge("cpus", 4, id=B)))
+    wanted = [
+        LIMITS.set_limit("cpus", 5, scope=PROJECT),
+        charge("cpus", 1, id=C),
+        LIMITS.release("cpus", scope=PROJECT, id=B),
+        charge("cpus", 1, id=C),
+        LIMITS.resize("cpus", 4, scope=PROJECT, id=A),
+        charge("cpus", 1, id=C),
+    ]
+    assert short(conn, *wanted) == [
+        Shortfall(PROJECT, "cpus", asked=1, used=10, lim=5, ceiling=10),
+        Shortfall(PROJECT, "cpus", asked=1, used=6, lim=5, ceiling=6),
+    ]
+
+
+def test_an_id_that_the_server_makes_is_not_charged_yet(conn, book):
+    set_limits(conn, (PROJECT, "cpus", 5))
+    vpc = insert("vpc", {"name": "web"})
+    charged = charge("cpus", 6, id=vpc.output("id", "uuid"))
+    assert [one.asked for one in short(conn, vpc, charged)] == [6]
+
+
+def test_what_is_not_charged_cannot_be_resized_but_lacks_no_room(conn, book):
+    set_limits(conn, (PROJECT, "cpus", 5))
+    assert short(conn, LIMITS.resize("cpus", 9, scope=PROJECT, id=A)) == []
+
+
+def test_a_missing_limit_is_short_for_whatever_needs_its_row(conn, book):
+    wanted = (
+        charge("a", 1),
+        LIMITS.resize("b", 2, scope=PROJECT, id=A),
+        LIMITS.release("c", scope=PROJECT, id=A),
+        LIMITS.set_limit("d", 5, scope=PROJECT),
+        charge("d", 5),
+    )
+    assert [(one.resource, one.missing) for one in short(conn, *wanted)] == [
+        (resource, True) for resource in "abc"
+    ]
+
+
+def test_limits_of_other_tables_are_not_looked_at(conn, book):
+    other = Limits(table="other", ledger="other_charge")
+    assert short(conn, other.charge("cpus", scope=PROJECT, id=A)) == []
+
+
+@pytest.mark.parametrize("around", [lambda b: b.label("x"), lambda b: b.map(bool).as_internal("x")])
+def test_it_finds_charges_however_deep(conn, book, around):
+    assert len(short(conn, around(gather(around(charge("cpus", 1)))))) == 1
+
+
+# -- as the server would ---------------------------------------------------------------------------
+
+some_id, amount = st.sampled_from([A, B, C]), st.integers(1, 6)
+verbs = st.one_of(
+    st.builds(lambda n, one: LIMITS.charge("cpus", n, scope=SILO, id=one), amount, some_id),
+    st.builds(lambda n, one: LIMITS.resize("cpus", n, scope=SILO, id=one), amount, some_id),
+    st.builds(lambda one: LIMITS.release("cpus", scope=SILO, id=one), some_id),
+    st.builds(lambda lim: LIMITS.set_limit("cpus", lim, scope=SILO), st.integers(0, 9)),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from([0, 0, 0, 1]), st.lists(verbs, max_size=5), st.lists(verbs, max_size=8))
+def test_it_foresees_which_steps_are_refused(conn, book, unset, before, wanted):
+    conn.execute("TRUNCATE resource_limit, resource_charge")
+    for batch in (LIMITS.set_limit("cpus", 9, scope=SILO), *before)[unset:]:
+        attempt(conn, batch)
+    foreseen = run(conn, LIMITS.explain(gather(*wanted)))
+    refused = [type(error) for error in map(error_of, wanted, [conn] * len(wanted))]
+    seen = [kind for kind in refused if kind in (LimitExceeded, LimitMissing)]
+    assert [LimitMissing if one.missing else LimitExceeded for one in foreseen] == seen
+
+
+def error_of(batch, conn):
+    answer = attempt(conn, batch)
+    return answer.error if isinstance(answer, Failed) else None

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""Whatever happens, in whatever order: the counter is the sum of its charges.
+
+A state machine creates, replays, resizes, deletes, sets limits, and loses its connection at any
+message of a batch; it keeps by itself what should come of that. Where a connection was lost it
+looks whether the batch took effect: wholly, or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from batchq import Ok, attempt, delete, gather, insert, run, sql
+from batchq.language.batch import Placed
+from batchq.limits import LimitExceeded, LimitMissing, NotCharged
+from batchq.testing import Proxy, proxy
+from tests.limits.helpers import LIMITS, PROJECT, SILO, Book
+
+LEVELS = sorted([PROJECT, SILO], key=str)
+UNLIMITED = 2**63 - 1
+END_ME = sql("SELECT pg_terminate_backend(pg_backend_pid())")
+LAST = Placed(END_ME, tail=("~",))
+
+ids = st.sampled_from([UUID(int=number) for number in range(3)])
+sizes = st.integers(1, 5)
+bounds = st.sampled_from([5, 2, 0, 8, None])
+# What goes wrong: often nothing; or the link breaks behind so many messages of the client's (or as
+# many before the end of them, where the COMMIT is) or of the server's; or the server ends the
+# session, before the charges or behind them.
+troubles = st.one_of(
+    *[st.none()] * 5,
+    st.tuples(st.just("cut_requests"), st.integers(-8, 14)),
+    st.tuples(st.just("cut_answers"), st.integers(0, 40)),
+    st.sampled_from([("end", END_ME), ("end", LAST)]),
+)
+
+
+class World(RuleBasedStateMachine):
+    """Disks, each charged by its size in its project and in the silo around it."""
+
+    conn: psycopg.Connection[Any]
+    link: Proxy
+
+    def __init__(self):
+        super().__init__()
+        self.book = Book(self.conn)
+        self.conn.execute("TRUNCATE disk, resource_limit, resource_charge", prepare=False)
+        self.client = self.connected()
+        self.sizes = {}
+        self.limits = {}
+        self.highest = {}
+
+    def connected(self):
+        # Unprepared, every command is as many messages: the end of a flight is known.
+        conninfo = self.link.conninfo()
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+    def teardown(self):
+        self.client.close()
+
+    @initialize(lims=st.lists(st.sampled_from([8, 5, None]), min_size=2, max_size=2))
+    def begin(self, lims):
+        for level, lim in zip(LEVELS, lims, strict=True):
+            self.set_limit(level=level, lim=lim, trouble=None)
+
+    @rule(level=st.sampled_from(LEVELS))
+    @precondition(lambda self: not self.sizes and len(self.limits) == len(LEVELS))
+    def take_away_a_limit(self, level):
+        self.conn.execute("DELETE FROM resource_limit WHERE scope_id = %s", [level], prepare=False)
+        del self.limits[level]
+
+    # -- what is done ------------------------------------------------------------------------------
+
+    @rule(id=ids, size=sizes, trouble=troubles)
+    def create_or_replay(self, id, size, trouble):
+        new = insert("disk", {"id": id}).on_conflict_do_nothing("id")
+        batch = gather(LIMITS.charge("gigabytes", size, scope=LEVELS, id=id), new)
+        more = 0 if id in self.sizes else size
+        if self.do(batch, trouble, self.refused(more)):
+            self.sizes.setdefault(id, size)
+
+    @rule(id=ids, trouble=troubles)
+    def remove(self, id, trouble):
+        released = LIMITS.release("gigabytes", scope=reversed(LEVELS), id=id)
+        if self.do(gather(released, delete("disk", {"id": id})), trouble, self.refused(0)):
+            self.sizes.pop(id, None)
+
+    @precondition(lambda self: self.sizes)
+    @rule(id=ids, size=sizes, trouble=troubles)
+    def resize(self, id, size, trouble):
+        batch = LIMITS.resize("gigabytes", size, scope=LEVELS, id=id)
+        refused = self.refused(size - self.sizes.get(id, size))
+        if id not in self.sizes and LEVELS[0] in self.limits:
+            refused = NotCharged
+        if self.do(batch, trouble, refused):
+            self.sizes[id] = size
+
+    @rule(level=st.sampled_from(LEVELS), lim=bounds, trouble=troubles)
+    def set_limit(self, level, lim, trouble):
+        batch = LIMITS.set_limit("gigabytes", lim, scope=level)
+        if self.do(batch, trouble, None):
+            self.limits[level] = UNLIMITED if lim is None else lim
+            self.highest[level] = max(self.limits[level], self.highest.get(level, 0))
+
+    @rule(level=st.sampled_from(LEVELS))
+    def recount(self, level):
+        assert run(self.client, LIMITS.reconcile(level)) == []
+
+    # -- what should come of it --------------------------------------------------------------------
+
+    def refused(self, more):
+        """The error of charging so much more, by the first level that has one; None for none."""
+        for level in LEVELS:
+            if level not in self.limits:
+                return LimitMissing
+            if more > 0 and self.used + more > max(self.limits[level], self.used):
+                return LimitExceeded
+        return None
+
+    @property
+    def used(self):
+        return sum(self.sizes.values())
+
+    @invariant()
+    def the_counters_are_the_sum_of_their_charges(self):
+        assert self.book.wrong() == []
+        for level, lim in self.limits.items():
+            counter = self.used, lim, max(self.used, lim)
+            assert self.book.counter(level, "gigabytes") == counter
+            assert 0 <= self.used <= self.highest[level]
+
+    @invariant()
+    def nothing_is_kept_by_halves(self):
+        charged = [(level, "gigabytes", *one) for level in LEVELS for one in self.sizes.items()]
+        assert self.book.ledger() == sorted(charged)
+        assert [one for (one,) in self.seen()[0]] == sorted(self.sizes)
+
+    # -- how it is done ----------------------------------------------------------------------------
+
+    def do(self, batch, trouble, refused):
+        """Run a batch.
+
+        :param refused: the error that it has to end with; None when it has to succeed.
+        :return: whether it took effect.
+        """
+        kind, where = trouble or (None, None)
+        before = self.seen()
+        if kind == "end":
+            batch = gather(batch, where)
+        elif kind == "cut_requests":
+            messages = len("PBDE") * (len(batch.steps()) + 2) + len("SS")  # BEGIN and COMMIT
+            self.link.cut_requests(after=range(messages + 1)[where])
+        elif kind == "cut_answers":
+            self.link.cut_answers(after=where)
+        answer = attempt(self.client, batch)
+        if kind is not None:
+            # The next batch is not to meet what is left of this one's trouble.
+            self.client.close()
+            self.client = self.connected()
+        if isinstance(answer, Ok):
+            assert refused is None
+            return True
+        if refused is not None and type(answer.error) is refused:
+            return False
+        assert kind is not None, answer.error
+        return self.took_effect(answer, before, refused)
+
+    def took_effect(self, answer, before, refused):
+        """Look whether a batch whose connection was lost was committed."""
+        changed = self.seen() != before
+        assert not (changed and (refused or answer.outcome.kept_nothing))
+        # One that changes nothing either way, a replay say, may as well have been.
+        return changed
+
+    def seen(self):
+        tables = "disk", "resource_limit", "resource_charge"
+        return [
+            self.conn.execute(f"TABLE {name} ORDER BY 1", prepare=False).fetchall()
+            for name in tables
+        ]
+
+
+def test_the_counter_is_the_sum_of_its_charges_whatever_happens(database, conn, book):
+    conn.execute("CREATE TABLE disk (id uuid PRIMARY KEY)")
+    with proxy(database) as through:
+
+        class Here(World):
+            link = through
+
+        Here.conn = book.conn
+        run_state_machine_as_test(
+            Here, settings=settings(max_examples=100, stateful_step_count=25, deadline=None)
+        )
