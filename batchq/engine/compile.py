@@ -175,8 +175,8 @@ _SETTING = re.compile(f"{SETTING_MARK}(\\d+){SETTING_MARK}")
 
 _ONE_SNAPSHOT = (
     "it reads other rows in the statement that writes. Under READ COMMITTED what it reads may be "
-    "older than the row that it writes: if a condition hangs on it, lock() in a step before this "
-    "one, and require() or forbid() in a step between"
+    "older than the row that it writes: a condition that hangs on it needs a lock() in a step "
+    "before, and is best a require() or forbid() in a step between"
 )
 
 

@@ -13,6 +13,7 @@ from batchq.language.sources import (
     EQUALS_ANY,
     EQUALS_OUTPUT,
     IS_NULL,
+    WHOLE,
     Cell,
     Conditions,
     Conflict,
@@ -195,7 +196,9 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     tests: list[str] = []
     for column, test in where:
         name = identifier(column)
-        if isinstance(test, Text):
+        if isinstance(test, Text) and column == WHOLE:
+            tests.append(f"({n.fragment(test)})")
+        elif isinstance(test, Text):
             tests.append(f"{name} = ({n.fragment(test)})")
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")

@@ -78,7 +78,9 @@ def teach(violation: Violation, found: Blame) -> str:
 
 
 def teach_guard(violation: Violation, found: Blame) -> str:
-    """Say how to map too few rows; too many are nobody's mapping."""
+    """Say how to map a row that was refused, or too few; too many are nobody's mapping."""
+    if violation.requirement is not None:
+        return "\nIf a caller can cause it, say what it means:\n    else_=YourError(...)"
     guard = found.step.statement.guard if found.step is not None else None
     if guard is None or violation.rows is None or violation.rows >= guard.rows:
         return ""

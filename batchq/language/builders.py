@@ -74,7 +74,8 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
 
     :param set: the new values, as the row of :func:`insert`.
     :param where: conditions by column, all of which must hold: a value means ``=``, None means IS
-        NULL, a list means ``= ANY``, a fragment is compared by ``=``. Or one ``sql()`` fragment.
+        NULL, a list means ``= ANY``, a fragment is compared by ``=``. Or a ``sql()`` fragment, or a
+        list of both: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``.
 
     >>> from batchq import sql, update
     >>> bump = update("silo", {"rcgen": sql("rcgen + 1")}, {"id": 7, "time_deleted": None})

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
@@ -24,6 +24,7 @@ from batchq.language.sources import (
     EQUALS_OUTPUT,
     IS_NULL,
     OUTPUT,
+    WHOLE,
     Cell,
     Conditions,
     Conflict,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     Row = Mapping[str, object] | attrs.AttrsInstance | DataclassInstance
     """One row: column names and values, or an object whose fields are columns."""
 
-Where = Mapping[str, object] | Statement[Any]
-"""Conditions, all of which must hold: by column, or a ``sql()`` fragment."""
+Condition = Mapping[str, object] | Statement[Any]
+Where = Condition | Sequence[Condition]
+"""Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
 
 _NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
 """What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
@@ -86,9 +88,12 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     """
     if isinstance(where, Batch):
         return fragment(where), where.values
+    if isinstance(where, list | tuple):
+        return _all_of(cast("Sequence[Condition]", where))
     if not _is_mapping(where):
         message = (
-            f'where= is a mapping of columns or a sql("…") fragment, not {type(where).__name__}'
+            f'where= is a mapping of columns, a sql("…") fragment, or a list of such, not '
+            f"{type(where).__name__}"
         )
         raise InvalidBatch(message)
     if not where:
@@ -112,6 +117,20 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
             test = EQUALS if flowing is None else EQUALS_OUTPUT if flowing is OUTPUT else flowing
             values.append(value)
         tests.append((column, test))
+    return tuple(tests), tuple(values)
+
+
+def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:
+    """Join several conditions; a fragment among them stands for itself."""
+    if not conditions:
+        message = 'where=[] would be every row: if that is meant, say where=sql("true")'
+        raise InvalidBatch(message)
+    tests: list[tuple[str, str | Text]] = []
+    values: list[object] = []
+    for condition in conditions:
+        read, taken = read_conditions(condition)
+        tests.extend([(WHOLE, read)] if isinstance(read, Text) else read)
+        values.extend(taken)
     return tuple(tests), tuple(values)
 
 
@@ -157,6 +176,9 @@ def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
             message = "the predicate of an index takes no parameters: write its values out in sql()"
             raise InvalidBatch(message)
         return Conflict(columns, predicate)
+    if not _is_mapping(where):
+        message = "the predicate of an index is a mapping of columns, or one sql() fragment"
+        raise InvalidBatch(message)
     return Conflict(columns, tuple((column, _literal(where[column])) for column in where))
 
 

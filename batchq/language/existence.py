@@ -25,27 +25,28 @@ Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
 
 
-def require(query: Statement[None], /, *, else_: Meaning) -> Statement[None]:
+def require(query: Statement[None], /, *, else_: Meaning | None = None) -> Statement[None]:
     """Require that a row exists: the server aborts the transaction when the query finds none.
 
     :param query: a bare ``select(...)``, or a ``sql()`` that selects.
-    :param else_: what its absence means, as the meaning of :meth:`Statement.on`.
+    :param else_: what its absence means, as of :meth:`Statement.require`.
 
     >>> from batchq import select
     >>> silo = select("silo", ["id"], where={"id": 7, "time_deleted": None})
     >>> require(silo, else_=LookupError("no such silo"))
     <Statement select silo: at least 1 row>
     """
-    return _probe("require", query).expect(at_least=1).on(MISSING_ROWS, else_)
+    probe = _probe("require", query).expect(at_least=1)
+    return probe if else_ is None else probe.on(MISSING_ROWS, else_)
 
 
 def forbid(
-    query: Statement[None], /, *, else_: Meaning, found: Iterable[str] = ()
+    query: Statement[None], /, *, else_: Meaning | None = None, found: Iterable[str] = ()
 ) -> Statement[None]:
     """Forbid that a row exists: the server aborts the transaction when the query finds one.
 
     :param query: a bare ``select(...)``, or a ``sql()`` that selects.
-    :param else_: what such a row means, as the meaning of :meth:`Statement.on`;
+    :param else_: what such a row means, as of :meth:`Statement.require`;
         :func:`~batchq.saying` writes an error's text from what that row holds.
     :param found: of a ``sql()`` text: the columns whose values the error is to carry, besides those
         that ``saying()`` names. Of a ``select`` it carries all that are selected by name.
@@ -68,7 +69,8 @@ def lock(
 
     Under READ COMMITTED every statement sees what was committed before it began: the steps behind
     this one begin when the lock is held, so what they see is no older than the lock. Conditions on
-    the row itself are said by :meth:`Statement.require`, and ``.one(Model)`` reads it.
+    the row itself are said by :meth:`Statement.require`, and ``.one(Model)`` reads it. A row that
+    does not meet them fails at once: nobody waits for whoever is about to change it.
 
     :param where: which row, as in :func:`~batchq.update`.
     :param missing: what its absence means, as the meaning of :meth:`Statement.on`.

@@ -55,7 +55,7 @@ def insert_or_get(
     :param where: the predicate of that index, where it is partial; see
         :meth:`Statement.on_conflict_do_nothing`.
     :param same: columns in which a row that is there already has to equal this one.
-    :param differs: what it means that it does not.
+    :param differs: what it means that it does not, as of :meth:`Statement.require`.
     :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
         by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`.
 
@@ -76,17 +76,18 @@ def insert_or_get(
     if not keys or not all(map(is_text, (*keys, *wanted))):
         message = "insert_or_get(key=[…]) names the columns of a unique index"
         raise InvalidBatch(message)
-    if bool(wanted) != (differs is not None):
-        message = "insert_or_get(same=[…], differs=…): one means nothing without the other"
+    if differs is not None and not wanted:
+        message = "insert_or_get(differs=…) means nothing without same=[…]"
         raise InvalidBatch(message)
     predicate = _predicate(where)
     known = {name: _plain(inserting, name) for name in keys}
     found = select(table, where={**known, **predicate})
     getting = Statement[None](shapes.locking(found.shape, "NO KEY UPDATE"), found.values).one(model)
     for name in wanted:
-        getting = getting.check(name, _value(inserting, name), else_=cast("Meaning", differs))
+        getting = getting.check(name, _value(inserting, name), else_=differs)
     quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
-    return gather(quiet, getting).map(lambda both: Got(both[1], both[0] == 1))
+    steps = quiet.label("insert"), getting.label("get")
+    return gather(*steps).map(lambda both: Got(both[1], both[0] == 1))
 
 
 def _predicate(where: object) -> Mapping[str, object]:

@@ -126,9 +126,10 @@ class Children:
         """Add children to a living parent: bump its generation, then insert them.
 
         :param key: the parent's.
-        :param children: what inserts them; one statement, or a batch with others as well.
+        :param children: what inserts them; one statement, or a batch with others as well. An empty
+            batch adds none to a parent that lives.
         :param gone: what it means that there is no such parent, or no longer.
-        :raises InvalidBatch: when it inserts no child, or one of another parent.
+        :raises InvalidBatch: when it inserts something else, or a child of another parent.
 
         >>> from batchq import insert
         >>> vpcs = Parent(table="project").children("vpc", by="project_id")
@@ -161,7 +162,7 @@ class Children:
             for statement in statements(children)
             if isinstance(statement.source, Insert) and statement.source.table == self.table
         ]
-        if not own:
+        if not own and any(True for _ in statements(children)):
             message = f"add() takes what inserts into {self.table!r} by insert(): nothing here does"
             raise InvalidBatch(message)
         for statement, source in own:

@@ -25,7 +25,7 @@ from batchq.language.guards import (
     Requirement,
 )
 from batchq.language.mapping import INTERNAL, Meaning, Rule
-from batchq.language.matchers import Matcher, constraint, unmet
+from batchq.language.matchers import Matcher, constraint
 from batchq.language.results import NO_RESULT, WITHOUT_ROWS, Result, Rows, model_columns
 from batchq.language.sources import (
     Conflict,
@@ -169,14 +169,12 @@ def locking(shape: Shape, strength: str) -> Shape:
 
 @lru_cache(maxsize=4096)
 def requiring(shape: Shape, requirement: Requirement) -> Shape:
-    """Add what each row has to meet; its failure is mapped by the meaning that is added with it."""
+    """Add what each row has to meet."""
     for name in requirement.found:
         if not is_text(name) or "\0" in name:
             message = f"a column has a name, a str: not {name!r:.40}"
             raise InvalidBatch(message)
-    matcher = unmet(len(shape.requirements), requirement)
-    requirements, declared = (*shape.requirements, requirement), (*shape.declared, matcher)
-    return _agreeing(evolve(shape, requirements=requirements, declared=declared))
+    return _agreeing(evolve(shape, requirements=(*shape.requirements, requirement)))
 
 
 @lru_cache(maxsize=4096, typed=True)

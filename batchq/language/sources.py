@@ -83,7 +83,11 @@ EQUALS_OUTPUT = "= output"
 """``column = …`` of another statement's output."""
 
 Conditions = tuple[tuple[str, str | Text], ...] | Text
-"""Columns, each with one of the four tests or a fragment that it equals; or one fragment."""
+"""Columns, each with one of the four tests or a fragment that it equals; or one fragment. Behind
+:data:`WHOLE` in the place of a column stands a fragment that is a condition by itself."""
+
+WHOLE = "\0"
+"""No name of a column: none has a NUL in it."""
 
 
 @frozen(eq=False)
@@ -176,7 +180,9 @@ def condition_names(where: Conditions) -> tuple[str, ...]:
 
 def compared(where: Conditions) -> tuple[str, ...]:
     """The columns that conditions name; a fragment's are nobody's to know."""
-    return () if isinstance(where, Text) else tuple(column for column, _ in where)
+    if isinstance(where, Text):
+        return ()
+    return tuple(name for name, test in where if name != WHOLE or not isinstance(test, Text))
 
 
 def takes_outputs(source: Source) -> bool:

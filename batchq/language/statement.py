@@ -179,7 +179,7 @@ class Statement(Batch[T_co]):
         return guarded if missing is None else guarded.on(MISSING_ROWS, missing)
 
     def require(
-        self, condition: Where, /, *, else_: Meaning, found: Iterable[str] = ()
+        self, condition: Where, /, *, else_: Meaning | None = None, found: Iterable[str] = ()
     ) -> Statement[T_co]:
         """Require something of each row that ``where`` finds, before the statement touches it.
 
@@ -192,7 +192,8 @@ class Statement(Batch[T_co]):
         ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` where there may be no such row.
 
         :param condition: as ``where`` of :func:`~batchq.update`.
-        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`.
+        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`; left
+            out, it raises :class:`~batchq.GuardFailed`, which is nobody's mistake but ours.
         :param found: columns whose values the error is to carry, besides those of the conditions.
         :raises InvalidBatch: on an insert, or a ``sql()`` text: say ``.check()`` of what these
             return.
@@ -218,14 +219,20 @@ class Statement(Batch[T_co]):
         return self.requiring(Judged.FOUND, test, values, else_, found)
 
     def check(
-        self, column: str, expected: object, /, *, else_: Meaning, found: Iterable[str] = ()
+        self,
+        column: str,
+        expected: object,
+        /,
+        *,
+        else_: Meaning | None = None,
+        found: Iterable[str] = (),
     ) -> Statement[T_co]:
         """Require something of each row that the statement returns, as it is afterwards.
 
         :param column: one of the columns returned; a built write returns it for this alone.
         :param expected: a value means ``=``, None means IS NULL, a list means ``= ANY``, a
             ``sql()`` fragment is compared by ``=``.
-        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`.
+        :param else_: what a row that does not meet it means, as of :meth:`require`.
         :param found: columns whose values the error is to carry, besides this one.
 
         >>> from batchq import insert
@@ -347,16 +354,19 @@ class Statement(Batch[T_co]):
         judged: Judged,
         test: Conditions,
         values: tuple[object, ...],
-        else_: Meaning,
+        else_: Meaning | None,
         found: Iterable[str],
     ) -> Statement[T_co]:
         """Add a requirement; what :meth:`require`, :meth:`check` and ``forbid()`` come down to."""
         told = else_.columns if isinstance(else_, Saying) else ()
         columns = tuple(dict.fromkeys((*compared(test), *columns_of(found), *told)))
-        shape = shapes.requiring(self.shape, Requirement(judged, test, columns))
-        matcher = unmet(len(self.shape.requirements), shape.requirements[-1])
-        meanings = (*self.meanings, checked_meaning(matcher, else_))
-        return Statement(shape, self.values + values, meanings, self.labels, self.first or self)
+        requirement = Requirement(judged, test, columns)
+        shape = shapes.requiring(self.shape, requirement)
+        first = self.first or self
+        guarded = Statement[T_co](shape, self.values + values, self.meanings, self.labels, first)
+        if else_ is None:
+            return guarded
+        return guarded.on(unmet(len(self.shape.requirements), requirement), else_)
 
     def _shaped(self, shape: Shape) -> Statement[Any]:
         return Statement(shape, self.values, self.meanings, self.labels, self.first or self)

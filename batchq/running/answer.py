@@ -13,7 +13,7 @@ from batchq.language.outcome import Outcome
 T_co = TypeVar("T_co", covariant=True)
 
 
-@frozen(eq=False)
+@frozen
 class Ok(Generic[T_co]):
     """The batch succeeded."""
 

@@ -17,9 +17,12 @@ from batchq import (
     UnmappedViolation,
     attempt,
     delete,
+    forbid,
     gather,
     insert,
+    require,
     run,
+    select,
     sql,
     sqlstate,
     update,
@@ -199,3 +202,24 @@ def test_a_merge_is_guarded_where_it_can_return_rows(conn):
     else:
         assert nothing.report.violation.sqlstate == one.report.violation.sqlstate == "42601"
         assert one.report.index == 0
+
+
+# -- a requirement without a meaning ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        update("t", {"note": "x"}, {"id": 1}).require({"note": "secret"}),
+        update("t", {"note": "x"}, {"id": 1}).check("note", "secret"),
+        forbid(select("t", ["note"], where={"id": 1})),
+        require(select("t", ["note"], where={"note": "secret"})),
+    ],
+    ids=["require", "check", "forbid()", "require()"],
+)
+def test_what_is_required_without_a_meaning_is_ours_and_teaches_how_to_say_one(conn, guarded):
+    with pytest.raises(GuardFailed) as caught:
+        run(conn, guarded)
+    assert caught.value.statement is guarded
+    assert "If a caller can cause it" in str(caught.value)
+    assert "secret" not in str(caught.value)

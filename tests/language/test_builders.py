@@ -111,6 +111,32 @@ def test_a_list_is_a_value_where_it_is_written_and_a_choice_where_it_is_compared
 # -- select ----------------------------------------------------------------------------------------
 
 
+def test_a_list_of_conditions_takes_columns_and_fragments_and_all_have_to_hold():
+    where = [{"a": 1, "b": None}, sql("c && %(x)s -- x", x=2), {"e": [3]}, sql("f OR g")]
+    text, values = sent(delete("t", where))
+    _, _, conditions = text.partition(" WHERE ")
+    assert conditions == (
+        '"a" = $1 AND "b" IS NULL AND (c && $2 -- x\n) AND "e" = ANY($3) AND (f OR g)'
+    )
+    assert values == (1, 2, [3])
+    assert sent(delete("t", [{"a": 1}])) == sent(delete("t", {"a": 1}))
+    assert sent(delete("t", (sql("a = %(x)s", x=1),)))[1] == (1,)
+
+
+@pytest.mark.parametrize(
+    "where", [[], (), [[]], [{}], [7], ["a"], [{"": 1}], [{"\0": 1}]], ids=repr
+)
+def test_a_list_that_holds_no_condition_or_something_else_is_refused(where):
+    with pytest.raises(InvalidBatch):
+        delete("t", where)
+
+
+@pytest.mark.parametrize("where", [{"": 1}, {"\0": 1}], ids=repr)
+def test_a_condition_on_no_column_is_refused(where):
+    with pytest.raises(InvalidBatch):
+        delete("t", where)
+
+
 def test_select_takes_columns_and_fragments():
     query = select("t", ["a", sql("b + %(x)s AS c", x=1)], where={"d": 2})
     assert sent(query) == ('SELECT "a", b + $1 AS c FROM "t" WHERE "d" = $2', (1, 2))

@@ -87,6 +87,11 @@ def test_a_child_is_found_however_deep_it_is():
         VPCS.add(2, gather(deep), gone=GONE)
 
 
+def test_no_children_are_added_to_a_parent_that_lives_all_the_same():
+    added = VPCS.add(1, sequence([]), gone=GONE)
+    assert [step.statement.title for step in added.steps()] == ["update project"]
+
+
 PARENT = insert("project", {"name": "x"})
 
 
@@ -103,7 +108,6 @@ PARENT = insert("project", {"name": "x"})
         (PARENT.output("id"), vpc(PARENT.output("name")), "another 'project_id'"),
         (1, insert("vpc", {"name": "web"}), "no 'project_id'"),
         (1, insert("vpc", {}), "no 'project_id'"),
-        (1, gather(), "nothing here does"),
         (1, insert("vpcs", {"project_id": 1}), "nothing here does"),
         (1, insert("other.vpc", {"project_id": 1}), "nothing here does"),
         (1, update("vpc", {"name": "x"}, {"project_id": 1}), "nothing here does"),

@@ -19,9 +19,13 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from batchq import (
     Batch,
     BatchError,
+    Children,
     Failed,
+    Got,
     Ok,
     Outcome,
+    Output,
+    Parent,
     Retry,
     Statement,
     Violation,
@@ -30,10 +34,15 @@ from batchq import (
     attempt,
     check,
     delete,
+    forbid,
     gather,
     insert,
+    insert_or_get,
     into,
+    lock,
+    require,
     run,
+    saying,
     select,
     sequence,
     sql,
@@ -179,6 +188,96 @@ def what_can_be_seen_before_it_runs() -> None:
     assert_type(INT.explain(parameters=True), str)
 
 
+# -- guards ----------------------------------------------------------------------------------------
+
+ROW = select("project", ["id"], where={"id": 7})
+PROJECTS = Parent(table="project")
+VPCS = PROJECTS.children("vpc", by="project_id", where={"kind": "user"})
+
+
+def a_guard_on_rows_keeps_the_result() -> None:
+    statement = update("project", {"name": "web"}, {"id": 7}).one(Project)
+    assert_type(statement.require({"rcgen": 3}, else_=NameTaken), Statement[Project])
+    assert_type(statement.require(sql("rcgen < 3"), else_=KeyError("x")), Statement[Project])
+    assert_type(
+        statement.require({"a": None}, else_=lambda v: KeyError(v.found["a"]), found=["b"]),
+        Statement[Project],
+    )
+    assert_type(
+        statement.check("state", sql("lower(name)"), else_=NameTaken, found={"b"}),
+        Statement[Project],
+    )
+    assert_type(statement.expect(at_most=1), Statement[Project])
+    assert_type(
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": None}).count(),
+        Statement[int],
+    )
+    assert_type(statement.require({"a": 1}, else_=saying(KeyError, "{a}")), Statement[Project])
+
+
+def existence_has_no_result_and_a_lock_may_read() -> None:
+    assert_type(require(ROW, else_=LookupError), Statement[None])
+    assert_type(require(sql("SELECT 1"), else_=LookupError("gone")), Statement[None])
+    assert_type(forbid(ROW, else_=saying(ValueError, "{name}"), found=["name"]), Statement[None])
+    row = lock("project", {"id": 7}, missing=NameTaken, strength="no key update")
+    assert_type(row, Statement[None])
+    assert_type(row.require({"rcgen": 3}, else_=KeyError).one(Project), Statement[Project])
+
+
+def parents_and_children_keep_the_result_of_what_is_added() -> None:
+    child = insert("vpc", {"id": 1, "project_id": 7})
+    assert_type(VPCS, Children)
+    assert_type(PROJECTS.bump(7, gone=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child, gone=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child.one(Vpc), gone=LookupError), Batch[Vpc])
+    assert_type(VPCS.add(7, sequence([child.one(Vpc)]), gone=LookupError), Batch[list[Vpc]])
+    assert_type(VPCS.forbid(7, else_=saying(ValueError, "{name}")), Statement[None])
+    assert_type(
+        PROJECTS.delete(
+            7,
+            gone=LookupError,
+            childless=[VPCS.forbid(7, else_=ValueError), forbid(ROW, else_=ValueError)],
+            generation=3,
+            stale=NameTaken,
+        ),
+        Batch[None],
+    )
+
+
+def insert_or_get_is_the_row_and_whether_it_is_new(conn: Connection) -> None:
+    batch = insert_or_get(
+        "project",
+        {"id": 7},
+        Project,
+        key=["id"],
+        where={"a": None},
+        same=["name"],
+        differs=KeyError,
+    )
+    assert_type(batch, Batch[Got[Project]])
+    got = run(conn, batch)
+    assert_type(got.row, Project)
+    assert_type(got.new, bool)
+
+
+def an_output_stands_where_a_value_does() -> None:
+    made = insert("project", {"name": "web"})
+    id_ = made.output("id")
+    assert_type(id_, Output)
+    assert_type(made.one(Project).output("id", "uuid"), Output)
+    assert_type(insert("vpc", {"project_id": id_}), Statement[None])
+    assert_type(
+        update("vpc", {"a": id_}, {"b": id_}).require({"c": id_}, else_=KeyError), Statement[None]
+    )
+    assert_type(sql("SELECT %(x)s", x=id_), Statement[None])
+
+
+def what_a_guard_found_is_by_column(violation: Violation) -> None:
+    assert_type(violation.found["rcgen"], Any)
+    assert_type(violation.requirement, int | None)
+    assert_type(violation.rows, int | None)
+
+
 # -- running ---------------------------------------------------------------------------------------
 
 
@@ -249,6 +348,16 @@ def a_meaning_becomes_an_exception() -> None:
     INT.on(unique("k"), "taken")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     INT.on(unique("k"), int)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     INT.expect(1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def a_guard_is_of_a_query_and_its_meaning_becomes_an_exception() -> None:
+    require(INT, else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    forbid(gather(ROW), else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    require(ROW, else_=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.require({"a": 1}, else_="gone")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.check(1, 1, else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    lock("t", {"a": 1}, missing=KeyError, strength="UPDATE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    saying("KeyError", "{a}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def a_row_has_columns() -> None:

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""``require()`` and ``forbid()`` as steps: whether there is a row, and which one is in the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import (
+    GuardFailed,
+    InvalidBatch,
+    InvariantViolation,
+    Ok,
+    Outcome,
+    UnmappedViolation,
+    attempt,
+    forbid,
+    gather,
+    insert,
+    lock,
+    require,
+    run,
+    saying,
+    select,
+    sequence,
+    sql,
+)
+from tests.support.found import Unmet
+
+TABLES = """
+CREATE TABLE silo (id int PRIMARY KEY, time_deleted timestamptz);
+CREATE TABLE vpc (id int PRIMARY KEY, silo_id int, name text); CREATE TABLE log (n int);
+INSERT INTO silo VALUES (1, NULL), (2, now()); INSERT INTO vpc VALUES (7, 1, 'web'), (8, 1, 'db');
+CREATE SEQUENCE looked;
+"""
+
+
+class Gone(Exception):
+    pass
+
+
+class InUse(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def tables(observer):
+    observer.execute(TABLES)
+
+
+def living(id_):
+    return select("silo", ["id"], where={"id": id_, "time_deleted": None})
+
+
+def vpcs(silo):
+    return select("vpc", ["id", "name"], where={"silo_id": silo})
+
+
+# Each with rows for silo 1 and none for silo 2.
+QUERIES = {
+    "select": vpcs,
+    "select without columns": lambda silo: select("vpc", where={"silo_id": silo}),
+    "select of an expression": lambda silo: select(
+        "vpc", [sql("upper(name) AS loud")], where={"silo_id": silo}
+    ),
+    "select by fragment": lambda silo: select("vpc", ["id"], where=sql("silo_id = %(s)s", s=silo)),
+    "sql": lambda silo: sql("SELECT id, name FROM vpc WHERE silo_id = %(s)s", s=silo),
+    "join": lambda silo: sql(
+        "SELECT s.id, v.id FROM silo s JOIN vpc v ON v.silo_id = s.id WHERE s.id = %(s)s", s=silo
+    ),
+    "group": lambda silo: sql(
+        "SELECT silo_id, count(*) FROM vpc WHERE silo_id = %(s)s GROUP BY 1 HAVING count(*) > 1",
+        s=silo,
+    ),
+    "union": lambda silo: sql(
+        "SELECT id FROM vpc WHERE silo_id = %(s)s UNION ALL SELECT 9 WHERE false", s=silo
+    ),
+    "limit": lambda silo: sql("SELECT 1 FROM vpc WHERE silo_id = %(s)s LIMIT 5 OFFSET 1;", s=silo),
+    "values": lambda silo: sql(
+        "SELECT * FROM (VALUES (1)) AS v (silo) WHERE silo = %(s)s -- last", s=silo
+    ),
+    "cte": lambda silo: sql(
+        "WITH v AS (SELECT * FROM vpc WHERE silo_id = %(s)s) SELECT * FROM v", s=silo
+    ),
+    "nothing selected": lambda silo: sql("SELECT FROM vpc WHERE silo_id = %(s)s", s=silo),
+    "for share": lambda silo: sql("SELECT id FROM vpc WHERE silo_id = %(s)s FOR SHARE", s=silo),
+    "parentheses": lambda silo: sql("(SELECT id FROM vpc WHERE silo_id = %(s)s)", s=silo),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_require_and_forbid_fire_exactly_when_they_should(scanned, query):
+    for n in (1, 2, 1):
+        required = attempt(scanned, require(query(n), else_=Gone))
+        forbidden = attempt(scanned, forbid(query(n), else_=InUse))
+        there, absent = (required, forbidden) if n == 1 else (forbidden, required)
+        assert isinstance(there, Ok)
+        assert there.value is None
+        assert type(absent.error) is (InUse if n == 1 else Gone)
+        assert type(absent.report) is GuardFailed
+        assert absent.report.outcome is Outcome.ROLLED_BACK
+
+
+def test_each_of_many_in_a_batch_has_its_own_error_and_its_own_step(planned, observer):
+    def batch(fails):
+        steps = [insert("log", {"n": 0})]
+        for n in range(6):
+            silo = 2 if n % 2 == 0 else 1  # what makes a require fail, and then a forbid
+            query = vpcs(silo if n == fails else 3 - silo)
+            steps.append(
+                (require if n % 2 == 0 else forbid)(query, else_=LookupError(n)).label(f"no {n}")
+            )
+        return gather(sequence(steps), insert("log", {"n": 1}))
+
+    for fails in range(6):
+        answer = attempt(planned, batch(fails))
+        assert (type(answer.error), answer.error.args) == (LookupError, (fails,))
+        assert (answer.report.index, answer.report.path) == (fails + 1, f"no {fails}")
+    assert observer.execute("SELECT count(*) FROM log").fetchone() == (0,)
+    run(planned, batch(None))
+    assert observer.execute("SELECT count(*) FROM log").fetchone() == (2,)
+
+
+def test_they_see_what_the_batch_did_before_them(planned):
+    here = select("vpc", ["id"], where={"silo_id": 5})
+    new = insert("vpc", {"id": 9, "silo_id": 5, "name": "new"})
+    run(planned, gather(forbid(here, else_=InUse), new, require(here, else_=Gone)))
+    again = gather(sql("DELETE FROM vpc"), forbid(here, else_=InUse), require(here, else_=Gone))
+    assert type(attempt(planned, again).error) is Gone
+
+
+@pytest.mark.parametrize("guard", [require, forbid])
+def test_one_row_is_enough(planned, observer, guard):
+    """A sequence says how many rows were looked at; it does not go back with the transaction."""
+    counting = sql("SELECT nextval('looked') AS n FROM generate_series(1, 1000) AS g (i)")
+    attempt(planned, guard(counting, else_=Unmet))
+    assert observer.execute("SELECT last_value FROM looked").fetchone() == (1,)
+
+
+def test_the_row_that_is_found_is_the_first_of_the_querys_own_order(planned):
+    for order, name in (("name", "db"), ("name DESC", "web"), ("id DESC", "db")):
+        query = sql(f"SELECT id, name FROM vpc ORDER BY {order}")  # type: ignore[arg-type]
+        answer = attempt(planned, forbid(query, else_=saying(InUse, "contains a vpc: {name}")))
+        assert str(answer.error) == f"contains a vpc: {name}"
+        assert answer.report.violation.found == {"name": name}
+
+
+def test_forbid_finds_what_a_select_names_and_what_it_is_told_to_of_a_sql(planned):
+    named = attempt(planned, forbid(select("vpc", ["name", "id"], where={"id": 7}), else_=Unmet))
+    assert named.error.found == {"name": "web", "id": 7}
+    text = sql('SELECT *, upper(name) AS "Loud Name" FROM vpc WHERE id = 7')
+    told = forbid(text, else_=Unmet, found=["Loud Name", "silo_id"])
+    assert attempt(planned, told).error.found == {"Loud Name": "WEB", "silo_id": 1}
+    assert attempt(planned, forbid(text, else_=Unmet)).error.found == {}
+    loud = select("vpc", [sql("upper(name) AS loud")], where={"id": 7})
+    found = attempt(planned, forbid(loud, else_=Unmet, found=["loud"])).error.found
+    assert found == {"loud": "WEB"}
+    both = forbid(text, else_=saying(InUse, "{name!r} of {silo_id:03}: {{id}}"), found=["id"])
+    answer = attempt(planned, both)
+    assert str(answer.error) == "'web' of 001: {id}"
+    assert answer.report.violation.found == {"id": 7, "name": "web", "silo_id": 1}
+
+
+def test_a_row_of_nothing_but_null_is_a_row(planned):
+    nothing = sql("SELECT NULL::text AS name")
+    run(planned, require(nothing, else_=Gone))
+    answer = attempt(planned, forbid(nothing, else_=Unmet, found=["name"]))
+    assert answer.error.found == {"name": None}
+
+
+def test_a_column_that_a_query_does_not_return_is_an_error_in_that_step(planned):
+    wrong = forbid(sql("SELECT id FROM vpc"), else_=saying(InUse, "{nome}"))
+    answer = attempt(planned, gather(insert("log", {"n": 1}), wrong))
+    assert type(answer.error) is UnmappedViolation
+    assert answer.report.index == 1
+    assert 'column "nome" does not exist' in str(answer.error)
+
+
+def test_they_are_as_internal_as_what_is_around_them(planned):
+    creating = gather(require(living(2), else_=Gone), insert("log", {"n": 1}))
+    answer = attempt(planned, creating.as_internal("creating the default VPC"))
+    assert type(answer.error) is InvariantViolation
+    assert "creating the default VPC" in str(answer.error)
+
+
+def test_a_lock_says_whether_its_row_is_there(scanned):
+    for strength in ("update", "no key update", "share", "key share"):
+        for where in ({"id": 1, "time_deleted": None}, sql("id = 1 AND time_deleted IS NULL")):
+            run(scanned, lock("silo", where, missing=Gone, strength=strength))
+        answer = attempt(scanned, lock("silo", {"id": 2, "time_deleted": None}, missing=Gone))
+        assert type(answer.error) is Gone
+        assert answer.report.violation.rows == 0
+    many = attempt(scanned, lock("vpc", {"silo_id": 1}, missing=Gone))
+    assert type(many.error) is GuardFailed
+    assert many.report.violation.rows == 2
+
+
+WRITES = [
+    "DELETE FROM vpc",
+    "DELETE FROM vpc RETURNING id",
+    "INSERT INTO log VALUES (1) RETURNING n",
+    "WITH gone AS (DELETE FROM vpc RETURNING id) SELECT id FROM gone",
+    "WITH gone AS MATERIALIZED (DELETE FROM vpc RETURNING id) SELECT 1",
+]
+
+
+@pytest.mark.parametrize("guard", [require, forbid])
+@pytest.mark.parametrize("text", WRITES)
+def test_what_writes_is_refused_before_it_is_sent(conn, observer, guard, text):
+    with pytest.raises(InvalidBatch, match="changes rows"):
+        run(conn, guard(sql(text), else_=Gone))
+    assert observer.execute("SELECT count(*) FROM vpc").fetchone() == (2,)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""What a guard on a row found: that row's values, as a query would have returned them. None of them
+is in any text that ends up in a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from ipaddress import ip_address, ip_interface
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.adapt import Loader
+from psycopg.types.enum import EnumInfo, register_enum
+from psycopg.types.json import Jsonb
+from psycopg.types.range import Range
+
+from batchq import (
+    BatchError,
+    attempt,
+    forbid,
+    gather,
+    insert,
+    run,
+    saying,
+    select,
+    sql,
+    update,
+)
+from batchq.engine.sentinel import TOKEN
+from tests.support.found import Colour, Unmet, found_by
+
+# One column each: its type, a value of it, and where psycopg loads another one, that.
+VALUES = {
+    "bool": ("bool", True),
+    "bool that is not": ("bool", False),
+    "int": ("int", -5),
+    "bigint": ("bigint", 2**62),
+    "float": ("float8", 0.1),
+    "numeric": ("numeric", Decimal("123456789012345678901234567890.10")),
+    "NaN": ("numeric", Decimal("NaN")),
+    "uuid": ("uuid", UUID("12345678-1234-5678-1234-567812345678")),
+    "timestamptz": ("timestamptz", datetime(2024, 2, 29, 12, 30, 0, 5, tzinfo=UTC)),
+    "date": ("date", date(1, 1, 1)),
+    "interval": ("interval", timedelta(days=3, seconds=1)),
+    "inet": ("inet", ip_address("::1")),
+    "inet with a network": ("inet", ip_interface("10.0.0.1/8")),
+    "bytea": ("bytea", b"\0\\\xff'\""),
+    "no bytes": ("bytea", b""),
+    "jsonb": ("jsonb", {"a": [1, None, 'q"\\'], "é": "☃"}),
+    "array": ("text[]", ["a,b", 'c"d', "e\\f", None, "", "NULL", "{}"]),
+    "array of arrays": ("int[]", [[1, 2], [3, 4]]),
+    "range": ("int4range", Range(1, 5)),
+    "enum": ("colour", Colour.RED),
+    "NULL": ("text", None),
+    "NULL of an array": ("int[]", None),
+    "NULL of an enum": ("colour", None),
+    "domain": ("positive", 5),
+    "domain of a domain": ("small", 5),
+    "NULL of a domain": ("small", None),
+}
+TEXTS = {
+    "empty": "",
+    "NULL": "NULL",
+    "quotes": 'it\'s "quoted" \'\'twice"" `so`',
+    "backslashes": "a\\b\\\\c\\n\\",
+    "newlines": "a\nb\r\n\tc\v\f",
+    "blanks": "  a  ",
+    "percent": "100% %s %(x)s %%",
+    "unicode": "☃ é 𝄞 \u202e \ue001\ue002",
+    "of a row": '(a,"b",,)',
+    "of an array": '{a,"b",NULL}',
+    "of JSON": '["a", null, "\\u0000"]',
+    "that imitates a sentinel": f"{TOKEN}rows:0",
+    "that imitates another": f'"{TOKEN}0:28290d"',
+    "long": "x" * 100_000,
+}
+VALUES |= {f"text {name}": ("text", value) for name, value in TEXTS.items()}
+
+TYPES = """
+CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE DOMAIN small AS positive CHECK (VALUE < 10);
+"""
+
+
+@pytest.fixture
+def holding(planned):
+    """Make a table of one row that holds a value; ``c`` is its column."""
+    planned.execute(TYPES, prepare=False)
+    labels = {Colour.RED: "red", Colour.BLUE: "blue"}
+    register_enum(EnumInfo.fetch(planned, "colour"), planned, Colour, mapping=labels)
+
+    def hold(type_: str, value: object) -> None:
+        planned.execute(f"CREATE TABLE t (id int, b text, c {type_}, d text)")
+        value = Jsonb(value) if type_ == "jsonb" else value
+        planned.execute("INSERT INTO t VALUES (1, ',', %s)", [value])
+
+    return hold
+
+
+@pytest.mark.parametrize(("type_", "value"), VALUES.values(), ids=VALUES)
+def test_a_value_is_found_as_a_query_would_return_it(planned, holding, type_, value):
+    holding(type_, value)
+    returned = run(planned, select("t", ["c"], where={"id": 1}).one(tuple))[0]
+    for found in found_by(planned, "t", ["b", "c", "d", "id"]):
+        assert list(found) == ["b", "c", "d", "id"]
+        assert (found["id"], found["b"], found["d"]) == (1, ",", None)
+        if value != value:  # noqa: PLR0124  NaN
+            assert found["c"].is_nan()
+            continue
+        assert (type(found["c"]), found["c"]) == (type(returned), returned)
+        assert found["c"] == value
+
+
+def test_a_value_is_loaded_by_what_the_connection_has_registered(conn):
+    class Loud(Loader):
+        def load(self, data: bytes) -> str:
+            return bytes(data).decode().upper()
+
+    conn.adapters.register_loader("text", Loud)
+    conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'quiet'::text AS c")
+    assert list(found_by(conn, "t", ["c"])) == [{"c": "QUIET"}] * 3
+
+
+UNLOADABLE = {
+    "date": ("date", "infinity", "infinity", []),
+    "timestamptz": ("timestamptz", "-infinity", "-infinity", []),
+    "year 10000": ("date", "10000-01-01", "10000-01-01", []),
+    "date style": ("timestamptz", "2024-02-01", "01.02.2024", ["SET datestyle = 'German, DMY'"]),
+    "interval style": ("interval", "1 day", "P1D", ["SET intervalstyle = 'iso_8601'"]),
+    "encoding": ("text", "snow ☃", "snow ☃", ["SET client_encoding = 'latin1'"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "text", "settings"), UNLOADABLE.values(), ids=UNLOADABLE
+)
+def test_a_value_that_the_driver_cannot_load_is_found_as_text(conn, type_, value, text, settings):
+    """What happened must not be lost because of what was found: a mapped error stays mapped."""
+    conn.execute(f"CREATE TABLE t (id int, c {type_}); INSERT INTO t VALUES (1, '{value}')")
+    for setting in settings:
+        conn.execute(setting)
+    for found in found_by(conn, "t", ["c"]):
+        assert type(found["c"]) is str
+        assert found["c"].startswith(text)
+    assert run(conn, sql("SELECT 1").scalar(int)) == 1
+
+
+def test_many_columns_are_found(conn):
+    names = [f"c{n}" for n in range(200)]
+    conn.execute(f"CREATE TABLE t (id int, {', '.join(f'{name} int DEFAULT 7' for name in names)})")
+    conn.execute("INSERT INTO t VALUES (1)")
+    assert list(found_by(conn, "t", names)) == [dict.fromkeys(names, 7)] * 3
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+SECRET = "hunter2"
+
+
+def texts(error: BaseException) -> list[str]:
+    """Everything that a logger may print of an error."""
+    found = ["".join(traceback.format_exception(error))]
+    one: BaseException | None = error
+    while one is not None:
+        found += [str(one), repr(one)]
+        if isinstance(one, BatchError):
+            found += [str(one.violation), repr(one.violation), repr(one.step), repr(one.statement)]
+        one = one.__cause__ or one.__context__
+    return found
+
+
+GUARDS = {
+    "require on a row": lambda meaning: update("t", {"c": SECRET}, {"c": SECRET}).require(
+        {"c": SECRET + "!"}, else_=meaning
+    ),
+    "check": lambda meaning: insert("t", {"id": 2, "c": SECRET}).check(
+        "c", SECRET + "!", else_=meaning
+    ),
+    "forbid": lambda meaning: forbid(select("t", ["c"], where={"c": SECRET}), else_=meaning),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS)
+@pytest.mark.parametrize("mapped", [False, True], ids=["ours", "mapped"])
+def test_no_text_shows_what_was_found_but_the_one_that_was_asked_for(conn, caplog, guard, mapped):
+    caplog.set_level(logging.DEBUG)
+    conn.execute(f"CREATE TABLE t AS SELECT 1 AS id, '{SECRET}'::text AS c")
+    batch = gather(guard(LookupError("in the way")))
+    if not mapped:
+        batch = batch.as_internal("testing")
+    answer = attempt(conn, batch)
+    assert answer.report.violation.found == {"c": SECRET}
+    assert SECRET.encode().hex() in answer.report.violation.message
+    shown = [*texts(answer.error), *texts(answer.report), caplog.text]
+    hidden = (SECRET, SECRET.encode().hex(), TOKEN)
+    assert [text for text in shown if any(secret in text for secret in hidden)] == []
+    asked_for = attempt(conn, guard(saying(LookupError, "in the way: {c}"))).error
+    assert str(asked_for) == f"in the way: {SECRET}"
+
+
+def test_what_was_found_is_on_the_report_for_whoever_asks(conn):
+    conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'x'::text AS c")
+    with pytest.raises(Unmet) as caught:
+        run(conn, update("t", {"c": "y"}, {"id": 1}).require({"c": "z"}, else_=Unmet))
+    report = caught.value.__cause__
+    assert isinstance(report, BatchError)
+    assert (report.violation.found, report.parameters) == ({"c": "x"}, ("y", 1, "z"))
+    assert isinstance(report.__cause__, psycopg.errors.InvalidTextRepresentation)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""Every form of a guard on a row, firing and not firing: what it judges x what it is said of x
+result shapes x kinds of condition x ways to be planned.
+
+As in ``test_guards.py`` no form goes without a case: a new member of ``Judged`` or ``Rows``, or a
+new kind of source, fails this file until it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any, NamedTuple, get_args
+
+import psycopg
+import pytest
+from attrs import frozen
+
+from batchq import (
+    GuardFailed,
+    InvalidBatch,
+    Kind,
+    Outcome,
+    Statement,
+    attempt,
+    delete,
+    forbid,
+    gather,
+    insert,
+    lock,
+    run,
+    select,
+    sql,
+    update,
+)
+from batchq.language.guards import Judged
+from batchq.language.results import Rows
+from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
+from tests.support.found import Unmet
+
+TABLES = """
+CREATE TABLE thing (id int PRIMARY KEY, state text, n int, note text); CREATE TABLE log (n int);
+"""
+STATE = "SELECT (SELECT count(*) FROM log), (SELECT string_agg(t::text, ';') FROM thing AS t)"
+
+
+class Id(NamedTuple):
+    id: int
+
+
+Row = tuple[str | None, int | None]
+"""The state and n of the one row there is."""
+
+
+@frozen
+class Condition:
+    """A condition, the rows that meet it and those that do not, and what it cannot name itself."""
+
+    said: Any
+    met: tuple[Row, ...]
+    unmet: tuple[Row, ...]
+    found: tuple[str, ...] = ()
+
+
+READY = {"state": "ready"}
+ONE_COLUMN = {
+    "value": Condition(READY, (("ready", 1),), (("gone", 1), (None, 1))),
+    "None": Condition({"state": None}, ((None, 1),), (("ready", 1), ("", 1))),
+    "list": Condition(
+        {"state": ["ready", "idle"]}, (("ready", 1), ("idle", 1)), (("gone", 1), (None, 1))
+    ),
+    "empty list": Condition({"state": []}, (), (("ready", 1), (None, 1))),
+    "fragment": Condition(
+        {"state": sql("lower(%(s)s)", s="READY")}, (("ready", 1),), (("gone", 1), (None, 1))
+    ),
+    "fragment without parameters": Condition(
+        {"state": sql("'ready'")}, (("ready", 1),), (("gone", 1), (None, 1))
+    ),
+}
+CONDITIONS = ONE_COLUMN | {
+    "several": Condition(
+        {"state": "ready", "n": 1}, (("ready", 1),), (("ready", 2), ("gone", 1), ("ready", None))
+    ),
+    "whole fragment": Condition(
+        sql("state = %(s)s OR n > %(n)s", s="ready", n=5),
+        (("ready", 1), ("gone", 6), (None, 6), ("ready", None)),
+        (("gone", 1), (None, None), (None, 1)),
+        found=("state", "n"),
+    ),
+    "whole fragment that names nothing": Condition(
+        sql("n = 1"), (("ready", 1),), (("ready", 2), ("ready", None))
+    ),
+}
+
+ONLY = {"id": 1}
+RETURNING = "RETURNING id, state"
+# What a guard is said of. Each is about the one row, or makes it.
+SOURCES: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
+    "insert": (Insert, lambda r: insert("thing", {"id": 2, "state": r[0], "n": r[1]})),
+    "update": (Update, lambda _: update("thing", {"note": "x"}, ONLY)),
+    "delete": (Delete, lambda _: delete("thing", ONLY)),
+    "delete by fragment": (Delete, lambda _: delete("thing", sql("id < %(n)s OR id = 1", n=1))),
+    "select": (Select, lambda _: select("thing", ["id", "state"], where=ONLY)),
+    "lock": (Select, lambda _: lock("thing", ONLY, missing=LookupError())),
+    "sql update": (Text, lambda _: sql(f"UPDATE thing SET note = 'x' {RETURNING}")),
+    "sql delete": (Text, lambda _: sql(f"DELETE FROM thing WHERE id = %(id)s {RETURNING}", id=1)),
+    "sql insert": (
+        Text,
+        lambda r: sql(
+            f"INSERT INTO thing VALUES (2, %(state)s, %(n)s) {RETURNING}", state=r[0], n=r[1]
+        ),
+    ),
+    "sql cte": (Text, lambda _: sql(f"WITH x AS (DELETE FROM thing {RETURNING}) SELECT * FROM x")),
+    "sql select": (Text, lambda _: sql("SELECT id, state FROM thing")),
+    "sql select by group": (
+        Text,
+        lambda _: sql("SELECT id, max(state) AS state FROM thing GROUP BY id"),
+    ),
+}
+# For scalar(): of one column, which is the one that is judged.
+SCALARS: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
+    "insert": SOURCES["insert"],
+    "update": SOURCES["update"],
+    "delete": SOURCES["delete"],
+    "select": (Select, lambda _: select("thing", ["state"], where=ONLY)),
+    "sql update": (Text, lambda _: sql("UPDATE thing SET note = 'x' RETURNING state")),
+    "sql select": (Text, lambda _: sql("SELECT state FROM thing")),
+}
+ALL_ROWS = frozenset(Rows)
+# What is judged of which source, and with which shapes; what is not here is refused.
+ASKED: dict[tuple[Judged, type[Any]], frozenset[Rows]] = {
+    (Judged.FOUND, Update): ALL_ROWS,
+    (Judged.FOUND, Delete): ALL_ROWS,
+    (Judged.FOUND, Select): ALL_ROWS,
+    (Judged.RETURNED, Insert): ALL_ROWS,
+    (Judged.RETURNED, Update): ALL_ROWS,
+    (Judged.RETURNED, Delete): ALL_ROWS,
+    (Judged.RETURNED, Select): ALL_ROWS,
+    (Judged.RETURNED, Text): ALL_ROWS,
+    (Judged.ANY, Select): frozenset({Rows.NONE}),
+    (Judged.ANY, Text): frozenset({Rows.NONE}),
+}
+
+SHAPES: dict[Rows, Callable[[Statement[Any], Any], Statement[Any]]] = {
+    Rows.NONE: lambda s, _: s,
+    Rows.COUNT: lambda s, _: s.count(),
+    Rows.ONE: lambda s, model: s.one(model),
+    Rows.MAYBE: lambda s, model: s.maybe(model),
+    Rows.ALL: lambda s, model: s.all(model),
+    Rows.SCALAR: lambda s, _: s.scalar(object),
+}
+
+
+def shaped(statement: Statement[Any], rows: Rows) -> Statement[Any]:
+    """Ask for a shape. What batchq writes out itself returns the id, and nothing else."""
+    built = not isinstance(statement.source, Text | Select)
+    if rows in (Rows.NONE, Rows.COUNT):
+        return SHAPES[rows](statement, None)
+    if statement.source.verb == "lock":  # it names no columns
+        return SHAPES[rows](statement, Id)
+    return SHAPES[rows](statement.returning("id") if built else statement, dict)
+
+
+def judging(judged: Judged, statement: Statement[Any], condition: Condition) -> Statement[Any]:
+    match judged:
+        case Judged.FOUND:
+            return statement.require(condition.said, else_=Unmet, found=condition.found)
+        case Judged.RETURNED:
+            ((column, expected),) = condition.said.items()
+            return statement.check(column, expected, else_=Unmet)
+        case Judged.ANY:
+            return forbid(statement, else_=Unmet, found=["id", "state"])
+
+
+@pytest.fixture(autouse=True)
+def tables(observer):
+    observer.execute(TABLES)
+
+
+def test_every_way_to_judge_every_kind_of_source_has_a_case_or_is_refused():
+    kinds = set(get_args(Source))
+    assert {kind for kind, _ in SOURCES.values()} == kinds
+    assert SHAPES.keys() == ALL_ROWS
+    for judged, (kind, make) in product(Judged, SOURCES.values()):
+        if (judged, kind) not in ASKED:
+            with pytest.raises(InvalidBatch):
+                judging(judged, make(("ready", 1)), ONE_COLUMN["value"])
+
+
+def cases(judged: Judged) -> list[Any]:
+    found: list[Any] = []
+    for rows in Rows:
+        for name, (kind, make) in (SCALARS if rows is Rows.SCALAR else SOURCES).items():
+            contradicts = name == "lock" and rows is Rows.MAYBE  # a lock is of exactly one row
+            no_query = name == "lock" or (name.startswith("sql") and "select" not in name)
+            refused = contradicts or (judged is Judged.ANY and no_query)
+            if rows in ASKED.get((judged, kind), ()) and not refused:
+                found.append(pytest.param(make, rows, id=f"{name}-{rows.value}"))
+    return found
+
+
+def refused(conn, observer, statement, found) -> None:
+    """See a guard fire: on its step, with what it found, and with nothing kept."""
+    before = observer.execute(STATE).fetchone()
+    answer = attempt(conn, gather(insert("log", {"n": 0}), statement, insert("log", {"n": 0})))
+    report = answer.report
+    assert isinstance(answer.error, Unmet), report
+    assert (answer.error.requirement, answer.error.found) == (0, found)
+    assert type(report) is GuardFailed
+    assert (report.statement, report.index) == (statement, 1)
+    assert report.outcome is Outcome.ROLLED_BACK
+    assert (report.violation.kind, report.violation.rows) == (Kind.GUARD, None)
+    assert observer.execute(STATE).fetchone() == before
+
+
+def passed(conn, observer, statement) -> Any:
+    result = run(conn, gather(insert("log", {"n": 0}), statement, insert("log", {"n": 0})))[1]
+    assert observer.execute("SELECT count(*) FROM log").fetchone() == (2,)
+    return result
+
+
+def fill(observer: psycopg.Connection[Any], row: Row | None) -> None:
+    observer.execute("DELETE FROM log; DELETE FROM thing")
+    if row is not None:
+        observer.execute("INSERT INTO thing VALUES (1, %s, %s, '')", row)
+
+
+def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
+    """What a statement that passes answers: what was asked for, and no column of its guards."""
+    new = 2 if "insert" in statement.title.lower() else 1
+    built = not isinstance(statement.source, Text | Select)
+    if rows in (Rows.NONE, Rows.COUNT):
+        return None if rows is Rows.NONE else 1
+    if rows is Rows.SCALAR:
+        return new if built else row[0]
+    one: Any = {"id": new} if built else {"id": new, "state": row[0]}
+    if statement.result.model is Id:
+        one = Id(new)
+    return [one] if rows is Rows.ALL else one
+
+
+@pytest.mark.parametrize(("make", "rows"), cases(Judged.FOUND))
+def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
+    planned, observer, make, rows
+):
+    for condition in CONDITIONS.values():
+        for row in (*condition.unmet, *condition.met, *condition.unmet):
+            fill(observer, row)
+            statement = judging(Judged.FOUND, shaped(make(row), rows), condition)
+            if row in condition.met:
+                wanted = expected(statement, rows, row)
+                assert passed(planned, observer, statement) == wanted
+                continue
+            named = condition.found or (condition.said if type(condition.said) is dict else ())
+            values = dict(zip(("state", "n"), row, strict=True))
+            refused(planned, observer, statement, {c: values[c] for c in named})
+
+
+@pytest.mark.parametrize(("make", "rows"), cases(Judged.RETURNED))
+def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
+    planned, observer, make, rows
+):
+    for condition in ONE_COLUMN.values():
+        for row in (*condition.unmet, *condition.met, *condition.unmet):
+            fill(observer, row)
+            statement = judging(Judged.RETURNED, shaped(make(row), rows), condition)
+            if row in condition.met:
+                wanted = expected(statement, rows, row)
+                assert passed(planned, observer, statement) == wanted
+            else:
+                refused(planned, observer, statement, {"state": row[0]})
+
+
+@pytest.mark.parametrize(("make", "rows"), cases(Judged.ANY))
+def test_forbid_fires_exactly_when_there_is_a_row(planned, observer, make, rows):
+    for row in (("ready", 1), None, (None, 1)):
+        fill(observer, row)
+        statement = judging(Judged.ANY, make(row or (None, None)), ONE_COLUMN["value"])
+        if row is None:
+            assert passed(planned, observer, statement) is None
+        else:
+            refused(planned, observer, statement, {"id": 1, "state": row[0]})

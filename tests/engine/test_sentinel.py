@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The sentinel: nobody but a guard can write one, and it is read out of any server's wording.
+
+Of ``expect()``'s sentinel ``test_guard_edges.py`` shows the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import (
+    GuardFailed,
+    Kind,
+    Ok,
+    UnmappedViolation,
+    attempt,
+    forbid,
+    insert,
+    run,
+    select,
+    sql,
+    update,
+)
+from batchq.engine.sentinel import TOKEN, Sentinel, read
+from tests.support.found import Unmet
+
+OTHER = f"batchq:{'0' * 32}:"
+HELD = b"(name,25,hunter2)".hex()
+LOOKALIKES = {
+    "no token": f"batchq:0:{HELD}",
+    "another process's token": f"{OTHER}0:{HELD}",
+    "another process's token, empty": f"{OTHER}0:",
+    "a pattern": f"batchq:.*:0:{HELD}",
+    "the token, cut short": f"{TOKEN[:-2]}:0:{HELD}",
+    "the token alone": TOKEN,
+    "the token without a colon": f"{TOKEN}0",
+    "the token in capitals": f"{TOKEN.upper()}0:{HELD}",
+}
+
+
+@pytest.fixture(autouse=True)
+def tables(observer):
+    observer.execute("CREATE TABLE t (id int PRIMARY KEY, note text); INSERT INTO t VALUES (1, '')")
+
+
+def casting(value):
+    """Statements with guards, in which something else of the user's own is cast and fails."""
+    cast = sql("%(x)s::text::boolean", x=value)
+    return [
+        update("t", {"note": "x"}, {"id": 1}).require(cast, else_=Unmet),
+        update("t", {"note": "x"}, cast).require({"id": 2}, else_=Unmet),
+        insert("t", {"id": 3, "note": sql("(%(x)s::text::boolean)::text", x=value)}).check(
+            "id", 3, else_=Unmet
+        ),
+        forbid(sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value), else_=Unmet),
+    ]
+
+
+@pytest.mark.parametrize("value", LOOKALIKES.values(), ids=LOOKALIKES)
+def test_a_failed_cast_of_the_users_own_is_no_guard_whatever_its_text(planned, value):
+    for statement in casting(value):
+        answer = attempt(planned, statement)
+        assert type(answer.error) is UnmappedViolation
+        violation = answer.report.violation
+        assert (violation.kind, violation.sqlstate) == (Kind.OTHER, "22P02")
+        assert (violation.rows, violation.requirement, violation.found) == (None, None, {})
+
+
+@pytest.mark.parametrize("value", [*LOOKALIKES.values(), f"{TOKEN}rows:0", f"{TOKEN}7:{HELD}"])
+def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
+    """In the sentinel it is hex, so that what it looks like is nobody's business."""
+    run(planned, update("t", {"note": value}, {"id": 1}))
+    for statement in (
+        update("t", {"id": 1}, {"id": 1}).require({"note": "x"}, else_=Unmet),
+        update("t", {"id": 1}, {"id": 1}).check("note", "x", else_=Unmet),
+        forbid(select("t", ["note"], where={"id": 1}), else_=Unmet),
+    ):
+        answer = attempt(planned, statement)
+        assert (answer.error.requirement, answer.error.found) == (0, {"note": value})
+        assert type(answer.report) is GuardFailed
+
+
+def test_the_token_is_no_part_of_the_statements_text(planned):
+    """So the text is the same in every process, and nobody reads the token in pg_stat_activity."""
+    for statement in casting("x"):
+        assert TOKEN not in statement.steps()[0].sql
+    showing = sql("SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+    query = run(planned, showing.scalar(str))
+    assert "CASE WHEN" in query
+    assert TOKEN not in query
+
+
+WORDINGS = {
+    "English": 'invalid input syntax for type boolean: "{}"',
+    "German": "ungültige Eingabesyntax für Typ boolean: »{}«",
+    "French": "la syntaxe en entrée n'est pas valide pour le type boolean : « {} »",
+    "Russian": 'неверный синтаксис для типа boolean: "{}"',
+    "Japanese": '"boolean"型の入力構文が不正です: "{}"',
+    "CockroachDB": 'could not parse "{}" as type bool: invalid bool value',
+    "escaped": "E'{}'",
+    "bare": "{}",
+    "words before and behind": "abc 0:00{}0 1:ff",
+}
+
+
+def field(text: str | None) -> str:
+    """A field of a row as PostgreSQL writes it."""
+    if text is None:
+        return ""
+    return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
+
+
+@pytest.mark.parametrize("wording", WORDINGS.values(), ids=WORDINGS)
+def test_a_row_is_read_out_of_any_wording(wording):
+    row = f"({field('c')},25,{field('é,')},d,23,)"
+    seen = read(wording.format(f"{TOKEN}12:{row.encode().hex()}:"))
+    assert seen is not None
+    assert (seen.rows, seen.requirement) == (None, 12)
+    assert [(one.column, one.type, one.text) for one in seen.found] == [
+        ("c", 25, "é,"),
+        ("d", 23, None),
+    ]
+
+
+def test_nothing_found_is_read_as_nothing():
+    assert read(f"{TOKEN}3:") == Sentinel(None, 3)
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.none() | st.text()), min_size=1, max_size=5))
+def test_every_row_is_read_as_it_was_written(cells):
+    row = ",".join(f"{field(column)},25,{field(text)}" for column, text in cells)
+    try:
+        seen = read(f'"{TOKEN}0:{f"({row})".encode().hex()}"')
+    except UnicodeEncodeError:  # surrogates: no text of a database
+        return
+    assert seen is not None
+    assert [(one.column, one.text) for one in seen.found] == cells
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+def test_every_text_is_found_as_it_is_by_a_real_server(conn):
+    """The other half: the server's own way to write a row."""
+
+    @given(TEXT, TEXT)
+    def found(one, two):
+        row = sql(
+            "SELECT %(one)s::text AS one, NULL AS none, %(two)s::text AS two", one=one, two=two
+        )
+        answer = attempt(conn, forbid(row, else_=Unmet, found=["one", "none", "two"]))
+        assert answer.error.found == {"one": one, "none": None, "two": two}
+
+    found()
+    assert isinstance(attempt(conn, sql("SELECT 1")), Ok)
