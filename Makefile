@@ -6,7 +6,7 @@
 #   make test            the suite                make types   mypy, pyright
 #   make test-versions   ... on each PostgreSQL   make check   lint, types, test
 #   make soak            the long tests           make lock    requirements.lock anew
-#   make bench           the benchmark            make clean   remove what make made
+#   make bench           the benchmarks           make clean   remove what make made
 
 PYTHON = python3
 UV_VERSION = 0.13.8
@@ -40,6 +40,7 @@ soak: .venv/installed
 
 bench: .venv/installed
 	@$(BIN)/python -m benchmarks.project_create
+	@$(BIN)/python -m benchmarks.guards
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -95,8 +95,6 @@ def reads_rows(marked: str) -> bool:
 
     :raises InvalidBatch: for text that cannot be read, or that no command could hold.
     """
-    if not marked:
-        return False
     tokens = _tokens(marked)
     _check_parameters(tokens, marked)
     return _reads(tokens, "")

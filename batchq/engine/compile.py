@@ -109,17 +109,10 @@ def _compiled(
     numbering = Numbering("$")
     sql = render(numbering, source, requirements, asked)
     seen = anatomy.read(render(Numbering(anatomy.MARK), source, requirements, asked))
-    judgements: list[Judgement] = []
-    reads = seen.reads
-    for index, one in enumerate(requirements):
-        if one.judged is not Judged.FOUND:
-            test = requirement(numbering, source, requirements, index) if one.test else None
-            marked = requirement(Numbering(anatomy.MARK), source, requirements, index)
-            reads = anatomy.reads_rows(marked) or reads
-            judgements.append(Judgement(index, test, one.found))
+    judgements = _judgements(numbering, source, requirements)
     if wrapping.bound is not None or judgements:
         shown = None if rows and not hidden else wanted or ()
-        sql = guarded(sql, seen, evolve(wrapping, judgements=tuple(judgements), wanted=shown))
+        sql = guarded(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
     counts = wrapping.bound is not None
     judges = counts or bool(requirements)
     order = tuple(numbering.order)
@@ -134,8 +127,22 @@ def _compiled(
         parameters,
         counts,
         judges,
-        (_ONE_SNAPSHOT,) if seen.writes and reads else (),
+        _notes(seen, judgements),
     )
+
+
+def _judgements(
+    numbering: Numbering, source: Source, requirements: tuple[Requirement, ...]
+) -> tuple[Judgement, ...]:
+    """What is required of the rows that the statement returns."""
+    made: list[Judgement] = []
+    for index, one in enumerate(requirements):
+        if one.judged is not Judged.FOUND:
+            test = requirement(numbering, source, requirements, index) if one.test else None
+            marked = requirement(Numbering(anatomy.MARK), source, requirements, index)
+            reads = one.test != () and anatomy.reads_rows(marked)
+            made.append(Judgement(index, test, one.found, reads))
+    return tuple(made)
 
 
 def _hidden(
@@ -171,6 +178,11 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 
 
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+){SETTING_MARK}")
+
+
+def _notes(seen: anatomy.Anatomy, judgements: tuple[Judgement, ...]) -> tuple[str, ...]:
+    reads = seen.reads or any(one.reads for one in judgements)
+    return (_ONE_SNAPSHOT,) if seen.writes and reads else ()
 
 
 _ONE_SNAPSHOT = (

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The SQL of guards. Owned here, because most natural spellings of it silently never fire.
 
-A guard wraps the statement in a common table expression, counts and judges its rows in a second
-one, and casts a sentinel to boolean when they are wrong, which fails the statement and so the
-transaction. What makes it fire on every version, custom and generic plan alike:
+A guard wraps the statement in a common table expression, counts and judges its rows behind it, and
+casts a sentinel to boolean when they are wrong, which fails the statement and so the transaction.
+What makes it fire on every version, custom and generic plan alike:
 
 - the sentinel is chosen by the count, so that no planner can fold the cast;
-- the count is scanned even when the statement returns no row: alone, or as the left side of a LEFT
-  JOIN. As one side of an inner join it is not, when the other side is empty.
+- the count is judged even when the statement returns no row: in HAVING, alone, or as the left side
+  of a LEFT JOIN. As one side of an inner join it is not, when the other side is empty.
 
 What is required of rows that a statement *finds* is no part of this: it stands in its own WHERE.
 """
@@ -38,6 +38,8 @@ class Judgement:
     """The condition as SQL; None where there may be no row at all."""
     found: tuple[str, ...]
     """The columns to report."""
+    reads: bool
+    """Whether the condition reads other rows."""
 
 
 @frozen
