@@ -74,6 +74,15 @@ class Parent:
         guarded = bumping.expect(1, missing=gone).label(self.table)
         return Placed(guarded, once=_bump(self, key))
 
+    def lock(self, key: object, *, gone: Meaning) -> Statement[None]:
+        """Lock a living parent until COMMIT, against whoever adds a child and whoever deletes it.
+
+        What has to hold of it besides is said by :meth:`Statement.require`.
+
+        :param gone: what it means that there is none, or no longer.
+        """
+        return lock(self.table, self._living(key), missing=gone).label(self.table)
+
     def delete(
         self,
         key: object,
@@ -98,9 +107,8 @@ class Parent:
         ending = self._ending(key).expect(1, missing=gone)
         if stale is not None:
             ending = ending.require({self.generation: generation}, else_=stale)
-        locking = lock(self.table, self._living(key), missing=gone)
         last = Placed(ending.label(self.table), ends=_bump(self, key))
-        return gather(locking.label(self.table), *childless, last).map(_nothing)
+        return gather(self.lock(key, gone=gone), *childless, last).map(_nothing)
 
     def _ending(self, key: object) -> Statement[None]:
         if self.tombstone is None:

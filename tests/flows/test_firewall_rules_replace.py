@@ -86,7 +86,7 @@ def test_who_has_not_seen_the_latest_rules_replaces_none(service, vpc):
 
     service.run(replace(["ssh"], 1))
     says = "the firewall rules are at generation 2 now"
-    service.refuse(replace(["web"], 1), InvalidRequest, says, at="seen")
+    service.refuse(replace(["web"], 1), InvalidRequest, says, at="vpc")
     service.run(replace(["web"], 2))
     assert service.execute(LIVING) == [("web",)]
 

@@ -183,6 +183,16 @@ class TestDelete:
         run(conn, end())
         assert not lives(conn)
 
+    def test_may_lock_it_alone_and_say_what_has_to_hold_of_it(self, conn):
+        locking = PROJECT.lock(1, gone=NotFoundError).require({"name": None}, else_=StaleError)
+        run(conn, gather(locking, vpc(7, 1)))
+        assert locking.steps()[0].path == "project"
+        for project in (3, 4):
+            answer = attempt(conn, PROJECT.lock(project, gone=NotFoundError))
+            assert isinstance(answer.error, NotFoundError)
+        answer = attempt(conn, locking.require({"rcgen": 7}, else_=InUseError))
+        assert isinstance(answer.error, InUseError)
+
     @pytest.mark.parametrize("project", [3, 4], ids=["soft-deleted", "never there"])
     def test_finds_the_parent_gone_before_anything_else(self, conn, project):
         run(conn, vpc(7, project))

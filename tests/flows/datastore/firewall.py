@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq import Batch, gather, insert, lock, saying, sequence, sql, unique, update
+from batchq import Batch, gather, insert, saying, sequence, sql, unique, update
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.parents import RULES, VPC_OF_RULES
 
@@ -70,12 +70,12 @@ def firewall_rules_replace_seen(
     vpc_id: UUID, rules: Iterable[NewFirewallRule], *, firewall_gen: int
 ) -> Batch[list[FirewallRule]]:
     """Replace the firewall rules that the caller has seen, and no others."""
-    seen = lock("vpc", {"id": vpc_id}, missing=NotFound("vpc", vpc_id)).require(
+    seen = VPC_OF_RULES.lock(vpc_id, gone=NotFound("vpc", vpc_id)).require(
         {"firewall_gen": firewall_gen},
         else_=saying(InvalidRequest, "the firewall rules are at generation {firewall_gen} now"),
     )
     replacing = firewall_rules_replace(vpc_id, rules)
-    return gather(seen.label("seen"), replacing).map(lambda made: made[1])
+    return gather(seen, replacing).map(lambda made: made[1])
 
 
 def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
