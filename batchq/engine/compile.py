@@ -8,7 +8,6 @@ and the same to the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from attrs import define, evolve, field
@@ -46,21 +45,7 @@ class Compiled:
     """Whether it takes the guards' token."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it."""
-    types: tuple[int, ...] = ()
-    """The parameters' types when last sent. Shared by threads: any value written is right."""
     _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
-
-    def settle(self, types: tuple[int, ...], values: Sequence[object]) -> tuple[int, ...]:
-        """Give NULL and the empty list, which have no type of their own, the one last seen there.
-
-        Otherwise a statement would be another one to the server whenever a value is missing.
-        """
-        known = self.types or types
-        self.types = settled = tuple(
-            old if value is None or (type(value) is list and not value) else new
-            for new, old, value in zip(types, known, values, strict=True)
-        )
-        return settled
 
     def name(self, types: tuple[int, ...]) -> bytes:
         """The name to prepare it by: derived from content, so a clash is the same statement."""

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _AUTO = PyFormat.AUTO
 
 
+SentTypes = dict[Compiled, tuple[int, ...]]
+"""The types of each statement's parameters when it was last sent on a connection."""
+_MOST_SENT = 4096
+"""As many as are kept compiled."""
+
+
 @define(eq=False)
 class Encoded:
     """One step, ready to be sent."""
@@ -42,11 +48,12 @@ class Encoded:
     """Text or binary. No part of a statement's identity: Bind says it anew each time."""
 
 
-def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
+def encode(plan: Plan, transformer: Transformer, sent: SentTypes) -> list[Encoded]:
     """Encode every statement's values with the connection's own adapters.
 
     One transformer and one call for the whole batch: looking up how to dump a type is what costs.
 
+    :param sent: the types that were last sent on this connection, which is brought up to date.
     :raises InvalidBatch: for a statement that cannot be compiled or a value that cannot be adapted;
         its ``step`` is the one.
     """
@@ -75,10 +82,28 @@ def encode(plan: Plan, transformer: Transformer) -> list[Encoded]:
     for shape in shapes:
         start, end = end, end + shape.parameters
         own = types[start:end]
-        if own != shape.types:
-            own = shape.settle(own, flat[start:end])
+        last = sent.get(shape)
+        if own != last:
+            if last is not None:
+                own = _settled(own, last, flat[start:end])
+            elif len(sent) >= _MOST_SENT:
+                sent.clear()
+            sent[shape] = own
         encoded.append(Encoded(shape, dumped[start:end], own, formats[start:end]))
     return encoded
+
+
+def _settled(
+    types: tuple[int, ...], last: tuple[int, ...], values: Sequence[object]
+) -> tuple[int, ...]:
+    """Give NULL and the empty list, which have no type of their own, the one last sent there.
+
+    Otherwise a statement would be another one to the server whenever a value is missing.
+    """
+    return tuple(
+        old if value is None or (type(value) is list and not value) else new
+        for new, old, value in zip(types, last, values, strict=True)
+    )
 
 
 def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, Connection
+
+if TYPE_CHECKING:
+    from batchq.engine.compile import Compiled
 
 _EARNED = 1 << 30
 """The uses of a statement that has earned its preparation before."""
@@ -41,6 +44,9 @@ class Preparations:
         self._used: set[bytes] = set()  # likewise
         self._unwanted: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
+        # By connection and not for all: one statement may be about two tables in two databases.
+        self.types: dict[Compiled, tuple[int, ...]] = {}
+        """The types of each statement's parameters when it was last sent."""
 
     @property
     def unwanted(self) -> tuple[bytes, ...]:

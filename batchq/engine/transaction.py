@@ -75,11 +75,11 @@ class Transaction:
             message = "the connection is closed; nothing was sent"
             raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
         self._transformer = Transformer(self.connection)
-        self._steps = encode(self.plan, self._transformer)
+        self._preparations = preparations_of(self.connection)
+        self._steps = encode(self.plan, self._transformer, self._preparations.types)
         self._dialect = dialect_of(pg)
         if self.plan.outputs and not self._dialect.carries_outputs:
             raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
-        self._preparations = preparations_of(self.connection)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """What goes to the server, flight by flight; for nearly every batch it is one.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 
 import psycopg
 import pytest
@@ -201,3 +202,15 @@ def test_psycopgs_own_preparations_are_left_alone(link, direct):
     assert any(name.startswith(b"_pg3_") for name in prepared(direct.conn))
     assert direct.conn.execute("SELECT 1 + %s", [1]).fetchone() == (2,)
     assert isinstance(direct.conn, psycopg.Connection)
+
+
+def test_a_null_has_the_type_last_sent_on_its_own_connection(connect):
+    """One text may be about two tables, of two databases say, whose columns differ in type."""
+    values = {"bigint": 5, "inet": IPv4Address("10.0.0.1")}
+    sides = {kind: connect(prepare_threshold=0) for kind in values}
+    for kind, conn in sides.items():
+        conn.execute(f"CREATE TEMPORARY TABLE of_a_type (value {kind})", prepare=False)
+        batchq.run(conn, batchq.insert("of_a_type", {"value": values[kind]}))
+    for conn in sides.values():
+        batchq.run(conn, batchq.insert("of_a_type", {"value": None}))
+        assert conn.execute("SELECT count(*) FROM of_a_type", prepare=False).fetchone() == (2,)
