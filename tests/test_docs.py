@@ -18,7 +18,7 @@ import pytest
 import batchq
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("language", "engine", "running", "limits")
+FLOORS = ("language", "engine", "running", "limits", "bulk")
 MODULES = ["batchq"] + [
     module.name
     for floor in FLOORS
@@ -103,11 +103,12 @@ def test_the_readmes_example_fails_as_it_says(conn: psycopg.Connection[Any]) -> 
     assert str(taken.value.__cause__) in _unwrapped((ROOT / "README.md").read_text())
 
 
-def test_the_page_on_guards_is_true(conn: psycopg.Connection[Any]) -> None:
-    page = (ROOT / "docs" / "guards.md").read_text()
+@pytest.mark.parametrize("name", ["guards.md", "bulk.md"])
+def test_the_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
+    page = (ROOT / "docs" / name).read_text()
     (schema,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     conn.pgconn.exec_(schema.encode())
-    parsed = doctest.DocTestParser().get_doctest(page, {"conn": conn}, "guards.md", None, 0)
+    parsed = doctest.DocTestParser().get_doctest(page, {"conn": conn}, name, None, 0)
     said: list[str] = []
 
     doctest.DocTestRunner().run(parsed, out=said.append)

@@ -72,7 +72,7 @@ class Parent:
         generation = _bumped(self.generation)
         bumping = update(self.table, {self.generation: generation}, self._living(key))
         guarded = bumping.expect(1, missing=gone).label(self.table)
-        return Placed(guarded, once=_bump(self, key))
+        return Placed(guarded, once=bump_of(self, key))
 
     def lock(self, key: object, *, gone: Meaning) -> Statement[None]:
         """Lock a living parent until COMMIT, against whoever adds a child and whoever deletes it.
@@ -101,14 +101,26 @@ class Parent:
         :param stale: what another generation means; the error carries the one that was found.
         :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
         """
+        ending = self.ending(key, gone=gone, generation=generation, stale=stale)
+        last = Placed(ending, ends=bump_of(self, key))
+        return gather(self.lock(key, gone=gone), *childless, last).map(_nothing)
+
+    def ending(
+        self, key: object, *, gone: Meaning, generation: object = None, stale: Meaning | None = None
+    ) -> Statement[None]:
+        """End a living parent: set its tombstone and bump its generation, or really delete it.
+
+        The arguments are those of :meth:`delete`, which looks for children first.
+
+        :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
+        """
         if (generation is None) != (stale is None):
             message = "delete(generation=…, stale=…): one means nothing without the other"
             raise InvalidBatch(message)
-        ending = self._ending(key).expect(1, missing=gone)
+        ending = self._ending(key).expect(1, missing=gone).label(self.table)
         if stale is not None:
             ending = ending.require({self.generation: generation}, else_=stale)
-        last = Placed(ending.label(self.table), ends=_bump(self, key))
-        return gather(self.lock(key, gone=gone), *childless, last).map(_nothing)
+        return ending
 
     def _ending(self, key: object) -> Statement[None]:
         if self.tombstone is None:
@@ -185,7 +197,8 @@ class Children:
                 raise InvalidBatch(message)
 
 
-def _bump(parent: Parent, key: object) -> tuple[object, ...]:
+def bump_of(parent: Parent, key: object) -> tuple[object, ...]:
+    """What a batch needs once, until the parent ends: see :class:`Placed`."""
     return "bump", parent, key
 
 

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""The law of chunk sizes: each rule by itself, then its promises against a simulated server."""
+
+from __future__ import annotations
+
+from random import Random
+from statistics import median, quantiles
+
+import pytest
+from attrs import evolve, field, frozen, mutable
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from batchq.bulk.law import ChunkSize, Pace
+
+SIZE = ChunkSize(target=0.1, first=1_000, least=10, most=10_000)  # steered to 0.06 seconds
+START = SIZE.begin()
+
+# -- what may be asked for -------------------------------------------------------------------------
+
+
+def test_it_begins_with_the_first_size_and_may_grow_at_once():
+    assert SIZE.begin() == Pace(size=SIZE, rows=1_000, steady=0)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {},
+        {"target": 1e-6},
+        {"least": 1, "first": 1, "most": 1},
+        {"least": 200},
+        {"most": 200},
+    ],
+)
+def test_sizes_that_rise_from_one_row_are_taken(size):
+    assert ChunkSize(**size).begin().rows == ChunkSize(**size).first
+
+
+@pytest.mark.parametrize(
+    ("size", "lesson"),
+    [
+        ({"target": 0}, "the target is in seconds, more than 0"),
+        ({"target": -0.1}, "the target is in seconds, more than 0"),
+        ({"target": float("nan")}, "the target is in seconds, more than 0"),
+        ({"target": float("inf")}, "the target is in seconds, more than 0"),
+        ({"least": 0}, "a chunk of no rows never ends"),
+        ({"least": -1, "first": -1, "most": -1}, "a chunk of no rows never ends"),
+        ({"first": 9}, "must be least <= first <= most"),
+        ({"first": 10_001}, "must be least <= first <= most"),
+        ({"most": 199}, "must be least <= first <= most"),
+        ({"least": 20, "first": 20, "most": 19}, "must be least <= first <= most"),
+    ],
+)
+def test_other_sizes_are_refused_with_what_was_asked_for_and_what_to_write(size, lesson):
+    with pytest.raises(ValueError, match=lesson) as refused:
+        ChunkSize(**size)
+    name, value = next(iter(size.items()))
+    assert f"{name}={value!r}" in str(refused.value)
+
+
+def test_nothing_changes_a_pace_that_somebody_holds():
+    START.after(0.001, full=True)
+    START.after_timeout()
+    assert START.rows == 1_000
+    with pytest.raises(FrozenInstanceError):
+        START.rows = 1
+
+
+# -- after a chunk that was committed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "rows"),
+    [
+        pytest.param(0.0, 2_000, id="a clock too coarse to see it"),
+        pytest.param(0.001, 2_000, id="doubles at most"),
+        pytest.param(0.021, 1_929, id="not quite three times too quick"),
+        pytest.param(0.03, 1_500, id="twice too quick: half of the way"),
+        pytest.param(0.04, 1_250, id="half as quick again"),
+        pytest.param(0.054, 1_056, id="just outside of what is close enough"),
+        pytest.param(0.055, 1_000, id="close enough, quick"),
+        pytest.param(0.06, 1_000, id="the goal"),
+        pytest.param(0.066, 1_000, id="close enough, slow"),
+        pytest.param(0.067, 896, id="just outside of what is close enough, slow"),
+        pytest.param(0.08, 750, id="slow: all of the way"),
+        pytest.param(0.1, 600, id="the target itself is slow"),
+        pytest.param(0.12, 500, id="twice too slow"),
+        pytest.param(60.0, 500, id="halves at most"),
+        pytest.param(float("inf"), 500, id="slower than can be said"),
+    ],
+)
+def test_a_full_chunk_is_followed_by_one_nearer_to_the_goal(elapsed, rows):
+    assert START.after(elapsed, full=True).rows == rows
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "rows"), [(0.0, 1_000), (0.03, 1_000), (0.06, 1_000), (0.08, 750), (60.0, 500)]
+)
+def test_a_chunk_that_was_not_full_is_followed_by_a_smaller_one_or_the_same(elapsed, rows):
+    assert START.after(elapsed, full=False).rows == rows
+
+
+def test_time_is_measured_against_the_target_that_was_asked_for():
+    slower = ChunkSize(target=1.0, first=1_000).begin()
+    assert slower.after(0.3, full=True).rows == 1_500
+    assert slower.after(0.6, full=True).rows == 1_000
+    assert slower.after(0.8, full=True).rows == 750
+
+
+def test_it_grows_from_a_single_row():
+    pace = ChunkSize(least=1, first=1).begin()
+    sizes = []
+    for _ in range(4):
+        pace = pace.after(0.001, full=True)
+        sizes.append(pace.rows)
+    assert sizes == [2, 4, 8, 16]
+
+
+# -- after a chunk that was not --------------------------------------------------------------------
+
+
+def test_a_timeout_leaves_a_quarter():
+    assert START.after_timeout() == evolve(START, rows=250, steady=5)
+
+
+def test_a_conflict_leaves_half():
+    assert START.after_conflict() == evolve(START, rows=500, steady=5)
+
+
+@pytest.mark.parametrize("failed", [Pace.after_timeout, Pace.after_conflict])
+@pytest.mark.parametrize("full", [True, False])
+def test_after_a_failure_five_chunks_do_not_make_it_grow_and_the_sixth_does(failed, full):
+    pace = failed(START)
+    kept = pace.rows
+    for left in (4, 3, 2, 1, 0):
+        pace = pace.after(0.001, full=full)
+        assert (pace.rows, pace.steady) == (kept, left)
+    assert pace.after(0.001, full=True) == evolve(pace, rows=2 * kept)
+
+
+@pytest.mark.parametrize("failed", [Pace.after_timeout, Pace.after_conflict])
+def test_another_failure_counts_the_five_chunks_anew(failed):
+    pace = START.after_conflict().after(0.06, full=True)
+    assert pace.steady == 4
+    assert failed(pace).steady == 5
+
+
+def test_after_a_failure_slow_chunks_still_make_it_shrink():
+    assert START.after_conflict().after(0.12, full=True) == evolve(START, rows=250, steady=4)
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shrink", [Pace.after_timeout, Pace.after_conflict, lambda pace: pace.after(9.0, full=True)]
+)
+def test_nothing_makes_it_less_than_the_least(shrink):
+    assert shrink(evolve(START, rows=11)).rows == 10
+    assert shrink(evolve(START, rows=10)).rows == 10
+
+
+def test_nothing_makes_it_more_than_the_most():
+    assert evolve(START, rows=9_999).after(0.001, full=True).rows == 10_000
+    assert evolve(START, rows=10_000).after(0.001, full=True).rows == 10_000
+
+
+ELAPSED = st.floats(min_value=0, allow_nan=False) | st.floats(0.001, 1)
+COMMITTED = st.tuples(ELAPSED, st.booleans()).map(
+    lambda chunk: lambda pace: pace.after(chunk[0], full=chunk[1])
+)
+EVENTS = st.lists(COMMITTED | st.sampled_from([Pace.after_timeout, Pace.after_conflict]))
+SIZES = st.builds(
+    lambda rising, target: ChunkSize(
+        target=target, least=rising[0], first=rising[1], most=rising[2]
+    ),
+    st.tuples(*[st.integers(1, 100_000)] * 3).map(sorted),
+    st.floats(1e-6, 3600),
+)
+
+
+@given(SIZES, EVENTS)
+@example(ChunkSize(least=3), [Pace.after_timeout] * 9)
+@example(ChunkSize(most=333), [lambda pace: pace.after(0.0, full=True)] * 9)
+def test_whatever_happens_it_stays_between_least_and_most(size, events):
+    pace = size.begin()
+    for event in events:
+        pace = event(pace)
+        assert isinstance(pace.rows, int)
+        assert size.least <= pace.rows <= size.most
+        assert 0 <= pace.steady <= 5
+
+
+# -- promises, against a server that is simulated --------------------------------------------------
+
+SEEDS = range(100)
+
+
+@frozen
+class Cost:
+    """What a chunk costs, in seconds: so much, and so much for each row."""
+
+    chunk: float
+    row: float
+
+    def of(self, rows):
+        return self.chunk + self.row * rows
+
+    @property
+    def target_rows(self):
+        """The size at which a chunk takes the default target."""
+        return (ChunkSize().target - self.chunk) / self.row
+
+
+QUICK = Cost(0.005, 0.000_01)  # 9,500 rows in the target
+USUAL = Cost(0.005, 0.000_05)  # 1,900
+HEAVY = Cost(0.001, 0.000_1)  # 990, with many indexes
+NEARLY_STUCK = Cost(0.001, 0.000_5)  # 198
+
+every_cost = pytest.mark.parametrize("cost", [QUICK, USUAL, HEAVY, NEARLY_STUCK], ids=str)
+
+
+@mutable
+class Server:
+    """Takes chunks, with 25 % of log-normal noise, and one chunk in fifty five times as slow."""
+
+    cost: Cost
+    seed: int
+    noisy: bool = True
+    slowdown: float = 1
+    random: Random = field(init=False)
+
+    def __attrs_post_init__(self):
+        self.random = Random(self.seed)  # noqa: S311  a simulation, and it has to repeat
+
+    def takes(self, rows):
+        elapsed = self.cost.of(rows) * self.slowdown
+        if self.noisy:
+            elapsed *= self.random.lognormvariate(0, 0.25)
+            elapsed *= 5 if self.random.random() < 0.02 else 1
+        return elapsed
+
+
+def chunks(server, pace, number):
+    """(the pace it had, the seconds it took) of each chunk, all of them full."""
+    for _ in range(number):
+        elapsed = server.takes(pace.rows)
+        yield pace, elapsed
+        pace = pace.after(elapsed, full=True)
+
+
+def settled(cost, seed, number):
+    """Chunks from when the size has been learnt."""
+    return list(chunks(Server(cost, seed), ChunkSize().begin(), 30 + number))[30:]
+
+
+@every_cost
+def test_half_of_the_size_that_takes_the_target_is_reached_within_ten_chunks(cost):
+    def reached(server):
+        learning = chunks(server, ChunkSize(first=200).begin(), 10)
+        return any(pace.rows >= cost.target_rows / 2 for pace, _ in learning)
+
+    assert reached(Server(cost, seed=0, noisy=False))
+    # A slow chunk among the ten, one run in six has one, may cost more than there is time for.
+    assert sum(reached(Server(cost, seed)) for seed in SEEDS) >= 90
+
+
+@every_cost
+def test_nineteen_chunks_of_twenty_take_no_more_than_the_target(cost):
+    elapsed = [took for seed in SEEDS for _, took in settled(cost, seed, 370)]
+    assert quantiles(elapsed, n=20)[-1] <= ChunkSize().target
+
+
+@every_cost
+def test_chunks_are_no_smaller_than_that_takes(cost):
+    elapsed = [took for seed in SEEDS for _, took in settled(cost, seed, 370)]
+    assert median(elapsed) >= 0.5 * ChunkSize().target
+
+
+@every_cost
+def test_after_a_tenfold_slowdown_time_is_back_within_six_chunks(cost):
+    for seed in SEEDS:
+        [*_, (pace, _)] = settled(cost, seed, 70)
+        slow = Server(cost, seed, slowdown=10)
+        assert any(took < 1.5 * ChunkSize().target for _, took in chunks(slow, pace, 6))
+
+
+def test_a_server_that_is_out_of_bounds_gets_the_least_or_the_most_and_never_beyond():
+    size = ChunkSize(first=200, least=150, most=300)
+    for seed in SEEDS:
+        slow = [pace.rows for pace, _ in chunks(Server(NEARLY_STUCK, seed), size.begin(), 100)]
+        quick = [pace.rows for pace, _ in chunks(Server(QUICK, seed), size.begin(), 100)]
+        assert (min(slow), max(quick)) == (150, 300)
+
+
+def test_a_server_without_noise_gets_chunks_of_one_size():
+    steady = Server(USUAL, seed=0, noisy=False)
+    sizes = [pace.rows for pace, _ in chunks(steady, ChunkSize().begin(), 40)]
+    assert len(set(sizes[10:])) == 1

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""Trees: what they become, what they refuse, and what is left of each kind of parent and child."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import attrs
+import pytest
+
+from batchq import Failed, InvalidBatch, Parent, attempt, forbid, gather, insert, run, select
+from batchq.bulk import (
+    Budget,
+    ChunkSize,
+    Deleted,
+    Drain,
+    Fenced,
+    Job,
+    Jobs,
+    Stopped,
+    TooMany,
+    Tree,
+    resume,
+    start,
+)
+
+TABLES = """
+CREATE TABLE vpc (
+    id int PRIMARY KEY, name text, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz
+);
+CREATE UNIQUE INDEX vpc_name ON vpc (name) WHERE time_deleted IS NULL;
+CREATE TABLE rule (id int PRIMARY KEY, vpc_id int NOT NULL, UNIQUE (vpc_id, id));
+CREATE TABLE route (id int PRIMARY KEY, vpc_id int NOT NULL, time_deleted timestamptz);
+INSERT INTO vpc VALUES (1, 'web'), (2, 'other');
+INSERT INTO rule SELECT n, 1 + (n > 25)::int FROM generate_series(1, 30) AS n;
+INSERT INTO route SELECT n, 1 + (n > 12)::int FROM generate_series(1, 15) AS n;
+"""
+GONE = LookupError("no such vpc")
+VPC = Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+ROUTES = VPC.children("route", by="vpc_id")
+TREE = Tree(
+    name="vpc", parent=VPC, drains=[Drain(children=ROUTES), Drain(children=RULES)], inline=10
+)
+FIVE = ChunkSize(first=5, least=5, most=5)
+
+
+@pytest.fixture
+def tables(conn):
+    conn.execute(TABLES, prepare=False)
+    conn.execute(TREE.jobs.ddl(), prepare=False)
+
+
+def left(conn):
+    """The parents, the rules and the living routes, by parent."""
+    parents = conn.execute("SELECT id, time_deleted IS NULL FROM vpc ORDER BY id").fetchall()
+    rules = conn.execute("SELECT vpc_id, count(*) FROM rule GROUP BY 1 ORDER BY 1").fetchall()
+    routes = conn.execute(
+        "SELECT vpc_id, count(*) FROM route WHERE time_deleted IS NULL GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return parents, rules, routes
+
+
+OTHER = ([(2, True)], [(2, 5)], [(2, 3)])
+
+
+def titles(batch):
+    return [step.statement.title for step in batch.steps()]
+
+
+def test_a_fence_locks_looks_hides_and_leaves_a_job():
+    guard = forbid(select("vpc_subnet", ["name"], where={"vpc_id": 1}))
+    assert titles(TREE.fence(1, gone=GONE, childless=[guard])) == [
+        "lock vpc",
+        "select vpc_subnet",
+        "update vpc",
+        "insert bulk_job",
+    ]
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
+    few = attrs.evolve(TREE, inline=25)
+    assert start(conn, few, 1, gone=GONE) == Deleted(37)
+    assert left(conn) == OTHER
+    assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(("inline", "fits"), [(25, True), (24, False)])
+def test_small_is_what_fits_to_the_row(conn, inline, fits):
+    answer = attempt(conn, attrs.evolve(TREE, inline=inline).at_once(1, gone=GONE))
+    if fits:
+        assert answer.value == 37
+    else:
+        assert isinstance(answer.error, TooMany)
+        assert (answer.error.table, answer.error.most) == ("rule", 24)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
+    fenced = start(conn, TREE, 1, gone=GONE)
+    assert isinstance(fenced, Fenced)
+    assert left(conn) == ([(1, False), (2, True)], [(1, 25), (2, 5)], [(1, 12), (2, 3)])
+    report = resume(conn, [TREE], owner="a", size=FIVE)
+    assert (report.stopped, report.jobs_done, report.rows) == (Stopped.EXHAUSTED, 1, 37)
+    assert left(conn) == OTHER
+    job = run(conn, TREE.jobs.read(fenced.job))
+    assert (job.phase, job.rows_done, job.root) == ("done", 37, "1")
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_parent_whose_tombstone_is_the_end_stays_behind_it(conn):
+    keeps = attrs.evolve(TREE, removes=False)
+    start(conn, keeps, 1, gone=GONE)
+    resume(conn, [keeps], owner="a")
+    assert left(conn) == ([(1, False), (2, True)], *OTHER[1:])
+    assert isinstance(attempt(conn, keeps.at_once(1, gone=GONE)), Failed)
+    run(conn, attrs.evolve(keeps, inline=25).at_once(2, gone=GONE))
+    assert left(conn) == ([(1, False), (2, False)], [], [])
+
+
+@pytest.mark.usefixtures("tables")
+def test_the_name_is_free_and_the_parent_gone_as_soon_as_it_is_fenced(conn):
+    run(conn, TREE.fence(1, gone=GONE))
+    run(conn, insert("vpc", {"id": 3, "name": "web"}))
+    for gone in (TREE.fence(1, gone=GONE), TREE.at_once(1, gone=GONE), VPC.bump(1, gone=GONE)):
+        answer = attempt(conn, gone)
+        assert isinstance(answer.error, LookupError)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_fence_is_a_batch_that_composes_and_may_fail_as_a_whole(conn):
+    taken = attempt(conn, gather(TREE.fence(1, gone=GONE), insert("vpc", {"id": 2})))
+    assert taken.report.violation.constraint == "vpc_pkey"
+    assert left(conn)[0] == [(1, True), (2, True)]
+    assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
+    for batch in (
+        TREE.fence(1, gone=GONE, generation=7, stale=ValueError("stale")),
+        attrs.evolve(TREE, inline=25).at_once(
+            1, gone=GONE, generation=7, stale=ValueError("stale")
+        ),
+    ):
+        assert isinstance(attempt(conn, batch).error, ValueError)
+    assert left(conn)[0] == [(1, True), (2, True)]
+
+
+@pytest.mark.usefixtures("tables")
+def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
+    run(conn, gather(TREE.fence(1, gone=GONE), TREE.fence(2, gone=GONE)))
+    assert resume(conn, [attrs.evolve(TREE, name="subnet")], owner="a").chunks == 0
+    report = resume(conn, [TREE], owner="a", size=FIVE)
+    assert (report.jobs_done, report.rows) == (2, 45)
+    assert left(conn) == ([], [], [])
+
+
+@pytest.mark.usefixtures("tables")
+def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn):
+    run(conn, TREE.fence(1, gone=GONE))
+    report = resume(conn, [TREE], owner="a", size=FIVE, budget=Budget(rows=12))
+    assert (report.stopped, report.rows, report.jobs_deferred) == (Stopped.ROWS, 15 - 3, 1)
+    assert resume(conn, [TREE], owner="b", size=FIVE).jobs_done == 1
+
+
+def test_a_tree_without_a_tombstone_cannot_be_fenced():
+    bare = attrs.evolve(TREE, parent=Parent(table="vpc", tombstone=None))
+    with pytest.raises(InvalidBatch, match="tombstone"):
+        bare.fence(1, gone=GONE)
+
+
+def test_only_some_of_a_parents_rows_cannot_be_drained():
+    with pytest.raises(InvalidBatch, match="where="):
+        Drain(children=VPC.children("external_ip", by="vpc_id", where={"kind": "floating"}))
+
+
+def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
+    job = Job(uuid4(), "vpc", 1, "1", 2, "drain", 1, "5", 3, 10, 0, 1)
+    other = attrs.evolve(job, id=uuid4(), root="2", cursor="9", seq=8)
+    one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))
+    assert one.steps()[0].sql == two.steps()[0].sql
+    assert one.steps()[0].path == "rule"
+
+
+def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name():
+    text = Jobs(table="ops.deletes").ddl()
+    assert text.startswith('CREATE TABLE IF NOT EXISTS "ops"."deletes"')
+    assert '"deletes_tree_root_key"' in text
