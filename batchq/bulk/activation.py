@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -37,8 +37,8 @@ _ATTEMPTS = 6
 """How often in a row a step may be canceled or in conflict, each time asked for fewer rows."""
 _CLAIMED = 16
 """Jobs that are looked at together."""
-_TIMEOUT = "57014"
-"""query_canceled: what statement_timeout answers (PostgreSQL documentation, appendix A)."""
+_TIMEOUTS = frozenset({"57014", "55P03"})
+"""What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
 
 _BUDGET, _SIZE = Budget(), ChunkSize()
 
@@ -119,7 +119,7 @@ class _Activation:
                         self._job(tree, job)
         except _Over:
             pass
-        except BatchError as error:  # what is done is in the jobs; the next activation goes on
+        except (BatchError, psycopg.Error) as error:  # of a pool too; the jobs know what is done
             self._end(Stopped.FAILED, str(error))
 
     def _job(self, tree: Tree, job: Job) -> None:
@@ -133,15 +133,22 @@ class _Activation:
         except _Refused as refused:
             # Somebody has to look at it; meanwhile it is in no other job's way.
             self._end(Stopped.FAILED, str(refused))
-            self.report.jobs_deferred += 1
-            attempt(self.database, tree.jobs.leave(claimed))
-        except (_Over, BatchError):
-            self.report.jobs_deferred += 1
-            attempt(self.database, tree.jobs.leave(claimed))
+            self._leave(tree, claimed, str(refused))
+        except (_Over, BatchError, psycopg.Error):
+            self._leave(tree, claimed, None)
             raise
 
+    def _leave(self, tree: Tree, job: Job, why: str | None) -> None:
+        """Defer a job. Should this fail, the lease ends by itself."""
+        self.report.jobs_deferred += 1
+        with suppress(psycopg.Error):
+            attempt(self.database, tree.jobs.leave(job, why))
+
     def _drain(self, tree: Tree, job: Job) -> None:
-        pace = self.size.begin()
+        if not 0 <= job.child <= len(tree.drains):
+            message = f"the job is of another tree {tree.name!r}: of more kinds of children"
+            raise _Refused(message)
+        pace, self._failures = self.size.begin(), 0
         while job.phase == "drain":
             self._check()
             if job.child == len(tree.drains):
@@ -182,7 +189,7 @@ class _Activation:
         report, self._failures = failed.report, self._failures + 1
         if self._failures < _ATTEMPTS and isinstance(report, SerializationConflict):
             return job, pace.after_conflict()
-        canceled = report.violation is not None and report.violation.sqlstate == _TIMEOUT
+        canceled = report.violation is not None and report.violation.sqlstate in _TIMEOUTS
         if self._failures < _ATTEMPTS and canceled:
             return job, pace.after_timeout()
         if isinstance(report, OutcomeUnknown):
@@ -207,6 +214,7 @@ class _Activation:
     def _last(self, tree: Tree, job: Job) -> Job:
         answer = attempt(self.database, tree.last(job), timeout=self.timeout)
         if not isinstance(answer, Failed):
+            self._failures = 0
             return answer.value
         error = answer.error
         if isinstance(error, LateRows):

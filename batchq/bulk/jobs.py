@@ -125,10 +125,13 @@ class Jobs:
         where = {"id": job.id, "epoch": job.epoch, "seq": job.seq}
         return update(self.table, changed, where=where).one(Job).expect(1, missing=LeaseLost())
 
-    def leave(self, job: Job) -> Statement[int]:
-        """Let others have it now and not when the lease ends; no matter if they have it already."""
-        where = {"id": job.id, "epoch": job.epoch}
-        return update(self.table, {"lease_until": None, "owner": None}, where=where).count()
+    def leave(self, job: Job, why: str | None) -> Statement[int]:
+        """Let others have it now and not when the lease ends; no matter if they have it already.
+
+        :param why: what went wrong, for people who look at the table.
+        """
+        left = {"lease_until": None, "owner": None, "last_error": why}
+        return update(self.table, left, where={"id": job.id, "epoch": job.epoch}).count()
 
 
 def _until(lease: timedelta) -> Statement[None]:

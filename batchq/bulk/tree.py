@@ -199,17 +199,22 @@ WITH page AS MATERIALIZED (
 ), gone AS (
     {goes} WHERE ctid = ANY(ARRAY(SELECT ctid FROM page)) RETURNING 1
 ), done AS (
-    SELECT (SELECT count(*) FROM gone) AS rows, (SELECT count(*) FROM page) >= %(rows)s AS full,
+    SELECT rows, found >= %(rows)s AS full, rows BETWEEN 1 AND found - 1 AS again,
         (SELECT at FROM page ORDER BY at DESC LIMIT 1)::text AS last
+    FROM (SELECT count(*) AS rows FROM gone) AS gone, (SELECT count(*) AS found FROM page) AS page
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1, rows_done = job.rows_done + done.rows,
-    child = CASE WHEN done.full THEN job.child ELSE job.child + 1 END,
-    cursor = CASE WHEN done.full THEN done.last END, lease_until = now() + %(lease)s
+    child = CASE WHEN done.full OR done.again THEN job.child ELSE job.child + 1 END,
+    cursor = CASE WHEN done.again THEN job.cursor WHEN done.full THEN done.last END,
+    lease_until = now() + %(lease)s
 FROM done WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s
 RETURNING done.rows, done.full, job.seq, job.rows_done, job.child, job.cursor"""
 """The page is found by the order key from where the last one ended, so that no chunk looks at the
 dead rows of those before it; MATERIALIZED keeps its LIMIT, and FOR UPDATE its rows. Deleting by
-``ctid = ANY`` is several times as fast as by the key or by a join (measured: docs/adr/0019)."""
+``ctid = ANY`` is several times as fast as by the key or by a join (measured: docs/adr/0019).
+
+A row that somebody changes while the page waits for it has a new place, which the statement's
+snapshot does not see: it stays, and the next chunk begins where this one did."""
 
 
 def _of_root(drain: Drain) -> str:

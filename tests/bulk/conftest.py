@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""A VPC with rules, fenced, and what a test asks of it from a connection that is nobody's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+import batchq
+from batchq.bulk import ChunkSize, Drain, Report, Tree, resume
+
+ROWS, STEP = 1_000, 300
+"""Four chunks, the last of them not full."""
+SIZE = ChunkSize(least=STEP, first=STEP, most=STEP)
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE rule (id int PRIMARY KEY, vpc_id int NOT NULL, name text, UNIQUE (vpc_id, id));
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO rule SELECT n, 1 FROM generate_series(1, 1000) n;
+INSERT INTO rule SELECT n, 2 FROM generate_series(10001, 10010) n;
+"""
+
+VPC = batchq.Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+
+
+class Gone(Exception):
+    """There is no such VPC."""
+
+
+class Estate:
+    """Two VPCs: the one that goes, and a neighbour of which nothing may be missing."""
+
+    rows, step, size = ROWS, STEP, SIZE
+    rules, gone = RULES, Gone
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self.conn = conn
+        self.tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)])
+        conn.execute(TABLES)
+        conn.execute(self.tree.jobs.ddl())  # type: ignore[arg-type]
+
+    def fence(self, vpc: int = 1) -> UUID:
+        return batchq.run(self.conn, self.tree.fence(vpc, gone=Gone()))
+
+    def resume(self, database: Any = None, **options: Any) -> Report:
+        options = {"owner": "test", "size": SIZE, **options}
+        return resume(self.conn if database is None else database, [self.tree], **options)
+
+    def end_lease(self) -> None:
+        self.conn.execute(
+            "UPDATE bulk_job SET lease_until = now() - interval '1 second' "
+            "WHERE lease_until IS NOT NULL"
+        )
+
+    def one(self, query: str, *values: object) -> Any:
+        row = self.conn.execute(query, values).fetchone()  # type: ignore[arg-type]
+        assert row is not None
+        return row[0] if len(row) == 1 else row
+
+    def left(self) -> int:
+        return self.one("SELECT count(*) FROM rule WHERE vpc_id = 1")
+
+    def job(self, columns: str) -> Any:
+        return self.one(f"SELECT {columns} FROM bulk_job WHERE root = '1'")
+
+    def assert_gone(self, rows: int = ROWS) -> None:
+        """Nothing is left of it, all of it is accounted for, and the neighbour is whole."""
+        assert self.left() == 0
+        assert self.one("SELECT array_agg(id) FROM vpc") == [2]
+        assert self.one("SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
+        assert self.job("phase, rows_done, lease_until") == ("done", rows, None)
+
+    def assert_exact(self) -> None:
+        """Every row is either still there or counted."""
+        assert self.job("rows_done") + self.left() == ROWS
+
+
+def at(when: int, do: Callable[[], object]) -> Callable[[], None]:
+    """Make a throttle that never holds back, and does something when it is asked this often."""
+    asked = 0
+
+    def throttle() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == when:
+            do()
+
+    return throttle
+
+
+@pytest.fixture
+def estate(conn: psycopg.Connection[Any]) -> Estate:
+    """Not fenced yet."""
+    return Estate(conn)
+
+
+@pytest.fixture(name="at")
+def at_fixture() -> Callable[[int, Callable[[], object]], Callable[[], None]]:
+    return at

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""Killed and cut off at every place: whoever comes next ends it, and every row was counted once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from batchq.bulk import Report, Stopped
+from batchq.testing import Proxy, proxy
+
+PATIENCE = 30
+CHUNK = len("PBDEPBDEPBDESPBDES")
+"""What a client sends for a chunk: BEGIN, the timeout, the chunk; COMMIT."""
+CHUNK_ANSWER = len("12nC12nC12TDCZ12nCZ")
+LAST = len("BDEPBDEPBDEPBDEPBDEPBDESBDES")
+"""BEGIN (prepared by now), the timeout, lock, look, delete, step; COMMIT."""
+CHUNK_1, CHUNK_3, FINAL = 1, 3, 5
+"""How often the throttle has been asked right before: four chunks, then the final batch."""
+
+WORKER = """
+import sys, psycopg, batchq
+from batchq.bulk import ChunkSize, Drain, Tree, resume
+
+def throttle():
+    print("asked", flush=True)
+    sys.stdin.readline()
+
+vpc = batchq.Parent(table="vpc")
+rules = Drain(children=vpc.children("rule", by="vpc_id", tombstone=None))
+with psycopg.connect(sys.argv[1], autocommit=True) as conn:
+    size = ChunkSize(least=300, first=300, most=300)
+    tree = Tree(name="vpc", parent=vpc, drains=[rules])
+    resume(conn, [tree], owner="worker", size=size, timeout=60, throttles=[throttle])
+"""
+
+
+class Worker:
+    """A process that resumes, and stands still whenever its throttle is asked."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, conninfo],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def stands(self) -> None:
+        """Wait until its throttle is asked."""
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "asked\n"
+
+    def go(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.kill()
+        assert self.process.wait(PATIENCE) == -signal.SIGKILL
+
+
+@pytest.fixture
+def worker(estate: Any, database: str) -> Iterator[Worker]:
+    started = Worker(f"{database} application_name=worker")
+    with started.process:
+        try:
+            yield started
+        finally:
+            started.process.kill()
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until the server says so."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+
+
+WAITS = """SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'worker' AND pg_blocking_pids(pid) <> '{}'"""
+CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"
+
+
+@pytest.fixture
+def fenced(estate: Any) -> Any:
+    estate.fence()
+    return estate
+
+
+@pytest.mark.parametrize(("stand", "done"), [(1, 0), (2, 300), (4, 900), (5, 1_000)], ids=str)
+def test_a_process_killed_between_two_steps_is_followed_by_another(
+    fenced: Any, worker: Worker, stand: int, done: int
+) -> None:
+    for _ in range(stand - 1):
+        worker.stands()
+        worker.go()
+    worker.stands()
+    worker.kill()
+
+    assert fenced.job("phase, rows_done, owner") == ("drain", done, "worker")
+    assert fenced.left() == 1_000 - done
+    report = fenced.resume()
+    assert (report.jobs_done, report.chunks) == (0, 0)  # it may still live: its lease holds
+    fenced.end_lease()
+    report = fenced.resume()
+    assert (report.stopped, report.jobs_done, report.rows) == (
+        Stopped.EXHAUSTED,
+        1,
+        1_000 - done,
+    )
+    fenced.assert_gone()
+
+
+@pytest.mark.parametrize("locked", ["rule WHERE id = 450", "vpc WHERE id = 1"])
+@pytest.mark.parametrize("first", ["server", "successor"])
+def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
+    fenced: Any, worker: Worker, connect: Callable[..., Any], locked: str, first: str
+) -> None:
+    """What it sent is done by the server all the same; before its successor comes, or never."""
+    holder = connect()
+    holder.execute("BEGIN")
+    holder.execute(f"SELECT FROM {locked} FOR UPDATE")
+    final = locked.startswith("vpc")
+    for _ in range(FINAL if final else 2):
+        worker.stands()
+        worker.go()
+    until(lambda: fenced.one(WAITS))
+    worker.kill()
+    done = fenced.job("rows_done")
+    if first == "successor":
+        fenced.end_lease()
+        # Claims it and is told to leave: what the dead one sent is now of a lost lease.
+        assert fenced.resume(stop=lambda: True).stopped is Stopped.ASKED
+    holder.execute("ROLLBACK")
+    until(lambda: not fenced.one(CONNECTED))
+    if first == "server":
+        done = 1_000 if final else done + 300
+        fenced.end_lease()
+    phase = "done" if final and first == "server" else "drain"
+    assert fenced.job("phase, rows_done") == (phase, done)
+    fenced.assert_exact()
+    assert fenced.resume().rows == 1_000 - done
+    fenced.assert_gone()
+
+
+@contextmanager
+def pooled(link: Proxy) -> Iterator[ConnectionPool]:
+    settings: dict[str, Any] = {"min_size": 1, "max_size": 1, "open": True, "timeout": PATIENCE}
+    with ConnectionPool(link.conninfo(), **settings) as pool:
+        yield pool
+
+
+def requests(after: int) -> Callable[[Proxy], None]:
+    return lambda link: link.cut_requests(after=after)
+
+
+def answers(after: int) -> Callable[[Proxy], None]:
+    def arm(link: Proxy) -> None:
+        link.hold(syncs=2)
+        link.cut_answers(after=after)
+
+    return arm
+
+
+CUTS = [
+    *[pytest.param(at, requests(n), id=f"requests-{at}-{n}")
+      for at in (CHUNK_1, CHUNK_3) for n in (0, 4, CHUNK - 5, CHUNK - 2, CHUNK - 1)],
+    *[pytest.param(at, answers(n), id=f"answers-{at}-{n}")
+      for at in (CHUNK_1, CHUNK_3) for n in (0, 13, 14, CHUNK_ANSWER - 1)],
+    *[pytest.param(FINAL, requests(n), id=f"requests-final-{n}")
+      for n in (0, LAST - 8, LAST - 4, LAST - 1)],
+    *[pytest.param(FINAL, answers(n), id=f"answers-final-{n}") for n in (0, 20, 24)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("when", "cut"), CUTS)
+def test_a_link_cut_in_a_step_costs_no_row_and_counts_none_twice(
+    fenced: Any,
+    database: str,
+    at: Callable[..., Callable[[], None]],
+    when: int,
+    cut: Callable[[Proxy], None],
+) -> None:
+    """The pool has another connection: the same activation finds out how it ended, and goes on."""
+    with proxy(database) as link, pooled(link) as pool:
+        report = fenced.resume(pool, throttles=[at(when, lambda: cut(link))])
+    assert (report.stopped, report.why) == (Stopped.EXHAUSTED, "")
+    assert (report.jobs_done, report.rows, report.late_rows) == (1, 1_000, 0)
+    assert report.chunks == 4
+    fenced.assert_gone()
+
+
+@pytest.mark.parametrize("cut", [requests(CHUNK - 5), answers(0)], ids=["undone", "done"])
+def test_with_one_connection_a_cut_ends_the_activation_and_the_next_goes_on(
+    fenced: Any,
+    database: str,
+    at: Callable[..., Callable[[], None]],
+    cut: Callable[[Proxy], None],
+) -> None:
+    with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as conn:
+        report: Report = fenced.resume(conn, throttles=[at(CHUNK_3, lambda: cut(link))])
+    assert report.stopped is Stopped.FAILED
+    assert report.why
+    assert report.rows == 600
+    fenced.assert_exact()
+    fenced.end_lease()
+    fenced.resume()
+    fenced.assert_gone()
+
+
+@pytest.mark.parametrize("before", ["the jobs are read", "a job is claimed"])
+def test_a_link_cut_before_the_first_chunk_is_reported_and_not_raised(
+    fenced: Any, database: str, before: str
+) -> None:
+    with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as conn:
+        link.cut_answers(after=0 if before == "the jobs are read" else len("12nC12TDCZ12nCZ"))
+        report: Report = fenced.resume(conn)
+    assert report.stopped is Stopped.FAILED
+    assert report.why
+    fenced.end_lease()
+    fenced.resume()
+    fenced.assert_gone()
