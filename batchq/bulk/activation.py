@@ -68,7 +68,7 @@ def resume(
     """
     working = _Activation(
         database=database,
-        trees={tree.name: tree for tree in trees},
+        trees=tuple(trees),
         owner=owner,
         budget=budget,
         size=size,
@@ -92,7 +92,7 @@ class _Refused(Exception):
 @define(kw_only=True, eq=False)
 class _Activation:
     database: Connection[Any] | ConnectionPool[Any]
-    trees: dict[str, Tree]
+    trees: tuple[Tree, ...]
     owner: str
     budget: Budget
     size: ChunkSize
@@ -109,7 +109,7 @@ class _Activation:
 
     def work(self) -> None:
         try:
-            for tree in self.trees.values():
+            for tree in self.trees:
                 self.report.jobs_refused += run(self.database, tree.jobs.unknown(tree.name))
                 while jobs := run(
                     self.database, tree.jobs.waiting(tree.name, self._tried, _CLAIMED)

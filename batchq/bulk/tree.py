@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, TooMany
 from batchq.bulk.jobs import Job, Jobs
@@ -137,12 +137,8 @@ class Tree:
         :return: how many children went.
         :raises TooMany: by the server, when there are more than ``inline`` of a kind.
         """
-        ending = self.parent.ending(key, gone=gone, generation=generation, stale=stale)
-        if self.removes:
-            where = {self.parent.key: key}
-            ending = delete(self.parent.table, where=where).expect(1, missing=gone)
-            if stale is not None:
-                ending = ending.require({self.parent.generation: generation}, else_=stale)
+        ended = evolve(self.parent, tombstone=None) if self.removes else self.parent
+        ending = ended.ending(key, gone=gone, generation=generation, stale=stale)
         few = [self._few(drain, key) for drain in self.drains]
         gone_rows = sequence([_all_gone(drain, key) for drain in self.drains])
         last = Placed(ending, ends=bump_of(self.parent, key))

@@ -60,8 +60,7 @@ def encode(plan: Plan, transformer: Transformer, sent: SentTypes) -> list[Encode
     shapes: list[Compiled] = []
     for statement in plan.statements:
         try:
-            outputs = plan.outputs.get(len(shapes), ()) if plan.outputs else ()
-            shapes.append(compiled(statement.shape, outputs))
+            shapes.append(compiled(statement.shape, plan.outputs.get(len(shapes), ())))
         except InvalidBatch as error:
             index = len(shapes)
             raise _located(error, Step(index, plan.leaves[index])) from error

@@ -84,9 +84,13 @@ def lock(
     if strength not in get_args(Strength):
         message = f"lock(strength=): one of {', '.join(get_args(Strength))}, not {strength!r:.40}"
         raise InvalidBatch(message)
-    row = select(table, where=where)
-    locking = Statement[None](shapes.locking(row.shape, strength.upper()), row.values)
-    return locking.expect(1).on(MISSING_ROWS, missing)
+    return locking(table, where, strength).expect(1).on(MISSING_ROWS, missing)
+
+
+def locking(table: str, where: Where, strength: Strength) -> Statement[None]:
+    """Select rows and lock them, however many there are."""
+    rows = select(table, where=where)
+    return Statement(shapes.locking(rows.shape, strength.upper()), rows.values)
 
 
 def _probe(call: str, query: object) -> Statement[None]:

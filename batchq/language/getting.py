@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
 
-from batchq.language import shape as shapes
 from batchq.language.batch import Batch
-from batchq.language.builders import insert, select
+from batchq.language.builders import insert
 from batchq.language.checks import is_text
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
+from batchq.language.existence import locking
 from batchq.language.mapping import Meaning
 from batchq.language.sources import Insert, Text, value_of
 from batchq.language.statement import Statement
@@ -81,8 +81,7 @@ def insert_or_get(
         raise InvalidBatch(message)
     predicate = _predicate(where)
     known = {name: _plain(inserting, name) for name in keys}
-    found = select(table, where={**known, **predicate})
-    getting = Statement[None](shapes.locking(found.shape, "NO KEY UPDATE"), found.values).one(model)
+    getting = locking(table, {**known, **predicate}, "no key update").one(model)
     for name in wanted:
         getting = getting.check(name, _value(inserting, name), else_=differs)
     quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
