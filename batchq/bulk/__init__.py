@@ -9,29 +9,47 @@ claims the job; the parent goes last, when none is left.
 
 from __future__ import annotations
 
-from batchq.bulk.activation import resume
-from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, TooMany
-from batchq.bulk.jobs import Job, Jobs
+from batchq.bulk.errors import AlreadyBegun, FenceMoved, LateRows, LeaseLost, TooMany
+from batchq.bulk.jobs import Backlog, Job, Jobs
 from batchq.bulk.law import ChunkSize
+from batchq.bulk.options import Throttle, Watcher, Work
+from batchq.bulk.progress import Event, Progress
+from batchq.bulk.reading import read_tree
 from batchq.bulk.report import Budget, Report, Stopped
-from batchq.bulk.start import Deleted, Fenced, start
+from batchq.bulk.resume import aresume, resume
+from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.start import Deleted, Fenced, astart, start
+from batchq.bulk.throttles import asking, replica_lag
 from batchq.bulk.tree import Drain, Tree
 
 __all__ = [
+    "AlreadyBegun",
+    "Backlog",
     "Budget",
     "ChunkSize",
     "Deleted",
     "Drain",
+    "Event",
     "FenceMoved",
     "Fenced",
     "Job",
     "Jobs",
     "LateRows",
     "LeaseLost",
+    "Progress",
     "Report",
+    "Rewrite",
     "Stopped",
+    "Throttle",
     "TooMany",
     "Tree",
+    "Watcher",
+    "Work",
+    "aresume",
+    "asking",
+    "astart",
+    "read_tree",
+    "replica_lag",
     "resume",
     "start",
 ]

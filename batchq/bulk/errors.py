@@ -29,3 +29,7 @@ class LateRows(Exception):
 
 class FenceMoved(Exception):
     """The parent is no longer as it was fenced: brought back, changed, or removed by others."""
+
+
+class AlreadyBegun(Exception):
+    """A job of that name is not finished: let it end, or look why it is stuck."""

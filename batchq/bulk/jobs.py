@@ -8,17 +8,25 @@ is counted twice and whoever has lost the lease changes nothing.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
 from attrs import fields, frozen
 
+from batchq.bulk.embed import columns, quoted
 from batchq.bulk.errors import LeaseLost
-from batchq.engine.names import identifier, quoted
+from batchq.engine.names import identifier
+from batchq.engine.names import quoted as quoted_table
 from batchq.language.builders import insert, select, update, written
+from batchq.language.mapping import Meaning
+from batchq.language.matchers import unique
 from batchq.language.outputs import Output
 from batchq.language.statement import Statement
+
+PASSES = 3
+"""How often a job is begun again for rows that were found at the end, before it is stuck."""
 
 VERSION = 1
 """Of the meaning of a job's columns. A job of another version is left for those who know it."""
@@ -32,9 +40,10 @@ CREATE TABLE IF NOT EXISTS {table} (
     generation bigint NOT NULL,
     phase text NOT NULL DEFAULT 'drain',
     child int NOT NULL DEFAULT 0,
-    cursor text,
+    cursor text[],
     seq bigint NOT NULL DEFAULT 0,
     rows_done bigint NOT NULL DEFAULT 0,
+    rows_pass bigint NOT NULL DEFAULT 0,
     passes int NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT 0,
     owner text,
@@ -42,9 +51,11 @@ CREATE TABLE IF NOT EXISTS {table} (
     created_at timestamptz NOT NULL DEFAULT now(),
     last_error text,
     CONSTRAINT {pkey} PRIMARY KEY (id),
-    CONSTRAINT {once} UNIQUE (tree, root),
     CONSTRAINT {known} CHECK (phase IN ('drain', 'done', 'stuck'))
-)"""
+);
+CREATE UNIQUE INDEX IF NOT EXISTS {once} ON {table} (tree, root) WHERE phase <> 'done';
+"""
+"""Finished jobs stay, to be looked at and deleted by whoever wants to: nothing here needs them."""
 
 
 @frozen
@@ -60,16 +71,36 @@ class Job:
     """The parent's generation when it was fenced."""
     phase: str
     child: int
-    """Which kind of children is being drained; behind the last, the parent itself is due."""
-    cursor: str | None
-    """The order key of the last row of the last chunk, as text. None: from the beginning."""
+    """Which of the passes it is in; behind the last, the parent itself is due."""
+    cursor: list[str] | None
+    """The order key of the last row of the last chunk, as texts. None: from the beginning."""
     seq: int
     """How many steps were taken: what is written next says which one it follows."""
     rows_done: int
+    rows_pass: int
+    """Those of them that went since it was last begun again."""
     passes: int
-    """How often rows were found that had come behind the fence."""
+    """How often it was begun again, for rows that were found at the end."""
     epoch: int
     """How often the job was claimed."""
+    created_at: datetime
+    last_error: str | None
+    """What went wrong last; of a stuck job, what somebody has to look at."""
+
+
+@frozen
+class Backlog:
+    """How many jobs there are, and for how long the oldest one has been waiting to be finished."""
+
+    waiting: int
+    """That nobody holds."""
+    held: int
+    stuck: int
+    done: int
+    rows_done: int
+    """By all of them, in their lives."""
+    oldest: timedelta | None
+    """The age of the oldest job that is neither done nor stuck; None where there is none."""
 
 
 @frozen
@@ -84,29 +115,50 @@ class Jobs:
 
     def ddl(self) -> str:
         """Write the DDL of the table, for a migration of yours."""
-        name = self.table.rpartition(".")[2]
         return _DDL.format(
-            table=quoted(self.table),
-            pkey=identifier(f"{name}_pkey"),
-            once=identifier(f"{name}_tree_root_key"),
-            known=identifier(f"{name}_phase_known"),
+            table=quoted_table(self.table),
+            pkey=identifier(f"{self._name}_pkey"),
+            once=identifier(self._once),
+            known=identifier(f"{self._name}_phase_known"),
         )
 
-    def insert(self, job: UUID, tree: str, root: str, generation: Output) -> Statement[None]:
-        """Leave a job behind, in the batch that fences its parent."""
+    def insert(
+        self,
+        job: UUID,
+        tree: str,
+        root: str,
+        generation: Output | int,
+        twice: Meaning | None = None,
+    ) -> Statement[None]:
+        """Leave a job behind.
+
+        :param twice: what it means that there is one already which is not finished; left out, that
+            it cannot be.
+        """
         row = {"id": job, "tree": tree, "version": VERSION, "root": root, "generation": generation}
-        return insert(self.table, row).internal(f"{self.table.rpartition('.')[2]}_tree_root_key")
+        leaving = insert(self.table, row)
+        if twice is None:
+            return leaving.internal(self._once)
+        return leaving.on(unique(self._once), twice)
 
     def read(self, job: UUID) -> Statement[Job | None]:
         """Read one job."""
         return select(self.table, where={"id": job}).maybe(Job)
+
+    def all(self, tree: str) -> Statement[list[Job]]:
+        """Read a tree's jobs: those that are not done, the oldest first, then the others."""
+        return written(_told(_ALL, self.table), tree=tree).all(Job)
+
+    def backlog(self, tree: str) -> Statement[Backlog]:
+        """Count a tree's jobs."""
+        return written(_told(_BACKLOG, self.table), tree=tree).one(Backlog)
 
     def waiting(self, tree: str, but: list[UUID], most: int) -> Statement[list[Job]]:
         """Read a tree's jobs that nobody holds, the oldest first.
 
         :param but: jobs that are not wanted again.
         """
-        text = _waiting(self.table)
+        text = _told(_WAITING, self.table)
         return written(text, tree=tree, version=VERSION, but=but, most=most).all(Job)
 
     def unknown(self, tree: str) -> Statement[int]:
@@ -119,11 +171,35 @@ class Jobs:
         holding = {"owner": owner, "epoch": job.epoch + 1, "lease_until": _until(lease)}
         return update(self.table, holding, where={"id": job.id, "epoch": job.epoch}).maybe(Job)
 
-    def step(self, job: Job, changes: dict[str, object]) -> Statement[Job]:
+    def step(self, job: Job, changes: Mapping[str, object]) -> Statement[Job]:
         """Write down a step that deletes nothing."""
         changed = {"seq": job.seq + 1, **changes}
         where = {"id": job.id, "epoch": job.epoch, "seq": job.seq}
         return update(self.table, changed, where=where).one(Job).expect(1, missing=LeaseLost())
+
+    def done(self, job: Job) -> Statement[Job]:
+        """End a job."""
+        return self.step(job, {"phase": "done", "lease_until": None, "last_error": None})
+
+    def again(self, job: Job, why: str) -> Statement[Job]:
+        """Begin a job again for what was found at the end of it.
+
+        :param why: what it is stuck for, when that has happened too often.
+        """
+        if job.passes == PASSES:
+            return self.stick(job, why)
+        start = {"child": 0, "cursor": None, "rows_pass": 0, "passes": job.passes + 1}
+        return self.step(job, start)
+
+    def stick(self, job: Job, why: str) -> Statement[Job]:
+        """Leave a job to people: nobody claims it until somebody says :meth:`retry`."""
+        stuck = {"phase": "stuck", "lease_until": None, "owner": None, "last_error": why}
+        return self.step(job, stuck)
+
+    def retry(self, job: UUID) -> Statement[int]:
+        """Let a stuck job be claimed again, once what it is stuck for is mended."""
+        again = {"phase": "drain", "child": 0, "cursor": None, "rows_pass": 0, "passes": 0}
+        return update(self.table, again, where={"id": job, "phase": "stuck"}).count()
 
     def leave(self, job: Job, why: str | None) -> Statement[int]:
         """Let others have it now and not when the lease ends; no matter if they have it already.
@@ -132,6 +208,14 @@ class Jobs:
         """
         left = {"lease_until": None, "owner": None, "last_error": why}
         return update(self.table, left, where={"id": job.id, "epoch": job.epoch}).count()
+
+    @property
+    def _name(self) -> str:
+        return self.table.rpartition(".")[2]
+
+    @property
+    def _once(self) -> str:
+        return f"{self._name}_unfinished_key"
 
 
 def _until(lease: timedelta) -> Statement[None]:
@@ -143,9 +227,18 @@ SELECT {columns} FROM {table}
 WHERE phase = 'drain' AND tree = %(tree)s AND version = %(version)s AND id <> ALL(%(but)s::uuid[])
   AND (lease_until IS NULL OR lease_until < now())
 ORDER BY created_at, id LIMIT %(most)s"""
+_ALL = "SELECT {columns} FROM {table} WHERE tree = %(tree)s ORDER BY phase = 'done', created_at, id"
+_BACKLOG = """\
+SELECT count(*) FILTER (WHERE phase = 'drain' AND NOT held) AS waiting,
+    count(*) FILTER (WHERE phase = 'drain' AND held) AS held,
+    count(*) FILTER (WHERE phase = 'stuck') AS stuck,
+    count(*) FILTER (WHERE phase = 'done') AS done,
+    coalesce(sum(rows_done), 0)::bigint AS rows_done,
+    now() - min(created_at) FILTER (WHERE phase = 'drain') AS oldest
+FROM (SELECT *, coalesce(lease_until >= now(), false) AS held FROM {table}) AS job
+WHERE tree = %(tree)s"""
 
 
 @lru_cache(maxsize=64)
-def _waiting(table: str) -> str:
-    columns = ", ".join(field.name for field in fields(Job))
-    return _WAITING.format(columns=columns, table=quoted(table))
+def _told(text: str, table: str) -> str:
+    return text.format(columns=columns(tuple(f.name for f in fields(Job))), table=quoted(table))

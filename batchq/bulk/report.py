@@ -4,19 +4,35 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from datetime import timedelta
 from enum import Enum
 
-from attrs import define, frozen
+from attrs import define, field, frozen
+
+
+def _counter() -> Counter[str]:
+    return Counter()
 
 
 @frozen(kw_only=True)
 class Budget:
-    """What one activation may do; what is left over is deferred to the next."""
+    """What one activation may do; what is left over is deferred to the next.
+
+    :raises ValueError: if one is negative.
+    """
 
     chunks: float = math.inf
     rows: float = math.inf
-    """Not begun beyond it: the last chunk may end above."""
+    """No chunk is begun beyond it: the last one may end above."""
     seconds: float = 25.0
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("chunks", "rows", "seconds"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"Budget({name}={getattr(self, name)!r}): at least 0, and math.inf for no bound"
+                )
 
 
 class Stopped(Enum):
@@ -33,7 +49,7 @@ class Stopped(Enum):
 
 @define(kw_only=True)
 class Report:
-    """What an activation did."""
+    """What an activation did. Two of them add up, to what both did."""
 
     stopped: Stopped = Stopped.EXHAUSTED
     why: str = ""
@@ -41,13 +57,44 @@ class Report:
     jobs_done: int = 0
     jobs_stuck: int = 0
     jobs_deferred: int = 0
-    """Claimed, and left with children for the next activation."""
+    """Claimed, and left with rows for the next activation."""
     jobs_refused: int = 0
     """Of a version that this library does not know; left as they are."""
     leases_lost: int = 0
     chunks: int = 0
     rows: int = 0
-    """Deleted and committed by this activation; never one twice."""
+    """Gone and committed by this activation; never one twice."""
+    rows_by_table: Counter[str] = field(factory=_counter)
+    chunks_by_table: Counter[str] = field(factory=_counter)
+    retries: int = 0
+    """Steps that were rolled back for a timeout or a conflict, and tried again."""
+    throttled: Counter[str] = field(factory=_counter)
+    """How often each throttle's reason ended an activation."""
     late_rows: int = 0
-    """How often children were found at the end: come behind the fence, or changed by somebody while
-    a chunk waited for them."""
+    """How often rows were found at the end: come behind the fence, or changed by somebody while a
+    chunk waited for them."""
+    jobs_waiting: int = 0
+    """Unfinished jobs of these trees when it ended, those that others hold included."""
+    oldest: timedelta | None = None
+    """The age of the oldest of them: what to raise an alarm on. None where there is none."""
+
+    def __add__(self, later: Report) -> Report:
+        """What both did; how it stands at the end is as the later one says."""
+        return Report(
+            stopped=later.stopped,
+            why=later.why,
+            jobs_done=self.jobs_done + later.jobs_done,
+            jobs_stuck=self.jobs_stuck + later.jobs_stuck,
+            jobs_deferred=self.jobs_deferred + later.jobs_deferred,
+            jobs_refused=later.jobs_refused,
+            leases_lost=self.leases_lost + later.leases_lost,
+            chunks=self.chunks + later.chunks,
+            rows=self.rows + later.rows,
+            rows_by_table=self.rows_by_table + later.rows_by_table,
+            chunks_by_table=self.chunks_by_table + later.chunks_by_table,
+            retries=self.retries + later.retries,
+            throttled=self.throttled + later.throttled,
+            late_rows=self.late_rows + later.late_rows,
+            jobs_waiting=later.jobs_waiting,
+            oldest=later.oldest,
+        )

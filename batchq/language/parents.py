@@ -122,11 +122,29 @@ class Parent:
             ending = ending.require({self.generation: generation}, else_=stale)
         return ending
 
+    def hidden(self) -> dict[str, object]:
+        """What is set when a parent ends by its tombstone.
+
+        :raises InvalidBatch: when it has none.
+        """
+        if self.tombstone is None:
+            message = f"{self.table!r} has no tombstone: its rows cannot be hidden, only deleted"
+            raise InvalidBatch(message)
+        return {self.tombstone: written("now()"), self.generation: _bumped(self.generation)}
+
+    def read(self, key: object, model: type[T], *, gone: Meaning) -> Statement[T]:
+        """Read a living parent.
+
+        :param model: as of :meth:`Statement.one`.
+        :param gone: what it means that there is none, or no longer.
+        """
+        reading = select(self.table, where=self._living(key)).one(model)
+        return reading.expect(1, missing=gone).label(self.table)
+
     def _ending(self, key: object) -> Statement[None]:
         if self.tombstone is None:
             return delete(self.table, where={self.key: key})
-        ended = {self.tombstone: written("now()"), self.generation: _bumped(self.generation)}
-        return update(self.table, ended, where=self._living(key))
+        return update(self.table, self.hidden(), where=self._living(key))
 
     def _living(self, key: object) -> dict[str, object]:
         return {self.key: key} | ({} if self.tombstone is None else {self.tombstone: None})
@@ -168,12 +186,21 @@ class Children:
         :param else_: what such a child means, as of :func:`~batchq.forbid`; the columns that
             ``saying()`` names are read for it.
         """
-        living: dict[str, object] = {self.by: key, **self.where}
-        if self.tombstone is not None:
-            living[self.tombstone] = None
         told = else_.columns if isinstance(else_, Saying) else ()
-        found = select(self.table, told or [self.by], where=living)
+        found = select(self.table, told or [self.by], where=self._living(key))
         return forbid(found, else_=else_).label(self.table)
+
+    def read(self, key: object, model: type[T]) -> Statement[list[T]]:
+        """Read a parent's living children, in no order.
+
+        :param key: the parent's.
+        :param model: as of :meth:`Statement.all`.
+        """
+        return select(self.table, where=self._living(key)).all(model).label(self.table)
+
+    def _living(self, key: object) -> dict[str, object]:
+        tombstone = {} if self.tombstone is None else {self.tombstone: None}
+        return {self.by: key, **self.where, **tombstone}
 
     def _check(self, key: object, children: Batch[Any]) -> None:
         """Refuse what would add to another parent than the one whose generation is bumped."""

@@ -29,6 +29,7 @@ CHUNK_1, CHUNK_3, FINAL = 1, 3, 5
 
 WORKER = """
 import sys, psycopg, batchq
+from datetime import timedelta
 from batchq.bulk import ChunkSize, Drain, Tree, resume
 
 def throttle():
@@ -40,7 +41,10 @@ rules = Drain(children=vpc.children("rule", by="vpc_id", tombstone=None))
 with psycopg.connect(sys.argv[1], autocommit=True) as conn:
     size = ChunkSize(least=300, first=300, most=300)
     tree = Tree(name="vpc", parent=vpc, drains=[rules])
-    resume(conn, [tree], owner="worker", size=size, timeout=60, throttles=[throttle])
+    lease = timedelta(minutes=2)
+    resume(
+        conn, [tree], owner="worker", size=size, timeout=60, lease=lease, throttles=[throttle]
+    )
 """
 
 

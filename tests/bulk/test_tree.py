@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import attrs
@@ -168,19 +168,22 @@ def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn
 
 
 def test_a_tree_without_a_tombstone_cannot_be_fenced():
-    bare = attrs.evolve(TREE, parent=Parent(table="vpc", tombstone=None))
+    bare = Parent(table="vpc", tombstone=None)
+    rules = Drain(children=bare.children("rule", by="vpc_id", tombstone=None))
     with pytest.raises(InvalidBatch, match="tombstone"):
-        bare.fence(1, gone=GONE)
+        Tree(name="vpc", parent=bare, drains=[rules]).fence(1, gone=GONE)
 
 
-def test_only_some_of_a_parents_rows_cannot_be_drained():
-    with pytest.raises(InvalidBatch, match="where="):
-        Drain(children=VPC.children("external_ip", by="vpc_id", where={"kind": "floating"}))
+def test_a_tree_is_of_its_own_parents_children():
+    with pytest.raises(InvalidBatch, match="below"):
+        attrs.evolve(TREE, parent=Parent(table="subnet"))
 
 
 def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
-    job = Job(uuid4(), "vpc", 1, "1", 2, "drain", 1, "5", 3, 10, 0, 1)
-    other = attrs.evolve(job, id=uuid4(), root="2", cursor="9", seq=8)
+    job = Job(
+        uuid4(), "vpc", 1, "1", 2, "drain", 1, ["5"], 3, 10, 10, 0, 1, datetime.now(UTC), None
+    )
+    other = attrs.evolve(job, id=uuid4(), root="2", cursor=["9"], seq=8)
     one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))
     assert one.steps()[0].sql == two.steps()[0].sql
     assert one.steps()[0].path == "rule"
@@ -189,4 +192,4 @@ def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
 def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name():
     text = Jobs(table="ops.deletes").ddl()
     assert text.startswith('CREATE TABLE IF NOT EXISTS "ops"."deletes"')
-    assert '"deletes_tree_root_key"' in text
+    assert '"deletes_unfinished_key"' in text

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""A chunk: one statement that lets the next rows go and counts them in their job.
+
+What is deleted and what is written down of it is one statement, so that no crash comes between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import NamedTuple
+
+from attrs import frozen
+
+from batchq.bulk.embed import columns, embed, quoted
+from batchq.bulk.errors import LeaseLost
+from batchq.bulk.jobs import Job
+from batchq.language.builders import written
+from batchq.language.errors import InvalidBatch
+from batchq.language.statement import Statement
+
+
+class Chunk(NamedTuple):
+    """What a chunk did, and how far the job is then."""
+
+    rows: int
+    """That went for good: none, of those that are only hidden to be deleted later."""
+    full: bool
+    """Whether there were as many rows as it asked for."""
+    seq: int
+    rows_done: int
+    rows_pass: int
+    child: int
+    cursor: list[str] | None
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What a chunk is made of."""
+
+    table: str
+    page: Statement[None]
+    """Finds the rows from the cursor on, in their order, with their ``ctid``."""
+    going: Statement[None]
+    """Lets the rows of ``page`` go."""
+    order: tuple[str, ...]
+    """The columns of the page that the cursor is made of."""
+    again: str
+    """Whether the next chunk has to begin where this one did."""
+    counts: bool
+    """Whether the rows are gone then, and not only hidden."""
+
+
+_CHUNK = """\
+WITH page AS MATERIALIZED (
+    {page}
+), gone AS (
+    {going} RETURNING 1
+), done AS (
+    SELECT rows, found >= %(rows)s AS full, {again} AS again,
+        (SELECT ARRAY[{texts}] FROM page ORDER BY {downwards} LIMIT 1) AS last
+    FROM (SELECT count(*) AS rows FROM gone) AS gone, (SELECT count(*) AS found FROM page) AS page
+)
+UPDATE {jobs} AS job SET seq = job.seq + 1,
+    rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {counted},
+    child = CASE WHEN done.full OR done.again THEN job.child ELSE job.child + 1 END,
+    cursor = CASE WHEN done.again THEN job.cursor WHEN done.full THEN done.last END,
+    lease_until = now() + %(lease)s
+FROM done WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s
+RETURNING {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
+"""
+"""The page is found by the order key from where the last one ended, so that no chunk looks at the
+dead rows of those before it; MATERIALIZED keeps its LIMIT, and FOR UPDATE its rows. Deleting by
+``ctid = ANY`` is several times as fast as by the key or by a join (measured: docs/adr/0019)."""
+
+MOVED = "rows BETWEEN 1 AND found - 1"
+"""A row that somebody changes while the page waits for it has a new place, which the statement's
+snapshot does not see: it stays, and the next chunk begins where this one did. A chunk that gets
+none at all goes on; the look at the end finds what it has left."""
+
+
+def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
+    """Write the statement of a chunk.
+
+    :param jobs: the table of jobs.
+    :param rows: how many rows to look for.
+    :param lease: how long the job is then this owner's.
+    """
+    page, found = embed(parts.page, "page")
+    going, going_with = embed(parts.going, "gone")
+    text = _CHUNK.format(
+        page=page,
+        going=going,
+        again=parts.again,
+        texts=columns(parts.order, behind="::text"),
+        downwards=columns(parts.order, behind=" DESC"),
+        counted="done.rows" if parts.counts else "0",
+        jobs=quoted(jobs),
+    )
+    values = {**found, **going_with, "rows": rows, "lease": lease}
+    deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
+    return deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
+
+
+def behind(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
+    """Write the condition that a row comes behind the cursor."""
+    places = ", ".join(f"%(at{n})s" for n in range(len(cursor)))
+    values = {f"at{n}": value for n, value in enumerate(cursor)}
+    return written(f"({columns(order)}) > ({places})", **values)
+
+
+def order_key(order: str | Iterable[str]) -> tuple[str, ...]:
+    """Read the columns of an order key.
+
+    :raises InvalidBatch: when there is none.
+    """
+    names = (order,) if isinstance(order, str) else tuple(order)
+    if not names:
+        message = "order=(): a chunk begins behind the last row of the one before, in some order"
+        raise InvalidBatch(message)
+    return names

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""One pass over one kind of rows below a parent: which they are, and how they go.
+
+A tree is swept in passes, the leaves first. What has children of its own is hidden in a pass before
+theirs, so that it gains no more of them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import frozen
+
+from batchq.bulk.chunk import MOVED, Chunk, Parts, behind, chunk
+from batchq.bulk.counting import estimated
+from batchq.bulk.embed import column, columns, embed
+from batchq.bulk.errors import LateRows, TooMany
+from batchq.bulk.jobs import Job
+from batchq.engine.names import identifier, quoted
+from batchq.language.batch import Batch
+from batchq.language.builders import delete, select, update, written
+from batchq.language.cells import Condition
+from batchq.language.existence import forbid
+from batchq.language.parents import Children
+from batchq.language.statement import Statement
+from batchq.language.violation import Violation
+
+_MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
+_ON_PAGE = "ctid = ANY(ARRAY(SELECT ctid FROM page))"
+_OF_PARENT = "{by} = above.{key}"
+_PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM page))"
+_AMONG = "{by} IN ({parents})"
+_BELOW = """\
+SELECT below.* FROM ({parents} ORDER BY {key}) AS above, LATERAL (
+    {rows} ORDER BY {order} {tail}
+) AS below {limit}"""
+"""Parent by parent, in the order of their keys: rows of several parents in one page, found without
+a look at any other parent's."""
+_CHILDLESS = "NOT EXISTS (SELECT 1 FROM {table} AS below WHERE below.{by} = {above}.{key}{living})"
+
+
+@frozen(kw_only=True)
+class Pass:
+    """One pass over one kind of rows."""
+
+    reach: tuple[Children, ...]
+    """How the rows are found: the parent's own children, their children, … and at last these."""
+    order: tuple[str, ...]
+    """Unique among the children of one parent, and indexed together with its key."""
+    sets: tuple[tuple[str, object], ...] | None
+    """What is set of a row that goes; None where it is deleted."""
+    counts: bool = True
+    """Whether the rows are gone then; not those that are hidden until their own children are."""
+    living: bool = True
+    """Whether rows that are hidden already are none of these."""
+    childless: tuple[Children, ...] = ()
+    """A row that has such children stays, to be found at the end: they came behind the fence."""
+
+    @property
+    def children(self) -> Children:
+        """What is swept."""
+        return self.reach[-1]
+
+    @property
+    def table(self) -> str:
+        """The table that is swept."""
+        return self.children.table
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns by which rows are ordered: the parent's key is one, where there are several
+        parents."""
+        return self.order if len(self.reach) == 1 else (self.children.by, *self.order)
+
+    def chunk(self, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
+        """Let the next rows go, and count them in the job."""
+        parts = Parts(
+            table=self.table,
+            page=self._rows(job.root, ("ctid", *self.keys), job.cursor, rows, "FOR UPDATE"),
+            going=self._going([written(_ON_PAGE), *self._of_page(job.root)]),
+            order=self.keys,
+            again=MOVED,
+            counts=self.counts,
+        )
+        return chunk(parts, job, jobs, rows, lease)
+
+    def at_once(self, root: str) -> Statement[int]:
+        """Let all rows go."""
+        return self._going([*_of_root(self.reach, root), *self._own()]).count().label(self.table)
+
+    def few(self, root: str, most: int) -> Statement[None]:
+        """Forbid that there are more rows than so many."""
+        page, values = embed(self._rows(root, self.keys[:1], None, most + 1), "page")
+        many = written(_MORE.format(rows=page), **values, most=most)
+        return forbid(many, else_=TooMany(self.table, most)).label(self.table)
+
+    def none_left(self, root: str) -> Statement[None]:
+        """Forbid that there is any row."""
+
+        def late(violation: Violation) -> LateRows:
+            return LateRows(self.table, violation.found[key])
+
+        key = self.order[-1]
+        left = self._rows(root, self.keys, None, 1)
+        return forbid(left, else_=late, found=[key]).label(self.table)
+
+    def estimate(self, root: str) -> Batch[int]:
+        """Ask the planner how many rows will be gone."""
+        if not self.counts:
+            return written("SELECT 0").scalar(int)
+        return estimated(
+            _selected(self.table, self.keys[:1], [*_of_root(self.reach, root), *self._own()])
+        )
+
+    def _rows(
+        self,
+        root: str,
+        wanted: tuple[str, ...],
+        cursor: list[str] | None,
+        most: int,
+        lock: str = "",
+    ) -> Statement[None]:
+        """Select the first rows from the cursor on, in their order.
+
+        The order is there even where one row is enough: without it the server may read the whole
+        table, in the belief that such a row comes soon.
+        """
+        tail = f"LIMIT %(most)s {lock}"
+        *above, own = self.reach
+        after = [] if cursor is None else [behind(self.keys, cursor)]
+        if not above:
+            rows, values = embed(
+                _selected(self.table, wanted, [*_of_root(self.reach, root), *self._own(), *after]),
+                "row",
+            )
+            return written(f"{rows} ORDER BY {columns(self.order)} {tail}", **values, most=most)
+        key = own.parent.key
+        parents = _of_root(tuple(above), root)
+        if cursor is not None:
+            parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
+        outer, outer_values = embed(_selected(above[-1].table, (key,), parents), "above")
+        of_parent = written(_OF_PARENT.format(by=identifier(own.by), key=identifier(key)))
+        inner, inner_values = embed(
+            _selected(self.table, wanted, [of_parent, *self._own(), *after]), "row"
+        )
+        text = _BELOW.format(
+            parents=outer,
+            key=column(key),
+            rows=inner,
+            order=columns(self.order),
+            tail=tail,
+            limit="LIMIT %(most)s",
+        )
+        return written(text, **outer_values, **inner_values, most=most)
+
+    def _own(self) -> list[Condition]:
+        """What has to hold of a row besides whose child it is."""
+        living: dict[str, object] = dict(self.children.where)
+        if self.living and self.children.tombstone is not None:
+            living[self.children.tombstone] = None
+        return [*([living] if living else []), *map(_childless, self.childless)]
+
+    def _of_page(self, root: str) -> list[Condition]:
+        """What holds of the rows of a page, said once more: in a partitioned table a row of another
+        parent may have the same ``ctid``."""
+        if len(self.reach) == 1:
+            return [*_of_root(self.reach, root), *self._own()]
+        by = identifier(self.children.by)
+        return [written(_PARENTS_OF_PAGE.format(by=by)), *self._own()]
+
+    def _going(self, where: list[Condition]) -> Statement[None]:
+        if self.sets is None:
+            return delete(self.table, where=where)
+        return update(self.table, dict(self.sets), where=where)
+
+
+def _selected(table: str, names: tuple[str, ...], where: list[Condition]) -> Statement[None]:
+    return select(table, names, where=where)
+
+
+def _of_root(reach: tuple[Children, ...], root: str) -> list[Condition]:
+    """Whose children they are, down from the root; hidden parents are parents still."""
+    *above, own = reach
+    if not above:
+        return [{own.by: root}]
+    parents, values = embed(
+        _selected(above[-1].table, (own.parent.key,), _of_root(tuple(above), root)), "of"
+    )
+    return [written(_AMONG.format(by=column(own.by), parents=parents), **values)]
+
+
+def _childless(children: Children) -> Statement[None]:
+    tombstone = children.tombstone
+    text = _CHILDLESS.format(
+        table=quoted(children.table),
+        by=identifier(children.by),
+        above=quoted(children.parent.table),
+        key=identifier(children.parent.key),
+        living="" if tombstone is None else f" AND below.{identifier(tombstone)} IS NULL",
+    )
+    return written(text)

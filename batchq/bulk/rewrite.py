@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Rows that are updated in chunks: a new version's stamp, a column that is filled.
+
+There is no parent and no fence: rows may come while it goes on. So it is over when a whole pass has
+found nothing to do. What keeps them from coming again is a constraint's business, not a sweep's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID, uuid4
+
+from attrs import field, frozen
+
+from batchq.bulk.chunk import Chunk, Parts, behind, chunk, order_key
+from batchq.bulk.counting import estimated
+from batchq.bulk.embed import columns, embed
+from batchq.bulk.errors import AlreadyBegun
+from batchq.bulk.jobs import Job, Jobs
+from batchq.language.batch import Batch
+from batchq.language.builders import select, update, written
+from batchq.language.statement import Statement
+
+if TYPE_CHECKING:
+    from batchq.language.cells import Condition, Where
+
+_DUE = "ctid = ANY(ARRAY(SELECT ctid FROM page))"
+_IN_ORDER = "{rows} ORDER BY {order} LIMIT %(most)s"
+
+
+@frozen(kw_only=True)
+class Rewrite:
+    """Rows of a table that are to be updated, however many there are.
+
+    A chunk looks at so many rows in the order of a key, due or not: the server need not search a
+    large table for a few that are, and no transaction lasts longer for it.
+
+    >>> from batchq import sql
+    >>> restamp = Rewrite(
+    ...     name="rules-v2",
+    ...     table="vpc_firewall_rule",
+    ...     set={"row_version": 2},
+    ...     where=sql("row_version < 2"),
+    ... )
+    >>> [step.statement.title for step in restamp.begin().steps()]
+    ['insert bulk_job']
+    """
+
+    name: str
+    """What its job is called."""
+    table: str
+    set: Mapping[str, object]
+    """As of :func:`~batchq.update`."""
+    where: Where
+    """Which rows are due; as of :func:`~batchq.update`. One that was updated no longer is."""
+    order: tuple[str, ...] = field(default="id", converter=order_key)
+    """A column, or several, with a unique index of their own: the primary key."""
+    jobs: Jobs = field(factory=Jobs)
+
+    ROOT: ClassVar = "*"
+    """What stands in the place of a parent's key."""
+
+    @cached_property
+    def passes(self) -> tuple[Rewrite]:
+        """What is swept: one table."""
+        return (self,)
+
+    def begin(self, job: UUID | None = None) -> Batch[UUID]:
+        """Leave a job behind; an ordinary batch, to be composed with others.
+
+        :param job: its id, where the caller wants to choose it.
+        :raises AlreadyBegun: by the server, when one of that name is not finished.
+        """
+        job = job or uuid4()
+        leaving = self.jobs.insert(job, self.name, self.ROOT, 0, twice=AlreadyBegun(self.name))
+        return leaving.map(lambda _: job)
+
+    def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
+        """Update what is due among the next rows, and count them in the same statement."""
+        due = [] if job.cursor is None else [behind(self.order, job.cursor)]
+        found, values = embed(
+            select(self.table, ["ctid", *self.order], where=due or written("true")), "row"
+        )
+        page = written(_IN_ORDER.format(rows=found, order=columns(self.order)), **values, most=rows)
+        conditions: list[Condition] = [written(_DUE), *self._where()]
+        parts = Parts(
+            table=self.table,
+            page=page,
+            going=update(self.table, self.set, where=conditions),
+            order=self.order,
+            again="false",
+            counts=True,
+        )
+        return chunk(parts, job, self.jobs.table, rows, lease)
+
+    def estimate(self, root: str) -> Batch[int]:  # noqa: ARG002  there is only one
+        """Ask the planner how many rows are due."""
+        return estimated(select(self.table, self.order, where=self.where))
+
+    def last(self, job: Job) -> Batch[Job]:
+        """End a job whose last pass found nothing; otherwise sweep once more."""
+        if job.rows_pass == 0:
+            return self.jobs.done(job)
+        return self.jobs.again(job, f"rows that are due keep coming to {self.table}")
+
+    def _where(self) -> list[Condition]:
+        where = self.where
+        return list(where) if isinstance(where, list | tuple) else [where]  # type: ignore[list-item]

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""A job's turn: its chunks, its end, and what is done about each failure."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+
+import psycopg
+from attrs import define, evolve, field
+
+from batchq.bulk.course import Course
+from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost
+from batchq.bulk.jobs import Job
+from batchq.bulk.law import Pace
+from batchq.bulk.options import Work
+from batchq.bulk.progress import Event, Progress
+from batchq.bulk.report import Stopped
+from batchq.bulk.requests import Ask, Rest, Steps, Told
+from batchq.language.compose import sequence
+from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
+from batchq.language.outcome import Outcome
+from batchq.language.violation import Violation
+from batchq.running.answer import Failed
+
+_ATTEMPTS = 6
+"""How often in a row a step may be canceled or in conflict, each time asked for fewer rows."""
+_BACK_OFF = 0.05
+"""Seconds: the longest wait after a first conflict, doubled with each further one. What collided
+once waits for a random part of it, and does not collide again."""
+_TIMEOUTS = frozenset({"57014", "55P03"})
+"""What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
+_INTEGRITY = "23"
+"""The class of what a constraint answers (as above)."""
+
+
+class _Refused(Exception):
+    """The server refuses a step of this job, and will again."""
+
+
+@define(kw_only=True, eq=False)
+class Turn:
+    """One job in the hands of its owner."""
+
+    course: Course
+    work: Work
+    job: Job
+    _pace: Pace = field(init=False)
+    _failures: int = 0
+    """How often in a row a step was canceled or in conflict."""
+    _began: float = field(factory=time.monotonic)
+    _rows: int = 0
+    _expected: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._pace = self.course.orders.size.begin()
+
+    def take(self) -> Steps[None]:
+        """Go on with the job until it ends or the activation does."""
+        report = self.course.report
+        try:
+            yield from self._drain()
+        except LeaseLost:
+            report.leases_lost += 1
+            self._tell(Event.LEASE_LOST)
+        except _Refused as refused:
+            # Somebody has to look at it; meanwhile it is in no other job's way.
+            self.course.end(Stopped.FAILED, str(refused))
+            yield from self._leave(str(refused))
+        except Exception:  # it is over, or broken, or a watcher's: whichever, the job is free
+            yield from self._leave(None)
+            raise
+
+    def _leave(self, why: str | None) -> Steps[None]:
+        """Defer the job. Should this fail, the lease ends by itself."""
+        self.course.report.jobs_deferred += 1
+        with suppress(BatchError, psycopg.Error):
+            yield from self.course.ask(self.work.jobs.leave(self.job, why))
+        self._tell(Event.DEFERRED, why=why or self.course.report.stopped.value)
+
+    def _drain(self) -> Steps[None]:
+        passes, report = self.work.passes, self.course.report
+        if not 0 <= self.job.child <= len(passes):
+            message = f"the job is of another {self.work.name!r}: of more passes"
+            raise _Refused(message)
+        if self.course.orders.watchers:
+            yield from self._estimate()
+        self._tell(Event.CLAIMED)
+        while self.job.phase == "drain":
+            yield from self.course.check(self._progress(Event.THROTTLED))
+            if self.job.child == len(passes):
+                yield from self._last()
+            else:
+                yield from self._chunk()
+        if self.job.phase == "done":
+            report.jobs_done += 1
+            self._tell(Event.DONE)
+        else:
+            report.jobs_stuck += 1
+            self._tell(Event.STUCK, why=self.job.last_error or "")
+
+    def _estimate(self) -> Steps[None]:
+        """Ask the planner how much there is to do; where it has no answer there is none."""
+        left = self.work.passes[self.job.child :]
+        with suppress(BatchError):
+            guesses = yield from self.course.ask(
+                sequence([one.estimate(self.job.root) for one in left])
+            )
+            self._expected = self.job.rows_done + sum(guesses)
+
+    def _chunk(self) -> Steps[None]:
+        table, course = self._table(), self.course
+        chunk = self.work.chunk(self.job, self._pace.rows, course.orders.lease)
+        told: Told = yield Ask(chunk, course.orders.timeout)
+        if isinstance(told.answer, Failed):
+            yield from self._failed(told.answer)
+            return
+        done, self._failures = told.answer.value, 0
+        pace = self._pace.after(told.elapsed, full=done.full)
+        self._pace = pace if done.child == self.job.child else course.orders.size.begin()
+        self.job = evolve(
+            self.job,
+            seq=done.seq,
+            rows_done=done.rows_done,
+            rows_pass=done.rows_pass,
+            child=done.child,
+            cursor=done.cursor,
+        )
+        self._count(table, chunks=1, rows=done.rows)
+        self._tell(Event.CHUNK, table=table, rows=done.rows, elapsed=told.elapsed)
+        if course.orders.rest:
+            yield Rest(course.orders.rest * told.elapsed)
+
+    def _last(self) -> Steps[None]:
+        # It looks at all that is left of the deleted rows, so each attempt has more time.
+        timeout = self.course.orders.timeout * 2**self._failures
+        told: Told = yield Ask(self.work.last(self.job), timeout)
+        if not isinstance(told.answer, Failed):
+            self.job, self._failures = told.answer.value, 0
+            return
+        error = told.answer.error
+        if isinstance(error, LateRows):
+            self.course.report.late_rows += 1
+            yield from self._again(
+                f"children keep coming behind the fence: {error.table}, {error.key}"
+            )
+        elif isinstance(error, FenceMoved):
+            moved = "the parent is no longer as it was fenced"
+            self.job = yield from self.course.ask(self.work.jobs.stick(self.job, moved))
+        else:
+            yield from self._failed(told.answer)
+
+    def _again(self, why: str) -> Steps[None]:
+        self._tell(Event.LATE, why=why)
+        self.job = yield from self.course.ask(self.work.jobs.again(self.job, why))
+
+    def _failed(self, failed: Failed) -> Steps[None]:
+        """Find out what is to be done about a step that failed."""
+        report, violation = failed.report, failed.report.violation
+        self._failures += 1
+        conflict = isinstance(report, SerializationConflict)
+        canceled = violation is not None and violation.sqlstate in _TIMEOUTS
+        if self._failures < _ATTEMPTS and (conflict or canceled):
+            self._pace = self._pace.after_conflict() if conflict else self._pace.after_timeout()
+            self.course.report.retries += 1
+            self._tell(Event.RETRIED, why=str(report))
+            if conflict:
+                most = _BACK_OFF * 2 ** (self._failures - 1)
+                yield Rest(random.uniform(0, most))  # noqa: S311  not a secret
+        elif isinstance(report, OutcomeUnknown):
+            yield from self._reread()
+        elif isinstance(failed.error, LeaseLost):
+            raise failed.error
+        elif violation is None or report.outcome is not Outcome.ROLLED_BACK:
+            raise report
+        elif violation.sqlstate.startswith(_INTEGRITY):
+            yield from self._again(_refusal(violation))
+        else:
+            raise _Refused(str(report)) from failed.error
+
+    def _reread(self) -> Steps[None]:
+        """Find out whether a step was committed whose answer was lost."""
+        seen = yield from self.course.ask(self.work.jobs.read(self.job.id))
+        if seen is None or seen.epoch != self.job.epoch:
+            raise LeaseLost
+        if (table := self._table()) is not None:
+            rows = seen.rows_done - self.job.rows_done
+            self._count(table, chunks=seen.seq - self.job.seq, rows=rows)
+        self.job = seen
+
+    def _table(self) -> str | None:
+        passes = self.work.passes
+        return passes[self.job.child].table if self.job.child < len(passes) else None
+
+    def _count(self, table: str | None, *, chunks: int, rows: int) -> None:
+        report = self.course.report
+        report.chunks += chunks
+        report.rows += rows
+        self._rows += rows
+        if table is not None:
+            report.chunks_by_table[table] += chunks
+            report.rows_by_table[table] += rows
+
+    def _tell(
+        self,
+        event: Event,
+        *,
+        why: str = "",
+        table: str | None = None,
+        rows: int = 0,
+        elapsed: float = 0.0,
+    ) -> None:
+        progress = self._progress(event)
+        table = table or progress.table
+        told = evolve(progress, why=why, table=table, rows=rows, elapsed=elapsed)
+        self.course.tell(told)
+
+    def _progress(self, event: Event) -> Progress:
+        job, taken = self.job, time.monotonic() - self._began
+        return Progress(
+            event=event,
+            job=job.id,
+            tree=job.tree,
+            root=job.root,
+            table=self._table(),
+            rows_done=job.rows_done,
+            expected=None if self._expected is None else max(self._expected, job.rows_done),
+            chunk_size=self._pace.rows,
+            rate=self._rows / taken if self._rows and taken else None,
+        )
+
+
+def _refusal(violation: Violation) -> str:
+    return f"constraint {violation.constraint} refuses it ({violation.sqlstate})"
