@@ -14,10 +14,12 @@ import psycopg
 from attrs import define, evolve, field
 
 from batchq.bulk.course import Course, Over
+from batchq.bulk.jobs import Job
 from batchq.bulk.options import Work
 from batchq.bulk.report import Stopped
 from batchq.bulk.requests import Steps
 from batchq.bulk.turn import Turn
+from batchq.language.compose import sequence
 from batchq.language.errors import BatchError
 
 _CLAIMED = 16
@@ -63,10 +65,21 @@ class Activation:
         while some := (yield from course.ask(jobs.waiting(work.name, self._tried, _CLAIMED))):
             for job in some:
                 self._tried.append(job.id)
-                claim = jobs.claim(job, course.orders.owner, course.orders.lease)
+                expected = yield from self._expected(work, job)
+                claim = jobs.claim(job, course.orders.owner, course.orders.lease, expected)
                 claimed = yield from course.ask(claim)
                 if claimed is not None:
                     yield from Turn(course=course, work=work, job=claimed).take()
+
+    def _expected(self, work: Work, job: Job) -> Steps[int | None]:
+        """Ask the planner how many rows there are, before any is gone: it knows nothing of dead
+        rows until the table is analyzed. Where it has no answer there is none."""
+        if job.expected is not None or job.seq:
+            return job.expected
+        guesses = [one.estimate(job.root) for one in work.passes]
+        with suppress(BatchError):
+            return sum((yield from self.course.ask(sequence(guesses))))
+        return None
 
     def _look_back(self) -> Steps[None]:
         """Say what is left, which is what alarms are raised on."""

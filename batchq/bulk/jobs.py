@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     seq bigint NOT NULL DEFAULT 0,
     rows_done bigint NOT NULL DEFAULT 0,
     rows_pass bigint NOT NULL DEFAULT 0,
+    expected bigint,
     passes int NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT 0,
     owner text,
@@ -79,6 +80,8 @@ class Job:
     rows_done: int
     rows_pass: int
     """Those of them that went since it was last begun again."""
+    expected: int | None
+    """The planner's estimate of its rows in all, made before it was first claimed."""
     passes: int
     """How often it was begun again, for rows that were found at the end."""
     epoch: int
@@ -166,9 +169,19 @@ class Jobs:
         others = written("version <> %(version)s AND phase = 'drain'", version=VERSION)
         return select(self.table, ["id"], where=[{"tree": tree}, others]).count()
 
-    def claim(self, job: Job, owner: str, lease: timedelta) -> Statement[Job | None]:
-        """Become the owner of a job, unless somebody was faster."""
-        holding = {"owner": owner, "epoch": job.epoch + 1, "lease_until": _until(lease)}
+    def claim(
+        self, job: Job, owner: str, lease: timedelta, expected: int | None
+    ) -> Statement[Job | None]:
+        """Become the owner of a job, unless somebody was faster.
+
+        :param expected: how many rows it has in all, as far as one knows.
+        """
+        holding = {
+            "owner": owner,
+            "epoch": job.epoch + 1,
+            "lease_until": _until(lease),
+            "expected": expected,
+        }
         return update(self.table, holding, where={"id": job.id, "epoch": job.epoch}).maybe(Job)
 
     def step(self, job: Job, changes: Mapping[str, object]) -> Statement[Job]:

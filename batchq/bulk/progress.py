@@ -44,8 +44,8 @@ class Progress:
     rows_done: int
     """Of the job, in its whole life."""
     expected: int | None = None
-    """The planner's estimate, when the job was claimed, of its rows in all; None where nobody
-    watches."""
+    """The planner's estimate of its rows in all, from before it was first claimed, or what is done
+    if that is more; None where it had none."""
     chunk_size: int
     """Rows that the next chunk is asked for."""
     elapsed: float = 0.0

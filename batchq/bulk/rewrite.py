@@ -7,10 +7,9 @@ found nothing to do. What keeps them from coming again is a constraint's busines
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 from uuid import UUID, uuid4
 
 from attrs import field, frozen
@@ -56,14 +55,14 @@ class Rewrite:
     """As of :func:`~batchq.update`."""
     where: Where
     """Which rows are due; as of :func:`~batchq.update`. One that was updated no longer is."""
-    order: tuple[str, ...] = field(default="id", converter=order_key)
+    order: tuple[str, ...] = field(default=("id",), converter=order_key)
     """A column, or several, with a unique index of their own: the primary key."""
     jobs: Jobs = field(factory=Jobs)
 
     ROOT: ClassVar = "*"
     """What stands in the place of a parent's key."""
 
-    @cached_property
+    @property
     def passes(self) -> tuple[Rewrite]:
         """What is swept: one table."""
         return (self,)
@@ -108,4 +107,6 @@ class Rewrite:
 
     def _where(self) -> list[Condition]:
         where = self.where
-        return list(where) if isinstance(where, list | tuple) else [where]  # type: ignore[list-item]
+        if isinstance(where, list | tuple):
+            return list(cast("Sequence[Condition]", where))
+        return [cast("Condition", where)]

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from uuid import UUID
 
 from attrs import frozen
@@ -12,8 +11,8 @@ from attrs import frozen
 from batchq.bulk.errors import TooMany
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
+from batchq.language.compose import gather
 from batchq.language.mapping import Meaning
-from batchq.language.statement import Statement
 from batchq.running.run import arun, run
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+
+T = TypeVar("T")
 
 
 @frozen
@@ -42,7 +44,6 @@ class Options(TypedDict, total=False):
     """What :func:`start` and :func:`astart` are told: see :meth:`Tree.fence`."""
 
     gone: Required[Meaning]
-    childless: Iterable[Statement[None]]
     generation: object
     stale: Meaning | None
 
@@ -52,19 +53,21 @@ def start(
     tree: Tree,
     key: object,
     *,
+    also: Batch[Any] | None = None,
     job: UUID | None = None,
     **options: Unpack[Options],
 ) -> Deleted | Fenced:
     """Delete a parent and its children: at once if they are few, else behind a fence.
 
-    One round trip for a small tree, two for a large one. Whatever else has to happen together with
-    it is composed with ``tree.at_once(…)`` and ``tree.fence(…)``, which are batches.
+    One round trip for a small tree, two for a large one.
 
     :param key: the parent's.
+    :param also: what has to happen together with it, when the parent is gone for everybody: an
+        audit row, a release of limits.
     :param job: the id of the job, where the caller wants to choose it.
     :param options: as of :meth:`Tree.fence`; ``gone`` has to be said.
     """
-    small, large = _both(tree, key, job, options)
+    small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(run(database, small))
     except TooMany:
@@ -76,11 +79,12 @@ async def astart(
     tree: Tree,
     key: object,
     *,
+    also: Batch[Any] | None = None,
     job: UUID | None = None,
     **options: Unpack[Options],
 ) -> Deleted | Fenced:
     """Delete a parent and its children on an async connection or pool; as :func:`start`."""
-    small, large = _both(tree, key, job, options)
+    small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(await arun(database, small))
     except TooMany:
@@ -88,8 +92,15 @@ async def astart(
 
 
 def _both(
-    tree: Tree, key: object, job: UUID | None, options: Options
+    tree: Tree, key: object, also: Batch[Any] | None, job: UUID | None, options: Options
 ) -> tuple[Batch[int], Batch[UUID]]:
-    guards = tuple(options.get("childless", ()))
-    told: Options = {**options, "childless": guards}
-    return tree.at_once(key, **told), tree.fence(key, job=job, **told)
+    small, large = tree.at_once(key, **options), tree.fence(key, job=job, **options)
+    return (small, large) if also is None else (_with(small, also), _with(large, also))
+
+
+def _with(batch: Batch[T], also: Batch[Any]) -> Batch[T]:
+    return gather(batch, also).map(_first)
+
+
+def _first(results: tuple[T, Any]) -> T:
+    return results[0]

@@ -8,12 +8,12 @@ parent goes last, in a batch that looks once more, under its lock, that no child
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from functools import cached_property
+from typing import Any
 from uuid import UUID, uuid4
 
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from batchq.bulk.chunk import Chunk, order_key
 from batchq.bulk.errors import FenceMoved
@@ -34,8 +34,19 @@ INLINE = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""
 
 
+Guard = Callable[[Any], Statement[None]]
+
+
+def _guards(guards: Iterable[Guard]) -> tuple[Guard, ...]:
+    return tuple(guards)
+
+
 def _drains(drains: Iterable[Drain]) -> tuple[Drain, ...]:
     return tuple(drains)
+
+
+def _removes(drain: Drain) -> bool:
+    return drain.children.tombstone is None
 
 
 @frozen(kw_only=True)
@@ -49,19 +60,15 @@ class Drain:
     """
 
     children: Children
-    order: tuple[str, ...] = field(default="id", converter=order_key)
+    order: tuple[str, ...] = field(default=("id",), converter=order_key)
     """A column, or several, unique among the children of one parent and indexed with its key."""
-    removes: bool = field()
+    removes: bool = field(default=Factory(_removes, takes_self=True))
     """Whether the rows are really deleted, those that were hidden before as well. Left out: where
     they have no tombstone. Otherwise they are hidden, which is the end of them."""
     set: Mapping[str, object] | None = None
     """What is set of them instead: ``{"vpc_id": None}`` makes them nobody's."""
     below: tuple[Drain, ...] = field(default=(), converter=_drains)
     """Their own children. They are hidden before these go, so they need a tombstone."""
-
-    @removes.default
-    def _removes(self) -> bool:
-        return self.children.tombstone is None
 
     def __attrs_post_init__(self) -> None:
         """Refuse what could not end."""
@@ -109,6 +116,10 @@ class Drain:
         return ((str(self.children.tombstone), written("now()")),)
 
 
+def _passes(tree: Tree) -> tuple[Pass, ...]:
+    return tuple(one for drain in tree.drains for one in drain.passes())
+
+
 @frozen(kw_only=True)
 class Tree:
     """What is deleted with a parent.
@@ -128,8 +139,15 @@ class Tree:
     """The kinds of children, in the order in which they go."""
     removes: bool = True
     """Whether the parent's row goes in the end. Otherwise its tombstone is the end."""
+    childless: tuple[Guard, ...] = field(default=(), converter=_guards)
+    """Guards on children that are not drained but must not be there, each made for a parent's key:
+    ``lambda key: SUBNETS.forbid(key, else_=VpcHasSubnets())``; see :meth:`Parent.delete`."""
     jobs: Jobs = field(factory=Jobs)
     inline: int = INLINE
+    passes: tuple[Pass, ...] = field(
+        default=Factory(_passes, takes_self=True), init=False, repr=False, eq=False
+    )
+    """In which order the rows go: the leaves first."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse a drain of another parent's children."""
@@ -141,17 +159,11 @@ class Tree:
                 )
                 raise InvalidBatch(message)
 
-    @cached_property
-    def passes(self) -> tuple[Pass, ...]:
-        """In which order the rows go: the leaves first."""
-        return tuple(one for drain in self.drains for one in drain.passes())
-
     def fence(
         self,
         key: object,
         *,
         gone: Meaning,
-        childless: Iterable[Statement[None]] = (),
         generation: object = None,
         stale: Meaning | None = None,
         job: UUID | None = None,
@@ -160,8 +172,6 @@ class Tree:
 
         :param key: the parent's.
         :param gone: what it means that there is none, or no longer.
-        :param childless: guards on children that are not drained but must not be there, as of
-            :meth:`Parent.delete`.
         :param generation: the generation that the caller has seen, or None for any.
         :param stale: what another generation means.
         :param job: the id of the job. Chosen by the caller, it tells after a lost connection
@@ -179,7 +189,7 @@ class Tree:
         fenced = hidden.output(self.parent.generation, "bigint")
         return gather(
             self.parent.lock(key, gone=gone),
-            *childless,
+            *self._guards(key),
             Placed(hidden, ends=bump_of(self.parent, key)),
             self.jobs.insert(job, self.name, str(key), fenced),
         ).map(lambda _: job)
@@ -189,7 +199,6 @@ class Tree:
         key: object,
         *,
         gone: Meaning,
-        childless: Iterable[Statement[None]] = (),
         generation: object = None,
         stale: Meaning | None = None,
     ) -> Batch[int]:
@@ -206,7 +215,7 @@ class Tree:
         last = Placed(ending, ends=bump_of(self.parent, key))
         return gather(
             self.parent.lock(key, gone=gone),
-            *childless,
+            *self._guards(key),
             *few,
             sequence(going).map(self._gone),
             last,
@@ -230,6 +239,9 @@ class Tree:
         return gather(locking, *looking, *parent, self.jobs.done(job)).map(
             lambda results: results[-1]
         )
+
+    def _guards(self, key: object) -> list[Statement[None]]:
+        return [guard(key) for guard in self.childless]
 
     def _gone(self, rows: list[int]) -> int:
         return sum(n for n, one in zip(rows, self.passes, strict=True) if one.counts)

@@ -18,7 +18,6 @@ from batchq.bulk.options import Work
 from batchq.bulk.progress import Event, Progress
 from batchq.bulk.report import Stopped
 from batchq.bulk.requests import Ask, Rest, Steps, Told
-from batchq.language.compose import sequence
 from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
@@ -51,7 +50,6 @@ class Turn:
     """How often in a row a step was canceled or in conflict."""
     _began: float = field(factory=time.monotonic)
     _rows: int = 0
-    _expected: int | None = None
 
     def __attrs_post_init__(self) -> None:
         self._pace = self.course.orders.size.begin()
@@ -84,8 +82,6 @@ class Turn:
         if not 0 <= self.job.child <= len(passes):
             message = f"the job is of another {self.work.name!r}: of more passes"
             raise _Refused(message)
-        if self.course.orders.watchers:
-            yield from self._estimate()
         self._tell(Event.CLAIMED)
         while self.job.phase == "drain":
             yield from self.course.check(self._progress(Event.THROTTLED))
@@ -99,15 +95,6 @@ class Turn:
         else:
             report.jobs_stuck += 1
             self._tell(Event.STUCK, why=self.job.last_error or "")
-
-    def _estimate(self) -> Steps[None]:
-        """Ask the planner how much there is to do; where it has no answer there is none."""
-        left = self.work.passes[self.job.child :]
-        with suppress(BatchError):
-            guesses = yield from self.course.ask(
-                sequence([one.estimate(self.job.root) for one in left])
-            )
-            self._expected = self.job.rows_done + sum(guesses)
 
     def _chunk(self) -> Steps[None]:
         table, course = self._table(), self.course
@@ -225,7 +212,7 @@ class Turn:
             root=job.root,
             table=self._table(),
             rows_done=job.rows_done,
-            expected=None if self._expected is None else max(self._expected, job.rows_done),
+            expected=None if job.expected is None else max(job.expected, job.rows_done),
             chunk_size=self._pace.rows,
             rate=self._rows / taken if self._rows and taken else None,
         )

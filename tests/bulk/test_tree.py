@@ -70,8 +70,11 @@ def titles(batch):
 
 
 def test_a_fence_locks_looks_hides_and_leaves_a_job():
-    guard = forbid(select("vpc_subnet", ["name"], where={"vpc_id": 1}))
-    assert titles(TREE.fence(1, gone=GONE, childless=[guard])) == [
+    def no_subnet(vpc):
+        return select("vpc_subnet", ["name"], where={"vpc_id": vpc})
+
+    guarded = attrs.evolve(TREE, childless=[lambda vpc: forbid(no_subnet(vpc))])
+    assert titles(guarded.fence(1, gone=GONE)) == [
         "lock vpc",
         "select vpc_subnet",
         "update vpc",
@@ -181,7 +184,7 @@ def test_a_tree_is_of_its_own_parents_children():
 
 def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
     job = Job(
-        uuid4(), "vpc", 1, "1", 2, "drain", 1, ["5"], 3, 10, 10, 0, 1, datetime.now(UTC), None
+        uuid4(), "vpc", 1, "1", 2, "drain", 1, ["5"], 3, 10, 10, None, 0, 1, datetime.now(UTC), None
     )
     other = attrs.evolve(job, id=uuid4(), root="2", cursor=["9"], seq=8)
     one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""What a command is about, named as ``module:attribute``; and the database it is on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import psycopg
+
+from batchq.bulk import Rewrite, Tree
+from batchq.language.errors import BatchError
+
+Work = Tree | Rewrite
+
+
+class Target(click.ParamType[Work]):
+    """A :class:`Tree` or :class:`Rewrite` that a module has as an attribute.
+
+    Modules are looked for in the current directory as well, as ``python -m`` does.
+    """
+
+    name = "module:attribute"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Work:
+        """Import it."""
+        if isinstance(value, Tree | Rewrite):
+            return value
+        module, _, attribute = str(value).partition(":")
+        if not (module and attribute):
+            self.fail(f"{value!r} is not module:attribute, such as app.trees:VPC", param, ctx)
+        if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  sys.path is of strings
+            sys.path.insert(0, here)
+        try:
+            found: Any = importlib.import_module(module)
+            for name in attribute.split("."):
+                found = getattr(found, name)
+        except (ImportError, AttributeError) as error:
+            self.fail(f"{value}: {error}", param, ctx)
+        if not isinstance(found, Tree | Rewrite):
+            self.fail(f"{value} is a {type(found).__name__}, not a Tree or a Rewrite", param, ctx)
+        return found
+
+
+@contextmanager
+def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
+    """Connect, and tell what the server or the library refuses as people want to read it.
+
+    :raises click.ClickException: in the place of psycopg's and batchq's errors.
+    """
+    try:
+        with psycopg.connect(dsn, autocommit=True, application_name="batchq bulk") as connection:
+            yield connection
+    except (psycopg.Error, BatchError) as error:
+        raise click.ClickException(str(error).strip()) from error

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""A module with a tree and a rewrite, and the command line run on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from batchq.bulk import Jobs
+from batchq.command.main import batchq
+
+MODULE = """
+from batchq import Parent, sql
+from batchq.bulk import Drain, Rewrite, Tree
+
+VPC = Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+
+class Trees:
+    VPC = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=10)
+
+LOWER = Rewrite(name="lower", table="rule", set={"name": sql("lower(name)")},
+                where=sql("name <> lower(name)"))
+"""
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE rule (id int PRIMARY KEY, vpc_id int NOT NULL, name text, UNIQUE (vpc_id, id));
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO rule SELECT n, 1, 'Rule' FROM generate_series(1, 1000) n;
+INSERT INTO rule SELECT n, 2, 'rule' FROM generate_series(10001, 10005) n;
+"""
+
+TREE, LOWER = "cli_trees:Trees.VPC", "cli_trees:LOWER"
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of the module, which is the current one."""
+    (tmp_path / "cli_trees.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "cli_trees", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def estate(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """The tables: one VPC of 1,000 rules, one of 5."""
+    conn.execute(TABLES, prepare=False)
+    conn.execute(Jobs().ddl(), prepare=False)  # type: ignore[arg-type]
+    return conn
+
+
+@pytest.fixture
+def cli(app: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``batchq bulk …`` on this test's database."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    return lambda *words: CliRunner().invoke(batchq, ["bulk", *map(str, words)])

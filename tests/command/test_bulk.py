@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""``batchq bulk``: what it does, what it says, and what its exit codes tell a cron job."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.command.conftest import LOWER, TREE
+
+DONE, FAILED, USAGE, AGAIN = 0, 1, 2, 75
+
+
+def left(conn: Any) -> Any:
+    return conn.execute("SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM rule)").fetchone()
+
+
+def test_a_small_tree_is_deleted_by_start(cli, estate):
+    result = cli("start", TREE, 2)
+    assert (result.exit_code, "5 rows" in result.output) == (DONE, True)
+    assert left(estate) == (1, 1_000)
+
+
+def test_a_large_tree_is_fenced_by_start_and_ended_by_resume(cli, estate):
+    started = cli("start", TREE, 1)
+    assert started.exit_code == AGAIN
+    assert left(estate) == (2, 1_005)
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    assert job in started.output
+    resumed = cli("resume", TREE)
+    assert (resumed.exit_code, "rule: 1,000" in resumed.output) == (DONE, True)
+    assert left(estate) == (1, 5)
+
+
+def test_what_a_budget_leaves_over_is_told_to_cron(cli, estate):
+    cli("start", TREE, 1)
+    first = cli("resume", TREE, "--chunks", 1, "--most", 100)
+    assert (first.exit_code, left(estate)) == (AGAIN, (2, 905))
+    assert cli("resume", TREE).exit_code == DONE
+
+
+def test_a_parent_that_is_not_there_fails(cli, estate):
+    result = cli("start", TREE, 7)
+    assert (result.exit_code, "no 7 lives" in result.output) == (FAILED, True)
+
+
+def test_a_rewrite_is_started_once_and_resumed(cli, estate):
+    assert cli("start", LOWER).exit_code == AGAIN
+    assert cli("start", LOWER).exit_code == FAILED
+    assert cli("resume", TREE, LOWER).exit_code == DONE
+    assert estate.execute("SELECT count(*) FROM rule WHERE name = 'Rule'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("words", [("plan",), ("start", "--dry-run")], ids=" ".join)
+def test_a_dry_run_shows_what_would_be_sent_and_writes_nothing(cli, estate, words):
+    result = cli(*words, TREE, 1)
+    assert result.exit_code == DONE, result.output
+    assert 'DELETE FROM "rule"' in result.output
+    assert left(estate) == (2, 1_005)
+    assert estate.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
+
+
+def test_a_plan_that_is_refused_fails_and_says_what_to_write(cli, estate):
+    estate.execute("ALTER TABLE rule DROP CONSTRAINT rule_vpc_id_id_key")
+    result = cli("plan", TREE, 1)
+    assert result.exit_code == FAILED
+    assert "CREATE" in result.output
+    assert "INDEX" in result.output
+
+
+def test_resume_dry_run_shows_the_jobs_and_claims_none(cli, estate):
+    cli("start", TREE, 1)
+    result = cli("resume", TREE, "--dry-run")
+    assert (result.exit_code, "1 waiting" in result.output) == (DONE, True)
+    assert estate.execute("SELECT epoch FROM bulk_job").fetchone() == (0,)
+
+
+def test_status_tells_people_and_machines(cli, estate):
+    cli("start", TREE, 1)
+    assert "1 waiting" in cli("status", TREE).output
+    (told,) = json.loads(cli("status", TREE, "--json").stdout)
+    assert (told["name"], told["waiting"], told["jobs"][0]["root"]) == ("vpc", 1, "1")
+
+
+def test_status_fails_for_a_job_that_is_stuck_or_too_old(cli, estate):
+    cli("start", TREE, 1)
+    assert cli("status", TREE, "--older-than", 3600).exit_code == DONE
+    estate.execute("UPDATE bulk_job SET created_at = now() - interval '2 hours'")
+    assert cli("status", TREE, "--older-than", 3600).exit_code == FAILED
+    estate.execute("UPDATE bulk_job SET phase = 'stuck', last_error = 'late rows'")
+    result = cli("status", TREE)
+    assert (result.exit_code, "late rows" in result.output) == (FAILED, True)
+
+
+def test_a_stuck_job_is_taken_up_again_when_it_is_named(cli, estate):
+    cli("start", TREE, 1)
+    estate.execute("UPDATE bulk_job SET phase = 'stuck'")
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    assert cli("resume", TREE).exit_code == DONE
+    assert left(estate) == (2, 1_005)
+    assert cli("resume", TREE, "--retry", job).exit_code == DONE
+    assert left(estate) == (1, 5)
+
+
+def test_a_stuck_job_fails_the_activation_that_it_stuck_in(cli, estate):
+    estate.execute("CREATE TABLE log (rule_id int REFERENCES rule)")
+    estate.execute("INSERT INTO log VALUES (500)")
+    cli("start", TREE, 1)
+    result = cli("resume", TREE)
+    assert (result.exit_code, "1 stuck" in result.output) == (FAILED, True)
+    assert "log_rule_id_fkey" in cli("status", TREE).output
+
+
+def test_the_report_is_json_for_machines(cli, estate):
+    cli("start", TREE, 1)
+    told = json.loads(cli("resume", TREE, "--json").stdout)
+    assert (told["rows"], told["stopped"], told["rows_by_table"]) == (
+        1_000,
+        "exhausted",
+        {"rule": 1_000},
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("plan", "cli_trees", "1"), "module:attribute"),
+        (("plan", "no_such_module:TREE", "1"), "no_such_module"),
+        (("plan", "cli_trees:NOTHING", "1"), "NOTHING"),
+        (("plan", "cli_trees:VPC", "1"), "Parent"),
+        (("plan", TREE), "KEY"),
+        (("start", LOWER, "1"), "KEY"),
+        (("resume",), "Missing"),
+        (("resume", TREE, "--chunks", "-1"), "--chunks"),
+        (("resume", TREE, "--timeout", "60"), "lease"),
+        (("resume", TREE, TREE), "two are called"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_a_wrong_command_line_says_what_is_wrong(cli, estate, words, says):
+    result = cli(*words)
+    assert (result.exit_code, says in result.output) == (USAGE, True), result.output
+
+
+def test_a_table_of_jobs_that_is_missing_is_told_as_it_is(cli, conn):
+    result = cli("resume", TREE)
+    assert result.exit_code == FAILED
+    assert "bulk_job" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_server_is_no_traceback(cli, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "host=127.0.0.1 port=1 connect_timeout=5")
+    result = cli("status", TREE)
+    assert (result.exit_code, "Error" in result.output) == (FAILED, True)
+
+
+def test_without_its_libraries_it_says_what_to_install(tmp_path):
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')")
+    ran = subprocess.run(
+        [sys.executable, "-m", "batchq"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        'the command line needs click: pip install "batchq[cli]"\n',
+    )
