@@ -9,9 +9,11 @@ claims the job; the parent goes last, when none is left.
 
 from __future__ import annotations
 
+from batchq.bulk.bar import bar
 from batchq.bulk.errors import AlreadyBegun, FenceMoved, LateRows, LeaseLost, TooMany
 from batchq.bulk.jobs import Backlog, Job, Jobs
 from batchq.bulk.law import ChunkSize
+from batchq.bulk.log import Log
 from batchq.bulk.options import Throttle, Watcher, Work
 from batchq.bulk.progress import Event, Progress
 from batchq.bulk.reading import read_tree
@@ -21,6 +23,7 @@ from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.start import Deleted, Fenced, astart, start
 from batchq.bulk.throttles import asking, replica_lag
 from batchq.bulk.tree import Drain, Tree
+from batchq.bulk.watch import Watch
 
 __all__ = [
     "AlreadyBegun",
@@ -36,6 +39,7 @@ __all__ = [
     "Jobs",
     "LateRows",
     "LeaseLost",
+    "Log",
     "Progress",
     "Report",
     "Rewrite",
@@ -43,11 +47,13 @@ __all__ = [
     "Throttle",
     "TooMany",
     "Tree",
+    "Watch",
     "Watcher",
     "Work",
     "aresume",
     "asking",
     "astart",
+    "bar",
     "read_tree",
     "replica_lag",
     "resume",

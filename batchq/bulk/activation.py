@@ -8,10 +8,11 @@ process, goes on from there.
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from uuid import UUID
 
 import psycopg
-from attrs import define, evolve, field
+from attrs import define, field
 
 from batchq.bulk.course import Course, Over
 from batchq.bulk.jobs import Job
@@ -57,7 +58,8 @@ class Activation:
             course.end(Stopped.FAILED, str(error))
         with suppress(BatchError, psycopg.Error):
             yield from self._look_back()
-        course.tell(evolve(course.report))
+        course.report.elapsed = course.elapsed()
+        course.tell(deepcopy(course.report))
 
     def _all_of(self, work: Work) -> Steps[None]:
         course, jobs = self.course, work.jobs

@@ -15,6 +15,7 @@ from attrs import frozen
 from batchq.bulk.embed import columns, embed, quoted
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.jobs import Job
+from batchq.engine.names import identifier, listed
 from batchq.language.builders import written
 from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
@@ -40,43 +41,42 @@ class Parts:
 
     table: str
     page: Statement[None]
-    """Finds the rows from the cursor on, in their order, with their ``ctid``."""
+    """Finds the keys of the rows behind the cursor, in their order."""
     going: Statement[None]
-    """Lets the rows of ``page`` go."""
+    """Lets the rows go that are :func:`within` the page."""
     order: tuple[str, ...]
-    """The columns of the page that the cursor is made of."""
-    again: str
-    """Whether the next chunk has to begin where this one did."""
+    """The columns of the page, which the cursor is made of."""
     counts: bool
     """Whether the rows are gone then, and not only hidden."""
 
 
 _CHUNK = """\
-WITH page AS MATERIALIZED (
+WITH batchq_page AS MATERIALIZED (
     {page}
-), gone AS (
+), batchq_last AS MATERIALIZED (
+    SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
+), batchq_gone AS (
     {going} RETURNING 1
-), done AS (
-    SELECT rows, found >= %(rows)s AS full, {again} AS again,
-        (SELECT ARRAY[{texts}] FROM page ORDER BY {downwards} LIMIT 1) AS last
-    FROM (SELECT count(*) AS rows FROM gone) AS gone, (SELECT count(*) AS found FROM page) AS page
+), batchq_done AS (
+    SELECT (SELECT count(*) FROM batchq_gone) AS rows,
+        (SELECT count(*) FROM batchq_page) >= %(rows)s AS full,
+        (SELECT ARRAY[{texts}] FROM batchq_last) AS last
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1,
     rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {counted},
-    child = CASE WHEN done.full OR done.again THEN job.child ELSE job.child + 1 END,
-    cursor = CASE WHEN done.again THEN job.cursor WHEN done.full THEN done.last END,
+    child = CASE WHEN done.full THEN job.child ELSE job.child + 1 END,
+    cursor = CASE WHEN done.full THEN done.last END,
     lease_until = now() + %(lease)s
-FROM done WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s
+FROM batchq_done AS done
+WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s
 RETURNING {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
 """
 """The page is found by the order key from where the last one ended, so that no chunk looks at the
-dead rows of those before it; MATERIALIZED keeps its LIMIT, and FOR UPDATE its rows. Deleting by
-``ctid = ANY`` is several times as fast as by the key or by a join (measured: docs/adr/0019)."""
-
-MOVED = "rows BETWEEN 1 AND found - 1"
-"""A row that somebody changes while the page waits for it has a new place, which the statement's
-snapshot does not see: it stays, and the next chunk begins where this one did. A chunk that gets
-none at all goes on; the look at the end finds what it has left."""
+dead rows of those before it. What goes is what lies between the two by the same key: each row is
+visited once, and one that somebody changes meanwhile is followed to its new version. By a list of
+keys or of ``ctid`` it takes half as long again, and more (measured: docs/adr/0019)."""
+_LAST = "(SELECT {key} FROM batchq_last)"
+_WITHIN = "({keys}) <= ({last})"
 
 
 def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
@@ -91,7 +91,6 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     text = _CHUNK.format(
         page=page,
         going=going,
-        again=parts.again,
         texts=columns(parts.order, behind="::text"),
         downwards=columns(parts.order, behind=" DESC"),
         counted="done.rows" if parts.counts else "0",
@@ -107,6 +106,13 @@ def behind(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
     places = ", ".join(f"%(at{n})s" for n in range(len(cursor)))
     values = {f"at{n}": value for n, value in enumerate(cursor)}
     return written(f"({columns(order)}) > ({places})", **values)
+
+
+def within(order: tuple[str, ...], cursor: list[str] | None) -> list[Statement[None]]:
+    """Write the conditions that a row lies on the page: behind the cursor, up to its last row."""
+    last = ", ".join(_LAST.format(key=identifier(key)) for key in order)
+    upto = written(_WITHIN.format(keys=listed(order), last=last))
+    return [upto] if cursor is None else [behind(order, cursor), upto]
 
 
 def order_key(order: str | Iterable[str]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Course:
             self.end(Stopped.CHUNKS)
         elif report.rows >= budget.rows:
             self.end(Stopped.ROWS)
-        elif time.monotonic() - self._began >= budget.seconds:
+        elif self.elapsed() >= budget.seconds:
             self.end(Stopped.SECONDS)
         else:
             reason = yield from self._throttled()
@@ -57,6 +57,10 @@ class Course:
     def end(self, stopped: Stopped, why: str = "") -> None:
         """Write down why it ends."""
         self.report.stopped, self.report.why = stopped, why
+
+    def elapsed(self) -> float:
+        """How long it has been going on, in seconds."""
+        return time.monotonic() - self._began
 
     def tell(self, progress: Progress | Report) -> None:
         """Tell whoever watches."""

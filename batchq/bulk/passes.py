@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from batchq.bulk.chunk import MOVED, Chunk, Parts, behind, chunk
+from batchq.bulk.chunk import Chunk, Parts, behind, chunk, within
 from batchq.bulk.counting import estimated
 from batchq.bulk.embed import column, columns, embed
 from batchq.bulk.errors import LateRows, TooMany
@@ -26,17 +26,20 @@ from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
 _MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
-_ON_PAGE = "ctid = ANY(ARRAY(SELECT ctid FROM page))"
-_OF_PARENT = "{by} = above.{key}"
-_PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM page))"
+_OF_PARENT = "{by} = batchq_above.{key}"
+_PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM batchq_page))"
 _AMONG = "{by} IN ({parents})"
+_ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _BELOW = """\
-SELECT below.* FROM ({parents} ORDER BY {key}) AS above, LATERAL (
-    {rows} ORDER BY {order} {tail}
-) AS below {limit}"""
+SELECT batchq_below.* FROM ({parents} ORDER BY {key}) AS batchq_above, LATERAL (
+    {rows}
+) AS batchq_below LIMIT %(most)s"""
 """Parent by parent, in the order of their keys: rows of several parents in one page, found without
 a look at any other parent's."""
-_CHILDLESS = "NOT EXISTS (SELECT 1 FROM {table} AS below WHERE below.{by} = {above}.{key}{living})"
+_CHILDLESS = """\
+NOT EXISTS (
+    SELECT 1 FROM {table} AS batchq_below WHERE batchq_below.{by} = {above}.{key}{living}
+)"""
 
 
 @frozen(kw_only=True)
@@ -70,16 +73,18 @@ class Pass:
     def keys(self) -> tuple[str, ...]:
         """The columns by which rows are ordered: the parent's key is one, where there are several
         parents."""
-        return self.order if len(self.reach) == 1 else (self.children.by, *self.order)
+        by = self.children.by
+        if len(self.reach) == 1:
+            return self.order
+        return (by, *(name for name in self.order if name != by))
 
     def chunk(self, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
         """Let the next rows go, and count them in the job."""
         parts = Parts(
             table=self.table,
-            page=self._rows(job.root, ("ctid", *self.keys), job.cursor, rows, "FOR UPDATE"),
-            going=self._going([written(_ON_PAGE), *self._of_page(job.root)]),
+            page=self._rows(job.root, job.cursor, rows),
+            going=self._going([*self._of_page(job.root), *within(self.keys, job.cursor)]),
             order=self.keys,
-            again=MOVED,
             counts=self.counts,
         )
         return chunk(parts, job, jobs, rows, lease)
@@ -90,7 +95,7 @@ class Pass:
 
     def few(self, root: str, most: int) -> Statement[None]:
         """Forbid that there are more rows than so many."""
-        page, values = embed(self._rows(root, self.keys[:1], None, most + 1), "page")
+        page, values = embed(self._rows(root, None, most + 1), "page")
         many = written(_MORE.format(rows=page), **values, most=most)
         return forbid(many, else_=TooMany(self.table, most)).label(self.table)
 
@@ -101,7 +106,7 @@ class Pass:
             return LateRows(self.table, violation.found[key])
 
         key = self.order[-1]
-        left = self._rows(root, self.keys, None, 1)
+        left = self._rows(root, None, 1)
         return forbid(left, else_=late, found=[key]).label(self.table)
 
     def estimate(self, root: str) -> Batch[int]:
@@ -109,49 +114,33 @@ class Pass:
         if not self.counts:
             return written("SELECT 0").scalar(int)
         return estimated(
-            _selected(self.table, self.keys[:1], [*_of_root(self.reach, root), *self._own()])
+            select(self.table, self.keys, where=[*_of_root(self.reach, root), *self._own()])
         )
 
-    def _rows(
-        self,
-        root: str,
-        wanted: tuple[str, ...],
-        cursor: list[str] | None,
-        most: int,
-        lock: str = "",
-    ) -> Statement[None]:
-        """Select the first rows from the cursor on, in their order.
+    def _rows(self, root: str, cursor: list[str] | None, most: int) -> Statement[None]:
+        """Select the keys of the first rows behind the cursor, in their order.
 
         The order is there even where one row is enough: without it the server may read the whole
         table, in the belief that such a row comes soon.
         """
-        tail = f"LIMIT %(most)s {lock}"
         *above, own = self.reach
         after = [] if cursor is None else [behind(self.keys, cursor)]
         if not above:
-            rows, values = embed(
-                _selected(self.table, wanted, [*_of_root(self.reach, root), *self._own(), *after]),
-                "row",
-            )
-            return written(f"{rows} ORDER BY {columns(self.order)} {tail}", **values, most=most)
+            return self._ordered([*_of_root(self.reach, root), *self._own(), *after], most)
         key = own.parent.key
-        parents = _of_root(tuple(above), root)
+        parents = _parents(tuple(above), root)
         if cursor is not None:
             parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
-        outer, outer_values = embed(_selected(above[-1].table, (key,), parents), "above")
+        outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
         of_parent = written(_OF_PARENT.format(by=identifier(own.by), key=identifier(key)))
-        inner, inner_values = embed(
-            _selected(self.table, wanted, [of_parent, *self._own(), *after]), "row"
-        )
-        text = _BELOW.format(
-            parents=outer,
-            key=column(key),
-            rows=inner,
-            order=columns(self.order),
-            tail=tail,
-            limit="LIMIT %(most)s",
-        )
+        inner, inner_values = embed(self._ordered([of_parent, *self._own(), *after], most), "below")
+        text = _BELOW.format(parents=outer, key=column(key), rows=inner)
         return written(text, **outer_values, **inner_values, most=most)
+
+    def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
+        rows, values = embed(select(self.table, self.keys, where=where), "row")
+        text = _ORDERED.format(rows=rows, order=columns(self.order))
+        return written(text, **values, most=most)
 
     def _own(self) -> list[Condition]:
         """What has to hold of a row besides whose child it is."""
@@ -161,8 +150,7 @@ class Pass:
         return [*([living] if living else []), *map(_childless, self.childless)]
 
     def _of_page(self, root: str) -> list[Condition]:
-        """What holds of the rows of a page, said once more: in a partitioned table a row of another
-        parent may have the same ``ctid``."""
+        """What holds of all the rows of a page, whose keys may lie between those of others."""
         if len(self.reach) == 1:
             return [*_of_root(self.reach, root), *self._own()]
         by = identifier(self.children.by)
@@ -174,19 +162,21 @@ class Pass:
         return update(self.table, dict(self.sets), where=where)
 
 
-def _selected(table: str, names: tuple[str, ...], where: list[Condition]) -> Statement[None]:
-    return select(table, names, where=where)
-
-
 def _of_root(reach: tuple[Children, ...], root: str) -> list[Condition]:
     """Whose children they are, down from the root; hidden parents are parents still."""
     *above, own = reach
     if not above:
         return [{own.by: root}]
     parents, values = embed(
-        _selected(above[-1].table, (own.parent.key,), _of_root(tuple(above), root)), "of"
+        select(above[-1].table, [own.parent.key], where=_parents(tuple(above), root)), "of"
     )
     return [written(_AMONG.format(by=column(own.by), parents=parents), **values)]
+
+
+def _parents(reach: tuple[Children, ...], root: str) -> list[Condition]:
+    """Which rows are parents of what is below: hidden ones too, but none of another kind."""
+    of_root, own = _of_root(reach, root), reach[-1]
+    return [*of_root, own.where] if own.where else of_root
 
 
 def _childless(children: Children) -> Statement[None]:
@@ -196,6 +186,6 @@ def _childless(children: Children) -> Statement[None]:
         by=identifier(children.by),
         above=quoted(children.parent.table),
         key=identifier(children.parent.key),
-        living="" if tombstone is None else f" AND below.{identifier(tombstone)} IS NULL",
+        living="" if tombstone is None else f" AND batchq_below.{identifier(tombstone)} IS NULL",
     )
     return written(text)

@@ -23,10 +23,14 @@ def read_tree(parent: Batch[P], children: Batch[C]) -> Batch[tuple[P, C]]:
     :param children: reads the children: :meth:`Children.read`, several of them gathered.
     :return: the parent, and the children.
 
+    >>> from attrs import frozen
     >>> from batchq import Parent
+    >>> @frozen
+    ... class Row:
+    ...     id: int
     >>> vpc = Parent(table="vpc")
     >>> rules = vpc.children("vpc_firewall_rule", by="vpc_id")
-    >>> view = read_tree(vpc.read(7, dict, gone=LookupError("7")), rules.read(7, dict))
+    >>> view = read_tree(vpc.read(7, Row, gone=LookupError("7")), rules.read(7, Row))
     >>> [step.path for step in view.steps()]
     ['vpc_firewall_rule', 'vpc']
     """

@@ -70,6 +70,8 @@ class Report:
     """Steps that were rolled back for a timeout or a conflict, and tried again."""
     throttled: Counter[str] = field(factory=_counter)
     """How often each throttle's reason ended an activation."""
+    elapsed: float = field(default=0.0, eq=False)
+    """Seconds."""
     late_rows: int = 0
     """How often rows were found at the end: come behind the fence, or changed by somebody while a
     chunk waited for them."""
@@ -94,6 +96,7 @@ class Report:
             chunks_by_table=self.chunks_by_table + later.chunks_by_table,
             retries=self.retries + later.retries,
             throttled=self.throttled + later.throttled,
+            elapsed=self.elapsed + later.elapsed,
             late_rows=self.late_rows + later.late_rows,
             jobs_waiting=later.jobs_waiting,
             oldest=later.oldest,

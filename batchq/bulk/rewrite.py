@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq.bulk.chunk import Chunk, Parts, behind, chunk, order_key
+from batchq.bulk.chunk import Chunk, Parts, behind, chunk, order_key, within
 from batchq.bulk.counting import estimated
 from batchq.bulk.embed import columns, embed
 from batchq.bulk.errors import AlreadyBegun
@@ -26,7 +26,6 @@ from batchq.language.statement import Statement
 if TYPE_CHECKING:
     from batchq.language.cells import Condition, Where
 
-_DUE = "ctid = ANY(ARRAY(SELECT ctid FROM page))"
 _IN_ORDER = "{rows} ORDER BY {order} LIMIT %(most)s"
 
 
@@ -80,17 +79,14 @@ class Rewrite:
     def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
         """Update what is due among the next rows, and count them in the same statement."""
         due = [] if job.cursor is None else [behind(self.order, job.cursor)]
-        found, values = embed(
-            select(self.table, ["ctid", *self.order], where=due or written("true")), "row"
-        )
+        found, values = embed(select(self.table, self.order, where=due or written("true")), "row")
         page = written(_IN_ORDER.format(rows=found, order=columns(self.order)), **values, most=rows)
-        conditions: list[Condition] = [written(_DUE), *self._where()]
+        conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
         parts = Parts(
             table=self.table,
             page=page,
             going=update(self.table, self.set, where=conditions),
             order=self.order,
-            again="false",
             counts=True,
         )
         return chunk(parts, job, self.jobs.table, rows, lease)

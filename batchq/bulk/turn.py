@@ -72,10 +72,11 @@ class Turn:
 
     def _leave(self, why: str | None) -> Steps[None]:
         """Defer the job. Should this fail, the lease ends by itself."""
-        self.course.report.jobs_deferred += 1
+        report = self.course.report
+        report.jobs_deferred += 1
         with suppress(BatchError, psycopg.Error):
             yield from self.course.ask(self.work.jobs.leave(self.job, why))
-        self._tell(Event.DEFERRED, why=why or self.course.report.stopped.value)
+        self._tell(Event.DEFERRED, why=why or report.why or report.stopped.value)
 
     def _drain(self) -> Steps[None]:
         passes, report = self.work.passes, self.course.report
@@ -219,4 +220,6 @@ class Turn:
 
 
 def _refusal(violation: Violation) -> str:
-    return f"constraint {violation.constraint} refuses it ({violation.sqlstate})"
+    what = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
+    where = ", ".join(filter(None, (violation.table, violation.column)))
+    return f"{what} refuses it: {where} ({violation.sqlstate})"

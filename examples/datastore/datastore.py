@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +12,33 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from batchq import Retry, run
+from batchq.bulk import Deleted, Fenced, Report, TooMany, Watcher, resume
+from examples.datastore.firewall import rule_create, rule_list
 from examples.datastore.models import (
+    FirewallRule,
+    NewFirewallRule,
     NewProject,
+    NewRoute,
+    NewRouter,
     NewSilo,
+    NewSubnet,
     NewVpc,
     Project,
     ProjectCreated,
+    Route,
+    Router,
     Silo,
+    Subnet,
+    Vpc,
     VpcCreated,
+    VpcView,
 )
 from examples.datastore.project import project_create, project_delete, project_fetch
+from examples.datastore.router import route_create, router_create
 from examples.datastore.silo import silo_create
-from examples.datastore.vpc import vpc_create
+from examples.datastore.subnet import subnet_create, subnet_delete
+from examples.datastore.vpc import vpc_create, vpc_fetch, vpc_view
+from examples.datastore.vpc_delete import TREE, vpc_delete, vpc_fence
 
 _RETRY = Retry(attempts=5)
 """Of serialization conflicts and deadlocks; nothing else is ever run again."""
@@ -30,7 +46,10 @@ _RETRY = Retry(attempts=5)
 
 @frozen
 class DataStore:
-    """Each method is one transaction in one round trip, and raises the service's own errors."""
+    """Each method is one transaction in one round trip, and raises the service's own errors.
+
+    Two are not: a large VPC takes a second one to be fenced, and :meth:`sweep` makes many.
+    """
 
     database: ConnectionPool[Any] | Connection[Any]
 
@@ -51,5 +70,55 @@ class DataStore:
         run(self.database, project_delete(project), retry=_RETRY)
 
     def vpc_create(self, new: NewVpc) -> VpcCreated:
-        """Create a VPC in a project that is there."""
+        """Create a VPC in a project that is there, and count it against the project's limit."""
         return run(self.database, vpc_create(new), retry=_RETRY)
+
+    def vpc_fetch(self, vpc_id: UUID) -> Vpc:
+        """Read a living VPC."""
+        return run(self.database, vpc_fetch(vpc_id), read_only=True, retry=_RETRY)
+
+    def vpc_view(self, vpc_id: UUID) -> VpcView:
+        """Read a living VPC, and how much there is in it."""
+        return run(self.database, vpc_view(vpc_id), read_only=True, retry=_RETRY)
+
+    def vpc_delete(self, vpc: Vpc) -> Deleted | Fenced:
+        """Delete a VPC without subnets, which is as it was when it was read.
+
+        Where there is too much in it, it is only hidden, and :meth:`sweep` does the rest.
+        """
+        try:
+            return Deleted(run(self.database, vpc_delete(vpc), retry=_RETRY))
+        except TooMany:
+            return Fenced(run(self.database, vpc_fence(vpc), retry=_RETRY))
+
+    def sweep(self, *, owner: str, watchers: Iterable[Watcher] = ()) -> Report:
+        """Go on with what is deleted in chunks, for some seconds: for cron, or any number of them.
+
+        :param owner: who this is, for people who look at the table of jobs.
+        :param watchers: who is told of it.
+        """
+        return resume(self.database, [TREE], owner=owner, watchers=watchers)
+
+    def rule_create(self, new: NewFirewallRule) -> FirewallRule:
+        """Create a firewall rule in a VPC that is there."""
+        return run(self.database, rule_create(new), retry=_RETRY)
+
+    def rule_list(self, vpc_id: UUID) -> list[FirewallRule]:
+        """Read all rules of a living VPC."""
+        return run(self.database, rule_list(vpc_id), read_only=True, retry=_RETRY)
+
+    def router_create(self, new: NewRouter) -> Router:
+        """Create a router in a VPC that is there."""
+        return run(self.database, router_create(new), retry=_RETRY)
+
+    def route_create(self, new: NewRoute) -> Route:
+        """Create a route of a router that is there."""
+        return run(self.database, route_create(new), retry=_RETRY)
+
+    def subnet_create(self, new: NewSubnet) -> Subnet:
+        """Create a subnet in a VPC that is there."""
+        return run(self.database, subnet_create(new), retry=_RETRY)
+
+    def subnet_delete(self, subnet_id: UUID) -> None:
+        """Delete a subnet."""
+        run(self.database, subnet_delete(subnet_id), retry=_RETRY)

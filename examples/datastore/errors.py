@@ -52,6 +52,10 @@ class Refused(ServiceError):
         return str(self.which)
 
 
+class VpcHasSubnets(Refused):
+    """A VPC cannot be deleted while there are subnets in it: machines may be in use there."""
+
+
 class LimitExceeded(ServiceError):
     """There is room for no more."""
 

@@ -6,8 +6,16 @@ from __future__ import annotations
 from uuid import UUID
 
 from batchq import Batch, insert, unique
-from examples.datastore.errors import AlreadyExists
-from examples.datastore.models import FirewallRule, NewFirewallRule
+from batchq.bulk import read_tree
+from examples.datastore.errors import AlreadyExists, NotFound
+from examples.datastore.models import FirewallRule, NewFirewallRule, Vpc
+from examples.datastore.parents import RULES, VPC
+
+
+def rule_create(new: NewFirewallRule) -> Batch[FirewallRule]:
+    """Create a firewall rule in a VPC that is there."""
+    gone = NotFound("vpc", new.vpc_id)
+    return RULES.add(new.vpc_id, rule_insert(new), gone=gone).label("rule_create")
 
 
 def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
@@ -22,6 +30,17 @@ def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
             "vpc_firewall_rule_action_known",
             "vpc_firewall_rule_priority_in_range",
         )
+    )
+
+
+def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
+    """Read all rules of a living VPC; of one that is being deleted, none and not what is left."""
+    return (
+        read_tree(
+            VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)), RULES.read(vpc_id, FirewallRule)
+        )
+        .map(lambda read: read[1])
+        .label("rule_list")
     )
 
 

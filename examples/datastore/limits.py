@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Limits: what a silo may use, and how much of it is taken."""
+"""Limits: what a silo and a project may use, and how much of it is taken."""
 
 from __future__ import annotations
 
@@ -29,3 +29,17 @@ def limits_give_back_project(silo_id: UUID) -> Batch[None]:
     """Count one project fewer."""
     fewer = {"projects_used": sql("projects_used - 1")}
     return update("silo_limits", fewer, where={"silo_id": silo_id}).expect(1)
+
+
+def limits_take_vpc(project_id: UUID) -> Batch[None]:
+    """Count one more VPC."""
+    return (
+        update("project", {"vpcs_used": sql("vpcs_used + 1")}, {"id": project_id})
+        .expect(1)
+        .on(check("project_vpcs_within_limit"), LimitExceeded("vpcs of project", project_id))
+    )
+
+
+def limits_give_back_vpc(project_id: UUID) -> Batch[None]:
+    """Count one VPC fewer."""
+    return update("project", {"vpcs_used": sql("vpcs_used - 1")}, {"id": project_id}).expect(1)

@@ -72,6 +72,7 @@ class Vpc:
     project_id: UUID
     system_router_id: UUID
     name: str
+    rcgen: int
     time_created: datetime
 
 
@@ -93,6 +94,29 @@ class Router:
     vpc_id: UUID
     kind: str
     name: str
+    time_created: datetime
+
+
+@frozen(kw_only=True)
+class NewRoute:
+    """A route to create."""
+
+    id: UUID = field(factory=uuid4)
+    router_id: UUID
+    name: str
+    destination: IPv4Network
+    target: str
+
+
+@frozen
+class Route:
+    """A route of a router: where packets for some addresses go."""
+
+    id: UUID
+    router_id: UUID
+    name: str
+    destination: IPv4Network
+    target: str
     time_created: datetime
 
 
@@ -142,6 +166,15 @@ class FirewallRule:
     protocols: list[str]
     priority: int
     time_created: datetime
+
+
+@frozen
+class VpcView:
+    """A VPC, and how much there is in it."""
+
+    vpc: Vpc
+    routes: int
+    rules: int
 
 
 @frozen

@@ -38,7 +38,7 @@ def project_insert(new: NewProject) -> Batch[Project]:
         insert("project", new)
         .one(Project)
         .on(unique("lookup_project_by_silo"), AlreadyExists("project", new.name))
-        .internal("project_pkey")
+        .internal("project_pkey", "project_vpcs_within_limit")
     )
 
 

@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
-from batchq import Batch, insert, unique
-from examples.datastore.errors import AlreadyExists
-from examples.datastore.models import NewRouter, Router
+from batchq import Batch, gather, insert, require, sql, unique
+from examples.datastore.errors import AlreadyExists, NotFound
+from examples.datastore.models import NewRoute, NewRouter, Route, Router
+from examples.datastore.parents import ROUTERS, ROUTES
+
+
+def router_create(new: NewRouter) -> Batch[Router]:
+    """Create a router in a VPC that is there."""
+    gone = NotFound("vpc", new.vpc_id)
+    return ROUTERS.add(new.vpc_id, router_insert(new), gone=gone).label("router_create")
 
 
 def router_insert(new: NewRouter) -> Batch[Router]:
@@ -15,4 +22,28 @@ def router_insert(new: NewRouter) -> Batch[Router]:
         .one(Router)
         .on(unique("lookup_router_by_vpc"), AlreadyExists("router", new.name))
         .internal("vpc_router_pkey", "vpc_router_kind_known")
+    )
+
+
+def route_create(new: NewRoute) -> Batch[Route]:
+    """Create a route of a router that is there, in a VPC that is: a fence hides the VPC first."""
+    gone = NotFound("router", new.router_id)
+    in_a_vpc = sql(
+        "SELECT 1 FROM vpc_router AS router JOIN vpc ON vpc.id = router.vpc_id "
+        "WHERE router.id = %(router)s AND vpc.time_deleted IS NULL",
+        router=new.router_id,
+    )
+    added = gather(require(in_a_vpc, else_=gone).label("vpc"), route_insert(new))
+    return (
+        ROUTES.add(new.router_id, added, gone=gone).map(lambda made: made[1]).label("route_create")
+    )
+
+
+def route_insert(new: NewRoute) -> Batch[Route]:
+    """Insert a route."""
+    return (
+        insert("router_route", new)
+        .one(Route)
+        .on(unique("lookup_route_by_router"), AlreadyExists("route", new.name))
+        .internal("router_route_pkey")
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from examples.datastore.vpc_delete import TREE
+
 TABLES = (
     "silo",
     "silo_limits",
@@ -16,11 +18,14 @@ TABLES = (
     "disk",
     "vpc",
     "vpc_router",
+    "router_route",
     "vpc_subnet",
     "vpc_firewall_rule",
+    TREE.jobs.table,
 )
 
 
 def create_tables(conn: Connection[Any]) -> None:
     """Create the tables, in the first schema of the connection's search path."""
     conn.execute(Path(__file__).with_name("schema.sql").read_bytes())
+    conn.execute(TREE.jobs.ddl().encode())

@@ -6,6 +6,10 @@
 -- Rows are deleted softly (time_deleted), so names are unique among the living only, and a foreign
 -- key to a parent would be content with a dead one. Instead, who adds a child bumps the generation
 -- of the living parent, in the same transaction: that proves it is there, and locks it.
+--
+-- Firewall rules and routes are really deleted: a VPC may have a million of them, and nobody asks
+-- what they were. The VPC and its routers stay as tombstones. The table of jobs (bulk_job), which
+-- says how far such a delete is, is batchq's: schema.py creates it as the library writes it.
 
 CREATE TABLE silo (
     id            uuid        NOT NULL CONSTRAINT silo_pkey PRIMARY KEY,
@@ -29,9 +33,12 @@ CREATE TABLE project (
     silo_id       uuid         NOT NULL,
     name          varchar(63)  NOT NULL,
     description   varchar(512) NOT NULL,
+    vpcs_used     bigint       NOT NULL DEFAULT 1,  -- a project comes with its default VPC
+    vpcs_limit    bigint       NOT NULL DEFAULT 10,
     rcgen         bigint       NOT NULL DEFAULT 1,
     time_created  timestamptz  NOT NULL DEFAULT now(),
-    time_deleted  timestamptz
+    time_deleted  timestamptz,
+    CONSTRAINT project_vpcs_within_limit CHECK (vpcs_used <= vpcs_limit)
 );
 CREATE UNIQUE INDEX lookup_project_by_silo ON project (silo_id, name) WHERE time_deleted IS NULL;
 
@@ -59,6 +66,7 @@ CREATE TABLE vpc (
     project_id        uuid        NOT NULL,
     system_router_id  uuid        NOT NULL,
     name              varchar(63) NOT NULL,
+    rcgen             bigint      NOT NULL DEFAULT 1,
     time_created      timestamptz NOT NULL DEFAULT now(),
     time_deleted      timestamptz
 );
@@ -69,16 +77,34 @@ CREATE TABLE vpc_router (
     vpc_id        uuid        NOT NULL,
     kind          text        NOT NULL,
     name          varchar(63) NOT NULL,
+    rcgen         bigint      NOT NULL DEFAULT 1,
     time_created  timestamptz NOT NULL DEFAULT now(),
     time_deleted  timestamptz,
     CONSTRAINT vpc_router_kind_known CHECK (kind IN ('system', 'custom'))
 );
 CREATE UNIQUE INDEX lookup_router_by_vpc ON vpc_router (vpc_id, name) WHERE time_deleted IS NULL;
 
+-- Of the dead as well: the routes of a VPC that is deleted are found by its routers, which are
+-- hidden by then.
+CREATE UNIQUE INDEX vpc_router_vpc_id_id_key ON vpc_router (vpc_id, id);
+
 -- A VPC and its system router come into being together and refer to each other, so one of the two
--- has to be first: the server looks at COMMIT.
+-- has to be first: the server looks at COMMIT. It is also why a router's tombstone stays: a VPC,
+-- dead or alive, refers to a row that is there.
 ALTER TABLE vpc ADD CONSTRAINT vpc_system_router_id_fkey
     FOREIGN KEY (system_router_id) REFERENCES vpc_router (id) DEFERRABLE INITIALLY DEFERRED;
+
+-- The index is also the order in which a router's routes are deleted: one behind the other, without
+-- a look at those that are gone already. So is the one of the firewall rules.
+CREATE TABLE router_route (
+    id            uuid        NOT NULL CONSTRAINT router_route_pkey PRIMARY KEY,
+    router_id     uuid        NOT NULL,
+    name          varchar(63) NOT NULL,
+    destination   cidr        NOT NULL,
+    target        text        NOT NULL,
+    time_created  timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX lookup_route_by_router ON router_route (router_id, name);
 
 CREATE TABLE vpc_subnet (
     id            uuid        NOT NULL CONSTRAINT vpc_subnet_pkey PRIMARY KEY,
@@ -100,10 +126,8 @@ CREATE TABLE vpc_firewall_rule (
     protocols     text[]      NOT NULL,
     priority      integer     NOT NULL,
     time_created  timestamptz NOT NULL DEFAULT now(),
-    time_deleted  timestamptz,
     CONSTRAINT vpc_firewall_rule_direction_known CHECK (direction IN ('inbound', 'outbound')),
     CONSTRAINT vpc_firewall_rule_action_known CHECK (action IN ('allow', 'deny')),
     CONSTRAINT vpc_firewall_rule_priority_in_range CHECK (priority BETWEEN 0 AND 65535)
 );
-CREATE UNIQUE INDEX lookup_firewall_by_vpc ON vpc_firewall_rule (vpc_id, name)
-    WHERE time_deleted IS NULL;
+CREATE UNIQUE INDEX lookup_firewall_by_vpc ON vpc_firewall_rule (vpc_id, name);

@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
-from batchq import Batch, insert, unique
-from examples.datastore.errors import AlreadyExists
+from uuid import UUID
+
+from batchq import Batch, insert, sql, unique, update
+from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.models import NewSubnet, Subnet
+from examples.datastore.parents import SUBNETS
+
+
+def subnet_create(new: NewSubnet) -> Batch[Subnet]:
+    """Create a subnet in a VPC that is there."""
+    gone = NotFound("vpc", new.vpc_id)
+    return SUBNETS.add(new.vpc_id, subnet_insert(new), gone=gone).label("subnet_create")
 
 
 def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
@@ -15,4 +24,14 @@ def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
         .one(Subnet)
         .on(unique("vpc_subnet_vpc_id_name_key"), AlreadyExists("subnet", new.name))
         .internal("vpc_subnet_pkey")
+    )
+
+
+def subnet_delete(subnet_id: UUID) -> Batch[None]:
+    """Delete a subnet. Its VPC need not know: one fewer is in nobody's way."""
+    living = {"id": subnet_id, "time_deleted": None}
+    return (
+        update("vpc_subnet", {"time_deleted": sql("now()")}, where=living)
+        .expect(1, missing=NotFound("subnet", subnet_id))
+        .label("subnet_delete")
     )

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from uuid import UUID
 
-from batchq import Batch, insert, into, sequence, unique
+from batchq import Batch, gather, insert, into, sequence, sql, unique
+from batchq.bulk import read_tree
 from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.firewall import default_rules, rule_insert
-from examples.datastore.models import NewRouter, NewSubnet, NewVpc, Vpc, VpcCreated
-from examples.datastore.parents import VPCS
+from examples.datastore.limits import limits_take_vpc
+from examples.datastore.models import NewRouter, NewSubnet, NewVpc, Vpc, VpcCreated, VpcView
+from examples.datastore.parents import VPC, VPCS
 from examples.datastore.router import router_insert
 from examples.datastore.subnet import subnet_insert
 
@@ -17,9 +20,43 @@ DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
 
 
 def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
-    """Create a VPC in a project that is there."""
+    """Create a VPC in a project that is there, and count it against the project's limit."""
     gone = NotFound("project", new.project_id)
-    return VPCS.add(new.project_id, vpc_with_defaults(new), gone=gone).label("vpc_create")
+    return (
+        gather(
+            VPCS.add(new.project_id, vpc_with_defaults(new), gone=gone),
+            limits_take_vpc(new.project_id).label("limit"),
+        )
+        .map(lambda made: made[0])
+        .label("vpc_create")
+    )
+
+
+def vpc_fetch(vpc_id: UUID) -> Batch[Vpc]:
+    """Read a living VPC."""
+    return VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)).label("vpc_fetch")
+
+
+def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
+    """Read a living VPC and how much there is in it.
+
+    The VPC is read last: if it lives then, it lived when its children were counted, and nobody had
+    begun to delete them.
+    """
+    routes = sql(
+        "SELECT count(*) FROM router_route AS route "
+        "JOIN vpc_router AS router ON router.id = route.router_id WHERE router.vpc_id = %(vpc)s",
+        vpc=vpc_id,
+    )
+    rules = sql("SELECT count(*) FROM vpc_firewall_rule WHERE vpc_id = %(vpc)s", vpc=vpc_id)
+    return (
+        read_tree(
+            VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)),
+            gather(routes.scalar(int).label("routes"), rules.scalar(int).label("rules")),
+        )
+        .map(lambda read: VpcView(read[0], *read[1]))
+        .label("vpc_view")
+    )
 
 
 def vpc_insert(new: NewVpc) -> Batch[Vpc]:

@@ -17,6 +17,7 @@ from examples.datastore.silo import silo_create
 from examples.demo.compare import compare
 from examples.demo.database import demo_database
 from examples.demo.delete import delete
+from examples.demo.drain import drain
 from examples.demo.fail import fail
 from examples.demo.look import look
 from examples.demo.race import race
@@ -24,7 +25,7 @@ from examples.demo.telling import NotAsTold, console
 
 
 def main() -> None:
-    """Play the five acts."""
+    """Play the six acts."""
     with demo_database() as (conninfo, where):
         with psycopg.connect(conninfo, autocommit=True) as conn:
             version = conn.info.parameter_status("server_version")
@@ -36,6 +37,7 @@ def main() -> None:
             delete(conn, silo)
         race(conninfo)
         compare(conninfo, silo)
+        drain(conninfo, silo)
     console.print("\n[green]Everything was as told.[/]")
 
 

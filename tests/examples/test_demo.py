@@ -43,6 +43,8 @@ def test_it_tells_its_story_on_the_server_that_database_url_names_and_leaves_not
         '.on(check("project_name_is_lower_case"), YourError(...))',
         "at COMMIT: foreign_key",
         "nothing was kept",
+        "VpcHasSubnets (HTTP 400)",
+        "and never anything between.",
         "Everything was as told.",
     ):
         assert line in done.stdout

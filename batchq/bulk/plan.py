@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""The dry run: what would be sent, how the server would do it, how much there is, what is wrong.
+
+It writes nothing: what is asked is asked in READ ONLY transactions, and a statement is explained,
+never executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import frozen
+from psycopg import AsyncConnection, Connection
+
+from batchq.bulk.catalog import Catalog, catalog
+from batchq.bulk.explaining import Explained, aexplained, explained, refused
+from batchq.bulk.fitting import missing, unfit
+from batchq.bulk.passes import Pass
+from batchq.bulk.preview import Planned, planned
+from batchq.bulk.referring import References
+from batchq.bulk.refusals import Reason, Refusal
+from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.tally import Count, Tally, tally
+from batchq.bulk.tree import Tree
+from batchq.language.batch import Batch
+from batchq.language.compose import sequence
+from batchq.running.answer import Failed, Ok
+from batchq.running.run import aattempt, attempt
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+_NOTHING_THERE = (Reason.NO_TABLE, Reason.NO_COLUMN)
+
+
+class PlanRefused(Exception):
+    """A tree should not be drained as its tables are. ``plan`` says why, and what to do."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.plan = plan
+
+    def __str__(self) -> str:
+        """Say all the reasons, with their remedies."""
+        refusals = self.plan.refusals
+        head = f"{self.plan.name!r} should not be begun, for {len(refusals)} reasons:"
+        return "\n".join([head, *(line for one in refusals for line in one.lines())])
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What :func:`plan` finds. ``print(plan)`` shows all of it, but for the statements' values."""
+
+    name: str
+    """Of the tree or the rewrite."""
+    key: str | None
+    """The parent's, as text; None of a rewrite."""
+    statements: tuple[Planned, ...]
+    """In the order in which they would be sent. A later chunk is sent again and again."""
+    counts: tuple[Count, ...]
+    """In the order in which the rows go; one table may be there twice. Empty where they could not
+    be counted, which is among the refusals."""
+    inline: bool
+    """Whether the tree would be deleted in one batch."""
+    refusals: tuple[Refusal, ...]
+    warnings: tuple[Refusal, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against beginning."""
+        return not self.refusals
+
+    def check(self) -> None:
+        """Raise when something does.
+
+        :raises PlanRefused: with all the reasons and their remedies.
+        """
+        if self.refusals:
+            raise PlanRefused(self)
+
+    def lines(self) -> Iterator[str]:
+        """Show it to people."""
+        root = "" if self.key is None else f" of {self.key}"
+        yield f"{self.name}{root}: {'at once' if self.inline else 'in chunks'}"
+        for title, found in (("Refused", self.refusals), ("Look at", self.warnings)):
+            for one in found:
+                first, *rest = one.lines()
+                yield f"{title}: {first}"
+                yield from rest
+        for count in self.counts:
+            yield f"Rows of {count.table}: {count}"
+        for number, sent in enumerate(self.statements, 1):
+            yield f"{number}. {sent.title}"
+            yield from (f"    {line}" for line in sent.sql.splitlines())
+            said = sent.explain or [f"not explained: {sent.unexplained}"]
+            yield from (f"    | {line}" for line in said)
+
+    def __str__(self) -> str:
+        """Show it to people."""
+        return "\n".join(self.lines())
+
+
+def plan(
+    database: Connection[Any] | ConnectionPool[Any],
+    work: Tree | Rewrite,
+    key: object = None,
+    *,
+    most: int = 100_000,
+) -> Plan:
+    """Look at what a tree or a rewrite would do, and write nothing.
+
+    Two round trips, and three for each statement that is explained. A tree's statements are as sent
+    without the caller's ``generation``; chunks ask for as many rows as a first one does. PostgreSQL
+    only. On a standby nothing that writes can be explained; the rest is found out there as well.
+
+    :param database: a psycopg connection that is in no transaction, or a pool.
+    :param key: the parent's key, which a tree needs and a rewrite does not have.
+    :param most: up to how many rows of a kind are counted; a tree's ``inline`` at least.
+    :raises ValueError: when the key is missing, or is one too many.
+    :raises BatchError: when the catalog cannot be read.
+
+    To be looked at before the first fence, and in a test of the schema::
+
+        print(plan(conn, TREE, 7))
+        plan(conn, TREE, 7).check()
+    """
+    with closing(_course(work, key, most)) as course:
+        request = next(course)
+        while True:
+            told: object
+            if isinstance(request, Batch):
+                told = attempt(database, request, read_only=True)
+            elif isinstance(database, Connection):
+                told = explained(database, request)
+            else:
+                with database.connection() as connection:
+                    told = explained(connection, request)
+            try:
+                request = course.send(told)
+            except StopIteration as end:
+                return cast("Plan", end.value)
+
+
+async def aplan(
+    database: AsyncConnection[Any] | AsyncConnectionPool[Any],
+    work: Tree | Rewrite,
+    key: object = None,
+    *,
+    most: int = 100_000,
+) -> Plan:
+    """Look at what would be done on an async connection or pool; as :func:`plan`."""
+    with closing(_course(work, key, most)) as course:
+        request = next(course)
+        while True:
+            told: object
+            if isinstance(request, Batch):
+                told = await aattempt(database, request, read_only=True)
+            elif isinstance(database, AsyncConnection):
+                told = await aexplained(database, request)
+            else:
+                async with database.connection() as connection:
+                    told = await aexplained(connection, request)
+            try:
+                request = course.send(told)
+            except StopIteration as end:
+                return cast("Plan", end.value)
+
+
+# -- what is asked, and by whom --------------------------------------------------------------------
+
+_Request = Batch[Any] | list[Planned]
+"""A batch to run, which is answered as :func:`attempt` does; or statements to explain, which are
+answered by the same with what was said, and by what is refused of them."""
+
+
+def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request, Any, Plan]:
+    is_tree = isinstance(work, Tree)
+    if is_tree is (key is None):
+        raise ValueError(
+            f"plan(…, {work.name!r}, key={key!r}): a tree has a parent, whose key it needs; a "
+            f"rewrite has none"
+        )
+    root = str(key) if is_tree else Rewrite.ROOT
+    answer: Ok[Any] | Failed = yield catalog(_tables(work), work.jobs)
+    if isinstance(answer, Failed):
+        raise answer.error
+    found: Catalog = answer.value
+    lacking = list(missing(work, found))
+    refusals, warnings = [*lacking, *unfit(work, found)], list[Refusal]()
+    if isinstance(work, Tree):
+        references = References(tree=work, catalog=found)
+        refusals += references.refusals()
+        warnings += references.warnings()
+        most = max(most, work.inline)
+    passes: tuple[Pass | Rewrite, ...] = work.passes
+    blamed = bool(lacking) or any(one.reason is Reason.WRONG_COLUMN for one in refusals)
+    tallies: list[Tally] = []
+    if not any(one.reason in _NOTHING_THERE for one in lacking):
+        answer = yield sequence([tally(one, root, most) for one in passes])
+        if isinstance(answer, Ok):
+            tallies = answer.value
+        elif (violation := answer.report.violation) is not None:
+            refusals.append(refused(answer.report.path or work.name, violation.message))
+            blamed = True
+        else:
+            raise answer.error
+    counts = [
+        one.count
+        for one, swept in zip(tallies, passes, strict=False)
+        if isinstance(swept, Rewrite) or swept.counts
+    ]
+    inline = False
+    if isinstance(work, Tree) and counts:
+        inline = not any(one.more or one.rows > work.inline for one in counts)
+        if not inline and work.parent.tombstone is None:
+            refusals.append(_no_fence(work))
+    samples = {n: one.sample for n, one in enumerate(tallies) if one.sample is not None}
+    at_once = inline or (isinstance(work, Tree) and work.parent.tombstone is None)
+    statements = list(planned(work, key, at_once=at_once, samples=samples))
+    told: Explained = yield statements
+    statements, own = told
+    return Plan(
+        name=work.name,
+        key=root if is_tree else None,
+        statements=tuple(statements),
+        counts=tuple(counts),
+        inline=inline,
+        # What the server refuses for the same has been said.
+        refusals=_once(refusals if blamed else refusals + own),
+        warnings=_once(warnings),
+    )
+
+
+def _tables(work: Tree | Rewrite) -> list[str]:
+    if isinstance(work, Rewrite):
+        return [work.table]
+    reached = [children for one in work.passes for children in one.reach]
+    return [work.parent.table, *(one.table for one in reached)]
+
+
+def _once(refusals: list[Refusal]) -> tuple[Refusal, ...]:
+    """Two passes over one table find the same."""
+    return tuple({(one.reason, one.table, one.name): one for one in refusals[::-1]}.values())[::-1]
+
+
+def _no_fence(tree: Tree) -> Refusal:
+    table, generation = tree.parent.table, tree.parent.generation
+    return Refusal(
+        reason=Reason.NO_FENCE,
+        table=table,
+        why=f"it has no tombstone, and more than {tree.inline:,} children of a kind",
+        remedy=f"Parent(table={table!r}, tombstone=…, generation={generation!r})",
+    )

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""The progress bar, as it is read: on a terminal, in a file, and where rich is missing."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from batchq.bulk import Event, Progress, Report, Stopped, Watcher
+from batchq.bulk.bar import bar
+from batchq.bulk.lines import SHOWN, Lines
+from tests.support.turns import Turns
+
+FULL, WIDTH = "━" * 20, 160
+
+
+def told(job: int = 7, event: Event = Event.CHUNK, **changes: Any) -> Progress:
+    usual: dict[str, Any] = {
+        "event": event,
+        "job": UUID(int=job),
+        "tree": "vpc",
+        "root": str(job),
+        "table": "rule",
+        "rows_done": 1_200,
+        "expected": 4_800,
+        "chunk_size": 500,
+        "rate": 400.0,
+    }
+    return Progress(**{**usual, **changes})
+
+
+class Page:
+    """What is written where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.file = io.StringIO()
+
+    @contextmanager
+    def bar(self, width: int = WIDTH) -> Generator[Watcher]:
+        console = Console(file=self.file, width=width, force_terminal=False, _environ={})
+        with bar(console=console) as watcher:
+            yield watcher
+
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.file.getvalue().splitlines()]
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def test_a_line_says_how_far_the_job_is(page: Page) -> None:
+    with page.bar() as watcher:
+        watcher(told(event=Event.CLAIMED, rows_done=0, rate=None))
+        watcher(told())
+
+    doing = "1,200 of 4,800 rows, rule, 0:00:09 left, 400 rows/s, chunk 500"
+    assert page.lines() == [f"vpc 7 {'━' * 5}{' ' * 15} {doing}"]
+
+
+@pytest.mark.parametrize(
+    ("last", "doing"),
+    [
+        (
+            told(event=Event.THROTTLED, why="the replica lags", rate=None),
+            "1,200 of 4,800 rows, throttled: the replica lags, rule, chunk 500",
+        ),
+        (told(table=None, rate=None), "1,200 of 4,800 rows, the parent, chunk 500"),
+        (told(event=Event.DONE, table=None), "1,200 rows, done"),
+        (told(event=Event.STUCK, why="late: 5"), "1,200 of 4,800 rows, stuck: late: 5"),
+        (told(event=Event.LEASE_LOST), "1,200 of 4,800 rows, lease lost"),
+        (told(expected=None), "1,200 rows, rule, 400 rows/s, chunk 500"),
+    ],
+)
+def test_a_line_says_what_is_being_done_or_why_not(page: Page, last: Progress, doing: str) -> None:
+    with page.bar() as watcher:
+        watcher(told())
+        watcher(last)
+
+    (line,) = page.lines()
+    assert line.endswith(doing)
+
+
+@pytest.mark.parametrize(
+    ("last", "filled"),
+    [
+        (told(event=Event.DONE), 20),
+        (told(event=Event.DONE, rows_done=0, expected=0), 20),
+        (told(rows_done=0, expected=0), 0),
+        (told(event=Event.DEFERRED, expected=None), 0),
+        (told(event=Event.DEFERRED), 5),
+    ],
+)
+def test_a_bar_is_full_when_the_job_is_done_and_not_before(
+    page: Page, last: Progress, filled: int
+) -> None:
+    with page.bar() as watcher:
+        watcher(last)
+
+    (line,) = page.lines()
+    assert line.count("━") == filled
+
+
+def colours(expected: int | None) -> set[str]:
+    """Draw the bar of a job on a terminal that has them all."""
+    console = Console(
+        file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor", _environ={}
+    )
+    with bar(console=console) as watcher:
+        watcher(told(expected=expected))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    return {piece.partition("m")[0] for piece in drawn.split("\x1b[") if "━" in piece}
+
+
+def test_a_job_of_which_nobody_knows_how_much_it_is_pulses() -> None:
+    assert len(colours(4_800)) == 2
+    assert len(colours(None)) > 5
+
+
+def test_a_thousand_jobs_that_are_over_have_a_handful_of_lines(page: Page) -> None:
+    with page.bar() as watcher:
+        watcher(told(0))
+        for job in range(1, 1_001):
+            watcher(told(job))
+            watcher(told(job, Event.DONE))
+
+    lines = page.lines()
+    jobs = [line.split()[1] for line in lines[:-1]]
+    assert jobs == ["0", *(str(job) for job in range(1_001 - SHOWN, 1_001))]
+    assert lines[-1] == "and before these: 995 done"
+
+
+def test_what_is_stuck_stays_in_sight_for_longest(page: Page) -> None:
+    with page.bar() as watcher:
+        watcher(told(1, Event.STUCK, why="late"))
+        for job in range(2, 20):
+            watcher(told(job, Event.DONE))
+
+    lines = page.lines()
+    assert len(lines) == SHOWN + 1
+    assert lines[0].endswith("stuck: late")
+    assert lines[-1] == f"and before these: {19 - SHOWN} done"
+
+
+def test_who_is_deferred_and_goes_on_is_counted_once(page: Page) -> None:
+    jobs = range(1, 11)
+    with page.bar() as watcher:
+        for event in (Event.DEFERRED, Event.DONE):
+            for job in jobs:
+                watcher(told(job, event))
+
+    assert page.lines()[-1] == "and before these: 5 done"
+
+
+def test_how_an_activation_ended_has_no_line_while_the_next_one_works(page: Page) -> None:
+    with page.bar() as watcher:
+        watcher(Report(rows=1_200, chunks=3))
+        watcher(told())
+
+    assert len(page.lines()) == 1
+
+
+def test_an_activation_that_could_not_begin_says_why(page: Page) -> None:
+    with page.bar() as watcher:
+        watcher(Report(stopped=Stopped.THROTTLED, why="the replica lags", jobs_waiting=2))
+
+    assert page.lines() == [
+        "0 rows in 0 chunks, 2 jobs waiting; a throttle holds it back: the replica lags"
+    ]
+
+
+def test_nothing_is_written_where_nothing_happened(page: Page) -> None:
+    with page.bar():
+        pass
+
+    assert page.lines() == []
+
+
+@pytest.mark.parametrize("width", [30, 80, WIDTH])
+def test_a_file_has_no_control_characters_and_each_job_one_line(page: Page, width: int) -> None:
+    with page.bar(width) as watcher:
+        watcher(told(1, root="[red]7[/red]\x1b[2J\n\r" + "long" * 20))
+        watcher(told(2, Event.STUCK, why="children keep\ncoming\x07"))
+        watcher(Report(stopped=Stopped.FAILED, why="refused\nDETAIL: more"))
+
+    text = page.file.getvalue()
+    assert {char for char in text if not char.isprintable()} == {"\n"}
+    assert len(page.lines()) == 3
+    assert all(len(line) <= width for line in page.lines())
+    assert page.lines()[0].startswith("vpc [red")
+
+
+def test_it_ends_with_the_block_even_if_that_fails(page: Page) -> None:
+    def stopped() -> None:
+        with page.bar() as watcher:
+            watcher(told())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+
+    assert len(page.lines()) == 1
+
+
+class _Drawn(dict[UUID, Progress]):
+    """Jobs that an activation tells of while they are being drawn."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.turns = lines._lock = Turns()
+        self.lines = lines
+
+    def values(self) -> Iterator[Progress]:
+        for value in super().values():
+            if not self.turns.others:
+                self.turns.meanwhile(lambda: self.lines(told(2)))
+            yield value
+
+
+def test_what_is_told_while_the_lines_are_drawn_is_in_the_next_drawing() -> None:
+    lines, console = Lines(), Console(file=io.StringIO(), _environ={})
+    lines._jobs = jobs = _Drawn(lines)
+    jobs[UUID(int=1)] = told(1)
+
+    with console.capture() as first:
+        console.print(lines.draw())
+    jobs.turns.join()
+    with console.capture() as second:
+        console.print(lines.draw())
+
+    assert [first.get().count("vpc"), second.get().count("vpc")] == [1, 2]
+
+
+def test_it_is_on_standard_error_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar() as watcher:
+        watcher(told())
+        print("data")  # noqa: T201
+
+    written = capsys.readouterr()
+    assert written.out == "data\n"
+    assert "vpc 7" in written.err
+
+
+def test_a_print_into_a_pipe_goes_there_while_there_is_a_bar_on_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, _environ={})
+    with bar(console=terminal):
+        print("data")  # noqa: T201
+
+    assert capsys.readouterr().out == "data\n"
+
+
+def without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.delitem(sys.modules, "batchq.bulk.lines")
+
+
+def test_without_rich_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rich(monkeypatch)
+
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "batchq\[cli\]"'), bar():
+        pass

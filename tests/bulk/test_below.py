@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""Children of children: the leaves go first, from parents that are hidden and gain no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchq import Parent, insert, run
+from batchq.bulk import Budget, ChunkSize, Drain, Report, Tree, resume
+from tests.support.waiting import until_waits
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+CREATE TABLE router (
+    id int PRIMARY KEY, vpc_id int NOT NULL, kind text NOT NULL DEFAULT 'custom',
+    rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz, UNIQUE (vpc_id, id));
+CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, UNIQUE (router_id, id));
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO router (id, vpc_id) VALUES (31, 1), (12, 1), (23, 1), (20, 2);
+INSERT INTO router VALUES (15, 1, 'custom', 7, '2020-01-01');
+INSERT INTO route SELECT router.id * 100 + n, router.id FROM router, generate_series(1, 4) AS n;
+"""
+FOREIGN_KEY = "ALTER TABLE route ADD CONSTRAINT up FOREIGN KEY (router_id) REFERENCES router (id)"
+ROUTERS, ROUTES = 4, 16
+"""Of VPC 1; one of the routers is hidden already, for years, and has its routes still."""
+
+
+class Gone(Exception):
+    """There is no such router."""
+
+
+VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
+OF_VPC = VPC.children("router", by="vpc_id")
+OF_ROUTER = ROUTER.children("route", by="router_id", tombstone=None)
+
+
+def tree(*, removes: bool = True, routers: Any = OF_VPC) -> Tree:
+    below = [Drain(children=OF_ROUTER)]
+    drain = Drain(children=routers, removes=removes, below=below)
+    return Tree(name="vpc", parent=VPC, drains=[drain])
+
+
+class Site:
+    """Two VPCs with routers and routes, the first one fenced."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self.conn = conn
+        conn.execute(TABLES)
+        conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
+
+    def drain(self, tree: Tree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
+        if not self.ask("SELECT count(*) FROM bulk_job"):
+            run(self.conn, tree.fence(1, gone=Gone()))
+        size = ChunkSize(least=rows, first=rows, most=rows)
+        return resume(conn or self.conn, [tree], owner="test", size=size, **options)
+
+    def ask(self, query: str, *values: object) -> Any:
+        row = self.conn.execute(query, values).fetchone()  # type: ignore[arg-type]
+        assert row is not None
+        return row[0] if len(row) == 1 else row
+
+    def routers(self, columns: str = "count(*)") -> Any:
+        return self.ask(f"SELECT {columns} FROM router WHERE vpc_id = 1")
+
+    def routes(self) -> int:
+        return self.ask("SELECT count(*) FROM route WHERE router_id <> 20")
+
+    def job(self, columns: str) -> Any:
+        return self.ask(f"SELECT {columns} FROM bulk_job")
+
+    def assert_gone(self, rows: int = ROUTERS + ROUTES) -> None:
+        assert (self.routers(), self.routes()) == (0, 0)
+        assert self.ask("SELECT array_agg(id) FROM vpc") == [2]
+        assert self.ask("SELECT rcgen, time_deleted FROM router") == (1, None)
+        assert self.ask("SELECT array_agg(id ORDER BY id) FROM route") == [2001, 2002, 2003, 2004]
+        assert self.job("phase, rows_done") == ("done", rows)
+
+
+@pytest.fixture
+def site(conn: psycopg.Connection[Any]) -> Site:
+    return Site(conn)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
+def test_routers_are_hidden_before_the_first_route_goes_and_go_after_the_last(
+    site: Site, rows: int
+) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def look() -> None:
+        living = site.routers("count(*) FILTER (WHERE time_deleted IS NULL)")
+        seen.append((living, site.routes(), site.routers()))
+
+    report = site.drain(tree(), rows, throttles=[look])
+    assert all(living == 0 for living, routes, _ in seen if routes < ROUTES)
+    assert all(routes == 0 for _, routes, routers in seen if routers < ROUTERS)
+    assert (report.rows, report.late_rows) == (ROUTERS + ROUTES, 0)
+    assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS}
+    site.assert_gone()
+
+
+def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site) -> None:
+    report = site.drain(tree(removes=False))
+    assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS - 1}
+    assert site.job("rows_done") == report.rows == ROUTES + ROUTERS - 1
+    assert site.routers("array_agg(rcgen ORDER BY id)") == [2, 7, 2, 2]
+    assert site.ask("SELECT extract(year FROM time_deleted) FROM router WHERE id = 15") == 2020
+    assert site.routes() == 0
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_at_once_is_the_same_as_bit_by_bit(site: Site, removes: bool) -> None:
+    assert run(site.conn, tree(removes=removes).at_once(1, gone=Gone())) == (
+        ROUTES + ROUTERS - (not removes)
+    )
+    assert site.routes() == 0
+    living = "count(*), count(*) FILTER (WHERE time_deleted IS NULL), max(rcgen)"
+    assert site.routers(living) == ((0, 0, None) if removes else (4, 0, 7))
+
+
+def test_a_library_writer_may_add_until_the_router_is_hidden_and_no_longer(
+    site: Site, connect: Callable[..., Any]
+) -> None:
+    writer, told, keys = connect(), [], iter(range(9000, 9100))
+
+    def add() -> None:
+        route = insert("route", {"id": next(keys), "router_id": 31})
+        hidden = site.ask("SELECT count(*) FROM router WHERE id = 31 AND time_deleted IS NULL") == 0
+        try:
+            run(writer, OF_ROUTER.add(31, route, gone=Gone()))
+        except Gone:
+            told.append((hidden, "gone"))
+        else:
+            told.append((hidden, "added"))
+
+    report = site.drain(tree(), 2, throttles=[add])
+    added = told.count((False, "added"))
+    assert added == 2  # both before the chunk that hides it, the second one
+    assert set(told) == {(False, "added"), (True, "gone")}
+    assert report.late_rows == 0
+    site.assert_gone(ROUTERS + ROUTES + added)
+
+
+@pytest.mark.parametrize("foreign_key", [False, True])
+def test_a_route_that_comes_around_the_library_is_swept_and_its_router_stays_until_then(
+    site: Site, connect: Callable[..., Any], foreign_key: bool
+) -> None:
+    """It comes when all routes are gone and no router is yet."""
+    writer, late = connect(), iter([9000])
+    if foreign_key:
+        site.conn.execute(FOREIGN_KEY)
+
+    def bypass() -> None:
+        if site.routes() == 0:
+            for key in late:
+                writer.execute("INSERT INTO route VALUES (%s, 23)", [key])
+
+    report = site.drain(tree(), throttles=[bypass])
+    assert (report.jobs_done, report.late_rows, report.rows) == (1, 1, ROUTERS + ROUTES + 1)
+    site.assert_gone(ROUTERS + ROUTES + 1)
+
+
+def test_a_route_that_is_inserted_while_its_router_goes_is_refused_or_swept(
+    site: Site, connect: Callable[..., Any]
+) -> None:
+    """The chunk waits for the foreign key's lock on the router, and sees no route of it."""
+    writer, worker, observer = connect(autocommit=False), connect(), connect()
+    site.conn.execute(FOREIGN_KEY)
+    begun: list[None] = []
+
+    def bypass() -> None:
+        if site.routes() == 0 and not begun:
+            begun.append(writer.execute("INSERT INTO route VALUES (9000, 23)"))
+
+    with ThreadPoolExecutor(1) as threads:
+        options: Any = {"timeout": 25, "conn": worker, "throttles": [bypass]}
+        work = threads.submit(site.drain, tree(), **options)
+        try:
+            until_waits(observer, worker.info.backend_pid, work)
+        finally:
+            writer.commit()
+    report = work.result()
+    assert (report.jobs_done, report.rows) == (1, ROUTERS + ROUTES + 1)
+    assert site.job("passes") == 1
+    site.assert_gone(ROUTERS + ROUTES + 1)
+
+
+def test_a_router_that_gains_routes_for_ever_leaves_the_job_stuck_after_three_more_passes(
+    site: Site, connect: Callable[..., Any]
+) -> None:
+    writer, keys = connect(), iter(range(9000, 9100))
+
+    def bypass() -> None:
+        if site.routes() == 0:
+            writer.execute("INSERT INTO route VALUES (%s, 23)", [next(keys)])
+
+    report = site.drain(tree(), throttles=[bypass])
+    assert (report.jobs_stuck, report.jobs_done, report.late_rows) == (1, 0, 4)
+    phase, passes, error = site.job("phase, passes, last_error")
+    assert (phase, passes) == ("stuck", 3)
+    assert "route" in error
+    assert str(next(keys) - 1) in error
+    assert site.routers("array_agg(id)") == [23]
+    assert site.ask("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    run(site.conn, tree().jobs.retry(site.job("id")))
+    site.drain(tree())
+    site.assert_gone(site.job("rows_done"))
+    assert site.job("rows_done") == ROUTERS + ROUTES + next(keys) - 9000 - 1
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, removes: bool) -> None:
+    """Neither bit by bit nor at once: only the routers of that kind go, and only their routes."""
+    kept = "INSERT INTO router VALUES (18, 1, 'system'); INSERT INTO route VALUES (1, 18), (2, 18)"
+    site.conn.execute(kept)
+    custom = VPC.children("router", by="vpc_id", where={"kind": "custom"})
+    drained = tree(routers=custom, removes=removes)
+    report = site.drain(drained)
+    system = "SELECT array_agg(route.id ORDER BY route.id) FROM route WHERE router_id = 18"
+    assert site.ask(system) == [1, 2]
+    assert report.rows == ROUTES + ROUTERS - (not removes)
+    site.conn.execute("UPDATE router SET vpc_id = 2; UPDATE router SET time_deleted = NULL")
+    run(site.conn, drained.at_once(2, gone=Gone()))
+    assert site.ask(system) == [1, 2]
+
+
+def test_a_key_of_the_routes_that_begins_with_their_router_orders_them_as_well(site: Site) -> None:
+    """It is their primary key in many a schema."""
+    routes = Drain(children=OF_ROUTER, order=("router_id", "id"))
+    drain = Drain(children=OF_VPC, removes=True, below=[routes])
+    site.drain(Tree(name="vpc", parent=VPC, drains=[drain]))
+    site.assert_gone()
+
+
+def test_a_table_may_be_below_itself(conn: psycopg.Connection[Any]) -> None:
+    """Folders in folders, as deep as the tree says."""
+    conn.execute("""
+        CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL, time_deleted timestamptz);
+        CREATE TABLE folder (id int PRIMARY KEY, vpc_id int, folder_id int REFERENCES folder,
+            rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+        INSERT INTO vpc VALUES (1, 0), (2, 0);
+        INSERT INTO folder SELECT n, 1 + n % 2 FROM generate_series(1, 6) AS n;
+        INSERT INTO folder SELECT 100 + n, NULL, 1 + n % 6 FROM generate_series(1, 20) AS n;
+    """)
+    folders = Parent(table="folder").children("folder", by="folder_id")
+    below = [Drain(children=folders, removes=True)]
+    top = Drain(children=VPC.children("folder", by="vpc_id"), removes=True, below=below)
+    nested = Tree(name="vpc", parent=VPC, drains=[top])
+    conn.execute(nested.jobs.ddl())  # type: ignore[arg-type]
+    run(conn, nested.fence(1, gone=Gone()))
+    report = resume(conn, [nested], owner="test", size=ChunkSize(least=2, first=2, most=2))
+    assert (report.jobs_done, report.rows, report.late_rows) == (1, 13, 0)
+    assert conn.execute("SELECT count(*) FROM folder").fetchone() == (13,)
+
+
+# -- any forest, in chunks of any size, killed anywhere --------------------------------------------
+
+FOREST = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+CREATE TABLE router (id text PRIMARY KEY, vpc_id int NOT NULL, rcgen bigint NOT NULL DEFAULT 1,
+    time_deleted timestamptz);
+CREATE TABLE route (id int PRIMARY KEY, router_id text NOT NULL, rcgen bigint NOT NULL DEFAULT 1,
+    time_deleted timestamptz);
+CREATE TABLE hop (route_id int NOT NULL, n int NOT NULL, PRIMARY KEY (route_id, n));
+"""
+LONG_AGO = "2020-01-01"
+ROUTE = Parent(table="route")
+
+hidden = st.booleans().map(lambda is_hidden: LONG_AGO if is_hidden else None)
+route = st.tuples(hidden, st.integers(0, 4))
+router = st.tuples(st.sampled_from([1, 1, 2]), hidden, st.lists(route, max_size=4))
+forests = st.lists(router, max_size=5)
+keys = st.permutations(["a", "B", "ä", "Z", "1"])
+
+
+class Killed(BaseException):
+    """As SIGKILL does: nothing is caught, nothing is given back."""
+
+
+class Forest:
+    """VPCs with routers with routes with hops."""
+
+    def __init__(self, conn: Any, removes: list[bool]) -> None:
+        self.conn = conn
+        below = [Drain(children=ROUTE.children("hop", by="route_id", tombstone=None), order=("n",))]
+        routes = ROUTER.children("route", by="router_id")
+        below = [Drain(children=routes, removes=removes[1], below=below)]
+        drain = Drain(children=OF_VPC, removes=removes[0], below=below)
+        self.tree = Tree(name="vpc", parent=VPC, drains=[drain])
+
+    def plant(self, forest: Any, names: list[str]) -> None:
+        tables = "vpc, router, route, hop, bulk_job"
+        self.conn.execute(f"TRUNCATE {tables}; INSERT INTO vpc VALUES (1), (2)")
+        numbers = iter(range(100, 0, -1))
+        with self.conn.cursor() as cursor:
+            for name, (vpc, is_hidden, routes) in zip(names, forest, strict=False):
+                cursor.execute("INSERT INTO router VALUES (%s, %s, 5, %s)", [name, vpc, is_hidden])
+                for route_hidden, hops in routes:
+                    key = next(numbers)
+                    row = [key, name, route_hidden]
+                    cursor.execute("INSERT INTO route VALUES (%s, %s, 6, %s)", row)
+                    hop = "INSERT INTO hop SELECT %s, n FROM generate_series(1, %s) AS n"
+                    cursor.execute(hop, [key, hops])
+
+    def rows(self, vpc: int) -> list[Any]:
+        """All rows of a VPC; those whose parents went stand below None."""
+        return self.conn.execute(
+            "SELECT vpc.id, vpc.rcgen, router.id, router.rcgen, router.time_deleted IS NULL, "
+            "route.id, route.rcgen, route.time_deleted IS NULL, hop.n FROM router "
+            "FULL JOIN vpc ON vpc.id = vpc_id FULL JOIN route ON router.id = router_id "
+            "FULL JOIN hop ON route.id = route_id WHERE vpc.id IS NOT DISTINCT FROM %s "
+            "ORDER BY 1, 3, 6, 9",
+            [vpc],
+        ).fetchall()
+
+    def drain(self, rows: int, chunks: int, kill: int | None) -> Report:
+        def throttle() -> None:
+            nonlocal kill
+            kill = None if kill is None else kill - 1
+            if kill == 0:
+                raise Killed
+
+        size = ChunkSize(least=rows, first=rows, most=rows)
+        budget = Budget(chunks=chunks)
+        options: Any = {"size": size, "budget": budget, "throttles": [throttle]}
+        try:
+            return resume(self.conn, [self.tree], owner="test", **options)
+        except Killed:
+            self.conn.execute("UPDATE bulk_job SET lease_until = '-infinity'")
+            return Report()
+
+
+def expected(forest: Any, removes: list[bool]) -> int:
+    """How many rows of VPC 1 go for good."""
+    of_root = [(hidden, routes) for vpc, hidden, routes in forest if vpc == 1]
+    routes = [route for _, below in of_root for route in below]
+    routers = sum(removes[0] or hidden is None for hidden, _ in of_root)
+    return routers + sum((removes[1] or hidden is None) + hops for hidden, hops in routes)
+
+
+@pytest.fixture
+def planted(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(FOREST)
+    conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
+    return conn
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    forest=forests,
+    names=keys,
+    removes=st.lists(st.booleans(), min_size=2, max_size=2),
+    rows=st.sampled_from([1, 2, 7]),
+    turns=st.lists(st.tuples(st.sampled_from([1, 2, 5]), st.none() | st.integers(1, 4))),
+)
+def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
+    planted: Any, *, forest: Any, names: list[str], removes: list[bool], rows: int, turns: Any
+) -> None:
+    estate = Forest(planted, removes)
+    estate.plant(forest, names)
+    neighbour = estate.rows(2)
+    run(planted, estate.tree.fence(1, gone=Gone()))
+    reports = [estate.drain(rows, chunks, kill) for chunks, kill in turns]
+    reports.append(estate.drain(rows, 1_000, None))
+    assert sum(report.jobs_done for report in reports) == 1
+    assert sum(report.late_rows for report in reports) == 0
+    done = planted.execute("SELECT rows_done FROM bulk_job").fetchone()[0]
+    assert done == expected(forest, removes)
+    assert (estate.rows(1), estate.rows(2)) == ([], neighbour)
+    left = estate.rows(None)
+    living = [row for row in left if (row[2] and row[4]) or (row[5] and row[7]) or row[8]]
+    assert living == []
+    estate.plant(forest, names)
+    assert run(planted, estate.tree.at_once(1, gone=Gone())) == done
+    assert (estate.rows(1), estate.rows(2), estate.rows(None)) == ([], neighbour, left)

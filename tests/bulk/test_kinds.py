@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""Kinds of children: only those go, and only those are looked for; and rows that are let go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from batchq import Failed, InvalidBatch, Parent, attempt, run, sql
+from batchq.bulk import ChunkSize, Drain, Report, Rewrite, Tree, resume
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+CREATE TABLE address (
+    id int PRIMARY KEY, vpc_id int, kind text, node int, time_deleted timestamptz);
+CREATE UNIQUE INDEX ON address (vpc_id, id);
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO address
+    SELECT n, 1 + n % 2, (ARRAY['floating', 'snat', 'ephemeral', NULL])[1 + n / 2 % 4]
+    FROM generate_series(1, 48) AS n;
+UPDATE address SET node = 7 WHERE id % 3 = 0;
+UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
+"""
+GONE = LookupError("no such vpc")
+VPC = Parent(table="vpc")
+FOUR = ChunkSize(least=4, first=4, most=4)
+
+
+def addresses(tombstone: str | None = None, **where: object) -> Any:
+    return VPC.children("address", by="vpc_id", tombstone=tombstone, where=where)
+
+
+def tree(*drains: Drain) -> Tree:
+    return Tree(name="vpc", parent=VPC, drains=drains)
+
+
+@pytest.fixture(name="conn")
+def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(TABLES)
+    conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
+    return conn
+
+
+def drained(conn: Any, *drains: Drain, **options: Any) -> Report:
+    run(conn, tree(*drains).fence(1, gone=GONE))
+    return resume(conn, [tree(*drains)], owner="test", size=FOUR, **options)
+
+
+def ids(conn: Any, condition: str = "vpc_id = 1") -> set[int]:
+    found = conn.execute(f"SELECT id FROM address WHERE {condition}").fetchall()
+    return {key for (key,) in found}
+
+
+KINDS = {
+    "a value": ({"kind": "floating"}, "kind = 'floating'"),
+    "None": ({"kind": None}, "kind IS NULL"),
+    "a list": ({"kind": ["floating", "snat"]}, "kind IN ('floating', 'snat')"),
+    "no kind at all": ({"kind": []}, "false"),
+    "two columns": ({"kind": "snat", "node": 7}, "kind = 'snat' AND node = 7"),
+    "a list and None": (
+        {"kind": ["snat", "floating"], "node": None},
+        "kind IN ('snat', 'floating') AND node IS NULL",
+    ),
+    "a fragment": ({"kind": sql("lower(%(k)s)", k="SNAT")}, "kind = 'snat'"),
+}
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["in chunks", "at once"])
+@pytest.mark.parametrize("removes", [True, False], ids=["deleted", "hidden"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_children_of_the_kind_go(conn: Any, kind: str, removes: bool, at_once: bool) -> None:
+    """The others stay, and are not what the look at the end is for."""
+    where, condition = KINDS[kind]
+    living = "vpc_id = 1" if removes else "vpc_id = 1 AND time_deleted IS NULL"
+    before, wanted = ids(conn, living), ids(conn, f"{living} AND {condition}")
+    neighbour = ids(conn, "vpc_id = 2")
+    drain = Drain(children=addresses(None if removes else "time_deleted", **where))
+    if at_once:
+        assert run(conn, tree(drain).at_once(1, gone=GONE)) == len(wanted)
+    else:
+        report = drained(conn, drain)
+        assert (report.jobs_done, report.rows, report.late_rows) == (1, len(wanted), 0)
+    assert ids(conn, living) == before - wanted
+    assert ids(conn, "vpc_id = 2") == neighbour
+    assert conn.execute("SELECT array_agg(id) FROM vpc").fetchone() == ([2],)
+
+
+@pytest.mark.parametrize(("kind", "late"), [("'floating'", 1), ("'snat'", 0), ("NULL", 0)])
+def test_a_late_row_is_one_of_its_kind(conn: Any, at: Any, kind: str, late: int) -> None:
+    """Six go in two chunks; it comes before the look at the end."""
+    coming = f"INSERT INTO address VALUES (91, 1, {kind})"
+    drain = Drain(children=addresses(kind="floating"))
+    report = drained(conn, drain, throttles=[at(3, lambda: conn.execute(coming))])
+    assert (report.jobs_done, report.late_rows, report.rows) == (1, late, 6 + late)
+    assert ids(conn, "kind = 'floating' AND id % 2 = 0 OR id = 91") == ({91} if not late else set())
+
+
+def test_kinds_of_one_table_go_each_its_own_way(conn: Any) -> None:
+    """Ephemeral ones are deleted, floating ones let go, SNAT hidden, the rest kept as it is."""
+    kinds = ("ephemeral", "floating", "snat")
+    ephemeral, floating, snat = (ids(conn, f"vpc_id = 1 AND kind = '{kind}'") for kind in kinds)
+    rest = ids(conn, "vpc_id = 1 AND kind IS NULL")
+    report = drained(
+        conn,
+        Drain(children=addresses(kind="ephemeral")),
+        Drain(children=addresses(kind="floating"), set={"vpc_id": None, "node": sql("-node")}),
+        Drain(children=addresses("time_deleted", kind="snat")),
+    )
+    hidden_before = {key for key in snat if key > 40}
+    assert report.rows == len(ephemeral | floating | snat) - len(hidden_before)
+    assert report.rows_by_table == {"address": report.rows}
+    assert ids(conn, "kind = 'ephemeral' AND id % 2 = 0") == set()
+    assert ids(conn, "vpc_id IS NULL") == floating
+    assert ids(conn, "vpc_id IS NULL AND node = -7") == {key for key in floating if key % 3 == 0}
+    assert ids(conn, "vpc_id = 1 AND time_deleted IS NOT NULL AND kind = 'snat'") == snat
+    assert ids(conn, "vpc_id = 1 AND kind IS NULL") == rest
+
+
+def test_hidden_children_are_let_go_with_the_living_where_no_tombstone_is_named(conn: Any) -> None:
+    whole = ids(conn)
+    report = drained(conn, Drain(children=addresses(), set={"vpc_id": None}))
+    assert (report.rows, report.chunks, ids(conn)) == (len(whole), len(whole) // 4 + 1, set())
+    assert ids(conn, "vpc_id IS NULL") == whole
+
+
+def test_children_that_are_hidden_keep_when_they_were_hidden(conn: Any) -> None:
+    """Without removes the tombstone is the end of them, and those that have one have ended."""
+    before = ids(conn)
+    report = drained(conn, Drain(children=addresses("time_deleted")))
+    assert report.rows == len(before) - 4
+    assert ids(conn) == before
+    assert ids(conn, "vpc_id = 1 AND time_deleted = '2020-01-01'") == {42, 44, 46, 48}
+
+
+def test_hidden_children_really_go_with_removes(conn: Any) -> None:
+    whole = ids(conn)
+    report = drained(conn, Drain(children=addresses("time_deleted"), removes=True))
+    assert (report.rows, ids(conn)) == (len(whole), set())
+
+
+def test_a_foreign_key_of_a_kind_that_nobody_drains_keeps_the_parent(conn: Any) -> None:
+    """It says which constraint, and may be done when that kind has gone."""
+    conn.execute("ALTER TABLE address ADD CONSTRAINT of_vpc FOREIGN KEY (vpc_id) REFERENCES vpc")
+    drain = Drain(children=addresses(kind="floating"))
+    report = drained(conn, drain)
+    assert (report.jobs_stuck, report.jobs_done) == (1, 0)
+    error = conn.execute("SELECT last_error FROM bulk_job").fetchone()[0]
+    assert "of_vpc" in error
+    conn.execute("DELETE FROM address WHERE vpc_id = 1")
+    (job,) = run(conn, tree(drain).jobs.all("vpc"))
+    run(conn, tree(drain).jobs.retry(job.id))
+    assert resume(conn, [tree(drain)], owner="test").jobs_done == 1
+
+
+ROUTER = Parent(table="router")
+ROUTERS = VPC.children("router", by="vpc_id")
+ROUTES = Drain(children=ROUTER.children("route", by="router_id"))
+BARE = Parent(table="router", tombstone=None)
+OF_BARE = Drain(children=BARE.children("route", by="router_id"))
+REFUSED = {
+    "an order of nothing": (lambda: Drain(children=ROUTERS, order=()), "order=()"),
+    "a rewrite in no order": (
+        lambda: Rewrite(name="x", table="t", set={"a": 1}, where={"a": 0}, order=[]),  # type: ignore[arg-type]
+        "order=()",
+    ),
+    "rows that stay children": (lambda: Drain(children=ROUTERS, set={"name": None}), "'vpc_id'"),
+    "rows that are let go above others": (
+        lambda: Drain(children=ROUTERS, set={"vpc_id": None}, below=[ROUTES]),
+        "below",
+    ),
+    "grandchildren as children": (lambda: tree(ROUTES), "below"),
+    "children of another table below": (
+        lambda: Drain(children=addresses("time_deleted"), below=[ROUTES]),
+        "'route' are children of 'router'",
+    ),
+    "a parent that is said to have another tombstone": (
+        lambda: Drain(children=ROUTERS, below=[OF_BARE]),
+        "'router'",
+    ),
+    "routers that cannot be hidden": (
+        lambda: Drain(children=attrs.evolve(ROUTERS, tombstone=None), below=[OF_BARE]),
+        "no tombstone",
+    ),
+}
+
+
+@pytest.mark.parametrize("declaration", REFUSED)
+def test_what_cannot_end_is_refused_where_it_is_declared(declaration: str) -> None:
+    declare, told = REFUSED[declaration]
+    with pytest.raises(InvalidBatch) as refused:
+        declare()
+    assert told in str(refused.value)
+
+
+def test_a_kind_that_has_nobody_left_ends_in_two_steps(conn: Any) -> None:
+    report = drained(conn, Drain(children=addresses(kind="none such")))
+    assert (report.chunks, report.rows, report.jobs_done) == (1, 0, 1)
+    answer = attempt(conn, tree().fence(1, gone=GONE))
+    assert isinstance(answer, Failed)
+    assert answer.error.args == GONE.args

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""Order keys of every type, and names of every kind: a chunk begins where the last one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from batchq import Parent, run
+from batchq.bulk import Budget, ChunkSize, Drain, Jobs, Report, Stopped, TooMany, Tree, resume
+
+VPC_TABLE = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+INSERT INTO vpc VALUES (1), (2);
+"""
+VPC = Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+ROWS = 23
+
+GONE = LookupError("no such vpc")
+SMALL = ChunkSize(least=4, first=4, most=4)
+
+
+def planted(conn: psycopg.Connection[Any], columns: str, values: str, order: Any = "k") -> Tree:
+    """Give both VPCs the same rules, of which ``n`` counts; fence the first."""
+    key = ", ".join([order] if isinstance(order, str) else order)
+    conn.execute(f"{VPC_TABLE} CREATE TABLE rule (vpc_id int NOT NULL, {columns})")
+    conn.execute(f"CREATE UNIQUE INDEX ON rule (vpc_id, {key})")
+    series = f"generate_series(1, {ROWS}) AS n, generate_series(1, 2) AS vpc"
+    conn.execute(f"INSERT INTO rule SELECT vpc, {values} FROM {series} ORDER BY md5(n::text)")
+    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES, order=order)])
+    conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
+    run(conn, tree.fence(1, gone=GONE))
+    return tree
+
+
+def drain(conn: Any, tree: Tree, **options: Any) -> Report:
+    return resume(conn, [tree], owner="test", size=SMALL, **options)
+
+
+def left(conn: Any, table: str = "rule") -> dict[int, int]:
+    return dict(conn.execute(f"SELECT vpc_id, count(*) FROM {table} GROUP BY 1").fetchall())
+
+
+KEYS = {
+    "text": ("k text", "n || repeat('ä', n % 3)", "k"),
+    "odd texts": ("k text", r"""E'"{},\\%s NULL ''' || n""", "k"),
+    "char": ("k char(5)", "n", "k"),
+    "uuid": ("k uuid", "md5(n::text)::uuid", "k"),
+    "timestamptz": (
+        "k timestamptz",
+        "'2024-10-27 00:59:59.999997+00'::timestamptz + n * interval '1 microsecond'",
+        "k",
+    ),
+    "infinity": (
+        "k date",
+        "CASE n WHEN 1 THEN '-infinity' WHEN 2 THEN 'infinity' ELSE date '0044-03-15 BC' + n END",
+        "k",
+    ),
+    "bytea": ("k bytea", r"decode(md5(n::text), 'hex') || '\000\\'", "k"),
+    "numeric": ("k numeric", "CASE n WHEN 5 THEN 'NaN' ELSE (-1) ^ n * n / 7e20::numeric END", "k"),
+    "float8": ("k float8", "1 + n * 2.220446049250313e-16::float8", "k"),
+    "timestamp": ("k timestamp", "'2024-10-27 01:59:59.9'::timestamp + n * '7 min'::interval", "k"),
+    "interval": ("k interval", "'-1 day 1 s'::interval * n", "k"),
+    "boolean and bigint": ("b boolean, k bigint", "n % 2 = 0, n", ("b", "k")),
+    "kind and id": ("kind text, id int", "'k' || n % 3, n", ("kind", "id")),
+    "four types": (
+        "a date, b text, c uuid, d numeric",
+        "date '2024-01-12' + n / 9, 'b' || n / 6, md5((n / 3)::text)::uuid, n",
+        ("a", "b", "c", "d"),
+    ),
+    "inet": ("k inet", "inet '10.0.0.250' + n", "k"),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_any_type_misses_no_row_between_chunks(
+    conn: psycopg.Connection[Any], key: str
+) -> None:
+    tree = planted(conn, *KEYS[key])
+    report = drain(conn, tree)
+    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert report.chunks == ROWS // 4 + 1
+    assert left(conn) == {2: ROWS}
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_collation_may_sort_unlike_bytes(
+    conn: psycopg.Connection[Any], deterministic: bool
+) -> None:
+    """And take for one what is not, in a unique index as in the order."""
+    try:
+        conn.execute(
+            "CREATE COLLATION odd (provider = icu, locale = 'und-u-ks-level2', "
+            f"deterministic = {deterministic})"
+        )
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.InternalError):
+        pytest.skip("this server was built without ICU")
+    texts = "(ARRAY['a', 'A', 'ä', 'Z', 'z-', '_', '-a'])[1 + n % 7] || n"
+    tree = planted(conn, "k text COLLATE odd", texts)
+    report = drain(conn, tree)
+    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert left(conn) == {2: ROWS}
+
+
+def test_an_enum_sorts_as_it_was_declared(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE TYPE kind AS ENUM ('z', 'a', 'm %', 'B')")
+    kind = "('{z,a,m %,B}'::kind[])[1 + n % 4]"
+    tree = planted(conn, "kind kind, id int", f"{kind}, n", ("kind", "id"))
+    assert drain(conn, tree).late_rows == 0
+    assert left(conn) == {2: ROWS}
+
+
+def test_the_place_is_the_last_key_that_went(conn: psycopg.Connection[Any]) -> None:
+    """A lower one would have the next chunk look at the dead rows of this one."""
+    tree = planted(conn, *KEYS["kind and id"])
+    for n in (4, 8, 12):
+        drain(conn, tree, budget=Budget(chunks=1))
+        last = "SELECT ARRAY[kind, id::text] FROM rule WHERE vpc_id = 2 ORDER BY kind, id OFFSET %s"
+        place = conn.execute("SELECT cursor FROM bulk_job").fetchone()
+        assert place == conn.execute(last, [n - 1]).fetchone()
+
+
+SETTINGS = {
+    "DateStyle": ["ISO, DMY", "ISO, MDY", "ISO, YMD"],
+    "TimeZone": ["Asia/Kolkata", "America/St_Johns", "UTC", "Europe/Dublin"],
+    "bytea_output": ["escape", "hex"],
+    "IntervalStyle": ["sql_standard", "iso_8601"],
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("DateStyle", "timestamptz"),
+        ("DateStyle", "four types"),
+        ("TimeZone", "timestamptz"),
+        ("TimeZone", "timestamp"),
+        ("bytea_output", "bytea"),
+        ("IntervalStyle", "interval"),
+    ],
+)
+def test_the_place_is_found_again_by_a_session_of_other_settings(
+    conn: psycopg.Connection[Any], connect: Callable[..., Any], setting: str, key: str
+) -> None:
+    """Each chunk by another session; nothing has to be found at the end."""
+    tree, reports = planted(conn, *KEYS[key]), []
+    for n in range(ROWS):
+        session, values = connect(), SETTINGS[setting]
+        session.execute("SELECT set_config(%s, %s, false)", [setting, values[n % len(values)]])
+        reports.append(drain(session, tree, budget=Budget(chunks=1)))
+    assert {report.why for report in reports} == {""}
+    assert sum(report.rows for report in reports) == ROWS
+    assert sum(report.late_rows for report in reports) == 0
+    assert left(conn) == {2: ROWS}
+
+
+@pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres, MDY"])
+def test_a_session_whose_dates_psycopg_cannot_read_claims_nothing(
+    conn: psycopg.Connection[Any], connect: Callable[..., Any], style: str
+) -> None:
+    """What it would write down as a place, another session would read as another day."""
+    tree, session = planted(conn, *KEYS["timestamptz"]), connect()
+    session.execute("SELECT set_config('DateStyle', %s, false)", [style])
+    report = drain(session, tree)
+    assert (report.stopped, report.rows) == (Stopped.FAILED, 0)
+    assert conn.execute("SELECT epoch, lease_until FROM bulk_job").fetchone() == (0, None)
+    assert drain(conn, tree).rows == ROWS
+
+
+def test_what_a_rounded_place_skips_is_found_at_the_end(
+    conn: psycopg.Connection[Any], connect: Callable[..., Any]
+) -> None:
+    """Fifteen digits of a float8 are not all of it, and no key for anybody; nothing is lost."""
+    tree, rounding = planted(conn, "k float8", "1 + n * 1.1e-15::float8"), connect()
+    rounding.execute("SET extra_float_digits = 0")
+    report = drain(rounding, tree, budget=Budget(chunks=2)) + drain(conn, tree)
+    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 1, 1)
+    assert left(conn) == {2: ROWS}
+
+
+# -- where a ctid is not the place of one row ------------------------------------------------------
+
+PARTITIONS = "PARTITION BY RANGE (id)", "PARTITION OF {0} FOR VALUES FROM ({1}) TO ({2})"
+CHILDREN = "", "() INHERITS ({0})"
+SHARDS = """
+CREATE TABLE {table} (
+    id int NOT NULL, {by} int, time_deleted timestamptz, rcgen bigint NOT NULL DEFAULT 0
+) {parted};
+CREATE TABLE {table}_a {first};
+CREATE TABLE {table}_b {second};
+INSERT INTO {table}_a SELECT n, 1 + n % 2 FROM generate_series(1, 20) AS n;
+INSERT INTO {table}_b SELECT n, 2 - n % 2 FROM generate_series(101, 120) AS n;
+"""
+"""Two tables in one; in each place of both stands a row, of parent 1 here and of parent 2 there."""
+
+
+def shards(table: str, by: str, kind: tuple[str, str]) -> str:
+    parted, one = kind
+    first, second = one.format(table, 0, 100), one.format(table, 100, 200)
+    return SHARDS.format(table=table, by=by, parted=parted, first=first, second=second)
+
+
+@pytest.fixture(params=[PARTITIONS, CHILDREN], ids=["partitions", "inheritance"])
+def sharded(request: Any, conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(VPC_TABLE)
+    conn.execute(shards("rule", "vpc_id", request.param))
+    conn.execute(shards("route", "router_id", request.param))
+    conn.execute(
+        "CREATE TABLE router (id int, vpc_id int, rcgen bigint DEFAULT 0, time_deleted timestamptz)"
+    )
+    conn.execute("INSERT INTO router VALUES (1, 1), (2, 2)")
+    return conn
+
+
+GOES = {
+    "deleted": ({"tombstone": None}, {}),
+    "hidden": ({}, {}),
+    "hidden, then deleted": ({}, {"removes": True}),
+    "let go": ({}, {"set": {"vpc_id": None}}),
+}
+
+
+@pytest.mark.parametrize("goes", GOES)
+@pytest.mark.parametrize("rows", [1, 3, 7, 50])
+def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
+    sharded: psycopg.Connection[Any], goes: str, rows: int
+) -> None:
+    children, drained = GOES[goes]
+    rules = VPC.children("rule", by="vpc_id", **children)  # type: ignore[arg-type]
+    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=rules, **drained)])  # type: ignore[arg-type]
+    sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
+    run(sharded, tree.fence(1, gone=GONE))
+    size = ChunkSize(least=rows, first=rows, most=rows)
+    report = resume(sharded, [tree], owner="test", size=size)
+    assert (report.rows, report.late_rows, report.jobs_done) == (20, 0, 1)
+    living = "SELECT count(*) FROM rule WHERE time_deleted IS NULL AND vpc_id = "
+    assert sharded.execute(f"{living} 1").fetchone() == (0,)
+    assert sharded.execute(f"{living} 2").fetchone() == (20,)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 50])
+def test_nor_does_one_that_is_below_another_parent_go(
+    sharded: psycopg.Connection[Any], rows: int
+) -> None:
+    routes = Parent(table="router").children("route", by="router_id", tombstone=None)
+    routers = VPC.children("router", by="vpc_id")
+    below = [Drain(children=routes)]
+    drain = Drain(children=routers, removes=True, below=below)
+    tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
+    run(sharded, tree.fence(1, gone=GONE))
+    size = ChunkSize(least=rows, first=rows, most=rows)
+    report = resume(sharded, [tree], owner="test", size=size)
+    assert (report.rows, report.late_rows, report.jobs_done) == (21, 0, 1)
+    found = sharded.execute("SELECT router_id, count(*) FROM route GROUP BY 1").fetchall()
+    assert found == [(2, 20)]
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+ODD = """ä %s "x' %% D"""
+"""What has to be quoted, and what a placeholder must not be taken for."""
+NAMES = ["page", "gone", "done", "job", "above", "below", "row", "of", "ORDER", "user", ODD]
+
+
+def called(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@pytest.mark.parametrize("schema", [None, ODD], ids=["no schema", "schema"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_and_its_columns_may_be_called_anything(
+    conn: psycopg.Connection[Any], name: str, schema: str | None
+) -> None:
+    """What the statement of a chunk calls its own parts included."""
+    own = f"{schema} {conn.info.backend_pid}" if schema else None
+    prefix, qualified = (f"{own}.", f"{called(own)}.") if own else ("", "")
+    if own:
+        conn.execute(f"CREATE SCHEMA {called(own)}")  # type: ignore[arg-type]
+
+    def table(suffix: str) -> str:
+        return f"{qualified}{called(name + suffix)}"
+
+    key, by, tomb, gen = (called(name + s) for s in ("", "_of", "_gone", "_gen"))
+    columns = f"{key} int PRIMARY KEY, {by} int, {tomb} timestamptz, {gen} bigint DEFAULT 0"
+    try:
+        for suffix in ("_vpc", "_router", ""):
+            conn.execute(f"CREATE TABLE {table(suffix)} ({columns})")  # type: ignore[arg-type]
+        conn.execute(f"INSERT INTO {table('_vpc')} VALUES (1), (2)")  # type: ignore[arg-type]
+        routers = f"INSERT INTO {table('_router')} SELECT n, 1 + n / 4 FROM generate_series(1, 5) n"
+        conn.execute(routers)  # type: ignore[arg-type]
+        leaves = f"INSERT INTO {table('')} SELECT n, 1 + n % 5 FROM generate_series(1, 25) n"
+        conn.execute(leaves)  # type: ignore[arg-type]
+        parents = {"key": name, "tombstone": f"{name}_gone", "generation": f"{name}_gen"}
+        vpc = Parent(table=f"{prefix}{name}_vpc", **parents)
+        router = Parent(table=f"{prefix}{name}_router", **parents)
+        links = {"by": f"{name}_of", "tombstone": f"{name}_gone"}
+        routes = router.children(f"{prefix}{name}", **links)
+        below = [Drain(children=routes, order=name, removes=True)]
+        routers_of = vpc.children(f"{prefix}{name}_router", **links)
+        drain = Drain(children=routers_of, order=[name], removes=True, below=below)  # type: ignore[arg-type]
+        jobs = Jobs(table=f"{prefix}{name}_jobs")
+        tree = Tree(name=name, parent=vpc, drains=[drain], jobs=jobs)
+        conn.execute(jobs.ddl())  # type: ignore[arg-type]
+        with pytest.raises(TooMany):
+            run(conn, attrs.evolve(tree, inline=14).at_once(1, gone=GONE))
+        run(conn, tree.fence(1, gone=GONE))
+        report = resume(conn, [tree], owner="test", size=SMALL)
+        assert (report.rows, report.late_rows, report.jobs_done) == (18, 0, 1)
+        assert run(conn, attrs.evolve(tree, inline=10).at_once(2, gone=GONE)) == 12
+    finally:
+        if own:
+            conn.execute(f"DROP SCHEMA {called(own)} CASCADE")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("table", ["page", "gone", "done", "job"])
+def test_the_table_of_jobs_may_be_called_anything_too(
+    conn: psycopg.Connection[Any], table: str
+) -> None:
+    conn.execute(f"{VPC_TABLE} CREATE TABLE rule (id int PRIMARY KEY, vpc_id int)")  # type: ignore[arg-type]
+    conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1, 10) AS n")
+    drains = [Drain(children=RULES)]
+    tree = Tree(name="vpc", parent=VPC, drains=drains, jobs=Jobs(table=table))
+    conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
+    run(conn, tree.fence(1, gone=GONE))
+    assert drain(conn, tree).jobs_done == 1

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""The reader's side of the fence: all of it or the caller's NotFound, and never between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from attrs import frozen
+from psycopg import IsolationLevel
+
+from batchq import Parent, gather, run, sql
+from batchq.bulk import Budget, ChunkSize, Drain, Tree, read_tree, resume
+from tests.support.waiting import until_waits
+
+
+@frozen
+class Vpc:
+    id: int
+    rcgen: int
+
+
+class Rule(NamedTuple):
+    id: int
+    name: str | None
+
+
+class NotFound(Exception):
+    """Nobody has such a VPC."""
+
+
+VPC = Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+WHOLE = Vpc(1, 0), [Rule(n, None) for n in range(1, 1_001)]
+SNAPSHOTS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
+ISOLATIONS = [IsolationLevel.READ_COMMITTED, *SNAPSHOTS]
+
+
+def whole() -> Any:
+    return read_tree(VPC.read(1, Vpc, gone=NotFound(1)), RULES.read(1, Rule))
+
+
+def seen(conn: Any, reading: Any, **options: Any) -> Any:
+    """All that is there, in the order of the keys; the word for it when there is nothing."""
+    try:
+        parent, children = run(conn, reading, read_only=True, **options)
+    except NotFound:
+        return "not found"
+    return parent, sorted(children)
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_at_every_step_of_a_long_delete_it_is_all_there_or_not_found(
+    estate: Any, connect: Callable[..., Any], isolation: IsolationLevel
+) -> None:
+    reader, views = connect(), []
+
+    def look() -> None:
+        views.append(seen(reader, whole(), isolation=isolation))
+
+    look()
+    estate.fence()
+    look()
+    estate.resume(throttles=[look])
+    look()
+    assert views == [WHOLE, *["not found"] * 7]
+    estate.assert_gone()
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_a_snapshot_that_is_older_than_the_fence_sees_all_of_it_to_the_end(
+    estate: Any, connect: Callable[..., Any], isolation: IsolationLevel
+) -> None:
+    """Its first statement was before the fence; what it reads later is of the same moment."""
+    reader, views = connect(autocommit=False), []
+    reader.isolation_level = isolation
+
+    def look() -> None:
+        try:
+            parent, rules = run(reader, whole(), nested=True)
+        except NotFound:
+            views.append("not found")
+        else:
+            views.append((parent, sorted(rules)))
+
+    reader.execute("SELECT 1 FROM vpc")
+    estate.fence()
+    estate.resume(throttles=[look])
+    look()
+    assert views == [WHOLE if isolation in SNAPSHOTS else "not found"] * 6
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("chunks", [0, 1, 9], ids=["fenced", "half", "all"])
+def test_a_reader_who_is_overtaken_in_the_middle_sees_no_half(
+    estate: Any, connect: Callable[..., Any], isolation: IsolationLevel, chunks: int
+) -> None:
+    """The children are read, then the parent is fenced and its children go, then it is read."""
+    reading = read_tree(VPC.read(1, Vpc, gone=NotFound(1)), gather(RULES.read(1, Rule), _waiting()))
+    found = _overtaken(estate, connect, reading, isolation, chunks)
+    if isolation in SNAPSHOTS:
+        vpc, (rules, _) = found
+        assert (vpc, sorted(rules)) == WHOLE
+    else:
+        assert found == "not found"
+
+
+def test_one_who_reads_the_parent_first_would_see_half(
+    estate: Any, connect: Callable[..., Any]
+) -> None:
+    """Which is why read_tree does not, whatever the order of its arguments."""
+    vpc = VPC.read(1, Vpc, gone=NotFound(1))
+    reading = gather(gather(vpc, _waiting()), RULES.read(1, Rule))
+    (found, _), rules = _overtaken(estate, connect, reading, IsolationLevel.READ_COMMITTED, 1)
+    assert (found, len(rules)) == (WHOLE[0], 700)
+
+
+def _waiting() -> Any:
+    return sql("SELECT pg_advisory_xact_lock(4)")
+
+
+def _overtaken(
+    estate: Any, connect: Any, reading: Any, isolation: IsolationLevel, chunks: int
+) -> Any:
+    reader, holder = connect(), connect()
+    holder.execute("SELECT pg_advisory_lock(4)")
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(_tried, reader, reading, isolation)
+        try:
+            until_waits(estate.conn, reader.info.backend_pid, work)
+            estate.fence()
+            estate.resume(budget=Budget(chunks=chunks))
+        finally:
+            holder.execute("SELECT pg_advisory_unlock(4)")
+    return work.result()
+
+
+def _tried(reader: Any, reading: Any, isolation: IsolationLevel) -> Any:
+    try:
+        return run(reader, reading, isolation=isolation)
+    except NotFound:
+        return "not found"
+
+
+def test_the_neighbour_is_whole_at_every_step(estate: Any, connect: Callable[..., Any]) -> None:
+    reader, counts = connect(), []
+    reading = read_tree(VPC.read(2, Vpc, gone=NotFound(2)), RULES.read(2, Rule))
+
+    def look() -> None:
+        counts.append(len(run(reader, reading)[1]))
+
+    estate.fence()
+    estate.resume(throttles=[look])
+    assert counts == [10] * 5
+
+
+# -- below, and of a kind --------------------------------------------------------------------------
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE router (
+    id int PRIMARY KEY, vpc_id int, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE route (
+    id int PRIMARY KEY, router_id int, kind text, name text, time_deleted timestamptz);
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO router VALUES (10, 1), (11, 1), (20, 2);
+INSERT INTO route SELECT n, 10 + n % 2, (ARRAY['custom', 'default', NULL])[1 + n % 3], 'r' || n
+    FROM generate_series(1, 24) AS n;
+UPDATE route SET time_deleted = now() WHERE id > 20;
+"""
+ROUTER = Parent(table="router")
+ROUTERS = VPC.children("router", by="vpc_id")
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
+    conn: psycopg.Connection[Any], connect: Callable[..., Any], removes: bool
+) -> None:
+    conn.execute(TABLES)
+    routes = ROUTER.children("route", by="router_id", tombstone=None if removes else "time_deleted")
+    drain = Drain(children=ROUTERS, removes=removes, below=[Drain(children=routes)])
+    tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
+    reader, views = connect(), []
+    reading = read_tree(ROUTER.read(11, Vpc, gone=NotFound(11)), routes.read(11, Rule))
+
+    def look() -> None:
+        views.append(seen(reader, reading))
+
+    look()
+    whole = views[0]
+    run(conn, tree.fence(1, gone=NotFound(1)))
+    resume(
+        conn,
+        [tree],
+        owner="test",
+        size=ChunkSize(least=1, first=1, most=1),
+        throttles=[look],
+    )
+    look()
+    assert len(whole[1]) == (12 if removes else 10)
+    hidden = views.index("not found")
+    assert hidden == 3  # before the fence, behind it, behind the other router's chunk
+    assert views[:hidden] == [whole] * hidden
+    assert views[hidden:] == ["not found"] * (len(views) - hidden)
+    assert len(views) > 2 * hidden
+
+
+@pytest.mark.parametrize(
+    ("where", "keys"),
+    [
+        ({}, {2, 4, 6, 8, 10, 12, 14, 16, 18, 20}),
+        ({"kind": "custom"}, {6, 12, 18}),
+        ({"kind": None}, {2, 8, 14, 20}),
+        ({"kind": ["custom", "default"]}, {4, 6, 10, 12, 16, 18}),
+    ],
+    ids=str,
+)
+def test_children_are_read_if_they_live_and_are_of_their_kind(
+    conn: psycopg.Connection[Any], where: dict[str, object], keys: set[int]
+) -> None:
+    conn.execute(TABLES)
+    children = ROUTER.children("route", by="router_id", where=where)
+    read = run(conn, children.read(10, Rule))
+    assert {rule.id for rule in read} == keys
+    assert all(rule == Rule(rule.id, f"r{rule.id}") for rule in read)
+    assert run(conn, children.read(99, Rule)) == []
+
+
+def test_a_parent_is_read_into_what_is_asked_for_or_is_what_gone_says(
+    conn: psycopg.Connection[Any],
+) -> None:
+    conn.execute(TABLES)
+    bare = Parent(table="vpc", tombstone=None)
+    assert run(conn, VPC.read(1, Vpc, gone=NotFound)) == Vpc(1, 0)
+    conn.execute("UPDATE vpc SET time_deleted = now() WHERE id = 1")
+    with pytest.raises(NotFound) as gone:
+        run(conn, VPC.read(1, Vpc, gone=NotFound("vpc 1")))
+    assert gone.value.args == ("vpc 1",)
+    assert run(conn, bare.read(1, Vpc, gone=NotFound)) == Vpc(1, 0)
+
+
+def test_what_is_read_says_where_it_stands() -> None:
+    reading = whole().label("vpc_view")
+    assert [step.path for step in reading.steps()] == ["vpc_view/rule", "vpc_view/vpc"]

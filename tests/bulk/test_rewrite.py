@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Rewrites: all that is due is done, once, whoever else writes; and then it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from batchq import attempt, gather, insert, run, sql
+from batchq.bulk import AlreadyBegun, Budget, ChunkSize, Report, Rewrite, resume
+from tests.support.waiting import until_waits
+
+TABLES = """
+CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 2, name text, note text);
+INSERT INTO rule (id, name) SELECT n, 'Rule ' || n FROM generate_series(1, 100) AS n;
+"""
+STAMP = Rewrite(name="rules-v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TEN = ChunkSize(least=10, first=10, most=10)
+PASS = 11
+"""Chunks of a pass: ten of ten rows, and one that finds the end."""
+
+
+@pytest.fixture(name="conn")
+def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(TABLES)
+    conn.execute(STAMP.jobs.ddl())  # type: ignore[arg-type]
+    return conn
+
+
+def make_due(conn: Any, condition: str = "true") -> None:
+    conn.execute(f"UPDATE rule SET v = 1 WHERE {condition}")
+
+
+def begun(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
+    run(conn, rewrite.begin())
+    return going_on(conn, rewrite, **options)
+
+
+def going_on(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
+    return resume(conn, [rewrite], owner="test", **{"size": TEN, **options})
+
+
+def one(conn: Any, query: str) -> Any:
+    row = conn.execute(query).fetchone()
+    return row[0] if len(row) == 1 else row
+
+
+def test_all_rows_are_stamped_in_one_pass_and_a_second_one_finds_nothing(conn: Any) -> None:
+    make_due(conn)
+    report = begun(conn)
+    assert (report.rows, report.chunks, report.jobs_done) == (100, 2 * PASS, 1)
+    assert one(conn, "SELECT count(*) FROM rule WHERE v = 2") == 100
+    job = "SELECT phase, rows_done, rows_pass, passes, lease_until FROM bulk_job"
+    assert one(conn, job) == ("done", 100, 0, 1, None)
+
+
+def test_where_nothing_is_due_one_pass_ends_it(conn: Any) -> None:
+    report = begun(conn)
+    assert (report.rows, report.chunks, report.jobs_done) == (0, PASS, 1)
+
+
+def test_no_row_that_is_not_due_is_touched(conn: Any) -> None:
+    make_due(conn, "id % 7 = 0")
+    before = conn.execute("SELECT id, xmin, ctid FROM rule WHERE id % 7 <> 0").fetchall()
+    assert begun(conn).rows == 14
+    assert conn.execute("SELECT id, xmin, ctid FROM rule WHERE id % 7 <> 0").fetchall() == before
+
+
+def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
+    """However few are due, and however large the table: what each node of the plan has read."""
+    conn.execute("INSERT INTO rule SELECT n, 2 FROM generate_series(101, 20000) AS n")
+    conn.execute("UPDATE rule SET v = 1 WHERE id IN (5000, 15000)")
+    conn.execute("VACUUM ANALYZE rule")
+    run(conn, STAMP.begin())
+    (job,) = run(conn, STAMP.jobs.all(STAMP.name))
+    for cursor in (None, ["4990"]):
+        chunk = STAMP.chunk(attrs.evolve(job, cursor=cursor), 50, timedelta(seconds=9))
+        (step,) = chunk.steps()
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {step.sql}"
+        with conn.transaction(force_rollback=True), psycopg.RawCursor(conn) as raw:
+            (plan,) = raw.execute(explain, (*step.parameters, *OF_GUARD)).fetchone()
+        read = list(_rows_read(plan[0]["Plan"]))
+        assert len(read) > 5
+        assert max(read) <= 50
+    assert going_on(conn, size=ChunkSize(least=500, first=500, most=500)).chunks == 2 * 41
+
+
+OF_GUARD = 1, ""
+"""How many jobs have to be moved on, and what is said when they are not."""
+
+
+def _rows_read(plan: dict[str, Any]) -> Any:
+    yield plan["Actual Rows"] * plan["Actual Loops"] + plan.get("Rows Removed by Filter", 0)
+    for below in plan.get("Plans", ()):
+        yield from _rows_read(below)
+
+
+@pytest.mark.parametrize("chunks", [1, 3, PASS])
+def test_it_goes_on_where_the_last_activation_ended(conn: Any, chunks: int) -> None:
+    make_due(conn, "id % 3 = 0")
+    run(conn, STAMP.begin())
+    reports = []
+    while sum(report.jobs_done for report in reports) == 0:
+        reports.append(going_on(conn, budget=Budget(chunks=chunks)))
+        assert len(reports) < 99
+    assert sum(report.rows for report in reports) == 33
+    assert sum(report.chunks for report in reports) == 2 * PASS
+    assert one(conn, "SELECT rows_done FROM bulk_job") == 33
+    assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
+
+
+def test_a_row_that_comes_due_behind_the_place_is_done_in_the_next_pass(
+    conn: Any, at: Any, connect: Callable[..., Any]
+) -> None:
+    make_due(conn, "id = 50")
+    writer = connect()
+    late = at(8, lambda: make_due(writer, "id = 3"))
+    again = at(PASS + 8, lambda: make_due(writer, "id = 4"))
+    report = begun(conn, throttles=[late, again])
+    assert (report.rows, report.jobs_done) == (3, 1)
+    assert one(conn, "SELECT passes FROM bulk_job") == 3
+    assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
+
+
+def test_a_writer_that_never_stops_leaves_it_stuck_and_it_may_be_tried_again(conn: Any) -> None:
+    make_due(conn)
+    report = begun(conn, throttles=[lambda: make_due(conn, "id = 3")])
+    assert (report.jobs_stuck, report.jobs_done) == (1, 0)
+    phase, passes, error = one(conn, "SELECT phase, passes, last_error FROM bulk_job")
+    assert (phase, passes) == ("stuck", 3)
+    assert "rule" in error
+    assert isinstance(attempt(conn, STAMP.begin()).error, AlreadyBegun)
+    (job,) = run(conn, STAMP.jobs.all(STAMP.name))
+    run(conn, STAMP.jobs.retry(job.id))
+    assert going_on(conn).jobs_done == 1
+
+
+def test_it_is_begun_once_and_again_when_it_is_done(conn: Any) -> None:
+    first = run(conn, STAMP.begin())
+    twice = attempt(conn, gather(insert("rule", {"id": 999}), STAMP.begin()))
+    assert isinstance(twice.error, AlreadyBegun)
+    assert one(conn, "SELECT count(*) FROM rule WHERE id = 999") == 0
+    run(conn, attrs.evolve(STAMP, name="another").begin())
+    assert going_on(conn).jobs_done == 1
+    assert run(conn, STAMP.begin()) != first
+    make_due(conn)
+    assert going_on(conn).rows == 100
+
+
+@pytest.mark.parametrize(
+    ("where", "due"),
+    [
+        ({"v": 1}, 100),
+        ({"v": 1, "id": [3, 5, 700]}, 2),
+        ({"v": 1, "note": None}, 100),
+        (sql("v < 2 AND id %% %(n)s = 0 -- every so many", n=10), 10),
+        (sql("v < 2 AND name LIKE '%7' OR v < 2 AND id = 1"), 11),
+        ([{"v": 1}, sql("id <= %(most)s OR id = 50", most=20)], 21),
+        (({"v": 1}, {"note": None}, sql("id > 90")), 10),
+    ],
+)
+def test_what_is_due_is_said_as_of_an_update(conn: Any, where: Any, due: int) -> None:
+    make_due(conn)
+    report = begun(conn, attrs.evolve(STAMP, where=where))
+    assert (report.rows, report.jobs_done) == (due, 1)
+    assert one(conn, "SELECT count(*) FROM rule WHERE v = 2") == due
+
+
+def test_what_is_set_may_be_values_and_fragments(conn: Any) -> None:
+    lower = sql("lower(%(p)s || name) -- of the old one", p="100% ")
+    sets = {"v": 2, "name": lower, "note": "100%(v)s"}
+    make_due(conn, "id <= 15")
+    assert begun(conn, attrs.evolve(STAMP, set=sets)).rows == 15
+    assert one(conn, "SELECT name, note FROM rule WHERE id = 15") == ("100% rule 15", "100%(v)s")
+    assert one(conn, "SELECT name, note FROM rule WHERE id = 16") == ("Rule 16", None)
+
+
+def test_an_order_of_several_columns_in_a_table_of_partitions(conn: Any) -> None:
+    """Rows that are due here, and rows that are not there, stand in the same places."""
+    conn.execute("""
+        CREATE TABLE fact (kind text, id int, v int, PRIMARY KEY (kind, id))
+            PARTITION BY LIST (kind);
+        CREATE TABLE "fact b" PARTITION OF fact FOR VALUES IN ('b');
+        CREATE TABLE "fact A" PARTITION OF fact DEFAULT;
+        INSERT INTO fact SELECT 'b', n, 1 + n % 2 FROM generate_series(1, 40) AS n;
+        INSERT INTO fact SELECT (ARRAY['c', 'Ä', 'a'])[1 + n % 3], n, 2 - n % 2
+            FROM generate_series(1, 40) AS n;
+        UPDATE fact SET v = 3 WHERE v = 2;
+    """)
+    facts = attrs.evolve(STAMP, table="fact", order=("kind", "id"))
+    before = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 1")
+    report = begun(conn, facts, size=ChunkSize(least=7, first=7, most=7))
+    assert (report.rows, report.jobs_done) == (40, 1)
+    after = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 2")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "where",
+    [sql("id % 2 = 0 AND v < 2"), sql("id %% %(n)s = 0 AND v < 2", n=2), {"v": 1}],
+    ids=["no parameter", "a parameter", "a mapping"],
+)
+def test_the_planner_is_asked_how_many_are_due(conn: Any, where: Any) -> None:
+    make_due(conn)
+    conn.execute("ANALYZE rule")
+    told: list[Any] = []
+    begun(conn, attrs.evolve(STAMP, where=where), watchers=[told.append])
+    assert told[0].expected is not None
+
+
+MEANWHILE = {
+    "changed elsewhere": ("UPDATE rule SET note = 'theirs' WHERE id = 5", (5, 2, "theirs")),
+    "no longer due": ("UPDATE rule SET v = 7, note = 'theirs' WHERE id = 5", (5, 7, "theirs")),
+    "ahead": ("UPDATE rule SET id = 500, note = 'theirs' WHERE id = 5", (500, 2, "theirs")),
+    "behind": ("UPDATE rule SET id = -5, note = 'theirs' WHERE id = 5", (-5, 2, "theirs")),
+    "only locked": ("SELECT FROM rule WHERE id = 5 FOR UPDATE", (5, 2, None)),
+    "deleted": ("DELETE FROM rule WHERE id = 5", None),
+}
+
+
+@pytest.mark.parametrize("ends", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "with others"])
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_a_row_that_somebody_changes_while_its_chunk_waits_is_neither_lost_nor_overwritten(
+    conn: Any, connect: Callable[..., Any], meanwhile: str, others: bool, ends: str
+) -> None:
+    command, row = MEANWHILE[meanwhile]
+    make_due(conn, "id IN (3, 5, 8, 77)" if others else "id = 5")
+    writer, worker = connect(), connect()
+    writer.execute(f"BEGIN; {command}")
+    with ThreadPoolExecutor(1) as threads:
+        options: Any = {"timeout": 60, "lease": timedelta(minutes=2)}
+        work = threads.submit(begun, worker, **options)
+        try:
+            until_waits(conn, worker.info.backend_pid, work)
+        finally:
+            writer.execute(ends)
+    wanted = row if ends == "COMMIT" else (5, 2, None)
+    assert work.result().jobs_done == 1
+    found = conn.execute("SELECT id, v, note FROM rule WHERE name = 'Rule 5'").fetchone()
+    assert found == wanted
+    assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
+    stamped = (wanted is not None and wanted[1] == 2) + 3 * others
+    assert work.result().rows == stamped == one(conn, "SELECT rows_done FROM bulk_job")

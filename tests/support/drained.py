@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""A VPC with every kind of children, and a tree and a rewrite that nothing speaks against."""
+
+from __future__ import annotations
+
+from batchq import Parent, sql
+from batchq.bulk import Drain, Rewrite, Tree
+from batchq.bulk.plan import plan
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE router (
+    id int PRIMARY KEY, vpc_id int NOT NULL REFERENCES vpc, rcgen bigint NOT NULL DEFAULT 0,
+    time_deleted timestamptz);
+CREATE UNIQUE INDEX routers_by_vpc ON router (vpc_id, id);
+CREATE TABLE route (
+    id int PRIMARY KEY, router_id int NOT NULL REFERENCES router ON DELETE CASCADE,
+    CONSTRAINT routes_by_router UNIQUE (router_id, id));
+CREATE TABLE rule (
+    id int PRIMARY KEY, vpc_id int NOT NULL, kind text NOT NULL,
+    row_version int NOT NULL DEFAULT 1);
+CREATE UNIQUE INDEX rules_by_vpc ON rule (vpc_id, kind, id);
+CREATE TABLE tag (id int PRIMARY KEY, vpc_id int NOT NULL, time_deleted timestamptz);
+CREATE UNIQUE INDEX tags_by_vpc ON tag (vpc_id, id) WHERE time_deleted IS NULL;
+"""
+ROWS = """
+INSERT INTO vpc SELECT n FROM generate_series(1, 5) AS n;
+INSERT INTO router SELECT n, 1 + n % 4 FROM generate_series(1, 200) AS n;
+INSERT INTO route SELECT n, 1 + n % 200 FROM generate_series(1, 20000) AS n;
+INSERT INTO rule SELECT n, 1 + n % 4, 'k' || n % 3 FROM generate_series(1, 20000) AS n;
+INSERT INTO tag SELECT n, 1 + n % 4 FROM generate_series(1, 20000) AS n;
+UPDATE tag SET time_deleted = now() WHERE id % 5 = 0;
+ANALYZE;
+"""
+"""Four VPCs have 50 routers, 5,000 routes, 5,000 rules and 4,000 living tags each; one has none."""
+
+VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
+ROUTES = Drain(children=ROUTER.children("route", by="router_id", tombstone=None))
+ROUTERS = Drain(children=VPC.children("router", by="vpc_id"), removes=True, below=[ROUTES])
+RULES = Drain(children=VPC.children("rule", by="vpc_id", tombstone=None), order=("kind", "id"))
+TAGS = Drain(children=VPC.children("tag", by="vpc_id"))
+TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS, RULES, TAGS])
+REWRITE = Rewrite(name="v2", table="rule", set={"row_version": 2}, where=sql("row_version < 2"))
+
+
+def change(conn, ddl):
+    """Run some commands, each by itself: some want to be in no transaction."""
+    for command in filter(str.strip, ddl.split(";")):
+        conn.execute(command, prepare=False)
+
+
+def refused(conn, work=TREE):
+    """What the dry run refuses: reason, table and name."""
+    found = plan(conn, work, None if isinstance(work, Rewrite) else 1).refusals
+    return [(one.reason, one.table, one.name) for one in found]
+
+
+def warned(conn, work=TREE):
+    """What it warns of."""
+    return [(one.reason, one.table, one.name) for one in plan(conn, work, 1).warnings]

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""A server that is made up: what an activation asks of it can be read, and what it answers is told.
+
+Every batch is a :class:`Wish`, which says what it is for, and time is what a row is said to cost.
+"""
+
+# ruff: noqa: ARG002  its methods have the arguments that an activation calls them with
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from attrs import define, evolve, field
+
+import batchq
+from batchq.bulk import Backlog, Job
+from batchq.bulk.chunk import Chunk
+from batchq.bulk.errors import LeaseLost
+from batchq.bulk.jobs import PASSES
+from batchq.bulk.requests import Told
+
+
+class Wish(NamedTuple):
+    """What stands where a batch would."""
+
+    verb: str
+    about: str
+    job: Job | None = None
+    rows: int = 0
+    but: tuple[UUID, ...] = ()
+
+    def __str__(self) -> str:
+        """Show it as a test writes it."""
+        return " ".join(filter(None, [self.verb, self.about, str(self.rows or "")]))
+
+
+class Sweep(NamedTuple):
+    """One of the tables that are swept."""
+
+    table: str
+
+    def estimate(self, root: str) -> batchq.Batch[int]:
+        return batchq.sql("SELECT 100").scalar(int)
+
+
+@define(eq=False)
+class Imagined:
+    """A work, its table of jobs and the server that both are on."""
+
+    left: dict[str, list[int]]
+    """Rows left, by the roots of the jobs, for each of the passes."""
+    name: str = "vpc"
+    cost: float = 0.0
+    """Seconds for a row."""
+    failing: deque[Callable[[Imagined, Wish], Told | None]] = field(factory=deque, converter=deque)
+    """What comes of the next chunks and last steps, instead of what should; None: what should."""
+    taken: set[str] = field(factory=set)
+    """Jobs that somebody else is always faster to claim."""
+    gone: Counter[str] = field(factory=Counter)
+    """Rows that are gone, by table."""
+    stored: dict[UUID, Job] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        jobs = [_job(self.name, root) for root in self.left]
+        self.stored = {job.id: job for job in jobs}
+
+    # -- the work, as an activation sees it
+
+    @property
+    def jobs(self) -> Imagined:
+        return self
+
+    @property
+    def passes(self) -> list[Sweep]:
+        return [Sweep(f"table{n}") for n in range(max(map(len, self.left.values()), default=0))]
+
+    def chunk(self, job: Job, rows: int, lease: timedelta) -> Wish:
+        return Wish("chunk", job.root, job, rows)
+
+    def last(self, job: Job) -> Wish:
+        return Wish("last", job.root, job)
+
+    def unknown(self, tree: str) -> Wish:
+        return Wish("unknown", tree)
+
+    def waiting(self, tree: str, but: list[UUID], most: int) -> Wish:
+        return Wish("waiting", tree, but=tuple(but))
+
+    def claim(self, job: Job, owner: str, lease: timedelta, expected: int | None) -> Wish:
+        return Wish("claim", job.root, evolve(job, expected=expected))
+
+    def leave(self, job: Job, why: str | None) -> Wish:
+        return Wish("leave", job.root, evolve(job, last_error=why))
+
+    def again(self, job: Job, why: str) -> Wish:
+        return self.stick(job, why) if job.passes == PASSES else Wish("again", job.root, job)
+
+    def stick(self, job: Job, why: str) -> Wish:
+        return Wish("stick", job.root, evolve(job, last_error=why))
+
+    def read(self, job: UUID) -> Wish:
+        return Wish("read", self.stored[job].root, self.stored[job])
+
+    def backlog(self, tree: str) -> Wish:
+        return Wish("backlog", tree)
+
+    # -- the server
+
+    def answer(self, wish: Wish) -> Told:
+        """Do what is asked, unless something else is to come of it."""
+        if wish.verb in {"chunk", "last"} and self.failing:
+            told = self.failing.popleft()(self, wish)
+            if told is not None:
+                return told
+        return Told(batchq.Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
+
+    def _unknown(self, wish: Wish) -> int:
+        return 0
+
+    def _waiting(self, wish: Wish) -> list[Job]:
+        return [
+            job for job in self.stored.values() if job.phase == "drain" and job.id not in wish.but
+        ]
+
+    def _claim(self, wish: Wish) -> Job | None:
+        job, told = self._now(wish), wish.job
+        assert told
+        if job.root in self.taken:
+            return None
+        return self._set(job, epoch=job.epoch + 1, expected=told.expected)
+
+    def _chunk(self, wish: Wish) -> Chunk:
+        job = self._now(wish)
+        rows = min(wish.rows, self.left[job.root][job.child])
+        self.left[job.root][job.child] -= rows
+        self.gone[self.passes[job.child].table] += rows
+        job = self._set(
+            job,
+            seq=job.seq + 1,
+            rows_done=job.rows_done + rows,
+            child=job.child + (rows < wish.rows),
+        )
+        return Chunk(rows, rows == wish.rows, job.seq, job.rows_done, 0, job.child, None)
+
+    def _last(self, wish: Wish) -> Job:
+        job = self._now(wish)
+        assert sum(self.left[job.root]) == 0
+        return self._set(job, seq=job.seq + 1, phase="done")
+
+    def _again(self, wish: Wish) -> Job:
+        job = self._now(wish)
+        return self._set(job, seq=job.seq + 1, child=0, passes=job.passes + 1)
+
+    def _stick(self, wish: Wish) -> Job:
+        job, told = self._now(wish), wish.job
+        assert told
+        return self._set(job, seq=job.seq + 1, phase="stuck", last_error=told.last_error)
+
+    def _leave(self, wish: Wish) -> int:
+        job, told = self._now(wish), wish.job
+        assert told
+        self._set(job, last_error=told.last_error)
+        return 1
+
+    def _read(self, wish: Wish) -> Job:
+        return self._now(wish)
+
+    def _backlog(self, wish: Wish) -> Backlog:
+        phases = Counter(job.phase for job in self.stored.values())
+        age = timedelta(hours=1) if phases["drain"] else None
+        return Backlog(phases["drain"], 0, phases["stuck"], phases["done"], 0, age)
+
+    def _now(self, wish: Wish) -> Job:
+        assert wish.job
+        return self.stored[wish.job.id]
+
+    def _set(self, job: Job, **changes: Any) -> Job:
+        self.stored[job.id] = evolve(job, **changes)
+        return self.stored[job.id]
+
+
+def _job(tree: str, root: str) -> Job:
+    return Job(
+        id=uuid4(),
+        tree=tree,
+        version=1,
+        root=root,
+        generation=1,
+        phase="drain",
+        child=0,
+        cursor=None,
+        seq=0,
+        rows_done=0,
+        rows_pass=0,
+        expected=None,
+        passes=0,
+        epoch=0,
+        created_at=datetime.now(UTC),
+        last_error=None,
+    )
+
+
+# -- what may come of a step -----------------------------------------------------------------------
+
+
+def fails(
+    kind: type[batchq.BatchError], sqlstate: str | None = None, **said: Any
+) -> Callable[[Imagined, Wish], Told]:
+    """Make a step fail with nothing kept."""
+    refused = None
+    if sqlstate is not None:
+        refused = batchq.Violation(kind=batchq.Kind.OTHER, sqlstate=sqlstate, **said)
+    error = kind(f"made up: {sqlstate}", outcome=batchq.Outcome.ROLLED_BACK, violation=refused)
+    return lambda _server, _wish: Told(batchq.Failed(error, error), 0.0)
+
+
+def means(meaning: Exception) -> Callable[[Imagined, Wish], Told]:
+    """Make a guard of a step refuse it."""
+    guarded = batchq.GuardFailed("made up", outcome=batchq.Outcome.ROLLED_BACK)
+    return lambda _server, _wish: Told(batchq.Failed(meaning, guarded), 0.0)
+
+
+def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
+    """Lose the answer to a step that was committed, or was not."""
+
+    def lose(server: Imagined, wish: Wish) -> Told:
+        if done:
+            getattr(server, f"_{wish.verb}")(wish)
+        error = batchq.OutcomeUnknown("made up", outcome=batchq.Outcome.UNKNOWN)
+        return Told(batchq.Failed(error, error), 0.0)
+
+    return lose
+
+
+def fine(_server: Imagined, _wish: Wish) -> None:
+    """Let a step succeed."""
+
+
+conflict = fails(batchq.SerializationConflict, "40001")
+timeout = fails(batchq.UnmappedViolation, "57014")
+integrity = fails(batchq.UnmappedViolation, "23503", constraint="hit_fkey")
+denied = fails(batchq.UnmappedViolation, "42501")
+cut = fails(batchq.ConnectionFailed)
+lease_lost = means(LeaseLost())
