@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import NoReturn
 
 from attrs import define, evolve, field
 
@@ -38,25 +39,27 @@ class Course:
         """
         report, budget = self.report, self.orders.budget
         if self.orders.stop():
-            self.end(Stopped.ASKED)
-        elif report.chunks >= budget.chunks:
-            self.end(Stopped.CHUNKS)
-        elif report.rows >= budget.rows:
-            self.end(Stopped.ROWS)
-        elif self.elapsed() >= budget.seconds:
-            self.end(Stopped.SECONDS)
-        else:
-            reason = yield from self._throttled()
-            if reason is None:
-                return
+            self._over(Stopped.ASKED)
+        if report.chunks >= budget.chunks:
+            self._over(Stopped.CHUNKS)
+        if report.rows >= budget.rows:
+            self._over(Stopped.ROWS)
+        if self.elapsed() >= budget.seconds:
+            self._over(Stopped.SECONDS)
+        reason = yield from self._throttled()
+        if reason is not None:
             report.throttled[reason] += 1
-            self.end(Stopped.THROTTLED, reason)
             self.tell(evolve(held, event=Event.THROTTLED, why=reason))
-        raise Over
+            self._over(Stopped.THROTTLED, reason)
+
+    def _over(self, stopped: Stopped, why: str = "") -> NoReturn:
+        self.end(stopped, why)
+        raise Over(why or stopped.value)
 
     def end(self, stopped: Stopped, why: str = "") -> None:
-        """Write down why it ends."""
-        self.report.stopped, self.report.why = stopped, why
+        """Write down why it ends; a failure before it is what there is to look at."""
+        if self.report.stopped is not Stopped.FAILED:
+            self.report.stopped, self.report.why = stopped, why
 
     def elapsed(self) -> float:
         """How long it has been going on, in seconds."""

@@ -166,7 +166,7 @@ def _swept(one: Pass | Rewrite) -> _Swept:
     return _Swept(
         table=one.table,
         by=(children.by,),
-        order=one.order,
+        order=tuple(name for name in one.order if name != children.by),
         fixed=frozenset(
             name
             for name, value in children.where.items()

@@ -21,6 +21,7 @@ from batchq.engine.settings import Settings
 from batchq.language.batch import Batch
 from batchq.language.outputs import Output
 from batchq.language.plan import plan as laid_flat
+from batchq.language.sources import Text
 from batchq.language.statement import Statement
 from batchq.language.step import Step
 
@@ -115,8 +116,8 @@ def _steps(when: str, batch: Batch[Any]) -> Iterator[Planned]:
         settings.pass_on(step.index, values, 0)
         taking = any(isinstance(value, Output) for value in step.parameters)
         what = step.statement.title
-        if step.path not in what:
-            what = f"{step.path}: {what}"
+        if step.path and isinstance(step.statement.source, Text):
+            what = step.path  # which says more than how a text begins
         yield Planned(
             title=f"{when}: {what}",
             sql=step.sql,

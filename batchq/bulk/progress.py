@@ -15,7 +15,7 @@ class Event(Enum):
 
     CLAIMED = "claimed"
     CHUNK = "a chunk was committed"
-    LATE = "rows were found at the end: all of it is swept once more"
+    LATE = "begun again: rows were found at the end, or a constraint holds some back"
     RETRIED = "a step was rolled back, for a timeout or a conflict, and is tried again"
     THROTTLED = "a throttle holds it back"
     DONE = "done"

@@ -20,6 +20,7 @@ from batchq.bulk.passes import Pass
 from batchq.bulk.refusals import Reason, Refusal, create_index
 from batchq.bulk.tree import Tree
 from batchq.engine.names import identifier, quoted
+from batchq.language.parents import Children
 
 _ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
 
@@ -130,12 +131,11 @@ class References:
         return [one for one in self._all() if one not in cyclic and not self._covered(one)]
 
     def _of(self, one: ForeignKey) -> list[Pass]:
-        """The passes over just the rows that refer."""
+        """The passes over just the rows that refer: they go before, as children do."""
         return [
             drain
-            for at, drain in enumerate(self.tree.passes)
+            for drain in self.tree.passes
             if drain.counts
-            and at < self._when(one)
             and not drain.children.where
             and self._oid(drain.table) == one.oid
             and [drain.children.by] == one.columns
@@ -144,12 +144,19 @@ class References:
         ]
 
     def _covered(self, one: ForeignKey) -> bool:
-        """Whether all the rows that refer are gone before."""
-        return any(
-            drain.sets is None
-            or (drain.children.tombstone is None and drain.children.by in dict(drain.sets))
+        """Whether all the rows that refer are gone before, whichever pass deletes the others."""
+        gone = [
+            _same(drain.reach[:-1])
             for drain in self._of(one)
-        )
+            if drain.sets is None
+            or (drain.children.tombstone is None and drain.children.by in dict(drain.sets))
+        ]
+        onto = self._oid(one.onto)
+        deleting = [drain for drain in self.tree.passes if drain.sets is None]
+        reaches = [_same(drain.reach) for drain in deleting if self._oid(drain.table) == onto]
+        if self.tree.removes and self._oid(self.tree.parent.table) == onto:
+            reaches.append(())
+        return all(reach in gone for reach in reaches)
 
     def _hiding(self, one: ForeignKey) -> Pass | None:
         """The pass that only hides the rows that refer."""
@@ -174,6 +181,11 @@ class References:
         where = "drains" if self._when(one) == len(self.tree.passes) else "below"
         children = f"Parent(table={one.onto!r}).children({one.table!r}, by={one.columns[0]!r}, …)"
         return f"Drain(children={children}) in {where}=[…], before {one.onto!r} goes"
+
+
+def _same(reach: tuple[Children, ...]) -> tuple[int, ...]:
+    """Children that differ in what makes them such are equal, and not the same."""
+    return tuple(map(id, reach))
 
 
 def _dropping(one: ForeignKey) -> str:

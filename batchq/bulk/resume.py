@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection
@@ -84,7 +84,11 @@ def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> ob
             time.sleep(request.seconds)
             return None
         case throttle:
-            return throttle()
+            reason = throttle()
+            if iscoroutine(reason):
+                reason.close()
+                raise TypeError("resume() awaits nothing: a coroutine function is for aresume()")
+            return reason
 
 
 def _asked(connection: Connection[Any], request: Ask) -> Told:

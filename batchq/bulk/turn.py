@@ -30,6 +30,8 @@ _BACK_OFF = 0.05
 once waits for a random part of it, and does not collide again."""
 _TIMEOUTS = frozenset({"57014", "55P03"})
 """What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
+_ENDED = "57P"
+"""What a session answers that the server ends (as above); with a pool the next one goes on."""
 _INTEGRITY = "23"
 """The class of what a constraint answers (as above)."""
 
@@ -65,18 +67,18 @@ class Turn:
         except _Refused as refused:
             # Somebody has to look at it; meanwhile it is in no other job's way.
             self.course.end(Stopped.FAILED, str(refused))
-            yield from self._leave(str(refused))
-        except Exception:  # it is over, or broken, or a watcher's: whichever, the job is free
-            yield from self._leave(None)
+            yield from self._leave(str(refused), why=str(refused))
+        except Exception as error:  # it is over, or broken, or a watcher's: the job is free
+            if self.job.phase == "drain":
+                yield from self._leave(None, why=str(error) or type(error).__name__)
             raise
 
-    def _leave(self, why: str | None) -> Steps[None]:
+    def _leave(self, last_error: str | None, *, why: str) -> Steps[None]:
         """Defer the job. Should this fail, the lease ends by itself."""
-        report = self.course.report
-        report.jobs_deferred += 1
+        self.course.report.jobs_deferred += 1
         with suppress(BatchError, psycopg.Error):
-            yield from self.course.ask(self.work.jobs.leave(self.job, why))
-        self._tell(Event.DEFERRED, why=why or report.why or report.stopped.value)
+            yield from self.course.ask(self.work.jobs.leave(self.job, last_error))
+        self._tell(Event.DEFERRED, why=why)
 
     def _drain(self) -> Steps[None]:
         passes, report = self.work.passes, self.course.report
@@ -147,8 +149,9 @@ class Turn:
         """Find out what is to be done about a step that failed."""
         report, violation = failed.report, failed.report.violation
         self._failures += 1
-        conflict = isinstance(report, SerializationConflict)
-        canceled = violation is not None and violation.sqlstate in _TIMEOUTS
+        state = "" if violation is None else violation.sqlstate
+        conflict = isinstance(report, SerializationConflict) or state.startswith(_ENDED)
+        canceled = state in _TIMEOUTS
         if self._failures < _ATTEMPTS and (conflict or canceled):
             self._pace = self._pace.after_conflict() if conflict else self._pace.after_timeout()
             self.course.report.retries += 1
@@ -172,10 +175,13 @@ class Turn:
         seen = yield from self.course.ask(self.work.jobs.read(self.job.id))
         if seen is None or seen.epoch != self.job.epoch:
             raise LeaseLost
-        if (table := self._table()) is not None:
-            rows = seen.rows_done - self.job.rows_done
-            self._count(table, chunks=seen.seq - self.job.seq, rows=rows)
-        self.job = seen
+        table, before, self.job = self._table(), self.job, seen
+        if seen.child != before.child:
+            self._pace = self.course.orders.size.begin()
+        if table is not None and seen.seq != before.seq:
+            rows = seen.rows_done - before.rows_done
+            self._count(table, chunks=1, rows=rows)
+            self._tell(Event.CHUNK, table=table, rows=rows)
 
     def _table(self) -> str | None:
         passes = self.work.passes

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""What an activation does about each failure: a table of its answers, without a database."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq.bulk import Budget, ChunkSize, FenceMoved, LateRows, Stopped
+from tests.support.driving import driven
+from tests.support.imagined import (
+    Imagined,
+    conflict,
+    cut,
+    denied,
+    fine,
+    integrity,
+    lease_lost,
+    lost,
+    means,
+    timeout,
+)
+
+SIZE = ChunkSize(least=1, first=100, most=100)
+GO_ON = ["last 1", "waiting vpc"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "asked"),
+    [
+        ([conflict], ["chunk 1 100", "rest", *["chunk 1 50"] * 2, *GO_ON]),
+        ([timeout], ["chunk 1 100", *["chunk 1 25"] * 4, *GO_ON]),
+        (
+            [conflict, timeout],
+            ["chunk 1 100", "rest", "chunk 1 50", *["chunk 1 12"] * 6, "chunk 1 24", *GO_ON],
+        ),
+        ([lost(done=False)], ["chunk 1 100", "read 1", "chunk 1 100", *GO_ON]),
+        ([lost(done=True)], ["chunk 1 100", "read 1", *GO_ON]),
+        ([integrity], ["chunk 1 100", "again 1", "chunk 1 100", *GO_ON]),
+        ([lease_lost], ["chunk 1 100", "waiting vpc"]),
+        ([denied], ["chunk 1 100", "leave 1", "waiting vpc"]),
+        ([cut], ["chunk 1 100", "leave 1"]),
+        ([None, conflict], ["chunk 1 100", "last 1", "rest", *GO_ON]),
+        ([None, lost(done=False)], ["chunk 1 100", "last 1", "read 1", *GO_ON]),
+        ([None, lost(done=True)], ["chunk 1 100", "last 1", "read 1", "waiting vpc"]),
+        ([None, integrity], ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON]),
+        (
+            [None, means(LateRows("rule", 7))],
+            ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON],
+        ),
+        ([None, means(FenceMoved("1"))], ["chunk 1 100", "last 1", "stick 1", "waiting vpc"]),
+        ([None, lease_lost], ["chunk 1 100", "last 1", "waiting vpc"]),
+        ([None, denied], ["chunk 1 100", "last 1", "leave 1", "waiting vpc"]),
+        ([None, cut], ["chunk 1 100", "last 1", "leave 1"]),
+    ],
+)
+def test_each_failure_has_its_answer(failing: list[Any], asked: list[str]) -> None:
+    failing = [failure or fine for failure in failing]
+    work = Imagined({"1": [80]}, failing=failing)
+    made = driven(work, size=SIZE)
+    assert made.of_job == asked
+    assert made.report.rows == work.gone.total()
+
+
+@pytest.mark.parametrize("failure", [conflict, timeout], ids=["conflict", "timeout"])
+@pytest.mark.parametrize("passed", [0, 1], ids=["chunk", "final batch"])
+def test_the_sixth_failure_in_a_row_ends_it(failure: Any, passed: int) -> None:
+    def failing(times: int) -> list[Any]:
+        return [*[fine] * passed, *[failure] * times]
+
+    endures = driven(Imagined({"1": [80]}, failing=failing(5)), size=SIZE)
+    assert (endures.report.jobs_done, endures.report.retries) == (1, 5)
+    gives_up = driven(Imagined({"1": [80]}, failing=failing(6)), size=SIZE)
+    assert gives_up.report.stopped is Stopped.FAILED
+    assert (gives_up.report.retries, gives_up.report.jobs_deferred) == (5, 1)
+    assert gives_up.said[-3:] == ["leave 1", "waiting vpc", "backlog vpc"]
+
+
+def test_failures_that_are_not_in_a_row_end_nothing() -> None:
+    failing: list[Any] = [*[conflict] * 5, fine] * 4
+    made = driven(Imagined({"1": [30]}, failing=failing), size=SIZE)
+    assert (made.report.jobs_done, made.report.retries) == (1, 20)
+
+
+def test_after_each_conflict_the_rest_may_be_twice_as_long(monkeypatch: Any) -> None:
+    monkeypatch.setattr("random.uniform", lambda _least, most: most)
+    made = driven(Imagined({"1": [80]}, failing=[conflict] * 5), size=SIZE)
+    rests = [ask.seconds for ask, said in zip(made.asked, made.said, strict=True) if said == "rest"]
+    assert len(rests) == 5
+    assert all(later == 2 * sooner for sooner, later in pairwise(rests))
+
+
+def test_the_final_batch_has_twice_the_time_after_each_timeout() -> None:
+    failing: list[Any] = [fine, timeout, timeout, timeout]
+    made = driven(Imagined({"1": [80]}, failing=failing), size=SIZE, timeout=2.0)
+    steps = [
+        ask.timeout for ask, said in zip(made.asked, made.said, strict=True) if said == "last 1"
+    ]
+    assert steps == [2, 4, 8, 16]
+
+
+def test_a_chunk_whose_answer_was_lost_is_the_end_of_its_table_as_any_other() -> None:
+    """The next table begins with the first size, whoever said that this one is empty."""
+    failing: list[Any] = [fine, fine, lost(done=True)]
+    size = ChunkSize(least=1, first=100, most=1_000)
+    made = driven(Imagined({"1": [400, 400]}, failing=failing), size=size)
+    assert made.of_job[:5] == [
+        *["chunk 1 100", "chunk 1 200", "chunk 1 400", "read 1"],
+        "chunk 1 100",
+    ]
+
+
+def test_a_job_that_is_refused_again_and_again_is_stuck() -> None:
+    made = driven(Imagined({"1": [80], "2": [20]}, failing=[integrity] * 4), size=SIZE)
+    assert made.of_job[:8] == [
+        *["chunk 1 100", "again 1"] * 3,
+        *["chunk 1 100", "stick 1"],
+    ]
+    assert (made.report.jobs_stuck, made.report.jobs_done) == (1, 1)
+
+
+STEPS = ["chunk 1 100", "last 1"]
+WHERE = ["unknown vpc", "waiting vpc", "estimate", "claim 1", *STEPS, "backlog vpc"]
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_driver_that_cannot_ask_the_database_ends_it_and_nothing_is_raised(where: str) -> None:
+    """No connection in a pool, say."""
+
+    def broken(said: str) -> None:
+        if said == where:
+            raise psycopg.OperationalError("no connection")
+
+    made = driven(Imagined({"1": [80]}), size=SIZE, meddle=broken)
+    if where == "backlog vpc":  # all is done by then
+        assert made.report.stopped is Stopped.EXHAUSTED
+        return
+    assert (made.report.stopped, made.report.why) == (Stopped.FAILED, "no connection")
+    claimed = where in STEPS
+    assert made.said[-2:] == ["leave 1" if claimed else where, "backlog vpc"]
+
+
+@pytest.mark.parametrize("where", [*WHERE, "throttle", "rest"])
+def test_any_other_error_is_raised_and_the_job_is_left_first(where: str) -> None:
+    def broken(said: str) -> None:
+        if said == where:
+            raise ZeroDivisionError
+
+    work, said = Imagined({"1": [80]}), list[str]()
+
+    def listening(words: str) -> None:
+        said.append(words)
+        broken(words)
+
+    with pytest.raises(ZeroDivisionError):
+        driven(work, size=SIZE, meddle=listening, throttles=[lambda: None], rest=1.0)
+    assert said[-1] == ("leave 1" if where in {*STEPS, "throttle", "rest"} else where)
+
+
+FAILURES = st.sampled_from(
+    [conflict, timeout, integrity, denied, cut, lease_lost, lost(done=True), lost(done=False)]
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from("1234"), st.lists(st.integers(0, 500), min_size=2, max_size=2)),
+    st.lists(FAILURES | st.just(fine), max_size=40),
+    st.integers(0, 20),
+)
+def test_whatever_fails_it_ends_and_every_row_is_counted_once(
+    left: dict[str, list[int]], failing: list[Any], chunks: int
+) -> None:
+    work = Imagined(left, failing=failing)
+    before = sum(map(sum, left.values()))
+    made = driven(work, size=SIZE, budget=Budget(chunks=chunks))
+    report = made.report
+    assert report.rows == work.gone.total() == before - sum(map(sum, work.left.values()))
+    assert report.rows_by_table == +work.gone
+    assert report.chunks == report.chunks_by_table.total() <= chunks
+    assert sum(job.rows_done for job in work.stored.values()) == report.rows
+    phases = [job.phase for job in work.stored.values()]
+    assert (report.jobs_done, report.jobs_stuck) == (phases.count("done"), phases.count("stuck"))
+    assert report.jobs_waiting == phases.count("drain")
+    if report.stopped is Stopped.EXHAUSTED:
+        assert report.jobs_done + report.jobs_stuck + report.leases_lost == len(phases)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""The same on a connection and on a pool, sync and async; and throttles that are awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from batchq.bulk import (
+    Budget,
+    Deleted,
+    Event,
+    Fenced,
+    Progress,
+    Report,
+    Stopped,
+    astart,
+    start,
+)
+from tests.support.ways import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
+
+
+@pytest.fixture
+def fenced(estate: Any) -> Any:
+    estate.fence()
+    return estate
+
+
+# -- the same in four ways -------------------------------------------------------------------------
+
+
+async def begun(kind: Any, database: Any, estate: Any, vpc: int) -> Deleted | Fenced:
+    if kind in ASYNC:
+        return await astart(database, estate.tree, vpc, gone=estate.gone())
+    return start(database, estate.tree, vpc, gone=estate.gone())
+
+
+@of_each_kind
+@pytest.mark.parametrize("vpc", [2, 1], ids=["small", "large"])
+async def test_a_tree_is_begun_in_four_ways(
+    estate: Any, database: str, kind: Any, vpc: int
+) -> None:
+    estate.conn.execute("INSERT INTO rule VALUES (5000, 1)")  # one too many
+    async with opened(kind, database) as target:
+        told = await begun(kind, target, estate, vpc)
+        assert told == (Deleted(10) if vpc == 2 else Fenced(estate.job("id")))
+        with pytest.raises(estate.gone):
+            await begun(kind, target, estate, vpc)
+
+
+REFUSED = (
+    "CREATE TABLE hit (at int CONSTRAINT hit_fk REFERENCES rule); INSERT INTO hit VALUES (500)"
+)
+
+
+@of_each_kind
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ("SELECT", {}, {"jobs_done": 1, "rows": 1_000, "chunks": 4}),
+        (
+            "SELECT",
+            {"budget": Budget(rows=301)},
+            {"stopped": Stopped.ROWS, "rows": 600, "jobs_deferred": 1, "jobs_waiting": 1},
+        ),
+        (
+            "SELECT",
+            {"throttles": [lambda: None, lambda: "lag"]},
+            {"stopped": Stopped.THROTTLED, "why": "lag", "throttled": {"lag": 1}},
+        ),
+        ("SELECT", {"rest": 1e-9}, {"jobs_done": 1, "rows": 1_000}),
+        (REFUSED, {}, {"jobs_stuck": 1, "rows": 300}),
+        ("UPDATE vpc SET rcgen = rcgen + 1", {}, {"jobs_stuck": 1, "rows": 1_000}),
+        ("DROP TABLE rule", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 1}),
+        ("DROP TABLE bulk_job", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 0}),
+        ("UPDATE bulk_job SET version = 9", {}, {"jobs_refused": 1, "chunks": 0}),
+        ("UPDATE bulk_job SET lease_until = 'infinity'", {}, {"jobs_waiting": 1, "chunks": 0}),
+    ],
+    ids=["done", "rows", "throttled", "rest", "refused", "moved", "failed", "none", "new", "held"],
+)
+async def test_an_activation_ends_in_the_same_way_in_four_ways(
+    fenced: Any, database: str, kind: Any, scenario: tuple[str, dict[str, Any], dict[str, Any]]
+) -> None:
+    before, options, report = scenario
+    fenced.conn.execute(before)
+    watched: list[Progress | Report] = []
+    async with opened(kind, database) as target:
+        told = await going_on(kind, target, fenced, watchers=[watched.append], **options)
+    assert {name: getattr(told, name) for name in report} == report
+    assert watched[-1] == told
+
+
+@of_each_kind
+async def test_a_late_row_and_a_lost_lease_are_found_in_four_ways(
+    fenced: Any, database: str, kind: Any, at: Any
+) -> None:
+    def late() -> None:
+        fenced.conn.execute("INSERT INTO rule VALUES (5000, 1)")
+
+    def take_away() -> None:
+        fenced.end_lease()
+        fenced.resume()
+
+    async with opened(kind, database) as target:
+        throttles = [at(5, late), at(6, take_away)]
+        told = await going_on(kind, target, fenced, throttles=throttles)
+    assert (told.late_rows, told.leases_lost, told.rows) == (1, 1, 1_000)
+    fenced.assert_gone(rows=1_001)
+
+
+@of_each_kind
+async def test_a_step_that_waits_for_too_long_is_canceled_in_four_ways(
+    fenced: Any, database: str, connect: Any, kind: Any
+) -> None:
+    holder = connect()
+    holder.execute("BEGIN")
+    holder.execute("SELECT FROM rule WHERE id = 450 FOR UPDATE")
+
+    def let_in(told: Progress | Report) -> None:
+        if isinstance(told, Progress) and told.event is Event.RETRIED:
+            holder.execute("ROLLBACK")
+
+    async with opened(kind, database) as target:
+        told = await going_on(kind, target, fenced, watchers=[let_in], timeout=0.2)
+    assert (told.retries, told.jobs_done) == (1, 1)
+    fenced.assert_gone()
+
+
+class Broken(Exception):
+    """A bug of the caller's."""
+
+
+@of_each_kind
+@pytest.mark.parametrize("place", ["throttles", "stop", "watchers"])
+async def test_what_somebody_elses_code_raises_is_raised_in_four_ways(
+    fenced: Any, database: str, kind: Any, place: str
+) -> None:
+    def broken(*_told: Any) -> None:
+        raise Broken
+
+    options: Any = {place: broken if place == "stop" else [broken]}
+    async with opened(kind, database) as target:
+        with pytest.raises(Broken):
+            await going_on(kind, target, fenced, **options)
+    assert fenced.job("lease_until, owner") == (None, None)
+
+
+# -- throttles that are awaited --------------------------------------------------------------------
+
+
+@of_each_async_kind
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_throttle_may_be_a_coroutine_function_and_stand_beside_others(
+    fenced: Any, database: str, kind: Any, raises: bool
+) -> None:
+    asked: list[str] = []
+
+    async def pausing() -> str | None:
+        await asyncio.sleep(0)
+        asked.append("pausing")
+        if len(asked) < 6:
+            return None
+        if raises:
+            raise Broken
+        return "pause"
+
+    throttles: Any = [pausing, lambda: asked.append("plain")]
+    async with opened(kind, database) as target:
+        work = going_on(kind, target, fenced, throttles=throttles)
+        if raises:
+            with pytest.raises(Broken):
+                await work
+        else:
+            assert (await work).why == "pause"
+    assert asked == [*["pausing", "plain"] * 3, "pausing"]
+    assert fenced.job("lease_until, rows_done") == (None, 900)
+
+
+async def test_a_coroutine_function_is_no_throttle_for_sync_code(fenced: Any) -> None:
+    """It would hold back everything, for it is not None: refused, with what to call instead."""
+
+    async def pausing() -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="aresume"):
+        fenced.resume(throttles=[pausing])
+    assert fenced.job("lease_until, rows_done") == (None, 0)

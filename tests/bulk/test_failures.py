@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: MIT
+"""What the server refuses a long delete, and what becomes of the job: stuck, left, or tried again.
+
+That a failure is followed by the right requests is in test_answers.py; here it is the server's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+import batchq
+from batchq.bulk import Budget, ChunkSize, Drain, Event, Progress, Report, Stopped, Tree
+from tests.support.waiting import until_waits
+
+SHRINKS = ChunkSize(least=10, first=400, most=400, target=3600)
+"""Only what fails makes it smaller."""
+
+
+@pytest.fixture
+def fenced(estate: Any) -> Any:
+    estate.fence()
+    return estate
+
+
+class Events(list[Progress]):
+    """A watcher that keeps the events, and may do something at one of them."""
+
+    def __init__(self, **at: Callable[[], object]) -> None:
+        self._at = at
+
+    def __call__(self, told: Progress | Report) -> None:
+        if isinstance(told, Progress):
+            self.append(told)
+            self._at.get(told.event.name, bool)()
+
+    @property
+    def names(self) -> list[str]:
+        return [progress.event.name for progress in self]
+
+
+# -- what a constraint refuses ---------------------------------------------------------------------
+
+HIT = "CREATE TABLE hit (at int CONSTRAINT hit_fk REFERENCES {}); INSERT INTO hit VALUES ({})"
+CHECKED = """
+ALTER TABLE rule ADD time_deleted timestamptz;
+ALTER TABLE rule ADD CONSTRAINT hit_fk CHECK (time_deleted IS NULL OR id <> 500)
+"""
+
+
+@pytest.mark.parametrize(
+    ("refuses", "mended", "drain", "rows"),
+    [
+        (HIT.format("rule", 500), "DROP TABLE hit", {}, 300),
+        (HIT.format("rule ON DELETE RESTRICT", 500), "DROP TABLE hit", {}, 300),
+        (HIT.format("rule DEFERRABLE INITIALLY DEFERRED", 500), "DROP TABLE hit", {}, 300),
+        (HIT.format("vpc", 1), "DROP TABLE hit", {}, 1_000),
+        (CHECKED, "ALTER TABLE rule DROP CONSTRAINT hit_fk", {"removes": False}, 300),
+    ],
+    ids=["a chunk", "a chunk, restricted", "a chunk's COMMIT", "the final batch", "a soft delete"],
+)
+def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_jobs_way(
+    estate: Any, refuses: str, mended: str, drain: dict[str, Any], rows: int
+) -> None:
+    estate.conn.execute(refuses)
+    if drain:
+        rules = estate.tree.parent.children("rule", by="vpc_id")
+        estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=[Drain(children=rules)])
+    job = estate.fence(1)
+    estate.fence(2)
+
+    report = estate.resume()
+    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 1)
+    phase, error, lease, done = estate.job("phase, last_error, lease_until, rows_done")
+    assert (phase, lease, done) == ("stuck", None, rows)
+    assert "hit_fk" in error
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    assert estate.resume() == Report()
+
+    estate.conn.execute(mended)
+    assert batchq.run(estate.conn, estate.tree.jobs.retry(job)) == 1
+    assert estate.resume().rows == 1_000 - rows
+    assert estate.job("phase, rows_done, last_error") == ("done", 1_000, None)
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 0
+
+
+def test_a_column_that_cannot_be_null_is_named(estate: Any) -> None:
+    """Not every refusal is a named constraint's."""
+    rules = Drain(children=estate.rules, set={"vpc_id": None})
+    estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=[rules])
+    estate.fence()
+    assert estate.resume().jobs_stuck == 1
+    assert "vpc_id" in estate.job("last_error")
+
+
+def test_only_a_stuck_job_is_freed(fenced: Any) -> None:
+    job = fenced.job("id")
+    assert batchq.run(fenced.conn, fenced.tree.jobs.retry(job)) == 0
+    fenced.resume()
+    assert batchq.run(fenced.conn, fenced.tree.jobs.retry(job)) == 0
+    fenced.assert_gone()
+
+
+def test_a_job_that_is_freed_before_it_is_mended_is_tried_as_often_as_before(estate: Any) -> None:
+    estate.conn.execute(HIT.format("vpc", 1))
+    job = estate.fence()
+    told = [Events(), Events()]
+    for events in told:
+        estate.resume(watchers=[events])
+        assert batchq.run(estate.conn, estate.tree.jobs.retry(job)) == 1
+    assert [events.names.count("LATE") for events in told] == [4, 4]
+    assert all(events.names[-1] == "STUCK" for events in told)
+
+
+# -- what nothing but a person can mend ------------------------------------------------------------
+
+
+@pytest.fixture
+def role(estate: Any) -> Iterator[str]:
+    """May do everything but delete rules."""
+    name = estate.one("SELECT 'worker_' || current_schema")
+    who = sql.Identifier(name)
+    for text in (
+        "CREATE ROLE {}",
+        "GRANT USAGE ON SCHEMA {schema} TO {}",
+        "GRANT ALL ON vpc, bulk_job TO {}",
+        "GRANT SELECT, UPDATE ON rule TO {}",
+    ):
+        schema = sql.Identifier(estate.one("SELECT current_schema"))
+        estate.conn.execute(sql.SQL(text).format(who, schema=schema))
+    yield name
+    estate.conn.execute(sql.SQL("DROP OWNED BY {}").format(who))
+    estate.conn.execute(sql.SQL("DROP ROLE {}").format(who))
+
+
+def assert_left(estate: Any, report: Report, sqlstate: str, done: int = 0) -> None:
+    assert (report.stopped, report.jobs_deferred, report.jobs_waiting) == (Stopped.FAILED, 1, 1)
+    assert sqlstate in report.why
+    *job, error = estate.job("phase, lease_until, owner, rows_done, last_error")
+    assert job == ["drain", None, None, done]
+    assert sqlstate in error
+
+
+def test_a_table_that_is_not_there_leaves_the_job_to_whoever_comes_next(fenced: Any) -> None:
+    fenced.conn.execute("ALTER TABLE rule RENAME TO elsewhere")
+    assert_left(fenced, fenced.resume(), "42P01")
+    fenced.conn.execute("ALTER TABLE elsewhere RENAME TO rule")
+    fenced.resume()
+    fenced.assert_gone()
+
+
+def test_what_a_role_may_not_do_leaves_the_job_to_one_that_may(
+    fenced: Any, connect: Callable[..., Any], role: str
+) -> None:
+    worker = connect()
+    worker.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    assert_left(fenced, fenced.resume(worker), "42501")
+    fenced.resume()
+    fenced.assert_gone()
+
+
+REFUSES_THE_FIRST = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF OLD.id = 1 THEN RAISE 'never'; END IF; RETURN OLD;
+END $$;
+CREATE TRIGGER refuse BEFORE DELETE ON vpc FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+@pytest.mark.parametrize("chunks", [6, 5], ids=["exhausted", "out of chunks"])
+def test_a_job_that_is_refused_is_followed_by_the_next_one_and_still_told(
+    estate: Any, chunks: int
+) -> None:
+    """Whatever ends the activation afterwards: nobody looks at one that was out of chunks."""
+    estate.fence(1)
+    estate.fence(2)
+    estate.conn.execute(REFUSES_THE_FIRST)
+    report = estate.resume(budget=Budget(chunks=chunks))
+    assert (report.stopped, report.jobs_done) == (Stopped.FAILED, chunks - 5)
+    assert "P0001" in report.why
+
+
+# -- what is tried again ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause between conflicts."""
+    monkeypatch.setattr("random.uniform", lambda least, _most: least)
+
+
+def refusing(estate: Any, sqlstate: str, times: int) -> None:
+    """Let the server refuse the next chunks; a sequence is not rolled back with them."""
+    estate.conn.execute(f"""
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('tries') <= {times} THEN RAISE SQLSTATE '{sqlstate}'; END IF; RETURN NULL;
+        END $$;
+        CREATE TRIGGER refuse AFTER DELETE ON rule
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+    """)
+
+
+@pytest.mark.usefixtures("restless")
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_a_conflict_is_tried_again_with_half_of_the_rows(fenced: Any, sqlstate: str) -> None:
+    refusing(fenced, sqlstate, 5)
+    events = Events()
+    report = fenced.resume(size=SHRINKS, watchers=[events])
+    assert report.retries == 5
+    assert [told.chunk_size for told in events[1:6]] == [200, 100, 50, 25, 12]
+    assert all(told.event is Event.RETRIED and sqlstate in told.why for told in events[1:6])
+    assert events[6].rows == 12
+    fenced.assert_gone()
+
+
+@pytest.mark.usefixtures("restless")
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_six_conflicts_in_a_row_leave_the_job_to_the_next_activation(
+    fenced: Any, sqlstate: str
+) -> None:
+    refusing(fenced, sqlstate, 6)
+    report = fenced.resume(size=SHRINKS)
+    assert report.retries == 5
+    assert_left(fenced, report, sqlstate)
+    fenced.resume()
+    fenced.assert_gone()
+
+
+def test_a_deadlock_is_tried_again_when_the_other_one_has_what_it_wants(
+    fenced: Any, connect: Callable[..., Any]
+) -> None:
+    """The other waits for the chunk before the chunk waits for it, so the chunk is the victim."""
+    gate, other = connect(), connect(options=f"{schema(fenced)} -cdeadlock_timeout=1h")
+    worker = connect(options=f"{schema(fenced)} -cdeadlock_timeout=1ms")
+    events = Events()
+    with ThreadPoolExecutor(2) as threads:
+        for session, row in ((gate, 100), (other, 200)):
+            session.execute("BEGIN")
+            session.execute("SELECT FROM rule WHERE id = %s FOR UPDATE", [row])
+        try:
+            work = threads.submit(
+                fenced.resume,
+                worker,
+                size=SHRINKS,
+                timeout=60,
+                lease=timedelta(minutes=2),
+                watchers=[events],
+            )
+            until_waits(fenced.conn, worker.info.backend_pid, work)
+            wants = threads.submit(other.execute, "SELECT FROM rule WHERE id = 1 FOR UPDATE")
+            until_waits(fenced.conn, other.info.backend_pid, wants)
+            gate.execute("ROLLBACK")
+            wants.result()
+        finally:
+            gate.close()
+            other.execute("ROLLBACK")
+    report = work.result()
+    assert (report.retries, report.jobs_done) == (1, 1)
+    assert "40P01" in events[1].why
+    assert events[2].rows == 200
+    fenced.assert_gone()
+
+
+def schema(estate: Any) -> str:
+    return f"-csearch_path={estate.one('SELECT current_schema')},public"
+
+
+def test_a_row_that_others_changed_is_a_conflict_in_one_snapshot_and_tried_again(
+    fenced: Any, connect: Callable[..., Any]
+) -> None:
+    writer, worker = connect(), connect()
+    worker.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    writer.execute("BEGIN")
+    writer.execute("UPDATE rule SET name = 'changed' WHERE id = 150")
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(fenced.resume, worker, timeout=60, lease=timedelta(minutes=2))
+        try:
+            until_waits(fenced.conn, worker.info.backend_pid, work)
+        finally:
+            writer.execute("COMMIT")
+    assert work.result().retries == 1
+    fenced.assert_gone()
+
+
+@pytest.mark.parametrize("ends", ["timeout", "lock_timeout"])
+@pytest.mark.parametrize(
+    ("locked", "sizes"), [("rule WHERE id = 250", [100, 25]), ("vpc WHERE id = 1", None)]
+)
+def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
+    fenced: Any, connect: Callable[..., Any], ends: str, locked: str, sizes: list[int] | None
+) -> None:
+    holder = connect()
+    holder.execute("BEGIN")
+    holder.execute(f"SELECT FROM {locked} FOR UPDATE")
+    retried: list[int] = []
+
+    def let_in_at_the_second() -> None:
+        retried.append(events[-1].chunk_size)
+        if len(retried) == 2:
+            holder.execute("ROLLBACK")
+
+    events = Events(RETRIED=let_in_at_the_second)
+    worker = connect(options=f"{schema(fenced)} -clock_timeout={200 * (ends != 'timeout')}")
+    seconds = 0.2 if ends == "timeout" else 20
+    report = fenced.resume(worker, size=SHRINKS, timeout=seconds, watchers=[events])
+    code = "57014" if ends == "timeout" else "55P03"
+    assert (report.retries, report.jobs_done) == (2, 1)
+    assert all(code in told.why for told in events if told.event is Event.RETRIED)
+    assert sizes is None or retried == sizes
+    fenced.assert_gone()

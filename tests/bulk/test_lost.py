@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""An activation without a connection, at each of its requests: what it reports is what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg_pool import ConnectionPool
+
+from batchq.bulk import ChunkSize, Report, Stopped
+from batchq.testing import Proxy, proxy
+from tests.support.waiting import until_waits
+
+SIZE = ChunkSize(least=600, first=600, most=600)
+REQUESTS = (
+    "unknown waiting estimate claim chunk chunk last again chunk last waiting backlog".split()
+)
+LATE = REQUESTS.index("last")
+"""Before it a row comes, which is found at the end."""
+
+
+@pytest.fixture
+def fenced(estate: Any) -> Any:
+    estate.fence()
+    return estate
+
+
+def undone(link: Proxy) -> None:
+    link.cut_requests(after=0)
+
+
+def done(link: Proxy) -> None:
+    link.hold(syncs=2)
+    link.cut_answers(after=0)
+
+
+@pytest.mark.parametrize("cut", [undone, done])
+@pytest.mark.parametrize(
+    "place", range(len(REQUESTS)), ids=[f"{n}-{name}" for n, name in enumerate(REQUESTS)]
+)
+def test_a_pool_whose_link_is_cut_at_a_request_costs_no_row_and_counts_none_twice(
+    fenced: Any, database: str, cut: Callable[[Proxy], None], place: int
+) -> None:
+    """Where a step is lost it goes on; elsewhere it ends, and the next activation goes on."""
+    count = 0
+
+    class Meddling(ConnectionPool):
+        """A connection is taken for each request."""
+
+        def connection(self, timeout: float | None = None) -> Any:
+            nonlocal count
+            if count == place:
+                cut(link)
+            if count == LATE:
+                fenced.conn.execute("INSERT INTO rule VALUES (5000, 1)")
+            count += 1
+            return super().connection(timeout)
+
+    settings: Any = {"min_size": 1, "max_size": 1, "open": True, "timeout": 30}
+    with proxy(database) as link, Meddling(link.conninfo(), **settings) as pool:
+        report: Report = fenced.resume(pool, size=SIZE)
+
+    if REQUESTS[place] in {"chunk", "last"}:
+        assert (report.stopped, report.jobs_done, report.rows) == (Stopped.EXHAUSTED, 1, 1_001)
+    if REQUESTS[place] in {"unknown", "claim", "again"}:
+        assert report.stopped is Stopped.FAILED
+    assert report.rows == report.rows_by_table["rule"] == fenced.job("rows_done")
+    assert report.chunks == report.chunks_by_table["rule"]
+    fenced.end_lease()
+    rows = 1_000 + (count > LATE)
+    assert fenced.resume().rows == rows - report.rows
+    fenced.assert_gone(rows)
+
+
+@pytest.fixture
+def pool(database: str) -> Iterator[ConnectionPool]:
+    with ConnectionPool(database, min_size=1, max_size=1, open=True, timeout=0.1) as opened:
+        yield opened
+
+
+def test_a_pool_that_has_no_connection_ends_the_activation(
+    fenced: Any, pool: ConnectionPool
+) -> None:
+    with pool.connection(30):
+        report = fenced.resume(pool)
+    assert report.stopped is Stopped.FAILED
+    assert "0.10 sec" in report.why
+    assert fenced.job("epoch") == 0
+    fenced.resume()
+    fenced.assert_gone()
+
+
+def test_a_pool_that_has_none_any_more_ends_it_and_the_next_goes_on_after_the_lease(
+    fenced: Any, pool: ConnectionPool, at: Callable[..., Callable[[], None]]
+) -> None:
+    held: list[Any] = []
+    report = fenced.resume(pool, throttles=[at(3, lambda: held.append(pool.getconn(30)))])
+    pool.putconn(held[0])
+    assert (report.stopped, report.rows, report.jobs_deferred) == (Stopped.FAILED, 600, 1)
+    assert (report.rows_by_table, report.chunks_by_table) == ({"rule": 600}, {"rule": 2})
+    assert fenced.resume().chunks == 0
+    fenced.end_lease()
+    assert fenced.resume().rows == 400
+    fenced.assert_gone()
+
+
+def test_a_session_that_the_server_ends_in_a_chunk_is_followed_by_another(
+    fenced: Any, pool: ConnectionPool, connect: Callable[..., Any]
+) -> None:
+    """An operator's doing, or a failover: nothing is wrong with the job."""
+    holder = connect()
+    holder.execute("BEGIN")
+    holder.execute("SELECT FROM rule WHERE id = 450 FOR UPDATE")
+    with pool.connection(30) as connection:
+        pid = connection.info.backend_pid
+    pool.timeout = 30
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(fenced.resume, pool, timeout=60, lease=timedelta(minutes=2))
+        try:
+            until_waits(fenced.conn, pid, work)
+            fenced.conn.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        finally:
+            holder.execute("ROLLBACK")
+    report = work.result()
+    assert report.rows == fenced.job("rows_done")
+    fenced.assert_exact()
+    fenced.resume()
+    fenced.assert_gone()

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""The dry run: what it finds out and how it is shown, and that it leaves no trace."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from batchq import Parent, sql
+from batchq.bulk import Drain, Jobs, Rewrite, Tree
+from batchq.bulk.plan import PlanRefused, aplan, plan
+from batchq.bulk.refusals import Reason
+from batchq.testing import server
+from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TREE, VPC
+
+PAGES = [
+    ("router", "routers_by_vpc"),
+    ("route", "routes_by_router"),
+    ("rule", "rules_by_vpc"),
+    ("tag", "tags_by_vpc"),
+]
+
+
+@pytest.fixture(autouse=True)
+def tables(conn):
+    conn.execute(TABLES + ROWS, prepare=False)
+    conn.execute(Jobs().ddl(), prepare=False)
+
+
+@pytest.mark.parametrize("when", ["first chunk", "later chunks"])
+@pytest.mark.parametrize(("table", "index"), PAGES)
+def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
+    conn.execute("SET enable_sort = off")  # of 50 routers, reading all of them is as good
+    shown = [
+        one for one in plan(conn, TREE, 1).statements if one.title.endswith(f"{table}: {when}")
+    ]
+    assert shown
+    for one in shown:
+        assert any(f"using {index} on {table}" in line for line in one.explain)
+
+
+def test_it_counts_the_living_and_their_children_and_stops_counting_in_time(conn):
+    counts = plan(conn, TREE, 1, most=4500).counts
+    assert [(one.table, one.rows, one.more) for one in counts] == [
+        ("route", 4500, True),
+        ("router", 50, False),
+        ("rule", 4500, True),
+        ("tag", 4000, False),
+    ]
+    exact = [count.rows for count in plan(conn, TREE, 1, most=5000).counts]
+    assert exact == [5000, 50, 5000, 4000]
+    estimates = [one.estimate for one in counts]
+    assert all(0.5 < guess / rows < 2 for guess, rows in zip(estimates, exact, strict=True))
+    assert "more than 4,500 (the planner expects" in str(counts[0])
+
+
+@pytest.mark.parametrize(("children", "inline"), [(10, True), (11, False)])
+def test_a_tree_is_small_up_to_its_own_bound(conn, children, inline):
+    conn.execute(
+        "INSERT INTO rule SELECT 100000 + n, 5, 'k' FROM generate_series(1, %s) AS n", [children]
+    )
+    tree = Tree(name="vpc", parent=VPC, drains=[RULES], inline=10)
+    seen = plan(conn, tree, 5, most=1)
+    assert seen.inline is inline
+    assert seen.statements[0].title == ("at once: lock vpc" if inline else "fence: lock vpc")
+
+
+def test_what_the_server_does_not_plan_is_refused_in_its_own_words(conn):
+    wrong = Rewrite(name="v2", table="rule", set={"row_version": sql("'two'")}, where={"id": 1})
+    refusals = plan(conn, wrong).refusals
+    assert {one.reason for one in refusals} == {Reason.REFUSED}
+    assert [one.table for one in refusals] == [
+        "pass 1 of 1, rule: first chunk",
+        "pass 1 of 1, rule: later chunks",
+    ]
+    assert "invalid input syntax" in refusals[0].why
+
+
+def test_a_key_of_another_type_is_refused_where_it_is_first_compared(conn):
+    refusals = plan(conn, TREE, "one").refusals
+    assert len(refusals) == 1
+    assert (refusals[0].reason, refusals[0].table) == (Reason.REFUSED, "router")
+    assert "invalid input syntax" in refusals[0].why
+
+
+def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
+    schema = conn.execute("SELECT current_schema").fetchone()[0]
+    conn.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader", prepare=False)
+    try:
+        conn.execute(
+            f"GRANT USAGE ON SCHEMA {schema} TO reader; "
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader"
+        )
+        reader = connect()
+        reader.execute("SET ROLE reader")
+        seen = plan(reader, TREE, 1)
+        assert (seen.ok, [count.table for count in seen.counts]) == (
+            True,
+            ["route", "router", "rule", "tag"],
+        )
+        assert "permission denied" in seen.statements[0].unexplained
+        assert next(one for one in seen.statements if one.title == "end: tag").explain
+    finally:
+        conn.execute("DROP OWNED BY reader; DROP ROLE reader", prepare=False)
+
+
+def test_it_needs_no_more_than_a_session_that_cannot_write(connect):
+    reader = connect(options="-c default_transaction_read_only=on", autocommit=False)
+    search_path = connect().execute("SHOW search_path").fetchone()[0]
+    reader.execute(f"SET search_path = {search_path}")
+    reader.commit()
+    seen = plan(reader, TREE, 1)
+    assert seen.ok
+    assert reader.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        reader.execute("DELETE FROM rule")
+
+
+def test_it_leaves_the_database_byte_identical(postgres):
+    with (
+        server(postgres.installation, settings={"autovacuum": "off"}) as own,
+        psycopg.connect(own.conninfo(), autocommit=True) as conn,
+    ):
+        conn.execute(TABLES + ROWS, prepare=False)
+        conn.execute(TREE.jobs.ddl(), prepare=False)
+        # What any reader would write, hint bits and pruned pages, is written by then: the second
+        # time for what the first has changed in the catalog.
+        conn.execute("VACUUM (FREEZE, ANALYZE)")
+        conn.execute("VACUUM (FREEZE)")
+        before = snapshot(conn, own.directory)
+        assert plan(conn, TREE, 1).ok
+        assert plan(conn, REWRITE).ok
+        assert not plan(conn, Tree(name="no", parent=Parent(table="no"), drains=[]), 1).ok
+        assert snapshot(conn, own.directory) == before
+        conn.execute("UPDATE rule SET kind = kind WHERE id = 1")
+        assert snapshot(conn, own.directory) != before
+
+
+def snapshot(conn, directory: Path):
+    """The next transaction's number, and the digest of each file of the database."""
+    (number,) = conn.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())").fetchone()
+    (oid,) = conn.execute(
+        "SELECT oid FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    conn.execute("CHECKPOINT")
+    files = sorted((directory / "data" / "base" / str(oid)).iterdir())
+    # A cache of the catalog's, written by whoever connects first.
+    kept = [file for file in files if file.name != "pg_internal.init"]
+    return number, {file.name: sha256(file.read_bytes()).hexdigest() for file in kept}
+
+
+async def test_async_connections_and_pools_see_the_same(conn, database):
+    seen = plan(conn, TREE, 1)
+    with ConnectionPool(database, min_size=1, open=True) as pool:
+        assert plan(pool, TREE, 1) == seen
+    async with AsyncConnectionPool(database, min_size=1, open=False) as pool:
+        assert await aplan(pool, TREE, 1) == seen
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        assert await aplan(connection, TREE, 1) == seen
+        assert [one.table for one in (await aplan(connection, TREE, "one")).refusals] == ["router"]
+
+
+def test_a_connection_that_is_in_a_transaction_is_left_alone(conn):
+    with conn.transaction(), pytest.raises(Exception, match="not IDLE"):
+        plan(conn, TREE, 1)
+
+
+@pytest.mark.parametrize(("work", "key"), [(TREE, None), (REWRITE, 1)])
+def test_a_tree_has_a_key_and_a_rewrite_has_none(conn, work, key):
+    with pytest.raises(ValueError, match=f"plan\\(…, '{work.name}', key={key}\\)"):
+        plan(conn, work, key)
+
+
+def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
+    seen = plan(conn, TREE, 1)
+    seen.check()
+    lines = str(seen).splitlines()
+    assert lines == list(seen.lines())
+    assert lines[0] == "vpc of 1: in chunks"
+    assert "3. fence: insert bulk_job" in lines
+    assert "    | not explained: what it takes, a statement before it gives" in lines
+    conn.execute("DROP TABLE bulk_job; DROP INDEX rules_by_vpc", prepare=False)
+    refused = plan(conn, TREE, 1)
+    with pytest.raises(PlanRefused) as caught:
+        refused.check()
+    assert caught.value.plan is refused
+    text = str(caught.value)
+    assert text.startswith("'vpc' should not be begun, for 2 reasons:\nNO_JOBS bulk_job: ")
+    assert 'CREATE INDEX CONCURRENTLY ON "rule" ("vpc_id", "kind", "id");' in text
+    assert f"Refused: {text.splitlines()[1]}" in str(refused)
+
+
+def test_names_are_found_whatever_they_are(conn):
+    schema, odd = "we ird%", 'T"x%s'
+    conn.execute(
+        f"""
+        CREATE SCHEMA "{schema}";
+        CREATE TABLE "{schema}"."p'$1" (
+            "k %" int PRIMARY KEY, "g""en" bigint NOT NULL, "gone?" timestamptz);
+        CREATE TABLE "{schema}"."T""x%s" (
+            "i %d" int NOT NULL, "by $2" int NOT NULL, "Dead" timestamptz);
+        CREATE UNIQUE INDEX "odd $" ON "{schema}"."T""x%s" ("by $2", "i %d") WHERE "Dead" IS NULL;
+        INSERT INTO "{schema}"."p'$1" VALUES (1, 1);
+        INSERT INTO "{schema}"."T""x%s" SELECT n, 1 FROM generate_series(1, 5000) AS n;
+        """,
+        prepare=False,
+    )
+    try:
+        parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', tombstone="gone?")
+        children = parent.children(f"{schema}.{odd}", by="by $2", tombstone="Dead")
+        tree = Tree(name="odd", parent=parent, drains=[Drain(children=children, order="i %d")])
+        conn.execute(tree.jobs.ddl())
+        seen = plan(conn, tree, 1)
+        assert seen.refusals == ()
+        assert [one.rows for one in seen.counts] == [5000]
+        assert not [one for one in seen.statements if one.unexplained.startswith("the server")]
+        conn.execute(f'DROP INDEX "{schema}"."odd $"')
+        lacking = plan(conn, tree, 1)
+        assert [one.reason for one in lacking.refusals] == [Reason.NO_INDEX, Reason.NOT_UNIQUE]
+        conn.execute(lacking.refusals[0].remedy)
+        assert plan(conn, tree, 1).ok
+    finally:
+        conn.execute(f'DROP SCHEMA "{schema}" CASCADE')

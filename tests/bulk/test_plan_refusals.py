@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""What the dry run refuses, what is nearly the same and passes, and that its own DDL mends it."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from batchq import Parent
+from batchq.bulk import Drain, Jobs, Tree
+from batchq.bulk.plan import plan
+from batchq.bulk.refusals import Reason
+from tests.support.drained import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
+
+NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS
+NO_TABLE, NO_COLUMN, WRONG_COLUMN = Reason.NO_TABLE, Reason.NO_COLUMN, Reason.WRONG_COLUMN
+NO_INDEX, NOT_UNIQUE, NULLABLE = Reason.NO_INDEX, Reason.NOT_UNIQUE, Reason.NULLABLE
+UNINDEXED = Reason.UNINDEXED
+
+
+@pytest.fixture(autouse=True)
+def tables(conn):
+    conn.execute(TABLES, prepare=False)
+    conn.execute(Jobs().ddl(), prepare=False)
+
+
+def test_nothing_speaks_against_tables_that_are_as_they_should_be(conn):
+    assert (refused(conn), warned(conn), refused(conn, REWRITE)) == ([], [], [])
+
+
+RENAMED = "DROP INDEX rules_by_vpc; CREATE INDEX other ON rule "
+NO_KEY = "ALTER TABLE rule DROP CONSTRAINT rule_pkey; DROP INDEX rules_by_vpc; CREATE "
+NO_RULES = [(NO_INDEX, "rule", "")]
+OTHER = [(NO_INDEX, "rule", "other")]
+PARTLY = (
+    "DROP INDEX routers_by_vpc;CREATE INDEX other ON router (vpc_id, id) WHERE time_deleted IS NULL"
+)
+X_OF = "CREATE TABLE x (id int PRIMARY KEY, of int CONSTRAINT x_of REFERENCES "
+INDEXED = "; CREATE INDEX x_by_of ON x (of)"
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ("DROP TABLE bulk_job", [(NO_JOBS, "bulk_job", "")]),
+        ("ALTER TABLE bulk_job DROP COLUMN rows_pass", [(OTHER_JOBS, "bulk_job", "rows_pass")]),
+        ("ALTER TABLE bulk_job ALTER seq TYPE int", [(OTHER_JOBS, "bulk_job", "seq")]),
+        ("DROP INDEX bulk_job_unfinished_key", [(OTHER_JOBS, "bulk_job", "")]),
+        ("ALTER TABLE bulk_job DROP CONSTRAINT bulk_job_pkey", [(OTHER_JOBS, "bulk_job", "")]),
+        ("ALTER TABLE vpc DROP COLUMN rcgen", [(NO_COLUMN, "vpc", "rcgen")]),
+        ("ALTER TABLE router DROP COLUMN rcgen", [(NO_COLUMN, "router", "rcgen")]),
+        ("ALTER TABLE router DROP COLUMN time_deleted", [(NO_COLUMN, "router", "time_deleted")]),
+        (
+            "ALTER TABLE vpc ALTER time_deleted SET NOT NULL",
+            [(WRONG_COLUMN, "vpc", "time_deleted")],
+        ),
+        (
+            "ALTER TABLE tag ALTER time_deleted SET NOT NULL",
+            [(WRONG_COLUMN, "tag", "time_deleted")],
+        ),
+        (
+            "ALTER TABLE router ALTER rcgen DROP DEFAULT, ALTER rcgen TYPE text",
+            [(WRONG_COLUMN, "router", "rcgen")],
+        ),
+        ("DROP INDEX rules_by_vpc", NO_RULES),
+        (RENAMED + "(vpc_id, id)", NO_RULES),
+        (RENAMED + "(kind, vpc_id, id)", NO_RULES),
+        (RENAMED + "(vpc_id, lower(kind), id)", NO_RULES),
+        (RENAMED + "(vpc_id) INCLUDE (kind, id)", NO_RULES),
+        (RENAMED + "(vpc_id, kind DESC, id)", OTHER),
+        (RENAMED + "(vpc_id, kind NULLS FIRST, id)", OTHER),
+        (RENAMED + "(vpc_id, kind text_pattern_ops, id)", OTHER),
+        (RENAMED + '(vpc_id, kind COLLATE "POSIX", id)', OTHER),
+        (RENAMED + "(vpc_id, kind, id) WHERE kind <> 'x'", OTHER),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'rules_by_vpc'::regclass",
+            [(NO_INDEX, "rule", "rules_by_vpc")],
+        ),
+        # The routers that are hidden already are deleted as well.
+        (
+            PARTLY,
+            [(NO_INDEX, "router", "other")],
+        ),
+        (NO_KEY + "INDEX ON rule (vpc_id, kind, id)", [(NOT_UNIQUE, "rule", "")]),
+        (
+            NO_KEY + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (id) "
+            "WHERE kind = 'x'",
+            [(NOT_UNIQUE, "rule", "")],
+        ),
+        (
+            NO_KEY
+            + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (id, row_version)",
+            [(NOT_UNIQUE, "rule", "")],
+        ),
+        (NO_KEY + "INDEX ON rule (vpc_id)", [(NO_INDEX, "rule", ""), (NOT_UNIQUE, "rule", "")]),
+        ("ALTER TABLE rule ALTER kind DROP NOT NULL", [(NULLABLE, "rule", "kind")]),
+        (X_OF + "rule (id))", [(UNINDEXED, "x", "x_of")]),
+        (X_OF + "router ON DELETE RESTRICT)", [(UNINDEXED, "x", "x_of")]),
+        (X_OF + "rule); CREATE INDEX ON x (of) WHERE id > 0", [(UNINDEXED, "x", "x_of")]),
+        (X_OF + "rule); CREATE INDEX ON x (id, of)", [(UNINDEXED, "x", "x_of")]),
+    ],
+)
+def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
+    change(conn, bad)
+    assert refused(conn) == expected
+    for remedy in dict.fromkeys(one.remedy for one in plan(conn, TREE, 1).refusals):
+        change(conn, remedy)
+    assert refused(conn) == []
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        "ALTER TABLE bulk_job ADD COLUMN note text",
+        "ALTER TABLE vpc ALTER rcgen TYPE numeric",
+        "ALTER TABLE vpc ALTER rcgen DROP NOT NULL",
+        RENAMED + "(vpc_id, kind, id, row_version)",
+        RENAMED + "(vpc_id DESC, kind, id)",
+        RENAMED + "(vpc_id, kind DESC, id DESC)",
+        RENAMED + "(vpc_id, kind, id) INCLUDE (row_version)",
+        NO_KEY + "UNIQUE INDEX ON rule (vpc_id, kind, id)",
+        NO_KEY + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (kind, id)",
+        NO_KEY + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (vpc_id, id)",
+        "ALTER TABLE tag DROP CONSTRAINT tag_pkey",  # unique among the living
+        "ALTER TABLE rule ALTER vpc_id DROP NOT NULL",  # a row without one is nobody's
+        X_OF + "rule" + ")" + INDEXED,
+        X_OF + "rule); CREATE INDEX ON x (of) WHERE of IS NOT NULL",
+        X_OF + "rule ON UPDATE CASCADE)" + INDEXED,
+        X_OF + "tag ON DELETE CASCADE)",  # tags are hidden, never deleted
+        X_OF + "vpc)",  # one row is deleted, once
+    ],
+)
+def test_what_is_nearly_the_same_is_not_refused(conn, twin):
+    change(conn, twin)
+    assert refused(conn) == []
+
+
+@pytest.mark.parametrize("bad", ["DROP TABLE tag", "DROP TABLE tag; CREATE VIEW tag AS SELECT 1"])
+def test_a_table_that_is_not_there_is_refused_and_nothing_is_counted(conn, bad):
+    change(conn, bad)
+    assert refused(conn) == [(NO_TABLE, "tag", "")]
+    assert plan(conn, TREE, 1).counts == ()
+
+
+def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(conn):
+    drain = Drain(children=VPC.children("rule", by="vpc", tombstone=None), set={"vpc": 1, "no": 2})
+    seen = plan(conn, Tree(name="vpc", parent=VPC, drains=[drain]), 1)
+    assert [(one.reason, one.name) for one in seen.refusals] == [
+        (NO_COLUMN, "vpc"),
+        (NO_COLUMN, "no"),
+    ]
+    assert "'id', 'vpc_id', 'kind', 'row_version'" in seen.refusals[0].remedy
+
+
+@pytest.mark.parametrize(("inline", "reasons"), [(3, []), (2, [Reason.NO_FENCE])])
+def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
+    conn.execute("INSERT INTO rule SELECT n, 1, 'k' FROM generate_series(1, 3) AS n")
+    parent = Parent(table="vpc", tombstone=None)
+    rules = evolve(RULES, children=parent.children("rule", by="vpc_id", tombstone=None))
+    seen = plan(conn, Tree(name="vpc", parent=parent, drains=[rules], inline=inline), 1)
+    assert [one.reason for one in seen.refusals] == reasons
+    assert seen.statements[0].title == "at once: lock vpc"
+
+
+@pytest.mark.parametrize("order", [("vpc_id", "kind", "id"), ("kind", "vpc_id", "id")])
+def test_the_parents_key_within_the_order_key_changes_nothing(conn, order):
+    assert refused(conn, evolve(TREE, drains=[evolve(RULES, order=order)])) == []
+    change(conn, "DROP INDEX rules_by_vpc")
+    assert refused(conn, evolve(TREE, drains=[evolve(RULES, order=order)])) == NO_RULES
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("x", []), (["x"], NO_RULES), (None, NO_RULES)])
+def test_a_column_that_is_compared_with_one_value_may_stand_anywhere_in_the_index(
+    conn, kind, expected
+):
+    children = VPC.children("rule", by="vpc_id", tombstone=None, where={"kind": kind})
+    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=children, order="id")])
+    assert refused(conn, tree) == expected
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        (NO_KEY + "INDEX other ON rule USING hash (id)", [NO_INDEX, NOT_UNIQUE]),
+        (NO_KEY + "UNIQUE INDEX ON rule (id) WHERE row_version < 2", [NO_INDEX, NOT_UNIQUE]),
+        (NO_KEY + "INDEX ON rule (id)", [NOT_UNIQUE]),
+        (NO_KEY + "UNIQUE INDEX ON rule (id)", []),
+        (NO_KEY + "UNIQUE INDEX ON rule (id); ALTER TABLE rule ALTER id DROP NOT NULL", [NULLABLE]),
+        ("ALTER TABLE rule DROP COLUMN row_version", [NO_COLUMN]),
+        ("DROP TABLE rule", [NO_TABLE]),
+    ],
+)
+def test_a_rewrite_needs_an_index_of_all_rows_by_its_order_key(conn, bad, expected):
+    change(conn, bad)
+    assert [reason for reason, *_ in refused(conn, REWRITE)] == expected
+
+
+def test_a_partitioned_table_is_told_an_index_that_it_can_have(conn):
+    change(conn, "DROP TABLE rule; CREATE TABLE rule (LIKE tag) PARTITION BY HASH (vpc_id)")
+    change(conn, "CREATE TABLE rule_0 PARTITION OF rule FOR VALUES WITH (modulus 1, remainder 0)")
+    tree = evolve(TREE, drains=[evolve(RULES, order="id")])
+    assert refused(conn, tree) == [*NO_RULES, (NOT_UNIQUE, "rule", "")]
+    change(conn, plan(conn, tree, 1).refusals[0].remedy)
+    assert refused(conn, tree) == []
+
+
+def test_a_not_null_that_was_never_checked_is_none(conn):
+    if conn.info.server_version < 180000:
+        pytest.skip("NOT NULL … NOT VALID is new in PostgreSQL 18")
+    change(conn, "ALTER TABLE rule ALTER kind DROP NOT NULL")
+    change(conn, "ALTER TABLE rule ADD CONSTRAINT kind_there NOT NULL kind NOT VALID")
+    assert refused(conn) == [(NULLABLE, "rule", "kind")]
+    change(conn, plan(conn, TREE, 1).refusals[0].remedy)
+    assert refused(conn) == []

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""What the dry run shows is what is sent, to the letter, and what it sends itself only reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from attrs import evolve
+from psycopg.adapt import PyFormat, Transformer
+
+from batchq import run, select
+from batchq.bulk import (
+    Budget,
+    ChunkSize,
+    Deleted,
+    Drain,
+    Job,
+    Jobs,
+    Stopped,
+    Tree,
+    resume,
+    start,
+)
+from batchq.bulk.plan import plan
+from batchq.engine.encode import encode
+from batchq.engine.sentinel import TOKEN
+from batchq.language.plan import plan as laid_flat
+from batchq.testing import proxy
+from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
+
+TITLES = [
+    "fence: lock vpc",
+    "fence: update vpc",
+    "fence: insert bulk_job",
+    "pass 1 of 5, router: first chunk",
+    "pass 1 of 5, router: later chunks",
+    "pass 2 of 5, route: first chunk",
+    "pass 2 of 5, route: later chunks",
+    "pass 3 of 5, router: first chunk",
+    "pass 3 of 5, router: later chunks",
+    "pass 4 of 5, rule: first chunk",
+    "pass 4 of 5, rule: later chunks",
+    "pass 5 of 5, tag: first chunk",
+    "pass 5 of 5, tag: later chunks",
+    "end: lock vpc",
+    "end: route",
+    "end: router",
+    "end: rule",
+    "end: tag",
+    "end: delete vpc",
+    "end: update bulk_job",
+]
+SMALL = ChunkSize(first=40, least=40, most=40)
+LEASE = timedelta(seconds=30)
+GONE = LookupError("no such vpc")
+
+
+@pytest.fixture(autouse=True)
+def tables(conn):
+    conn.execute(TABLES + ROWS, prepare=False)
+    conn.execute(Jobs().ddl(), prepare=False)
+
+
+def texts(recording):
+    """What clients have sent to be parsed or queried."""
+    places = {"P": 1, "Q": 0}
+    return [
+        message.body.split(b"\0")[places[message.kind]].decode()
+        for message in recording.messages
+        if message.sender == "client" and message.kind in places
+    ]
+
+
+def is_within(wanted, sent):
+    """Whether they are all there, in this order, whatever lies between."""
+    rest = iter(sent)
+    return all(text in rest for text in wanted)
+
+
+def through(link, **kwargs):
+    return psycopg.connect(link.conninfo(), autocommit=True, prepare_threshold=None, **kwargs)
+
+
+KNOWN = Job(
+    id=UUID(int=0),
+    tree="vpc",
+    version=1,
+    root="1",
+    generation=0,
+    phase="drain",
+    child=5,
+    cursor=None,
+    seq=0,
+    rows_done=0,
+    rows_pass=0,
+    expected=None,
+    passes=0,
+    epoch=1,
+    created_at=datetime.now(UTC),
+    last_error=None,
+)
+LISTED = Drain(children=evolve(RULES.children, where={"row_version": [1, 2]}))
+GUARDED = evolve(
+    TREE, childless=[lambda key: select("router", ["id"], where={"vpc_id": key}).expect(50)]
+)
+FEW = Tree(name="vpc", parent=VPC, drains=[LISTED], inline=50_000)
+
+
+def test_what_it_shows_is_what_is_sent_in_that_order(conn, database):
+    seen = plan(conn, TREE, 1)
+    assert [one.title for one in seen.statements] == TITLES
+    with proxy(database) as link, through(link) as client, link.record() as recording:
+        run(client, TREE.fence(1, gone=GONE))
+        report = resume(client, [TREE], owner="test", size=SMALL)
+    assert (report.stopped, report.jobs_done) == (Stopped.EXHAUSTED, 1)
+    assert is_within([one.sql for one in seen.statements], texts(recording))
+
+
+def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
+    conn.execute("DELETE FROM router WHERE vpc_id = 2; DELETE FROM rule WHERE vpc_id = 2")
+    conn.execute("DELETE FROM tag WHERE vpc_id = 2 AND id > 100")
+    tree = Tree(name="vpc", parent=VPC, drains=[RULES, TAGS])
+    seen = plan(conn, tree, 2, most=10)
+    assert (seen.inline, [count.rows for count in seen.counts]) == (True, [0, 20])
+    with proxy(database) as link, through(link) as client, link.record() as recording:
+        assert start(client, tree, 2, gone=GONE) == Deleted(rows=20)
+    assert is_within([one.sql for one in seen.statements], texts(recording))
+    assert all(one.explain for one in seen.statements)
+
+
+def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(database):
+    with proxy(database) as link, through(link) as client, link.record() as recording:
+        seen = plan(client, TREE, 1)
+    sent = texts(recording)
+    explained = [text for text in sent if text.startswith("EXPLAIN WITH")]
+    shown = [f"EXPLAIN {one.sql}" for one in seen.statements if one.explain]
+    assert len(shown) == len(TITLES) - 1
+    assert shown == explained
+    begun = [text for text in sent if text.startswith(("BEGIN", "SET TRANSACTION", "START"))]
+    assert begun == ["BEGIN READ ONLY", "BEGIN READ ONLY", "BEGIN", "SET TRANSACTION READ ONLY"]
+
+
+@pytest.mark.parametrize(
+    ("when", "tree", "batch"),
+    [
+        ("fence: ", TREE, TREE.fence(1, gone=GONE, job=KNOWN.id)),
+        ("fence: ", GUARDED, GUARDED.fence(1, gone=GONE, job=KNOWN.id)),
+        ("end: ", TREE, TREE.last(KNOWN)),
+        ("pass 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, child=3), 200, LEASE)),
+        ("at once: ", FEW, FEW.at_once(1, gone=GONE)),
+    ],
+)
+def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
+    shown = [one for one in plan(conn, tree, 1).statements if one.title.startswith(when)]
+    for one, sent in zip(shown, encode(laid_flat(batch), Transformer(conn), {}), strict=True):
+        transformer = Transformer(conn)
+        dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))
+        params = ["batchq:…:".encode() if one == TOKEN.encode() else one for one in sent.params]
+        assert (one.sql, dumped, transformer.types) == (sent.compiled.sql, params, sent.types)
+
+
+def test_the_guards_token_is_in_nothing_that_is_shown(conn):
+    seen = plan(conn, TREE, 1)
+    assert TOKEN not in str(seen)
+    assert TOKEN not in repr([one.values for one in seen.statements])
+
+
+def test_a_rewrite_is_shown_until_it_ends(conn, database):
+    seen = plan(conn, REWRITE)
+    assert (seen.ok, seen.key, seen.inline) == (True, None, False)
+    assert [(one.table, one.rows) for one in seen.counts] == [("rule", 20000)]
+    assert [one.title for one in seen.statements] == [
+        "begin: insert bulk_job",
+        "pass 1 of 1, rule: first chunk",
+        "pass 1 of 1, rule: later chunks",
+        "end of a pass with rows: update bulk_job",
+        "end: update bulk_job",
+    ]
+    for one in seen.statements[1:3]:
+        assert any("Index Scan using rule_pkey on rule" in line for line in one.explain)
+    with proxy(database) as link, through(link) as client, link.record() as recording:
+        run(client, REWRITE.begin())
+        resume(client, [REWRITE], owner="test", budget=Budget(seconds=60))
+    assert is_within([one.sql for one in seen.statements], texts(recording))
+
+
+def test_a_chunk_that_nothing_comes_behind_is_shown_all_the_same(conn):
+    conn.execute("DELETE FROM tag")
+    (later,) = [one for one in plan(conn, TREE, 1).statements if "tag: later" in one.title]
+    assert (later.explain, later.unexplained) == ((), "there is no row to begin behind")
+    assert '("id") > ($2)' in later.sql

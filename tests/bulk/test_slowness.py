@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""A server that becomes slow, and dead rows that nobody may clean up: chunks stay bounded.
+
+No assertion here is about how fast anything is. A row is made to cost so much that the server
+sleeps for it, and what is compared is rows times cost: what a chunk took at the least, whatever
+else the machine did meanwhile. And dead rows cost pages, which the server counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+import batchq
+from batchq.bulk import Budget, ChunkSize, Event, Progress, Report, Tree
+from batchq.bulk.embed import embed
+from tests.support.driving import driven
+from tests.support.imagined import Imagined
+
+# -- tenfold slower --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", [0.000_01, 0.000_05, 0.000_1, 0.000_5])
+def test_a_chunk_is_back_near_the_target_within_six_on_a_server_that_is_tenfold_slower(
+    cost: float,
+) -> None:
+    """All of an activation, on a server that is made up: tables, budgets and all between."""
+    work, took = Imagined({"1": [10**6]}, cost=cost), list[float]()
+
+    def slower(said: str) -> None:
+        if said.startswith("chunk"):
+            work.cost = cost if len(took) < 30 else 10 * cost
+            took.append(work.cost * int(said.split()[2]))
+
+    driven(work, size=ChunkSize(), budget=Budget(chunks=36), meddle=slower)
+    target = ChunkSize().target
+    assert target / 3 < took[29] < target < 1.5 * target < took[30]
+    assert min(took[30:36]) < 1.5 * target
+
+
+SLEEPS = """
+CREATE TABLE slow (seconds float8);
+INSERT INTO slow VALUES (0);
+CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF (SELECT seconds FROM slow) > 0 THEN PERFORM pg_sleep(seconds) FROM slow; END IF; RETURN OLD;
+END $$;
+CREATE TRIGGER sleep BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION sleep();
+"""
+
+
+def test_a_real_server_that_is_slower_gets_chunks_of_the_target_within_six(estate: Any) -> None:
+    """A row costs as much, from the second chunk on, as makes the next one take six targets."""
+    size = ChunkSize(target=0.05, least=1, first=100, most=100)
+    estate.conn.execute(SLEEPS)
+    estate.fence()
+    chunks: list[Progress] = []
+    costs = [0.0]
+
+    def watcher(told: Progress | Report) -> None:
+        if isinstance(told, Progress) and told.event is Event.CHUNK:
+            chunks.append(told)
+            if len(chunks) == 2:
+                costs.append(6 * size.target / told.chunk_size)
+                estate.conn.execute("UPDATE slow SET seconds = %s", [costs[-1]])
+
+    estate.resume(size=size, watchers=[watcher], budget=Budget(chunks=8))
+    slow = chunks[2:]
+    took = [told.rows * costs[-1] for told in slow]
+    assert took[0] == pytest.approx(6 * size.target)
+    assert min(took) < 1.5 * size.target
+    assert all(told.elapsed >= least for told, least in zip(slow, took, strict=True))
+    estate.assert_exact()
+
+
+# -- an old snapshot -------------------------------------------------------------------------------
+
+MANY = 20_000
+SCATTERED = """
+INSERT INTO rule SELECT 20000 + n, 1 FROM generate_series(1, 20000) n ORDER BY hashint4(n)
+"""
+"""Neighbours by their key are on pages far from each other: each dead row that is looked at is a
+page that is."""
+TWENTIETH = ChunkSize(first=1_000, least=1_000, most=1_000)
+
+
+def pages(conn: psycopg.Connection[Any], tree: Tree) -> int:
+    """How many pages the next chunk looks at, or writes: it is rolled back."""
+    (job,) = batchq.run(conn, tree.jobs.all(tree.name))
+    text, values = embed(tree.chunk(job, 1_000, timedelta(seconds=30)), "chunk")
+    with conn.transaction(force_rollback=True):
+        explained = conn.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", values)
+        row = explained.fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_the_last_chunk_costs_at_most_three_times_the_first_while_an_old_snapshot_is_held(
+    estate: Any, connect: Callable[..., Any], at: Any
+) -> None:
+    """Nobody may clean up the dead rows of all chunks before it."""
+    estate.conn.execute("ALTER TABLE rule SET (autovacuum_enabled = off)")
+    estate.conn.execute("DELETE FROM rule WHERE vpc_id = 1")
+    estate.conn.execute(SCATTERED)
+    estate.conn.execute("VACUUM ANALYZE rule")
+    estate.fence()
+    old = connect()
+    old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    assert old.execute("SELECT count(*) FROM rule WHERE vpc_id = 1").fetchone() == (MANY,)
+
+    worker = connect()
+    looked: list[int] = []
+    look = lambda: looked.append(pages(estate.conn, estate.tree))  # noqa: E731
+    throttles = [at(1, look), at(20, look)]
+    report = estate.resume(worker, size=TWENTIETH, throttles=throttles)
+
+    assert old.execute("SELECT count(*) FROM rule WHERE vpc_id = 1").fetchone() == (MANY,)
+    assert (report.why, report.jobs_done, report.rows) == ("", 1, MANY)
+    early, late = looked
+    assert late <= 3 * early
