@@ -9,27 +9,32 @@ claims the job; the parent goes last, when none is left.
 
 from __future__ import annotations
 
-from batchq.bulk.bar import bar
+from batchq.bulk.activation.law import ChunkSize
+from batchq.bulk.activation.options import Throttle, Watcher, Work
+from batchq.bulk.activation.report import Budget, Report, Stopped
+from batchq.bulk.activation.resume import aresume, resume
+from batchq.bulk.activation.throttles import asking, replica_lag
 from batchq.bulk.errors import AlreadyBegun, FenceMoved, LateRows, LeaseLost, TooMany
 from batchq.bulk.jobs import Backlog, Job, Jobs
-from batchq.bulk.law import ChunkSize
-from batchq.bulk.log import Log
-from batchq.bulk.options import Throttle, Watcher, Work
-from batchq.bulk.progress import Event, Progress
+from batchq.bulk.planning.plan import Plan, PlanRefused, aplan, plan
+from batchq.bulk.planning.preview import Planned
+from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.bulk.planning.tally import Count
 from batchq.bulk.reading import read_tree
-from batchq.bulk.report import Budget, Report, Stopped
-from batchq.bulk.resume import aresume, resume
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.start import Deleted, Fenced, astart, start
-from batchq.bulk.throttles import asking, replica_lag
 from batchq.bulk.tree import Drain, Tree
-from batchq.bulk.watch import Watch
+from batchq.bulk.watching.bar import bar
+from batchq.bulk.watching.log import Log
+from batchq.bulk.watching.progress import Event, Progress
+from batchq.bulk.watching.watch import Watch
 
 __all__ = [
     "AlreadyBegun",
     "Backlog",
     "Budget",
     "ChunkSize",
+    "Count",
     "Deleted",
     "Drain",
     "Event",
@@ -40,7 +45,12 @@ __all__ = [
     "LateRows",
     "LeaseLost",
     "Log",
+    "Plan",
+    "PlanRefused",
+    "Planned",
     "Progress",
+    "Reason",
+    "Refusal",
     "Report",
     "Rewrite",
     "Stopped",
@@ -50,10 +60,12 @@ __all__ = [
     "Watch",
     "Watcher",
     "Work",
+    "aplan",
     "aresume",
     "asking",
     "astart",
     "bar",
+    "plan",
     "read_tree",
     "replica_lag",
     "resume",

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from attrs import fields, frozen
 
-from batchq.bulk.embed import columns, quoted
 from batchq.bulk.errors import LeaseLost
+from batchq.bulk.sweeping.embed import columns, quoted
 from batchq.engine.names import identifier
 from batchq.engine.names import quoted as quoted_table
 from batchq.language.builders import insert, select, update, written

@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq.bulk.chunk import Chunk, Parts, behind, chunk, order_key, within
-from batchq.bulk.counting import estimated
-from batchq.bulk.embed import columns, embed
 from batchq.bulk.errors import AlreadyBegun
 from batchq.bulk.jobs import Job, Jobs
+from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, order_key, within
+from batchq.bulk.sweeping.counting import estimated
+from batchq.bulk.sweeping.embed import columns, embed
 from batchq.language.batch import Batch
 from batchq.language.builders import select, update, written
 from batchq.language.statement import Statement

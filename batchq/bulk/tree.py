@@ -15,10 +15,10 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, field, frozen
 
-from batchq.bulk.chunk import Chunk, order_key
 from batchq.bulk.errors import FenceMoved
 from batchq.bulk.jobs import Job, Jobs
-from batchq.bulk.passes import Pass
+from batchq.bulk.sweeping.chunk import Chunk, order_key
+from batchq.bulk.sweeping.passes import Pass
 from batchq.engine.names import identifier
 from batchq.language.batch import Batch, Placed
 from batchq.language.builders import delete, written
@@ -206,20 +206,25 @@ class Tree:
 
         :return: how many children went.
         :raises TooMany: by the server, when there are more than ``inline`` of a kind.
+        :raises LateRows: by the server, when some have children that are not drained.
         """
         root = str(key)
         ended = evolve(self.parent, tombstone=None) if self.removes else self.parent
         ending = ended.ending(key, gone=gone, generation=generation, stale=stale)
         few = [one.few(root, self.inline) for one in self.passes if one.counts]
         going = [one.at_once(root) for one in self.passes]
+        # What had children of another kind has stayed.
+        left = [one.none_left(root) for one in self.passes if one.childless]
         last = Placed(ending, ends=bump_of(self.parent, key))
+        place = -2 - len(left)
         return gather(
             self.parent.lock(key, gone=gone),
             *self._guards(key),
             *few,
             sequence(going).map(self._gone),
+            *left,
             last,
-        ).map(lambda results: results[-2])
+        ).map(lambda results: results[place])
 
     def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
         """Let the next rows of a job go, and count them in the same statement."""

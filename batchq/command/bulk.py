@@ -33,10 +33,10 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.bulk.bar import bar
+from batchq.bulk.activation.options import Options
 from batchq.bulk.errors import AlreadyBegun
-from batchq.bulk.options import Options
-from batchq.bulk.plan import plan
+from batchq.bulk.planning.plan import plan
+from batchq.bulk.watching.bar import bar
 from batchq.command.interrupts import Interrupts
 from batchq.command.target import Target, Work, connected
 from batchq.command.telling import as_json, tell_jobs, tell_report, told_json

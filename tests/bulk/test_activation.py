@@ -17,7 +17,7 @@ from batchq.bulk import (
     aresume,
     resume,
 )
-from batchq.bulk import course as course_module
+from batchq.bulk.activation import course as course_module
 from tests.support.driving import Driven, driven
 from tests.support.imagined import (
     Imagined,

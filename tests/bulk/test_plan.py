@@ -12,8 +12,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq import Parent, sql
 from batchq.bulk import Drain, Jobs, Rewrite, Tree
-from batchq.bulk.plan import PlanRefused, aplan, plan
-from batchq.bulk.refusals import Reason
+from batchq.bulk.planning.plan import PlanRefused, aplan, plan
+from batchq.bulk.planning.refusals import Reason
 from batchq.testing import server
 from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TREE, VPC
 

@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 
 from batchq.bulk import Drain, Jobs
-from batchq.bulk.plan import plan
-from batchq.bulk.refusals import Reason
+from batchq.bulk.planning.plan import plan
+from batchq.bulk.planning.refusals import Reason
 from tests.support.drained import (
     ROUTER,
     ROUTERS,

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from batchq import Parent
 from batchq.bulk import Drain, Jobs, Tree
-from batchq.bulk.plan import plan
-from batchq.bulk.refusals import Reason
+from batchq.bulk.planning.plan import plan
+from batchq.bulk.planning.refusals import Reason
 from tests.support.drained import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
 
 NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS
@@ -160,6 +160,13 @@ def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
     seen = plan(conn, Tree(name="vpc", parent=parent, drains=[rules], inline=inline), 1)
     assert [one.reason for one in seen.refusals] == reasons
     assert seen.statements[0].title == "at once: lock vpc"
+
+
+def test_where_a_parent_has_one_child_its_key_is_enough(conn):
+    tree = evolve(TREE, drains=[evolve(RULES, order="vpc_id")])
+    assert refused(conn, tree) == [(NOT_UNIQUE, "rule", "")]
+    change(conn, plan(conn, tree, 1).refusals[0].remedy)
+    assert refused(conn, tree) == []
 
 
 @pytest.mark.parametrize("order", [("vpc_id", "kind", "id"), ("kind", "vpc_id", "id")])

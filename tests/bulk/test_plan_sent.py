@@ -24,7 +24,7 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.bulk.plan import plan
+from batchq.bulk.planning.plan import plan
 from batchq.engine.encode import encode
 from batchq.engine.sentinel import TOKEN
 from batchq.language.plan import plan as laid_flat

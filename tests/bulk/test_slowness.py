@@ -17,7 +17,7 @@ import pytest
 
 import batchq
 from batchq.bulk import Budget, ChunkSize, Event, Progress, Report, Tree
-from batchq.bulk.embed import embed
+from batchq.bulk.sweeping.embed import embed
 from tests.support.driving import driven
 from tests.support.imagined import Imagined
 

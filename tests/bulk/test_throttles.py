@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq.bulk import ChunkSize, Stopped, asking, replica_lag
-from batchq.bulk.requests import Rest
+from batchq.bulk.activation.requests import Rest
 from tests.support.driving import driven
 from tests.support.imagined import Imagined
 

@@ -11,10 +11,10 @@ from attrs import define, field
 
 import batchq
 from batchq.bulk import Report
-from batchq.bulk.activation import Activation
-from batchq.bulk.course import Course
-from batchq.bulk.options import Orders
-from batchq.bulk.requests import Ask, Rest, Told
+from batchq.bulk.activation.activation import Activation
+from batchq.bulk.activation.course import Course
+from batchq.bulk.activation.options import Orders
+from batchq.bulk.activation.requests import Ask, Rest, Told
 from tests.support.imagined import Imagined, Wish
 
 

@@ -18,10 +18,10 @@ from attrs import define, evolve, field
 
 import batchq
 from batchq.bulk import Backlog, Job
-from batchq.bulk.chunk import Chunk
+from batchq.bulk.activation.requests import Told
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.jobs import PASSES
-from batchq.bulk.requests import Told
+from batchq.bulk.sweeping.chunk import Chunk
 
 
 class Wish(NamedTuple):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, Required, TypedDict
 
 from attrs import field, frozen
 
-from batchq.bulk.chunk import Chunk
+from batchq.bulk.activation.law import ChunkSize
+from batchq.bulk.activation.report import Budget, Report
 from batchq.bulk.jobs import Job, Jobs
-from batchq.bulk.law import ChunkSize
-from batchq.bulk.progress import Progress
-from batchq.bulk.report import Budget, Report
+from batchq.bulk.sweeping.chunk import Chunk
+from batchq.bulk.watching.progress import Progress
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
 

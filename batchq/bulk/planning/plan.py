@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 from psycopg import AsyncConnection, Connection
 
-from batchq.bulk.catalog import Catalog, catalog
-from batchq.bulk.explaining import Explained, aexplained, explained, refused
-from batchq.bulk.fitting import missing, unfit
-from batchq.bulk.passes import Pass
-from batchq.bulk.preview import Planned, planned
-from batchq.bulk.referring import References
-from batchq.bulk.refusals import Reason, Refusal
+from batchq.bulk.planning.catalog import Catalog, catalog
+from batchq.bulk.planning.explaining import Explained, aexplained, explained, refused
+from batchq.bulk.planning.fitting import missing, unfit
+from batchq.bulk.planning.preview import Planned, planned
+from batchq.bulk.planning.referring import References
+from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.bulk.planning.tally import Count, Tally, tally
 from batchq.bulk.rewrite import Rewrite
-from batchq.bulk.tally import Count, Tally, tally
+from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
 from batchq.language.compose import sequence
@@ -45,7 +45,8 @@ class PlanRefused(Exception):
     def __str__(self) -> str:
         """Say all the reasons, with their remedies."""
         refusals = self.plan.refusals
-        head = f"{self.plan.name!r} should not be begun, for {len(refusals)} reasons:"
+        reasons = "1 reason" if len(refusals) == 1 else f"{len(refusals)} reasons"
+        head = f"{self.plan.name!r} should not be begun, for {reasons}:"
         return "\n".join([head, *(line for one in refusals for line in one.lines())])
 
 

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 from attrs import frozen
 
-from batchq.bulk.catalog import Catalog, ForeignKey
-from batchq.bulk.passes import Pass
-from batchq.bulk.refusals import Reason, Refusal, create_index
+from batchq.bulk.planning.catalog import Catalog, ForeignKey
+from batchq.bulk.planning.refusals import Reason, Refusal, create_index
+from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.engine.names import identifier, quoted
 from batchq.language.parents import Children

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from batchq.bulk.options import Watcher
+from batchq.bulk.activation.options import Watcher
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ def bar(*, console: Console | None = None) -> Generator[Watcher]:
     :raises ModuleNotFoundError: without rich.
 
     >>> from rich.console import Console
-    >>> from batchq.bulk.report import Report
+    >>> from batchq.bulk.activation.report import Report
     >>> with bar(console=Console(file=sys.stdout, force_terminal=False)) as watcher:
     ...     watcher(Report(rows=1000, chunks=3))  # resume(…, watchers=[watcher]) does it
     1,000 rows in 3 chunks; no job is left that nobody holds
@@ -35,7 +35,7 @@ def bar(*, console: Console | None = None) -> Generator[Watcher]:
         from rich import console as consoles  # noqa: PLC0415  an extra: only who shows bars needs it
         from rich.live import Live  # noqa: PLC0415
 
-        from batchq.bulk.lines import Lines  # noqa: PLC0415
+        from batchq.bulk.watching.lines import Lines  # noqa: PLC0415
     except ModuleNotFoundError as error:
         message = 'bar() needs rich: pip install "batchq[cli]"'
         raise ModuleNotFoundError(message) from error

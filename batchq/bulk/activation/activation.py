@@ -14,12 +14,12 @@ from uuid import UUID
 import psycopg
 from attrs import define, field
 
-from batchq.bulk.course import Course, Over
+from batchq.bulk.activation.course import Course, Over
+from batchq.bulk.activation.options import Work
+from batchq.bulk.activation.report import Stopped
+from batchq.bulk.activation.requests import Steps
+from batchq.bulk.activation.turn import Turn
 from batchq.bulk.jobs import Job
-from batchq.bulk.options import Work
-from batchq.bulk.report import Stopped
-from batchq.bulk.requests import Steps
-from batchq.bulk.turn import Turn
 from batchq.language.compose import sequence
 from batchq.language.errors import BatchError
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.embed import columns, embed, quoted
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.jobs import Job
+from batchq.bulk.sweeping.embed import columns, embed, quoted
 from batchq.engine.names import identifier, listed
 from batchq.language.builders import written
 from batchq.language.errors import InvalidBatch

@@ -8,10 +8,10 @@ from typing import NoReturn
 
 from attrs import define, evolve, field
 
-from batchq.bulk.options import Orders
-from batchq.bulk.progress import Event, Progress
-from batchq.bulk.report import Report, Stopped
-from batchq.bulk.requests import Steps, T, ask
+from batchq.bulk.activation.options import Orders
+from batchq.bulk.activation.report import Report, Stopped
+from batchq.bulk.activation.requests import Steps, T, ask
+from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.batch import Batch
 
 

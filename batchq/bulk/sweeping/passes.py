@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from batchq.bulk.chunk import Chunk, Parts, behind, chunk, within
-from batchq.bulk.counting import estimated
-from batchq.bulk.embed import column, columns, embed
 from batchq.bulk.errors import LateRows, TooMany
 from batchq.bulk.jobs import Job
+from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, within
+from batchq.bulk.sweeping.counting import estimated
+from batchq.bulk.sweeping.embed import column, columns, embed
 from batchq.engine.names import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
@@ -82,7 +82,7 @@ class Pass:
         """Let the next rows go, and count them in the job."""
         parts = Parts(
             table=self.table,
-            page=self._rows(job.root, job.cursor, rows),
+            page=self._rows(job.root, job.cursor, rows, self._due()),
             going=self._going([*self._of_page(job.root), *within(self.keys, job.cursor)]),
             order=self.keys,
             counts=self.counts,
@@ -91,11 +91,11 @@ class Pass:
 
     def at_once(self, root: str) -> Statement[int]:
         """Let all rows go."""
-        return self._going([*_of_root(self.reach, root), *self._own()]).count().label(self.table)
+        return self._going([*_of_root(self.reach, root), *self._due()]).count().label(self.table)
 
     def few(self, root: str, most: int) -> Statement[None]:
         """Forbid that there are more rows than so many."""
-        page, values = embed(self._rows(root, None, most + 1), "page")
+        page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
         many = written(_MORE.format(rows=page), **values, most=most)
         return forbid(many, else_=TooMany(self.table, most)).label(self.table)
 
@@ -106,34 +106,34 @@ class Pass:
             return LateRows(self.table, violation.found[key])
 
         key = self.order[-1]
-        left = self._rows(root, None, 1)
+        left = self._rows(root, None, 1, self._kind())
         return forbid(left, else_=late, found=[key]).label(self.table)
 
     def estimate(self, root: str) -> Batch[int]:
         """Ask the planner how many rows will be gone."""
         if not self.counts:
             return written("SELECT 0").scalar(int)
-        return estimated(
-            select(self.table, self.keys, where=[*_of_root(self.reach, root), *self._own()])
-        )
+        conditions = [*_of_root(self.reach, root), *self._kind()]
+        return estimated(select(self.table, self.keys, where=conditions))
 
-    def _rows(self, root: str, cursor: list[str] | None, most: int) -> Statement[None]:
+    def _rows(
+        self, root: str, cursor: list[str] | None, most: int, own: list[Condition]
+    ) -> Statement[None]:
         """Select the keys of the first rows behind the cursor, in their order.
 
         The order is there even where one row is enough: without it the server may read the whole
         table, in the belief that such a row comes soon.
         """
-        *above, own = self.reach
+        above, key = self.reach[:-1], self.children.parent.key
         after = [] if cursor is None else [behind(self.keys, cursor)]
         if not above:
-            return self._ordered([*_of_root(self.reach, root), *self._own(), *after], most)
-        key = own.parent.key
-        parents = _parents(tuple(above), root)
+            return self._ordered([*_of_root(self.reach, root), *own, *after], most)
+        parents = _parents(above, root)
         if cursor is not None:
             parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
         outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
-        of_parent = written(_OF_PARENT.format(by=identifier(own.by), key=identifier(key)))
-        inner, inner_values = embed(self._ordered([of_parent, *self._own(), *after], most), "below")
+        of_parent = written(_OF_PARENT.format(by=identifier(self.children.by), key=identifier(key)))
+        inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
         text = _BELOW.format(parents=outer, key=column(key), rows=inner)
         return written(text, **outer_values, **inner_values, most=most)
 
@@ -142,19 +142,23 @@ class Pass:
         text = _ORDERED.format(rows=rows, order=columns(self.order))
         return written(text, **values, most=most)
 
-    def _own(self) -> list[Condition]:
+    def _kind(self) -> list[Condition]:
         """What has to hold of a row besides whose child it is."""
         living: dict[str, object] = dict(self.children.where)
         if self.living and self.children.tombstone is not None:
             living[self.children.tombstone] = None
-        return [*([living] if living else []), *map(_childless, self.childless)]
+        return [living] if living else []
+
+    def _due(self) -> list[Condition]:
+        """What has to hold of a row that goes now."""
+        return [*self._kind(), *map(_childless, self.childless)]
 
     def _of_page(self, root: str) -> list[Condition]:
         """What holds of all the rows of a page, whose keys may lie between those of others."""
         if len(self.reach) == 1:
-            return [*_of_root(self.reach, root), *self._own()]
+            return [*_of_root(self.reach, root), *self._due()]
         by = identifier(self.children.by)
-        return [written(_PARENTS_OF_PAGE.format(by=by)), *self._own()]
+        return [written(_PARENTS_OF_PAGE.format(by=by)), *self._due()]
 
     def _going(self, where: list[Condition]) -> Statement[None]:
         if self.sets is None:

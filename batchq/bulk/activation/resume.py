@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection
 
-from batchq.bulk.activation import Activation
-from batchq.bulk.course import Course
-from batchq.bulk.options import Options, Orders, Work
-from batchq.bulk.report import Report
-from batchq.bulk.requests import Ask, Request, Rest, Told
+from batchq.bulk.activation.activation import Activation
+from batchq.bulk.activation.course import Course
+from batchq.bulk.activation.options import Options, Orders, Work
+from batchq.bulk.activation.report import Report
+from batchq.bulk.activation.requests import Ask, Request, Rest, Told
 from batchq.running.run import aattempt, attempt
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def resume(
     """Go on with the jobs of these trees and rewrites, within a budget.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param options: see :class:`~batchq.bulk.options.Options`; ``owner`` has to be said.
+    :param options: see :class:`~batchq.bulk.activation.options.Options`; ``owner`` has to be said.
     :return: what was done, and why it ended. A failure of the server's is in it, not raised: what
         was done until then is done.
     :raises ValueError: for options that cannot be meant, before anything is claimed.

@@ -11,7 +11,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from batchq.bulk.catalog import Catalog, Column
+from batchq.bulk.planning.catalog import Catalog, Column
 from batchq.engine.names import identifier, quoted
 
 

@@ -11,10 +11,10 @@ from uuid import UUID
 from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
+from batchq.bulk.activation.law import ChunkSize
 from batchq.bulk.jobs import VERSION, Job
-from batchq.bulk.law import ChunkSize
-from batchq.bulk.passes import Pass
 from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.engine.compile import compiled
 from batchq.engine.settings import Settings

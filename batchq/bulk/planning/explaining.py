@@ -14,8 +14,8 @@ from attrs import evolve
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg.rows import tuple_row
 
-from batchq.bulk.preview import Planned
-from batchq.bulk.refusals import Reason, Refusal
+from batchq.bulk.planning.preview import Planned
+from batchq.bulk.planning.refusals import Reason, Refusal
 
 _OWN = ("42", "22")
 """The classes of errors that are a statement's own: of syntax and access rules, and of data

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from attrs import define, field, setters
 
-from batchq.bulk.progress import Progress
-from batchq.bulk.report import Report
+from batchq.bulk.activation.report import Report
+from batchq.bulk.watching.progress import Progress
 
 _COUNTERS = (
     "jobs_done",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchq.bulk.embed import embed
+from batchq.bulk.sweeping.embed import embed
 from batchq.language.batch import Batch
 from batchq.language.builders import written
 from batchq.language.statement import Statement

@@ -10,14 +10,14 @@ from contextlib import suppress
 import psycopg
 from attrs import define, evolve, field
 
-from batchq.bulk.course import Course
+from batchq.bulk.activation.course import Course
+from batchq.bulk.activation.law import Pace
+from batchq.bulk.activation.options import Work
+from batchq.bulk.activation.report import Stopped
+from batchq.bulk.activation.requests import Ask, Rest, Steps, Told
 from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost
 from batchq.bulk.jobs import Job
-from batchq.bulk.law import Pace
-from batchq.bulk.options import Work
-from batchq.bulk.progress import Event, Progress
-from batchq.bulk.report import Stopped
-from batchq.bulk.requests import Ask, Rest, Steps, Told
+from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation

@@ -18,8 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from batchq.bulk.progress import Event, Progress
-from batchq.bulk.report import Report
+from batchq.bulk.activation.report import Report
+from batchq.bulk.watching.progress import Event, Progress
 
 SHOWN = 5
 """How many jobs that are over keep their line."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from attrs import evolve, frozen
 
-from batchq.bulk.embed import columns, embed
-from batchq.bulk.passes import Pass
 from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.sweeping.embed import columns, embed
+from batchq.bulk.sweeping.passes import Pass
 from batchq.language.batch import Batch
 from batchq.language.builders import select, written
 from batchq.language.compose import gather

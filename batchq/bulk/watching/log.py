@@ -11,8 +11,8 @@ import logging
 
 from attrs import field, frozen
 
-from batchq.bulk.progress import Event, Progress
-from batchq.bulk.report import Report, Stopped
+from batchq.bulk.activation.report import Report, Stopped
+from batchq.bulk.watching.progress import Event, Progress
 
 _LEVELS = {
     Event.DONE: logging.INFO,

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.catalog import Catalog, Index
-from batchq.bulk.passes import Pass
-from batchq.bulk.refusals import Reason, Refusal, create_index, of_column
+from batchq.bulk.planning.catalog import Catalog, Index
+from batchq.bulk.planning.refusals import Reason, Refusal, create_index, of_column
 from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.engine.names import identifier, quoted
 from batchq.language.batch import Batch
@@ -220,7 +220,8 @@ def _flaw(index: Index, swept: _Swept) -> str | None:
     places = [index.columns.index(name) for name in (*swept.by, *swept.order)]
     if not all(index.usual[place] for place in places):
         return "its operator class or collation is not what the column has"
-    if {index.options[place] for place in places[len(swept.by) :]} not in ({0}, {3}):
+    runs = {index.options[place] for place in places[len(swept.by) :]}
+    if runs - {0} and runs - {3}:
         return "its columns do not all run one way, with NULLs where they usually are"
     return None
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an activation wants done: it is a generator of requests, and does no I/O of its own.
 
-So it is the same for a connection and for a pool, sync and async: see :mod:`batchq.bulk.resume`.
+So it is the same for a connection and for a pool, sync and async: see
+:mod:`batchq.bulk.activation.resume`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar, cast
 
-from batchq.bulk.options import Throttle
+from batchq.bulk.activation.options import Throttle
 from batchq.language.batch import Batch
 from batchq.running.answer import Failed, Ok
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Seeing: what watchers are told, and three of them."""
