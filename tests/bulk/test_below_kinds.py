@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Children of children that are only drained in part: what has others stays, and is found."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from batchq import Parent, attempt, run
+from batchq.bulk import Drain, LateRows, Tree, resume
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+CREATE TABLE router (id int PRIMARY KEY, vpc_id int NOT NULL, rcgen bigint NOT NULL DEFAULT 1,
+    time_deleted timestamptz, UNIQUE (vpc_id, id));
+CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, kind text, UNIQUE (router_id, id));
+INSERT INTO vpc VALUES (1);
+INSERT INTO router VALUES (11, 1), (12, 1);
+INSERT INTO route VALUES (1, 11, 'static'), (2, 12, 'static'), (3, 12, 'learnt');
+"""
+VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
+STATIC = ROUTER.children("route", by="router_id", tombstone=None, where={"kind": "static"})
+ROUTERS = Drain(
+    children=VPC.children("router", by="vpc_id"), removes=True, below=[Drain(children=STATIC)]
+)
+TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS])
+GONE = LookupError("no such vpc")
+
+
+@pytest.fixture(autouse=True)
+def tables(conn: psycopg.Connection) -> None:
+    conn.execute(TABLES, prepare=False)
+    conn.execute(TREE.jobs.ddl(), prepare=False)
+
+
+def ids(conn: psycopg.Connection, table: str) -> list[int]:
+    return [one for (one,) in conn.execute(f"SELECT id FROM {table} ORDER BY id")]
+
+
+def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
+    run(conn, TREE.fence(1, gone=GONE))
+    report = resume(conn, [TREE], owner="test")
+    assert (report.jobs_stuck, report.rows) == (1, 3)
+    assert (ids(conn, "vpc"), ids(conn, "router"), ids(conn, "route")) == ([1], [12], [3])
+    (job,) = run(conn, TREE.jobs.all("vpc"))
+    assert "router, 12" in job.last_error
+
+
+def test_at_once_it_refuses_the_whole(conn):
+    error = attempt(conn, TREE.at_once(1, gone=GONE)).error
+    assert isinstance(error, LateRows)
+    assert (error.table, error.key) == ("router", 12)
+    assert (ids(conn, "vpc"), ids(conn, "route")) == ([1], [1, 2, 3])
