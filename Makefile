@@ -14,6 +14,10 @@ UV_VERSION = 0.13.8
 BIN = .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
+# What `make bench` measured, and where it draws it; with CHARTS=docs/benchmarks those of the docs.
+RESULTS = .benchmarks/results.json
+CHARTS = .benchmarks
+
 # The names that pytest's --postgres takes, for test-versions.
 VERSIONS = $$($(BIN)/python -c "from batchq.testing import installations; print(*installations())")
 
@@ -39,8 +43,13 @@ soak: .venv/installed
 	$(BIN)/python -m pytest -m soak
 
 bench: .venv/installed
-	@$(BIN)/python -m benchmarks.project_create
+	@mkdir -p .benchmarks
+	$(BIN)/python -m pytest benchmarks -q -p no:randomly --benchmark-columns=median,iqr,rounds \
+		--results $(RESULTS)
+	@$(BIN)/python -m benchmarks.report $(RESULTS)
+	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.guards
+	@$(BIN)/python -m benchmarks.bulk
 
 lint: .venv/installed
 	$(BIN)/ruff check .
