@@ -31,11 +31,13 @@ def tell_report(console: Console, report: Report) -> None:
     console.print(
         f"{report.rows:,} rows in {report.chunks:,} chunks{f' ({rows})' if rows else ''}; "
         f"jobs: {report.jobs_done} done, {report.jobs_deferred} deferred, "
-        f"{report.jobs_stuck} stuck, {report.jobs_waiting} unfinished"
+        f"{report.jobs_stuck} stuck, {report.jobs_waiting} unfinished",
+        soft_wrap=True,
     )
     if report.jobs_refused:
         console.print(f"{report.jobs_refused} jobs are of another version of batchq: left alone")
-    console.print(f"ended: {report.stopped.value}{f' ({report.why})' if report.why else ''}")
+    why = f" ({report.why})" if report.why else ""
+    console.print(f"ended: {report.stopped.value}{why}", soft_wrap=True, markup=False)
 
 
 def tell_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -> None:

@@ -57,7 +57,7 @@ WITH batchq_page AS MATERIALIZED (
     SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
 ), batchq_gone AS (
     {going} RETURNING 1
-), batchq_done AS (
+), batchq_done AS MATERIALIZED (
     SELECT (SELECT count(*) FROM batchq_gone) AS rows,
         (SELECT count(*) FROM batchq_page) >= %(rows)s AS full,
         (SELECT ARRAY[{texts}] FROM batchq_last) AS last

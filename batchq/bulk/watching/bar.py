@@ -39,11 +39,13 @@ def bar(*, console: Console | None = None) -> Generator[Watcher]:
     except ModuleNotFoundError as error:
         message = 'bar() needs rich: pip install "batchq[cli]"'
         raise ModuleNotFoundError(message) from error
-    lines = Lines()
+    lines, console = Lines(), console or consoles.Console(stderr=True)
     with Live(
         get_renderable=lines.draw,
-        console=console or consoles.Console(stderr=True),
+        console=console,
         # On a terminal a print() goes above the lines. Data for a pipe goes where it was to go.
         redirect_stdout=sys.stdout.isatty(),
     ):
         yield lines
+    if not console.is_terminal:
+        console.print()  # the last line ends, which Live leaves open there
