@@ -47,5 +47,5 @@ def bar(*, console: Console | None = None) -> Generator[Watcher]:
         redirect_stdout=sys.stdout.isatty(),
     ):
         yield lines
-    if not console.is_terminal:
+    if lines and not console.is_terminal:
         console.print()  # the last line ends, which Live leaves open there

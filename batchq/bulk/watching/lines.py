@@ -62,6 +62,10 @@ class Lines:
         drawn: list[RenderableType] = [table] if jobs else []
         return Group(*drawn, *(_text(line) for line in below if line))
 
+    def __bool__(self) -> bool:
+        """Whether there is any line."""
+        return bool(self._jobs or self._ended)
+
     def _make_room(self) -> None:
         over = [job for job in self._jobs.values() if job.event in _OVER]
         over.sort(key=lambda job: job.event is Event.STUCK)  # somebody has to look at these
