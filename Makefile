@@ -48,6 +48,7 @@ bench: .venv/installed
 		--results $(RESULTS)
 	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
+	@$(BIN)/python -m benchmarks.load_charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.guards
 	@$(BIN)/python -m benchmarks.bulk
 

@@ -18,6 +18,8 @@ from benchmarks.peers.sqlalchemy_core import Core
 from benchmarks.peers.sqlalchemy_orm import Orm
 from benchmarks.peers.transaction import Transaction
 from benchmarks.results import Results, Settings
+from benchmarks.workloads.inserts import INSERTS
+from benchmarks.workloads.serving import TASKS
 
 OURS = Batchq.name
 
@@ -116,10 +118,31 @@ def _failing() -> list[Aim]:
     ]
 
 
+def _many() -> list[Aim]:
+    """Large batches, and many at once: by the part of the baseline's rate, not of its time."""
+    most: Settings = {"statements": 10_000}
+    tasks: Settings = {"tasks": 16}
+    return [
+        Aim(
+            "10,000 inserts: rows a second / bare",
+            (INSERTS, most, BASELINE),
+            (INSERTS, most, OURS),
+            at_least=0.9,
+        ),
+        Aim(
+            "16 tasks on 4 connections: batches a second / bare",
+            (TASKS, tasks, BASELINE),
+            (TASKS, tasks, OURS),
+            at_least=0.9,
+        ),
+    ]
+
+
 _SLOWER = (Queued, Pipeline, Transaction, Asyncpg, Core, Orm)
 
 AIMS: list[Aim] = [
     *_near(),
     *_failing(),
+    *_many(),
     *(aim for rtt in (0.001, 0.005, 0.02, 0.08) for aim in _far(rtt)),
 ]

@@ -99,11 +99,18 @@ def interleave(
     costs: dict[str, list[Cost]] = {name: [] for name in names}
     for name in names if warm_up else ():
         sides[name](range(first, first + warm_up))
-    for number in range(rounds):
-        turned = number % len(names)
-        begin = first + warm_up + number * calls
-        for name in [*names[turned:], *names[:turned]]:
-            costs[name].append(turn(sides[name], range(begin, begin + calls)))
+    # The collector runs in front of each turn. What is there already would take it longer than the
+    # turn, and is none of the turn's.
+    gc.collect()
+    gc.freeze()
+    try:
+        for number in range(rounds):
+            turned = number % len(names)
+            begin = first + warm_up + number * calls
+            for name in [*names[turned:], *names[:turned]]:
+                costs[name].append(turn(sides[name], range(begin, begin + calls)))
+    finally:
+        gc.unfreeze()
     return Samples(costs)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import rates
 from benchmarks.aims import AIMS
 from benchmarks.measure import Spread
 from benchmarks.peers.all import BASELINE
@@ -43,6 +44,7 @@ def show(results: Results, *, colours: bool) -> list[str]:
 def _tables(results: Results) -> Iterator[Table]:
     for result in results.measured:
         yield _compared(result)
+    yield from rates.tables(results)
     if results.stages:
         yield _stages(results)
     if results.memory:
