@@ -4,22 +4,24 @@
 On the embedded PostgreSQL, on another one, and for longer, so that there is less noise::
 
     python -m pytest benchmarks
-    DATABASE_URL=postgresql://... python -m pytest benchmarks
+    python -m pytest benchmarks --engine=postgres|cockroach      # a container
+    DATABASE_URL=postgresql://... python -m pytest benchmarks --engine=url
     python -m pytest benchmarks --rounds 100 --calls 200
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
-from batchq.testing import server
+from batchq.testing.engines import Engine
 from benchmarks.report import show
 from benchmarks.results import Results, environment
+
+pytest_plugins = ["tests.support.engines"]
 
 _SECONDS = 1800
 """For one test: the first one of a module measures for all of them."""
@@ -48,7 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--results", type=Path, metavar="FILE", help="write all figures to a file, for the charts"
     )
-    group.addoption("--installation", default="18", help="which embedded PostgreSQL (default 18)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,14 +80,15 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def conninfo(pytestconfig: pytest.Config) -> Iterator[str]:
+def engine_settings() -> Mapping[str, str | int]:
+    """Of a server that this run starts."""
+    return _SETTINGS
+
+
+@pytest.fixture(scope="session")
+def conninfo(engine: Engine) -> str:
     """The server of this run."""
-    if url := os.environ.get("DATABASE_URL"):
-        yield url
-        return
-    installation = pytestconfig.getoption("--installation")
-    with server(installation, settings=_SETTINGS) as embedded:
-        yield embedded.conninfo()
+    return engine.conninfo()
 
 
 @pytest.fixture(scope="session")

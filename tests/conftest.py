@@ -4,56 +4,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
+from secrets import token_hex
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from batchq.testing import Server, installations, server
+from batchq.testing.engines import Engine
 
-DEFAULT = "18"
+pytest_plugins = ["tests.support.engines"]
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--postgres",
-        default=DEFAULT,
-        metavar="NAME",
-        help=f"which PostgreSQL to test on: {', '.join(installations())} (default {DEFAULT})",
-    )
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"postgres: {config.getoption('--postgres')} of {', '.join(installations())}"
-
-
 @pytest.fixture(scope="session")
-def postgres(pytestconfig: pytest.Config) -> Iterator[Server]:
-    """The server of this run. Do not kill it: start one of your own for that."""
-    with server(pytestconfig.getoption("--postgres")) as started:
-        yield started
+def postgres(engine: Engine) -> Engine:
+    """The server of this run, by the name that fits most tests."""
+    return engine
 
 
+# Another run may be on the same server, or one that was killed have left its schemas there.
+_run = token_hex(4)
 _schemas = count()
+
+# Whoever a test left connected holds locks on what is to be dropped. Only they are ended: the
+# server may have other users. CockroachDB does not tell who locks what, so there it goes by name.
+_END_SESSIONS = {
+    "PostgreSQL": """
+        SELECT pg_terminate_backend(pid) FROM (
+            SELECT DISTINCT pid FROM pg_locks
+            WHERE pid <> pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (
+                relation IN (SELECT oid FROM pg_class WHERE relnamespace = {schema}::regnamespace)
+                OR classid = 'pg_namespace'::regclass AND objid = {schema}::regnamespace
+            )
+        ) AS holders""",
+    "CockroachDB": """
+        CANCEL SESSIONS IF EXISTS (
+            SELECT session_id FROM [SHOW SESSIONS] WHERE application_name = {schema}
+        )""",
+}
+
+
+@contextmanager
+def _schema(engine: Engine, name: str) -> Iterator[None]:
+    schema = sql.Identifier(name)
+    with psycopg.connect(engine.conninfo(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        try:
+            yield
+        finally:
+            admin.execute(sql.SQL(_END_SESSIONS[engine.kind]).format(schema=sql.Literal(name)))
+            admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
 
 
 @pytest.fixture
-def database(postgres: Server) -> Iterator[str]:
+def database(postgres: Engine) -> Iterator[str]:
     """A conninfo, over TCP, whose connections live in an empty schema of this test's own."""
-    name = f"test_{next(_schemas)}"
-    with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
-        admin.execute(f'CREATE SCHEMA "{name}"')  # type: ignore[arg-type]
-        yield make_conninfo(postgres.conninfo(tcp=True), options=f"-csearch_path={name},public")
-        # Whoever the test left connected would hold locks on what is to be dropped.
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    name = f"test_{_run}_{next(_schemas)}"
+    conninfo = postgres.conninfo(tcp=True)
+    options = conninfo_to_dict(conninfo).get("options") or ""
+    with _schema(postgres, name):
+        yield make_conninfo(
+            conninfo,
+            options=f"{options} -csearch_path={name},public".strip(),
+            application_name=name,
         )
-        admin.execute(f'DROP SCHEMA "{name}" CASCADE')  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 10
 
 
 class EngineMissing(LookupError):
-    """There is no Docker engine here to run a container on. The text, one line, says what to do."""
+    """There is no Docker engine here to run a container on. The text is one line and says why."""
 
 
 @frozen
@@ -144,18 +144,19 @@ def _given(name: str) -> str | None:
 
 
 def _find_docker(name: str) -> None:
-    what = f"no server for the engine {name!r}: it is a container, and"
+    instead = f"; or set {_VARIABLES[name]}" if name in _VARIABLES else ""
     try:
         # Imported late: testcontainers is optional, and slow.
         from .containers import DockerException, find_docker  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise EngineMissing(f"{what} testcontainers is not installed") from error
+        raise EngineMissing(f"a container takes testcontainers: {error}{instead}") from error
     try:
         find_docker()
     except DockerException as error:
-        instead = f"; {_VARIABLES[name]} names a server instead" if name in _VARIABLES else ""
         why = " ".join(str(error).split())
-        raise EngineMissing(f"{what} no Docker engine answers ({why}){instead}") from error
+        raise EngineMissing(
+            f"a container takes a Docker engine, and none answers ({why}){instead}"
+        ) from error
 
 
 def _meet(conninfo: str) -> tuple[str, Kind, int]:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""A pytest plugin: which server a run is on, for the suite and for the benchmarks.
+
+A run whose server cannot be had ends before anything is collected, with one line that says why:
+it exits with 5, pytest's "no tests were run", where there is no Docker engine for a container (the
+run is skipped, and nobody takes it for a success), and with 4 where the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from batchq.testing import InstallationMissing, engines, installations
+from batchq.testing.engines import ENGINES, Engine, EngineMissing, Kind, kind_of
+
+POSTGRES = "18"
+KIND = pytest.StashKey[Kind]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("batchq's servers")
+    group.addoption(
+        "--engine",
+        choices=ENGINES,
+        default="embedded",
+        help="what to run on: a PostgreSQL that starts by itself (default), a container of "
+        "PostgreSQL, CockroachDB (a container, or at BATCHQ_COCKROACH_URL), or what is at "
+        "DATABASE_URL",
+    )
+    group.addoption(
+        "--postgres",
+        default=POSTGRES,
+        metavar="NAME",
+        help=f"which PostgreSQL starts by itself: {', '.join(installations())} "
+        f"(default {POSTGRES})",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "postgres_only(reason): cannot run on CockroachDB, and why (skipped there)"
+    )
+
+
+def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
+    # Here, because nothing has been printed yet: the one line is all there is.
+    name = config.getoption("--engine")
+    try:
+        config.stash[KIND] = kind_of(name)
+    except EngineMissing as missing:
+        sys.stdout.write(f"--engine={name}, skipped: {missing}\n")
+        return pytest.ExitCode.NO_TESTS_COLLECTED
+    except (ValueError, psycopg.OperationalError) as error:
+        # libpq may take several lines.
+        raise pytest.UsageError(f"--engine={name}: {' '.join(str(error).split())}") from error
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    name, own = config.getoption("--engine"), config.getoption("--postgres")
+    return (
+        f"engine: {name} ({config.stash[KIND]}), "
+        f"servers of a test's own: PostgreSQL {own} of {', '.join(installations())}"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.stash[KIND] == "PostgreSQL":
+        return
+    for item in items:
+        if (marker := item.get_closest_marker("postgres_only")) is not None:
+            item.add_marker(pytest.mark.skip(f"PostgreSQL only: {marker.args[0]}"))
+
+
+@pytest.fixture(scope="session")
+def engine_settings() -> Mapping[str, str | int]:
+    """PostgreSQL's settings for a server that this run starts: override it to have others."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def engine(
+    pytestconfig: pytest.Config, engine_settings: Mapping[str, str | int]
+) -> Iterator[Engine]:
+    """The server of this run, started when a test first asks for it.
+
+    Do not kill or configure it, it may be anybody's: `server(engine.installation)` is for that.
+    """
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(
+                engines.engine(
+                    pytestconfig.getoption("--engine"),
+                    installation=pytestconfig.getoption("--postgres"),
+                    settings=engine_settings,
+                )
+            )
+        except (RuntimeError, InstallationMissing) as error:
+            # Once, instead of from every test.
+            pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+        yield running

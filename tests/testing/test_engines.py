@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Each engine is what it says, says why when it is not there, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+import pytest
+from docker.errors import APIError, DockerException
+from testcontainers.core import container
+from testcontainers.core.config import testcontainers_config
+
+from batchq.testing import containers, installations, server
+from batchq.testing.engines import EngineMissing, engine, kind_of
+from tests.support.scripted import Docker, scripted_cockroach
+
+REMOVED = ["removed, force True, volumes True", "client closed"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch):
+    for name in (
+        *("DATABASE_URL", "PGHOST", "PGPORT", "BATCHQ_COCKROACH_URL"),
+        *("BATCHQ_POSTGRES_IMAGE", "BATCHQ_COCKROACH_IMAGE"),
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def docker(monkeypatch):
+    """Make a Docker engine of which a container is what listens on this port."""
+    monkeypatch.setattr(testcontainers_config, "_ryuk_disabled", True)
+    monkeypatch.setattr(testcontainers_config, "sleep_time", 0.001)
+
+    def make(port=0, *, status="running", trouble=None):
+        engine = Docker(port, status, trouble)
+        for module in (container, containers):
+            monkeypatch.setattr(module, "DockerClient", engine)
+        return engine
+
+    return make
+
+
+@pytest.fixture
+def no_docker(monkeypatch):
+    def refuse():
+        raise DockerException("Error while fetching\nserver API version")
+
+    monkeypatch.setattr(containers, "DockerClient", refuse)
+
+
+@pytest.fixture(scope="module")
+def there():
+    """A PostgreSQL that nobody here has started as an engine."""
+    with server() as running:
+        yield running
+
+
+def url_of(running):
+    return f"postgresql://postgres@127.0.0.1:{running.port}/postgres"
+
+
+def answers(running, *, tcp=False):
+    with psycopg.connect(running.conninfo(tcp=tcp)) as conn:
+        return conn.execute("SELECT inet_server_addr() IS NOT NULL").fetchone() == (tcp,)
+
+
+class TestEmbedded:
+    def test_it_starts_and_stops(self):
+        with engine() as running:
+            assert (running.name, running.kind) == ("embedded", "PostgreSQL")
+            assert running.version // 10_000 == 18
+            assert answers(running)
+            assert answers(running, tcp=True)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(running.conninfo())
+
+    @pytest.mark.parametrize("name", [name for name in installations() if name != "18"])
+    def test_the_installation_can_be_chosen(self, name):
+        with engine("embedded", installation=name) as running:
+            assert running.installation == name
+            assert running.version // 10_000 == int(name)
+
+    def test_it_takes_settings(self):
+        with (
+            engine(settings={"autovacuum": "off"}) as running,
+            psycopg.connect(running.conninfo()) as conn,
+        ):
+            assert conn.execute("SHOW autovacuum").fetchone() == ("off",)
+
+
+class TestUrl:
+    def test_it_is_the_server_that_is_there_and_stays_there(self, postgres, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", postgres.conninfo(tcp=True))
+        with engine("url", installation="16") as running:
+            assert running.kind == kind_of("url") == postgres.kind
+            assert running.version == postgres.version
+            assert running.installation == "16"
+        psycopg.connect(running.conninfo()).close()
+
+    def test_its_conninfo_names_the_host_though_the_url_does_not(self, monkeypatch, there):
+        monkeypatch.setenv("PGHOST", str(there.socket_directory))
+        monkeypatch.setenv("PGPORT", str(there.port))
+        monkeypatch.setenv("DATABASE_URL", "postgresql://postgres@/postgres")
+        with engine("url") as running:
+            monkeypatch.delenv("PGHOST")
+            monkeypatch.delenv("PGPORT")
+            assert answers(running)
+
+    @pytest.mark.parametrize("empty", [True, False])
+    def test_a_variable_that_is_not_set_is_named(self, empty, monkeypatch):
+        if empty:
+            monkeypatch.setenv("DATABASE_URL", "")
+        with pytest.raises(ValueError, match=r"DATABASE_URL is not set: DATABASE_URL=postgresql:"):
+            kind_of("url")
+
+    def test_what_libpq_cannot_read_is_not_shown(self, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://me:secret@host/database")
+        with pytest.raises(ValueError, match="DATABASE_URL is no connection string") as raised:
+            kind_of("url")
+        assert "secret" not in str(raised.value)
+        assert raised.value.__suppress_context__
+
+    def test_a_password_is_not_shown(self, monkeypatch, there):
+        monkeypatch.setenv("DATABASE_URL", f"{url_of(there)}?password=secret")
+        with engine("url") as running:
+            assert "secret" in running.conninfo()
+            assert "secret" not in repr(running)
+
+    def test_a_server_that_does_not_answer_is_no_skip(self, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/postgres")
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            kind_of("url")
+
+
+class TestCockroachThatIsThere:
+    def test_it_is_known_by_what_it_says_of_itself(self, monkeypatch):
+        with scripted_cockroach() as cockroach:
+            monkeypatch.setenv("BATCHQ_COCKROACH_URL", cockroach.url)
+            with engine("cockroach") as running:
+                assert running.kind == kind_of("cockroach") == "CockroachDB"
+                assert running.version == 250404
+            assert cockroach.sent == []  # its settings are its owner's
+
+    def test_a_postgresql_is_refused(self, monkeypatch, there):
+        monkeypatch.setenv("BATCHQ_COCKROACH_URL", url_of(there))
+        with pytest.raises(ValueError, match=r"BATCHQ_COCKROACH_URL is .* a PostgreSQL"):
+            kind_of("cockroach")
+
+
+class TestWithoutDocker:
+    @pytest.mark.usefixtures("no_docker")
+    @pytest.mark.parametrize("name", ["postgres", "cockroach"])
+    def test_one_line_says_why(self, name):
+        with pytest.raises(EngineMissing) as raised, engine(name):
+            pass
+        assert str(raised.value).startswith(
+            "a container takes a Docker engine, and none answers "
+            "(Error while fetching server API version)"
+        )
+
+    @pytest.mark.usefixtures("no_docker")
+    def test_a_cockroachdb_that_is_there_is_offered(self):
+        with pytest.raises(EngineMissing, match=r"; or set BATCHQ_COCKROACH_URL$"):
+            kind_of("cockroach")
+
+    def test_testcontainers_is_named_when_that_is_missing(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "batchq.testing.containers")
+        monkeypatch.delattr("batchq.testing.containers")
+        monkeypatch.setitem(sys.modules, "testcontainers.core.container", None)
+        with pytest.raises(EngineMissing, match=r"takes testcontainers: .*testcontainers"):
+            kind_of("postgres")
+
+    @pytest.mark.usefixtures("no_docker")
+    def test_the_others_do_not_ask_for_it(self, monkeypatch, postgres):
+        monkeypatch.setenv("DATABASE_URL", postgres.conninfo(tcp=True))
+        assert kind_of("embedded") == "PostgreSQL"
+        assert kind_of("url") == postgres.kind
+
+    def test_an_unknown_engine_teaches_the_known_ones(self):
+        with (
+            pytest.raises(ValueError, match="'mysql'; there are: embedded, postgres, cockroach, u"),
+            engine("mysql"),
+        ):
+            pass
+
+
+class TestPostgresContainer:
+    def test_it_is_a_fast_one_of_a_pinned_version(self, docker, there):
+        engines = docker(there.port)
+        with engine("postgres", settings={"autovacuum": "off", "fsync": "on"}) as running:
+            assert running.kind == "PostgreSQL"
+            assert running.version == there.version
+            assert answers(running, tcp=True)
+            assert running.conninfo() == running.conninfo(tcp=True)
+        (created,) = engines.created
+        assert created["image"] == "postgres:18.4"
+        assert created["environment"]["POSTGRES_HOST_AUTH_METHOD"] == "trust"
+        assert "--locale=C" in created["environment"]["POSTGRES_INITDB_ARGS"]
+        assert list(created["ports"]) == ["5432"]
+        assert " ".join(created["command"]) == (
+            "-c fsync=on -c full_page_writes=off -c max_connections=120 "
+            "-c max_prepared_transactions=10 -c lc_messages=C -c autovacuum=off"
+        )
+        assert "port 5432" in engines.events
+        assert engines.events[-2:] == REMOVED
+
+    def test_another_image_can_be_had(self, docker, monkeypatch, there):
+        monkeypatch.setenv("BATCHQ_POSTGRES_IMAGE", "postgres:15")
+        engines = docker(there.port)
+        with engine("postgres"):
+            pass
+        assert engines.created[0]["image"] == "postgres:15"
+
+    def test_it_is_removed_when_the_block_raises(self, docker, there):
+        engines = docker(there.port)
+        with pytest.raises(KeyboardInterrupt), engine("postgres"):
+            raise KeyboardInterrupt
+        assert engines.events[-2:] == REMOVED
+
+
+class TestCockroachContainer:
+    def test_it_is_one_node_in_memory_with_the_settings_for_tests(self, docker):
+        with scripted_cockroach() as inside:
+            engines = docker(inside.port)
+            with engine("cockroach") as running:
+                assert running.kind == "CockroachDB"
+                assert inside.sent == [
+                    "SET CLUSTER SETTING kv.range_merge.queue_interval = '50ms'",
+                    "SET CLUSTER SETTING jobs.registry.interval.gc = '30s'",
+                    "SET CLUSTER SETTING jobs.registry.interval.cancel = '180s'",
+                    "SET CLUSTER SETTING jobs.retention_time = '15s'",
+                    "SET CLUSTER SETTING sql.stats.automatic_collection.enabled = false",
+                    "SET CLUSTER SETTING kv.range_split.by_load_merge_delay = '5s'",
+                    'ALTER RANGE default CONFIGURE ZONE USING "gc.ttlseconds" = 600',
+                    'ALTER DATABASE system CONFIGURE ZONE USING "gc.ttlseconds" = 600',
+                ]
+        (created,) = engines.created
+        assert created["image"] == "cockroachdb/cockroach:v25.4.4"
+        assert created["command"] == [
+            "start-single-node",
+            "--insecure",
+            "--store=type=mem,size=0.25",
+            "--advertise-addr=localhost",
+        ]
+        assert list(created["ports"]) == ["26257"]
+        assert {(session["user"], session["database"]) for session in inside.sessions} == {
+            ("root", "defaultdb")
+        }
+        assert engines.events[-2:] == REMOVED
+
+    def test_another_image_can_be_had(self, docker, monkeypatch):
+        monkeypatch.setenv("BATCHQ_COCKROACH_IMAGE", "cockroachdb/cockroach:v26.2.0")
+        with scripted_cockroach() as inside:
+            engines = docker(inside.port)
+            with engine("cockroach"):
+                pass
+        assert engines.created[0]["image"] == "cockroachdb/cockroach:v26.2.0"
+
+    def test_it_is_waited_for_until_it_lets_us_in(self, docker):
+        with scripted_cockroach(refusals=3) as inside:
+            engines = docker(inside.port)
+            with engine("cockroach") as running:
+                assert running.kind == "CockroachDB"
+        assert engines.events.count("started") == 1
+
+    @pytest.mark.parametrize("status", ["exited", "dead"])
+    def test_one_that_ended_says_at_once_what_it_logged_and_is_removed(self, docker, status):
+        engines = docker(status=status)
+        with (
+            pytest.raises(RuntimeError, match=rf"v25.4.4 did not start: .*{status}") as raised,
+            engine("cockroach"),
+        ):
+            pass
+        assert "what the server logged last" in str(raised.value)
+        assert engines.events == ["client closed", "started", "looked at", *REMOVED]
+
+    def test_an_image_that_cannot_be_had_is_named(self, docker):
+        engines = docker(trouble=APIError("no such image"))
+        with (
+            pytest.raises(RuntimeError, match=r"cockroach:v25.4.4 did not start: no such image"),
+            engine("cockroach"),
+        ):
+            pass
+        assert engines.created == []
+        assert engines.events[-1] == "client closed"
