@@ -52,7 +52,6 @@ bench: .venv/installed
 	$(BIN)/python -m pytest benchmarks -q -p no:randomly \
 		$(if $(DATABASE_URL),--engine=url) --benchmark-columns=median,iqr,rounds \
 		--results $(RESULTS)
-	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.load_charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.guards
