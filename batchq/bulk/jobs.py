@@ -184,10 +184,15 @@ class Jobs:
         }
         return update(self.table, holding, where={"id": job.id, "epoch": job.epoch}).maybe(Job)
 
+    def keep(self, job: Job, lease: timedelta) -> Statement[int]:
+        """Have the lease begin anew, between two steps."""
+        kept = update(self.table, {"lease_until": _until(lease)}, self._of_owner(job)).count()
+        return kept.expect(1, missing=LeaseLost())
+
     def step(self, job: Job, changes: Mapping[str, object]) -> Statement[Job]:
         """Write down a step that deletes nothing."""
         changed = {"seq": job.seq + 1, **changes}
-        where = {"id": job.id, "epoch": job.epoch, "seq": job.seq}
+        where = {**self._of_owner(job), "seq": job.seq}
         return update(self.table, changed, where=where).one(Job).expect(1, missing=LeaseLost())
 
     def done(self, job: Job) -> Statement[Job]:
@@ -220,7 +225,10 @@ class Jobs:
         :param why: what went wrong, for people who look at the table.
         """
         left = {"lease_until": None, "owner": None, "last_error": why}
-        return update(self.table, left, where={"id": job.id, "epoch": job.epoch}).count()
+        return update(self.table, left, self._of_owner(job)).count()
+
+    def _of_owner(self, job: Job) -> dict[str, object]:
+        return {"id": job.id, "epoch": job.epoch}
 
     @property
     def _name(self) -> str:

@@ -33,11 +33,14 @@ GO_ON = ["last 1", "waiting vpc"]
 @pytest.mark.parametrize(
     ("failing", "asked"),
     [
-        ([conflict], ["chunk 1 100", "rest", *["chunk 1 50"] * 2, *GO_ON]),
-        ([timeout], ["chunk 1 100", *["chunk 1 25"] * 4, *GO_ON]),
+        ([conflict], ["chunk 1 100", "rest", "keep 1", *["chunk 1 50"] * 2, *GO_ON]),
+        ([timeout], ["chunk 1 100", "keep 1", *["chunk 1 25"] * 4, *GO_ON]),
         (
             [conflict, timeout],
-            ["chunk 1 100", "rest", "chunk 1 50", *["chunk 1 12"] * 6, "chunk 1 24", *GO_ON],
+            [
+                *["chunk 1 100", "rest", "keep 1", "chunk 1 50", "keep 1"],
+                *[*["chunk 1 12"] * 6, "chunk 1 24", *GO_ON],
+            ],
         ),
         ([lost(done=False)], ["chunk 1 100", "read 1", "chunk 1 100", *GO_ON]),
         ([lost(done=True)], ["chunk 1 100", "read 1", *GO_ON]),
@@ -45,7 +48,7 @@ GO_ON = ["last 1", "waiting vpc"]
         ([lease_lost], ["chunk 1 100", "waiting vpc"]),
         ([denied], ["chunk 1 100", "leave 1", "waiting vpc"]),
         ([cut], ["chunk 1 100", "leave 1"]),
-        ([None, conflict], ["chunk 1 100", "last 1", "rest", *GO_ON]),
+        ([None, conflict], ["chunk 1 100", "last 1", "rest", "keep 1", *GO_ON]),
         ([None, lost(done=False)], ["chunk 1 100", "last 1", "read 1", *GO_ON]),
         ([None, lost(done=True)], ["chunk 1 100", "last 1", "read 1", "waiting vpc"]),
         ([None, integrity], ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON]),

@@ -18,6 +18,7 @@ from batchq.bulk import (
     Fenced,
     Job,
     Jobs,
+    LeaseLost,
     Stopped,
     TooMany,
     Tree,
@@ -196,3 +197,15 @@ def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name(
     text = Jobs(table="ops.deletes").ddl()
     assert text.startswith('CREATE TABLE IF NOT EXISTS "ops"."deletes"')
     assert '"deletes_unfinished_key"' in text
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_lease_begins_anew_for_its_owner_and_for_nobody_else(conn):
+    job = run(conn, TREE.jobs.read(run(conn, TREE.fence(1, gone=GONE))))
+    first = run(conn, TREE.jobs.claim(job, "first", timedelta(seconds=5), None))
+    run(conn, TREE.jobs.keep(first, timedelta(hours=1)))
+    left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"
+    assert conn.execute(left).fetchone() == (True, "first")
+    run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None))
+    assert isinstance(attempt(conn, TREE.jobs.keep(first, timedelta(hours=1))).error, LeaseLost)
+    assert conn.execute(left).fetchone() == (False, "second")

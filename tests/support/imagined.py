@@ -93,6 +93,9 @@ class Imagined:
     def claim(self, job: Job, owner: str, lease: timedelta, expected: int | None) -> Wish:
         return Wish("claim", job.root, evolve(job, expected=expected))
 
+    def keep(self, job: Job, lease: timedelta) -> Wish:
+        return Wish("keep", job.root, job)
+
     def leave(self, job: Job, why: str | None) -> Wish:
         return Wish("leave", job.root, evolve(job, last_error=why))
 
@@ -159,6 +162,9 @@ class Imagined:
         job, told = self._now(wish), wish.job
         assert told
         return self._set(job, seq=job.seq + 1, phase="stuck", last_error=told.last_error)
+
+    def _keep(self, wish: Wish) -> int:
+        return 1
 
     def _leave(self, wish: Wish) -> int:
         job, told = self._now(wish), wish.job

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
+from datetime import timedelta
 
 import psycopg
 from attrs import define, evolve, field
@@ -124,8 +125,7 @@ class Turn:
 
     def _last(self) -> Steps[None]:
         # It looks at all that is left of the deleted rows, so each attempt has more time.
-        timeout = self.course.orders.timeout * 2**self._failures
-        told: Told = yield Ask(self.work.last(self.job), timeout)
+        told: Told = yield Ask(self.work.last(self.job), self._patience())
         if not isinstance(told.answer, Failed):
             self.job, self._failures = told.answer.value, 0
             return
@@ -140,6 +140,10 @@ class Turn:
             self.job = yield from self.course.ask(self.work.jobs.stick(self.job, moved))
         else:
             yield from self._failed(told.answer)
+
+    def _patience(self) -> float:
+        """Seconds that the end may take."""
+        return self.course.orders.timeout * float(2**self._failures)
 
     def _again(self, why: str) -> Steps[None]:
         self._tell(Event.LATE, why=why)
@@ -159,6 +163,9 @@ class Turn:
             if conflict:
                 most = _BACK_OFF * 2 ** (self._failures - 1)
                 yield Rest(random.uniform(0, most))  # noqa: S311  not a secret
+            # The lease was of the last step that was committed, and may end before the next one is.
+            longer = self.course.orders.lease + timedelta(seconds=self._patience())
+            yield from self.course.ask(self.work.jobs.keep(self.job, longer))
         elif isinstance(report, OutcomeUnknown):
             yield from self._reread()
         elif isinstance(failed.error, LeaseLost):
