@@ -53,7 +53,6 @@ bench: .venv/installed
 		$(if $(DATABASE_URL),--engine=url) --benchmark-columns=median,iqr,rounds \
 		--results $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
-	@$(BIN)/python -m benchmarks.load_charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.guards
 	@$(BIN)/python -m benchmarks.bulk
 

@@ -1,31 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Charts of a run: ``python -m benchmarks.charts RESULTS.json DIRECTORY`` writes SVG and PNG.
+"""Charts of a run: by distance, by the size of a batch, by how many are at it.
 
-They are read in black and white as well: each peer has a marker and a kind of line of its own, and
-stands in the legend in the order in which the lines end.
+``python -m benchmarks.charts RESULTS.json DIRECTORY`` writes SVG and PNG of what there are figures
+for.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from itertools import cycle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from benchmarks.look import Points, draw, name_lines, panels, write
 from benchmarks.measure import Spread
-from benchmarks.peers.all import PEERS
-from benchmarks.results import Results
+from benchmarks.results import Results, Settings
+from benchmarks.workloads.charges import CHARGES
+from benchmarks.workloads.inserts import INSERTS
+from benchmarks.workloads.serving import TASKS, THREADS
 
-Points = list[tuple[float, Spread]]
-"""What was seen at each place of the axis."""
-
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = "osD^v<>Xp*hP"
-_COLOURS = mpl.color_sequences["tab20"]
+Lines = Mapping[str, Points]
 
 _SOCKET = 0.2
 """Where on the axis of milliseconds the server's own socket stands: a logarithmic one has no 0."""
@@ -34,19 +27,35 @@ _SOCKET = 0.2
 def main(results: Results, directory: Path) -> None:
     """Draw what there are figures for."""
     directory.mkdir(parents=True, exist_ok=True)
-    if distances := _by_rtt(results):
-        figure, axes = _axes("round trip (ms)", "project_create (ms)")
-        _lines(axes, distances)
-        places = sorted({place for points in distances.values() for place, _ in points})
-        words = ["unix socket" if place == _SOCKET else f"{place:g}" for place in places]
-        axes.set_xticks(places, words)
-        axes.set_title("project_create, by distance from the server")
-        _write(figure, directory / "distance")
+    _distance(results, directory / "distance")
+    latency = _lines(results, INSERTS, "statements", lambda wall, _: wall * 1e3)
+    each = _lines(results, INSERTS, "statements", lambda wall, place: wall / place * 1e6)
+    sizes = {"statements in a batch": latency}
+    _chart("inserts, by size of the batch", sizes, "ms a batch", directory / "batch-size")
+    sizes = {"statements in a batch": each}
+    _chart("inserts, by the statement", sizes, "us a statement", directory / "statement-cost")
+    _chart(
+        "one counter",
+        {
+            "workers, unix socket": _lines(results, CHARGES, "workers", _rate, {}),
+            "workers, RTT 1 ms": _lines(results, CHARGES, "workers", _rate, {"rtt": 0.001}),
+        },
+        "charges a second, by all workers",
+        directory / "contention",
+    )
+    _chart(
+        "project_create on 4 connections",
+        {
+            "threads": _lines(results, THREADS, "threads", _rate),
+            "tasks": _lines(results, TASKS, "tasks", _rate),
+        },
+        "batches a second",
+        directory / "throughput",
+    )
 
 
-def _by_rtt(results: Results) -> dict[str, Points]:
-    """Milliseconds by milliseconds of round trip, for each peer."""
-    lines: dict[str, Points] = {}
+def _distance(results: Results, path: Path) -> None:
+    lines: dict[str, list[tuple[float, Spread]]] = {}
     for result in results.measured:
         if result.workload == "project_create":
             place = float(result.settings.get("rtt", _SOCKET / 1e3)) * 1e3
@@ -54,48 +63,58 @@ def _by_rtt(results: Results) -> dict[str, Points]:
                 wall = result.samples.wall(peer)
                 spread = Spread(wall.low * 1e3, wall.middle * 1e3, wall.high * 1e3)
                 lines.setdefault(peer, []).append((place, spread))
+    if not lines:
+        return
+    for points in lines.values():
+        points.sort(key=lambda point: point[0])
+    figure, (axes,) = panels(
+        "project_create, by distance from the server", ["round trip (ms)"], "project_create (ms)"
+    )
+    draw(axes, lines)
+    places = sorted({place for points in lines.values() for place, _ in points})
+    words = ["unix socket" if place == _SOCKET else f"{place:g}" for place in places]
+    axes.set_xticks(places, words)
+    name_lines(figure, [lines])
+    write(figure, path)
+
+
+def _rate(wall: float, _: float) -> float:
+    return 1 / wall
+
+
+def _lines(
+    results: Results,
+    workload: str,
+    axis: str,
+    shown: Callable[[float, float], float],
+    others: Settings | None = None,
+) -> Lines:
+    """What was seen of a workload along one of its settings.
+
+    :param shown: what is made of the seconds of a call and the place on the axis.
+    :param others: the other settings.
+    """
+    lines: dict[str, list[tuple[float, Spread]]] = {}
+    for result in results.measured:
+        rest = {name: value for name, value in result.settings.items() if name != axis}
+        if result.workload == workload and rest == (others or {}):
+            place = float(result.settings[axis])
+            for peer, costs in result.samples.costs.items():
+                spread = Spread.of([shown(cost.wall, place) for cost in costs])
+                lines.setdefault(peer, []).append((place, spread))
     return {peer: sorted(points, key=lambda point: point[0]) for peer, points in lines.items()}
 
 
-def _axes(across: str, up: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log", xlabel=across, ylabel=up)
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.grid(visible=True, which="major", linewidth=0.4)
-    axes.minorticks_off()
-    return figure, axes
-
-
-def _lines(axes: Axes, lines: Mapping[str, Points]) -> None:
-    """One line a peer, with the middle half as bars; whoever ends highest is named first."""
-    styles = dict(zip(PEERS, zip(_MARKERS, cycle(_LINES), _COLOURS, strict=False), strict=False))
-    for peer, points in sorted(lines.items(), key=lambda line: -line[1][-1][1].middle):
-        marker, line, colour = styles[peer]
-        middle = [spread.middle for _, spread in points]
-        axes.errorbar(
-            [place for place, _ in points],
-            middle,
-            yerr=[
-                [spread.middle - spread.low for _, spread in points],
-                [spread.high - spread.middle for _, spread in points],
-            ],
-            label=peer,
-            marker=marker,
-            linestyle=line,
-            color=colour,
-            markeredgecolor="black",
-            markersize=6,
-            linewidth=2.5 if peer == next(iter(PEERS)) else 1.2,
-            elinewidth=0.8,
-        )
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-
-
-def _write(figure: Figure, path: Path) -> None:
-    # The same file for the same figures: no date and no random ids in it.
-    with mpl.rc_context({"svg.hashsalt": "batchq", "svg.fonttype": "none"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
+def _chart(title: str, lines: Mapping[str, Lines], up: str, path: Path) -> None:
+    """Draw charts side by side, one for each axis."""
+    there = {axis: own for axis, own in lines.items() if own}
+    if not there:
+        return
+    figure, charts = panels(title, list(there), up)
+    for axes, own in zip(charts, there.values(), strict=True):
+        draw(axes, own)
+    name_lines(figure, list(there.values()))
+    write(figure, path)
 
 
 if __name__ == "__main__":
