@@ -16,17 +16,14 @@ from attrs import field, frozen
 
 from batchq.bulk.errors import AlreadyBegun
 from batchq.bulk.jobs import Job, Jobs
-from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, order_key, within
+from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, order_key, ordered, within
 from batchq.bulk.sweeping.counting import estimated
-from batchq.bulk.sweeping.embed import columns, embed
 from batchq.language.batch import Batch
 from batchq.language.builders import select, update, written
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
     from batchq.language.cells import Condition, Where
-
-_IN_ORDER = "{rows} ORDER BY {order} LIMIT %(most)s"
 
 
 @frozen(kw_only=True)
@@ -79,12 +76,11 @@ class Rewrite:
     def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
         """Update what is due among the next rows, and count them in the same statement."""
         due = [] if job.cursor is None else [behind(self.order, job.cursor)]
-        found, values = embed(select(self.table, self.order, where=due or written("true")), "row")
-        page = written(_IN_ORDER.format(rows=found, order=columns(self.order)), **values, most=rows)
+        found = select(self.table, self.order, where=due or written("true"))
         conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
         parts = Parts(
             table=self.table,
-            page=page,
+            page=ordered(found, self.order, rows),
             going=update(self.table, self.set, where=conditions),
             order=self.order,
             counts=True,

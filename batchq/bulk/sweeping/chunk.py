@@ -75,6 +75,7 @@ RETURNING {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, j
 dead rows of those before it. What goes is what lies between the two by the same key: each row is
 visited once, and one that somebody changes meanwhile is followed to its new version. By a list of
 keys or of ``ctid`` it takes half as long again, and more (measured: docs/adr/0019)."""
+_ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
 
@@ -99,6 +100,12 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     values = {**found, **going_with, "rows": rows, "lease": lease}
     deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
     return deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
+
+
+def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:
+    """Write a query for the first of its rows in an order."""
+    text, values = embed(rows, "row")
+    return written(_ORDERED.format(rows=text, order=columns(order)), **values, most=most)
 
 
 def behind(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:

@@ -13,9 +13,9 @@ from attrs import frozen
 
 from batchq.bulk.errors import LateRows, TooMany
 from batchq.bulk.jobs import Job
-from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, within
+from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, ordered, within
 from batchq.bulk.sweeping.counting import estimated
-from batchq.bulk.sweeping.embed import column, columns, embed
+from batchq.bulk.sweeping.embed import column, embed
 from batchq.engine.names import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
@@ -29,7 +29,6 @@ _MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
 _OF_PARENT = "{by} = batchq_above.{key}"
 _PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM batchq_page))"
 _AMONG = "{by} IN ({parents})"
-_ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _BELOW = """\
 SELECT batchq_below.* FROM ({parents} ORDER BY {key}) AS batchq_above, LATERAL (
     {rows}
@@ -138,9 +137,7 @@ class Pass:
         return written(text, **outer_values, **inner_values, most=most)
 
     def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
-        rows, values = embed(select(self.table, self.keys, where=where), "row")
-        text = _ORDERED.format(rows=rows, order=columns(self.order))
-        return written(text, **values, most=most)
+        return ordered(select(self.table, self.keys, where=where), self.order, most)
 
     def _kind(self) -> list[Condition]:
         """What has to hold of a row besides whose child it is."""
