@@ -20,6 +20,7 @@ from batchq.bulk.sweeping.embed import columns, quoted
 from batchq.engine.names import identifier
 from batchq.engine.names import quoted as quoted_table
 from batchq.language.builders import insert, select, update, written
+from batchq.language.cells import Condition
 from batchq.language.mapping import Meaning
 from batchq.language.matchers import unique
 from batchq.language.outputs import Output
@@ -52,11 +53,11 @@ CREATE TABLE IF NOT EXISTS {table} (
     created_at timestamptz NOT NULL DEFAULT now(),
     last_error text,
     CONSTRAINT {pkey} PRIMARY KEY (id),
-    CONSTRAINT {known} CHECK (phase IN ('drain', 'done', 'stuck'))
+    CONSTRAINT {known} CHECK (phase IN ('drain', 'done', 'stuck', 'abandoned'))
 );
-CREATE UNIQUE INDEX IF NOT EXISTS {once} ON {table} (tree, root) WHERE phase <> 'done';
+CREATE UNIQUE INDEX IF NOT EXISTS {once} ON {table} (tree, root) WHERE phase IN ('drain', 'stuck');
 """
-"""Finished jobs stay, to be looked at and deleted by whoever wants to: nothing here needs them."""
+"""Ended jobs stay, to be looked at and deleted by whoever wants to: nothing here needs them."""
 
 
 @frozen
@@ -100,10 +101,11 @@ class Backlog:
     held: int
     stuck: int
     done: int
+    abandoned: int
     rows_done: int
     """By all of them, in their lives."""
     oldest: timedelta | None
-    """The age of the oldest job that is neither done nor stuck; None where there is none."""
+    """The age of the oldest job that is waiting or held; None where there is none."""
 
 
 @frozen
@@ -149,7 +151,7 @@ class Jobs:
         return select(self.table, where={"id": job}).maybe(Job)
 
     def all(self, tree: str) -> Statement[list[Job]]:
-        """Read a tree's jobs: those that are not done, the oldest first, then the others."""
+        """Read a tree's jobs: those that have not ended, the oldest first, then the others."""
         return written(_told(_ALL, self.table), tree=tree).all(Job)
 
     def backlog(self, tree: str) -> Statement[Backlog]:
@@ -172,7 +174,10 @@ class Jobs:
     def claim(
         self, job: Job, owner: str, lease: timedelta, expected: int | None
     ) -> Statement[Job | None]:
-        """Become the owner of a job, unless somebody was faster.
+        """Become the owner of a job, unless somebody was faster or it has ended meanwhile.
+
+        Whoever claims may wait for another's step. Then the server looks at these conditions again,
+        on the row as that step has left it.
 
         :param expected: how many rows it has in all, as far as one knows.
         """
@@ -182,7 +187,8 @@ class Jobs:
             "lease_until": _until(lease),
             "expected": expected,
         }
-        return update(self.table, holding, where={"id": job.id, "epoch": job.epoch}).maybe(Job)
+        free: list[Condition] = [{**self._of_owner(job), "version": VERSION}, written(_FREE)]
+        return update(self.table, holding, where=free).maybe(Job)
 
     def keep(self, job: Job, lease: timedelta) -> Statement[int]:
         """Have the lease begin anew, between two steps."""
@@ -219,6 +225,23 @@ class Jobs:
         again = {"phase": "drain", "child": 0, "cursor": None, "rows_pass": 0, "passes": 0}
         return update(self.table, again, where={"id": job, "phase": "stuck"}).count()
 
+    def abandon(self, job: UUID) -> Statement[int]:
+        """End a job for good: nothing more is deleted by it, and its parent may be fenced again.
+
+        Whoever holds it changes nothing any more: the epoch is another. The parent stays as it is,
+        and so do the children that are left.
+
+        :return: 1, or 0 where it has ended already or there is none.
+        """
+        ended = {
+            "phase": "abandoned",
+            "epoch": written("epoch + 1"),
+            "lease_until": None,
+            "owner": None,
+        }
+        unfinished = written("phase IN ('drain', 'stuck')")
+        return update(self.table, ended, where=[{"id": job}, unfinished]).count()
+
     def leave(self, job: Job, why: str | None) -> Statement[int]:
         """Let others have it now and not when the lease ends; no matter if they have it already.
 
@@ -228,7 +251,7 @@ class Jobs:
         return update(self.table, left, self._of_owner(job)).count()
 
     def _of_owner(self, job: Job) -> dict[str, object]:
-        return {"id": job.id, "epoch": job.epoch}
+        return {"id": job.id, "epoch": job.epoch, "phase": "drain"}
 
     @property
     def _name(self) -> str:
@@ -243,17 +266,21 @@ def _until(lease: timedelta) -> Statement[None]:
     return written("now() + %(lease)s", lease=lease)
 
 
+_FREE = "lease_until IS NULL OR lease_until < now()"
 _WAITING = """\
 SELECT {columns} FROM {table}
 WHERE phase = 'drain' AND tree = %(tree)s AND version = %(version)s AND id <> ALL(%(but)s::uuid[])
-  AND (lease_until IS NULL OR lease_until < now())
+  AND ({free})
 ORDER BY created_at, id LIMIT %(most)s"""
-_ALL = "SELECT {columns} FROM {table} WHERE tree = %(tree)s ORDER BY phase = 'done', created_at, id"
+_ALL = """\
+SELECT {columns} FROM {table} WHERE tree = %(tree)s
+ORDER BY phase IN ('done', 'abandoned'), created_at, id"""
 _BACKLOG = """\
 SELECT count(*) FILTER (WHERE phase = 'drain' AND NOT held) AS waiting,
     count(*) FILTER (WHERE phase = 'drain' AND held) AS held,
     count(*) FILTER (WHERE phase = 'stuck') AS stuck,
     count(*) FILTER (WHERE phase = 'done') AS done,
+    count(*) FILTER (WHERE phase = 'abandoned') AS abandoned,
     coalesce(sum(rows_done), 0)::bigint AS rows_done,
     now() - min(created_at) FILTER (WHERE phase = 'drain') AS oldest
 FROM (SELECT *, coalesce(lease_until >= now(), false) AS held FROM {table}) AS job
@@ -262,4 +289,5 @@ WHERE tree = %(tree)s"""
 
 @lru_cache(maxsize=64)
 def _told(text: str, table: str) -> str:
-    return text.format(columns=columns(tuple(f.name for f in fields(Job))), table=quoted(table))
+    names = tuple(f.name for f in fields(Job))
+    return text.format(columns=columns(names), table=quoted(table), free=_FREE)

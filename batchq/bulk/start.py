@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from batchq.bulk.activation.resume import READ_COMMITTED
 from batchq.bulk.errors import TooMany
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
@@ -59,7 +60,8 @@ def start(
 ) -> Deleted | Fenced:
     """Delete a parent and its children: at once if they are few, else behind a fence.
 
-    One round trip for a small tree, two for a large one.
+    One round trip for a small tree, two for a large one; at READ COMMITTED, whatever the session's
+    default is, so that the looks behind the parent's lock see what was committed before it.
 
     :param key: the parent's.
     :param also: what has to happen together with it, when the parent is gone for everybody: an
@@ -69,9 +71,9 @@ def start(
     """
     small, large = _both(tree, key, also, job, options)
     try:
-        return Deleted(run(database, small))
+        return Deleted(run(database, small, isolation=READ_COMMITTED))
     except TooMany:
-        return Fenced(run(database, large))
+        return Fenced(run(database, large, isolation=READ_COMMITTED))
 
 
 async def astart(
@@ -86,9 +88,9 @@ async def astart(
     """Delete a parent and its children on an async connection or pool; as :func:`start`."""
     small, large = _both(tree, key, also, job, options)
     try:
-        return Deleted(await arun(database, small))
+        return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooMany:
-        return Fenced(await arun(database, large))
+        return Fenced(await arun(database, large, isolation=READ_COMMITTED))
 
 
 def _both(

@@ -229,6 +229,22 @@ def status_command(
     sys.exit(Exit.FAILED if wrong else Exit.DONE)
 
 
+@bulk.command("abandon")
+@_one
+@click.argument("job", type=click.UUID)
+@_dsn
+def abandon_command(work: Work, job: UUID, dsn: str) -> None:
+    """End a job for good: it deletes nothing more, and its parent may be fenced again.
+
+    The parent and the children that are left stay as they are.
+    """
+    with connected(dsn) as connection:
+        ended = run(connection, work.jobs.abandon(job))
+    if not ended:
+        raise click.ClickException(f"{work.name}: no job {job} is unfinished")
+    click.echo(f"job {job} is abandoned")
+
+
 def _check_key(work: Work, key: str | None) -> None:
     if isinstance(work, Rewrite) and key is not None:
         raise click.UsageError(f"{work.name} is a Rewrite: it is of a whole table and has no KEY")

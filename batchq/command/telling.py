@@ -45,7 +45,7 @@ def tell_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) ->
     oldest = "" if backlog.oldest is None else f"; the oldest has waited for {backlog.oldest}"
     console.print(
         f"{name}: {backlog.waiting} waiting, {backlog.held} held, {backlog.stuck} stuck, "
-        f"{backlog.done} done, {backlog.rows_done:,} rows{oldest}",
+        f"{backlog.done} done, {backlog.abandoned} abandoned, {backlog.rows_done:,} rows{oldest}",
         soft_wrap=True,
     )
     for job in jobs:

@@ -206,6 +206,8 @@ def test_a_lease_begins_anew_for_its_owner_and_for_nobody_else(conn):
     run(conn, TREE.jobs.keep(first, timedelta(hours=1)))
     left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"
     assert conn.execute(left).fetchone() == (True, "first")
+    assert run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None)) is None
+    conn.execute("UPDATE bulk_job SET lease_until = now() - interval '1 second'")
     run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None))
     assert isinstance(attempt(conn, TREE.jobs.keep(first, timedelta(hours=1))).error, LeaseLost)
     assert conn.execute(left).fetchone() == (False, "second")

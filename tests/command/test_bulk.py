@@ -115,6 +115,17 @@ def test_a_stuck_job_fails_the_activation_that_it_stuck_in(cli, estate):
     assert "log_rule_id_fkey" in cli("status", TREE).output
 
 
+def test_a_job_is_abandoned_once_and_deletes_nothing_more(cli, estate):
+    cli("start", TREE, 1)
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    assert cli("abandon", TREE, job).exit_code == DONE
+    assert cli("resume", TREE).exit_code == DONE
+    assert left(estate) == (2, 1_005)
+    assert "1 abandoned" in cli("status", TREE).output
+    again = cli("abandon", TREE, job)
+    assert (again.exit_code, job in again.output) == (FAILED, True)
+
+
 def test_the_report_is_json_for_machines(cli, estate):
     cli("start", TREE, 1)
     told = json.loads(cli("resume", TREE, "--json").stdout)

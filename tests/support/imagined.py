@@ -178,7 +178,7 @@ class Imagined:
     def _backlog(self, wish: Wish) -> Backlog:
         phases = Counter(job.phase for job in self.stored.values())
         age = timedelta(hours=1) if phases["drain"] else None
-        return Backlog(phases["drain"], 0, phases["stuck"], phases["done"], 0, age)
+        return Backlog(phases["drain"], 0, phases["stuck"], phases["done"], 0, 0, age)
 
     def _now(self, wish: Wish) -> Job:
         assert wish.job

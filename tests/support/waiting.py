@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
 import batchq
+
+T = TypeVar("T")
 
 PATIENCE = 30
 """Seconds until a wait that never comes is a failure, and not a hanging run."""
@@ -58,9 +60,14 @@ class Race:
         self.first.isolation_level = options.get("isolation")
         with self.first.transaction(force_rollback=rollback):
             batchq.run(self.first, held, nested=True)
-            work = self._threads.submit(batchq.attempt, self.second, waiting, **options)
-            until_waits(self._observer, self.second.info.backend_pid, work)
+            work = self.submit(batchq.attempt, self.second, waiting, **options)
         return work.result()
+
+    def submit(self, work: Callable[..., T], *args: Any, **options: Any) -> Future[T]:
+        """Begin something on the second connection, and return when it waits for a lock."""
+        begun = self._threads.submit(work, *args, **options)
+        until_waits(self._observer, self.second.info.backend_pid, begun)
+        return begun
 
 
 @contextmanager

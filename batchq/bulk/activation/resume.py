@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.bulk.activation.activation import Activation
 from batchq.bulk.activation.course import Course
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+READ_COMMITTED = IsolationLevel.READ_COMMITTED
+"""Of every step, whatever the session's default is: what looks behind a lock has to see what was
+committed until it was held, and not a snapshot that is older."""
 
 
 def resume(
@@ -93,7 +97,7 @@ def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> ob
 
 def _asked(connection: Connection[Any], request: Ask) -> Told:
     began = time.monotonic()
-    answer = attempt(connection, request.batch, timeout=request.timeout)
+    answer = attempt(connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED)
     return Told(answer, time.monotonic() - began)
 
 
@@ -116,5 +120,7 @@ async def _ado(
 
 async def _aasked(connection: AsyncConnection[Any], request: Ask) -> Told:
     began = time.monotonic()
-    answer = await aattempt(connection, request.batch, timeout=request.timeout)
+    answer = await aattempt(
+        connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED
+    )
     return Told(answer, time.monotonic() - began)

@@ -34,6 +34,8 @@ class Named(NamedTuple):
 
 _TOMBSTONE = "the tombstone"
 _GENERATION = "the generation"
+_UNFINISHED = "(phase = ANY (ARRAY['drain'::text, 'stuck'::text]))"
+"""As the server writes the predicate of the index that keeps a second job out."""
 
 
 def missing(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
@@ -101,7 +103,7 @@ def _jobs(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
         yield Refusal(reason=Reason.OTHER_JOBS, table=table, name=one.name, why=why, remedy=remedy)
     for columns, predicate, remedy in (
         (["id"], None, f"{alter} ADD PRIMARY KEY (id);"),
-        (["tree", "root"], "(phase <> 'done'::text)", ddl[ddl.index("CREATE UNIQUE INDEX") :]),
+        (["tree", "root"], _UNFINISHED, ddl[ddl.index("CREATE UNIQUE INDEX") :]),
     ):
         if not any(
             one.unique and one.valid and one.columns == columns and one.predicate == predicate

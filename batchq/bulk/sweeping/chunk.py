@@ -68,7 +68,7 @@ UPDATE {jobs} AS job SET seq = job.seq + 1,
     cursor = CASE WHEN done.full THEN done.last END,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
-WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s
+WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'drain'
 RETURNING {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
 """
 """The page is found by the order key from where the last one ended, so that no chunk looks at the

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""What may be written to a job, in which phase and by whom: the newest version of its row decides.
+
+Races are forced by a transaction that holds the row until the other one waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from batchq import Batch, Failed, Ok, attempt, run
+from batchq.bulk import Job, LeaseLost, Report
+from tests.support.waiting import Race, race
+
+LEASE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def fenced(estate: Any) -> Any:
+    estate.fence()
+    return estate
+
+
+@pytest.fixture
+def racing(
+    connect: Callable[..., psycopg.Connection[Any]],
+) -> Iterator[Race]:
+    with race(connect) as made:
+        yield made
+
+
+def unclaimed(estate: Any) -> Job:
+    job: Job = run(estate.conn, estate.tree.jobs.all("vpc"))[0]
+    return job
+
+
+def claimed(estate: Any, owner: str = "first") -> Job:
+    job: Job = run(estate.conn, estate.tree.jobs.claim(unclaimed(estate), owner, LEASE, None))
+    return job
+
+
+Ending = Callable[[Any, Job], Batch[Any]]
+ENDINGS: dict[str, Ending] = {
+    "done": lambda jobs, job: jobs.done(job),
+    "stuck": lambda jobs, job: jobs.stick(job, "look at it"),
+    "abandoned": lambda jobs, job: jobs.abandon(job.id),
+}
+AFTERWARDS: dict[str, Ending] = {
+    "keep": lambda jobs, job: jobs.keep(job, LEASE),
+    "step": lambda jobs, job: jobs.step(evolve(job, seq=job.seq + 1), {"child": 0}),
+    "done": lambda jobs, job: jobs.done(evolve(job, seq=job.seq + 1)),
+    "again": lambda jobs, job: jobs.again(evolve(job, seq=job.seq + 1), "late"),
+    "stick": lambda jobs, job: jobs.stick(evolve(job, seq=job.seq + 1), "late"),
+}
+"""Each with the number of a step that would be the next, were it not for the phase."""
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_job_that_ends_while_somebody_waits_to_claim_it_is_not_claimed(
+    fenced: Any, racing: Race, ending: str
+) -> None:
+    jobs, job = fenced.tree.jobs, claimed(fenced)
+    fenced.end_lease()
+    seen = unclaimed(fenced)
+    claim = jobs.claim(seen, "second", LEASE, None)
+    answer = racing.run(ENDINGS[ending](jobs, job), claim)
+    assert answer == Ok(None)
+    phase, owner = fenced.job("phase, owner")
+    assert (phase, owner == "second") == (ending, False)
+
+
+def test_an_activation_that_waits_while_a_job_ends_reports_nothing(
+    fenced: Any, racing: Race
+) -> None:
+    """The whole of it: claimed by one whose lease has ended, found by another, ended meanwhile."""
+    job = claimed(fenced)
+    fenced.end_lease()
+    with racing.first.transaction():
+        run(racing.first, fenced.tree.jobs.done(job), nested=True)
+        work = racing.submit(fenced.resume, racing.second, owner="second")
+    report = work.result()
+    assert (report.jobs_done, report.chunks, report.leases_lost) == (0, 0, 0)
+    assert fenced.job("phase, owner, epoch") == ("done", "first", 1)
+
+
+@pytest.mark.parametrize("first", ["claim", "keep"])
+def test_a_claim_waits_for_whoever_claims_or_keeps_and_then_leaves_it_to_him(
+    fenced: Any, racing: Race, first: str
+) -> None:
+    jobs = fenced.tree.jobs
+    if first == "keep":
+        job = claimed(fenced)
+        fenced.end_lease()
+        held = jobs.keep(job, LEASE)
+    else:
+        held = jobs.claim(unclaimed(fenced), "first", LEASE, None)
+    answer = racing.run(held, jobs.claim(unclaimed(fenced), "second", LEASE, None))
+    assert answer == Ok(None)
+    assert fenced.job("owner") == "first"
+
+
+def test_a_claim_that_is_rolled_back_is_in_nobodys_way(fenced: Any, racing: Race) -> None:
+    jobs, seen = fenced.tree.jobs, unclaimed(fenced)
+    held = jobs.claim(seen, "first", LEASE, None)
+    answer = racing.run(held, jobs.claim(seen, "second", LEASE, None), rollback=True)
+    assert isinstance(answer, Ok)
+    assert answer.value.epoch == 1
+    assert fenced.job("owner") == "second"
+
+
+def test_a_job_that_is_held_or_of_another_version_is_not_claimed(fenced: Any) -> None:
+    jobs = fenced.tree.jobs
+    held = claimed(fenced)
+    assert run(fenced.conn, jobs.claim(held, "second", LEASE, None)) is None
+    fenced.end_lease()
+    fenced.conn.execute("UPDATE bulk_job SET version = 99")
+    assert run(fenced.conn, jobs.claim(held, "second", LEASE, None)) is None
+    assert fenced.job("owner, epoch") == ("first", 1)
+
+
+@pytest.mark.parametrize("write", AFTERWARDS)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_job_that_has_ended_is_written_by_nobody(fenced: Any, ending: str, write: str) -> None:
+    jobs, job = fenced.tree.jobs, claimed(fenced)
+    run(fenced.conn, ENDINGS[ending](jobs, job))
+    before = fenced.job("bulk_job::text")
+    answer = attempt(fenced.conn, AFTERWARDS[write](jobs, job))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LeaseLost)
+    assert fenced.job("bulk_job::text") == before
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_job_that_has_ended_is_not_left_and_loses_no_row_more(fenced: Any, ending: str) -> None:
+    jobs, job = fenced.tree.jobs, claimed(fenced)
+    run(fenced.conn, ENDINGS[ending](jobs, job))
+    before = fenced.job("bulk_job::text")
+    assert run(fenced.conn, jobs.leave(job, "why")) == 0
+    late = evolve(job, seq=fenced.job("seq"), epoch=fenced.job("epoch"))
+    answer = attempt(fenced.conn, fenced.tree.chunk(late, 300, LEASE))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LeaseLost)
+    assert (fenced.job("bulk_job::text"), fenced.left()) == (before, 1_000)
+
+
+@pytest.mark.parametrize(("phase", "freed"), [("done", 0), ("abandoned", 0), ("stuck", 1)])
+def test_only_a_stuck_job_is_tried_again(fenced: Any, phase: str, freed: int) -> None:
+    jobs, job = fenced.tree.jobs, claimed(fenced)
+    run(fenced.conn, ENDINGS[phase](jobs, job))
+    assert run(fenced.conn, jobs.retry(job.id)) == freed
+    assert fenced.job("phase") == ("drain" if freed else phase)
+
+
+# -- abandoning ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["waiting", "held", "stuck"])
+def test_a_job_is_abandoned_once_in_whatever_state_it_is(fenced: Any, state: str) -> None:
+    jobs = fenced.tree.jobs
+    job = unclaimed(fenced) if state == "waiting" else claimed(fenced)
+    if state == "stuck":
+        run(fenced.conn, jobs.stick(job, "look at it"))
+    assert [run(fenced.conn, jobs.abandon(job.id)) for _ in range(2)] == [1, 0]
+    assert fenced.job("phase, owner, lease_until") == ("abandoned", None, None)
+    assert fenced.resume() == Report()
+    assert fenced.left() == 1_000
+    backlog = run(fenced.conn, jobs.backlog("vpc"))
+    assert (backlog.abandoned, backlog.waiting, backlog.held, backlog.stuck) == (1, 0, 0, 0)
+    assert backlog.oldest is None
+
+
+def test_a_done_job_is_not_abandoned(fenced: Any) -> None:
+    fenced.resume()
+    assert run(fenced.conn, fenced.tree.jobs.abandon(fenced.job("id"))) == 0
+    fenced.assert_gone()
+
+
+@pytest.mark.parametrize("when", [1, 3, 5], ids=["first chunk", "a chunk", "final batch"])
+def test_an_owner_whose_job_is_abandoned_deletes_nothing_more(
+    fenced: Any, connect: Callable[..., Any], at: Any, when: int
+) -> None:
+    jobs, job = fenced.tree.jobs, fenced.job("id")
+    abandon = at(when, lambda: run(fenced.conn, jobs.abandon(job)))
+    report = fenced.resume(connect(), throttles=[abandon])
+    assert (report.leases_lost, report.jobs_done) == (1, 0)
+    assert report.rows == min(300 * (when - 1), 1_000)
+    assert fenced.job("phase") == "abandoned"
+    assert fenced.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    fenced.assert_exact()
+
+
+def test_a_chunk_that_waits_for_an_abandon_is_undone(fenced: Any, racing: Race) -> None:
+    job = claimed(fenced)
+    abandon = fenced.tree.jobs.abandon(job.id)
+    answer = racing.run(abandon, fenced.tree.chunk(job, 300, LEASE))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LeaseLost)
+    assert (fenced.left(), fenced.job("rows_done")) == (1_000, 0)
+
+
+def test_an_abandon_that_waits_for_a_chunk_keeps_what_it_counted(fenced: Any, racing: Race) -> None:
+    job = claimed(fenced)
+    answer = racing.run(fenced.tree.chunk(job, 300, LEASE), fenced.tree.jobs.abandon(job.id))
+    assert answer == Ok(1)
+    assert fenced.job("phase, rows_done") == ("abandoned", 300)
+    fenced.assert_exact()
+
+
+def test_an_abandon_that_waits_for_the_end_finds_it_done(fenced: Any, racing: Race) -> None:
+    job = claimed(fenced)
+    answer = racing.run(fenced.tree.jobs.done(job), fenced.tree.jobs.abandon(job.id))
+    assert answer == Ok(0)
+    assert fenced.job("phase") == "done"
