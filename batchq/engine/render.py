@@ -11,6 +11,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Judged, Requirement
 from batchq.language.sources import (
     EQUALS_ANY,
+    EQUALS_ANY_OR_NULL,
     EQUALS_OUTPUT,
     IS_NULL,
     WHOLE,
@@ -204,6 +205,8 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:
             tests.append(f"{name} = ANY({n.one()})")
+        elif test == EQUALS_ANY_OR_NULL:
+            tests.append(f"({name} = ANY({n.one()}) OR {name} IS NULL)")
         elif test == EQUALS_OUTPUT:
             if table is None:
                 message = f"no column says the type of that output: compare {column!r} with sql(…)"

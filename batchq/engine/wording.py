@@ -9,6 +9,7 @@ from batchq.engine.flight import CLOSING, OWNERS
 from batchq.language.guards import EXACTLY_ONE, Bound
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
+from batchq.language.sources import chosen, chosen_by
 from batchq.language.violation import Kind, Violation
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _HINTS = {
     "42883": "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int",
     "42P18": "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text",
 }
+_NO_COMPARISON = frozenset({"42704", "42883"})
+"""What PostgreSQL says of ``array = ANY(list)``: "could not find array type for data type text[]",
+"operator does not exist: integer[] = bigint"."""
 _MOST_CANDIDATES = 10
 
 
@@ -74,7 +78,22 @@ def teach(violation: Violation, found: Blame) -> str:
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
         lines.append(f'    .internal("{violation.constraint}")')
-    return "\n" + "\n".join(lines) + _HINTS.get(violation.sqlstate, "")
+    return "\n" + "\n".join(lines) + _HINTS.get(violation.sqlstate, "") + _array(violation, found)
+
+
+def _array(violation: Violation, found: Blame) -> str:
+    """Tell of a list that was compared with a column that holds lists itself, if that may be it."""
+    if violation.sqlstate not in _NO_COMPARISON or found.step is None:
+        return ""
+    shape = found.step.statement.shape
+    conditions = (one.test for one in shape.requirements)
+    columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
+    if not columns:
+        return ""
+    return (
+        f'\na list means "one of these": an array column is compared whole, by a condition such as '
+        f'sql("{columns[0]} = %(value)s::text[]", value=[...]), with the type that it has'
+    )
 
 
 def teach_guard(violation: Violation, found: Blame) -> str:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from batchq.language import sources
 from batchq.language.batch import Batch
 from batchq.language.cells import Where, fragment, read_conditions, read_row
+from batchq.language.checks import listed
+from batchq.language.choices import kept
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import casts
 from batchq.language.shape import Shape
@@ -50,7 +52,7 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
 
 def written(text: str, /, **params: object) -> Statement[None]:
     """As :func:`sql`, for text that batchq itself writes around names that it was given."""
-    values = tuple(params.values())
+    values = kept(tuple(params.values()))
     return Statement(_text(text, tuple(params), casts(values)), values)
 
 
@@ -74,8 +76,9 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
 
     :param set: the new values, as the row of :func:`insert`.
     :param where: conditions by column, all of which must hold: a value means ``=``, None means IS
-        NULL, a list means ``= ANY``, a fragment is compared by ``=``. Or a ``sql()`` fragment, or a
-        list of both: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``.
+        NULL, a list or tuple means one of these, None among them (of an empty one: no row), a
+        fragment is compared by ``=``; an array is compared whole by ``sql()``. Or a ``sql()``
+        fragment, or a list of both: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``.
 
     >>> from batchq import sql, update
     >>> bump = update("silo", {"rcgen": sql("rcgen + 1")}, {"id": 7, "time_deleted": None})
@@ -115,12 +118,9 @@ def select(
     conditions, wanted = read_conditions(where)
     if columns is None:
         return Statement(_select(table, None, conditions), wanted)
-    if isinstance(columns, str):
-        message = f"select() takes a list of columns: [{columns!r}]"
-        raise InvalidBatch(message)
     cells: list[str | Text] = []
     values: list[object] = []
-    for column in columns:
+    for column in listed("select(columns=)", columns, '["id", "name"]'):
         if isinstance(column, Batch):
             cells.append(fragment(column))
             values.extend(column.values)

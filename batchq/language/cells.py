@@ -14,13 +14,13 @@ from attrs import frozen
 
 from batchq.language.batch import FORMS, Batch
 from batchq.language.checks import is_text
+from batchq.language.choices import Reading, kept, read_choice, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.results import NO_RESULT
 from batchq.language.shape import Shape
 from batchq.language.sources import (
     EQUALS,
-    EQUALS_ANY,
     EQUALS_OUTPUT,
     IS_NULL,
     OUTPUT,
@@ -44,9 +44,9 @@ Condition = Mapping[str, object] | Statement[Any]
 Where = Condition | Sequence[Condition]
 """Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
 
-_NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
-"""What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
-batch are refused."""
+_NO_PARAMETERS = frozenset({Statement, Output, *FORMS, list})
+"""What does not become a parameter as it is: a bare ``sql()`` and an output may stand among values,
+the other forms of a batch are refused, and a list is copied."""
 
 
 def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
@@ -68,7 +68,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
         else:
             cells.append(_flowing(value) if isinstance(value, Output) else None)
             flat.append(value)
-    return columns, tuple(cells), tuple(flat)
+    return columns, tuple(cells), kept(tuple(flat))
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
@@ -102,22 +102,35 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     tests: list[tuple[str, str | Text]] = []
     values: list[object] = []
     for column, value in where.items():
-        test: str | Text
-        if value is None:
-            test = IS_NULL
-        elif isinstance(value, list):
-            test = EQUALS_ANY
-            # A copy: the statement stays what it is, whatever becomes of the list.
-            values.append(cast("list[object]", value)[:])
-        elif isinstance(value, Batch):
-            test = fragment(cast("Statement[Any]", value))
-            values.extend(cast("Statement[Any]", value).values)
-        else:
-            flowing = _flowing(value) if isinstance(value, Output) else None
-            test = EQUALS if flowing is None else EQUALS_OUTPUT if flowing is OUTPUT else flowing
+        reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is
+        if reading is None:
             values.append(value)
-        tests.append((column, test))
+            tests.append((column, EQUALS))
+        else:
+            tests.append((column, _special(column, value, reading, values)))
     return tuple(tests), tuple(values)
+
+
+def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | Text:
+    """Read a value that does not stand for itself; what it takes is added to the values."""
+    match reading:
+        case Reading.NULL:
+            return IS_NULL
+        case Reading.CHOICE:
+            test, choice = read_choice(column, cast("Sequence[object]", value))
+            values.append(choice)
+            return test
+        case Reading.FRAGMENT:
+            expression = cast("Statement[Any]", value)
+            text = fragment(expression)
+            values.extend(expression.values)
+            return text
+        case Reading.OUTPUT:
+            values.append(value)
+            flowing = _flowing(cast("Output", value))
+            return EQUALS_OUTPUT if isinstance(flowing, Flow) else flowing
+        case Reading.REFUSED:
+            raise refused(column, type(value))
 
 
 def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:

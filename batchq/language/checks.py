@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
 from batchq.language.errors import InvalidBatch
+
+T = TypeVar("T")
+
+_NO_LISTS = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
+"""What can be iterated over, but whose items are not what is meant, or have no order."""
 
 
 def is_text(value: object) -> bool:
@@ -30,3 +38,18 @@ def checked_call(call: str, function: object) -> None:
     if not callable(function):
         message = f"{call} takes a function or class, not {function!r:.40}"
         raise InvalidBatch(message)
+
+
+def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
+    """Read a list, in whatever form it comes.
+
+    :param call: the call and argument that were given it: ``"select(columns=)"``.
+    :param example: what a list looks like there: ``'["id", "name"]'``.
+    :raises InvalidBatch: for a text, whose letters would be taken for items, a set, whose items
+        have no order, and a mapping, whose values would be lost.
+    """
+    kind: type[object] = type(items)
+    if kind is not tuple and (issubclass(kind, _NO_LISTS) or not hasattr(kind, "__iter__")):
+        message = f"{call} takes a list, such as {example}, not a {kind.__name__}"
+        raise InvalidBatch(message)
+    return tuple(items)

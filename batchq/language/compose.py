@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast, overload
 
 from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
-from batchq.language.checks import checked_call
+from batchq.language.checks import checked_call, listed
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import still_needed
 
@@ -124,10 +124,7 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
 
 
 def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:
-    if not isinstance(parts, Iterable):
-        message = f"{call} takes an iterable of batches, not a {type(parts).__name__}"
-        raise InvalidBatch(message)
-    checked = tuple(cast("Iterable[object]", parts))
+    checked = listed(call, cast("Iterable[object]", parts), "[insert(…), update(…)]")
     for i, part in enumerate(checked):
         if not isinstance(part, Batch):
             message = (

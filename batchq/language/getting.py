@@ -15,7 +15,8 @@ from attrs import frozen
 
 from batchq.language.batch import Batch
 from batchq.language.builders import insert
-from batchq.language.checks import is_text
+from batchq.language.checks import is_text, listed
+from batchq.language.choices import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import locking
@@ -72,7 +73,8 @@ def insert_or_get(
     <Statement lock disk: one(Disk), exactly 1 row, check("name")>
     """
     inserting = insert(table, row)
-    keys, wanted = tuple(key), tuple(same)
+    keys = listed("insert_or_get(key=)", key, '["silo_id", "name"]')
+    wanted = listed("insert_or_get(same=)", same, '["size"]')
     if not keys or not all(map(is_text, (*keys, *wanted))):
         message = "insert_or_get(key=[…]) names the columns of a unique index"
         raise InvalidBatch(message)
@@ -119,10 +121,12 @@ def _value(inserting: Statement[Any], column: str) -> object:
     if isinstance(value, Text):
         message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
         raise InvalidBatch(message)
-    if isinstance(value, list):
+    reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is
+    if reading is Reading.CHOICE or reading is Reading.REFUSED:
         message = (
-            f"insert_or_get(): {column!r} is an array, and arrays of two types are never equal: "
-            f"leave it out of key= and same="
+            f"insert_or_get(): the value for {column!r} is a {type(value).__name__}, which is not "
+            f"compared as a whole, as an array of another type never equals it: leave the column "
+            f"out of key= and same="
         )
         raise InvalidBatch(message)
     return value

@@ -77,13 +77,15 @@ EQUALS = "="
 """``column = …``: takes one value."""
 EQUALS_ANY = "= ANY"
 """``column = ANY(…)``: takes a list."""
+EQUALS_ANY_OR_NULL = "= ANY OR NULL"
+"""``column = ANY(…) OR column IS NULL``: takes a list."""
 IS_NULL = "IS NULL"
 """``column IS NULL``: takes no value."""
 EQUALS_OUTPUT = "= output"
 """``column = …`` of another statement's output."""
 
 Conditions = tuple[tuple[str, str | Text], ...] | Text
-"""Columns, each with one of the four tests or a fragment that it equals; or one fragment. Behind
+"""Columns, each with one of the tests above or a fragment that it equals; or one fragment. Behind
 :data:`WHOLE` in the place of a column stands a fragment that is a condition by itself."""
 
 WHOLE = "\0"
@@ -183,6 +185,18 @@ def compared(where: Conditions) -> tuple[str, ...]:
     if isinstance(where, Text):
         return ()
     return tuple(name for name, test in where if name != WHOLE or not isinstance(test, Text))
+
+
+def chosen(source: Source) -> tuple[str, ...]:
+    """The columns that the source compares with a list."""
+    return () if isinstance(source, Text | Insert) else chosen_by(source.where)
+
+
+def chosen_by(where: Conditions) -> tuple[str, ...]:
+    """The columns that conditions compare with a list."""
+    if isinstance(where, Text):
+        return ()
+    return tuple(name for name, test in where if test in (EQUALS_ANY, EQUALS_ANY_OR_NULL))
 
 
 def takes_outputs(source: Source) -> bool:

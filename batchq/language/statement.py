@@ -10,7 +10,7 @@ from attrs import frozen
 
 from batchq.language import shape as shapes
 from batchq.language.batch import Batch
-from batchq.language.checks import checked_label, is_text
+from batchq.language.checks import checked_label, is_text, listed
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Guard, Judged, Requirement
 from batchq.language.mapping import Meaning, Rule, checked_meaning
@@ -230,8 +230,7 @@ class Statement(Batch[T_co]):
         """Require something of each row that the statement returns, as it is afterwards.
 
         :param column: one of the columns returned; a built write returns it for this alone.
-        :param expected: a value means ``=``, None means IS NULL, a list means ``= ANY``, a
-            ``sql()`` fragment is compared by ``=``.
+        :param expected: as the value of a column in ``where`` of :func:`~batchq.update`.
         :param else_: what a row that does not meet it means, as of :meth:`require`.
         :param found: columns whose values the error is to carry, besides this one.
 
@@ -375,9 +374,6 @@ class Statement(Batch[T_co]):
 def columns_of(found: Iterable[str]) -> tuple[str, ...]:
     """Read ``found=``.
 
-    :raises InvalidBatch: for one name alone, whose letters would be taken for names.
+    :raises InvalidBatch: for what is not a list.
     """
-    if isinstance(found, str):
-        message = f"found= is a list of columns: [{found!r:.40}]"
-        raise InvalidBatch(message)
-    return tuple(found)
+    return listed("found=", found, '["id", "name"]')

@@ -147,7 +147,7 @@ def test_select_of_no_column_still_counts_rows():
 
 
 def test_select_of_columns_takes_a_list_and_not_a_string():
-    with pytest.raises(InvalidBatch, match=r"\['abc'\]"):
+    with pytest.raises(InvalidBatch, match=r"takes a list, such as .* not a str"):
         select("t", "abc", where={"a": 1})
 
 

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""One of several, NULL among them, in every place that compares: it finds what it says, or fails.
+
+A choice that silently matches nothing is a guard that never fires.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from ipaddress import ip_address, ip_network
+from uuid import UUID
+
+import pytest
+from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+from batchq import (
+    InvalidBatch,
+    UnmappedViolation,
+    attempt,
+    delete,
+    forbid,
+    insert,
+    insert_or_get,
+    lock,
+    require,
+    run,
+    select,
+    sql,
+    update,
+)
+from tests.support.found import Unmet
+
+
+class Kind(str, enum.Enum):  # noqa: UP042  not a StrEnum: its str() is its name
+    WEB = "web"
+
+
+class Str(enum.StrEnum):
+    WEB = "web"
+
+
+class Pure(enum.Enum):
+    web = "x"
+
+
+class Int(enum.IntEnum):
+    SEVEN = 7
+
+
+class Text(str):
+    __slots__ = ()
+
+
+TABLES = """
+CREATE TABLE disk (id int PRIMARY KEY, name text, instance int, state text);
+INSERT INTO disk VALUES (1, 'a', NULL, 'ready'), (2, 'b', 7, 'ready'), (3, 'c', 8, NULL);
+"""
+
+
+@pytest.fixture(autouse=True)
+def tables(observer):
+    observer.execute(TABLES)
+
+
+# (choice, the disks that it finds) by column
+CHOICES = [
+    ("name", ["a", "b"], [1, 2]),
+    ("name", ("a", "b"), [1, 2]),
+    ("name", ("x",), []),
+    ("name", ["a", None], [1]),
+    ("name", (), []),
+    ("instance", (7,), [2]),
+    ("instance", [7, 8], [2, 3]),
+    ("instance", [None, 7], [1, 2]),
+    ("instance", (None, 7, None), [1, 2]),
+    ("instance", [None], [1]),
+    ("instance", [], []),
+    ("state", [None, "ready"], [1, 2, 3]),
+    ("state", [None, "busy"], [3]),
+    ("state", ["busy"], []),
+]
+
+
+@pytest.mark.parametrize(("column", "choice", "found"), CHOICES, ids=repr)
+def test_a_choice_finds_what_it_says_and_guards_fire_and_do_not(planned, column, choice, found):
+    for _ in range(2):
+        rows = select("disk", ["id"], where={column: choice})
+        assert sorted(row[0] for row in run(planned, rows.all(tuple))) == found
+        assert run(planned, update("disk", {"id": sql("id")}, {column: choice}).count()) == len(
+            found
+        )
+        for guard, fires in ((forbid, bool(found)), (require, not found)):
+            answer = attempt(planned, guard(rows, else_=Unmet))
+            assert isinstance(answer.error if fires else None, Unmet) == fires, (guard, answer)
+        for disk in (1, 2, 3):
+            change = update("disk", {"id": disk}, where={"id": disk})
+            for guarded in (
+                change.require({column: choice}, else_=Unmet),
+                change.check(column, choice, else_=Unmet),
+                lock("disk", {"id": disk}, missing=KeyError).require({column: choice}, else_=Unmet),
+            ):
+                answer = attempt(planned, guarded)
+                assert hasattr(answer, "error") == (disk not in found), (disk, answer)
+                if disk not in found:
+                    assert isinstance(answer.error, Unmet)
+    assert run(planned, delete("disk", where={column: choice}).count()) == len(found)
+
+
+def test_a_free_disk_is_attached_and_one_of_another_instance_is_not(planned):
+    def attach(disk):
+        return update("disk", {"instance": 7}, where={"id": disk}).require(
+            {"instance": [None, 7]}, else_=Unmet
+        )
+
+    assert [run(planned, attach(disk)) for disk in (1, 2, 1)] == [None, None, None]
+    answer = attempt(planned, attach(3))
+    assert isinstance(answer.error, Unmet)
+    assert answer.error.found == {"instance": 8}
+
+
+VALUES = [
+    ("text", ["web", Kind.WEB, Str.WEB, Pure.web, Text("web")]),
+    ("varchar(9)", ["web", Kind.WEB]),
+    ("char(9)", ["web", Kind.WEB]),
+    ("name", ["web"]),
+    ("en", ["web", Kind.WEB, Pure.web]),
+    ("dm", ["web", Kind.WEB]),
+    ("smallint", [7, Int.SEVEN]),
+    ("int", [7, Int.SEVEN, Decimal(7), 7.0]),
+    ("bigint", [1 << 40, Int.SEVEN]),
+    ("numeric", [7, Decimal("7.50"), 7.5]),
+    ("float8", [7.5, float("nan"), 7]),
+    ("bool", [True, False]),
+    ("bytea", [b"x", bytearray(b"x"), memoryview(b"x")]),
+    ("uuid", [UUID(int=7), str(UUID(int=7))]),
+    ("date", [date(2026, 1, 2), datetime(2026, 1, 2)]),  # noqa: DTZ001  a local time
+    ("timestamp", [datetime(2026, 1, 2, 3), date(2026, 1, 2)]),  # noqa: DTZ001  as above
+    ("timestamptz", [datetime(2026, 1, 2, 3, tzinfo=UTC)]),
+    ("time", [time(1)]),
+    ("interval", [timedelta(1)]),
+    ("jsonb", [Jsonb({"a": 1}), Jsonb([1]), Jsonb(None)]),
+    ("inet", [ip_address("10.0.0.1"), "10.0.0.1"]),
+    ("cidr", [ip_network("10.0.0.0/8")]),
+    ("int4range", [Range(1, 5)]),
+    ("int4multirange", [Multirange([Range(1, 5)])]),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES, ids=[kind for kind, _ in VALUES])
+def test_a_value_in_a_list_finds_what_it_finds_alone(conn, kind, values):
+    conn.prepare_threshold = None  # the table is another one each time
+    conn.execute("CREATE TYPE en AS ENUM ('web'); CREATE DOMAIN dm AS text")
+    for value in values:
+        conn.execute(
+            f"DROP TABLE IF EXISTS t; CREATE TABLE t (c {kind}); INSERT INTO t VALUES (NULL)"
+        )
+        run(conn, insert("t", {"c": value}))
+        for choice, rows in ((value, 1), ([value], 1), ((value,), 1), ([None, value], 2)):
+            assert run(conn, select("t", ["c"], where={"c": choice}).count()) == rows, choice
+
+
+ARRAYS = [
+    ("text[]", ["a"]),
+    ("text[]", []),
+    ("text[]", [None]),
+    ("text[]", ["a", None]),
+    ("text[]", [7]),
+    ("varchar(3)[]", ["a"]),
+    ("int[]", [7]),
+    ("int[]", ["7"]),
+    ("int[]", []),
+    ("bigint[]", [7, None]),
+    ("uuid[]", [UUID(int=7)]),
+    ("tags", ["a"]),
+]
+TEACHES = r'a list means "one of these": an array column .* sql\("c = %\(value\)s::text\[\]"'
+
+
+@pytest.mark.parametrize(("kind", "choice"), ARRAYS, ids=repr)
+def test_an_array_column_tells_how_it_is_compared(planned, kind, choice):
+    planned.execute("CREATE DOMAIN tags AS text[]", prepare=False)
+    planned.execute(f"CREATE TABLE t (c {kind}); INSERT INTO t VALUES (NULL)", prepare=False)
+    one = select("t", ["c"], where=sql("true"))
+    for statement in (
+        select("t", ["c"], where={"c": choice}).all(tuple),
+        delete("t", where=[sql("true"), {"c": choice}]),
+        forbid(select("t", ["c"], where={"c": choice})),
+        delete("t", where=sql("true")).require({"c": choice}),
+        delete("t", where=sql("true")).check("c", choice),
+        one.one(tuple).require({"c": choice}),
+    ):
+        with pytest.raises(UnmappedViolation, match=TEACHES):
+            run(planned, statement)
+    assert run(planned, one.count()) == 1
+
+
+def test_an_array_is_compared_whole_as_the_sentence_says(planned):
+    planned.execute(
+        "CREATE TABLE t (c text[]); INSERT INTO t VALUES ('{a,NULL}'), ('{a}')", prepare=False
+    )
+    whole = sql("c = %(value)s::text[]", value=["a", None])
+    assert run(planned, select("t", ["c"], where=whole).all(tuple)) == [(["a", None],)]
+
+
+def test_another_failure_of_a_type_does_not_tell_of_arrays(conn):
+    with pytest.raises(UnmappedViolation) as caught:
+        run(conn, select("disk", [sql("nothing(1)")], where={"id": 1}).all(tuple))
+    assert caught.value.violation.sqlstate == "42883"
+    assert "array" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [(1, 2), [1], {1}, {"a": 1}], ids=repr)
+def test_a_row_to_insert_or_get_is_not_found_by_a_value_that_means_several(value):
+    for options in ({"key": ["instance"]}, {"key": ["id"], "same": ["instance"]}):
+        with pytest.raises(InvalidBatch, match="instance"):
+            insert_or_get("disk", {"id": 1, "instance": value}, dict, **options)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""What a value in a condition means: itself, NULL, one of a list; and what is refused by name."""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict, deque
+from ipaddress import ip_network
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from psycopg.types.multirange import Multirange
+
+from batchq import (
+    InvalidBatch,
+    delete,
+    forbid,
+    gather,
+    insert,
+    insert_or_get,
+    into,
+    lock,
+    require,
+    select,
+    sequence,
+    sql,
+    update,
+)
+
+ANY, ANY_OR_NULL = '"c" = ANY($1)', '("c" = ANY($1) OR "c" IS NULL)'
+OUTPUT = insert("t", {"a": 1}).output("id")
+
+
+class Ids(list):
+    pass
+
+
+class Two(tuple):
+    __slots__ = ()
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+
+def condition(where):
+    (step,) = delete("t", where).steps()
+    return step.sql.removeprefix('DELETE FROM "t" WHERE '), step.parameters
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "sent"),
+    [
+        ([7, 8], ANY, [7, 8]),
+        ((7, 8), ANY, [7, 8]),
+        ((), ANY, []),
+        (Ids([7]), ANY, [7]),
+        (Two([7]), ANY, [7]),
+        ([b"x"], ANY, [b"x"]),
+        ([1, 2.5, "a", UUID(int=7)], ANY, [1, 2.5, "a", UUID(int=7)]),
+        ([None, 7], ANY_OR_NULL, [7]),
+        ((7, None, 8, None), ANY_OR_NULL, [7, 8]),
+        (["a", None], ANY_OR_NULL, ["a"]),
+        ([None], ANY_OR_NULL, []),
+        ((None,), ANY_OR_NULL, []),
+    ],
+    ids=repr,
+)
+def test_a_list_or_tuple_means_one_of_these_and_null_may_be_among_them(value, expected, sent):
+    assert condition({"c": value}) == (expected, (sent,))
+    text, values = condition([{"a": 1}, {"c": value}, {"b": 2}])
+    assert text == f'"a" = $1 AND {expected.replace("$1", "$2")} AND "b" = $3'
+    assert values == (1, sent, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"x", bytearray(b"x"), memoryview(b"x"), "text", ip_network("10.0.0.0/8"), Multirange([])],
+    ids=repr,
+)
+def test_what_can_be_iterated_over_and_is_a_columns_value_stands_for_itself(value):
+    assert condition({"c": value}) == ('"c" = $1', (value,))
+
+
+REFUSED = {
+    "set": ({7, 8}, r"'c' .* a set: .* list\("),
+    "empty set": (set(), r"'c' .* a set"),
+    "frozenset": (frozenset({7}), r"'c' .* a frozenset: .* list\("),
+    "dict": ({"a": 1}, r"'c' .* a dict: .*Jsonb"),
+    "empty dict": ({}, r"'c' .* a dict"),
+    "mapping": (OrderedDict(a=1), r"'c' .* an OrderedDict: .*Jsonb"),
+    "keys": ({7: 1}.keys(), r"'c' .* a dict_keys: .* list\("),
+    "values": ({7: 1}.values(), r"'c' .* a dict_values: .* list\("),
+    "generator": ((n for n in (7, 8)), r"'c' .* a generator: .* list\("),
+    "map": (map(int, "78"), r"'c' .* a map: .* list\("),
+    "range": (range(7), r"'c' .* a range: .* list\("),
+    "deque": (deque([7]), r"'c' .* a deque: .* list\("),
+    "array": (array("i", [7]), r"'c' .* an array: .* list\("),
+    "record": (Pair(7, 8), r"'c' .* a Pair: .* list\(.* composite .* sql\("),
+    "list in a list": ([[7]], r"'c' .* holds a list, .* whole array .* sql\("),
+    "tuple in a list": ([7, (8,)], r"'c' .* holds a tuple, .* whole array .* sql\("),
+    "list in a tuple": (([],), r"'c' .* holds a list, .* whole array .* sql\("),
+    "record in a list": ([Pair(7, 8)], r"'c' .* holds a Pair"),
+    "set in a list": ([7, {8}], r"'c' .* holds a set"),
+    "dict in a list": ([{}], r"'c' .* holds a dict"),
+    "output in a list": ([7, OUTPUT], r"'c' .* holds an Output.* sql\("),
+    "fragment in a list": ([sql("1")], r"'c' .* holds a Statement.* sql\("),
+    "batch in a list": ([gather()], r"'c' .* holds a Gathered"),
+}
+CALLS = {
+    "delete": lambda value: delete("t", {"c": value}),
+    "update": lambda value: update("t", {"a": 1}, where={"c": value}),
+    "select": lambda value: select("t", ["a"], where={"c": value}),
+    "among others": lambda value: select("t", ["a"], where=[{"a": 1}, {"c": value}]),
+    "lock": lambda value: lock("t", {"c": value}, missing=KeyError),
+    "require": lambda value: update("t", {"a": 1}, {"a": 2}).require({"c": value}),
+    "check": lambda value: insert("t", {"a": 1}).check("c", value),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize(("value", "teaches"), REFUSED.values(), ids=REFUSED)
+def test_what_holds_values_and_is_no_list_of_values_is_refused_by_name(call, value, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        call(value)
+
+
+def test_a_statement_stays_what_it_is_when_its_list_changes():
+    inner, ids = [1], [7]
+    nested = [inner]
+    row, rows = {"a": ids, "b": nested}, {"a": ids, "b": sql("now()")}
+    statements = [
+        delete("t", {"c": ids}),
+        insert("t", row),
+        insert("t", rows),
+        update("t", row, {"a": 1}),
+        sql("SELECT %(ids)s, %(nested)s", ids=ids, nested=nested),
+    ]
+    before = [repr(statement.steps()[0].parameters) for statement in statements]
+    ids.append(8)
+    inner.append(2)
+    nested.append([3])
+    assert [repr(statement.steps()[0].parameters) for statement in statements] == before
+
+
+def test_a_list_is_an_array_where_it_is_written_and_keeps_its_null():
+    (step,) = insert("t", {"a": [1, None], "b": (1, None)}).steps()
+    assert step.parameters == ([1, None], (1, None))
+
+
+NO_LISTS = {
+    "bytes": b"id",
+    "empty bytes": b"",
+    "bytearray": bytearray(b"id"),
+    "str": "id",
+    "set": {"id"},
+    "frozenset": frozenset({"id"}),
+    "dict": {"id": "name"},
+    "number": 7,
+}
+LISTS = {
+    "columns": lambda names: select("t", names, where={"a": 1}),
+    "found of require": lambda names: delete("t", {"a": 1}).require({"a": 1}, found=names),
+    "found of check": lambda names: insert("t", {"a": 1}).check("a", 1, found=names),
+    "found of forbid": lambda names: forbid(sql("SELECT 1"), found=names),
+    "key": lambda names: insert_or_get("t", {"id": 1}, dict, key=names),
+    "same": lambda names: insert_or_get("t", {"id": 1}, dict, key=["id"], same=names),
+    "sequence": sequence,
+}
+
+
+@pytest.mark.parametrize("call", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("names", NO_LISTS.values(), ids=NO_LISTS)
+def test_where_a_list_is_expected_nothing_else_is_taken_for_one(call, names):
+    with pytest.raises(InvalidBatch, match=rf"takes a list, .* not an? {type(names).__name__}"):
+        call(names)
+
+
+def test_a_set_of_batches_has_no_order_and_is_refused():
+    with pytest.raises(InvalidBatch, match="a set"):
+        sequence({sql("SELECT 1"), sql("SELECT 2")})
+
+
+def test_a_list_may_come_in_any_form_that_has_an_order():
+    for columns in (["a", "b"], ("a", "b"), iter("ab"), {"a": 1, "b": 2}.keys()):
+        assert select("t", columns, where={"a": 1}).source.columns == ("a", "b")
+    assert len(sequence(sql("SELECT 1") for _ in range(3)).steps()) == 3
+
+
+def test_require_and_forbid_and_into_read_lists_as_select_does():
+    for guard in (require, forbid):
+        (step,) = guard(select("t", ["a"], where={"c": (None, 7)})).steps()
+        assert '("c" = ANY($1) OR "c" IS NULL)' in step.sql
+    with pytest.raises(InvalidBatch, match="into"):
+        into(dict, a={sql("SELECT 1")})
