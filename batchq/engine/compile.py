@@ -70,7 +70,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = ()) -> Compiled:
         shape.columns,
         shape.result.rows,
         shape.requirements,
-        Wrapping(bound, outputs=outputs, probe=shape.probes),
+        Wrapping(bound, outputs=outputs, probe=shape.probes, fresh=shape.fresh),
     )
 
 
@@ -171,9 +171,10 @@ def _notes(seen: anatomy.Anatomy, judgements: tuple[Judgement, ...]) -> tuple[st
 
 
 _ONE_SNAPSHOT = (
-    "it reads other rows in the statement that writes. Under READ COMMITTED what it reads may be "
-    "older than the row that it writes: a condition that hangs on it needs a lock() in a step "
-    "before, and is best a require() or forbid() in a step between"
+    "it reads other rows in the statement that writes. What it reads may be older than the row "
+    "that it writes (READ COMMITTED), or than what others have committed since the transaction "
+    "began (REPEATABLE READ): a condition that hangs on it needs a lock() in a step before, and is "
+    "best a require() or forbid() in a step between"
 )
 
 

@@ -84,6 +84,7 @@ class Dialect:
             position=int(position) if position else None,
             rows=None if said is None else said.rows,
             requirement=None if said is None else said.requirement,
+            isolation=None if said is None else said.isolation,
             found={} if said is None else {cell.column: load(cell) for cell in said.found},
         )
 

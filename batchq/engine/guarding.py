@@ -18,7 +18,7 @@ from attrs import frozen
 
 from batchq.engine.anatomy import RETURNING_VERBS, VERBS_WITH_ROWS, Anatomy
 from batchq.engine.names import identifier
-from batchq.engine.sentinel import finding, row_sentinel, rows_sentinel
+from batchq.engine.sentinel import finding, isolation_sentinel, row_sentinel, rows_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 
@@ -55,6 +55,8 @@ class Wrapping:
     """The columns of the rows that are wanted: empty when none are, None for all that it has."""
     probe: bool = False
     """Whether one row says it all."""
+    fresh: bool = False
+    """Whether the steps behind it must see all that was committed before it got its locks."""
 
 
 def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
@@ -79,9 +81,9 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
         command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
     ctes = f"{ctes} _batchq_rows AS ({command})"
     if wanted == () and not wrapping.judgements and not wrapping.outputs:
-        _, arms = _judged(wrapping, "count(*)")
-        return f"{ctes} SELECT count(*) AS n FROM _batchq_rows HAVING CASE {arms} ELSE true END"
-    gathered, arms = _judged(wrapping, "_batchq_count.n")
+        _, right = _judged(wrapping, "count(*)")
+        return f"{ctes} SELECT count(*) AS n FROM _batchq_rows HAVING {right}"
+    gathered, right = _judged(wrapping, "_batchq_count.n")
     ctes += f", _batchq_count AS (SELECT {gathered} FROM _batchq_rows)"
     if wanted == ():
         rows = "_batchq_count.n FROM _batchq_count"
@@ -92,7 +94,7 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
         # without.
         join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
         rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
-    return f"{ctes} SELECT {rows} WHERE CASE {arms} ELSE true END"
+    return f"{ctes} SELECT {rows} WHERE {right}"
 
 
 def _returning(verb: str, wrapping: Wrapping) -> str:
@@ -104,7 +106,7 @@ def _returning(verb: str, wrapping: Wrapping) -> str:
 
 
 def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
-    """Write what is gathered over the rows, and the cases in which it fails the statement."""
+    """Write what is gathered over the rows, and the condition that fails the statement."""
     gathered, arms = ["count(*) AS n"], list[str]()
     if wrapping.bound is not None:
         wrong = f"NOT {count} {wrapping.bound.value} {ROWS_MARK}::int8"
@@ -123,4 +125,14 @@ def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
         gathered.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
         # Never so; but what nobody looks at, a planner may leave out.
         arms.append(f"WHEN _batchq_count.o{index} IS NULL THEN {rows_sentinel(count)}")
-    return ", ".join(gathered), " ".join(arms)
+    right = f"CASE {' '.join(arms)} ELSE true END"
+    return ", ".join(gathered), f"{_FRESH} AND {right}" if wrapping.fresh else right
+
+
+_LEVEL = "current_setting('transaction_isolation')"
+_FRESH = (
+    f"CASE WHEN {_LEVEL} IN ('read uncommitted', 'read committed', 'serializable') THEN true "
+    f"ELSE {isolation_sentinel(_LEVEL)} END"
+)
+"""It names no row and so is judged once, also where there is none. PostgreSQL does so before the
+statement waits for any; nothing hangs on that. Levels that are not known are refused."""

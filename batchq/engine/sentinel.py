@@ -22,7 +22,8 @@ SENTINEL_MARK = "\ue001"
 """Stands for the token's ``$n`` until all other parameters have their number."""
 
 _ROWS = "rows"
-_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|\d+):([0-9a-f]*)")
+_ISOLATION = "isolation"
+_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|{_ISOLATION}|\d+):([0-9a-f]*)")
 _FIELD = re.compile(r'(?:^|,)(?:("(?:[^"\\]|""|\\.)*")|([^,]*))', re.DOTALL)
 _ESCAPED = re.compile(r'["\\](["\\]|.)', re.DOTALL)
 
@@ -47,6 +48,8 @@ class Sentinel:
     requirement: int | None
     """Of a guard on a row: which of the statement's requirements it does not meet."""
     found: tuple[Cell, ...] = ()
+    isolation: str | None = None
+    """Of a guard on the isolation level: the level."""
 
 
 def rows_sentinel(count: str) -> str:
@@ -57,6 +60,12 @@ def rows_sentinel(count: str) -> str:
 def row_sentinel(requirement: int, found: str) -> str:
     """Write the failure of a guard on a row; ``found`` is SQL that makes the :func:`finding`."""
     return f"CAST({SENTINEL_MARK}::text || '{requirement}:' || {found} AS boolean)"
+
+
+def isolation_sentinel(level: str) -> str:
+    """Write the failure of a guard on the isolation level; ``level`` is SQL that has its name."""
+    told = f"encode(convert_to({level}, 'UTF8'), 'hex')"
+    return f"CAST({SENTINEL_MARK}::text || '{_ISOLATION}:' || {told} AS boolean)"
 
 
 def finding(columns: tuple[str, ...]) -> str:
@@ -81,7 +90,10 @@ def read(message: str) -> Sentinel | None:
         return None
     if seen[1] == _ROWS:
         return Sentinel(int(seen[2]), None)
-    fields = _fields(bytes.fromhex(seen[2]).decode())
+    told = bytes.fromhex(seen[2]).decode()
+    if seen[1] == _ISOLATION:
+        return Sentinel(None, None, isolation=told)
+    fields = _fields(told)
     cells = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
     found = tuple(Cell(column or "", int(type_ or 0), text) for column, type_, text in cells)
     return Sentinel(None, int(seen[1]), found)

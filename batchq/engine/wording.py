@@ -23,6 +23,12 @@ WHAT_BECAME = {
     Outcome.UNKNOWN: "whether it was committed is unknown: read before running it again",
 }
 
+OLD_SNAPSHOT = """\
+The steps behind a lock() have to see all that was committed before it got its lock. At this level
+they see what was committed when the transaction began. Run the batch at READ COMMITTED:
+    run(conn, batch, isolation=IsolationLevel.READ_COMMITTED)
+With nested=True it is the outer transaction that has to begin at that level."""
+
 _HINTS = {
     "42883": "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int",
     "42P18": "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text",
@@ -36,7 +42,8 @@ _MOST_CANDIDATES = 10
 def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
     """Say where, what, and what became of it all."""
     wanted = ""
-    if violation.kind is Kind.GUARD and found.step is not None:
+    about_rows = violation.kind is Kind.GUARD and violation.isolation is None
+    if about_rows and found.step is not None:
         wanted = f", wanted {_wanted(violation, found.step.statement)}"
     return f"{where(verdict, found)}: {violation}{wanted}; {WHAT_BECAME[verdict.outcome]}"
 
@@ -98,6 +105,8 @@ def _array(violation: Violation, found: Blame) -> str:
 
 def teach_guard(violation: Violation, found: Blame) -> str:
     """Say how to map a row that was refused, or too few; too many are nobody's mapping."""
+    if violation.isolation is not None:
+        return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
         return "\nIf a caller can cause it, say what it means:\n    else_=YourError(...)"
     guard = found.step.statement.guard if found.step is not None else None

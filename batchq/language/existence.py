@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Guards that are steps of their own: that a row exists, that none does, that one is locked.
 
-A step of its own sees what was committed until it runs, a lock that was waited for included. A
-condition inside the statement that writes does not: under READ COMMITTED its snapshot may be older
-than the row that it writes.
+Under READ COMMITTED a step of its own sees what was committed until it runs, a lock that was waited
+for included. A condition inside the statement that writes does not: its snapshot may be older than
+the row that it writes. At the other levels all steps see what was committed when the first began.
 """
 
 from __future__ import annotations
@@ -72,6 +72,13 @@ def lock(
     the row itself are said by :meth:`Statement.require`, and ``.one(Model)`` reads it. A row that
     does not meet them fails at once: nobody waits for whoever is about to change it.
 
+    Under REPEATABLE READ they would see what was committed when the transaction began, before
+    whoever held the lock then: refused, by :class:`~batchq.InvalidBatch` before anything is sent
+    where ``isolation=`` or the connection says so, and by the server with
+    :class:`~batchq.GuardFailed` where it is the session's default or an outer transaction's. Under
+    SERIALIZABLE the server finds the conflict, with everybody who is SERIALIZABLE as well and with
+    whoever changes the row; not with whoever only locks it at another level.
+
     :param where: which row, as in :func:`~batchq.update`.
     :param missing: what its absence means, as the meaning of :meth:`Statement.on`.
     :param strength: ``"update"`` keeps out whoever references the row by a foreign key as well;
@@ -84,6 +91,18 @@ def lock(
     if strength not in get_args(Strength):
         message = f"lock(strength=): one of {', '.join(get_args(Strength))}, not {strength!r:.40}"
         raise InvalidBatch(message)
+    row = lock_in_any(table, where, missing=missing, strength=strength)
+    return Statement(shapes.fresh(row.shape), row.values, row.meanings)
+
+
+def lock_in_any(
+    table: str, where: Where, *, missing: Meaning, strength: Strength = "update"
+) -> Statement[None]:
+    """Lock one row as :func:`lock`, at any isolation level.
+
+    For patterns in which everybody else *changes* that row: above READ COMMITTED whoever comes
+    second is a conflict then, and an old snapshot decides nothing.
+    """
     return locking(table, where, strength).expect(1).on(MISSING_ROWS, missing)
 
 

@@ -45,7 +45,8 @@ class Matcher:
         if violation.kind is not self.kind:
             return False
         if self.kind is Kind.GUARD:
-            return violation.requirement == self.requirement
+            # A refused isolation level says nothing about rows, so no mapping is for it.
+            return violation.isolation is None and violation.requirement == self.requirement
         seen = violation.column if self.kind is Kind.NOT_NULL else violation.constraint
         return seen == self.name
 

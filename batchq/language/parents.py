@@ -18,7 +18,7 @@ from batchq.language.batch import Batch, Placed, Preceded
 from batchq.language.builders import delete, select, update, written
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
-from batchq.language.existence import forbid, lock
+from batchq.language.existence import forbid, lock_in_any
 from batchq.language.mapping import Meaning
 from batchq.language.outputs import still_needed
 from batchq.language.saying import Saying
@@ -77,11 +77,15 @@ class Parent:
     def lock(self, key: object, *, gone: Meaning) -> Statement[None]:
         """Lock a living parent until COMMIT, against whoever adds a child and whoever deletes it.
 
+        At every isolation level, if they do it by :meth:`Children.add` and :meth:`delete`: these
+        change the parent's row. Against a writer who only locks that row, the steps behind this one
+        see the newest children at READ COMMITTED only; :func:`~batchq.lock` insists on that.
+
         What has to hold of it besides is said by :meth:`Statement.require`.
 
         :param gone: what it means that there is none, or no longer.
         """
-        return lock(self.table, self._living(key), missing=gone).label(self.table)
+        return lock_in_any(self.table, self._living(key), missing=gone).label(self.table)
 
     def delete(
         self,
@@ -93,6 +97,12 @@ class Parent:
         stale: Meaning | None = None,
     ) -> Batch[None]:
         """Delete a parent that has no children: lock it, look for children, then delete it.
+
+        No child is left over that was added by :meth:`Children.add`, or by whoever else changes the
+        row of the living parent in the same transaction, at whatever isolation levels. A writer who
+        only locks that row (``FOR SHARE``, ``FOR KEY SHARE``) is kept out when this runs at READ
+        COMMITTED, or when both are SERIALIZABLE; a foreign key alone, when the row is really
+        deleted.
 
         :param gone: what it means that there is none, or no longer.
         :param childless: a :meth:`Children.forbid` for each kind of children, or any other

@@ -54,6 +54,9 @@ class Shape:
     """What each row has to meet. In the order of declaration: the first unmet one decides."""
     probes: bool = False
     """Whether one row says it all: ``require(...)`` and ``forbid(...)``."""
+    fresh: bool = False
+    """Whether the steps behind it must see all that was committed before it got its lock; the
+    server refuses it where they do not: ``lock(...)``."""
     declared: tuple[Matcher | Rule, ...] = ()
     """What is mapped, in the order of declaration: a matcher, whose meaning the statement has, or a
     whole rule, for ``.internal(...)``."""
@@ -165,6 +168,12 @@ def probing(shape: Shape) -> Shape:
 def locking(shape: Shape, strength: str) -> Shape:
     """Lock the rows that a select finds."""
     return evolve(shape, source=evolve(cast("Select", shape.source), lock=strength))
+
+
+@lru_cache(maxsize=4096)
+def fresh(shape: Shape) -> Shape:
+    """Refuse an isolation in which the steps behind it may see less than was committed by then."""
+    return evolve(shape, fresh=True)
 
 
 @lru_cache(maxsize=4096)

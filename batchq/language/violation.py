@@ -70,6 +70,8 @@ class Violation:
     """Of a guard on the number of rows only: how many the guarded statement affected."""
     requirement: int | None = None
     """Of a guard on a row only: which of the statement's requirements it does not meet, from 0."""
+    isolation: str | None = None
+    """Of a guard on the transaction's isolation level only: the level that it refused."""
     found: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
     """Of a guard on a row only: the values of that row, by column. Not all of its columns: those
     that the requirements name, and those that were asked for."""
@@ -78,6 +80,8 @@ class Violation:
         """Say what was violated in words that are free of the caller's data."""
         if self.requirement is not None:
             return "guard refused a row"
+        if self.isolation is not None:
+            return f"guard refused the isolation level {self.isolation.upper()}"
         if self.kind is Kind.GUARD:
             return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
         words = [self.kind.value if self.kind is not Kind.OTHER else "error"]

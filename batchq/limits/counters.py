@@ -21,7 +21,7 @@ from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.batch import Batch, Placed
 from batchq.language.builders import written
 from batchq.language.compose import gather, sequence
-from batchq.language.existence import lock
+from batchq.language.existence import lock_in_any
 from batchq.language.mapping import Meaning
 from batchq.language.matchers import check, sqlstate
 from batchq.language.outputs import Output
@@ -269,7 +269,7 @@ class Limits:
         meaning = LimitMissing(resource, scope) if missing is None else missing
         where = {"scope_id": scope, "resource": resource}
         # As strong as the update that follows: it keeps no reader and no foreign key waiting.
-        locking = lock(self.table, where, missing=meaning, strength="no key update")
+        locking = lock_in_any(self.table, where, missing=meaning, strength="no key update")
         once = ("limit", self.table, scope, resource)
         return self._last(locking, f"lock {resource}", scope, resource, once=once)
 

@@ -11,9 +11,11 @@ from attrs import frozen
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
+from batchq.engine.wording import OLD_SNAPSHOT
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.plan import Plan, plan
+from batchq.language.step import Step
 from batchq.running.retry import Retry
 
 if TYPE_CHECKING:
@@ -55,11 +57,22 @@ class Order:
         if read_only is None:
             read_only = connection.read_only
         deferrable, timeout = connection.deferrable, options.get("timeout")
+        if isolation is IsolationLevel.REPEATABLE_READ:
+            _refuse_old_snapshots(self.plan)
         if isolation is None and read_only is None and deferrable is None and timeout is None:
             return PLAIN
         return transaction(
             isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
         )
+
+
+def _refuse_old_snapshots(plan: Plan) -> None:
+    """Refuse what the server would refuse; where nobody says the level, only it knows."""
+    for index, statement in enumerate(plan.statements):
+        if statement.shape.fresh:
+            step = Step(index, plan.leaves[index])
+            message = f"{step}: not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
+            raise InvalidBatch(message, step=step)
 
 
 _KNOWN = frozenset(Options.__annotations__)
