@@ -2,7 +2,8 @@
 """From slots to verdict: what became of the transaction, and which step is to blame.
 
 Pure. A statement is blamed only if a server error sits in its slot: not because it came first, not
-because the link went while it ran, and not because the session was ended during it.
+because the link went while it ran, and not because the session was ended during it. "Committed" and
+"rolled back" are both said only of what proves them; whatever is left over is unknown.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from attrs import frozen
 from psycopg.pq import ExecStatus
 
 from batchq.engine.dialects import Dialect, ErrorAnswer, Load, as_text
-from batchq.engine.flight import CLOSING
+from batchq.engine.flight import CLOSING, SYNC
 from batchq.engine.frame import Frame
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
+_COMMAND_OK, _TUPLES_OK = ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK
 _FATAL_ERROR, _SKIPPED = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED
-_ENDS_SESSION = frozenset({"FATAL", "PANIC"})
+_SYNCED = ExecStatus.PIPELINE_SYNC
+
+_COMPLETION_UNKNOWN = "40003"
+"""The server's own word that it does not know (PostgreSQL documentation, appendix A)."""
 
 
 class Answer(ErrorAnswer, Protocol):
@@ -37,6 +42,9 @@ class Answer(ErrorAnswer, Protocol):
         ...
 
 
+Answers = Sequence[Answer | None]
+
+
 @frozen
 class Verdict:
     """What the slots say."""
@@ -49,26 +57,28 @@ class Verdict:
     violation: Violation | None = None
     refused: bool = False
     """Whether the closing command answered, without an error, that it did something else."""
+    session_ended: bool = False
+    """Whether the server ended the session with the error."""
+    relayed: bool = False
+    """Whether the error is the word of a pooler, which lost the server or took it away: the server
+    may have gone on meanwhile."""
+
+    @property
+    def link_lost(self) -> bool:
+        """Whether nothing more can be had from the connection."""
+        return self.session_ended or self.relayed
 
     @property
     def blamed(self) -> int | None:
         """The index of the step that is to blame; nobody is when the session was ended."""
-        if self.owner is None or self.owner < 0 or self.session_ended:
+        if self.owner is None or self.owner < 0 or self.link_lost:
             return None
         return self.owner
-
-    @property
-    def session_ended(self) -> bool:
-        """Whether the server ended the session with the error."""
-        return self.violation is not None and self.violation.severity in _ENDS_SESSION
-
-
-_UNKNOWN, _LOST = Verdict(Outcome.UNKNOWN), Verdict(Outcome.ROLLED_BACK)
 
 
 def attribute(
     owners: Sequence[int],
-    answers: Sequence[Answer | None],
+    answers: Answers,
     *,
     frame: Frame,
     dialect: Dialect,
@@ -82,36 +92,75 @@ def attribute(
     :param load: makes Python values of those that a guard found.
     """
     for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
-        if answer is None or answer.status == _SKIPPED:
+        if answer is None:
             break
-        if answer.status == _FATAL_ERROR:
-            return _failed(owner, slot, dialect.violation(answer, encoding, load), frame, dialect)
-        if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
-            # The tag alone would prove nothing, but here every slot before it was answered well.
-            # What comes behind it changes nothing any more.
-            if answer.command_status == frame.tag:
-                return Verdict(frame.kept)
-            return Verdict(Outcome.ROLLED_BACK, refused=True)
+        status = answer.status
+        if status in (_COMMAND_OK, _TUPLES_OK):
+            if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
+                return _closed(answer.command_status, frame)
+        elif status == _FATAL_ERROR:
+            violation = dialect.violation(answer, encoding, load)
+            return _failed(owners, answers, slot, violation, frame=frame, dialect=dialect)
+        elif status != _SYNCED or owner != SYNC:
+            break
     return unanswered(frame)
 
 
 def unanswered(frame: Frame) -> Verdict:
-    """Judge a batch that was sent and whose end nobody has seen.
+    """Judge a batch that was sent and whose end nobody has seen."""
+    return Verdict(frame.unseen)
 
-    A transaction of the caller's own ends with the link: its COMMIT was never sent.
+
+def _closed(tag: bytes, frame: Frame) -> Verdict:
+    """Judge by the closing command's tag.
+
+    The tag alone would prove nothing, but here every slot before it was answered well. What comes
+    behind it changes nothing any more.
     """
-    return _LOST if frame.nested else _UNKNOWN
+    if tag == frame.tag:
+        return Verdict(frame.kept)
+    return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
 
 
-def _failed(owner: int, slot: int, violation: Violation, frame: Frame, dialect: Dialect) -> Verdict:
-    outcome = Outcome.ROLLED_BACK
-    # Before COMMIT ran, an error is the end of the transaction whatever else it says. At COMMIT,
-    # the end of the session, or the server's own doubt, leaves open whether it took effect.
-    at_commit = owner == CLOSING and not frame.nested
-    session_ended = violation.severity in _ENDS_SESSION
-    in_doubt = session_ended or violation.sqlstate in dialect.ambiguous
-    # Class 08 is what a pooler says when it has lost the server; the server may have gone on.
-    relayed = session_ended and violation.sqlstate.startswith("08") and not frame.nested
-    if (at_commit and in_doubt) or relayed or violation.sqlstate == "40003":
+def _failed(
+    owners: Sequence[int],
+    answers: Answers,
+    slot: int,
+    violation: Violation,
+    *,
+    frame: Frame,
+    dialect: Dialect,
+) -> Verdict:
+    """Judge by the first error."""
+    owner, answer = owners[slot], answers[slot]
+    ended = dialect.ends_session(violation)
+    # Class 08 is what a pooler says when it has lost the server.
+    relayed = (
+        answer is None
+        or not dialect.is_servers_own(answer)
+        or (ended and violation.sqlstate.startswith("08"))
+    )
+    skipped, synced = _behind(owners, answers, slot)
+    in_doubt = violation.sqlstate == _COMPLETION_UNKNOWN
+    if relayed or in_doubt or not skipped:
+        proven = False
+    elif owner == CLOSING:
+        proven = dialect.proofs.nothing_applied(violation.sqlstate, fatal=ended, synced=synced)
+    else:
+        # COMMIT stands behind it, and is skipped or meets no transaction any more.
+        proven = ended or owner != SYNC
+    outcome = Outcome.ROLLED_BACK if proven else frame.unseen
+    if in_doubt and frame.nested:
         outcome = Outcome.UNKNOWN
-    return Verdict(outcome, owner, slot, violation)
+    return Verdict(outcome, owner, slot, violation, session_ended=ended, relayed=relayed)
+
+
+def _behind(owners: Sequence[int], answers: Answers, slot: int) -> tuple[bool, bool]:
+    """What stands behind an error: whether the server has skipped all that came before the next
+    Sync, as the protocol has it, and whether that Sync was answered."""
+    for owner, answer in zip(owners[slot + 1 :], answers[slot + 1 :], strict=True):
+        if owner == SYNC:
+            return True, answer is not None and answer.status == _SYNCED
+        if answer is not None and answer.status != _SKIPPED:
+            return False, False
+    return True, False

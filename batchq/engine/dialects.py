@@ -12,12 +12,13 @@ from typing import Protocol
 from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
-from batchq.engine import sentinel
+from batchq.engine import proofs, sentinel
 from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
 _ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
 _NO_PRIVILEGE = "42501"
+_ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 
 Load = Callable[[sentinel.Cell], object]
@@ -47,8 +48,8 @@ class Dialect:
     re-runs a conflicted batch by itself, but only until the first Sync."""
     retryable: frozenset[str] = frozenset({"40001", "40P01"})
     """Errors that mean: nothing was kept, and the same batch may well succeed."""
-    ambiguous: frozenset[str] = frozenset({"40003"})
-    """Errors that leave open whether the transaction was committed."""
+    proofs: proofs.Proofs = proofs.POSTGRESQL
+    """Which errors at COMMIT can only mean that nothing was applied."""
     carries_outputs: bool = True
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
@@ -88,6 +89,20 @@ class Dialect:
             found={} if said is None else {cell.column: load(cell) for cell in said.found},
         )
 
+    def is_servers_own(self, answer: ErrorAnswer) -> bool:
+        """Whether an error is the server's own word, and not that of a pooler in between.
+
+        The server's own has the field V, and F and R, of which an extension may leave out R; a
+        pooler leaves out two of them or all (seen: PgBouncer 1.18).
+        """
+        has = answer.error_field
+        said = has(Field.SEVERITY_NONLOCALIZED)
+        return bool(said and (has(Field.SOURCE_FILE) or has(Field.SOURCE_FUNCTION)))
+
+    def ends_session(self, violation: Violation) -> bool:
+        """Whether the server ended the session with the error."""
+        return violation.severity in _ENDS_SESSION
+
     def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
         """Whether an error's message may quote values.
 
@@ -113,6 +128,14 @@ class _CockroachDB(Dialect):
         found = self._NULL.search(message) if kind is Kind.NOT_NULL else None
         return found[1] if found else None
 
+    def is_servers_own(self, answer: ErrorAnswer) -> bool:
+        """V alone tells, from 22.1.3 on: where an error was raised is optional there."""
+        return bool(answer.error_field(Field.SEVERITY_NONLOCALIZED))
+
+    def ends_session(self, violation: Violation) -> bool:
+        """A node that is drained ends its sessions with 57P01, which has the severity ERROR."""
+        return super().ends_session(violation) or violation.sqlstate == "57P01"
+
     def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
         """Any message may: a conflict names the keys that it was about."""
         del sqlstate, position, raised_by
@@ -126,8 +149,7 @@ COCKROACHDB = _CockroachDB(
     barrier=False,
     # A deadlock is 40001 here too.
     retryable=frozenset({"40001"}),
-    # 58C00, 58C01: a range or node out of reach; at COMMIT nobody knows ("Common errors", docs).
-    ambiguous=frozenset({"40003", "58C00", "58C01"}),
+    proofs=proofs.COCKROACHDB,
     carries_outputs=False,
 )
 

@@ -25,6 +25,8 @@ class Frame:
     kept: Outcome
     """What that answer means."""
     nested: bool = False
+    unseen: Outcome = Outcome.UNKNOWN
+    """What became of it when it was sent and nobody has seen its end."""
 
 
 NESTED = Frame(
@@ -35,8 +37,10 @@ NESTED = Frame(
     tag=b"RELEASE",
     kept=Outcome.RELEASED,
     nested=True,
+    unseen=Outcome.ROLLED_BACK,
 )
-"""Inside a transaction that is the caller's own."""
+"""Inside a transaction that is the caller's own. It ends with the link: its COMMIT was never
+sent."""
 
 
 def transaction(
@@ -48,6 +52,8 @@ def transaction(
 ) -> Frame:
     """Frame a transaction of its own. What is None is left to the session's default.
 
+    :param read_only: READ ONLY also decides what is known when nobody has seen the end: whether
+        COMMIT took effect or not, no permanent table is another one.
     :param timeout: the longest that any one statement may take, in seconds: ``statement_timeout``,
         local to this transaction, so gone after it.
     :raises InvalidBatch: for a timeout that the server cannot keep.
@@ -74,6 +80,7 @@ def transaction(
         undo=("ROLLBACK",),
         tag=b"COMMIT",
         kept=Outcome.COMMITTED,
+        unseen=Outcome.ROLLED_BACK if read_only else Outcome.UNKNOWN,
     )
 
 

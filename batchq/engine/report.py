@@ -54,7 +54,7 @@ def report(
     :param cause: the driver's own exception.
     """
     violation = verdict.violation
-    if violation is None or verdict.session_ended or verdict.outcome is Outcome.UNKNOWN:
+    if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
         failed = _link_failed(verdict)
         failed.__cause__ = cause
         return Report(failed, failed)
@@ -118,20 +118,28 @@ def _link_failed(verdict: Verdict) -> BatchError:
     """Report a transaction that the server did not end in the ordinary way."""
     outcome, violation = verdict.outcome, verdict.violation
     said = f": {violation}" if violation else ""
-    if outcome is Outcome.UNKNOWN:
-        what = "the connection was lost before COMMIT was answered"
-        if violation is not None:
-            what = "the server could not say whether COMMIT took effect"
-        message = f"{what}{said}; {WHAT_BECAME[outcome]}"
-        return OutcomeUnknown(message, outcome=outcome, violation=violation)
-    if violation is not None:
-        what = "the server ended the session"
-    elif verdict.refused:
-        what = f"{where(verdict, Blame())} answered ROLLBACK though nothing had failed"
-    else:
-        what = "the connection was lost"
-    message = f"{what}{said}; {WHAT_BECAME[outcome]}"
-    return ConnectionFailed(message, outcome=outcome, violation=violation)
+    message = f"{_link_lost(verdict)}{said}; {WHAT_BECAME[outcome]}"
+    cls = OutcomeUnknown if outcome is Outcome.UNKNOWN else ConnectionFailed
+    return cls(message, outcome=outcome, violation=violation)
+
+
+def _link_lost(verdict: Verdict) -> str:
+    outcome, unknown = verdict.outcome, verdict.outcome is Outcome.UNKNOWN
+    if verdict.relayed:
+        return "an error that is not the server's own came back, as from a pooler that has lost it"
+    if verdict.violation is not None:
+        in_doubt = "the server could not say whether COMMIT took effect"
+        return in_doubt if unknown else "the server ended the session"
+    if verdict.refused:
+        tag = "neither COMMIT nor ROLLBACK" if unknown else "ROLLBACK"
+        return f"{where(verdict, Blame())} answered {tag} though nothing had failed"
+    if outcome is Outcome.NOT_SENT:
+        return "the connection was closed before anything was sent"
+    return (
+        "the connection was lost before COMMIT was answered"
+        if unknown
+        else "the connection was lost"
+    )
 
 
 def driver_error(answer: PGresult, violation: Violation, encoding: str) -> psycopg.Error:

@@ -103,11 +103,15 @@ class SerializationConflict(BatchError):
 
 
 class ConnectionFailed(BatchError):
-    """The connection or the server's session ended, and it is certain that nothing was kept."""
+    """The connection or the server's session ended, and it is certain that nothing was kept.
+
+    ``not_sent`` when the link was closed before the first byte, as idle ones are by servers,
+    proxies and firewalls.
+    """
 
 
 class OutcomeUnknown(BatchError):
-    """The connection was lost, or the server gave up, while COMMIT was under way.
+    """The connection was lost, or the server or a pooler gave up, while COMMIT may have been done.
 
     The transaction is wholly there or wholly absent. Never retried by itself: read first.
     """

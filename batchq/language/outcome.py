@@ -22,7 +22,9 @@ class Outcome(Enum):
     """No byte left this process."""
 
     ROLLED_BACK = "rolled_back"
-    """The server answered with an error, and nothing was kept."""
+    """Nothing was kept: the server answered with an error that proves it. Or the batch was read
+    only and nobody has seen its end; then no permanent table is another one, while a NOTIFY may
+    have been delivered, and rows of temporary tables may stay."""
 
     COMMITTED = "committed"
     """COMMIT was answered, even if the connection was lost right after."""
@@ -32,8 +34,9 @@ class Outcome(Enum):
     COMMIT or ROLLBACK of the transaction around it, which is the caller's."""
 
     UNKNOWN = "unknown"
-    """The connection was lost, or the server said so (SQLSTATE 40003), before COMMIT was answered:
-    the transaction is either wholly there or wholly absent, and only reading can tell."""
+    """The connection was lost before COMMIT was answered, or COMMIT was answered by an error that
+    proves nothing: the transaction is either wholly there or wholly absent, and only reading can
+    tell."""
 
     @property
     def kept_nothing(self) -> bool:

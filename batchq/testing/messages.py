@@ -37,6 +37,9 @@ _FIELDS: Mapping[str, str] = {
     "column_name": "c",
     "datatype_name": "d",
     "constraint_name": "n",
+    "source_file": "F",
+    "source_line": "L",
+    "source_function": "R",
 }
 
 
@@ -94,7 +97,9 @@ def error_response(severity: str, sqlstate: str, message: str, **fields: str) ->
     r"""An ErrorResponse message, ready to be sent to a client.
 
     Fields are named as in `psycopg.errors.Diagnostic`, less its `message_`: `detail`, `hint`,
-    `context`, `schema_name`, `table_name`, `column_name`, `datatype_name`, `constraint_name`.
+    `context`, `schema_name`, `table_name`, `column_name`, `datatype_name`, `constraint_name`, and
+    `source_file`, `source_line`, `source_function`, by which PostgreSQL's own errors are told from
+    those of a pooler, which has none of them.
 
     >>> error_response("FATAL", "57P01", "bye")
     b'E\x00\x00\x00!SFATAL\x00VFATAL\x00C57P01\x00Mbye\x00\x00'

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 from attrs import field, frozen
 from psycopg.pq import DiagnosticField, ExecStatus
 
+from batchq.engine import proofs
 from batchq.engine.attribute import Verdict, attribute
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL, Dialect
 from batchq.engine.flight import CLOSING, FORGET, OPENING, SETTING, SYNC
-from batchq.engine.frame import NESTED, PLAIN, Frame
+from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Kind
 
@@ -37,8 +39,12 @@ class Slot:
         return self.fields.get(fieldcode)
 
 
+# Where it was raised: by this an error of the server's own is told from a pooler's.
+OWN = {"source_file": "elog.c", "source_function": "errfinish"}
+
+
 def error(sqlstate: str, severity: str = "ERROR", **fields: str) -> Slot:
-    said = {"sqlstate": sqlstate, "severity_nonlocalized": severity, **fields}
+    said = {"sqlstate": sqlstate, "severity_nonlocalized": severity, **OWN, **fields}
     return Slot(
         ExecStatus.FATAL_ERROR,
         None,
@@ -197,30 +203,168 @@ def test_an_error_while_closing_a_prepared_statement_is_no_failure_of_the_batch(
     assert judge(PREPARING_SLOTS, answers) == Verdict(COMMITTED)
 
 
+def at_commit(dialect: Dialect, what: Slot, *, synced: bool = True) -> Verdict:
+    owners = POSTGRESQL_SLOTS if dialect.barrier else COCKROACHDB_SLOTS
+    answers = failing(owners, owners.index(CLOSING), what)
+    if not synced:
+        answers[-1] = None
+    return judge(owners, answers, dialect=dialect)
+
+
+@pytest.mark.parametrize("dialect", [POSTGRESQL, COCKROACHDB], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("synced", [True, False], ids=["synced", "cut"])
+@pytest.mark.parametrize("sqlstate", ["23503", "23505", "40001", "40P01", "25006", "25P02"])
+def test_an_error_at_commit_that_can_only_mean_so_is_rolled_back(dialect, sqlstate, synced):
+    verdict = at_commit(dialect, error(sqlstate), synced=synced)
+    assert (verdict.outcome, verdict.owner, verdict.blamed) == (ROLLED_BACK, CLOSING, None)
+    assert verdict.violation.sqlstate == sqlstate
+
+
 @pytest.mark.parametrize(
-    ("dialect", "sqlstate", "severity", "outcome"),
+    "sqlstate", ["57014", "P0001", "22012", "42501", "0A000", "26000", "3D000"]
+)
+def test_a_statements_own_failure_at_commit_is_definite_on_postgresql_alone(sqlstate):
+    assert at_commit(POSTGRESQL, error(sqlstate)).outcome is ROLLED_BACK
+    assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
+
+
+@pytest.mark.parametrize("sqlstate", ["53100", "58030", "XX000", "F0000", "U0001"])
+def test_some_errors_at_commit_prove_something_only_with_the_sync_behind_them(sqlstate):
+    assert at_commit(POSTGRESQL, error(sqlstate)).outcome is ROLLED_BACK
+    assert at_commit(POSTGRESQL, error(sqlstate), synced=False).outcome is UNKNOWN
+    assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
+
+
+@pytest.mark.parametrize("dialect", [POSTGRESQL, COCKROACHDB], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    ("sqlstate", "severity"),
     [
-        (POSTGRESQL, "23503", "ERROR", ROLLED_BACK),
-        (POSTGRESQL, "40001", "ERROR", ROLLED_BACK),
-        (POSTGRESQL, "40003", "ERROR", UNKNOWN),
-        (POSTGRESQL, "57P01", "FATAL", UNKNOWN),
-        (POSTGRESQL, "XX000", "PANIC", UNKNOWN),
-        (POSTGRESQL, "58C00", "ERROR", ROLLED_BACK),
-        (COCKROACHDB, "23503", "ERROR", ROLLED_BACK),
-        (COCKROACHDB, "40001", "ERROR", ROLLED_BACK),
-        (COCKROACHDB, "40003", "ERROR", UNKNOWN),
-        (COCKROACHDB, "58C00", "ERROR", UNKNOWN),
-        (COCKROACHDB, "58C01", "ERROR", UNKNOWN),
+        ("40003", "ERROR"),
+        ("08006", "ERROR"),
+        ("57P01", "ERROR"),
+        ("57P01", "FATAL"),
+        ("XX000", "PANIC"),
+        ("23505", "FATAL"),
+        ("25000", "ERROR"),
+        ("25P01", "ERROR"),
+        ("40000", "ERROR"),
+        ("01000", "ERROR"),
+        ("", "ERROR"),
     ],
 )
-def test_an_error_at_commit_means_rolled_back_unless_the_server_itself_is_in_doubt(
-    dialect, sqlstate, severity, outcome
-):
-    owners = POSTGRESQL_SLOTS if dialect.barrier else COCKROACHDB_SLOTS
-    at = owners.index(CLOSING)
-    verdict = judge(owners, failing(owners, at, error(sqlstate, severity)), dialect=dialect)
-    assert (verdict.outcome, verdict.owner, verdict.blamed) == (outcome, CLOSING, None)
-    assert verdict.violation.sqlstate == sqlstate
+def test_every_other_error_at_commit_leaves_the_outcome_open(dialect, sqlstate, severity):
+    verdict = at_commit(dialect, error(sqlstate, severity))
+    assert (verdict.outcome, verdict.owner, verdict.blamed) == (UNKNOWN, CLOSING, None)
+
+
+@pytest.mark.parametrize("sqlstate", ["57014", "57P01", "08006", "XXA00", "XXUUU", "58C00"])
+def test_cockroachdb_may_have_committed_before_it_says_so(sqlstate):
+    assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
+
+
+@pytest.mark.parametrize("sqlstate", ["25P03", "25P04"])
+def test_a_timeout_of_the_transaction_ends_session_and_transaction(sqlstate):
+    verdict = at_commit(POSTGRESQL, error(sqlstate, "FATAL"), synced=False)
+    assert (verdict.outcome, verdict.session_ended) == (ROLLED_BACK, True)
+    assert at_commit(COCKROACHDB, error(sqlstate, "FATAL"), synced=False).outcome is UNKNOWN
+
+
+@in_every_layout
+def test_a_drained_node_blames_no_step_though_it_says_error(layout):
+    for at, owner in layout.up_to_closing:
+        verdict = layout.judge(failing(layout.owners, at, error("57P01")))
+        ended = layout.dialect is COCKROACHDB
+        assert verdict.session_ended is ended
+        assert verdict.blamed == (None if ended or owner < 0 else owner)
+
+
+def bare(sqlstate: str, severity: str, *letters: str) -> Slot:
+    """An error with these fields about where it was raised, and no others."""
+    whole = error(sqlstate, severity)
+    optional = {"SEVERITY_NONLOCALIZED", "SOURCE_FILE", "SOURCE_FUNCTION"} - set(letters)
+    fields = {f: said for f, said in whole.fields.items() if f.name not in optional}
+    return Slot(whole.status, None, {DiagnosticField.SEVERITY: severity.encode(), **fields})
+
+
+V, F, R = "SEVERITY_NONLOCALIZED", "SOURCE_FILE", "SOURCE_FUNCTION"
+
+
+@pytest.mark.parametrize("severity", ["ERROR", "FATAL"])
+@pytest.mark.parametrize("letters", [(), (V,), (F, R)], ids=["none", "V", "F and R"])
+def test_what_a_pooler_says_is_a_lost_link_in_whatever_slot(severity, letters):
+    for at, _ in Layout(POSTGRESQL_SLOTS).up_to_closing:
+        answers = failing(POSTGRESQL_SLOTS, at, bare("23505", severity, *letters))
+        verdict = judge(POSTGRESQL_SLOTS, answers)
+        assert (verdict.outcome, verdict.blamed, verdict.link_lost) == (UNKNOWN, None, True)
+
+
+@pytest.mark.parametrize("letters", [(V, F, R), (V, F), (V, R)], ids=["all", "no R", "no F"])
+def test_what_the_server_or_an_extension_says_is_its_own(letters):
+    answers = failing(POSTGRESQL_SLOTS, 2, bare("23505", "ERROR", *letters))
+    verdict = judge(POSTGRESQL_SLOTS, answers)
+    assert (verdict.outcome, verdict.blamed, verdict.link_lost) == (ROLLED_BACK, 1, False)
+
+
+def test_on_cockroachdb_v_alone_tells():
+    answers = failing(COCKROACHDB_SLOTS, 2, bare("23505", "ERROR", V))
+    assert judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).outcome is ROLLED_BACK
+    answers = failing(COCKROACHDB_SLOTS, 2, bare("23505", "ERROR"))
+    assert judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).outcome is UNKNOWN
+
+
+@in_every_layout
+def test_a_fatal_of_class_08_is_a_lost_link_in_whatever_slot(layout):
+    lost = ROLLED_BACK if layout.frame.nested else UNKNOWN
+    for at, _ in layout.up_to_closing:
+        verdict = layout.judge([*layout.well()[:at], error("08P01", "FATAL")])
+        assert (verdict.outcome, verdict.blamed) == (lost, None)
+
+
+def test_an_error_of_class_08_in_a_step_is_the_steps():
+    """What a foreign data wrapper raises when it cannot reach its server."""
+    answers = failing(POSTGRESQL_SLOTS, 2, error("08001"))
+    assert (judge(POSTGRESQL_SLOTS, answers).outcome, judge(POSTGRESQL_SLOTS, answers).blamed) == (
+        ROLLED_BACK,
+        1,
+    )
+
+
+def test_an_error_behind_which_commands_were_done_proves_nothing():
+    answers = failing(POSTGRESQL_SLOTS, 1, error("23505"))
+    answers[2] = Slot()
+    assert judge(POSTGRESQL_SLOTS, answers).outcome is UNKNOWN
+
+
+@pytest.mark.parametrize("status", [ExecStatus.COPY_IN, ExecStatus.BAD_RESPONSE, 99])
+def test_an_answer_of_another_kind_proves_nothing(status):
+    for at in range(POSTGRESQL_SLOTS.index(CLOSING)):
+        answers = well(POSTGRESQL_SLOTS)
+        answers[at] = Slot(status)
+        assert judge(POSTGRESQL_SLOTS, answers) == Verdict(UNKNOWN)
+
+
+def test_a_closing_tag_that_is_neither_proves_nothing():
+    verdict = judge(POSTGRESQL_SLOTS, well(POSTGRESQL_SLOTS, b"SELECT 1"))
+    assert (verdict.outcome, verdict.refused) == (UNKNOWN, True)
+
+
+def test_what_only_reads_has_kept_nothing_whatever_became_of_its_end():
+    reading = transaction(read_only=True)
+    assert reading.unseen is ROLLED_BACK
+    assert transaction(read_only=False).unseen is UNKNOWN
+    for answered in range(POSTGRESQL_SLOTS.index(CLOSING)):
+        answers = [*well(POSTGRESQL_SLOTS)[:answered]]
+        answers += [None] * (len(POSTGRESQL_SLOTS) - answered)
+        assert judge(POSTGRESQL_SLOTS, answers, reading).outcome is ROLLED_BACK
+    answers = failing(POSTGRESQL_SLOTS, POSTGRESQL_SLOTS.index(CLOSING), error("57P01", "FATAL"))
+    assert judge(POSTGRESQL_SLOTS, answers, reading).outcome is ROLLED_BACK
+
+
+def test_every_class_that_postgresql_uses_is_known():
+    """A code of another class is taken for a user's own."""
+    codes = (getattr(one, "sqlstate", None) for one in vars(psycopg.errors).values())
+    used = {code[:2] for code in codes if isinstance(code, str)}
+    assert used <= proofs.POSTGRESQL.known
 
 
 @pytest.mark.parametrize("sqlstate", ["58C00", "58C01"])

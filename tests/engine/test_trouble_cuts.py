@@ -84,7 +84,10 @@ def test_no_answer_at_all_is_never_taken_for_one(link, client, conn, after):
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (2 * committed,)
 
 
-FATAL = error_response("FATAL", "57P01", "terminating connection due to administrator command")
+OWN = {"source_file": "postgres.c", "source_function": "ProcessInterrupts"}
+FATAL = error_response(
+    "FATAL", "57P01", "terminating connection due to administrator command", **OWN
+)
 
 
 def test_a_fatal_right_behind_the_tag_of_commit_takes_nothing_back(link, client, conn):
@@ -115,14 +118,34 @@ def test_a_fatal_before_commit_rolls_back_and_blames_nobody(link, client, after)
     assert client.conn.closed
 
 
+POOLERS = {
+    "FATAL of class 08": error_response("FATAL", "08P01", "server conn lost"),
+    "FATAL of class 08, passed on": error_response("FATAL", "08006", "server conn lost", **OWN),
+    "FATAL": error_response("FATAL", "57P01", "the pooler is shutting down"),
+    "ERROR": error_response("ERROR", "58000", "server login has been failing"),
+}
+
+
+@pytest.mark.parametrize("words", POOLERS.values(), ids=POOLERS)
 @pytest.mark.parametrize("after", [0, len("12nC"), SUCCESS.index("Z") + 1])
-def test_a_poolers_word_that_it_lost_the_server_is_no_rollback(link, client, conn, after):
-    """PgBouncer says FATAL 08P01 when the server is gone; by then it may have committed."""
+def test_a_poolers_word_that_it_lost_the_server_is_no_rollback(link, client, conn, after, words):
+    """By then the server may have committed: PgBouncer's query_timeout and KILL do so."""
     link.hold(syncs=2)
-    link.cut_answers(after=after, last_words=error_response("FATAL", "08P01", "server conn lost"))
+    link.cut_answers(after=after, last_words=words)
     answer = client.attempt(gather(item(1), READ))
     assert isinstance(answer.error, OutcomeUnknown)
+    assert answer.report.step is None
+    assert client.conn.closed
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("after", range(SUCCESS.rindex("C") + 1))
+def test_what_only_reads_has_kept_nothing_wherever_the_link_is_cut(link, client, after):
+    link.hold(syncs=2)
+    link.cut_answers(after=after)
+    answer = client.attempt(gather(READ, READ), read_only=True)
+    assert isinstance(answer.error, ConnectionFailed)
+    assert answer.outcome is Outcome.ROLLED_BACK
 
 
 def test_a_pool_gets_no_connection_back_that_was_cut(link, conn):

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""A made-up server on a real socket that knows whether it has committed, and says what it is told.
+
+It reads a whole flight, does it as PostgreSQL or CockroachDB would, and only then answers. So the
+truth is settled before the client hears the first word, and whatever the client makes of the words
+can be held against it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from attrs import define, field, frozen
+
+from batchq.testing.messages import split, startup
+
+Group = list[tuple[str, bytes]]
+"""Messages up to a Sync, each with its letter."""
+
+SETTINGS = {
+    "server_version": "16.0",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+}
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + (4 + len(body)).to_bytes(4, "big") + body
+
+
+def error(fields: dict[str, str]) -> bytes:
+    """An ErrorResponse with these fields and no others, by their letters."""
+    return message(b"E", b"".join(f"{k}{v}\0".encode() for k, v in fields.items()) + b"\0")
+
+
+@frozen(kw_only=True)
+class Plot:
+    """What is to become of the next flight."""
+
+    place: int | None = None
+    """Which command meets an error: 0 opens, then come the steps, the last one closes. None: no
+    command does."""
+    fields: dict[str, str] = field(factory=dict)
+    """The error."""
+    commits: bool = False
+    """Whether the transaction is committed all the same: before the error is said, or, where it is
+    the word of whoever stands between, behind it."""
+    ends: bool = False
+    """Whether the session ends with the error, before the Sync behind it is answered."""
+    cut: int | None = None
+    """After how many messages of the answer the link is cut; None: not at all."""
+
+
+@define(eq=False)
+class Session:
+    """One connection."""
+
+    server: Omniscient
+    state: str = "I"
+    names: dict[bytes, str] = field(factory=dict)
+
+    def answer(self, groups: list[Group], plot: Plot) -> list[bytes]:
+        """Do a flight, group by group as its Syncs have it, and say what was done."""
+        said: list[bytes] = []
+        place, bound = 0, ""
+        for group in groups:
+            skipping = False
+            for kind, whole in group:
+                if kind == "S":
+                    said.append(message(b"Z", self.state.encode()))
+                elif kind == "E" and not skipping and place == plot.place:
+                    said.append(error(plot.fields))
+                    self._fail(bound, plot)
+                    skipping = True
+                    if plot.ends:
+                        return said
+                elif not skipping:
+                    bound = self._bound(whole) if kind == "B" else bound
+                    said += self._do(bound) if kind == "E" else self._prepare(kind, whole)
+                place += kind == "E"
+        return said
+
+    def _prepare(self, kind: str, whole: bytes) -> list[bytes]:
+        """Answer what comes before the execution of a command."""
+        if kind == "P":
+            name, text = whole[5:].split(b"\0")[:2]
+            self.names[name] = text.decode()
+        parameters = [message(b"t", b"\0\0")] if kind == "D" and whole[5:6] == b"S" else []
+        letter = {"P": b"1", "B": b"2", "D": b"n", "C": b"3"}[kind]
+        return [*parameters, message(letter, b"")]
+
+    def _bound(self, whole: bytes) -> str:
+        return self.names[whole[5:].split(b"\0")[1]]
+
+    def _fail(self, text: str, plot: Plot) -> None:
+        self.server.committed |= plot.commits
+        opening, closing = text.startswith("BEGIN"), text.startswith("COMMIT")
+        self.state = "I" if opening or closing else "E"
+
+    def _do(self, text: str) -> list[bytes]:
+        tag, warned = text.split(maxsplit=1)[0], list[bytes]()
+        if tag == "BEGIN":
+            self.state = "T"
+        elif tag == "COMMIT":
+            # Outside a transaction it is only warned of, and answers the same.
+            warned = [message(b"N", b"SWARNING\0VWARNING\0C25P01\0Mnone\0\0")] * (self.state == "I")
+            self.server.committed |= self.state == "T"
+            tag = "ROLLBACK" if self.state == "E" else tag
+            self.state = "I"
+        elif tag == "ROLLBACK":
+            self.state = "T" if "SAVEPOINT" in text else "I"
+        elif tag == "INSERT":
+            tag = "INSERT 0 1"
+        return [*warned, message(b"C", tag.encode() + b"\0")]
+
+
+@define(eq=False)
+class Omniscient:
+    """The server. One flight at a time: say the plot, run the batch, look at ``committed``."""
+
+    cockroach: bool
+    plot: Plot = field(factory=Plot)
+    committed: bool = False
+    _listener: socket.socket = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def connect(self, **options: Any) -> psycopg.Connection[Any]:
+        port = self._listener.getsockname()[1]
+        conninfo = f"host=127.0.0.1 port={port} user=u dbname=d sslmode=disable gssencmode=disable"
+        return psycopg.connect(conninfo, autocommit=True, **options)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, client.makefile("rb") as stream:
+            startup(stream.read)
+            settings = SETTINGS | ({"crdb_version": "v25.4"} if self.cockroach else {})
+            said = [message(b"S", f"{k}\0{v}\0".encode()) for k, v in settings.items()]
+            client.sendall(
+                b"".join(
+                    [message(b"R", bytes(4)), *said, message(b"K", bytes(8)), message(b"Z", b"I")]
+                )
+            )
+            session, buffer = Session(self), bytearray()
+            groups: list[Group] = [[]]
+            while received := stream.read1():
+                buffer += received
+                for kind, whole in split(buffer):
+                    if kind == "X":
+                        return
+                    if kind == "Q":
+                        text = whole[5:-1].decode()
+                        client.sendall(
+                            b"".join(session._do(text)) + message(b"Z", session.state.encode())
+                        )
+                        continue
+                    groups[-1].append((kind, whole))
+                    if kind == "S":
+                        groups.append([])
+                if _is_whole(groups, session) and not self._answered(client, session, groups):
+                    return
+
+    def _answered(self, client: socket.socket, session: Session, groups: list[Group]) -> bool:
+        """Answer, and say whether the link still stands."""
+        plot, self.plot = self.plot, Plot()
+        said = session.answer(groups[:-1], plot)
+        groups[:] = [[]]
+        client.sendall(b"".join(said[: plot.cut]))
+        return plot.cut is None and not plot.ends
+
+
+def _is_whole(groups: list[Group], session: Session) -> bool:
+    """Whether the flight has come: it ends with the Sync behind the closing command, or an undo."""
+    if groups[-1] or len(groups) < 2:
+        return False
+    texts = [_text(whole, session) for group in groups for kind, whole in group if kind in "PB"]
+    return any(text.startswith(("COMMIT", "RELEASE", "ROLLBACK")) for text in texts)
+
+
+def _text(whole: bytes, session: Session) -> str:
+    _, second = whole[5:].split(b"\0")[:2]
+    if whole[:1] == b"P":
+        return second.decode()
+    return session.names[second] if second else ""  # what has no name is parsed in its own flight
+
+
+@contextmanager
+def omniscient(*, cockroach: bool) -> Iterator[Omniscient]:
+    server = Omniscient(cockroach=cockroach)
+    try:
+        yield server
+    finally:
+        server.close()
