@@ -24,6 +24,7 @@ from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
 from batchq.engine.flight import Flight
 from batchq.engine.frame import Frame
+from batchq.engine.liveness import closed
 from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
 from batchq.engine.report import Report, driver_error, report
@@ -89,17 +90,28 @@ class Transaction:
         sent once more must not be part of it.
 
         :raises InvalidBatch: when the connection is in no state to begin a transaction.
+        :raises ConnectionFailed: when the link is closed already.
         """
         pg = self.connection.pgconn
         _check_state(pg, self.frame)
+        self._check_link(pg)
         yield from self._attempt(pg)
         if self._lost_a_preparation():
             self._preparations.forget()
             yield from self._attempt(pg)
 
+    def _check_link(self, pg: PGconn) -> None:
+        found = closed(pg, self._dialect, self._transformer.encoding)
+        if found is not None:
+            pg.finish()
+            verdict = Verdict(Outcome.NOT_SENT, violation=found.farewell, session_ended=True)
+            raise report(verdict, (), dialect=self._dialect, cause=found.error).error
+
     def _attempt(self, pg: PGconn) -> Iterator[PQGen[None]]:
         yield self._batch(pg)
-        if self._slots.lost is None and pg.transaction_status != self._rest:
+        verdict = self._verdict
+        lost = self._slots.lost is not None or (verdict is not None and verdict.link_lost)
+        if not lost and pg.transaction_status != self._rest:
             yield self._undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
@@ -174,6 +186,7 @@ class Transaction:
         at_rest = (
             pg.status == ConnStatus.OK
             and self._slots.lost is None
+            and not self._verdict.link_lost
             and pg.pipeline_status == PipelineStatus.OFF
             and pg.transaction_status == self._rest
         )

@@ -68,12 +68,17 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
         elif answer is not None and answer.status != _PIPELINE_SYNC:
             # Only the end of the session stands in a Sync's place, right behind COMMIT's tag even.
             slots.lost = OperationalError(_message(answer))
-    while notification := pg.notifies():  # what LISTEN brought in passing, as psycopg does
-        if pg.notify_handler:
-            pg.notify_handler(notification)
+    hand_on_notifications(pg)
     if slots.lost is None:
         pg.exit_pipeline_mode()
     return slots
+
+
+def hand_on_notifications(pg: PGconn) -> None:
+    """Hand on what LISTEN brought in passing, as psycopg does."""
+    while notification := pg.notifies():
+        if pg.notify_handler:
+            pg.notify_handler(notification)
 
 
 def _send(pg: PGconn, flight: Flight) -> PQGen[None]:

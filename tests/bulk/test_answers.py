@@ -24,6 +24,7 @@ from tests.support.imagined import (
     lost,
     means,
     timeout,
+    unsent,
 )
 
 SIZE = ChunkSize(least=1, first=100, most=100)
@@ -34,6 +35,7 @@ GO_ON = ["last 1", "waiting vpc"]
     ("failing", "asked"),
     [
         ([conflict], ["chunk 1 100", "rest", "keep 1", *["chunk 1 50"] * 2, *GO_ON]),
+        ([unsent], ["chunk 1 100", "rest", "keep 1", *["chunk 1 50"] * 2, *GO_ON]),
         ([timeout], ["chunk 1 100", "keep 1", *["chunk 1 25"] * 4, *GO_ON]),
         (
             [conflict, timeout],

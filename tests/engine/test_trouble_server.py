@@ -8,10 +8,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from batchq import ConnectionFailed, Failed, Outcome, OutcomeUnknown, gather
+from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather
 from batchq.testing import server
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 from tests.support.stalling import STALLING, lock_row, once_stalled
+from tests.support.waiting import until_readable
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,10 @@ clients = pytest.mark.parametrize("kind", [SyncClient, AsyncClient], ids=["sync"
 def test_a_server_killed_before_the_batch_has_kept_nothing(crash, kind):
     with kind(crash.conninfo(tcp=True)) as client:
         crash.kill()
+        until_readable(client.conn)
         answer = client.attempt(gather(item(1), item(2)))
-        # The bytes left for a socket that nobody reads; nothing came back to say more.
-        assert isinstance(answer.error, OutcomeUnknown)
+        assert isinstance(answer.error, ConnectionFailed)
+        assert answer.outcome is Outcome.NOT_SENT
         assert client.conn.closed
         again = client.attempt(item(3))
         assert isinstance(again.error, ConnectionFailed)
@@ -75,7 +77,8 @@ def test_a_server_killed_after_the_batch_has_kept_it(crash, kind):
     with kind(crash.conninfo(tcp=True)) as client:
         client.run(gather(item(1), item(2)))
         crash.kill()
-        assert client.attempt(item(3)).outcome is Outcome.UNKNOWN
+        until_readable(client.conn)
+        assert client.attempt(item(3)).outcome is Outcome.NOT_SENT
     assert kept(crash) == [1, 2]
 
 
@@ -106,13 +109,17 @@ class TestTermination:
         assert client.conn.closed
         assert conn.execute("SELECT id FROM item WHERE id > 0").fetchall() == []
 
-    def test_before_the_batch_it_is_never_taken_for_a_commit(self, client, conn):
+    @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
+    def test_before_the_batch_nothing_is_sent(self, client, conn, nested):
+        if nested:
+            client.execute("BEGIN")
         self.terminate(conn, client)
-        answer = client.attempt(item(1))
-        assert isinstance(answer, Failed)
-        # Whether the FATAL sent before our bytes can still be read is the network's affair.
-        seen = answer.report.violation is not None
-        assert answer.outcome is (Outcome.ROLLED_BACK if seen else Outcome.UNKNOWN)
+        until_readable(client.conn)
+        answer = client.attempt(item(1), nested=nested)
+        assert isinstance(answer.error, ConnectionFailed)
+        assert answer.outcome is Outcome.NOT_SENT
+        assert answer.report.violation.sqlstate == "57P01"
+        assert isinstance(answer.error.__cause__, psycopg.errors.AdminShutdown)
         assert client.conn.closed
         assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
 

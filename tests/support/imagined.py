@@ -230,6 +230,12 @@ def means(meaning: Exception) -> Callable[[Imagined, Wish], Told]:
     return lambda _server, _wish: Told(batchq.Failed(meaning, guarded), 0.0)
 
 
+def unsent(_server: Imagined, _wish: Wish) -> Told:
+    """Find the link closed before anything is sent over it."""
+    error = batchq.ConnectionFailed("made up", outcome=batchq.Outcome.NOT_SENT)
+    return Told(batchq.Failed(error, error), 0.0)
+
+
 def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
     """Lose the answer to a step that was committed, or was not."""
 

@@ -6,6 +6,7 @@ Who waits is asked of the server, again and again, so nothing depends on how fas
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,12 @@ def until_waits(observer: psycopg.Connection[Any], pid: int, work: Future[Any]) 
             return
         assert not work.done(), f"it did not wait: {work.result()}"
     raise AssertionError(f"session {pid} never waited for a lock")
+
+
+def until_readable(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Return when something has come over the link, its end included."""
+    readable, _, _ = select.select([conn.fileno()], [], [], PATIENCE)
+    assert readable, "nothing came"
 
 
 class Race:

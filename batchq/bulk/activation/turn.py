@@ -32,7 +32,8 @@ once waits for a random part of it, and does not collide again."""
 _TIMEOUTS = frozenset({"57014", "55P03"})
 """What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
 _ENDED = "57P"
-"""What a session answers that the server ends (as above); with a pool the next one goes on."""
+"""What a session answers that the server ends (as above); with a pool the next one goes on, as it
+does where a link was closed before anything was sent."""
 _INTEGRITY = "23"
 """The class of what a constraint answers (as above)."""
 
@@ -154,7 +155,8 @@ class Turn:
         report, violation = failed.report, failed.report.violation
         self._failures += 1
         state = "" if violation is None else violation.sqlstate
-        conflict = isinstance(report, SerializationConflict) or state.startswith(_ENDED)
+        ended = state.startswith(_ENDED) or report.outcome is Outcome.NOT_SENT
+        conflict = isinstance(report, SerializationConflict) or ended
         canceled = state in _TIMEOUTS
         if self._failures < _ATTEMPTS and (conflict or canceled):
             self._pace = self._pace.after_conflict() if conflict else self._pace.after_timeout()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A relay that lives while nobody speaks: a test says something to the idle client, or hangs up."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+
+class Idle:
+    """One client's link to a server."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._upstream = conninfo_to_dict(conninfo)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sides: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def conninfo(self) -> str:
+        port = self._listener.getsockname()[1]
+        here = {"host": "127.0.0.1", "hostaddr": None, "port": port, "sslmode": "disable"}
+        return make_conninfo("", **{**self._upstream, **here, "gssencmode": "disable"})
+
+    def say(self, words: bytes) -> None:
+        """Send the client what the server never sent."""
+        self._sides[0].sendall(words)
+
+    def hang_up(self) -> None:
+        """End the client's link, as a proxy does whose patience is over; the server's lives on."""
+        self._sides[0].shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Break the client's link off, as a firewall does."""
+        self._sides[0].shutdown(socket.SHUT_RD)  # wakes the thread, and tells nobody
+        self._thread.join()
+        self._sides[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._sides[0].close()
+
+    def close(self) -> None:
+        for one in self._sides:
+            with suppress(OSError):  # wakes the thread, unless that has ended
+                one.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for one in (self._listener, *self._sides):
+            one.close()
+
+    def _run(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection(
+            (str(self._upstream["host"]), int(self._upstream["port"] or 5432))
+        )
+        self._sides += client, server
+        pairs = {client: server, server: client}
+        with suppress(OSError, ValueError):
+            while True:
+                for one in select.select(list(pairs), [], [])[0]:
+                    data = one.recv(1 << 16)
+                    if not data:
+                        return
+                    pairs[one].sendall(data)
+
+
+@contextmanager
+def idle(conninfo: str) -> Iterator[Idle]:
+    link = Idle(conninfo)
+    try:
+        yield link
+    finally:
+        link.close()
