@@ -17,6 +17,7 @@ from attrs import fields, frozen
 
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.sweeping.embed import columns, quoted
+from batchq.engine.encoding import own
 from batchq.engine.names import identifier
 from batchq.engine.names import quoted as quoted_table
 from batchq.language.builders import insert, select, update, written
@@ -60,6 +61,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS {once} ON {table} (tree, root) WHERE phase IN 
 """Ended jobs stay, to be looked at and deleted by whoever wants to: nothing here needs them."""
 
 
+@own
 @frozen
 class Job:
     """A job as it was read."""
@@ -92,6 +94,7 @@ class Job:
     """What went wrong last; of a stuck job, what somebody has to look at."""
 
 
+@own
 @frozen
 class Backlog:
     """How many jobs there are, and for how long the oldest one has been waiting to be finished."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.pq import Format
 
+from batchq.engine.encoding import codec, is_own, textual
 from batchq.language.errors import DecodeFailed
 from batchq.language.results import Rows, model_fields
 from batchq.language.step import Step
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from batchq.language.outcome import Outcome
     from batchq.language.plan import Plan
     from batchq.language.shape import Shape
+
+_BYTEA = 17
+"""The OID of bytea (psycopg/postgres.py)."""
 
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
@@ -87,9 +91,11 @@ def load_cell(cell: Cell, transformer: Transformer) -> object:
         return None
     try:
         loader = transformer.get_loader(cell.type, Format.TEXT)
-        return loader.load(cell.text.encode(transformer.encoding))
+        loaded = loader.load(cell.text.encode(codec(transformer.encoding)))
     except Exception:  # noqa: BLE001  any loader may be the user's own
         return cell.text
+    # Text of a client in SQL_ASCII.
+    return cell.text if isinstance(loaded, bytes) and cell.type != _BYTEA else loaded
 
 
 def _affected(answer: PGresult, _: Transformer) -> int:
@@ -122,7 +128,7 @@ def _reader(shape: Shape) -> Decoder:
         make = _maker(model, columns)
         return lambda answer, transformer: _rows(answer, transformer, make)
     return lambda answer, transformer: _rows(
-        answer, transformer, _maker(model, _names(answer, transformer.encoding))
+        answer, transformer, _maker(model, _names(answer, codec(transformer.encoding)))
     )
 
 
@@ -153,6 +159,13 @@ def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
     """How to make a model of a row with these columns."""
+    if is_own(model):
+        make = _modelled(model, columns)
+        return lambda row: make([textual(value) for value in row])
+    return _modelled(model, columns)
+
+
+def _modelled(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
     if model is tuple:
         return tuple
     if len(set(columns)) != len(columns):

@@ -68,7 +68,7 @@ class Dialect:
         message = read(Field.MESSAGE_PRIMARY) or ""
         kind = KIND_BY_SQLSTATE.get(sqlstate, Kind.OTHER)
         # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
-        said = sentinel.read(message) if sqlstate == "22P02" else None
+        said = sentinel.read(message, encoding) if sqlstate == "22P02" else None
         position = read(Field.STATEMENT_POSITION)
         return Violation(
             kind=kind if said is None else Kind.GUARD,

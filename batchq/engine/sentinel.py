@@ -23,9 +23,15 @@ SENTINEL_MARK = "\ue001"
 
 _ROWS = "rows"
 _ISOLATION = "isolation"
-_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|{_ISOLATION}|\d+):([0-9a-f]*)")
+_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|{_ISOLATION}|\d+):(x?)([0-9a-f]*)")
 _FIELD = re.compile(r'(?:^|,)(?:("(?:[^"\\]|""|\\.)*")|([^,]*))', re.DOTALL)
 _ESCAPED = re.compile(r'["\\](["\\]|.)', re.DOTALL)
+_AS_IT_IS = "'SQL_ASCII' IN (getdatabaseencoding(), current_setting('client_encoding'))"
+"""Whether the server converts no text for this client, which then reads the bytes as they are."""
+_CARRIED = f"CASE WHEN {_AS_IT_IS} THEN getdatabaseencoding() ELSE 'UTF8' END"
+"""The encoding that a row's values are carried in."""
+_MARKED = f"CASE WHEN {_AS_IT_IS} THEN 'x' ELSE '' END"
+"""What stands before them, where that is the client's."""
 
 
 @frozen
@@ -80,17 +86,21 @@ def finding(columns: tuple[str, ...]) -> str:
         f"{literal(column)}::text, pg_typeof(coalesce({name}, NULL))::regtype::oid, {name}"
         for column, name in zip(columns, map(identifier, columns), strict=True)
     ]
-    return f"encode(convert_to(ROW({', '.join(cells)})::text, 'UTF8'), 'hex')"
+    return f"{_MARKED} || encode(convert_to(ROW({', '.join(cells)})::text, {_CARRIED}), 'hex')"
 
 
-def read(message: str) -> Sentinel | None:
-    """Read the sentinel out of an error message, in whatever language it is; None without one."""
+def read(message: str, encoding: str = "utf-8") -> Sentinel | None:
+    """Read the sentinel out of an error message, in whatever language it is; None without one.
+
+    :param encoding: the client's, for values that the server does not convert.
+    """
     seen = _SENTINEL.search(message)
     if seen is None:
         return None
     if seen[1] == _ROWS:
-        return Sentinel(int(seen[2]), None)
-    told = bytes.fromhex(seen[2]).decode()
+        return Sentinel(int(seen[3]), None)
+    carried = bytes.fromhex(seen[3])
+    told = carried.decode(encoding if seen[2] else "utf-8", "surrogateescape")
     if seen[1] == _ISOLATION:
         return Sentinel(None, None, isolation=told)
     fields = _fields(told)

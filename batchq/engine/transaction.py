@@ -22,6 +22,7 @@ from batchq.engine.attribute import Verdict, attribute, unanswered
 from batchq.engine.decode import decode, load_cell
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
+from batchq.engine.encoding import codec
 from batchq.engine.flight import Flight
 from batchq.engine.frame import Frame
 from batchq.engine.liveness import closed
@@ -139,7 +140,7 @@ class Transaction:
         limit = self.connection.prepared_max
         return Loading(
             pg,
-            self._transformer.encoding,
+            codec(self._transformer.encoding),
             self._preparations,
             self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
@@ -151,7 +152,7 @@ class Transaction:
             slots.answers,
             frame=self.frame,
             dialect=self._dialect,
-            encoding=self._transformer.encoding,
+            encoding=codec(self._transformer.encoding),
             load=lambda cell: load_cell(cell, self._transformer),
         )
 
@@ -207,7 +208,7 @@ class Transaction:
         if verdict.violation is not None and verdict.slot is not None:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
-                cause = driver_error(answer, verdict.violation, self._transformer.encoding)
+                cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
         return report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
 
     def lost(self, error: psycopg.Error) -> BatchError:

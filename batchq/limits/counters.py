@@ -18,6 +18,7 @@ import psycopg
 from attrs import field, frozen
 
 from batchq.engine.dialects import COCKROACHDB, dialect_of
+from batchq.engine.encoding import codec
 from batchq.language.batch import Batch, Placed
 from batchq.language.builders import written
 from batchq.language.compose import gather, sequence
@@ -106,7 +107,8 @@ class Limits:
     ) -> tuple[bytes, ...]:
         on_cockroachdb = dialect_of(conn.pgconn) is COCKROACHDB
         commands = self.ddl("cockroachdb" if on_cockroachdb else "postgresql")
-        return tuple(command.encode() for command in commands)
+        encoding = codec(conn.info.encoding)
+        return tuple(command.encode(encoding) for command in commands)
 
     # -- counting ----------------------------------------------------------------------------------
 

@@ -7,7 +7,10 @@ from uuid import UUID
 
 from attrs import frozen
 
+from batchq.engine.encoding import own
 
+
+@own
 @frozen
 class Drift:
     """A counter that was wrong and has been put right. Each one is a bug somewhere: nothing that

@@ -62,10 +62,13 @@ ON CONFLICT (scope_id, resource) DO UPDATE
 SET lim = excluded.lim, ceiling = greatest(excluded.lim, counter.used)"""
 
 # By its bytes, which is Python's order of strings too. By the database's collation the rows of a
-# scope could be locked in another order than single charges lock them.
+# scope could be locked in another order than single charges lock them. A database without an
+# encoding has texts that are no UTF-8.
 _LOCK_SCOPE = """\
 SELECT 1 FROM {table} WHERE scope_id = %(scope)s
-ORDER BY convert_to(resource, 'UTF8') FOR NO KEY UPDATE"""
+ORDER BY convert_to(
+    resource, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END
+) FOR NO KEY UPDATE"""
 
 _RECOUNT = """\
 WITH counted AS (

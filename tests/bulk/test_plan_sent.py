@@ -158,7 +158,7 @@ def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
     for one, sent in zip(shown, encode(laid_flat(batch), Transformer(conn), {}), strict=True):
         transformer = Transformer(conn)
         dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))
-        params = ["batchq:…:".encode() if one == TOKEN.encode() else one for one in sent.params]
+        params = [b"batchq:...:" if one == TOKEN.encode() else one for one in sent.params]
         assert (one.sql, dumped, transformer.types) == (sent.compiled.sql, params, sent.types)
 
 

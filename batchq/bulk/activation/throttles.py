@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from batchq.engine.encoding import textual
 from batchq.language.builders import sql
 from batchq.running.run import run
 
@@ -52,4 +53,4 @@ def replica_lag(
 
 def _reason(row: dict[str, Any]) -> str:
     (reason,) = row.values()
-    return str(reason)
+    return str(textual(reason))

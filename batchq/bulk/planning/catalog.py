@@ -14,6 +14,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.jobs import Jobs
+from batchq.engine.encoding import own
 from batchq.engine.names import quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import written
@@ -21,6 +22,7 @@ from batchq.language.compose import into
 from batchq.language.statement import Statement
 
 
+@own
 class Relation(NamedTuple):
     """What stands behind a table's name."""
 
@@ -31,6 +33,7 @@ class Relation(NamedTuple):
     """``pg_class.relkind``: ``r`` of a table, ``p`` of a partitioned one."""
 
 
+@own
 class Column(NamedTuple):
     """A column."""
 
@@ -41,6 +44,7 @@ class Column(NamedTuple):
     type: str
 
 
+@own
 class Index(NamedTuple):
     """An index."""
 
@@ -59,6 +63,7 @@ class Index(NamedTuple):
     predicate: str | None
 
 
+@own
 class ForeignKey(NamedTuple):
     """A foreign key onto one of the tables."""
 
@@ -75,6 +80,7 @@ class ForeignKey(NamedTuple):
     """Whether the rows that refer to one row are found by an index."""
 
 
+@own
 class Trigger(NamedTuple):
     """A trigger that is fired for every deleted row."""
 
@@ -82,6 +88,7 @@ class Trigger(NamedTuple):
     name: str
 
 
+@own
 class Lacking(NamedTuple):
     """A column that the table of jobs has not, or not with this type."""
 

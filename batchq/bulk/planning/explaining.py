@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from batchq.bulk.planning.preview import Planned
 from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.engine.encoding import codec, textual
 
 _OWN = ("42", "22")
 """The classes of errors that are a statement's own: of syntax and access rules, and of data
@@ -30,7 +31,7 @@ Explained = tuple[list[Planned], list[Refusal]]
 def explained(connection: Connection[Any], statements: list[Planned]) -> Explained:
     """Explain statements, on a connection that is in no transaction."""
     done, refusals = list[Planned](), list[Refusal]()
-    encoding = connection.info.encoding
+    encoding = codec(connection.info.encoding)
     with connection.transaction():
         connection.execute("SET TRANSACTION READ ONLY")
         # Takes $1, $2, … as they are: what is explained is what would be sent, to the letter.
@@ -51,7 +52,7 @@ def explained(connection: Connection[Any], statements: list[Planned]) -> Explain
 async def aexplained(connection: AsyncConnection[Any], statements: list[Planned]) -> Explained:
     """Explain statements, on an async connection."""
     done, refusals = list[Planned](), list[Refusal]()
-    encoding = connection.info.encoding
+    encoding = codec(connection.info.encoding)
     async with connection.transaction():
         await connection.execute("SET TRANSACTION READ ONLY")
         cursor = AsyncRawCursor(connection, row_factory=tuple_row)
@@ -73,7 +74,7 @@ def _explain(one: Planned, encoding: str) -> bytes:
 
 
 def _said(one: Planned, rows: list[tuple[Any, ...]]) -> Planned:
-    return evolve(one, explain=tuple(line for (line,) in rows))
+    return evolve(one, explain=tuple(str(textual(line)) for (line,) in rows))
 
 
 def _unsaid(one: Planned, error: psycopg.Error, refusals: list[Refusal]) -> Planned:

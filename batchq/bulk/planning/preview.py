@@ -29,7 +29,7 @@ _ROWS = ChunkSize().first
 _LEASE = timedelta(seconds=30)
 _GONE = LookupError("no such parent")
 """What is sent is the same, whatever it means."""
-_IN_PLACE = "batchq:…:"
+_IN_PLACE = "batchq:...:"
 """Stands for the guards' token, a secret of this process that is in nobody's logs."""
 _TAKES_OUTPUTS = "what it takes, a statement before it gives"
 _NO_ROWS = "there is no row to begin behind"

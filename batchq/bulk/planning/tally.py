@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.embed import columns, embed
 from batchq.bulk.sweeping.passes import Pass
+from batchq.engine.encoding import own
 from batchq.language.batch import Batch
 from batchq.language.builders import select, written
 from batchq.language.compose import gather
@@ -35,6 +36,7 @@ class Count:
         return f"{more}{self.rows:,} (the planner expects {self.estimate:,})"
 
 
+@own
 class _Page(NamedTuple):
     """Some rows of a pass."""
 

@@ -15,12 +15,14 @@ from attrs import frozen
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.jobs import Job
 from batchq.bulk.sweeping.embed import columns, embed, quoted
+from batchq.engine.encoding import own
 from batchq.engine.names import identifier, listed
 from batchq.language.builders import written
 from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
 
 
+@own
 class Chunk(NamedTuple):
     """What a chunk did, and how far the job is then."""
 

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""What batchq reads of its own is text, whatever the encoding of the database and of the client.
+
+psycopg gives bytes for text where the client's encoding is SQL_ASCII.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from batchq import Parent, attempt, forbid, insert, run, saying, select, sql, unique, update
+from batchq.bulk import (
+    Budget,
+    ChunkSize,
+    Drain,
+    Jobs,
+    Progress,
+    Rewrite,
+    Stopped,
+    Tree,
+    asking,
+    plan,
+    resume,
+    start,
+)
+from batchq.limits import Limits
+from batchq.testing.engines import Engine
+from tests.support.encoded import CLIENTS, database_in
+
+NAMES = ["rule", "größe"]
+"""Of tables, columns, trees, owners and constraints; and values."""
+PAIRS = [(server, client) for server, clients in CLIENTS.items() for client in clients]
+SMALL = ChunkSize(least=4, first=4, most=4)
+ROWS = 10
+GONE = LookupError("no such vpc")
+
+
+@pytest.fixture(scope="module", params=CLIENTS)
+def encoded(request: Any, postgres: Engine) -> Iterator[tuple[str, str]]:
+    with database_in(postgres, request.param) as conninfo:
+        yield request.param, conninfo
+
+
+def open_as(conninfo: str, client: str | None) -> psycopg.Connection[Any]:
+    options = {} if client is None else {"client_encoding": client}
+    return psycopg.connect(conninfo, autocommit=True, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=["as it comes", "UTF8", "LATIN1", "SQL_ASCII"])
+def conn(request: Any, encoded: tuple[str, str]) -> Iterator[psycopg.Connection[Any]]:
+    """An empty schema in a database of each encoding, for a client of each."""
+    client = None if request.param == "as it comes" else request.param
+    with open_as(encoded[1], client) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        yield connection
+
+
+def sent(conn: Any, text: str, *values: str) -> Any:
+    """Run a text of any characters: psycopg takes a str as ASCII here."""
+    info = conn.info.encoding
+    return conn.execute(text.encode("utf-8" if info == "ascii" else info), values or None)
+
+
+def as_str(value: Any) -> Any:
+    if isinstance(value, list):
+        return [as_str(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def planted(conn: Any, name: str, value: str | None = None) -> Tree:
+    """Rows whose order key is the name, or a value, and a number."""
+    value = value or name
+    parent = Parent(table=f"{name}_vpc")
+    rules = parent.children(name, by="vpc_id", tombstone=None)
+    tree = Tree(
+        name=name,
+        parent=parent,
+        drains=[Drain(children=rules, order=(name, "id"))],
+        jobs=Jobs(table=f"{name}_job"),
+    )
+    sent(
+        conn,
+        f"""CREATE TABLE "{name}_vpc" (
+            id text PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+        CREATE TABLE "{name}" (
+            id int PRIMARY KEY, vpc_id text NOT NULL, "{name}" text NOT NULL, v int,
+            UNIQUE (vpc_id, "{name}", id));
+        INSERT INTO "{name}_vpc" VALUES ('{value}'), ('other');
+        INSERT INTO "{name}" SELECT n, '{value}', '{value}' || n % 3, 1
+            FROM generate_series(1, {ROWS}) n;
+        INSERT INTO "{name}" VALUES (99, 'other', '{value}', 1)""",
+    )
+    sent(conn, tree.jobs.ddl())
+    return tree
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> None:
+    tree = planted(conn, name)
+    job = run(conn, tree.fence(name, gone=GONE))
+    told: list[Any] = []
+    options: Any = {"owner": name, "size": SMALL, "watchers": [told.append]}
+    report = resume(conn, [tree], budget=Budget(chunks=1), **options)
+    assert (report.stopped, report.rows) == (Stopped.CHUNKS, 4)
+    seen = run(conn, tree.jobs.read(job))
+    assert seen is not None
+    assert (seen.tree, seen.root, seen.phase) == (name, name, "drain")
+    assert seen.cursor is not None
+    assert [type(text) for text in seen.cursor] == [str, str]
+    report = resume(conn, [tree], **options)
+    assert (report.stopped, report.why, report.jobs_done) == (Stopped.EXHAUSTED, "", 1)
+    assert report.rows_by_table == {name: ROWS - 4}
+    assert {one.tree for one in told if isinstance(one, Progress)} == {name}
+    assert sent(conn, f'SELECT id FROM "{name}"').fetchall() == [(99,)]
+    assert sent(conn, f'SELECT count(*) FROM "{name}_vpc"').fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: str) -> None:
+    tree = planted(conn, name)
+    sent(conn, f'CREATE UNIQUE INDEX ON "{name}" ("{name}", id)')
+    rewrite = Rewrite(
+        name=name,
+        table=name,
+        set={"v": 2},
+        where=sql("v < 2"),
+        order=(name, "id"),
+        jobs=tree.jobs,
+    )
+    for work, key in ((rewrite, None), (tree, name)):
+        seen = plan(conn, work, key)
+        assert (seen.refusals, seen.counts[0].rows) == ((), ROWS + (key is None))
+        assert all(isinstance(line, str) for one in seen.statements for line in one.explain)
+        assert all(one.explain or "output" in one.unexplained for one in seen.statements), seen
+    run(conn, rewrite.begin())
+    report = resume(conn, [rewrite], owner=name, size=SMALL)
+    assert (report.rows, report.jobs_done, report.why) == (ROWS + 1, 1, "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refusal_names_what_it_is_about(conn: Any, name: str) -> None:
+    tree = planted(conn, name)
+    sent(conn, f'ALTER TABLE "{name}" ALTER "{name}" DROP NOT NULL')
+    assert [(one.table, one.name) for one in plan(conn, tree, name).refusals] == [(name, name)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_small_tree_goes_at_once(conn: Any, name: str) -> None:
+    tree = planted(conn, name)
+    assert start(conn, tree, name, gone=GONE).rows == ROWS  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_failure_says_is_text(conn: Any, name: str) -> None:
+    """The constraint that it is mapped by, what a guard found, what a limit says."""
+    planted(conn, name)
+    sent(conn, f'CREATE UNIQUE INDEX "{name}_once" ON "{name}" ("{name}") WHERE id > 50')
+    row = {"id": 100, "vpc_id": "other", name: name, "v": 1}
+    taken = attempt(conn, insert(name, row).on(unique(f"{name}_once"), ValueError))
+    assert isinstance(taken.error, ValueError)
+    (violation,) = taken.error.args
+    assert (violation.table, violation.constraint) == (name, f"{name}_once")
+    assert name in violation.detail
+    first = select(name, ["vpc_id", name], where={"id": 99})
+    seen = attempt(conn, forbid(first, else_=lambda v: KeyError(dict(v.found))))
+    assert isinstance(seen.error, KeyError)
+    assert seen.error.args == ({"vpc_id": "other", name: name},)
+    said = attempt(conn, forbid(first, else_=saying(ValueError, "there is {vpc_id}")))
+    assert str(said.error) == "there is other"
+    changed = update(name, {"v": 3}, where={"id": 99}).require({name: "x"}, else_=_found)
+    assert attempt(conn, changed).error.args == (name,)
+
+
+def _found(violation: Any) -> Exception:
+    (value,) = violation.found.values()
+    return ValueError(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_limits_tell_resources_by_their_names(conn: Any, name: str) -> None:
+    limits, scope = Limits(), uuid4()
+    limits.create(conn)
+    run(conn, limits.set_limit(name, 1, scope=scope))
+    (short,) = run(conn, limits.explain(limits.charge(name, scope=scope, id=uuid4(), n=2)))
+    assert short.resource == name
+    sent(conn, "UPDATE resource_limit SET used = 1")
+    (drift,) = run(conn, limits.reconcile(scope))
+    assert (drift.resource, drift.was, drift.now) == (name, 1, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_throttle_gives_its_reason_as_text(conn: Any, name: str) -> None:
+    throttle = asking(conn, "SELECT %(reason)s::text", reason=name)
+    assert throttle() == name
+
+
+@pytest.fixture
+def raw(postgres: Engine) -> Iterator[str]:
+    with database_in(postgres, "SQL_ASCII") as conninfo:
+        yield conninfo
+
+
+def test_a_key_that_is_no_text_for_one_client_is_left_for_another(raw: str) -> None:
+    """In SQL_ASCII a key is what its client has sent. Nothing is lost, and nothing is altered."""
+    with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
+        tree = planted(writer, "rule", "größe")
+        run(writer, tree.fence("größe", gone=GONE))
+        resume(writer, [tree], owner="writer", size=SMALL, budget=Budget(chunks=1))
+        for session in (other, writer):
+            report = resume(session, [tree], owner="any", size=SMALL)
+            if session is other:
+                assert (report.stopped, report.rows, report.jobs_done) == (Stopped.FAILED, 0, 0)
+                assert "cannot be sent" in report.why
+        assert (report.jobs_done, report.rows) == (1, ROWS - 4)
+        assert writer.execute("SELECT id FROM rule").fetchall() == [(99,)]
+
+
+def test_what_a_guard_finds_is_shown_though_it_is_no_utf8(raw: str) -> None:
+    with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
+        writer.execute("CREATE TABLE rule (id int PRIMARY KEY, name text)")
+        writer.execute("INSERT INTO rule VALUES (1, 'größe')")
+        looking = forbid(select("rule", ["name"], where={"id": 1}), else_=_found)
+        assert attempt(writer, looking).error.args == ("größe",)
+        (found,) = attempt(other, looking).error.args
+        assert found.encode("utf-8", "surrogateescape") == "größe".encode("latin-1")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Databases of other encodings than UTF8, and clients of any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from secrets import token_hex
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from batchq.testing.engines import Engine
+
+CLIENTS = {
+    "SQL_ASCII": [None, "UTF8", "LATIN1", "SQL_ASCII"],
+    "LATIN1": [None, "UTF8", "SQL_ASCII"],
+    "UTF8": [None, "LATIN1", "SQL_ASCII"],
+}
+"""Of each database's encoding: those that a client asks for; None is what libpq takes by itself."""
+
+
+@contextmanager
+def database_in(engine: Engine, encoding: str) -> Iterator[str]:
+    """Make a database in an encoding; its conninfo. It is dropped at the end."""
+    name = f"encoded_{token_hex(6)}"
+    with psycopg.connect(engine.conninfo(), autocommit=True) as admin:
+        made = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        admin.execute(f"CREATE DATABASE {name} {made}")  # type: ignore[arg-type]
+        try:
+            yield make_conninfo(engine.conninfo(tcp=True), dbname=name)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
