@@ -59,6 +59,8 @@ def insert_or_get(
     :param differs: what it means that it does not, as of :meth:`Statement.require`.
     :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
         by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`.
+        Above READ COMMITTED one that was inserted or deleted since the transaction began is a
+        :class:`~batchq.SerializationConflict`.
 
     >>> from typing import NamedTuple
     >>> from batchq import insert_or_get

@@ -2,7 +2,9 @@
 """Charging, releasing and resizing: each locks the counter in a step of its own, then writes.
 
 The lock is a step of its own so that the statement behind it has a snapshot taken after the lock:
-what it reads of the ledger is true until COMMIT. Both steps run behind all others of the batch, so
+what it reads of the ledger is true until COMMIT. Above READ COMMITTED the snapshot is older; but
+whoever writes the ledger changes the counter too, so the lock is a conflict then, and nothing
+behind it runs. Both steps run behind all others of the batch, so
 the lock is held as shortly as can be, and in one order for all batches (table, scope, resource), so
 no two batches lock two counters crosswise. What one batch does to one counter stays in the order in
 which it was written, and locks it once.

@@ -2,8 +2,9 @@
 """The SQL of limits.
 
 Each verb writes the ledger and the counter in one statement, so that neither is ever written
-without the other. What it reads is no older than the counter's lock, which a step before it took;
-and as ledger rows are only ever written by who holds the counter, nobody waits for one of those.
+without the other. What it reads is no older than the counter's lock, which a step before it took,
+or above READ COMMITTED that step was a conflict; and as ledger rows are only ever written by who
+holds the counter, nobody waits for one of those.
 
 No table is written twice in a statement, for CockroachDB refuses that (its documentation, "Known
 limitations", subqueries and mutations).

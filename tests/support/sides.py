@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""A side of two that are interleaved: its batches, sent one statement at a time.
+
+By the very texts and values that batchq sends, in transactions of its own. See interleavings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from select import select as readable
+from typing import Any
+
+import psycopg
+from attrs import define, field, frozen
+from psycopg import IsolationLevel
+from psycopg.adapt import Transformer
+from psycopg.pq import DiagnosticField, ExecStatus
+
+from batchq.engine import sentinel
+from batchq.engine.decode import decode
+from batchq.engine.encode import Encoded, encode
+from batchq.engine.frame import transaction
+from batchq.language.batch import Batch
+from batchq.language.outcome import Outcome
+from batchq.language.plan import Plan, plan
+
+_POLL = 0.001
+"""Seconds: how long to listen to a socket before the server is asked who waits."""
+
+Program = Generator[Batch[Any], Any, None]
+"""What a side does: batches, each of which is sent the result of the one before."""
+
+
+@frozen(eq=False)
+class Side:
+    """One of the two."""
+
+    name: str
+    begin: Callable[[], Program]
+    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+
+
+def once(batch: Batch[Any]) -> Callable[[], Program]:
+    """Make a program of one batch."""
+
+    def program() -> Program:
+        yield batch
+
+    return program
+
+
+@frozen
+class Failure:
+    """Why a side's transaction was rolled back, and the side ended."""
+
+    sqlstate: str
+    step: str
+    guard: sentinel.Sentinel | None
+    """What its guard said, where it was one."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was the isolation level that was refused."""
+        return self.guard is not None and self.guard.isolation is not None
+
+    def __str__(self) -> str:
+        return f"{self.sqlstate if self.guard is None else 'guard'} in {self.step}"
+
+
+@define(eq=False)
+class Session:
+    """A side while it is played."""
+
+    side: Side
+    connection: psycopg.Connection[Any]
+    pid: int = field(init=False)
+    results: list[Any] = field(factory=list)
+    failure: Failure | None = None
+    waits: bool = False
+    ended: bool = False
+    _program: Program = field(init=False)
+    _plan: Plan = field(init=False)
+    _steps: list[Encoded] = field(init=False)
+    _answers: list[Any] = field(init=False)
+    _open: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.pid = self.connection.info.backend_pid
+        self._program = self.side.begin()
+        self._take(next(self._program))
+
+    def _take(self, batch: Batch[Any]) -> None:
+        self._plan, self._answers = plan(batch), []
+        self._steps = encode(self._plan, Transformer(self.connection), {})
+
+    @property
+    def next_step(self) -> str:
+        """What it is about to do, or waits in."""
+        if not self._open and self._has_one_snapshot:
+            return "BEGIN"
+        if len(self._answers) == len(self._steps):
+            return "COMMIT"
+        return self._plan.statements[len(self._answers)].title
+
+    @property
+    def _has_one_snapshot(self) -> bool:
+        return self.side.isolation > IsolationLevel.READ_COMMITTED
+
+    def send(self) -> bool:
+        """Send the next statement.
+
+        BEGIN goes with the first one: nobody else can see it. But a snapshot that is for the whole
+        transaction is taken in a move of its own, as if other statements came before these.
+
+        :return: whether an answer is to be waited for.
+        """
+        pg = self.connection.pgconn
+        if not self._open:
+            begin = transaction(isolation=self.side.isolation).opening
+            snapshot = "; SELECT 1" if self._has_one_snapshot else ""
+            self.connection.execute(f"{begin}{snapshot}".encode())
+            self._open = True
+            if snapshot:
+                return False
+        if len(self._answers) == len(self._steps):
+            pg.send_query(b"COMMIT")
+        else:
+            step = self._steps[len(self._answers)]
+            pg.send_query_params(
+                step.compiled.sql.encode(), step.params, step.types, list(step.formats)
+            )
+        return True
+
+    def answered(self) -> bool:
+        """Whether the statement that was sent has been answered, which is then read."""
+        pg = self.connection.pgconn
+        pg.flush()
+        if readable([pg.socket], [], [], _POLL)[0]:
+            pg.consume_input()
+        if pg.is_busy():
+            return False
+        answers = []
+        while (answer := pg.get_result()) is not None:
+            answers.append(answer)
+        self._read(answers[-1])
+        return True
+
+    def _read(self, answer: Any) -> None:
+        self.waits = False
+        committing = len(self._answers) == len(self._steps)
+        if answer.status == ExecStatus.FATAL_ERROR:
+            message = answer.error_field(DiagnosticField.MESSAGE_PRIMARY).decode()
+            sqlstate = answer.error_field(DiagnosticField.SQLSTATE).decode()
+            self.failure = Failure(sqlstate, self.next_step, sentinel.read(message))
+            if not committing:
+                self.connection.execute("ROLLBACK")
+            self._open, self.ended = False, True
+        elif not committing:
+            self._answers.append(answer)
+        else:
+            assert answer.command_status == b"COMMIT", answer.command_status
+            self._open = False
+            made = decode(
+                self._plan, self._answers, Transformer(self.connection), Outcome.COMMITTED
+            )
+            self.results.append(made)
+            try:
+                self._take(self._program.send(made))
+            except StopIteration:
+                self.ended = True
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._open
