@@ -96,6 +96,9 @@ def _compiled(
     seen = anatomy.read(render(Numbering(anatomy.MARK), source, requirements, asked))
     judgements = _judgements(numbering, source, requirements)
     if wrapping.bound is not None or judgements:
+        if isinstance(source, Text) and source.unsure is not None:
+            message = f"what is guarded is whole, and this may not be: {source.unsure}"
+            raise InvalidBatch(message)
         shown = None if rows and not hidden else wanted or ()
         sql = guarded(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
     counts = wrapping.bound is not None

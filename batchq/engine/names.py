@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
+from batchq.language.errors import InvalidBatch
+from batchq.language.texts import OWN
+
 
 def identifier(name: str) -> str:
-    """Quote an identifier."""
+    """Quote an identifier.
+
+    :raises InvalidBatch: for one that holds what batchq marks places with.
+    """
+    if OWN.search(name):
+        message = f"a NUL or one of U+E000 to U+E003, which batchq uses itself, in {name!r:.40}"
+        raise InvalidBatch(message)
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -62,7 +62,7 @@ class Numbering:
                 self.order.append(self._taken + name)
                 number = f"{self._mark}{len(self.order)}"
                 cast = text.casts[name] if text.casts else None
-                placed[name] = f"({_carried(number)} #>> '{{}}')::{cast}" if cast else number
+                placed[name] = f"(({_carried(number)} #>> '{{}}')::{cast})" if cast else number
             parts += (placed[name], piece)
         self._taken += len(text.names)
         return "".join(parts)
@@ -91,7 +91,7 @@ def render(
             if names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
-            sql = f"INSERT INTO {quoted(table)} {rows}{_on_conflict(conflict)}"
+            sql = f"INSERT INTO {quoted(table)} {rows}{_on_conflict(n, conflict)}"
         case Update(table, names, cells, where):
             pairs = zip(names, cells, strict=True)
             sets = ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
@@ -177,12 +177,12 @@ def _carried(setting: str) -> str:
     return f"current_setting({setting}::text)::jsonb"
 
 
-def _on_conflict(conflict: Conflict | None) -> str:
+def _on_conflict(n: Numbering, conflict: Conflict | None) -> str:
     if conflict is None:
         return ""
     predicate = conflict.predicate
     if isinstance(predicate, Text):
-        where = f" WHERE {predicate.pieces[0]}"
+        where = f" WHERE {n.fragment(predicate)}"
     elif predicate:
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
@@ -196,10 +196,11 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
         return n.fragment(where)
     tests: list[str] = []
     for column, test in where:
-        name = identifier(column)
-        if isinstance(test, Text) and column == WHOLE:
+        if column == WHOLE and isinstance(test, Text):
             tests.append(f"({n.fragment(test)})")
-        elif isinstance(test, Text):
+            continue
+        name = identifier(column)
+        if isinstance(test, Text):
             tests.append(f"{name} = ({n.fragment(test)})")
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")

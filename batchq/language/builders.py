@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from batchq.language import sources
+from batchq.language import texts
 from batchq.language.batch import Batch
 from batchq.language.cells import Where, fragment, read_conditions, read_row
 from batchq.language.checks import listed
@@ -41,8 +41,9 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     :param text: one command. Sent as written, but for psycopg's ``%(name)s`` placeholders, which
         become ``$1``, ``$2``, …; in a text with parameters a percent sign is written ``%%``.
     :param params: the parameters' values.
-    :raises InvalidBatch: when placeholders and parameters do not agree. What can only be seen by
-        reading the SQL (two commands, COMMIT, DDL, …) is refused when it is first used.
+    :raises InvalidBatch: when placeholders and parameters do not agree, or a quote, a comment or a
+        bracket does not end. A fragment is one expression, or it is refused where it is used. What
+        a batch cannot hold (two commands, COMMIT, DDL, …) is refused when it is first looked at.
 
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
@@ -122,7 +123,7 @@ def select(
     values: list[object] = []
     for column in listed("select(columns=)", columns, '["id", "name"]'):
         if isinstance(column, Batch):
-            cells.append(fragment(column))
+            cells.append(fragment(column, column=True))
             values.extend(column.values)
         else:
             cells.append(column)
@@ -134,7 +135,7 @@ def select(
 
 @lru_cache(maxsize=4096)
 def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> Shape:
-    return Shape(sources.text(text, names, casts))
+    return Shape(texts.text(text, names, casts))
 
 
 @lru_cache(maxsize=4096)

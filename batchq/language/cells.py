@@ -30,9 +30,9 @@ from batchq.language.sources import (
     Conflict,
     Flow,
     Text,
-    text,
 )
 from batchq.language.statement import Statement
+from batchq.language.texts import OWN, text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -154,11 +154,15 @@ def _flowing(output: Output) -> Text | Flow:
     return text("%(output)s", ("output",), (output.type,))
 
 
-def fragment(value: Batch[Any]) -> Text:
-    """Accept a bare ``sql()`` as an expression."""
+def fragment(value: Batch[Any], *, column: bool = False) -> Text:
+    """Accept a bare ``sql()`` as an expression.
+
+    :param column: whether it is a column of a select, which may have a name.
+    :raises InvalidBatch: for what would say more than one expression does.
+    """
     if isinstance(value, Statement) and isinstance(value.source, Text):
         if is_bare(value.shape):
-            return value.source
+            return _whole(value.source, value.source.no_column if column else value.source.no_value)
         message = (
             "a fragment is a bare sql(): the result, what failures mean and the guards are said of "
             "the statement that it stands in"
@@ -166,6 +170,14 @@ def fragment(value: Batch[Any]) -> Text:
         raise InvalidBatch(message)
     message = "only a sql() fragment fits where an expression does, not a whole statement or batch"
     raise InvalidBatch(message)
+
+
+def _whole(text: Text, more: str | None) -> Text:
+    problem = more or text.unsure
+    if problem is not None:
+        message = f"a fragment is one expression, and this one is not: {problem}"
+        raise InvalidBatch(message)
+    return text
 
 
 def is_bare(shape: Shape) -> bool:
@@ -203,7 +215,7 @@ def _literal(value: object) -> str:
         return "= true" if value else "= false"
     if type(value) is int:
         return f"= {value}"
-    if isinstance(value, str):
+    if isinstance(value, str) and not OWN.search(value):
         escaped = value.replace("'", "''")
         return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
     message = (

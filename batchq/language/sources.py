@@ -7,18 +7,11 @@ sources are the same text. Values travel beside it, in the order in which the so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import Enum
-from functools import lru_cache
 from typing import ClassVar, Final
 
 from attrs import field, frozen
-
-from batchq.language.errors import InvalidBatch
-
-# psycopg's placeholders, and what users write by mistake: %% | %(name)s | % and anything else
-_PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
 
 
 @frozen(eq=False)
@@ -32,6 +25,12 @@ class Text:
     casts: tuple[str | None, ...] = ()
     """For each name the type of the output that stands there, or None for a value. Empty when there
     are no outputs."""
+    no_value: str | None = None
+    """Why it is not one expression; None where it is."""
+    no_column: str | None = None
+    """Why it is not one column of a select; None where it is."""
+    unsure: str | None = None
+    """Why the server may read it in two ways."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
@@ -224,46 +223,3 @@ def tests_outputs(where: Conditions) -> bool:
 
 def _flows(cells: Iterable[Cell | str]) -> bool:
     return any(c is OUTPUT or (isinstance(c, Text) and any(c.casts)) for c in cells)
-
-
-@lru_cache(maxsize=4096)
-def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> Text:
-    """Cut SQL at its placeholders, once per text.
-
-    As in psycopg, ``%`` means nothing special in a text without parameters, and is written ``%%``
-    in a text with some.
-
-    :raises InvalidBatch: when placeholders and parameters do not agree.
-    """
-    if not sql.strip():
-        message = "sql() needs a command"
-        raise InvalidBatch(message)
-    if not names and not re.search(r"%\(\w+\)s", sql):
-        return Text((sql,), (), ())
-    place = {name: i for i, name in enumerate(names)}
-    pieces = [""]
-    order: list[int] = []
-    end = 0
-    for found in _PERCENT.finditer(sql):
-        percent, name, kind, other = found.groups()
-        pieces[-1] += sql[end : found.start()]
-        end = found.end()
-        if percent:
-            pieces[-1] += "%"
-        elif name is None:
-            message = f"%{other} in sql(): parameters are named, %(name)s; a percent sign is %%"
-            raise InvalidBatch(message)
-        elif kind != "s":
-            message = f"%({name}){kind} in sql(): the only placeholder is %({name})s"
-            raise InvalidBatch(message)
-        elif name not in place:
-            message = f"%({name})s in sql() has no value: pass {name}=…"
-            raise InvalidBatch(message)
-        else:
-            order.append(place[name])
-            pieces.append("")
-    pieces[-1] += sql[end:]
-    for name in place.keys() - {names[i] for i in order}:
-        message = f"sql() was given {name}=… but its text has no %({name})s"
-        raise InvalidBatch(message)
-    return Text(tuple(pieces), tuple(order), names, casts)

@@ -25,7 +25,6 @@ from batchq import (
     gather,
     insert,
     run,
-    select,
     sql,
     sqlstate,
     update,
@@ -195,7 +194,7 @@ def test_a_timeout_is_for_the_batch_alone(conn):
 def test_the_wait_for_a_lock_counts_as_well(side, conn, connect):
     holder = connect(autocommit=False)
     holder.execute("UPDATE t SET n = 1 WHERE id = 1")
-    locked = select("t", ["n"], where=sql("id = 1 FOR UPDATE")).one(tuple)
+    locked = sql("SELECT n FROM t WHERE id = 1 FOR UPDATE").one(tuple)
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, gather(insert("log", {"n": 1}), locked), timeout=0.3)
     assert caught.value.statement is locked

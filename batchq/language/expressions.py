@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Which SQL is one expression, and so may stand where a builder has a place for one.
+
+Not every place has brackets: a column of a select may have a name. So what can end an expression is
+refused. These words are reserved: no column or function is called so without quotes (PostgreSQL
+documentation, "SQL Key Words").
+"""
+
+from __future__ import annotations
+
+from batchq.language.lexing import Token
+
+_ENDING = frozenset(
+    "DO EXCEPT FETCH FOR FROM GROUP HAVING INTERSECT INTO LIMIT OFFSET ON ORDER RETURNING UNION "
+    "USING WHERE WINDOW".split()
+)
+_FIRST = {
+    "SELECT": "a query that is a value stands in brackets: (SELECT …)",
+    "TABLE": "a query that is a value stands in brackets: (TABLE …)",
+    "WITH": "a query that is a value stands in brackets: (WITH …)",
+    "ALL": "ALL is said of a whole SELECT: write that with sql()",
+    "DISTINCT": "DISTINCT is said of a whole SELECT: write that with sql()",
+}
+_ANYWHERE = {
+    ";": "a semicolon ends it",
+    ",": "it is several, with commas between: write a fragment for each",
+}
+_AS = Token("word", "AS")
+
+
+def why_no_value(tokens: tuple[Token, ...]) -> str | None:
+    """Say why these tokens are not one expression; None when they are.
+
+    :param tokens: those that stand in no brackets.
+    """
+    words = [token.text if token.kind in ("word", "other") else "" for token in tokens]
+    if not words or words[-1] == ".":
+        return "it is empty, or ends in the middle"
+    reasons = [_ANYWHERE[word] for word in words if word in _ANYWHERE]
+    reasons += [_FIRST[word] for word in words[:1] if word in _FIRST]
+    for index, word in enumerate(words):
+        before = words[max(index - 3, 0) : index]
+        if word in _ENDING and not _goes_on(word, before):
+            reasons.append(f"{word} ends it: write the whole statement with sql()")
+        if word == "AS" and before[-1:] != ["."]:
+            reasons.append("only a column of select() has a name, which is one word after AS")
+    return reasons[0] if reasons else None
+
+
+def why_no_column(tokens: tuple[Token, ...]) -> str | None:
+    """Say why these tokens are not one column of a select, with its name or without."""
+    named = tokens[-2:-1] == (_AS,) and tokens[-1].kind in ("word", "name")
+    return why_no_value(tokens[:-2] if named else tokens)
+
+
+def _goes_on(word: str, before: list[str]) -> bool:
+    """Whether the expression goes on after a word that may end one."""
+    if before[-1:] == ["."]:
+        return True  # the name of a column or field
+    if word == "FROM":
+        return before[-2:] == ["IS", "DISTINCT"] or before == ["IS", "NOT", "DISTINCT"]
+    return word == "GROUP" and before[-1:] == ["WITHIN"]

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+"""A fragment is one expression. What says more is refused when it is written, in every place."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import (
+    InvalidBatch,
+    delete,
+    forbid,
+    insert,
+    insert_or_get,
+    lock,
+    require,
+    select,
+    sql,
+    update,
+)
+
+CHANGE = update("t", {"a": 1}, where={"b": 2})
+PLACES = {
+    "insert": lambda one: insert("t", {"a": one}),
+    "update": lambda one: update("t", {"a": one}, where={"b": 1}),
+    "where of update": lambda one: update("t", {"a": 1}, where=one),
+    "where of delete": lambda one: delete("t", where=one),
+    "where of select": lambda one: select("t", ["a"], where=one),
+    "a condition": lambda one: delete("t", where={"a": one}),
+    "one of several": lambda one: delete("t", where=[{"a": 1}, one]),
+    "require": CHANGE.require,
+    "require of a column": lambda one: CHANGE.require({"a": one}),
+    "check": lambda one: CHANGE.check("a", one),
+    "check of a text": lambda one: sql("SELECT a FROM t").check("a", one),
+    "lock": lambda one: lock("t", one, missing=KeyError),
+    "require a row": lambda one: require(select("t", ["a"], where=one)),
+    "forbid a row": lambda one: forbid(select("t", ["a"], where=one)),
+    "predicate": lambda one: insert("t", {"a": 1}).on_conflict_do_nothing("a", where=one),
+}
+COLUMN = {"a column": lambda one: select("t", [one], where={"b": 1})}
+
+SAYS_MORE = [
+    # the two of the issue, and what they come from
+    "1), o0 = (2",
+    "id = 1) OR (true",
+    ")",
+    "(",
+    "a]",
+    "a[1",
+    "(a]",
+    "[a)",
+    ")(",
+    "1) -- ",
+    "a /* ) */ (",
+    # quotes and comments that do not end, or end elsewhere than it looks
+    "'a",
+    "E'a\\'",
+    '"a',
+    '"a"" ',
+    "$$ a",
+    "$x$ a $y$",
+    "$x$ a $X$",
+    "a /* b",
+    "a /* /* b */",
+    "U&'a",
+    "'a''",
+    # several
+    "a, b",
+    "1, 2",
+    "a,",
+    ", a",
+    "a; b",
+    "a;",
+    "(a; b)",
+    "true; DELETE FROM t",
+    # what goes on behind an expression
+    "true RETURNING id",
+    "true returning *",
+    "id = 1 FOR UPDATE",
+    "true ORDER BY a",
+    "true LIMIT 1",
+    "true OFFSET 1",
+    "true FETCH FIRST ROW ONLY",
+    "true GROUP BY a",
+    "true HAVING true",
+    "true WINDOW w AS ()",
+    "true UNION SELECT 1",
+    "true EXCEPT ALL SELECT 1",
+    "true INTERSECT SELECT 1",
+    "a FROM u",
+    "a INTO u",
+    "true WHERE true",
+    "1 IS DISTINCT FROM 2 FROM u",
+    "DISTINCT FROM u",
+    "true DO UPDATE SET a = 1",
+    "x.",
+    # no expression at all
+    "-- a",
+    "/* a */",
+    "/* a */ -- b\n",
+    # a query has brackets of its own
+    "SELECT 1",
+    "WITH a AS (SELECT 1) SELECT * FROM a",
+    "TABLE t",
+    "DISTINCT a",
+    "ALL a",
+    # what the server's settings and versions read in two ways
+    r"'\' OR b = '1'",
+    r"'a\'",
+    r"name LIKE 'a\%' ESCAPE '\'",
+    r"U&'\'",
+    "a -- b\rOR true",
+    r"1E'\''",
+    "1a$b$ OR b$b$",
+    "1 = 1AND true",
+    # parameters that are none
+    "$1",
+    "a = $1",
+]
+
+
+@pytest.mark.parametrize("place", [*PLACES.values(), *COLUMN.values()], ids=[*PLACES, *COLUMN])
+@pytest.mark.parametrize("text", SAYS_MORE)
+def test_what_says_more_than_one_expression_is_refused_when_written(place, text):
+    with pytest.raises(InvalidBatch):
+        place(sql(text))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("text", ["a AS b", "a AS", "1 AS a, 2 AS b", "a AS b c", "AS a"])
+def test_only_a_selected_column_has_a_name(place, text):
+    with pytest.raises(InvalidBatch):
+        place(sql(text))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["a AS", "1 AS a, 2 AS b", "a AS b c", "AS a", "a AS b AS c", "AS"]
+)
+def test_a_selected_column_has_one_name_behind_as(text):
+    with pytest.raises(InvalidBatch):
+        select("t", [sql(text)], where={"b": 1})  # type: ignore[arg-type]
+
+
+ONE_EXPRESSION = [
+    "now()",
+    "a + 1",
+    "a OR b",
+    "NOT a AND (b OR c)",
+    "coalesce(a, b, 'x, y')",
+    "ARRAY[1, 2][1]",
+    "a[1:2]",
+    "ROW(a, b) = (1, 2)",
+    "(a, b) < (1, 2)",
+    "(SELECT max(a) FROM t WHERE b ORDER BY c LIMIT 1)",
+    "a IN (SELECT b FROM u, v)",
+    "EXISTS (SELECT FROM u FOR UPDATE)",
+    "a IS DISTINCT FROM b",
+    "a IS NOT DISTINCT FROM b AND a is distinct  from c",
+    "extract(year FROM a) = 2026",
+    "substring(a FROM 1 FOR 2)",
+    "count(*)",
+    "count(*) FILTER (WHERE a)",
+    "sum(a) OVER (PARTITION BY b ORDER BY c)",
+    "percentile_disc(0.5) WITHIN GROUP (ORDER BY a)",
+    "CASE WHEN a THEN 1 ELSE 2 END",
+    "CAST(a AS int) + b::numeric(10,2)",
+    "a AT TIME ZONE 'UTC'",
+    'a COLLATE "C"',
+    "interval '1 day' + a",
+    "a ? 'b' AND c @> '{\"d\": [1, 2]}'",
+    "a->>'b' #>> '{c}'",
+    "'it''s (;' || E'it\\'s )' || $$it's (;--/*$$ || $q$ $$ ( $q$",
+    "E'\\\\'",
+    r"'a\\' = b",
+    r"'\d+\.' = a",
+    r"a LIKE 'a\%' ESCAPE E'\\'",
+    "U&'d\\0061t' || B'101' || x'1F' || N'a'",
+    'U&"a" = "x (; , FROM ""y"',
+    '"from" = "order"',
+    "t.from = t.order",
+    "(a).limit",
+    "a -- ( ' /*\n = 1",
+    "a /* ( ' -- /* nested ; */ , */ = 1",
+    "a = 1 -- the end (",
+    "a-- b\r\n= 1",
+    "1e5 + 1.5e-3 + .5 + 1. + 0x1F + 1_000",
+    "a$b = 1",
+    "naïve = 'ü'",
+    "a=-1",
+    "a*b/c",
+    "a OPERATOR(pg_catalog.+) b",
+    "a BETWEEN 1 AND 2",
+    "a IS NULL",
+    "default_value",
+    "selected AND distinctly AND format",
+]
+
+
+@pytest.mark.parametrize("text", ONE_EXPRESSION)
+def test_whatever_is_one_expression_may_stand_anywhere(text):
+    for place in [*PLACES.values(), *COLUMN.values()]:
+        (step,) = place(sql(text)).steps()  # type: ignore[arg-type]
+        assert text.removesuffix(" -- the end (") in step.sql
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*",
+        "t.*",
+        "(a).*",
+        "count(*) AS n",
+        "count(*) n",
+        'a AS "n, m"',
+        "a AS from",
+        "a IS DISTINCT FROM b AS c",
+    ],
+)
+def test_a_selected_column_may_have_a_name_or_be_all_of_them(text):
+    assert f"SELECT {text} FROM" in select("t", [sql(text)], where={"b": 1}).steps()[0].sql
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a%(x)s", "%(x)s0", "1%(x)s", "%(x)sAND b", "%(x)s%(x)s", "$%(x)s", "%(x)s$$a$$", "ü%(x)s"],
+)
+def test_a_placeholder_does_not_run_into_what_stands_beside_it(text):
+    """``%(x)s0`` would be the tenth parameter, ``a%(x)s`` a name."""
+    with pytest.raises(InvalidBatch, match="placeholder runs into"):
+        sql(text, x=1)  # type: ignore[arg-type]
+    with pytest.raises(InvalidBatch, match="placeholder runs into"):
+        sql("SELECT " + text, x=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["%(x)s::int", "(%(x)s)", "-%(x)s", "%(x)s[1]", "a=%(x)s", "'a'||%(x)s", "%(x)s,1"]
+)
+def test_a_placeholder_may_stand_beside_anything_else(text):
+    assert "$1" in sql("SELECT " + text, x=1).steps()[0].sql  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1) , x AS (DELETE FROM t RETURNING 1",
+        "SELECT 1) SELECT 1 --",
+        "SELECT (1",
+        "UPDATE t SET a = 1 WHERE (b",
+        "SELECT '(",
+        "SELECT 1 /* (",
+        "SELECT a]",
+    ],
+)
+def test_a_whole_statement_is_whole_too(text):
+    with pytest.raises(InvalidBatch, match="cannot be read"):
+        sql(text)  # type: ignore[arg-type]
+
+
+def test_a_guarded_statement_is_read_in_one_way():
+    doubtful = sql(r"SELECT a FROM t WHERE b LIKE 'x' ESCAPE '\'")
+    assert doubtful.steps()[0].sql
+    for guarded in (doubtful.one(tuple), doubtful.expect(1), require(doubtful), forbid(doubtful)):
+        with pytest.raises(InvalidBatch, match="standard_conforming_strings"):
+            _ = guarded.steps()[0].sql
+
+
+@pytest.mark.parametrize("mark", ["\0", "\ue000", "\ue001", "\ue002", "\ue003"], ids=ascii)
+def test_nothing_holds_what_batchq_marks_places_with(mark):
+    with pytest.raises(InvalidBatch, match=r"U\+E000"):
+        sql(f"SELECT '{mark}'")  # type: ignore[arg-type]
+    with pytest.raises(InvalidBatch, match=r"index|U\+E000"):
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": mark}).steps()
+    name = f"a{mark}"
+    for statement in (
+        lambda: insert("t", {name: 1}),
+        lambda: insert(name, {"a": 1}),
+        lambda: delete("t", {name: 1}),
+        lambda: select("t", [name], where={"a": 1}),
+        lambda: insert("t", {"a": 1}).returning(name).one(tuple),
+        lambda: CHANGE.require({name: 1}),
+        lambda: CHANGE.check(name, 1),
+        lambda: insert("t", {"a": 1}).on_conflict_do_nothing(name),
+        lambda: insert_or_get("t", {"a": 1}, dict, key=[name]),
+    ):
+        with pytest.raises(InvalidBatch):
+            _ = [step.sql for step in statement().steps()]
+
+
+def test_such_a_character_may_be_in_a_value():
+    assert insert("t", {"a": "\ue001"}).steps()[0].parameters == ("\ue001",)
+
+
+def test_a_comment_at_the_end_swallows_nothing():
+    quiet = insert("t", {"a": 1}).on_conflict_do_nothing("a", where=sql("b -- here"))
+    assert quiet.steps()[0].sql.endswith("b -- here\n DO NOTHING")
