@@ -193,7 +193,7 @@ def _on_conflict(n: Numbering, conflict: Conflict | None) -> str:
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     """Write conditions on columns; ``table`` is whose they are, where outputs may be among them."""
     if isinstance(where, Text):
-        return n.fragment(where)
+        return f"({n.fragment(where)})" if where.is_query else n.fragment(where)
     tests: list[str] = []
     for column, test in where:
         if column == WHOLE and isinstance(test, Text):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which SQL is one expression, and so may stand where a builder has a place for one.
 
-Not every place has brackets: a column of a select may have a name. So what can end an expression is
-refused. These words are reserved: no column or function is called so without quotes (PostgreSQL
-documentation, "SQL Key Words").
+Not every place has brackets around it: a column of a select may have a name. So what can end an
+expression is refused. These words are reserved: no column or function is called so without quotes
+(PostgreSQL documentation, "SQL Key Words").
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ _ENDING = frozenset(
     "DO EXCEPT FETCH FOR FROM GROUP HAVING INTERSECT INTO LIMIT OFFSET ON ORDER RETURNING UNION "
     "USING WHERE WINDOW".split()
 )
+_QUERIES = frozenset({"SELECT", "TABLE", "WITH"})
 _FIRST = {
-    "SELECT": "a query that is a value stands in brackets: (SELECT …)",
-    "TABLE": "a query that is a value stands in brackets: (TABLE …)",
-    "WITH": "a query that is a value stands in brackets: (WITH …)",
     "ALL": "ALL is said of a whole SELECT: write that with sql()",
     "DISTINCT": "DISTINCT is said of a whole SELECT: write that with sql()",
 }
@@ -28,14 +26,21 @@ _ANYWHERE = {
 _AS = Token("word", "AS")
 
 
+def is_query(tokens: tuple[Token, ...]) -> bool:
+    """Whether these tokens are a query, which is one expression when it stands in brackets."""
+    return tokens[:1] != () and tokens[0].kind == "word" and tokens[0].text in _QUERIES
+
+
 def why_no_value(tokens: tuple[Token, ...]) -> str | None:
-    """Say why these tokens are not one expression; None when they are.
+    """Say why these tokens are not one expression; None when they are, or would be in brackets.
 
     :param tokens: those that stand in no brackets.
     """
     words = [token.text if token.kind in ("word", "other") else "" for token in tokens]
     if not words or words[-1] == ".":
         return "it is empty, or ends in the middle"
+    if is_query(tokens):
+        return _ANYWHERE[";"] if ";" in words else None
     reasons = [_ANYWHERE[word] for word in words if word in _ANYWHERE]
     reasons += [_FIRST[word] for word in words[:1] if word in _FIRST]
     for index, word in enumerate(words):
@@ -49,6 +54,8 @@ def why_no_value(tokens: tuple[Token, ...]) -> str | None:
 
 def why_no_column(tokens: tuple[Token, ...]) -> str | None:
     """Say why these tokens are not one column of a select, with its name or without."""
+    if is_query(tokens):
+        return "a query that is a column stands in brackets: (SELECT …)"
     named = tokens[-2:-1] == (_AS,) and tokens[-1].kind in ("word", "name")
     return why_no_value(tokens[:-2] if named else tokens)
 

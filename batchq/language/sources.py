@@ -27,6 +27,8 @@ class Text:
     are no outputs."""
     no_value: str | None = None
     """Why it is not one expression; None where it is."""
+    is_query: bool = False
+    """Whether it is one when it stands in brackets."""
     no_column: str | None = None
     """Why it is not one column of a select; None where it is."""
     unsure: str | None = None

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
-from batchq.language.expressions import why_no_column, why_no_value
+from batchq.language.expressions import is_query, why_no_column, why_no_value
 from batchq.language.sources import Text
 
 OWN = re.compile("[\0\ue000-\ue003]")
@@ -81,5 +81,13 @@ def _read(
         message = f"this SQL cannot be read: {reading.broken}"
         raise InvalidBatch(message)
     outermost = reading.outermost
-    verdicts = why_no_value(outermost), why_no_column(outermost), reading.unsure
-    return Text(pieces, order, names, casts, *verdicts)
+    return Text(
+        pieces,
+        order,
+        names,
+        casts,
+        no_value=why_no_value(outermost),
+        is_query=is_query(outermost),
+        no_column=why_no_column(outermost),
+        unsure=reading.unsure,
+    )

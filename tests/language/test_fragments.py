@@ -97,10 +97,7 @@ SAYS_MORE = [
     "-- a",
     "/* a */",
     "/* a */ -- b\n",
-    # a query has brackets of its own
-    "SELECT 1",
-    "WITH a AS (SELECT 1) SELECT * FROM a",
-    "TABLE t",
+    "SELECT 1; SELECT 2",
     "DISTINCT a",
     "ALL a",
     # what the server's settings and versions read in two ways
@@ -200,6 +197,22 @@ def test_whatever_is_one_expression_may_stand_anywhere(text):
     for place in [*PLACES.values(), *COLUMN.values()]:
         (step,) = place(sql(text)).steps()  # type: ignore[arg-type]
         assert text.removesuffix(" -- the end (") in step.sql
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT max(a), 1 FROM u, v ORDER BY a LIMIT 1",
+        "with c as (select 1) select * from c",
+        "TABLE u",
+    ],
+)
+def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
+    for place in PLACES.values():
+        if place is not PLACES["predicate"]:
+            assert f"({text})" in place(sql(text)).steps()[0].sql
+    with pytest.raises(InvalidBatch, match="brackets"):
+        select("t", [sql(text)], where={"b": 1})
 
 
 @pytest.mark.parametrize(
