@@ -160,6 +160,34 @@ def test_a_fence_keeps_out_whoever_looks_that_the_parent_lives(table, fenced, ad
     assert judged.committed == {(True, False)}
 
 
+ENDS = {"at once": TREE.at_once(1, gone=Gone), "fence": FENCE}
+
+
+@levels((RC, RC))
+@pytest.mark.parametrize("first", ENDS)
+@pytest.mark.parametrize("second", ENDS)
+def test_of_two_who_delete_one_parent_one_does(table, first, second, levels):
+    def wrong(_played):
+        query = "SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM bulk_job)"
+        return table.observer.execute(query).fetchone() not in {(0, 0), (1, 1)}
+
+    judged = table.judge(
+        Side("a", once(ENDS[first]), levels[0]), Side("b", once(ENDS[second]), levels[1]), wrong
+    )
+    assert not judged.wrong, str(judged)
+    assert judged.committed == {(True, False), (False, True)}
+
+
+def test_two_who_think_that_a_job_is_theirs_count_each_row_once(table, fenced):
+    def wrong(_played):
+        query = "SELECT rows_done + (SELECT count(*) FROM rule) FROM bulk_job"
+        return table.observer.execute(query).fetchone() != (2,)
+
+    judged = table.judge(Side("a", sweeping(fenced, 1)), Side("b", sweeping(fenced, 1)), wrong)
+    assert not judged.wrong, str(judged)
+    assert judged.committed == {(True, False), (False, True)}
+
+
 ONE_LEVEL = pytest.mark.parametrize(
     "level",
     [RC, pytest.param(RR, marks=pytest.mark.soak), pytest.param(SER, marks=pytest.mark.soak)],

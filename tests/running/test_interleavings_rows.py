@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import check, delete, gather, insert, insert_or_get, sql, update
+from batchq import Parent, check, delete, gather, insert, insert_or_get, sql, update
 from tests.support.interleavings import Table
 from tests.support.sides import Side, once
 
@@ -150,6 +150,18 @@ def test_a_row_that_has_its_tombstone_is_not_renamed(play):
         return row != (("db", True, 2) if renamed else ("web", False, 2))
 
     play(rename("db"), hide, wrong, ONE)
+
+
+@IN_PAIRS
+def test_two_children_that_are_added_at_once_are_both_counted(play):
+    vpcs = Parent(table="project").children("vpc", by="project_id", tombstone=None)
+    add = vpcs.add(1, insert("vpc", {"project_id": 1}), gone=Missing)
+
+    def wrong(played, observer):
+        row = observer.execute("SELECT rcgen, (SELECT count(*) FROM vpc) FROM project").fetchone()
+        return row != (1 + played.failures.count(None), 1 + played.failures.count(None))
+
+    play(add, add, wrong, BOTH)
 
 
 def living(observer, name):
