@@ -19,7 +19,7 @@ from batchq.engine.render import Numbering, render, requirement
 from batchq.engine.sentinel import SENTINEL_MARK
 from batchq.language import step
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Bound, Judged, Requirement
+from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.plan import Leaf
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
@@ -125,7 +125,7 @@ def _judgements(
     """What is required of the rows that the statement returns."""
     made: list[Judgement] = []
     for index, one in enumerate(requirements):
-        if one.judged is not Judged.FOUND:
+        if one.judged not in INSIDE:
             test = requirement(numbering, source, requirements, index) if one.test else None
             marked = requirement(Numbering(anatomy.MARK), source, requirements, index)
             reads = one.test != () and anatomy.reads_rows(marked)
@@ -143,7 +143,7 @@ def _hidden(
 
     :raises InvalidBatch: when it selects other columns.
     """
-    judged = [one.found for one in requirements if one.judged is not Judged.FOUND]
+    judged = [one.found for one in requirements if one.judged not in INSIDE]
     needed = dict.fromkeys(sum(judged, ()) + outputs)
     if isinstance(source, Text):
         return ()  # it returns what it returns, and the server knows what that is

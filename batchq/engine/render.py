@@ -24,11 +24,14 @@ from batchq.language.sources import (
     Source,
     Text,
     Update,
+    compared,
     condition_names,
     parameter_names,
 )
 
 _ONE = Text(("1",), (), ())
+_THERE = "_batchq_there"
+"""What the table of an insert is called where the row that is there is judged."""
 
 
 class Numbering:
@@ -91,7 +94,9 @@ def render(
             if names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
-            sql = f"INSERT INTO {quoted(table)} {rows}{_on_conflict(n, conflict)}"
+            called = f" AS {_THERE}" if _judges(requirements) else ""
+            passing = _on_conflict(n, conflict, requirements)
+            sql = f"INSERT INTO {quoted(table)}{called} {rows}{passing}"
         case Update(table, names, cells, where):
             pairs = zip(names, cells, strict=True)
             sets = ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
@@ -177,7 +182,13 @@ def _carried(setting: str) -> str:
     return f"current_setting({setting}::text)::jsonb"
 
 
-def _on_conflict(n: Numbering, conflict: Conflict | None) -> str:
+def _judges(requirements: tuple[Requirement, ...]) -> bool:
+    return any(one.judged is Judged.THERE for one in requirements)
+
+
+def _on_conflict(
+    n: Numbering, conflict: Conflict | None, requirements: tuple[Requirement, ...]
+) -> str:
     if conflict is None:
         return ""
     predicate = conflict.predicate
@@ -187,7 +198,33 @@ def _on_conflict(n: Numbering, conflict: Conflict | None) -> str:
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
         where = ""
-    return f" ON CONFLICT ({listed(conflict.columns)}){where} DO NOTHING"
+    action = _judging(requirements, conflict.columns) if _judges(requirements) else "DO NOTHING"
+    return f" ON CONFLICT ({listed(conflict.columns)}){where} {action}"
+
+
+def _judging(requirements: tuple[Requirement, ...], columns: tuple[str, ...]) -> str:
+    """Judge the row that is in the way, which the server locks first, and update nothing.
+
+    EXCLUDED is the row that would have been inserted, so what a column's type and the triggers make
+    of a value is compared with what they made of it before.
+
+    :param columns: those of the conflict. Another one is named as what is updated, if there is any:
+        the lock is the stronger for a column of a key.
+    """
+    arms: list[str] = []
+    names: list[str] = []
+    for index, one in enumerate(requirements):
+        if one.judged is Judged.THERE:
+            names += compared(one.test)
+            differs = " OR ".join(
+                f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"
+                for name in map(identifier, compared(one.test))
+            )
+            found = finding(one.found, f"{_THERE}.")
+            arms.append(f"WHEN {differs} THEN {row_sentinel(index, found)}")
+    name = identifier(next((name for name in names if name not in columns), names[0]))
+    arms.append("ELSE false END")
+    return f"DO UPDATE SET {name} = {_THERE}.{name} WHERE CASE {' '.join(arms)}"
 
 
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:

@@ -74,17 +74,19 @@ def isolation_sentinel(level: str) -> str:
     return f"CAST({SENTINEL_MARK}::text || '{_ISOLATION}:' || {told} AS boolean)"
 
 
-def finding(columns: tuple[str, ...]) -> str:
+def finding(columns: tuple[str, ...], row: str = "") -> str:
     """Write what makes text of a row's values: name, type and text of each, as one row, in hex.
 
     As text, because every type has one, and because the adapters that the caller has registered
     read it back; in hex, because servers quote what they report in different ways. COALESCE with
     nothing makes a domain its base type, which is what a query says a column of it is. Of no
     columns it is still the text of a row, which no planner makes: a constant would fail at once.
+
+    :param row: what stands before each column where two rows have it: ``"there."``.
     """
     cells = [
         f"{literal(column)}::text, pg_typeof(coalesce({name}, NULL))::regtype::oid, {name}"
-        for column, name in zip(columns, map(identifier, columns), strict=True)
+        for column, name in ((column, row + identifier(column)) for column in columns)
     ]
     return f"{_MARKED} || encode(convert_to(ROW({', '.join(cells)})::text, {_CARRIED}), 'hex')"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchq.engine.flight import CLOSING, OWNERS
-from batchq.language.guards import EXACTLY_ONE, Bound
+from batchq.language.guards import EXACTLY_ONE, Bound, Judged
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
 from batchq.language.sources import chosen, chosen_by
@@ -108,7 +108,11 @@ def teach_guard(violation: Violation, found: Blame) -> str:
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
-        return "\nIf a caller can cause it, say what it means:\n    else_=YourError(...)"
+        there = found.step is not None and any(
+            one.judged is Judged.THERE for one in found.step.statement.shape.requirements
+        )
+        argument = "differs" if there else "else_"
+        return f"\nIf a caller can cause it, say what it means:\n    {argument}=YourError(...)"
     guard = found.step.statement.guard if found.step is not None else None
     if guard is None or violation.rows is None or violation.rows >= guard.rows:
         return ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Insert or get: an insert that may be repeated, and says whether the row was there already.
 
-Two steps, in one round trip. The first inserts and passes over a row that is there; the second
-reads and locks the row, whoever inserted it. One statement could not: what it sees is older than a
-row that somebody else has just committed and that it conflicts with.
+Two steps, in one round trip. The first inserts, or judges the row that is there and passes over it;
+the second reads and locks the row, whoever inserted it. One statement could not: what it sees is
+older than a row that somebody else has just committed and that it conflicts with.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from batchq.language.choices import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import locking
+from batchq.language.guards import Judged
 from batchq.language.mapping import Meaning
-from batchq.language.sources import Insert, Text, value_of
+from batchq.language.sources import SAME, Insert, Text, value_of
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
@@ -52,13 +53,17 @@ def insert_or_get(
     """Insert a row, or get the one that is there, so that a request may safely be repeated.
 
     :param model: what the row is made into, as of :meth:`Statement.one`.
-    :param key: the columns of the unique index by which a row is the same.
+    :param key: the columns of the unique index by which a row is the same. The row is found again
+        by their values, so no column or trigger may make others of them.
     :param where: the predicate of that index, where it is partial; see
         :meth:`Statement.on_conflict_do_nothing`.
-    :param same: columns in which a row that is there already has to equal this one.
+    :param same: columns in which a row that is there already has to equal what this one would have
+        been: of the column's type, 12.345 in a numeric(10, 2) is 12.35, and after the triggers. A
+        row that this inserts is not judged.
     :param differs: what it means that it does not, as of :meth:`Statement.require`.
     :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
-        by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`.
+        by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`;
+        with ``same=`` it is locked by the first.
         Above READ COMMITTED one that was inserted or deleted since the transaction began is a
         :class:`~batchq.SerializationConflict`.
 
@@ -71,8 +76,10 @@ def insert_or_get(
     >>> boot = insert_or_get(
     ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], differs=other
     ... )
-    >>> boot.steps()[1].statement
-    <Statement lock disk: one(Disk), exactly 1 row, check("name")>
+    >>> for step in boot.steps():
+    ...     step.statement
+    <Statement insert disk: count(), same("name")>
+    <Statement lock disk: one(Disk), exactly 1 row>
     """
     inserting = insert(table, row)
     keys = listed("insert_or_get(key=)", key, '["silo_id", "name"]')
@@ -86,9 +93,10 @@ def insert_or_get(
     predicate = _predicate(where)
     known = {name: _plain(inserting, name) for name in keys}
     getting = locking(table, {**known, **predicate}, "no key update").one(model)
-    for name in wanted:
-        getting = getting.check(name, _value(inserting, name), else_=differs)
     quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
+    for name in wanted:
+        _value(inserting, name)
+        quiet = quiet.requiring(Judged.THERE, ((name, SAME),), (), differs, ())
     steps = quiet.label("insert"), getting.label("get")
     return gather(*steps).map(lambda both: Got(both[1], both[0] == 1))
 

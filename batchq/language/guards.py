@@ -47,10 +47,16 @@ class Judged(Enum):
 
     FOUND = "require"
     """The rows that ``where`` finds, as they are before the statement changes them."""
+    THERE = "same"
+    """The row that is in the way of an insert and lets it pass over: never one that it inserts."""
     RETURNED = "check"
     """The rows that the statement returns, as they are afterwards."""
     ANY = "forbid"
     """Every row: there may be none."""
+
+
+INSIDE = frozenset({Judged.FOUND, Judged.THERE})
+"""What the statement itself judges; the others are judged around it, when it has run."""
 
 
 @frozen

@@ -19,6 +19,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import (
     AT_MOST_ONE,
     EXACTLY_ONE,
+    INSIDE,
     Bound,
     Guard,
     Judged,
@@ -83,7 +84,7 @@ class Shape:
     @property
     def wrapped(self) -> bool:
         """Whether the rows are counted and judged around the statement, once it has run."""
-        outside = any(one.judged is not Judged.FOUND for one in self.requirements)
+        outside = any(one.judged not in INSIDE for one in self.requirements)
         return self.guard is not None or outside
 
     def rules(self, meanings: tuple[Meaning, ...]) -> Iterator[Rule]:

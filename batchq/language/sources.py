@@ -84,10 +84,14 @@ IS_NULL = "IS NULL"
 """``column IS NULL``: takes no value."""
 EQUALS_OUTPUT = "= output"
 """``column = …`` of another statement's output."""
+SAME = "IS NOT DISTINCT FROM EXCLUDED"
+"""``column IS NOT DISTINCT FROM EXCLUDED.column``: takes no value but the one that is inserted."""
 
 Conditions = tuple[tuple[str, str | Text], ...] | Text
 """Columns, each with one of the tests above or a fragment that it equals; or one fragment. Behind
 :data:`WHOLE` in the place of a column stands a fragment that is a condition by itself."""
+
+_WITHOUT_VALUE = frozenset({IS_NULL, SAME})
 
 WHOLE = "\0"
 """No name of a column: none has a NUL in it."""
@@ -176,7 +180,7 @@ def condition_names(where: Conditions) -> tuple[str, ...]:
     for column, test in where:
         if isinstance(test, Text):
             names.extend(test.names)
-        elif test is not IS_NULL:
+        elif test not in _WITHOUT_VALUE:
             names.append(column)
     return tuple(names)
 

@@ -23,11 +23,23 @@ def boot(row=None, **options):
 
 
 def test_it_inserts_quietly_and_reads_what_is_there_under_a_lock():
-    quiet, getting = boot(same=["name"], differs=MEANING).steps()
+    quiet, getting = boot().steps()
     assert quiet.sql.endswith('VALUES ($1, $2, $3) ON CONFLICT ("id") DO NOTHING')
     assert 'FROM "disk" WHERE "id" = $1 FOR NO KEY UPDATE' in getting.sql
-    assert getting.parameters == (7, "boot")
-    assert [meaning.partition(" -> ")[0] for meaning in getting.meanings] == ['check("name")']
+    assert getting.parameters == (7,)
+
+
+def test_what_has_to_be_the_same_is_judged_of_the_row_that_is_in_the_way_and_of_no_other():
+    quiet, getting = boot(same=["id", "name"], differs=MEANING).steps()
+    before, _, judged = quiet.sql.partition(' ON CONFLICT ("id") DO UPDATE ')
+    assert before.startswith('INSERT INTO "disk" AS _batchq_there ("id", "name", "size") VALUES')
+    assert judged.startswith('SET "name" = _batchq_there."name" WHERE CASE WHEN ')
+    assert judged.endswith(" ELSE false END")
+    assert quiet.parameters == (7, "boot", None)
+    assert getting.sql == boot().steps()[1].sql
+    names = [meaning.partition(" -> ")[0] for meaning in quiet.meanings]
+    assert names == ['same("name")', 'same("id")']
+    assert not getting.meanings
 
 
 def test_the_predicate_of_the_index_is_text_where_it_is_found_and_a_value_where_it_is_asked():

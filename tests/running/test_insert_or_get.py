@@ -90,7 +90,7 @@ class TestAgain:
         answer = attempt(conn, boot(size=2))
         assert isinstance(answer.error, DiffersError)
         assert answer.report.violation.found == {"size": 1}
-        assert (answer.report.index, answer.report.outcome) == (1, Outcome.ROLLED_BACK)
+        assert (answer.report.index, answer.report.outcome) == (0, Outcome.ROLLED_BACK)
 
     @pytest.mark.parametrize(("there", "asked"), [(None, 1), (1, None)])
     def test_null_differs_from_a_value(self, conn, there, asked):
@@ -207,22 +207,35 @@ class TestAtTheSameTime:
         run(conn, boot())
         assert sides.run(boot(), waiting).value == answer
 
-    def test_a_row_that_goes_between_the_steps_fails_the_batch(self, conn, connect):
-        observer, mine = connect(), connect()
-        run(conn, boot())
-        conn.execute(
+    @pytest.mark.parametrize("judged", [True, False])
+    def test_a_row_that_goes_between_the_steps_fails_the_batch_unless_it_is_judged(
+        self, connect, judged
+    ):
+        """It is judged under a lock, which is held from there on."""
+        gate, mine, other, observer = connect(), connect(), connect(), connect()
+        run(gate, boot())
+        gate.execute(
             "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS "
             "$$BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END$$;"
             "CREATE TRIGGER gate AFTER INSERT ON disk EXECUTE FUNCTION gate()"
         )
-        conn.execute("SELECT pg_advisory_lock(7)")
-        with ThreadPoolExecutor(1) as threads:
-            work = threads.submit(attempt, mine, boot())
+        gate.execute("SELECT pg_advisory_lock(7)")
+        again = boot() if judged else insert_or_get("disk", {"id": 7}, Disk, key=["id"])
+        with ThreadPoolExecutor(2) as threads:
+            work = threads.submit(attempt, mine, again)
             try:
                 until_waits(observer, mine.info.backend_pid, work)
-                conn.execute("DELETE FROM disk")
+                going = threads.submit(run, other, delete("disk", where={"id": 7}).count())
+                if judged:
+                    until_waits(observer, other.info.backend_pid, going)
+                else:
+                    assert going.result() == 1
             finally:
-                conn.execute("SELECT pg_advisory_unlock(7)")
+                gate.execute("SELECT pg_advisory_unlock(7)")
+        assert going.result() == 1
         answer = work.result()
-        assert isinstance(answer.error, GuardFailed)
-        assert (answer.report.index, answer.report.violation.rows) == (1, 0)
+        if judged:
+            assert answer.value == OLD
+        else:
+            assert isinstance(answer.error, GuardFailed)
+            assert (answer.report.index, answer.report.violation.rows) == (1, 0)
