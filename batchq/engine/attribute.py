@@ -20,7 +20,7 @@ from batchq.engine.frame import Frame
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
-_COMMAND_OK, _TUPLES_OK = ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK
+_WELL = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 _FATAL_ERROR, _SKIPPED = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED
 _SYNCED = ExecStatus.PIPELINE_SYNC
 
@@ -76,6 +76,10 @@ class Verdict:
         return self.owner
 
 
+_BARE = {outcome: Verdict(outcome) for outcome in Outcome}
+"""Verdicts that say no more, one of each: nearly every batch needs two."""
+
+
 def attribute(
     owners: Sequence[int],
     answers: Answers,
@@ -95,7 +99,7 @@ def attribute(
         if answer is None:
             break
         status = answer.status
-        if status in (_COMMAND_OK, _TUPLES_OK):
+        if status in _WELL:
             if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
                 return _closed(answer.command_status, frame)
         elif status == _FATAL_ERROR:
@@ -108,7 +112,7 @@ def attribute(
 
 def unanswered(frame: Frame) -> Verdict:
     """Judge a batch that was sent and whose end nobody has seen."""
-    return Verdict(frame.unseen)
+    return _BARE[frame.unseen]
 
 
 def _closed(tag: bytes, frame: Frame) -> Verdict:
@@ -118,7 +122,7 @@ def _closed(tag: bytes, frame: Frame) -> Verdict:
     behind it changes nothing any more.
     """
     if tag == frame.tag:
-        return Verdict(frame.kept)
+        return _BARE[frame.kept]
     return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
 
 

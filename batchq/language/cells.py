@@ -44,9 +44,9 @@ Condition = Mapping[str, object] | Statement[Any]
 Where = Condition | Sequence[Condition]
 """Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
 
-_NO_PARAMETERS = frozenset({Statement, Output, *FORMS, list})
-"""What does not become a parameter as it is: a bare ``sql()`` and an output may stand among values,
-the other forms of a batch are refused, and a list is copied."""
+_NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
+"""What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
+batch are refused."""
 
 
 def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
@@ -57,7 +57,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
     else:
         columns, values = read.columns, read.values(row)
     if _NO_PARAMETERS.isdisjoint(map(type, values)):
-        return columns, _plain(len(columns)), values
+        return columns, _plain(len(columns)), kept(values)
     cells: list[Cell] = []
     flat: list[object] = []
     for value in values:

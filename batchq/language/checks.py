@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from batchq.language.errors import InvalidBatch
@@ -49,7 +50,12 @@ def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
         have no order, and a mapping, whose values would be lost.
     """
     kind: type[object] = type(items)
-    if kind is not tuple and (issubclass(kind, _NO_LISTS) or not hasattr(kind, "__iter__")):
+    if not _is_list(kind):  # type: ignore[arg-type]  # a class is hashable
         message = f"{call} takes a list, such as {example}, not a {kind.__name__}"
         raise InvalidBatch(message)
     return tuple(items)
+
+
+@lru_cache(maxsize=256)
+def _is_list(kind: type[object]) -> bool:
+    return not issubclass(kind, _NO_LISTS) and hasattr(kind, "__iter__")

@@ -98,13 +98,13 @@ def kept(values: tuple[object, ...]) -> tuple[object, ...]:
     """Copy the lists among values: a statement stays what it is, whatever becomes of them."""
     if list not in map(type, values):
         return values
-    return tuple(map(_copied, values))
+    return tuple([_copied(value) for value in values])
 
 
 def _copied(value: object) -> object:
     if type(value) is not list:
         return value
-    return list(map(_copied, cast("list[object]", value)))
+    return [_copied(item) for item in cast("list[object]", value)]
 
 
 def _at(column: str) -> str:
