@@ -14,7 +14,15 @@ from batchq.bulk.activation.options import Throttle, Watcher, Work
 from batchq.bulk.activation.report import Budget, Report, Stopped
 from batchq.bulk.activation.resume import aresume, resume
 from batchq.bulk.activation.throttles import asking, replica_lag
-from batchq.bulk.errors import AlreadyBegun, FenceMoved, LateRows, LeaseLost, TooMany
+from batchq.bulk.errors import (
+    AlreadyBegun,
+    AlreadyFenced,
+    FenceMoved,
+    LateRows,
+    LeaseLost,
+    ParentKept,
+    TooMany,
+)
 from batchq.bulk.jobs import Backlog, Job, Jobs
 from batchq.bulk.planning.plan import Plan, PlanRefused, aplan, plan
 from batchq.bulk.planning.preview import Planned
@@ -31,6 +39,7 @@ from batchq.bulk.watching.watch import Watch
 
 __all__ = [
     "AlreadyBegun",
+    "AlreadyFenced",
     "Backlog",
     "Budget",
     "ChunkSize",
@@ -45,6 +54,7 @@ __all__ = [
     "LateRows",
     "LeaseLost",
     "Log",
+    "ParentKept",
     "Plan",
     "PlanRefused",
     "Planned",

@@ -15,17 +15,18 @@ from uuid import UUID
 
 from attrs import fields, frozen
 
-from batchq.bulk.errors import LeaseLost
-from batchq.bulk.sweeping.embed import columns, quoted
+from batchq.bulk.errors import AlreadyFenced, LeaseLost
+from batchq.bulk.sweeping.embed import columns, embed, quoted
 from batchq.engine.encoding import own
 from batchq.engine.names import identifier
 from batchq.engine.names import quoted as quoted_table
+from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written
 from batchq.language.cells import Condition
 from batchq.language.mapping import Meaning
 from batchq.language.matchers import unique
-from batchq.language.outputs import Output
 from batchq.language.statement import Statement
+from batchq.language.violation import Violation
 
 PASSES = 3
 """How often a job is begun again for rows that were found at the end, before it is stuck."""
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     version int NOT NULL,
     root text NOT NULL,
     generation bigint NOT NULL,
+    tables oid[] NOT NULL DEFAULT '{{}}',
     phase text NOT NULL DEFAULT 'drain',
     child int NOT NULL DEFAULT 0,
     cursor text[],
@@ -70,9 +72,11 @@ class Job:
     tree: str
     version: int
     root: str
-    """The parent's key, as text."""
+    """The parent's key, as the server writes it."""
     generation: int
     """The parent's generation when it was fenced."""
+    tables: list[int]
+    """The tables when it was fenced, the parent's and those that are swept: their OIDs."""
     phase: str
     child: int
     """Which of the passes it is in; behind the last, the parent itself is due."""
@@ -130,24 +134,35 @@ class Jobs:
             known=identifier(f"{self._name}_phase_known"),
         )
 
-    def insert(
-        self,
-        job: UUID,
-        tree: str,
-        root: str,
-        generation: Output | int,
-        twice: Meaning | None = None,
-    ) -> Statement[None]:
-        """Leave a job behind.
+    def insert(self, job: UUID, name: str, root: str, twice: Meaning) -> Statement[None]:
+        """Leave a job behind that is of no parent.
 
-        :param twice: what it means that there is one already which is not finished; left out, that
-            it cannot be.
+        :param twice: what it means that there is one already which is not finished.
         """
-        row = {"id": job, "tree": tree, "version": VERSION, "root": root, "generation": generation}
-        leaving = insert(self.table, row)
-        if twice is None:
-            return leaving.internal(self._once)
-        return leaving.on(unique(self._once), twice)
+        row = {"id": job, "tree": name, "version": VERSION, "root": root, "generation": 0}
+        return insert(self.table, row).on(unique(self._once), twice)
+
+    def fence(self, job: UUID, tree: str, told: Statement[None], missing: Meaning) -> Batch[None]:
+        """Leave a job behind for a parent that is hidden.
+
+        :param told: selects its key as text, its generation, and the tables.
+        :param missing: what it means that it finds none.
+        :raises AlreadyFenced: by the server, when a job of an earlier fence is not finished.
+        """
+        text, values = embed(told, "told")
+        leaving = written(
+            _FENCE.format(table=quoted(self.table), told=text),
+            **values,
+            job=job,
+            tree=tree,
+            version=VERSION,
+        )
+
+        def earlier(violation: Violation) -> AlreadyFenced:
+            return AlreadyFenced(tree, violation.found["id"])
+
+        one = leaving.expect(1, missing=missing)
+        return one.check("id", job, else_=earlier).label(f"insert {self.table}")
 
     def read(self, job: UUID) -> Statement[Job | None]:
         """Read one job."""
@@ -215,8 +230,7 @@ class Jobs:
         """
         if job.passes == PASSES:
             return self.stick(job, why)
-        start = {"child": 0, "cursor": None, "rows_pass": 0, "passes": job.passes + 1}
-        return self.step(job, start)
+        return self.step(job, {**_ANEW, "passes": job.passes + 1})
 
     def stick(self, job: Job, why: str) -> Statement[Job]:
         """Leave a job to people: nobody claims it until somebody says :meth:`retry`."""
@@ -225,8 +239,17 @@ class Jobs:
 
     def retry(self, job: UUID) -> Statement[int]:
         """Let a stuck job be claimed again, once what it is stuck for is mended."""
-        again = {"phase": "drain", "child": 0, "cursor": None, "rows_pass": 0, "passes": 0}
-        return update(self.table, again, where={"id": job, "phase": "stuck"}).count()
+        return update(self.table, _ANEW, where={"id": job, "phase": "stuck"}).count()
+
+    def adopt(self, job: Job, now: Statement[None]) -> Statement[int]:
+        """Let a stuck job be claimed again, with its parent as it is now.
+
+        :param now: selects the parent's generation and the tables; nothing where it may not be.
+        """
+        text, values = embed(now, "now")
+        looked_at = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
+        adopting = _ADOPT.format(table=quoted(self.table), now=text)
+        return written(adopting, **values, **looked_at).count()
 
     def abandon(self, job: UUID) -> Statement[int]:
         """End a job for good: nothing more is deleted by it, and its parent may be fenced again.
@@ -265,10 +288,26 @@ class Jobs:
         return f"{self._name}_unfinished_key"
 
 
+_ANEW = {"phase": "drain", "child": 0, "cursor": None, "rows_pass": 0, "passes": 0}
+"""What is set of a job that begins again."""
+
+
 def _until(lease: timedelta) -> Statement[None]:
     return written("now() + %(lease)s", lease=lease)
 
 
+_FENCE = """\
+INSERT INTO {table} AS job (id, tree, version, root, generation, tables)
+SELECT %(job)s, %(tree)s, %(version)s, told.root, told.generation, told.tables
+FROM ({told}) AS told
+ON CONFLICT (tree, root) WHERE phase IN ('drain', 'stuck') DO UPDATE SET tree = job.tree
+RETURNING job.id"""
+"""Where there is one already, it is that one which comes back, and the whole is undone for it."""
+_ADOPT = """\
+UPDATE {table} AS job SET generation = now.generation, tables = now.tables,
+    phase = 'drain', child = 0, cursor = NULL, rows_pass = 0, passes = 0
+FROM ({now}) AS now
+WHERE job.id = %(job)s AND job.seq = %(seq)s AND job.epoch = %(epoch)s AND job.phase = 'stuck'"""
 _FREE = "lease_until IS NULL OR lease_until < now()"
 _WAITING = """\
 SELECT {columns} FROM {table}

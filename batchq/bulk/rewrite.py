@@ -70,7 +70,7 @@ class Rewrite:
         :raises AlreadyBegun: by the server, when one of that name is not finished.
         """
         job = job or uuid4()
-        leaving = self.jobs.insert(job, self.name, self.ROOT, 0, twice=AlreadyBegun(self.name))
+        leaving = self.jobs.insert(job, self.name, self.ROOT, AlreadyBegun(self.name))
         return leaving.map(lambda _: job)
 
     def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
@@ -87,7 +87,7 @@ class Rewrite:
         )
         return chunk(parts, job, self.jobs.table, rows, lease)
 
-    def estimate(self, root: str) -> Batch[int]:  # noqa: ARG002  there is only one
+    def estimate(self, root: object) -> Batch[int]:  # noqa: ARG002  there is only one
         """Ask the planner how many rows are due."""
         return estimated(select(self.table, self.order, where=self.where))
 

@@ -15,20 +15,20 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, field, frozen
 
-from batchq.bulk.errors import FenceMoved
+from batchq.bulk.errors import ParentKept
 from batchq.bulk.jobs import Job, Jobs
 from batchq.bulk.sweeping.chunk import Chunk, order_key
+from batchq.bulk.sweeping.embed import embed
+from batchq.bulk.sweeping.fence import PLAIN, Fence
 from batchq.bulk.sweeping.passes import Pass
-from batchq.engine.names import identifier
 from batchq.language.batch import Batch, Placed
-from batchq.language.builders import delete, written
-from batchq.language.cells import Condition
+from batchq.language.builders import delete, select, written
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
-from batchq.language.existence import lock
 from batchq.language.mapping import Meaning
 from batchq.language.parents import Children, Parent, bump_of
 from batchq.language.statement import Statement
+from batchq.language.under import ALL_ROWS, put_back, under
 
 INLINE = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""
@@ -120,6 +120,11 @@ def _passes(tree: Tree) -> tuple[Pass, ...]:
     return tuple(one for drain in tree.drains for one in drain.passes())
 
 
+def _fence(tree: Tree) -> Fence:
+    swept = (children.table for one in tree.passes for children in one.reach)
+    return Fence(tree.parent, tuple(dict.fromkeys((tree.parent.table, *swept))))
+
+
 @frozen(kw_only=True)
 class Tree:
     """What is deleted with a parent.
@@ -128,8 +133,8 @@ class Tree:
     >>> rules = Drain(children=vpc.children("vpc_firewall_rule", by="vpc_id"))
     >>> tree = Tree(name="vpc", parent=vpc, drains=[rules])
     >>> fenced = tree.fence(7, gone=LookupError("no such vpc"))
-    >>> [step.statement.title for step in fenced.steps()]
-    ['lock vpc', 'update vpc', 'insert bulk_job']
+    >>> [step.path for step in fenced.steps()]
+    ['vpc', 'vpc', 'insert bulk_job', 'settings put back']
     """
 
     name: str
@@ -148,6 +153,9 @@ class Tree:
         default=Factory(_passes, takes_self=True), init=False, repr=False, eq=False
     )
     """In which order the rows go: the leaves first."""
+    _fence: Fence = field(
+        default=Factory(_fence, takes_self=True), init=False, repr=False, eq=False
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse a drain of another parent's children."""
@@ -186,12 +194,13 @@ class Tree:
             raise InvalidBatch(message)
         job = job or uuid4()
         hidden = self.parent.ending(key, gone=gone, generation=generation, stale=stale)
-        fenced = hidden.output(self.parent.generation, "bigint")
+        told = self._fence.told(key)
         return gather(
             self.parent.lock(key, gone=gone),
-            *self._guards(key),
+            *self._guarded(key),
             Placed(hidden, ends=bump_of(self.parent, key)),
-            self.jobs.insert(job, self.name, str(key), fenced),
+            self.jobs.fence(job, self.name, told, missing=ParentKept(self.parent.table)),
+            put_back(PLAIN),
         ).map(lambda _: job)
 
     def at_once(
@@ -208,42 +217,62 @@ class Tree:
         :raises TooMany: by the server, when there are more than ``inline`` of a kind.
         :raises LateRows: by the server, when some have children that are not drained.
         """
-        root = str(key)
+        root = self.root(key)
         ended = evolve(self.parent, tombstone=None) if self.removes else self.parent
         ending = ended.ending(key, gone=gone, generation=generation, stale=stale)
         few = [one.few(root, self.inline) for one in self.passes if one.counts]
         going = [one.at_once(root) for one in self.passes]
-        # What had children of another kind has stayed.
-        left = [one.none_left(root) for one in self.passes if one.childless]
+        # What had children of another kind has stayed, and what a trigger keeps.
+        left = [one.none_left(root) for one in self.passes if one.counts]
         last = Placed(ending, ends=bump_of(self.parent, key))
-        place = -2 - len(left)
-        return gather(
-            self.parent.lock(key, gone=gone),
-            *self._guards(key),
-            *few,
-            sequence(going).map(self._gone),
-            *left,
-            last,
-        ).map(lambda results: results[place])
+        swept = sequence(going).map(self._gone)
+        place = len(self.childless) + len(few)
+        seen = under(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
+        return gather(self.parent.lock(key, gone=gone), seen, last).map(
+            lambda results: results[1][place]
+        )
 
     def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
         """Let the next rows of a job go, and count them in the same statement."""
-        return self.passes[job.child].chunk(job, self.jobs.table, rows, lease)
+        return self.passes[job.child].chunk(job, self._fence, self.jobs.table, rows, lease)
 
     def last(self, job: Job) -> Batch[Job]:
         """End a job whose children are gone: look once more, under the parent's lock."""
-        tombstone = identifier(str(self.parent.tombstone))
-        fenced: list[Condition] = [
-            {self.parent.key: job.root, self.parent.generation: job.generation},
-            written(f"{tombstone} IS NOT NULL"),
-        ]
-        locking = lock(self.parent.table, fenced, missing=FenceMoved(job.root))
-        looking = [one.none_left(job.root) for one in self.passes if one.counts]
-        removing = delete(self.parent.table, where={self.parent.key: job.root}).expect(1)
-        parent = [removing] if self.removes else []
-        return gather(locking, *looking, *parent, self.jobs.done(job)).map(
-            lambda results: results[-1]
-        )
+        root = self.root(job.root)
+        looking = [one.none_left(root) for one in self.passes if one.counts]
+        kept = ParentKept(self.parent.table)
+        removing = delete(self.parent.table, where={self.parent.key: job.root})
+        parent = [removing.expect(1, missing=kept)] if self.removes else []
+        return gather(
+            under(ALL_ROWS, gather(self._fence.lock(job), *looking)),
+            *parent,
+            self.jobs.done(job),
+        ).map(lambda results: results[-1])
+
+    def adopt(self, job: Job) -> Statement[int]:
+        """Let a stuck job go on with its parent as it is now, once people have seen that it may.
+
+        That is: with the tables that the names lead to now, and at the generation that the parent
+        has now. It still has to be hidden.
+
+        :param job: as it was looked at: :meth:`Jobs.read`.
+        :return: 1, or 0 where it is not stuck any more, or no parent of its key is hidden.
+        """
+        return self.jobs.adopt(job, self._fence.now(job))
+
+    def root(self, key: object) -> Statement[None]:
+        """Write the parent's key as its row has it, a ``sql()`` fragment to compare children with.
+
+        So they are those of the row that the caller's key finds, however he says it: ``"A0EE…"`` is
+        a UUID's key as well.
+        """
+        parent = select(self.parent.table, [self.parent.key], where={self.parent.key: key})
+        text, values = embed(parent, "root")
+        return written(text, **values)
+
+    def _guarded(self, key: object) -> list[Batch[Any]]:
+        """The guards, which see all rows; nothing, where there are none."""
+        return [under(ALL_ROWS, gather(*self._guards(key)))] if self.childless else []
 
     def _guards(self, key: object) -> list[Statement[None]]:
         return [guard(key) for guard in self.childless]

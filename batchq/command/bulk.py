@@ -245,6 +245,24 @@ def abandon_command(work: Work, job: UUID, dsn: str) -> None:
     click.echo(f"job {job} is abandoned")
 
 
+@bulk.command("adopt")
+@_one
+@click.argument("job", type=click.UUID)
+@_dsn
+def adopt_command(work: Work, job: UUID, dsn: str) -> None:
+    """Let a stuck job go on with its hidden parent, and its tables, as they are now.
+
+    After a look at what has changed: `status` says it.
+    """
+    if isinstance(work, Rewrite):
+        raise click.UsageError(f"{work.name} is a Rewrite: it has no parent that could change")
+    with connected(dsn) as connection:
+        seen = run(connection, work.jobs.read(job), read_only=True)
+        if seen is None or not run(connection, work.adopt(seen)):
+            raise click.ClickException(f"{work.name}: no job {job} is stuck with a hidden parent")
+    click.echo(f"job {job} may go on; `batchq bulk resume` does")
+
+
 def _check_key(work: Work, key: str | None) -> None:
     if isinstance(work, Rewrite) and key is not None:
         raise click.UsageError(f"{work.name} is a Rewrite: it is of a whole table and has no KEY")

@@ -24,6 +24,7 @@ from batchq.language.outputs import still_needed
 from batchq.language.saying import Saying
 from batchq.language.sources import Insert, value_of
 from batchq.language.statement import Statement
+from batchq.language.under import ALL_ROWS, under
 from batchq.language.walk import statements
 
 T = TypeVar("T")
@@ -107,13 +108,16 @@ class Parent:
         :param gone: what it means that there is none, or no longer.
         :param childless: a :meth:`Children.forbid` for each kind of children, or any other
             :func:`~batchq.forbid`; they see every child that was there when the lock was held.
+            Where row level security would hide one from this role, the server refuses the look.
         :param generation: the generation that the caller has seen, or None for any.
         :param stale: what another generation means; the error carries the one that was found.
         :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
         """
         ending = self.ending(key, gone=gone, generation=generation, stale=stale)
         last = Placed(ending, ends=bump_of(self, key))
-        return gather(self.lock(key, gone=gone), *childless, last).map(_nothing)
+        looks = tuple(childless)
+        seen = [under(ALL_ROWS, gather(*looks))] if looks else []
+        return gather(self.lock(key, gone=gone), *seen, last).map(_nothing)
 
     def ending(
         self, key: object, *, gone: Meaning, generation: object = None, stale: Meaning | None = None

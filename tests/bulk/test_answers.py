@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.bulk import Budget, ChunkSize, FenceMoved, LateRows, Stopped
+from batchq.bulk import Budget, ChunkSize, LateRows, ParentKept, Stopped
 from tests.support.driving import driven
 from tests.support.imagined import (
     Imagined,
@@ -23,6 +23,7 @@ from tests.support.imagined import (
     lease_lost,
     lost,
     means,
+    moved,
     timeout,
     unsent,
 )
@@ -58,7 +59,9 @@ GO_ON = ["last 1", "waiting vpc"]
             [None, means(LateRows("rule", 7))],
             ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON],
         ),
-        ([None, means(FenceMoved("1"))], ["chunk 1 100", "last 1", "stick 1", "waiting vpc"]),
+        ([moved], ["chunk 1 100", "look vpc", "stick 1", "waiting vpc"]),
+        ([None, moved], ["chunk 1 100", "last 1", "look vpc", "stick 1", "waiting vpc"]),
+        ([None, means(ParentKept("vpc"))], ["chunk 1 100", "last 1", "stick 1", "waiting vpc"]),
         ([None, lease_lost], ["chunk 1 100", "last 1", "waiting vpc"]),
         ([None, denied], ["chunk 1 100", "last 1", "leave 1", "waiting vpc"]),
         ([None, cut], ["chunk 1 100", "last 1", "leave 1"]),

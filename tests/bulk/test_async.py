@@ -72,7 +72,7 @@ REFUSED = (
         ),
         ("SELECT", {"rest": 1e-9}, {"jobs_done": 1, "rows": 1_000}),
         (REFUSED, {}, {"jobs_stuck": 1, "rows": 300}),
-        ("UPDATE vpc SET rcgen = rcgen + 1", {}, {"jobs_stuck": 1, "rows": 1_000}),
+        ("UPDATE vpc SET rcgen = rcgen + 1", {}, {"jobs_stuck": 1, "rows": 0}),
         ("DROP TABLE rule", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 1}),
         ("DROP TABLE bulk_job", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 0}),
         ("UPDATE bulk_job SET version = 9", {}, {"jobs_refused": 1, "chunks": 0}),

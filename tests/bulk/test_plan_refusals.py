@@ -154,6 +154,7 @@ def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(con
 
 @pytest.mark.parametrize(("inline", "reasons"), [(3, []), (2, [Reason.NO_FENCE])])
 def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
+    conn.execute("INSERT INTO vpc VALUES (1)")
     conn.execute("INSERT INTO rule SELECT n, 1, 'k' FROM generate_series(1, 3) AS n")
     parent = Parent(table="vpc", tombstone=None)
     rules = evolve(RULES, children=parent.children("rule", by="vpc_id", tombstone=None))

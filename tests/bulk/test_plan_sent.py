@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -35,6 +36,7 @@ TITLES = [
     "fence: lock vpc",
     "fence: update vpc",
     "fence: insert bulk_job",
+    "fence: settings put back",
     "pass 1 of 5, router: first chunk",
     "pass 1 of 5, router: later chunks",
     "pass 2 of 5, route: first chunk",
@@ -45,11 +47,13 @@ TITLES = [
     "pass 4 of 5, rule: later chunks",
     "pass 5 of 5, tag: first chunk",
     "pass 5 of 5, tag: later chunks",
+    "end: settings",
     "end: lock vpc",
     "end: route",
     "end: router",
     "end: rule",
     "end: tag",
+    "end: settings put back",
     "end: delete vpc",
     "end: update bulk_job",
 ]
@@ -90,6 +94,7 @@ KNOWN = Job(
     version=1,
     root="1",
     generation=0,
+    tables=[],
     phase="drain",
     child=5,
     cursor=None,
@@ -135,10 +140,9 @@ def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(dat
     with proxy(database) as link, through(link) as client, link.record() as recording:
         seen = plan(client, TREE, 1)
     sent = texts(recording)
-    explained = [text for text in sent if text.startswith("EXPLAIN WITH")]
     shown = [f"EXPLAIN {one.sql}" for one in seen.statements if one.explain]
-    assert len(shown) == len(TITLES) - 1
-    assert shown == explained
+    assert len(shown) == len(TITLES)
+    assert shown == [text for text in sent if text in shown]
     begun = [text for text in sent if text.startswith(("BEGIN", "SET TRANSACTION", "START"))]
     assert begun == ["BEGIN READ ONLY", "BEGIN READ ONLY", "BEGIN", "SET TRANSACTION READ ONLY"]
 
@@ -191,4 +195,4 @@ def test_a_chunk_that_nothing_comes_behind_is_shown_all_the_same(conn):
     conn.execute("DELETE FROM tag")
     (later,) = [one for one in plan(conn, TREE, 1).statements if "tag: later" in one.title]
     assert (later.explain, later.unexplained) == ((), "there is no row to begin behind")
-    assert '("id") > ($2)' in later.sql
+    assert re.search(r"\(\"id\"\) > \(\$\d+\)", later.sql)

@@ -34,14 +34,14 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 @of_each_async_kind
-@pytest.mark.parametrize("locked", ["rule WHERE id = 450", "vpc WHERE id = 1"])
+@pytest.mark.parametrize("locked", ["rule WHERE id = 450 FOR UPDATE", "vpc WHERE id = 1 FOR SHARE"])
 async def test_other_tasks_run_while_a_step_is_under_way(
     fenced: Any, database: str, connect: Any, kind: Any, locked: str
 ) -> None:
     """One of them holds the lock that it waits for."""
     holder = connect()
     holder.execute("BEGIN")
-    holder.execute(f"SELECT FROM {locked} FOR UPDATE")
+    holder.execute(f"SELECT FROM {locked}")
     async with opened(kind, database) as target:
         work = asyncio.create_task(going_on(kind, target, fenced, **PATIENT))
         await until(lambda: fenced.one(WAITS))
@@ -82,13 +82,15 @@ def _assert_taken_up(fenced: Any, done: int) -> None:
 
 
 @of_each_async_kind
-@pytest.mark.parametrize("place", [("rule WHERE id = 450", 300), ("vpc WHERE id = 1", 1_000)])
+@pytest.mark.parametrize(
+    "place", [("rule WHERE id = 450 FOR UPDATE", 300), ("vpc WHERE id = 1 FOR SHARE", 1_000)]
+)
 async def test_a_task_that_is_cancelled_in_a_step_leaves_the_job_to_its_lease(
     fenced: Any, database: str, connect: Any, kind: Any, place: tuple[str, int]
 ) -> None:
     holder, (locked, done) = connect(), place
     holder.execute("BEGIN")
-    holder.execute(f"SELECT FROM {locked} FOR UPDATE")
+    holder.execute(f"SELECT FROM {locked}")
     async with opened(kind, database) as target:
         work = asyncio.create_task(going_on(kind, target, fenced, **PATIENT))
         await until(lambda: fenced.one(WAITS))

@@ -25,6 +25,7 @@ from batchq.bulk import (
     resume,
     start,
 )
+from batchq.language.sources import Text
 
 TABLES = """
 CREATE TABLE vpc (
@@ -67,7 +68,12 @@ OTHER = ([(2, True)], [(2, 5)], [(2, 3)])
 
 
 def titles(batch):
-    return [step.statement.title for step in batch.steps()]
+    """What the steps do, or whom a text is about."""
+    steps = batch.steps()
+    return [
+        step.path if isinstance(step.statement.source, Text) else step.statement.title
+        for step in steps
+    ]
 
 
 def test_a_fence_locks_looks_hides_and_leaves_a_job():
@@ -77,9 +83,12 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
     guarded = attrs.evolve(TREE, childless=[lambda vpc: forbid(no_subnet(vpc))])
     assert titles(guarded.fence(1, gone=GONE)) == [
         "lock vpc",
+        "settings",
         "select vpc_subnet",
+        "settings put back",
         "update vpc",
         "insert bulk_job",
+        "settings put back",
     ]
 
 
@@ -185,7 +194,23 @@ def test_a_tree_is_of_its_own_parents_children():
 
 def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
     job = Job(
-        uuid4(), "vpc", 1, "1", 2, "drain", 1, ["5"], 3, 10, 10, None, 0, 1, datetime.now(UTC), None
+        uuid4(),
+        "vpc",
+        1,
+        "1",
+        2,
+        [9],
+        "drain",
+        1,
+        ["5"],
+        3,
+        10,
+        10,
+        None,
+        0,
+        1,
+        datetime.now(UTC),
+        None,
     )
     other = attrs.evolve(job, id=uuid4(), root="2", cursor=["9"], seq=8)
     one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))

@@ -20,7 +20,8 @@ from batchq.testing import Proxy, Recording, proxy
 At = Callable[[int, Callable[[], object]], Callable[[], None]]
 BEFORE = ["jobs of another version", "jobs that wait", "estimate", "claim"]
 CHUNK = ["BEGIN", "timeout", "chunk", "COMMIT"]
-LAST = ["BEGIN", "timeout", "lock", "look", "delete", "done", "COMMIT"]
+LOOK = ["settings", "lock", "look", "settings put back"]
+LAST = ["BEGIN", "timeout", *LOOK, "delete", "done", "COMMIT"]
 AFTER = ["jobs that wait", "backlog"]
 REQUESTS = len(BEFORE) + 4 + len(["final batch"]) + len(AFTER)
 
@@ -95,7 +96,7 @@ def test_a_chunk_has_one_text_whatever_its_job_and_its_size(
     texts = [
         message.body.split(b"\0")[1]
         for message in recording.messages
-        if (message.sender, message.kind) == ("client", "P") and b"AS MATERIALIZED" in message.body
+        if (message.sender, message.kind) == ("client", "P") and b"batchq_page" in message.body
     ]
     assert len(set(texts)) == 2  # with a cursor and without
     assert all(text.count(b"DELETE FROM") == 1 for text in texts)

@@ -126,6 +126,21 @@ def test_a_job_is_abandoned_once_and_deletes_nothing_more(cli, estate):
     assert (again.exit_code, job in again.output) == (FAILED, True)
 
 
+def test_a_job_whose_table_was_replaced_is_adopted_and_goes_on(cli, estate):
+    cli("start", TREE, 1)
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    assert cli("adopt", TREE, job).exit_code == FAILED
+    estate.execute("ALTER TABLE rule RENAME TO old")
+    estate.execute("CREATE TABLE rule (LIKE old INCLUDING ALL)")
+    estate.execute("INSERT INTO rule SELECT * FROM old")
+    assert cli("resume", TREE).exit_code == FAILED
+    assert "other tables" in cli("status", TREE).output
+    assert left(estate) == (2, 1_005)
+    assert cli("adopt", TREE, job).exit_code == DONE
+    assert cli("resume", TREE).exit_code == DONE
+    assert left(estate) == (1, 5)
+
+
 def test_the_report_is_json_for_machines(cli, estate):
     cli("start", TREE, 1)
     told = json.loads(cli("resume", TREE, "--json").stdout)

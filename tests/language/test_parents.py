@@ -132,7 +132,9 @@ def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
 def test_deleting_locks_looks_and_then_ends():
     in_use = saying(ValueError, "contains a vpc: {name}")
     childless = [VPCS.forbid(7, else_=in_use)]
-    lock, look, end = PROJECT.delete(7, gone=GONE, childless=childless).steps()
+    lock, off, look, back, end = PROJECT.delete(7, gone=GONE, childless=childless).steps()
+    assert "set_config('row_security', 'off', true)" in off.sql
+    assert "set_config('row_security', current_setting(" in back.sql
     assert 'FROM "project" WHERE "id" = $1 AND "time_deleted" IS NULL FOR UPDATE' in lock.sql
     living = 'SELECT "name" FROM "vpc" WHERE "project_id" = $1 AND "time_deleted" IS NULL'
     assert living in look.sql

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
 from attrs import define, evolve, field
@@ -19,7 +19,7 @@ from attrs import define, evolve, field
 import batchq
 from batchq.bulk import Backlog, Job
 from batchq.bulk.activation.requests import Told
-from batchq.bulk.errors import LeaseLost
+from batchq.bulk.errors import FenceMoved, LeaseLost
 from batchq.bulk.jobs import PASSES
 from batchq.bulk.sweeping.chunk import Chunk
 
@@ -175,6 +175,9 @@ class Imagined:
     def _read(self, wish: Wish) -> Job:
         return self._now(wish)
 
+    def _look(self, wish: Wish) -> str:
+        return "it has changed"
+
     def _backlog(self, wish: Wish) -> Backlog:
         phases = Counter(job.phase for job in self.stored.values())
         age = timedelta(hours=1) if phases["drain"] else None
@@ -196,6 +199,7 @@ def _job(tree: str, root: str) -> Job:
         version=1,
         root=root,
         generation=1,
+        tables=[],
         phase="drain",
         child=0,
         cursor=None,
@@ -246,6 +250,10 @@ def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
         return Told(batchq.Failed(error, error), 0.0)
 
     return lose
+
+
+moved = means(FenceMoved("1", cast("batchq.Batch[str]", Wish("look", "vpc"))))
+"""The fence does not hold, and what is asked about it."""
 
 
 def fine(_server: Imagined, _wish: Wish) -> None:

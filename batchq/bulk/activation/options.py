@@ -63,7 +63,7 @@ class Sweep(Protocol):
         """Which."""
         ...
 
-    def estimate(self, root: str) -> Batch[int]:
+    def estimate(self, root: object) -> Batch[int]:
         """The planner's guess of how many rows will go."""
         ...
 

@@ -11,12 +11,13 @@ from datetime import timedelta
 import psycopg
 from attrs import define, evolve, field
 
+from batchq.bulk.activation.blinded import BLINDED, is_blinded
 from batchq.bulk.activation.course import Course
 from batchq.bulk.activation.law import Pace
 from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Ask, Rest, Steps, Told
-from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost
+from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, ParentKept
 from batchq.bulk.jobs import Job
 from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
@@ -134,11 +135,9 @@ class Turn:
         if isinstance(error, LateRows):
             self.course.report.late_rows += 1
             yield from self._again(
-                f"children keep coming behind the fence: {error.table}, {error.key}"
+                f"children are left: {error.table}, {error.key}; they keep coming behind the "
+                f"fence, or a trigger, a rule or a policy keeps them"
             )
-        elif isinstance(error, FenceMoved):
-            moved = "the parent is no longer as it was fenced"
-            self.job = yield from self.course.ask(self.work.jobs.stick(self.job, moved))
         else:
             yield from self._failed(told.answer)
 
@@ -172,12 +171,29 @@ class Turn:
             yield from self._reread()
         elif isinstance(failed.error, LeaseLost):
             raise failed.error
+        elif isinstance(failed.error, FenceMoved):
+            yield from self._moved(failed.error)
+        elif isinstance(failed.error, ParentKept):
+            yield from self._stick(f"a trigger or a rule keeps the parent: {failed.error}")
+        elif is_blinded(report):
+            yield from self._stick(BLINDED.format(report.path))
         elif violation is None or report.outcome is not Outcome.ROLLED_BACK:
             raise report
         elif violation.sqlstate.startswith(_INTEGRITY):
             yield from self._again(_refusal(violation))
         else:
             raise _Refused(str(report)) from failed.error
+
+    def _moved(self, moved: FenceMoved) -> Steps[None]:
+        """Find out how the parent has changed, which is for people to judge."""
+        told: Told = yield Ask(moved.look, self.course.orders.timeout)
+        if isinstance(told.answer, Failed):
+            yield from self._failed(told.answer)
+        else:
+            yield from self._stick(told.answer.value)
+
+    def _stick(self, why: str) -> Steps[None]:
+        self.job = yield from self.course.ask(self.work.jobs.stick(self.job, why))
 
     def _reread(self) -> Steps[None]:
         """Find out whether a step was committed whose answer was lost."""

@@ -89,6 +89,13 @@ class Trigger(NamedTuple):
 
 
 @own
+class Veiled(NamedTuple):
+    """A table of which policies may hide rows from this role."""
+
+    table: str
+
+
+@own
 class Lacking(NamedTuple):
     """A column that the table of jobs has not, or not with this type."""
 
@@ -108,6 +115,7 @@ class Catalog:
     references: list[ForeignKey]
     triggers: list[Trigger]
     lacking: list[Lacking]
+    veiled: list[Veiled]
 
     def relation(self, table: str) -> Relation | None:
         """What stands behind a name."""
@@ -191,6 +199,10 @@ WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 9) = 9
 ORDER BY named.name, t.tgname"""
 """1: for each row; 8: DELETE."""
 
+_VEILED = """\
+SELECT named.name AS table FROM {named} WHERE pg_catalog.row_security_active(named.oid)
+ORDER BY named.name"""
+
 _LACKING = """\
 SELECT wanted.name, wanted.type, a.attnum IS NOT NULL AS there, wanted.definition
 FROM unnest(%(names)s::text[], %(types)s::text[], %(definitions)s::text[])
@@ -220,6 +232,7 @@ def catalog(tables: Iterable[str], jobs: Jobs) -> Batch[Catalog]:
         references=ask(_REFERENCES).all(ForeignKey),
         triggers=ask(_TRIGGERS).all(Trigger),
         lacking=_lacking(jobs).all(Lacking),
+        veiled=ask(_VEILED).all(Veiled),
     )
 
 

@@ -81,6 +81,20 @@ def unfit(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
         yield from _order(_swept(one), catalog)
 
 
+def veiled(tree: Tree, catalog: Catalog) -> Iterator[Refusal]:
+    """Find tables of which this role does not see every row."""
+    read = {tree.parent.table, *(children.table for one in tree.passes for children in one.reach)}
+    for one in catalog.veiled:
+        if one.table in read:
+            yield Refusal(
+                reason=Reason.ROW_SECURITY,
+                table=one.table,
+                why="row level security is on, and holds for this role",
+                remedy="ALTER ROLE … BYPASSRLS;\nor be the table's owner, and row level security "
+                "not FORCEd",
+            )
+
+
 # -- tables and columns ----------------------------------------------------------------------------
 
 

@@ -16,16 +16,16 @@ from psycopg import AsyncConnection, Connection
 
 from batchq.bulk.planning.catalog import Catalog, catalog
 from batchq.bulk.planning.explaining import Explained, aexplained, explained, refused
-from batchq.bulk.planning.fitting import missing, unfit
+from batchq.bulk.planning.fitting import missing, unfit, veiled
 from batchq.bulk.planning.preview import Planned, planned
 from batchq.bulk.planning.referring import References
 from batchq.bulk.planning.refusals import Reason, Refusal
-from batchq.bulk.planning.tally import Count, Tally, tally
+from batchq.bulk.planning.tally import Count, Tally, tally, written_key
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
-from batchq.language.compose import sequence
+from batchq.language.compose import gather, sequence
 from batchq.running.answer import Failed, Ok
 from batchq.running.run import aattempt, attempt
 
@@ -191,6 +191,7 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
     lacking = list(missing(work, found))
     refusals, warnings = [*lacking, *unfit(work, found)], list[Refusal]()
     if isinstance(work, Tree):
+        refusals += veiled(work, found)
         references = References(tree=work, catalog=found)
         refusals += references.refusals()
         warnings += references.warnings()
@@ -199,9 +200,13 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
     blamed = bool(lacking) or any(one.reason is Reason.WRONG_COLUMN for one in refusals)
     tallies: list[Tally] = []
     if not any(one.reason in _NOTHING_THERE for one in lacking):
-        answer = yield sequence([tally(one, root, most) for one in passes])
+        keys, of = (
+            (written_key(work, key), work.root(key)) if isinstance(work, Tree) else (gather(), None)
+        )
+        answer = yield gather(keys, sequence([tally(one, of, key, most) for one in passes]))
         if isinstance(answer, Ok):
-            tallies = answer.value
+            (found_keys, tallies) = answer.value
+            root = next(iter(found_keys), root)
         elif (violation := answer.report.violation) is not None:
             refusals.append(refused(answer.report.path or work.name, violation.message))
             blamed = True
@@ -219,7 +224,7 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
             refusals.append(_no_fence(work))
     samples = {n: one.sample for n, one in enumerate(tallies) if one.sample is not None}
     at_once = inline or (isinstance(work, Tree) and work.parent.tombstone is None)
-    statements = list(planned(work, key, at_once=at_once, samples=samples))
+    statements = list(planned(work, key, root, at_once=at_once, samples=samples))
     told: Explained = yield statements
     statements, own = told
     return Plan(

@@ -17,10 +17,7 @@ from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.engine.compile import compiled
-from batchq.engine.settings import Settings
 from batchq.language.batch import Batch
-from batchq.language.outputs import Output
-from batchq.language.plan import plan as laid_flat
 from batchq.language.sources import Text
 from batchq.language.statement import Statement
 from batchq.language.step import Step
@@ -31,7 +28,6 @@ _GONE = LookupError("no such parent")
 """What is sent is the same, whatever it means."""
 _IN_PLACE = "batchq:...:"
 """Stands for the guards' token, a secret of this process that is in nobody's logs."""
-_TAKES_OUTPUTS = "what it takes, a statement before it gives"
 _NO_ROWS = "there is no row to begin behind"
 
 
@@ -52,11 +48,12 @@ class Planned:
 
 
 def planned(
-    work: Tree | Rewrite, key: object, *, at_once: bool, samples: Mapping[int, list[str]]
+    work: Tree | Rewrite, key: object, root: str, *, at_once: bool, samples: Mapping[int, list[str]]
 ) -> Iterator[Planned]:
     """Write down what would be sent.
 
     :param key: the parent's; nothing, of a rewrite.
+    :param root: what a job calls it.
     :param at_once: whether a tree is deleted in one batch.
     :param samples: of each pass that finds rows, the order key of one.
     """
@@ -64,8 +61,9 @@ def planned(
         id=UUID(int=0),
         tree=work.name,
         version=VERSION,
-        root=Rewrite.ROOT if isinstance(work, Rewrite) else str(key),
+        root=root,
         generation=0,
+        tables=[],
         phase="drain",
         child=0,
         cursor=None,
@@ -109,21 +107,11 @@ def _only(title: str, chunk: Statement[Any]) -> Planned:
 
 
 def _steps(when: str, batch: Batch[Any]) -> Iterator[Planned]:
-    flat = laid_flat(batch)
-    settings = Settings(flat)
     for step in batch.steps():
-        values = _values(step)
-        settings.pass_on(step.index, values, 0)
-        taking = any(isinstance(value, Output) for value in step.parameters)
         what = step.statement.title
         if step.path and isinstance(step.statement.source, Text):
             what = step.path  # which says more than how a text begins
-        yield Planned(
-            title=f"{when}: {what}",
-            sql=step.sql,
-            unexplained=_TAKES_OUTPUTS if taking else "",
-            values=tuple(values),
-        )
+        yield Planned(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
 
 
 def _values(step: Step) -> list[object]:

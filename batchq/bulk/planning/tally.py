@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.embed import columns, embed
 from batchq.bulk.sweeping.passes import Pass
+from batchq.bulk.tree import Tree
 from batchq.engine.encoding import own
 from batchq.language.batch import Batch
 from batchq.language.builders import select, written
@@ -53,14 +54,31 @@ class Tally:
     """The order key of some row, as texts."""
 
 
+_KEY = "SELECT root FROM (SELECT ({key})::text AS root) AS told WHERE root IS NOT NULL"
 _PAGE = """\
 WITH page AS MATERIALIZED ({rows} LIMIT %(most)s)
 SELECT (SELECT count(*) FROM page) AS rows, (SELECT ARRAY[{texts}] FROM page LIMIT 1) AS sample"""
 
 
-def tally(one: Pass | Rewrite, root: str, most: int) -> Batch[Tally]:
+@own
+class _Key(NamedTuple):
+    """A parent's key."""
+
+    root: str
+
+
+def written_key(tree: Tree, key: object) -> Batch[list[str]]:
+    """Ask the server how it writes a parent's key; nothing, where there is no such parent."""
+    text, values = embed(tree.root(key), "key")
+    rows = written(_KEY.format(key=text), **values).all(_Key)
+    return rows.label(tree.parent.table).map(lambda found: [one.root for one in found])
+
+
+def tally(one: Pass | Rewrite, root: object, key: object, most: int) -> Batch[Tally]:
     """Count what a pass would let go.
 
+    :param root: the parent's key as the pass is to be told it; nothing, of a rewrite.
+    :param key: the same as the caller says it, which the planner knows something of.
     :param most: counted one by one up to here.
     """
     if isinstance(one, Rewrite):
@@ -80,10 +98,10 @@ def tally(one: Pass | Rewrite, root: str, most: int) -> Batch[Tally]:
         rows = most if more else page.rows
         return Tally(Count(table=table, rows=rows, more=more, estimate=estimate), page.sample)
 
-    return gather(page, one.estimate(root)).map(told)
+    return gather(page, one.estimate(key)).map(told)
 
 
-def _selected(one: Pass, root: str) -> Statement[None]:
+def _selected(one: Pass, root: object) -> Statement[None]:
     """Select the very rows that the statement for all of them lets go."""
     going = one.at_once(root)
     source = going.source

@@ -15,6 +15,7 @@ from attrs import frozen
 from batchq.bulk.errors import LeaseLost
 from batchq.bulk.jobs import Job
 from batchq.bulk.sweeping.embed import columns, embed, quoted
+from batchq.bulk.sweeping.fence import Fence
 from batchq.engine.encoding import own
 from batchq.engine.names import identifier, listed
 from batchq.language.builders import written
@@ -35,6 +36,8 @@ class Chunk(NamedTuple):
     rows_pass: int
     child: int
     cursor: list[str] | None
+    fenced: bool = True
+    """The fence held: a chunk of which it did not is undone."""
 
 
 @frozen(kw_only=True)
@@ -50,10 +53,12 @@ class Parts:
     """The columns of the page, which the cursor is made of."""
     counts: bool
     """Whether the rows are gone then, and not only hidden."""
+    fence: Fence | None = None
+    """What has to hold of their parent; None where there is none."""
 
 
 _CHUNK = """\
-WITH batchq_page AS MATERIALIZED (
+WITH {fence}batchq_page AS MATERIALIZED (
     {page}
 ), batchq_last AS MATERIALIZED (
     SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
@@ -71,12 +76,19 @@ UPDATE {jobs} AS job SET seq = job.seq + 1,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
 WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'drain'
-RETURNING {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
+RETURNING {fenced} AS fenced,
+    {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
 """
-"""The page is found by the order key from where the last one ended, so that no chunk looks at the
+"""The fence comes first: the page and what goes are found by the key of the row that it locks. The
+page is found by the order key from where the last one ended, so that no chunk looks at the
 dead rows of those before it. What goes is what lies between the two by the same key: each row is
 visited once, and one that somebody changes meanwhile is followed to its new version. By a list of
 keys or of ``ctid`` it takes half as long again, and more (measured: docs/adr/0019)."""
+_FENCE = """\
+batchq_fence AS MATERIALIZED (
+    {held}
+), """
+_FENCED = "(SELECT count(*) = 1 FROM batchq_fence)"
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
@@ -89,9 +101,12 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     :param rows: how many rows to look for.
     :param lease: how long the job is then this owner's.
     """
+    held, held_with = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
     page, found = embed(parts.page, "page")
     going, going_with = embed(parts.going, "gone")
     text = _CHUNK.format(
+        fence=_FENCE.format(held=held) if held else "",
+        fenced=_FENCED if held else "true",
         page=page,
         going=going,
         texts=columns(parts.order, behind="::text"),
@@ -99,9 +114,13 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
         counted="done.rows" if parts.counts else "0",
         jobs=quoted(jobs),
     )
-    values = {**found, **going_with, "rows": rows, "lease": lease}
+    values = {**held_with, **found, **going_with, "rows": rows, "lease": lease}
     deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
-    return deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
+    counted = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
+    if parts.fence is None:
+        return counted
+    moved = parts.fence.moved(job)
+    return counted.check("fenced", written("true"), else_=lambda _: moved)
 
 
 def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:

@@ -16,6 +16,7 @@ from batchq.bulk.jobs import Job
 from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, ordered, within
 from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import column, embed
+from batchq.bulk.sweeping.fence import ROOT, Fence
 from batchq.engine.names import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
@@ -30,7 +31,7 @@ _OF_PARENT = "{by} = batchq_above.{key}"
 _PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM batchq_page))"
 _AMONG = "{by} IN ({parents})"
 _BELOW = """\
-SELECT batchq_below.* FROM ({parents} ORDER BY {key}) AS batchq_above, LATERAL (
+SELECT batchq_below.* FROM ({parents} ORDER BY {key}{lock}) AS batchq_above, LATERAL (
     {rows}
 ) AS batchq_below LIMIT %(most)s"""
 """Parent by parent, in the order of their keys: rows of several parents in one page, found without
@@ -77,28 +78,32 @@ class Pass:
             return self.order
         return (by, *(name for name in self.order if name != by))
 
-    def chunk(self, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
+    def chunk(
+        self, job: Job, fence: Fence, jobs: str, rows: int, lease: timedelta
+    ) -> Statement[Chunk]:
         """Let the next rows go, and count them in the job."""
+        root = written(ROOT)
         parts = Parts(
             table=self.table,
-            page=self._rows(job.root, job.cursor, rows, self._due()),
-            going=self._going([*self._of_page(job.root), *within(self.keys, job.cursor)]),
+            page=self._rows(root, job.cursor, rows, self._due(), held=True),
+            going=self._going([*self._of_page(root), *within(self.keys, job.cursor)]),
             order=self.keys,
             counts=self.counts,
+            fence=fence,
         )
         return chunk(parts, job, jobs, rows, lease)
 
-    def at_once(self, root: str) -> Statement[int]:
+    def at_once(self, root: object) -> Statement[int]:
         """Let all rows go."""
         return self._going([*_of_root(self.reach, root), *self._due()]).count().label(self.table)
 
-    def few(self, root: str, most: int) -> Statement[None]:
+    def few(self, root: object, most: int) -> Statement[None]:
         """Forbid that there are more rows than so many."""
         page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
         many = written(_MORE.format(rows=page), **values, most=most)
         return forbid(many, else_=TooMany(self.table, most)).label(self.table)
 
-    def none_left(self, root: str) -> Statement[None]:
+    def none_left(self, root: object) -> Statement[None]:
         """Forbid that there is any row."""
 
         def late(violation: Violation) -> LateRows:
@@ -108,7 +113,7 @@ class Pass:
         left = self._rows(root, None, 1, self._kind())
         return forbid(left, else_=late, found=[key]).label(self.table)
 
-    def estimate(self, root: str) -> Batch[int]:
+    def estimate(self, root: object) -> Batch[int]:
         """Ask the planner how many rows will be gone."""
         if not self.counts:
             return written("SELECT 0").scalar(int)
@@ -116,24 +121,37 @@ class Pass:
         return estimated(select(self.table, self.keys, where=conditions))
 
     def _rows(
-        self, root: str, cursor: list[str] | None, most: int, own: list[Condition]
+        self,
+        root: object,
+        cursor: list[str] | None,
+        most: int,
+        own: list[Condition],
+        *,
+        held: bool = False,
     ) -> Statement[None]:
         """Select the keys of the first rows behind the cursor, in their order.
 
         The order is there even where one row is enough: without it the server may read the whole
         table, in the belief that such a row comes soon.
+
+        :param held: whether only rows of hidden parents are meant, which are then locked: a parent
+            below the root may be brought back by itself.
         """
         above, key = self.reach[:-1], self.children.parent.key
         after = [] if cursor is None else [behind(self.keys, cursor)]
         if not above:
             return self._ordered([*_of_root(self.reach, root), *own, *after], most)
         parents = _parents(above, root)
+        if held:
+            tombstone = identifier(str(self.children.parent.tombstone))
+            parents.append(written(f"{tombstone} IS NOT NULL"))
         if cursor is not None:
             parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
         outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
         of_parent = written(_OF_PARENT.format(by=identifier(self.children.by), key=identifier(key)))
         inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
-        text = _BELOW.format(parents=outer, key=column(key), rows=inner)
+        lock = " FOR SHARE" if held else ""
+        text = _BELOW.format(parents=outer, key=column(key), lock=lock, rows=inner)
         return written(text, **outer_values, **inner_values, most=most)
 
     def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
@@ -150,7 +168,7 @@ class Pass:
         """What has to hold of a row that goes now."""
         return [*self._kind(), *map(_childless, self.childless)]
 
-    def _of_page(self, root: str) -> list[Condition]:
+    def _of_page(self, root: object) -> list[Condition]:
         """What holds of all the rows of a page, whose keys may lie between those of others."""
         if len(self.reach) == 1:
             return [*_of_root(self.reach, root), *self._due()]
@@ -163,8 +181,11 @@ class Pass:
         return update(self.table, dict(self.sets), where=where)
 
 
-def _of_root(reach: tuple[Children, ...], root: str) -> list[Condition]:
-    """Whose children they are, down from the root; hidden parents are parents still."""
+def _of_root(reach: tuple[Children, ...], root: object) -> list[Condition]:
+    """Whose children they are, down from the root; hidden parents are parents still.
+
+    :param root: the key of the root, or a ``sql()`` fragment for it.
+    """
     *above, own = reach
     if not above:
         return [{own.by: root}]
@@ -174,7 +195,7 @@ def _of_root(reach: tuple[Children, ...], root: str) -> list[Condition]:
     return [written(_AMONG.format(by=column(own.by), parents=parents), **values)]
 
 
-def _parents(reach: tuple[Children, ...], root: str) -> list[Condition]:
+def _parents(reach: tuple[Children, ...], root: object) -> list[Condition]:
     """Which rows are parents of what is below: hidden ones too, but none of another kind."""
     of_root, own = _of_root(reach, root), reach[-1]
     return [*of_root, own.where] if own.where else of_root

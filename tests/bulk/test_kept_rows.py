@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Rows that the server keeps and says nothing: by a trigger or a rule. The parent stays as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from batchq import Failed, Parent, attempt, run
+from batchq.bulk import Drain, LateRows, Tree
+
+KEEPS = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE {} ON {} FOR EACH ROW WHEN (OLD.id = {}) EXECUTE FUNCTION keep();
+"""
+UNDOES = """
+CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN NEW.{column} := OLD.{column}; RETURN NEW; END $$;
+CREATE TRIGGER undo BEFORE UPDATE ON {table} FOR EACH ROW WHEN (OLD.id = {id})
+    EXECUTE FUNCTION undo();
+"""
+PARTITIONED = """
+ALTER TABLE rule RENAME TO plain;
+CREATE TABLE rule (LIKE plain, UNIQUE (vpc_id, id)) PARTITION BY RANGE (id);
+CREATE TABLE rule_low PARTITION OF rule FOR VALUES FROM (0) TO (400);
+CREATE TABLE rule_high PARTITION OF rule FOR VALUES FROM (400) TO (100000);
+INSERT INTO rule SELECT * FROM plain;
+"""
+SOFT = "ALTER TABLE rule ADD time_deleted timestamptz"
+VPC = Parent(table="vpc")
+HARD_RULES = Drain(children=VPC.children("rule", by="vpc_id", tombstone=None))
+SOFT_RULES = Drain(children=VPC.children("rule", by="vpc_id"))
+NOBODYS = Drain(children=HARD_RULES.children, set={"vpc_id": None})
+UNBOUND = "ALTER TABLE rule ALTER vpc_id DROP NOT NULL"
+
+CASES: dict[str, tuple[Drain, str, int]] = {
+    "a trigger keeps it": (HARD_RULES, KEEPS.format("DELETE", "rule", 500), 1),
+    "a trigger of a partition keeps it": (
+        HARD_RULES,
+        PARTITIONED + KEEPS.format("DELETE", "rule_high", 500),
+        1,
+    ),
+    "a trigger keeps it from being hidden": (
+        SOFT_RULES,
+        SOFT + ";" + KEEPS.format("UPDATE", "rule", 500),
+        1,
+    ),
+    "a trigger shows it again": (
+        SOFT_RULES,
+        SOFT + ";" + UNDOES.format(table="rule", column="time_deleted", id=500),
+        0,
+    ),
+    "a trigger keeps it the parent's": (
+        NOBODYS,
+        UNBOUND + ";" + KEEPS.format("UPDATE", "rule", 500),
+        1,
+    ),
+    "a trigger gives it back to the parent": (
+        NOBODYS,
+        UNBOUND + ";" + UNDOES.format(table="rule", column="vpc_id", id=500),
+        0,
+    ),
+}
+"""The drain, what keeps rule 500, and how many rows fewer the server says that it changed."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_in_chunks_the_job_is_stuck_at_it_and_ends_when_it_is_let_go(
+    estate: Any, case: str
+) -> None:
+    drain, ddl, fewer = CASES[case]
+    estate.conn.execute(ddl)
+    estate.tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    job = estate.fence()
+    report = estate.resume()
+    assert (report.jobs_stuck, report.jobs_done, report.late_rows) == (1, 0, 4)
+    why = estate.job("last_error")
+    assert "rule, 500" in why
+    assert "a trigger" in why
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    if fewer:
+        assert report.rows == 999
+    for name in ("keep", "undo"):
+        estate.conn.execute(f"DROP FUNCTION IF EXISTS {name} CASCADE")
+    run(estate.conn, estate.tree.jobs.retry(job))
+    assert estate.resume().jobs_done == 1
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
+    drain, ddl, _ = CASES[case]
+    estate.conn.execute(ddl)
+    tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    answer = attempt(estate.conn, tree.at_once(1, gone=estate.gone()))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LateRows)
+    assert (answer.error.table, answer.error.key) == ("rule", 500)
+    assert estate.left() == 1_000
+    assert estate.one("SELECT time_deleted FROM vpc WHERE id = 1") is None
+
+
+def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any) -> None:
+    """The server refuses it in a chunk, and at once it is found at the end."""
+    estate.conn.execute("CREATE RULE keep AS ON DELETE TO rule DO INSTEAD NOTHING")
+    answer = attempt(estate.conn, estate.tree.at_once(2, gone=estate.gone()))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LateRows)
+    estate.fence()
+    report = estate.resume()
+    assert (report.jobs_done, report.jobs_deferred) == (0, 1)
+    assert "0A000" in report.why
+    assert estate.left() == 1_000
+
+
+@pytest.mark.parametrize("how", ["in chunks", "at once"])
+def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: str) -> None:
+    estate.conn.execute(KEEPS.format("DELETE", "vpc", 1))
+    if how == "at once":
+        answer = attempt(estate.conn, estate.tree.at_once(1, gone=estate.gone()))
+        assert isinstance(answer, Failed)
+        assert estate.left() == 1_000
+        return
+    job = estate.fence()
+    assert estate.resume().jobs_stuck == 1
+    assert "vpc" in estate.job("last_error")
+    estate.conn.execute("DROP FUNCTION keep CASCADE")
+    run(estate.conn, estate.tree.jobs.retry(job))
+    estate.resume()
+    estate.assert_gone()
+
+
+@pytest.mark.parametrize("case", ["keeps", "undoes"])
+def test_a_parent_that_a_trigger_does_not_let_be_hidden_is_not_fenced(
+    estate: Any, case: str
+) -> None:
+    ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
+    estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
+    answer = attempt(estate.conn, estate.tree.fence(1, gone=estate.gone()))
+    assert isinstance(answer, Failed)
+    assert estate.one("SELECT count(*) FROM bulk_job") == 0

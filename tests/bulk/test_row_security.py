@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""Row level security may hide children from whoever deletes: then nobody says that none is left.
+
+The server refuses the look (42501), in words that depend on its language; what the job says does
+not. A privilege that is missing has the same code, and is another matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql as psql
+
+from batchq import Failed, UnmappedViolation, attempt, gather, run, sql
+from batchq.bulk import Budget, Deleted, Reason, Stopped, Tree, plan, start
+
+HIDES_RULE = """
+ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON rule USING (id <> 500);
+"""
+KINDS = {
+    "hides a child": HIDES_RULE,
+    "hides no child that there is": HIDES_RULE.replace("500", "-1"),
+    "lets a child be seen and not deleted": """
+        ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON rule FOR SELECT USING (true);
+        CREATE POLICY gone ON rule FOR DELETE USING (id <> 500);
+    """,
+    "lets a child be deleted and not seen": """
+        ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON rule FOR SELECT USING (id <> 500);
+        CREATE POLICY gone ON rule FOR DELETE USING (true);
+    """,
+    "hides the parent that is hidden": """
+        ALTER TABLE vpc ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY living ON vpc USING (time_deleted IS NULL);
+    """,
+    "lets the parent be seen and not locked": """
+        ALTER TABLE vpc ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON vpc FOR SELECT USING (true);
+        CREATE POLICY locked ON vpc FOR UPDATE USING (time_deleted IS NULL);
+    """,
+}
+NO_ROWS = {name: text for name, text in KINDS.items() if "parent" not in name}
+
+
+@pytest.fixture
+def worker(estate: Any, connect: Callable[..., Any]) -> Iterator[psycopg.Connection[Any]]:
+    """Of a role that has every privilege, and is no owner."""
+    role = psql.Identifier(estate.one("SELECT 'worker_' || current_schema"))
+    schema = psql.Identifier(estate.one("SELECT current_schema"))
+    for text in (
+        "CREATE ROLE {}",
+        "GRANT USAGE ON SCHEMA {schema} TO {}",
+        "GRANT ALL ON vpc, rule, bulk_job TO {}",
+    ):
+        estate.conn.execute(psql.SQL(text).format(role, schema=schema))
+    conn = connect()
+    conn.execute(psql.SQL("SET ROLE {}").format(role))
+    yield conn
+    conn.close()
+    estate.conn.execute(psql.SQL("DROP OWNED BY {}").format(role))
+    estate.conn.execute(psql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_of_a_role_that_policies_hold_for_is_stuck_until_another_goes_on(
+    estate: Any, worker: Any, kind: str
+) -> None:
+    estate.conn.execute(KINDS[kind])
+    job = estate.fence()
+    report = estate.resume(worker)
+    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 0)
+    phase, why = estate.job("phase, last_error")
+    assert phase == "stuck"
+    assert "row level security" in why
+    assert ("vpc:" if "parent" in kind else "rule:") in why
+    assert "BYPASSRLS" in why
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    estate.assert_exact()
+    run(estate.conn, estate.tree.jobs.retry(job))
+    estate.resume()
+    estate.assert_gone()
+
+
+@pytest.mark.parametrize("kind", NO_ROWS)
+def test_at_once_it_is_refused_whole(estate: Any, worker: Any, kind: str) -> None:
+    estate.conn.execute(KINDS[kind])
+    with pytest.raises(UnmappedViolation, match="row-level security"):
+        start(worker, estate.tree, 2, gone=estate.gone())
+    assert estate.one("SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
+    assert start(estate.conn, estate.tree, 2, gone=estate.gone()) == Deleted(10)
+
+
+def test_an_owner_is_held_by_policies_only_where_they_are_forced(estate: Any, worker: Any) -> None:
+    estate.conn.execute("INSERT INTO vpc VALUES (3)")
+    estate.conn.execute(HIDES_RULE)
+    owner = worker.execute("SELECT current_user").fetchone()[0]
+    schema = estate.one("SELECT current_schema")
+    estate.conn.execute(f"GRANT CREATE ON SCHEMA {schema} TO {owner}")
+    estate.conn.execute(f"ALTER TABLE rule OWNER TO {owner}")
+    assert start(worker, estate.tree, 3, gone=estate.gone()) == Deleted(0)
+    estate.conn.execute("ALTER TABLE rule FORCE ROW LEVEL SECURITY")
+    estate.fence()
+    assert estate.resume(worker).jobs_stuck == 1
+    assert "FORCE" in estate.job("last_error")
+    estate.conn.execute("ALTER TABLE rule NO FORCE ROW LEVEL SECURITY")
+    run(estate.conn, estate.tree.jobs.retry(estate.job("id")))
+    estate.resume(worker)
+    estate.assert_gone()
+
+
+def test_a_privilege_that_is_missing_is_another_matter(estate: Any, worker: Any) -> None:
+    """It leaves the job to whoever has it."""
+    estate.conn.execute(KINDS["hides no child that there is"])
+    estate.conn.execute(f"REVOKE DELETE ON rule FROM {worker.execute('SELECT user').fetchone()[0]}")
+    estate.fence()
+    report = estate.resume(worker)
+    assert (report.stopped, report.jobs_stuck, report.jobs_deferred) == (Stopped.FAILED, 0, 1)
+    assert "permission denied" in estate.job("last_error")
+
+
+def test_a_policy_that_comes_before_the_last_look_is_found_by_it(estate: Any, worker: Any) -> None:
+    estate.fence()
+    estate.resume(worker, budget=Budget(chunks=4))
+    estate.conn.execute("INSERT INTO rule VALUES (500, 1)")
+    estate.conn.execute(HIDES_RULE)
+    assert estate.resume(worker).jobs_stuck == 1
+    assert estate.left() == 1
+
+
+@pytest.mark.parametrize("setting", ["on", "off"])
+@pytest.mark.parametrize("what", ["at once", "fence", "delete"])
+def test_the_steps_behind_find_the_setting_as_it_was(
+    estate: Any, connect: Callable[..., Any], setting: str, what: str
+) -> None:
+    conn = connect()
+    conn.execute(f"SET row_security = {setting}")
+    forbid = estate.rules.forbid(3, else_=ValueError("it has rules"))
+    estate.conn.execute("INSERT INTO vpc VALUES (3)")
+    guarded = Tree(
+        name="vpc",
+        parent=estate.tree.parent,
+        drains=estate.tree.drains,
+        childless=[lambda key: estate.rules.forbid(key, else_=ValueError("it has rules"))],
+    )
+    batch = {
+        "at once": guarded.at_once(3, gone=estate.gone()),
+        "fence": guarded.fence(3, gone=estate.gone()),
+        "delete": estate.tree.parent.delete(3, gone=estate.gone(), childless=[forbid]),
+    }[what]
+    shown = sql("SELECT current_setting('row_security')").scalar(str)
+    assert run(conn, gather(batch, shown))[1] == setting
+    assert run(conn, shown) == setting
+
+
+@pytest.mark.parametrize("what", ["at once", "fence", "delete"])
+def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any, what: str) -> None:
+    """Children that are not drained but must not be there, and a parent that is deleted alone."""
+    estate.conn.execute(HIDES_RULE)
+    estate.conn.execute("INSERT INTO vpc VALUES (3)")
+    estate.conn.execute("UPDATE rule SET vpc_id = 3 WHERE id = 500")
+    forbid = estate.rules.forbid(3, else_=ValueError("it has rules"))
+    guarded = Tree(name="vpc", parent=estate.tree.parent, drains=[], childless=[lambda _: forbid])
+    batch: Any = {
+        "at once": guarded.at_once(3, gone=estate.gone()),
+        "fence": guarded.fence(3, gone=estate.gone()),
+        "delete": estate.tree.parent.delete(3, gone=estate.gone(), childless=[forbid]),
+    }[what]
+    answer = attempt(worker, batch)
+    assert isinstance(answer, Failed)
+    assert "row-level security" in str(answer.error)
+    with pytest.raises(ValueError, match="it has rules"):
+        run(estate.conn, batch)
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 3 AND time_deleted IS NULL") == 1
+
+
+@pytest.mark.parametrize("table", ["rule", "vpc"])
+@pytest.mark.parametrize("vpc", [1, 2], ids=["in chunks", "at once"])
+def test_the_plan_says_it_before(estate: Any, worker: Any, table: str, vpc: int) -> None:
+    estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=estate.tree.drains, inline=100)
+    assert plan(worker, estate.tree, vpc).ok
+    estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    estate.conn.execute(f"CREATE POLICY every ON {table} USING (true)")
+    refusals = plan(worker, estate.tree, vpc).refusals
+    assert [(one.reason, one.table) for one in refusals] == [(Reason.ROW_SECURITY, table)]
+    assert "BYPASSRLS" in refusals[0].remedy
+    assert plan(estate.conn, estate.tree, vpc).ok
