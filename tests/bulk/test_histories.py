@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Random histories on a real server: no row of a living parent goes, and no orphan stays."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from batchq.testing import proxy
+from tests.support.histories import History
+
+ACTIONS = 25
+SEED = int(os.environ.get("BATCHQ_SEED") or random.SystemRandom().randrange(10**6))
+"""Where the histories begin: what a failure says, to be said again."""
+
+
+def play(postgres: Any, seed: int) -> None:
+    schema = f"history_{os.getpid()}_{seed}"
+    conninfo = make_conninfo(postgres.conninfo(tcp=True), options=f"-csearch_path={schema}")
+    with proxy(conninfo) as link, psycopg.connect(conninfo, autocommit=True) as conn:
+        try:
+            History(conn, link, schema, seed).play(ACTIONS)
+        finally:
+            for suffix in ("", "_other", "_jobs"):
+                conn.execute(f"DROP SCHEMA IF EXISTS {schema}{suffix} CASCADE")
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 12))
+def test_no_child_of_a_living_parent_goes_and_no_orphan_stays(postgres: Any, seed: int) -> None:
+    play(postgres, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_of_two_thousand_histories(postgres: Any) -> None:
+    for seed in range(SEED, SEED + int(os.environ.get("BATCHQ_HISTORIES") or 2_000)):
+        play(postgres, seed)
