@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from psycopg import IsolationLevel
 
 import batchq
-from batchq import Parent, gather, insert, sql
+from batchq import Parent, gather, insert, sql, update
 from batchq.bulk import Drain, Tree, read_tree
 from tests.support.interleavings import Table
 from tests.support.sides import Side, once
@@ -40,6 +40,7 @@ INSERT INTO rule TABLE kept_rule; INSERT INTO bulk_job TABLE kept_job;
 ORPHANS = """
 SELECT id FROM rule WHERE NOT EXISTS (SELECT FROM vpc WHERE vpc.id = rule.vpc_id)
 """
+RULES_LEFT = "SELECT count(*) FROM rule WHERE vpc_id = 1"
 RC, RR, SER = LEVELS = (
     IsolationLevel.READ_COMMITTED,
     IsolationLevel.REPEATABLE_READ,
@@ -75,6 +76,15 @@ READ = read_tree(VPC.read(1, Vpc, gone=Gone), RULES.read(1, Rule))
 ADDS = {
     "Children.add": RULES.add(1, NEW, gone=Gone),
     "FOR SHARE": gather(sql(f"{LIVES} FOR SHARE").expect(1), NEW),
+}
+
+RESTORE = update("vpc", {"time_deleted": None, "rcgen": sql("rcgen + 1")}, {"id": 1}).expect(1)
+TOUCH = update("rule", {"name": "kept"}, {"vpc_id": 1}).count()
+RESTORES = {
+    "restores": RESTORE,
+    "touches the children, then restores": gather(TOUCH, RESTORE),
+    "restores, then touches the children": gather(RESTORE, TOUCH),
+    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, gone=Gone)),
 }
 
 
@@ -206,6 +216,24 @@ def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
     assert not judged.wrong, str(judged)
     # A child that was there before the fence goes with the others; one that comes later does not.
     assert judged.committed == {(True, True), (True, False)}
+
+
+@ONE_LEVEL
+@pytest.mark.parametrize("restores", RESTORES)
+def test_a_parent_that_lives_again_keeps_what_it_has(table, fenced, restores, level):
+    table.look = RULES_LEFT
+
+    def wrong(played):
+        if played.failures[1] is not None:
+            return False
+        committed = played.moves.index("people: COMMIT")
+        lives = table.observer.execute(LIVES).fetchone()
+        return lives is None or played.seen[committed] != played.seen[-1]
+
+    people = Side("people", once(RESTORES[restores]), level)
+    judged = table.judge(Side("job", sweeping(fenced, 1)), people, wrong)
+    assert not judged.wrong, str(judged)
+    assert (False, True) in judged.committed
 
 
 def sees_half(played):
