@@ -18,9 +18,7 @@ from sqlglot.errors import TokenError
 
 from batchq.language.errors import InvalidBatch
 
-MARK = "\ue000"
-"""Stands for the ``$`` of a parameter while its text is read: to the tokenizer ``$1,$`` begins a
-dollar-quoted string. A character of Unicode's private use, so in nobody's SQL."""
+_PRIVATE = range(0xE000, 0xF900)
 
 RETURNING_VERBS = frozenset("INSERT UPDATE DELETE MERGE UPSERT".split())
 VERBS_WITH_ROWS = RETURNING_VERBS | frozenset("SELECT VALUES TABLE".split())
@@ -31,6 +29,8 @@ _DDL = frozenset(
     "CREATE ALTER DROP TRUNCATE COMMENT GRANT REVOKE REINDEX CLUSTER VACUUM REFRESH REASSIGN "
     "SECURITY IMPORT".split()
 )
+_READING_SETTINGS = frozenset({"client_encoding", "standard_conforming_strings"})
+_PLAIN_STRINGS = frozenset({TokenType.STRING, TokenType.NATIONAL_STRING})
 _L_PAREN, _R_PAREN = TokenType.L_PAREN, TokenType.R_PAREN
 # What stands before a word that is a name there, whatever else it may mean.
 _BEFORE_NAMES = frozenset({TokenType.ALIAS, TokenType.DOT})
@@ -64,12 +64,34 @@ class Anatomy:
     """Whether it writes, its common table expressions included."""
     reads: bool
     """Whether it reads other rows than those that the main command is about."""
+    escapes: bool
+    """Whether a plain string of it holds a backslash; see :class:`Fragment`."""
 
 
-def read(marked: str) -> Anatomy:
+@frozen
+class Fragment:
+    """What there is to know about a part of a command."""
+
+    reads: bool
+    """Whether it reads rows of its own."""
+    escapes: bool
+    """Whether a plain string of it, ``'a\\b'``, holds a backslash. It is read here as SQL has it; a
+    server whose ``standard_conforming_strings`` is off reads something else."""
+
+
+def mark_for(*texts: str) -> str:
+    """Find a character to stand for the ``$`` of a parameter while a text is read.
+
+    To the tokenizer ``$1,$`` begins a dollar-quoted string. One of Unicode's private use, which is
+    a letter to it, and one that is in none of these texts.
+    """
+    return next(mark for mark in map(chr, _PRIVATE) if not any(mark in text for text in texts))
+
+
+def read(marked: str, mark: str) -> Anatomy:
     """Read one command.
 
-    :param marked: its text, with :data:`MARK` for the ``$`` of each parameter.
+    :param marked: its text, with a mark for the ``$`` of each parameter.
     :raises InvalidBatch: for text that cannot be read, is not exactly one command, or is a command
         that a batch cannot hold: transaction control, COPY, DDL.
     """
@@ -78,7 +100,7 @@ def read(marked: str) -> Anatomy:
     verb = next((t.text.upper() for t in tokens[main:] if t.token_type is not _L_PAREN), "")
     outermost = _outermost(tokens[main:])
     _refuse(verb, tokens[main:])
-    _check_parameters(tokens, marked)
+    _check_parameters(tokens, marked, mark)
     return Anatomy(
         verb=verb,
         ctes=tokens[main - 1].end + 1 if main else 0,
@@ -87,25 +109,30 @@ def read(marked: str) -> Anatomy:
         returning=any(token.token_type is TokenType.RETURNING for token in outermost),
         writes=verb in RETURNING_VERBS or any(_opens_write(*pair) for pair in pairwise(tokens)),
         reads=_reads(tokens, verb) or _joins(outermost, verb, _names(tokens[:main])),
+        escapes=_escapes(tokens),
     )
 
 
-def reads_rows(marked: str) -> bool:
-    """Read a fragment that stands outside the command, and say whether it reads rows of its own.
+def read_fragment(marked: str, mark: str) -> Fragment:
+    """Read a fragment that stands outside the command.
 
     :raises InvalidBatch: for text that cannot be read, or that no command could hold.
     """
     tokens = _tokens(marked)
-    _check_parameters(tokens, marked)
-    return _reads(tokens, "")
+    _check_parameters(tokens, marked, mark)
+    return Fragment(_reads(tokens, ""), _escapes(tokens))
 
 
-def _check_parameters(tokens: list[Token], marked: str) -> None:
+def _escapes(tokens: list[Token]) -> bool:
+    return any(token.token_type in _PLAIN_STRINGS and "\\" in token.text for token in tokens)
+
+
+def _check_parameters(tokens: list[Token], marked: str, mark: str) -> None:
     if any(t.token_type is TokenType.PARAMETER and t.text == "$" for t in tokens):
         message = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
         raise InvalidBatch(message)
-    seen = sum(t.token_type is TokenType.VAR and t.text.startswith(MARK) for t in tokens)
-    if seen < marked.count(MARK):
+    seen = sum(t.token_type is TokenType.VAR and t.text.startswith(mark) for t in tokens)
+    if seen < marked.count(mark):
         message = (
             "a placeholder stands inside a quoted string or a comment, where the server sees no "
             "parameter: take it out of the quotes"
@@ -152,6 +179,14 @@ def _tokens(marked: str) -> list[Token]:
         tokens.pop()
     if not tokens:
         message = "a statement needs a command; this one is empty"
+        raise InvalidBatch(message)
+    if any(
+        before.token_type is TokenType.BYTE_STRING
+        and token.token_type is TokenType.STRING
+        and "\\" in token.text
+        for before, token in pairwise(tokens)
+    ):
+        message = "a string E'…' goes on in a second one that has a backslash: write it as one"
         raise InvalidBatch(message)
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
         message = "a statement is one command: split it at the semicolon and gather() the parts"
@@ -215,6 +250,11 @@ def _refuse(verb: str, tokens: list[Token]) -> None:
             "a statement cannot begin, end or set up a transaction: a batch is one transaction; "
             "run(isolation=, read_only=, nested=) set it up"
         )
+    elif _sets_reading(verb, tokens):
+        message = (
+            "a batch is encoded and read before it is sent, under the settings of its connection: "
+            "set client_encoding and standard_conforming_strings there, not in a statement"
+        )
     elif verb in _PREPARED:
         message = f"{verb} is not needed: batchq prepares repeated statements by itself"
     elif verb == "COPY":
@@ -226,6 +266,17 @@ def _refuse(verb: str, tokens: list[Token]) -> None:
     else:
         return
     raise InvalidBatch(message)
+
+
+def _sets_reading(verb: str, tokens: list[Token]) -> bool:
+    """Whether it changes what the bytes of the statements behind it mean."""
+    words = [token.text.lower() for token in tokens]
+    if verb in ("SET", "RESET"):
+        return not _READING_SETTINGS.isdisjoint(words[1:3]) or "names" in words[1:3]
+    return any(
+        before == ["set_config", "("] and setting in _READING_SETTINGS
+        for before, setting in zip(map(list, pairwise(words)), words[2:], strict=False)
+    )
 
 
 def _selects_into(tokens: list[Token]) -> bool:

@@ -8,11 +8,13 @@ and the same to the server.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from attrs import define, evolve, field
 
 from batchq.engine import anatomy
+from batchq.engine.carrying import needs_no_setting
 from batchq.engine.guarding import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
 from batchq.engine.preparations import name_of
 from batchq.engine.render import Numbering, render, requirement
@@ -43,6 +45,9 @@ class Compiled:
     """Whether it takes the wanted number of rows."""
     judges: bool
     """Whether it takes the guards' token."""
+    escapes: bool
+    """Whether the user's SQL has a plain string with a backslash in it, which only a server with
+    ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it."""
     _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
@@ -56,10 +61,11 @@ class Compiled:
 
 
 @lru_cache(maxsize=4096)
-def compiled(shape: Shape, outputs: tuple[str, ...] = ()) -> Compiled:
+def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -> Compiled:  # noqa: FBT001, FBT002  by keyword it would be looked up slower
     """Compile a shape, or find what was compiled for it.
 
     :param outputs: the columns that later statements use.
+    :param binary: whether the server can make a value binary in SQL.
     :raises InvalidBatch: when such a statement cannot be part of a batch.
     """
     bound = None if shape.guard is None else shape.guard.bound
@@ -71,6 +77,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = ()) -> Compiled:
         shape.result.rows,
         shape.requirements,
         Wrapping(bound, outputs=outputs, probe=shape.probes, fresh=shape.fresh),
+        binary=binary,
     )
 
 
@@ -81,6 +88,8 @@ def _compiled(
     answer: Rows,
     requirements: tuple[Requirement, ...],
     wrapping: Wrapping,
+    *,
+    binary: bool,
 ) -> Compiled:
     """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
     rows = answer not in WITHOUT_ROWS
@@ -91,10 +100,13 @@ def _compiled(
     asked = wanted
     if hidden and wanted is not None:
         asked = (*wanted, *hidden)
-    numbering = Numbering("$")
+    mark = anatomy.mark_for(_dry(source, requirements, asked))
+    numbering = Numbering(mark, binary=binary)
     sql = render(numbering, source, requirements, asked)
-    seen = anatomy.read(render(Numbering(anatomy.MARK), source, requirements, asked))
-    judgements = _judgements(numbering, source, requirements)
+    seen = anatomy.read(sql, mark)
+    judgements, parts = _judgements(numbering, mark, source, requirements)
+    if seen.verb == "CALL" and isinstance(source, Text):
+        _check_call(source)
     if wrapping.bound is not None or judgements:
         if isinstance(source, Text) and source.unsure is not None:
             message = f"what is guarded is whole, and this may not be: {source.unsure}"
@@ -110,27 +122,52 @@ def _compiled(
         raise InvalidBatch(message)
     in_order = order == tuple(range(len(order)))
     return Compiled(
-        _numbered(sql, len(order), counts=counts, judges=judges),
+        _numbered(numbering.written(sql), len(order), counts=counts, judges=judges),
         None if in_order else order,
         parameters,
         counts,
         judges,
-        _notes(seen, judgements),
+        seen.escapes or any(part.escapes for part in parts),
+        _notes(seen, parts),
+    )
+
+
+def _dry(
+    source: Source, requirements: tuple[Requirement, ...], asked: tuple[str, ...] | None
+) -> str:
+    """All the user's SQL of a statement in a row."""
+    numbering = Numbering("$")
+    sql = render(numbering, source, requirements, asked)
+    return sql + "".join(
+        requirement(numbering, source, requirements, index) for index in range(len(requirements))
     )
 
 
 def _judgements(
-    numbering: Numbering, source: Source, requirements: tuple[Requirement, ...]
-) -> tuple[Judgement, ...]:
-    """What is required of the rows that the statement returns."""
+    numbering: Numbering, mark: str, source: Source, requirements: tuple[Requirement, ...]
+) -> tuple[tuple[Judgement, ...], list[anatomy.Fragment]]:
+    """What is required of the rows that the statement returns, and what the conditions are."""
     made: list[Judgement] = []
+    parts: list[anatomy.Fragment] = []
     for index, one in enumerate(requirements):
         if one.judged not in INSIDE:
-            test = requirement(numbering, source, requirements, index) if one.test else None
-            marked = requirement(Numbering(anatomy.MARK), source, requirements, index)
-            reads = one.test != () and anatomy.reads_rows(marked)
-            made.append(Judgement(index, test, one.found, reads))
-    return tuple(made)
+            test = None
+            if one.test:
+                test = requirement(numbering, source, requirements, index)
+                parts.append(anatomy.read_fragment(test, mark))
+            made.append(Judgement(index, test, numbering.finding(one)))
+    return tuple(made), parts
+
+
+def _check_call(source: Text) -> None:
+    """Refuse an output that a CALL cannot take.
+
+    :raises InvalidBatch: for a type that is only read under settings of its own, in a subquery.
+    """
+    for kind in source.casts:
+        if kind is not None and not needs_no_setting(kind):
+            message = f"CALL takes no output of type {kind}: call a function in a SELECT"
+            raise InvalidBatch(message)
 
 
 def _hidden(
@@ -165,11 +202,11 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
     return _SETTING.sub(lambda found: f"${first + int(found[1])}", sql)
 
 
-_SETTING = re.compile(f"{SETTING_MARK}(\\d+){SETTING_MARK}")
+_SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
-def _notes(seen: anatomy.Anatomy, judgements: tuple[Judgement, ...]) -> tuple[str, ...]:
-    reads = seen.reads or any(one.reads for one in judgements)
+def _notes(seen: anatomy.Anatomy, parts: Iterable[anatomy.Fragment]) -> tuple[str, ...]:
+    reads = seen.reads or any(part.reads for part in parts)
     return (_ONE_SNAPSHOT,) if seen.writes and reads else ()
 
 

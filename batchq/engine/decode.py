@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from psycopg.postgres import types
 from psycopg.pq import Format
 
 from batchq.engine.encoding import codec, is_own, textual
+from batchq.engine.sentinel import SCALARS
 from batchq.language.errors import DecodeFailed
 from batchq.language.results import Rows, model_fields
 from batchq.language.step import Step
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from batchq.language.plan import Plan
     from batchq.language.shape import Shape
 
-_BYTEA = 17
-"""The OID of bytea (psycopg/postgres.py)."""
+_BYTES = frozenset({types["bytea"].oid, types["bytea"].array_oid})
 
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
@@ -90,12 +91,42 @@ def load_cell(cell: Cell, transformer: Transformer) -> object:
     if cell.text is None:
         return None
     try:
-        loader = transformer.get_loader(cell.type, Format.TEXT)
-        loaded = loader.load(cell.text.encode(codec(transformer.encoding)))
+        loaded = _load(cell, cell.text, transformer)
     except Exception:  # noqa: BLE001  any loader may be the user's own
         return cell.text
     # Text of a client in SQL_ASCII.
-    return cell.text if isinstance(loaded, bytes) and cell.type != _BYTEA else loaded
+    return loaded if cell.type in _BYTES else textual(loaded)
+
+
+def _load(cell: Cell, text: str, transformer: Transformer) -> object:
+    loader = transformer.get_loader(cell.type, Format.TEXT)
+    if cell.binary is not None and _is_drivers(cell.type, transformer):
+        return transformer.get_loader(cell.type, Format.BINARY).load(cell.binary)
+    if cell.type >= _FIRST_OF_USERS or cell.binary is not None:
+        pg = transformer.connection.pgconn if transformer.connection else None
+        if pg is not None and cell.styles != tuple(map(_told, map(pg.parameter_status, _STYLES))):
+            # Set for this transaction alone: no loader knows how to read that.
+            return text
+    return loader.load(text.encode(codec(transformer.encoding), "surrogateescape"))
+
+
+_STYLES = (b"DateStyle", b"IntervalStyle")
+_FIRST_OF_USERS = 16384
+"""PostgreSQL source, ``FirstNormalObjectId``: types from here on are made of others."""
+
+
+def _told(value: bytes | None) -> str:
+    return (value or b"").decode()
+
+
+def _is_drivers(type_: int, transformer: Transformer) -> bool:
+    """Whether a type is loaded by psycopg itself, and the types that it may be made of too: what
+    the caller has registered reads text."""
+    loaders = (transformer.get_loader(oid, Format.TEXT) for oid in (type_, *_SCALARS))
+    return all(type(loader).__module__.startswith("psycopg") for loader in loaders)
+
+
+_SCALARS = tuple(types[name].oid for name in SCALARS)
 
 
 def _affected(answer: PGresult, _: Transformer) -> int:

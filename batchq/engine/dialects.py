@@ -54,6 +54,9 @@ class Dialect:
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
 
+    makes_binary: bool = True
+    """Whether ``record_send`` can be called in SQL. Nobody has seen CockroachDB have it."""
+
     def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
         """Read an error.
 
@@ -151,6 +154,7 @@ COCKROACHDB = _CockroachDB(
     retryable=frozenset({"40001"}),
     proofs=proofs.COCKROACHDB,
     carries_outputs=False,
+    makes_binary=False,
 )
 
 

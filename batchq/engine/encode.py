@@ -48,19 +48,22 @@ class Encoded:
     """Text or binary. No part of a statement's identity: Bind says it anew each time."""
 
 
-def encode(plan: Plan, transformer: Transformer, sent: SentTypes) -> list[Encoded]:
+def encode(
+    plan: Plan, transformer: Transformer, sent: SentTypes, *, binary: bool = True
+) -> list[Encoded]:
     """Encode every statement's values with the connection's own adapters.
 
     One transformer and one call for the whole batch: looking up how to dump a type is what costs.
 
     :param sent: the types that were last sent on this connection, which is brought up to date.
+    :param binary: whether the server can make a value binary in SQL.
     :raises InvalidBatch: for a statement that cannot be compiled or a value that cannot be adapted;
         its ``step`` is the one.
     """
     shapes: list[Compiled] = []
     for statement in plan.statements:
         try:
-            shapes.append(compiled(statement.shape, plan.outputs.get(len(shapes), ())))
+            shapes.append(compiled(statement.shape, plan.outputs.get(len(shapes), ()), binary))
         except InvalidBatch as error:
             index = len(shapes)
             raise _located(error, Step(index, plan.leaves[index])) from error

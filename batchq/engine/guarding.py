@@ -17,15 +17,18 @@ from __future__ import annotations
 from attrs import frozen
 
 from batchq.engine.anatomy import RETURNING_VERBS, VERBS_WITH_ROWS, Anatomy
+from batchq.engine.carrying import carry
 from batchq.engine.names import identifier
-from batchq.engine.sentinel import finding, isolation_sentinel, row_sentinel, rows_sentinel
+from batchq.engine.sentinel import isolation_sentinel, row_sentinel, rows_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 
-ROWS_MARK = "\ue002"
+ROWS_MARK = "\0rows"
 """Stands for the ``$n`` of the wanted number of rows until all other parameters have theirs."""
-SETTING_MARK = "\ue003"
+SETTING_MARK = "\0setting"
 """Stands for the ``$n`` of the setting that carries an output; the output's number follows."""
+
+_COUNT = "pg_catalog.count(*)"
 
 
 @frozen
@@ -36,10 +39,8 @@ class Judgement:
     """Its place among the statement's requirements."""
     test: str | None
     """The condition as SQL; None where there may be no row at all."""
-    found: tuple[str, ...]
-    """The columns to report."""
-    reads: bool
-    """Whether the condition reads other rows."""
+    found: str
+    """SQL that makes the finding to report."""
 
 
 @frozen
@@ -81,8 +82,8 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
         command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
     ctes = f"{ctes} _batchq_rows AS ({command})"
     if wanted == () and not wrapping.judgements and not wrapping.outputs:
-        _, right = _judged(wrapping, "count(*)")
-        return f"{ctes} SELECT count(*) AS n FROM _batchq_rows HAVING {right}"
+        _, right = _judged(wrapping, _COUNT)
+        return f"{ctes} SELECT {_COUNT} AS n FROM _batchq_rows HAVING {right}"
     gathered, right = _judged(wrapping, "_batchq_count.n")
     ctes += f", _batchq_count AS (SELECT {gathered} FROM _batchq_rows)"
     if wanted == ():
@@ -107,32 +108,29 @@ def _returning(verb: str, wrapping: Wrapping) -> str:
 
 def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
     """Write what is gathered over the rows, and the condition that fails the statement."""
-    gathered, arms = ["count(*) AS n"], list[str]()
+    gathered, arms = [f"{_COUNT} AS n"], list[str]()
     if wrapping.bound is not None:
-        wrong = f"NOT {count} {wrapping.bound.value} {ROWS_MARK}::int8"
-        arms.append(f"WHEN {wrong} THEN {rows_sentinel(count)}")
+        right = f"{count} OPERATOR(pg_catalog.{wrapping.bound.value}) {ROWS_MARK}::bigint"
+        arms.append(f"WHEN NOT ({right}) THEN {rows_sentinel(count)}")
     for one in wrapping.judgements:
         unmet = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
-        gathered.append(f"min({finding(one.found)}){unmet} AS r{one.requirement}")
+        gathered.append(f"pg_catalog.min({one.found}){unmet} AS r{one.requirement}")
         seen = f"_batchq_count.r{one.requirement}"
         arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
-    for index, column in enumerate(wrapping.outputs):
-        # As text, which the input function of its type reads back as it was, whatever type it is.
-        text = f"to_jsonb(format('%s', {identifier(column)}))::text"
-        isnull = f"{identifier(column)} IS NOT DISTINCT FROM NULL"  # so is no row of NULLs
-        carried = f"CASE WHEN {isnull} THEN 'null' ELSE {text} END"
-        name = f"{SETTING_MARK}{index}{SETTING_MARK}::text"
-        gathered.append(f"max(set_config({name}, {carried}, true)) AS o{index}")
+    if wrapping.outputs:
+        names = (f"{SETTING_MARK}{n}::pg_catalog.text" for n in range(len(wrapping.outputs)))
+        gathered.append(f"pg_catalog.max({carry(wrapping.outputs, tuple(names))}) AS carried")
         # Never so; but what nobody looks at, a planner may leave out.
-        arms.append(f"WHEN _batchq_count.o{index} IS NULL THEN {rows_sentinel(count)}")
+        arms.append(f"WHEN _batchq_count.carried IS NULL THEN {rows_sentinel(count)}")
     right = f"CASE {' '.join(arms)} ELSE true END"
     return ", ".join(gathered), f"{_FRESH} AND {right}" if wrapping.fresh else right
 
 
-_LEVEL = "current_setting('transaction_isolation')"
-_FRESH = (
-    f"CASE WHEN {_LEVEL} IN ('read uncommitted', 'read committed', 'serializable') THEN true "
-    f"ELSE {isolation_sentinel(_LEVEL)} END"
+_LEVEL = "pg_catalog.current_setting('transaction_isolation')"
+_KNOWN = " OR ".join(
+    f"{_LEVEL} OPERATOR(pg_catalog.=) '{level}'"
+    for level in ("read uncommitted", "read committed", "serializable")
 )
+_FRESH = f"CASE WHEN {_KNOWN} THEN true ELSE {isolation_sentinel(_LEVEL)} END"
 """It names no row and so is judged once, also where there is none. PostgreSQL does so before the
 statement waits for any; nothing hangs on that. Levels that are not known are refused."""

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import partial
 
-from batchq.engine.names import identifier, listed, literal, quoted
-from batchq.engine.sentinel import finding, row_sentinel
+from batchq.engine import carrying
+from batchq.engine.names import identifier, listed, quoted
+from batchq.engine.sentinel import SENTINEL_MARK, finding, row_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Judged, Requirement
 from batchq.language.sources import (
@@ -35,12 +38,18 @@ _THERE = "_batchq_there"
 
 
 class Numbering:
-    """Hands out ``$n`` in the order of the text and remembers which value stands there."""
+    """Hands out parameters in the order of the text and remembers which value stands there.
 
-    def __init__(self, mark: str) -> None:
+    Each is a mark and a number until the text has been read: what batchq writes around an output is
+    nothing of the user's.
+    """
+
+    def __init__(self, mark: str, *, binary: bool = True) -> None:
         self._mark = mark
+        self._binary = binary
         self.order: list[int] = []
         self._taken = 0
+        self._outputs: dict[int, Callable[[str], str]] = {}
 
     def one(self) -> str:
         """Place the next value."""
@@ -63,12 +72,40 @@ class Numbering:
         for name, piece in zip(text.order, text.pieces[1:], strict=True):
             if name not in placed:
                 self.order.append(self._taken + name)
-                number = f"{self._mark}{len(self.order)}"
-                cast = text.casts[name] if text.casts else None
-                placed[name] = f"(({_carried(number)} #>> '{{}}')::{cast})" if cast else number
+                placed[name] = f"{self._mark}{len(self.order)}"
+                kind = text.casts[name] if text.casts else None
+                if kind is not None:
+                    self._outputs[len(self.order)] = partial(carrying.typed, kind=kind)
             parts += (placed[name], piece)
         self._taken += len(text.names)
         return "".join(parts)
+
+    def output(self, table: str, column: str) -> str:
+        """Place another statement's output, with the type that a column has."""
+        place = self.one()
+        of_column = partial(carrying.of_column, table=table, column=column)
+        self._outputs[len(self.order)] = of_column
+        return place
+
+    def unmet(self, index: int, requirement: Requirement, row: str = "") -> str:
+        """Write what fails the statement when a row does not meet a requirement."""
+        return row_sentinel(index, self.finding(requirement, row), token=f"{self._mark}0")
+
+    def finding(self, requirement: Requirement, row: str = "") -> str:
+        """Write what a requirement reports of a row; of two rows, with what stands before it."""
+        return finding(requirement.found, row, binary=self._binary)
+
+    def written(self, sql: str) -> str:
+        """Write ``$1``, ``$2``, … for the marks of a text, and read the outputs among them."""
+
+        def write(found: re.Match[str]) -> str:
+            number = int(found[1])
+            if not number:
+                return SENTINEL_MARK
+            output = self._outputs.get(number)
+            return f"${number}" if output is None else output(f"${number}")
+
+        return re.sub(rf"{self._mark}(\d+)", write, sql)
 
 
 def render(
@@ -138,7 +175,7 @@ def _where(
     for index, one in enumerate(requirements):
         if one.judged is Judged.FOUND:
             test = requirement(n, source, requirements, index)
-            arms.append(f"WHEN ({test}) IS NOT TRUE THEN {row_sentinel(index, finding(one.found))}")
+            arms.append(f"WHEN ({test}) IS NOT TRUE THEN {n.unmet(index, one)}")
     if not arms:
         return found
     return (
@@ -159,27 +196,7 @@ def requirement(
 def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
     if isinstance(cell, Text):
         return f"({n.fragment(cell)})"
-    return n.one() if cell is None else _output(n, table, column)
-
-
-def _output(n: Numbering, table: str, column: str) -> str:
-    """Read another statement's output, with the type that the column has.
-
-    A row of the table's own type knows what type that is; nobody else here does. It reads a JSON
-    string by the type's own input function, but for JSON types, where a string is a value.
-    """
-    carried, row, name = _carried(n.one()), f"NULL::{quoted(table)}", identifier(column)
-    # Beside an untyped NULL a domain is the type that it is of.
-    kind = f"pg_typeof(coalesce(({row}).{name}, NULL))"
-    document = f"{kind} IN ('json'::regtype, 'jsonb'::regtype)"
-    value = f"CASE WHEN {document} THEN ({carried} #>> '{{}}')::jsonb ELSE {carried} END"
-    given = f"jsonb_build_object({literal(column)}::text, {value})"
-    return f"(jsonb_populate_record({row}, {given})).{name}"
-
-
-def _carried(setting: str) -> str:
-    """The output as a JSON string, or null, out of the transaction's setting that carries it."""
-    return f"current_setting({setting}::text)::jsonb"
+    return n.one() if cell is None else n.output(table, column)
 
 
 def _judges(requirements: tuple[Requirement, ...]) -> bool:
@@ -198,11 +215,11 @@ def _on_conflict(
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
         where = ""
-    action = _judging(requirements, conflict.columns) if _judges(requirements) else "DO NOTHING"
+    action = _judging(n, requirements, conflict.columns) if _judges(requirements) else "DO NOTHING"
     return f" ON CONFLICT ({listed(conflict.columns)}){where} {action}"
 
 
-def _judging(requirements: tuple[Requirement, ...], columns: tuple[str, ...]) -> str:
+def _judging(n: Numbering, requirements: tuple[Requirement, ...], columns: tuple[str, ...]) -> str:
     """Judge the row that is in the way, which the server locks first, and update nothing.
 
     EXCLUDED is the row that would have been inserted, so what a column's type and the triggers make
@@ -220,8 +237,7 @@ def _judging(requirements: tuple[Requirement, ...], columns: tuple[str, ...]) ->
                 f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"
                 for name in map(identifier, compared(one.test))
             )
-            found = finding(one.found, f"{_THERE}.")
-            arms.append(f"WHEN {differs} THEN {row_sentinel(index, found)}")
+            arms.append(f"WHEN {differs} THEN {n.unmet(index, one, f'{_THERE}.')}")
     name = identifier(next((name for name in names if name not in columns), names[0]))
     arms.append("ELSE false END")
     return f"DO UPDATE SET {name} = {_THERE}.{name} WHERE CASE {' '.join(arms)}"
@@ -249,7 +265,7 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
             if table is None:
                 message = f"no column says the type of that output: compare {column!r} with sql(…)"
                 raise InvalidBatch(message)
-            tests.append(f"{name} = {_output(n, table, column)}")
+            tests.append(f"{name} = {n.output(table, column)}")
         else:
             tests.append(f"{name} = {n.one()}")
     return " AND ".join(tests)

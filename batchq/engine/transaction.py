@@ -33,6 +33,7 @@ from batchq.engine.wire import Slots, exchange
 from batchq.language.errors import BatchError, ConnectionFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan
+from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from psycopg import abc
@@ -48,6 +49,11 @@ not change result type"), or its name is taken. Nothing was applied: prepare aga
 _NO_OUTPUTS = (
     "output(): values do not flow between statements on {}. Let the client choose the key, or "
     "select it again by one that it knows, in a sql() fragment"
+)
+
+_ESCAPES = (
+    "a plain string in its SQL has a backslash, which means another thing on this session: "
+    "standard_conforming_strings is off. Write E'…', pass it as a parameter, or turn that on"
 )
 
 
@@ -78,10 +84,27 @@ class Transaction:
             raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
         self._transformer = Transformer(self.connection)
         self._preparations = preparations_of(self.connection)
-        self._steps = encode(self.plan, self._transformer, self._preparations.types)
         self._dialect = dialect_of(pg)
+        self._steps = encode(
+            self.plan,
+            self._transformer,
+            self._preparations.types,
+            binary=self._dialect.makes_binary,
+        )
+        if pg.parameter_status(b"standard_conforming_strings") == b"off":
+            self._refuse_escapes()
         if self.plan.outputs and not self._dialect.carries_outputs:
             raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
+
+    def _refuse_escapes(self) -> None:
+        """Refuse a text that this session reads otherwise than batchq has.
+
+        :raises InvalidBatch: naming the first such statement.
+        """
+        for index, step in enumerate(self._steps):
+            if step.compiled.escapes:
+                place = Step(index, self.plan.leaves[index])
+                raise InvalidBatch(f"{place}: {_ESCAPES}", step=place)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """What goes to the server, flight by flight; for nearly every batch it is one.

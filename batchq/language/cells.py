@@ -32,7 +32,7 @@ from batchq.language.sources import (
     Text,
 )
 from batchq.language.statement import Statement
-from batchq.language.texts import OWN, text
+from batchq.language.texts import NUL, text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -215,7 +215,7 @@ def _literal(value: object) -> str:
         return "= true" if value else "= false"
     if type(value) is int:
         return f"= {value}"
-    if isinstance(value, str) and not OWN.search(value):
+    if isinstance(value, str) and NUL not in value:
         escaped = value.replace("'", "''")
         return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
     message = (

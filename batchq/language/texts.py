@@ -11,8 +11,8 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.expressions import is_query, why_no_column, why_no_value
 from batchq.language.sources import Text
 
-OWN = re.compile("[\0\ue000-\ue003]")
-"""What batchq marks places with while it writes SQL, so that nobody else's text or name may."""
+NUL = "\0"
+"""Ends a text for libpq, which sends what is before it; so batchq marks places with it."""
 
 # psycopg's placeholders, and what users write by mistake: %% | %(name)s | % and anything else
 _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
@@ -30,10 +30,8 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
     if not sql.strip():
         message = "sql() needs a command"
         raise InvalidBatch(message)
-    if OWN.search(sql):
-        message = (
-            "a NUL or one of U+E000 to U+E003 in sql(), which batchq uses itself: pass a value"
-        )
+    if NUL in sql:
+        message = "a NUL in sql(): the server would not see what is behind it"
         raise InvalidBatch(message)
     if not names and not re.search(r"%\(\w+\)s", sql):
         return _read((sql,), (), (), ())

@@ -101,9 +101,8 @@ def test_what_has_no_rows_to_count_cannot_be_guarded(conn, command):
 
 def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
     for text_ in ("SELECT $1", "SELECT $2::text", "SELECT %(n)s::int, $2"):
-        reading = sql(text_, n=1) if "%" in text_ else sql(text_)
-        with pytest.raises(InvalidBatch):
-            run(conn, reading.one(tuple))
+        with pytest.raises(InvalidBatch, match="of your own"):
+            run(conn, (sql(text_, n=1) if "%" in text_ else sql(text_)).one(tuple))
 
 
 # -- the sentinel ----------------------------------------------------------------------------------

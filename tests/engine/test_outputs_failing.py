@@ -218,9 +218,8 @@ def test_it_costs_no_round_trip(link, client, conn):
 
 def test_an_output_is_no_choice_in_a_list(conn):
     made = project()
-    use = delete("vpc", {"project_id": [made.output("id"), 1]})
     with pytest.raises(InvalidBatch, match="project_id"):
-        run(conn, gather(made, use))
+        run(conn, gather(made, delete("vpc", {"project_id": [made.output("id"), 1]})))
     assert row(conn, "SELECT count(*) FROM project") == (0,)
 
 

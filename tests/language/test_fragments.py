@@ -276,13 +276,12 @@ def test_a_guarded_statement_is_read_in_one_way():
             _ = guarded.steps()[0].sql
 
 
-@pytest.mark.parametrize("mark", ["\0", "\ue000", "\ue001", "\ue002", "\ue003"], ids=ascii)
-def test_nothing_holds_what_batchq_marks_places_with(mark):
-    with pytest.raises(InvalidBatch, match=r"U\+E000"):
-        sql(f"SELECT '{mark}'")  # type: ignore[arg-type]
-    with pytest.raises(InvalidBatch, match=r"index|U\+E000"):
-        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": mark}).steps()
-    name = f"a{mark}"
+def test_nothing_holds_a_nul_behind_which_the_server_would_see_nothing():
+    with pytest.raises(InvalidBatch, match="NUL"):
+        sql("SELECT '\0'")
+    with pytest.raises(InvalidBatch, match="index"):
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": "\0"}).steps()
+    name = "a\0"
     for statement in (
         lambda: insert("t", {name: 1}),
         lambda: insert(name, {"a": 1}),

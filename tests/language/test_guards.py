@@ -104,7 +104,8 @@ def test_a_common_table_expression_may_be_called_like_a_command():
     ids=str,
 )
 def test_the_guard_compares_as_it_says(statement, operator):
-    assert re.search(rf"CASE WHEN NOT \S+ {operator} \$", guarded(statement))
+    spelled = re.escape(f"OPERATOR(pg_catalog.{operator})")
+    assert re.search(rf"CASE WHEN NOT \(\S+ {spelled} \$", guarded(statement))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +128,8 @@ def test_what_promises_nothing_about_rows_or_cannot_break_it_is_not_wrapped(stat
 
 def test_the_guards_own_values_stand_behind_the_users_and_are_not_theirs():
     (step,) = update("t", {"a": 1}, {"b": 2}).expect(3).steps()
-    assert "$3::int8" in step.sql
-    assert "$4::text" in step.sql
+    assert "$3::bigint" in step.sql
+    assert "$4::pg_catalog.text" in step.sql
     assert step.parameters == (1, 2)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from batchq import Violation, attempt, forbid, select, sql, update
+from batchq import Batch, Violation, attempt, forbid, gather, select, sql, update
 
 
 class Colour(Enum):
@@ -26,15 +26,23 @@ class Unmet(Exception):
 
 
 def found_by(
-    conn: psycopg.Connection[Any], table: str, columns: Sequence[str]
+    conn: psycopg.Connection[Any],
+    table: str,
+    columns: Sequence[str],
+    *,
+    row: int = 1,
+    before: Batch[Any] | None = None,
 ) -> Iterator[Mapping[str, Any]]:
-    """What each kind of guard finds in the one row of a table, whose id is 1."""
-    change = update(table, {"id": 1}, {"id": 1})
+    """What each kind of guard finds in a row of a table, whose id is 1 or the one given.
+
+    :param before: steps that run before the guard.
+    """
+    change = update(table, {"id": row}, {"id": row})
     for guard in (
         change.require(sql("false"), else_=Unmet, found=columns),
-        change.check("id", 2, else_=Unmet, found=columns),
-        forbid(select(table, columns, where={"id": 1}), else_=Unmet),
+        change.check("id", -1, else_=Unmet, found=columns),
+        forbid(select(table, columns, where={"id": row}), else_=Unmet),
     ):
-        answer = attempt(conn, guard)
+        answer = attempt(conn, guard if before is None else gather(before, guard))
         assert isinstance(answer.error, Unmet), answer.report
         yield {column: answer.error.found[column] for column in columns}
