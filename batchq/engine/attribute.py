@@ -76,8 +76,8 @@ class Verdict:
         return self.owner
 
 
-_BARE = {outcome: Verdict(outcome) for outcome in Outcome}
-"""Verdicts that say no more, one of each: nearly every batch needs two."""
+_COMMITTED, _RELEASED = Verdict(Outcome.COMMITTED), Verdict(Outcome.RELEASED)
+_UNKNOWN, _LOST = Verdict(Outcome.UNKNOWN), Verdict(Outcome.ROLLED_BACK)
 
 
 def attribute(
@@ -112,7 +112,7 @@ def attribute(
 
 def unanswered(frame: Frame) -> Verdict:
     """Judge a batch that was sent and whose end nobody has seen."""
-    return _BARE[frame.unseen]
+    return _UNKNOWN if frame.unseen is Outcome.UNKNOWN else _LOST
 
 
 def _closed(tag: bytes, frame: Frame) -> Verdict:
@@ -122,7 +122,7 @@ def _closed(tag: bytes, frame: Frame) -> Verdict:
     behind it changes nothing any more.
     """
     if tag == frame.tag:
-        return _BARE[frame.kept]
+        return _COMMITTED if frame.kept is Outcome.COMMITTED else _RELEASED
     return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
 
 

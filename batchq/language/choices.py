@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import lru_cache
 from types import NoneType
-from typing import cast
+from typing import Any
 
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
@@ -94,17 +94,17 @@ def refused(column: str, kind: type[object]) -> InvalidBatch:
     return InvalidBatch(f"{_at(column)} is {named}: {hint}")
 
 
-def kept(values: tuple[object, ...]) -> tuple[object, ...]:
+def kept(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Copy the lists among values: a statement stays what it is, whatever becomes of them."""
     if list not in map(type, values):
         return values
-    return tuple([_copied(value) for value in values])
+    pairs = zip(values, map(type, values), strict=True)
+    return tuple([_copied(value) if kind is list else value for value, kind in pairs])
 
 
-def _copied(value: object) -> object:
-    if type(value) is not list:
-        return value
-    return [_copied(item) for item in cast("list[object]", value)]
+def _copied(values: Sequence[Any]) -> list[Any]:
+    pairs = zip(values, map(type, values), strict=True)
+    return [_copied(value) if kind is list else value for value, kind in pairs]
 
 
 def _at(column: str) -> str:

@@ -121,7 +121,7 @@ def test_a_delete_that_is_run_again_says_which_child_is_in_the_way(sides, conn, 
     answer = sides.run(add(kept), end(kept), isolation=isolation, retry=AGAIN)
     assert isinstance(answer.error, InUseError)
     assert str(answer.error) == "project to be deleted contains a vpc: web"
-    assert (answer.report.index, answer.report.statement.title) == (1, "select vpc")
+    assert (answer.report.index, answer.report.statement.title) == (2, "select vpc")
     assert answer.report.attempts == (1 if isolation is READ_COMMITTED else 2)
     assert orphans(conn) == 0
 
