@@ -36,8 +36,8 @@ SENT = {
     ),
 }
 
-# The same on Python 3.11, 3.12 and 3.13. Of the calls of project_create about ten are for the look at
-# the socket, and two of each insert of a row with a list in it for a copy of that.
+# The same on Python 3.11, 3.12 and 3.13. About ten of those of project_create are for the look at
+# the socket, and two for each insert of a row with a list in it, which is copied.
 CALLS = {
     "project_create": {"Python": 584, "C": 560},
     "100 inserts": {"Python": 3820, "C": 4862},
