@@ -22,9 +22,10 @@ from batchq.bulk.sweeping.embed import embed
 from batchq.bulk.sweeping.fence import PLAIN, Fence
 from batchq.bulk.sweeping.passes import Pass
 from batchq.language.batch import Batch, Placed
-from batchq.language.builders import delete, select, written
+from batchq.language.builders import select, written
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
+from batchq.language.existence import forbid
 from batchq.language.mapping import Meaning
 from batchq.language.parents import Children, Parent, bump_of
 from batchq.language.statement import Statement
@@ -185,6 +186,8 @@ class Tree:
         :param job: the id of the job. Chosen by the caller, it tells after a lost connection
             whether the fence was committed: ``tree.jobs.read(job)``.
         :return: the job's id.
+        :raises AlreadyFenced: by the server, when the job of an earlier fence is not finished.
+        :raises ParentKept: by the server, when a trigger or a rule does not let it be hidden.
         """
         if self.parent.tombstone is None:
             message = (
@@ -193,13 +196,15 @@ class Tree:
             )
             raise InvalidBatch(message)
         job = job or uuid4()
-        hidden = self.parent.ending(key, gone=gone, generation=generation, stale=stale)
+        # The lock has found it: what keeps it from being hidden is a trigger or a rule.
+        kept = ParentKept(self.parent.table)
+        hidden = self.parent.ending(key, gone=kept, generation=generation, stale=stale)
         told = self._fence.told(key)
         return gather(
             self.parent.lock(key, gone=gone),
             *self._guarded(key),
             Placed(hidden, ends=bump_of(self.parent, key)),
-            self.jobs.fence(job, self.name, told, missing=ParentKept(self.parent.table)),
+            self.jobs.fence(job, self.name, told, missing=kept),
             put_back(PLAIN),
         ).map(lambda _: job)
 
@@ -215,11 +220,14 @@ class Tree:
 
         :return: how many children went.
         :raises TooMany: by the server, when there are more than ``inline`` of a kind.
-        :raises LateRows: by the server, when some have children that are not drained.
+        :raises LateRows: by the server, when some are left: they have children that are not
+            drained, or a trigger or a rule keeps them.
+        :raises ParentKept: by the server, when a trigger or a rule keeps the parent.
         """
         root = self.root(key)
         ended = evolve(self.parent, tombstone=None) if self.removes else self.parent
-        ending = ended.ending(key, gone=gone, generation=generation, stale=stale)
+        kept = ParentKept(self.parent.table)
+        ending = ended.ending(key, gone=kept, generation=generation, stale=stale)
         few = [one.few(root, self.inline) for one in self.passes if one.counts]
         going = [one.at_once(root) for one in self.passes]
         # What had children of another kind has stayed, and what a trigger keeps.
@@ -228,7 +236,7 @@ class Tree:
         swept = sequence(going).map(self._gone)
         place = len(self.childless) + len(few)
         seen = under(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
-        return gather(self.parent.lock(key, gone=gone), seen, last).map(
+        return gather(self.parent.lock(key, gone=gone), seen, last, *self._ended(key, kept)).map(
             lambda results: results[1][place]
         )
 
@@ -239,10 +247,9 @@ class Tree:
     def last(self, job: Job) -> Batch[Job]:
         """End a job whose children are gone: look once more, under the parent's lock."""
         root = self.root(job.root)
-        looking = [one.none_left(root) for one in self.passes if one.counts]
+        looking = [one.none_left_of(job, root, self._fence) for one in self.passes if one.counts]
         kept = ParentKept(self.parent.table)
-        removing = delete(self.parent.table, where={self.parent.key: job.root})
-        parent = [removing.expect(1, missing=kept)] if self.removes else []
+        parent = [self._fence.remove(job).expect(1, missing=kept)] if self.removes else []
         return gather(
             under(ALL_ROWS, gather(self._fence.lock(job), *looking)),
             *parent,
@@ -269,6 +276,14 @@ class Tree:
         parent = select(self.parent.table, [self.parent.key], where={self.parent.key: key})
         text, values = embed(parent, "root")
         return written(text, **values)
+
+    def _ended(self, key: object, kept: ParentKept) -> list[Statement[None]]:
+        """Forbid that a parent that stays lives on: a trigger may have set its tombstone back."""
+        if self.removes or self.parent.tombstone is None:
+            return []
+        living = {self.parent.key: key, self.parent.tombstone: None}
+        found = select(self.parent.table, [self.parent.key], where=living)
+        return [forbid(found, else_=kept).label(self.parent.table)]
 
     def _guarded(self, key: object) -> list[Batch[Any]]:
         """The guards, which see all rows; nothing, where there are none."""

@@ -242,6 +242,52 @@ def test_a_schema_that_is_renamed_is_the_same_and_one_in_its_place_is_not(
     fenced.assert_gone()
 
 
+@pytest.mark.parametrize("what", ["a chunk", "the end"])
+def test_a_schema_that_is_renamed_between_two_look_ups_of_one_step_is_found_out(
+    fenced: Any, connect: Callable[..., Any], what: str
+) -> None:
+    """No lock keeps anybody from it: the parent was looked up before, the children are after."""
+    holder, worker = connect(), connect()
+    here = fenced.one("SELECT current_schema")
+    if what == "the end":
+        fenced.resume(worker, budget=Budget(chunks=4))
+    left, job = fenced.left(), claimed(fenced)
+    step = fenced.tree.last(job) if what == "the end" else fenced.tree.chunk(job, 300, LEASE)
+    fenced.conn.execute(f"CREATE SCHEMA {here}_new")
+    for table in ("vpc", "rule"):
+        fenced.conn.execute(f"CREATE TABLE {here}_new.{table} (LIKE {here}.{table} INCLUDING ALL)")
+    fenced.conn.execute(f"INSERT INTO {here}_new.vpc VALUES (1, 1)")
+    fenced.conn.execute(f"CREATE TABLE {here}_new.bulk_job (LIKE {here}.bulk_job INCLUDING ALL)")
+    fenced.conn.execute(f"INSERT INTO {here}_new.bulk_job SELECT * FROM {here}.bulk_job")
+    if what == "a chunk":
+        fenced.conn.execute(f"INSERT INTO {here}_new.rule SELECT * FROM {here}.rule")
+    swap = (
+        f"ALTER SCHEMA {here} RENAME TO {here}_old; ALTER SCHEMA {here}_new RENAME TO {here};"
+        f"ALTER SCHEMA {here}_old RENAME TO {here}_new"
+    )
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            holder.execute("BEGIN")
+            holder.execute("LOCK TABLE rule")
+            work = threads.submit(attempt, worker, step)
+            until_waits(fenced.conn, worker.info.backend_pid, work)
+            fenced.conn.execute(swap)
+        finally:
+            holder.close()
+    answer = work.result()
+    elsewhere = "SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM rule WHERE vpc_id = 1)"
+    seen = fenced.one(elsewhere)
+    fenced.conn.execute(swap)
+    fenced.conn.execute(f"DROP SCHEMA {here}_new CASCADE")
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, FenceMoved)
+    assert seen == (1, 1_000 if what == "a chunk" else 0)
+    assert fenced.left() == left
+    fenced.end_lease()
+    fenced.resume()
+    fenced.assert_gone()
+
+
 @pytest.mark.parametrize("table", ["vpc", "rule"])
 def test_a_partitioned_table_is_one_table(
     estate: Any, conn: psycopg.Connection[Any], table: str

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchq import Failed, Parent, attempt, run
-from batchq.bulk import Drain, LateRows, Tree
+from batchq.bulk import Drain, LateRows, ParentKept, Tree
 
 KEEPS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -120,6 +120,7 @@ def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: s
     if how == "at once":
         answer = attempt(estate.conn, estate.tree.at_once(1, gone=estate.gone()))
         assert isinstance(answer, Failed)
+        assert isinstance(answer.error, ParentKept)
         assert estate.left() == 1_000
         return
     job = estate.fence()
@@ -139,4 +140,19 @@ def test_a_parent_that_a_trigger_does_not_let_be_hidden_is_not_fenced(
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
     answer = attempt(estate.conn, estate.tree.fence(1, gone=estate.gone()))
     assert isinstance(answer, Failed)
+    assert isinstance(answer.error, ParentKept)
     assert estate.one("SELECT count(*) FROM bulk_job") == 0
+
+
+@pytest.mark.parametrize("case", ["keeps", "undoes"])
+def test_a_parent_that_stays_and_lives_on_keeps_its_children_at_once(
+    estate: Any, case: str
+) -> None:
+    ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
+    estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
+    tree = Tree(name="vpc", parent=VPC, drains=[HARD_RULES], removes=False)
+    answer = attempt(estate.conn, tree.at_once(1, gone=estate.gone()))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, ParentKept)
+    assert estate.left() == 1_000
+    assert run(estate.conn, tree.at_once(2, gone=estate.gone())) == 10

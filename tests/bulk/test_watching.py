@@ -151,7 +151,7 @@ def test_a_job_whose_activation_lost_its_connection_is_deferred_with_that(
     """And not with the reason that activations end for when all is well."""
     worker, told = connect(), Told()
     report = fenced.resume(worker, watchers=[told], throttles=[at(2, worker.close)])
-    assert told.events == [Event.CLAIMED, Event.CHUNK, Event.DEFERRED]
+    assert told.events == [Event.CLAIMED, Event.CHUNK, Event.RETRIED, Event.DEFERRED]
     assert told.of(Event.DEFERRED).why == report.why
 
 

@@ -174,7 +174,10 @@ class Turn:
         elif isinstance(failed.error, FenceMoved):
             yield from self._moved(failed.error)
         elif isinstance(failed.error, ParentKept):
-            yield from self._stick(f"a trigger or a rule keeps the parent: {failed.error}")
+            yield from self._stick(
+                f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
+                f"was moved in this very moment"
+            )
         elif is_blinded(report):
             yield from self._stick(BLINDED.format(report.path))
         elif violation is None or report.outcome is not Outcome.ROLLED_BACK:

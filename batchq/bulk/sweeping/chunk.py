@@ -88,7 +88,7 @@ _FENCE = """\
 batchq_fence AS MATERIALIZED (
     {held}
 ), """
-_FENCED = "(SELECT count(*) = 1 FROM batchq_fence)"
+_FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
@@ -106,7 +106,7 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     going, going_with = embed(parts.going, "gone")
     text = _CHUNK.format(
         fence=_FENCE.format(held=held) if held else "",
-        fenced=_FENCED if held else "true",
+        fenced="true" if parts.fence is None else _FENCED.format(same=parts.fence.same()),
         page=page,
         going=going,
         texts=columns(parts.order, behind="::text"),

@@ -19,7 +19,7 @@ from batchq.bulk.sweeping.embed import column, embed, quoted
 from batchq.engine.names import identifier, literal
 from batchq.engine.names import quoted as quoted_table
 from batchq.language.batch import Batch
-from batchq.language.builders import select, written
+from batchq.language.builders import delete, select, written
 from batchq.language.cells import Condition
 from batchq.language.existence import lock
 from batchq.language.parents import Parent
@@ -56,6 +56,8 @@ FROM (SELECT 1) AS always LEFT JOIN (
     SELECT {generation} AS generation, {tombstone} IS NULL AS lives FROM {table}
     WHERE {key} = %(root)s
 ) AS parent ON true"""
+_LOOKED = """\
+SELECT {key} FROM ({left}) AS batchq_left UNION ALL SELECT NULL WHERE NOT ({same})"""
 _WAY_ON = "Jobs.abandon() ends the job, and then the parent can be fenced again"
 
 
@@ -104,7 +106,27 @@ class Fence:
         root = written(f"{identifier(self.parent.key)} AS batchq_root")
         rows = select(self.parent.table, [root], where=self._fenced(job))
         text, values = embed(rows, "fence")
-        return f"{text} FOR SHARE", values
+        return f"{text} FOR SHARE", {**values, "tables": job.tables}
+
+    def same(self) -> str:
+        """Write the condition that the tables are those that ``tables`` holds, a parameter.
+
+        It stands once more behind all else that a statement reads. A schema may be renamed while
+        the server looks up one table after the other, which no lock keeps it from: whoever renames
+        it between two of them is found out by what is looked up last.
+        """
+        # Constants, which the server looks up when it does the tables.
+        return f"{self._tables().replace('%', '%%')} = %(tables)s::oid[]"
+
+    def looked(self, left: Statement[None], key: str, job: Job) -> Statement[None]:
+        """Select a key of what a last look finds, or NULL where it has looked elsewhere."""
+        text, values = embed(left, "left")
+        looking = _LOOKED.format(left=text, key=column(key), same=self.same())
+        return written(looking, **values, tables=job.tables)
+
+    def remove(self, job: Job) -> Statement[None]:
+        """Delete the parent of a job, which is locked; none is found if the fence has moved."""
+        return delete(self.parent.table, where=self._fenced(job))
 
     def lock(self, job: Job) -> Statement[None]:
         """Lock the parent of a job against everybody, or fail where the fence has moved."""
@@ -131,24 +153,19 @@ class Fence:
             tombstone=column(str(self.parent.tombstone)),
             table=quoted(self.parent.table),
             key=column(self.parent.key),
-            same=self._same(),
+            same=self.same(),
         )
         looking = written(text, root=job.root, tables=job.tables).one(Seen)
         return under(ALL_ROWS, looking.label(self.parent.table)).map(lambda seen: _why(job, seen))
 
     def _fenced(self, job: Job) -> list[Condition]:
         parent = {self.parent.key: job.root, self.parent.generation: job.generation}
-        return [parent, self._hidden(), written(self._same(), tables=job.tables)]
+        return [parent, self._hidden(), written(self.same(), tables=job.tables)]
 
     def _hidden(self) -> Statement[None]:
         return written(f"{identifier(str(self.parent.tombstone))} IS NOT NULL")
 
-    def _same(self) -> str:
-        """Compare the tables, in a text with parameters."""
-        return f"{self._tables().replace('%', '%%')} = %(tables)s::oid[]"
-
     def _tables(self) -> str:
-        # Constants, which the server looks up together with the tables that the statement reads.
         names = ", ".join(f"{literal(quoted_table(table))}::regclass" for table in self.tables)
         return f"ARRAY[{names}]::oid[]"
 

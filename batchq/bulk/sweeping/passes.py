@@ -110,8 +110,21 @@ class Pass:
             return LateRows(self.table, violation.found[key])
 
         key = self.order[-1]
-        left = self._rows(root, None, 1, self._kind())
+        return forbid(self._left(root), else_=late, found=[key]).label(self.table)
+
+    def none_left_of(self, job: Job, root: object, fence: Fence) -> Statement[None]:
+        """Forbid that there is any row of a job, in the tables that are its."""
+
+        def late(violation: Violation) -> Exception:
+            found = violation.found[key]
+            return fence.moved(job) if found is None else LateRows(self.table, found)
+
+        key = self.order[-1]
+        left = fence.looked(self._left(root), key, job)
         return forbid(left, else_=late, found=[key]).label(self.table)
+
+    def _left(self, root: object) -> Statement[None]:
+        return self._rows(root, None, 1, self._kind())
 
     def estimate(self, root: object) -> Batch[int]:
         """Ask the planner how many rows will be gone."""
