@@ -8,14 +8,15 @@ and the same to the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from batchq.engine import anatomy
 from batchq.engine.carrying import needs_no_setting
 from batchq.engine.guarding import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
+from batchq.engine.places import CHECKED, Place
 from batchq.engine.preparations import name_of
 from batchq.engine.render import Numbering, render, requirement
 from batchq.engine.sentinel import SENTINEL_MARK
@@ -29,6 +30,22 @@ from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
+
+
+@frozen(eq=False)
+class Form:
+    """A statement and the types of its parameters: what a server prepares."""
+
+    key: bytes | None
+    """Derived from content, so a clash is the same statement. None: it is never prepared, for
+    another type of a column could give a value another meaning, silently."""
+    inferred: tuple[int, ...]
+    """Which parameters have no declared type, so that the server infers one when it prepares, and
+    stays with it: it has to be asked which."""
+    sql: str
+    """What is prepared. Not what runs unprepared where it :attr:`checks`."""
+    checks: bool
+    """Whether it checks that columns still have the type that the server inferred from them."""
 
 
 @define(eq=False)
@@ -45,19 +62,37 @@ class Compiled:
     """Whether it takes the wanted number of rows."""
     judges: bool
     """Whether it takes the guards' token."""
+    moves: bool
+    """Whether it may set what names mean from then on, as ``SET search_path`` does."""
+    places: tuple[Place, ...]
+    """Where each parameter stands."""
+    _checking: Callable[[frozenset[int]], str]
+    """Makes the text that checks the types of the columns that these are compared with."""
     escapes: bool
     """Whether the user's SQL has a plain string with a backslash in it, which only a server with
     ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it."""
-    _names: dict[tuple[int, ...], bytes] = field(factory=dict[tuple[int, ...], bytes])
+    _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
 
-    def name(self, types: tuple[int, ...]) -> bytes:
-        """The name to prepare it by: derived from content, so a clash is the same statement."""
-        name = self._names.get(types)
-        if name is None:
-            name = self._names[types] = name_of(f"{self.sql}\0{types}")
-        return name
+    def form(self, types: tuple[int, ...]) -> Form:
+        """Take it with parameters of these types; 0 where none is declared."""
+        form = self._forms.get(types)
+        if form is None:
+            form = self._forms[types] = self._form(types)
+        return form
+
+    def _form(self, types: tuple[int, ...]) -> Form:
+        untyped = [
+            index
+            for index, type_ in enumerate(types)
+            if not type_ and self.places[index] is not Place.OURS
+        ]
+        checked = frozenset(index for index in untyped if self.places[index] in CHECKED)
+        free = any(self.places[index] is Place.FREE for index in untyped)
+        sql = self._checking(checked) if checked and not free else self.sql
+        key = None if free else name_of(f"{sql}\0{types}")
+        return Form(key, tuple(untyped), sql, bool(checked))
 
 
 @lru_cache(maxsize=4096)
@@ -90,6 +125,7 @@ def _compiled(
     wrapping: Wrapping,
     *,
     binary: bool,
+    checked: frozenset[int] = frozenset(),
 ) -> Compiled:
     """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
     rows = answer not in WITHOUT_ROWS
@@ -101,7 +137,7 @@ def _compiled(
     if hidden and wanted is not None:
         asked = (*wanted, *hidden)
     mark = anatomy.mark_for(_dry(source, requirements, asked))
-    numbering = Numbering(mark, binary=binary)
+    numbering = Numbering(mark, binary=binary, checked=checked)
     sql = render(numbering, source, requirements, asked)
     seen = anatomy.read(sql, mark)
     judgements, parts = _judgements(numbering, mark, source, requirements)
@@ -127,6 +163,13 @@ def _compiled(
         parameters,
         counts,
         judges,
+        isinstance(source, Text) and _moves(seen.verb, source),
+        (*numbering.places, *(Place.OURS,) * (parameters - len(order))),
+        lambda checked: (
+            _compiled(
+                source, columns, answer, requirements, wrapping, binary=binary, checked=checked
+            ).sql
+        ),
         seen.escapes or any(part.escapes for part in parts),
         _notes(seen, parts),
     )
@@ -203,6 +246,11 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 
 
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
+
+
+def _moves(verb: str, text: Text) -> bool:
+    said = "".join(text.pieces).lower()
+    return verb not in anatomy.VERBS_WITH_ROWS or "set_config" in said
 
 
 def _notes(seen: anatomy.Anatomy, parts: Iterable[anatomy.Fragment]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
+from batchq.engine.places import Place
 from batchq.engine.sentinel import TOKEN
 from batchq.engine.settings import Settings
 from batchq.language.errors import InvalidBatch
@@ -44,6 +45,8 @@ class Encoded:
     """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …"""
     types: tuple[int, ...]
     """Their type OIDs; 0 leaves the choice to the server."""
+    settled: tuple[int, ...]
+    """The same, but with the types last sent for what has none of its own, to be prepared by."""
     formats: Sequence[int]
     """Text or binary. No part of a statement's identity: Bind says it anew each time."""
 
@@ -83,28 +86,34 @@ def encode(
     end = 0
     for shape in shapes:
         start, end = end, end + shape.parameters
-        own = types[start:end]
+        settled = own = types[start:end]
         last = sent.get(shape)
         if own != last:
             if last is not None:
-                own = _settled(own, last, flat[start:end])
+                settled = _settled(own, last, flat[start:end], shape.places)
             elif len(sent) >= _MOST_SENT:
                 sent.clear()
-            sent[shape] = own
-        encoded.append(Encoded(shape, dumped[start:end], own, formats[start:end]))
+            sent[shape] = settled
+        encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
     return encoded
 
 
 def _settled(
-    types: tuple[int, ...], last: tuple[int, ...], values: Sequence[object]
+    types: tuple[int, ...],
+    last: tuple[int, ...],
+    values: Sequence[object],
+    places: tuple[Place, ...],
 ) -> tuple[int, ...]:
     """Give NULL and the empty list, which have no type of their own, the one last sent there.
 
-    Otherwise a statement would be another one to the server whenever a value is missing.
+    Otherwise a statement would be another one to the server whenever a value is missing. Not in
+    SQL of the user's own: there the type of a NULL may decide which function it is given to.
     """
     return tuple(
-        old if value is None or (type(value) is list and not value) else new
-        for new, old, value in zip(types, last, values, strict=True)
+        old
+        if place is not Place.FREE and (value is None or (type(value) is list and not value))
+        else new
+        for new, old, value, place in zip(types, last, values, places, strict=True)
     )
 
 

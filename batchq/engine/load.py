@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 from psycopg import capabilities
 
-from batchq.engine.flight import CLOSING, FORGET, OPENING, SETTING, SYNC, UNDO, Flight
+from batchq.engine.flight import CLOSING, FORGET, LOOK, OPENING, SETTING, SYNC, UNDO, Flight
 from batchq.engine.preparations import name_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
+    from batchq.engine.compile import Form
     from batchq.engine.encode import Encoded
     from batchq.engine.frame import Frame
     from batchq.engine.preparations import Preparations
@@ -31,22 +32,30 @@ class Loading:
     threshold: int | None
     """psycopg's ``prepare_threshold``; None: prepare nothing."""
     limit: int
-    flight: Flight = field(factory=Flight)
+    checks: bool = True
+    """Whether the server can check the types of columns."""
+    moved: bool = field(init=False, default=False)
+    """Whether names may mean other tables and types than they did when the flight began."""
+    flight: Flight = field(init=False, factory=Flight)
 
     def step(self, owner: int, step: Encoded) -> None:
         """Load one step: Parse if it has to be prepared, then the command itself."""
-        compiled, types = step.compiled, step.types
-        key = compiled.name(types)
-        name, parse = self._name(key)
-        if name is None:
+        compiled = step.compiled
+        form = compiled.form(step.settled)
+        name, parse = self._name_of(form, step)
+        if name is None or form.key is None:
             sql = compiled.sql.encode(self.encoding)
-            send = partial(self.pg.send_query_params, sql, step.params, types, step.formats)
+            send = partial(self.pg.send_query_params, sql, step.params, step.types, step.formats)
             self.flight.nameless.add(len(self.flight.commands))
         else:
             if parse:
-                self._parse(owner, key, name, compiled.sql.encode(self.encoding), types)
+                self._prepare(owner, form, form.key, name, step)
             send = partial(self.pg.send_query_prepared, name, step.params, step.formats)
+            if form.checks:
+                self.flight.checked.add(len(self.flight.commands))
         self._add(owner, send)
+        if compiled.moves:
+            self.moved = True
 
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
         """Load one of the frame's own commands, which take no parameters."""
@@ -78,9 +87,37 @@ class Loading:
             return None, False
         return self.preparations.use(key, self.threshold, self.limit)
 
+    def _name_of(self, form: Form, step: Encoded) -> tuple[bytes | None, bool]:
+        """Name a step to run it prepared, if its values mean the same then."""
+        key, preparations = form.key, self.preparations
+        if key is None or self.threshold is None or (form.checks and not self.checks):
+            return None, False
+        if key in preparations.doubts and not preparations.fits(key, step.params):
+            if name := preparations.unasked(key):
+                self._look(key, name, step)
+            return None, False
+        if self.moved and form.inferred and preparations.is_new(key):
+            return None, False
+        return preparations.use(key, self.threshold, self.limit)
+
+    def _prepare(self, owner: int, form: Form, key: bytes, name: bytes, step: Encoded) -> None:
+        if form.checks:
+            self.flight.checked.add(len(self.flight.commands))
+        self._parse(owner, key, name, form.sql.encode(self.encoding), step.settled)
+        if form.inferred:
+            self.flight.inferring.append((key, form))
+            # A NULL is one by way of any type: what others would be is asked when there are some.
+            if any(step.params[index] is not None for index in form.inferred):
+                self._look(key, name, step)
+
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
+
+    def _look(self, key: bytes, name: bytes, step: Encoded) -> None:
+        """Load the question which types the server has inferred; no step is to blame for it."""
+        self.flight.looks.append((len(self.flight.commands), key, step))
+        self._add(LOOK, partial(self.pg.send_describe_prepared, name))
 
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
         self.flight.owners.append(owner)

@@ -9,6 +9,7 @@ from functools import partial
 
 from batchq.engine import carrying
 from batchq.engine.names import identifier, listed, quoted
+from batchq.engine.places import Place, same_type, uncast
 from batchq.engine.sentinel import SENTINEL_MARK, finding, row_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Judged, Requirement
@@ -44,18 +45,36 @@ class Numbering:
     nothing of the user's.
     """
 
-    def __init__(self, mark: str, *, binary: bool = True) -> None:
+    def __init__(
+        self, mark: str, *, binary: bool = True, checked: frozenset[int] = frozenset()
+    ) -> None:
         self._mark = mark
         self._binary = binary
+        self._checked = checked
         self.order: list[int] = []
+        self.places: list[Place] = []
         self._taken = 0
         self._outputs: dict[int, Callable[[str], str]] = {}
 
-    def one(self) -> str:
+    def one(self, place: Place) -> str:
         """Place the next value."""
         self.order.append(self._taken)
+        self.places.append(place)
         self._taken += 1
         return f"{self._mark}{len(self.order)}"
+
+    def compared(self, table: str | None, column: str, place: Place) -> tuple[str, str]:
+        """Compare a column with the next value, or with one of the next values.
+
+        :return: what checks the column's type, where that is wanted, to stand before all that hangs
+            on the comparison; and the comparison.
+        """
+        number = self.one(place if table is not None else Place.FREE)
+        value = f"ANY({number})" if place is Place.LISTED else number
+        test = f"{identifier(column)} = {value}"
+        if table is None or len(self.order) - 1 not in self._checked:
+            return "", test
+        return f"(false AND {test} OR {same_type(table, column, number, place)}) AND ", test
 
     def skip_to(self, value: int) -> None:
         """Go on with another value: those between stand elsewhere in the text."""
@@ -69,11 +88,14 @@ class Numbering:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
         placed: dict[int, str] = {}
         parts = [text.pieces[0]]
+        free = uncast(text)
         for name, piece in zip(text.order, text.pieces[1:], strict=True):
             if name not in placed:
                 self.order.append(self._taken + name)
                 placed[name] = f"{self._mark}{len(self.order)}"
                 kind = text.casts[name] if text.casts else None
+                place = Place.FREE if name in free else Place.CAST
+                self.places.append(place if kind is None else Place.OURS)
                 if kind is not None:
                     self._outputs[len(self.order)] = partial(carrying.typed, kind=kind)
             parts += (placed[name], piece)
@@ -82,7 +104,7 @@ class Numbering:
 
     def output(self, table: str, column: str) -> str:
         """Place another statement's output, with the type that a column has."""
-        place = self.one()
+        place = self.one(Place.OURS)
         of_column = partial(carrying.of_column, table=table, column=column)
         self._outputs[len(self.order)] = of_column
         return place
@@ -116,7 +138,7 @@ def render(
 ) -> str:
     """Write the SQL of a source, without the guards that go around it.
 
-    :param n: numbers its parameters.
+    :param n: numbers its parameters, and knows which of them are checked.
     :param requirements: of which those on the rows that it finds stand in its WHERE.
     :param columns: what a built write returns; what a select without columns of its own selects.
         Empty when nobody wants rows, None when somebody does but does not say which columns.
@@ -196,7 +218,7 @@ def requirement(
 def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
     if isinstance(cell, Text):
         return f"({n.fragment(cell)})"
-    return n.one() if cell is None else n.output(table, column)
+    return n.one(Place.ASSIGNED) if cell is None else n.output(table, column)
 
 
 def _judges(requirements: tuple[Requirement, ...]) -> bool:
@@ -258,14 +280,15 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:
-            tests.append(f"{name} = ANY({n.one()})")
+            tests.append("".join(n.compared(table, column, Place.LISTED)))
         elif test == EQUALS_ANY_OR_NULL:
-            tests.append(f"({name} = ANY({n.one()}) OR {name} IS NULL)")
+            check, one = n.compared(table, column, Place.LISTED)
+            tests.append(f"{check}({one} OR {name} IS NULL)")
         elif test == EQUALS_OUTPUT:
             if table is None:
                 message = f"no column says the type of that output: compare {column!r} with sql(…)"
                 raise InvalidBatch(message)
             tests.append(f"{name} = {n.output(table, column)}")
         else:
-            tests.append(f"{name} = {n.one()}")
+            tests.append("".join(n.compared(table, column, Place.COMPARED)))
     return " AND ".join(tests)

@@ -29,8 +29,9 @@ from batchq.engine.liveness import closed
 from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
 from batchq.engine.report import Report, driver_error, report
+from batchq.engine.stale import give_up, is_alike, learn_types, may_be_stale
 from batchq.engine.wire import Slots, exchange
-from batchq.language.errors import BatchError, ConnectionFailed, InvalidBatch
+from batchq.language.errors import BatchError, ConnectionFailed, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan
 from batchq.language.step import Step
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
-
-_LOST_PREPARATION = frozenset({"26000", "0A000", "42P05"})
-"""A prepared statement is gone (DISCARD ALL), its result changed (ALTER TABLE: "cached plan must
-not change result type"), or its name is taken. Nothing was applied: prepare again, resend once."""
 
 _NO_OUTPUTS = (
     "output(): values do not flow between statements on {}. Let the client choose the key, or "
@@ -59,7 +56,11 @@ _ESCAPES = (
 
 @define(eq=False)
 class Transaction:
-    """One attempt to run a batch on one connection."""
+    """One attempt to run a batch on one connection.
+
+    What fails in a way that a preparation may be to blame for is sent once more with nothing
+    prepared, which settles it. That is the one case in which anything is sent twice unasked.
+    """
 
     connection: AnyConnection
     plan: Plan
@@ -71,6 +72,7 @@ class Transaction:
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
+    _times: int = field(init=False, default=0)  # how often it was sent
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
@@ -120,9 +122,12 @@ class Transaction:
         _check_state(pg, self.frame)
         self._check_link(pg)
         yield from self._attempt(pg)
-        if self._lost_a_preparation():
-            self._preparations.forget()
+        first, flight = self._verdict, self._sent
+        if first is not None and self._may_be_stale(first):
             yield from self._attempt(pg)
+            # What fails alike is the schema's own, and what is prepared is as good as it was.
+            if self._verdict is None or not is_alike(first, self._verdict):
+                give_up(self._preparations, first, flight)
 
     def _check_link(self, pg: PGconn) -> None:
         found = closed(pg, self._dialect, self._transformer.encoding)
@@ -143,11 +148,12 @@ class Transaction:
         loading = self._loading(pg)
         flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
         self._sent = flight
+        self._times += 1
         # From here on bytes may have left, and until there is an answer nothing is known.
         self._verdict, self._slots = unanswered(self.frame), Slots([])
         slots = yield from exchange(pg, flight)
-        self._learn(flight, slots)
         self._slots, self._verdict = slots, self._judged(flight, slots)
+        self._learn(flight, slots, well=self._verdict.outcome is self.frame.kept)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
@@ -165,8 +171,9 @@ class Transaction:
             pg,
             codec(self._transformer.encoding),
             self._preparations,
-            self.connection.prepare_threshold,
+            None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
+            checks=self._dialect.carries_outputs,
         )
 
     def _judged(self, flight: Flight, slots: Slots) -> Verdict:
@@ -179,22 +186,28 @@ class Transaction:
             load=lambda cell: load_cell(cell, self._transformer),
         )
 
-    def _learn(self, flight: Flight, slots: Slots) -> None:
-        """Tell the preparations what really got prepared and closed."""
-        well = {key for index, key in flight.parses if _is_well(slots.answers[index])}
+    def _learn(self, flight: Flight, slots: Slots, *, well: bool) -> None:
+        """Tell the preparations what really got prepared and closed, and what was inferred."""
+        prepared = {key for index, key in flight.parses if _is_well(slots.answers[index])}
         closed = sum(_is_closed(slots.answers[index]) for index in flight.closes)
-        self._preparations.learn(well, closed)
+        self._preparations.learn(prepared, closed, well=well)
+        learn_types(self._preparations, flight, slots.answers, self._transformer.adapters)
 
-    def _lost_a_preparation(self) -> bool:
-        verdict = self._verdict
-        return (
-            verdict is not None
-            and verdict.violation is not None
-            and verdict.violation.sqlstate in _LOST_PREPARATION
-            and verdict.outcome is Outcome.ROLLED_BACK
-            and self._slots.lost is None
-            and verdict.slot not in self._sent.nameless
-        )
+    def _may_be_stale(self, verdict: Verdict) -> bool:
+        """Whether it is certain that nothing was kept, and a preparation may be why."""
+        violation = verdict.violation
+        if (
+            violation is None
+            or verdict.outcome is not Outcome.ROLLED_BACK
+            or verdict.slot in self._sent.nameless
+            or verdict.link_lost
+            or self._slots.lost is not None
+            or self.connection.pgconn.transaction_status != self._rest
+        ):
+            return False
+        # What lies at a place in the text may lie in what was added to it.
+        added = verdict.slot in self._sent.checked and violation.position is not None
+        return added or may_be_stale(violation, verdict.owner)
 
     # -- afterwards --------------------------------------------------------------------------------
 
@@ -232,12 +245,17 @@ class Transaction:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
                 cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
-        return report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
+        return self._counted(report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause))
 
     def lost(self, error: psycopg.Error) -> BatchError:
         """Report that waiting for the connection failed before the answer could be read."""
         verdict = self._verdict or Verdict(Outcome.NOT_SENT)
-        return report(verdict, self.plan.leaves, dialect=POSTGRESQL, cause=error).report
+        made = report(verdict, self.plan.leaves, dialect=POSTGRESQL, cause=error)
+        return self._counted(made).report
+
+    def _counted(self, made: Report) -> Report:
+        made.report.attempts = max(self._times, 1)
+        return made
 
     def result(self) -> Any:
         """Decode what came back.
@@ -248,7 +266,11 @@ class Transaction:
         for owner, answer in zip(self._sent.owners, self._slots.answers, strict=True):
             if owner >= 0:
                 answers[owner] = answer  # a Parse's first, the command's own last
-        return decode(self.plan, answers, self._transformer, self.outcome)
+        try:
+            return decode(self.plan, answers, self._transformer, self.outcome)
+        except DecodeFailed as error:
+            error.attempts = self._times
+            raise
 
 
 def _is_well(answer: PGresult | None) -> bool:

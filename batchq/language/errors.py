@@ -44,7 +44,8 @@ class BatchError(Exception):
         """Of an error at COMMIT that several steps declare: those steps. COMMIT does not say which
         of them broke the constraint, so none of them is blamed."""
         self.attempts = 1
-        """How often the batch was run, this time included."""
+        """How often the batch was sent, this time included: by :class:`~batchq.Retry`, and once
+        more without preparation where one may have been to blame. 1 if it never was."""
 
     @property
     def statement(self) -> Statement[Any] | None:

@@ -21,31 +21,31 @@ from batchq.engine.names import quoted
 _CHARGE = """\
 WITH charged AS (
     INSERT INTO {ledger} (scope_id, resource, resource_id, n)
-    VALUES (%(scope)s, %(resource)s, %(id)s, %(n)s)
+    VALUES (%(scope)s, %(resource)s::text, %(id)s, %(n)s)
     ON CONFLICT (scope_id, resource, resource_id) DO NOTHING
     RETURNING n
 )
 UPDATE {table} AS counter SET used = counter.used + charged.n
 FROM charged
-WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s"""
+WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s::text"""
 
 _RELEASE = """\
 WITH released AS (
     DELETE FROM {ledger}
-    WHERE scope_id = %(scope)s AND resource = %(resource)s AND resource_id = %(id)s
+    WHERE scope_id = %(scope)s AND resource = %(resource)s::text AND resource_id = %(id)s
     RETURNING n
 )
 UPDATE {table} AS counter
 SET used = counter.used - released.n, ceiling = greatest(counter.lim, counter.used - released.n)
 FROM released
-WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s"""
+WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s::text"""
 
 # The ledger joins itself because RETURNING knows the old values from PostgreSQL 18 on only.
 _RESIZE = """\
 WITH resized AS (
     UPDATE {ledger} AS charged SET n = %(n)s
     FROM {ledger} AS before
-    WHERE charged.scope_id = %(scope)s AND charged.resource = %(resource)s
+    WHERE charged.scope_id = %(scope)s AND charged.resource = %(resource)s::text
       AND charged.resource_id = %(id)s AND before.scope_id = charged.scope_id
       AND before.resource = charged.resource AND before.resource_id = charged.resource_id
     RETURNING before.n AS was
@@ -54,11 +54,11 @@ UPDATE {table} AS counter SET used = counter.used + (%(n)s - resized.was),
     ceiling = CASE WHEN %(n)s < resized.was
         THEN greatest(counter.lim, counter.used + (%(n)s - resized.was)) ELSE counter.ceiling END
 FROM resized
-WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s"""
+WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s::text"""
 
 _SET_LIMIT = """\
 INSERT INTO {table} AS counter (scope_id, resource, used, lim, ceiling)
-VALUES (%(scope)s, %(resource)s, 0, %(lim)s, %(lim)s)
+VALUES (%(scope)s, %(resource)s::text, 0, %(lim)s, %(lim)s)
 ON CONFLICT (scope_id, resource) DO UPDATE
 SET lim = excluded.lim, ceiling = greatest(excluded.lim, counter.used)"""
 

@@ -76,8 +76,20 @@ class Retry:
         except ModuleNotFoundError as error:
             message = 'Retry needs tenacity: pip install "batchq[retry]"'
             raise ModuleNotFoundError(message) from error
+        times = 0
+
+        def is_conflict(state: RetryCallState) -> bool:
+            """Judge an attempt, once, and count what was sent in those before it as well."""
+            nonlocal times
+            answer = _last_answer(state)
+            if not isinstance(answer, Failed):
+                return False
+            times += answer.report.attempts
+            answer.report.attempts = times
+            return isinstance(answer.report, SerializationConflict)
+
         return {
-            "retry": _is_conflict,
+            "retry": is_conflict,
             "stop": tenacity.stop_after_attempt(self.attempts),
             "wait": tenacity.wait_random_exponential(multiplier=self.backoff, max=self.longest),
             "before_sleep": self._tell,
@@ -91,14 +103,6 @@ class Retry:
             self.before_sleep(Retrying(conflict, state.attempt_number, state.upcoming_sleep))
 
 
-def _is_conflict(state: RetryCallState) -> bool:
-    answer = _last_answer(state)
-    return isinstance(answer, Failed) and isinstance(answer.report, SerializationConflict)
-
-
 def _last_answer(state: RetryCallState) -> Any:
-    """What the attempt returned, with the number of attempts on its report."""
-    answer: Any = state.outcome and state.outcome.result()
-    if isinstance(answer, Failed):
-        answer.report.attempts = state.attempt_number
-    return answer
+    """What the attempt returned."""
+    return state.outcome and state.outcome.result()

@@ -63,14 +63,15 @@ def test_the_batch_succeeds_all_the_same(link, client, conn, loss, nested):
         assert client.run(gather(item(2), THING), nested=nested) == (None, LOSSES[loss])
     # Two flights of two Syncs; nested, two of one, and ROLLBACK TO SAVEPOINT between them.
     assert recording.client.count("S") == (3 if nested else 4)
+    assert not any(parsed(recording)[-4:]), "nothing is prepared the second time"
     if nested:
         client.execute("COMMIT")
     assert ids(conn) == [1, 2]
-    with link.record() as recording:
-        client.run(gather(item(3), THING))
-    assert not [
-        name for name in parsed(recording) if b"BEGIN" not in name and b"COMMIT" not in name
-    ]
+    for prepares in (True, False):
+        with link.record() as recording:
+            client.run(gather(item(3 + prepares), THING))
+        assert all(parsed(recording))
+        assert bool(parsed(recording)) == prepares
 
 
 def schema(conn):

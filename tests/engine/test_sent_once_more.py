@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The one exception to "nothing is sent twice unless you ask": what a preparation may be to blame
+for is sent once more, with nothing prepared, and that is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+import batchq
+from batchq import Failed, Ok, Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
+from batchq.engine.stale import LOST, STALE
+from batchq.testing import proxy
+from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
+
+
+@pytest.fixture
+def link(database, conn):
+    conn.execute(ITEMS)
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def client(request, link):
+    with request.param(link.conninfo(), prepare_threshold=0) as client:
+        yield client
+
+
+def raising(conn, code):
+    """A statement that the schema itself refuses, with any code."""
+    conn.execute(
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS "
+        f"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END$$"
+    )
+    return sql("SELECT refuse()").label("here")
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
+@pytest.mark.parametrize("code", [*STALE, "23505", "40001", "22003", "42703"])
+def test_these_codes_and_no_others_are_sent_once_more(link, client, conn, code, nested):
+    batch = gather(item(1), raising(conn, code))
+    client.attempt(gather(item(2, size=0)))
+    if nested:
+        client.execute("BEGIN")
+    with link.record() as recording:
+        answer = client.attempt(batch, nested=nested)
+    twice = code in STALE
+    assert isinstance(answer, Failed)
+    assert (answer.report.attempts, answer.outcome) == (1 + twice, Outcome.ROLLED_BACK)
+    assert (answer.report.path, answer.report.violation.sqlstate) == ("here", code)
+    if not nested:  # BEGIN, two steps and COMMIT
+        assert parsed(recording).count(b"") == 4 * twice
+    if nested:
+        client.execute("COMMIT")
+    assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("code", STALE)
+def test_what_ran_unprepared_is_sent_once(link, client, conn, code):
+    client.conn.prepare_threshold = None
+    with link.record() as recording:
+        answer = client.attempt(gather(item(1), raising(conn, code)))
+    assert (answer.report.attempts, recording.client.count("S")) == (1, 2)
+
+
+def test_nor_is_what_another_step_prepared(client, conn):
+    """It is the failed step that has to have been prepared."""
+    client.conn.prepare_threshold = 1
+    client.run(item(1))
+    answer = client.attempt(gather(item(2), raising(conn, "0A000")))
+    assert answer.report.attempts == 1
+    assert client.attempt(gather(item(2), raising(conn, "0A000"))).report.attempts == 2
+
+
+def test_a_guard_that_fires_is_sent_once(client):
+    """It borrows 22P02, which a stale preparation has as well."""
+    batch = update("item", {"size": 2}, {"id": 7}).expect(1)
+    assert [client.attempt(batch).report.attempts for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [code for code in STALE if code not in LOST])
+def test_a_deferred_constraint_that_fails_at_commit_is_sent_once(client, conn, code):
+    raising(conn, code)
+    conn.execute(
+        """CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN PERFORM refuse(); RETURN NULL; END$$;
+        CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION at_commit()"""
+    )
+    assert client.attempt(item(1)).report.attempts == 1
+
+
+def test_what_fails_alike_leaves_the_preparations_as_they_are(link, client, conn):
+    client.run(item(1))
+    for _ in range(2):
+        client.attempt(gather(item(2), raising(conn, "42883")))
+    with link.record() as recording:
+        client.run(item(2))
+    assert not parsed(recording)
+
+
+def test_the_second_answer_is_the_one_that_counts(client, conn):
+    """The table has other rules by then, and the failure is what they say."""
+    conn.execute("CREATE TABLE word (text text); INSERT INTO word VALUES ('a')")
+    batch = insert("word", {"text": "b"}).on(sqlstate("22P02"), KeyError("no uuid"))
+    client.run(batch)
+    conn.execute("DROP TABLE word; CREATE TABLE word (text uuid)")
+    answer = client.attempt(batch)
+    assert isinstance(answer.error, KeyError)
+    assert answer.report.attempts == 2
+
+
+def test_a_retry_counts_them_as_well(connect, conn):
+    """Each attempt may be sent once more: the report counts what was sent."""
+    failing = gather(raising(conn, "0A000"))
+    told = []
+    retry = Retry(
+        attempts=3, backoff=0, before_sleep=lambda one: told.append(one.conflict.attempts)
+    )
+    prepares = connect(prepare_threshold=0)
+    assert batchq.attempt(prepares, failing, retry=retry).report.attempts == 2
+    conn.execute(
+        """CREATE SEQUENCE calls;
+        CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+        IF nextval('calls') % 2 = 1 THEN RAISE EXCEPTION 'no' USING ERRCODE = '0A000'; END IF;
+        RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"""
+    )
+    answer = batchq.attempt(prepares, failing, retry=retry)
+    assert answer.report.attempts == 2 * 3
+    assert told == [2, 4]
+
+
+class TestLosing:
+    """What a pooler does that knows nothing of prepared statements: names come and go."""
+
+    def test_who_loses_each_time_stops_preparing(self, link, client, conn):
+        for n in range(12):
+            client.run(item(n))
+            client.execute("DEALLOCATE ALL")
+        with link.record() as recording:
+            client.run(item(12))
+        assert not any(parsed(recording))
+        assert recording.client.count("S") == 2
+        assert conn.execute("SELECT count(*) FROM item").fetchone() == (13,)
+
+    def test_who_loses_now_and_then_does_not(self, link, client):
+        for n in range(0, 24, 4):
+            for m in range(3):
+                client.run(item(n + m))
+            client.execute("DEALLOCATE ALL")
+            client.run(item(n + 3))
+        with link.record() as recording:
+            client.run(gather(item(24)))
+        assert recording.client.count("S") == 2
+        assert all(parsed(recording))
+
+    def test_nor_who_meets_one_schema_after_another(self, link, client, conn):
+        conn.execute("CREATE TABLE thing (a int)")
+        for n in range(6):
+            client.run(sql("SELECT * FROM thing").all(tuple))
+            conn.execute(f"ALTER TABLE thing ADD c{n} int")
+            client.run(sql("SELECT * FROM thing").all(tuple))
+        with link.record() as recording:
+            client.run(sql("SELECT * FROM thing").all(tuple))
+        assert all(parsed(recording))
+
+
+def test_it_begins_anew_by_new_names(connect, conn):
+    conn.execute("CREATE TABLE thing (a text)")
+    prepares = connect(prepare_threshold=0)
+    batch = insert("thing", {"a": "7"})
+    run(prepares, batch)
+    before = prepared(prepares)
+    conn.execute("ALTER TABLE thing ALTER a TYPE int USING a::int")
+    for _ in range(2):
+        assert isinstance(batchq.attempt(prepares, batch), Ok)
+    run(prepares, select("thing", ["a"], where={"a": 7}).all(tuple))
+    assert not prepared(prepares) & before
