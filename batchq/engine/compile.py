@@ -23,9 +23,11 @@ from batchq.engine.sentinel import SENTINEL_MARK
 from batchq.language import step
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
+from batchq.language.lexing import NO_PARAMETER
+from batchq.language.models import How, model_name, model_of
 from batchq.language.plan import Leaf
-from batchq.language.results import WITHOUT_ROWS, Rows
-from batchq.language.shape import Shape
+from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Rows
+from batchq.language.shape import Shape, answered
 from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
 
 MAX_PARAMETERS = 65_535
@@ -136,6 +138,8 @@ def _compiled(
     asked = wanted
     if hidden and wanted is not None:
         asked = (*wanted, *hidden)
+    if isinstance(source, Text) and source.no_value in NO_PARAMETER:
+        raise InvalidBatch(source.no_value)
     mark = anatomy.mark_for(_dry(source, requirements, asked))
     numbering = Numbering(mark, binary=binary, checked=checked)
     sql = render(numbering, source, requirements, asked)
@@ -282,7 +286,32 @@ def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows
 def _show(leaf: Leaf) -> step.Rendered:
     made = compiled(leaf.statement.shape, leaf.outputs)
     in_order = tuple(range(len(leaf.statement.values)))
-    return step.Rendered(made.sql, in_order if made.order is None else made.order, made.notes)
+    notes = (*made.notes, *_unknown(leaf.statement.shape))
+    return step.Rendered(made.sql, in_order if made.order is None else made.order, notes)
+
+
+def _unknown(shape: Shape) -> tuple[str, ...]:
+    """What of a result nobody knows before it is there, because the server decides it."""
+    source, result, names = shape.source, shape.result, answered(shape)
+    if result.rows is Rows.SCALAR:
+        written = isinstance(source, Text) or (isinstance(source, Select) and names == (None,))
+        return (_SCALAR.format(model_name(result.model)),) if written or names is None else ()
+    asks = result.rows in WITH_MODEL and model_of(result.model).how is How.COLUMNS
+    return (_COLUMNS.format(model_name(result.model)),) if asks and not _all_known(names) else ()
+
+
+def _all_known(names: tuple[str | None, ...] | None) -> bool:
+    return names is not None and None not in names
+
+
+_SCALAR = (
+    "whether the value is {}, and not NULL, is known when it is there, after COMMIT: sum() of "
+    "bigint is a Decimal, for one"
+)
+_COLUMNS = (
+    "whether its columns are those of {} is known when they are there, after COMMIT: nothing here "
+    "reads their names from the SQL"
+)
 
 
 step.port.render = _show

@@ -15,7 +15,8 @@ from psycopg.pq import Format
 from batchq.engine.encoding import codec, is_own, textual
 from batchq.engine.sentinel import SCALARS
 from batchq.language.errors import DecodeFailed
-from batchq.language.results import Rows, model_fields
+from batchq.language.models import maker, why_not
+from batchq.language.results import Rows
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
@@ -190,33 +191,10 @@ def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
     """How to make a model of a row with these columns."""
+    why = why_not(model, columns)
+    if why is not None:
+        raise _Misfit(why)
+    make = maker(model, columns)
     if is_own(model):
-        make = _modelled(model, columns)
         return lambda row: make([textual(value) for value in row])
-    return _modelled(model, columns)
-
-
-def _modelled(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
-    if model is tuple:
-        return tuple
-    if len(set(columns)) != len(columns):
-        message = f"two of its columns have one name: {', '.join(columns)}"
-        raise _Misfit(message)
-    fields = model_fields(model)
-    if fields is None:
-        if model is dict:
-            return lambda row: dict(zip(columns, row, strict=True))
-        return lambda row: model(dict(zip(columns, row, strict=True)))
-    known = {field.column: field for field in fields}
-    unknown = [column for column in columns if column not in known]
-    missing = [field.column for field in fields if field.required and field.column not in columns]
-    if unknown or missing:
-        message = f"its columns are {', '.join(columns)}"
-        message += f"; {model.__name__} has no field for {', '.join(unknown)}" if unknown else ""
-        message += f"; {model.__name__} also needs {', '.join(missing)}" if missing else ""
-        raise _Misfit(message)
-    in_order = columns == tuple(field.column for field in fields[: len(columns)])
-    if in_order and not any(field.keyword_only for field in fields[: len(columns)]):
-        return lambda row: model(*row)
-    arguments = tuple(known[column].argument for column in columns)
-    return lambda row: model(**dict(zip(arguments, row, strict=True)))
+    return make

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from batchq.language.checks import checked_call, checked_label
 from batchq.language.mapping import Meaning, Rule, rule
+from batchq.language.signatures import why_not_one
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
@@ -45,7 +46,7 @@ class Batch(Generic[T_co]):
         An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
         ``committed``: by then the rows are there.
         """
-        checked_call("map()", function)
+        checked_call("map()", function, why_not_one(function))
         return Mapped((self,), function, self.needs)
 
     def label(self, name: str) -> Batch[T_co]:

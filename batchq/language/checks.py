@@ -31,13 +31,18 @@ def checked_label(name: str) -> str:
     return name
 
 
-def checked_call(call: str, function: object) -> None:
+def checked_call(call: str, function: object, why: str | None) -> None:
     """Refuse what cannot be called, before COMMIT and not after it.
 
+    :param why: why it cannot be called with what it will be given, where that is known.
     :raises InvalidBatch: naming the call that was given it.
     """
     if not callable(function):
         message = f"{call} takes a function or class, not {function!r:.40}"
+        raise InvalidBatch(message)
+    if why is not None:
+        name = getattr(function, "__name__", type(function).__name__)
+        message = f"{call} cannot call {name}: {why}"
         raise InvalidBatch(message)
 
 

@@ -53,6 +53,11 @@ def reading_of(kind: type[object]) -> Reading | None:
     return Reading.REFUSED if issubclass(kind, _COLLECTIONS) else None
 
 
+_MAY_BE_CHOSEN = (None, Reading.NULL, Reading.OUTPUT)
+"""What a list may hold. An output among values is refused with the batch that it is in, as in any
+other list: its statement alone does not say which."""
+
+
 def _is_record(kind: type[object]) -> bool:
     return hasattr(kind, "_fields") and issubclass(kind, tuple)
 
@@ -67,11 +72,11 @@ def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object
     """
     kinds = set(map(type, choice))
     for kind in kinds:
-        if reading_of(kind) in (None, Reading.NULL):
+        if reading_of(kind) in _MAY_BE_CHOSEN:
             continue
         named = _named(kind)
         hint = f"a whole array is compared by {_whole(column)}"
-        if issubclass(kind, Batch | Output):
+        if issubclass(kind, Batch):
             hint = f'write {column} IN (…) with sql("…")'
         message = (
             f"{_at(column)} is a {type(choice).__name__} that holds {named}, and a list "

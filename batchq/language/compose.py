@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
 from batchq.language.checks import checked_call, listed
 from batchq.language.errors import InvalidBatch
+from batchq.language.models import why_not_into
 from batchq.language.outputs import still_needed
 
 U = TypeVar("U")
@@ -116,7 +117,7 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     :param steps: batches whose results nobody wants; they run first.
     :param named: batches whose results go to ``model``; the names label their steps.
     """
-    checked_call("into()", model)
+    checked_call("into()", model, why_not_into(model, tuple(named)))
     dropped = _checked_parts("into()", steps)
     wanted = _checked_parts("into()", named.values())
     parts = (*dropped, *map(Labelled, wanted, named))

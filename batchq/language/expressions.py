@@ -23,7 +23,14 @@ _ANYWHERE = {
     ";": "a semicolon ends it",
     ",": "it is several, with commas between: write a fragment for each",
 }
-_AS = Token("word", "AS")
+_AS, _DOT, _STAR = Token("word", "AS"), Token("other", "."), Token("other", "*")
+_MADE_UP = frozenset(
+    "CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_SCHEMA CURRENT_TIME CURRENT_TIMESTAMP "
+    "CURRENT_USER DEFAULT FALSE LOCALTIME LOCALTIMESTAMP NULL SESSION_USER SYSTEM_USER TRUE "
+    "USER".split()
+)
+"""Words that are values, and are called otherwise."""
+_LONGEST_NAME = 63
 
 
 def is_query(tokens: tuple[Token, ...]) -> bool:
@@ -58,6 +65,31 @@ def why_no_column(tokens: tuple[Token, ...]) -> str | None:
         return "a query that is a column stands in brackets: (SELECT …)"
     named = tokens[-2:-1] == (_AS,) and tokens[-1].kind in ("word", "name")
     return why_no_value(tokens[:-2] if named else tokens)
+
+
+def label(tokens: tuple[Token, ...]) -> str | None:
+    """The name that a select gives to these tokens as a column: ``*`` for several, None for one
+    that the server makes up."""
+    if tokens[-1:] == (_STAR,) and (len(tokens) == 1 or tokens[-2] == _DOT):
+        return _STAR.text
+    if tokens[-2:-1] != (_AS,) and not _is_path(tokens):
+        return None
+    name = tokens[-1]
+    if name.kind == "name" and name.text.startswith('"'):
+        text = name.text[1:-1].replace('""', '"')
+    elif name.kind == "word" and name.text not in _MADE_UP:
+        text = name.text.lower()
+    else:
+        return None
+    # The server folds and cuts other names in ways that hang on its encoding.
+    return text if text.isascii() and len(text) <= _LONGEST_NAME else None
+
+
+def _is_path(tokens: tuple[Token, ...]) -> bool:
+    """Whether it is a column, with its table before it or without."""
+    names, dots = tokens[::2], tokens[1::2]
+    named = names != () and all(one.kind in ("word", "name") for one in names)
+    return named and set(dots) <= {_DOT}
 
 
 def _goes_on(word: str, before: list[str]) -> bool:

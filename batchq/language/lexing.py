@@ -55,6 +55,7 @@ HIDDEN = (
     "take it out of the quotes"
 )
 NUMBERED = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
+NO_PARAMETER = frozenset({HIDDEN, NUMBERED})
 _BESIDE_NAME = "a placeholder runs into the word or number beside it: put a space between them"
 _RUNS_ON = "a number runs into the word behind it: put a space between them"
 _OPEN = "a quote or comment in it does not end"

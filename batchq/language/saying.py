@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from batchq.language.checks import checked_call
 from batchq.language.errors import InvalidBatch
+from batchq.language.signatures import why_not_one
 
 if TYPE_CHECKING:
     from batchq.language.violation import Violation
@@ -56,7 +57,7 @@ def saying(error: Callable[[str], BaseException], template: str, /) -> Saying:
     >>> forbid(vpcs, else_=saying(ValueError, "project to be deleted contains a vpc: {name}"))
     <Statement select vpc: forbid(...)>
     """
-    checked_call("saying()", error)
+    checked_call("saying()", error, why_not_one(error))
     return Saying(error, template)
 
 

@@ -27,8 +27,10 @@ from batchq.language.guards import (
 )
 from batchq.language.mapping import INTERNAL, Meaning, Rule
 from batchq.language.matchers import Matcher, constraint
-from batchq.language.results import NO_RESULT, WITHOUT_ROWS, Result, Rows, model_columns
+from batchq.language.models import model_of, why_not
+from batchq.language.results import NO_RESULT, WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.sources import (
+    STAR,
     Conflict,
     Insert,
     Select,
@@ -110,11 +112,23 @@ def _guard(shape: Shape) -> Guard | None:
             return None
 
 
+def answered(shape: Shape) -> tuple[str | None, ...] | None:
+    """The names of the columns that it answers with, None for one that the server will name; None
+    where nobody knows how many there are."""
+    source = shape.source
+    if not isinstance(source, Select) or source.columns is None:
+        return shape.columns
+    names = [one if isinstance(one, str) else one.label for one in source.columns]
+    return None if STAR in names else tuple(names)
+
+
 def _columns(shape: Shape) -> tuple[str, ...] | None:
     source = shape.source
     if isinstance(source, Text) or (isinstance(source, Select) and source.columns is not None):
         return None
-    return model_columns(shape.result.model) if shape.returned is None else shape.returned
+    if shape.returned is not None or shape.result.rows not in WITH_MODEL:
+        return shape.returned
+    return model_of(shape.result.model).columns
 
 
 # What the methods of a statement say of its shape. Each is said once and then looked up.
@@ -124,13 +138,24 @@ def _columns(shape: Shape) -> tuple[str, ...] | None:
 def answering(shape: Shape, rows: str, model: Any) -> Shape:
     """Answer with a result: ``"one"``, ``"maybe"``, … and what each row is made into."""
     kind = Rows(rows)
-    if kind is Rows.SCALAR and not isinstance(model, type):
+    if kind is Rows.SCALAR and not _is_checkable(model):
         message = f"scalar() takes a class that values are instances of, not {model!r:.40}"
         raise InvalidBatch(message)
-    if kind is not Rows.COUNT and not callable(model):
-        message = f"{rows}() takes a class or a callable on the row, not {model!r:.40}"
-        raise InvalidBatch(message)
+    if kind in WITH_MODEL:
+        try:
+            model_of(model)
+        except InvalidBatch as error:
+            message = f"{rows}() takes a class or a function that is made of a row: {error}"
+            raise InvalidBatch(message) from None
     return _agreeing(evolve(shape, result=Result(kind, model)))
+
+
+def _is_checkable(model: object) -> bool:
+    """Whether it is a class that can be asked for its instances, as a Protocol need not be."""
+    try:
+        return isinstance(model, type) and isinstance(object(), model) in (True, False)
+    except TypeError:
+        return False
 
 
 def returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
@@ -222,9 +247,7 @@ def _agreeing(shape: Shape) -> Shape:
     if rows is Rows.COUNT and shape.returned is not None:
         message = "count() and returning(...): the rows would be thrown away, drop one"
         raise InvalidBatch(message)
-    if rows is Rows.SCALAR and shape.returned is not None and len(shape.returned) != 1:
-        message = f"scalar() is of one column, and returning() names {len(shape.returned)}"
-        raise InvalidBatch(message)
+    _check_columns(shape)
     if any(one.judged is Judged.ANY for one in shape.requirements) and (
         guard is not None or rows is not Rows.NONE or len(shape.requirements) > 1
     ):
@@ -245,3 +268,19 @@ def _agreeing(shape: Shape) -> Shape:
         message = "expect(0) leaves no row to return: drop the result shape, or use count()"
         raise InvalidBatch(message)
     return shape
+
+
+def _check_columns(shape: Shape) -> None:
+    """Refuse a result that cannot be made of the columns that are known.
+
+    :raises InvalidBatch: after COMMIT it would be too late.
+    """
+    names, result = answered(shape), shape.result
+    if names is None:
+        return
+    if result.rows is Rows.SCALAR and len(names) != 1:
+        message = f"scalar() is of one column, and this names {len(names)}"
+        raise InvalidBatch(message)
+    why = why_not(result.model, names) if result.rows in WITH_MODEL else None
+    if why is not None:
+        raise InvalidBatch(f"{result}: {why}")

@@ -31,11 +31,18 @@ class Text:
     """Whether it is one when it stands in brackets."""
     no_column: str | None = None
     """Why it is not one column of a select; None where it is."""
+    label: str | None = None
+    """What a select calls it: :data:`STAR` where it is several columns, None where the server
+    decides."""
     unsure: str | None = None
     """Why the server may read it in two ways."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
+
+
+STAR = "*"
+"""As the name of a column: all that there are."""
 
 
 class Flow(Enum):

@@ -61,8 +61,11 @@ class Statement(Batch[T_co]):
     def one(self, model: Callable[..., Any]) -> Statement[Any]:
         """Ask for exactly one row, made into ``model``.
 
-        :param model: an attrs class, dataclass or NamedTuple (columns go to fields by name),
-            ``tuple``, ``dict``, or any callable on the row as a dict.
+        :param model: an attrs class, dataclass, NamedTuple, TypedDict, or any other class that
+            takes columns by name, as Pydantic's and msgspec's do; ``tuple`` or ``dict``; or a
+            function on the row as a dict. A class of one argument gets the column of that name, or
+            the dict; a function of several gets the columns by name.
+        :raises InvalidBatch: for what cannot take the columns, as far as they are known here.
 
         On a built write this adds RETURNING of the model's columns. On anything that can match no
         row it is also a guard: the server aborts the transaction unless there is exactly one.

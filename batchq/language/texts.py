@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
-from batchq.language.expressions import is_query, why_no_column, why_no_value
+from batchq.language.expressions import is_query, label, why_no_column, why_no_value
 from batchq.language.sources import Text
 
 NUL = "\0"
@@ -75,6 +75,9 @@ def _read(
     :raises InvalidBatch: when it is not whole.
     """
     reading = lexing.read(lexing.PLACE.join(pieces))
+    if reading.broken in lexing.NO_PARAMETER:
+        # A whole statement is read again when it is compiled, and refused there for this.
+        return Text(pieces, order, names, casts, reading.broken, no_column=reading.broken)
     if reading.broken is not None:
         message = f"this SQL cannot be read: {reading.broken}"
         raise InvalidBatch(message)
@@ -87,5 +90,6 @@ def _read(
         no_value=why_no_value(outermost),
         is_query=is_query(outermost),
         no_column=why_no_column(outermost),
+        label=label(outermost),
         unsure=reading.unsure,
     )

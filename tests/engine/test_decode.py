@@ -226,7 +226,11 @@ def test_a_map_that_raises_is_a_misfit_with_its_exception_behind_it(misfit):
 
 
 def test_an_into_whose_model_raises_is_a_misfit(misfit):
-    assert isinstance(misfit(into(Frozen, nome=sql("SELECT 1"))).__cause__, TypeError)
+    def made(n):
+        return 1 // n
+
+    error = misfit(into(made, n=sql("SELECT 0").scalar(int)))
+    assert isinstance(error.__cause__, ZeroDivisionError)
 
 
 def test_attempt_returns_a_misfit_as_a_failure(conn):

@@ -53,12 +53,12 @@ def test_a_name_that_is_taken_is_the_callers_mistake(service, new):
 def test_a_disk_that_has_gone_on_is_a_bug(service, new, change):
     service.run(disk_create(new, VOLUME))
     service.execute(f"UPDATE disk SET {change}")
-    service.refuse(disk_create(new, VOLUME), GuardFailed, at="disk_create/disk/get")
+    service.refuse(disk_create(new, VOLUME), GuardFailed, at="disk_create/disk/insert")
 
 
 def test_a_disk_of_another_volume_is_a_bug(service, new):
     service.run(disk_create(new, VOLUME))
-    service.refuse(disk_create(new, uuid4()), GuardFailed, at="disk_create/crucible/get")
+    service.refuse(disk_create(new, uuid4()), GuardFailed, at="disk_create/crucible/insert")
 
 
 def test_a_volume_of_another_disk_is_a_bug(service, new):

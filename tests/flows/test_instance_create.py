@@ -57,5 +57,5 @@ def test_a_name_that_is_taken_is_the_callers_mistake(service, new):
 def test_an_instance_that_has_gone_on_is_a_bug(service, new, change, found):
     service.run(instance_create(new))
     service.execute(f"UPDATE instance SET {change}")
-    report = service.refuse(instance_create(new), GuardFailed, at="instance_create/get")
+    report = service.refuse(instance_create(new), GuardFailed, at="instance_create/insert")
     assert report.violation.found == found

@@ -58,7 +58,7 @@ def test_said_again_it_answers_with_the_row_that_is_there(service, new):
 def test_an_id_that_is_another_subnets_is_ours(service, new):
     service.run(subnet_create(new))
     other = attrs.evolve(apart(new), id=new.id)
-    service.refuse(subnet_create(other).label("create"), GuardFailed, at="create/get")
+    service.refuse(subnet_create(other).label("create"), GuardFailed, at="create/insert")
 
 
 def test_a_vpc_that_is_gone_is_not_found(service, new):

@@ -114,7 +114,7 @@ def test_returning_names_the_columns_where_the_shape_does_not(write):
 
 
 def test_returning_wins_over_the_model_and_is_silent_without_a_shape():
-    assert 'RETURNING "name"' in text(BUILT["insert"].one(Named).returning("name"))
+    assert 'RETURNING "name", "id"' in text(BUILT["insert"].one(Named).returning("name", "id"))
     assert "RETURNING" not in text(BUILT["insert"].returning("name"))
 
 

@@ -53,7 +53,7 @@ def holding(secret):
         update("t", {"a": fragment}, fragment).on(unique("k"), Callable(secret)),
         delete("t", {"a": secret, "b": fragment}).maybe(Model),
         select("t", ["a", fragment], where={"b": secret}).all(Callable(secret)),
-        select("t", ["a"], where={"b": secret}).one(functools.partial(Model, secret)),
+        select("t", ["a"], where={"b": secret}).one(functools.partial(print, secret)),
     ]
 
 
