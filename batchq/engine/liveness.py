@@ -14,6 +14,7 @@ import psycopg
 from attrs import frozen
 from psycopg import OperationalError
 
+from batchq.engine.encoding import codec
 from batchq.engine.wire import hand_on_notifications
 from batchq.language.violation import Violation
 
@@ -40,6 +41,13 @@ def closed(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
     reloaded, a ticket of TLS. So everything that is there is read, by libpq as ever, and handed on.
     The look is one system call; what lies behind a network that drops packets it cannot see.
     """
+    if not _readable(pg.socket):
+        return None
+    return _heard(pg, dialect, encoding)
+
+
+def _heard(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
+    """Read what has come, and find out whether it was the end."""
     farewell: Violation | None = None
     error: psycopg.Error | None = None
     hand_on = pg.notice_handler
@@ -47,7 +55,7 @@ def closed(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
     def listen(notice: PGresult) -> None:
         # To libpq an error that answers nothing is a notice.
         nonlocal farewell
-        said = dialect.violation(notice, encoding)
+        said = dialect.violation(notice, codec(encoding))
         if dialect.ends_session(said):
             farewell = said
         if hand_on:

@@ -47,6 +47,8 @@ Where = Condition | Sequence[Condition]
 _NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
 """What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
 batch are refused."""
+_SPECIAL = _NO_PARAMETERS | {list}
+"""What does not become a parameter as it is: lists are copied."""
 
 
 def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
@@ -56,6 +58,8 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
         columns, values = tuple(named), tuple(named.values())
     else:
         columns, values = read.columns, read.values(row)
+    if _SPECIAL.isdisjoint(map(type, values)):
+        return columns, _plain(len(columns)), values
     if _NO_PARAMETERS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), kept(values)
     cells: list[Cell] = []

@@ -101,15 +101,14 @@ def refused(column: str, kind: type[object]) -> InvalidBatch:
 
 def kept(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Copy the lists among values: a statement stays what it is, whatever becomes of them."""
-    if list not in map(type, values):
-        return values
-    pairs = zip(values, map(type, values), strict=True)
-    return tuple([_copied(value) if kind is list else value for value, kind in pairs])
+    return tuple(_copied(values)) if list in map(type, values) else values
 
 
 def _copied(values: Sequence[Any]) -> list[Any]:
-    pairs = zip(values, map(type, values), strict=True)
-    return [_copied(value) if kind is list else value for value, kind in pairs]
+    return [
+        _copied(value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+        for value in values
+    ]
 
 
 def _at(column: str) -> str:
