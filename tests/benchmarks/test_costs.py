@@ -37,8 +37,8 @@ SENT = {
 }
 
 # The same on Python 3.11, 3.12 and 3.13. About ten of those of project_create are for the look at
-# the socket. Of each insert of a row with a list in it four are for the list: it is copied, and looked
-# at before it goes to a prepared statement.
+# the socket. Of each insert of a row with a list in it four are for the list: it is copied, and
+# looked at before it goes to a prepared statement.
 CALLS = {
     "project_create": {"Python": 584, "C": 560},
     "100 inserts": {"Python": 4020, "C": 5062},
