@@ -53,6 +53,8 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
 
 def written(text: str, /, **params: object) -> Statement[None]:
     """As :func:`sql`, for text that batchq itself writes around names that it was given."""
+    if not params:
+        return Statement(_text(text, (), ()), ())
     values = kept(tuple(params.values()))
     return Statement(_text(text, tuple(params), casts(values)), values)
 

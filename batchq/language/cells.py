@@ -106,6 +106,9 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     tests: list[tuple[str, str | Text]] = []
     values: list[object] = []
     for column, value in where.items():
+        if value is None:
+            tests.append((column, IS_NULL))
+            continue
         reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is
         if reading is None:
             values.append(value)
@@ -118,8 +121,6 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
 def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | Text:
     """Read a value that does not stand for itself; what it takes is added to the values."""
     match reading:
-        case Reading.NULL:
-            return IS_NULL
         case Reading.CHOICE:
             test, choice = read_choice(column, cast("Sequence[object]", value))
             values.append(choice)
@@ -133,7 +134,7 @@ def _special(column: str, value: object, reading: Reading, values: list[object])
             values.append(value)
             flowing = _flowing(cast("Output", value))
             return EQUALS_OUTPUT if isinstance(flowing, Flow) else flowing
-        case Reading.REFUSED:
+        case Reading.NULL | Reading.REFUSED:  # the former is read already, as nearly always
             raise refused(column, type(value))
 
 

@@ -10,7 +10,7 @@ from batchq import DecodeFailed, Outcome, gather, sql
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 
 
-def refuse(*_):
+def refuse(*_, **__):
     raise ValueError("a secret")
 
 
