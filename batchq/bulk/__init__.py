@@ -22,6 +22,7 @@ from batchq.bulk.errors import (
     LeaseLost,
     ParentKept,
     TooMany,
+    UnfitOrderKey,
 )
 from batchq.bulk.jobs import Backlog, Job, Jobs
 from batchq.bulk.planning.plan import Plan, PlanRefused, aplan, plan
@@ -67,6 +68,7 @@ __all__ = [
     "Throttle",
     "TooMany",
     "Tree",
+    "UnfitOrderKey",
     "Watch",
     "Watcher",
     "Work",

@@ -52,6 +52,10 @@ class ParentKept(Exception):
     """The server keeps the parent's row, though nothing forbids that it goes: a trigger does."""
 
 
+class UnfitOrderKey(Exception):
+    """Rows cannot be swept by the order key that was said. Nothing of the chunk was kept."""
+
+
 class AlreadyBegun(Exception):
     """A job of that name is not finished: let it end, or look why it is stuck."""
 

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     phase text NOT NULL DEFAULT 'drain',
     child int NOT NULL DEFAULT 0,
     cursor text[],
+    cursor_of text[],
     seq bigint NOT NULL DEFAULT 0,
     rows_done bigint NOT NULL DEFAULT 0,
     rows_pass bigint NOT NULL DEFAULT 0,
@@ -96,6 +97,8 @@ class Job:
     created_at: datetime
     last_error: str | None
     """What went wrong last; of a stuck job, what somebody has to look at."""
+    cursor_of: list[str] | None = None
+    """What the cursor is of: the table, the columns, and the OIDs of their types."""
 
 
 @own
@@ -238,8 +241,16 @@ class Jobs:
         return self.step(job, stuck)
 
     def retry(self, job: UUID) -> Statement[int]:
-        """Let a stuck job be claimed again, once what it is stuck for is mended."""
-        return update(self.table, _ANEW, where={"id": job, "phase": "stuck"}).count()
+        """Let a job be claimed again, from the start: one that is stuck, once what it is stuck for
+        is mended, or one that nobody holds and that cannot go on from where it is.
+
+        A chunk that is still on its way writes down nothing: the number of steps is another.
+
+        :return: 1, or 0 where it has ended, somebody holds it, or there is none.
+        """
+        free = written(f"phase = 'stuck' OR phase = 'drain' AND cursor IS NOT NULL AND ({_FREE})")
+        again = {**_ANEW, "seq": written("seq + 1")}
+        return update(self.table, again, where=[{"id": job}, free]).count()
 
     def adopt(self, job: Job, now: Statement[None]) -> Statement[int]:
         """Let a stuck job be claimed again, with its parent as it is now.
@@ -288,7 +299,14 @@ class Jobs:
         return f"{self._name}_unfinished_key"
 
 
-_ANEW = {"phase": "drain", "child": 0, "cursor": None, "rows_pass": 0, "passes": 0}
+_ANEW = {
+    "phase": "drain",
+    "child": 0,
+    "cursor": None,
+    "cursor_of": None,
+    "rows_pass": 0,
+    "passes": 0,
+}
 """What is set of a job that begins again."""
 
 
@@ -305,7 +323,7 @@ RETURNING job.id"""
 """Where there is one already, it is that one which comes back, and the whole is undone for it."""
 _ADOPT = """\
 UPDATE {table} AS job SET generation = now.generation, tables = now.tables,
-    phase = 'drain', child = 0, cursor = NULL, rows_pass = 0, passes = 0
+    phase = 'drain', child = 0, cursor = NULL, cursor_of = NULL, rows_pass = 0, passes = 0
 FROM ({now}) AS now
 WHERE job.id = %(job)s AND job.seq = %(seq)s AND job.epoch = %(epoch)s AND job.phase = 'stuck'"""
 _FREE = "lease_until IS NULL OR lease_until < now()"

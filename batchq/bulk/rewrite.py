@@ -12,18 +12,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, cast
 from uuid import UUID, uuid4
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from batchq.bulk.errors import AlreadyBegun
+from batchq.bulk.errors import AlreadyBegun, UnfitOrderKey
 from batchq.bulk.jobs import Job, Jobs
 from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, order_key, ordered, within
 from batchq.bulk.sweeping.counting import estimated
+from batchq.bulk.sweeping.embed import embed
+from batchq.bulk.sweeping.keys import FLAWS, NULLS, OrderKey, unfit
 from batchq.language.batch import Batch
 from batchq.language.builders import select, update, written
+from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
     from batchq.language.cells import Condition, Where
+
+
+_NONE = "NOT EXISTS ({rows})"
 
 
 @frozen(kw_only=True)
@@ -55,6 +61,15 @@ class Rewrite:
     """A column, or several, with a unique index of their own: the primary key."""
     jobs: Jobs = field(factory=Jobs)
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse what might not end."""
+        if moved := [name for name in self.order if name in self.set]:
+            message = (
+                f"Rewrite({self.name!r}) sets {', '.join(map(repr, moved))}, which it is ordered "
+                f"by: rows would move ahead and be met again; say order=… of other columns"
+            )
+            raise InvalidBatch(message)
+
     ROOT: ClassVar = "*"
     """What stands in the place of a parent's key."""
 
@@ -62,6 +77,11 @@ class Rewrite:
     def passes(self) -> tuple[Rewrite]:
         """What is swept: one table."""
         return (self,)
+
+    @property
+    def order_key(self) -> OrderKey:
+        """The columns by which rows are ordered."""
+        return OrderKey(self.table, self.order)
 
     def begin(self, job: UUID | None = None) -> Batch[UUID]:
         """Leave a job behind; an ordinary batch, to be composed with others.
@@ -84,6 +104,7 @@ class Rewrite:
             going=update(self.table, self.set, where=conditions),
             order=self.order,
             counts=True,
+            stays=True,
         )
         return chunk(parts, job, self.jobs.table, rows, lease)
 
@@ -92,9 +113,17 @@ class Rewrite:
         return estimated(select(self.table, self.order, where=self.where))
 
     def last(self, job: Job) -> Batch[Job]:
-        """End a job whose last pass found nothing; otherwise sweep once more."""
+        """End a job whose last pass found nothing; otherwise sweep once more.
+
+        Not before it was seen that no row can have been passed over for a NULL in its order key.
+        """
         if job.rows_pass == 0:
-            return self.jobs.done(job)
+            done = self.jobs.done(job)
+            for name in self.order:
+                text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
+                refused = UnfitOrderKey(self.order_key.of(name, FLAWS[NULLS]))
+                done = done.require(written(_NONE.format(rows=text), **values), else_=refused)
+            return done
         return self.jobs.again(job, f"rows that are due keep coming to {self.table}")
 
     def _where(self) -> list[Condition]:

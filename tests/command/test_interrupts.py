@@ -35,7 +35,7 @@ def blocked(cli: Any, estate: Any, connect: Any, app: Path, database: str) -> It
     cli("start", TREE, 1)
     holder = connect(autocommit=False)
     holder.execute("SELECT FROM rule WHERE id = 150 FOR UPDATE")
-    words = ["resume", TREE, "--most", "100", "--timeout", "25", "--no-progress"]
+    words = ["resume", TREE, "--most", "100", "--target", "25", "--timeout", "25", "--no-progress"]
     started = subprocess.Popen(
         [sys.executable, "-m", "batchq", "bulk", *words],
         env={**os.environ, "DATABASE_URL": database},

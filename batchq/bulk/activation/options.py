@@ -13,6 +13,7 @@ from batchq.bulk.activation.law import ChunkSize
 from batchq.bulk.activation.report import Budget, Report
 from batchq.bulk.jobs import Job, Jobs
 from batchq.bulk.sweeping.chunk import Chunk
+from batchq.bulk.sweeping.keys import OrderKey
 from batchq.bulk.watching.progress import Progress
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
@@ -57,6 +58,11 @@ class Work(Protocol):
 
 class Sweep(Protocol):
     """One of the passes over a table."""
+
+    @property
+    def order_key(self) -> OrderKey:
+        """By what the rows are swept."""
+        ...
 
     @property
     def table(self) -> str:

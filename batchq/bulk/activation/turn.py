@@ -17,7 +17,7 @@ from batchq.bulk.activation.law import Pace
 from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Ask, Rest, Steps, Told
-from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, ParentKept
+from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, ParentKept, UnfitOrderKey
 from batchq.bulk.jobs import Job
 from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
@@ -85,10 +85,9 @@ class Turn:
 
     def _drain(self) -> Steps[None]:
         passes, report = self.work.passes, self.course.report
-        if not 0 <= self.job.child <= len(passes):
-            message = f"the job is of another {self.work.name!r}: of more passes"
-            raise _Refused(message)
         self._tell(Event.CLAIMED)
+        if (why := self._of_another_program()) is not None:
+            yield from self._stick(why)
         while self.job.phase == "drain":
             yield from self.course.check(self._progress(Event.THROTTLED))
             if self.job.child == len(passes):
@@ -101,6 +100,25 @@ class Turn:
         else:
             report.jobs_stuck += 1
             self._tell(Event.STUCK, why=self.job.last_error or "")
+
+    def _of_another_program(self) -> str | None:
+        """Say what was changed since the job came to where it is, by another version of a program
+        or in it: neither its pass nor its cursor would be what they were."""
+        passes, job = self.work.passes, self.job
+        if not 0 <= job.child <= len(passes):
+            here = f"the job is in pass {job.child + 1}, and now there are {len(passes)}"
+            return f"{here}; adopt(job) begins it again, from the start, with the tables as now"
+        if job.cursor is None or job.cursor_of is None or job.child == len(passes):
+            return None
+        key = passes[job.child].order_key
+        was = key.written_down(job.cursor_of)
+        if was == key:
+            return None
+        return f"the order key of the job was {was}, and is {key} now; {self._way_on}"
+
+    @property
+    def _way_on(self) -> str:
+        return f"jobs.retry(UUID({str(self.job.id)!r})) begins it again, from the start"
 
     def _chunk(self) -> Steps[None]:
         table, course = self._table(), self.course
@@ -119,6 +137,7 @@ class Turn:
             rows_pass=done.rows_pass,
             child=done.child,
             cursor=done.cursor,
+            cursor_of=done.cursor_of,
         )
         self._count(table, chunks=1, rows=done.rows)
         self._tell(Event.CHUNK, table=table, rows=done.rows, elapsed=told.elapsed)
@@ -173,19 +192,30 @@ class Turn:
             raise failed.error
         elif isinstance(failed.error, FenceMoved):
             yield from self._moved(failed.error)
-        elif isinstance(failed.error, ParentKept):
-            yield from self._stick(
-                f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
-                f"was moved in this very moment"
-            )
-        elif is_blinded(report):
-            yield from self._stick(BLINDED.format(report.path))
+        elif (why := self._for_people(failed)) is not None:
+            yield from self._stick(why)
         elif violation is None or report.outcome is not Outcome.ROLLED_BACK:
             raise report
         elif violation.sqlstate.startswith(_INTEGRITY):
             yield from self._again(_refusal(violation))
         else:
-            raise _Refused(str(report)) from failed.error
+            # It may be the place that it has come to, which is read as of what is there now.
+            place = "" if self.job.cursor is None else f"\n{self._way_on}"
+            raise _Refused(f"{report}{place}") from failed.error
+
+    def _for_people(self, failed: Failed) -> str | None:
+        """Say what somebody has to look at, if it is that."""
+        match failed.error:
+            case ParentKept():
+                return (
+                    f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
+                    f"was moved in this very moment"
+                )
+            case UnfitOrderKey():
+                return f"{failed.error}; {self._way_on}"
+            case _:
+                report = failed.report
+                return BLINDED.format(report.path) if is_blinded(report) else None
 
     def _moved(self, moved: FenceMoved) -> Steps[None]:
         """Find out how the parent has changed, which is for people to judge."""

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.jobs import Jobs
+from batchq.bulk.sweeping.keys import OrderKey, Unfit, unfit
 from batchq.engine.encoding import own
 from batchq.engine.names import quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import written
-from batchq.language.compose import into
+from batchq.language.compose import into, sequence
 from batchq.language.statement import Statement
 
 
@@ -116,6 +117,8 @@ class Catalog:
     triggers: list[Trigger]
     lacking: list[Lacking]
     veiled: list[Veiled]
+    unfit: dict[OrderKey, list[Unfit]]
+    """What cannot be part of each order key."""
 
     def relation(self, table: str) -> Relation | None:
         """What stands behind a name."""
@@ -139,15 +142,12 @@ SELECT named.name, c.oid, c.relkind::text AS kind
 FROM {named} JOIN pg_catalog.pg_class AS c ON c.oid = named.oid"""
 
 _COLUMNS = """\
-SELECT named.name AS table, a.attname::text AS name, NOT a.attnotnull OR EXISTS (
-        SELECT 1 FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = a.attrelid
-            AND k.contype = 'n' AND NOT k.convalidated AND k.conkey = ARRAY[a.attnum]
-    ) AS nullable, t.typcategory = 'N' AS numeric,
+SELECT named.name AS table, a.attname::text AS name, NOT a.attnotnull AS nullable,
+    t.typcategory = 'N' AS numeric,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type
 FROM {named} JOIN pg_catalog.pg_attribute AS a ON a.attrelid = named.oid
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
-"""Since PostgreSQL 18 NOT NULL may be NOT VALID: what was there before is not checked then."""
 
 _INDEXES = """\
 SELECT named.name AS table, i.indexrelid::regclass::text AS name, m.amname::text AS method,
@@ -214,11 +214,13 @@ WHERE a.attnum IS NULL OR a.atttypid IS DISTINCT FROM pg_catalog.to_regtype(want
 _DEFINED = re.compile(r"^    ([a-z_]+) ([a-z]+(?:\[\])?)(.*),$", re.MULTILINE)
 
 
-def catalog(tables: Iterable[str], jobs: Jobs) -> Batch[Catalog]:
+def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batch[Catalog]:
     """Read what the catalog says of tables, and of the table of jobs.
 
     :param tables: as a tree names them: ``"rule"`` or ``"net.rule"``.
+    :param keys: by which they are swept.
     """
+    judged = tuple(dict.fromkeys(keys))
     named = tuple(dict.fromkeys((*tables, jobs.table)))
 
     def ask(text: str) -> Statement[None]:
@@ -233,6 +235,9 @@ def catalog(tables: Iterable[str], jobs: Jobs) -> Batch[Catalog]:
         triggers=ask(_TRIGGERS).all(Trigger),
         lacking=_lacking(jobs).all(Lacking),
         veiled=ask(_VEILED).all(Veiled),
+        unfit=sequence([unfit(key).all(Unfit) for key in judged]).map(
+            lambda found: dict(zip(judged, found, strict=True))
+        ),
     )
 
 

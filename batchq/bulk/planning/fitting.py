@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Whether tables are as a tree needs them: there, with these columns, and indexed by the order key.
 
-A chunk begins behind the last row of the one before. That finds every row once if no two rows have
-one order key and none has NULL in it, and finds them quickly if an index has them in that order.
+A chunk begins behind the last row of the one before. That finds every row once if none has NULL in
+its order key, as few as it asks for if no two have one, and quickly if an index has that order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from attrs import frozen
 from batchq.bulk.planning.catalog import Catalog, Index
 from batchq.bulk.planning.refusals import Reason, Refusal, create_index, of_column
 from batchq.bulk.rewrite import Rewrite
+from batchq.bulk.sweeping.keys import NULLS, OrderKey
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.engine.names import identifier, quoted
@@ -79,6 +80,7 @@ def unfit(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
             yield of_column(Reason.WRONG_COLUMN, column, why, change)
     for one in work.passes:
         yield from _order(_swept(one), catalog)
+        yield from _unfit(one.order_key, catalog)
 
 
 def veiled(tree: Tree, catalog: Catalog) -> Iterator[Refusal]:
@@ -211,11 +213,25 @@ def _order(swept: _Swept, catalog: Catalog) -> Iterator[Refusal]:
     if not unique:
         why = f"no unique index, over all the rows that go, says that {what} is unique"
         yield Refusal(reason=Reason.NOT_UNIQUE, table=swept.table, why=why, remedy=ddl)
-    for name in swept.order:
-        column = catalog.column(swept.table, name)
-        if column is not None and column.nullable:
-            why = "it is part of the order key and may be NULL"
-            yield of_column(Reason.NULLABLE, column, why, "SET NOT NULL")
+
+
+def _unfit(key: OrderKey, catalog: Catalog) -> Iterator[Refusal]:
+    """Find columns that a chunk would refuse to begin behind, in its words."""
+    for one in sorted(catalog.unfit[key]):
+        column = catalog.column(key.table, one.name)
+        if column is None:
+            continue  # of the system's own, which is said of what is not there
+        if one.flaw == NULLS:
+            yield of_column(Reason.NULLABLE, column, one.why, "SET NOT NULL")
+        else:
+            remedy = "say order=… of other columns, the primary key to begin with"
+            yield Refusal(
+                reason=Reason.NO_PLACE,
+                table=key.table,
+                name=one.name,
+                why=one.why,
+                remedy=remedy,
+            )
 
 
 def _leads(index: Index, swept: _Swept) -> bool:

@@ -184,7 +184,9 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
             f"rewrite has none"
         )
     root = str(key) if is_tree else Rewrite.ROOT
-    answer: Ok[Any] | Failed = yield catalog(_tables(work), work.jobs)
+    answer: Ok[Any] | Failed = yield catalog(
+        _tables(work), [one.order_key for one in work.passes], work.jobs
+    )
     if isinstance(answer, Failed):
         raise answer.error
     found: Catalog = answer.value

@@ -12,15 +12,18 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.errors import LeaseLost
+from batchq.bulk.errors import LeaseLost, UnfitOrderKey
 from batchq.bulk.jobs import Job
-from batchq.bulk.sweeping.embed import columns, embed, quoted
+from batchq.bulk.sweeping.embed import column, columns, embed, quoted
 from batchq.bulk.sweeping.fence import Fence
-from batchq.engine.encoding import own
+from batchq.bulk.sweeping.keys import OrderKey, described, judgement
+from batchq.bulk.sweeping.place import place
+from batchq.engine.encoding import own, textual
 from batchq.engine.names import identifier, listed
 from batchq.language.builders import written
 from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
+from batchq.language.violation import Violation
 
 
 @own
@@ -38,6 +41,9 @@ class Chunk(NamedTuple):
     cursor: list[str] | None
     fenced: bool = True
     """The fence held: a chunk of which it did not is undone."""
+    cursor_of: list[str] | None = None
+    unfit: str | None = None
+    """Nothing is wrong with the order key: a chunk of which something is is undone."""
 
 
 @frozen(kw_only=True)
@@ -55,6 +61,10 @@ class Parts:
     """Whether the rows are gone then, and not only hidden."""
     fence: Fence | None = None
     """What has to hold of their parent; None where there is none."""
+    given: str | None = None
+    """Which of these columns is compared with a parent's key."""
+    stays: bool = False
+    """Whether the rows stay what they are to a pass, which they must not meet again."""
 
 
 _CHUNK = """\
@@ -63,21 +73,23 @@ WITH {fence}batchq_page AS MATERIALIZED (
 ), batchq_last AS MATERIALIZED (
     SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
 ), batchq_gone AS (
-    {going} RETURNING 1
-), batchq_done AS MATERIALIZED (
+    {going} RETURNING {returned}
+), {place}, batchq_done AS MATERIALIZED (
     SELECT (SELECT count(*) FROM batchq_gone) AS rows,
         (SELECT count(*) FROM batchq_page) >= %(rows)s AS full,
-        (SELECT ARRAY[{texts}] FROM batchq_last) AS last
+        (SELECT told FROM batchq_place WHERE back <> '') AS last,
+        {described} AS described, {unfit} AS unfit
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1,
     rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {counted},
     child = CASE WHEN done.full THEN job.child ELSE job.child + 1 END,
     cursor = CASE WHEN done.full THEN done.last END,
+    cursor_of = CASE WHEN done.full THEN done.described END,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
 WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'drain'
-RETURNING {fenced} AS fenced,
-    {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass, job.child, job.cursor
+RETURNING {fenced} AS fenced, {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass,
+    job.child, job.cursor, job.cursor_of, done.unfit
 """
 """The fence comes first: the page and what goes are found by the key of the row that it locks. The
 page is found by the order key from where the last one ended, so that no chunk looks at the
@@ -92,6 +104,7 @@ _FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
+_BEYOND = "({keys}) > ({last})"
 
 
 def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Statement[Chunk]:
@@ -102,6 +115,11 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     :param lease: how long the job is then this owner's.
     """
     held, held_with = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
+    key = OrderKey(parts.table, parts.order, parts.given)
+    begins = job.cursor is None
+    unfit, judged = judgement(key, job.cursor_of, begins=begins, moves=parts.stays)
+    last = ", ".join(_LAST.format(key=column(name)) for name in parts.order)
+    beyond = _BEYOND.format(keys=columns(parts.order), last=last)
     page, found = embed(parts.page, "page")
     going, going_with = embed(parts.going, "gone")
     text = _CHUNK.format(
@@ -109,18 +127,26 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
         fenced="true" if parts.fence is None else _FENCED.format(same=parts.fence.same()),
         page=page,
         going=going,
-        texts=columns(parts.order, behind="::text"),
+        returned=f"{beyond} AS moved" if parts.stays else "1",
+        place=place(parts.order),
+        described=described(key),
+        unfit=unfit,
         downwards=columns(parts.order, behind=" DESC"),
         counted="done.rows" if parts.counts else "0",
         jobs=quoted(jobs),
     )
-    values = {**held_with, **found, **going_with, "rows": rows, "lease": lease}
+    values = {**held_with, **found, **going_with, **judged, "described": key.names}
+    values |= {"rows": rows, "lease": lease}
     deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
     counted = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
-    if parts.fence is None:
-        return counted
-    moved = parts.fence.moved(job)
-    return counted.check("fenced", written("true"), else_=lambda _: moved)
+    if parts.fence is not None:
+        moved = parts.fence.moved(job)
+        counted = counted.check("fenced", written("true"), else_=lambda _: moved)
+
+    def refused(violation: Violation) -> UnfitOrderKey:
+        return UnfitOrderKey(key.told(str(textual(violation.found["unfit"]))))
+
+    return counted.check("unfit", None, else_=refused)
 
 
 def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:

@@ -17,6 +17,7 @@ from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, ordered, wit
 from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import column, embed
 from batchq.bulk.sweeping.fence import ROOT, Fence
+from batchq.bulk.sweeping.keys import OrderKey
 from batchq.engine.names import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
@@ -78,6 +79,11 @@ class Pass:
             return self.order
         return (by, *(name for name in self.order if name != by))
 
+    @property
+    def order_key(self) -> OrderKey:
+        """The columns by which rows are ordered, and the one that has a parent's key."""
+        return OrderKey(self.table, self.keys, self.children.by)
+
     def chunk(
         self, job: Job, fence: Fence, jobs: str, rows: int, lease: timedelta
     ) -> Statement[Chunk]:
@@ -90,6 +96,7 @@ class Pass:
             order=self.keys,
             counts=self.counts,
             fence=fence,
+            given=self.children.by,
         )
         return chunk(parts, job, jobs, rows, lease)
 
