@@ -288,7 +288,9 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
             if table is None:
                 message = f"no column says the type of that output: compare {column!r} with sql(…)"
                 raise InvalidBatch(message)
-            tests.append(f"{name} = {n.output(table, column)}")
+            # NULL finds NULL, as a None does. The server can look for either by an index.
+            output = n.output(table, column)
+            tests.append(f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))")
         else:
             tests.append("".join(n.compared(table, column, Place.COMPARED)))
     return " AND ".join(tests)

@@ -23,6 +23,7 @@ from batchq import (
     attempt,
     delete,
     forbid,
+    gather,
     insert,
     insert_or_get,
     lock,
@@ -218,3 +219,20 @@ def test_a_row_to_insert_or_get_is_not_found_by_a_value_that_means_several(value
     for options in ({"key": ["instance"]}, {"key": ["id"], "same": ["instance"]}):
         with pytest.raises(InvalidBatch, match="instance"):
             insert_or_get("disk", {"id": 1, "instance": value}, dict, **options)
+
+
+@pytest.mark.parametrize(("disk", "found"), [(1, [1]), (2, [2]), (3, [3])])
+def test_an_output_finds_what_its_value_would_find_null_included(planned, disk, found):
+    """Otherwise a forbid() of an output that turned out NULL would let every row pass."""
+    made = select("disk", ["instance"], where={"id": disk}).one(tuple)
+    same = {"instance": made.output("instance")}
+    for _ in range(2):
+        rows = run(planned, gather(made, select("disk", ["id"], where=same).all(tuple)))[1]
+        assert [row[0] for row in rows] == found
+        for guarded in (
+            forbid(select("disk", ["id"], where=same), else_=Unmet),
+            update("disk", {"id": 9}, where={"id": 1 + disk % 3}).require(same, else_=Unmet),
+        ):
+            assert isinstance(attempt(planned, gather(made, guarded)).error, Unmet)
+        change = update("disk", {"id": disk}, where={"id": disk}).require(same, else_=Unmet)
+        assert run(planned, gather(made, change))[1] is None
