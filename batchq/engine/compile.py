@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from attrs import define, evolve, field, frozen
+from psycopg.pq import Format
 
 from batchq.engine import anatomy
 from batchq.engine.carrying import needs_no_setting
+from batchq.engine.encoding import is_own
 from batchq.engine.guarding import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
 from batchq.engine.places import CHECKED, Place
 from batchq.engine.preparations import name_of
@@ -75,6 +77,8 @@ class Compiled:
     ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it."""
+    answers: Format = Format.TEXT
+    """How it is answered: what batchq reads for itself in binary, which no setting changes."""
     _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
 
     def form(self, types: tuple[int, ...]) -> Form:
@@ -108,7 +112,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
     bound = None if shape.guard is None else shape.guard.bound
     if outputs:
         bound = Bound.EXACTLY
-    return _compiled(
+    made = _compiled(
         shape.source,
         shape.columns,
         shape.result.rows,
@@ -116,6 +120,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         Wrapping(bound, outputs=outputs, probe=shape.probes, fresh=shape.fresh),
         binary=binary,
     )
+    return evolve(made, answers=Format.BINARY) if is_own(shape.result.model) else made
 
 
 @lru_cache(maxsize=4096)

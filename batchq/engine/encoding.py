@@ -36,7 +36,7 @@ def textual(value: object) -> object:
 
 
 def own(model: M) -> M:
-    """Mark a model of batchq's own, which has no bytes in it: all that comes as such is text."""
+    """Mark a model of batchq's own: what it is made of comes in binary, and all bytes are text."""
     setattr(model, _OWN, True)
     return model
 

@@ -45,12 +45,14 @@ class Loading:
         name, parse = self._name_of(form, step)
         if name is None or form.key is None:
             sql = compiled.sql.encode(self.encoding)
-            send = partial(self.pg.send_query_params, sql, step.params, step.types, step.formats)
+            whole = sql, step.params, step.types, step.formats, compiled.answers
+            send = partial(self.pg.send_query_params, *whole)
             self.flight.nameless.add(len(self.flight.commands))
         else:
             if parse:
                 self._prepare(owner, form, form.key, name, step)
-            send = partial(self.pg.send_query_prepared, name, step.params, step.formats)
+            bound = name, step.params, step.formats, compiled.answers
+            send = partial(self.pg.send_query_prepared, *bound)
             if form.checks:
                 self.flight.checked.add(len(self.flight.commands))
         self._add(owner, send)

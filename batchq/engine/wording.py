@@ -85,7 +85,15 @@ def teach(violation: Violation, found: Blame) -> str:
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
         lines.append(f'    .internal("{violation.constraint}")')
-    return "\n" + "\n".join(lines) + _HINTS.get(violation.sqlstate, "") + _array(violation, found)
+    return "\n" + "\n".join(lines) + _hint(violation, found) + _array(violation, found)
+
+
+def _hint(violation: Violation, found: Blame) -> str:
+    """Say what may be behind a code; that an int is bigint, only where one was sent."""
+    parameters = () if found.step is None else found.step.parameters
+    if violation.sqlstate == "42883" and int not in map(type, parameters):
+        return ""
+    return _HINTS.get(violation.sqlstate, "")
 
 
 def _array(violation: Violation, found: Blame) -> str:

@@ -91,6 +91,8 @@ def insert_or_get(
         message = "insert_or_get(differs=…) means nothing without same=[…]"
         raise InvalidBatch(message)
     predicate = _predicate(where)
+    for name, value in predicate.items():
+        _check_indexed(cast("Insert", inserting.source), inserting.values, name, value)
     known = {name: _plain(inserting, name) for name in keys}
     getting = locking(table, {**known, **predicate}, "no key update").one(model)
     quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
@@ -111,6 +113,17 @@ def _predicate(where: object) -> Mapping[str, object]:
         )
         raise InvalidBatch(message)
     return cast("Mapping[str, object]", where)
+
+
+def _check_indexed(source: Insert, values: tuple[object, ...], column: str, wanted: object) -> None:
+    """Refuse a row that says itself that the index does not hold it: nothing would keep it from
+    being there twice, and what is read again would be another one."""
+    if column not in source.columns:
+        return
+    value = value_of(source, values, column)
+    if type(value) is type(wanted) and value != wanted:
+        message = f"insert_or_get(where=…): by its {column!r} the index does not hold the row"
+        raise InvalidBatch(message)
 
 
 def _plain(inserting: Statement[Any], column: str) -> object:

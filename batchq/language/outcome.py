@@ -24,7 +24,7 @@ class Outcome(Enum):
     ROLLED_BACK = "rolled_back"
     """Nothing was kept: the server answered with an error that proves it. Or the batch was read
     only and nobody has seen its end; then no permanent table is another one, while a NOTIFY may
-    have been delivered, and rows of temporary tables may stay."""
+    have been delivered, and rows of temporary tables may stay (README, "Fine print")."""
 
     COMMITTED = "committed"
     """COMMIT was answered, even if the connection was lost right after."""

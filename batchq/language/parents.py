@@ -8,21 +8,22 @@ parent first: that finds a parent that is gone, and makes whoever deletes the pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import field, frozen
 
 from batchq.language.batch import Batch, Placed, Preceded
 from batchq.language.builders import delete, select, update, written
+from batchq.language.choices import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import forbid, lock_in_any
 from batchq.language.mapping import Meaning
-from batchq.language.outputs import still_needed
+from batchq.language.outputs import Output, still_needed
 from batchq.language.saying import Saying
-from batchq.language.sources import Insert, value_of
+from batchq.language.sources import Insert, Text, value_of
 from batchq.language.statement import Statement
 from batchq.language.under import ALL_ROWS, under
 from batchq.language.walk import statements
@@ -181,7 +182,8 @@ class Children:
         :param children: what inserts them; one statement, or a batch with others as well. An empty
             batch adds none to a parent that lives.
         :param gone: what it means that there is no such parent, or no longer.
-        :raises InvalidBatch: when it inserts something else, or a child of another parent.
+        :raises InvalidBatch: when it inserts something else, a child of another parent, or a row
+            that ``where`` of :meth:`Parent.children` says is none of these.
 
         >>> from batchq import insert
         >>> vpcs = Parent(table="project").children("vpc", by="project_id")
@@ -236,11 +238,49 @@ class Children:
                     f"was given"
                 )
                 raise InvalidBatch(message)
+            for column, wanted in self.where.items():
+                self._check_kind(source, statement, column, wanted)
+
+    def _check_kind(
+        self, source: Insert, statement: Statement[Any], column: str, wanted: object
+    ) -> None:
+        """Refuse a row that is none of these children: nobody would find it when the parent goes.
+
+        What only the server knows, an expression, passes.
+        """
+        value: object = None
+        if column in source.columns:
+            value = value_of(source, statement.values, column)
+        elif wanted is not None:
+            message = (
+                f"insert({self.table!r}, …) has no {column!r}, by which such children are told "
+                f"from others: name it in the row"
+            )
+            raise InvalidBatch(message)
+        if isinstance(value, Text | Output) or isinstance(wanted, Batch | Output):
+            return
+        several = isinstance(wanted, list | tuple)
+        if value not in cast("Sequence[object]", wanted if several else (wanted,)):
+            message = (
+                f"insert({self.table!r}, …) has a {column!r} by which it is none of the children "
+                f"that add() was called for"
+            )
+            raise InvalidBatch(message)
 
 
 def bump_of(parent: Parent, key: object) -> tuple[object, ...]:
-    """What a batch needs once, until the parent ends: see :class:`Placed`."""
+    """What a batch needs once, until the parent ends: see :class:`Placed`.
+
+    :raises InvalidBatch: for what is no key of one row.
+    """
+    kind: type[object] = type(key)
+    if reading_of(kind) in _NO_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
+        message = f"a parent has one key: not a {kind.__name__}"
+        raise InvalidBatch(message)
     return "bump", parent, key
+
+
+_NO_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 
 
 @lru_cache(maxsize=256)

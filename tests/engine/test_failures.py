@@ -300,3 +300,11 @@ def test_no_other_matcher_catches_it(case, conn):
             batched = batched.on(other, Mapped)
     with pytest.raises(UnmappedViolation):
         run(conn, batched)
+
+
+@pytest.mark.parametrize(("value", "told"), [(7, True), ("seven", False)])
+def test_that_an_int_is_bigint_is_told_only_where_one_was_sent(conn, value, told):
+    conn.execute("CREATE FUNCTION f(smallint, point) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    with pytest.raises(UnmappedViolation) as caught:
+        run(conn, sql("SELECT f(%(x)s, '{}'::json)", x=value))
+    assert ("as bigint" in str(caught.value)) is told

@@ -76,6 +76,7 @@ def test_it_is_a_batch_of_two_and_no_statement():
         ({"where": {"level": 1.5}}, "predicate"),
         ({"where": {"level": [1]}}, "predicate"),
         ({"where": sql("level > 0")}, "where"),
+        ({"row": {"id": 7, "kind": "b"}, "where": {"kind": "a"}}, "does not hold"),
     ],
     ids=str,
 )

@@ -119,6 +119,37 @@ def test_what_adds_no_child_of_that_parent_is_refused(key, children, teaches):
         VPCS.add(key, children, gone=GONE)
 
 
+DISKS = PROJECT.children("ip", by="project_id", where={"kind": "disk", "freed": None})
+
+
+@pytest.mark.parametrize(
+    ("row", "teaches"),
+    [
+        ({"kind": "vpc"}, "none of the children"),
+        ({"kind": None}, "none of the children"),
+        ({}, "no 'kind'"),
+        ({"kind": "disk", "freed": "yesterday"}, "none of the children"),
+    ],
+)
+def test_a_row_that_is_none_of_these_children_is_refused(row, teaches):
+    with pytest.raises(InvalidBatch, match=teaches):
+        DISKS.add(1, insert("ip", {"project_id": 1, **row}), gone=GONE)
+
+
+@pytest.mark.parametrize("row", [{"kind": "disk"}, {"kind": sql("lower('DISK')")}])
+def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
+    batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), gone=GONE)
+    assert sources(batch) == ["update project", "insert ip"]
+
+
+@pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
+def test_what_is_no_key_of_one_parent_is_refused(key):
+    with pytest.raises(InvalidBatch, match="one key|in a condition"):
+        PROJECT.bump(key, gone=GONE)
+    with pytest.raises(InvalidBatch, match="one key|in a condition"):
+        PROJECT.delete(key, gone=GONE)
+
+
 def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
     key = PARENT.output("id")
     assert len(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), gone=GONE)).steps()) == 3

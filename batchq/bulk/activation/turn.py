@@ -187,7 +187,7 @@ class Turn:
             longer = self.course.orders.lease + timedelta(seconds=self._patience())
             yield from self.course.ask(self.work.jobs.keep(self.job, longer))
         elif isinstance(report, OutcomeUnknown):
-            yield from self._reread()
+            yield from self._reread(report)
         elif isinstance(failed.error, LeaseLost):
             raise failed.error
         elif isinstance(failed.error, FenceMoved):
@@ -228,9 +228,16 @@ class Turn:
     def _stick(self, why: str) -> Steps[None]:
         self.job = yield from self.course.ask(self.work.jobs.stick(self.job, why))
 
-    def _reread(self) -> Steps[None]:
-        """Find out whether a step was committed whose answer was lost."""
-        seen = yield from self.course.ask(self.work.jobs.read(self.job.id))
+    def _reread(self, lost: OutcomeUnknown) -> Steps[None]:
+        """Find out whether a step was committed whose answer was lost.
+
+        :raises OutcomeUnknown: where that cannot be had now; whoever claims the job next goes on
+            from what it says.
+        """
+        try:
+            seen = yield from self.course.ask(self.work.jobs.read(self.job.id))
+        except BatchError as error:
+            raise lost from error
         if seen is None or seen.epoch != self.job.epoch:
             raise LeaseLost
         table, before, self.job = self._table(), self.job, seen

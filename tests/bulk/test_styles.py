@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""A session's styles change no word of what a long delete keeps in its tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import Parent, run
+from batchq.bulk import Drain, Fenced, Stopped, Tree, resume, start
+
+VPC = Parent(table="vpc")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=1)
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
+CREATE TABLE rule (id int PRIMARY KEY, vpc_id int NOT NULL);
+CREATE INDEX rule_by_vpc ON rule (vpc_id, id);
+INSERT INTO vpc VALUES (1);
+INSERT INTO rule SELECT n, 1 FROM generate_series(1, 5) AS n;
+"""
+
+
+@pytest.mark.parametrize("dates", ["SQL, DMY", "German, DMY", "Postgres, MDY"])
+@pytest.mark.parametrize("intervals", ["iso_8601", "sql_standard"])
+def test_a_job_is_read_whatever_the_sessions_styles_are(conn, dates, intervals):
+    conn.execute(TABLES)
+    conn.execute(TREE.jobs.ddl())
+    conn.execute(f"SET DateStyle = '{dates}'; SET IntervalStyle = '{intervals}'")
+    conn.execute("SET TimeZone = 'Asia/Kolkata'")
+    fenced = start(conn, TREE, 1, gone=LookupError())
+    assert isinstance(fenced, Fenced)
+    waiting = run(conn, TREE.jobs.backlog("vpc"))
+    assert waiting.waiting == 1
+    assert waiting.oldest is not None
+    assert resume(conn, [TREE], owner="me").stopped is Stopped.EXHAUSTED
+    job = run(conn, TREE.jobs.read(fenced.job))
+    assert (job.phase, job.rows_done) == ("done", 5)
+    (age,) = conn.execute("SELECT extract(epoch FROM created_at)::float8 FROM bulk_job").fetchone()
+    assert job.created_at.timestamp() == pytest.approx(age, abs=1e-3)
