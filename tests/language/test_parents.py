@@ -144,9 +144,9 @@ def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
 
 @pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
 def test_what_is_no_key_of_one_parent_is_refused(key):
-    with pytest.raises(InvalidBatch, match="one key|in a condition"):
+    with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
         PROJECT.bump(key, gone=GONE)
-    with pytest.raises(InvalidBatch, match="one key|in a condition"):
+    with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
         PROJECT.delete(key, gone=GONE)
 
 
