@@ -251,6 +251,14 @@ def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
 
 def why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
     """Say why something cannot be called with these keywords; None when it can, or may."""
+    try:
+        return _why_not_into(model, names)
+    except TypeError:  # it is not hashable
+        return _why_not_into.__wrapped__(model, names)
+
+
+@lru_cache(maxsize=1024)
+def _why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
     cls: Any = typing.get_origin(model) or model
     if isinstance(cls, type) and (is_pydantic(cls) or typing.is_typeddict(cls)):
         fields = model_fields(cls) or ()

@@ -39,11 +39,15 @@ def is_async(function: object) -> bool:
 
 def why_not_one(function: object) -> str | None:
     """Say why a function cannot be called with one argument; None when it can, or does not say."""
+    if type(function) is FunctionType:
+        code = function.__code__
+        if code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & _ASYNC):
+            return None  # as nearly always
     bound = 0
     if type(function) is MethodType:
         function, bound = function.__func__, 1
     if type(function) is FunctionType:
-        return _why_not_one_of(function, bound)  # as nearly always, and with no signature made
+        return _why_not_one_of(function, bound)  # with no signature made
     if bound:
         return None  # of what is written in C
     try:
