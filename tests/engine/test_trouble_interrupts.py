@@ -142,7 +142,7 @@ class TestKeyboardInterrupt:
             assert mine.info.pipeline_status == psycopg.pq.PipelineStatus.OFF
 
     def test_before_anything_is_sent_the_connection_stays(self, pool, monkeypatch):
-        def interrupted(*_):
+        def interrupted(*_, **__):
             raise KeyboardInterrupt
 
         with pool.connection() as first:

@@ -136,7 +136,7 @@ GUARDS: dict[str, tuple[Callable[[int], Batch[Any]], int]] = {
         lambda p: CHILDREN.add(p, gather(new(p), new(p), new(p)), gone=Refused),
         4,
     ),
-    "delete of a parent": (ended, 3),
+    "delete of a parent": (ended, 5),  # two for row_security
     "insert_or_get": (
         lambda p: insert_or_get(
             "child",
