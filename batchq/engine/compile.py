@@ -258,8 +258,12 @@ _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
 def _moves(verb: str, text: Text) -> bool:
-    said = "".join(text.pieces).lower()
+    said = _OWN_SETTING.sub("", "".join(text.pieces).lower())
     return verb not in anatomy.VERBS_WITH_ROWS or "set_config" in said
+
+
+_OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")
+"""What batchq itself sets around a part of a batch, and what changes no name's meaning."""
 
 
 def _notes(seen: anatomy.Anatomy, parts: Iterable[anatomy.Fragment]) -> tuple[str, ...]:
