@@ -42,7 +42,7 @@ class Loading:
         """Load one step: Parse if it has to be prepared, then the command itself."""
         compiled = step.compiled
         form = compiled.form(step.settled)
-        name, parse = self._name_of(form, step)
+        name, parse = self._name_of(form, step) if form.inferred else self._name(form.key)
         if name is None or form.key is None:
             sql = compiled.sql.encode(self.encoding)
             whole = sql, step.params, step.types, step.formats, compiled.answers
@@ -84,13 +84,13 @@ class Loading:
         else:  # libpq before 17
             self._add(FORGET, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
 
-    def _name(self, key: bytes) -> tuple[bytes | None, bool]:
-        if self.threshold is None:
+    def _name(self, key: bytes | None) -> tuple[bytes | None, bool]:
+        if key is None or self.threshold is None:
             return None, False
         return self.preparations.use(key, self.threshold, self.limit)
 
     def _name_of(self, form: Form, step: Encoded) -> tuple[bytes | None, bool]:
-        """Name a step to run it prepared, if its values mean the same then."""
+        """Name a step whose values do not all have a type, if they mean the same prepared."""
         key, preparations = form.key, self.preparations
         if key is None or self.threshold is None or (form.checks and not self.checks):
             return None, False
@@ -98,7 +98,7 @@ class Loading:
             if name := preparations.unasked(key):
                 self._look(key, name, step)
             return None, False
-        if self.moved and form.inferred and preparations.is_new(key):
+        if self.moved and preparations.is_new(key):
             return None, False
         return preparations.use(key, self.threshold, self.limit)
 

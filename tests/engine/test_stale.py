@@ -237,6 +237,7 @@ def two_for_all(postgres):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_no_value_is_another_by_way_of_any_type_at_length(two_for_all):
     pairs = [*permutations(COLUMNS, 2)]
     random.shuffle(pairs)
