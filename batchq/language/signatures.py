@@ -72,17 +72,7 @@ def _why_not_one_of(function: FunctionType, bound: int) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _why_not_one(function: object) -> str | None:
-    if is_async(function):
-        return _UNAWAITED
-    if isinstance(function, type) and inspect.isabstract(function):
-        return "it is abstract"
-    signature = signature_of(function)
-    try:
-        if signature is not None:
-            signature.bind(None)
-    except TypeError as error:
-        return str(error)
-    return None
+    return _why_not_bound(function, None)
 
 
 def why_not_named(function: object, names: tuple[str, ...]) -> str | None:
@@ -95,6 +85,10 @@ def why_not_named(function: object, names: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _why_not_named(function: object, names: tuple[str, ...]) -> str | None:
+    return _why_not_bound(function, **dict.fromkeys(names))
+
+
+def _why_not_bound(function: object, /, *arguments: None, **named: None) -> str | None:
     if is_async(function):
         return _UNAWAITED
     if isinstance(function, type) and inspect.isabstract(function):
@@ -102,7 +96,7 @@ def _why_not_named(function: object, names: tuple[str, ...]) -> str | None:
     signature = signature_of(function)
     try:
         if signature is not None:
-            signature.bind(**dict.fromkeys(names))
+            signature.bind(*arguments, **named)
     except TypeError as error:
         return str(error)
     return None
