@@ -170,7 +170,7 @@ class Proxy:
 
 
 @contextmanager
-def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 10.0) -> Generator[Proxy]:
+def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 120.0) -> Generator[Proxy]:
     """Listen on a free port of 127.0.0.1 and forward to the server that `conninfo` names.
 
     Args:
@@ -178,6 +178,7 @@ def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 10.0) -> Generat
         rtt: seconds added to a round trip, half of them in each direction. Bytes in flight are not
             limited: a delay costs no throughput.
         patience: seconds until a client that `hold` or `cut_requests` waits for in vain is told so.
+            Long enough that a busy machine is never taken for one.
 
     Raises:
         ValueError: there is no host in `conninfo`.

@@ -55,7 +55,8 @@ class Recording:
         maximal runs of client messages, each connection on its own.
 
         An upper bound of the round trips the client needed: a client that sends on without waiting
-        may be overtaken by an answer. Under `Proxy.hold` it is exact.
+        may be overtaken by an answer. Under `Proxy.hold` it is exact, and for a client that waits
+        for each answer before it sends on.
         """
         last: dict[int, Sender] = {}
         flights = 0

@@ -39,6 +39,9 @@ class Side:
     create: Create
     flights: int
     """How many round trips it is told to take."""
+    held: bool
+    """Whether all answers are held back until all has been sent, which is what one round trip is.
+    One that waits for each answer cannot be held, nor sent on before it."""
     seconds: list[float] = field(factory=list)
 
 
@@ -69,11 +72,12 @@ def compare(conninfo: str, silo: NewSilo) -> None:
 
 def _sides(conn: psycopg.Connection[Any]) -> list[Side]:
     return [
-        Side("batchq, one batch", lambda new: run(conn, project_create(new)), 1),
+        Side("batchq, one batch", lambda new: run(conn, project_create(new)), 1, held=True),
         Side(
             "ordinary, with conn.transaction()",
             lambda new: ordinary.project_create(conn, new),
             _ORDINARY,
+            held=False,
         ),
     ]
 
@@ -82,6 +86,8 @@ def _in_turns(link: Proxy, sides: list[Side], silo: NewSilo, what: str) -> None:
     for number in range(-_WARM_UP, _ROUNDS):
         for side in sides:
             new = NewProject(silo_id=silo.id, name=f"{side.name} {number}")
+            if side.held:
+                link.hold(syncs=2)
             with link.record() as recording:
                 start = perf_counter()
                 with suppress(LimitExceeded):

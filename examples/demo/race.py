@@ -17,12 +17,15 @@ from examples.datastore.models import NewProject, NewSilo
 from examples.demo.telling import check, console, headline
 
 REQUESTS, ROOM, CONNECTIONS = 200, 50, 16
+_PATIENCE = 600
+"""Seconds to wait for a connection: there is one for each, but a busy machine opens them slowly."""
 
 
 def race(conninfo: str) -> None:
     """Let them race for the room that there is, and count who got in."""
     headline(4, f"{REQUESTS} requests race for a limit of {ROOM}, on {CONNECTIONS} connections")
-    with ConnectionPool(conninfo, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
+    size = CONNECTIONS
+    with ConnectionPool(conninfo, min_size=size, max_size=size, timeout=_PATIENCE) as pool:
         store = DataStore(pool)
         silo = NewSilo(name="crowded")
         store.silo_create(silo, projects=ROOM)

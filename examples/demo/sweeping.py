@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from datetime import timedelta
 from multiprocessing import get_context
@@ -14,13 +15,16 @@ from uuid import UUID
 import psycopg
 
 from batchq import run, sql
-from batchq.bulk import Progress, Report, Stopped, Watcher, resume
+from batchq.bulk import Budget, Progress, Report, Stopped, Watcher, resume
 from examples.datastore.vpc_delete import TREE
 from examples.demo.telling import check
 
 LEASE = timedelta(seconds=2)
 """Short, for a demo: until it ends, the job of a process that was killed is nobody else's."""
 _TIMEOUT = 1.0
+_ENDLESS = Budget(seconds=math.inf)
+"""A busy machine may take longer than an activation does by default, and tells the same."""
+_GO_ON = "go on"
 
 
 def killed_at_work(conninfo: str, watcher: Watcher, rows: int) -> None:
@@ -29,13 +33,14 @@ def killed_at_work(conninfo: str, watcher: Watcher, rows: int) -> None:
     :param watcher: told here what a watcher is told there.
     """
     spawn = get_context("spawn")
-    told, tell = spawn.Pipe(duplex=False)
+    told, tell = spawn.Pipe()
     process = spawn.Process(target=_sweep, args=(conninfo, tell), daemon=True)
     process.start()
     tell.close()  # the process has its own: when that ends, so does what is told
     try:
         seen: Progress | Report | None = None
         while not (isinstance(seen, Progress) and seen.rows_done >= rows):
+            told.send(_GO_ON)
             seen = told.recv()
             watcher(seen)
     finally:
@@ -46,8 +51,23 @@ def killed_at_work(conninfo: str, watcher: Watcher, rows: int) -> None:
 
 
 def _sweep(conninfo: str, tell: Connection) -> None:
+    """Sweep, one step each time that it is told to: on a busy machine, too, it is half way when it
+    is killed, and not long done."""
+
+    def step(seen: Progress | Report) -> None:
+        tell.recv()
+        tell.send(seen)
+
     with psycopg.connect(conninfo, autocommit=True) as conn:
-        resume(conn, [TREE], owner="first", lease=LEASE, timeout=_TIMEOUT, watchers=[tell.send])
+        resume(
+            conn,
+            [TREE],
+            owner="first",
+            lease=LEASE,
+            timeout=_TIMEOUT,
+            budget=_ENDLESS,
+            watchers=[step],
+        )
 
 
 def gone_on(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
@@ -56,7 +76,13 @@ def gone_on(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
     while report.stopped is Stopped.EXHAUSTED and not report.chunks:
         sleep(LEASE.total_seconds() / 20)
         report = resume(
-            conn, [TREE], owner="second", lease=LEASE, timeout=_TIMEOUT, watchers=[watcher]
+            conn,
+            [TREE],
+            owner="second",
+            lease=LEASE,
+            timeout=_TIMEOUT,
+            budget=_ENDLESS,
+            watchers=[watcher],
         )
     return report
 

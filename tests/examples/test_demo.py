@@ -11,6 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from batchq import gather, run, sql
+from batchq.testing import proxy
+from examples.datastore.models import NewSilo
+from examples.demo import compare
 from examples.demo.telling import NotAsTold, check
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +28,7 @@ def demo(**environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,  # only so that it ends
     )
 
 
@@ -59,6 +63,19 @@ def test_it_starts_a_server_of_its_own_without_database_url():
     done = demo(DATABASE_URL="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "an embedded PostgreSQL" in done.stdout
+
+
+def test_one_round_trip_is_proven_and_not_a_matter_of_luck(database):
+    """The answers to this batch overtake what is still being sent, and need two of its flights."""
+    text = "x" * 1_000_000
+    batch = gather(*(sql("SELECT %(text)s::text", text=text).scalar(str) for _ in range(8)))
+    with (
+        proxy(database) as link,
+        psycopg.connect(link.conninfo(), autocommit=True) as conn,
+    ):
+        side = compare.Side("one batch", lambda _: run(conn, batch), 1, held=True)
+        compare._in_turns(link, [side], NewSilo(name="any"), "it succeeds")
+    assert len(side.seconds) == compare._ROUNDS
 
 
 def test_it_stops_at_what_is_not_as_told():

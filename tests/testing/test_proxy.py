@@ -179,6 +179,7 @@ class TestForwarding:
 
 class TestRecording:
     def test_a_statement_is_recorded_to_the_byte(self, link, conn):
+        link.hold(syncs=1)
         with link.record() as recording:
             conn.execute("SELECT %s::text", ["secret"])
         conn.execute("SELECT 1")
