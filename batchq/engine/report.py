@@ -20,6 +20,7 @@ from batchq.language.errors import (
     SerializationConflict,
     UnmappedViolation,
 )
+from batchq.language.exceptions import caused_by
 from batchq.language.mapping import Internal, describe, exception_for
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Leaf, Resolution
@@ -68,7 +69,10 @@ def report(
         error = exception_for(meaning, violation)
     except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
         error = bug
-    error.__cause__ = made
+    except BaseException as interrupt:  # Ctrl-C just then is no answer to the batch
+        caused_by(interrupt, made)
+        raise
+    caused_by(error, made)
     return Report(error, made)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from batchq.language.checks import checked_call, checked_label
+from batchq.language.checks import checked_call, checked_label, is_text
+from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Meaning, Rule, rule
 from batchq.language.signatures import why_not_one
 
@@ -66,7 +67,11 @@ class Batch(Generic[T_co]):
         """Declare that every failure mapped inside is *our* bug here: ``InvariantViolation``.
 
         :param context: what is being done, for the error's text: ``"creating the default VPC"``.
+        :raises InvalidBatch: when it is no text.
         """
+        if not is_text(context):
+            message = 'as_internal() says what is being done: "creating the default VPC"'
+            raise InvalidBatch(message)
         return AsInternal(self, context)
 
     def steps(self) -> tuple[Step, ...]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import lru_cache
+from typing import Final, cast
 
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.exceptions import fresh, why_not_made
 from batchq.language.matchers import Matcher, is_matcher
 from batchq.language.saying import Saying
-
-if TYPE_CHECKING:
-    from batchq.language.violation import Violation
+from batchq.language.signatures import why_not_one
+from batchq.language.violation import Kind, Violation
 
 
 class Internal(Enum):
@@ -25,7 +26,7 @@ class Internal(Enum):
 
 INTERNAL: Final = Internal.INTERNAL
 
-Meaning = BaseException | type[BaseException] | Callable[["Violation"], BaseException]
+Meaning = BaseException | type[BaseException] | Callable[[Violation], BaseException]
 """What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
 
 
@@ -62,17 +63,81 @@ def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
         message = f'.on() takes a matcher, such as unique("name"), not {matcher!r:.40}'
         raise InvalidBatch(message)
     if isinstance(meaning, BaseException):
+        if type(meaning) not in _COPIED:
+            _check_copy(matcher, meaning)
         return meaning
     if isinstance(meaning, Saying) and meaning.columns and matcher.requirement is None:
         message = f".on({matcher}, saying(…)): only the guards on a row find one to tell of"
         raise InvalidBatch(message)
-    if issubclass(meaning, BaseException) if isinstance(meaning, type) else callable(meaning):
+    if isinstance(meaning, Saying):
+        _check_stop(matcher, meaning.error)
+    told: object = meaning
+    if isinstance(told, type):
+        if issubclass(told, BaseException):
+            _check_call(matcher, told, _why_not_made(told))  # type: ignore[arg-type]  # is hashable
+            return told
+    elif callable(meaning):
+        _check_call(matcher, meaning, why_not_one(meaning))
         return meaning
     message = (
         f".on({matcher}, …) takes an exception, an exception class, or a function from the "
         f"Violation to an exception, not {type(meaning).__name__}"
     )
     raise InvalidBatch(message)
+
+
+_COPIED: set[type[BaseException]] = set()
+"""Classes whose exceptions can be copied and raised: each is tried once."""
+_MOST_COPIED = 1024
+
+
+def _check_copy(matcher: Matcher, error: BaseException) -> None:
+    """Refuse an exception that could not be raised when the time comes.
+
+    :raises InvalidBatch: for one that cannot be copied, and one that no coroutine lets out.
+    """
+    _check_stop(matcher, type(error))
+    try:
+        fresh(error)
+    except Exception as problem:
+        message = (
+            f".on({matcher}, {describe(error)}(…)): a copy is raised each time, and this cannot be "
+            f"copied: {problem}; pass a function: lambda violation: {describe(error)}(…)"
+        )
+        raise InvalidBatch(message) from problem
+    if len(_COPIED) >= _MOST_COPIED:
+        _COPIED.clear()
+    _COPIED.add(type(error))
+
+
+def _check_call(matcher: Matcher, meaning: Meaning, why: str | None) -> None:
+    """Refuse what cannot be called with the Violation: it would be called when a batch has failed.
+
+    :raises InvalidBatch: saying why, and what else may be passed.
+    """
+    _check_stop(matcher, meaning)
+    if why is None:
+        return
+    name = describe(meaning)
+    message = f".on({matcher}, {name}): it is called with the Violation, and cannot be: {why}"
+    if isinstance(meaning, type):
+        message += f"; pass an exception, {name}(…), or a function: lambda violation: {name}(…)"
+    raise InvalidBatch(message)
+
+
+def _check_stop(matcher: Matcher, cls: object) -> None:
+    """Refuse what Python turns into a RuntimeError where a coroutine or a generator raises it."""
+    if isinstance(cls, type) and issubclass(cls, StopIteration | StopAsyncIteration):
+        message = (
+            f".on({matcher}, {cls.__name__}): a coroutine cannot raise it: Python would make a "
+            f"RuntimeError of it"
+        )
+        raise InvalidBatch(message)
+
+
+@lru_cache(maxsize=1024)
+def _why_not_made(cls: type[BaseException]) -> str | None:
+    return why_not_made(cls, Violation(kind=Kind.OTHER, sqlstate=""))
 
 
 def describe(meaning: Meaning | Internal) -> str:
@@ -90,27 +155,9 @@ def exception_for(meaning: Meaning, violation: Violation) -> BaseException:
     :raises TypeError: when the caller's function returns something else.
     """
     if isinstance(meaning, BaseException):
-        return _fresh(meaning)
+        return fresh(meaning)
     made = cast("object", meaning(violation))
     if not isinstance(made, BaseException):
         message = f"{describe(meaning)} was to make an exception but returned {type(made).__name__}"
         raise TypeError(message)
     return made
-
-
-def _fresh(error: BaseException) -> BaseException:
-    """Copy an exception without its traceback and causes.
-
-    Raising one object from two threads would mix their tracebacks. ``copy.copy`` calls the class
-    with ``args`` again, which breaks every exception whose ``__init__`` takes anything else.
-    """
-    cls = type(error)
-    twin = cls.__new__(cls, *error.args)
-    object.__setattr__(twin, "args", error.args)  # its class may be frozen
-    # __dict__ alone, or a pair with what lies in __slots__; a class's own may leave out notes.
-    state = cast("Any", object.__getstate__(error))
-    parts = cast("tuple[dict[str, Any] | None, ...]", state if type(state) is tuple else (state,))
-    for part in parts:
-        for name, value in (part or {}).items():
-            object.__setattr__(twin, name, list(value) if name == "__notes__" else value)
-    return twin

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from batchq.language.checks import checked_call
 from batchq.language.errors import InvalidBatch
+from batchq.language.exceptions import why_not_made
 from batchq.language.signatures import why_not_one
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def saying(error: Callable[[str], BaseException], template: str, /) -> Saying:
     >>> forbid(vpcs, else_=saying(ValueError, "project to be deleted contains a vpc: {name}"))
     <Statement select vpc: forbid(...)>
     """
-    checked_call("saying()", error, why_not_one(error))
+    called: object = error
+    if isinstance(called, type) and issubclass(called, BaseException):
+        checked_call("saying()", error, why_not_made(called, ""))
+    else:
+        checked_call("saying()", error, why_not_one(error))
     return Saying(error, template)
 
 

@@ -75,6 +75,21 @@ def _why_not_one(function: object) -> str | None:
     return _why_not_bound(function, None)
 
 
+def why_not_called(function: object, arguments: int) -> str | None:
+    """Say why something cannot be called with so many arguments; None when it can, or may.
+
+    What calls an exception class asks this, of the class or of what makes its instances: unlike
+    other classes one may have abstract methods and be made all the same.
+    """
+    try:
+        signature = signature_of(function)
+        if signature is not None:
+            signature.bind(*(None,) * arguments)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
 def why_not_named(function: object, names: tuple[str, ...]) -> str | None:
     """Say why a function cannot be called with these keywords; None when it can, or may."""
     try:

@@ -135,6 +135,9 @@ class Statement(Batch[T_co]):
         :param matcher: which failures: ``unique("name")``, ``check("name")``, …
         :param meaning: an exception (a fresh copy is raised each time), an exception class (called
             with the :class:`~batchq.Violation`) or a function from the Violation to an exception.
+        :raises InvalidBatch: for what could not be raised when the time comes: a class or function
+            that cannot be called with one argument, an exception that cannot be copied, and
+            ``StopIteration``, which no coroutine lets out.
 
         When several mappings match, the one declared last wins, and any mapping from outside the
         statement (``batch.on``) wins over its own.

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, Connection
 from batchq.engine.transaction import Transaction
 from batchq.language.batch import Batch
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
+from batchq.language.exceptions import annotate
 from batchq.running.answer import Failed, Ok
 from batchq.running.order import Options, Order, order
 
@@ -148,7 +149,7 @@ def _broken_off(work: Transaction, error: BaseException) -> Failed:
         return Failed(lost, lost)
     # KeyboardInterrupt, CancelledError. psycopg has sent a cancel request and, where it could, read
     # the answer to the end.
-    error.add_note(f"batchq: interrupted; the outcome of the batch is {work.outcome.value}")
+    annotate(error, f"batchq: interrupted; the outcome of the batch is {work.outcome.value}")
     raise error
 
 

@@ -17,6 +17,7 @@ from batchq import (
     SerializationConflict,
     UnmappedViolation,
     Violation,
+    arun,
     attempt,
     check,
     delete,
@@ -29,6 +30,7 @@ from batchq import (
     unique,
     update,
 )
+from tests.support.exceptions import FrozenData, FrozenSlots, Unwritable
 
 TABLES = """
 CREATE TABLE vpc (id int CONSTRAINT vpc_pkey PRIMARY KEY,
@@ -224,6 +226,40 @@ def test_a_meaning_that_makes_no_exception_is_told_with_the_report_behind_it(con
         run(conn, taken().on(NAME, no_exception))
     assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (1,)
     assert isinstance(caught.value.__cause__ or caught.value.__context__, BatchError)
+
+
+def interrupted(_: Violation) -> Exception:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FrozenData("a"), FrozenSlots("a"), Unwritable(name="a")],
+    ids=lambda e: type(e).__name__,
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_exception_that_is_frozen_is_raised_with_its_cause(conn, error, nested):
+    if nested:
+        conn.execute("BEGIN")
+    batch = taken().on(NAME, error)
+    with pytest.raises(type(error)) as caught:
+        run(conn, batch, nested=nested)
+    assert type(caught.value.__cause__) is BatchError
+    assert caught.value.__cause__.outcome is Outcome.ROLLED_BACK
+    assert caught.value.name == "a"
+
+
+async def test_an_exception_that_is_frozen_is_raised_with_its_cause_by_arun(aconn):
+    with pytest.raises(FrozenData) as caught:
+        await arun(aconn, taken().on(NAME, FrozenData("a")))
+    assert type(caught.value.__cause__) is BatchError
+
+
+def test_an_interrupt_while_the_exception_is_made_is_no_answer_and_has_the_report(conn):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        attempt(conn, taken().on(NAME, interrupted))
+    assert caught.value.__cause__.violation.constraint == "vpc_name_key"
+    assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (1,)
 
 
 # -- what the texts teach --------------------------------------------------------------------------

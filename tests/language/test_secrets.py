@@ -28,6 +28,10 @@ class Model:
     id: int
 
 
+def refused(secret, _):
+    return Taken(secret)
+
+
 class Callable:
     """A meaning, model or function whose repr shows what it holds."""
 
@@ -48,7 +52,7 @@ def holding(secret):
     return [
         sql("SELECT %(x)s", x=secret).scalar(str).on(unique("k"), meaning),
         insert("t", {"a": secret, "b": fragment, "c": [secret]}).on(check("k"), KeyError(secret)),
-        insert("t", Taken(secret)).on(unique("k"), functools.partial(Taken, secret)),
+        insert("t", Taken(secret)).on(unique("k"), functools.partial(refused, secret)),
         update("t", {"a": secret}, {"b": [secret]}).expect(1, missing=meaning),
         update("t", {"a": fragment}, fragment).on(unique("k"), Callable(secret)),
         delete("t", {"a": secret, "b": fragment}).maybe(Model),

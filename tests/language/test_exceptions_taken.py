@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Which exceptions, classes and functions are taken, wherever one can be said: what could not be
+raised when a batch has failed is refused when it is written."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+from uuid import UUID
+
+import pytest
+
+from batchq import (
+    InvalidBatch,
+    Parent,
+    forbid,
+    insert,
+    insert_or_get,
+    lock,
+    require,
+    saying,
+    select,
+    unique,
+)
+from batchq.limits import Limits
+from tests.support.exceptions import (
+    EXCEPTIONS,
+    Attrs,
+    AttrsKeywordOnly,
+    Data,
+    Frozen,
+    FrozenData,
+    Group,
+    KeywordOnly,
+    MadeByNew,
+    OtherArguments,
+    Plain,
+    Slotted,
+    raised,
+)
+
+STATEMENT = insert("t", {"a": 1})
+ROW = select("t", ["a"], where={"a": 1})
+LIMITS = Limits()
+SCOPE = UUID(int=1)
+PARENT = Parent(table="t")
+
+DECLARE = [
+    pytest.param(declare, id=name)
+    for name, declare in {
+        "statement": lambda meaning: STATEMENT.on(unique("k"), meaning),
+        "batch": lambda meaning: STATEMENT.map(str).on(unique("k"), meaning),
+        "missing": lambda meaning: STATEMENT.expect(1, missing=meaning),
+        "statement.require": lambda meaning: ROW.require({"a": 1}, else_=meaning),
+        "statement.check": lambda meaning: STATEMENT.check("a", 1, else_=meaning),
+        "require": lambda meaning: require(ROW, else_=meaning),
+        "forbid": lambda meaning: forbid(ROW, else_=meaning),
+        "lock": lambda meaning: lock("t", {"a": 1}, missing=meaning),
+        "differs": lambda meaning: insert_or_get(
+            "t", {"a": 1, "b": 2}, tuple, key=["a"], same=["b"], differs=meaning
+        ),
+        "bump": lambda meaning: PARENT.bump(1, gone=meaning),
+        "delete": lambda meaning: PARENT.delete(1, gone=meaning),
+        "stale": lambda meaning: PARENT.delete(1, gone=Plain, generation=1, stale=meaning),
+        "children": lambda meaning: PARENT.children("c", by="t_id").forbid(1, else_=meaning),
+        "exceeded": lambda m: LIMITS.charge("vpcs", scope=SCOPE, id=SCOPE, exceeded=m),
+        "limit": lambda meaning: LIMITS.release("vpcs", scope=SCOPE, id=SCOPE, missing=meaning),
+        "not_charged": lambda m: LIMITS.resize("vpcs", 1, scope=SCOPE, id=SCOPE, not_charged=m),
+    }.items()
+]
+
+
+@pytest.mark.parametrize("meaning", ["taken", 409, int, object(), ["a"]], ids=repr)
+@pytest.mark.parametrize("declare", DECLARE)
+def test_what_can_never_become_an_exception_is_refused_when_built(declare, meaning):
+    with pytest.raises(InvalidBatch, match="takes an exception, an exception class, or a function"):
+        declare(meaning)
+
+
+class TwoArguments(Exception):
+    def __init__(self, violation, name):
+        super().__init__(violation, name)
+
+
+@dataclasses.dataclass
+class TwoFields(Exception):
+    name: str
+    status: int
+
+
+class NewByKeyword(Exception):
+    def __new__(cls, *, name):
+        return super().__new__(cls, name)
+
+
+class NoArguments(Exception):
+    def __init__(self):
+        super().__init__()
+
+
+class GroupOfOne(ExceptionGroup):
+    def __init__(self, violation):
+        self.violation = violation
+
+
+class Choosy(type):
+    def __call__(cls, *, name):
+        return super().__call__(name)
+
+
+class MadeByItsMetaclass(Exception, metaclass=Choosy):
+    pass
+
+
+NEVER = [
+    KeywordOnly,
+    AttrsKeywordOnly,
+    OtherArguments,
+    TwoArguments,
+    TwoFields,
+    NewByKeyword,
+    MadeByNew,
+    NoArguments,
+    Group,
+    GroupOfOne,
+    MadeByItsMetaclass,
+    ExceptionGroup,
+    UnicodeDecodeError,
+    functools.partial(OtherArguments, "a", "b"),
+    lambda: Plain("a"),
+    lambda violation, name: Plain(name, violation),
+    lambda violation, *, name: Plain(violation, name),
+]
+
+
+@pytest.mark.parametrize("meaning", NEVER, ids=lambda m: getattr(m, "__name__", "partial"))
+@pytest.mark.parametrize("declare", DECLARE)
+def test_what_cannot_be_called_with_a_violation_is_refused_when_it_is_written(declare, meaning):
+    with pytest.raises(InvalidBatch, match="called with the Violation, and cannot be"):
+        declare(meaning)
+
+
+async def nobody_awaits(_):
+    return Plain()
+
+
+def test_a_function_that_nobody_would_await_is_refused():
+    with pytest.raises(InvalidBatch, match="async"):
+        STATEMENT.on(unique("k"), nobody_awaits)
+
+
+@pytest.mark.parametrize("meaning", [StopIteration, StopIteration(1), StopAsyncIteration("a")])
+def test_what_no_coroutine_can_raise_is_refused(meaning):
+    with pytest.raises(InvalidBatch, match="RuntimeError"):
+        STATEMENT.on(unique("k"), meaning)
+
+
+def test_saying_takes_no_class_that_cannot_be_made_of_a_text():
+    for error in (KeywordOnly, ExceptionGroup, UnicodeDecodeError, TwoFields):
+        with pytest.raises(InvalidBatch, match="cannot call"):
+            saying(error, "taken")
+
+
+class Abstract(Exception, metaclass=abc.ABCMeta):
+    """Python makes abstract exceptions as any others."""
+
+    @property
+    @abc.abstractmethod
+    def status(self): ...
+
+
+class WithDefaults(Exception):
+    def __init__(self, violation, status=409, *, name="a"):
+        super().__init__(violation, status, name)
+
+
+class NewAndInit(Exception):
+    def __new__(cls, *args, **_):
+        return super().__new__(cls, *args)
+
+    def __init__(self, violation):
+        super().__init__(violation)
+
+
+@pytest.mark.parametrize(
+    "meaning",
+    [
+        Plain,
+        KeyError,
+        OSError,
+        SystemExit,
+        KeyboardInterrupt,
+        Attrs,
+        Frozen,
+        Data,
+        FrozenData,
+        Slotted,
+        Abstract,
+        WithDefaults,
+        NewAndInit,
+        functools.partial(OtherArguments, "a"),
+        functools.partial(WithDefaults, status=1),
+        lambda *violations: Plain(violations),
+    ],
+    ids=lambda m: getattr(m, "__name__", "partial"),
+)
+@pytest.mark.parametrize("declare", DECLARE)
+def test_what_can_be_called_with_a_violation_is_taken_and_raised(declare, meaning):
+    declare(meaning)
+    raised(meaning)
+
+
+@pytest.mark.parametrize("meaning", EXCEPTIONS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("declare", DECLARE)
+def test_every_exception_that_can_be_copied_is_taken(declare, meaning):
+    declare(meaning)
