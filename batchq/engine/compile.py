@@ -35,6 +35,9 @@ from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
 
+_LONG = 1 << 20
+"""Characters. No server's messages end before; what is longer is measured when it is sent."""
+
 
 @frozen(eq=False)
 class Form:
@@ -77,6 +80,8 @@ class Compiled:
     ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it."""
+    long: bool = False
+    """Whether its text is so long that a server may not read it in one message."""
     answers: Format = Format.TEXT
     """How it is answered: what batchq reads for itself in binary, which no setting changes."""
     _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
@@ -166,8 +171,9 @@ def _compiled(
         message = f"{parameters} parameters in one statement: the protocol allows {MAX_PARAMETERS}"
         raise InvalidBatch(message)
     in_order = order == tuple(range(len(order)))
+    sql = _numbered(numbering.written(sql), len(order), counts=counts, judges=judges)
     return Compiled(
-        _numbered(numbering.written(sql), len(order), counts=counts, judges=judges),
+        sql,
         None if in_order else order,
         parameters,
         counts,
@@ -181,6 +187,7 @@ def _compiled(
         ),
         seen.escapes or any(part.escapes for part in parts),
         _notes(seen, parts),
+        len(sql) > _LONG,
     )
 
 

@@ -56,6 +56,9 @@ class Dialect:
 
     makes_binary: bool = True
     """Whether ``record_send`` can be called in SQL. Nobody has seen CockroachDB have it."""
+    longest: int = (1 << 30) - 5
+    """Bytes that a message may have behind its length (PostgreSQL sources, libpq/libpq.h,
+    ``PQ_LARGE_MESSAGE_LIMIT``). Beyond, the server ends the session in the midst of the batch."""
 
     def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
         """Read an error.
@@ -124,12 +127,12 @@ class Dialect:
 class _CockroachDB(Dialect):
     """From CockroachDB's documentation, source and own tests; not run against a live one here."""
 
-    _NULL = re.compile(r'null value in column "([^"]+)"')
+    _NULL = re.compile(r'null value in column "((?:[^"\\]|\\.)+)"')
 
     def column(self, kind: Kind, message: str) -> str | None:
         """NOT NULL names its column in the message text alone (flatten.go, ``writeErrFields``)."""
         found = self._NULL.search(message) if kind is Kind.NOT_NULL else None
-        return found[1] if found else None
+        return _unquoted(found[1]) if found else None
 
     def is_servers_own(self, answer: ErrorAnswer) -> bool:
         """V alone tells, from 22.1.3 on: where an error was raised is optional there."""
@@ -145,6 +148,22 @@ class _CockroachDB(Dialect):
         return True
 
 
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
+_CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _unquoted(text: str) -> str:
+    """Read a name as Go's ``%q`` writes it, which CockroachDB puts names into messages with
+    (documentation of Go's strconv, ``Quote``)."""
+
+    def character(escape: re.Match[str]) -> str:
+        *digits, letter = escape.groups()
+        code = next(filter(None, digits), None)
+        return _CONTROLS.get(letter, letter) if code is None else chr(int(code, 16))
+
+    return _ESCAPE.sub(character, text)
+
+
 POSTGRESQL = Dialect()
 
 COCKROACHDB = _CockroachDB(
@@ -155,6 +174,8 @@ COCKROACHDB = _CockroachDB(
     proofs=proofs.COCKROACHDB,
     carries_outputs=False,
     makes_binary=False,
+    # The default of sql.conn.max_read_buffer_message_size, which no server tells its clients.
+    longest=16 << 20,
 )
 
 

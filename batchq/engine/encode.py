@@ -6,6 +6,7 @@ A value that cannot be encoded in the last statement must find nothing of the fi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
+from batchq.engine.lengths import check_lengths
 from batchq.engine.places import Place
 from batchq.engine.sentinel import TOKEN
 from batchq.engine.settings import Settings
@@ -52,7 +54,12 @@ class Encoded:
 
 
 def encode(
-    plan: Plan, transformer: Transformer, sent: SentTypes, *, binary: bool = True
+    plan: Plan,
+    transformer: Transformer,
+    sent: SentTypes,
+    *,
+    binary: bool = True,
+    longest: int = sys.maxsize,
 ) -> list[Encoded]:
     """Encode every statement's values with the connection's own adapters.
 
@@ -60,8 +67,9 @@ def encode(
 
     :param sent: the types that were last sent on this connection, which is brought up to date.
     :param binary: whether the server can make a value binary in SQL.
-    :raises InvalidBatch: for a statement that cannot be compiled or a value that cannot be adapted;
-        its ``step`` is the one.
+    :param longest: bytes that the server reads in one message.
+    :raises InvalidBatch: for a statement that cannot be compiled, a value that cannot be adapted,
+        or what is too long for one message; its ``step`` is the one.
     """
     shapes: list[Compiled] = []
     for statement in plan.statements:
@@ -95,6 +103,7 @@ def encode(
                 sent.clear()
             sent[shape] = settled
         encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
+    check_lengths(plan.leaves, encoded, dumped, longest)
     return encoded
 
 

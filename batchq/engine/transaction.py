@@ -92,6 +92,7 @@ class Transaction:
             self._transformer,
             self._preparations.types,
             binary=self._dialect.makes_binary,
+            longest=self._dialect.longest,
         )
         if pg.parameter_status(b"standard_conforming_strings") == b"off":
             self._refuse_escapes()

@@ -395,6 +395,26 @@ def test_cockroachdb_names_the_column_of_a_not_null_violation_in_its_message_alo
     assert (seen.kind, seen.column, seen.table) == (Kind.NOT_NULL, "name", None)
 
 
+@pytest.mark.parametrize(
+    ("quoted", "column"),
+    [
+        (r'"we\"ird"', 'we"ird'),
+        (r'"back\\slash"', "back\\slash"),
+        (r'"\""', '"'),
+        (r'"a\\\"b"', 'a\\"b'),
+        (r'"new\nline\ttab\a"', "new\nline\ttab\a"),
+        (r'"\x7f\u200b\U000e0001"', "\x7f\u200b\U000e0001"),
+        ('"größe"', "größe"),
+        (r'"x\" violates not-null constraint"', 'x" violates not-null constraint'),
+    ],
+)
+def test_cockroachdb_quotes_the_column_as_go_does(quoted, column):
+    message = f"null value in column {quoted} violates not-null constraint"
+    answers = failing(COCKROACHDB_SLOTS, 3, error("23502", message_primary=message))
+    seen = judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).violation
+    assert seen.column == column
+
+
 def test_a_message_of_postgresql_is_not_read_for_names():
     message = 'null value in column "name" of relation "t" violates not-null constraint'
     answers = failing(POSTGRESQL_SLOTS, 1, error("23502", message_primary=message))

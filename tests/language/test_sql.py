@@ -195,6 +195,59 @@ def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "BACKUP INTO 'x'",
+        "backup TABLE t INTO 'x'",
+        "RESTORE FROM LATEST IN 'x'",
+        "EXPORT INTO CSV 'x' FROM SELECT * FROM t",
+        "INSPECT TABLE t",
+        "EXPERIMENTAL CHANGEFEED FOR t",
+        "EXPERIMENTAL SCRUB TABLE t",
+        "PAUSE JOB 1",
+        "RESUME JOBS (SELECT 1)",
+        "CANCEL QUERY 'x'",
+        "PAUSE SCHEDULES (SELECT 1)",
+        "SET CLUSTER SETTING kv.x = 1",
+        "RESET CLUSTER SETTING kv.x",
+        "WAIT FOR LSN '0/1'",
+        "REPACK t",
+        "DISCARD ALL",
+        "WITH a AS (BACKUP INTO 'x') SELECT 1",
+        "WITH a AS (SELECT 1), b AS (EXPORT INTO CSV 'x' FROM SELECT 1) SELECT * FROM b",
+        "SELECT * FROM [BACKUP INTO 'x']",
+    ],
+)
+def test_what_runs_in_no_transaction_is_refused(text):
+    with pytest.raises(InvalidBatch, match="runs in no transaction, and nothing undoes it"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["WITH a AS (DROP TABLE t) SELECT 1", "SELECT * FROM [DROP TABLE t]"]
+)
+def test_ddl_is_refused_inside_another_statement_too(text):
+    with pytest.raises(InvalidBatch, match="CockroachDB commits the transaction before it"):
+        sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT backup, restore, export, inspect, pause, resume, cancel, repack, wait FROM t",
+        "SELECT * FROM json_to_record('{}') AS (comment text, backup text)",
+        "SELECT a[backup] FROM t",
+        "SELECT ARRAY[export] FROM t",
+        'WITH a AS (SELECT 1) SELECT * FROM a JOIN "backup" ON true',
+        "SET cluster.setting = 1",
+        "DISCARD PLANS",
+    ],
+)
+def test_names_that_are_such_words_are_names(text):
+    sent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "SELECT 1 AS a INTO t",
         "SELECT * INTO TEMP t FROM u",
         "WITH a AS (SELECT 1) SELECT * INTO t FROM a",

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""No message is sent that the server would not read."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from batchq import InvalidBatch, gather, insert, run, sql
+from batchq.engine.dialects import COCKROACHDB, POSTGRESQL
+from tests.support.omniscient import omniscient
+
+LIMIT = 16 << 20
+
+
+@pytest.fixture
+def cockroach():
+    """A made-up CockroachDB, and a connection to it."""
+    with omniscient(cockroach=True) as server, server.connect() as conn:
+        yield server, conn
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        insert("t", {"a": "x" * LIMIT}),
+        insert("t", {"a": b"x" * LIMIT}),
+        insert("t", {"a": ["x" * (LIMIT // 2)] * 2}),
+        insert("t", {f"a{n}": "x" * (LIMIT // 100) for n in range(100)}),
+        sql(f"INSERT INTO t VALUES ('{'x' * LIMIT}')"),
+    ],
+    ids=["a text", "bytes", "an array", "many values", "SQL"],
+)
+def test_what_cockroachdb_does_not_read_is_refused_before_anything_is_sent(cockroach, step):
+    server, conn = cockroach
+    batch = gather(insert("t", {"a": 1}), step.label("big"), insert("t", {"a": 2}))
+    with pytest.raises(InvalidBatch, match=r"big.*bytes, and this server reads 16,777,216") as got:
+        run(conn, batch)
+    assert got.value.step is not None
+    assert (got.value.step.index, server.committed) == (1, False)
+    run(conn, insert("t", {"a": 1}))
+    assert server.committed
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        gather(*(insert("t", {f"a{n}": "x" * (LIMIT // 10)}) for n in range(11))),
+        insert("t", {"a": "x" * (LIMIT - 200)}),
+        sql(f"INSERT INTO t VALUES ('{'x' * (LIMIT // 2)}')"),
+    ],
+    ids=["many that are not", "just short enough", "SQL"],
+)
+def test_what_it_reads_is_sent(cockroach, batch):
+    server, conn = cockroach
+    run(conn, batch)
+    assert server.committed
+
+
+def test_postgresql_reads_more(conn):
+    assert POSTGRESQL.longest > 60 * COCKROACHDB.longest
+    size = run(conn, sql("SELECT length(%(a)s) AS n", a="x" * (LIMIT + 1)).scalar(int))
+    assert size == LIMIT + 1
+
+
+def test_what_postgresql_does_not_read_is_refused_too(conn, monkeypatch):
+    """The limit made small, for a gigabyte is much."""
+    short = evolve(POSTGRESQL, longest=1_000)
+    monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: short)
+    with pytest.raises(InvalidBatch, match=r"step 1 \(SELECT"):
+        run(conn, gather(sql("SELECT 1"), sql("SELECT %(a)s AS n", a="x" * 1_000)))
+    assert conn.info.transaction_status.name == "IDLE"
