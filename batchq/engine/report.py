@@ -56,7 +56,7 @@ def report(
     """
     violation = verdict.violation
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
-        failed = _link_failed(verdict)
+        failed = _link_failed(verdict, cause)
         failed.__cause__ = cause
         return Report(failed, failed)
     found = blame(verdict, violation, leaves)
@@ -118,16 +118,16 @@ def _invariant(what: str, resolution: Resolution) -> str:
     return f"{doing}{what}; {why}"
 
 
-def _link_failed(verdict: Verdict) -> BatchError:
+def _link_failed(verdict: Verdict, cause: BaseException | None) -> BatchError:
     """Report a transaction that the server did not end in the ordinary way."""
     outcome, violation = verdict.outcome, verdict.violation
     said = f": {violation}" if violation else ""
-    message = f"{_link_lost(verdict)}{said}; {WHAT_BECAME[outcome]}"
+    message = f"{_link_lost(verdict, cause)}{said}; {WHAT_BECAME[outcome]}"
     cls = OutcomeUnknown if outcome is Outcome.UNKNOWN else ConnectionFailed
     return cls(message, outcome=outcome, violation=violation)
 
 
-def _link_lost(verdict: Verdict) -> str:
+def _link_lost(verdict: Verdict, cause: BaseException | None) -> str:
     outcome, unknown = verdict.outcome, verdict.outcome is Outcome.UNKNOWN
     if verdict.relayed:
         return "an error that is not the server's own came back, as from a pooler that has lost it"
@@ -137,6 +137,8 @@ def _link_lost(verdict: Verdict) -> str:
     if verdict.refused:
         tag = "neither COMMIT nor ROLLBACK" if unknown else "ROLLBACK"
         return f"{where(verdict, Blame())} answered {tag} though nothing had failed"
+    if cause is not None and not isinstance(cause, psycopg.Error):  # of an event loop, for one
+        return f"waiting for the connection failed with {type(cause).__name__}"
     if outcome is Outcome.NOT_SENT:
         return "the connection was closed before anything was sent"
     return (

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from attrs import define, field
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
@@ -31,7 +30,7 @@ from batchq.engine.preparations import AnyConnection, Preparations, preparations
 from batchq.engine.report import Report, driver_error, report
 from batchq.engine.stale import give_up, is_alike, learn_types, may_be_stale
 from batchq.engine.wire import Slots, exchange
-from batchq.language.errors import BatchError, ConnectionFailed, DecodeFailed, InvalidBatch
+from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan
 from batchq.language.step import Step
@@ -67,7 +66,7 @@ class Transaction:
     frame: Frame
     _steps: list[Encoded] = field(init=False)
     _transformer: abc.Transformer = field(init=False)
-    _dialect: Dialect = field(init=False)
+    _dialect: Dialect = field(init=False, default=POSTGRESQL)
     _preparations: Preparations = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
@@ -236,25 +235,25 @@ class Transaction:
         """What became of it, as far as is known by now."""
         return Outcome.NOT_SENT if self._verdict is None else self._verdict.outcome
 
-    def failure(self) -> Report | None:
-        """What went wrong on the server or on the way there; None when nothing did."""
+    def failure(self, broken: Exception | None = None) -> Report | None:
+        """What went wrong on the server or on the way there; None when nothing did.
+
+        :param broken: what waiting for the connection failed with, when it did. What was answered
+            before that counts all the same.
+        """
         verdict = self._verdict
+        if verdict is None and broken is not None:
+            verdict = Verdict(Outcome.NOT_SENT)
         if verdict is None or verdict.outcome is self.frame.kept:
             return None
-        cause: BaseException | None = self._slots.lost
+        cause: BaseException | None = broken
+        if self._verdict is not None and self._slots.lost is not None:
+            cause = self._slots.lost
         if verdict.violation is not None and verdict.slot is not None:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
                 cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
-        return self._counted(report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause))
-
-    def lost(self, error: psycopg.Error) -> BatchError:
-        """Report that waiting for the connection failed before the answer could be read."""
-        verdict = self._verdict or Verdict(Outcome.NOT_SENT)
-        made = report(verdict, self.plan.leaves, dialect=POSTGRESQL, cause=error)
-        return self._counted(made).report
-
-    def _counted(self, made: Report) -> Report:
+        made = report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
         made.report.attempts = max(self._times, 1)
         return made
 

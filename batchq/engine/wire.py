@@ -9,6 +9,7 @@ contract test pins what it needs.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -21,6 +22,8 @@ from batchq.engine.flight import SYNC, Flight
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
+
+_log = logging.getLogger("batchq")
 
 _WAIT_R, _WAIT_RW, _READY_R = Wait.R, Wait.RW, Ready.R
 _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
@@ -75,10 +78,17 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
 
 
 def hand_on_notifications(pg: PGconn) -> None:
-    """Hand on what LISTEN brought in passing, as psycopg does."""
+    """Hand on what LISTEN brought in passing, as psycopg does.
+
+    A handler that fails is logged, as psycopg logs those of notices: it is no failure of the batch
+    that happens to be read, and the answers behind it are still to come.
+    """
     while notification := pg.notifies():
         if pg.notify_handler:
-            pg.notify_handler(notification)
+            try:
+                pg.notify_handler(notification)
+            except Exception:  # noqa: BLE001  the caller's function
+                _log.exception("a handler of notifications failed")
 
 
 def _send(pg: PGconn, flight: Flight) -> PQGen[None]:

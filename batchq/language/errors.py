@@ -104,10 +104,11 @@ class SerializationConflict(BatchError):
 
 
 class ConnectionFailed(BatchError):
-    """The connection or the server's session ended, and it is certain that nothing was kept.
+    """No connection was to be had, or it or the server's session ended, and it is certain that
+    nothing was kept.
 
-    ``not_sent`` when the link was closed before the first byte, as idle ones are by servers,
-    proxies and firewalls.
+    ``not_sent`` when a pool gave no connection, whatever it raised, and when the link was closed
+    before the first byte, as idle ones are by servers, proxies and firewalls.
     """
 
 

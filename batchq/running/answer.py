@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
@@ -33,3 +33,7 @@ class Failed:
     def outcome(self) -> Outcome:
         """What became of the transaction."""
         return self.report.outcome
+
+
+Answer = Ok[Any] | Failed
+"""What an attempt answers."""

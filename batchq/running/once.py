@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""One attempt to run a batch on one connection.
+
+The protocol is a generator of the engine's; what differs between sync and async is only who waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection, Connection
+
+from batchq.engine.transaction import Transaction
+from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
+from batchq.language.outcome import Outcome
+from batchq.running.answer import Failed, Ok
+from batchq.running.interrupts import interrupted
+
+if TYPE_CHECKING:
+    from batchq.running.answer import Answer
+    from batchq.running.order import Order
+
+
+def once(connection: Connection[Any], todo: Order) -> Answer:
+    """Run a batch once.
+
+    :raises InvalidBatch: when it cannot be sent as it is.
+    """
+    work = Transaction(connection, todo.plan, todo.frame_for(connection))
+    try:
+        work.prepare()
+        with connection.lock:
+            try:
+                for flight in work.flights():
+                    connection.wait(flight)
+            finally:
+                # Before the lock is released: the next thread's batch is not at rest.
+                work.close_unless_at_rest()
+        return _settled(work)
+    except BaseException as error:  # noqa: BLE001  an interrupt too must find the connection closed
+        return _broken_off(work, error)
+
+
+async def aonce(connection: AsyncConnection[Any], todo: Order) -> Answer:
+    """Run a batch once; as :func:`once`."""
+    work = Transaction(connection, todo.plan, todo.frame_for(connection))
+    try:
+        work.prepare()
+        async with connection.lock:
+            try:
+                for flight in work.flights():
+                    await connection.wait(flight)
+            finally:
+                # Before the lock is released: the next task's batch is not at rest.
+                work.close_unless_at_rest()
+        return _settled(work)
+    except BaseException as error:  # noqa: BLE001  as in once()
+        return _broken_off(work, error)
+
+
+def settled_unsent(todo: Order) -> Answer:
+    """Answer for a batch that has nothing to send."""
+    try:
+        return Ok(todo.plan.combine(()))
+    except Exception as error:  # noqa: BLE001  a function of the caller's
+        message = f"a function of the batch raised {type(error).__name__}; it had nothing to send"
+        failed = DecodeFailed(message, outcome=Outcome.NOT_SENT)
+        failed.__cause__ = error
+        return Failed(failed, failed)
+    except BaseException as error:
+        interrupted(error, Outcome.NOT_SENT)
+        raise
+
+
+def _broken_off(work: Transaction, error: BaseException) -> Answer:
+    """Sort what ended an attempt: a failure to report, or somebody else's exception."""
+    if isinstance(error, InvalidBatch):
+        raise error
+    if isinstance(error, BatchError):
+        return Failed(error, error)
+    if isinstance(error, Exception):
+        # The waiting itself failed: the socket was closed, or the event loop. What was answered
+        # before that counts.
+        return _settled(work, error)
+    # KeyboardInterrupt, CancelledError. psycopg has sent a cancel request and, where it could, read
+    # the answer to the end.
+    interrupted(error, work.outcome)
+    raise error
+
+
+def _settled(work: Transaction, error: Exception | None = None) -> Answer:
+    """Make the answer of what is known.
+
+    :param error: what the waiting failed with, when it did.
+    """
+    failure = work.failure(error)
+    if failure is not None:
+        return Failed(failure.error, failure.report)
+    try:
+        return Ok(work.result())
+    except DecodeFailed as failed:
+        return Failed(failed, failed)
