@@ -4,10 +4,9 @@
 The lock is a step of its own so that the statement behind it has a snapshot taken after the lock:
 what it reads of the ledger is true until COMMIT. Above READ COMMITTED the snapshot is older; but
 whoever writes the ledger changes the counter too, so the lock is a conflict then, and nothing
-behind it runs. Both steps run behind all others of the batch, so
-the lock is held as shortly as can be, and in one order for all batches (table, scope, resource), so
-no two batches lock two counters crosswise. What one batch does to one counter stays in the order in
-which it was written, and locks it once.
+behind it runs. Both steps run behind all others of the batch, so the lock is held as shortly as can
+be, and in one order for all batches (scope, resource, table): no two lock two counters crosswise,
+whatever names they call one table by. What one batch does to one counter stays as it was written.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from batchq.limits.tables import (
     checked_resource,
     checked_scopes,
     constraint,
+    unqualified,
 )
 from batchq.limits.texts import Texts, texts
 
@@ -282,14 +282,16 @@ class Limits:
         statement: Statement[T],
         label: str,
         scope: UUID,
-        *resource: str,
+        resource: str = "",
+        *,
         once: tuple[object, ...] | None = None,
     ) -> Batch[T]:
-        """Place a step behind all others, in the one order.
+        """Place a step behind all others: by the counter first, for the table may have two names.
 
         What is about a whole scope comes before what is about one of its counters.
         """
-        return Placed(statement.label(label), once=once, tail=(self.table, str(scope), *resource))
+        place = (str(scope), resource, unqualified(self.table), self.table)
+        return Placed(statement.label(label), once=once, tail=place)
 
 
 def _second(pair: tuple[None, T]) -> T:

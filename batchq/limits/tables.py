@@ -78,7 +78,12 @@ def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
 
 def constraint(table: str, suffix: str) -> str:
     """The name of one of a table's constraints, which has no schema."""
-    return f"{table.rpartition('.')[2]}_{suffix}"
+    return f"{unqualified(table)}_{suffix}"
+
+
+def unqualified(table: str) -> str:
+    """The name of a table without its schema."""
+    return table.rpartition(".")[2]
 
 
 def check_table(name: object) -> None:

@@ -95,7 +95,7 @@ def test_a_scope_that_is_named_twice_is_charged_once():
 def test_one_table_comes_before_another():
     tables = [Limits(table=table, ledger="charges") for table in ("b", "a", "a.z")]
     batch = gather(*(limits.charge("vpcs", scope=SILO, id=B) for limits in tables))
-    assert [step.statement.source.table for step in batch.steps()[::2]] == ["a", "a.z", "b"]
+    assert [step.statement.source.table for step in batch.steps()[::2]] == ["a", "b", "a.z"]
 
 
 def test_limits_by_the_same_names_are_the_same():
@@ -104,3 +104,29 @@ def test_limits_by_the_same_names_are_the_same():
     )
     assert Limits() == Limits()
     assert len(batch.steps()) == 3
+
+
+NAMES = ["resource_limit", "public.resource_limit", "a.resource_limit", "z.resource_limit", "other"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(NAMES), st.sampled_from(["a", "b"]), st.sampled_from([PROJECT, SILO])
+        ),
+        min_size=1,
+        max_size=8,
+        unique=True,
+    )
+)
+def test_counters_are_locked_by_scope_and_resource_whatever_their_tables_are_called(drawn):
+    batch = gather(
+        *(Limits(table=name).charge(resource, scope=scope, id=A) for name, resource, scope in drawn)
+    )
+    locks = [
+        (str(values["scope_id"]), values["resource"], step.statement.source.table)
+        for step in batch.steps()
+        if "scope_id" in (values := dict(named(step)))
+    ]
+    wanted = {(str(scope), resource, name) for name, resource, scope in drawn}
+    assert locks == sorted(wanted, key=lambda one: (*one[:2], one[2].split(".")[-1], one[2]))

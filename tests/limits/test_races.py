@@ -30,7 +30,7 @@ from batchq import (
     sql,
     unique,
 )
-from batchq.limits import LimitExceeded
+from batchq.limits import LimitExceeded, Limits
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
 from tests.support.waiting import Race, race, until_waits
 
@@ -169,6 +169,34 @@ def test_opposite_orders_deadlock_where_steps_run_as_they_are_written(crossing, 
     assert isinstance(failed.error, SerializationConflict)
     assert failed.report.violation.sqlstate == "40P01"
     assert [book.used(level) for level in crossing.levels] == [2, 2, 2]
+
+
+def schema_of(conn):
+    return conn.execute("SELECT current_schema()").fetchone()[0]
+
+
+@pytest.mark.parametrize("qualified", ["a", "b"])
+@pytest.mark.parametrize("ordinary", ["LIMITS", "the other"])
+def test_a_table_that_is_named_in_two_ways_is_locked_in_one_order(
+    sides, conn, book, qualified, ordinary
+):
+    """Whichever counter is called by the longer name, and by whichever the others call both."""
+    set_limits(conn, (PROJECT, "a", None), (PROJECT, "b", None))
+    schema = schema_of(conn)
+    other = Limits(table=f"{schema}.resource_limit", ledger=f"{schema}.resource_charge")
+    mixed = sequence(
+        (other if name == qualified else LIMITS).charge(name, scope=PROJECT, id=A)
+        for name in ("a", "b")
+    )
+    normal = LIMITS if ordinary == "LIMITS" else other
+    sides.second.execute("SET deadlock_timeout = '10ms'")
+    with sides.first.transaction():
+        run(sides.first, normal.charge("a", scope=PROJECT, id=B), nested=True)
+        work = sides.submit(attempt, sides.second, mixed)
+        # Were "b" locked by now, this would wait for who waits for us.
+        run(sides.first, normal.charge("b", scope=PROJECT, id=B), nested=True)
+    assert isinstance(work.result(), Ok), work.result()
+    assert (book.used(resource="a"), book.used(resource="b")) == (2, 2)
 
 
 def test_a_recount_locks_the_counters_of_a_scope_in_the_order_of_charges(connect, conn, book):
