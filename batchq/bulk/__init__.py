@@ -24,7 +24,8 @@ from batchq.bulk.errors import (
     TooMany,
     UnfitOrderKey,
 )
-from batchq.bulk.jobs import Backlog, Job, Jobs
+from batchq.bulk.job import Backlog, Job
+from batchq.bulk.jobs import Jobs
 from batchq.bulk.planning.plan import Plan, PlanRefused, aplan, plan
 from batchq.bulk.planning.preview import Planned
 from batchq.bulk.planning.refusals import Reason, Refusal

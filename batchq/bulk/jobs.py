@@ -9,17 +9,18 @@ is counted twice and whoever has lost the lease changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from attrs import fields, frozen
+from attrs import field, fields, frozen
 
 from batchq.bulk.errors import AlreadyFenced, LeaseLost
+from batchq.bulk.job import VERSION, Backlog, Job
 from batchq.bulk.sweeping.embed import columns, embed, quoted
-from batchq.engine.encoding import own
-from batchq.engine.names import identifier
-from batchq.engine.names import quoted as quoted_table
+from batchq.bulk.table import ddl, once
+from batchq.engine.names import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written
 from batchq.language.cells import Condition
@@ -28,94 +29,15 @@ from batchq.language.matchers import unique
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
+if TYPE_CHECKING:
+    from attrs import Attribute
+
 PASSES = 3
 """How often a job is begun again for rows that were found at the end, before it is stuck."""
 
-VERSION = 1
-"""Of the meaning of a job's columns. A job of another version is left for those who know it."""
 
-_DDL = """\
-CREATE TABLE IF NOT EXISTS {table} (
-    id uuid NOT NULL,
-    tree text NOT NULL,
-    version int NOT NULL,
-    root text NOT NULL,
-    generation bigint NOT NULL,
-    tables oid[] NOT NULL DEFAULT '{{}}',
-    phase text NOT NULL DEFAULT 'drain',
-    child int NOT NULL DEFAULT 0,
-    cursor text[],
-    cursor_of text[],
-    seq bigint NOT NULL DEFAULT 0,
-    rows_done bigint NOT NULL DEFAULT 0,
-    rows_pass bigint NOT NULL DEFAULT 0,
-    expected bigint,
-    passes int NOT NULL DEFAULT 0,
-    epoch bigint NOT NULL DEFAULT 0,
-    owner text,
-    lease_until timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    last_error text,
-    CONSTRAINT {pkey} PRIMARY KEY (id),
-    CONSTRAINT {known} CHECK (phase IN ('drain', 'done', 'stuck', 'abandoned'))
-);
-CREATE UNIQUE INDEX IF NOT EXISTS {once} ON {table} (tree, root) WHERE phase IN ('drain', 'stuck');
-"""
-"""Ended jobs stay, to be looked at and deleted by whoever wants to: nothing here needs them."""
-
-
-@own
-@frozen
-class Job:
-    """A job as it was read."""
-
-    id: UUID
-    tree: str
-    version: int
-    root: str
-    """The parent's key, as the server writes it."""
-    generation: int
-    """The parent's generation when it was fenced."""
-    tables: list[int]
-    """The tables when it was fenced, the parent's and those that are swept: their OIDs."""
-    phase: str
-    child: int
-    """Which of the passes it is in; behind the last, the parent itself is due."""
-    cursor: list[str] | None
-    """The order key of the last row of the last chunk, as texts. None: from the beginning."""
-    seq: int
-    """How many steps were taken: what is written next says which one it follows."""
-    rows_done: int
-    rows_pass: int
-    """Those of them that went since it was last begun again."""
-    expected: int | None
-    """The planner's estimate of its rows in all, made before it was first claimed."""
-    passes: int
-    """How often it was begun again, for rows that were found at the end."""
-    epoch: int
-    """How often the job was claimed."""
-    created_at: datetime
-    last_error: str | None
-    """What went wrong last; of a stuck job, what somebody has to look at."""
-    cursor_of: list[str] | None = None
-    """What the cursor is of: the table, the columns, and the OIDs of their types."""
-
-
-@own
-@frozen
-class Backlog:
-    """How many jobs there are, and for how long the oldest one has been waiting to be finished."""
-
-    waiting: int
-    """That nobody holds."""
-    held: int
-    stuck: int
-    done: int
-    abandoned: int
-    rows_done: int
-    """By all of them, in their lives."""
-    oldest: timedelta | None
-    """The age of the oldest job that is waiting or held; None where there is none."""
+def _table(_: object, __: Attribute[str], name: str) -> None:
+    check_table(name, "Jobs")
 
 
 @frozen
@@ -126,16 +48,11 @@ class Jobs:
     True
     """
 
-    table: str = "bulk_job"
+    table: str = field(default="bulk_job", validator=_table)
 
     def ddl(self) -> str:
         """Write the DDL of the table, for a migration of yours."""
-        return _DDL.format(
-            table=quoted_table(self.table),
-            pkey=identifier(f"{self._name}_pkey"),
-            once=identifier(self._once),
-            known=identifier(f"{self._name}_phase_known"),
-        )
+        return ddl(self.table)
 
     def insert(self, job: UUID, name: str, root: str, twice: Meaning) -> Statement[None]:
         """Leave a job behind that is of no parent.
@@ -143,7 +60,7 @@ class Jobs:
         :param twice: what it means that there is one already which is not finished.
         """
         row = {"id": job, "tree": name, "version": VERSION, "root": root, "generation": 0}
-        return insert(self.table, row).on(unique(self._once), twice)
+        return insert(self.table, row).on(unique(once(self.table)), twice)
 
     def fence(self, job: UUID, tree: str, told: Statement[None], missing: Meaning) -> Batch[None]:
         """Leave a job behind for a parent that is hidden.
@@ -289,14 +206,6 @@ class Jobs:
 
     def _of_owner(self, job: Job) -> dict[str, object]:
         return {"id": job.id, "epoch": job.epoch, "phase": "drain"}
-
-    @property
-    def _name(self) -> str:
-        return self.table.rpartition(".")[2]
-
-    @property
-    def _once(self) -> str:
-        return f"{self._name}_unfinished_key"
 
 
 _ANEW = {

@@ -15,7 +15,8 @@ from uuid import UUID, uuid4
 from attrs import evolve, field, frozen
 
 from batchq.bulk.errors import AlreadyBegun, UnfitOrderKey
-from batchq.bulk.jobs import Job, Jobs
+from batchq.bulk.job import Job
+from batchq.bulk.jobs import Jobs
 from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, order_key, ordered, within
 from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import embed

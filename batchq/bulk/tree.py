@@ -16,7 +16,8 @@ from uuid import UUID, uuid4
 from attrs import Factory, evolve, field, frozen
 
 from batchq.bulk.errors import ParentKept
-from batchq.bulk.jobs import Job, Jobs
+from batchq.bulk.job import Job
+from batchq.bulk.jobs import Jobs
 from batchq.bulk.sweeping.chunk import Chunk, order_key
 from batchq.bulk.sweeping.embed import embed
 from batchq.bulk.sweeping.fence import PLAIN, Fence

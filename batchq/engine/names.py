@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from batchq.language.errors import InvalidBatch
 from batchq.language.texts import NUL
+
+LONGEST = 63
+"""Bytes of a name: the server cuts longer ones (PostgreSQL documentation, "Identifiers and Key
+Words")."""
 
 
 def identifier(name: str) -> str:
@@ -36,3 +42,41 @@ def literal(text: str) -> str:
     """
     plain = "'" + text.replace("'", "''") + "'"
     return "E" + plain.replace("\\", "\\\\") if "\\" in text else plain
+
+
+def unqualified(table: str) -> str:
+    """The name of a table without its schema."""
+    return table.rpartition(".")[2]
+
+
+def derived(table: str, suffix: str) -> str:
+    """Name a constraint or an index after its table, which has no schema.
+
+    The server would cut a name that is too long: two of one table would be one, and no error would
+    ever name what was declared. So a long one is cut here, with a digest that tells it apart.
+
+    >>> derived("net.rule", "pkey")
+    'rule_pkey'
+    >>> len(derived("r" * 63, "pkey"))
+    63
+    """
+    base = unqualified(table)
+    if len(f"{base}_{suffix}".encode()) <= LONGEST:
+        return f"{base}_{suffix}"
+    end = f"_{sha256(base.encode()).hexdigest()[:8]}_{suffix}"
+    return base.encode()[: LONGEST - len(end)].decode(errors="ignore") + end
+
+
+def check_table(name: object, whose: str) -> None:
+    """Refuse what cannot be the name of a table that is made here.
+
+    :param whose: how it is said in Python, ``Jobs``.
+    :raises InvalidBatch: for what is no name, and for one that the server would cut.
+    """
+    if not isinstance(name, str) or not all(name.split(".")) or NUL in name:
+        message = f"{whose}(): a table has a name, a str: not {name!r:.40}"
+        raise InvalidBatch(message)
+    for part in name.split("."):
+        if len(part.encode("utf-8", "surrogatepass")) > LONGEST:
+            message = f"{whose}(): {part!r} is too long: the server cuts a name at {LONGEST} bytes"
+            raise InvalidBatch(message)

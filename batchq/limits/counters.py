@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.engine.encoding import codec
+from batchq.engine.names import check_table, derived, unqualified
 from batchq.language.batch import Batch, Placed
 from batchq.language.builders import written
 from batchq.language.compose import gather, sequence
@@ -37,12 +38,9 @@ from batchq.limits.tables import (
     DialectName,
     Scopes,
     check_id,
-    check_table,
     checked_amount,
     checked_resource,
     checked_scopes,
-    constraint,
-    unqualified,
 )
 from batchq.limits.texts import Texts, texts
 
@@ -56,7 +54,7 @@ _OUT_OF_RANGE = sqlstate("22003")
 
 
 def _table(_: object, __: Attribute[str], name: str) -> None:
-    check_table(name)
+    check_table(name, "Limits")
 
 
 @frozen(kw_only=True)
@@ -241,12 +239,12 @@ class Limits:
 
     def _limited(self, statement: Statement[T], exceeded: Meaning) -> Statement[T]:
         """Say what no room means."""
-        full = check(constraint(self.table, "exceeded"))
+        full = check(derived(self.table, "exceeded"))
         return statement.on(full, exceeded).on(_OUT_OF_RANGE, exceeded)
 
     def _counted(self, statement: Statement[T]) -> Statement[T]:
         """Declare what can only be drift."""
-        return statement.internal(constraint(self.table, "negative"))
+        return statement.internal(derived(self.table, "negative"))
 
     def _at(
         self,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Literal, cast
 from uuid import UUID
 
-from batchq.engine.names import identifier, quoted
+from batchq.engine.names import derived, identifier, quoted
 from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
@@ -25,10 +25,6 @@ UNLIMITED = (1 << 63) - 1
 
 Scopes = UUID | Iterable[UUID]
 """Whose limit: one scope, or each of several levels (a project, its silo, the fleet)."""
-
-_SUFFIX = 9
-_LONGEST = 63
-"""The server cuts longer identifiers: PostgreSQL documentation, "Identifiers and Key Words"."""
 
 _COUNTERS = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -64,39 +60,16 @@ def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
         table=quoted(table),
         unlimited=UNLIMITED,
         **{
-            suffix: identifier(constraint(table, suffix))
+            suffix: identifier(derived(table, suffix))
             for suffix in ("pkey", "exceeded", "negative", "ceiling")
         },
     )
     charges = _LEDGER.format(
         ledger=quoted(ledger),
-        pkey=identifier(constraint(ledger, "pkey")),
-        positive=identifier(constraint(ledger, "positive")),
+        pkey=identifier(derived(ledger, "pkey")),
+        positive=identifier(derived(ledger, "positive")),
     )
     return counters + (_HALF_FULL if dialect == "postgresql" else ""), charges
-
-
-def constraint(table: str, suffix: str) -> str:
-    """The name of one of a table's constraints, which has no schema."""
-    return f"{unqualified(table)}_{suffix}"
-
-
-def unqualified(table: str) -> str:
-    """The name of a table without its schema."""
-    return table.rpartition(".")[2]
-
-
-def check_table(name: object) -> None:
-    """Refuse what cannot name a table, or leaves the names of its constraints no room.
-
-    :raises InvalidBatch: the server would cut such a name, and no mapping would ever match it.
-    """
-    if not isinstance(name, str) or not all(name.split(".")) or "\0" in name:
-        message = f"Limits(): a table has a name, a str: not {name!r:.40}"
-        raise InvalidBatch(message)
-    if len(constraint(name, "").encode()) + _SUFFIX - 1 > _LONGEST:
-        message = f"Limits(): {name!r} is too long: its constraints are named after it"
-        raise InvalidBatch(message)
 
 
 def checked_scopes(scope: object) -> tuple[UUID, ...]:

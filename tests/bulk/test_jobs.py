@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from attrs import evolve
 
-from batchq import Batch, Failed, Ok, attempt, run
-from batchq.bulk import Job, LeaseLost, Report
+from batchq import Batch, Failed, InvalidBatch, Ok, attempt, run
+from batchq.bulk import (
+    AlreadyBegun,
+    Budget,
+    Job,
+    Jobs,
+    LeaseLost,
+    Report,
+    Rewrite,
+    plan,
+    resume,
+)
 from tests.support.waiting import Race, race
 
 LEASE = timedelta(minutes=1)
@@ -217,3 +228,79 @@ def test_an_abandon_that_waits_for_the_end_finds_it_done(fenced: Any, racing: Ra
     answer = racing.run(fenced.tree.jobs.done(job), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(0)
     assert fenced.job("phase") == "done"
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+NAMES = ["x" * 49, "x" * 55, "x" * 63, "\u00e9" * 31, "\U0001f600" * 15, 'a"b%c' * 12, "Jobs {0}"]
+
+
+@pytest.mark.parametrize("qualified", [True, False])
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_under_any_name_there_is_one_unfinished_job_of_a_kind(
+    conn: Any, name: str, qualified: bool
+) -> None:
+    (schema,) = conn.execute("SELECT current_schema()").fetchone()
+    jobs = Jobs(table=f"{schema}.{name}" if qualified else name)
+    for _ in range(2):  # it makes what is not there
+        conn.execute(jobs.ddl())
+    conn.execute("CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL)")
+    conn.execute("INSERT INTO rule VALUES (1, 1)")
+    stamp = Rewrite(name="v2", table="rule", set={"v": 2}, where={"v": 1}, jobs=jobs)
+    run(conn, stamp.begin())
+    with pytest.raises(AlreadyBegun):
+        run(conn, stamp.begin())
+    assert plan(conn, stamp).refusals == ()
+    assert resume(conn, [stamp], owner="test").jobs_done == 1
+    run(conn, stamp.begin())
+
+
+def test_two_tables_of_long_names_that_begin_alike_are_two(conn: Any) -> None:
+    for last in "ab":
+        jobs = Jobs(table="x" * 62 + last)
+        conn.execute(jobs.ddl())
+        run(conn, jobs.insert(uuid4(), "tree", "7", KeyError()))
+        with pytest.raises(KeyError):
+            run(conn, jobs.insert(uuid4(), "tree", "7", KeyError()))
+
+
+@pytest.mark.parametrize("name", ["", "a.", "x" * 64, "\u00e9" * 32, "a\0b", None], ids=ascii)
+def test_a_table_that_could_not_be_called_so_is_refused(name: Any) -> None:
+    with pytest.raises(InvalidBatch, match="Jobs"):
+        Jobs(table=name)
+
+
+# -- why it did not end ----------------------------------------------------------------------------
+
+
+def failed(estate: Any) -> str:
+    """Have the server refuse a chunk, and mend what it was for."""
+    estate.conn.execute("REVOKE ALL ON rule FROM CURRENT_USER")
+    estate.conn.execute("ALTER TABLE rule RENAME TO elsewhere")
+    estate.resume()
+    estate.conn.execute("ALTER TABLE elsewhere RENAME TO rule")
+    why: str = estate.job("last_error")
+    assert "rule" in why
+    return why
+
+
+def test_what_went_wrong_stays_to_be_read_until_something_is_done(fenced: Any) -> None:
+    why = failed(fenced)
+    for budget in (Budget(chunks=0), Budget(seconds=0)):
+        report = fenced.resume(budget=budget)
+        assert (report.jobs_deferred, report.rows) == (1, 0)
+        assert fenced.job("last_error") == why
+    assert fenced.resume(budget=Budget(chunks=1)).rows == 300
+    assert fenced.job("last_error") is None
+
+
+def test_so_it_does_when_a_watcher_breaks_the_activation_off(fenced: Any) -> None:
+    why = failed(fenced)
+
+    def breaking(_: object) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fenced.resume(watchers=[breaking])
+    assert fenced.job("last_error") == why

@@ -90,7 +90,21 @@ def test_they_are_part_of_a_transaction_that_is_open(conn):
 
 
 @pytest.mark.parametrize(
-    "name", ["limits", "Limits", 'a"b', "100%", "%(n)s", "{table}", "a b", "order", "\u00e9t\u00e9"]
+    "name",
+    [
+        "limits",
+        "Limits",
+        'a"b',
+        "100%",
+        "%(n)s",
+        "{table}",
+        "a b",
+        "order",
+        "\u00e9t\u00e9",
+        "x" * 55,
+        "x" * 62,
+        "\U0001f600" * 15 + "x",
+    ],
 )
 @pytest.mark.parametrize("qualified", [True, False])
 def test_every_verb_works_under_any_name(conn, name, qualified):

@@ -19,7 +19,7 @@ from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Steps
 from batchq.bulk.activation.turn import Turn
-from batchq.bulk.jobs import Job
+from batchq.bulk.job import Job
 from batchq.language.compose import sequence
 from batchq.language.errors import BatchError
 

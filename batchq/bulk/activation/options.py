@@ -11,7 +11,8 @@ from attrs import field, frozen
 
 from batchq.bulk.activation.law import ChunkSize
 from batchq.bulk.activation.report import Budget, Report
-from batchq.bulk.jobs import Job, Jobs
+from batchq.bulk.job import Job
+from batchq.bulk.jobs import Jobs
 from batchq.bulk.sweeping.chunk import Chunk
 from batchq.bulk.sweeping.keys import OrderKey
 from batchq.bulk.watching.progress import Progress

@@ -18,7 +18,7 @@ from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Ask, Rest, Steps, Told
 from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, ParentKept, UnfitOrderKey
-from batchq.bulk.jobs import Job
+from batchq.bulk.job import Job
 from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
 from batchq.language.outcome import Outcome
@@ -50,6 +50,8 @@ class Turn:
     course: Course
     work: Work
     job: Job
+    _claimed: int = field(init=False)
+    """How many steps the job had then."""
     _pace: Pace = field(init=False)
     _failures: int = 0
     """How often in a row a step was canceled or in conflict."""
@@ -58,6 +60,7 @@ class Turn:
 
     def __attrs_post_init__(self) -> None:
         self._pace = self.course.orders.size.begin()
+        self._claimed = self.job.seq
 
     def take(self) -> Steps[None]:
         """Go on with the job until it ends or the activation does."""
@@ -77,7 +80,12 @@ class Turn:
             raise
 
     def _leave(self, last_error: str | None, *, why: str) -> Steps[None]:
-        """Defer the job. Should this fail, the lease ends by itself."""
+        """Defer the job. Should this fail, the lease ends by itself.
+
+        What went wrong before is over once something was done, and stays to be read until then.
+        """
+        if self.job.seq == self._claimed:
+            last_error = last_error or self.job.last_error
         self.course.report.jobs_deferred += 1
         with suppress(BatchError, psycopg.Error):
             yield from self.course.ask(self.work.jobs.leave(self.job, last_error))

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
 from batchq.bulk.activation.law import ChunkSize
-from batchq.bulk.jobs import VERSION, Job
+from batchq.bulk.job import VERSION, Job
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.errors import LeaseLost, UnfitOrderKey
-from batchq.bulk.jobs import Job
+from batchq.bulk.job import Job
 from batchq.bulk.sweeping.embed import column, columns, embed, quoted
 from batchq.bulk.sweeping.fence import Fence
 from batchq.bulk.sweeping.keys import OrderKey, described, judgement

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.errors import FenceMoved
-from batchq.bulk.jobs import Job
+from batchq.bulk.job import Job
 from batchq.bulk.sweeping.embed import column, embed, quoted
 from batchq.engine.names import identifier, literal
 from batchq.engine.names import quoted as quoted_table

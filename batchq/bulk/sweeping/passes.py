@@ -12,7 +12,7 @@ from datetime import timedelta
 from attrs import frozen
 
 from batchq.bulk.errors import LateRows, TooMany
-from batchq.bulk.jobs import Job
+from batchq.bulk.job import Job
 from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, ordered, within
 from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import column, embed
