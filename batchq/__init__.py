@@ -20,6 +20,7 @@ from batchq.language.compose import gather, into, sequence
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,
+    DeadlineExceeded,
     DecodeFailed,
     GuardFailed,
     InvalidBatch,
@@ -55,6 +56,7 @@ __all__ = [
     "BatchError",
     "Children",
     "ConnectionFailed",
+    "DeadlineExceeded",
     "DecodeFailed",
     "Failed",
     "Got",

@@ -37,6 +37,7 @@ _OURS = {
     "batchq.engine.transaction.attribute": "attribute",
     "batchq.engine.transaction.decode": "decode",
 }
+_WAIT = "batchq.running.waiting.wait"
 _BARE = {
     "benchmarks.peers.bare.BarePipeline.encode": "encode",
     "benchmarks.peers.bare.BarePipeline.decode": "decode",
@@ -131,6 +132,7 @@ def _patched(
         patches.enter_context(
             patch.object(conn, "wait", clocks.timed("wire", conn.wait, thread_time))
         )
+        patches.enter_context(patch(_WAIT, clocks.timed("wire", _named(_WAIT), thread_time)))
         for name, stage in names.items():
             timed = clocks.timed(stage, _named(name))
             patches.enter_context(patch(name, timed))

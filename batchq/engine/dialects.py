@@ -21,6 +21,18 @@ _NO_PRIVILEGE = "42501"
 _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 
+_TRANSACTION_TIMEOUT = 170000
+"""The first server that has the setting."""
+
+# One SELECT, because only the server knows what the session has. What is in the subquery is read,
+# and then switched off, from left to right; being volatile it is neither moved nor left out.
+_BOUND = (
+    "SELECT pg_catalog.set_config('{name}', CASE"
+    " WHEN own::interval OPERATOR(pg_catalog.>) '0'"
+    " AND own::interval OPERATOR(pg_catalog.<) '{n} ms' THEN own ELSE '{n}' END, true)"
+    " FROM (SELECT pg_catalog.current_setting('{name}') AS own{off}) AS session WHERE {known}"
+)
+
 Load = Callable[[sentinel.Cell], object]
 """Makes a Python value of one that a guard found."""
 
@@ -59,6 +71,22 @@ class Dialect:
     longest: int = (1 << 30) - 5
     """Bytes that a message may have behind its length (PostgreSQL sources, libpq/libpq.h,
     ``PQ_LARGE_MESSAGE_LIMIT``). Beyond, the server ends the session in the midst of the batch."""
+
+    def bound(self, milliseconds: int, version: int) -> str:
+        """Write the command that ends the transaction, or from there on each of its statements, at
+        the latest after so many milliseconds.
+
+        The session's own limit stays in force where it is shorter. From PostgreSQL 17 on it is
+        switched off first: its timer runs since BEGIN, and would not be set again by another value.
+        """
+        if version < _TRANSACTION_TIMEOUT:
+            return _BOUND.format(name="statement_timeout", n=milliseconds, off="", known="true")
+        return _BOUND.format(
+            name="transaction_timeout",
+            n=milliseconds,
+            off=", pg_catalog.set_config('transaction_timeout', '0', true) AS off",
+            known="off OPERATOR(pg_catalog.=) '0'",
+        )
 
     def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
         """Read an error.
@@ -126,6 +154,16 @@ class Dialect:
 
 class _CockroachDB(Dialect):
     """From CockroachDB's documentation, source and own tests; not run against a live one here."""
+
+    def bound(self, milliseconds: int, version: int) -> str:
+        """``transaction_timeout`` is there from 23.1 on, shown in milliseconds, and counted from
+        BEGIN at every statement, so nothing has to be switched off."""
+        del version
+        return (
+            "SELECT set_config('transaction_timeout', CASE WHEN own::INT8 BETWEEN 1"
+            f" AND {milliseconds} THEN own ELSE '{milliseconds}' END, true)"
+            " FROM (SELECT current_setting('transaction_timeout') AS own) AS session"
+        )
 
     _NULL = re.compile(r'null value in column "((?:[^"\\]|\\.)+)"')
 

@@ -62,7 +62,7 @@ class Loading:
     def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
         """Load one of the frame's own commands, which take no parameters."""
         text = sql.encode()
-        key = _frame_key(sql)
+        key = _frame_key(sql) if prepare else b""
         name, parse = self._name(key) if prepare else (None, False)
         if name is None:
             self.flight.nameless.add(len(self.flight.commands))

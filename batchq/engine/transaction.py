@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.attribute import Verdict, attribute, unanswered
+from batchq.engine.deadline import Deadline, bound, not_sent, overdue, silence
 from batchq.engine.decode import decode, load_cell
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.encode import Encoded, encode
@@ -27,13 +28,13 @@ from batchq.engine.frame import Frame
 from batchq.engine.liveness import closed
 from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
+from batchq.engine.readiness import check_state, refuse_escapes
 from batchq.engine.report import Report, driver_error, report
 from batchq.engine.stale import give_up, is_alike, learn_types, may_be_stale
 from batchq.engine.wire import Slots, exchange
 from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan
-from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from psycopg import abc
@@ -45,11 +46,6 @@ _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 _NO_OUTPUTS = (
     "output(): values do not flow between statements on {}. Let the client choose the key, or "
     "select it again by one that it knows, in a sql() fragment"
-)
-
-_ESCAPES = (
-    "a plain string in its SQL has a backslash, which means another thing on this session: "
-    "standard_conforming_strings is off. Write E'…', pass it as a parameter, or turn that on"
 )
 
 
@@ -64,6 +60,7 @@ class Transaction:
     connection: AnyConnection
     plan: Plan
     frame: Frame
+    deadline: Deadline | None = None
     _steps: list[Encoded] = field(init=False)
     _transformer: abc.Transformer = field(init=False)
     _dialect: Dialect = field(init=False, default=POSTGRESQL)
@@ -72,6 +69,7 @@ class Transaction:
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
     _times: int = field(init=False, default=0)  # how often it was sent
+    _given_up: bool = field(init=False, default=False)  # with answers outstanding
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
@@ -94,19 +92,9 @@ class Transaction:
             longest=self._dialect.longest,
         )
         if pg.parameter_status(b"standard_conforming_strings") == b"off":
-            self._refuse_escapes()
+            refuse_escapes(self.plan, self._steps)
         if self.plan.outputs and not self._dialect.carries_outputs:
             raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
-
-    def _refuse_escapes(self) -> None:
-        """Refuse a text that this session reads otherwise than batchq has.
-
-        :raises InvalidBatch: naming the first such statement.
-        """
-        for index, step in enumerate(self._steps):
-            if step.compiled.escapes:
-                place = Step(index, self.plan.leaves[index])
-                raise InvalidBatch(f"{place}: {_ESCAPES}", step=place)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """What goes to the server, flight by flight; for nearly every batch it is one.
@@ -117,13 +105,16 @@ class Transaction:
 
         :raises InvalidBatch: when the connection is in no state to begin a transaction.
         :raises ConnectionFailed: when the link is closed already.
+        :raises DeadlineExceeded: when the deadline has passed already.
         """
         pg = self.connection.pgconn
-        _check_state(pg, self.frame)
+        check_state(pg, self.frame)
         self._check_link(pg)
+        if self.deadline is not None and self.deadline.passed:
+            raise not_sent("it was made ready")
         yield from self._attempt(pg)
         first, flight = self._verdict, self._sent
-        if first is not None and self._may_be_stale(first):
+        if first is not None and self._may_be_stale(first) and not self._is_late:
             yield from self._attempt(pg)
             # What fails alike is the schema's own, and what is prepared is as good as it was.
             if self._verdict is None or not is_alike(first, self._verdict):
@@ -146,19 +137,31 @@ class Transaction:
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and judge the answer."""
         loading = self._loading(pg)
-        flight = load(loading, self.frame, self._steps, barrier=self._dialect.barrier)
+        flight = load(loading, self._bounded(pg), self._steps, barrier=self._dialect.barrier)
         self._sent = flight
         self._times += 1
         # From here on bytes may have left, and until there is an answer nothing is known.
-        self._verdict, self._slots = unanswered(self.frame), Slots([])
-        slots = yield from exchange(pg, flight)
-        self._slots, self._verdict = slots, self._judged(flight, slots)
+        self._verdict, self._slots = unanswered(self.frame), (slots := Slots([]))
+        yield from exchange(pg, flight, slots)
+        self._verdict = self._judged(flight, slots)
         self._learn(flight, slots, well=self._verdict.outcome is self.frame.kept)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
-        undone = yield from exchange(pg, load_undo(self._loading(pg), self.frame))
+        undone = Slots([])
+        yield from exchange(pg, load_undo(self._loading(pg), self.frame), undone)
         self._slots.lost = undone.lost
+
+    def _bounded(self, pg: PGconn) -> Frame:
+        """The frame, with what bounds the server by the time that is left."""
+        if self.deadline is None:
+            return self.frame
+        limit = bound(self.deadline, self._dialect, pg.server_version)
+        return evolve(self.frame, settings=(*self.frame.settings, limit))
+
+    @property
+    def _is_late(self) -> bool:
+        return self.deadline is not None and self.deadline.passed
 
     @property
     def _rest(self) -> TransactionStatus:
@@ -209,6 +212,20 @@ class Transaction:
         added = verdict.slot in self._sent.checked and violation.position is not None
         return added or may_be_stale(violation, verdict.owner)
 
+    def give_up(self, broken: Exception | None = None) -> None:
+        """Wait for no more answers, and judge by those that have come.
+
+        :param broken: what the waiting failed with; None when there was no more time for it.
+        """
+        if self._verdict is None:
+            return  # nothing was sent
+        missing = len(self._sent.owners) - len(self._slots.answers)
+        self._slots.answers += [None] * missing
+        if missing and broken is None:
+            self._given_up = True
+            self._slots.lost = self._slots.lost or silence()
+        self._verdict = self._judged(self._sent, self._slots)
+
     # -- afterwards --------------------------------------------------------------------------------
 
     def close_unless_at_rest(self) -> None:
@@ -253,9 +270,17 @@ class Transaction:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
                 cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
-        made = report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
+        late = None if self.deadline is None else self._overdue(verdict, self.deadline, cause)
+        made = late or report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
         made.report.attempts = max(self._times, 1)
         return made
+
+    def _overdue(
+        self, verdict: Verdict, deadline: Deadline, cause: BaseException | None
+    ) -> Report | None:
+        # What a preparation may be to blame for is settled by sending it once more: too late now.
+        unsettled = self._is_late and self._times == 1 and self._may_be_stale(verdict)
+        return overdue(verdict, deadline, given_up=self._given_up, unsettled=unsettled, cause=cause)
 
     def result(self) -> Any:
         """Decode what came back.
@@ -282,22 +307,3 @@ def _is_closed(answer: PGresult | None) -> bool:
     return _is_well(answer) or (
         answer is not None and answer.error_field(DiagnosticField.SQLSTATE) == b"26000"
     )
-
-
-def _check_state(pg: PGconn, frame: Frame) -> None:
-    if pg.pipeline_status != PipelineStatus.OFF:
-        message = "the connection is in pipeline mode: leave `with conn.pipeline()` first"
-        raise InvalidBatch(message)
-    status = pg.transaction_status
-    if frame.nested and status != _INTRANS:
-        message = (
-            "nested=True needs an open transaction, as in `with conn.transaction()`; "
-            f"the connection is {TransactionStatus(status).name}"
-        )
-        raise InvalidBatch(message)
-    if not frame.nested and status != _IDLE:
-        message = (
-            f"the connection is {TransactionStatus(status).name}, not IDLE: commit or roll back "
-            "first, or pass nested=True to be part of the open transaction"
-        )
-        raise InvalidBatch(message)

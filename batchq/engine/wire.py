@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
 
+    from batchq.engine.deadline import Deadline
+
 _log = logging.getLogger("batchq")
 
 _WAIT_R, _WAIT_RW, _READY_R = Wait.R, Wait.RW, Ready.R
@@ -39,8 +41,10 @@ class Slots:
     """Why the link is gone or no longer usable, when it is."""
 
 
-def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
+def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
     """Send a flight and read until every Sync is answered or the link is gone.
+
+    :param slots: empty ones, to be filled; they hold what has come so far at any time.
 
     Never raises for a lost link: what was answered before it went decides the outcome, and COMMIT's
     tag may lie in the buffer already.
@@ -52,7 +56,6 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
     :raises psycopg.OperationalError: when libpq refuses a command on a living link. The connection
         has to be closed then: repairing it would commit the part that was sent.
     """
-    slots = Slots([])
     try:
         yield from _send(pg, flight)
     except OperationalError as error:
@@ -74,7 +77,6 @@ def exchange(pg: PGconn, flight: Flight) -> PQGen[Slots]:
     hand_on_notifications(pg)
     if slots.lost is None:
         pg.exit_pipeline_mode()
-    return slots
 
 
 def hand_on_notifications(pg: PGconn) -> None:
@@ -126,3 +128,17 @@ def _or_none(pg: PGconn, slots: Slots, answer: PGresult) -> PGresult | None:
 
 def _message(answer: PGresult) -> str:
     return answer.get_error_message().strip()
+
+
+def until(gen: PQGen[None], deadline: Deadline) -> PQGen[bool]:
+    """Drive a generator until it ends, which is True, or the deadline passes.
+
+    It can be driven on afterwards. What has come is read before the clock is looked at.
+    """
+    try:
+        state = next(gen)
+        while not deadline.passed:
+            state = gen.send((yield state))
+    except StopIteration:
+        return True
+    return False

@@ -119,6 +119,15 @@ class OutcomeUnknown(BatchError):
     """
 
 
+class DeadlineExceeded(BatchError):
+    """The run's ``deadline=`` passed, and it is certain that nothing was kept.
+
+    ``not_sent`` while it waited for a connection, ``rolled_back`` when the server was stopped in
+    time, or when an attempt had failed and another one would have come too late. Where the answer
+    to COMMIT is missing it is :class:`OutcomeUnknown` instead. Nobody is blamed.
+    """
+
+
 class DecodeFailed(BatchError):
     """The rows came, but could not be turned into the result that the batch promises.
 

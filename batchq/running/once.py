@@ -15,6 +15,7 @@ from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed, Ok
 from batchq.running.interrupts import interrupted
+from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
     from batchq.running.answer import Answer
@@ -26,16 +27,10 @@ def once(connection: Connection[Any], todo: Order) -> Answer:
 
     :raises InvalidBatch: when it cannot be sent as it is.
     """
-    work = Transaction(connection, todo.plan, todo.frame_for(connection))
+    work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
     try:
         work.prepare()
-        with connection.lock:
-            try:
-                for flight in work.flights():
-                    connection.wait(flight)
-            finally:
-                # Before the lock is released: the next thread's batch is not at rest.
-                work.close_unless_at_rest()
+        drive(connection, work)
         return _settled(work)
     except BaseException as error:  # noqa: BLE001  an interrupt too must find the connection closed
         return _broken_off(work, error)
@@ -43,16 +38,10 @@ def once(connection: Connection[Any], todo: Order) -> Answer:
 
 async def aonce(connection: AsyncConnection[Any], todo: Order) -> Answer:
     """Run a batch once; as :func:`once`."""
-    work = Transaction(connection, todo.plan, todo.frame_for(connection))
+    work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
     try:
         work.prepare()
-        async with connection.lock:
-            try:
-                for flight in work.flights():
-                    await connection.wait(flight)
-            finally:
-                # Before the lock is released: the next task's batch is not at rest.
-                work.close_unless_at_rest()
+        await drive_async(connection, work)
         return _settled(work)
     except BaseException as error:  # noqa: BLE001  as in once()
         return _broken_off(work, error)
@@ -82,8 +71,7 @@ def _broken_off(work: Transaction, error: BaseException) -> Answer:
         # The waiting itself failed: the socket was closed, or the event loop. What was answered
         # before that counts.
         return _settled(work, error)
-    # KeyboardInterrupt, CancelledError. psycopg has sent a cancel request and, where it could, read
-    # the answer to the end.
+    # KeyboardInterrupt, CancelledError. The run was wound up; that is what is known by now.
     interrupted(error, work.outcome)
     raise error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from attrs import frozen
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
+from batchq.engine.deadline import Deadline, deadline_from
 from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
 from batchq.engine.wording import OLD_SNAPSHOT
 from batchq.language.batch import Batch
@@ -30,7 +31,12 @@ class Options(TypedDict, total=False):
     read_only: bool | None
     """READ ONLY or READ WRITE."""
     timeout: float | timedelta | None
-    """The longest that any one statement may take, in seconds; gone after the batch."""
+    """The longest that any one statement may take, in seconds; gone after the batch. The server
+    keeps it, and for statements alone: COMMIT, where deferred triggers run, takes what it takes."""
+    deadline: float | timedelta | None
+    """The longest that the whole run may take, in seconds: waiting for a connection, all attempts
+    and the pauses between them, COMMIT. The client keeps it, and bounds the server by what is left.
+    It ends a grace of a second later at the latest (``batchq.engine.deadline.GRACE``)."""
     nested: bool
     """Be part of the transaction that is open on the connection: SAVEPOINT … RELEASE."""
     retry: Retry | None
@@ -44,6 +50,7 @@ class Order:
     plan: Plan
     options: Options
     retry: Retry | None
+    deadline: Deadline | None = None
 
     def frame_for(self, connection: AnyConnection) -> Frame:
         """Frame it by the options and, where they are silent, by the connection's own settings."""
@@ -76,7 +83,7 @@ def _refuse_old_snapshots(plan: Plan) -> None:
 
 
 _KNOWN = frozenset(Options.__annotations__)
-_NOT_NESTED = ("isolation", "read_only", "timeout", "retry")
+_NOT_NESTED = ("isolation", "read_only", "timeout", "deadline", "retry")
 
 
 def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> Order:
@@ -88,7 +95,9 @@ def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) ->
         _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
     if options:
         _check_options(target, options, call)
-    return Order(plan(batch), options, options.get("retry"))
+    deadline = options.get("deadline")
+    ends = None if deadline is None else deadline_from(deadline)
+    return Order(plan(batch), options, options.get("retry"), ends)
 
 
 def _check_target(

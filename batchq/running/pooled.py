@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 
-from batchq.language.errors import ConnectionFailed
+from batchq.language.errors import ConnectionFailed, DeadlineExceeded
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed
 from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.once import aonce, once
+from batchq.running.taking import taken, taken_async
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
@@ -33,9 +34,9 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
 
     :raises InvalidBatch: when it cannot be sent as it is.
     """
-    visit = _Visit()
+    visit, late = _Visit(), todo.deadline
     try:
-        with pool.connection() as connection:
+        with pool.connection() if late is None else taken(pool, late) as connection:
             visit.connection = connection
             try:
                 visit.answer = once(connection, todo)
@@ -49,9 +50,9 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
 
 async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
     """Run a batch once, on a connection of the pool; as :func:`pooled`."""
-    visit = _Visit()
+    visit, late = _Visit(), todo.deadline
     try:
-        async with pool.connection() as connection:
+        async with pool.connection() if late is None else taken_async(pool, late) as connection:
             visit.connection = connection
             try:
                 visit.answer = await aonce(connection, todo)
@@ -113,6 +114,8 @@ def is_pools_own(error: BaseException | None) -> bool:
 
 
 def _not_given(error: Exception) -> Failed:
+    if isinstance(error, DeadlineExceeded):
+        return Failed(error, error)
     # The texts of psycopg_pool's own errors are about the pool. Another's may quote anything.
     why = f"{type(error).__name__}: {error}" if is_pools_own(error) else type(error).__name__
     message = f"the pool gave no connection ({why}); nothing was sent"

@@ -25,6 +25,7 @@ class Faults:
         answers: how many answers the client still gets before the cut; `None` for no cut.
         requests: how many requests the server still gets before the cut; `None` for no cut.
         last_words: bytes the client gets behind its last answer.
+        quiet: whether there is silence instead of the cut: nobody is told that no more will come.
         cut: the cut is made; everything from now on is dropped.
     """
 
@@ -32,13 +33,14 @@ class Faults:
     answers: int | None = None
     requests: int | None = None
     last_words: bytes = b""
+    quiet: bool = False
     cut: bool = False
     _held: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]], init=False)
 
     @property
     def withholding(self) -> bool:
-        """Whether the client is left without answers to what it sends."""
-        return not self.cut and (self.hold > 0 or self.requests is not None)
+        """Whether the client is left without answers, and has to be told so in the end."""
+        return not self.cut and not self.quiet and (self.hold > 0 or self.requests is not None)
 
     def request(self) -> bool:
         """A message from the client came: whether it is forwarded."""

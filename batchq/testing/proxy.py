@@ -114,6 +114,37 @@ class Proxy:
         with self._orders.lock:
             self._next_flight().requests = after
 
+    def silence_answers(self, *, after: int) -> None:
+        """Forward the server's first `after` messages, and then nothing any more, over no
+        connection, as if the network were gone: nobody is told, and cancel requests get nowhere.
+
+        With `after=0` silence falls when the first answer arrives. It lasts until `speak`;
+        `fell_silent` is set when it has fallen and the last message before it has left.
+        """
+        self.cut_answers(after=after)
+        self._hush()
+
+    def silence_requests(self, *, after: int) -> None:
+        """Forward the client's first `after` messages, none of the answers to them, and then
+        nothing any more; as `silence_answers`."""
+        self.cut_requests(after=after)
+        self._hush()
+
+    @property
+    def fell_silent(self) -> threading.Event:
+        """Whether silence has fallen."""
+        return self._orders.fell_silent
+
+    def speak(self) -> None:
+        """Forward what comes over new connections. Those that silence fell on stay silent."""
+        with self._orders.lock:
+            self._orders.silent = False
+            self._orders.fell_silent.clear()
+
+    def _hush(self) -> None:
+        with self._orders.lock:
+            self._next_flight().quiet = True
+
     def close(self) -> None:
         """Break off every connection and wait until all threads have ended."""
         self._closing = True

@@ -39,6 +39,17 @@ class Orders:
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     recordings: list[Recording] = attrs.field(factory=list[Recording])
     armed: Faults | None = None
+    silent: bool = False
+    silences: int = 0
+    fell_silent: threading.Event = attrs.field(factory=threading.Event)
+
+    def fall_silent(self, last: Line) -> None:
+        """Forward nothing any more over the connections there are, nor over new ones.
+
+        `fell_silent` is set when the last that is forwarded has left."""
+        self.silent = True
+        self.silences += 1
+        last.call(self.fell_silent.set)
 
 
 class Line:
@@ -50,13 +61,18 @@ class Line:
     def __init__(self, sink: socket.socket, delay: float) -> None:
         self._sink = sink
         self._delay = delay
-        self._queue: queue.SimpleQueue[tuple[float, bytes | None]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[float, bytes | Callable[[], None] | None]]
+        self._queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def put(self, data: bytes) -> None:
         if data:
             self._queue.put((time.monotonic() + self._delay, data))
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function when all that was put has left."""
+        self._queue.put((time.monotonic() + self._delay, function))
 
     def end(self) -> None:
         """The end of the file, behind all that was put."""
@@ -66,14 +82,16 @@ class Line:
         self._thread.join()
 
     def _run(self) -> None:
-        data: bytes | None = b""
+        data: bytes | Callable[[], None] | None = b""
         while data is not None:
             due, data = self._queue.get()
             if (wait := due - time.monotonic()) > 0:
                 time.sleep(wait)
             # Once the peer is gone the rest has nowhere to go; the one who reads from it notices.
             with suppress(OSError):
-                if data is None:
+                if callable(data):
+                    data()
+                elif data is None:
                     self._sink.shutdown(socket.SHUT_WR)
                 else:
                     self._sink.sendall(data)
@@ -98,6 +116,9 @@ class Relay:
         self._faults = Faults()
         self._ready = False  # once the startup is over
         self._timers: list[threading.Timer] = []
+        # One that was there when silence fell stays silent, and so does one that came meanwhile.
+        self._speaks_in = -1 if orders.silent else orders.silences
+        self._released = threading.Event()
 
     def run(self) -> None:
         """Serve the connection, in this thread and others that end before it returns."""
@@ -109,6 +130,9 @@ class Relay:
                 # What a server without TLS answers: the proxy has to read what follows.
                 self._client.sendall(b"N")
                 kind, packet = startup(receive)
+            if self._silent:
+                self._released.wait()
+                return
             with self._connect() as server:
                 self._server = server
                 if self._aborted:
@@ -121,6 +145,7 @@ class Relay:
     def abort(self) -> None:
         """Break off both sides, from any thread; `run` then returns."""
         self._aborted = True
+        self._released.set()
         for peer in (self._client, self._server):
             # Wakes whoever waits in recv or send; closing is left to `run`.
             with suppress(OSError):
@@ -166,7 +191,16 @@ class Relay:
             while chunk := peer.recv(_CHUNK):
                 buffer += chunk
                 with self._orders.lock:
-                    handle(split(buffer))
+                    if not self._silent:
+                        handle(split(buffer))
+                if self._silent:
+                    # What is sent now fills the sockets' buffers, as before a network that is gone.
+                    self._released.wait()
+                    return
+
+    @property
+    def _silent(self) -> bool:
+        return self._speaks_in != self._orders.silences
 
     def _requests(self, messages: Iterable[tuple[str, bytes]]) -> None:
         forwarded: list[bytes] = []
@@ -177,7 +211,9 @@ class Relay:
                 self._record("client", kind, message[5:], len(message))
                 forwarded.append(message)
         self._to_server.put(b"".join(forwarded))
-        if self._faults.cut:
+        if self._faults.cut and self._faults.quiet:
+            self._orders.fall_silent(self._to_server)
+        elif self._faults.cut:
             self._to_server.end()
 
     def _answers(self, messages: Iterable[tuple[str, bytes]]) -> None:
@@ -191,7 +227,9 @@ class Relay:
         for kind, message in forwarded:
             self._record("server", kind, message[5:], len(message))
         self._to_client.put(b"".join(message for _, message in forwarded))
-        if self._faults.cut:
+        if self._faults.cut and self._faults.quiet:
+            self._orders.fall_silent(self._to_client)
+        elif self._faults.cut:
             self._part(self._faults.last_words)
 
     def _part(self, words: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 from psycopg import IsolationLevel
 
 from batchq import Outcome, UnmappedViolation, gather, run, sql
+from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
 
@@ -179,19 +180,19 @@ class TestOlderLibpq:
 
 
 def test_an_interrupt_while_the_loss_is_noticed_sends_nothing_once_more(connect, conn, monkeypatch):
-    """Psycopg drives what was interrupted to its end before it raises: so far, and no further."""
+    """What was interrupted is read to its end: so far, and no further."""
     conn.execute(ITEMS)
     lossy = connect(prepare_threshold=0)
     run(lossy, item(1))
     lossy.execute("DEALLOCATE ALL")
-    driven = lossy.wait
+    driven = waiting.wait
 
-    def interrupted(flight, **options):
-        driven(flight, **options)
+    def interrupted(flight, *how):
+        driven(flight, *how)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(lossy, "wait", interrupted)
+        patched.setattr(waiting, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt) as caught:
             run(lossy, item(2))
 

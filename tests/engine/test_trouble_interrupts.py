@@ -15,9 +15,12 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
 from batchq import Outcome, sql
+from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, item
+from tests.support.flights import telling, wrapped_wait
 from tests.support.stalling import STALLING, lock_row, once_stalled
+from tests.support.waiting import PATIENCE
 
 READ = sql("SELECT 1").scalar(int)
 COMMITTED, ROLLED_BACK, UNKNOWN = "committed", "rolled_back", "unknown"
@@ -71,29 +74,6 @@ class Interrupting:
         self.gen.close()
 
 
-def wrap_next_wait(conn, wrap):
-    """Wrap the generator of the connection's next ``wait``, and of no later one."""
-    wait = conn.wait
-
-    def once(gen):
-        del conn.wait
-        return wait(wrap(gen))
-
-    conn.wait = once
-
-
-def telling(gen, tell):
-    """Call ``tell`` whenever the generator is about to wait."""
-    ready = None
-    while True:
-        try:
-            state = gen.send(ready)
-        except StopIteration as stop:
-            return stop.value
-        tell()
-        ready = yield state
-
-
 SHORT = batchq.gather(item(1), READ, item(2))
 # The flight is longer than the socket's buffers take, so it is interrupted while it is sent, too.
 LONG = batchq.gather(item(1), sql("SELECT length(%(x)s::text)", x="x" * 8_000_000), item(2))
@@ -109,16 +89,16 @@ class TestKeyboardInterrupt:
     @pytest.mark.parametrize("at", range(4))
     @pytest.mark.parametrize("batch", [SHORT, LONG], ids=["short", "long"])
     def test_at_any_yield_the_pools_next_user_is_served(self, pool, conn, batch, at, inside):
-        with pool.connection() as first:
-            pass
-        wrap_next_wait(first, lambda gen: Interrupting(gen, at, inside=inside))
         try:
-            batchq.run(pool, batch)
+            with wrapped_wait(lambda gen: Interrupting(gen, at, inside=inside)):
+                batchq.run(pool, batch)
         except KeyboardInterrupt as error:
             outcome = error.__notes__[0].rpartition(" ")[2]
         else:
             outcome = COMMITTED  # there were not so many yields
         assert is_true(outcome, conn)
+        if at == 0 and not inside:  # it had not begun, and is not begun to be wound up
+            assert outcome == Outcome.NOT_SENT.value
         with pool.connection() as second:
             assert second.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
             assert second.execute("SELECT 1").fetchone() == (1,)
@@ -132,10 +112,10 @@ class TestKeyboardInterrupt:
         if nested:
             mine.execute("BEGIN")
             rest = psycopg.pq.TransactionStatus.INTRANS
-        wrap_next_wait(mine, lambda gen: Interrupting(gen, 1, inside=inside))
-        with pytest.raises(KeyboardInterrupt):
+        interrupts = wrapped_wait(lambda gen: Interrupting(gen, 1, inside=inside))
+        with interrupts, pytest.raises(KeyboardInterrupt):
             batchq.run(mine, SHORT, nested=nested)
-        # Where the generator lives on, psycopg has read the answer to the end.
+        # Where the generator lives on, the answer was read to its end.
         assert mine.closed == inside
         if not inside:
             assert mine.info.transaction_status == rest
@@ -166,7 +146,7 @@ class TestKeyboardInterrupt:
             pytest.raises(KeyboardInterrupt) as raised,
         ):
             batchq.run(pool, STALLING)
-        # psycopg sent a cancel request and read the answer.
+        # A cancel request was sent, and the answer read.
         assert said(raised) == ROLLED_BACK
         assert is_true(ROLLED_BACK, conn)
         assert batchq.run(pool, READ) == 1
@@ -181,17 +161,14 @@ class TestCancellation:
     @pytest.mark.parametrize("at", range(4))
     @pytest.mark.parametrize("batch", [SHORT, LONG], ids=["short", "long"])
     async def test_at_any_await_the_pools_next_user_is_served(self, pool, conn, batch, at):
-        async with pool.connection() as first:
-            pass
-
         yields = count()
-        wrap_next_wait(
-            first,
-            lambda gen: telling(gen, lambda: next(yields) == at and task.cancel()),
+        cancels = wrapped_wait(
+            lambda gen: telling(gen, lambda: next(yields) == at and task.cancel())
         )
         task = asyncio.ensure_future(batchq.arun(pool, batch))
         try:
-            await task
+            with cancels:
+                await task
         except asyncio.CancelledError as error:
             outcome = error.__notes__[0].rpartition(" ")[2]
         else:
@@ -216,7 +193,7 @@ class TestCancellation:
         assert await batchq.arun(pool, READ) == 1
 
     async def test_a_second_cancellation_costs_the_connection(self, database):
-        """No answer comes, so psycopg waits for the end of the query that it has cancelled."""
+        """No answer comes, and who waits for the end of what was cancelled is cancelled again."""
         with proxy(database) as link:
             async with AsyncConnectionPool(
                 link.conninfo(), min_size=1, max_size=1, open=False
@@ -224,10 +201,10 @@ class TestCancellation:
                 async with pool.connection() as first:
                     pass
                 link.hold(syncs=3)
-                waiting = asyncio.Event()
-                wrap_next_wait(first, lambda gen: telling(gen, waiting.set))
-                task = asyncio.ensure_future(batchq.arun(pool, item(1)))
-                await waiting.wait()
+                begun = asyncio.Event()
+                with wrapped_wait(lambda gen: telling(gen, begun.set)):
+                    task = asyncio.ensure_future(batchq.arun(pool, item(1)))
+                    await begun.wait()
                 task.cancel()
                 await asyncio.sleep(0)
                 task.cancel()
@@ -243,10 +220,10 @@ class TestCancellation:
         holder = connect()
         lock_row(holder)
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as shared:
-            waiting = asyncio.Event()
-            wrap_next_wait(shared, lambda gen: telling(gen, waiting.set))
-            first = asyncio.ensure_future(batchq.arun(shared, STALLING))
-            await waiting.wait()
+            begun = asyncio.Event()
+            with wrapped_wait(lambda gen: telling(gen, begun.set)):
+                first = asyncio.ensure_future(batchq.arun(shared, STALLING))
+                await begun.wait()
             second = asyncio.ensure_future(batchq.arun(shared, item(9)))
             await asyncio.sleep(0)
             second.cancel()
@@ -260,3 +237,57 @@ class TestCancellation:
             (1,),
             (3,),
         ]
+
+
+class TestASilentNetwork:
+    """Nothing is forwarded any more, nor is a request to stop: who interrupts does not wait."""
+
+    @pytest.fixture
+    def silent(self, database, monkeypatch):
+        """A network that falls silent when the flight has got there."""
+        monkeypatch.setattr(waiting, "GRACE", 0.02)
+        with proxy(database) as link:
+            yield link
+
+    def test_ctrl_c_ends_a_run_within_the_grace(self, silent):
+        with psycopg.connect(silent.conninfo(), autocommit=True) as mine:
+            silent.silence_answers(after=0)
+            main = threading.main_thread().ident
+
+            def interrupt():
+                assert silent.fell_silent.wait(PATIENCE)
+                signal.pthread_kill(main, signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt) as raised:
+                batchq.run(mine, item(1))
+            thread.join()
+            assert said(raised) == UNKNOWN
+            assert mine.closed
+
+    @pytest.mark.parametrize("timed", [True, False], ids=["asyncio.timeout", "cancel"])
+    async def test_a_cancelled_task_ends_within_the_grace(self, silent, timed):
+        async with await psycopg.AsyncConnection.connect(
+            silent.conninfo(), autocommit=True
+        ) as mine:
+            silent.silence_answers(after=0)
+            begun = asyncio.Event()
+
+            async def work():
+                async with asyncio.timeout(0.05 if timed else None):
+                    await batchq.arun(mine, item(1))
+
+            with wrapped_wait(lambda gen: telling(gen, begun.set)):
+                task = asyncio.ensure_future(work())
+                await begun.wait()
+            if not timed:
+                task.cancel()
+            # psycopg itself waits five seconds for its request, and five for the answer.
+            await asyncio.wait({task}, timeout=5)
+            assert task.done()
+            with pytest.raises(TimeoutError if timed else asyncio.CancelledError) as raised:
+                await task
+            interrupt = raised.value.__cause__ if timed else raised.value
+            assert interrupt.__notes__[0].rpartition(" ")[2] == UNKNOWN
+            assert mine.closed

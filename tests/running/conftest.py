@@ -15,9 +15,17 @@ from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient
 
 
 class PoolClient(Client):
-    def __init__(self, conninfo: str, **settings: Any) -> None:
+    checks = staticmethod(ConnectionPool.check_connection)
+
+    def __init__(self, conninfo: str, *, check: Any = None, **settings: Any) -> None:
         kwargs = {"autocommit": True, **settings}
-        self.pool = ConnectionPool(conninfo, min_size=1, max_size=1, open=True, kwargs=kwargs)
+        self.pool = ConnectionPool(
+            conninfo, min_size=1, max_size=1, open=True, kwargs=kwargs, check=check
+        )
+
+    def wait_for(self, value: Any) -> Any:
+        """What a method of the pool gave."""
+        return value
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
         return batchq.attempt(self.pool, batch, **options)
@@ -27,13 +35,20 @@ class PoolClient(Client):
 
 
 class AsyncPoolClient(Client):
-    def __init__(self, conninfo: str, **settings: Any) -> None:
+    checks = staticmethod(AsyncConnectionPool.check_connection)
+
+    def __init__(self, conninfo: str, *, check: Any = None, **settings: Any) -> None:
         kwargs = {"autocommit": True, **settings}
         self.loop = asyncio.Runner()
-        self.loop.run(self._open(conninfo, kwargs))
+        self.loop.run(self._open(conninfo, kwargs, check))
 
-    async def _open(self, conninfo: str, kwargs: dict[str, Any]) -> None:
-        self.pool = AsyncConnectionPool(conninfo, min_size=1, max_size=1, open=False, kwargs=kwargs)
+    def wait_for(self, value: Any) -> Any:
+        return self.loop.run(value)
+
+    async def _open(self, conninfo: str, kwargs: dict[str, Any], check: Any) -> None:
+        self.pool = AsyncConnectionPool(
+            conninfo, min_size=1, max_size=1, open=False, kwargs=kwargs, check=check
+        )
         await self.pool.open()
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:

@@ -8,7 +8,9 @@ import asyncio
 import os
 import socket
 import threading
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
+from unittest.mock import patch
 
 import psycopg
 import psycopg_pool
@@ -17,7 +19,9 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
 from batchq import ConnectionFailed, DecodeFailed, InvalidBatch, Ok, Outcome, OutcomeUnknown, sql
-from tests.support.clients import AsyncClient, item
+from batchq.running import waiting
+from tests.support.clients import item
+from tests.support.flights import wrapped_wait
 from tests.support.stalling import STALLING, lock_row, once_stalled
 
 READ = sql("SELECT 1").scalar(int)
@@ -149,11 +153,11 @@ class TestAPoolThatGivesNoConnection:
     async def test_lets_a_task_be_cancelled_that_waits_for_it(self, database):
         async with AsyncConnectionPool(database, min_size=1, max_size=1, open=False) as pool:
             async with pool.connection():
-                waiting = asyncio.ensure_future(batchq.arun(pool, READ))
+                second = asyncio.ensure_future(batchq.arun(pool, READ))
                 await until_somebody_waits(pool)
-                waiting.cancel()
+                second.cancel()
                 with pytest.raises(asyncio.CancelledError) as raised:
-                    await waiting
+                    await second
             assert raised.value.__notes__ == [f"{NOTE}not_sent"]
             assert await batchq.arun(pool, READ) == 1
 
@@ -221,14 +225,16 @@ class TestAPoolThatDoesNotTakeItsConnectionBack:
         assert ids(conn) == ([1] if outcome == "committed" else [])
 
 
-def wait_fails(client, error):
+@contextmanager
+def wait_fails(error):
     def wait(*_, **__):
         raise error
 
     async def await_(*_, **__):
         raise error
 
-    client.conn.wait = await_ if isinstance(client, AsyncClient) else wait
+    with patch.object(waiting, "wait", wait), patch.object(waiting, "wait_async", await_):
+        yield
 
 
 class TestWaitingThatFails:
@@ -236,24 +242,21 @@ class TestWaitingThatFails:
 
     @each_error
     def test_before_the_first_byte(self, connection, conn, error):
-        wait_fails(connection, error)
-        answer = connection.attempt(item(1))
+        with wait_fails(error):
+            answer = connection.attempt(item(1))
         assert is_not_sent(answer, error)
         assert "secret" not in str(answer.error)
         assert ids(conn) == []
-        del connection.conn.wait
         assert connection.run(READ) == 1
 
     @each_error
     def test_behind_the_first_byte(self, connection, error):
-        own = connection.conn.wait
-
         def failing(gen):
             yield next(gen)
             raise error
 
-        connection.conn.wait = lambda gen: own(failing(gen))
-        answer = connection.attempt(item(1))
+        with wrapped_wait(failing):
+            answer = connection.attempt(item(1))
         assert isinstance(answer.error, OutcomeUnknown)
         assert answer.outcome is Outcome.UNKNOWN
         cause = answer.error.__cause__
@@ -263,17 +266,17 @@ class TestWaitingThatFails:
     @each_error
     def test_behind_the_answer(self, connection, conn, error):
         """What was answered counts, whatever comes behind it."""
-        own = connection.conn.wait
 
         def failing(gen):
             yield from gen
             raise error
 
-        connection.conn.wait = lambda gen: own(failing(gen))
-        answer = connection.attempt(batchq.gather(item(1), READ))
+        with wrapped_wait(failing):
+            answer = connection.attempt(batchq.gather(item(1), READ))
         assert isinstance(answer, Ok)
         assert answer.value == (None, 1)
-        again = connection.attempt(item(1).on(batchq.unique("item_pkey"), Hook("taken")))
+        with wrapped_wait(failing):
+            again = connection.attempt(item(1).on(batchq.unique("item_pkey"), Hook("taken")))
         assert isinstance(again.error, Hook)
         assert again.outcome is Outcome.ROLLED_BACK
         assert ids(conn) == [1]
@@ -285,9 +288,9 @@ class TestWaitingThatFails:
 
             def bind():
                 async def contend():
-                    waiting = asyncio.ensure_future(lock.acquire())
+                    contender = asyncio.ensure_future(lock.acquire())
                     await asyncio.sleep(0)
-                    waiting.cancel()
+                    contender.cancel()
 
                 asyncio.run(contend())
 
@@ -386,13 +389,13 @@ def test_threads_that_end_a_pool_let_the_others_know(database):
     """Who waits when the pool is closed is told so."""
     answers = []
     with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
-        waiting = threading.Thread(
+        waiter = threading.Thread(
             target=lambda: answers.append(batchq.attempt(pool, READ)), daemon=True
         )
-        waiting.start()
+        waiter.start()
         while not pool.get_stats()["requests_waiting"]:
             pass
         pool.close()
-        waiting.join()
+        waiter.join()
     assert is_not_sent(answers[0], answers[0].error.__cause__)
     assert isinstance(answers[0].error.__cause__, psycopg_pool.PoolClosed)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""A cancel request that takes no longer than it is given.
+
+From libpq 17 on the request is made without blocking (``PQcancelStart``). Before, ``PQcancel``
+blocks until the server has hung up, which behind a silent network is never. So it gets a thread
+that nobody waits for; but where psycopg is compiled, that call keeps the interpreter's lock, and no
+thread could go on: there it is not made at all, and the answer, or its absence, decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import capabilities, pq
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+
+
+def ask_to_stop(connection: Connection[Any], seconds: float) -> None:
+    """Ask the server to cancel what it is doing; whether it has heard of it is not known."""
+    with suppress(psycopg.Error):
+        if capabilities.has_cancel_safe():
+            connection.cancel_safe(timeout=seconds)
+        elif pq.__impl__ == "python":
+            _begin(connection.cancel, lambda: None).join(seconds)
+
+
+async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) -> None:
+    """Ask the server to cancel what it is doing; as :func:`ask_to_stop`."""
+    with suppress(psycopg.Error, TimeoutError):
+        if capabilities.has_cancel_safe():
+            await connection.cancel_safe(timeout=seconds)
+        elif pq.__impl__ == "python":
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
+            async with asyncio.timeout(seconds):
+                _begin(connection.cancel, lambda: loop.call_soon_threadsafe(over.set))
+                await over.wait()
+
+
+def _begin(cancel: Callable[[], None], tell: Callable[[], object]) -> Thread:
+    def work() -> None:
+        with suppress(psycopg.Error):
+            cancel()
+        with suppress(RuntimeError):  # the loop is closed by now
+            tell()
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    return thread

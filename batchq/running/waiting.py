@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for a batch: for the connection's lock, and for its flights, until the deadline.
+
+psycopg's own ``Connection.wait`` is not used: interrupted, it sends a cancel request and waits for
+the answer, for as many seconds as it likes. Here a run that its deadline has ended, a Ctrl-C and a
+cancelled task are wound up alike: a cancel request that is bounded, the answer if it comes within
+the grace, else the connection is closed and what is known by then is the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from inspect import GEN_SUSPENDED, getgeneratorstate
+from threading import TIMEOUT_MAX, Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from psycopg.pq import TransactionStatus
+from psycopg.waiting import wait, wait_async
+
+from batchq.engine.deadline import GRACE, Deadline, not_sent
+from batchq.engine.wire import until
+from batchq.running.stopping import ask_to_stop, ask_to_stop_async
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+    from psycopg.abc import PQGen
+
+    from batchq.engine.transaction import Transaction
+
+_INTERVAL = 0.1
+"""Seconds after which psycopg's waits look whether there was a signal; as ``Connection.wait``."""
+
+_ACTIVE = TransactionStatus.ACTIVE
+
+
+def drive(connection: Connection[Any], work: Transaction) -> None:
+    """Send a batch, and wait for its answer.
+
+    :raises DeadlineExceeded: when the deadline passes before it is sent. Later it is for the
+        outcome to say.
+    """
+    deadline = work.deadline
+    with connection.lock if deadline is None else _Locked(connection.lock, deadline):
+        try:
+            for flight in work.flights():
+                try:
+                    if deadline is None:
+                        wait(flight, connection.pgconn.socket, _INTERVAL)
+                        continue
+                    if wait(until(flight, deadline), connection.pgconn.socket, deadline.tick):
+                        continue
+                except Exception as error:
+                    work.give_up(error)  # the socket is closed, or the event loop
+                    raise
+                except BaseException:
+                    _wind_up(connection, work, flight)
+                    raise
+                _wind_up(connection, work, flight)
+                break
+        finally:
+            # Before the lock is released: the next thread's batch is not at rest.
+            work.close_unless_at_rest()
+
+
+async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> None:
+    """Send a batch, and wait for its answer; as :func:`drive`."""
+    deadline = work.deadline
+    async with connection.lock if deadline is None else _AsyncLocked(connection.lock, deadline):
+        try:
+            for flight in work.flights():
+                try:
+                    if deadline is None:
+                        await wait_async(flight, connection.pgconn.socket, _INTERVAL)
+                        continue
+                    bounded = until(flight, deadline)
+                    if await wait_async(bounded, connection.pgconn.socket, deadline.tick):
+                        continue
+                except Exception as error:
+                    work.give_up(error)  # as in drive()
+                    raise
+                except BaseException:
+                    await _wind_up_async(connection, work, flight)
+                    raise
+                await _wind_up_async(connection, work, flight)
+                break
+        finally:
+            # Before the lock is released: the next task's batch is not at rest.
+            work.close_unless_at_rest()
+
+
+# -- winding up ------------------------------------------------------------------------------------
+
+
+def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]) -> None:
+    """Ask the server to stop, and read what it answers within the grace.
+
+    A second interrupt ends this too, and closes the connection.
+    """
+    grace, pg = Deadline.after(GRACE), connection.pgconn
+    try:
+        with suppress(Exception):  # the outcome is what is known all the same
+            if pg.transaction_status == _ACTIVE:
+                ask_to_stop(connection, GRACE / 2)
+            if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
+                wait(until(flight, grace), pg.socket, grace.tick)
+    finally:
+        work.give_up()
+
+
+async def _wind_up_async(
+    connection: AsyncConnection[Any], work: Transaction, flight: PQGen[None]
+) -> None:
+    grace, pg = Deadline.after(GRACE), connection.pgconn
+    try:
+        with suppress(Exception):  # as in _wind_up()
+            if pg.transaction_status == _ACTIVE:
+                await ask_to_stop_async(connection, GRACE / 2)
+            if getgeneratorstate(flight) == GEN_SUSPENDED:
+                await wait_async(until(flight, grace), pg.socket, grace.tick)
+    finally:
+        work.give_up()
+
+
+# -- the connection's lock -------------------------------------------------------------------------
+
+_IN_USE = "it waited for the connection, which was in use"
+
+
+@frozen
+class _Locked:
+    """The lock of a connection, waited for until the deadline."""
+
+    lock: Lock
+    deadline: Deadline
+
+    def __enter__(self) -> None:
+        if not self.lock.acquire(timeout=min(self.deadline.left, TIMEOUT_MAX)):
+            raise not_sent(_IN_USE)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.lock.release()
+
+
+@frozen
+class _AsyncLocked:
+    lock: asyncio.Lock
+    deadline: Deadline
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(self.deadline.left):
+                await self.lock.acquire()
+        except TimeoutError:
+            raise not_sent(_IN_USE) from None
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.lock.release()

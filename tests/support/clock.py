@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""The clock that deadlines are kept by, in the hands of a test: it stands still unless told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from attrs import define
+
+
+@define
+class Clock:
+    """Called for the time, in seconds."""
+
+    now: float = 1000.0
+    step: float = 0.0
+    """By how much each look moves it on."""
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@contextmanager
+def standing_clock() -> Iterator[Clock]:
+    """Keep deadlines by a clock of the test's own."""
+    clock = Clock()
+    with patch("batchq.engine.deadline.monotonic", clock):
+        yield clock
