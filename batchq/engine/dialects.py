@@ -66,6 +66,12 @@ class Dialect:
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
 
+    has_partitions: bool = True
+    """Whether partitions are tables, whose constraints have names of their own."""
+
+    cuts_names: bool = True
+    """Whether names have at most 63 bytes, and the server cuts a longer one without a word."""
+
     makes_binary: bool = True
     """Whether ``record_send`` can be called in SQL. Nobody has seen CockroachDB have it."""
     longest: int = (1 << 30) - 5
@@ -211,6 +217,8 @@ COCKROACHDB = _CockroachDB(
     retryable=frozenset({"40001"}),
     proofs=proofs.COCKROACHDB,
     carries_outputs=False,
+    cuts_names=False,
+    has_partitions=False,
     makes_binary=False,
     # The default of sql.conn.max_read_buffer_message_size, which no server tells its clients.
     longest=16 << 20,

@@ -24,6 +24,7 @@ SYNC = -4
 FORGET = -5
 UNDO = -6
 LOOK = -7
+LINEAGE = -8
 
 OWNERS = {
     OPENING: "the transaction's beginning",
@@ -33,6 +34,7 @@ OWNERS = {
     FORGET: "closing a prepared statement",
     UNDO: "the rollback",
     LOOK: "the look at a prepared statement",
+    LINEAGE: "the look at what a constraint is part of",
 }
 
 

@@ -18,6 +18,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.attribute import Verdict, attribute, unanswered
+from batchq.engine.cutting import refuse_cut_names
 from batchq.engine.deadline import Deadline, bound, not_sent, overdue, silence
 from batchq.engine.decode import decode, load_cell
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
@@ -25,6 +26,7 @@ from batchq.engine.encode import Encoded, encode
 from batchq.engine.encoding import codec
 from batchq.engine.flight import Flight
 from batchq.engine.frame import Frame
+from batchq.engine.lineage import Tracing
 from batchq.engine.liveness import closed
 from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
@@ -93,6 +95,8 @@ class Transaction:
         )
         if pg.parameter_status(b"standard_conforming_strings") == b"off":
             refuse_escapes(self.plan, self._steps)
+        if self.plan.long_names and self._dialect.cuts_names:
+            refuse_cut_names(self.plan, pg.parameter_status(b"server_encoding"))
         if self.plan.outputs and not self._dialect.carries_outputs:
             raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
 
@@ -119,6 +123,8 @@ class Transaction:
             # What fails alike is the schema's own, and what is prepared is as good as it was.
             if self._verdict is None or not is_alike(first, self._verdict):
                 give_up(self._preparations, first, flight)
+        if self._verdict is not None and self._verdict.violation is not None:
+            yield from self._trace(pg, self._verdict)
 
     def _check_link(self, pg: PGconn) -> None:
         found = closed(pg, self._dialect, self._transformer.encoding)
@@ -151,6 +157,24 @@ class Transaction:
         undone = Slots([])
         yield from exchange(pg, load_undo(self._loading(pg), self.frame), undone)
         self._slots.lost = undone.lost
+
+    def _trace(self, pg: PGconn, verdict: Verdict) -> Iterator[PQGen[None]]:
+        """Find what a partition's constraint is a part of, where a mapping names something else.
+
+        The failure is certain by then, and what goes wrong in here changes no word of it.
+        """
+        at_rest = self._slots.lost is None and pg.transaction_status == self._rest
+        if at_rest and self._dialect.has_partitions and not self._is_late:
+            tracing = Tracing(self.connection, self.plan.leaves, verdict)
+            if tracing.asks:
+                yield self._ask(pg, tracing)
+                if self._slots.lost is None and pg.transaction_status != self._rest:
+                    yield self._undo(pg)
+            self._verdict = tracing.verdict
+
+    def _ask(self, pg: PGconn, tracing: Tracing) -> PQGen[None]:
+        encoding = codec(self._transformer.encoding)
+        self._slots.lost = yield from tracing.ask(pg, self.frame, encoding)
 
     def _bounded(self, pg: PGconn) -> Frame:
         """The frame, with what bounds the server by the time that is left."""

@@ -84,8 +84,27 @@ def teach(violation: Violation, found: Blame) -> str:
     lines.append(f"    .on({_matcher(violation)}, YourError(...))")
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
-        lines.append(f'    .internal("{violation.constraint}")')
-    return "\n" + "\n".join(lines) + _hint(violation, found) + _array(violation, found)
+        lines.append(f'    .internal("{_declarable(violation)}")')
+    more = _hint(violation, found) + _array(violation, found) + _partition(violation, found)
+    return "\n" + "\n".join(lines) + more
+
+
+def _declarable(violation: Violation) -> str | None:
+    """The name to declare: of a partition's constraint that of the whole, which stands for all."""
+    return violation.part_of[-1] if violation.part_of else violation.constraint
+
+
+def _partition(violation: Violation, found: Blame) -> str:
+    """Tell of partitions where the server names an index of another table than the statement's."""
+    if violation.kind not in (Kind.UNIQUE, Kind.EXCLUSION) or violation.part_of:
+        return ""
+    table = None if found.step is None else found.step.statement.source.table
+    if table is None or violation.table in (None, table.rpartition(".")[2]):
+        return ""
+    return (
+        f"\nIf {violation.table} is a partition, name the constraint of the whole table instead: "
+        f"that stands for it in all of them"
+    )
 
 
 def _hint(violation: Violation, found: Blame) -> str:
@@ -134,5 +153,5 @@ def _matcher(violation: Violation) -> Matcher:
     if violation.kind is Kind.NOT_NULL and violation.column:
         return not_null(violation.column)
     if violation.kind is not Kind.OTHER and violation.constraint:
-        return Matcher(violation.kind, violation.constraint)
+        return Matcher(violation.kind, _declarable(violation))
     return sqlstate(violation.sqlstate)

@@ -61,7 +61,8 @@ class Batch(Generic[T_co]):
         VPC and another where the default one is created. See :meth:`Statement.on` for the
         arguments.
         """
-        return Remapped(self, rule(matcher, meaning))
+        made = rule(matcher, meaning)
+        return Remapped(self, made, (made.matcher,) if made.matcher.is_long else ())
 
     def as_internal(self, context: str) -> Batch[T_co]:
         """Declare that every failure mapped inside is *our* bug here: ``InvariantViolation``.
@@ -126,6 +127,8 @@ class Wrapped(Batch[T_co]):
     __slots__ = ()
 
     inner: Batch[T_co]
+    long_names: tuple[Matcher, ...] = ()
+    """What is mapped by a name that may be too long for the server."""
 
     @property
     def needs(self) -> tuple[Output, ...]:
@@ -215,6 +218,7 @@ class Remapped(Wrapped[T_co]):
 
     inner: Batch[T_co]
     rule: Rule
+    long_names: tuple[Matcher, ...]
 
 
 @frozen(eq=False, repr=False)

@@ -3,6 +3,8 @@
 
 The name is the only handle that both engines send and that is unambiguous: tables are missing on
 CockroachDB, columns are ambiguous under partial indexes, and a UNIQUE and a CHECK may share a name.
+That of a partitioned table's constraint stands for it in every partition, whatever it is called
+there.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from attrs import frozen
+from attrs import field, frozen
 
 from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement
 from batchq.language.violation import Kind, Violation
 
+_LONGEST = 63
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
 
@@ -34,6 +37,16 @@ class Matcher:
     sqlstate: str | None = None
     requirement: int | None = None
     """Of a guard: which of the statement's requirements, from 0; None for the number of rows."""
+    is_long: bool = field(init=False)
+    """Whether the name may be longer than the 63 bytes that PostgreSQL keeps of one. Where it is
+    not ASCII its length in bytes depends on the server's encoding, which takes up to 4 for each."""
+
+    def __attrs_post_init__(self) -> None:
+        """Look at the name, once a matcher."""
+        is_name = self.kind is not Kind.GUARD and self.name is not None
+        name = (self.name or "") if is_name else ""
+        most = len(name) * (1 if name.isascii() else 4)
+        object.__setattr__(self, "is_long", most > _LONGEST)
 
     def matches(self, violation: Violation) -> bool:
         """Whether this violation is one that the mapping is for."""
@@ -41,14 +54,19 @@ class Matcher:
             # A guard borrows the SQLSTATE of a failed cast; it is no such failure.
             return violation.sqlstate == self.sqlstate and violation.kind is not Kind.GUARD
         if self.kind is None:
-            return violation.kind is not Kind.GUARD and violation.constraint == self.name
+            return violation.kind is not Kind.GUARD and self._is_named(violation)
         if violation.kind is not self.kind:
             return False
         if self.kind is Kind.GUARD:
             # A refused isolation level says nothing about rows, so no mapping is for it.
             return violation.isolation is None and violation.requirement == self.requirement
-        seen = violation.column if self.kind is Kind.NOT_NULL else violation.constraint
-        return seen == self.name
+        if self.kind is Kind.NOT_NULL:
+            return violation.column == self.name
+        return self._is_named(violation)
+
+    def _is_named(self, violation: Violation) -> bool:
+        """Whether the constraint has this name, or is a part, in a partition, of one that has."""
+        return violation.constraint == self.name or self.name in violation.part_of
 
     def __str__(self) -> str:
         """Show the call that makes this matcher, as a user would write it."""
@@ -125,5 +143,8 @@ def is_matcher(value: object) -> bool:
 def _matcher(kind: Kind | None, name: str) -> Matcher:
     if not is_text(name):
         message = "a matcher needs the constraint's name (the column's, for not_null)"
+        raise InvalidBatch(message)
+    if "\0" in name:
+        message = f"no name has a NUL in it, so nothing would match {name!r:.40}"
         raise InvalidBatch(message)
     return Matcher(kind, name)

@@ -22,6 +22,7 @@ from batchq.language.batch import (
     Wrapped,
 )
 from batchq.language.mapping import Internal, Meaning, Rule
+from batchq.language.matchers import Matcher
 from batchq.language.outputs import refuse_needs, refuse_rows
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
@@ -127,6 +128,8 @@ class Plan:
     """A number takes the result of that statement."""
     outputs: Mapping[int, tuple[str, ...]]
     """The columns that later statements use, for each statement that has any."""
+    long_names: list[Matcher] = field(factory=list[Matcher])
+    """What is mapped by names that may be too long for the server."""
 
     @property
     def leaves(self) -> list[Leaf]:
@@ -168,6 +171,7 @@ def plan(batch: Batch[Any]) -> Plan:
     program: list[Combine | int] = []
     said: set[Hashable] = set()
     tail: list[_Last] = []
+    long_names: list[Matcher] = []
     todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
     while todo:
         item = todo.pop()
@@ -179,8 +183,10 @@ def plan(batch: Batch[Any]) -> Plan:
             program.append(len(statements))
             statements.append(node)
             scopes.append(scope)
+            long_names += node.shape.long_names
         elif isinstance(node, Wrapped):
             todo.append((node.inner, Scope(scope, node)))
+            long_names += node.long_names
         elif isinstance(node, Composite):
             parts = node.parts
             todo.append(Combine(len(parts), node.combine))
@@ -202,7 +208,8 @@ def plan(batch: Batch[Any]) -> Plan:
         program[last.wanted] = len(statements)
         statements.append(last.placed.statement)
         scopes.append(last.scope)
-    return Plan(statements, scopes, program, _outputs(batch, statements))
+        long_names += last.placed.statement.shape.long_names
+    return Plan(statements, scopes, program, _outputs(batch, statements), long_names)
 
 
 class _Last(NamedTuple):

@@ -70,6 +70,8 @@ class Shape:
     names them, or the user's own SQL does."""
     names: tuple[str, ...] = field(init=False)
     """A name for each of the values that a statement of this shape takes; for people."""
+    long_names: tuple[Matcher, ...] = field(init=False)
+    """What is mapped by a name that may be too long for the server."""
     takes_outputs: bool = field(init=False)
     """Whether another statement's output is among the values."""
 
@@ -81,6 +83,9 @@ class Shape:
         object.__setattr__(self, "guard", _guard(self))
         object.__setattr__(self, "columns", _columns(self))
         object.__setattr__(self, "names", names)
+        matchers = (one.matcher if isinstance(one, Rule) else one for one in self.declared)
+        long_names = tuple(matcher for matcher in matchers if matcher.is_long)
+        object.__setattr__(self, "long_names", long_names)
         object.__setattr__(self, "takes_outputs", flows)
 
     @property

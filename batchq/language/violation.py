@@ -72,6 +72,10 @@ class Violation:
     """Of a guard on a row only: which of the statement's requirements it does not meet, from 0."""
     isolation: str | None = None
     """Of a guard on the transaction's isolation level only: the level that it refused."""
+    part_of: tuple[str, ...] = ()
+    """Of a constraint of a partition: the names of the constraints that it is a part of, the
+    nearest first. Known where a mapping has named another constraint than the server did, since
+    only then is the server asked; a mapping for one of these is a mapping for this one as well."""
     found: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
     """Of a guard on a row only: the values of that row, by column. Not all of its columns: those
     that the requirements name, and those that were asked for."""
@@ -87,6 +91,8 @@ class Violation:
         words = [self.kind.value if self.kind is not Kind.OTHER else "error"]
         if self.constraint:
             words.append(f'"{self.constraint}"')
+        if self.part_of:
+            words.append(f'(part of "{self.part_of[-1]}")')
         if self.column:
             words.append(f'column "{self.column}"')
         if self.table:

@@ -95,7 +95,7 @@ CASES = {
         table="t",
     ),
     "unique of a partition, under the partition's own name": Case(
-        "CREATE TABLE t (id int CONSTRAINT t_pkey PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE t (id int CONSTRAINT t_whole PRIMARY KEY) PARTITION BY RANGE (id);"
         "CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (0) TO (10);"
         "INSERT INTO t VALUES (1)",
         insert("t", {"id": 1}),
