@@ -26,7 +26,9 @@ from batchq.language.errors import (
     InvalidBatch,
     InvariantViolation,
     OutcomeUnknown,
+    ReadOnlyServer,
     SerializationConflict,
+    StatementCanceled,
     UnmappedViolation,
 )
 from batchq.language.existence import forbid, lock, require
@@ -70,10 +72,12 @@ __all__ = [
     "OutcomeUnknown",
     "Output",
     "Parent",
+    "ReadOnlyServer",
     "Retry",
     "Retrying",
     "SerializationConflict",
     "Statement",
+    "StatementCanceled",
     "Step",
     "UnmappedViolation",
     "Violation",

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from attrs import frozen
+from attrs import evolve, frozen
 from psycopg import IsolationLevel
 
-from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
+
+SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 0.001, (2**31 - 1) / 1000
+"""Seconds: the range of ``statement_timeout``, a number of milliseconds; 0 would switch it off."""
 
 
 @frozen
@@ -27,6 +27,10 @@ class Frame:
     nested: bool = False
     unseen: Outcome = Outcome.UNKNOWN
     """What became of it when it was sent and nobody has seen its end."""
+    read_only: bool = False
+    """Whether the caller wants it to read only."""
+    timeout: float | None = None
+    """How many seconds a statement may take, when the caller has said so."""
 
 
 NESTED = Frame(
@@ -41,6 +45,8 @@ NESTED = Frame(
 )
 """Inside a transaction that is the caller's own. It ends with the link: its COMMIT was never
 sent."""
+NESTED_READ_ONLY = evolve(NESTED, read_only=True)
+"""The same on a connection whose own transactions read only."""
 
 
 def transaction(
@@ -48,15 +54,15 @@ def transaction(
     isolation: IsolationLevel | None = None,
     read_only: bool | None = None,
     deferrable: bool | None = None,
-    timeout: float | timedelta | None = None,
+    timeout: float | None = None,
 ) -> Frame:
     """Frame a transaction of its own. What is None is left to the session's default.
 
     :param read_only: READ ONLY also decides what is known when nobody has seen the end: whether
         COMMIT took effect or not, no permanent table is another one.
     :param timeout: the longest that any one statement may take, in seconds: ``statement_timeout``,
-        local to this transaction, so gone after it.
-    :raises InvalidBatch: for a timeout that the server cannot keep.
+        local to this transaction, so gone after it. From ``SHORTEST_TIMEOUT`` to
+        ``LONGEST_TIMEOUT``.
     """
     words = ["BEGIN"]
     if isolation is not None:
@@ -67,12 +73,7 @@ def transaction(
         words.append("DEFERRABLE" if deferrable else "NOT DEFERRABLE")
     settings: tuple[str, ...] = ()
     if timeout is not None:
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        # The setting's own range; 0 would switch it off.
-        if not 1 <= seconds * 1000 < 2**31:
-            message = f"timeout={timeout!r}: between a millisecond and 24 days, in seconds"
-            raise InvalidBatch(message)
-        settings = (f"SET LOCAL statement_timeout = {round(seconds * 1000)}",)
+        settings = (f"SET LOCAL statement_timeout = {round(timeout * 1000)}",)
     return Frame(
         opening=" ".join(words),
         settings=settings,
@@ -81,6 +82,8 @@ def transaction(
         tag=b"COMMIT",
         kept=Outcome.COMMITTED,
         unseen=Outcome.ROLLED_BACK if read_only else Outcome.UNKNOWN,
+        read_only=bool(read_only),
+        timeout=timeout,
     )
 
 

@@ -10,6 +10,8 @@ import psycopg
 from attrs import frozen
 
 from batchq.engine.blame import Blame, blame
+from batchq.engine.flight import CLOSING, OPENING
+from batchq.engine.read_only import CALLERS_OWN, is_callers_own, why_read_only
 from batchq.engine.wording import WHAT_BECAME, teach, teach_guard, what_happened, where
 from batchq.language.errors import (
     BatchError,
@@ -17,7 +19,9 @@ from batchq.language.errors import (
     GuardFailed,
     InvariantViolation,
     OutcomeUnknown,
+    ReadOnlyServer,
     SerializationConflict,
+    StatementCanceled,
     UnmappedViolation,
 )
 from batchq.language.exceptions import caused_by
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
     from batchq.engine.attribute import Verdict
-    from batchq.engine.dialects import Dialect
+    from batchq.engine.dialects import Dialect, Parameters
+    from batchq.engine.frame import Frame
 
 
 @frozen
@@ -49,10 +54,14 @@ def report(
     *,
     dialect: Dialect,
     cause: BaseException | None,
+    frame: Frame,
+    server: Parameters,
 ) -> Report:
     """Turn a verdict on a failed batch into exceptions, ready to be raised.
 
     :param cause: the driver's own exception.
+    :param frame: what the batch was framed by.
+    :param server: what the server reports of itself.
     """
     violation = verdict.violation
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
@@ -60,7 +69,7 @@ def report(
         failed.__cause__ = cause
         return Report(failed, failed)
     found = blame(verdict, violation, leaves)
-    made = _explained(verdict, violation, found, dialect)
+    made = _explained(_Failure(verdict, violation, found, dialect, frame, server))
     made.__cause__ = cause
     meaning = None if found.resolution is None else found.resolution.for_caller
     if meaning is None:
@@ -76,37 +85,90 @@ def report(
     return Report(error, made)
 
 
-def _explained(
-    verdict: Verdict, violation: Violation, found: Blame, dialect: Dialect
-) -> BatchError:
+@frozen
+class _Failure:
+    """What is known of a failure, from which the class of its report is chosen."""
+
+    verdict: Verdict
+    violation: Violation
+    found: Blame
+    dialect: Dialect
+    frame: Frame
+    server: Parameters
+
+
+def _explained(failure: _Failure) -> BatchError:
     """Choose the class of the report, and write its text."""
-    cls, text = _classified(verdict, violation, found, dialect)
+    cls, text = _classified(failure)
+    found = failure.found
     error = cls(
         text,
-        outcome=verdict.outcome,
+        outcome=failure.verdict.outcome,
         step=found.step,
-        violation=violation,
+        violation=failure.violation,
         candidates=found.candidates,
     )
     if isinstance(error, InvariantViolation) and found.resolution is not None:
         error.context = found.resolution.context
+    elif isinstance(error, SerializationConflict):
+        error.rerun_outer = failure.frame.nested
+    elif isinstance(error, StatementCanceled):
+        error.timeout = _timeout(failure)
     return error
 
 
-def _classified(
-    verdict: Verdict, violation: Violation, found: Blame, dialect: Dialect
-) -> tuple[type[BatchError], str]:
-    what = what_happened(verdict, violation, found)
+def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
+    violation, found = failure.violation, failure.found
+    what = what_happened(failure.verdict, violation, found)
     resolution = found.resolution
-    if violation.sqlstate in dialect.retryable:
-        return SerializationConflict, f"{what}; running the batch again may succeed"
+    at_fault = _servers_own(failure)
+    if at_fault is not None:
+        cls, why = at_fault
+        return cls, f"{what}; {why}"
     if resolution is not None and resolution.for_caller is None:
         return InvariantViolation, _invariant(what, resolution)
     if violation.kind is Kind.GUARD:
         return GuardFailed, what if resolution else what + teach_guard(violation, found)
+    cls = UnmappedViolation if resolution is None else BatchError
+    if violation.sqlstate == _CANCELED:
+        cls, what = StatementCanceled, f"{what}; {_why_canceled(failure)}"
     if resolution is not None:
-        return BatchError, f"{what}; mapped to {describe(resolution.rule.meaning)}"
-    return UnmappedViolation, what + teach(violation, found)
+        return cls, f"{what}; mapped to {describe(resolution.rule.meaning)}"
+    lesson = CALLERS_OWN if is_callers_own(violation) else teach(violation, found)
+    return cls, what + lesson
+
+
+def _servers_own(failure: _Failure) -> tuple[type[BatchError], str] | None:
+    """Tell what is nobody's fault, whatever it is mapped to: another attempt may succeed."""
+    if failure.violation.sqlstate in failure.dialect.retryable:
+        return SerializationConflict, _RERUN_OUTER if failure.frame.nested else _RERUN
+    why = why_read_only(failure.verdict, failure.violation, failure.frame, failure.server)
+    return None if why is None else (ReadOnlyServer, f"{why}: another server may take it")
+
+
+_RERUN = "running the batch again may succeed"
+_RERUN_OUTER = (
+    "the transaction around it has to be rolled back, and running the whole of it again may succeed"
+)
+_CANCELED = "57014"
+"""PostgreSQL documentation, appendix A: query_canceled."""
+
+
+def _timeout(failure: _Failure) -> float | None:
+    """The ``timeout=`` that may have canceled it. COMMIT switches it off before it does its work
+    (PostgreSQL, tcop/postgres.c, ``finish_xact_command``)."""
+    return None if failure.verdict.owner in (OPENING, CLOSING) else failure.frame.timeout
+
+
+def _why_canceled(failure: _Failure) -> str:
+    """Say who has canceled it, as far as that can be known without reading the server's message,
+    which is translated."""
+    if failure.verdict.owner == CLOSING:
+        return "canceled by somebody: no statement_timeout reaches COMMIT"
+    timeout = _timeout(failure)
+    if timeout is None:
+        return "canceled by somebody or the session's statement_timeout: no timeout= was in force"
+    return f"canceled by timeout={timeout:g}, or by somebody before that"
 
 
 def _invariant(what: str, resolution: Resolution) -> str:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
+_ONLY_IDLE = frozenset({_IDLE})
+_FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
 
 _NO_OUTPUTS = (
     "output(): values do not flow between statements on {}. Let the client choose the key, or "
@@ -131,7 +133,7 @@ class Transaction:
         if found is not None:
             pg.finish()
             verdict = Verdict(Outcome.NOT_SENT, violation=found.farewell, session_ended=True)
-            raise report(verdict, (), dialect=self._dialect, cause=found.error).error
+            raise self._report(verdict, found.error).report
 
     def _attempt(self, pg: PGconn) -> Iterator[PQGen[None]]:
         yield self._batch(pg)
@@ -191,6 +193,15 @@ class Transaction:
     def _rest(self) -> TransactionStatus:
         """The state that the connection has to be in before and after."""
         return _INTRANS if self.frame.nested else _IDLE
+
+    @property
+    def _usable(self) -> frozenset[TransactionStatus]:
+        """The states behind which nothing of the batch's is left that somebody else could commit.
+
+        A transaction that is the caller's own may also have failed for good: CockroachDB takes no
+        ROLLBACK TO SAVEPOINT after a conflict. Then the caller rolls it back, on this connection.
+        """
+        return _FAILED_OR_OPEN if self.frame.nested else _ONLY_IDLE
 
     def _loading(self, pg: PGconn) -> Loading:
         limit = self.connection.prepared_max
@@ -266,7 +277,7 @@ class Transaction:
             and self._slots.lost is None
             and not self._verdict.link_lost
             and pg.pipeline_status == PipelineStatus.OFF
-            and pg.transaction_status == self._rest
+            and pg.transaction_status in self._usable
         )
         if not at_rest:
             pg.finish()
@@ -295,7 +306,7 @@ class Transaction:
             if answer is not None:
                 cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
         late = None if self.deadline is None else self._overdue(verdict, self.deadline, cause)
-        made = late or report(verdict, self.plan.leaves, dialect=self._dialect, cause=cause)
+        made = late or self._report(verdict, cause)
         made.report.attempts = max(self._times, 1)
         return made
 
@@ -305,6 +316,16 @@ class Transaction:
         # What a preparation may be to blame for is settled by sending it once more: too late now.
         unsettled = self._is_late and self._times == 1 and self._may_be_stale(verdict)
         return overdue(verdict, deadline, given_up=self._given_up, unsettled=unsettled, cause=cause)
+
+    def _report(self, verdict: Verdict, cause: BaseException | None) -> Report:
+        return report(
+            verdict,
+            self.plan.leaves,
+            dialect=self._dialect,
+            cause=cause,
+            frame=self.frame,
+            server=self.connection.pgconn,
+        )
 
     def result(self) -> Any:
         """Decode what came back.

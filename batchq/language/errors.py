@@ -44,8 +44,8 @@ class BatchError(Exception):
         """Of an error at COMMIT that several steps declare: those steps. COMMIT does not say which
         of them broke the constraint, so none of them is blamed."""
         self.attempts = 1
-        """How often the batch was sent, this time included: by :class:`~batchq.Retry`, and once
-        more without preparation where one may have been to blame. 1 if it never was."""
+        """How often the batch was tried, this time included: by :class:`~batchq.Retry`, and once
+        more without preparation where one may have been to blame."""
 
     @property
     def statement(self) -> Statement[Any] | None:
@@ -98,8 +98,34 @@ class InvariantViolation(BatchError):
 class SerializationConflict(BatchError):
     """The server could not serialize the transaction (40001) or broke a deadlock (40P01).
 
-    Nothing was kept and nothing is wrong with the batch: running it again may succeed. The only
-    failure that :class:`~batchq.Retry` acts on.
+    Nothing was kept and nothing is wrong with the batch: running it again may succeed.
+    """
+
+    rerun_outer: bool = False
+    """Whether the batch was nested: then the transaction around it has to be rolled back and run
+    again as a whole. What it has read is as old as it is, and CockroachDB lets it do nothing else
+    any more."""
+
+
+class StatementCanceled(BatchError):
+    """The server canceled a statement (57014): it took too long, or somebody wanted it to end.
+
+    By ``timeout=``; by the session's own ``statement_timeout``; by ``pg_cancel_backend`` or a
+    cancel request, ``Connection.cancel()`` for one. The server says which in its message alone, and
+    that in the language of its ``lc_messages``.
+    """
+
+    timeout: float | None = None
+    """The ``timeout=`` that was in force, in seconds; None when none was: it was something else.
+    At COMMIT none is."""
+
+
+class ReadOnlyServer(BatchError):
+    """The server takes no writes (25006), and nobody asked for a transaction that only reads.
+
+    It is a standby, perhaps since a failover, or its ``default_transaction_read_only`` is on. A
+    pool does not get that connection back; one of your own stays open. Where ``read_only=True`` or
+    the connection's own ``read_only`` was the reason, it is an :class:`UnmappedViolation`.
     """
 
 

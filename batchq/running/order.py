@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from attrs import frozen
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.engine.deadline import Deadline, deadline_from
-from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
+from batchq.engine.deadline import Deadline
+from batchq.engine.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction
 from batchq.engine.wording import OLD_SNAPSHOT
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.plan import Plan, plan
 from batchq.language.step import Step
 from batchq.running.retry import Retry
+from batchq.running.values import NONE_SAID, Values
 
 if TYPE_CHECKING:
     from batchq.engine.preparations import AnyConnection
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Options(TypedDict, total=False):
     """How to run a batch; what is left out is left to the connection and the session."""
 
-    isolation: IsolationLevel | None
-    """The transaction's isolation level."""
+    isolation: IsolationLevel | str | None
+    """The transaction's isolation level, or its name: ``"repeatable read"``."""
     read_only: bool | None
     """READ ONLY or READ WRITE."""
     timeout: float | timedelta | None
@@ -40,7 +41,7 @@ class Options(TypedDict, total=False):
     nested: bool
     """Be part of the transaction that is open on the connection: SAVEPOINT … RELEASE."""
     retry: Retry | None
-    """Run again after a serialization conflict."""
+    """Run again what has kept nothing and may succeed."""
 
 
 @frozen(eq=False)
@@ -48,22 +49,21 @@ class Order:
     """A batch laid flat, and how it is to run."""
 
     plan: Plan
-    options: Options
+    values: Values
     retry: Retry | None
     deadline: Deadline | None = None
 
     def frame_for(self, connection: AnyConnection) -> Frame:
         """Frame it by the options and, where they are silent, by the connection's own settings."""
-        options = self.options
-        if options.get("nested"):
-            return NESTED
-        isolation = options.get("isolation")
-        read_only = options.get("read_only")
+        values = self.values
+        if values.nested:
+            return NESTED_READ_ONLY if connection.read_only else NESTED
+        isolation, read_only, timeout = values.isolation, values.read_only, values.timeout
         if isolation is None:
             isolation = connection.isolation_level
         if read_only is None:
             read_only = connection.read_only
-        deferrable, timeout = connection.deferrable, options.get("timeout")
+        deferrable = connection.deferrable
         if isolation is IsolationLevel.REPEATABLE_READ:
             _refuse_old_snapshots(self.plan)
         if isolation is None and read_only is None and deferrable is None and timeout is None:
@@ -93,11 +93,8 @@ def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) ->
     call = "run()" if sync else "arun()"
     if not isinstance(target, right):
         _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
-    if options:
-        _check_options(target, options, call)
-    deadline = options.get("deadline")
-    ends = None if deadline is None else deadline_from(deadline)
-    return Order(plan(batch), options, options.get("retry"), ends)
+    values = _read(target, options, call) if options else NONE_SAID
+    return Order(plan(batch), values, values.retry, values.deadline)
 
 
 def _check_target(
@@ -118,17 +115,22 @@ def _check_target(
     raise TypeError(message)
 
 
-def _check_options(target: object, options: Options, call: str) -> None:
+def _read(target: object, options: Options, call: str) -> Values:
     unknown = options.keys() - _KNOWN
     if unknown:
         message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(_KNOWN))}"
         raise TypeError(message)
-    if not options.get("nested"):
-        return
+    values = Values(**cast("dict[str, Any]", options))
+    if values.nested:
+        _check_nested(target, values)
+    return values
+
+
+def _check_nested(target: object, values: Values) -> None:
     if not isinstance(target, Connection | AsyncConnection):
         message = "nested=True is for a connection with an open transaction; a pool's have none"
         raise InvalidBatch(message)
     for name in _NOT_NESTED:
-        if options.get(name) is not None:
+        if getattr(values, name) is not None:
             message = f"{name}= is the outer transaction's business: it cannot go with nested=True"
             raise InvalidBatch(message)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One attempt to run a batch on a pool: a connection is taken, used and given back.
 
-psycopg_pool is an extra, so a pool is known by what it can do, and its errors by their names.
+psycopg_pool is an extra, so a pool is known by what it can do.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 
-from batchq.language.errors import ConnectionFailed, DeadlineExceeded
+from batchq.language.errors import ReadOnlyServer
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed
 from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.once import aonce, once
+from batchq.running.pool_errors import no_connection
 from batchq.running.taking import taken, taken_async
 
 if TYPE_CHECKING:
@@ -34,34 +35,53 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
 
     :raises InvalidBatch: when it cannot be sent as it is.
     """
-    visit, late = _Visit(), todo.deadline
-    try:
-        with pool.connection() if late is None else taken(pool, late) as connection:
-            visit.connection = connection
-            try:
-                visit.answer = once(connection, todo)
-            except BaseException as error:
-                visit.raised = error
-                raise
-    except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
-        visit.end(error)
-    return visit.told()
+    spare, late = _spare(pool, todo), todo.deadline
+    while True:
+        visit = _Visit()
+        try:
+            with pool.connection() if late is None else taken(pool, late) as connection:
+                visit.connection = connection
+                try:
+                    visit.answer = once(connection, todo)
+                except BaseException as error:
+                    visit.raised = error
+                    raise
+                visit.close_read_only()
+        except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
+            visit.end(error)
+        if not (spare and visit.found_closed):
+            return visit.told()
+        spare -= 1
 
 
 async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
     """Run a batch once, on a connection of the pool; as :func:`pooled`."""
-    visit, late = _Visit(), todo.deadline
-    try:
-        async with pool.connection() if late is None else taken_async(pool, late) as connection:
-            visit.connection = connection
-            try:
-                visit.answer = await aonce(connection, todo)
-            except BaseException as error:
-                visit.raised = error
-                raise
-    except BaseException as error:  # noqa: BLE001  as in pooled()
-        visit.end(error)
-    return visit.told()
+    spare, late = _spare(pool, todo), todo.deadline
+    while True:
+        visit = _Visit()
+        try:
+            async with pool.connection() if late is None else taken_async(pool, late) as connection:
+                visit.connection = connection
+                try:
+                    visit.answer = await aonce(connection, todo)
+                except BaseException as error:
+                    visit.raised = error
+                    raise
+                visit.close_read_only()
+        except BaseException as error:  # noqa: BLE001  as in pooled()
+            visit.end(error)
+        if not (spare and visit.found_closed):
+            return visit.told()
+        spare -= 1
+
+
+def _spare(pool: object, todo: Order) -> int:
+    """How many connections that are found closed are no attempt: as many as the pool may hold.
+
+    After a restart of the server they all are. Only for who asked for more than one attempt.
+    """
+    most = 0 if todo.retry is None else getattr(pool, "max_size", 0)
+    return most if isinstance(most, int) else 0
 
 
 @define(eq=False)
@@ -75,6 +95,25 @@ class _Visit:
     raised: BaseException | None = None
     """What the attempt raised instead: nobody's failure."""
 
+    @property
+    def found_closed(self) -> bool:
+        """Whether the pool gave a connection that was closed before a byte was sent over it."""
+        return (
+            isinstance(self.answer, Failed)
+            and self.answer.outcome is Outcome.NOT_SENT
+            and self.connection is not None
+            and self.connection.closed
+        )
+
+    def close_read_only(self) -> None:
+        """Keep a connection to a server that takes no writes from going back to the pool.
+
+        A pool that gets back what is closed opens another, perhaps to the server that does.
+        """
+        report = self.answer.report if isinstance(self.answer, Failed) else None
+        if isinstance(report, ReadOnlyServer) and self.connection is not None:
+            self.connection.pgconn.finish()
+
     def end(self, error: BaseException) -> None:
         """Sort what ended the visit, other than in the ordinary way."""
         if error is self.raised:
@@ -85,7 +124,8 @@ class _Visit:
             interrupted(error, outcome_of(self.answer))
             self.raised = error
         elif self.answer is None and self.raised is None:
-            self.answer = _not_given(error)
+            failed = no_connection(error)
+            self.answer = Failed(failed, failed)
         else:  # What became of the batch is no other thing for that.
             _log.warning("a pool did not take back the connection of a batch", exc_info=error)
 
@@ -100,25 +140,3 @@ class _Visit:
             return cast("Answer", self.answer)
         finally:
             self.raised = None  # its traceback keeps the visit
-
-
-_POOLS_OWN = frozenset({"PoolClosed", "PoolTimeout", "TooManyRequests"})
-
-
-def is_pools_own(error: BaseException | None) -> bool:
-    """Whether an error is one of psycopg_pool's own, and not a connection's that came through it.
-
-    It is the pool's answer: it is closed, has waited for as long as it may, or has enough to do.
-    """
-    return any(cls.__name__ in _POOLS_OWN for cls in type(error).__mro__)
-
-
-def _not_given(error: Exception) -> Failed:
-    if isinstance(error, DeadlineExceeded):
-        return Failed(error, error)
-    # The texts of psycopg_pool's own errors are about the pool. Another's may quote anything.
-    why = f"{type(error).__name__}: {error}" if is_pools_own(error) else type(error).__name__
-    message = f"the pool gave no connection ({why}); nothing was sent"
-    failed = ConnectionFailed(message, outcome=Outcome.NOT_SENT)
-    failed.__cause__ = error
-    return Failed(failed, failed)

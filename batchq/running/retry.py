@@ -1,53 +1,114 @@
 # SPDX-License-Identifier: MIT
-"""Running a batch again after a serialization conflict, and after nothing else.
+"""Running a batch again when it is certain that nothing was kept, and another attempt may succeed.
 
-The back-off is tenacity's. A retry is safe only because nothing was kept, so an unknown outcome is
-never retried here.
+The back-off is tenacity's. An unknown outcome is never retried here, nor is a failure that would
+come again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from inspect import iscoroutinefunction
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Any, cast
 
-from attrs import field, frozen
+import psycopg
+from attrs import define, field, frozen
 
-from batchq.language.errors import SerializationConflict
-from batchq.running.answer import Failed, Ok
+from batchq.language.errors import (
+    BatchError,
+    ConnectionFailed,
+    ReadOnlyServer,
+    SerializationConflict,
+)
+from batchq.language.exceptions import caused_by
+from batchq.running.answer import Failed
+from batchq.running.interrupts import interrupted, outcome_of
+from batchq.running.pool_errors import is_pools_own
 
 if TYPE_CHECKING:
     from attrs import Attribute
     from tenacity import RetryCallState
 
-_Answer = Ok[Any] | Failed
+    from batchq.running.answer import Answer
 
 
 @frozen
 class Retrying:
     """What the hook before each sleep is told."""
 
-    conflict: SerializationConflict
-    """The failure of the attempt just made."""
+    report: BatchError
+    """Why the attempt just made failed."""
     attempt: int
     """How many attempts have been made, from 1."""
     sleep: float
     """How long the sleep will be, in seconds."""
 
 
-def _positive(_: object, attribute: Attribute[Any], value: float) -> None:
-    if value < (1 if attribute.name == "attempts" else 0):
-        message = f"Retry({attribute.name}={value!r}): at least one attempt, and no negative sleep"
+def may_succeed(report: BatchError, *, pooled: bool) -> bool:
+    """Whether a batch that failed so is worth another attempt, which cannot do anything twice.
+
+    :param pooled: whether the next attempt takes another connection. On the same one a link that is
+        gone stays so, and a server that is read-only.
+    """
+    match report:
+        case SerializationConflict():
+            return True
+        case ReadOnlyServer():
+            return pooled
+        case ConnectionFailed():
+            # A pool's own answer is not asked for again: it has waited already, is closed, or has
+            # enough to do. What neither it nor psycopg raised is a bug, or a hook's.
+            cause = report.__cause__
+            return pooled and isinstance(cause, psycopg.Error | None) and not is_pools_own(cause)
+        case _:
+            return False
+
+
+def _whole(_: object, attribute: Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"Retry({attribute.name}={value!r}): it takes a whole number"
+        raise TypeError(message)
+    if value < 1:
+        message = f"Retry({attribute.name}={value!r}): at least one attempt"
         raise ValueError(message)
 
 
-def _seconds(value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+def _seconds(value: object) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _sleepable(_: object, attribute: Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"Retry({attribute.name}={value!r}): it takes seconds, or a timedelta"
+        raise TypeError(message)
+    if not 0 <= value <= TIMEOUT_MAX:
+        message = f"Retry({attribute.name}={value!r}): nobody can sleep for so long"
+        raise ValueError(message)
+
+
+def _called(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not callable(value) or iscoroutinefunction(value):
+        message = f"Retry({attribute.name}={value!r}): it takes a function, which is not awaited"
+        raise TypeError(message)
 
 
 @frozen
 class Retry:
     """When and how often to run a batch again. Needs the extra ``batchq[retry]``.
+
+    Run again is what is certain to have kept nothing and may succeed: a serialization conflict or a
+    deadlock; and from a pool, where the next attempt takes another connection, also what was not
+    sent, a session that the server ended before COMMIT, and a server that takes no writes. Never
+    an unknown outcome, and never what the pool itself answered: that it is closed, has waited for
+    as long as it may, or has enough to do.
+
+    A connection that was found closed when the pool gave it is no attempt: the next one is tried at
+    once, at most as many as the pool may hold.
 
     Sleeps between attempts are drawn evenly from 0 to ``backoff * 2 ** (attempt - 1)``, at most
     ``longest``: full jitter, so that what collided once does not collide again.
@@ -55,54 +116,87 @@ class Retry:
     :param attempts: how often the batch is run at most, the first time included.
     :param backoff: the longest first sleep, in seconds or as a timedelta.
     :param longest: the longest sleep of all.
-    :param before_sleep: called before each sleep, for logs and metrics.
+    :param before_sleep: called before each sleep, for logs and metrics. What it raises ends the
+        run.
+    :raises ModuleNotFoundError: without tenacity.
+    :raises TypeError: for what is no number or function.
+    :raises ValueError: for less than one attempt, and for what cannot be slept.
 
     >>> Retry(attempts=5, backoff=0.02)
     Retry(attempts=5, backoff=0.02, longest=2.0)
     """
 
-    attempts: int = field(default=5, validator=_positive)
-    backoff: float = field(default=0.05, converter=_seconds, validator=_positive)
-    longest: float = field(default=2.0, converter=_seconds, validator=_positive)
-    before_sleep: Callable[[Retrying], None] | None = field(default=None, repr=False)
+    attempts: int = field(default=5, validator=_whole)
+    backoff: float = field(default=0.05, converter=_seconds, validator=_sleepable)
+    longest: float = field(default=2.0, converter=_seconds, validator=_sleepable)
+    before_sleep: Callable[[Retrying], None] | None = field(
+        default=None, repr=False, validator=_called
+    )
 
-    def policy(self) -> dict[str, Any]:
-        """The arguments for tenacity's ``Retrying`` and ``AsyncRetrying``.
-
-        :raises ModuleNotFoundError: without tenacity.
-        """
+    def __attrs_post_init__(self) -> None:
         try:
-            import tenacity  # noqa: PLC0415  an extra: only who retries needs it
+            import_module("tenacity")  # an extra: only who retries needs it
         except ModuleNotFoundError as error:
             message = 'Retry needs tenacity: pip install "batchq[retry]"'
             raise ModuleNotFoundError(message) from error
-        times = 0
 
-        def is_conflict(state: RetryCallState) -> bool:
-            """Judge an attempt, once, and count what was sent in those before it as well."""
-            nonlocal times
-            answer = _last_answer(state)
-            if not isinstance(answer, Failed):
-                return False
-            times += answer.report.attempts
-            answer.report.attempts = times
-            return isinstance(answer.report, SerializationConflict)
 
+@define(eq=False)
+class Tries:
+    """The attempts of one run."""
+
+    retry: Retry
+    pooled: bool
+    """Whether each takes a connection of its own."""
+    _times: int = 0
+    """How often it was tried, what an attempt itself has tried again included."""
+    _last: Answer | None = None
+    _bug: Exception | None = None
+    """What the hook has raised."""
+
+    def policy(self) -> dict[str, Any]:
+        """The arguments for tenacity's ``Retrying`` and ``AsyncRetrying``."""
+        import tenacity  # noqa: PLC0415  it was there when the Retry was made
+
+        retry = self.retry
         return {
-            "retry": is_conflict,
-            "stop": tenacity.stop_after_attempt(self.attempts),
-            "wait": tenacity.wait_random_exponential(multiplier=self.backoff, max=self.longest),
+            "retry": self._again,
+            "stop": tenacity.stop_after_attempt(retry.attempts),
+            "wait": tenacity.wait_random_exponential(multiplier=retry.backoff, max=retry.longest),
             "before_sleep": self._tell,
-            "retry_error_callback": _last_answer,
+            "retry_error_callback": self._given_up,
         }
 
+    def _again(self, state: RetryCallState) -> bool:
+        """Judge an attempt, once, and count those before it as well."""
+        answer = cast("Answer | None", state.outcome and state.outcome.result())
+        self._last = answer
+        if not isinstance(answer, Failed):
+            return False
+        self._times += answer.report.attempts
+        answer.report.attempts = self._times
+        return may_succeed(answer.report, pooled=self.pooled)
+
+    def _given_up(self, _: RetryCallState) -> Answer | None:
+        return self._last
+
     def _tell(self, state: RetryCallState) -> None:
-        answer = _last_answer(state)
-        conflict = answer.report if isinstance(answer, Failed) else None
-        if self.before_sleep is not None and isinstance(conflict, SerializationConflict):
-            self.before_sleep(Retrying(conflict, state.attempt_number, state.upcoming_sleep))
+        hook, last = self.retry.before_sleep, self._last
+        if hook is None or not isinstance(last, Failed):
+            return
+        try:
+            hook(Retrying(last.report, state.attempt_number, state.upcoming_sleep))
+        except Exception as bug:
+            self._bug = bug
+            raise
 
-
-def _last_answer(state: RetryCallState) -> Any:
-    """What the attempt returned."""
-    return state.outcome and state.outcome.result()
+    def broken_off(self, error: BaseException) -> Answer:
+        """Sort what ended the attempts: the hook's own failure, an interrupt, a batch that cannot
+        be sent."""
+        last = self._last
+        if error is self._bug and isinstance(last, Failed):
+            caused_by(error, last.report)
+            return Failed(error, last.report)
+        if not isinstance(error, Exception):  # while sleeping: an attempt has said it already
+            interrupted(error, outcome_of(last))
+        raise error

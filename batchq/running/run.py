@@ -17,6 +17,7 @@ from batchq.running.answer import Failed, Ok
 from batchq.running.once import aonce, once, settled_unsent
 from batchq.running.order import Options, order
 from batchq.running.pooled import apooled, pooled
+from batchq.running.retry import Tries
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -62,10 +63,13 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
         tried = partial(pooled, target, todo)
     if todo.retry is None:
         return cast("Ok[T] | Failed", tried())
-    policy = todo.retry.policy()
-    from tenacity import Retrying  # noqa: PLC0415  an extra; policy() has just checked
+    from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
 
-    return cast("Ok[T] | Failed", Retrying(**policy)(tried))
+    tries = Tries(todo.retry, pooled=not isinstance(target, Connection))
+    try:
+        return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
+    except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
+        return tries.broken_off(error)
 
 
 async def aattempt(
@@ -82,10 +86,13 @@ async def aattempt(
         tried = partial(apooled, target, todo)
     if todo.retry is None:
         return cast("Ok[T] | Failed", await tried())
-    policy = todo.retry.policy()
     from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
-    return cast("Ok[T] | Failed", await AsyncRetrying(**policy)(tried))
+    tries = Tries(todo.retry, pooled=not isinstance(target, AsyncConnection))
+    try:
+        return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
+    except BaseException as error:  # noqa: BLE001  as in attempt()
+        return tries.broken_off(error)
 
 
 def _unwrap(answer: Ok[T] | Failed) -> T:

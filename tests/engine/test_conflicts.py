@@ -21,7 +21,7 @@ from batchq import (
     Retry,
     SerializationConflict,
     Statement,
-    UnmappedViolation,
+    StatementCanceled,
     gather,
     insert,
     run,
@@ -168,7 +168,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_blamed(side, conn, timeout
     conn.prepare_threshold = threshold
     broken = sql("SELECT pg_sleep(60)").label("slow")
     batch = gather(insert("log", {"n": 1}), broken, insert("log", {"n": 2}))
-    with pytest.raises(UnmappedViolation) as caught:
+    with pytest.raises(StatementCanceled) as caught:
         run(conn, batch, timeout=timeout)
     error = caught.value
     assert error.violation.sqlstate == "57014"
@@ -186,7 +186,7 @@ def test_a_timeout_is_for_the_batch_alone(conn):
     setting = sql("SELECT current_setting('statement_timeout')").scalar(str)
     assert run(conn, setting, timeout=20) == "20s"
     assert run(conn, setting) == "1min"
-    with pytest.raises(UnmappedViolation):
+    with pytest.raises(StatementCanceled):
         run(conn, gather(setting, sql("SELECT pg_sleep(60)")), timeout=0.001)
     assert run(conn, setting) == "1min"
 
@@ -195,7 +195,7 @@ def test_the_wait_for_a_lock_counts_as_well(side, conn, connect):
     holder = connect(autocommit=False)
     holder.execute("UPDATE t SET n = 1 WHERE id = 1")
     locked = sql("SELECT n FROM t WHERE id = 1 FOR UPDATE").one(tuple)
-    with pytest.raises(UnmappedViolation) as caught:
+    with pytest.raises(StatementCanceled) as caught:
         run(conn, gather(insert("log", {"n": 1}), locked), timeout=0.3)
     assert caught.value.statement is locked
     assert caught.value.violation.sqlstate == "57014"

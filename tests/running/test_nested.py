@@ -9,8 +9,18 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 import batchq
-from batchq import DecodeFailed, InvalidBatch, Outcome, Retry, gather, sql, unique
+from batchq import (
+    DecodeFailed,
+    InvalidBatch,
+    Outcome,
+    Retry,
+    SerializationConflict,
+    gather,
+    sql,
+    unique,
+)
 from tests.support.clients import item
+from tests.support.omniscient import Plot, omniscient
 
 READ = sql("SELECT 1").scalar(int)
 
@@ -157,3 +167,50 @@ class TestInsideOfPsycopgs:
         with mine.transaction():
             batchq.run(mine, item(1), nested=True)
         assert ids(conn) == [1]
+
+
+CONFLICT = {"S": "ERROR", "V": "ERROR", "C": "40001", "M": "restart transaction", "R": "write"}
+
+
+class TestAConflict:
+    """Another attempt takes the transaction around it as well."""
+
+    @pytest.mark.parametrize("code", ["40001", "40P01"])
+    def test_says_that_the_outer_transaction_is_to_be_run_again(self, outer, conn, code):
+        conn.execute(
+            "CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS "
+            f"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END$$"
+        )
+        answer = outer.attempt(gather(item(1), sql("SELECT fail()")), nested=True)
+        assert type(answer.error) is SerializationConflict
+        assert answer.error.rerun_outer
+        assert "the transaction around it" in str(answer.error)
+        assert status(outer) == TransactionStatus.INTRANS
+        outer.execute("COMMIT")
+        assert ids(conn) == [100]
+
+    def test_of_a_batch_of_its_own_does_not(self, connection, conn):
+        conn.execute(
+            "CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"
+        )
+        error = connection.attempt(sql("SELECT fail()")).error
+        assert not error.rerun_outer
+        assert "running the batch again may succeed" in str(error)
+
+    @pytest.mark.parametrize("place", [1, 2, 3], ids=["first step", "last step", "RELEASE"])
+    def test_leaves_the_owners_connection_open_where_it_cannot_be_undone(self, place):
+        """CockroachDB takes no ROLLBACK TO SAVEPOINT then, and the owner has to roll back the whole
+        on this connection. After its documentation and source; not seen on a live one."""
+        with omniscient(cockroach=True) as server, server.connect() as mine:
+            mine.execute("BEGIN")
+            server.plot = Plot(place=place, fields=CONFLICT)
+            steps = gather(sql("SELECT 1"), sql("SELECT 2"))
+            answer = batchq.attempt(mine, steps, nested=True)
+            assert type(answer.error) is SerializationConflict
+            assert answer.error.rerun_outer
+            assert answer.outcome is Outcome.ROLLED_BACK
+            assert mine.info.transaction_status == TransactionStatus.INERROR
+            mine.rollback()
+            assert mine.info.transaction_status == TransactionStatus.IDLE
+            assert isinstance(batchq.attempt(mine, sql("SELECT 3")), batchq.Ok)

@@ -63,6 +63,8 @@ class Session:
     server: Omniscient
     state: str = "I"
     names: dict[bytes, str] = field(factory=dict)
+    conflict: dict[str, str] = field(factory=dict)
+    """On CockroachDB what a ROLLBACK TO SAVEPOINT meets behind a conflict: the same again."""
 
     def answer(self, groups: list[Group], plot: Plot) -> list[bytes]:
         """Do a flight, group by group as its Syncs have it, and say what was done."""
@@ -79,6 +81,9 @@ class Session:
                     skipping = True
                     if plot.ends:
                         return said
+                elif kind == "E" and not skipping and self._is_refused(bound):
+                    said.append(error(self.conflict))
+                    skipping = True
                 elif not skipping:
                     bound = self._bound(whole) if kind == "B" else bound
                     said += self._do(bound) if kind == "E" else self._prepare(kind, whole)
@@ -101,6 +106,12 @@ class Session:
         self.server.committed |= plot.commits
         opening, closing = text.startswith("BEGIN"), text.startswith("COMMIT")
         self.state = "I" if opening or closing else "E"
+
+        is_conflict = self.server.cockroach and plot.fields.get("C") == "40001"
+        self.conflict = plot.fields if is_conflict else {}
+
+    def _is_refused(self, text: str) -> bool:
+        return bool(self.conflict) and text.startswith("ROLLBACK TO")
 
     def _do(self, text: str) -> list[bytes]:
         tag, warned = text.split(maxsplit=1)[0], list[bytes]()
