@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Taking a connection from a pool, for no longer than a deadline allows.
+"""Taking a connection from a pool, for no longer than a deadline or an interrupt allows.
 
 A pool waits for as long as it is told. But one with a ``check`` looks at each connection before it
 gives it, and that look, a query mostly, waits for its answer without a bound: behind a silent
-network, for ever. So such a pool is asked on the side, and what it gives too late is given back.
+network, for ever. A null pool connects there and then, with its lock held. So a pool that may stall
+is asked on the side, and what it gives too late is given back.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def taken(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection
     :raises DeadlineExceeded: when there is none in time.
     """
     try:
-        if _checks(pool):
+        if may_stall(pool):
             connection = _ask(pool, deadline)
         else:
             connection = pool.getconn(timeout=_patience(pool, deadline))
@@ -49,11 +50,14 @@ def taken(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection
 
 @asynccontextmanager
 async def taken_async(
-    pool: AsyncConnectionPool[Any], deadline: Deadline
+    pool: AsyncConnectionPool[Any], deadline: Deadline | None
 ) -> AsyncGenerator[AsyncConnection[Any]]:
-    """Take a connection for as long as the block lasts; as :func:`taken`."""
+    """Take a connection for as long as the block lasts; as :func:`taken`.
+
+    Without a deadline too, a task that is cancelled does not wait for a pool that stalls.
+    """
     try:
-        if _checks(pool):
+        if may_stall(pool):
             connection = await _ask_async(pool, deadline)
         else:
             connection = await pool.getconn(timeout=_patience(pool, deadline))
@@ -68,19 +72,29 @@ async def taken_async(
         await pool.putconn(connection)
 
 
-def _checks(pool: object) -> bool:
-    """Whether the pool looks at a connection before it gives it; it does not say so in public."""
-    return getattr(pool, "_check", None) is not None
+_PLAIN = frozenset({"psycopg_pool.pool", "psycopg_pool.pool_async"})
 
 
-def _patience(pool: object, deadline: Deadline) -> float:
+def may_stall(pool: object) -> bool:
+    """Whether the pool may wait for the network before it gives a connection.
+
+    psycopg_pool's own does not, unless it has a ``check``, which it does not say in public.
+    """
+    return type(pool).__module__ not in _PLAIN or getattr(pool, "_check", None) is not None
+
+
+def _patience(pool: object, deadline: Deadline | None) -> float | None:
     """How long the pool may wait: for as long as ever, or until the deadline."""
+    if deadline is None:
+        return None
     own: float = getattr(pool, "timeout", inf)
     return min(own, deadline.left, TIMEOUT_MAX)
 
 
-def _is_late(error: Exception, deadline: Deadline) -> bool:
+def _is_late(error: Exception, deadline: Deadline | None) -> bool:
     """Whether a pool has given none because the deadline came; it may wait for a shorter time."""
+    if deadline is None:
+        return False
     timed_out = isinstance(error, TimeoutError) or type(error).__name__ == "PoolTimeout"
     return timed_out and deadline.due
 
@@ -109,12 +123,14 @@ def _ask(pool: ConnectionPool[Any], deadline: Deadline) -> Connection[Any]:
         raise
 
 
-async def _ask_async(pool: AsyncConnectionPool[Any], deadline: Deadline) -> AsyncConnection[Any]:
+async def _ask_async(
+    pool: AsyncConnectionPool[Any], deadline: Deadline | None
+) -> AsyncConnection[Any]:
     asked: asyncio.Future[AsyncConnection[Any]] = asyncio.ensure_future(
         pool.getconn(timeout=_patience(pool, deadline))
     )
     try:
-        await asyncio.wait({asked}, timeout=deadline.left)
+        await asyncio.wait({asked}, timeout=None if deadline is None else deadline.left)
     except BaseException:
         _give_back(pool, asked)
         raise

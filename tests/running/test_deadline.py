@@ -6,11 +6,12 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, NullConnectionPool
 
 import batchq
 from batchq import (
@@ -315,6 +316,47 @@ class TestThePool:
             assert answer.outcome is Outcome.NOT_SENT
         client.close()
         assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]
+
+    async def test_a_task_that_is_cancelled_does_not_wait_for_that_look(self, database, conn):
+        conn.execute(ITEMS)
+        looking, over = asyncio.Event(), asyncio.Event()
+
+        async def check(_):
+            looking.set()
+            while not over.is_set():  # as psycopg, which waits for the answer to a cancel request
+                with suppress(asyncio.CancelledError):
+                    await over.wait()
+
+        async with AsyncConnectionPool(
+            database, min_size=1, max_size=1, open=False, check=check
+        ) as pool:
+            task = asyncio.ensure_future(batchq.arun(pool, item(1)))
+            await looking.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as raised:
+                await task
+            assert raised.value.__notes__[0].endswith("not_sent")
+            over.set()
+            await batchq.arun(pool, item(2))
+        assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]
+
+    @pytest.mark.parametrize("kind", [NullConnectionPool, AsyncNullConnectionPool])
+    async def test_a_null_pool_that_connects_is_not_waited_for(self, database, conn, kind):
+        conn.execute(ITEMS)
+        with proxy(database) as link:
+            pool = kind(link.conninfo(), open=False)
+            with closing(psycopg.connect(link.conninfo())) as other:
+                link.silence_requests(after=0)
+                other.pgconn.send_query(b"SELECT 1")
+                assert link.fell_silent.wait(PATIENCE)
+            if kind is NullConnectionPool:
+                with pool:
+                    answer = batchq.attempt(pool, item(1), deadline=SOON)
+            else:
+                async with pool:
+                    answer = await batchq.aattempt(pool, item(1), deadline=SOON)
+            assert isinstance(answer.error, DeadlineExceeded)
+            assert answer.outcome is Outcome.NOT_SENT
 
     @pytest.mark.parametrize("kind", [PoolClient, AsyncPoolClient])
     def test_what_it_gives_too_late_it_has_back(self, database, conn, kind):
