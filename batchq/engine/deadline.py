@@ -18,6 +18,7 @@ from attrs import frozen
 from psycopg import OperationalError
 
 from batchq.engine.report import Report
+from batchq.engine.wording import WHAT_BECAME
 from batchq.language.errors import BatchError, DeadlineExceeded, InvalidBatch, OutcomeUnknown
 from batchq.language.outcome import Outcome
 
@@ -147,6 +148,18 @@ def not_sent(while_: str) -> DeadlineExceeded:
     """Report a batch whose deadline passed before a byte of it was sent."""
     message = f"the deadline passed while {while_}; nothing was sent"
     return DeadlineExceeded(message, outcome=Outcome.NOT_SENT)
+
+
+def no_more(before: BatchError) -> DeadlineExceeded:
+    """Report that there is no time for another attempt.
+
+    :param before: the report of the last one, of which the outcome is known.
+    """
+    message = f"the deadline leaves no time for another attempt; {WHAT_BECAME[before.outcome]}"
+    error = DeadlineExceeded(message, outcome=before.outcome)
+    error.attempts = before.attempts
+    error.__cause__ = before
+    return error
 
 
 def silence() -> OperationalError:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 from attrs import define, field, frozen
 
+from batchq.engine.deadline import no_more
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,
+    DeadlineExceeded,
     ReadOnlyServer,
     SerializationConflict,
 )
 from batchq.language.exceptions import caused_by
+from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed
 from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.pool_errors import is_pools_own
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from attrs import Attribute
     from tenacity import RetryCallState
 
+    from batchq.engine.deadline import Deadline
     from batchq.running.answer import Answer
 
 
@@ -141,6 +145,16 @@ class Retry:
             raise ModuleNotFoundError(message) from error
 
 
+def _was_not_sent_in_time(report: BatchError) -> bool:
+    return isinstance(report, DeadlineExceeded) and report.outcome is Outcome.NOT_SENT
+
+
+def _too_late(before: BatchError) -> Failed:
+    """Answer that the deadline leaves no time for another attempt."""
+    report = no_more(before)
+    return Failed(report, report)
+
+
 @define(eq=False)
 class Tries:
     """The attempts of one run."""
@@ -148,9 +162,13 @@ class Tries:
     retry: Retry
     pooled: bool
     """Whether each takes a connection of its own."""
+    deadline: Deadline | None = None
+    """Until when another one may begin."""
     _times: int = 0
     """How often it was tried, what an attempt itself has tried again included."""
     _last: Answer | None = None
+    _late: bool = False
+    """Whether there would have been another one, had there been time."""
     _bug: Exception | None = None
     """What the hook has raised."""
 
@@ -161,7 +179,7 @@ class Tries:
         retry = self.retry
         return {
             "retry": self._again,
-            "stop": tenacity.stop_after_attempt(retry.attempts),
+            "stop": self._stop,
             "wait": tenacity.wait_random_exponential(multiplier=retry.backoff, max=retry.longest),
             "before_sleep": self._tell,
             "retry_error_callback": self._given_up,
@@ -170,14 +188,28 @@ class Tries:
     def _again(self, state: RetryCallState) -> bool:
         """Judge an attempt, once, and count those before it as well."""
         answer = cast("Answer | None", state.outcome and state.outcome.result())
-        self._last = answer
+        before, self._last = self._last, answer
         if not isinstance(answer, Failed):
             return False
+        if isinstance(before, Failed) and _was_not_sent_in_time(answer.report):
+            # Of the run it is known what is known of the attempt before.
+            self._last, self._late = before, True
+            return True
         self._times += answer.report.attempts
         answer.report.attempts = self._times
         return may_succeed(answer.report, pooled=self.pooled)
 
+    def _stop(self, state: RetryCallState) -> bool:
+        """Whether there is to be no other attempt. No pause outlasts the deadline."""
+        if state.attempt_number >= self.retry.attempts:
+            return True
+        if self.deadline is not None and state.upcoming_sleep >= self.deadline.left:
+            self._late = True
+        return self._late
+
     def _given_up(self, _: RetryCallState) -> Answer | None:
+        if self._late and isinstance(self._last, Failed):
+            return _too_late(self._last.report)
         return self._last
 
     def _tell(self, state: RetryCallState) -> None:

@@ -65,7 +65,7 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
         return cast("Ok[T] | Failed", tried())
     from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
 
-    tries = Tries(todo.retry, pooled=not isinstance(target, Connection))
+    tries = Tries(todo.retry, pooled=not isinstance(target, Connection), deadline=todo.deadline)
     try:
         return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
     except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
@@ -88,7 +88,9 @@ async def aattempt(
         return cast("Ok[T] | Failed", await tried())
     from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
-    tries = Tries(todo.retry, pooled=not isinstance(target, AsyncConnection))
+    tries = Tries(
+        todo.retry, pooled=not isinstance(target, AsyncConnection), deadline=todo.deadline
+    )
     try:
         return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
     except BaseException as error:  # noqa: BLE001  as in attempt()

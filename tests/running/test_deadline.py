@@ -8,6 +8,7 @@ import math
 import threading
 from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from batchq import (
     InvalidBatch,
     Ok,
     Outcome,
+    Retry,
     SerializationConflict,
     gather,
     insert,
@@ -75,7 +77,7 @@ class TestTheOption:
 class TestTheServer:
     @pytest.mark.parametrize(
         ("own", "inside"),
-        [("0", "1h"), ("2h", "1h"), ("1d", "1h"), ("59min", "59min"), ("7ms", "7ms")],
+        [("0", "1h"), ("2h", "1h"), ("1d", "1h"), ("59min", "59min"), ("59999ms", "59999ms")],
     )
     def test_it_is_bounded_by_what_is_left_or_by_the_sessions_own(
         self, connection, limit, own, inside
@@ -228,14 +230,15 @@ class TestTheGrace:
             client.run(batch, deadline=LONG)
         client.run(item(2))
 
-    def test_a_conflict_is_one(self, client, conn):
-        conn.execute(
-            "CREATE FUNCTION conflict() RETURNS int LANGUAGE plpgsql AS "
-            "$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"
-        )
-        conflict = sql("SELECT conflict()").scalar(int)
+    def test_a_conflict_is_one(self, client, conflict):
         answer = client.attempt(conflict, deadline=LONG)
         assert isinstance(answer.error, SerializationConflict)
+        retried = client.attempt(conflict, deadline=LONG, retry=Retry(attempts=1))
+        assert isinstance(retried.error, SerializationConflict)
+
+    def test_there_is_no_other_attempt(self, client, conflict):
+        answer = client.attempt(conflict, deadline=LONG, retry=Retry(attempts=5, backoff=0))
+        assert is_after_a_conflict(answer, attempts=1)
 
     def test_what_a_preparation_may_be_to_blame_for_is_not_sent_once_more(self, database, conn):
         conn.execute(ITEMS)
@@ -296,8 +299,8 @@ class TestThePool:
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]
 
     def test_what_is_shorter_is_the_pools_own_patience(self, pool):
-        pool.pool.timeout = 0.01
         with Taken(pool):
+            pool.pool.timeout = 0.01
             answer = pool.attempt(item(1), deadline=LONG)
         assert isinstance(answer.error, ConnectionFailed)
         assert answer.outcome is Outcome.NOT_SENT
@@ -371,3 +374,51 @@ class TestThePool:
             client.run(item(2), deadline=LONG)
             client.run(item(3))
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,), (3,)]
+
+
+@pytest.fixture
+def conflict(conn):
+    """A batch that is always in conflict."""
+    conn.execute(
+        "CREATE FUNCTION conflict() RETURNS int LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"
+    )
+    return sql("SELECT conflict()").scalar(int)
+
+
+def is_after_a_conflict(answer, *, attempts):
+    assert isinstance(answer.error, DeadlineExceeded)
+    assert isinstance(answer.error.__cause__, SerializationConflict)
+    assert answer.outcome is Outcome.ROLLED_BACK
+    assert answer.report.attempts == attempts
+    return True
+
+
+class TestAttempts:
+    """All of them together have the time."""
+
+    def test_a_pause_that_would_outlast_the_deadline_is_not_made(self, client, conflict):
+        paused = []
+        with standing_clock(), patch("tenacity.wait_random_exponential", lambda **_: pause):
+            answer = client.attempt(
+                conflict,
+                deadline=LONG,
+                retry=Retry(attempts=5, before_sleep=lambda told: paused.append(told.sleep)),
+            )
+        assert is_after_a_conflict(answer, attempts=3)
+        assert paused == [0, 0]
+
+    def test_what_another_attempt_has_no_time_for_ends_as_the_one_before(self, client, conflict):
+        """The deadline passes in the pause."""
+        with standing_clock() as clock:
+            answer = client.attempt(
+                conflict,
+                deadline=LONG,
+                retry=Retry(attempts=5, backoff=0, before_sleep=lambda _: clock.pass_by(LONG)),
+            )
+        assert is_after_a_conflict(answer, attempts=1)
+
+
+def pause(state):
+    """How long to sleep, as tenacity asks: in the end for longer than there is time."""
+    return LONG if state.attempt_number == 3 else 0
