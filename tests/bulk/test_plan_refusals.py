@@ -35,6 +35,8 @@ OTHER = [(NO_INDEX, "rule", "other")]
 PARTLY = (
     "DROP INDEX routers_by_vpc;CREATE INDEX other ON router (vpc_id, id) WHERE time_deleted IS NULL"
 )
+NO_VPC_KEY = "ALTER TABLE vpc DROP CONSTRAINT vpc_pkey CASCADE"
+VPC_TWICE = [(Reason.KEY_NOT_UNIQUE, "vpc", "id")]
 X_OF = "CREATE TABLE x (id int PRIMARY KEY, of int CONSTRAINT x_of REFERENCES "
 INDEXED = "; CREATE INDEX x_by_of ON x (of)"
 
@@ -98,6 +100,16 @@ INDEXED = "; CREATE INDEX x_by_of ON x (of)"
         (X_OF + "router ON DELETE RESTRICT)", [(UNINDEXED, "x", "x_of")]),
         (X_OF + "rule); CREATE INDEX ON x (of) WHERE id > 0", [(UNINDEXED, "x", "x_of")]),
         (X_OF + "rule); CREATE INDEX ON x (id, of)", [(UNINDEXED, "x", "x_of")]),
+        (NO_VPC_KEY, VPC_TWICE),
+        (NO_VPC_KEY + ";CREATE INDEX ON vpc (id)", VPC_TWICE),
+        # A hidden one may have the key of a living one then.
+        (NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (id) WHERE time_deleted IS NULL", VPC_TWICE),
+        (NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (id, rcgen)", VPC_TWICE),
+        (NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (abs(id))", VPC_TWICE),
+        (
+            "ALTER TABLE router DROP CONSTRAINT router_pkey CASCADE",
+            [(Reason.KEY_NOT_UNIQUE, "router", "id")],
+        ),
     ],
 )
 def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
@@ -128,6 +140,8 @@ def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
         X_OF + "rule ON UPDATE CASCADE)" + INDEXED,
         X_OF + "tag ON DELETE CASCADE)",  # tags are hidden, never deleted
         X_OF + "vpc)",  # one row is deleted, once
+        NO_VPC_KEY + ";ALTER TABLE vpc ADD UNIQUE (id)",
+        NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (id DESC) INCLUDE (rcgen)",
     ],
 )
 def test_what_is_nearly_the_same_is_not_refused(conn, twin):

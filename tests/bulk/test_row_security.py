@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 from psycopg import sql as psql
 
 from batchq import Failed, UnmappedViolation, attempt, gather, run, sql
-from batchq.bulk import Budget, Deleted, Reason, Stopped, Tree, plan, start
+from batchq.bulk import Budget, Deleted, Reason, Rewrite, Stopped, Tree, plan, start
 
 HIDES_RULE = """
 ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
@@ -189,3 +190,64 @@ def test_the_plan_says_it_before(estate: Any, worker: Any, table: str, vpc: int)
     assert [(one.reason, one.table) for one in refusals] == [(Reason.ROW_SECURITY, table)]
     assert "BYPASSRLS" in refusals[0].remedy
     assert plan(estate.conn, estate.tree, vpc).ok
+
+
+SUBNETS = """
+CREATE TABLE subnet (id int PRIMARY KEY, vpc_id int NOT NULL, v int, time_deleted timestamptz);
+"""
+
+
+@pytest.mark.parametrize("table", ["rule", "vpc", "subnet", "bulk_job"])
+def test_it_does_of_every_table_that_a_tree_looks_at(estate: Any, worker: Any, table: str) -> None:
+    estate.conn.execute(SUBNETS)
+    subnets = estate.tree.parent.children("subnet", by="vpc_id")
+    guards = [lambda vpc: subnets.forbid(vpc, else_=ValueError())]
+    tree = attrs.evolve(estate.tree, childless=guards)
+    assert [one.reason for one in plan(worker, tree, 1).refusals] == []
+    estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    found = [(one.reason, one.table) for one in plan(worker, tree, 1).refusals]
+    assert (Reason.ROW_SECURITY, table) in found
+
+
+@pytest.mark.parametrize("table", ["rule", "bulk_job"])
+def test_it_does_of_a_rewrite_too(estate: Any, worker: Any, table: str) -> None:
+    stamp = Rewrite(name="v2", table="rule", set={"name": "x"}, where={"name": None})
+    assert plan(worker, stamp).ok
+    estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    found = [(one.reason, one.table) for one in plan(worker, stamp).refusals]
+    assert (Reason.ROW_SECURITY, table) in found
+
+
+@pytest.mark.parametrize("forced", [True, False])
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("who", ["nobody", "owner", "member", "bypassing", "superuser"])
+def test_it_says_what_the_server_says_of_whoever_asks(
+    estate: Any, worker: Any, who: str, enabled: bool, forced: bool
+) -> None:
+    """``row_security_active()`` is not asked, for CockroachDB has none."""
+    role = worker.execute("SELECT current_user").fetchone()[0]
+    other = f"{role}_owner"
+    for text in {
+        "nobody": [],
+        "owner": [f"ALTER TABLE rule OWNER TO {role}"],
+        "member": [
+            f"CREATE ROLE {other}",
+            f"GRANT {other} TO {role}",
+            f"GRANT ALL ON SCHEMA {estate.one('SELECT current_schema')} TO {other}",
+            f"ALTER TABLE rule OWNER TO {other}",
+        ],
+        "bypassing": [f"ALTER ROLE {role} BYPASSRLS"],
+        "superuser": [f"ALTER ROLE {role} SUPERUSER"],
+    }[who]:
+        estate.conn.execute(text)
+    if enabled:
+        estate.conn.execute("ALTER TABLE rule ENABLE ROW LEVEL SECURITY")
+    if forced:
+        estate.conn.execute("ALTER TABLE rule FORCE ROW LEVEL SECURITY")
+    asked = worker.execute("SELECT row_security_active('rule')").fetchone()[0]
+    found = [one.table for one in plan(worker, estate.tree, 1).refusals]
+    estate.conn.execute("ALTER TABLE rule OWNER TO CURRENT_USER")
+    if who == "member":
+        estate.conn.execute(f"DROP OWNED BY {other}")
+        estate.conn.execute(f"DROP ROLE {other}")
+    assert found == (["rule"] if asked else [])

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the server's catalog says of the tables of a tree: all of it read in one round trip.
 
-Source: PostgreSQL documentation, "System Catalogs". CockroachDB has most of these in its own
-``pg_catalog``; none of it was tried there.
+Source: PostgreSQL documentation, "System Catalogs"; of CockroachDB, which was not run here, its
+``pg_catalog.go``. What it lacks is not asked for: it has no operator classes, no array slices, no
+``row_security_active()``, and says of no index that it is ready.
 """
 
 from __future__ import annotations
@@ -53,12 +54,13 @@ class Index(NamedTuple):
     name: str
     """As SQL, quoted where it has to be."""
     method: str
+    """``btree``, and on CockroachDB ``prefix``, have an order."""
     unique: bool
     valid: bool
     columns: list[str | None]
     """Its key, without what is only included; None for an expression."""
     options: list[int]
-    """Of each: 0 for ascending, 3 for descending, each in its usual order of NULLs."""
+    """Of each: 1 for descending, and 2 for NULLs first."""
     usual: list[bool]
     """Of each: whether operator class and collation are those that the column has by itself."""
     predicate: str | None
@@ -151,7 +153,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped"""
 
 _INDEXES = """\
 SELECT named.name AS table, i.indexrelid::regclass::text AS name, m.amname::text AS method,
-    i.indisunique AS unique, i.indisvalid AND i.indisready AS valid, key.columns, key.options,
+    i.indisunique AS unique, i.indisvalid AS valid, key.columns, key.options,
     key.usual, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate
 FROM {named} JOIN pg_catalog.pg_index AS i ON i.indrelid = named.oid
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
@@ -159,10 +161,11 @@ FROM {named} JOIN pg_catalog.pg_index AS i ON i.indrelid = named.oid
     CROSS JOIN LATERAL (
         SELECT array_agg(a.attname::text ORDER BY n) AS columns,
             array_agg(i.indoption[n]::int ORDER BY n) AS options,
-            array_agg(coalesce(o.opcdefault AND i.indcollation[n] = a.attcollation, false)
-                ORDER BY n) AS usual
+            array_agg(coalesce(
+                coalesce(o.opcdefault, true) AND i.indcollation[n] = a.attcollation, false
+            ) ORDER BY n) AS usual
         FROM generate_series(0, i.indnkeyatts - 1) AS n
-            JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[n]
+            LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[n]
             LEFT JOIN pg_catalog.pg_attribute AS a
                 ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]
     ) AS key
@@ -173,7 +176,10 @@ SELECT named.name AS onto, key.referred, k.conname::text AS name, k.conrelid AS 
     CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN '' ELSE s.nspname || '.' END || c.relname
         AS table, key.columns, k.confdeltype::text AS action, EXISTS (
         SELECT 1 FROM pg_catalog.pg_index AS i WHERE i.indrelid = k.conrelid AND i.indisvalid
-            AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
+            AND NOT EXISTS (
+                SELECT 1 FROM generate_series(0, array_length(k.conkey, 1) - 1) AS n
+                WHERE i.indkey[n] IS NULL OR i.indkey[n] <> ALL(k.conkey)
+            )
             AND coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid) = key.there, true)
     ) AS indexed
 FROM {named} JOIN pg_catalog.pg_constraint AS k ON k.confrelid = named.oid
@@ -200,8 +206,12 @@ ORDER BY named.name, t.tgname"""
 """1: for each row; 8: DELETE."""
 
 _VEILED = """\
-SELECT named.name AS table FROM {named} WHERE pg_catalog.row_security_active(named.oid)
+SELECT named.name AS table FROM {named} JOIN pg_catalog.pg_class AS c ON c.oid = named.oid
+    JOIN pg_catalog.pg_roles AS r ON r.rolname = current_user
+WHERE c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
+    AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(c.relowner, 'USAGE'))
 ORDER BY named.name"""
+"""What ``row_security_active()`` says, which CockroachDB has not (PostgreSQL sources, rls.c)."""
 
 _LACKING = """\
 SELECT wanted.name, wanted.type, a.attnum IS NOT NULL AS there, wanted.definition

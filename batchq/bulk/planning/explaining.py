@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the server would do with a statement, which is not executed.
 
-In READ ONLY transactions, each statement behind a savepoint: what is refused of one is known, and
-the next is explained all the same.
+In transactions that are rolled back, each statement behind a savepoint: what is refused of one is
+known, and the next is explained all the same. They are READ ONLY, but on CockroachDB, which refuses
+there to explain what would write.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from psycopg.rows import tuple_row
 
 from batchq.bulk.planning.preview import Planned
 from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.engine.dialects import POSTGRESQL, dialect_of
 from batchq.engine.encoding import codec, textual
 
 _OWN = ("42", "22")
@@ -32,8 +34,9 @@ def explained(connection: Connection[Any], statements: list[Planned]) -> Explain
     """Explain statements, on a connection that is in no transaction."""
     done, refusals = list[Planned](), list[Refusal]()
     encoding = codec(connection.info.encoding)
-    with connection.transaction():
-        connection.execute("SET TRANSACTION READ ONLY")
+    with connection.transaction(force_rollback=True):
+        if _reads_only(connection):
+            connection.execute("SET TRANSACTION READ ONLY")
         # Takes $1, $2, … as they are: what is explained is what would be sent, to the letter.
         cursor = RawCursor(connection, row_factory=tuple_row)
         for one in statements:
@@ -53,8 +56,9 @@ async def aexplained(connection: AsyncConnection[Any], statements: list[Planned]
     """Explain statements, on an async connection."""
     done, refusals = list[Planned](), list[Refusal]()
     encoding = codec(connection.info.encoding)
-    async with connection.transaction():
-        await connection.execute("SET TRANSACTION READ ONLY")
+    async with connection.transaction(force_rollback=True):
+        if _reads_only(connection):
+            await connection.execute("SET TRANSACTION READ ONLY")
         cursor = AsyncRawCursor(connection, row_factory=tuple_row)
         for one in statements:
             if one.unexplained:
@@ -67,6 +71,10 @@ async def aexplained(connection: AsyncConnection[Any], statements: list[Planned]
             except psycopg.Error as error:
                 done.append(_unsaid(one, error, refusals))
     return done, refusals
+
+
+def _reads_only(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+    return dialect_of(connection.pgconn) is POSTGRESQL
 
 
 def _explain(one: Planned, encoding: str) -> bytes:

@@ -7,6 +7,7 @@ its order key, as few as it asks for if no two have one, and quickly if an index
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,7 +37,12 @@ class Named(NamedTuple):
 _TOMBSTONE = "the tombstone"
 _GENERATION = "the generation"
 _UNFINISHED = "(phase = ANY (ARRAY['drain'::text, 'stuck'::text]))"
-"""As the server writes the predicate of the index that keeps a second job out."""
+"""As PostgreSQL writes the predicate of the index that keeps a second job out."""
+_ONE_OF = re.compile(r"\W*phase\W+(?:=\W+ANY|IN)\b(.*)", re.DOTALL)
+"""As that does, and as CockroachDB may: ``phase IN ('drain':::STRING, 'stuck':::STRING)``."""
+_ORDERED = {"btree": (0, 3), "prefix": (2, 1)}
+"""The methods that have an order, and the options of a column up and down, NULLs as they usually
+come there: in CockroachDB, whose method is ``prefix``, before all others."""
 
 
 def missing(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
@@ -83,20 +89,6 @@ def unfit(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
         yield from _unfit(one.order_key, catalog)
 
 
-def veiled(tree: Tree, catalog: Catalog) -> Iterator[Refusal]:
-    """Find tables of which this role does not see every row."""
-    read = {tree.parent.table, *(children.table for one in tree.passes for children in one.reach)}
-    for one in catalog.veiled:
-        if one.table in read:
-            yield Refusal(
-                reason=Reason.ROW_SECURITY,
-                table=one.table,
-                why="row level security is on, and holds for this role",
-                remedy="ALTER ROLE … BYPASSRLS;\nor be the table's owner, and row level security "
-                "not FORCEd",
-            )
-
-
 # -- tables and columns ----------------------------------------------------------------------------
 
 
@@ -117,17 +109,26 @@ def _jobs(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
             why, remedy = "it has no such column", f"ADD COLUMN {one.name} {one.definition}"
         remedy = f"{alter} {remedy};"
         yield Refusal(reason=Reason.OTHER_JOBS, table=table, name=one.name, why=why, remedy=remedy)
-    for columns, predicate, remedy in (
-        (["id"], None, f"{alter} ADD PRIMARY KEY (id);"),
-        (["tree", "root"], _UNFINISHED, ddl[ddl.index("CREATE UNIQUE INDEX") :]),
+    for columns, partial, remedy in (
+        (["id"], False, f"{alter} ADD PRIMARY KEY (id);"),
+        (["tree", "root"], True, ddl[ddl.index("CREATE UNIQUE INDEX") :]),
     ):
         if not any(
-            one.unique and one.valid and one.columns == columns and one.predicate == predicate
+            one.unique
+            and one.valid
+            and one.columns == columns
+            and (_is_unfinished(one.predicate) if partial else one.predicate is None)
             for one in catalog.indexes_of(table)
         ):
-            only = f" WHERE {predicate}" if predicate else ""
+            only = f" WHERE {_UNFINISHED}" if partial else ""
             why = f"it has no unique index ({', '.join(columns)}){only}: a job would be there twice"
             yield Refusal(reason=Reason.OTHER_JOBS, table=table, why=why, remedy=remedy)
+
+
+def _is_unfinished(predicate: str | None) -> bool:
+    """Whether an index has just the jobs that are not finished."""
+    listed = _ONE_OF.fullmatch(predicate or "")
+    return listed is not None and sorted(re.findall(r"'(\w+)'", listed[1])) == ["drain", "stuck"]
 
 
 def _named(work: Tree | Rewrite) -> list[Named]:
@@ -245,7 +246,7 @@ def _flaw(index: Index, swept: _Swept) -> str | None:
     """Why an index with the right columns is none for these rows."""
     if not index.valid:
         return "it is not valid: it was not built to its end"
-    if index.method != "btree":
+    if index.method not in _ORDERED:
         return f"it is a {index.method} index, which has no order"
     if not _has_all(index, swept):
         return f"it is partial: WHERE {index.predicate}"
@@ -253,7 +254,8 @@ def _flaw(index: Index, swept: _Swept) -> str | None:
     if not all(index.usual[place] for place in places):
         return "its operator class or collation is not what the column has"
     runs = {index.options[place] for place in places[len(swept.by) :]}
-    if runs - {0} and runs - {3}:
+    up, down = _ORDERED[index.method]
+    if runs - {up} and runs - {down}:
         return "its columns do not all run one way, with NULLs where they usually are"
     return None
 
@@ -270,6 +272,7 @@ def _has_all(index: Index, swept: _Swept) -> bool:
     """Whether all the rows that go are in the index."""
     if index.predicate is None or swept.living is None:
         return index.predicate is None
-    # The server quotes a name where it has to.
+    # The server quotes a name where it has to, and CockroachDB writes no parentheses.
     names = (swept.living, identifier(swept.living))
-    return index.predicate in [f"({name} IS NULL)" for name in names]
+    living = [f"{name} IS NULL" for name in names]
+    return index.predicate in [*living, *(f"({one})" for one in living)]

@@ -2,7 +2,7 @@
 """The dry run: what would be sent, how the server would do it, how much there is, what is wrong.
 
 It writes nothing: what is asked is asked in READ ONLY transactions, and a statement is explained,
-never executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN").
+never executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN"; on CockroachDB the same).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from attrs import frozen
 from psycopg import AsyncConnection, Connection
 
 from batchq.bulk.planning.catalog import Catalog, catalog
+from batchq.bulk.planning.certainty import ambiguous, veiled
 from batchq.bulk.planning.explaining import Explained, aexplained, explained, refused
-from batchq.bulk.planning.fitting import missing, unfit, veiled
+from batchq.bulk.planning.fitting import missing, unfit
 from batchq.bulk.planning.preview import Planned, planned
 from batchq.bulk.planning.referring import References
 from batchq.bulk.planning.refusals import Reason, Refusal
@@ -26,6 +27,7 @@ from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
+from batchq.language.sources import Select
 from batchq.running.answer import Failed, Ok
 from batchq.running.run import aattempt, attempt
 
@@ -113,8 +115,9 @@ def plan(
     """Look at what a tree or a rewrite would do, and write nothing.
 
     Two round trips, and three for each statement that is explained. A tree's statements are as sent
-    without the caller's ``generation``; chunks ask for as many rows as a first one does. PostgreSQL
-    only. On a standby nothing that writes can be explained; the rest is found out there as well.
+    without the caller's ``generation``; chunks ask for as many rows as a first one does. On a
+    standby nothing that writes can be explained; the rest is found out there as well. On
+    CockroachDB, where it was not run, it reads what that server's sources have.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
     :param key: the parent's key, which a tree needs and a rewrite does not have.
@@ -185,15 +188,15 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
         )
     root = str(key) if is_tree else Rewrite.ROOT
     answer: Ok[Any] | Failed = yield catalog(
-        _tables(work), [one.order_key for one in work.passes], work.jobs
+        _tables(work, key), [one.order_key for one in work.passes], work.jobs
     )
     if isinstance(answer, Failed):
         raise answer.error
     found: Catalog = answer.value
     lacking = list(missing(work, found))
-    refusals, warnings = [*lacking, *unfit(work, found)], list[Refusal]()
+    refusals, warnings = [*lacking, *unfit(work, found), *veiled(found)], list[Refusal]()
     if isinstance(work, Tree):
-        refusals += veiled(work, found)
+        refusals += ambiguous(work, found)
         references = References(tree=work, catalog=found)
         refusals += references.refusals()
         warnings += references.warnings()
@@ -241,11 +244,14 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
     )
 
 
-def _tables(work: Tree | Rewrite) -> list[str]:
+def _tables(work: Tree | Rewrite, key: object) -> list[str]:
+    """What is swept, and what is looked at, as far as a guard says it."""
     if isinstance(work, Rewrite):
         return [work.table]
     reached = [children for one in work.passes for children in one.reach]
-    return [work.parent.table, *(one.table for one in reached)]
+    looks = (guard(key).source for guard in work.childless)
+    guarded = [source.table for source in looks if isinstance(source, Select)]
+    return [work.parent.table, *(one.table for one in reached), *guarded]
 
 
 def _once(refusals: list[Refusal]) -> tuple[Refusal, ...]:

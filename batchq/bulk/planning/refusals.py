@@ -26,6 +26,7 @@ class Reason(Enum):
     NO_FENCE = "there are too many rows for one batch, and the parent cannot be hidden"
     NO_INDEX = "no index finds the next rows, so every chunk would search for them"
     NOT_UNIQUE = "rows of one order key all go in one chunk, however many they are"
+    KEY_NOT_UNIQUE = "several parents may have one key, so nobody can say whose the children are"
     NULLABLE = "a row without an order key is behind no other, so no chunk would find it"
     NO_PLACE = "the key has no text that leads back to it, so no chunk could begin behind it"
     CASCADE = "a chunk would change any number of rows that nobody declared"

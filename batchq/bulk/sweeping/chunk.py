@@ -63,6 +63,8 @@ class Parts:
     """What has to hold of their parent; None where there is none."""
     given: str | None = None
     """Which of these columns is compared with a parent's key."""
+    held: Statement[None] | None = None
+    """Locks the parents of the page's rows; None where the fence does."""
     stays: bool = False
     """Whether the rows stay what they are to a pass, which they must not meet again."""
 
@@ -72,7 +74,7 @@ WITH {fence}batchq_page AS MATERIALIZED (
     {page}
 ), batchq_last AS MATERIALIZED (
     SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
-), batchq_gone AS (
+), {held}batchq_gone AS (
     {going} RETURNING {returned}
 ), {place}, batchq_done AS MATERIALIZED (
     SELECT (SELECT count(*) FROM batchq_gone) AS rows,
@@ -100,6 +102,10 @@ _FENCE = """\
 batchq_fence AS MATERIALIZED (
     {held}
 ), """
+_HELD = """\
+batchq_held AS MATERIALIZED (
+    {held}
+), """
 _FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
@@ -114,18 +120,20 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
     :param rows: how many rows to look for.
     :param lease: how long the job is then this owner's.
     """
-    held, held_with = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
+    fence, fenced = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
     key = OrderKey(parts.table, parts.order, parts.given)
     begins = job.cursor is None
     unfit, judged = judgement(key, job.cursor_of, begins=begins, moves=parts.stays)
     last = ", ".join(_LAST.format(key=column(name)) for name in parts.order)
     beyond = _BEYOND.format(keys=columns(parts.order), last=last)
     page, found = embed(parts.page, "page")
+    held, held_with = ("", {}) if parts.held is None else embed(parts.held, "held")
     going, going_with = embed(parts.going, "gone")
     text = _CHUNK.format(
-        fence=_FENCE.format(held=held) if held else "",
+        fence=_FENCE.format(held=fence) if fence else "",
         fenced="true" if parts.fence is None else _FENCED.format(same=parts.fence.same()),
         page=page,
+        held=_HELD.format(held=held) if held else "",
         going=going,
         returned=f"{beyond} AS moved" if parts.stays else "1",
         place=place(parts.order),
@@ -135,7 +143,7 @@ def chunk(parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta) -> Sta
         counted="done.rows" if parts.counts else "0",
         jobs=quoted(jobs),
     )
-    values = {**held_with, **found, **going_with, **judged, "described": key.names}
+    values = {**fenced, **found, **held_with, **going_with, **judged, "described": key.names}
     values |= {"rows": rows, "lease": lease}
     deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
     counted = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)

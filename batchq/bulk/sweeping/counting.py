@@ -14,6 +14,9 @@ from batchq.language.statement import Statement
 
 _ROWS = re.compile(r"\(cost=[\d.]+ rows=(\d+) width=\d+\)$")
 """What a plan's line ends with, behind names that may look like it (documentation, "EXPLAIN")."""
+_COCKROACHS = re.compile(r"^[\s│└├─]*estimated row count: ([\d,]+)")
+"""How CockroachDB says it, in a line of its own below each operator (its documentation, "EXPLAIN").
+"""
 
 
 def estimated(rows: Statement[None]) -> Batch[int]:
@@ -28,7 +31,12 @@ def estimated(rows: Statement[None]) -> Batch[int]:
 
 
 def _expected(lines: list[tuple[Any, ...]]) -> int:
-    """Read the first line. As text: JSON is not read in every encoding of a client."""
-    (line,) = lines[0]
-    seen = _ROWS.search(str(textual(line)))
-    return int(seen[1]) if seen else 0
+    """Read the first line that says it, which is of the whole; 0 where none does.
+
+    As text: JSON is not read in every encoding of a client, and CockroachDB writes none.
+    """
+    for (line,) in lines:
+        text = str(textual(line))
+        if seen := _ROWS.search(text) or _COCKROACHS.search(text):
+            return int(seen[1].replace(",", ""))
+    return 0

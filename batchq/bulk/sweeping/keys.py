@@ -105,25 +105,27 @@ OUTPUTS = {
 """``money``, and ``regproc`` and its kin, each with the function that writes it out: texts that
 follow settings, as what reads them does. OIDs, which never change: a look at the names would take
 half of the time (PostgreSQL sources, pg_type.dat and pg_proc.dat)."""
-_PARTS = """ OR EXISTS (
-                WITH RECURSIVE parts(oid) AS (
-                    SELECT a.attrelid
-                    UNION
-                    SELECT i.inhrelid FROM parts
-                        JOIN pg_catalog.pg_inherits AS i ON i.inhparent = parts.oid
-                )
-                SELECT 1 FROM parts JOIN pg_catalog.pg_class AS c ON c.oid = parts.oid
-                    JOIN pg_catalog.pg_attribute AS b
-                        ON b.attrelid = c.oid AND b.attname = a.attname AND NOT b.attisdropped
-                WHERE c.relkind = 'f' OR NOT b.attnotnull OR EXISTS (
+_PARTS = """ OR a.attname IN (
+            WITH RECURSIVE parts(oid) AS (
+                SELECT pg_catalog.to_regclass(%(shown)s::text)::oid
+                UNION
+                SELECT i.inhrelid FROM parts
+                    JOIN pg_catalog.pg_inherits AS i ON i.inhparent = parts.oid
+            )
+            SELECT b.attname FROM parts JOIN pg_catalog.pg_class AS c ON c.oid = parts.oid
+                JOIN pg_catalog.pg_attribute AS b ON b.attrelid = c.oid AND NOT b.attisdropped
+            WHERE b.attname = ANY(%(names)s::text[]) AND (
+                c.relkind = 'f' OR NOT b.attnotnull OR EXISTS (
                     SELECT 1 FROM pg_catalog.pg_constraint AS k
                     WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated
                         AND k.conkey = ARRAY[b.attnum]
                 )
-            )"""
+            )
+        )"""
 """NOT NULL of every table that inherits or is a partition: one that is foreign enforces none, and
 since PostgreSQL 18 it may be NOT VALID. It takes ten times as long, and so is asked by ``plan`` and
-where a rewrite ends. In between a chunk refuses a page that has a NULL in its key."""
+where a rewrite ends. In between a chunk refuses a page that has a NULL in its key. It hangs on no
+row of the query around it: CockroachDB has no WITH in a subquery that does."""
 _FIRST = """\
 (SELECT first.flaw || ':' || first.n::text || ':' || first.type FROM ({rows} LIMIT 1) AS first)"""
 _TYPE = "pg_typeof((SELECT {key} FROM batchq_last))::regtype::oid::text"

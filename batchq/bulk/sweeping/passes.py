@@ -29,14 +29,17 @@ from batchq.language.violation import Violation
 
 _MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
 _OF_PARENT = "{by} = batchq_above.{key}"
-_PARENTS_OF_PAGE = "{by} = ANY(ARRAY(SELECT {by} FROM batchq_page))"
+_OF_HELD = "{by} = ANY(ARRAY(SELECT {key} FROM batchq_held))"
+_IN_PAGE = "{key} = ANY(ARRAY(SELECT DISTINCT {by} FROM batchq_page))"
+_HELD = "{rows} ORDER BY {key} FOR SHARE"
 _AMONG = "{by} IN ({parents})"
 _BELOW = """\
-SELECT batchq_below.* FROM ({parents} ORDER BY {key}{lock}) AS batchq_above, LATERAL (
+SELECT batchq_below.* FROM ({parents} ORDER BY {key}) AS batchq_above, LATERAL (
     {rows}
-) AS batchq_below LIMIT %(most)s"""
+) AS batchq_below ORDER BY {order} LIMIT %(most)s"""
 """Parent by parent, in the order of their keys: rows of several parents in one page, found without
-a look at any other parent's."""
+a look at any other parent's. The order that is said last is what holds; the others let PostgreSQL
+sort one parent's rows at a time, and stop (measured: docs/adr/0032)."""
 _CHILDLESS = """\
 NOT EXISTS (
     SELECT 1 FROM {table} AS batchq_below WHERE batchq_below.{by} = {above}.{key}{living}
@@ -91,7 +94,8 @@ class Pass:
         root = written(ROOT)
         parts = Parts(
             table=self.table,
-            page=self._rows(root, job.cursor, rows, self._due(), held=True),
+            page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
+            held=self._held(root),
             going=self._going([*self._of_page(root), *within(self.keys, job.cursor)]),
             order=self.keys,
             counts=self.counts,
@@ -147,31 +151,32 @@ class Pass:
         most: int,
         own: list[Condition],
         *,
-        held: bool = False,
+        hidden: bool = False,
     ) -> Statement[None]:
         """Select the keys of the first rows behind the cursor, in their order.
 
         The order is there even where one row is enough: without it the server may read the whole
         table, in the belief that such a row comes soon.
 
-        :param held: whether only rows of hidden parents are meant, which are then locked: a parent
-            below the root may be brought back by itself.
+        :param hidden: whether only rows of hidden parents are meant: one below the root may be
+            brought back by itself.
         """
         above, key = self.reach[:-1], self.children.parent.key
         after = [] if cursor is None else [behind(self.keys, cursor)]
         if not above:
             return self._ordered([*_of_root(self.reach, root), *own, *after], most)
         parents = _parents(above, root)
-        if held:
-            tombstone = identifier(str(self.children.parent.tombstone))
-            parents.append(written(f"{tombstone} IS NOT NULL"))
+        if hidden:
+            parents.append(self._hidden())
         if cursor is not None:
             parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
         outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
         of_parent = written(_OF_PARENT.format(by=identifier(self.children.by), key=identifier(key)))
         inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
-        lock = " FOR SHARE" if held else ""
-        text = _BELOW.format(parents=outer, key=column(key), lock=lock, rows=inner)
+        places = [f"batchq_above.{column(key)}"]
+        places += [f"batchq_below.{column(name)}" for name in self.keys[1:]]
+        order = ", ".join(places)
+        text = _BELOW.format(parents=outer, key=column(key), rows=inner, order=order)
         return written(text, **outer_values, **inner_values, most=most)
 
     def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
@@ -188,12 +193,28 @@ class Pass:
         """What has to hold of a row that goes now."""
         return [*self._kind(), *map(_childless, self.childless)]
 
+    def _hidden(self) -> Statement[None]:
+        return written(f"{identifier(str(self.children.parent.tombstone))} IS NOT NULL")
+
+    def _held(self, root: object) -> Statement[None] | None:
+        """Select and lock the parents of a page's rows, but for those that are hidden no more;
+        nothing, where the fence holds the only one."""
+        above, parent = self.reach[:-1], self.children.parent
+        if not above:
+            return None
+        by, key = identifier(self.children.by), identifier(parent.key)
+        in_page = written(_IN_PAGE.format(key=key, by=by))
+        where = [*_parents(above, root), self._hidden(), in_page]
+        rows, values = embed(select(parent.table, [parent.key], where=where), "held")
+        text = _HELD.format(rows=rows, key=column(parent.key))
+        return written(text if values else text.replace("%%", "%"), **values)
+
     def _of_page(self, root: object) -> list[Condition]:
         """What holds of all the rows of a page, whose keys may lie between those of others."""
         if len(self.reach) == 1:
             return [*_of_root(self.reach, root), *self._due()]
-        by = identifier(self.children.by)
-        return [written(_PARENTS_OF_PAGE.format(by=by)), *self._due()]
+        by, key = identifier(self.children.by), identifier(self.children.parent.key)
+        return [written(_OF_HELD.format(by=by, key=key)), *self._due()]
 
     def _going(self, where: list[Condition]) -> Statement[None]:
         if self.sets is None:

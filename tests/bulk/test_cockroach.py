@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: MIT
+"""What CockroachDB is sent, and what is made of its answers. Nothing ran there.
+
+Its sources say what it lacks; so every text is searched for it, the whole runs on PostgreSQL in
+CockroachDB's layout, and ``plan`` reads a catalog as CockroachDB would answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import attrs
+import psycopg
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from batchq import gather, insert, run, sql
+from batchq.bulk import (
+    Budget,
+    ChunkSize,
+    Fenced,
+    Job,
+    Reason,
+    Rewrite,
+    Tree,
+    plan,
+    resume,
+    start,
+)
+from batchq.bulk.planning.catalog import Catalog, Index, catalog
+from batchq.bulk.planning.fitting import missing, unfit
+from batchq.bulk.planning.tally import tally, written_key
+from batchq.bulk.sweeping.counting import estimated
+from batchq.engine.compile import compiled
+from batchq.engine.dialects import COCKROACHDB
+from batchq.limits import Limits
+from batchq.testing import proxy
+from tests.support.drained import REWRITE, ROWS, TABLES, TREE, VPC
+
+JOB = Job(
+    id=UUID(int=0),
+    tree="vpc",
+    version=1,
+    root="7",
+    generation=1,
+    tables=[1],
+    phase="drain",
+    child=0,
+    cursor=None,
+    seq=0,
+    rows_done=0,
+    rows_pass=0,
+    expected=None,
+    passes=0,
+    epoch=1,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    last_error=None,
+)
+LEASE = timedelta(seconds=30)
+LIMITS = Limits()
+A, B = UUID(int=1), UUID(int=2)
+SUBNETS = VPC.children("subnet", by="vpc_id")
+GUARDED = attrs.evolve(TREE, childless=[lambda vpc: SUBNETS.forbid(vpc, else_=ValueError())])
+
+
+# -- the texts -------------------------------------------------------------------------------------
+
+
+def batches() -> Iterator[tuple[str, Any]]:
+    """Whatever bulk, limits and parents send."""
+    for tree in (TREE, GUARDED):
+        yield "fence", tree.fence(7, gone=KeyError())
+        yield "at once", tree.at_once(7, gone=KeyError())
+        yield "last", tree.last(JOB)
+    yield "adopt", TREE.adopt(JOB)
+    for work in (TREE, REWRITE):
+        for child, one in enumerate(work.passes):
+            job = attrs.evolve(JOB, child=child)
+            keys = one.order_key.columns
+            later = attrs.evolve(job, cursor=["1"] * len(keys), cursor_of=["x"])
+            name = f"{work.name}, pass {child}"
+            yield f"{name}: first chunk", work.chunk(job, 200, LEASE)
+            yield f"{name}: later chunk", work.chunk(later, 200, LEASE)
+            yield f"{name}: estimate", one.estimate("7")
+            of = TREE.root(7) if work is TREE else None
+            yield f"{name}: tally", tally(one, of, 7, 100)
+    yield "begin", REWRITE.begin()
+    yield "rewrite's end", REWRITE.last(JOB)
+    yield "rewrite's end with rows", REWRITE.last(attrs.evolve(JOB, rows_pass=1))
+    jobs = TREE.jobs
+    yield (
+        "jobs",
+        gather(
+            jobs.read(A),
+            jobs.all("vpc"),
+            jobs.backlog("vpc"),
+            jobs.waiting("vpc", [A], 16),
+            jobs.unknown("vpc"),
+            jobs.claim(JOB, "me", LEASE, 3),
+            jobs.keep(JOB, LEASE),
+            jobs.again(JOB, "x"),
+            jobs.stick(JOB, "x"),
+            jobs.retry(A),
+            jobs.abandon(A),
+            jobs.leave(JOB, "x"),
+        ),
+    )
+    yield "catalog", catalog(["vpc"], [one.order_key for one in TREE.passes], jobs)
+    yield "key", written_key(TREE, 7)
+    yield (
+        "limits",
+        gather(
+            LIMITS.charge("vpcs", scope=[A, B], id=A),
+            LIMITS.release("vpcs", scope=A, id=B),
+            LIMITS.resize("vpcs", 2, scope=A, id=A),
+            LIMITS.set_limit("vpcs", 2, scope=A),
+            LIMITS.reconcile(A),
+            LIMITS.explain(LIMITS.charge("vpcs", scope=A, id=A)),
+        ),
+    )
+    row = insert("rule", {"vpc_id": 7})
+    rules = VPC.children("rule", by="vpc_id")
+    yield "add", rules.add(7, row, gone=KeyError())
+    looks = [rules.forbid(7, else_=ValueError())]
+    yield "delete", VPC.delete(7, gone=KeyError(), childless=looks)
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for name, batch in batches():
+        for step in batch.steps():
+            made = compiled(step.statement.shape, step.leaf.outputs, COCKROACHDB.makes_binary)
+            yield f"{name}: {step.path or step.statement.title}", made.sql
+
+
+TEXTS = list(dict.fromkeys(texts()))
+LACKING = {
+    "row_security_active": "no such function (builtins)",
+    "indisready": "false of every index that is ready (pg_catalog.go)",
+    "ctid": "no such column",
+    "xmin": "no such column",
+    "record_send": "no such function",
+    "(FORMAT": "EXPLAIN has no such option",
+}
+
+
+def parsed(text: str) -> exp.Expression:
+    """Read it, but for a type that sqlglot does not know."""
+    text = text.removeprefix("EXPLAIN ").replace("oid[]", "int[]")
+    return sqlglot.parse_one(text, dialect="postgres")
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS)
+def test_every_limit_has_an_order_of_its_own(name: str, text: str) -> None:
+    """The order of a query inside is dropped there: the first rows would be any rows."""
+    if "tally" in name:
+        return  # which counts rows, and shows one of them
+    for query in parsed(text).find_all(exp.Select):
+        limit = query.args.get("limit")
+        # One of them, whichever, is enough where that is how it is said.
+        if limit is not None and limit.expression.sql() != "1":
+            assert query.args.get("order"), query.sql(dialect="postgres")
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS)
+def test_nothing_is_asked_for_that_it_lacks(name: str, text: str) -> None:
+    del name
+    assert [word for word in LACKING if word in text] == []
+    tree = parsed(text)
+    assert list(tree.find_all(exp.Slice)) == []  # of arrays: unimplemented
+    for inner in tree.find_all(exp.With):
+        if not isinstance(inner.parent.parent, exp.Exists | exp.In | exp.Subquery):
+            continue
+        # A WITH inside a query must not hang on the rows around it.
+        known = {one.alias_or_name for one in inner.parent.find_all(exp.Table)}
+        used = {one.table for one in inner.parent.find_all(exp.Column) if one.table}
+        assert used <= known, used - known
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS)
+def test_no_table_is_written_twice_in_a_statement(name: str, text: str) -> None:
+    del name
+    written = [
+        one.this.this.sql() if isinstance(one.this, exp.Schema) else one.this.sql()
+        for one in parsed(text).find_all(exp.Insert, exp.Update, exp.Delete)
+    ]
+    written = [one.split(" AS ")[0] for one in written]
+    assert len(set(written)) == len(written)
+
+
+# -- the whole, on PostgreSQL in its layout --------------------------------------------------------
+
+
+@pytest.fixture
+def cockroach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.bulk.planning.explaining.dialect_of", lambda _: COCKROACHDB)
+
+
+@pytest.fixture
+def filled(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(TABLES + ROWS, prepare=False)  # type: ignore[arg-type]
+    conn.execute(TREE.jobs.ddl(), prepare=False)  # type: ignore[arg-type]
+    return conn
+
+
+@pytest.mark.usefixtures("cockroach")
+def test_a_tree_starts_and_ends_there(filled: psycopg.Connection[Any]) -> None:
+    fenced = start(filled, TREE, 1, gone=KeyError())
+    assert isinstance(fenced, Fenced)
+    some = resume(
+        filled, [TREE], owner="test", budget=Budget(chunks=3), size=ChunkSize(first=1_000)
+    )
+    assert (some.chunks, some.why) == (3, "")
+    rest = resume(filled, [TREE], owner="test")
+    assert (rest.why, rest.jobs_done) == ("", 1)
+    left = "SELECT (SELECT count(*) FROM rule WHERE vpc_id = 1), (SELECT count(*) FROM route)"
+    assert filled.execute(left).fetchone() == (0, 15_000)
+    run(filled, REWRITE.begin())
+    assert resume(filled, [REWRITE], owner="test").jobs_done == 1
+
+
+@pytest.mark.usefixtures("cockroach")
+@pytest.mark.parametrize("work", [TREE, REWRITE], ids=lambda work: work.name)
+def test_what_writes_is_explained_in_no_read_only_transaction(
+    filled: psycopg.Connection[Any], database: str, work: Tree | Rewrite
+) -> None:
+    """CockroachDB refuses there to explain it, with 25006."""
+    key = 1 if isinstance(work, Tree) else None
+    before = filled.execute("SELECT count(*) FROM rule").fetchone()
+    with (
+        proxy(database) as link,
+        psycopg.connect(link.conninfo(), autocommit=True) as conn,
+        link.record() as recording,
+    ):
+        found = plan(conn, work, key)
+    assert found.ok, str(found)
+    assert all(one.explain for one in found.statements), str(found)
+    sent = b"".join(one.body for one in recording.messages if one.sender == "client")
+    assert b"EXPLAIN" in sent
+    assert b"SET TRANSACTION READ ONLY" not in sent
+    assert filled.execute("SELECT count(*) FROM rule").fetchone() == before
+
+
+# -- its answers -----------------------------------------------------------------------------------
+
+
+def as_there(index: Index) -> Index:
+    """An index as CockroachDB's ``pg_catalog.go`` has it; NULLs come first there."""
+    predicate = index.predicate
+    if predicate is not None and "phase" in predicate:
+        predicate = "phase IN ('drain':::STRING, 'stuck':::STRING)"
+    elif predicate is not None:
+        predicate = predicate.removeprefix("(").removesuffix(")")
+    return index._replace(method="prefix", options=[2] * len(index.columns), predicate=predicate)
+
+
+@pytest.fixture
+def found(filled: psycopg.Connection[Any]) -> Catalog:
+    tables = ["vpc", "router", "route", "rule", "tag"]
+    keys = [one.order_key for work in (TREE, REWRITE) for one in work.passes]
+    seen = run(filled, catalog(tables, keys, TREE.jobs))
+    return attrs.evolve(seen, indexes=[as_there(one) for one in seen.indexes])
+
+
+def refused(found: Catalog, **changes: Any) -> list[tuple[Reason, str]]:
+    """What is refused when the index of rules is changed so."""
+    indexes = [
+        one._replace(**changes) if one.name == "rules_by_vpc" else one for one in found.indexes
+    ]
+    seen = attrs.evolve(found, indexes=indexes)
+    return [(one.reason, one.name) for one in (*missing(TREE, seen), *unfit(TREE, seen))]
+
+
+def test_tables_that_are_as_they_should_be_are_so_there(found: Catalog) -> None:
+    assert [*missing(REWRITE, found), *unfit(REWRITE, found)] == []
+    assert refused(found) == []
+    assert refused(found, options=[2, 1, 1]) == []  # descending, all the way
+
+
+def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog) -> None:
+    bad = [(Reason.NO_INDEX, "rules_by_vpc")]
+    assert refused(found, options=[2, 1, 2]) == bad
+    assert refused(found, method="inverted") == bad
+    assert refused(found, valid=False)[:1] == bad
+    assert refused(found, usual=[True, False, True]) == bad
+    assert refused(found, predicate="kind = 'x':::STRING") == bad
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        None,
+        "phase IN ('drain':::STRING, 'done':::STRING)",
+        "phase IN ('drain':::STRING)",
+        "phase NOT IN ('drain':::STRING, 'stuck':::STRING)",
+        "tree IN ('drain', 'stuck')",
+    ],
+)
+def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
+    found: Catalog, predicate: str | None
+) -> None:
+    indexes = [
+        one._replace(predicate=predicate) if "unfinished" in one.name else one
+        for one in found.indexes
+    ]
+    seen = attrs.evolve(found, indexes=indexes)
+    assert [one.reason for one in missing(TREE, seen)] == [Reason.OTHER_JOBS]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        (["distribution: local", "", "• scan", "  estimated row count: 1,234 (12%)"], 1234),
+        (["• filter", "│ estimated row count: 3", "└── • scan", "    estimated row count: 9"], 3),
+        (["• scan", "  missing stats", "  spans: [/7 - /7]"], 0),
+        (["• values", "  size: 1 column, 1 row", "  table: x estimated row count: 7"], 0),
+        (["Seq Scan on rule  (cost=0.00..1.00 rows=17 width=4)", "  Filter: (id = 1)"], 17),
+    ],
+)
+def test_the_planners_guess_is_read_as_either_says_it(lines: list[str], rows: int) -> None:
+    asked: Any = estimated(sql("SELECT 1"))
+    assert asked.combine([[(line,) for line in lines]]) == rows
