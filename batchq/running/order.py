@@ -101,7 +101,8 @@ def _check_target(
     target: object, wrong: type[Any], right: type[Any], call: str, other_call: str
 ) -> None:
     """Accept a pool; psycopg_pool is an extra, so it is known by what it can do."""
-    getconn = getattr(target, "getconn", None)
+    is_pool = all(hasattr(target, method) for method in ("connection", "getconn", "putconn"))
+    getconn = getattr(target, "getconn", None) if is_pool else None
     if isinstance(target, wrong) or (
         getconn is not None and iscoroutinefunction(getconn) is (wrong is AsyncConnection)
     ):

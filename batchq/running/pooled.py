@@ -10,8 +10,9 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
+from psycopg.pq import TransactionStatus
 
-from batchq.language.errors import ReadOnlyServer
+from batchq.language.errors import InvalidBatch, ReadOnlyServer
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
     from batchq.running.answer import Answer
     from batchq.running.order import Order
+
+_LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
+_BY_A_HOOK = (
+    "the pool gave it {}: a check= that runs a query leaves a transaction open, unless the "
+    "connections are in autocommit; ConnectionPool.check_connection does not"
+)
 
 _log = logging.getLogger("batchq")
 
@@ -44,7 +51,7 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
                 try:
                     visit.answer = once(connection, todo)
                 except BaseException as error:
-                    visit.raised = error
+                    visit.passes(error)
                     raise
                 visit.close_read_only()
         except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
@@ -66,7 +73,7 @@ async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
                 try:
                     visit.answer = await aonce(connection, todo)
                 except BaseException as error:
-                    visit.raised = error
+                    visit.passes(error)
                     raise
                 visit.close_read_only()
         except BaseException as error:  # noqa: BLE001  as in pooled()
@@ -114,6 +121,14 @@ class _Visit:
         report = self.answer.report if isinstance(self.answer, Failed) else None
         if isinstance(report, ReadOnlyServer) and self.connection is not None:
             self.connection.pgconn.finish()
+
+    def passes(self, error: BaseException) -> None:
+        """Take note of what the attempt has raised, and of why where the pool's hooks are why."""
+        self.raised = error
+        if isinstance(error, InvalidBatch) and self.connection is not None:
+            status = self.connection.info.transaction_status
+            if status in _LEFT_OPEN:
+                annotate(error, _BY_A_HOOK.format(status.name))
 
     def end(self, error: BaseException) -> None:
         """Sort what ended the visit, other than in the ordinary way."""

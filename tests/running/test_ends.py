@@ -176,6 +176,25 @@ class TestAPoolThatGivesNoConnection:
                 cause = psycopg_pool.PoolTimeout if name == "check" else Hook
                 assert isinstance(answer.error.__cause__, cause)
 
+    def test_gives_one_in_a_transaction(self, database):
+        """A hook's doing, where the connections are not in autocommit."""
+        ways = {"check": lambda conn: conn.execute("SELECT 1")}
+        with ConnectionPool(database, min_size=1, max_size=1, open=True, **ways) as pool:
+            for _ in range(2):
+                with pytest.raises(InvalidBatch, match="INTRANS") as raised:
+                    batchq.attempt(pool, READ)
+                assert "check=" in raised.value.__notes__[0]
+            pool._check = ConnectionPool.check_connection
+            assert batchq.run(pool, READ) == 1
+
+    def test_is_none_when_it_can_do_half_of_it(self):
+        class Half:
+            def getconn(self):
+                raise AssertionError
+
+        with pytest.raises(TypeError, match="or a pool, not Half"):
+            batchq.attempt(Half(), READ)
+
     def test_cannot_connect(self):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""A server is restarted, or crashes, under 16 workers that share a pool and retry: every request is
+answered, and what the answers say of the rows is true."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+import batchq
+from batchq import Ok, OutcomeUnknown, Retry, gather, insert
+from batchq.testing import server
+
+WORKERS = 16
+BEFORE, AFTER = 10, 5
+"""How many requests each worker makes before the server is stopped, and after it is there again."""
+RETRY = Retry(attempts=3, backoff=0.01)
+ENDS = {
+    "restart": lambda running: running.restart(),
+    "crash": lambda running: (running.kill(), running.restart()),
+}
+
+
+def request(number):
+    """Two rows that belong together, and that nobody else writes; twice it would be refused."""
+    return gather(insert("wrote", {"id": 2 * number}), insert("wrote", {"id": 2 * number + 1}))
+
+
+class Book:
+    """Who has asked for what, and what they were told."""
+
+    def __init__(self):
+        self.answers, self.ready, self.again = {}, threading.Semaphore(0), threading.Event()
+
+    def numbers(self, worker):
+        """The numbers of a worker's requests, to be answered one after the other."""
+        made = 0
+        while made < BEFORE or not self.again.is_set():
+            yield worker + WORKERS * made
+            made += 1
+            if made == BEFORE:
+                self.ready.release()
+        for more in range(AFTER):
+            yield worker + WORKERS * (made + more)
+
+    def stop(self, running, end):
+        """Stop the server while all are at work, and let it come back."""
+        for _ in range(WORKERS):
+            self.ready.acquire()
+        end(running)
+        self.again.set()
+
+    def check(self, running):
+        with psycopg.connect(running.conninfo()) as conn:
+            rows = Counter(key // 2 for (key,) in conn.execute("SELECT id FROM wrote"))
+        told = {
+            number: type(answer) if isinstance(answer, Ok) else type(answer.error)
+            for number, answer in self.answers.items()
+        }
+        committed = {number for number, kind in told.items() if kind is Ok}
+        unknown = {number for number, kind in told.items() if kind is OutcomeUnknown}
+        assert len(told) == len(committed) + len(unknown), Counter(told.values())
+        assert set(rows.values()) == {2}, "a request is wholly there or absent"
+        assert rows.keys() - unknown == committed
+        assert len(unknown) <= WORKERS
+
+
+@pytest.fixture
+def running(pytestconfig):
+    with server(pytestconfig.getoption("--postgres")) as running:
+        with psycopg.connect(running.conninfo()) as conn:
+            conn.execute("CREATE TABLE wrote (id int PRIMARY KEY)")
+        yield running
+
+
+SETTINGS = {"min_size": WORKERS, "max_size": WORKERS, "timeout": 300}
+"""The pool's patience is no matter here, on however busy a machine."""
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_threads_are_all_answered_and_nothing_is_done_twice(running, end):
+    book = Book()
+
+    def work(worker):
+        for number in book.numbers(worker):
+            book.answers[number] = batchq.attempt(pool, request(number), retry=RETRY)
+
+    with ConnectionPool(running.conninfo(tcp=True), open=True, **SETTINGS) as pool:
+        pool.wait()
+        with ThreadPoolExecutor(WORKERS) as threads:
+            at_work = [threads.submit(work, worker) for worker in range(WORKERS)]
+            book.stop(running, end)
+        for one in at_work:
+            one.result()
+    book.check(running)
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_tasks_are_all_answered_and_nothing_is_done_twice(running, end):
+    book = Book()
+
+    async def work(worker):
+        for number in book.numbers(worker):
+            book.answers[number] = await batchq.aattempt(pool, request(number), retry=RETRY)
+
+    async with AsyncConnectionPool(running.conninfo(tcp=True), open=False, **SETTINGS) as pool:
+        await pool.wait()
+        stopped = asyncio.to_thread(book.stop, running, end)
+        await asyncio.gather(stopped, *(work(worker) for worker in range(WORKERS)))
+    book.check(running)
