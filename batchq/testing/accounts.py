@@ -14,6 +14,9 @@ import attrs
 
 __all__ = ["Account"]
 
+_UNQUOTABLE = frozenset('"$`\\')
+"""What a shell does not take as it is between double quotes."""
+
 
 @attrs.frozen
 class Account:
@@ -60,12 +63,23 @@ class Account:
             extra_groups=self.extra_groups,
         )
 
+    def may_write(self, directory: Path) -> bool:
+        """Whether the account may make and delete files there, and go there at all."""
+        if self.user is None:
+            return os.access(directory, os.W_OK | os.X_OK)
+        test = '[ -w "$1" ] && [ -x "$1" ]'
+        return self.start("sh", "-c", test, "test", directory, cwd=Path("/")).wait() == 0
+
     def reachable(self, programs: Path, directory: Path) -> Path:
-        """`programs`, or where the account may not read them (a venv below /root) a copy of the
-        whole installation, made in `directory`."""
-        with suppress(PermissionError):
-            if self.start(programs / "initdb", "--version", cwd=Path("/")).wait() == 0:
-                return programs
+        """`programs`, or a copy of the whole installation, made in `directory`.
+
+        A copy where the account may not read them (a venv below /root), and where the path means
+        something else to a shell: initdb asks one to start postgres, by its path in quotes.
+        """
+        if not _UNQUOTABLE.intersection(str(programs)):
+            with suppress(PermissionError):
+                if self.start(programs / "initdb", "--version", cwd=Path("/")).wait() == 0:
+                    return programs
         prefix = programs.parent
         package = prefix.parent
         copies = directory / "programs"
@@ -74,5 +88,8 @@ class Account:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, copies / libraries.name, symlinks=True)
+        for path in copies.rglob("*"):  # a checkout may be read-only; what is deleted may not
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
         self.owns(copies)
         return copies / package.name / prefix.name / programs.name

@@ -42,8 +42,12 @@ _SETTINGS: Mapping[str, str | int] = {
     "lc_messages": "C",
 }
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 60.0
+# Minutes, though it takes seconds: they only keep a run from hanging, on a busy machine too.
+_START_SECONDS = 600.0
+_STOP_SECONDS = 600.0
+
+_TOPS = ("/tmp", "/var/tmp")  # noqa: S108  mkdtemp makes what is below
+_LONGEST_TOP = 103 - len("/batchq-12345678/.s.PGSQL.12345")
 
 # Creates the server's directory; ends the server and deletes all of it once our end of its standard
 # input is closed. That happens when we ask for it, and also when this process dies of whatever
@@ -57,7 +61,7 @@ echo $?
 read -r _
 "$1/pg_ctl" stop --pgdata="$2/data" --mode=immediate --silent
 tries=0
-until rm -rf -- "$2" || [ $((tries += 1)) -eq 50 ]; do sleep 0.1; done
+until rm -rf -- "$2" 2>/dev/null || [ $((tries += 1)) -eq 50 ]; do sleep 0.1; done
 """
 
 
@@ -232,8 +236,7 @@ def server(
     ('all',)
     """
     programs = find_installation(installation)
-    # A unix socket's path is limited to about 100 characters: no long names here.
-    directory = Path(tempfile.mkdtemp(prefix="batchq-"))
+    directory = _new_directory()
     try:
         postgres = Server(installation, programs, directory, settings or {})
     except BaseException:
@@ -241,6 +244,24 @@ def server(
         raise
     with postgres:
         yield postgres
+
+
+def _new_directory() -> Path:
+    """Make one where the server's account may write, below TMPDIR if that will do."""
+    account = Account.allowed()
+    for top in (tempfile.gettempdir(), *_TOPS):
+        if _is_plain(top) and account.may_write(Path(top)):
+            return Path(tempfile.mkdtemp(prefix="batchq-", dir=top))
+    raise RuntimeError(f"no directory for a server's socket: set TMPDIR to a short path ({top})")
+
+
+def _is_plain(top: str) -> bool:
+    """Whether a unix socket may lie below it, and every program be told where.
+
+    Its path has at most 107 bytes, on some systems 103. A comma begins another one to libpq and to
+    PostgreSQL's settings, and initdb writes paths in quotes into a file and a shell's line.
+    """
+    return len(os.fsencode(top)) <= _LONGEST_TOP and not set(",\"'$`\\\n").intersection(top)
 
 
 def _free_port() -> int:

@@ -18,6 +18,7 @@ import pytest
 
 import batchq.testing
 from batchq.testing import InstallationMissing, installations, server, servers
+from batchq.testing.accounts import Account
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -58,7 +59,8 @@ with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
 @pytest.fixture
 def scratch(monkeypatch):
     """Where servers put their directories during the test; open to all, as /tmp is."""
-    path = Path(tempfile.mkdtemp(prefix="scratch-"))
+    # Whatever TMPDIR is: a server is put elsewhere where its socket's path would be too long.
+    path = Path(tempfile.mkdtemp(prefix="scratch-", dir="/tmp"))
     path.chmod(0o1777)
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield path
@@ -236,16 +238,23 @@ def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
 
 
 @AS_ROOT
-def test_an_ordinary_user_can_start_a_server(scratch):
+def test_an_ordinary_user_can_start_a_server(monkeypatch, scratch):
     nobody = pwd.getpwnam("nobody")
-    installations()  # imports what it needs as long as we may read everything
+    home = scratch / "home"
+    home.mkdir()
+    # As long as we may read everything: it imports what it needs, and where the checkout lies so
+    # that only root may look, the programs have to be where the user may.
+    programs = Account.allowed().reachable(installations()["18"], home)
+    monkeypatch.setattr(servers, "find_installation", lambda _: programs)
+    with server() as postgres, psycopg.connect(postgres.conninfo()):
+        pass
     os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
     os.setresuid(nobody.pw_uid, nobody.pw_uid, 0)
     try:
         with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
             assert postgres.directory.stat().st_uid == nobody.pw_uid
             assert conn.execute("SELECT 1").fetchone() == (1,)
-        assert list(scratch.iterdir()) == []
+        assert list(scratch.iterdir()) == [home]
     finally:
         os.setresuid(0, 0, 0)
         os.setresgid(0, 0, 0)
@@ -263,6 +272,54 @@ def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path
         assert postgres.bin.is_relative_to(postgres.directory)
         assert conn.info.server_version // 10_000 == 18
     assert list(scratch.iterdir()) == []
+
+
+def test_an_installation_whose_path_a_shell_reads_otherwise_is_copied(monkeypatch, scratch):
+    """The checkout may lie anywhere; initdb starts postgres by a shell."""
+    original = installations()["18"].parent
+    package = scratch / "it's $HOME" / '`x` "b" \\' / original.parent.name
+    shutil.copytree(original, package / original.name, symlinks=True)
+    shutil.copytree(f"{original.parent}.libs", f"{package}.libs", symlinks=True)
+    (package / original.name / "lib").chmod(0o555)  # a read-only one, and the copy is deleted
+    monkeypatch.setattr(servers, "find_installation", lambda _: package / original.name / "bin")
+    with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
+        assert conn.info.server_version // 10_000 == 18
+    for path in package.rglob("*"):  # the checkout itself may be read-only
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    package.with_name(f"{package.name}.libs").chmod(0o755)
+    assert list(scratch.iterdir()) == [scratch / "it's $HOME"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "a,b", "it's", "$HOME", "`x`", 'a "b"', "back\\slash", "line\nline", "long" * 25],
+)
+def test_a_server_starts_whatever_tmpdir_is_called(monkeypatch, scratch, name):
+    (scratch / name).mkdir()
+    (scratch / name).chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch / name))
+    with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
+        assert conn.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
+        assert postgres.directory.is_relative_to(scratch) == (name == "a b")
+    assert list((scratch / name).iterdir()) == []
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", [0o700, 0o755], ids=oct)
+def test_a_server_starts_where_tmpdir_is_roots_own(monkeypatch, scratch, mode):
+    (scratch / "own").mkdir(mode)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch / "own"))
+    with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    assert list((scratch / "own").iterdir()) == []
+
+
+def test_where_there_is_no_place_for_a_server_it_says_what_to_set(monkeypatch, scratch):
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch / ("long" * 100)))
+    monkeypatch.setattr(servers, "_TOPS", ())
+    with pytest.raises(RuntimeError, match="set TMPDIR to a short path"), server():
+        pass
 
 
 def test_a_missing_installation_teaches_what_to_install():

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 API = Path(__file__).with_name("api.py")
 
@@ -29,13 +27,13 @@ def checked(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(300)
 def test_mypy_infers_the_pinned_types() -> None:
-    done = checked("mypy", "--no-error-summary", str(API))
+    # The checkout may be read-only.
+    cache = ROOT / ".mypy_cache" if os.access(ROOT, os.W_OK) else os.devnull
+    done = checked("mypy", "--no-error-summary", f"--cache-dir={cache}", str(API))
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-@pytest.mark.timeout(300)
 def test_pyright_infers_the_pinned_types() -> None:
     done = checked("pyright", "--outputjson", "--pythonpath", sys.executable, str(API))
     found = [
