@@ -150,9 +150,11 @@ class _Visit:
 
         :raises BaseException: what it raised instead.
         """
+        raised, answer = self.raised, self.answer
+        self.raised = self.answer = None  # their tracebacks keep the visit
         try:
-            if self.raised is not None:
-                raise self.raised
-            return cast("Answer", self.answer)
+            if raised is not None:
+                raise raised
+            return cast("Answer", answer)
         finally:
-            self.raised = None  # its traceback keeps the visit
+            del raised, answer  # and this call

@@ -80,7 +80,7 @@ def _whole(_: object, attribute: Attribute[int], value: object) -> None:
         raise ValueError(message)
 
 
-def _seconds(value: object) -> Any:
+def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 

@@ -41,7 +41,7 @@ from examples.datastore.vpc import vpc_create, vpc_fetch, vpc_view
 from examples.datastore.vpc_delete import TREE, vpc_delete, vpc_fence
 
 _RETRY = Retry(attempts=5)
-"""Of serialization conflicts and deadlocks; nothing else is ever run again."""
+"""Of what has kept nothing and may succeed: conflicts, and connections of a pool that are lost."""
 
 
 @frozen

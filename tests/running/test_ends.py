@@ -5,12 +5,15 @@ pool, psycopg, an event loop or a hook of the caller's raises. An interrupt says
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 import socket
 import threading
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from unittest.mock import patch
+from weakref import ref
 
 import psycopg
 import psycopg_pool
@@ -161,6 +164,20 @@ class TestAPoolThatGivesNoConnection:
             assert raised.value.__notes__ == [f"{NOTE}not_sent"]
             assert await batchq.arun(pool, READ) == 1
 
+    def test_lets_a_signal_pass_that_comes_while_it_is_waited_for(self, database):
+        main = threading.main_thread().ident
+
+        def interrupt():
+            while not pool.get_stats()["requests_waiting"]:
+                pass
+            signal.pthread_kill(main, signal.SIGINT)
+
+        with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
+            threading.Thread(target=interrupt, daemon=True).start()
+            with pytest.raises(KeyboardInterrupt) as raised:
+                batchq.attempt(pool, READ)
+        assert raised.value.__notes__ == [f"{NOTE}not_sent"]
+
     def test_has_a_hook_that_fails(self, database):
         def hook(_):
             raise Hook("a secret")
@@ -203,6 +220,17 @@ class TestAPoolThatGivesNoConnection:
             answer = batchq.attempt(pool, READ)
         assert is_not_sent(answer, answer.error.__cause__)
         assert isinstance(answer.error.__cause__, psycopg.OperationalError)
+
+
+def test_a_report_is_gone_with_who_holds_it(pool):
+    """No traceback keeps it in a circle, and the connection of the frames with it."""
+    fail(pool.pool, "getconn", psycopg.OperationalError("connection refused"))
+    gc.disable()
+    try:
+        report = ref(pool.attempt(READ).report)
+        assert report() is None
+    finally:
+        gc.enable()
 
 
 class TestAPoolThatDoesNotTakeItsConnectionBack:

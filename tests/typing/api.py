@@ -26,8 +26,13 @@ from batchq import (
     Outcome,
     Output,
     Parent,
+    ReadOnlyServer,
     Retry,
+    Retrying,
+    SerializationConflict,
     Statement,
+    StatementCanceled,
+    Step,
     Violation,
     aattempt,
     arun,
@@ -287,6 +292,8 @@ def run_returns_the_result(conn: Connection, pool: ConnectionPool) -> None:
     assert_type(run(pool, both), tuple[int, str])
     run(conn, sql("SELECT 1"))
     assert_type(run(conn, INT, nested=True), int)
+    assert_type(run(conn, INT, isolation="repeatable read"), int)
+    assert_type(run(pool, INT, retry=Retry(backoff=0.1, before_sleep=tell)), int)
     assert_type(
         run(
             pool,
@@ -300,6 +307,26 @@ def run_returns_the_result(conn: Connection, pool: ConnectionPool) -> None:
     )
     assert_type(attempt(conn, both), Ok[tuple[int, str]] | Failed)
     assert_type(attempt(pool, both), Ok[tuple[int, str]] | Failed)
+
+    run(conn, INT, timeout="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    run(conn, INT, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Retry(backoff="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def tell(retrying: Retrying) -> None:
+    assert_type(retrying.report, BatchError)
+
+
+def reads_the_classes_of_failures(failed: Failed) -> None:
+    match failed.report:
+        case SerializationConflict() as conflict:
+            assert_type(conflict.rerun_outer, bool)
+        case StatementCanceled() as canceled:
+            assert_type(canceled.timeout, float | None)
+        case ReadOnlyServer() as server:
+            assert_type(server.step, Step | None)
+        case _:
+            pass
 
 
 async def arun_returns_the_result(conn: AsyncConnection, pool: AsyncConnectionPool) -> None:
