@@ -94,16 +94,28 @@ def deadline_from(seconds: object) -> Deadline:
     raise InvalidBatch(message)
 
 
-def bound(deadline: Deadline, dialect: Dialect, version: int) -> str:
-    """Write the command that bounds the server by what is left, until the transaction ends.
+def bound(
+    deadline: Deadline, dialect: Dialect, version: int, *, timeout: float | None, queries: bool
+) -> tuple[str, ...]:
+    """Write what bounds the server by the time that is left, until the transaction ends.
 
-    Where the session has a limit of its own that is shorter, that one stays in force. The text
-    differs from run to run, so it is never prepared.
+    Where the session has a limit of its own that is shorter, that one stays in force. Only a query
+    can find out, and a query fixes the snapshot of a transaction, and its isolation level. The
+    texts differ from run to run, so they are never prepared.
 
     :param version: the server's, as ``PGconn.server_version`` has it.
+    :param timeout: the seconds that a statement may take, where the caller has said so.
+    :param queries: whether the batch begins with a query itself.
     """
     milliseconds = min(max(ceil(deadline.left * 1000), 1), _SETTABLE)
-    return dialect.bound(milliseconds, version)
+    if queries:
+        return (dialect.bound(milliseconds, version),)
+    name = dialect.limit(version)
+    if name == "transaction_timeout":
+        return f"SET LOCAL {name} = 0", f"SET LOCAL {name} = {milliseconds}"
+    if timeout is not None:
+        milliseconds = min(milliseconds, round(timeout * 1000))
+    return (f"SET LOCAL {name} = {milliseconds}",)
 
 
 def overdue(

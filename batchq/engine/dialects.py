@@ -78,21 +78,22 @@ class Dialect:
     """Bytes that a message may have behind its length (PostgreSQL sources, libpq/libpq.h,
     ``PQ_LARGE_MESSAGE_LIMIT``). Beyond, the server ends the session in the midst of the batch."""
 
-    def bound(self, milliseconds: int, version: int) -> str:
-        """Write the command that ends the transaction, or from there on each of its statements, at
-        the latest after so many milliseconds.
+    def limit(self, version: int) -> str:
+        """The setting that bounds a transaction, or else each of its statements."""
+        return "transaction_timeout" if version >= _TRANSACTION_TIMEOUT else "statement_timeout"
 
-        The session's own limit stays in force where it is shorter. From PostgreSQL 17 on it is
-        switched off first: its timer runs since BEGIN, and would not be set again by another value.
+    def bound(self, milliseconds: int, version: int) -> str:
+        """Write the query that sets it, unless the session's own limit is shorter.
+
+        ``transaction_timeout`` is switched off first: its timer runs since BEGIN, and would not be
+        set again by another value.
         """
-        if version < _TRANSACTION_TIMEOUT:
-            return _BOUND.format(name="statement_timeout", n=milliseconds, off="", known="true")
-        return _BOUND.format(
-            name="transaction_timeout",
-            n=milliseconds,
-            off=", pg_catalog.set_config('transaction_timeout', '0', true) AS off",
-            known="off OPERATOR(pg_catalog.=) '0'",
-        )
+        name = self.limit(version)
+        off, known = "", "true"
+        if name == "transaction_timeout":
+            off = f", pg_catalog.set_config('{name}', '0', true) AS off"
+            known = "off OPERATOR(pg_catalog.=) '0'"
+        return _BOUND.format(name=name, n=milliseconds, off=off, known=known)
 
     def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
         """Read an error.
@@ -161,9 +162,14 @@ class Dialect:
 class _CockroachDB(Dialect):
     """From CockroachDB's documentation, source and own tests; not run against a live one here."""
 
+    def limit(self, version: int) -> str:
+        """The setting is there from 23.1 on."""
+        del version
+        return "transaction_timeout"
+
     def bound(self, milliseconds: int, version: int) -> str:
-        """``transaction_timeout`` is there from 23.1 on, shown in milliseconds, and counted from
-        BEGIN at every statement, so nothing has to be switched off."""
+        """The setting is shown in milliseconds, and counted from BEGIN at every statement, so it
+        need not be switched off."""
         del version
         return (
             "SELECT set_config('transaction_timeout', CASE WHEN own::INT8 BETWEEN 1"

@@ -182,8 +182,14 @@ class Transaction:
         """The frame, with what bounds the server by the time that is left."""
         if self.deadline is None:
             return self.frame
-        limit = bound(self.deadline, self._dialect, pg.server_version)
-        return evolve(self.frame, settings=(*self.frame.settings, limit))
+        limits = bound(
+            self.deadline,
+            self._dialect,
+            pg.server_version,
+            timeout=self.frame.timeout,
+            queries=not self._steps[0].compiled.moves,
+        )
+        return evolve(self.frame, settings=(*self.frame.settings, *limits))
 
     @property
     def _is_late(self) -> bool:

@@ -20,6 +20,7 @@ from psycopg import capabilities, pq
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
+    from psycopg.pq.abc import PGcancel
 
 
 def ask_to_stop(connection: Connection[Any], seconds: float) -> None:
@@ -28,7 +29,7 @@ def ask_to_stop(connection: Connection[Any], seconds: float) -> None:
         if capabilities.has_cancel_safe():
             connection.cancel_safe(timeout=seconds)
         elif pq.__impl__ == "python":
-            _begin(connection.cancel, lambda: None).join(seconds)
+            _begin(connection.pgconn.get_cancel(), lambda: None).join(seconds)
 
 
 async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) -> None:
@@ -39,14 +40,16 @@ async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) ->
         elif pq.__impl__ == "python":
             loop, over = asyncio.get_running_loop(), asyncio.Event()
             async with asyncio.timeout(seconds):
-                _begin(connection.cancel, lambda: loop.call_soon_threadsafe(over.set))
+                _begin(connection.pgconn.get_cancel(), lambda: loop.call_soon_threadsafe(over.set))
                 await over.wait()
 
 
-def _begin(cancel: Callable[[], None], tell: Callable[[], object]) -> Thread:
+def _begin(request: PGcancel, tell: Callable[[], object]) -> Thread:
+    """Make a request in a thread, apart from the connection, which may be closed meanwhile."""
+
     def work() -> None:
         with suppress(psycopg.Error):
-            cancel()
+            request.cancel()
         with suppress(RuntimeError):  # the loop is closed by now
             tell()
 

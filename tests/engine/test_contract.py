@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the engine needs of psycopg, pinned: a release that changes it fails here, and says where.
 
-Some of it is public, some only spelled without an underscore (``Connection.wait``, ``.lock``,
+Some of it is public, some only spelled without an underscore (``Connection.lock``,
 ``psycopg.waiting``); see docs/adr for why the wire leans on it all the same.
 """
 
@@ -11,32 +11,39 @@ import asyncio
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, waiting
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.types.numeric import Int8
 from psycopg.waiting import Ready, Wait
+from psycopg_pool import (
+    AsyncConnectionPool,
+    AsyncNullConnectionPool,
+    ConnectionPool,
+    NullConnectionPool,
+)
 
+from batchq.running.taking import may_stall
 from batchq.testing import proxy
 from tests.support.clients import prepared
 
 
 @pytest.fixture(params=["sync", "async"])
 def wait(request, database):
-    """Drive a generator by ``Connection.wait`` or ``AsyncConnection.wait``; and the connection."""
+    """Drive a generator by psycopg's ``wait`` or ``wait_async``; and the connection."""
     if request.param == "sync":
         with psycopg.connect(database, autocommit=True) as conn:
-            yield conn.wait, conn
+            yield lambda gen, interval=0.1: waiting.wait(gen, conn.pgconn.socket, interval), conn
         return
 
-    async def await_(gen, **kwargs):
+    async def await_(gen, interval):
         async with conn.lock:
-            return await conn.wait(gen, **kwargs)
+            return await waiting.wait_async(gen, conn.pgconn.socket, interval)
 
     with asyncio.Runner() as loop:
         conn = loop.run(psycopg.AsyncConnection.connect(database, autocommit=True))
-        yield lambda gen, **kwargs: loop.run(await_(gen, **kwargs)), conn
+        yield lambda gen, interval=0.1: loop.run(await_(gen, interval)), conn
         loop.run(conn.close())
 
 
@@ -76,6 +83,22 @@ class TestWaiting:
             return (yield Wait.R)
 
         assert not wait(listen(), interval=0.001)
+
+    def test_a_generator_that_is_left_can_be_driven_on(self, wait):
+        wait, _ = wait
+
+        def two():
+            first = yield Wait.R
+            second = yield Wait.RW
+            return bool(first), bool(second)
+
+        driven = two()
+
+        def one_step():
+            yield next(driven)
+
+        wait(one_step(), interval=0.001)
+        assert wait(driven) == (False, True)
 
     def test_no_yield_is_no_wait(self, wait):
         wait, _ = wait
@@ -250,3 +273,22 @@ def test_an_error_is_made_of_a_result_with_its_diagnostics(conn):
     assert error.diag.constraint_name == "t_a_check"
     error.args = ("no values here",)
     assert str(error) == "no values here"
+
+
+class TestPools:
+    """What a pool does not say in public: whether it looks at a connection before it gives it."""
+
+    @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
+    def test_a_check_is_kept_by_this_name(self, kind):
+        assert kind("", open=False)._check is None
+        assert kind("", open=False, check=kind.check_connection)._check is kind.check_connection
+
+    def test_those_that_connect_by_themselves_are_others(self):
+        assert not may_stall(ConnectionPool("", open=False))
+        assert not may_stall(AsyncConnectionPool("", open=False))
+        assert may_stall(NullConnectionPool("", open=False))
+        assert may_stall(AsyncNullConnectionPool("", open=False))
+
+
+def test_a_cancel_request_has_a_bound(conn):
+    conn.cancel_safe(timeout=1)

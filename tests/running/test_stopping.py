@@ -18,42 +18,46 @@ def old_libpq(monkeypatch):
     monkeypatch.setattr("psycopg.capabilities.has_cancel_safe", lambda: False)
 
 
-class Canceling:
-    """``Connection.cancel``, which blocks until the server has hung up."""
+class Blocking:
+    """A connection whose cancel request blocks until the server has hung up."""
 
     def __init__(self):
         self.asked, self.over = threading.Event(), threading.Event()
+        self.pgconn = self
 
-    def __call__(self):
+    def get_cancel(self):
+        return self
+
+    def cancel(self):
         self.asked.set()
         assert self.over.wait(PATIENCE)
         raise psycopg.OperationalError("too late, and nobody hears it")
 
 
 @pytest.fixture
-def canceling():
-    made = Canceling()
+def blocking():
+    made = Blocking()
     yield made
     made.over.set()
 
 
 class TestBeforeLibpq17:
-    def test_nobody_waits_for_the_thread_that_blocks(self, conn, canceling, monkeypatch):
+    def test_nobody_waits_for_the_thread_that_blocks(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        conn.cancel = canceling
-        ask_to_stop(conn, 0.01)
-        assert canceling.asked.wait(PATIENCE)
-        assert not canceling.over.is_set()
+        ask_to_stop(blocking, 0.01)
+        assert blocking.asked.wait(PATIENCE)
+        assert not blocking.over.is_set()
 
-    async def test_no_task_waits_for_it_either(self, database, canceling, monkeypatch):
+    async def test_no_task_waits_for_it_either(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        async with await psycopg.AsyncConnection.connect(database) as mine:
-            mine.cancel = canceling
-            await ask_to_stop_async(mine, 0.01)
-            assert canceling.asked.wait(PATIENCE)
-            assert not canceling.over.is_set()
+        await ask_to_stop_async(blocking, 0.01)
+        assert blocking.asked.wait(PATIENCE)
+        assert not blocking.over.is_set()
 
-    def test_a_compiled_psycopg_would_block_all_threads_and_asks_nobody(self, conn, monkeypatch):
+    async def test_a_compiled_psycopg_would_block_all_threads_and_asks_nobody(
+        self, blocking, monkeypatch
+    ):
         monkeypatch.setattr("psycopg.pq.__impl__", "c")
-        conn.cancel = pytest.fail
-        ask_to_stop(conn, 0.01)
+        ask_to_stop(blocking, 0.01)
+        await ask_to_stop_async(blocking, 0.01)
+        assert not blocking.asked.is_set()

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from attrs import define
+
+from batchq.engine.deadline import Deadline, bound
 
 
 @define
@@ -32,3 +35,21 @@ def standing_clock() -> Iterator[Clock]:
     clock = Clock()
     with patch("batchq.engine.deadline.monotonic", clock):
         yield clock
+
+
+LONG = 3600
+"""Seconds until a deadline that passes when the test says so."""
+
+
+@contextmanager
+def overtaken(*, server: float = LONG) -> Iterator[Clock]:
+    """A deadline of so LONG that passes when the flight is ready; what the server is told of it."""
+    with standing_clock() as clock:
+
+        def told(_: Deadline, *rest: Any, **how: Any) -> tuple[str, ...]:
+            commands = bound(Deadline(clock.now + server), *rest, **how)
+            clock.pass_by(LONG)
+            return commands
+
+        with patch("batchq.engine.transaction.bound", told):
+            yield clock

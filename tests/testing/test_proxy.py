@@ -10,11 +10,13 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
 from batchq.testing import error_response, proxy, server
 
 # BEGIN, a step, Sync, COMMIT, Sync; unprepared.
+PATIENCE = 30
 REQUESTS = "PBDEPBDESPBDES"
 ANSWERS = "12nC12nCZ12nCZ"
 
@@ -322,6 +324,54 @@ class TestCutRequests:
             link.cut_requests(after=2)
             with pytest.raises(psycopg.OperationalError, match="rest of its flight"):
                 conn.execute("SELECT 1")
+
+
+class TestSilence:
+    """Nothing is forwarded any more, and nobody is told."""
+
+    def test_the_client_gets_so_many_answers(self, link, conn, direct):
+        link.hold(syncs=2)
+        link.silence_answers(after=3)
+        with link.record() as recording:
+            send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
+            conn.pgconn.flush()
+            assert link.fell_silent.wait(PATIENCE)
+        assert (recording.client, recording.server) == (REQUESTS, ANSWERS[:3])
+        assert direct.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        conn.close()
+
+    @pytest.mark.usefixtures("direct")
+    @pytest.mark.parametrize("after", [0, len("PBDE"), len(REQUESTS)])
+    def test_the_server_gets_so_many_requests(self, link, conn, after):
+        link.silence_requests(after=after)
+        with link.record() as recording:
+            send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
+            conn.pgconn.flush()
+            assert link.fell_silent.wait(PATIENCE)
+        assert (recording.client, recording.server) == (REQUESTS[:after], "")
+        conn.close()
+
+    def test_nor_are_other_connections_served_until_it_speaks_again(self, link, conn):
+        parameters = conninfo_to_dict(link.conninfo())
+        address = parameters["host"], int(parameters["port"])
+        with psycopg.connect(link.conninfo(), autocommit=True) as other:
+            link.silence_answers(after=0)
+            conn.pgconn.send_query(b"SELECT 1")
+            assert link.fell_silent.wait(PATIENCE)
+            with socket.create_connection(address) as meanwhile:
+                meanwhile.sendall((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
+                other.pgconn.send_query(b"SELECT 1")
+                link.speak()
+                assert not link.fell_silent.is_set()
+                with psycopg.connect(link.conninfo(), autocommit=True) as new:
+                    assert new.execute("SELECT 1").fetchone() == (1,)
+                # Whoever asks whether TLS is spoken is told so before the startup.
+                assert meanwhile.recv(1) == b"N"
+                meanwhile.sendall((8).to_bytes(4, "big") + (3 << 16).to_bytes(4, "big"))
+                readable, _, _ = select.select([conn, other, meanwhile], (), (), 0.1)
+                assert not readable
+            other.close()
+        conn.close()
 
 
 class TestArming:
