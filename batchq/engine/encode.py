@@ -91,8 +91,9 @@ def encode(
         raise _culprit(plan.leaves, transformer) from error
     types, formats = transformer.types or (), transformer.formats or []
     encoded: list[Encoded] = []
-    end = 0
+    end, long = 0, False
     for shape in shapes:
+        long = long or shape.long
         start, end = end, end + shape.parameters
         settled = own = types[start:end]
         last = sent.get(shape)
@@ -103,7 +104,7 @@ def encode(
                 sent.clear()
             sent[shape] = settled
         encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
-    check_lengths(plan.leaves, encoded, dumped, longest)
+    check_lengths(plan, encoded, dumped, longest, texts=long)
     return encoded
 
 

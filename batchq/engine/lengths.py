@@ -8,12 +8,12 @@ PostgreSQL ends the session, and nobody is told what became of the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Protocol
 
 from batchq.engine.compile import Compiled
 from batchq.language.errors import InvalidBatch
-from batchq.language.plan import Leaf
+from batchq.language.plan import Plan
 from batchq.language.step import Step
 
 _BESIDE_VALUE = 6
@@ -42,21 +42,19 @@ class Sent(Protocol):
         ...
 
 
-_is_long = attrgetter("compiled.long")
-
-
 def check_lengths(
-    leaves: Sequence[Leaf], steps: Sequence[Sent], values: Values, longest: int
+    plan: Plan, steps: Sequence[Sent], values: Values, longest: int, *, texts: bool
 ) -> None:
     """Refuse what is too long for one message.
 
     :param values: those of all steps. They are summed at once, as most batches have nothing big.
     :param longest: bytes that the server reads in one message.
+    :param texts: whether the text of a step may be too long as well.
     :raises InvalidBatch: for the first step that has such a message.
     """
-    if _length(values) <= longest - _BESIDE_ALL and not any(map(_is_long, steps)):
+    if not texts and _length(values) <= longest - _BESIDE_ALL:
         return
-    for index, (leaf, step) in enumerate(zip(leaves, steps, strict=True)):
+    for index, (leaf, step) in enumerate(zip(plan.leaves, steps, strict=True)):
         text = len(step.compiled.sql.encode("utf-8", "surrogatepass"))
         text += _BESIDE_TYPE * len(step.params)
         what, length = max(("values", _length(step.params)), ("SQL", text), key=itemgetter(1))

@@ -40,22 +40,25 @@ class Loading:
 
     def step(self, owner: int, step: Encoded) -> None:
         """Load one step: Parse if it has to be prepared, then the command itself."""
-        compiled = step.compiled
+        compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
         name, parse = self._name_of(form, step) if form.inferred else self._name(form.key)
+        send: Callable[[], Any]
         if name is None or form.key is None:
             sql = compiled.sql.encode(self.encoding)
             whole = sql, step.params, step.types, step.formats, compiled.answers
             send = partial(self.pg.send_query_params, *whole)
-            self.flight.nameless.add(len(self.flight.commands))
+            flight.nameless.add(len(flight.commands))
         else:
             if parse:
                 self._prepare(owner, form, form.key, name, step)
-            bound = name, step.params, step.formats, compiled.answers
-            send = partial(self.pg.send_query_prepared, *bound)
+            send = partial(
+                self.pg.send_query_prepared, name, step.params, step.formats, compiled.answers
+            )
             if form.checks:
-                self.flight.checked.add(len(self.flight.commands))
-        self._add(owner, send)
+                flight.checked.add(len(flight.commands))
+        flight.owners.append(owner)
+        flight.commands.append(send)
         if compiled.moves:
             self.moved = True
 

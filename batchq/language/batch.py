@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import frozen
-
 from batchq.language.checks import checked_call, checked_label, is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Meaning, Rule, rule
 from batchq.language.signatures import why_not_one
+from batchq.language.values import value
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
@@ -139,7 +138,7 @@ class Wrapped(Batch[T_co]):
         return inner.needs
 
 
-@frozen(eq=False, repr=False)
+@value
 class Gathered(Composite[tuple[Any, ...]]):
     """What :func:`gather` makes."""
 
@@ -151,7 +150,7 @@ class Gathered(Composite[tuple[Any, ...]]):
         return tuple(results)
 
 
-@frozen(eq=False, repr=False)
+@value
 class Sequenced(Composite[list[Any]]):
     """What :func:`sequence` makes."""
 
@@ -163,7 +162,7 @@ class Sequenced(Composite[list[Any]]):
         return list(results)
 
 
-@frozen(eq=False, repr=False)
+@value
 class Into(Composite[M]):
     """What :func:`into` makes: the last parts are the named ones."""
 
@@ -178,7 +177,7 @@ class Into(Composite[M]):
         return self.model(**dict(zip(self.names, named, strict=True)))
 
 
-@frozen(eq=False, repr=False)
+@value
 class Mapped(Composite[U]):
     """What :meth:`Batch.map` makes."""
 
@@ -191,7 +190,7 @@ class Mapped(Composite[U]):
         return self.function(results[0])
 
 
-@frozen(eq=False, repr=False)
+@value
 class Preceded(Composite[M]):
     """A batch behind others whose results nobody wants."""
 
@@ -204,7 +203,7 @@ class Preceded(Composite[M]):
         return result
 
 
-@frozen(eq=False, repr=False)
+@value
 class Labelled(Wrapped[T_co]):
     """What :meth:`Batch.label` makes."""
 
@@ -212,7 +211,7 @@ class Labelled(Wrapped[T_co]):
     name: str
 
 
-@frozen(eq=False, repr=False)
+@value
 class Remapped(Wrapped[T_co]):
     """What :meth:`Batch.on` makes."""
 
@@ -221,7 +220,7 @@ class Remapped(Wrapped[T_co]):
     long_names: tuple[Matcher, ...]
 
 
-@frozen(eq=False, repr=False)
+@value
 class AsInternal(Wrapped[T_co]):
     """What :meth:`Batch.as_internal` makes."""
 
@@ -229,7 +228,7 @@ class AsInternal(Wrapped[T_co]):
     context: str
 
 
-@frozen(eq=False, repr=False)
+@value
 class Placed(Batch[T_co]):
     """One statement that does not simply run where it stands."""
 

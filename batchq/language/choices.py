@@ -105,6 +105,8 @@ def kept(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _copied(values: Sequence[Any]) -> list[Any]:
+    if list not in map(type, values):
+        return list(values)
     return [
         _copied(value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
         for value in values

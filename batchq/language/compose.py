@@ -106,7 +106,7 @@ def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
 
     The iterable is read at once, so that the batch is a value.
     """
-    parts = _checked_parts("sequence()", batches)
+    parts = _checked_parts("sequence()", listed("sequence()", batches, "[insert(…), update(…)]"))
     return Sequenced(parts, still_needed(parts))
 
 
@@ -117,19 +117,19 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     :param steps: batches whose results nobody wants; they run first.
     :param named: batches whose results go to ``model``; the names label their steps.
     """
-    checked_call("into()", model, why_not_into(model, tuple(named)))
+    names = tuple(named)
+    checked_call("into()", model, why_not_into(model, names))
     dropped = _checked_parts("into()", steps)
-    wanted = _checked_parts("into()", named.values())
+    wanted = _checked_parts("into()", tuple(named.values()))
     parts = (*dropped, *map(Labelled, wanted, named))
-    return Into(parts, model, tuple(named), still_needed(parts))
+    return Into(parts, model, names, still_needed(parts))
 
 
-def _checked_parts(call: str, parts: object) -> tuple[Batch[Any], ...]:
-    checked = listed(call, cast("Iterable[object]", parts), "[insert(…), update(…)]")
-    for i, part in enumerate(checked):
+def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ...]:
+    for i, part in enumerate(parts):
         if not isinstance(part, Batch):
             message = (
                 f"{call} takes statements and batches; its item {i} is a {type(part).__name__}"
             )
             raise InvalidBatch(message)
-    return cast("tuple[Batch[Any], ...]", checked)
+    return cast("tuple[Batch[Any], ...]", parts)

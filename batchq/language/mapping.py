@@ -8,13 +8,12 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, cast
 
-from attrs import frozen
-
 from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh, why_not_made
 from batchq.language.matchers import Matcher, is_matcher
 from batchq.language.saying import Saying
 from batchq.language.signatures import why_not_one
+from batchq.language.values import value
 from batchq.language.violation import Kind, Violation
 
 
@@ -30,7 +29,7 @@ Meaning = BaseException | type[BaseException] | Callable[[Violation], BaseExcept
 """What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
 
 
-@frozen(eq=False, repr=False)
+@value
 class Rule:
     """A mapping: failures that ``matcher`` accepts mean ``meaning``."""
 

@@ -25,17 +25,18 @@ from batchq.language.mapping import Internal, Meaning, Rule
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import refuse_needs, refuse_rows
 from batchq.language.statement import Statement
+from batchq.language.values import value
 from batchq.language.violation import Violation
 
 
-@frozen(eq=False)
+@value
 class Scope:
     """One thing that was said about a part of the batch from outside, and what was said around it.
 
     A linked list from the inside out, shared by all statements inside.
     """
 
-    around: Scope | None = field(repr=False)
+    around: Scope | None
     said: Wrapped[Any]
 
     def outwards(self) -> Iterator[Wrapped[Any]]:
@@ -46,7 +47,7 @@ class Scope:
             scope = scope.around
 
 
-@frozen(eq=False)
+@value
 class Leaf:
     """A statement at its place in the batch, with all that was said around it."""
 
@@ -109,7 +110,7 @@ def _is_for(violation: Violation, statement: Statement[Any]) -> bool:
     return violation.rows < guard.rows
 
 
-@frozen(eq=False)
+@value
 class Combine:
     """An instruction of a plan's program: take so many results, put back what is made of them."""
 
@@ -117,7 +118,7 @@ class Combine:
     function: Callable[[Sequence[Any]], Any]
 
 
-@frozen(eq=False)
+@value
 class Plan:
     """The statements in order, and the program, in postfix order, that combines their results."""
 

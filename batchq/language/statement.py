@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
-from attrs import frozen
-
 from batchq.language import shape as shapes
 from batchq.language.batch import Batch
 from batchq.language.checks import checked_label, is_text, listed
@@ -20,6 +18,7 @@ from batchq.language.results import NO_RESULT, Result
 from batchq.language.saying import Saying
 from batchq.language.shape import Shape
 from batchq.language.sources import Conditions, Insert, Source, Text, compared
+from batchq.language.values import value
 
 if TYPE_CHECKING:
     from batchq.language.cells import Where
@@ -31,7 +30,7 @@ N = TypeVar("N", bound=NamedTuple)
 _LONGEST_TITLE = 40
 
 
-@frozen(eq=False, repr=False)
+@value
 class Statement(Batch[T_co]):
     """A batch of one. Immutable: every method returns a new statement.
 

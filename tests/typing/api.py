@@ -357,6 +357,12 @@ def a_match_on_the_answer_is_exhaustive(conn: Connection) -> str:
 # -- what must not type check ----------------------------------------------------------------------
 
 
+def nothing_is_changed_about_a_statement_or_a_batch(batch: Batch[int]) -> None:
+    INT.values = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    INT.labels = ("a",)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    batch.needs = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def sql_is_written_and_not_made(table: str) -> None:
     # mypy does not know LiteralString: only pyright can refuse it.
     sql(f"SELECT 1 FROM {table}")  # pyright: ignore[reportArgumentType]
