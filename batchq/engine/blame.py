@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from batchq.engine.culprit import culprit
 from batchq.engine.flight import CLOSING
 from batchq.language.plan import Leaf, Resolution
 from batchq.language.step import Step
@@ -26,6 +27,8 @@ class Blame:
     resolution: Resolution | None = None
     candidates: tuple[Step, ...] = ()
     """At COMMIT only: the steps that declare the constraint, when they are several."""
+    unclear: str = "it does not say which"
+    """Why none of these is the one."""
 
 
 def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
@@ -42,7 +45,8 @@ def _deferred(violation: Violation, leaves: Sequence[Leaf]) -> Blame:
     """Trace what COMMIT reports back to the step that declared that constraint.
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
-    it, none is chosen; but when all of them mean the same, that much is certain even so.
+    it, and all of them mean the same, that much is certain. Else the key in DETAIL tells, where one
+    of them alone can have put it there.
     """
     found = [(Step(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)]
     mapped = [(step, resolution) for step, resolution in found if resolution is not None]
@@ -59,8 +63,15 @@ def _deferred(violation: Violation, leaves: Sequence[Leaf]) -> Blame:
     if len(declaring) == 1:
         return Blame(*declaring[0])
     meanings = {(id(one.rule.meaning), one.context): one for _, one in mapped}
-    only = next(iter(meanings.values())) if len(meanings) == 1 else None
-    return Blame(None, only, tuple(step for step, _ in declaring))
+    candidates = tuple(step for step, _ in declaring)
+    if len(meanings) == 1:
+        return Blame(None, next(iter(meanings.values())), candidates)
+    if not candidates:
+        return Blame()
+    place, unclear = culprit(violation, candidates)
+    if place is None:
+        return Blame(None, None, candidates, unclear)
+    return Blame(*declaring[place])
 
 
 def _declares(statement: Statement[Any], violation: Violation) -> bool:

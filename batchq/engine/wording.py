@@ -64,7 +64,7 @@ def where(verdict: Verdict, found: Blame) -> str:
     steps = ", ".join(map(str, found.candidates[:_MOST_CANDIDATES]))
     if len(found.candidates) > _MOST_CANDIDATES:
         steps += ", …"
-    declared = f"declared by {len(found.candidates)} steps, and it does not say which"
+    declared = f"declared by {len(found.candidates)} steps, and {found.unclear}"
     return f"{place} ({declared}: {steps})"
 
 

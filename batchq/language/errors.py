@@ -42,7 +42,7 @@ class BatchError(Exception):
         """What the server said, or None when it said nothing."""
         self.candidates = candidates
         """Of an error at COMMIT that several steps declare: those steps. COMMIT does not say which
-        of them broke the constraint, so none of them is blamed."""
+        of them broke the constraint, and its DETAIL does not either, so none of them is blamed."""
         self.attempts = 1
         """How often the batch was tried, this time included: by :class:`~batchq.Retry`, and once
         more without preparation where one may have been to blame."""

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: MIT
+"""Of several steps that declare what COMMIT complains of, the one that has put the key there is to
+blame; and nobody, with the reason, where that is not certain."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchq import (
+    InvariantViolation,
+    Kind,
+    Outcome,
+    UnmappedViolation,
+    Violation,
+    arun,
+    delete,
+    foreign_key,
+    gather,
+    insert,
+    run,
+    sql,
+    unique,
+    update,
+)
+from batchq.engine.culprit import culprit
+
+pytestmark = pytest.mark.postgres_only("constraints are never deferred there")
+
+TABLES = """
+CREATE TABLE parent (id int PRIMARY KEY, name text UNIQUE, "Odd" text, UNIQUE (id, name));
+CREATE TABLE child (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    parent int CONSTRAINT child_parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED,
+    named text CONSTRAINT child_named REFERENCES parent (name) DEFERRABLE INITIALLY DEFERRED,
+    pair int, pair_name text,
+    place int CONSTRAINT child_place UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    "Odd, (name)" text CONSTRAINT child_odd UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    "Quoted" text CONSTRAINT child_quoted UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    price numeric(10, 2) CONSTRAINT child_price UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    code char(5) CONSTRAINT child_code UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    at timestamptz CONSTRAINT child_at UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT child_pair FOREIGN KEY (pair, pair_name) REFERENCES parent (id, name)
+        DEFERRABLE INITIALLY DEFERRED
+);
+INSERT INTO parent VALUES (1, 'one'), (2, 'two'), (3, 'three, (3)=(3)');
+INSERT INTO child (place, "Odd, (name)", "Quoted", price, code, at)
+    VALUES (1, 'odd', 'q', 12.35, 'ab', '2024-03-04 12:00+00');
+INSERT INTO child (parent) VALUES (1);
+"""
+
+
+class First(Exception):
+    pass
+
+
+class Second(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def tables(request):
+    if "conn" in request.fixturenames or "aconn" in request.fixturenames:
+        request.getfixturevalue("connect")().execute(TABLES)
+
+
+def child(**row):
+    return insert("child", row)
+
+
+def both(matcher, one, two):
+    return gather(
+        one.on(matcher, First("1")), insert("parent", {"id": 77}), two.on(matcher, Second("2"))
+    )
+
+
+PARENT, NAMED, PAIR = (foreign_key(f"child_{name}") for name in ("parent", "named", "pair"))
+KEY = UUID(int=7)
+
+TOLD_APART = {
+    "foreign key": (PARENT, child(parent=1), child(parent=9)),
+    "an int and a null": (PARENT, child(parent=None), child(parent=9)),
+    "a text": (NAMED, child(named="one"), child(named="nine")),
+    "a text with a number": (NAMED, child(named="one"), child(named="web-9")),
+    "a text with brackets": (NAMED, child(named="one"), child(named="n (9)")),
+    "a text like a DETAIL": (NAMED, child(named="one"), child(named="n) is still referenced")),
+    "two columns": (PAIR, child(pair=1, pair_name="one"), child(pair=1, pair_name="two")),
+    "unique": (unique("child_place"), child(place=2), child(place=1)),
+    "a quoted column": (unique("child_quoted"), child(Quoted="r"), child(Quoted="q")),
+    "an update": (
+        PARENT,
+        child(parent=2, id=KEY),
+        update("child", {"parent": 9}, {"place": 1}),
+    ),
+    "an update of a part": (
+        PAIR,
+        child(pair=2, pair_name="two"),
+        gather(
+            child(id=KEY, pair=1, pair_name="one"),
+            update("child", {"pair_name": "two"}, {"pair": 1}).on(PAIR, Second("2")),
+        ),
+    ),
+    "deleting the parent": (
+        PARENT,
+        child(parent=2),
+        delete("parent", {"id": 1}),
+    ),
+    "one of two parents deleted": (
+        PARENT,
+        delete("parent", {"id": 3}),
+        delete("parent", {"id": 1}),
+    ),
+    "the parent's key updated": (
+        PARENT,
+        child(parent=2),
+        update("parent", {"id": 8}, {"id": 1}),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOLD_APART)
+def test_the_step_whose_key_it_is_is_to_blame(conn, case):
+    matcher, innocent, guilty = TOLD_APART[case]
+    guilty_is_batch = not hasattr(guilty, "shape")
+    for turned in (False, True):
+        right = guilty if guilty_is_batch else guilty.on(matcher, Second("2"))
+        parts = [innocent.on(matcher, First("1")), insert("parent", {"id": 77}), right.label("it")]
+        with pytest.raises(Second) as caught:
+            run(conn, gather(*(reversed(parts) if turned else parts)))
+        report = caught.value.__cause__
+        assert report.outcome is Outcome.ROLLED_BACK
+        assert report.path == "it"
+        assert report.candidates == ()
+        assert "COMMIT" in str(report)
+
+
+async def test_arun_tells_them_apart_as_well(aconn):
+    with pytest.raises(Second):
+        await arun(aconn, both(PARENT, child(parent=1), child(parent=9)))
+
+
+def test_what_is_internal_is_told_apart_too(conn):
+    one, two = child(parent=1).on(PARENT, First), child(parent=9).internal("child_parent")
+    with pytest.raises(InvariantViolation) as caught:
+        run(conn, gather(one, two))
+    assert caught.value.statement is two
+
+
+SEVERAL = "several of them"
+NONE = "none of them is certain"
+OTHERS = "only the server knows"
+READINGS = "more than one way"
+HIDDEN = "names no key"
+
+NOBODY = {
+    "the same key": (PARENT, child(parent=9), child(parent=9, place=5), SEVERAL),
+    "the user's own SQL": (
+        PARENT,
+        child(parent=9),
+        sql("INSERT INTO child (parent) VALUES (%(p)s)", p=8),
+        OTHERS,
+    ),
+    "an expression": (PARENT, child(parent=9), child(parent=sql("4 + 4")), OTHERS),
+    "only an expression": (PARENT, child(parent=1), child(parent=sql("4 + 4")), NONE),
+    "a default": (PARENT, child(parent=9), child(place=5), OTHERS),
+    "rounded": (
+        unique("child_price"),
+        child(price=Decimal("12.345")),
+        child(price=Decimal(1)),
+        NONE,
+    ),
+    "rounded and not": (
+        unique("child_price"),
+        child(price=Decimal("12.345")),
+        child(price=Decimal("12.35")),
+        OTHERS,
+    ),
+    "an int that gets decimals": (
+        unique("child_price"),
+        gather(child(price=8), child(price=8).on(unique("child_price"), First("1"))),
+        child(price=9),
+        NONE,
+    ),
+    "blanks": (unique("child_code"), child(code="ab"), child(code="cd"), NONE),
+    "a timestamp": (
+        unique("child_at"),
+        child(at="2024-03-04 12:00+00"),
+        child(at="2024-03-05 12:00+00"),
+        NONE,
+    ),
+    "a column with brackets": (
+        unique("child_odd"),
+        child(**{"Odd, (name)": "odd"}),
+        child(**{"Odd, (name)": "even"}),
+        READINGS,
+    ),
+    "a comma in one of two": (
+        PAIR,
+        child(pair=1, pair_name="a, b"),
+        child(pair=1, pair_name="one"),
+        READINGS,
+    ),
+    "a text that is a split": (
+        NAMED,
+        child(named="9)=(9"),
+        child(named="one"),
+        READINGS,
+    ),
+    "a text that ends the sentence": (
+        NAMED,
+        child(named='9) is not present in table "parent".'),
+        child(named="one"),
+        READINGS,
+    ),
+    "a parent found by another column": (
+        PARENT,
+        child(parent=2),
+        delete("parent", {"name": "one"}),
+        NONE,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOBODY)
+def test_nobody_is_blamed_where_it_is_not_certain_and_the_text_says_why(conn, case):
+    matcher, one, two, why = NOBODY[case]
+    one = one if not hasattr(one, "shape") else one.on(matcher, First("1"))
+    with pytest.raises(UnmappedViolation) as caught:
+        run(conn, gather(one, two.on(matcher, Second("2"))))
+    error = caught.value
+    assert error.step is None
+    assert len(error.candidates) == 2
+    assert why in str(error)
+    assert str(matcher) in str(error)
+
+
+def test_a_null_that_is_one_is_not_taken_for_a_text(conn):
+    conn.execute(
+        "CREATE TABLE odd (n text CONSTRAINT odd_n UNIQUE NULLS NOT DISTINCT"
+        " DEFERRABLE INITIALLY DEFERRED); INSERT INTO odd VALUES (NULL)"
+    )
+    null, text = insert("odd", {"n": None}), insert("odd", {"n": "null"})
+    with pytest.raises(UnmappedViolation):
+        run(conn, both(unique("odd_n"), text, null))
+
+
+def test_two_tables_with_constraints_of_one_name_are_not_mixed_up(conn):
+    conn.execute(
+        "CREATE TABLE other (parent int);"
+        "CREATE FUNCTION copy() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO child (parent) VALUES (NEW.parent); RETURN NEW; END $$;"
+        "CREATE TRIGGER copy AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION copy()"
+    )
+    with pytest.raises(Second):
+        run(conn, both(PARENT, insert("other", {"parent": 1}), child(parent=9)))
+    with pytest.raises(UnmappedViolation):
+        run(conn, both(PARENT, insert("other", {"parent": 9}), child(parent=1)))
+
+
+def test_a_partition_is_told_apart_by_its_key_too(conn):
+    conn.execute(
+        "CREATE TABLE note (k int, CONSTRAINT note_k UNIQUE (k) DEFERRABLE INITIALLY DEFERRED)"
+        " PARTITION BY RANGE (k); INSERT INTO parent VALUES (78);"
+        "CREATE TABLE note_a PARTITION OF note FOR VALUES FROM (0) TO (10);"
+        "INSERT INTO note VALUES (7)"
+    )
+    for _ in range(2):
+        with pytest.raises(Second):
+            run(conn, both(unique("note_k"), insert("note", {"k": 6}), insert("note", {"k": 7})))
+
+
+def test_a_key_that_this_role_may_not_read_is_not_in_detail(conn, database):
+    role = conn.execute("SELECT 'blind_' || pg_backend_pid()").fetchone()[0]
+    conn.execute(
+        f"CREATE ROLE {role} LOGIN;"
+        f"DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;"
+        f"GRANT INSERT ON child, parent TO {role}"
+    )
+    try:
+        with psycopg.connect(database, user=role, autocommit=True) as blind:
+            with pytest.raises(UnmappedViolation) as caught:
+                run(blind, both(PARENT, child(parent=1), child(parent=9)))
+            assert "9" not in (caught.value.violation.detail or "")
+            assert HIDDEN in str(caught.value)
+    finally:
+        conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+# -- DETAIL, in whatever language ------------------------------------------------------------------
+
+DETAILS = [
+    'Key ({})=({}) is not present in table "parent".',
+    "Schlüssel ({})=({}) ist nicht in Tabelle »parent« vorhanden.",
+    'テーブル"parent"にキー({})=({})がありません',
+    '({})=({}) 키가 "parent" 테이블에 없습니다.',
+    'Ключ ({})=({}) отсутствует в таблице "parent".',
+    "La clé ({})=({}) n'est pas présente dans la table « parent ».",
+]
+"""Of PostgreSQL's own translations."""
+
+
+def told(detail, *steps, kind=Kind.FOREIGN_KEY, table="child"):
+    violation = Violation(kind=kind, sqlstate="23503", constraint="k", table=table, detail=detail)
+    return culprit(violation, [step for one in steps for step in one.steps()])
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+def test_the_key_is_read_in_every_language(detail):
+    steps = child(parent=1), child(parent=9), child(parent=10)
+    assert told(detail.format("parent", "9"), *steps)[0] == 1
+    assert told(detail.format("parent", "7"), *steps)[0] is None
+    pairs = child(pair=1, pair_name="x"), child(pair=1, pair_name="y")
+    assert told(detail.format("pair, pair_name", "1, y"), *pairs)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "detail", ["", "Key", ")=(", "Key (=(", "Key (parent)=(", "Key )=(9)", "(((", "a)=(b)=(c)"]
+)
+def test_what_is_no_key_tells_nobody(detail):
+    assert told(detail, child(parent=9), child(parent=8))[0] is None
+
+
+texts = st.text(st.sampled_from("ab1,() =\"'é"), max_size=6)
+
+
+@given(
+    detail=st.sampled_from(DETAILS),
+    columns=st.lists(texts.filter(bool), min_size=1, max_size=3, unique=True),
+    rows=st.lists(
+        st.lists(st.one_of(texts, st.integers(-2, 12)), min_size=3, max_size=3),
+        min_size=3,
+        max_size=3,
+    ),
+)
+def test_whoever_is_blamed_has_put_that_key_there(detail, columns, rows):
+    """The third row's key is told, and only the first two steps are asked about."""
+    keys = [tuple(map(str, row[: len(columns)])) for row in rows]
+    steps = [insert("child", dict(zip(columns, row, strict=False))) for row in rows[:2]]
+    place, _ = told(detail.format(", ".join(columns), ", ".join(keys[2])), *steps)
+    if place is not None:
+        assert keys[place] == keys[2]
+        assert keys[1 - place] != keys[2]
