@@ -115,7 +115,7 @@ def test_a_retry_counts_them_as_well(connect, conn):
     failing = gather(raising(conn, "0A000"))
     told = []
     retry = Retry(
-        attempts=3, backoff=0, before_sleep=lambda one: told.append(one.conflict.attempts)
+        attempts=3, backoff=0, before_sleep=lambda one: told.append(one.report.attempts)
     )
     prepares = connect(prepare_threshold=0)
     assert batchq.attempt(prepares, failing, retry=retry).report.attempts == 2
