@@ -114,9 +114,7 @@ def test_a_retry_counts_them_as_well(connect, conn):
     """Each attempt may be sent once more: the report counts what was sent."""
     failing = gather(raising(conn, "0A000"))
     told = []
-    retry = Retry(
-        attempts=3, backoff=0, before_sleep=lambda one: told.append(one.report.attempts)
-    )
+    retry = Retry(attempts=3, backoff=0, before_sleep=lambda one: told.append(one.report.attempts))
     prepares = connect(prepare_threshold=0)
     assert batchq.attempt(prepares, failing, retry=retry).report.attempts == 2
     conn.execute(
