@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -19,6 +20,10 @@ from batchq.testing.engines import Engine
 pytest_plugins = ["tests.support.engines"]
 
 Connect = Callable[..., psycopg.Connection[Any]]
+
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
