@@ -49,6 +49,8 @@ class Job:
     """What went wrong last; of a stuck job, what somebody has to look at."""
     cursor_of: list[str] | None = None
     """What the cursor is of: the table, the columns, and the OIDs of their types."""
+    passed_over: bool = False
+    """Whether rows that others have locked were passed over since it was last begun again."""
 
 
 @own

@@ -152,6 +152,10 @@ class Jobs:
             return self.stick(job, why)
         return self.step(job, {**_ANEW, "passes": job.passes + 1})
 
+    def once_more(self, job: Job) -> Statement[Job]:
+        """Begin a job again for rows that were passed over, which others have locked."""
+        return self.step(job, {**_ANEW, "passes": job.passes})
+
     def stick(self, job: Job, why: str) -> Statement[Job]:
         """Leave a job to people: nobody claims it until somebody says :meth:`retry`."""
         stuck = {"phase": "stuck", "lease_until": None, "owner": None, "last_error": why}
@@ -215,6 +219,7 @@ _ANEW = {
     "cursor_of": None,
     "rows_pass": 0,
     "passes": 0,
+    "passed_over": False,
 }
 """What is set of a job that begins again."""
 
@@ -232,7 +237,8 @@ RETURNING job.id"""
 """Where there is one already, it is that one which comes back, and the whole is undone for it."""
 _ADOPT = """\
 UPDATE {table} AS job SET generation = now.generation, tables = now.tables,
-    phase = 'drain', child = 0, cursor = NULL, cursor_of = NULL, rows_pass = 0, passes = 0
+    phase = 'drain', child = 0, cursor = NULL, cursor_of = NULL, rows_pass = 0, passes = 0,
+    passed_over = false
 FROM ({now}) AS now
 WHERE job.id = %(job)s AND job.seq = %(seq)s AND job.epoch = %(epoch)s AND job.phase = 'stuck'"""
 _FREE = "lease_until IS NULL OR lease_until < now()"

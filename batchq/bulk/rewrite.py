@@ -94,20 +94,26 @@ class Rewrite:
         leaving = self.jobs.insert(job, self.name, self.ROOT, AlreadyBegun(self.name))
         return leaving.map(lambda _: job)
 
-    def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
-        """Update what is due among the next rows, and count them in the same statement."""
+    def chunk(
+        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+    ) -> Statement[Chunk]:
+        """Update what is due among the next rows, and count them in the same statement.
+
+        :param around: whether rows that others have locked are left, instead of waited for.
+        """
         due = [] if job.cursor is None else [behind(self.order, job.cursor)]
         found = select(self.table, self.order, where=due or written("true"))
         conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
         parts = Parts(
             table=self.table,
             page=ordered(found, self.order, rows),
-            going=update(self.table, self.set, where=conditions),
+            where=tuple(conditions),
+            going=lambda where: update(self.table, self.set, where=where),
             order=self.order,
             counts=True,
             stays=True,
         )
-        return chunk(parts, job, self.jobs.table, rows, lease)
+        return chunk(parts, job, self.jobs.table, rows, lease, around=around)
 
     def estimate(self, root: object) -> Batch[int]:  # noqa: ARG002  there is only one
         """Ask the planner how many rows are due."""
@@ -116,9 +122,10 @@ class Rewrite:
     def last(self, job: Job) -> Batch[Job]:
         """End a job whose last pass found nothing; otherwise sweep once more.
 
-        Not before it was seen that no row can have been passed over for a NULL in its order key.
+        Not before it was seen that no row can have been passed over, for a NULL in its order key or
+        for somebody else's lock.
         """
-        if job.rows_pass == 0:
+        if job.rows_pass == 0 and not job.passed_over:
             done = self.jobs.done(job)
             for name in self.order:
                 text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     rows_pass bigint NOT NULL DEFAULT 0,
     expected bigint,
     passes int NOT NULL DEFAULT 0,
+    passed_over boolean NOT NULL DEFAULT false,
     epoch bigint NOT NULL DEFAULT 0,
     owner text,
     lease_until timestamptz,

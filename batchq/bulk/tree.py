@@ -18,7 +18,7 @@ from attrs import Factory, evolve, field, frozen
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
-from batchq.bulk.sweeping.chunk import Chunk, order_key
+from batchq.bulk.sweeping.chunk import Chunk, chunk, order_key
 from batchq.bulk.sweeping.embed import embed
 from batchq.bulk.sweeping.fence import PLAIN, Fence
 from batchq.bulk.sweeping.passes import Pass
@@ -34,8 +34,6 @@ from batchq.language.under import ALL_ROWS, put_back, under
 
 INLINE = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""
-
-
 Guard = Callable[[Any], Statement[None]]
 
 
@@ -241,9 +239,13 @@ class Tree:
             lambda results: results[1][place]
         )
 
-    def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
-        """Let the next rows of a job go, and count them in the same statement."""
-        return self.passes[job.child].chunk(job, self._fence, self.jobs.table, rows, lease)
+    def chunk(
+        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+    ) -> Statement[Chunk]:
+        """Let the next rows of a job go, and count them in the same statement; all of them, or
+        around those that others have locked."""
+        parts = self.passes[job.child].parts(job, self._fence, rows)
+        return chunk(parts, job, self.jobs.table, rows, lease, around=around)
 
     def last(self, job: Job) -> Batch[Job]:
         """End a job whose children are gone: look once more, under the parent's lock."""

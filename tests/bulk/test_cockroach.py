@@ -85,6 +85,7 @@ def batches() -> Iterator[tuple[str, Any]]:
             name = f"{work.name}, pass {child}"
             yield f"{name}: first chunk", work.chunk(job, 200, LEASE)
             yield f"{name}: later chunk", work.chunk(later, 200, LEASE)
+            yield f"{name}: chunk around", work.chunk(later, 200, LEASE, around=True)
             yield f"{name}: estimate", one.estimate("7")
             of = TREE.root(7) if work is TREE else None
             yield f"{name}: tally", tally(one, of, 7, 100)

@@ -297,11 +297,12 @@ def test_a_row_that_others_changed_is_no_conflict_whatever_isolation_is_the_defa
 @pytest.mark.parametrize("ends", ["timeout", "lock_timeout"])
 @pytest.mark.parametrize(
     ("locked", "sizes"),
-    [("rule WHERE id = 250 FOR UPDATE", [100, 25]), ("vpc WHERE id = 1 FOR SHARE", None)],
+    [("rule WHERE id = 250 FOR UPDATE", [100, 100]), ("vpc WHERE id = 1 FOR SHARE", None)],
 )
 def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
     fenced: Any, connect: Callable[..., Any], ends: str, locked: str, sizes: list[int] | None
 ) -> None:
+    """A row is gone around meanwhile, and waited for again when the sweep comes back to it."""
     holder = connect()
     holder.execute("BEGIN")
     holder.execute(f"SELECT FROM {locked}")

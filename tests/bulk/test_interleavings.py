@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from psycopg import IsolationLevel
 
 import batchq
-from batchq import Parent, gather, insert, sql, update
+from batchq import Parent, delete, gather, insert, sql, update
 from batchq.bulk import Drain, Tree, read_tree
 from tests.support.interleavings import Table
 from tests.support.sides import Side, once
@@ -168,6 +168,46 @@ def test_a_fence_keeps_out_whoever_looks_that_the_parent_lives(table, fenced, ad
     )
     assert not judged.wrong, str(judged)
     assert judged.committed == {(True, False)}
+
+
+# -- somebody who locks children -------------------------------------------------------------------
+
+
+LOCKERS = {
+    "locks one": sql("SELECT 1 FROM rule WHERE id = 1 FOR UPDATE"),
+    "shares one": sql("SELECT 1 FROM rule WHERE id = 2 FOR KEY SHARE"),
+    "changes one": update("rule", {"name": "new"}, {"id": 1}),
+    "gives one away": update("rule", {"vpc_id": 2}, {"id": 2}),
+    "deletes one": delete("rule", {"id": 1}),
+}
+
+
+@pytest.mark.parametrize("locker", LOCKERS)
+def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced, conn, locker):
+    """What it passes over it says, and it is there; what is there behind it was passed over."""
+    conn.execute("INSERT INTO vpc VALUES (2, 'other', 1, NULL)")
+    conn.execute("CREATE TABLE other_vpc AS TABLE vpc; DROP TABLE kept_vpc")
+    conn.execute("ALTER TABLE other_vpc RENAME TO kept_vpc")
+    told = []
+
+    def going_around():
+        told.append((yield TREE.chunk(fenced, 5, LEASE, around=True)))
+
+    def wrong(played):
+        done, told[:] = told[-1] if told else None, []
+        (left,) = table.observer.execute(RULES_LEFT).fetchone()
+        rows, seq = table.observer.execute("SELECT rows_done, seq FROM bulk_job").fetchone()
+        gone = 2 - left - (locker in {"gives one away", "deletes one"})
+        waited = any("waits" in move and "job" in move for move in played.moves)
+        if done is None or waited or seq != 1:
+            return "it waited, or did nothing"
+        if rows != done.rows or (left and not done.passed):
+            return f"{left} are left of {rows}, and it says {done}"
+        return gone > rows
+
+    judged = table.judge(Side("job", going_around), Side("other", once(LOCKERS[locker])), wrong)
+    assert not judged.wrong, str(judged)
+    assert judged.committed == {(True, True)}
 
 
 ENDS = {"at once": TREE.at_once(1, gone=Gone), "fence": FENCE}

@@ -40,6 +40,8 @@ CREATE TABLE router (id int PRIMARY KEY, vpc_id int NOT NULL, rcgen bigint NOT N
     time_deleted timestamptz, UNIQUE (vpc_id, id));
 CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, UNIQUE (router_id, id));
 """
+TIMEOUT = 0.1
+"""Seconds that a chunk waits, for a row that others have locked say."""
 NAMES = ("vpc", "rule", "router", "route")
 CHILDREN = """
 SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
@@ -202,6 +204,17 @@ class History:
             )
             self.over.wait(self.random.random() / 200)
 
+    def _hold_rows(self) -> None:
+        """A service locks children for longer than a chunk waits: it goes around them."""
+        table = self.random.choice(["rule", "rule", "router", "route"])
+        strength = self.random.choice(["UPDATE", "SHARE", "KEY SHARE"])
+        with self.conn.transaction():
+            self.conn.execute(
+                f"SELECT FROM {table} WHERE id %% 3 = %s FOR {strength} SKIP LOCKED",  # type: ignore[arg-type]
+                [self.random.randrange(3)],
+            )
+            self.over.wait(TIMEOUT * self.random.randrange(1, 5))
+
     def _expire(self) -> None:
         """All leases end, of owners that live as well."""
         self.conn.execute(f"UPDATE {self.tree.jobs.table} SET lease_until = NULL")
@@ -274,7 +287,7 @@ class History:
             owner=owner,
             size=ChunkSize(least=1, first=rows, most=rows),
             budget=Budget(chunks=5),
-            timeout=2,
+            timeout=TIMEOUT if owner != "last" else 2,
             lease=timedelta(seconds=60),
         )
 
@@ -347,6 +360,7 @@ ACTIONS = {
     "restore": 6,
     "look": 3,
     "hold_a_row": 2,
+    "hold_rows": 3,
     "expire": 3,
     "retry": 2,
     "abandon": 2,

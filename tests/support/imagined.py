@@ -78,7 +78,7 @@ class Imagined:
     def passes(self) -> list[Sweep]:
         return [Sweep(f"table{n}") for n in range(max(map(len, self.left.values()), default=0))]
 
-    def chunk(self, job: Job, rows: int, lease: timedelta) -> Wish:
+    def chunk(self, job: Job, rows: int, lease: timedelta, *, around: bool = False) -> Wish:
         return Wish("chunk", job.root, job, rows)
 
     def last(self, job: Job) -> Wish:

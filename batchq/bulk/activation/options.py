@@ -48,8 +48,10 @@ class Work(Protocol):
         """What is swept, in this order."""
         ...
 
-    def chunk(self, job: Job, rows: int, lease: timedelta) -> Statement[Chunk]:
-        """The next chunk of a job."""
+    def chunk(
+        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+    ) -> Statement[Chunk]:
+        """The next chunk of a job; one that goes around rows that others have locked, or waits."""
         ...
 
     def last(self, job: Job) -> Batch[Job]:

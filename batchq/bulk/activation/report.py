@@ -75,6 +75,8 @@ class Report:
     late_rows: int = 0
     """How often rows were found at the end: come behind the fence, or changed by somebody while a
     chunk waited for them."""
+    passed_over: int = 0
+    """Chunks that went around rows which others had locked."""
     jobs_waiting: int = 0
     """Unfinished jobs of these trees when it ended, those that others hold included."""
     oldest: timedelta | None = None
@@ -98,6 +100,7 @@ class Report:
             throttled=self.throttled + later.throttled,
             elapsed=self.elapsed + later.elapsed,
             late_rows=self.late_rows + later.late_rows,
+            passed_over=self.passed_over + later.passed_over,
             jobs_waiting=later.jobs_waiting,
             oldest=later.oldest,
         )

@@ -11,18 +11,19 @@ from datetime import timedelta
 import psycopg
 from attrs import define, evolve, field
 
-from batchq.bulk.activation.blinded import BLINDED, is_blinded
+from batchq.bulk.activation import failing
+from batchq.bulk.activation.another import of_another_program
+from batchq.bulk.activation.around import Around
 from batchq.bulk.activation.course import Course
 from batchq.bulk.activation.law import Pace
 from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Ask, Rest, Steps, Told
-from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost, ParentKept, UnfitOrderKey
+from batchq.bulk.errors import FenceMoved, LateRows, LeaseLost
 from batchq.bulk.job import Job
 from batchq.bulk.watching.progress import Event, Progress
-from batchq.language.errors import BatchError, OutcomeUnknown, SerializationConflict
+from batchq.language.errors import BatchError, OutcomeUnknown
 from batchq.language.outcome import Outcome
-from batchq.language.violation import Violation
 from batchq.running.answer import Failed
 
 _ATTEMPTS = 6
@@ -30,17 +31,15 @@ _ATTEMPTS = 6
 _BACK_OFF = 0.05
 """Seconds: the longest wait after a first conflict, doubled with each further one. What collided
 once waits for a random part of it, and does not collide again."""
-_TIMEOUTS = frozenset({"57014", "55P03"})
-"""What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
-_ENDED = "57P"
-"""What a session answers that the server ends (as above); with a pool the next one goes on, as it
-does where a link was closed before anything was sent."""
-_INTEGRITY = "23"
-"""The class of what a constraint answers (as above)."""
+_PASSED_OVER = "rows that others have locked were passed over"
 
 
 class _Refused(Exception):
     """The server refuses a step of this job, and will again."""
+
+
+class _Held(Exception):
+    """Nothing is left of this job but what others have locked."""
 
 
 @define(kw_only=True, eq=False)
@@ -55,6 +54,7 @@ class Turn:
     _pace: Pace = field(init=False)
     _failures: int = 0
     """How often in a row a step was canceled or in conflict."""
+    _around: Around = field(factory=Around)
     _began: float = field(factory=time.monotonic)
     _rows: int = 0
 
@@ -70,6 +70,8 @@ class Turn:
         except LeaseLost:
             report.leases_lost += 1
             self._tell(Event.LEASE_LOST)
+        except _Held as held:
+            yield from self._leave(str(held), why=str(held))
         except _Refused as refused:
             # Somebody has to look at it; meanwhile it is in no other job's way.
             self.course.end(Stopped.FAILED, str(refused))
@@ -94,14 +96,16 @@ class Turn:
     def _drain(self) -> Steps[None]:
         passes, report = self.work.passes, self.course.report
         self._tell(Event.CLAIMED)
-        if (why := self._of_another_program()) is not None:
+        if (why := of_another_program(self.work, self.job, self._way_on)) is not None:
             yield from self._stick(why)
         while self.job.phase == "drain":
             yield from self.course.check(self._progress(Event.THROTTLED))
-            if self.job.child == len(passes):
-                yield from self._last()
-            else:
+            if self.job.child < len(passes):
                 yield from self._chunk()
+            elif self.job.passed_over:
+                yield from self._come_back()
+            else:
+                yield from self._last()
         if self.job.phase == "done":
             report.jobs_done += 1
             self._tell(Event.DONE)
@@ -109,30 +113,18 @@ class Turn:
             report.jobs_stuck += 1
             self._tell(Event.STUCK, why=self.job.last_error or "")
 
-    def _of_another_program(self) -> str | None:
-        """Say what was changed since the job came to where it is, by another version of a program
-        or in it: neither its pass nor its cursor would be what they were."""
-        passes, job = self.work.passes, self.job
-        if not 0 <= job.child <= len(passes):
-            here = f"the job is in pass {job.child + 1}, and now there are {len(passes)}"
-            return f"{here}; adopt(job) begins it again, from the start, with the tables as now"
-        if job.cursor is None or job.cursor_of is None or job.child == len(passes):
-            return None
-        key = passes[job.child].order_key
-        was = key.written_down(job.cursor_of)
-        if was == key:
-            return None
-        return f"the order key of the job was {was}, and is {key} now; {self._way_on}"
-
     @property
     def _way_on(self) -> str:
         return f"jobs.retry(UUID({str(self.job.id)!r})) begins it again, from the start"
 
     def _chunk(self) -> Steps[None]:
-        table, course = self._table(), self.course
-        chunk = self.work.chunk(self.job, self._pace.rows, course.orders.lease)
+        table, course, asked = self._swept, self.course, self._pace.rows
+        lease, around = course.orders.lease, self._around.next
+        chunk = self.work.chunk(self.job, asked, lease, around=around)
         told: Told = yield Ask(chunk, course.orders.timeout)
         if isinstance(told.answer, Failed):
+            if failing.sqlstate_of(told.answer) in failing.TIMEOUTS:
+                self._around.canceled(asked)
             yield from self._failed(told.answer)
             return
         done, self._failures = told.answer.value, 0
@@ -146,11 +138,26 @@ class Turn:
             child=done.child,
             cursor=done.cursor,
             cursor_of=done.cursor_of,
+            passed_over=self.job.passed_over or done.passed,
         )
+        self._around.took(table, asked, passed=done.passed)
+        course.report.passed_over += done.passed
         self._count(table, chunks=1, rows=done.rows)
-        self._tell(Event.CHUNK, table=table, rows=done.rows, elapsed=told.elapsed)
+        why, elapsed = _PASSED_OVER if done.passed else "", told.elapsed
+        self._tell(Event.CHUNK, table=table, rows=done.rows, elapsed=elapsed, why=why)
         if course.orders.rest:
             yield Rest(course.orders.rest * told.elapsed)
+
+    def _come_back(self) -> Steps[None]:
+        """Begin the sweep again for rows that it has passed over.
+
+        :raises _Held: when it took no others: they are left to the next activation.
+        """
+        taken, held = self.job.rows_pass, self._around.end()
+        self.job = yield from self.course.ask(self.work.jobs.once_more(self.job))
+        self._pace = self.course.orders.size.begin()
+        if not taken and held is not None:
+            raise _Held(held)
 
     def _last(self) -> Steps[None]:
         # It looks at all that is left of the deleted rows, so each attempt has more time.
@@ -174,16 +181,15 @@ class Turn:
 
     def _again(self, why: str) -> Steps[None]:
         self._tell(Event.LATE, why=why)
+        self._around.end()
         self.job = yield from self.course.ask(self.work.jobs.again(self.job, why))
 
     def _failed(self, failed: Failed) -> Steps[None]:
         """Find out what is to be done about a step that failed."""
         report, violation = failed.report, failed.report.violation
         self._failures += 1
-        state = "" if violation is None else violation.sqlstate
-        ended = state.startswith(_ENDED) or report.outcome is Outcome.NOT_SENT
-        conflict = isinstance(report, SerializationConflict) or ended
-        canceled = state in _TIMEOUTS
+        state = failing.sqlstate_of(failed)
+        conflict, canceled = failing.is_conflict(failed), state in failing.TIMEOUTS
         if self._failures < _ATTEMPTS and (conflict or canceled):
             self._pace = self._pace.after_conflict() if conflict else self._pace.after_timeout()
             self.course.report.retries += 1
@@ -200,30 +206,18 @@ class Turn:
             raise failed.error
         elif isinstance(failed.error, FenceMoved):
             yield from self._moved(failed.error)
-        elif (why := self._for_people(failed)) is not None:
+        elif (why := failing.for_people(failed, self._way_on)) is not None:
             yield from self._stick(why)
         elif violation is None or report.outcome is not Outcome.ROLLED_BACK:
             raise report
-        elif violation.sqlstate.startswith(_INTEGRITY):
-            yield from self._again(_refusal(violation))
+        elif state.startswith(failing.INTEGRITY) and self.job.passed_over:
+            yield from self._come_back()  # what was passed over may refer to it
+        elif state.startswith(failing.INTEGRITY):
+            yield from self._again(failing.refusal(violation))
         else:
             # It may be the place that it has come to, which is read as of what is there now.
             place = "" if self.job.cursor is None else f"\n{self._way_on}"
             raise _Refused(f"{report}{place}") from failed.error
-
-    def _for_people(self, failed: Failed) -> str | None:
-        """Say what somebody has to look at, if it is that."""
-        match failed.error:
-            case ParentKept():
-                return (
-                    f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
-                    f"was moved in this very moment"
-                )
-            case UnfitOrderKey():
-                return f"{failed.error}; {self._way_on}"
-            case _:
-                report = failed.report
-                return BLINDED.format(report.path) if is_blinded(report) else None
 
     def _moved(self, moved: FenceMoved) -> Steps[None]:
         """Find out how the parent has changed, which is for people to judge."""
@@ -257,8 +251,11 @@ class Turn:
             self._tell(Event.CHUNK, table=table, rows=rows)
 
     def _table(self) -> str | None:
-        passes = self.work.passes
-        return passes[self.job.child].table if self.job.child < len(passes) else None
+        return self._swept if self.job.child < len(self.work.passes) else None
+
+    @property
+    def _swept(self) -> str:
+        return self.work.passes[self.job.child].table
 
     def _count(self, table: str | None, *, chunks: int, rows: int) -> None:
         report = self.course.report
@@ -296,9 +293,3 @@ class Turn:
             chunk_size=self._pace.rows,
             rate=self._rows / taken if self._rows and taken else None,
         )
-
-
-def _refusal(violation: Violation) -> str:
-    what = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
-    where = ", ".join(filter(None, (violation.table, violation.column)))
-    return f"{what} refuses it: {where} ({violation.sqlstate})"

@@ -7,13 +7,11 @@ theirs, so that it gains no more of them.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from attrs import frozen
 
 from batchq.bulk.errors import LateRows, TooMany
 from batchq.bulk.job import Job
-from batchq.bulk.sweeping.chunk import Chunk, Parts, behind, chunk, ordered, within
+from batchq.bulk.sweeping.chunk import Parts, behind, ordered, within
 from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import column, embed
 from batchq.bulk.sweeping.fence import ROOT, Fence
@@ -87,22 +85,20 @@ class Pass:
         """The columns by which rows are ordered, and the one that has a parent's key."""
         return OrderKey(self.table, self.keys, self.children.by)
 
-    def chunk(
-        self, job: Job, fence: Fence, jobs: str, rows: int, lease: timedelta
-    ) -> Statement[Chunk]:
-        """Let the next rows go, and count them in the job."""
+    def parts(self, job: Job, fence: Fence, rows: int) -> Parts:
+        """Say what the next chunk is made of."""
         root = written(ROOT)
-        parts = Parts(
+        return Parts(
             table=self.table,
             page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
             held=self._held(root),
-            going=self._going([*self._of_page(root), *within(self.keys, job.cursor)]),
+            where=(*self._of_page(root), *within(self.keys, job.cursor)),
+            going=self._going,
             order=self.keys,
             counts=self.counts,
             fence=fence,
             given=self.children.by,
         )
-        return chunk(parts, job, jobs, rows, lease)
 
     def at_once(self, root: object) -> Statement[int]:
         """Let all rows go."""

@@ -29,6 +29,7 @@ _COUNTERS = (
     "rows",
     "retries",
     "late_rows",
+    "passed_over",
 )
 
 

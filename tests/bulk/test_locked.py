@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: MIT
+"""Rows that others have locked: their siblings go, they are come back to, and none is lost.
+
+Nobody waits for a clock: a chunk waits until the server cancels it, and locks are let go when a
+watcher is told of what they are let go for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from batchq import Failed, Parent, attempt, insert, run, sql
+from batchq.bulk import (
+    Budget,
+    ChunkSize,
+    Drain,
+    Event,
+    FenceMoved,
+    Progress,
+    Report,
+    Rewrite,
+    Stopped,
+    Tree,
+    resume,
+)
+from batchq.bulk.activation.around import Around
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE rule (
+    id int PRIMARY KEY, vpc_id int, v int NOT NULL DEFAULT 1, time_deleted timestamptz,
+    UNIQUE (vpc_id, id));
+CREATE TABLE router (
+    id int PRIMARY KEY, vpc_id int NOT NULL, rcgen bigint NOT NULL DEFAULT 0,
+    time_deleted timestamptz, UNIQUE (vpc_id, id));
+CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, UNIQUE (router_id, id));
+INSERT INTO vpc VALUES (1), (2);
+INSERT INTO rule SELECT n, 1 FROM generate_series(1, 3000) n;
+INSERT INTO rule SELECT n, 2 FROM generate_series(4001, 4010) n;
+INSERT INTO router SELECT n, 1 FROM generate_series(1, 30) n;
+INSERT INTO route SELECT n, 1 + n % 30 FROM generate_series(1, 600) n;
+"""
+VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
+RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+SOFT = VPC.children("rule", by="vpc_id")
+ROUTES = Drain(children=ROUTER.children("route", by="router_id", tombstone=None))
+ROUTERS = VPC.children("router", by="vpc_id")
+TREES = {
+    "deleted": [Drain(children=RULES)],
+    "hidden": [Drain(children=SOFT)],
+    "hidden or not": [Drain(children=SOFT, removes=True)],
+    "nobody's": [Drain(children=RULES, set={"vpc_id": None})],
+    "several columns": [Drain(children=RULES, order=("v", "id"))],
+    "below": [Drain(children=ROUTERS, removes=True, below=[ROUTES]), Drain(children=RULES)],
+}
+TREE = Tree(name="vpc", parent=VPC, drains=TREES["deleted"])
+STAMP = Rewrite(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TIMEOUT, LEASE = 0.25, timedelta(minutes=1)
+SIZE = ChunkSize(least=100, first=300, most=300)
+
+
+@pytest.fixture(name="conn")
+def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(TABLES, prepare=False)
+    conn.execute(TREE.jobs.ddl(), prepare=False)  # type: ignore[arg-type]
+    return conn
+
+
+@pytest.fixture
+def lock(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """Have another transaction hold rows."""
+
+    @contextmanager
+    def locking(table: str, condition: str, strength: str = "UPDATE") -> Iterator[None]:
+        with connect() as holder, holder.transaction():
+            holder.execute(f"SELECT FROM {table} WHERE {condition} FOR {strength}")
+            yield
+
+    return locking
+
+
+def going_on(conn: Any, work: Tree | Rewrite = TREE, **options: Any) -> Report:
+    options = {"owner": "test", "timeout": TIMEOUT, "size": SIZE, **options}
+    return resume(conn, [work], **options)
+
+
+def one(conn: Any, query: str) -> Any:
+    row = conn.execute(query).fetchone()
+    return row[0] if len(row) == 1 else row
+
+
+def job(conn: Any, columns: str = "phase, passes, rows_done, last_error") -> Any:
+    return one(conn, f"SELECT {columns} FROM bulk_job")
+
+
+def rules_left(conn: Any) -> int:
+    return one(conn, "SELECT count(*) FROM rule WHERE vpc_id = 1 AND time_deleted IS NULL")
+
+
+# -- one row ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
+def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
+    conn: Any, lock: Any, strength: str
+) -> None:
+    run(conn, TREE.fence(1, gone=KeyError()))
+    with lock("rule", "id = 1500", strength):
+        report = going_on(conn)
+        assert (report.rows, report.stopped, report.why) == (2_999, Stopped.EXHAUSTED, "")
+        assert (report.jobs_done, report.jobs_deferred, report.jobs_waiting) == (0, 1, 1)
+        assert one(conn, "SELECT id FROM rule WHERE vpc_id = 1") == 1500
+        phase, passes, done, why = job(conn)
+        assert (phase, passes, done) == ("drain", 0, 2_999)
+        assert why == "all that is left is locked by others: rule; whoever resumes next goes on"
+        assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1
+    report = going_on(conn)
+    assert (report.rows, report.passed_over, report.jobs_done) == (1, 0, 1)
+    assert job(conn) == ("done", 0, 3_000, None)
+    assert one(conn, "SELECT count(*) FROM rule") == 10
+
+
+def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, lock: Any) -> None:
+    run(conn, TREE.fence(1, gone=KeyError()))
+    with ExitStack() as held:
+        held.enter_context(lock("rule", "id = 1500"))
+
+        def watching(told: Progress | Report) -> None:
+            if isinstance(told, Progress) and told.event is Event.CHUNK and told.why:
+                assert told.why == "rows that others have locked were passed over"
+                held.close()
+
+        report = going_on(conn, watchers=[watching])
+    assert (report.rows, report.passed_over, report.jobs_done) == (3_000, 1, 1)
+    assert report.late_rows == 0
+
+
+def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: Any) -> None:
+    """It is canceled once, knows then, and once more when it comes back."""
+    run(conn, TREE.fence(1, gone=KeyError()))
+    with lock("rule", "id % 100 = 0 AND vpc_id = 1"):
+        report = going_on(conn)
+        assert (report.rows, rules_left(conn)) == (2_970, 30)
+        assert report.retries == 2
+    assert going_on(conn).jobs_done == 1
+    assert job(conn) == ("done", 0, 3_000, None)
+
+
+def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
+    """Each activation ends, the job is nobody's to mend, and nothing is counted against it."""
+    run(conn, TREE.fence(1, gone=KeyError()))
+    with lock("rule", "id IN (1, 3000)"):
+        for number in range(6):
+            report = going_on(conn)
+            assert report.jobs_deferred == 1
+            assert report.rows == (0 if number else 2_998)
+            assert job(conn, "phase, passes") == ("drain", 0)
+    assert going_on(conn).jobs_done == 1
+
+
+def test_a_budget_that_ends_in_the_midst_of_it_loses_no_row(conn: Any, lock: Any) -> None:
+    run(conn, TREE.fence(1, gone=KeyError()))
+    with lock("rule", "id IN (1, 700, 1500, 3000)"):
+        for _ in range(25):
+            going_on(conn, budget=Budget(chunks=1))
+        assert rules_left(conn) == 4
+        assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1
+    for _ in range(4):
+        going_on(conn, budget=Budget(chunks=1))
+    report = going_on(conn)
+    assert job(conn, "phase, rows_done") == ("done", 3_000), report
+
+
+def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> None:
+    conn.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(0.002); RETURN OLD; END $$"
+    )
+    conn.execute("CREATE TRIGGER slow BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION slow()")
+    conn.execute("DELETE FROM rule WHERE id BETWEEN 401 AND 3000")
+    run(conn, TREE.fence(1, gone=KeyError()))
+    report = going_on(conn, size=ChunkSize(least=10, first=300, most=300))
+    assert (report.rows, report.passed_over, report.jobs_done) == (400, 0, 1)
+    assert report.retries >= 1
+
+
+# -- of every kind ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
+    tree = Tree(name="vpc", parent=VPC, drains=TREES[kind])
+    run(conn, tree.fence(1, gone=KeyError()))
+    with lock("rule", "id IN (1, 1500, 3000)"):
+        report = going_on(conn, tree)
+        assert (report.jobs_done, report.jobs_stuck, report.jobs_deferred) == (0, 0, 1)
+        assert rules_left(conn) == 3
+        assert report.rows_by_table["rule"] == 2_997
+    report = going_on(conn, tree)
+    assert (report.rows, report.jobs_done, rules_left(conn)) == (3, 1, 0)
+    assert one(conn, "SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
+
+
+@pytest.mark.parametrize("table", ["router", "route"])
+def test_so_it_is_of_children_of_children(conn: Any, lock: Any, table: str) -> None:
+    """What is below a router that is locked stays, as does a router of which something stays."""
+    tree = Tree(name="vpc", parent=VPC, drains=TREES["below"])
+    run(conn, tree.fence(1, gone=KeyError()))
+    with lock(table, "id = 7"):
+        report = going_on(conn, tree)
+        assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 0)
+        counts = "SELECT (SELECT count(*) FROM router), (SELECT count(*) FROM route)"
+        assert one(conn, counts) == ((1, 20) if table == "router" else (1, 1))
+    assert going_on(conn, tree).jobs_done == 1
+    assert one(conn, counts) == (0, 0)
+    assert job(conn, "rows_done") == 3_630
+
+
+def test_one_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any) -> None:
+    """A target cannot go while the rule that is locked refers to it."""
+    conn.execute("CREATE TABLE target (id int PRIMARY KEY, vpc_id int, UNIQUE (vpc_id, id))")
+    conn.execute("INSERT INTO target SELECT n, 1 FROM generate_series(1, 50) n")
+    conn.execute("ALTER TABLE rule ADD target int REFERENCES target")
+    conn.execute("UPDATE rule SET target = 1 + id % 50 WHERE vpc_id = 1")
+    targets = VPC.children("target", by="vpc_id", tombstone=None)
+    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES), Drain(children=targets)])
+    run(conn, tree.fence(1, gone=KeyError()))
+    with lock("rule", "id = 10"):
+        report = going_on(conn, tree)
+        assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 1)
+        assert job(conn, "phase, passes") == ("drain", 0)
+    assert going_on(conn, tree).jobs_done == 1
+
+
+# -- rewrites --------------------------------------------------------------------------------------
+
+
+def due(conn: Any) -> int:
+    return one(conn, "SELECT count(*) FROM rule WHERE v < 2")
+
+
+def test_a_rewrite_is_not_done_while_a_row_is_locked(conn: Any, lock: Any) -> None:
+    run(conn, STAMP.begin())
+    with lock("rule", "id = 1500"):
+        report = going_on(conn, STAMP)
+        assert (report.rows, report.jobs_done, report.jobs_deferred) == (3_009, 0, 1)
+        assert (due(conn), *job(conn, "phase, passes")) == (1, "drain", 0)
+    assert going_on(conn, STAMP).jobs_done == 1
+    assert (due(conn), job(conn, "rows_done")) == (0, 3_010)
+
+
+def test_nor_when_it_is_another_activation_that_comes_to_the_end(conn: Any, lock: Any) -> None:
+    """A pass that has passed over rows has found something, whoever asks."""
+    run(conn, STAMP.begin())
+    with lock("rule", "id = 1500"):
+        for _ in range(40):
+            going_on(conn, STAMP, budget=Budget(chunks=1))
+            assert job(conn, "phase") != "done"
+        assert due(conn) == 1
+    assert going_on(conn, STAMP).jobs_done == 1
+    assert due(conn) == 0
+
+
+def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: Any) -> None:
+    conn.execute("UPDATE rule SET v = 2 WHERE id % 2 = 0")
+    run(conn, STAMP.begin())
+    with lock("rule", "id % 2 = 0"):
+        report = going_on(conn, STAMP)
+    assert (report.jobs_done, report.retries, report.rows) == (1, 0, 1_505)
+
+
+# -- the fence -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("around", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE vpc SET time_deleted = NULL WHERE id = 1",
+        "UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1",
+        "DELETE FROM vpc WHERE id = 1",
+        "ALTER TABLE rule RENAME TO old; CREATE TABLE rule (LIKE old INCLUDING ALL)",
+    ],
+)
+def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
+    conn: Any, change: str, around: bool
+) -> None:
+    made = run(conn, TREE.fence(1, gone=KeyError()))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
+    for command in change.split(";"):
+        conn.execute(command)
+    answer = attempt(conn, TREE.chunk(owned, 100, LEASE, around=around))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, FenceMoved)
+    assert job(conn, "rows_done, seq") == (0, 0)
+
+
+def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> None:
+    """The parent is never passed over: what happens to it decides."""
+    made = run(conn, TREE.fence(1, gone=KeyError()))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
+    with connect() as restorer, restorer.transaction():
+        restorer.execute("UPDATE vpc SET time_deleted = NULL WHERE id = 1")
+        answer = attempt(conn, TREE.chunk(owned, 100, LEASE, around=True), timeout=TIMEOUT)
+    assert isinstance(answer, Failed)
+    assert answer.report.violation is not None
+    assert answer.report.violation.sqlstate == "57014"
+
+
+@pytest.mark.parametrize("around", [True, False])
+def test_both_forms_let_the_same_rows_go(conn: Any, around: bool) -> None:
+    made = run(conn, TREE.fence(1, gone=KeyError()))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
+    first = run(conn, TREE.chunk(owned, 100, LEASE, around=around))
+    assert (first.rows, first.full, first.cursor, first.passed) == (100, True, ["100"], False)
+    there = evolve(owned, seq=first.seq, cursor=first.cursor, cursor_of=first.cursor_of)
+    second = run(conn, TREE.chunk(there, 5_000, LEASE, around=around))
+    assert (second.rows, second.full, second.child, second.passed) == (2_900, False, 1, False)
+
+
+def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
+    """What goes wrong besides is told as it was: children that keep coming are for people."""
+    run(conn, TREE.fence(1, gone=KeyError()))
+    conn.execute(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+    )
+    conn.execute(
+        "CREATE TRIGGER keep BEFORE DELETE ON rule FOR EACH ROW WHEN (OLD.id = 5) "
+        "EXECUTE FUNCTION keep()"
+    )
+    report = going_on(conn)
+    assert (report.jobs_stuck, report.passed_over, rules_left(conn)) == (1, 0, 1)
+    assert "rule, 5" in job(conn, "last_error")
+    run(conn, insert("rule", {"id": 9_999, "vpc_id": 2}))
+
+
+# -- which form ------------------------------------------------------------------------------------
+
+
+def test_a_chunk_waits_until_one_was_canceled() -> None:
+    around = Around()
+    assert not around.next
+    around.canceled(300)
+    for _ in range(3):
+        assert around.next
+        around.took("rule", 100, passed=False)
+    assert not around.next
+
+
+def test_one_that_has_passed_over_rows_waits_no_more_in_this_sweep() -> None:
+    around = Around()
+    around.canceled(10)
+    around.took("rule", 10, passed=True)
+    around.took("router", 10, passed=True)
+    around.took("rule", 10_000, passed=False)
+    assert around.next
+    assert "rule, router" in str(around.end())
+    assert not around.next
+    assert around.end() is None
