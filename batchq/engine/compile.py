@@ -79,7 +79,7 @@ class Compiled:
     """Whether the user's SQL has a plain string with a backslash in it, which only a server with
     ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
-    """What a reader should know about it."""
+    """What a reader should know about it, unless a step before it holds a lock."""
     long: bool = False
     """Whether its text is so long that a server may not read it in one message."""
     answers: Format = Format.TEXT
@@ -302,8 +302,16 @@ def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows
 def _show(leaf: Leaf) -> step.Rendered:
     made = compiled(leaf.statement.shape, leaf.outputs)
     in_order = tuple(range(len(leaf.statement.values)))
-    notes = (*made.notes, *_unknown(leaf.statement.shape))
-    return step.Rendered(made.sql, in_order if made.order is None else made.order, notes)
+    shape, order = leaf.statement.shape, in_order if made.order is None else made.order
+    look = (_LOOK,) if shape.probes else ()
+    return step.Rendered(made.sql, order, _unknown(shape), made.notes, look)
+
+
+_LOOK = (
+    "nothing is locked before it, and a step behind it writes: what it looks for may come or go "
+    "between this look and COMMIT. lock() the row that others change or lock for that, in a step "
+    "before"
+)
 
 
 def _unknown(shape: Shape) -> tuple[str, ...]:

@@ -52,8 +52,11 @@ def decode(
         step = Step(index, plan.leaves[index])
         why = str(error) if isinstance(error, _Misfit) else type(error).__name__
         shape = step.statement.result
-        message = f"{step}: {shape} failed: {why}; the batch is {outcome.value}"
-        raise DecodeFailed(message, outcome=outcome, step=step) from error
+        doing = f"{step.leaf.context}: " if step.leaf.context else ""
+        message = f"{doing}{step}: {shape} failed: {why}; the batch is {outcome.value}"
+        failed = DecodeFailed(message, outcome=outcome, step=step)
+        failed.context = step.leaf.context
+        raise failed from error
     try:
         return plan.combine(results)
     except Exception as error:

@@ -13,6 +13,7 @@ from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine import proofs, sentinel
+from batchq.engine.plainness import is_plain
 from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
@@ -122,7 +123,9 @@ class Dialect:
             detail=read(Field.MESSAGE_DETAIL),
             hint=read(Field.MESSAGE_HINT),
             severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
-            quotes=self.quotes(sqlstate, position, read(Field.SOURCE_FUNCTION)),
+            quotes=self.quotes(
+                sqlstate, position, read(Field.SOURCE_FILE), read(Field.SOURCE_FUNCTION)
+            ),
             position=int(position) if position else None,
             rows=None if said is None else said.rows,
             requirement=None if said is None else said.requirement,
@@ -144,14 +147,18 @@ class Dialect:
         """Whether the server ended the session with the error."""
         return violation.severity in _ENDS_SESSION
 
-    def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
+    def quotes(
+        self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
+    ) -> bool:
         """Whether an error's message may quote values.
 
-        It cannot when the error lies at a place in the statement's text, which holds none, or is
-        about the transaction or the session. The words of a RAISE are anybody's.
+        It cannot when the error lies at a place in the statement's text, which holds none, is about
+        the transaction or the session, or has one message for all. The words of a RAISE are
+        anybody's.
         """
         about_session = sqlstate[:2] in _ABOUT_SESSION or sqlstate == _NO_PRIVILEGE
-        return raised_by == "exec_stmt_raise" or not (position or about_session)
+        plain = position or about_session or is_plain(sqlstate, file, raised_by)
+        return raised_by == "exec_stmt_raise" or not plain
 
     def column(self, kind: Kind, message: str) -> str | None:
         """Find the column of an error that has no field for it."""
@@ -192,9 +199,11 @@ class _CockroachDB(Dialect):
         """A node that is drained ends its sessions with 57P01, which has the severity ERROR."""
         return super().ends_session(violation) or violation.sqlstate == "57P01"
 
-    def quotes(self, sqlstate: str, position: str | None, raised_by: str | None) -> bool:
+    def quotes(
+        self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
+    ) -> bool:
         """Any message may: a conflict names the keys that it was about."""
-        del sqlstate, position, raised_by
+        del sqlstate, position, file, raised_by
         return True
 
 

@@ -7,8 +7,9 @@ A value that cannot be encoded in the last statement must find nothing of the fi
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from attrs import define
@@ -16,6 +17,7 @@ from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
+from batchq.engine.hints import JSONB
 from batchq.engine.lengths import check_lengths
 from batchq.engine.places import Place
 from batchq.engine.sentinel import TOKEN
@@ -192,8 +194,24 @@ def _culprit(leaves: Sequence[Leaf], transformer: Transformer) -> InvalidBatch:
                 what = f"the value of {name!r}, a {kind}, cannot be sent"
                 # Anybody else's words may quote the value.
                 said = f": {error}" if isinstance(error, psycopg.Error | _NoBigint) else ""
-                return _located(InvalidBatch(what + said + _HINTS.get(kind, "")), Step(index, leaf))
+                return _located(InvalidBatch(what + said + _instead_of(value)), Step(index, leaf))
     return InvalidBatch("a value cannot be sent, though each can on its own")
 
 
-_HINTS = {"dict": "; wrap it in psycopg.types.json.Jsonb(...)"}
+def _instead_of(value: object) -> str:
+    """Say what to pass instead of what no type of the server's is made of."""
+    if _holds_dict(value):
+        return f"; {JSONB}, as a whole if it is one document"
+    return "; pass a list" if isinstance(value, AbstractSet | Iterator) else ""
+
+
+def _holds_dict(value: object) -> bool:
+    """Whether it is a dict, or a list with one anywhere in it."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            return True
+        if isinstance(one, list | tuple):
+            todo += cast("Sequence[object]", one)
+    return False

@@ -108,18 +108,26 @@ def _explained(failure: _Failure) -> BatchError:
         violation=failure.violation,
         candidates=found.candidates,
     )
-    if isinstance(error, InvariantViolation) and found.resolution is not None:
-        error.context = found.resolution.context
-    elif isinstance(error, SerializationConflict):
+    error.context = _context(found)
+    if isinstance(error, SerializationConflict):
         error.rerun_outer = failure.frame.nested
     elif isinstance(error, StatementCanceled):
         error.timeout = _timeout(failure)
     return error
 
 
+def _context(found: Blame) -> str | None:
+    """What was being done, where that has a say in what the failure is."""
+    if found.resolution is not None:
+        return found.resolution.context
+    return None if found.step is None else found.step.leaf.context
+
+
 def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
     violation, found = failure.violation, failure.found
     what = what_happened(failure.verdict, violation, found)
+    if context := _context(found):
+        what = f"{context}: {what}"
     resolution = found.resolution
     at_fault = _servers_own(failure)
     if at_fault is not None:
@@ -176,8 +184,7 @@ def _invariant(what: str, resolution: Resolution) -> str:
     why = f"{rule.matcher} was declared internal"
     if not isinstance(rule.meaning, Internal):
         why = f"it would be {describe(rule.meaning)}, but every failure in here is ours"
-    doing = f"{resolution.context}: " if resolution.context else ""
-    return f"{doing}{what}; {why}"
+    return f"{what}; {why}"
 
 
 def _link_failed(verdict: Verdict, cause: BaseException | None) -> BatchError:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchq.engine.flight import CLOSING, OWNERS
+from batchq.engine.hints import hint
 from batchq.language.guards import EXACTLY_ONE, Bound, Judged
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
-from batchq.language.sources import chosen, chosen_by
 from batchq.language.violation import Kind, Violation
 
 if TYPE_CHECKING:
@@ -29,13 +29,6 @@ they see what was committed when the transaction began. Run the batch at READ CO
     run(conn, batch, isolation=IsolationLevel.READ_COMMITTED)
 With nested=True it is the outer transaction that has to begin at that level."""
 
-_HINTS = {
-    "42883": "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int",
-    "42P18": "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text",
-}
-_NO_COMPARISON = frozenset({"42704", "42883"})
-"""What PostgreSQL says of ``array = ANY(list)``: "could not find array type for data type text[]",
-"operator does not exist: integer[] = bigint"."""
 _MOST_CANDIDATES = 10
 
 
@@ -85,7 +78,7 @@ def teach(violation: Violation, found: Blame) -> str:
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
         lines.append(f'    .internal("{_declarable(violation)}")')
-    more = _hint(violation, found) + _array(violation, found) + _partition(violation, found)
+    more = hint(violation, found) + _partition(violation, found)
     return "\n" + "\n".join(lines) + more
 
 
@@ -107,38 +100,15 @@ def _partition(violation: Violation, found: Blame) -> str:
     )
 
 
-def _hint(violation: Violation, found: Blame) -> str:
-    """Say what may be behind a code; that an int is bigint, only where one was sent."""
-    parameters = () if found.step is None else found.step.parameters
-    if violation.sqlstate == "42883" and int not in map(type, parameters):
-        return ""
-    return _HINTS.get(violation.sqlstate, "")
-
-
-def _array(violation: Violation, found: Blame) -> str:
-    """Tell of a list that was compared with a column that holds lists itself, if that may be it."""
-    if violation.sqlstate not in _NO_COMPARISON or found.step is None:
-        return ""
-    shape = found.step.statement.shape
-    conditions = (one.test for one in shape.requirements)
-    columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
-    if not columns:
-        return ""
-    return (
-        f'\na list means "one of these": an array column is compared whole, by a condition such as '
-        f'sql("{columns[0]} = %(value)s::text[]", value=[...]), with the type that it has'
-    )
-
-
 def teach_guard(violation: Violation, found: Blame) -> str:
     """Say how to map a row that was refused, or too few; too many are nobody's mapping."""
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
-        there = found.step is not None and any(
-            one.judged is Judged.THERE for one in found.step.statement.shape.requirements
-        )
-        argument = "differs" if there else "else_"
+        judged = None
+        if found.step is not None:
+            judged = found.step.statement.shape.requirements[violation.requirement].judged
+        argument = "differs" if judged is Judged.THERE else "else_"
         return f"\nIf a caller can cause it, say what it means:\n    {argument}=YourError(...)"
     guard = found.step.statement.guard if found.step is not None else None
     if guard is None or violation.rows is None or violation.rows >= guard.rows:

@@ -24,6 +24,10 @@ class BatchError(Exception):
     the ``__cause__`` of a mapped exception.
     """
 
+    context: str | None = None
+    """What was being done, in the words of the innermost ``.as_internal(context)`` that the failure
+    is inside of; None where there is none, and where a mapping around that decides."""
+
     def __init__(
         self,
         message: str,
@@ -90,9 +94,6 @@ class InvariantViolation(BatchError):
 
     Raised for ``.internal(...)`` and inside ``.as_internal(...)``.
     """
-
-    context: str | None = None
-    """What was being done, in the words of the innermost ``.as_internal(context)``."""
 
 
 class SerializationConflict(BatchError):

@@ -22,6 +22,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.existence import locking
 from batchq.language.guards import Judged
 from batchq.language.mapping import Meaning
+from batchq.language.models import check_named
 from batchq.language.sources import SAME, Insert, Text, value_of
 from batchq.language.statement import Statement
 
@@ -52,7 +53,8 @@ def insert_or_get(
 ) -> Batch[Got[M]]:
     """Insert a row, or get the one that is there, so that a request may safely be repeated.
 
-    :param model: what the row is made into, as of :meth:`Statement.one`.
+    :param model: what the row is made into, as of :meth:`Statement.one`; of a class that names its
+        columns, for nothing else says which are read.
     :param key: the columns of the unique index by which a row is the same. The row is found again
         by their values, so no column or trigger may make others of them.
     :param where: the predicate of that index, where it is partial; see
@@ -99,6 +101,7 @@ def insert_or_get(
     for name in wanted:
         _value(inserting, name)
         quiet = quiet.requiring(Judged.THERE, ((name, SAME),), (), differs, ())
+    check_named("insert_or_get()", model)
     steps = quiet.label("insert"), getting.label("get")
     return gather(*steps).map(lambda both: Got(both[1], both[0] == 1))
 

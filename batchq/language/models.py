@@ -222,6 +222,19 @@ def model_name(model: object) -> str:
     return getattr(model, "__name__", type(model).__name__)
 
 
+def check_named(call: str, model: Any) -> None:
+    """Refuse a model that does not say which columns it is made of, where nothing else does.
+
+    :raises InvalidBatch: naming the call that was given it.
+    """
+    if model_of(model).columns is None:
+        message = (
+            f"{call}: which columns are read? {model_name(model)} names none: take a class that "
+            f"has fields, such as a NamedTuple, and .map() what it makes"
+        )
+        raise InvalidBatch(message)
+
+
 def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
     """Say why a model cannot be made of a row with these columns; None when it can, or may.
 

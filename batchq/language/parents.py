@@ -21,6 +21,7 @@ from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import forbid, lock_in_any
 from batchq.language.mapping import Meaning
+from batchq.language.models import check_named
 from batchq.language.outputs import Output, still_needed
 from batchq.language.saying import Saying
 from batchq.language.sources import Insert, Text, value_of
@@ -153,6 +154,7 @@ class Parent:
         :param model: as of :meth:`Statement.one`.
         :param gone: what it means that there is none, or no longer.
         """
+        check_named("read()", model)
         reading = select(self.table, where=self._living(key)).one(model)
         return reading.expect(1, missing=gone).label(self.table)
 
@@ -212,6 +214,7 @@ class Children:
         :param key: the parent's.
         :param model: as of :meth:`Statement.all`.
         """
+        check_named("read()", model)
         return select(self.table, where=self._living(key)).all(model).label(self.table)
 
     def _living(self, key: object) -> dict[str, object]:

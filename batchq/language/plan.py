@@ -77,6 +77,12 @@ class Leaf:
                 outer.append(one.context)
         return [*reversed(outer), *reversed(self.statement.rules)]
 
+    @property
+    def context(self) -> str | None:
+        """What is being done here, in the words of the innermost as_internal."""
+        contexts = [one for one in self.said if isinstance(one, str)]
+        return contexts[-1] if contexts else None
+
     def resolve(self, violation: Violation) -> Resolution | None:
         """Find what a violation means here: the outermost mapping that matches wins."""
         context: str | None = None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
+from batchq.language.holding import locks, writes
 from batchq.language.plan import Leaf, plan
 from batchq.language.statement import Statement
 
@@ -21,6 +22,10 @@ class Rendered:
     """Which value stands at ``$1``, ``$2``, …, without what the engine adds behind them."""
     notes: tuple[str, ...]
     """What a reader should know about it."""
+    unlocked: tuple[str, ...] = ()
+    """The same, where no step before it holds a lock."""
+    unlocked_look: tuple[str, ...] = ()
+    """The same, where a step behind it writes besides."""
 
 
 class Renderer(Protocol):
@@ -51,6 +56,8 @@ class Step:
     index: int
     """Its place in the batch, from 0."""
     leaf: Leaf = field(repr=False)
+    around: tuple[Leaf, ...] = field(default=(), repr=False)
+    """All of the batch, in order, where it was made to be looked at."""
 
     @property
     def statement(self) -> Statement[Any]:
@@ -79,7 +86,12 @@ class Step:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know: where the statement is less than it looks."""
-        return port.render(self.leaf).notes
+        shown = port.render(self.leaf)
+        before, behind = self.around[: self.index], self.around[self.index + 1 :]
+        if any(locks(one.statement) for one in before):
+            return shown.notes
+        guarded = any(writes(one.statement) for one in behind)
+        return (*shown.unlocked, *(shown.unlocked_look if guarded else ()), *shown.notes)
 
     @property
     def meanings(self) -> tuple[str, ...]:
@@ -99,7 +111,8 @@ class Step:
 
 def steps(batch: Batch[Any]) -> tuple[Step, ...]:
     """Every statement of the batch at its place, in the order they run."""
-    return tuple(Step(index, leaf) for index, leaf in enumerate(plan(batch).leaves))
+    leaves = tuple(plan(batch).leaves)
+    return tuple(Step(index, leaf, leaves) for index, leaf in enumerate(leaves))
 
 
 def explain(all_steps: tuple[Step, ...], *, parameters: bool) -> str:

@@ -98,7 +98,7 @@ class Violation:
         if self.table:
             words.append(f'on table "{self.table}"')
         text = f"{' '.join(words)}, SQLSTATE {self.sqlstate}"
-        if self.kind is Kind.OTHER and not self.constraint:
+        if not self.constraint and not self.column:  # those two say it all
             text += f": {self.public_message}"
         return text
 

@@ -37,8 +37,8 @@ from batchq.limits.tables import (
     UNLIMITED,
     DialectName,
     Scopes,
-    check_id,
     checked_amount,
+    checked_id,
     checked_resource,
     checked_scopes,
 )
@@ -131,13 +131,14 @@ class Limits:
         :return: whether anything was charged; False for a request that is repeated.
         """
         checked_amount(n, "what charge() charges", least=1)
+        charged = checked_id(id)
 
         def charging(one: UUID) -> Statement[int]:
             meaning = LimitExceeded(resource, one, n) if exceeded is None else exceeded
-            statement = written(self._sql.charge, scope=one, resource=resource, id=id, n=n)
+            statement = written(self._sql.charge, scope=one, resource=resource, id=charged, n=n)
             return self._limited(statement, meaning).count()
 
-        return self._at("charge", resource, scope, charging, id=id, missing=missing).map(any)
+        return self._at("charge", resource, scope, charging, missing=missing).map(any)
 
     def release(
         self,
@@ -154,12 +155,13 @@ class Limits:
 
         :return: whether anything was given back; False when nothing was charged.
         """
+        charged = checked_id(id)
 
         def releasing(one: UUID) -> Statement[int]:
-            statement = written(self._sql.release, scope=one, resource=resource, id=id)
+            statement = written(self._sql.release, scope=one, resource=resource, id=charged)
             return self._counted(statement).count()
 
-        return self._at("release", resource, scope, releasing, id=id, missing=missing).map(any)
+        return self._at("release", resource, scope, releasing, missing=missing).map(any)
 
     def resize(
         self,
@@ -178,15 +180,16 @@ class Limits:
         :param not_charged: what it means that nothing is charged; :class:`NotCharged` if left out.
         """
         checked_amount(n, "what resize() makes of a charge", least=1)
+        charged = checked_id(id)
 
         def resizing(one: UUID) -> Statement[None]:
             meaning = LimitExceeded(resource, one, n) if exceeded is None else exceeded
-            unknown = NotCharged(resource, one, id) if not_charged is None else not_charged
-            statement = written(self._sql.resize, scope=one, resource=resource, id=id, n=n)
+            unknown = NotCharged(resource, one, charged) if not_charged is None else not_charged
+            statement = written(self._sql.resize, scope=one, resource=resource, id=charged, n=n)
             limited = self._limited(self._counted(statement), meaning)
             return limited.expect(1, missing=unknown)
 
-        return self._at("resize", resource, scope, resizing, id=id, missing=missing).map(_nothing)
+        return self._at("resize", resource, scope, resizing, missing=missing).map(_nothing)
 
     def set_limit(self, resource: str, lim: int | None, *, scope: Scopes) -> Batch[None]:
         """Set a limit, whether there is one or not.
@@ -253,12 +256,10 @@ class Limits:
         scope: Scopes,
         statement_for: Callable[[UUID], Statement[T]],
         *,
-        id: UUID | Output,
         missing: Meaning | None,
     ) -> Batch[list[T]]:
         """Lock the counter of each scope, then do something to it."""
         checked_resource(resource)
-        check_id(id)
         return sequence(
             gather(
                 self._lock(resource, one, missing),

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Literal, cast
 from uuid import UUID
 
+from attrs import evolve
+
 from batchq.engine.names import derived, identifier, quoted
 from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
@@ -102,14 +104,18 @@ def checked_resource(resource: str) -> str:
     return resource
 
 
-def check_id(id: object) -> None:
+def checked_id(id: object) -> UUID | Output:
     """Refuse what identifies no resource.
 
+    :return: the same; an output is a uuid where it does not say its type.
     :raises InvalidBatch: for anything but a UUID or another statement's output.
     """
-    if not isinstance(id, UUID | Output):
-        message = f"id= is a UUID, or the output of a statement, not {type(id).__name__}"
-        raise InvalidBatch(message)
+    if isinstance(id, UUID):
+        return id
+    if isinstance(id, Output):
+        return id if id.type is not None else evolve(id, type="uuid")
+    message = f"id= is a UUID, or the output of a statement, not {type(id).__name__}"
+    raise InvalidBatch(message)
 
 
 def checked_amount(amount: int, what: str, *, least: int) -> int:

@@ -8,8 +8,10 @@ import pytest
 
 from batchq import (
     BatchError,
+    DecodeFailed,
     Failed,
     GuardFailed,
+    InvalidBatch,
     InvariantViolation,
     Kind,
     Ok,
@@ -30,6 +32,8 @@ from batchq import (
     unique,
     update,
 )
+from batchq.language.guards import Judged
+from batchq.language.sources import SAME
 from tests.support.exceptions import FrozenData, FrozenSlots, Unwritable
 
 TABLES = """
@@ -156,6 +160,37 @@ def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
 
 def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
     assert type(failure(gather(taken()).as_internal("x"))) is UnmappedViolation
+
+
+@pytest.mark.parametrize(
+    ("inside", "kind"),
+    [
+        (taken(), UnmappedViolation),
+        (update("vpc", {"name": "x"}, {"id": 99}).expect(1), GuardFailed),
+        (sql("SELECT name FROM vpc WHERE id = 1").scalar(int), DecodeFailed),
+    ],
+    ids=["violation", "guard", "decoding"],
+)
+def test_what_nobody_mapped_says_what_was_being_done(conn, inside, kind):
+    step = gather(gather(inside).as_internal("creating the VPC")).as_internal("creating all")
+    with pytest.raises(kind) as caught:
+        run(conn, gather(free(), step))
+    assert str(caught.value).startswith("creating the VPC: step 1 (")
+    assert caught.value.context == "creating the VPC"
+    with pytest.raises(kind) as outside:
+        run(conn, gather(free(4), inside))
+    assert outside.value.context is None
+
+
+def test_the_context_of_a_mapping_around_it_is_none(failure):
+    error = failure(gather(gather(taken()).as_internal("x")).on(NAME, Outer))
+    assert error.__cause__.context is None
+
+
+@pytest.mark.parametrize("context", ["", None, 7])
+def test_a_context_that_says_nothing_is_refused(context):
+    with pytest.raises(InvalidBatch, match="what is being done"):
+        gather(free()).as_internal(context)
 
 
 def test_a_mapping_around_as_internal_is_stronger_and_one_inside_is_not(failure):
@@ -309,3 +344,17 @@ def test_a_conflict_stays_a_conflict_where_every_mapped_failure_is_ours(conn, in
 
     assert isinstance(failed.report, SerializationConflict)
     assert isinstance(failed.error, SerializationConflict if inside else LookupError)
+
+
+def test_each_requirement_is_taught_by_the_argument_that_it_takes(conn):
+    """One that is judged of the row in the way, and one of what is returned, in one statement."""
+    for expected, name, argument in [("x", "default", "else_"), ("default", "web", "differs")]:
+        same = (("name", SAME),)
+        both = insert("vpc", {"id": 1 if argument == "differs" else 9, "name": name})
+        both = both.on_conflict_do_nothing("id").requiring(Judged.THERE, same, (), None, ())
+        if argument == "else_":
+            both = both.check("name", expected)
+            conn.execute("DELETE FROM vpc")
+        with pytest.raises(GuardFailed, match=f"{argument}=YourError"):
+            run(conn, both)
+        conn.execute("INSERT INTO vpc VALUES (1, 'default') ON CONFLICT DO NOTHING")

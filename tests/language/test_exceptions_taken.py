@@ -58,7 +58,7 @@ DECLARE = [
         "forbid": lambda meaning: forbid(ROW, else_=meaning),
         "lock": lambda meaning: lock("t", {"a": 1}, missing=meaning),
         "differs": lambda meaning: insert_or_get(
-            "t", {"a": 1, "b": 2}, tuple, key=["a"], same=["b"], differs=meaning
+            "t", {"a": 1, "b": 2}, Data, key=["a"], same=["b"], differs=meaning
         ),
         "bump": lambda meaning: PARENT.bump(1, gone=meaning),
         "delete": lambda meaning: PARENT.delete(1, gone=meaning),

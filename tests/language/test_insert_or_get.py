@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from batchq import Batch, InvalidBatch, Statement, insert, insert_or_get, sql
+from batchq import Batch, InvalidBatch, Parent, Statement, insert, insert_or_get, sql
 
 MEANING = ValueError("differs")
 
@@ -83,6 +83,23 @@ def test_it_is_a_batch_of_two_and_no_statement():
 def test_what_would_not_find_the_row_again_is_refused(options, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         boot(**options)
+
+
+@pytest.mark.parametrize("model", [dict, tuple, lambda row: row], ids=["dict", "tuple", "function"])
+@pytest.mark.parametrize(
+    ("call", "read"),
+    [
+        ("insert_or_get()", lambda model: insert_or_get("disk", {"id": 7}, model, key=["id"])),
+        ("read()", lambda model: Parent(table="disk").read(7, model, gone=MEANING)),
+        ("read()", lambda model: Parent(table="a").children("disk", by="a").read(7, model)),
+    ],
+    ids=["insert_or_get", "parent", "children"],
+)
+def test_a_model_that_names_no_columns_is_refused_when_it_is_written(model, call, read):
+    with pytest.raises(InvalidBatch, match="which columns are read") as caught:
+        read(model)
+    assert str(caught.value).startswith(call)
+    assert "select(" not in str(caught.value)
 
 
 def test_on_conflict_is_said_of_an_insert_and_of_columns():

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from batchq import (
@@ -35,6 +37,11 @@ def teaches(error, *words):
 
 # -- where they may stand --------------------------------------------------------------------------
 
+
+class Row(NamedTuple):
+    a: int
+
+
 USES = {
     "a cell": VPC,
     "set": update("t", {"a": ID}, {"id": 1}),
@@ -51,7 +58,7 @@ USES = {
     "where fragment": delete("t", sql("a = %(v)s", v=PROJECT.output("id", "int"))),
     "require step": require(select("t", ["a"], where={"a": ID}), else_=MISSING),
     "forbid step": forbid(select("t", ["a"], where={"a": ID}), else_=MISSING),
-    "insert_or_get": insert_or_get("t", {"a": ID}, lambda row: row, key=["a"]),
+    "insert_or_get": insert_or_get("t", {"a": ID}, Row, key=["a"]),
     "parent": Parent(table="project").bump(ID, gone=MISSING),
 }
 

@@ -119,9 +119,9 @@ class TestCharge:
             "CREATE TABLE vpc (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text)"
         )
         run(planned, limit(5))
-        for _ in range(2):
+        for said in ((), ("uuid",)):
             vpc = insert("vpc", {"name": "web"})
-            assert run(planned, gather(vpc, charge(1, vpc.output("id", "uuid"))))[1] is True
+            assert run(planned, gather(vpc, charge(1, vpc.output("id", *said))))[1] is True
         ids = [row[0] for row in planned.execute("SELECT id FROM vpc ORDER BY id").fetchall()]
         assert [row[2] for row in book.ledger()] == ids
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""A hint is given for what it is about, and for nothing that only looks alike."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg.types.json import Json, Jsonb
+
+from batchq import BatchError, insert, run, select, sql, update
+
+pytestmark = pytest.mark.postgres_only("the words of PostgreSQL")
+
+ID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+TABLE = """
+CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "json" int)
+"""
+
+BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
+CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
+ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, STR)
+
+CASES = {
+    "a function of an int": (sql("SELECT left('abc', %(n)s)", n=2), BIGINT),
+    "a function of something else": (
+        sql("SELECT nosuch(%(u)s::uuid) WHERE 1 = %(n)s", n=2, u=ID),
+        None,
+    ),
+    "uuid = text": (sql("SELECT 1 FROM t WHERE id = %(u)s::text AND n = %(n)s", u=ID, n=1), CAST),
+    "json = json": (
+        sql("SELECT 1 FROM t WHERE js = %(j)s::json AND n = %(n)s", j="1", n=1),
+        NO_OPERATOR,
+    ),
+    "json = a text": (select("t", ["n"], where={"js": "1", "n": 3}), NO_OPERATOR),
+    "json = jsonb": (select("t", ["n"], where={"js": Jsonb([1]), "n": 3}), NO_OPERATOR),
+    "point = a text": (select("t", ["n"], where={"p": "(1,1)", "n": 3}), NO_OPERATOR),
+    "text = int": (select("t", ["n"], where={"x": 3}), STR),
+    "text = one of ints": (select("t", ["n"], where={"x": [1, 2]}), STR),
+    "an array = a list": (select("t", ["n"], where={"a": ["x"]}), LIST),
+    "an array = a list of ints": (
+        sql("SELECT 1 FROM t WHERE n = %(n)s AND a = %(x)s", n=1, x=1),
+        None,
+    ),
+    "jsonb = one of ints": (select("t", ["n"], where={"j": [1, 2]}), DOCUMENT),
+    "jsonb = int": (select("t", ["n"], where={"j": 1}), DOCUMENT),
+    "jsonb, a list": (insert("t", {"j": [1, 2]}), DOCUMENT),
+    "json, a list": (insert("t", {"js": [1, 2]}), DOCUMENT),
+    "jsonb, a list of texts": (insert("t", {"j": ["a"]}), DOCUMENT),
+    "jsonb, a list in a list": (update("t", {"j": [[1], [2]]}, {"n": 1}), DOCUMENT),
+    "jsonb, a tuple": (insert("t", {"j": (1, 2)}), DOCUMENT),
+    "jsonb, an int": (insert("t", {"j": 1}), DOCUMENT),
+    "jsonb, a bool": (insert("t", {"j": True}), DOCUMENT),
+    "jsonb, a text": (insert("t", {"j": "web"}), DOCUMENT),
+    "jsonb, a dict": (insert("t", {"j": {"a": 1}}), DOCUMENT),
+    "jsonb, a list of dicts": (insert("t", {"j": [{"a": 1}]}), DOCUMENT),
+    "jsonb, dicts further in": (insert("t", {"j": [["a", ({"a": 1},)]]}), DOCUMENT),
+    "an int, a document": (insert("t", {"n": Jsonb([1])}), None),
+    "an int, json": (insert("t", {"n": Json([1])}), None),
+    "an int, an expression": (
+        sql("INSERT INTO t (n) SELECT to_jsonb(%(x)s::text)", x="a"),
+        None,
+    ),
+    "a column that is called json": (insert("t", {"json": [1]}), None),
+    "an int, a text": (update("t", {"n": "abc"}, {"n": 1}), None),
+    "a set": (insert("t", {"a": {"x"}}), "pass a list"),
+    "a generator": (insert("t", {"a": iter(["x"])}), "pass a list"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_hint_is_about_this_error_and_no_other_is_given(conn, case):
+    conn.execute(TABLE)
+    statement, wanted = CASES[case]
+    with pytest.raises(BatchError) as caught:
+        run(conn, statement)
+    given = [hint for hint in (*ALL, "pass a list") if hint in str(caught.value)]
+    assert given == ([] if wanted is None else [wanted])
+
+
+def test_what_the_hints_teach_works(conn):
+    conn.execute(TABLE)
+    conn.execute("INSERT INTO t (js, p, id) VALUES ('1', '(1,1)', %s)", [ID])
+    run(conn, insert("t", {"j": Jsonb([1, 2])}))
+    run(conn, insert("t", {"j": Jsonb([{"a": 1}])}))
+    for condition, value in [
+        ("js::jsonb = %(value)s::jsonb", "1"),
+        ("p::text = %(value)s::text", "(1,1)"),
+        ("id = %(value)s::uuid", ID),
+    ]:
+        run(conn, select("t", ["n"], where=sql(condition, value=value)).one(tuple))
+    assert run(conn, select("t", ["n"], where={"j": Jsonb([1, 2])}).count()) == 1
+    assert run(conn, sql("SELECT left('abc', %(n)s::int) AS x", n=2).scalar(str)) == "ab"

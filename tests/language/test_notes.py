@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What ``steps()`` notes about a look at other rows hangs on what is locked before it."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchq import (
+    Parent,
+    delete,
+    forbid,
+    gather,
+    insert,
+    lock,
+    require,
+    select,
+    sql,
+    update,
+)
+
+VPCS = select("vpc", ["name"], where={"project_id": 1})
+CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT FROM vpc WHERE project_id = 1)")
+ENDING = update("project", {"ended": True}, CHILDLESS)
+END = update("project", {"ended": True}, {"id": 1})
+BUMP = update("project", {"gen": sql("gen + 1")}, {"id": 1})
+
+LOCKS = {
+    "lock()": lock("project", {"id": 1}, missing=KeyError),
+    "lock(), shared": lock("project", {"id": 1}, missing=KeyError, strength="share"),
+    "a guarded update": BUMP.expect(1, missing=KeyError),
+    "a guarded delete": delete("vpc", {"id": 1}).expect(at_least=1),
+    "FOR UPDATE": sql("SELECT id FROM project WHERE id = 1 FOR UPDATE"),
+    "for no key update": sql("select id from project for no  key\nupdate of project"),
+    "FOR KEY SHARE": sql("SELECT id FROM project FOR KEY SHARE"),
+    "LOCK TABLE": sql("LOCK TABLE project IN SHARE MODE"),
+    "an advisory lock": sql("SELECT pg_advisory_xact_lock(7)"),
+}
+NO_LOCKS = {
+    "a select": select("project", ["id"], where={"id": 1}),
+    "an update of what may not be there": BUMP,
+    "an update of at most one": BUMP.expect(at_most=1),
+    "an insert": insert("project", {"id": 2}),
+    "FOR UPDATE in a text": sql("SELECT 'FOR UPDATE' AS x -- FOR SHARE\n /* LOCK */"),
+    "require()": require(VPCS, else_=KeyError),
+}
+LOOKS = {
+    "forbid()": forbid(VPCS, else_=ValueError),
+    "require()": require(VPCS, else_=KeyError),
+    "forbid() of sql()": forbid(sql("SELECT 1 FROM vpc"), else_=ValueError),
+}
+WRITES = {
+    "update": END,
+    "delete": delete("project", {"id": 1}),
+    "insert": insert("vpc", {"id": 1}),
+    "sql": sql("DELETE FROM project"),
+    "merge": sql("MERGE INTO project USING vpc ON true WHEN MATCHED THEN DELETE"),
+    "a common table expression": sql("WITH x AS (INSERT INTO vpc VALUES (1)) SELECT 1"),
+}
+
+
+def notes(batch, index):
+    return batch.steps()[index].notes
+
+
+@pytest.mark.parametrize("held", LOCKS.values(), ids=LOCKS)
+def test_a_write_that_reads_is_noted_unless_a_lock_is_held(held):
+    assert notes(gather(held, ENDING), 1) == ()
+    assert "note:" not in gather(held, ENDING).explain()
+    (note,) = notes(gather(ENDING, held), 0)
+    assert "lock()" in note
+
+
+@pytest.mark.parametrize("other", NO_LOCKS.values(), ids=NO_LOCKS)
+def test_what_holds_no_lock_spares_no_note(other):
+    assert len(notes(gather(other, ENDING), 1)) == 1
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_look_that_a_write_hangs_on_is_noted_unless_a_lock_is_held(look, write):
+    (note,) = notes(gather(look, write), 0)
+    assert "lock()" in note
+    assert f"note: {note}" in gather(look, write).explain()
+    for held in LOCKS.values():
+        assert notes(gather(held, look, write), 1) == ()
+    assert notes(gather(write, look), 1) == () or write.guard is None
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_look_that_nothing_hangs_on_is_not_noted(look):
+    assert notes(look, 0) == ()
+    assert notes(gather(look, VPCS), 0) == ()
+    assert notes(gather(look, sql("SELECT id FROM project FOR UPDATE")), 0) == ()
+    assert notes(gather(END.expect(1), look), 1) == ()
+
+
+def test_the_patterns_lock_before_they_look():
+    project = Parent(table="project")
+    vpcs = project.children("vpc", by="project_id")
+    batch = project.delete(1, gone=KeyError, childless=[vpcs.forbid(1, else_=ValueError)])
+    assert [step.notes for step in batch.steps()] == [()] * len(batch.steps())
+    added = vpcs.add(1, insert("vpc", {"project_id": 1}), gone=KeyError)
+    assert [step.notes for step in added.steps()] == [(), ()]
