@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 if TYPE_CHECKING:
     from batchq.engine.compile import Form
     from batchq.engine.encode import Encoded
@@ -38,21 +36,28 @@ OWNERS = {
 }
 
 
-@define(eq=False)
 class Flight:
     """Commands for libpq's pipeline, and what is known about each."""
 
-    commands: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
-    owners: list[int] = field(factory=list[int])
-    parses: list[tuple[int, bytes]] = field(factory=list[tuple[int, bytes]])
-    """Which commands prepare which statement."""
-    inferring: list[tuple[bytes, Form]] = field(factory=list[tuple[bytes, "Form"]])
-    """Which statements are prepared here for which the server has to infer types."""
-    looks: list[tuple[int, bytes, Encoded]] = field(factory=list[tuple[int, bytes, "Encoded"]])
-    """Which commands ask for the types that it inferred, and the step that they are asked for."""
-    closes: list[int] = field(factory=list[int])
-    """Which commands close a prepared statement."""
-    checked: set[int] = field(factory=set[int])
-    """Which commands prepare or run a text that checks the types of columns."""
-    nameless: set[int] = field(factory=set[int])
-    """Which commands run unprepared, and so cannot fail because a name is lost, stale or taken."""
+    __slots__ = (
+        *("commands", "owners", "parses", "inferring"),
+        *("looks", "closes", "checked", "nameless"),
+    )
+
+    def __init__(self) -> None:
+        self.commands: list[Callable[[], None]] = []
+        self.owners: list[int] = []
+        self.parses: list[tuple[int, bytes]] = []
+        """Which commands prepare which statement."""
+        self.inferring: list[tuple[bytes, Form]] = []
+        """Which statements are prepared here for which the server has to infer types."""
+        self.looks: list[tuple[int, bytes, Encoded]] = []
+        """Which commands ask for the types that it inferred, and the step that they are asked
+        for."""
+        self.closes: list[int] = []
+        """Which commands close a prepared statement."""
+        self.checked: set[int] = set()
+        """Which commands prepare or run a text that checks the types of columns."""
+        self.nameless: set[int] = set()
+        """Which commands run unprepared, and so cannot fail because a name is lost, stale or
+        taken."""

@@ -235,7 +235,10 @@ def _load(pg: PGconn, violation: Violation, frame: Frame, encoding: str) -> Flig
         first, last = frame.opening.encode(), frame.closing.encode()
         commands.insert(0, partial(pg.send_query_params, first, None))
         commands.append(partial(pg.send_query_params, last, None))
-    return Flight([*commands, pg.pipeline_sync], [*(LINEAGE,) * len(commands), SYNC])
+    flight = Flight()
+    flight.commands += [*commands, pg.pipeline_sync]
+    flight.owners += [*(LINEAGE,) * len(commands), SYNC]
+    return flight
 
 
 def _parents_in(answers: Sequence[PGresult | None], encoding: str) -> tuple[str, ...] | None:
