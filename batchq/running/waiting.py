@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _INTERVAL = 0.1
 """Seconds after which psycopg's waits look whether there was a signal; as ``Connection.wait``."""
 
+_REQUEST, _ANSWER = 0.5, 0.95
+"""The parts of the grace by whose ends the request and the answer are given up; the rest is for
+closing the connection."""
+
 _ACTIVE = TransactionStatus.ACTIVE
 
 
@@ -99,11 +103,11 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
 
     A second interrupt ends this too, and closes the connection.
     """
-    grace, pg = Deadline.after(GRACE), connection.pgconn
+    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
     try:
         with suppress(Exception):  # the outcome is what is known all the same
             if pg.transaction_status == _ACTIVE:
-                ask_to_stop(connection, GRACE / 2)
+                ask_to_stop(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
                 wait(until(flight, grace), pg.socket, grace.tick)
     finally:
@@ -113,11 +117,11 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
 async def _wind_up_async(
     connection: AsyncConnection[Any], work: Transaction, flight: PQGen[None]
 ) -> None:
-    grace, pg = Deadline.after(GRACE), connection.pgconn
+    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
     try:
         with suppress(Exception):  # as in _wind_up()
             if pg.transaction_status == _ACTIVE:
-                await ask_to_stop_async(connection, GRACE / 2)
+                await ask_to_stop_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
     finally:

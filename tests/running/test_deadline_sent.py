@@ -20,6 +20,7 @@ from batchq import (
     sql,
     unique,
 )
+from batchq.engine.stale import may_be_stale
 from batchq.running import waiting
 from tests.support.clients import ITEMS, SyncClient, item
 from tests.support.clock import LONG, overtaken, standing_clock
@@ -105,6 +106,15 @@ class TestTheGrace:
         assert is_nobodys_fault(answer)
         assert conn.execute("SELECT id FROM item").fetchall() == [(0,)]
 
+    def test_it_ends_a_transaction_whose_session_has_a_longer_one(self, connection, connect):
+        """Its timer has run since BEGIN."""
+        connection.execute("SET statement_timeout = '1h'")
+        if connection.conn.info.server_version >= 170000:
+            connection.execute("SET transaction_timeout = '1h'")
+        lock_row(connect())
+        with overtaken(server=SOON):
+            assert is_nobodys_fault(connection.attempt(STALLING, deadline=LONG))
+
     def test_a_mapping_of_its_code_is_for_what_others_do(self, client, connect):
         lock_row(connect())
         batch = STALLING.on(batchq.sqlstate("57014"), LookupError()).on(
@@ -149,6 +159,24 @@ class TestTheGrace:
         assert isinstance(answer.error, DeadlineExceeded)
         assert answer.outcome is Outcome.ROLLED_BACK
         assert answer.report.attempts == 1
+
+
+def test_nor_is_it_when_the_deadline_passes_between_the_two(database, conn, monkeypatch):
+    conn.execute(ITEMS)
+    with SyncClient(database, prepare_threshold=0) as client, standing_clock() as clock:
+        client.run(item(1))
+        client.execute("DEALLOCATE ALL")
+
+        def judged(*about):
+            clock.pass_by(LONG)
+            return may_be_stale(*about)
+
+        monkeypatch.setattr("batchq.engine.transaction.may_be_stale", judged)
+        answer = client.attempt(item(2), deadline=LONG)
+        assert answer.outcome is Outcome.ROLLED_BACK
+        assert isinstance(answer.error, DeadlineExceeded)
+        assert answer.report.attempts == 1
+        client.run(item(3))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 
 from batchq import DeadlineExceeded, Ok, Outcome, OutcomeUnknown, gather, sql
@@ -119,6 +120,7 @@ def test_no_answer_at_all_is_taken_for_none(database, conn, kind):
         assert isinstance(answer.error, OutcomeUnknown)
         assert "the deadline passed" in str(answer.error)
         assert answer.report.step is None
+        assert isinstance(answer.error.__cause__, psycopg.OperationalError)
     # That is why nobody can know: with the Execute of COMMIT it was done.
     done = range(REQUESTS.rindex("E") + 1, len(REQUESTS) + 1)
     kept = [row[0] for row in conn.execute("SELECT id FROM item ORDER BY id")]
