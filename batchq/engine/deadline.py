@@ -8,9 +8,10 @@ a client that has gone.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
-from math import ceil
-from sys import float_info
+from math import ceil, inf
+from numbers import Real
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,13 @@ def deadline_from(seconds: object) -> Deadline:
 
     :raises InvalidBatch: when it is not so many seconds, as a number or a timedelta.
     """
-    given = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    if isinstance(given, int | float) and given is not True and 0 < given <= float_info.max:
+    given = -inf
+    if isinstance(seconds, timedelta):
+        given = seconds.total_seconds()
+    elif isinstance(seconds, Real) and seconds is not True:
+        with suppress(OverflowError):
+            given = float(seconds)
+    if 0 < given < inf:
         return Deadline.after(given)
     message = (
         f"deadline={seconds!r}: the seconds that the whole run may take, as a number or a "

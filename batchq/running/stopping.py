@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A cancel request that takes no longer than it is given.
 
+It is made over a connection of its own, so one that was given up may still reach the server, and
+would then stop whatever the session is doing: the connection is not to be used again.
+
 From libpq 17 on the request is made without blocking (``PQcancelStart``). Before, ``PQcancel``
 blocks until the server has hung up, which behind a silent network is never. So it gets a thread
 that nobody waits for; but where psycopg is compiled, that call keeps the interpreter's lock, and no
@@ -23,16 +26,23 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGcancel
 
 
-def ask_to_stop(connection: Connection[Any], seconds: float) -> None:
-    """Ask the server to cancel what it is doing; whether it has heard of it is not known."""
+def ask_to_stop(connection: Connection[Any], seconds: float) -> bool:
+    """Ask the server to cancel what it is doing.
+
+    :return: whether the request is over: the server has had it, or none was made.
+    """
     with suppress(psycopg.Error):
         if capabilities.has_cancel_safe():
             connection.cancel_safe(timeout=seconds)
         elif pq.__impl__ == "python":
-            _begin(connection.pgconn.get_cancel(), lambda: None).join(seconds)
+            thread = _begin(connection.pgconn.get_cancel(), lambda: None)
+            thread.join(seconds)
+            return not thread.is_alive()
+        return True
+    return False
 
 
-async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) -> None:
+async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) -> bool:
     """Ask the server to cancel what it is doing; as :func:`ask_to_stop`."""
     with suppress(psycopg.Error, TimeoutError):
         if capabilities.has_cancel_safe():
@@ -42,6 +52,8 @@ async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) ->
             async with asyncio.timeout(seconds):
                 _begin(connection.pgconn.get_cancel(), lambda: loop.call_soon_threadsafe(over.set))
                 await over.wait()
+        return True
+    return False
 
 
 def _begin(request: PGcancel, tell: Callable[[], object]) -> Thread:

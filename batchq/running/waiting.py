@@ -103,29 +103,33 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
 
     A second interrupt ends this too, and closes the connection.
     """
-    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
+    grace, pg, over = Deadline.after(_ANSWER * GRACE), connection.pgconn, True
     try:
         with suppress(Exception):  # the outcome is what is known all the same
             if pg.transaction_status == _ACTIVE:
-                ask_to_stop(connection, _REQUEST * GRACE)
+                over = ask_to_stop(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
                 wait(until(flight, grace), pg.socket, grace.tick)
     finally:
         work.give_up()
+        if not over:  # the request may still arrive, in the midst of what comes next
+            pg.finish()
 
 
 async def _wind_up_async(
     connection: AsyncConnection[Any], work: Transaction, flight: PQGen[None]
 ) -> None:
-    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
+    grace, pg, over = Deadline.after(_ANSWER * GRACE), connection.pgconn, True
     try:
         with suppress(Exception):  # as in _wind_up()
             if pg.transaction_status == _ACTIVE:
-                await ask_to_stop_async(connection, _REQUEST * GRACE)
+                over = await ask_to_stop_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
     finally:
         work.give_up()
+        if not over:  # the request may still arrive, in the midst of what comes next
+            pg.finish()
 
 
 # -- the connection's lock -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import asyncio
 import math
 import threading
 from datetime import timedelta
+from fractions import Fraction
 
 import pytest
 
@@ -50,7 +51,9 @@ class TestTheOption:
             client.run(item(1), deadline=deadline)
         assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
 
-    @pytest.mark.parametrize("deadline", [0.5e9, 1e300, 60, timedelta(days=36500)], ids=str)
+    @pytest.mark.parametrize(
+        "deadline", [0.5e9, 1e300, 60, Fraction(61, 2), timedelta(days=36500)], ids=str
+    )
     def test_any_other_is_taken(self, client, deadline):
         assert client.run(sql("SELECT 1").scalar(int), deadline=deadline) == 1
 

@@ -89,9 +89,9 @@ class TestTheGrace:
     @pytest.fixture(autouse=True)
     def no_request(self, monkeypatch):
         async def lost(*_):
-            pass
+            return True
 
-        monkeypatch.setattr(waiting, "ask_to_stop", lambda *_: None)
+        monkeypatch.setattr(waiting, "ask_to_stop", lambda *_: True)
         monkeypatch.setattr(waiting, "ask_to_stop_async", lost)
 
     @pytest.fixture
@@ -128,6 +128,21 @@ class TestTheGrace:
         assert client.run(gather(item(1), READ), deadline=LONG) == (None, 1)
         assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]
         client.run(item(2))
+
+    @pytest.mark.usefixtures("late")
+    def test_a_request_that_is_still_under_way_costs_the_connection(
+        self, connection, conn, monkeypatch
+    ):
+        """It would stop the next statement of the session."""
+
+        async def pending(*_):
+            return False
+
+        monkeypatch.setattr(waiting, "ask_to_stop", lambda *_: False)
+        monkeypatch.setattr(waiting, "ask_to_stop_async", pending)
+        assert connection.run(gather(item(1), READ), deadline=LONG) == (None, 1)
+        assert connection.conn.closed
+        assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]
 
     @pytest.mark.usefixtures("late")
     def test_what_the_server_refused_is_what_it_means(self, client, conn):

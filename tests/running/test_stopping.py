@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from contextlib import closing
 
 import psycopg
 import pytest
+from psycopg import capabilities
 
 from batchq.running.stopping import ask_to_stop, ask_to_stop_async
+from batchq.testing import proxy
 from tests.support.waiting import PATIENCE
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def old_libpq(monkeypatch):
     """A libpq before 17."""
     monkeypatch.setattr("psycopg.capabilities.has_cancel_safe", lambda: False)
@@ -41,16 +45,17 @@ def blocking():
     made.over.set()
 
 
+@pytest.mark.usefixtures("old_libpq")
 class TestBeforeLibpq17:
     def test_nobody_waits_for_the_thread_that_blocks(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        ask_to_stop(blocking, 0.01)
+        assert not ask_to_stop(blocking, 0.01)
         assert blocking.asked.wait(PATIENCE)
         assert not blocking.over.is_set()
 
     async def test_no_task_waits_for_it_either(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        await ask_to_stop_async(blocking, 0.01)
+        assert not await ask_to_stop_async(blocking, 0.01)
         assert blocking.asked.wait(PATIENCE)
         assert not blocking.over.is_set()
 
@@ -58,6 +63,32 @@ class TestBeforeLibpq17:
         self, blocking, monkeypatch
     ):
         monkeypatch.setattr("psycopg.pq.__impl__", "c")
-        ask_to_stop(blocking, 0.01)
-        await ask_to_stop_async(blocking, 0.01)
+        assert ask_to_stop(blocking, 0.01)
+        assert await ask_to_stop_async(blocking, 0.01)
         assert not blocking.asked.is_set()
+
+
+@pytest.mark.skipif(not capabilities.has_cancel_safe(), reason="takes libpq 17")
+class TestFromLibpq17On:
+    @pytest.fixture
+    def silent(self, database):
+        """A link that is silent from the next flight on."""
+        with proxy(database) as link:
+            link.silence_requests(after=0)
+            yield link
+
+    def test_a_request_that_gets_nowhere_is_told_from_one_that_the_server_had(self, silent, conn):
+        assert ask_to_stop(conn, PATIENCE)
+        with closing(psycopg.connect(silent.conninfo())) as mine:
+            mine.pgconn.send_query(b"SELECT 1")
+            assert silent.fell_silent.wait(PATIENCE)
+            assert not ask_to_stop(mine, 0.01)
+
+    async def test_and_so_it_is_for_a_task(self, silent, database):
+        async with await psycopg.AsyncConnection.connect(database) as mine:
+            assert await ask_to_stop_async(mine, PATIENCE)
+        mine = await psycopg.AsyncConnection.connect(silent.conninfo())
+        mine.pgconn.send_query(b"SELECT 1")
+        assert await asyncio.to_thread(silent.fell_silent.wait, PATIENCE)
+        assert not await ask_to_stop_async(mine, 0.01)
+        await mine.close()
