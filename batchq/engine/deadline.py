@@ -85,10 +85,10 @@ def deadline_from(seconds: object) -> Deadline:
 
     :raises InvalidBatch: when it is not so many seconds, as a number or a timedelta.
     """
-    given = -inf
+    given = inf
     if isinstance(seconds, timedelta):
         given = seconds.total_seconds()
-    elif isinstance(seconds, Real) and seconds is not True:
+    elif isinstance(seconds, int | float | Real) and not isinstance(seconds, bool):
         with suppress(OverflowError):
             given = float(seconds)
     if 0 < given < inf:
