@@ -62,6 +62,9 @@ class Verdict:
     relayed: bool = False
     """Whether the error is the word of a pooler, which lost the server or took it away: the server
     may have gone on meanwhile."""
+    rewrites: bool | None = None
+    """Whether a trigger, a rule or a view may have made other rows of what the steps say; None
+    where the server was not asked, or gave no answer."""
 
     @property
     def link_lost(self) -> bool:

@@ -38,16 +38,51 @@ def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Bla
         return Blame(Step(verdict.blamed, leaf), leaf.resolve(violation))
     if verdict.owner != CLOSING:
         return Blame()  # the frame's own
-    return _deferred(violation, leaves)
+    return _deferred(verdict, violation, leaves)
 
 
-def _deferred(violation: Violation, leaves: Sequence[Leaf]) -> Blame:
+def told_by_key(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> tuple[Step, ...]:
+    """Of a failure at COMMIT that the key in DETAIL decides: the steps that it is decided among."""
+    if verdict.blamed is not None or verdict.owner != CLOSING:
+        return ()
+    declaring, meanings = _declaring(violation, leaves)
+    steps = tuple(step for step, _ in declaring)
+    if len(meanings) == 1 or len(steps) < 2 or culprit(violation, steps)[0] is None:  # noqa: PLR2004
+        return ()
+    return steps
+
+
+def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
     """Trace what COMMIT reports back to the step that declared that constraint.
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
     it, and all of them mean the same, that much is certain. Else the key in DETAIL tells, where one
-    of them alone can have put it there.
+    of them alone can have put it there, and nothing makes other rows of what the steps say.
     """
+    declaring, meanings = _declaring(violation, leaves)
+    if len(declaring) == 1:
+        return Blame(*declaring[0])
+    candidates = tuple(step for step, _ in declaring)
+    if len(meanings) == 1:
+        return Blame(None, meanings[0], candidates)
+    if not candidates:
+        return Blame()
+    place, unclear = culprit(violation, candidates)
+    if place is None:
+        return Blame(None, None, candidates, unclear)
+    if verdict.rewrites is not False:
+        return Blame(None, None, candidates, _REWRITTEN if verdict.rewrites else _UNANSWERED)
+    return Blame(*declaring[place])
+
+
+_REWRITTEN = "a trigger, a rule or a view there may make other keys of what they say"
+_UNANSWERED = "the server did not say whether a trigger makes other keys of what they say"
+
+_Declaring = list[tuple[Step, Resolution]]
+
+
+def _declaring(violation: Violation, leaves: Sequence[Leaf]) -> tuple[_Declaring, list[Resolution]]:
+    """Find the steps that declare a constraint, and the different things that is said to mean."""
     found = [(Step(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)]
     mapped = [(step, resolution) for step, resolution in found if resolution is not None]
     own = [step for step, _ in mapped if _declares(step.statement, violation)]
@@ -60,18 +95,8 @@ def _deferred(violation: Violation, leaves: Sequence[Leaf]) -> Blame:
         for step, resolution in mapped
         if step in own or id(resolution.rule.meaning) not in around
     ]
-    if len(declaring) == 1:
-        return Blame(*declaring[0])
     meanings = {(id(one.rule.meaning), one.context): one for _, one in mapped}
-    candidates = tuple(step for step, _ in declaring)
-    if len(meanings) == 1:
-        return Blame(None, next(iter(meanings.values())), candidates)
-    if not candidates:
-        return Blame()
-    place, unclear = culprit(violation, candidates)
-    if place is None:
-        return Blame(None, None, candidates, unclear)
-    return Blame(*declaring[place])
+    return declaring, list(meanings.values())
 
 
 def _declares(statement: Statement[Any], violation: Violation) -> bool:

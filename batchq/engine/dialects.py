@@ -67,8 +67,9 @@ class Dialect:
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
 
-    has_partitions: bool = True
-    """Whether partitions are tables, whose constraints have names of their own."""
+    can_be_asked: bool = True
+    """Whether the catalogue says of what a partition's constraint is a part, and which triggers a
+    table has. On CockroachDB partitions are no tables, and no constraint is deferred."""
 
     cuts_names: bool = True
     """Whether names have at most 63 bytes, and the server cuts a longer one without a word."""
@@ -233,7 +234,7 @@ COCKROACHDB = _CockroachDB(
     proofs=proofs.COCKROACHDB,
     carries_outputs=False,
     cuts_names=False,
-    has_partitions=False,
+    can_be_asked=False,
     makes_binary=False,
     # The default of sql.conn.max_read_buffer_message_size, which no server tells its clients.
     longest=16 << 20,

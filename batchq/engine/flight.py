@@ -32,7 +32,7 @@ OWNERS = {
     FORGET: "closing a prepared statement",
     UNDO: "the rollback",
     LOOK: "the look at a prepared statement",
-    LINEAGE: "the look at what a constraint is part of",
+    LINEAGE: "a question about a failure",
 }
 
 

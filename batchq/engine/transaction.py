@@ -32,6 +32,7 @@ from batchq.engine.load import Loading, load, load_undo
 from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
 from batchq.engine.readiness import check_state, refuse_escapes
 from batchq.engine.report import Report, driver_error, report
+from batchq.engine.rewriting import Rewriting
 from batchq.engine.stale import give_up, is_alike, learn_types, may_be_stale
 from batchq.engine.wire import Slots, exchange
 from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
@@ -125,8 +126,9 @@ class Transaction:
             # What fails alike is the schema's own, and what is prepared is as good as it was.
             if self._verdict is None or not is_alike(first, self._verdict):
                 give_up(self._preparations, first, flight)
-        if self._verdict is not None and self._verdict.violation is not None:
-            yield from self._trace(pg, self._verdict)
+        verdict = self._verdict
+        if verdict is not None and verdict.violation is not None and self._dialect.can_be_asked:
+            yield from self._trace(pg, verdict)
 
     def _check_link(self, pg: PGconn) -> None:
         found = closed(pg, self._dialect, self._transformer.encoding)
@@ -161,22 +163,27 @@ class Transaction:
         self._slots.lost = undone.lost
 
     def _trace(self, pg: PGconn, verdict: Verdict) -> Iterator[PQGen[None]]:
-        """Find what a partition's constraint is a part of, where a mapping names something else.
+        """Ask the server what it has not said, and what decides whom the failure belongs to.
 
         The failure is certain by then, and what goes wrong in here changes no word of it.
         """
-        at_rest = self._slots.lost is None and pg.transaction_status == self._rest
-        if at_rest and self._dialect.has_partitions and not self._is_late:
-            tracing = Tracing(self.connection, self.plan.leaves, verdict)
-            if tracing.asks:
-                yield self._ask(pg, tracing)
-                if self._slots.lost is None and pg.transaction_status != self._rest:
-                    yield self._undo(pg)
-            self._verdict = tracing.verdict
+        leaves = self.plan.leaves
+        tracing = Tracing(self.connection, leaves, verdict)
+        yield from self._asked(pg, tracing)
+        rewriting = Rewriting(leaves, tracing.verdict)
+        yield from self._asked(pg, rewriting)
+        self._verdict = rewriting.verdict
 
-    def _ask(self, pg: PGconn, tracing: Tracing) -> PQGen[None]:
+    def _asked(self, pg: PGconn, question: Tracing | Rewriting) -> Iterator[PQGen[None]]:
+        at_rest = self._slots.lost is None and pg.transaction_status == self._rest
+        if at_rest and not self._is_late and question.asks:
+            yield self._ask(pg, question)
+            if self._slots.lost is None and pg.transaction_status != self._rest:
+                yield self._undo(pg)
+
+    def _ask(self, pg: PGconn, question: Tracing | Rewriting) -> PQGen[None]:
         encoding = codec(self._transformer.encoding)
-        self._slots.lost = yield from tracing.ask(pg, self.frame, encoding)
+        self._slots.lost = yield from question.ask(pg, self.frame, encoding)
 
     def _bounded(self, pg: PGconn) -> Frame:
         """The frame, with what bounds the server by the time that is left."""

@@ -29,6 +29,8 @@ from batchq import (
     update,
 )
 from batchq.engine.culprit import culprit
+from batchq.testing import proxy
+from tests.support.clients import SyncClient
 
 pytestmark = pytest.mark.postgres_only("constraints are never deferred there")
 
@@ -260,6 +262,73 @@ def test_two_tables_with_constraints_of_one_name_are_not_mixed_up(conn):
         run(conn, both(PARENT, insert("other", {"parent": 1}), child(parent=9)))
     with pytest.raises(UnmappedViolation):
         run(conn, both(PARENT, insert("other", {"parent": 9}), child(parent=1)))
+
+
+REWRITERS = {
+    "a trigger": "CREATE TRIGGER more BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION more()",
+    "a trigger on updates": "CREATE TRIGGER more BEFORE UPDATE OF parent ON child FOR EACH ROW"
+    " EXECUTE FUNCTION more()",
+    "a rule": "CREATE RULE more AS ON INSERT TO child WHERE NEW.parent = 3 DO ALSO SELECT 1",
+}
+HARMLESS = {
+    "a trigger behind": "CREATE TRIGGER more AFTER INSERT ON child FOR EACH ROW"
+    " EXECUTE FUNCTION more()",
+    "a trigger for the statement": "CREATE TRIGGER more BEFORE INSERT ON child"
+    " EXECUTE FUNCTION nothing()",
+    "one that is switched off": REWRITERS["a trigger"] + "; ALTER TABLE child DISABLE TRIGGER more",
+    "one before deletes": "CREATE TRIGGER more BEFORE DELETE ON child FOR EACH ROW"
+    " EXECUTE FUNCTION nothing()",
+    "one of another table": "CREATE TABLE apart (parent int);"
+    + REWRITERS["a trigger"].replace("ON child", "ON apart"),
+}
+FUNCTIONS = """
+CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.parent := NEW.parent + 1; RETURN NEW; END $$;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+"""
+
+
+@pytest.mark.parametrize("ddl", REWRITERS.values(), ids=REWRITERS)
+def test_nobody_is_blamed_where_a_trigger_may_have_made_the_key(conn, ddl):
+    """Here 8 becomes 9, and 9 becomes 10, which is there: whoever says 9 is innocent."""
+    conn.execute(FUNCTIONS + ddl + "; INSERT INTO parent VALUES (10)")
+    with pytest.raises(UnmappedViolation, match="a trigger, a rule or a view") as caught:
+        run(conn, both(PARENT, child(parent=8), child(parent=9)))
+    assert len(caught.value.candidates) == 2
+    conn.execute("DROP TRIGGER IF EXISTS more ON child; DROP RULE IF EXISTS more ON child")
+    with pytest.raises(Second):
+        run(conn, both(PARENT, child(parent=1), child(parent=9)))
+
+
+@pytest.mark.parametrize("ddl", HARMLESS.values(), ids=HARMLESS)
+def test_a_trigger_that_makes_no_key_is_no_hindrance(conn, ddl):
+    conn.execute(FUNCTIONS + ddl)
+    with pytest.raises(Second):
+        run(conn, both(PARENT, child(parent=1), child(parent=9)))
+
+
+def test_what_goes_through_a_view_is_the_servers_to_know(conn):
+    conn.execute("CREATE VIEW children AS SELECT parent FROM child")
+    one, two = insert("children", {"parent": 1}), insert("children", {"parent": 9})
+    with pytest.raises(UnmappedViolation, match="a view"):
+        run(conn, both(PARENT, one, two))
+
+
+def test_a_link_that_breaks_meanwhile_blames_nobody(database, conn):
+    batch = both(PARENT, child(parent=1), child(parent=9))
+    with proxy(database) as link, SyncClient(link.conninfo()) as client:
+        with link.record() as recording:
+            assert type(client.attempt(batch).error) is Second
+        messages = [n for n, letter in enumerate(recording.server) if letter == "Z"]
+        assert len(messages) == 3
+        for after in range(messages[1] + 1, messages[2] - 1):
+            with SyncClient(link.conninfo()) as other:
+                link.cut_answers(after=after)
+                failed = other.attempt(batch)
+                assert type(failed.error) is UnmappedViolation
+                assert failed.outcome is Outcome.ROLLED_BACK
+                assert "did not say" in str(failed.error)
+                assert other.conn.closed
 
 
 def test_a_partition_is_told_apart_by_its_key_too(conn):
