@@ -28,6 +28,7 @@ VERSIONS = $$($(BIN)/python -c "from batchq.testing import installations; print(
 demo: .venv/installed
 	@$(BIN)/python -m examples.demo
 
+# With a PgBouncer on the PATH (or where Debian puts it) tests/poolers runs; else it is skipped.
 test: .venv/installed
 	$(BIN)/python -m pytest
 

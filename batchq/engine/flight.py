@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchq.engine.compile import Form
     from batchq.engine.encode import Encoded
 
 # Owners that are no step. Steps are owned by their index, from 0.
@@ -40,7 +39,7 @@ class Flight:
     """Commands for libpq's pipeline, and what is known about each."""
 
     __slots__ = (
-        *("commands", "owners", "parses", "inferring"),
+        *("commands", "owners", "parses"),
         *("looks", "closes", "checked", "nameless"),
     )
 
@@ -49,11 +48,9 @@ class Flight:
         self.owners: list[int] = []
         self.parses: list[tuple[int, bytes]] = []
         """Which commands prepare which statement."""
-        self.inferring: list[tuple[bytes, Form]] = []
-        """Which statements are prepared here for which the server has to infer types."""
         self.looks: list[tuple[int, bytes, Encoded]] = []
-        """Which commands ask for the types that it inferred, and the step that they are asked
-        for."""
+        """Which commands ask for the types that the server infers, and the step that they are
+        asked for. Each stands behind the Parse that it is about."""
         self.closes: list[int] = []
         """Which commands close a prepared statement."""
         self.checked: set[int] = set()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchq.engine.compile import Form
     from batchq.engine.encode import Encoded
     from batchq.engine.frame import Frame
-    from batchq.engine.preparations import Preparations
+    from batchq.engine.preparations import Learnt, Preparations
 
 
 @define(eq=False)
@@ -42,16 +42,22 @@ class Loading:
         """Load one step: Parse if it has to be prepared, then the command itself."""
         compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
-        name, parse = self._name_of(form, step) if form.inferred else self._name(form.key)
+        key, types = form.key, step.settled
+        if form.inferred:
+            learnt = self._learnt(owner, form, step)
+            key, types = (None, types) if learnt is None else (learnt.key, learnt.types)
+        name, parse = self._name(key)
         send: Callable[[], Any]
-        if name is None or form.key is None:
+        if name is None or key is None:
             sql = compiled.sql.encode(self.encoding)
             whole = sql, step.params, step.types, step.formats, compiled.answers
             send = partial(self.pg.send_query_params, *whole)
             flight.nameless.add(len(flight.commands))
         else:
             if parse:
-                self._prepare(owner, form, form.key, name, step)
+                if form.checks:
+                    flight.checked.add(len(flight.commands))
+                self._parse(owner, key, name, form.sql.encode(self.encoding), types)
             send = partial(
                 self.pg.send_query_prepared, name, step.params, step.formats, compiled.answers
             )
@@ -92,37 +98,37 @@ class Loading:
             return None, False
         return self.preparations.use(key, self.threshold, self.limit)
 
-    def _name_of(self, form: Form, step: Encoded) -> tuple[bytes | None, bool]:
-        """Name a step whose values do not all have a type, if they mean the same prepared."""
-        key, preparations = form.key, self.preparations
-        if key is None or self.threshold is None or (form.checks and not self.checks):
-            return None, False
-        if key in preparations.doubts and not preparations.fits(key, step.params):
-            if name := preparations.unasked(key):
-                self._look(key, name, step)
-            return None, False
-        if self.moved and preparations.is_new(key):
-            return None, False
-        return preparations.use(key, self.threshold, self.limit)
-
-    def _prepare(self, owner: int, form: Form, key: bytes, name: bytes, step: Encoded) -> None:
-        if form.checks:
-            self.flight.checked.add(len(self.flight.commands))
-        self._parse(owner, key, name, form.sql.encode(self.encoding), step.settled)
-        if form.inferred:
-            self.flight.inferring.append((key, form))
-            # A NULL is one by way of any type: what others would be is asked when there are some.
-            if any(step.params[index] is not None for index in form.inferred):
-                self._look(key, name, step)
+    def _learnt(self, owner: int, form: Form, step: Encoded) -> Learnt | None:
+        """Find by what types a step is prepared whose values do not all have one; None: it is not,
+        as long as the server has not been asked, or because these values would not be the same."""
+        key, preparations, threshold = form.key, self.preparations, self.threshold
+        if key is None or threshold is None or (form.checks and not self.checks):
+            return None
+        if key in preparations.learnt:
+            learnt = preparations.learnt[key]
+            if learnt is None or (learnt.doubts and not learnt.fits(step.params)):
+                return None
+            return learnt
+        if not self.moved and preparations.ask(key, threshold, self.limit):
+            self._look(owner, form, key, step)
+        return None
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
-    def _look(self, key: bytes, name: bytes, step: Encoded) -> None:
-        """Load the question which types the server has inferred; no step is to blame for it."""
-        self.flight.looks.append((len(self.flight.commands), key, step))
-        self._add(LOOK, partial(self.pg.send_describe_prepared, name))
+    def _look(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
+        """Load the question which types the server infers.
+
+        By no name: what has one may be another client's, who prepared it under another schema. Like
+        that of what is prepared its Parse is the step's; no step is to blame for the question.
+        """
+        slot = len(self.flight.commands)
+        (self.flight.checked if form.checks else self.flight.nameless).add(slot)
+        sql = form.sql.encode(self.encoding)
+        self._add(owner, partial(self.pg.send_prepare, b"", sql, step.settled))
+        self.flight.looks.append((slot + 1, key, step))
+        self._add(LOOK, partial(self.pg.send_describe_prepared, b""))
 
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
         self.flight.owners.append(owner)

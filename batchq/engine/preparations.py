@@ -2,15 +2,18 @@
 """What one connection has prepared: bounded, truthful after failures, and free of name clashes.
 
 A statement is prepared when it has run more often than the connection's ``prepare_threshold``, in
-the flight that runs it, by a name derived from its content. So a name that is already taken, behind
-a pooler say, means the same statement, and never another one.
+the flight that runs it, by a name derived from its content, the types of all its parameters among
+it. So a name that is already taken, behind a pooler say, means the same statement, and never
+another one.
 
 Whether a Parse took effect is known only from its slot. A name whose Parse was sent but not
 answered well is never sent again on this connection: PgBouncer (1.21 and later) remembers names of
 Parse messages that the server skipped, and ends a client that sends one again (08P01).
 
-What the server inferred when it prepared a statement stays, whatever becomes of the schema. So a
-statement whose values could be misread runs unprepared: see :mod:`batchq.engine.stale`.
+What the server infers when it prepares a statement stays, whatever becomes of the schema, and
+behind a pooler it may be another client that prepared it. So none is prepared with types to infer:
+the server is asked first, and what it says is declared. A statement whose values could be misread
+runs unprepared: see :mod:`batchq.engine.stale`.
 """
 
 from __future__ import annotations
@@ -21,16 +24,22 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from attrs import frozen
 from psycopg import AsyncConnection, Connection
 
 if TYPE_CHECKING:
     from batchq.engine.compile import Compiled
 
 _MOST_LOSSES = 3
-"""So often in a row may what was prepared be lost before it is used once."""
+"""So often may what was prepared be lost, before nothing is prepared any more: behind a pooler that
+knows nothing of it each use is a gamble, and one that is lost costs a round trip more."""
 
-_MOST_DOUBTS = 4096
-"""As many are kept of statements that are not prepared at present."""
+_WORTH_A_LOSS = 100
+"""After so many batches in a row that used what was prepared before, losses are forgotten: those of
+a ``DISCARD ALL`` now and then."""
+
+_MOST_LEARNT = 4096
+"""Of as many statements it is kept what types the server inferred."""
 
 Doubts = tuple[tuple[int, Callable[[Any], object]], ...]
 """Parameters of a statement, and which values but NULL mean the same when it is prepared."""
@@ -46,6 +55,25 @@ def name_of(content: str) -> bytes:
     return b"batchq_" + blake2b(content.encode(), digest_size=16).hexdigest().encode()
 
 
+@frozen
+class Learnt:
+    """What the server said of a statement whose values do not all have a type."""
+
+    key: bytes
+    """Of what is prepared: the same statement, with every type declared."""
+    types: tuple[int, ...]
+    doubts: Doubts
+    """Which values it does not fit when it is prepared."""
+
+    def fits(self, params: Sequence[Any]) -> bool:
+        """Whether these values mean the same when it is prepared."""
+        for index, is_exact in self.doubts:
+            value = params[index]
+            if value is not None and not is_exact(value):
+                return False
+        return True
+
+
 class Preparations:
     """The prepared statements of one connection. One flight at a time: plan, send, learn."""
 
@@ -58,9 +86,10 @@ class Preparations:
         self._unwanted: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
         self._losses = 0
-        self.doubts: dict[bytes, Doubts | None] = {}
-        """By key, what values it does not fit when it is prepared; None: any."""
-        self._unasked: set[bytes] = set()  # those of them that the server has not been asked about
+        self._kept = 0  # batches since the last one that used what was prepared before
+        self.learnt: dict[bytes, Learnt | None] = {}
+        """What the server said of the types that it infers, by key; None: it is never prepared."""
+        self._asked: set[bytes] = set()  # in the flight being planned
         # By connection and not for all: one statement may be about two tables in two databases.
         self.types: dict[Compiled, tuple[int, ...]] = {}
         """The types of each statement's parameters when it was last sent."""
@@ -70,28 +99,18 @@ class Preparations:
         """Names that the server should forget, with the flight being planned."""
         return tuple(self._unwanted)
 
-    def fits(self, key: bytes, params: Sequence[Any]) -> bool:
-        """Whether these values mean the same to a doubtful statement when it is prepared."""
-        if key in self._unasked and key not in self._names:  # it has been closed since
-            del self.doubts[key]
-            self._unasked.discard(key)
-            return True
-        doubts = self.doubts[key]
-        if doubts is None:
+    def ask(self, key: bytes, threshold: int, limit: int) -> bool:
+        """Plan one use of a statement with types to infer; say whether to ask which.
+
+        :param threshold: how often a statement runs before it is prepared.
+        :param limit: how many statements may be prepared at a time.
+        """
+        if key in self._asked or limit <= 0 or self._losses >= _MOST_LOSSES:
             return False
-        for index, is_exact in doubts:
-            value = params[index]
-            if value is not None and not is_exact(value):
-                return False
+        if self._count(key, limit) <= threshold:
+            return False
+        self._asked.add(key)
         return True
-
-    def unasked(self, key: bytes) -> bytes | None:
-        """Name a doubtful statement that is prepared, and that nobody has asked about yet."""
-        return self._names.get(key) if key in self._unasked else None
-
-    def is_new(self, key: bytes) -> bool:
-        """Whether it is the flight being planned that prepares it."""
-        return key in self._sent
 
     def use(self, key: bytes, threshold: int, limit: int) -> tuple[bytes | None, bool]:
         """Plan one use of a statement.
@@ -108,14 +127,20 @@ class Preparations:
             return name, False
         if key in self._sent:
             return self._sent[key], False
-        uses = self._uses.pop(key, 0) + 1
-        self._uses[key] = uses
-        if uses <= threshold or self._losses >= _MOST_LOSSES or not self._has_room(limit):
-            if len(self._uses) > limit:
-                self._uses.popitem(last=False)
+        if self._losses >= _MOST_LOSSES:
+            return None, False
+        if self._count(key, limit) <= threshold or not self._has_room(limit):
             return None, False
         self._sent[key] = name = b"%b_%d" % (key, self._epoch) if self._epoch else key
         return name, True
+
+    def _count(self, key: bytes, limit: int) -> int:
+        """Count one use of a statement that is not prepared."""
+        uses = self._uses.pop(key, 0) + 1
+        self._uses[key] = uses
+        if len(self._uses) > max(limit, 1):
+            self._uses.popitem(last=False)
+        return uses
 
     def _has_room(self, limit: int) -> bool:
         """Make room for one more, by closing what has not been used for longest."""
@@ -137,7 +162,7 @@ class Preparations:
         :param well: whether all went well, with what was prepared before.
         """
         if well and self._used:
-            self._losses = 0
+            self._kept += 1
         for key, name in self._sent.items():
             if key in prepared:
                 self._names[key] = name
@@ -147,44 +172,35 @@ class Preparations:
         del self._unwanted[:closed]
         self._sent.clear()
         self._used.clear()
+        self._asked.clear()
 
-    def suspect(self, key: bytes, doubts: Doubts) -> None:
-        """Doubt a statement that is prepared now, and that the server has not been asked about."""
-        if key in self._names:
-            self.doubt(key, doubts)
-            self._unasked.add(key)
+    def know(self, key: bytes, learnt: Learnt | None) -> None:
+        """Learn what types the server inferred for a statement, which is prepared by them.
 
-    def doubt(self, key: bytes, doubts: Doubts | None) -> None:
-        """Learn which values a statement does not fit when it is prepared.
-
-        :param doubts: None: any; empty: none.
+        :param learnt: None: it cannot be prepared as it is.
         """
-        self._unasked.discard(key)
-        if doubts is not None and not doubts:
-            self.doubts.pop(key, None)
-            return
-        if len(self.doubts) >= _MOST_DOUBTS:
-            self.doubts = {one: of for one, of in self.doubts.items() if one in self._names}
-            self._unasked &= self.doubts.keys()
-        self.doubts[key] = doubts
-
-    def close(self, key: bytes) -> None:
-        """Close a statement that was prepared for nothing."""
-        if key in self._names:
-            self._unwanted.append(self._names.pop(key))
-            self._epoch += 1  # the name stays taken until the next flight's end
+        if len(self.learnt) >= _MOST_LEARNT:
+            self.learnt.clear()
+        self.learnt[key] = learnt
+        if learnt is not None:
+            self._uses[learnt.key] = self._uses.pop(key, _EARNED)
 
     def forget(self, *, lost: bool) -> None:
         """Prepare everything anew, by new names: what is prepared is lost, stale or not ours.
 
         :param lost: whether it was the names that were lost, which the next ones may be as well.
         """
-        self._losses += lost
+        if lost:
+            self._losses = 1 if self._kept >= _WORTH_A_LOSS else self._losses + 1
+            self._kept = 0
         self._unwanted.extend(self._names.values())
         self._uses.update(dict.fromkeys(self._names, _EARNED))
+        # Who has to be asked again has earned it as well.
+        for key, learnt in self.learnt.items():
+            if learnt is not None and learnt.key in self._names:
+                self._uses[key] = _EARNED
         self._names.clear()
-        self.doubts.clear()
-        self._unasked.clear()
+        self.learnt.clear()
         self.types.clear()
         self._epoch += 1
 

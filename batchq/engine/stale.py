@@ -17,6 +17,7 @@ from psycopg.types.enum import EnumInfo
 
 from batchq.engine.flight import CLOSING, OPENING
 from batchq.engine.places import Place
+from batchq.engine.preparations import Learnt, name_of
 from batchq.language.violation import Kind, Violation
 
 if TYPE_CHECKING:
@@ -124,18 +125,18 @@ def learn_types(
     answers: Sequence[PGresult | None],
     adapters: AdaptersMap,
 ) -> None:
-    """Learn from a flight's answers which types the server has inferred."""
-    new = set[bytes]()
-    for key, form in flight.inferring:
-        preparations.suspect(key, tuple((index, never) for index in form.inferred))
-        new.add(key)
+    """Learn from a flight's answers which types the server infers, to declare them from then on."""
     for slot, key, step in flight.looks:
         answer = answers[slot]
         if answer is None or answer.status != ExecStatus.COMMAND_OK:
             continue
-        preparations.doubt(key, doubts_of(step, answer, adapters))
-        if key in new and key in preparations.doubts and not preparations.fits(key, step.params):
-            preparations.close(key)
+        form = step.compiled.form(step.settled)
+        types = list(step.settled)
+        for index in form.inferred:
+            types[index] = answer.param_type(index)
+        declared = tuple(types)
+        doubts = doubts_of(step, answer, adapters)
+        preparations.know(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
 
 
 def may_be_stale(violation: Violation, owner: int | None) -> bool:
@@ -165,8 +166,8 @@ def is_alike(first: Verdict, second: Verdict) -> bool:
 def give_up(preparations: Preparations, verdict: Verdict, flight: Flight) -> None:
     """Learn from a failure that did not come again with nothing prepared."""
     code = None if verdict.violation is None else verdict.violation.sqlstate
-    parsed = next((key for slot, key in flight.parses if slot == verdict.slot), None)
-    if parsed is None or code in LOST:
+    asked = next((key for slot, key, _ in flight.looks if slot - 1 == verdict.slot), None)
+    if asked is None:
         preparations.forget(lost=code in LOST)
-    else:  # What was prepared just now is not stale; the server cannot prepare it as it is.
-        preparations.doubt(parsed, None)
+    else:  # Nothing is stale of it; the server cannot prepare it as it is.
+        preparations.know(asked, None)

@@ -9,15 +9,12 @@ one server among processes by a lock in the home directory, and waits with fixed
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from .accounts import Account
 from .installations import installation as find_installation
+from .places import free_port, new_directory
 
 __all__ = ["Server", "server"]
 
@@ -45,9 +43,6 @@ _SETTINGS: Mapping[str, str | int] = {
 # Minutes, though it takes seconds: they only keep a run from hanging, on a busy machine too.
 _START_SECONDS = 600.0
 _STOP_SECONDS = 600.0
-
-_TOPS = ("/tmp", "/var/tmp")  # noqa: S108  mkdtemp makes what is below
-_LONGEST_TOP = 103 - len("/batchq-12345678/.s.PGSQL.12345")
 
 # Creates the server's directory; ends the server and deletes all of it once our end of its standard
 # input is closed. That happens when we ask for it, and also when this process dies of whatever
@@ -85,7 +80,7 @@ class Server:
         self.installation = installation
         self.directory = directory
         self.socket_directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self._data = directory / "data"
         self._log = directory / "server.log"
         self._settings = {**_SETTINGS, **settings}
@@ -236,7 +231,7 @@ def server(
     ('all',)
     """
     programs = find_installation(installation)
-    directory = _new_directory()
+    directory = new_directory()
     try:
         postgres = Server(installation, programs, directory, settings or {})
     except BaseException:
@@ -244,31 +239,3 @@ def server(
         raise
     with postgres:
         yield postgres
-
-
-def _new_directory() -> Path:
-    """Make one where the server's account may write, below TMPDIR if that will do."""
-    account = Account.allowed()
-    for top in (tempfile.gettempdir(), *_TOPS):
-        if _is_plain(top) and account.may_write(Path(top)):
-            return Path(tempfile.mkdtemp(prefix="batchq-", dir=top))
-    raise RuntimeError(f"no directory for a server's socket: set TMPDIR to a short path ({top})")
-
-
-def _is_plain(top: str) -> bool:
-    """Whether a unix socket may lie below it, and every program be told where.
-
-    Its path has at most 107 bytes, on some systems 103. A comma begins another one to libpq and to
-    PostgreSQL's settings, and initdb writes paths in quotes into a file and a shell's line.
-    """
-    return len(os.fsencode(top)) <= _LONGEST_TOP and not set(",\"'$`\\\n").intersection(top)
-
-
-def _free_port() -> int:
-    # Below the range from which systems number outgoing connections: one of those could take the
-    # port while the server is down between kill() and restart().
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("found no free port on 127.0.0.1")

@@ -40,24 +40,56 @@ def select(n):
 @pytest.mark.parametrize("threshold", [0, 1, 5])
 def test_a_statement_is_prepared_after_so_many_uses(link, client, threshold):
     client.conn.prepare_threshold = threshold
-    seen = [steps(link, client, item(n)) for n in range(threshold + 2)]
+    seen = [steps(link, client, item(n, place=n)) for n in range(threshold + 2)]
     assert seen[:threshold] == [[]] * threshold
     assert len(seen[threshold]) == 1
     assert seen[threshold + 1] == []
 
 
+@pytest.mark.parametrize("threshold", [0, 1, 5])
+def test_with_a_type_to_infer_it_is_asked_for_a_batch_before(link, client, threshold):
+    client.conn.prepare_threshold = threshold
+    seen = [steps(link, client, item(n)) for n in range(threshold + 3)]
+    assert seen[: threshold + 1] == [[]] * (threshold + 1)
+    assert len(seen[threshold + 1]) == 1
+    assert seen[threshold + 2] == []
+
+
 def test_uses_within_one_batch_count(link, client):
     client.conn.prepare_threshold = 2
-    assert len(steps(link, client, gather(*map(item, range(4))))) == 1
+    assert len(steps(link, client, gather(*(item(n, place=n) for n in range(4))))) == 1
 
 
 def test_begin_and_commit_are_prepared_as_well(link, client):
     client.conn.prepare_threshold = 0
     with link.record() as recording:
-        client.run(item(1))
+        client.run(item(1, place=1))
     names = parsed(recording)
     assert len(names) == 3
     assert (names[0], names[2]) == (b"batchq_BEGIN", b"batchq_COMMIT")
+
+
+def test_what_has_a_name_has_no_type_left_to_infer(link, direct, conn):
+    """Behind a pooler it may be another client that prepared it, under another schema."""
+    conn.execute("CREATE TABLE word (k int, v text)")
+    direct.conn.prepare_threshold = 0
+    batch = gather(
+        batchq.insert("word", {"k": 1, "v": "007"}),
+        batchq.update("word", {"v": "7"}, {"v": "007"}),
+        batchq.select("word", ["k"], where={"v": ["7", "x"]}).all(tuple),
+        batchq.delete("word", {"k": None, "v": "7"}).count(),
+        sql("SELECT %(v)s::text", v="007").all(tuple),
+        sql("INSERT INTO word (v) VALUES (%(v)s)", v="007"),  # never prepared
+    )
+    with link.record() as recording:
+        for _ in range(3):
+            direct.run(batch)
+    parses = [one.body for one in recording.messages if (one.sender, one.kind) == ("client", "P")]
+    named = [body for body in parses if not body.startswith(b"\0")]
+    assert len(named) == len({*named}) == 2 + 5
+    for body in named:
+        types = body.split(b"\0", 2)[2]
+        assert b"\0\0\0\0" not in [types[at : at + 4] for at in range(2, len(types), 4)]
 
 
 def test_names_are_derived_from_content(link, database):

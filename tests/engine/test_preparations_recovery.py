@@ -55,13 +55,13 @@ LOSSES = {
 @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_batch_succeeds_all_the_same(link, client, conn, loss, nested):
-    assert client.run(gather(item(1), THING)) == (None, (7,))
+    assert client.run(gather(item(1, place=1), THING)) == (None, (7,))
     client.execute(loss)
     client.execute("SET search_path = " + schema(conn))  # DISCARD ALL resets it
     if nested:
         client.execute("BEGIN")
     with link.record() as recording:
-        assert client.run(gather(item(2), THING), nested=nested) == (None, LOSSES[loss])
+        assert client.run(gather(item(2, place=2), THING), nested=nested) == (None, LOSSES[loss])
     # Two flights of two Syncs; nested, two of one, and ROLLBACK TO SAVEPOINT between them.
     assert recording.client.count("S") == (3 if nested else 4)
     assert not any(parsed(recording)[-4:]), "nothing is prepared the second time"
@@ -70,7 +70,7 @@ def test_the_batch_succeeds_all_the_same(link, client, conn, loss, nested):
     assert ids(conn) == [1, 2]
     for prepares in (True, False):
         with link.record() as recording:
-            client.run(gather(item(3 + prepares), THING))
+            client.run(gather(item(3 + prepares, place=3 + prepares), THING))
         assert all(parsed(recording))
         assert bool(parsed(recording)) == prepares
 

@@ -142,15 +142,26 @@ class TestLosing:
         assert conn.execute("SELECT count(*) FROM item").fetchone() == (13,)
 
     def test_who_loses_now_and_then_does_not(self, link, client):
-        for n in range(0, 24, 4):
-            for m in range(3):
-                client.run(item(n + m))
+        """One loss in a hundred batches is that of a DISCARD ALL, and no pooler."""
+        for n in range(5):
             client.execute("DEALLOCATE ALL")
-            client.run(item(n + 3))
+            for m in range(102):
+                client.run(item(n * 102 + m))
         with link.record() as recording:
-            client.run(gather(item(24)))
+            client.run(gather(item(-1)))
         assert recording.client.count("S") == 2
-        assert all(parsed(recording))
+        assert not parsed(recording), "all of it is prepared"
+
+    def test_who_is_lucky_in_between_stops_all_the_same(self, link, client):
+        """Behind a pooler a batch may well meet the server connection that it was prepared on."""
+        for n in range(0, 40, 10):
+            client.execute("DEALLOCATE ALL")
+            for m in range(10):
+                client.run(item(n + m))
+        with link.record() as recording:
+            client.run(item(40))
+        assert not any(parsed(recording))
+        assert recording.client.count("S") == 2
 
     def test_nor_who_meets_one_schema_after_another(self, link, client, conn):
         conn.execute("CREATE TABLE thing (a int)")

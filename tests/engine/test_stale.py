@@ -307,7 +307,8 @@ class TestHidden:
 
     def test_another_is_once_plans_are_discarded(self, hidden: Sides):
         read = select("t", ["v"], where={"v": ["of all", "mine"]}).all(tuple)
-        assert run(hidden.warm, read) == [("of all",)]
+        for _ in range(2):  # asked about, and prepared
+            assert run(hidden.warm, read) == [("of all",)]
         hidden.warm.execute("CREATE TEMPORARY TABLE t AS SELECT 'mine' AS v", prepare=False)
         assert run(hidden.warm, read) == [("of all",)]
         hidden.warm.execute("DISCARD PLANS", prepare=False)

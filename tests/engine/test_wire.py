@@ -64,10 +64,20 @@ def test_an_unprepared_batch_is_one_flight_and_nothing_follows_it(link, client, 
 @of(BATCHES)
 def test_a_batch_that_prepares_is_one_flight(link, client, batch):
     client.conn.prepare_threshold = 0
+    client.run(item(21))
     _, recording = one_flight(link, client, batch)
     # The three steps are one statement, parsed once.
-    assert recording.client == FULL + FULL + KNOWN * 2 + SYNC + FULL + SYNC
+    assert recording.client == KNOWN + FULL + KNOWN * 2 + SYNC + KNOWN + SYNC
     assert all(name.startswith(b"batchq_") for name in parsed(recording))
+
+
+@of({name: batch for name, batch in BATCHES.items() if name != "COMMIT fails"})
+def test_a_batch_that_asks_for_types_before_it_prepares_is_one_flight(link, client, batch):
+    """Those that the server infers: of a text, and of a NULL. It is asked by no name."""
+    client.conn.prepare_threshold = 0
+    _, recording = one_flight(link, client, gather(item(21), batch))
+    assert recording.client == FULL + "PD" + FULL * 4 + SYNC + FULL + SYNC
+    assert parsed(recording)[1] == b""
 
 
 @of(BATCHES)
@@ -75,6 +85,7 @@ def test_a_batch_that_was_prepared_is_one_flight(link, client, batch):
     client.conn.prepare_threshold = 0
     # With a place at least once: the type of a NULL is learnt from the first value that is none.
     client.run(gather(item(21, place=21), item(22), item(23)))
+    client.run(gather(item(24)))
     _, recording = one_flight(link, client, batch)
     assert recording.client == layout(KNOWN)
 

@@ -189,6 +189,10 @@ def test_a_guard_is_one_flight_the_first_time_it_is_prepared_and_later(
     link, client, guard, steps, parents
 ):
     client.conn.prepare_threshold = 0
+    # Before anything is prepared the server is asked for the types that it infers.
+    client.execute("BEGIN")
+    client.attempt(gather(new(5), guard(1), new(5)), nested=True)
+    client.execute("ROLLBACK")
     for parent in parents:
         answer, recording = attempt(link, client, guard(parent))
         assert judged(answer, guard) == (parent == 1)

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 import batchq.testing
-from batchq.testing import InstallationMissing, installations, server, servers
+from batchq.testing import InstallationMissing, installations, places, server, servers
 from batchq.testing.accounts import Account
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -317,7 +317,7 @@ def test_a_server_starts_where_tmpdir_is_roots_own(monkeypatch, scratch, mode):
 
 def test_where_there_is_no_place_for_a_server_it_says_what_to_set(monkeypatch, scratch):
     monkeypatch.setattr(tempfile, "tempdir", str(scratch / ("long" * 100)))
-    monkeypatch.setattr(servers, "_TOPS", ())
+    monkeypatch.setattr(places, "_TOPS", ())
     with pytest.raises(RuntimeError, match="set TMPDIR to a short path"), server():
         pass
 

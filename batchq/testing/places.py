@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Where a server that starts by itself keeps its files, and where it listens."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from .accounts import Account
+
+__all__ = ["free_port", "new_directory"]
+
+_TOPS = ("/tmp", "/var/tmp")  # noqa: S108  mkdtemp makes what is below
+_LONGEST_TOP = 103 - len("/batchq-12345678/.s.PGSQL.12345")
+
+
+def new_directory() -> Path:
+    """Make one where the server's account may write, below TMPDIR if that will do."""
+    account = Account.allowed()
+    given = tempfile.gettempdir()
+    for top in (given, *_TOPS):
+        if _is_plain(top) and account.may_write(Path(top)):
+            return Path(tempfile.mkdtemp(prefix="batchq-", dir=top))
+    raise RuntimeError(f"no directory for a server's socket: set TMPDIR to a short path ({given})")
+
+
+def _is_plain(top: str) -> bool:
+    """Whether a unix socket may lie below it, and every program be told where.
+
+    Its path has at most 107 bytes, on some systems 103. A comma begins another one to libpq and to
+    PostgreSQL's settings, and initdb writes paths in quotes into a file and a shell's line.
+    """
+    return len(os.fsencode(top)) <= _LONGEST_TOP and not set(",\"'$`\\\n").intersection(top)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    # Below the range from which systems number outgoing connections: one of those could take the
+    # port while the server is down between kill() and restart().
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("found no free port on 127.0.0.1")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The server connection is another one than that of the batch before: what was prepared is not
+there, or somebody else's."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+from batchq import Ok, attempt, check, gather, insert, run, select, sql
+
+
+class TooSmall(Exception):
+    """The caller's own error."""
+
+
+def backend(client) -> int:
+    return client.execute("SELECT pg_backend_pid()", prepare=False).fetchone()[0]
+
+
+class Two:
+    """Two connections to the server, of which one is kept busy, so that the other one is taken."""
+
+    def __init__(self, clients) -> None:
+        self._holders = [clients(autocommit=False, prepare_threshold=None) for _ in range(2)]
+        self.servers = tuple(map(backend, self._holders))
+        self._end()
+
+    def _end(self) -> None:
+        for holder in self._holders:
+            holder.rollback()
+
+    @contextmanager
+    def on(self, server: int):
+        """Leave none but this one free."""
+        held = {backend(holder): holder for holder in self._holders}
+        held[server].rollback()
+        try:
+            yield
+        finally:
+            self._end()
+
+
+@pytest.fixture
+def two(clients):
+    return Two(clients)
+
+
+@pytest.fixture(params=[False, True], ids=["first one", "first the other"])
+def servers(request, two):
+    return two.servers[::-1] if request.param else two.servers
+
+
+def item(key, *, size=1):
+    made = insert("item", {"id": key, "size": size, "name": "007"})
+    return made.on(check("item_size_check"), TooSmall)
+
+
+def test_what_is_prepared_elsewhere_is_no_failure(clients, two, servers, conn):
+    client = clients()
+    for n in range(12):
+        with two.on(servers[n % 2]):
+            assert isinstance(attempt(client, gather(item(f"{n}"), sql("SELECT 1"))), Ok)
+    assert conn.execute("SELECT count(*) FROM item WHERE name = '007'").fetchone() == (12,)
+
+
+def test_nor_is_what_another_client_has_prepared_there(clients, two, servers):
+    """The names of both are the same, for so are the statements."""
+    for n in range(6):
+        client = clients()
+        for m in range(4):
+            with two.on(servers[m % 2]):
+                assert isinstance(attempt(client, gather(item(f"{n}-{m}"), sql("SELECT 1"))), Ok)
+
+
+def test_the_second_try_reports_as_the_first_would_have(clients, two, servers, conn, lane):
+    client = clients()
+    with two.on(servers[0]):
+        for n in range(3):
+            run(client, item(f"{n}"))
+    with two.on(servers[1]):
+        answer = attempt(client, gather(item("right"), item("wrong", size=0).label("here")))
+    assert isinstance(answer.error, TooSmall)
+    report = answer.report
+    assert (report.path, report.index, report.outcome.value) == ("here", 1, "rolled_back")
+    assert report.violation.constraint == "item_size_check"
+    assert report.attempts == (1 if lane.tracks else 2)
+    assert conn.execute("SELECT count(*) FROM item").fetchone() == (3,)
+
+
+def test_no_value_goes_by_a_type_that_another_client_has_had_inferred(clients, two, servers, conn):
+    """One prepared on this server before the column became a text; both send the same statement."""
+    first, second = servers
+    conn.execute("CREATE TABLE code (id int, v int)")
+
+    def code(n):
+        return insert("code", {"id": n, "v": "007"})
+
+    with two.on(first):
+        run(clients(), code(1))
+    conn.execute("ALTER TABLE code ALTER v TYPE text")
+    after = clients()
+    for n, server in enumerate([second, second, second, first, first, second, first], start=10):
+        with two.on(server):
+            run(after, code(n))
+    rows = select("code", ["v"], where=sql("id >= 10")).all(tuple)
+    assert run(after, rows) == [("007",)] * 7
