@@ -113,6 +113,8 @@ def teach_guard(violation: Violation, found: Blame) -> str:
     guard = found.step.statement.guard if found.step is not None else None
     if guard is None or violation.rows is None or violation.rows >= guard.rows:
         return ""
+    if found.step is not None and found.step.statement.shape.probes:  # it is a require()
+        return "\nIf a caller can cause it, say what it means:\n    else_=YourError(...)"
     rows = f"at_least={guard.rows}" if guard.bound is Bound.AT_LEAST else f"{guard.rows}"
     line = f".expect({rows}, missing=YourError(...))"
     return f"\nIf a caller can cause it, map it:\n    {line}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, cast
 
 from batchq.language.errors import InvalidBatch
@@ -145,7 +145,10 @@ def describe(meaning: Meaning | Internal) -> str:
         return "InvariantViolation"
     if isinstance(meaning, BaseException):
         return type(meaning).__name__
-    return getattr(meaning, "__name__", type(meaning).__name__)
+    called: object = meaning
+    while isinstance(called, partial):
+        called = cast("object", called.func)
+    return getattr(called, "__name__", type(called).__name__)
 
 
 def exception_for(meaning: Meaning, violation: Violation) -> BaseException:

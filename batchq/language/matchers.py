@@ -81,6 +81,8 @@ class Matcher:
 def unique(name: str) -> Matcher:
     """Match a duplicate key: a UNIQUE constraint, a primary key or a unique index of that name.
 
+    One WITHOUT OVERLAPS (PostgreSQL 18) is violated as an exclusion constraint: :func:`exclusion`.
+
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
     """

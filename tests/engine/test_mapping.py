@@ -26,7 +26,9 @@ from batchq import (
     gather,
     insert,
     not_null,
+    require,
     run,
+    select,
     sql,
     sqlstate,
     unique,
@@ -358,3 +360,10 @@ def test_each_requirement_is_taught_by_the_argument_that_it_takes(conn):
         with pytest.raises(GuardFailed, match=f"{argument}=YourError"):
             run(conn, both)
         conn.execute("INSERT INTO vpc VALUES (1, 'default') ON CONFLICT DO NOTHING")
+
+
+def test_a_row_that_has_to_be_there_is_taught_by_the_argument_of_require(conn):
+    with pytest.raises(GuardFailed, match=r"    else_=YourError"):
+        run(conn, require(select("vpc", ["id"], where={"id": 99})))
+    with pytest.raises(GuardFailed, match=r"    \.expect\(at_least=1, missing=YourError"):
+        run(conn, delete("vpc", {"id": 99}).expect(at_least=1))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from batchq import (
@@ -59,6 +61,10 @@ def test_what_is_no_matcher_is_refused_when_built_and_not_when_it_would_be_neede
 )
 def test_a_meaning_is_described_by_a_name(meaning, name):
     assert describe(meaning) == name
+
+
+def test_what_has_some_arguments_already_is_described_by_what_it_calls():
+    assert describe(functools.partial(functools.partial(Plain, "a"), "b")) == "Plain"
 
 
 def test_a_callable_object_is_described_by_its_class():
