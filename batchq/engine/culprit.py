@@ -50,20 +50,32 @@ def culprit(violation: Violation, steps: Sequence[Step]) -> tuple[int | None, st
 
     :return: its place among them; None where that is not certain, and why.
     """
-    detail = violation.detail or ""
-    if violation.kind not in (Kind.FOREIGN_KEY, Kind.UNIQUE) or _SPLIT not in detail:
-        return None, "the server names no key in DETAIL, as where this role may not read all of it"
-    key = _key_in(detail, violation)
-    if key is None or any(map(_is_misleading, steps)):
-        return None, "the key in DETAIL can be read in more than one way"
+    key, unclear = _told(violation, steps)
+    if key is None:
+        return None, unclear
     found = [_put(step, key, violation, steps) for step in steps]
+    if found.count(YES) == 1 and MAYBE not in found:
+        return found.index(YES), ""
     if found.count(YES) > 1:
-        return None, "several of them are about the key that DETAIL names"
-    if YES not in found:
-        return None, "none of them is certain to be about the key that DETAIL names"
-    if MAYBE in found:
-        return None, "what others of them are about, only the server knows"
-    return found.index(YES), ""
+        unclear = "several of them are about the key that DETAIL names"
+    elif YES in found:
+        unclear = "what others of them are about, only the server knows"
+    else:
+        unclear = "none of them is certain to be about the key that DETAIL names"
+    return None, unclear
+
+
+def _told(violation: Violation, steps: Sequence[Step]) -> tuple[_Key | None, str]:
+    """Read the key that the server names; or say why there is none to go by."""
+    detail = violation.detail or ""
+    if violation.kind is Kind.EXCLUSION:
+        return None, "two keys are in conflict, each of which may be of another step"
+    if violation.kind not in (Kind.FOREIGN_KEY, Kind.UNIQUE):
+        return None, "such an error is about no key"
+    if _SPLIT not in detail:
+        return None, "the server names no key in DETAIL, as where this role may not read all of it"
+    key = None if any(map(_is_misleading, steps)) else _key_in(detail, violation)
+    return key, "the key in DETAIL can be read in more than one way"
 
 
 # -- reading DETAIL --------------------------------------------------------------------------------

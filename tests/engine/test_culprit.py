@@ -20,11 +20,13 @@ from batchq import (
     Violation,
     arun,
     delete,
+    exclusion,
     foreign_key,
     gather,
     insert,
     run,
     sql,
+    sqlstate,
     unique,
     update,
 )
@@ -239,6 +241,27 @@ def test_nobody_is_blamed_where_it_is_not_certain_and_the_text_says_why(conn, ca
     assert len(error.candidates) == 2
     assert why in str(error)
     assert str(matcher) in str(error)
+
+
+def test_of_what_is_about_no_key_nobody_is_blamed(conn):
+    conn.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'no' USING ERRCODE = 'ZZ001', DETAIL = 'Key (parent)=(1)'; END $$;"
+        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON child DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(UnmappedViolation, match="about no key"):
+        run(conn, both(sqlstate("ZZ001"), child(parent=1), child(parent=2)))
+
+
+def test_of_two_rows_that_exclude_each_other_nobody_is_blamed(conn):
+    conn.execute(
+        "CREATE TABLE x (k int, CONSTRAINT x_k EXCLUDE USING btree (k WITH =)"
+        " DEFERRABLE INITIALLY DEFERRED); INSERT INTO x VALUES (1)"
+    )
+    one, two = insert("x", {"k": 1}), insert("x", {"k": 2})
+    with pytest.raises(UnmappedViolation, match="two keys"):
+        run(conn, both(exclusion("x_k"), one, two))
 
 
 def test_a_null_that_is_one_is_not_taken_for_a_text(conn):

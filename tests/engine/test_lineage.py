@@ -305,6 +305,30 @@ def test_cockroachdb_is_not_asked(monkeypatch):
     assert type(failed.error) is UnmappedViolation
 
 
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1", "SQL_ASCII"])
+def test_names_are_asked_for_in_the_clients_encoding(database, conn, encoding):
+    conn.execute(
+        'CREATE TABLE "bé" (id int, CONSTRAINT "bé_clé" PRIMARY KEY (id)) PARTITION BY RANGE (id);'
+        'CREATE TABLE "pé" PARTITION OF "bé" FOR VALUES FROM (0) TO (9);'
+        'INSERT INTO "bé" VALUES (1)'
+    )
+    with SyncClient(database, client_encoding=encoding) as client:
+        failed = client.attempt(insert("bé", {"id": 1}).on(unique("bé_clé"), Taken))
+        assert type(failed.error) is Taken
+        assert failed.report.violation.part_of == ("bé_clé",)
+
+
+def test_what_hides_the_catalogue_changes_no_answer(client, conn):
+    conn.execute(
+        "CREATE FUNCTION same(name, name) RETURNS bool LANGUAGE sql AS 'SELECT true';"
+        "CREATE OPERATOR = (LEFTARG = name, RIGHTARG = name, FUNCTION = same);"
+        "CREATE TABLE pg_inherits (inhrelid oid, inhparent oid)"
+    )
+    client.execute("SELECT set_config('search_path', current_schema() || ',pg_catalog', false)")
+    failed = client.attempt(booking(day=11).on(KEY, Taken))
+    assert failed.report.violation.part_of == ("booking_b_pkey", "booking_key")
+
+
 # -- what is remembered makes no wrong word --------------------------------------------------------
 
 
