@@ -360,13 +360,13 @@ class TestSilence:
             assert link.fell_silent.wait(PATIENCE)
             with socket.create_connection(address) as meanwhile:
                 meanwhile.sendall((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
+                # Whoever asks whether TLS is spoken is told so before the startup.
+                assert meanwhile.recv(1) == b"N"
                 other.pgconn.send_query(b"SELECT 1")
                 link.speak()
                 assert not link.fell_silent.is_set()
                 with psycopg.connect(link.conninfo(), autocommit=True) as new:
                     assert new.execute("SELECT 1").fetchone() == (1,)
-                # Whoever asks whether TLS is spoken is told so before the startup.
-                assert meanwhile.recv(1) == b"N"
                 meanwhile.sendall((8).to_bytes(4, "big") + (3 << 16).to_bytes(4, "big"))
                 readable, _, _ = select.select([conn, other, meanwhile], (), (), 0.1)
                 assert not readable
