@@ -19,7 +19,7 @@ from batchq.running.answer import Failed
 from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.once import aonce, once
 from batchq.running.pool_errors import no_connection
-from batchq.running.taking import may_stall, taken, taken_async
+from batchq.running.taking import checks, taken, taken_async
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
@@ -64,7 +64,7 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
 async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
     """Run a batch once, on a connection of the pool; as :func:`pooled`."""
     spare, late = _spare(pool, todo), todo.deadline
-    plain = late is None and not may_stall(pool)
+    plain = late is None and not checks(pool)
     while True:
         visit = _Visit()
         try:

@@ -54,7 +54,7 @@ async def taken_async(
 ) -> AsyncGenerator[AsyncConnection[Any]]:
     """Take a connection for as long as the block lasts; as :func:`taken`.
 
-    Without a deadline too, a task that is cancelled does not wait for a pool that stalls.
+    Without a deadline too, a task that is cancelled does not wait for a pool that checks.
     """
     try:
         if may_stall(pool):
@@ -80,7 +80,12 @@ def may_stall(pool: object) -> bool:
 
     psycopg_pool's own does not, unless it has a ``check``, which it does not say in public.
     """
-    return type(pool).__module__ not in _PLAIN or getattr(pool, "_check", None) is not None
+    return type(pool).__module__ not in _PLAIN or checks(pool)
+
+
+def checks(pool: object) -> bool:
+    """Whether the pool looks at a connection before it gives it."""
+    return getattr(pool, "_check", None) is not None
 
 
 def _patience(pool: object, deadline: Deadline | None) -> float | None:
@@ -118,8 +123,9 @@ def _ask(pool: ConnectionPool[Any], deadline: Deadline) -> Connection[Any]:
     try:
         return asked.result(min(deadline.left, TIMEOUT_MAX))
     except BaseException:
-        if not asked.done() and not asked.cancel():
-            pool.putconn(asked.result())  # it was being handed over just then
+        # What was handed over just then, while nobody waited any more, goes back.
+        if not asked.cancel() and asked.exception() is None:
+            pool.putconn(asked.result())
         raise
 
 

@@ -103,10 +103,11 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
 
     A second interrupt ends this too, and closes the connection.
     """
-    grace, pg, over = Deadline.after(_ANSWER * GRACE), connection.pgconn, True
+    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
+    over = pg.transaction_status != _ACTIVE
     try:
         with suppress(Exception):  # the outcome is what is known all the same
-            if pg.transaction_status == _ACTIVE:
+            if not over:
                 over = ask_to_stop(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
                 wait(until(flight, grace), pg.socket, grace.tick)
@@ -119,10 +120,11 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
 async def _wind_up_async(
     connection: AsyncConnection[Any], work: Transaction, flight: PQGen[None]
 ) -> None:
-    grace, pg, over = Deadline.after(_ANSWER * GRACE), connection.pgconn, True
+    grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
+    over = pg.transaction_status != _ACTIVE
     try:
         with suppress(Exception):  # as in _wind_up()
-            if pg.transaction_status == _ACTIVE:
+            if not over:
                 over = await ask_to_stop_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A man in the middle between a client and a PostgreSQL server, on real sockets: it counts, delays
-and cuts what goes by, so that a test can say "the link broke right behind this message"."""
+"""A man in the middle between a client and a PostgreSQL server, on real sockets: it counts, delays,
+cuts and silences what goes by, so that a test can say "the link broke right behind this message".
+"""
 
 from __future__ import annotations
 

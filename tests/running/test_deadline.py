@@ -114,10 +114,11 @@ class TestTheServer:
     def test_nothing_of_it_is_prepared_and_it_takes_one_flight(self, database, conn):
         conn.execute(ITEMS)
         with proxy(database) as link, SyncClient(link.conninfo(), prepare_threshold=0) as client:
-            client.run(item(0), deadline=60)
+            for number in range(3):  # until all of the batch itself is prepared
+                client.run(item(number), deadline=60 + number)
             link.hold(syncs=2)
             with link.record() as recording:
-                client.run(item(1), deadline=61)
+                client.run(item(3), deadline=63)
         assert parsed(recording) == [b""]
         assert recording.flights == 1
 

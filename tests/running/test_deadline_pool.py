@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, NullConne
 
 import batchq
 from batchq import (
+    BatchError,
     ConnectionFailed,
     DeadlineExceeded,
     Outcome,
@@ -143,3 +146,22 @@ class TestThePool:
             client.run(item(2), deadline=LONG)
             client.run(item(3))
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,), (3,)]
+
+    def test_what_it_hands_over_when_nobody_waits_any_more_it_has_back(self, database, conn):
+        """The deadline passes, and just then there is one after all."""
+        conn.execute(ITEMS)
+        looking = Looking()
+        with PoolClient(database, check=looking.check) as client:
+            passing = Future.result
+
+            def handed_over(asked, timeout=None):
+                if asked.done() or timeout is None:
+                    return passing(asked)
+                looking.over.set()
+                passing(asked)
+                raise TimeoutError
+
+            with patch.object(Future, "result", handed_over), pytest.raises(BatchError):
+                client.run(item(1), deadline=LONG)
+            client.run(item(2))
+        assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]
