@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     version int NOT NULL,
     root text NOT NULL,
     generation bigint NOT NULL,
-    tables oid[] NOT NULL DEFAULT '{{}}',
+    tables oid[] NOT NULL DEFAULT ARRAY[]::oid[],
     phase text NOT NULL DEFAULT 'drain',
     child int NOT NULL DEFAULT 0,
     cursor text[],

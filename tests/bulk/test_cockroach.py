@@ -192,6 +192,12 @@ def test_no_table_is_written_twice_in_a_statement(name: str, text: str) -> None:
     assert len(set(written)) == len(written)
 
 
+def test_no_default_is_a_string_for_an_array_of_oids() -> None:
+    """There it has another type (cockroach pull request 167333, of 2026)."""
+    (tables,) = [line for line in TREE.jobs.ddl().splitlines() if "oid[]" in line]
+    assert tables.strip() == "tables oid[] NOT NULL DEFAULT ARRAY[]::oid[],"
+
+
 # -- the whole, on PostgreSQL in its layout --------------------------------------------------------
 
 

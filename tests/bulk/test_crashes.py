@@ -21,6 +21,8 @@ from batchq.testing import Proxy, proxy
 PATIENCE = 30
 CHUNK = len("PBDEPBDEPBDESPBDES")
 """What a client sends for a chunk: BEGIN, the timeout, the chunk; COMMIT."""
+LATER = len("BDEPBDEPBDESBDES")
+"""The same, when BEGIN and COMMIT are prepared."""
 CHUNK_ANSWER = len("12nC12nC12TDCZ12nCZ")
 LAST = len("BDEPBDEPBDEPBDEPBDEPBDEPBDEPBDESBDES")
 """BEGIN (prepared by now), the timeout, settings, lock, look, settings put back, delete, step;
@@ -182,7 +184,8 @@ def answers(after: int) -> Callable[[Proxy], None]:
 
 CUTS = [
     *[pytest.param(at, requests(n), id=f"requests-{at}-{n}")
-      for at in (CHUNK_1, CHUNK_3) for n in (0, 4, CHUNK - 5, CHUNK - 2, CHUNK - 1)],
+      for at, all_ in ((CHUNK_1, CHUNK), (CHUNK_3, LATER))
+      for n in (0, 4, all_ - 5, all_ - 2, all_ - 1)],
     *[pytest.param(at, answers(n), id=f"answers-{at}-{n}")
       for at in (CHUNK_1, CHUNK_3) for n in (0, 13, 14, CHUNK_ANSWER - 1)],
     *[pytest.param(FINAL, requests(n), id=f"requests-final-{n}")

@@ -7,6 +7,7 @@ watcher is told of what they are let go for.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -189,6 +190,34 @@ def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> Non
     report = going_on(conn, size=ChunkSize(least=10, first=300, most=300))
     assert (report.rows, report.passed_over, report.jobs_done) == (400, 0, 1)
     assert report.retries >= 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_counted(
+    conn: Any, connect: Callable[..., Any], seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311  not a secret
+    conn.execute("DELETE FROM rule WHERE id > 400 AND vpc_id = 1")
+    run(conn, TREE.fence(1, gone=KeyError()))
+    share, most = draw.choice([0.01, 0.1, 0.9]), draw.choice([7, 50, 1_000])
+    with connect() as holder:
+        for _ in range(4):
+            holder.execute("ROLLBACK")
+            holder.execute("BEGIN")
+            ids = [n for n in range(1, 401) if draw.random() < share]
+            strength = draw.choice(["UPDATE", "SHARE", "KEY SHARE"])
+            locking = f"SELECT FROM rule WHERE id = ANY(%s) FOR {strength}"
+            held = holder.execute(locking, [ids]).rowcount
+            size = ChunkSize(least=1, first=most, most=most)
+            report = going_on(conn, size=size, budget=Budget(chunks=draw.choice([2, 20, 1_000])))
+            phase, _, done, _ = job(conn)
+            assert done + rules_left(conn) == 400, report
+            seen = conn.execute("SELECT FROM rule WHERE id = ANY(%s)", [ids]).rowcount
+            assert (seen, report.jobs_stuck) == (held, 0)
+            assert phase == "drain" or not held
+    while job(conn, "phase") == "drain":
+        assert going_on(conn).jobs_stuck == 0
+    assert job(conn, "phase, rows_done") == ("done", 400)
 
 
 # -- of every kind ---------------------------------------------------------------------------------
