@@ -179,9 +179,11 @@ class _CockroachDB(Dialect):
         """The setting is shown in milliseconds, and counted from BEGIN at every statement, so it
         need not be switched off."""
         del version
+        # Whatever else it should be shown as would be no number, and is then not asked.
         return (
-            "SELECT set_config('transaction_timeout', CASE WHEN own::INT8 BETWEEN 1"
-            f" AND {milliseconds} THEN own ELSE '{milliseconds}' END, true)"
+            "SELECT set_config('transaction_timeout', CASE WHEN own ~ '^[1-9][0-9]*$' THEN"
+            f" CASE WHEN own::INT8 < {milliseconds} THEN own ELSE '{milliseconds}' END"
+            f" ELSE '{milliseconds}' END, true)"
             " FROM (SELECT current_setting('transaction_timeout') AS own) AS session"
         )
 

@@ -20,6 +20,7 @@ from batchq import (
     gather,
     sql,
 )
+from batchq.engine.dialects import COCKROACHDB
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
@@ -110,6 +111,16 @@ class TestTheServer:
             racing.first.execute("INSERT INTO item VALUES (1, 1)")
             racing.first.execute("COMMIT")
             assert found.result() == (None, 1)
+
+    @pytest.mark.parametrize(
+        ("own", "told"),
+        [("0", "5000"), ("0s", "5000"), ("7", "7"), ("60000", "5000"), ("", "5000")],
+    )
+    def test_cockroachdb_is_told_in_milliseconds(self, conn, own, told):
+        """The text is read by PostgreSQL, which has the functions that it calls."""
+        text = COCKROACHDB.bound(5_000, 130000).replace("transaction_timeout", "batchq.limit")
+        conn.execute("SELECT set_config('batchq.limit', %s, false)", [own])
+        assert conn.execute(text).fetchone() == (told,)
 
     def test_nothing_of_it_is_prepared_and_it_takes_one_flight(self, database, conn):
         conn.execute(ITEMS)
