@@ -40,6 +40,7 @@ from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy
 from tests.support.drained import REWRITE, ROWS, TABLES, TREE, VPC
+from tests.support.omniscient import omniscient
 
 JOB = Job(
     id=UUID(int=0),
@@ -252,6 +253,23 @@ def test_what_writes_is_explained_in_no_read_only_transaction(
     assert filled.execute("SELECT count(*) FROM rule").fetchone() == before
 
 
+@pytest.mark.parametrize(
+    "batch",
+    [
+        TREE.fence(1, gone=KeyError()),
+        REWRITE.begin(),
+        VPC.delete(1, gone=KeyError()),
+        LIMITS.set_limit("vpcs", 3, scope=A),
+    ],
+    ids=["fence", "begin", "delete", "set_limit"],
+)
+def test_nothing_of_it_is_refused_there(batch: Any) -> None:
+    """No outputs, no barrier: one flight with one Sync, to a server that says it is CockroachDB."""
+    with omniscient(cockroach=True) as server, server.connect(prepare_threshold=None) as there:
+        run(there, batch)
+        assert server.committed
+
+
 # -- its answers -----------------------------------------------------------------------------------
 
 
@@ -295,6 +313,11 @@ def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog)
     assert refused(found, valid=False)[:1] == bad
     assert refused(found, usual=[True, False, True]) == bad
     assert refused(found, predicate="kind = 'x':::STRING") == bad
+    none = refused(found, columns=[], options=[], usual=[])  # all of it is implicit
+    assert none == [(Reason.NO_INDEX, "")]
+    keyless = [one._replace(columns=[], options=[], usual=[]) for one in found.indexes]
+    reasons = {one.reason for one in unfit(TREE, attrs.evolve(found, indexes=keyless))}
+    assert reasons == {Reason.NO_INDEX, Reason.NOT_UNIQUE}
 
 
 @pytest.mark.parametrize(

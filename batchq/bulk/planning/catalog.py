@@ -159,11 +159,11 @@ FROM {named} JOIN pg_catalog.pg_index AS i ON i.indrelid = named.oid
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
     CROSS JOIN LATERAL (
-        SELECT array_agg(a.attname::text ORDER BY n) AS columns,
-            array_agg(i.indoption[n]::int ORDER BY n) AS options,
-            array_agg(coalesce(
+        SELECT coalesce(array_agg(a.attname::text ORDER BY n), ARRAY[]::text[]) AS columns,
+            coalesce(array_agg(i.indoption[n]::int ORDER BY n), ARRAY[]::int[]) AS options,
+            coalesce(array_agg(coalesce(
                 coalesce(o.opcdefault, true) AND i.indcollation[n] = a.attcollation, false
-            ) ORDER BY n) AS usual
+            ) ORDER BY n), ARRAY[]::bool[]) AS usual
         FROM generate_series(0, i.indnkeyatts - 1) AS n
             LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[n]
             LEFT JOIN pg_catalog.pg_attribute AS a

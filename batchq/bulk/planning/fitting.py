@@ -263,9 +263,8 @@ def _flaw(index: Index, swept: _Swept) -> str | None:
 def _tells_apart(index: Index, swept: _Swept) -> bool:
     """Whether no two of the rows have one order key, by this index."""
     within = {*swept.by, *swept.order, *swept.fixed}
-    return (
-        index.unique and index.valid and within.issuperset(index.columns) and _has_all(index, swept)
-    )
+    listed = bool(index.columns) and within.issuperset(index.columns)
+    return index.unique and index.valid and listed and _has_all(index, swept)
 
 
 def _has_all(index: Index, swept: _Swept) -> bool:
