@@ -101,6 +101,40 @@ def test_the_name_of_begin_may_be_taken_too(client, conn):
     assert ids(conn) == [1]
 
 
+NAMED = ("BEGIN", "a step", "the last step", "COMMIT")
+
+
+def placed(n):
+    """A batch each of whose commands is prepared by a name at once."""
+    return gather(item(n, place=n), THING)
+
+
+@pytest.mark.parametrize("which", range(4), ids=NAMED)
+def test_any_one_name_may_be_lost(link, client, conn, which):
+    """26000, in whatever slot. What COMMIT leaves open is rolled back before it is sent again."""
+    with link.record() as recording:
+        client.run(placed(1))
+    client.execute(f'DEALLOCATE "{parsed(recording)[which].decode()}"')
+    with link.record() as recording:
+        assert client.run(placed(2)) == (None, (7,))
+    assert recording.client.count("S") == 4 + (NAMED[which] == "COMMIT")
+    assert ids(conn) == [1, 2]
+    client.attempt(gather(placed(3), item(4, size=0)))
+    assert client.run(placed(3)) == (None, (7,))
+
+
+@pytest.mark.parametrize("which", range(4), ids=NAMED)
+def test_any_one_name_may_be_taken(link, client, conn, which):
+    """42P05, in the slot of any Parse."""
+    with SyncClient(link.conninfo(), prepare_threshold=0) as other, link.record() as recording:
+        other.run(placed(1))
+    conn.execute("DELETE FROM item")
+    client.execute(f'PREPARE "{parsed(recording)[which].decode()}" AS SELECT 42')
+    for n in (1, 2, 3):
+        assert client.run(placed(n)) == (None, (7,))
+    assert ids(conn) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
 @pytest.mark.parametrize("code", ["26000", "0A000", "42P05"])
 def test_it_is_sent_once_more_and_not_twice(link, client, conn, code, nested):
