@@ -3,23 +3,50 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 from secrets import token_hex
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from batchq.bulk import Budget
+from batchq.bulk.activation.options import Orders
 from batchq.testing.engines import Engine
+from tests.support.waiting import PATIENCE
 
 pytest_plugins = ["tests.support.engines"]
 
 Connect = Callable[..., psycopg.Connection[Any]]
+
+# Property tests judge values, never speed: a busy machine must not fail them.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no default that is a time end anything: on a busy machine all of it may take long. A test
+    that is about a time says which."""
+    monkeypatch.setitem(Budget.__init__.__kwdefaults__, "seconds", math.inf)
+    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "timeout", float(PATIENCE))
+    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "lease", timedelta(days=1))
+    for pool in (ConnectionPool, AsyncConnectionPool):
+        monkeypatch.setitem(pool.__init__.__kwdefaults__, "timeout", float(PATIENCE))
+        monkeypatch.setattr(pool.wait, "__defaults__", (float(PATIENCE),))
 
 
 # A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start.

@@ -28,7 +28,7 @@ Kind = Literal["PostgreSQL", "CockroachDB"]
 
 _VARIABLES: Final = {"cockroach": "BATCHQ_COCKROACH_URL", "url": "DATABASE_URL"}
 
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 60
 
 
 class EngineMissing(LookupError):

@@ -123,7 +123,7 @@ async def test_a_step_that_waits_for_too_long_is_canceled_in_four_ways(
             holder.execute("ROLLBACK")
 
     async with opened(kind, database) as target:
-        told = await going_on(kind, target, fenced, watchers=[let_in], timeout=0.2)
+        told = await going_on(kind, target, fenced, watchers=[let_in], timeout=1)
     assert (told.retries, told.jobs_done) == (1, 1)
     fenced.assert_gone()
 

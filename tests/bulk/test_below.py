@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import Parent, insert, run
@@ -180,7 +180,7 @@ def test_a_route_that_is_inserted_while_its_router_goes_is_refused_or_swept(
             begun.append(writer.execute("INSERT INTO route VALUES (9000, 23)"))
 
     with ThreadPoolExecutor(1) as threads:
-        options: Any = {"timeout": 25, "conn": worker, "throttles": [bypass]}
+        options: Any = {"conn": worker, "throttles": [bypass]}
         work = threads.submit(site.drain, tree(), **options)
         try:
             until_waits(observer, worker.info.backend_pid, work)
@@ -352,9 +352,7 @@ def planted(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return conn
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, deadline=None)
 @given(
     forest=forests,
     names=keys,

@@ -17,8 +17,8 @@ from psycopg_pool import ConnectionPool
 
 from batchq.bulk import Report, Stopped
 from batchq.testing import Proxy, proxy
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 30
 CHUNK = len("PBDEPBDEPBDESPBDES")
 """What a client sends for a chunk: BEGIN, the timeout, the chunk; COMMIT."""
 LATER = len("BDEPBDEPBDESBDES")
@@ -165,7 +165,7 @@ def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
 
 @contextmanager
 def pooled(link: Proxy) -> Iterator[ConnectionPool]:
-    settings: dict[str, Any] = {"min_size": 1, "max_size": 1, "open": True, "timeout": PATIENCE}
+    settings: dict[str, Any] = {"min_size": 1, "max_size": 1, "open": True}
     with ConnectionPool(link.conninfo(), **settings) as pool:
         yield pool
 

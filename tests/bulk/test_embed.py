@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchq import Statement, delete, run, select, sql, update
@@ -96,9 +96,7 @@ writes = st.builds(lambda where: delete(TABLE, where=where), conditions) | st.bu
     lambda changes, where: update(TABLE, changes, where=where), sets, conditions
 )
 
-ANY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ANY = settings(max_examples=60, deadline=None)
 
 
 # -- what holds ------------------------------------------------------------------------------------

@@ -314,8 +314,8 @@ def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
             holder.execute("ROLLBACK")
 
     events = Events(RETRIED=let_in_at_the_second)
-    worker = connect(options=f"{schema(fenced)} -clock_timeout={200 * (ends != 'timeout')}")
-    seconds = 0.2 if ends == "timeout" else 20
+    worker = connect(options=f"{schema(fenced)} -clock_timeout={1000 * (ends != 'timeout')}")
+    seconds = 1 if ends == "timeout" else 300
     report = fenced.resume(worker, size=SHRINKS, timeout=seconds, watchers=[events])
     code = "57014" if ends == "timeout" else "55P03"
     assert (report.retries, report.jobs_done) == (2, 1)

@@ -270,7 +270,7 @@ def test_a_chunk_that_takes_too_long_is_followed_by_a_smaller_one(slow: Any) -> 
     done: list[int] = []
     report = slow.resume(
         size=ChunkSize(least=10, first=320, most=320, target=3600),
-        timeout=0.2,
+        timeout=1,
         throttles=[lambda: done.append(slow.job("rows_done"))],
     )
     assert done[:4] == [0, 0, 80, 160]

@@ -11,16 +11,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.bulk.sweeping.place import place
 from tests.support.literals import ANY, MAKE_TYPES, ODD
 
 # The fixture gives one connection to all examples, and each begins by emptying the table.
-EXAMPLES = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = settings(deadline=None, max_examples=60)
 
 NO_KEYS = {"json", "point", "pair", "regclass", "told"}
 """Without an order, of rows, with a text that names something; ``told`` is as ``mood``."""

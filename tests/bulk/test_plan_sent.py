@@ -14,7 +14,6 @@ from psycopg.adapt import PyFormat, Transformer
 
 from batchq import run, select
 from batchq.bulk import (
-    Budget,
     ChunkSize,
     Deleted,
     Drain,
@@ -187,7 +186,7 @@ def test_a_rewrite_is_shown_until_it_ends(conn, database):
         assert any("Index Scan using rule_pkey on rule" in line for line in one.explain)
     with proxy(database) as link, through(link) as client, link.record() as recording:
         run(client, REWRITE.begin())
-        resume(client, [REWRITE], owner="test", budget=Budget(seconds=60))
+        resume(client, [REWRITE], owner="test")
     assert is_within([one.sql for one in seen.statements], texts(recording))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from tests.support.waiting import PATIENCE
 from tests.support.ways import going_on, of_each_async_kind, opened
 
 
@@ -28,7 +29,7 @@ PATIENT: Any = {"timeout": 60, "lease": timedelta(minutes=2)}
 
 async def until(holds: Callable[[], object]) -> None:
     """Let other tasks run until the server says so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110  no event tells what the server does
             await asyncio.sleep(0)
 

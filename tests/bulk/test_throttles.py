@@ -67,7 +67,7 @@ def test_a_query_may_be_asked_on_what_is_resumed(
     """A pool of one is enough: none of its connections is held while a throttle is asked."""
     options: Any = {"autocommit": autocommit}
     with (
-        ConnectionPool(database, kwargs=options, min_size=1, max_size=1, open=True, timeout=10)
+        ConnectionPool(database, kwargs=options, min_size=1, max_size=1, open=True)
         if pooled
         else psycopg.connect(database, **options)
     ) as target:

@@ -189,7 +189,7 @@ def test_a_step_that_is_tried_again_is_told_with_what_the_server_said(
             holder.execute("ROLLBACK")
 
     size = ChunkSize(least=10, first=400, most=400, target=3600)
-    fenced.resume(watchers=[told, let_in], timeout=0.3, size=size)
+    fenced.resume(watchers=[told, let_in], timeout=1, size=size)
     assert told.events[:3] == [Event.CLAIMED, Event.RETRIED, Event.CHUNK]
     retried = told.of(Event.RETRIED)
     assert "57014" in retried.why

@@ -63,7 +63,7 @@ def test_each_request_of_an_activation_is_one_round_trip_of_one_transaction(
             link.hold(syncs=2)
             return super().connection(timeout)
 
-    settings: Any = {"min_size": 1, "max_size": 1, "open": True, "timeout": 30}
+    settings: Any = {"min_size": 1, "max_size": 1, "open": True}
     with Holding(link.conninfo(), **settings) as pool:
         pool.wait()
         report = fenced.resume(pool)

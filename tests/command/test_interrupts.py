@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.command.conftest import TREE
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 30
 WAITS = """SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'batchq bulk' AND pg_blocking_pids(pid) <> '{}'"""
 INTERRUPTED = 130
@@ -35,7 +35,8 @@ def blocked(cli: Any, estate: Any, connect: Any, app: Path, database: str) -> It
     cli("start", TREE, 1)
     holder = connect(autocommit=False)
     holder.execute("SELECT FROM rule WHERE id = 150 FOR UPDATE")
-    words = ["resume", TREE, "--most", "100", "--target", "25", "--timeout", "25", "--no-progress"]
+    words = ["resume", TREE, "--most", "100", "--target", "25", "--no-progress"]
+    words += ["--timeout", "300", "--lease", "3600"]
     started = subprocess.Popen(
         [sys.executable, "-m", "batchq", "bulk", *words],
         env={**os.environ, "DATABASE_URL": database},

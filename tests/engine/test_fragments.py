@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import (
@@ -155,9 +155,7 @@ def strings(request, conn) -> psycopg.Connection[Any]:
     return conn
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None)
 @given(FRAGMENTS)
 def test_no_fragment_reaches_another_row_or_column(strings, text):
     conn = strings

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from attrs import frozen
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
 
@@ -226,9 +226,7 @@ def aconn(database, loop):
 # One schema and one connection for all examples of a test: what the earlier ones have prepared on
 # it, and what their failures made of that, is part of the property.
 of_any_batch = given(injected=injections(), threshold=st.sampled_from([None, 0, 5]))
-on_one_connection = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300
-)
+on_one_connection = settings(deadline=None, max_examples=300)
 
 
 @on_one_connection

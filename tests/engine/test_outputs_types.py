@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import attempt, gather, insert, run, select, sql
@@ -18,9 +18,7 @@ from tests.support.literals import ANY, MAKE_TYPES, ODD
 
 SOURCE = select("source", where={"id": 1})
 # The fixture gives one connection to all examples, and each begins by emptying the tables.
-EXAMPLES = settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = settings(deadline=None, max_examples=50)
 
 
 def lay_out(conn: psycopg.Connection, types: list[str]) -> None:

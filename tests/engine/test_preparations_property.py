@@ -8,7 +8,7 @@ from itertools import count
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql as compose
 
@@ -115,9 +115,7 @@ class Session:
         assert len(prepared(self.conn)) <= self.most
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None)
 @given(
     events=st.lists(batches | events, min_size=1, max_size=12),
     threshold=st.integers(0, 2),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.range import Range
 
@@ -19,7 +19,7 @@ from batchq.language.builders import written
 from tests.support.bending import BENDING, BENT, FIXED, MAKE, assignment, some
 from tests.support.found import found_by
 
-EASY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EASY = settings(deadline=None)
 FEW, MANY = settings(EASY, max_examples=25), settings(EASY, max_examples=2_000)
 ROWS = max(map(len, BENT.values()))
 

@@ -20,9 +20,7 @@ import psycopg
 from attrs import define, field, frozen
 
 from tests.support.sides import Failure, Session, Side
-
-PATIENCE = 30
-"""Seconds until an answer that never comes is a failure, and not a hanging run."""
+from tests.support.waiting import PATIENCE
 
 
 @frozen(eq=False)

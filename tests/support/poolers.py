@@ -19,9 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from batchq.testing.accounts import Account
 from batchq.testing.places import free_port, new_directory
-
-_PATIENCE = 600
-"""Seconds until one that does not start is a failure, and not a hanging run."""
+from tests.support.waiting import PATIENCE
 
 _TRACKS = (1, 21)
 """The first version with `max_prepared_statements`."""
@@ -134,7 +132,7 @@ def pgbouncer(program: Program, upstream: str, **settings: object) -> Iterator[P
 
 
 def _wait_until_ready(pooler: Pooler, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             pooler.console("SHOW VERSION")

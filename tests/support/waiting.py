@@ -19,7 +19,7 @@ import batchq
 
 T = TypeVar("T")
 
-PATIENCE = 30
+PATIENCE = 300
 """Seconds until a wait that never comes is a failure, and not a hanging run."""
 
 

@@ -81,7 +81,7 @@ def run(tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
         return done.returncode, done.stdout + done.stderr

@@ -14,9 +14,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
 from batchq.testing import error_response, proxy, server
+from tests.support.waiting import PATIENCE
 
 # BEGIN, a step, Sync, COMMIT, Sync; unprepared.
-PATIENCE = 30
 REQUESTS = "PBDEPBDESPBDES"
 ANSWERS = "12nC12nCZ12nCZ"
 
@@ -447,7 +447,7 @@ class TestEnding:
             assert len(threads) == 4
             conn.close()
             for thread in threads:
-                thread.join(60)
+                thread.join(PATIENCE)
                 assert not thread.is_alive()
 
     def test_a_server_that_dies_ends_the_clients_connection(self):
