@@ -130,3 +130,34 @@ def test_a_session_that_the_server_ends_in_a_chunk_is_followed_by_another(
     fenced.assert_exact()
     fenced.resume()
     fenced.assert_gone()
+
+
+def test_a_server_that_takes_no_writes_any_more_is_left_for_another(
+    fenced: Any, pool: ConnectionPool, at: Callable[..., Callable[[], None]]
+) -> None:
+    """A failover: the connections that the pool opens from then on are to the new primary."""
+
+    def fail_over() -> None:
+        with pool.connection(30) as connection:
+            connection.autocommit = True
+            connection.execute("SET default_transaction_read_only = on")
+
+    pool.timeout = 30
+    report = fenced.resume(pool, throttles=[at(3, fail_over)])
+    assert (report.stopped, report.why) == (Stopped.EXHAUSTED, "")
+    assert (report.jobs_done, report.rows, report.retries) == (1, 1_000, 1)
+    fenced.assert_gone()
+
+
+def test_a_connection_to_a_server_that_takes_no_writes_does_not_go_back(
+    fenced: Any, pool: ConnectionPool
+) -> None:
+    with pool.connection(30) as connection:
+        connection.autocommit = True
+        connection.execute("SET default_transaction_read_only = on")
+    pool.timeout = 30
+    report = fenced.resume(pool)
+    assert report.stopped is Stopped.FAILED
+    assert "read-only" in report.why or "no writes" in report.why
+    assert fenced.resume(pool).rows == 1_000
+    fenced.assert_gone()

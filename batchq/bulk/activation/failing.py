@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from batchq.bulk.activation.blinded import BLINDED, is_blinded
 from batchq.bulk.errors import ParentKept, UnfitOrderKey
-from batchq.language.errors import SerializationConflict
+from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 from batchq.running.answer import Failed
@@ -26,10 +26,11 @@ def sqlstate_of(failed: Failed) -> str:
 
 
 def is_conflict(failed: Failed) -> bool:
-    """Whether others were in the way, or the session ended: it may well succeed another time."""
+    """Whether others were in the way, or the session ended, or its server takes no writes: it may
+    well succeed another time, with a pool over another connection."""
     report = failed.report
     ended = sqlstate_of(failed).startswith(_ENDED) or report.outcome is Outcome.NOT_SENT
-    return isinstance(report, SerializationConflict) or ended
+    return isinstance(report, SerializationConflict | ReadOnlyServer) or ended
 
 
 def for_people(failed: Failed, way_on: str) -> str | None:
