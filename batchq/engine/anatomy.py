@@ -10,7 +10,7 @@ from itertools import pairwise
 from attrs import frozen
 from sqlglot import Token, TokenType
 
-from batchq.engine.refused import refuse
+from batchq.engine.refused import refuse, refuse_settings
 from batchq.engine.tokens import L_PAREN, R_PAREN, opens_body, outermost, tokens_of
 from batchq.language.errors import InvalidBatch
 
@@ -96,6 +96,7 @@ def read_fragment(marked: str, mark: str) -> Fragment:
     :raises InvalidBatch: for text that cannot be read, or that no command could hold.
     """
     tokens = tokens_of(marked)
+    refuse_settings(tokens)
     _check_parameters(tokens, marked, mark)
     return Fragment(_reads(tokens, ""), _escapes(tokens))
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 from sqlglot import Token, TokenType
 
@@ -26,6 +25,11 @@ Statements"), WAIT FOR and REPACK on PostgreSQL 19. In a transaction it is refus
 once and no rollback undoes it."""
 _SETTING = frozenset({"SET", "RESET"})
 _READING_SETTINGS = frozenset({"client_encoding", "standard_conforming_strings"})
+_READING = _READING_SETTINGS | {"names"}
+_SET_ELSEWHERE = (
+    "a batch is encoded and read before it is sent, under the settings of its connection: set "
+    "client_encoding and standard_conforming_strings there, not in a statement"
+)
 _SOURCES = frozenset({TokenType.FROM, TokenType.JOIN})
 
 
@@ -40,6 +44,25 @@ def refuse(verb: str, tokens: list[Token], main: int) -> None:
     for inner in _statements_inside(tokens, main):
         _refuse(inner.text.upper(), [inner])
     _refuse(verb, tokens[main:])
+    refuse_settings(tokens)
+
+
+def refuse_settings(tokens: list[Token]) -> None:
+    """Refuse a call that changes, or may change, what the bytes of the batch mean.
+
+    :raises InvalidBatch: for ``set_config`` of such a setting, or of one that is not written out.
+    """
+    for before, token, name, after in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if before.text.lower() != "set_config" or token.token_type is not L_PAREN:
+            continue
+        plain = name.token_type is TokenType.STRING and after.token_type is TokenType.COMMA
+        if not plain:
+            message = (
+                "which setting set_config() changes has to be written out: set_config('name', …)"
+            )
+            raise InvalidBatch(message)
+        if name.text.lower() in _READING_SETTINGS:
+            raise InvalidBatch(_SET_ELSEWHERE)
 
 
 def _refuse(verb: str, tokens: list[Token]) -> None:
@@ -52,10 +75,7 @@ def _refuse(verb: str, tokens: list[Token]) -> None:
             "run(isolation=, read_only=, nested=) set it up"
         )
     elif _sets_reading(verb, tokens):
-        message = (
-            "a batch is encoded and read before it is sent, under the settings of its connection: "
-            "set client_encoding and standard_conforming_strings there, not in a statement"
-        )
+        message = _SET_ELSEWHERE
     elif verb in _PREPARED:
         message = f"{verb} is not needed: batchq prepares repeated statements by itself"
     elif verb == "COPY":
@@ -96,14 +116,21 @@ def _statements_inside(tokens: list[Token], main: int) -> Iterator[Token]:
 
 
 def _sets_reading(verb: str, tokens: list[Token]) -> bool:
-    """Whether it changes what the bytes of the statements behind it mean."""
+    """Whether it changes what the bytes of the statements behind it mean.
+
+    ``RESET ALL`` is among it, which ends the batch's own settings too: its ``timeout=``, and what
+    an output has put there. What a function does, nobody sees here.
+    """
     words = [token.text.lower() for token in tokens]
-    if verb in _SETTING:
-        return not _READING_SETTINGS.isdisjoint(words[1:3]) or "names" in words[1:3]
-    return any(
-        before == ["set_config", "("] and setting in _READING_SETTINGS
-        for before, setting in zip(map(list, pairwise(words)), words[2:], strict=False)
-    )
+    match verb:
+        case "SET" | "RESET":
+            return not _READING.isdisjoint(words[1:3]) or (verb, words[1:]) == ("RESET", ["all"])
+        case "UPDATE":  # a rule makes it a set_config() of each row
+            return "pg_settings" in words[1:5]
+        case "DO":
+            return any(name in word for word in words for name in _READING_SETTINGS)
+        case _:
+            return False
 
 
 def _selects_into(tokens: list[Token]) -> bool:

@@ -222,6 +222,14 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
         "SET LOCAL standard_conforming_strings = off",
         "SELECT set_config('client_encoding', 'LATIN1', true)",
         "SELECT pg_catalog.set_config('Standard_Conforming_Strings', 'off', true)",
+        "WITH a AS (SELECT set_config('client_encoding', 'LATIN1', true)) SELECT * FROM a",
+        "UPDATE vpc SET name = set_config('client_encoding', 'LATIN1', true)",
+        "SELECT \"set_config\" ('client_encoding', 'LATIN1', true)",
+        "UPDATE pg_settings SET setting = 'LATIN1' WHERE name LIKE 'client%'",
+        "UPDATE pg_catalog.pg_settings SET setting = 'LATIN1'",
+        "DO $$ BEGIN SET client_encoding TO LATIN1; END $$",
+        "DO 'BEGIN SET client_encoding TO LATIN1; END'",
+        "RESET ALL",
     ],
 )
 def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text):
@@ -230,8 +238,41 @@ def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text)
         written(text).steps()[0].sql  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'client_' || 'encoding'",
+        "%(n)s",
+        "E'client_encoding'",
+        "$$client_encoding$$",
+        "'client_encoding'::text",
+        "setting_name => 'client_encoding'",
+        "(SELECT 'client_encoding')",
+    ],
+)
+def test_a_setting_whose_name_is_not_written_out_is_refused(name):
+    """It could be one that changes the meaning of bytes."""
+    values = {"n": "client_encoding"} if "%" in name else {}
+    call = written(f"set_config({name}, 'LATIN1', true)", **values)
+    for statement in (
+        written(f"SELECT set_config({name}, 'LATIN1', true)", **values),
+        update("vpc", {"name": call}, {"id": 1}),
+        update("vpc", {"name": "a"}, {"id": 1}).check("name", call, else_=KeyError),
+    ):
+        with pytest.raises(InvalidBatch, match="has to be written out"):
+            statement.steps()[0].sql  # noqa: B018
+
+
 def test_settings_of_a_transaction_are_still_a_users_to_set(conn):
-    run(conn, gather(sql("SET LOCAL statement_timeout = 1000"), sql("SET LOCAL TimeZone = 'UTC'")))
+    run(
+        conn,
+        gather(
+            sql("SET LOCAL statement_timeout = 1000"),
+            sql("SET LOCAL TimeZone = 'UTC'"),
+            sql("RESET TimeZone"),
+            sql("SELECT set_config('app.user', %(user)s, true)", user="ann").scalar(str),
+        ),
+    )
 
 
 def test_a_string_that_goes_on_in_a_second_one_with_a_backslash_is_refused():
