@@ -93,9 +93,9 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
     """Run batches in this order in one transaction; the result is the tuple of their results.
 
     >>> from batchq import sql
-    >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT 'a'").scalar(str))
+    >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT current_user").scalar(str))
     >>> [step.statement.title for step in pair.steps()]
-    ['SELECT 1', "SELECT 'a'"]
+    ['SELECT 1', 'SELECT current_user']
     """
     parts = _checked_parts("gather()", batches)
     return Gathered(parts, still_needed(parts))

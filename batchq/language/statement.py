@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from batchq.language import shape as shapes
@@ -28,6 +29,8 @@ M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
 
 _LONGEST_TITLE = 40
+_STRINGS = frozenset("'$")
+"""What a string begins with."""
 
 
 @value
@@ -340,9 +343,11 @@ class Statement(Batch[T_co]):
 
     @property
     def title(self) -> str:
-        """A few words for people: ``insert project``, or the first words of a ``sql()`` text."""
+        """A few words for people: ``insert project``, or the first words of a ``sql()`` text, up to
+        a string in it, which may be anybody's data."""
         if isinstance(self.source, Text):
-            words = " ".join("…".join(self.source.pieces).split()[:3])
+            first = "…".join(self.source.pieces).split()[:3]
+            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self.source.verb
             return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
         return f"{self.source.verb} {self.source.table}"
 

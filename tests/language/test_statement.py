@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from batchq import InvalidBatch, delete, insert, select, sql, unique, update
+from batchq.language.builders import written
 
 STATEMENT = update("t", {"a": 1}, {"b": 2})
 
@@ -152,6 +153,21 @@ def test_the_last_expectation_is_the_guard():
 )
 def test_a_statement_shows_what_it_does_and_promises(statement, text):
     assert repr(statement) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("SELECT name FROM project", "SELECT name FROM"),
+        ("SELECT 'secret'::text", "SELECT"),
+        ("SELECT E'secret'", "SELECT"),
+        ("SELECT $$secret$$", "SELECT"),
+        ("CALL charge('secret')", "CALL"),
+        ("'secret'", "sql"),
+    ],
+)
+def test_a_title_shows_no_string_of_its_text(text, title):
+    assert written(text).title == title
 
 
 def test_a_long_text_has_a_short_title():
