@@ -5,7 +5,7 @@ have kept something, never what would fail again, and never more often than was 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from unittest.mock import patch
 
 import psycopg
@@ -129,6 +129,14 @@ class AsyncPool(Pool):
 
     async def putconn(self, link):
         Pool.putconn(self, link)
+
+    @asynccontextmanager
+    async def connection(self):
+        link = await self.getconn()
+        try:
+            yield link
+        finally:
+            await self.putconn(link)
 
 
 ENDINGS = {
