@@ -67,6 +67,9 @@ class Dialect:
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
 
+    undoes_conflicts: bool = True
+    """Whether it takes ROLLBACK TO SAVEPOINT after a conflict."""
+
     can_be_asked: bool = True
     """Whether the catalogue says of what a partition's constraint is a part, and which triggers a
     table has. On CockroachDB partitions are no tables, and no constraint is deferred."""
@@ -235,6 +238,7 @@ COCKROACHDB = _CockroachDB(
     retryable=frozenset({"40001"}),
     proofs=proofs.COCKROACHDB,
     carries_outputs=False,
+    undoes_conflicts=False,
     cuts_names=False,
     can_be_asked=False,
     makes_binary=False,

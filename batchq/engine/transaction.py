@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
-_ONLY_IDLE = frozenset({_IDLE})
+_ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
 _FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
 
 _NO_OUTPUTS = (
@@ -75,6 +75,7 @@ class Transaction:
     _sent: Flight = field(init=False)
     _times: int = field(init=False, default=0)  # how often it was sent
     _given_up: bool = field(init=False, default=False)  # with answers outstanding
+    _complete: bool = field(init=False, default=False)  # no flight was left out
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
@@ -129,6 +130,7 @@ class Transaction:
         verdict = self._verdict
         if verdict is not None and verdict.violation is not None and self._dialect.can_be_asked:
             yield from self._trace(pg, verdict)
+        self._complete = True
 
     def _check_link(self, pg: PGconn) -> None:
         found = closed(pg, self._dialect, self._transformer.encoding)
@@ -161,6 +163,18 @@ class Transaction:
         undone = Slots([])
         yield from exchange(pg, load_undo(self._loading(pg), self.frame), undone)
         self._slots.lost = undone.lost
+
+    def undo_left(self) -> PQGen[None] | None:
+        """What ends the transaction that the end of the flights has left open.
+
+        :return: a flight of its own; None when there is nothing to end, or an answer outstanding.
+        """
+        pg = self.connection.pgconn
+        verdict = self._verdict
+        lost = verdict is None or verdict.link_lost or self._slots.lost is not None
+        if lost or pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status == self._rest:
+            return None
+        return self._undo(pg)
 
     def _trace(self, pg: PGconn, verdict: Verdict) -> Iterator[PQGen[None]]:
         """Ask the server what it has not said, and what decides whom the failure belongs to.
@@ -212,9 +226,13 @@ class Transaction:
         """The states behind which nothing of the batch's is left that somebody else could commit.
 
         A transaction that is the caller's own may also have failed for good: CockroachDB takes no
-        ROLLBACK TO SAVEPOINT after a conflict. Then the caller rolls it back, on this connection.
+        ROLLBACK TO SAVEPOINT after a conflict. Then the caller, who is told so, rolls it back on
+        this connection. Who was interrupted is not told: COMMIT would roll it back without a word.
         """
-        return _FAILED_OR_OPEN if self.frame.nested else _ONLY_IDLE
+        if not self.frame.nested:
+            return _ONLY_IDLE
+        is_told = self._complete and not self._dialect.undoes_conflicts
+        return _FAILED_OR_OPEN if is_told else _ONLY_OPEN
 
     def _loading(self, pg: PGconn) -> Loading:
         limit = self.connection.prepared_max

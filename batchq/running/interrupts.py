@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from batchq.running.answer import Answer
 
 _NOTE = "batchq: interrupted; the outcome of the batch is "
+_OUTER_GONE = "batchq: the connection was closed: the transaction around it is rolled back as well"
 
 
 def interrupted(error: BaseException, outcome: Outcome) -> None:
     """Note what became of the batch, once: the attempt knows best, and notes it first."""
     if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
         annotate(error, f"{_NOTE}{outcome.value}")
+
+
+def took_outer(error: BaseException) -> None:
+    """Note that a nested batch has taken the transaction around it along.
+
+    It has to be said: psycopg's ``transaction()`` ends without a word on a closed connection.
+    """
+    annotate(error, _OUTER_GONE)
 
 
 def outcome_of(answer: Answer | None) -> Outcome:

@@ -14,7 +14,7 @@ from batchq.engine.transaction import Transaction
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed, Ok
-from batchq.running.interrupts import interrupted
+from batchq.running.interrupts import interrupted, took_outer
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def _broken_off(work: Transaction, error: BaseException) -> Answer:
         return _settled(work, error)
     # KeyboardInterrupt, CancelledError. The run was wound up; that is what is known by now.
     interrupted(error, work.outcome)
+    if work.frame.nested and work.connection.closed:
+        took_outer(error)
     raise error
 
 

@@ -99,8 +99,9 @@ async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> No
 
 
 def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]) -> None:
-    """Ask the server to stop, and read what it answers within the grace.
+    """Ask the server to stop, read what it answers within the grace, and end what that leaves open.
 
+    A transaction around the batch is as it was then, and its owner may go on with it.
     A second interrupt ends this too, and closes the connection.
     """
     grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
@@ -111,6 +112,10 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
                 over = ask_to_stop(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
                 wait(until(flight, grace), pg.socket, grace.tick)
+            # The request is over, so it cannot strike this.
+            undo = work.undo_left() if over else None
+            if undo is not None:
+                wait(until(undo, grace), pg.socket, grace.tick)
     finally:
         work.give_up()
         if not over:  # the request may still arrive, in the midst of what comes next
@@ -128,6 +133,9 @@ async def _wind_up_async(
                 over = await ask_to_stop_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
+            undo = work.undo_left() if over else None
+            if undo is not None:
+                await wait_async(until(undo, grace), pg.socket, grace.tick)
     finally:
         work.give_up()
         if not over:  # the request may still arrive, in the midst of what comes next

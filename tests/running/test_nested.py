@@ -20,6 +20,7 @@ from batchq import (
     unique,
 )
 from tests.support.clients import item
+from tests.support.flights import wrapped_wait
 from tests.support.omniscient import Plot, omniscient
 
 READ = sql("SELECT 1").scalar(int)
@@ -27,6 +28,12 @@ READ = sql("SELECT 1").scalar(int)
 
 class Taken(Exception):
     pass
+
+
+def interrupted_behind(flight):
+    """Ctrl-C when the answer has been read."""
+    yield from flight
+    raise KeyboardInterrupt
 
 
 def ids(conn):
@@ -214,3 +221,13 @@ class TestAConflict:
             mine.rollback()
             assert mine.info.transaction_status == TransactionStatus.IDLE
             assert isinstance(batchq.attempt(mine, sql("SELECT 3")), batchq.Ok)
+
+    def test_an_interrupt_closes_the_connection_where_it_cannot_be_undone(self):
+        """Nobody tells its owner of the conflict then, and a COMMIT would end without an error."""
+        with omniscient(cockroach=True) as server, server.connect() as mine:
+            mine.execute("BEGIN")
+            server.plot = Plot(place=1, fields=CONFLICT)
+            with wrapped_wait(interrupted_behind), pytest.raises(KeyboardInterrupt) as raised:
+                batchq.run(mine, sql("SELECT 1"), nested=True)
+            assert mine.closed
+            assert "the transaction around it is rolled back" in raised.value.__notes__[1]

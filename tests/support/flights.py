@@ -14,9 +14,12 @@ Flight = Generator[Any, Any, Any]
 
 
 @contextmanager
-def wrapped_wait(wrap: Callable[[Flight], Any]) -> Iterator[None]:
-    """Wrap the generator of the next wait for a flight, and of no later one."""
-    wraps = [wrap]
+def wrapped_wait(wrap: Callable[[Flight], Any], *, behind: int = 0) -> Iterator[None]:
+    """Wrap the generator of the next wait for a flight, and of no later one.
+
+    :param behind: how many flights are let pass before.
+    """
+    wraps: list[Callable[[Flight], Any]] = [wrap, *[_as_it_is] * behind]
 
     def wrapping(driven: Callable[..., Any]) -> Callable[..., Any]:
         def wait(gen: Flight, *how: Any) -> Any:
@@ -29,6 +32,10 @@ def wrapped_wait(wrap: Callable[[Flight], Any]) -> Iterator[None]:
         patch.object(waiting, "wait_async", wrapping(waiting.wait_async)),
     ):
         yield
+
+
+def _as_it_is(gen: Flight) -> Flight:
+    return gen
 
 
 def telling(gen: Flight, tell: Callable[[], object]) -> Flight:
