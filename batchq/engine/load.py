@@ -123,8 +123,11 @@ class Loading:
         By no name: what has one may be another client's, who prepared it under another schema. Like
         that of what is prepared its Parse is the step's; no step is to blame for the question.
         """
+        # Not among what is nameless: a NULL in it may have the type of the value before, and fail
+        # by it where the step itself, which declares none, does not.
         slot = len(self.flight.commands)
-        (self.flight.checked if form.checks else self.flight.nameless).add(slot)
+        if form.checks:
+            self.flight.checked.add(slot)
         sql = form.sql.encode(self.encoding)
         self._add(owner, partial(self.pg.send_prepare, b"", sql, step.settled))
         self.flight.looks.append((slot + 1, key, step))

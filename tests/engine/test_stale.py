@@ -204,6 +204,11 @@ def test_a_text_means_the_same_by_way_of_a_column_of_another_type(two, before, a
     )
 
 
+def test_a_null_by_the_type_last_sent_is_asked_about_and_no_failure(two: Sides):
+    """The question is sent with the type that the last value had, which the column is not of."""
+    check_pair(two, "words", "char(8)", anew=True, values=VALUES, names=["check"])
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     pair=st.sampled_from([*permutations(COLUMNS, 2)]),
