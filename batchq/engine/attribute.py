@@ -8,7 +8,7 @@ because the link went while it ran, and not because the session was ended during
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -46,6 +46,18 @@ Answers = Sequence[Answer | None]
 
 
 @frozen
+class Table:
+    """What the server says of a table that a step writes to."""
+
+    rewrites: bool
+    """Whether a trigger, a rule or a view may make other rows of what the step says."""
+    acts: bool
+    """Whether more than that step's rows may be written with them, there or elsewhere."""
+    is_other: bool
+    """Whether it is certain to be another table than the one that the violation is about."""
+
+
+@frozen
 class Verdict:
     """What the slots say."""
 
@@ -62,9 +74,14 @@ class Verdict:
     relayed: bool = False
     """Whether the error is the word of a pooler, which lost the server or took it away: the server
     may have gone on meanwhile."""
-    rewrites: bool | None = None
-    """Whether a trigger, a rule or a view may have made other rows of what the steps say; None
-    where the server was not asked, or gave no answer."""
+    tables: Mapping[str, Table] | None = None
+    """What the server says of the tables that decide whose failure it is, by their quoted names;
+    None where it was not asked, or gave no answer."""
+
+    @property
+    def rewrites(self) -> bool | None:
+        """Whether a trigger, a rule or a view may have made other rows of what the steps say."""
+        return None if self.tables is None else any(t.rewrites for t in self.tables.values())
 
     @property
     def link_lost(self) -> bool:

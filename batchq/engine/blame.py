@@ -10,6 +10,7 @@ from attrs import frozen
 
 from batchq.engine.culprit import culprit
 from batchq.engine.flight import CLOSING
+from batchq.engine.innocence import Doubt, asked_of, doubt
 from batchq.language.plan import Leaf, Resolution
 from batchq.language.step import Step
 
@@ -26,9 +27,10 @@ class Blame:
     step: Step | None = None
     resolution: Resolution | None = None
     candidates: tuple[Step, ...] = ()
-    """At COMMIT only: the steps that declare the constraint, when they are several."""
-    unclear: str = "it does not say which"
-    """Why none of these is the one."""
+    """At COMMIT only: the steps that it may be, when they are several or who declares the
+    constraint is not to blame."""
+    why: str = ""
+    """Why none of these is the one; or why the step is, though it does not declare it."""
 
 
 def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
@@ -42,11 +44,14 @@ def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Bla
 
 
 def told_by_key(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> tuple[Step, ...]:
-    """Of a failure at COMMIT that the key in DETAIL decides: the steps that it is decided among."""
+    """Of a failure at COMMIT that the table and the key which the server names may decide: the
+    steps that it is decided among."""
     if verdict.blamed is not None or verdict.owner != CLOSING:
         return ()
     declaring, meanings = _declaring(violation, leaves)
     steps = tuple(step for step, _ in declaring)
+    if asked := asked_of(violation, steps, _others(leaves, steps)):
+        return tuple(asked)
     if len(meanings) == 1 or len(steps) < 2 or culprit(violation, steps)[0] is None:  # noqa: PLR2004
         return ()
     return steps
@@ -57,22 +62,43 @@ def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) ->
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
     it, and all of them mean the same, that much is certain. Else the key in DETAIL tells, where one
-    of them alone can have put it there, and nothing makes other rows of what the steps say.
+    of them alone can have put it there, and nothing makes other rows of what the steps say. And
+    what they declare is not held against them where it is another step's, as far as is known.
     """
     declaring, meanings = _declaring(violation, leaves)
+    candidates = tuple(step for step, _ in declaring)
+    doubted = doubt(violation, candidates, _others(leaves, candidates), verdict.tables)
+    if doubted is not None:
+        return _doubted(doubted, violation)
     if len(declaring) == 1:
         return Blame(*declaring[0])
-    candidates = tuple(step for step, _ in declaring)
     if len(meanings) == 1:
-        return Blame(None, meanings[0], candidates)
+        return Blame(None, meanings[0], candidates, _several(candidates, "it does not say which"))
     if not candidates:
         return Blame()
     place, unclear = culprit(violation, candidates)
-    if place is None:
-        return Blame(None, None, candidates, unclear)
-    if verdict.rewrites is not False:
-        return Blame(None, None, candidates, _REWRITTEN if verdict.rewrites else _UNANSWERED)
-    return Blame(*declaring[place])
+    if place is not None and verdict.rewrites is False:
+        return Blame(*declaring[place])
+    if place is not None:
+        unclear = _REWRITTEN if verdict.rewrites else _UNANSWERED
+    return Blame(None, None, candidates, _several(candidates, unclear))
+
+
+def _doubted(found: Doubt, violation: Violation) -> Blame:
+    """Blame who has written the key, if that is known, and say what was said about that step."""
+    if found.is_proven:
+        step = found.suspects[0]
+        return Blame(step, step.leaf.resolve(violation), (), found.why)
+    return Blame(None, None, found.suspects, found.why)
+
+
+def _others(leaves: Sequence[Leaf], steps: Sequence[Step]) -> list[Step]:
+    places = {step.index for step in steps}
+    return [Step(n, leaf) for n, leaf in enumerate(leaves) if n not in places]
+
+
+def _several(steps: Sequence[Step], unclear: str) -> str:
+    return f"declared by {len(steps)} steps, and {unclear}"
 
 
 _REWRITTEN = "a trigger, a rule or a view there may make other keys of what they say"

@@ -65,6 +65,31 @@ def culprit(violation: Violation, steps: Sequence[Step]) -> tuple[int | None, st
     return None, unclear
 
 
+def put_there(violation: Violation, steps: Sequence[Step]) -> list[Written]:
+    """Say of each step whether it has put the key there that DETAIL names, or taken it away.
+
+    A "no" is one also where a step is not looked at beside another one that did: what becomes of a
+    parent may leave a key of a child without it, and no column of the parent's is told then.
+    """
+    key, _ = _told(violation, steps)
+    return [_put_alone(step, key, violation, steps) for step in steps]
+
+
+def _put_alone(
+    step: Step, key: _Key | None, violation: Violation, steps: Sequence[Step]
+) -> Written:
+    source = step.statement.source
+    if key is None:
+        return NO if isinstance(source, Select) else MAYBE
+    is_parents = violation.kind is Kind.FOREIGN_KEY and key.missing is not False
+    if is_parents and isinstance(source, Delete):
+        return MAYBE
+    found = _put(step, key, violation, steps)
+    if found is NO and is_parents and isinstance(source, Update):
+        return NO if source.table.rpartition(".")[2] == violation.table else MAYBE
+    return found
+
+
 def _told(violation: Violation, steps: Sequence[Step]) -> tuple[_Key | None, str]:
     """Read the key that the server names; or say why there is none to go by."""
     detail = violation.detail or ""

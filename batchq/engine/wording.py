@@ -50,21 +50,22 @@ def _wanted(violation: Violation, statement: Statement[Any]) -> str:
 def where(verdict: Verdict, found: Blame) -> str:
     """Name the step to blame, or the part of the frame that reported it."""
     if found.step is not None:
-        return f"{found.step} at COMMIT" if verdict.owner == CLOSING else str(found.step)
+        why = f" ({found.why})" if found.why else ""
+        return f"{found.step} at COMMIT{why}" if verdict.owner == CLOSING else str(found.step)
     place = OWNERS.get(CLOSING if verdict.owner is None else verdict.owner, "the batch")
     if not found.candidates:
         return place
     steps = ", ".join(map(str, found.candidates[:_MOST_CANDIDATES]))
     if len(found.candidates) > _MOST_CANDIDATES:
         steps += ", …"
-    declared = f"declared by {len(found.candidates)} steps, and {found.unclear}"
-    return f"{place} ({declared}: {steps})"
+    return f"{place} ({found.why}: {steps})"
 
 
 def teach(violation: Violation, found: Blame) -> str:
     """Say what was mapped, and which line to add."""
     if found.candidates:
-        lines = ["If a caller can cause it, map it once, around those steps:"]
+        where_to = "around those steps" if len(found.candidates) > 1 else "there"
+        lines = [f"If a caller can cause it, map it once, {where_to}:"]
     elif found.step is not None:
         meanings = found.step.meanings
         lines = ["This step maps:" if meanings else "This step maps nothing."]

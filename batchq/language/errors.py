@@ -41,12 +41,14 @@ class BatchError(Exception):
         self.outcome = outcome
         """What became of the transaction."""
         self.step = step
-        """The step in whose slot the server's error sat, or None: nobody is blamed on suspicion."""
+        """The step in whose slot the server's error sat, or which COMMIT's error is traced to; or
+        None: nobody is blamed on suspicion."""
         self.violation = violation
         """What the server said, or None when it said nothing."""
         self.candidates = candidates
-        """Of an error at COMMIT that several steps declare: those steps. COMMIT does not say which
-        of them broke the constraint, and its DETAIL does not either, so none of them is blamed."""
+        """Of an error at COMMIT that may be of several steps, or of one that does not declare it:
+        those steps. COMMIT does not say which of them broke the constraint, and its DETAIL does not
+        either, so none of them is blamed."""
         self.attempts = 1
         """How often the batch was tried, this time included: by :class:`~batchq.Retry`, and once
         more without preparation where one may have been to blame."""
