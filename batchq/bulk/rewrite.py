@@ -23,14 +23,20 @@ from batchq.bulk.sweeping.embed import embed
 from batchq.bulk.sweeping.keys import FLAWS, NULLS, OrderKey, unfit
 from batchq.language.batch import Batch
 from batchq.language.builders import select, update, written
+from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
+from batchq.language.under import ALL_ROWS, under
 
 if TYPE_CHECKING:
     from batchq.language.cells import Condition, Where
 
 
 _NONE = "NOT EXISTS ({rows})"
+_DUE = (
+    "rows of {table} are due after every pass: they keep coming, or a trigger, a rule or a policy "
+    "keeps them as they are or sets them back, or what set= says does not make where= false"
+)
 
 
 @frozen(kw_only=True)
@@ -123,19 +129,25 @@ class Rewrite:
         """End a job whose last pass found nothing; otherwise sweep once more.
 
         Not before it was seen that no row can have been passed over, for a NULL in its order key or
-        for somebody else's lock.
+        for somebody else's lock, nor be hidden from this role by a policy.
         """
+        seen = select(self.table, self.order, where=written("false")).label(self.table)
         if job.rows_pass == 0 and not job.passed_over:
             done = self.jobs.done(job)
             for name in self.order:
                 text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
                 refused = UnfitOrderKey(self.order_key.of(name, FLAWS[NULLS]))
                 done = done.require(written(_NONE.format(rows=text), **values), else_=refused)
-            return done
-        return self.jobs.again(job, f"rows that are due keep coming to {self.table}")
+        else:
+            done = self.jobs.again(job, _DUE.format(table=self.table))
+        return gather(under(ALL_ROWS, seen), done).map(_second)
 
     def _where(self) -> list[Condition]:
         where = self.where
         if isinstance(where, list | tuple):
             return list(cast("Sequence[Condition]", where))
         return [cast("Condition", where)]
+
+
+def _second(results: tuple[object, Job]) -> Job:
+    return results[1]

@@ -14,6 +14,7 @@ from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
 from batchq.language.mapping import Meaning
+from batchq.running.order import check_options
 from batchq.running.run import arun, run
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Options(TypedDict, total=False):
     stale: Meaning | None
 
 
+_KNOWN = frozenset({*Options.__annotations__, "also", "job"})
+_REQUIRED = frozenset({"gone"})
+
+
 def start(
     database: Connection[Any] | ConnectionPool[Any],
     tree: Tree,
@@ -68,7 +73,9 @@ def start(
         audit row, a release of limits.
     :param job: the id of the job, where the caller wants to choose it.
     :param options: as of :meth:`Tree.fence`; ``gone`` has to be said.
+    :raises TypeError: for an option that there is not, and without ``gone``.
     """
+    check_options("start()", options, _KNOWN, _REQUIRED)
     small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
@@ -86,6 +93,7 @@ async def astart(
     **options: Unpack[Options],
 ) -> Deleted | Fenced:
     """Delete a parent and its children on an async connection or pool; as :func:`start`."""
+    check_options("astart()", options, _KNOWN, _REQUIRED)
     small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))

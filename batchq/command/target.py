@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from typing import Any
 
 import click
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from batchq.bulk import Rewrite, Tree
+from batchq.bulk.activation.failing import told
 from batchq.language.errors import BatchError
 
 Work = Tree | Rewrite
@@ -54,7 +57,34 @@ def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
     :raises click.ClickException: in the place of psycopg's and batchq's errors.
     """
     try:
-        with psycopg.connect(dsn, autocommit=True, application_name="batchq bulk") as connection:
+        with _connection(dsn) as connection:
             yield connection
     except (psycopg.Error, BatchError) as error:
-        raise click.ClickException(str(error).strip()) from error
+        raise click.ClickException(told(error)) from error
+
+
+_REACHED = re.compile("connection to server (?:at|on) ")
+"""How libpq begins where it knows which server is meant (PostgreSQL sources, fe-connect.c)."""
+
+
+def _connection(dsn: str) -> psycopg.Connection[Any]:
+    """Connect, and show nothing of what cannot be read: libpq quotes the part that it stumbles
+    over, which may be the password, or what is left of it behind an ``@`` that is in it."""
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.Error:
+        message = f"libpq cannot read the connection string, which is not shown here: {_FORM}"
+        raise click.ClickException(message) from None
+    try:
+        return psycopg.connect(dsn, autocommit=True, application_name="batchq bulk")
+    except psycopg.Error as error:
+        if _REACHED.search(str(error)):
+            raise click.ClickException(str(error).strip()) from error
+        message = f"there is no server as the connection string says, not shown here: {_FORM}"
+        raise click.ClickException(message) from None
+
+
+_FORM = (
+    "postgresql://user:password@host:port/database, with %40 for an @, %2F for a / and %3A for a : "
+    "in a password, or host=… user=… dbname=…"
+)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -116,11 +118,27 @@ def _check_target(
     raise TypeError(message)
 
 
-def _read(target: object, options: Options, call: str) -> Values:
-    unknown = options.keys() - _KNOWN
-    if unknown:
-        message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(_KNOWN))}"
+def check_options(
+    call: str,
+    options: Mapping[str, object],
+    known: AbstractSet[str],
+    required: AbstractSet[str] = frozenset(),
+) -> None:
+    """Refuse options that there are not, and the lack of those that there have to be.
+
+    :param call: who is asked, in the words of the caller's program: ``run()``.
+    :raises TypeError: as Python does for a function's own arguments, and says which there are.
+    """
+    if unknown := options.keys() - known:
+        message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(known))}"
         raise TypeError(message)
+    if missing := required - options.keys():
+        message = f"{call} needs {min(missing)}=; it has {', '.join(sorted(known))}"
+        raise TypeError(message)
+
+
+def _read(target: object, options: Options, call: str) -> Values:
+    check_options(call, options, _KNOWN)
     values = Values(**cast("dict[str, Any]", options))
     if values.nested:
         _check_nested(target, values)

@@ -15,7 +15,9 @@ from batchq.bulk import (
     Rewrite,
     Stopped,
     aresume,
+    astart,
     resume,
+    start,
 )
 from batchq.bulk.activation import course as course_module
 from tests.support.driving import Driven, driven
@@ -172,6 +174,25 @@ async def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
     options = {"owner": "test", "works": [Imagined({})], **options}
     with pytest.raises(ValueError, match=r"resume\(|two are called"):
         await answer if (answer := call(None, options.pop("works"), **options)) else None
+
+
+@pytest.mark.parametrize("call", [resume, aresume, start, astart])
+@pytest.mark.parametrize("unknown", ["chunks", "deadline"])
+async def test_an_option_that_there_is_not_or_that_is_missing_is_named_with_those_that_there_are(
+    call: Any, unknown: str
+) -> None:
+    """In the caller's words; there is no database to ask."""
+    resumes = call in (resume, aresume)
+    required = "owner" if resumes else "gone"
+    arguments = (None, [Imagined({})]) if resumes else (None, None, 1)
+    its = "budget" if resumes else "generation"
+    name = rf"{call.__name__}\(\)"
+    for options, message in (
+        ({required: "x", unknown: 1}, f"^{name} has no option '{unknown}'; it has .*{its}"),
+        ({}, f"^{name} needs {required}=; it has .*{its}"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            await answer if (answer := call(*arguments, **options)) else None
 
 
 @pytest.mark.parametrize("name", ["chunks", "rows", "seconds"])

@@ -322,3 +322,32 @@ def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
     assert all(code in told.why for told in events if told.event is Event.RETRIED)
     assert sizes is None or retried == sizes
     fenced.assert_gone()
+
+
+FAILS = """
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN OLD; END $$;
+CREATE TRIGGER fail BEFORE DELETE ON rule FOR EACH ROW WHEN (OLD.id = 400) EXECUTE FUNCTION fail();
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"RAISE EXCEPTION 'no' USING DETAIL = 'hers', ERRCODE = '{state}';"
+        for state in ("P0001", "57014", "0A000", "22012", "42501", "40001", "XX000")
+    ],
+)
+def test_what_failed_is_said_without_the_lesson_for_whoever_writes_statements(
+    estate: Any, body: str
+) -> None:
+    """Nobody writes a chunk, so nobody can map it; and the server's DETAIL quotes rows."""
+    estate.conn.execute(FAILS.format(body))
+    estate.fence()
+    told: list[Any] = []
+    report = estate.resume(watchers=[told.append])
+    assert report.stopped is Stopped.FAILED
+    said = [report.why, estate.job("last_error"), *(one.why for one in told)]
+    assert any("rule" in why for why in said)
+    for why in filter(None, said):
+        for lesson in ("maps", "map it", ".on(", "hers", "internal"):
+            assert lesson not in why

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from batchq import Failed, Parent, attempt, run
-from batchq.bulk import Drain, LateRows, ParentKept, Tree
+from batchq.bulk import Drain, LateRows, ParentKept, Reason, Stopped, Tree, plan
 
 KEEPS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -101,17 +102,28 @@ def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
     assert estate.one("SELECT time_deleted FROM vpc WHERE id = 1") is None
 
 
-def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any) -> None:
+@pytest.mark.parametrize("table", ["rule", "vpc"])
+def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) -> None:
     """The server refuses it in a chunk, and at once it is found at the end."""
-    estate.conn.execute("CREATE RULE keep AS ON DELETE TO rule DO INSTEAD NOTHING")
+    estate.conn.execute(f"CREATE RULE keep AS ON DELETE TO {table} DO INSTEAD NOTHING")
+    for key in (1, 2):  # in chunks, and at once
+        refusals = plan(estate.conn, evolve(estate.tree, inline=100), key).refusals
+        assert [(one.reason, one.table, one.name) for one in refusals] == [
+            (Reason.RULE, table, "keep")
+        ]
     answer = attempt(estate.conn, estate.tree.at_once(2, gone=estate.gone()))
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, LateRows)
-    estate.fence()
+    if table == "rule":
+        assert isinstance(answer.error, LateRows)
+    job = estate.fence()
     report = estate.resume()
-    assert (report.jobs_done, report.jobs_deferred) == (0, 1)
-    assert "0A000" in report.why
-    assert estate.left() == 1_000
+    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 0)
+    assert f"{table}: a rule (CREATE RULE)" in estate.job("last_error")
+    assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
+    estate.conn.execute(f"DROP RULE keep ON {table}")
+    run(estate.conn, estate.tree.jobs.retry(job))
+    estate.resume()
+    estate.assert_gone()
 
 
 @pytest.mark.parametrize("how", ["in chunks", "at once"])

@@ -179,8 +179,11 @@ def test_a_rewrite_is_shown_until_it_ends(conn, database):
         "begin: insert bulk_job",
         "pass 1 of 1, rule: first chunk",
         "pass 1 of 1, rule: later chunks",
-        "end of a pass with rows: update bulk_job",
-        "end: update bulk_job",
+        *(
+            f"{end}: {what}"
+            for end in ("end of a pass with rows", "end")
+            for what in ("settings", "select rule", "settings put back", "update bulk_job")
+        ),
     ]
     for one in seen.statements[1:3]:
         assert any("Index Scan using rule_pkey on rule" in line for line in one.explain)

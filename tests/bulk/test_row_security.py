@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql as psql
 
 from batchq import Failed, UnmappedViolation, attempt, gather, run, sql
-from batchq.bulk import Budget, Deleted, Reason, Rewrite, Stopped, Tree, plan, start
+from batchq.bulk import Budget, Deleted, Reason, Rewrite, Stopped, Tree, plan, resume, start
 
 HIDES_RULE = """
 ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
@@ -216,6 +216,39 @@ def test_it_does_of_a_rewrite_too(estate: Any, worker: Any, table: str) -> None:
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     found = [(one.reason, one.table) for one in plan(worker, stamp).refusals]
     assert (Reason.ROW_SECURITY, table) in found
+
+
+REWRITTEN = {
+    "hides one": HIDES_RULE,
+    "hides none that there is": KINDS["hides no child that there is"],
+    "lets it be seen and not updated": """
+        ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON rule FOR SELECT USING (true);
+        CREATE POLICY changed ON rule FOR UPDATE USING (id <> 500);
+    """,
+    "lets it be updated and not seen": """
+        ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON rule FOR SELECT USING (id <> 500);
+        CREATE POLICY changed ON rule FOR UPDATE USING (true);
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", REWRITTEN)
+def test_a_rewrite_is_not_done_by_a_role_that_policies_hold_for(
+    estate: Any, worker: Any, kind: str
+) -> None:
+    estate.conn.execute(REWRITTEN[kind])
+    stamp = Rewrite(name="v2", table="rule", set={"name": "x"}, where={"name": None})
+    job = run(worker, stamp.begin())
+    report = resume(worker, [stamp], owner="test")
+    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
+    why = estate.one("SELECT last_error FROM bulk_job")
+    assert "rule: row level security" in why
+    assert "BYPASSRLS" in why
+    run(estate.conn, stamp.jobs.retry(job))
+    assert resume(estate.conn, [stamp], owner="test").jobs_done == 1
+    assert estate.one("SELECT count(*) FROM rule WHERE name IS NULL") == 0
 
 
 @pytest.mark.parametrize("forced", [True, False])

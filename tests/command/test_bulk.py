@@ -9,7 +9,9 @@ import sys
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from batchq.command.main import batchq
 from tests.command.conftest import LOWER, TREE
 
 DONE, FAILED, USAGE, AGAIN = 0, 1, 2, 75
@@ -198,3 +200,38 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path):
         1,
         'the command line needs click: pip install "batchq[cli]"\n',
     )
+
+
+DSNS = [
+    "postgrs://u:SECRET77@127.0.0.1:1/x",
+    "postgresql://u:SECR ET77@127.0.0.1:1/x",
+    "postgresql://u:SECRET77%@127.0.0.1:1/x",
+    "postgresql://u:SECRET77%zz@127.0.0.1:1/x",
+    "postgresql://u:5ECRET@SECRET77@127.0.0.1:1/x",
+    "postgresql://u:a/SECRET77@127.0.0.1:1/x",
+    "postgresql://u:SECRET77/a@127.0.0.1:1/x",
+    "postgresql://u:a?SECRET77@127.0.0.1:1/x",
+    "postgresql://u:a#SECRET77@127.0.0.1:1/x",
+    "postgresql://u:[SECRET77@127.0.0.1:1/x",
+    "postgresql://u:SECRET77@[127.0.0.1:1/x",
+    "postgresql://u:SECRET77@127.0.0.1:1/x?sslmode=SECRET77",
+    "postgresql://u:SECRET77@127.0.0.1:1/x?SECRET77",
+    "postgresql://u:SECRET77@127.0.0.1:port/x",
+    "host=127.0.0.1 port=1 user=u password=SECRET77 dbname=x",
+    "host=127.0.0.1 port=1 user=u password=a SECRET77 dbname=x",
+    "host=127.0.0.1 port=1 user=u password=a SECRET77=x dbname=x",
+    "host=127.0.0.1 port=1 user=u password='SECRET77 dbname=x",
+    "host=127.0.0.1 port=1 user=u passwrd=SECRET77",
+]
+
+
+@pytest.mark.parametrize("dsn", DSNS)
+@pytest.mark.parametrize("how", ["--dsn", "DATABASE_URL"])
+def test_nothing_of_the_connection_string_is_shown_however_it_is_mistyped(app, dsn, how):
+    given = {"env": {"DATABASE_URL": dsn}} if how == "DATABASE_URL" else {}
+    words = ["bulk", "status", TREE, *(["--dsn", dsn] if how == "--dsn" else [])]
+    result = CliRunner().invoke(batchq, words, **given)
+    assert result.exit_code == FAILED
+    for part in ("SECR", "ET77"):
+        assert part not in result.output
+    assert result.output.startswith("Error: ")

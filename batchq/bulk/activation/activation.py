@@ -15,6 +15,7 @@ import psycopg
 from attrs import define, field
 
 from batchq.bulk.activation.course import Course, Over
+from batchq.bulk.activation.failing import told
 from batchq.bulk.activation.options import Work
 from batchq.bulk.activation.report import Stopped
 from batchq.bulk.activation.requests import Steps
@@ -55,7 +56,7 @@ class Activation:
         except Over:
             pass
         except (BatchError, psycopg.Error) as error:  # of a pool too; the jobs know what is done
-            course.end(Stopped.FAILED, str(error))
+            course.end(Stopped.FAILED, told(error))
         with suppress(BatchError, psycopg.Error):
             yield from self._look_back()
         course.report.elapsed = course.elapsed()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from batchq.bulk.activation.blinded import BLINDED, is_blinded
+from batchq.bulk.activation.ruled import RULED, is_ruled
 from batchq.bulk.errors import ParentKept, UnfitOrderKey
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
@@ -48,6 +49,8 @@ def for_people(failed: Failed, way_on: str) -> str | None:
             return f"{failed.error}; {way_on}"
         case _:
             report = failed.report
+            if is_ruled(report):
+                return f"{RULED.format(report.path)}; {way_on}"
             return BLINDED.format(report.path) if is_blinded(report) else None
 
 
@@ -56,3 +59,9 @@ def refusal(violation: Violation) -> str:
     what = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
     where = ", ".join(filter(None, (violation.table, violation.column)))
     return f"{what} refuses it: {where} ({violation.sqlstate})"
+
+
+def told(error: Exception) -> str:
+    """Say a failure in one line. Below it a report teaches whoever wrote the statement, and here
+    nobody did; and the server quotes rows."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -18,6 +18,7 @@ from batchq.bulk.sweeping.keys import OrderKey
 from batchq.bulk.watching.progress import Progress
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
+from batchq.running.order import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,10 @@ class Options(TypedDict, total=False):
     """Who is told of it."""
 
 
+_KNOWN = frozenset(Options.__annotations__)
+_REQUIRED = frozenset({"owner"})
+
+
 def _throttles(throttles: Iterable[Throttle]) -> tuple[Throttle, ...]:
     return tuple(throttles)
 
@@ -135,3 +140,12 @@ class Orders:
             )
         if self.rest < 0:
             raise ValueError(f"resume(rest={self.rest!r}): seconds of rest for each of work")
+
+
+def orders(call: str, options: Options) -> Orders:
+    """Read the options of a call.
+
+    :raises TypeError: for one that there is not, and without those that have to be said.
+    """
+    check_options(call, options, _KNOWN, _REQUIRED)
+    return Orders(**options)

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.bulk.activation.activation import Activation
 from batchq.bulk.activation.course import Course
-from batchq.bulk.activation.options import Options, Orders, Work
+from batchq.bulk.activation.options import Options, Work, orders
 from batchq.bulk.activation.report import Report
 from batchq.bulk.activation.requests import Ask, Request, Rest, Told
 from batchq.language.errors import ReadOnlyServer
@@ -47,9 +47,11 @@ def resume(
     :param options: see :class:`~batchq.bulk.activation.options.Options`; ``owner`` has to be said.
     :return: what was done, and why it ended. A failure of the server's is in it, not raised: what
         was done until then is done.
+    :raises TypeError: for an option that there is not, and without ``owner``.
     :raises ValueError: for options that cannot be meant, before anything is claimed.
     """
-    activation = Activation(works=tuple(works), course=Course(orders=Orders(**options)))
+    course = Course(orders=orders("resume()", options))
+    activation = Activation(works=tuple(works), course=course)
     with closing(activation.steps()) as steps, suppress(StopIteration):
         request = next(steps)
         while True:
@@ -68,7 +70,8 @@ async def aresume(
     **options: Unpack[Options],
 ) -> Report:
     """Go on with jobs on an async connection or pool; as :func:`resume`."""
-    activation = Activation(works=tuple(works), course=Course(orders=Orders(**options)))
+    course = Course(orders=orders("aresume()", options))
+    activation = Activation(works=tuple(works), course=course)
     with closing(activation.steps()) as steps, suppress(StopIteration):
         request = next(steps)
         while True:

@@ -57,6 +57,8 @@ class Turn:
     _around: Around = field(factory=Around)
     _began: float = field(factory=time.monotonic)
     _rows: int = 0
+    _taken: int = 0
+    """Rows that this sweep took; a pass may have found others, which a trigger has kept."""
 
     def __attrs_post_init__(self) -> None:
         self._pace = self.course.orders.size.begin()
@@ -78,7 +80,7 @@ class Turn:
             yield from self._leave(str(refused), why=str(refused))
         except Exception as error:  # it is over, or broken, or a watcher's: the job is free
             if self.job.phase == "drain":
-                yield from self._leave(None, why=str(error) or type(error).__name__)
+                yield from self._leave(None, why=failing.told(error))
             raise
 
     def _leave(self, last_error: str | None, *, why: str) -> Steps[None]:
@@ -153,7 +155,7 @@ class Turn:
 
         :raises _Held: when it took no others: they are left to the next activation.
         """
-        taken, held = self.job.rows_pass, self._around.end()
+        taken, held, self._taken = self._taken, self._around.end(), 0
         self.job = yield from self.course.ask(self.work.jobs.once_more(self.job))
         self._pace = self.course.orders.size.begin()
         if not taken and held is not None:
@@ -182,6 +184,7 @@ class Turn:
     def _again(self, why: str) -> Steps[None]:
         self._tell(Event.LATE, why=why)
         self._around.end()
+        self._taken = 0
         self.job = yield from self.course.ask(self.work.jobs.again(self.job, why))
 
     def _failed(self, failed: Failed) -> Steps[None]:
@@ -193,7 +196,7 @@ class Turn:
         if self._failures < _ATTEMPTS and (conflict or canceled):
             self._pace = self._pace.after_conflict() if conflict else self._pace.after_timeout()
             self.course.report.retries += 1
-            self._tell(Event.RETRIED, why=str(report))
+            self._tell(Event.RETRIED, why=failing.told(report))
             if conflict:
                 most = _BACK_OFF * 2 ** (self._failures - 1)
                 yield Rest(random.uniform(0, most))  # noqa: S311  not a secret
@@ -217,7 +220,7 @@ class Turn:
         else:
             # It may be the place that it has come to, which is read as of what is there now.
             place = "" if self.job.cursor is None else f"\n{self._way_on}"
-            raise _Refused(f"{report}{place}") from failed.error
+            raise _Refused(f"{failing.told(report)}{place}") from failed.error
 
     def _moved(self, moved: FenceMoved) -> Steps[None]:
         """Find out how the parent has changed, which is for people to judge."""
@@ -262,6 +265,7 @@ class Turn:
         report.chunks += chunks
         report.rows += rows
         self._rows += rows
+        self._taken += rows
         if table is not None:
             report.chunks_by_table[table] += chunks
             report.rows_by_table[table] += rows

@@ -92,6 +92,16 @@ class Trigger(NamedTuple):
 
 
 @own
+class Rule(NamedTuple):
+    """A rule that says what is done in the place of a command, or besides."""
+
+    table: str
+    name: str
+    event: str
+    """``pg_rewrite.ev_type``: ``2`` for UPDATE, ``4`` for DELETE."""
+
+
+@own
 class Veiled(NamedTuple):
     """A table of which policies may hide rows from this role."""
 
@@ -117,6 +127,7 @@ class Catalog:
     indexes: list[Index]
     references: list[ForeignKey]
     triggers: list[Trigger]
+    rules: list[Rule]
     lacking: list[Lacking]
     veiled: list[Veiled]
     unfit: dict[OrderKey, list[Unfit]]
@@ -205,6 +216,12 @@ WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 9) = 9
 ORDER BY named.name, t.tgname"""
 """1: for each row; 8: DELETE."""
 
+_RULES = """\
+SELECT named.name AS table, r.rulename::text AS name, r.ev_type::text AS event
+FROM {named} JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = named.oid
+WHERE r.ev_type::text IN ('2', '4') AND r.ev_enabled::text <> 'D'
+ORDER BY named.name, r.rulename"""
+
 _VEILED = """\
 SELECT named.name AS table FROM {named} JOIN pg_catalog.pg_class AS c ON c.oid = named.oid
     JOIN pg_catalog.pg_roles AS r ON r.rolname = current_user
@@ -243,6 +260,7 @@ def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batc
         indexes=ask(_INDEXES).all(Index),
         references=ask(_REFERENCES).all(ForeignKey),
         triggers=ask(_TRIGGERS).all(Trigger),
+        rules=ask(_RULES).all(Rule),
         lacking=_lacking(jobs).all(Lacking),
         veiled=ask(_VEILED).all(Veiled),
         unfit=sequence([unfit(key).all(Unfit) for key in judged]).map(

@@ -21,6 +21,7 @@ from batchq.bulk.planning.fitting import missing, unfit
 from batchq.bulk.planning.preview import Planned, planned
 from batchq.bulk.planning.referring import References
 from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.bulk.planning.ruled import ruled
 from batchq.bulk.planning.tally import Count, Tally, tally, written_key
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
@@ -194,7 +195,8 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
         raise answer.error
     found: Catalog = answer.value
     lacking = list(missing(work, found))
-    refusals, warnings = [*lacking, *unfit(work, found), *veiled(found)], list[Refusal]()
+    refusals, warnings = [*lacking, *unfit(work, found), *ruled(work, found)], list[Refusal]()
+    refusals += veiled(found)
     if isinstance(work, Tree):
         refusals += ambiguous(work, found)
         references = References(tree=work, catalog=found)

@@ -33,6 +33,7 @@ class Reason(Enum):
     STILL_REFERS = "rows that are only hidden refer to rows that are to be deleted"
     UNINDEXED = "whoever refers to a deleted row would be searched for in a whole table"
     ROW_SECURITY = "policies hide rows from this role, so it cannot say that none is left"
+    RULE = "a rule rewrites what a chunk does, so rows may stay, or the server refuses it"
     CYCLE = "tables refer to each other, so none of them can go first"
     REFUSED = "the server refuses the statement"
     MAY_REFER = "rows that nobody declared may refer to rows that are deleted, which then fails"

@@ -88,7 +88,7 @@ WITH {fence}batchq_page AS MATERIALIZED (
         {described} AS described, {unfit} AS unfit, {passed} AS passed
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1,
-    rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {counted},
+    rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {found},
     passed_over = job.passed_over OR done.passed,
     child = CASE WHEN done.full THEN job.child ELSE job.child + 1 END,
     cursor = CASE WHEN done.full THEN done.last END,
@@ -116,11 +116,15 @@ _FREE = """\
 batchq_free AS MATERIALIZED (
     {free} FOR UPDATE SKIP LOCKED
 ), """
+_ALL_FREE = "SELECT FROM batchq_free"
 _IS_FREE = "({keys}) IN (SELECT {keys} FROM batchq_free)"
 _PASSED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_free)"
 """Locks first what is free of the rows that go, so that no other is waited for; what is due and not
 free is passed over. Only where it has to be: it takes 1.6 times as long (docs/adr/0032)."""
 _FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
+_KEPT = "CASE WHEN done.rows = 0 AND job.rows_pass = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
+"""Rows that stay are looked for where none has changed: one that is due, and that a trigger or a
+policy has kept as it was, is there for the pass all the same. It is seen as it was before."""
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
@@ -145,12 +149,14 @@ def chunk(
     beyond = _BEYOND.format(keys=columns(parts.order), last=last)
     page, found = embed(parts.page, "page")
     held, held_with = ("", {}) if parts.held is None else embed(parts.held, "held")
-    where, free, passed, free_with = list(parts.where), "", "false", dict[str, object]()
+    where, free, passed, due, due_with = list(parts.where), "", "false", "", dict[str, object]()
+    if around or parts.stays:
+        due, due_with = embed(select(parts.table, parts.order, where=where), "due")
     if around:
-        due, free_with = embed(select(parts.table, parts.order, where=where), "free")
         free = _FREE.format(free=due)
         passed = _PASSED.format(due=due, keys=columns(parts.order))
         where.append(written(_IS_FREE.format(keys=listed(parts.order))))
+        due = _ALL_FREE
     counted = "done.rows" if parts.counts else "0"
     going, going_with = embed(parts.going(where), "gone")
     text = _CHUNK.format(
@@ -167,13 +173,14 @@ def chunk(
         unfit=unfit,
         downwards=columns(parts.order, behind=" DESC"),
         counted=counted,
+        found=_KEPT.format(due=due) if parts.stays else counted,
         jobs=quoted(jobs),
     )
     values = {
         **fenced,
         **found,
         **held_with,
-        **free_with,
+        **due_with,
         **going_with,
         **judged,
         "described": key.names,

@@ -126,7 +126,7 @@ class Fence:
 
     def remove(self, job: Job) -> Statement[None]:
         """Delete the parent of a job, which is locked; none is found if the fence has moved."""
-        return delete(self.parent.table, where=self._fenced(job))
+        return delete(self.parent.table, where=self._fenced(job)).label(self.parent.table)
 
     def lock(self, job: Job) -> Statement[None]:
         """Lock the parent of a job against everybody, or fail where the fence has moved."""

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""A rewrite is done when no row is due; what keeps one due makes the job stuck, and is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from batchq import run, sql
+from batchq.bulk import ChunkSize, Reason, Report, Rewrite, Stopped, plan, resume
+
+TABLES = """
+CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 1);
+INSERT INTO rule SELECT n FROM generate_series(1, 50) AS n;
+"""
+STAMP = Rewrite(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TEN = ChunkSize(least=10, first=10, most=10)
+TRIGGER = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+CREATE TRIGGER keep {when} ON {table} FOR EACH ROW {of} EXECUTE FUNCTION keep();
+"""
+OF_SEVEN = "WHEN (OLD.id = 7)"
+SWALLOWS = TRIGGER.format(body="RETURN NULL;", when="BEFORE UPDATE", table="rule", of=OF_SEVEN)
+PARTITIONED = """
+ALTER TABLE rule RENAME TO plain;
+CREATE TABLE rule (LIKE plain INCLUDING ALL) PARTITION BY RANGE (id);
+CREATE TABLE rule_low PARTITION OF rule FOR VALUES FROM (0) TO (20);
+CREATE TABLE rule_high PARTITION OF rule FOR VALUES FROM (20) TO (100);
+INSERT INTO rule SELECT * FROM plain;
+"""
+GENERATED = """
+ALTER TABLE rule ADD is_due boolean GENERATED ALWAYS AS (id = 7 OR v < 2) STORED;
+"""
+ANOTHER = """
+CREATE TABLE another (LIKE rule);
+CREATE RULE keep AS ON UPDATE TO rule DO INSTEAD
+    UPDATE another SET v = NEW.v WHERE id = OLD.id RETURNING another.*;
+"""
+
+KEPT: dict[str, tuple[str, Rewrite]] = {
+    "a trigger swallows it": (SWALLOWS, STAMP),
+    "a trigger of a partition swallows it": (
+        PARTITIONED + SWALLOWS.replace("ON rule ", "ON rule_low "),
+        STAMP,
+    ),
+    "a trigger sets it back": (
+        TRIGGER.format(
+            body="NEW.v := OLD.v; RETURN NEW;", when="BEFORE UPDATE", table="rule", of=OF_SEVEN
+        ),
+        STAMP,
+    ),
+    "set= does not make where= false": ("", attrs.evolve(STAMP, set={"v": 1})),
+    "a generated value stays": (GENERATED, attrs.evolve(STAMP, where=sql("is_due"))),
+    "a rule updates another table instead": (ANOTHER, STAMP),
+    "nothing changes of any row": (SWALLOWS.replace("OLD.id = 7", "OLD.id > 0"), STAMP),
+}
+
+
+@pytest.fixture(name="conn")
+def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    conn.execute(TABLES)
+    conn.execute(STAMP.jobs.ddl())  # type: ignore[arg-type]
+    return conn
+
+
+def going_on(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
+    return resume(conn, [rewrite], owner="test", **{"size": TEN, **options})
+
+
+def job(conn: Any) -> tuple[str, str]:
+    row = conn.execute("SELECT phase, last_error FROM bulk_job").fetchone()
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_row_that_stays_due_makes_the_job_stuck_and_the_causes_are_said(
+    conn: Any, case: str
+) -> None:
+    ddl, rewrite = KEPT[case]
+    conn.execute(ddl)
+    run(conn, rewrite.begin())
+    report = going_on(conn, rewrite)
+    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
+    phase, why = job(conn)
+    assert phase == "stuck"
+    for cause in (rewrite.table, "trigger", "rule", "policy", "set=", "where="):
+        assert cause in why
+
+
+def test_it_ends_when_the_trigger_is_gone(conn: Any) -> None:
+    conn.execute(SWALLOWS)
+    begun = run(conn, STAMP.begin())
+    going_on(conn)
+    conn.execute("DROP FUNCTION keep CASCADE")
+    run(conn, STAMP.jobs.retry(begun))
+    assert going_on(conn).jobs_done == 1
+    assert conn.execute("SELECT count(*) FROM rule WHERE v < 2").fetchone() == (0,)
+    assert conn.execute("SELECT rows_done FROM bulk_job").fetchone() == (50,)
+
+
+@pytest.mark.parametrize("locked", [8, 7], ids=["another row", "the row itself"])
+def test_a_row_that_a_trigger_keeps_beside_one_that_is_locked_ends_neither_falsely_nor_never(
+    conn: Any, connect: Any, locked: int
+) -> None:
+    conn.execute(SWALLOWS)
+    run(conn, STAMP.begin())
+    with connect() as holder, holder.transaction():
+        holder.execute("SELECT FROM rule WHERE id = %s FOR UPDATE", [locked])
+        report = going_on(conn, timeout=0.2)
+        assert (report.jobs_done, report.jobs_stuck, report.jobs_deferred) == (0, 0, 1)
+        assert "locked by others" in job(conn)[1]
+    assert going_on(conn).jobs_stuck == 1
+    assert conn.execute("SELECT id FROM rule WHERE v < 2").fetchall() == [(7,)]
+
+
+RULES = {
+    "nothing instead": "DO INSTEAD NOTHING",
+    "nothing instead of one": "WHERE OLD.id = 7 DO INSTEAD NOTHING",
+    "something else as well": "DO ALSO SELECT 1",
+    "two instead": "DO INSTEAD (SELECT 1; SELECT 2)",
+    "another table's rows, of which none comes back": (
+        "DO INSTEAD UPDATE other SET v = 3 WHERE id = OLD.id"
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_no_chunk_may_have_makes_it_stuck_and_the_plan_refuses_it(
+    conn: Any, rule: str
+) -> None:
+    conn.execute(
+        f"CREATE TABLE other (LIKE rule); CREATE RULE keep AS ON UPDATE TO rule {RULES[rule]}"
+    )
+    refusals = [(one.reason, one.table, one.name) for one in plan(conn, STAMP).refusals]
+    assert refusals == [(Reason.RULE, "rule", "keep")]
+    begun = run(conn, STAMP.begin())
+    report = going_on(conn)
+    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
+    phase, why = job(conn)
+    assert phase == "stuck"
+    assert "rule: a rule (CREATE RULE)" in why
+    assert str(begun) in why
+    conn.execute("ALTER TABLE rule DISABLE RULE keep")
+    assert plan(conn, STAMP).ok
+    run(conn, STAMP.jobs.retry(begun))
+    assert going_on(conn).jobs_done == 1
