@@ -67,7 +67,7 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 def going_on(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
-    return resume(conn, [rewrite], owner="test", **{"size": TEN, **options})
+    return resume(conn, [rewrite], owner="test", size=TEN, **options)
 
 
 def job(conn: Any) -> tuple[str, str]:
