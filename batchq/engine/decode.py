@@ -13,6 +13,7 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 
 from batchq.engine.encoding import codec, is_own, textual
+from batchq.engine.hiding import is_drivers, stand_in
 from batchq.engine.sentinel import SCALARS
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
@@ -41,22 +42,20 @@ def decode(
     """Make the batch's result of its steps' answers.
 
     :raises DecodeFailed: when a row does not fit its model, or a function of the caller's raises.
+        It has no tie to a loader's own error, which may hold the value.
     """
     results: list[Any] = []
+    failed: DecodeFailed | None = None
     try:
         for statement, answer in zip(plan.statements, answers, strict=True):
             read = _decoder(statement.shape)
             results.append(None if read is None else read(answer, transformer))
-    except Exception as error:
-        index = len(results)
-        step = Step(index, plan.leaves[index])
-        why = str(error) if isinstance(error, _Misfit) else type(error).__name__
-        shape = step.statement.result
-        doing = f"{step.leaf.context}: " if step.leaf.context else ""
-        message = f"{doing}{step}: {shape} failed: {why}; the batch is {outcome.value}"
-        failed = DecodeFailed(message, outcome=outcome, step=step)
-        failed.context = step.leaf.context
-        raise failed from error
+    except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
+        step = Step(len(results), plan.leaves[len(results)])
+        failed = _failed(step, error, outcome)
+        failed.__cause__ = _hidden(error, answers[step.index], transformer)
+    if failed is not None:
+        raise failed  # not above, where the error would be its context
     try:
         return plan.combine(results)
     except Exception as error:
@@ -64,6 +63,38 @@ def decode(
             f"a function of the batch raised {type(error).__name__}; the batch is {outcome.value}"
         )
         raise DecodeFailed(message, outcome=outcome) from error
+
+
+def _failed(step: Step, error: Exception, outcome: Outcome) -> DecodeFailed:
+    why = str(error) if isinstance(error, _Misfit) else type(error).__name__
+    shape = step.statement.result
+    doing = f"{step.leaf.context}: " if step.leaf.context else ""
+    message = f"{doing}{step}: {shape} failed: {why}; the batch is {outcome.value}"
+    failed = DecodeFailed(message, outcome=outcome, step=step)
+    failed.context = step.leaf.context
+    return failed
+
+
+def _hidden(error: Exception, answer: PGresult, transformer: Transformer) -> Exception:
+    """Make what stands for an error of a loader of psycopg's; any other stays as it is.
+
+    Which it is, loading each value once more says: one alike is the same.
+    """
+    for row in range(answer.ntuples):
+        for column in range(answer.nfields):
+            value = answer.get_value(row, column)
+            if value is None:
+                continue
+            type_ = answer.ftype(column)
+            try:
+                loader = transformer.get_loader(type_, Format(answer.fformat(column)))
+                loader.load(value)
+            except Exception as again:  # noqa: BLE001  any loader may be the user's own
+                if type(again) is type(error) and str(again) == str(error):
+                    name = (answer.fname(column) or b"").decode("utf-8", "replace")
+                    doing = f"the value of column {name!r}, whose type has the OID {type_}"
+                    return stand_in(error, doing) if is_drivers(loader) else error
+    return error
 
 
 class _Misfit(Exception):

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from attrs import define
 from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile import Compiled, compiled
+from batchq.engine.hiding import is_drivers, is_plain, stand_in
 from batchq.engine.hints import JSONB
 from batchq.engine.lengths import check_lengths
 from batchq.engine.places import Place
@@ -71,7 +71,8 @@ def encode(
     :param binary: whether the server can make a value binary in SQL.
     :param longest: bytes that the server reads in one message.
     :raises InvalidBatch: for a statement that cannot be compiled, a value that cannot be adapted,
-        or what is too long for one message; its ``step`` is the one.
+        or what is too long for one message; its ``step`` is the one. It has no tie to an error
+        that may hold the value.
     """
     shapes: list[Compiled] = []
     for statement in plan.statements:
@@ -81,6 +82,8 @@ def encode(
             index = len(shapes)
             raise _located(error, Step(index, plan.leaves[index])) from error
     flat: list[object] = []
+    dumped: Sequence[Any] = ()
+    refused: InvalidBatch | None = None
     try:
         settings = Settings(plan) if plan.outputs else None
         for index, shape in enumerate(shapes):
@@ -89,8 +92,10 @@ def encode(
             if settings is not None:
                 settings.pass_on(index, flat, start)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
-    except Exception as error:
-        raise _culprit(plan.leaves, transformer) from error
+    except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
+        refused = _culprit(plan.leaves, transformer, error)
+    if refused is not None:
+        raise refused  # not above, where the error would be its context
     types, formats = transformer.types or (), transformer.formats or []
     encoded: list[Encoded] = []
     end, long = 0, False
@@ -98,16 +103,24 @@ def encode(
         long = long or shape.long
         start, end = end, end + shape.parameters
         settled = own = types[start:end]
-        last = sent.get(shape)
-        if own != last:
-            if last is not None:
-                settled = _settled(own, last, flat[start:end], shape.places)
-            elif len(sent) >= _MOST_SENT:
-                sent.clear()
-            sent[shape] = settled
+        if own != sent.get(shape):
+            settled = _remembered(sent, shape, own, flat[start:end])
         encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
     check_lengths(plan, encoded, dumped, longest, texts=long)
     return encoded
+
+
+def _remembered(
+    sent: SentTypes, shape: Compiled, types: tuple[int, ...], values: Sequence[object]
+) -> tuple[int, ...]:
+    """Bring up to date what was sent last, and say by which types it is prepared."""
+    last, settled = sent.get(shape), types
+    if last is not None:
+        settled = _settled(types, last, values, shape.places)
+    elif len(sent) >= _MOST_SENT:
+        sent.clear()
+    sent[shape] = settled
+    return settled
 
 
 def _settled(
@@ -178,7 +191,7 @@ def _located(error: Exception, step: Step) -> InvalidBatch:
     return InvalidBatch(f"{step}: {error}", step=step)
 
 
-def _culprit(leaves: Sequence[Leaf], transformer: Transformer) -> InvalidBatch:
+def _culprit(leaves: Sequence[Leaf], transformer: Transformer, found: Exception) -> InvalidBatch:
     """Find the value that cannot be encoded, one by one, and say what to do about it."""
     for index, leaf in enumerate(leaves):
         statement = leaf.statement
@@ -186,16 +199,27 @@ def _culprit(leaves: Sequence[Leaf], transformer: Transformer) -> InvalidBatch:
         for name, value in zip(names, statement.values, strict=True):
             if isinstance(value, Output):
                 continue  # what is sent is a name
+            dumper: object = None
             try:
                 stable = _stable(value) if type(value) in _UNSTABLE else value
+                if stable is not None:
+                    dumper = transformer.get_dumper(stable, _AUTO)
                 transformer.dump_sequence([stable], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 kind = type(value).__name__
                 what = f"the value of {name!r}, a {kind}, cannot be sent"
                 # Anybody else's words may quote the value.
-                said = f": {error}" if isinstance(error, psycopg.Error | _NoBigint) else ""
-                return _located(InvalidBatch(what + said + _instead_of(value)), Step(index, leaf))
-    return InvalidBatch("a value cannot be sent, though each can on its own")
+                plain = isinstance(error, _NoBigint) or is_plain(error)
+                said = f": {error}" if plain else ""
+                refused = _located(
+                    InvalidBatch(what + said + _instead_of(value)), Step(index, leaf)
+                )
+                own = plain or (dumper is not None and not is_drivers(dumper))
+                refused.__cause__ = error if own else stand_in(error, what)
+                return refused
+    refused = InvalidBatch("a value cannot be sent, though each can on its own")
+    refused.__cause__ = stand_in(found, "a value")
+    return refused
 
 
 def _instead_of(value: object) -> str:

@@ -100,15 +100,27 @@ def tables(conn):
     conn.execute("INSERT INTO account VALUES (1, %s)", [SECRET])
 
 
+def chain(error: BaseException) -> list[BaseException]:
+    """An error, and all that is tied to it."""
+    found: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__]
+    return found
+
+
 def texts(error: BaseException) -> list[str]:
     """Everything that a logger may print of an error."""
     found = ["".join(traceback.format_exception(error))]
-    one: BaseException | None = error
-    while one is not None:
-        found += [str(one), repr(one)]
+    for one in chain(error):
+        # What could not be encoded, and what was no JSON.
+        held = [getattr(one, name, None) for name in ("object", "doc")]
+        found += [str(one), repr(one), repr(held), *getattr(one, "__notes__", ())]
         if isinstance(one, BatchError):
             found += [str(one.violation), repr(one.violation), repr(one.step), repr(one.statement)]
-        one = one.__cause__ or one.__context__
     return found
 
 
