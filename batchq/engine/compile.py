@@ -31,6 +31,7 @@ from batchq.language.plan import Leaf
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape, answered
 from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
+from batchq.language.spelling import spelled
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
@@ -168,7 +169,11 @@ def _compiled(
     order = tuple(numbering.order)
     parameters = len(order) + counts + judges + len(wrapping.outputs)
     if parameters > MAX_PARAMETERS:
-        message = f"{parameters} parameters in one statement: the protocol allows {MAX_PARAMETERS}"
+        own, added = len(order), parameters - len(order)
+        and_ours = f", and {added} that batchq adds" if added else ""
+        message = (
+            f"{own} parameters in one statement{and_ours}: the protocol allows {MAX_PARAMETERS}"
+        )
         raise InvalidBatch(message)
     in_order = order == tuple(range(len(order)))
     sql = _numbered(numbering.written(sql), len(order), counts=counts, judges=judges)
@@ -289,8 +294,8 @@ _ONE_SNAPSHOT = (
 def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:
     if isinstance(source, Insert | Update | Delete) and not columns:
         message = (
-            f'which columns does {source.verb}("{source.table}", …).{answer.value}(…) return? This '
-            f'model names none: add .returning("…") before it'
+            f"which columns does {source.verb}({spelled(source.table)}, …).{answer.value}(…) "
+            f'return? This model names none: add .returning("…") before it'
         )
         raise InvalidBatch(message)
     own = source.columns if isinstance(source, Select) else None

@@ -14,6 +14,7 @@ from functools import lru_cache
 from batchq.language.errors import InvalidBatch
 from batchq.language.matchers import Matcher
 from batchq.language.plan import Plan
+from batchq.language.spelling import spelled
 from batchq.language.step import Step
 
 LONGEST = 63
@@ -45,7 +46,7 @@ def _why_never(matcher: Matcher, encoding: bytes) -> str | None:
         cut = _cut(name, codec)
     except UnicodeEncodeError:
         return None
-    return f'{matcher} matches nothing: {_KEEPS}, so it is called "{cut}" there'
+    return f"{matcher} matches nothing: {_KEEPS}, so it is called {spelled(cut)} there"
 
 
 _KEEPS = f"the server keeps the first {LONGEST} bytes of a name"

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from batchq.engine.names import identifier
 from batchq.language.sources import chosen, chosen_by
+from batchq.language.spelling import spelled
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
@@ -21,12 +23,18 @@ JSONB = "wrap it in psycopg.types.json.Jsonb(...)"
 _FUNCTION_OF_INT = (
     "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int"
 )
+_NO_COLUMN = (
+    "\nthe server names no column, as where a domain refuses NULL by its type: not_null() is for "
+    "columns only"
+)
 _NO_TYPE = "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text"
 
 
 def hint(violation: Violation, found: Blame) -> str:
     """Say what may be behind an error; empty where nothing is known."""
     match violation.sqlstate:
+        case "23502" if violation.column is None:
+            return _NO_COLUMN
         case "42P18":
             return _NO_TYPE
         case "42883":
@@ -85,10 +93,19 @@ def _array(found: Blame) -> str:
     columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
     if not columns:
         return ""
+    condition = f"{_in_sql(columns[0])} = %(value)s::text[]"
     return (
         f'\na list means "one of these": an array column is compared whole, by a condition such as '
-        f'sql("{columns[0]} = %(value)s::text[]", value=[...]), with the type that it has'
+        f"sql({spelled(condition)}, value=[...]), with the type that it has"
     )
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def _in_sql(column: str) -> str:
+    """Write a column as a ``sql()`` with parameters takes it: quoted unless it is plain."""
+    return column if _PLAIN.fullmatch(column) else identifier(column).replace("%", "%%")
 
 
 _IN_QUOTES = re.compile(r"""["»«„“”][^"»«„“”]*["»«„“”]""")

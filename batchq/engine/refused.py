@@ -13,16 +13,16 @@ from batchq.language.errors import InvalidBatch
 _TRANSACTION = frozenset("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE".split())
 _PREPARED = frozenset("PREPARE EXECUTE DEALLOCATE".split())
 _DDL = frozenset(
-    "CREATE ALTER DROP TRUNCATE COMMENT GRANT REVOKE REINDEX CLUSTER VACUUM REFRESH REASSIGN "
+    "CREATE ALTER DROP TRUNCATE COMMENT GRANT REVOKE REINDEX CLUSTER REFRESH REASSIGN "
     "SECURITY IMPORT".split()
 )
 _ALONE = frozenset(
     "BACKUP RESTORE EXPORT INSPECT CHANGEFEED EXPERIMENTAL SCRUB PAUSE RESUME CANCEL "
-    "WAIT REPACK".split()
+    "WAIT REPACK VACUUM".split()
 )
 """What a server runs by itself: jobs and whole clusters on CockroachDB (its documentation, "SQL
-Statements"), WAIT FOR and REPACK on PostgreSQL 19. In a transaction it is refused, or it is done at
-once and no rollback undoes it."""
+Statements"), VACUUM on PostgreSQL, WAIT FOR and REPACK on its version 19. In a transaction it is
+refused, or it is done at once and no rollback undoes it."""
 _SETTING = frozenset({"SET", "RESET"})
 _READING_SETTINGS = frozenset({"client_encoding", "standard_conforming_strings"})
 _READING = _READING_SETTINGS | {"names"}
@@ -81,7 +81,10 @@ def _refuse(verb: str, tokens: list[Token]) -> None:
     elif verb == "COPY":
         message = "COPY cannot be part of a pipelined batch: use psycopg's cursor.copy()"
     elif verb in _DDL:
-        message = f"{verb} is no part of a batch: CockroachDB commits the transaction before it"
+        message = (
+            f"{verb} is no part of a batch, on either server: CockroachDB would commit the "
+            f"transaction before it. Run it by itself"
+        )
     elif verb in _ALONE or _of_a_whole_server(verb, tokens):
         what = verb if verb in _ALONE else " ".join(token.text.upper() for token in tokens[:3])
         message = f"{what} is no part of a batch: it runs in no transaction, and nothing undoes it"

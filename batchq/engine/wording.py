@@ -10,6 +10,7 @@ from batchq.engine.hints import hint
 from batchq.language.guards import EXACTLY_ONE, Bound, Judged
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
+from batchq.language.spelling import spelled
 from batchq.language.violation import Kind, Violation
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def teach(violation: Violation, found: Blame) -> str:
     lines.append(f"    .on({_matcher(violation)}, YourError(...))")
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
-        lines.append(f'    .internal("{_declarable(violation)}")')
+        lines.append(f"    .internal({spelled(_declarable(violation) or '')})")
     more = hint(violation, found) + _partition(violation, found)
     return "\n" + "\n".join(lines) + more
 

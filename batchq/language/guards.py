@@ -13,6 +13,7 @@ from enum import Enum
 from attrs import frozen
 
 from batchq.language.sources import Conditions, Text, compared
+from batchq.language.spelling import spelled
 
 
 class Bound(Enum):
@@ -73,5 +74,5 @@ class Requirement:
         """Show the call, with columns and no values: ``require("rcgen")``."""
         if isinstance(self.test, Text):
             return f"{self.judged.value}(sql)"
-        names = ", ".join(f'"{name}"' for name in compared(self.test))
+        names = ", ".join(map(spelled, compared(self.test)))
         return f"{self.judged.value}({names or '...'})"

@@ -17,6 +17,7 @@ from attrs import field, frozen
 from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement
+from batchq.language.spelling import spelled
 from batchq.language.violation import Kind, Violation
 
 _LONGEST = 63
@@ -75,7 +76,7 @@ class Matcher:
         if self.kind is Kind.GUARD:
             return self.name or "expect(...)"
         call = "internal" if self.kind is None else self.kind.value
-        return f'{call}("{self.name}")'
+        return f"{call}({spelled(self.name or '')})"
 
 
 def unique(name: str) -> Matcher:
@@ -105,7 +106,11 @@ def exclusion(name: str) -> Matcher:
 
 
 def not_null(column: str) -> Matcher:
-    """Match NULL in a column that refuses it. The servers send no name here, only the column."""
+    """Match NULL in a column that refuses it. The servers send no name here, only the column.
+
+    Not where a domain refuses it by its type (``CREATE DOMAIN … NOT NULL``): of that PostgreSQL
+    sends neither column nor constraint, so it is mapped by ``sqlstate("23502")``.
+    """
     return _matcher(Kind.NOT_NULL, column)
 
 

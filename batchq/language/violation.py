@@ -9,6 +9,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from batchq.language.spelling import spelled
+
 
 class Kind(Enum):
     """What kind of rule was broken, read off the SQLSTATE and, for guards, off their sentinel.
@@ -90,13 +92,13 @@ class Violation:
             return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
         words = [self.kind.value if self.kind is not Kind.OTHER else "error"]
         if self.constraint:
-            words.append(f'"{self.constraint}"')
+            words.append(spelled(self.constraint))
         if self.part_of:
-            words.append(f'(part of "{self.part_of[-1]}")')
+            words.append(f"(part of {spelled(self.part_of[-1])})")
         if self.column:
-            words.append(f'column "{self.column}"')
+            words.append(f"column {spelled(self.column)}")
         if self.table:
-            words.append(f'on table "{self.table}"')
+            words.append(f"on table {spelled(self.table)}")
         text = f"{' '.join(words)}, SQLSTATE {self.sqlstate}"
         if not self.constraint and not self.column:  # those two say it all
             text += f": {self.public_message}"

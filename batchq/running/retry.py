@@ -88,7 +88,10 @@ def _sleepable(_: object, attribute: Attribute[float], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         message = f"Retry({attribute.name}={value!r}): it takes seconds, or a timedelta"
         raise TypeError(message)
-    if not 0 <= value <= TIMEOUT_MAX:
+    if not value >= 0:  # NaN among it
+        message = f"Retry({attribute.name}={value!r}): it takes 0 seconds or more"
+        raise ValueError(message)
+    if value > TIMEOUT_MAX:
         message = f"Retry({attribute.name}={value!r}): nobody can sleep for so long"
         raise ValueError(message)
 

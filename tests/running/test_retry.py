@@ -200,6 +200,21 @@ class TestArguments:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Retry(**wrong)
 
+    @pytest.mark.parametrize(
+        ("seconds", "told"),
+        [
+            (-0.1, "0 seconds or more"),
+            (float("-inf"), "0 seconds or more"),
+            (float("nan"), "0 seconds or more"),
+            (float("inf"), "nobody can sleep for so long"),
+            (1e30, "nobody can sleep for so long"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["backoff", "longest"])
+    def test_a_time_that_is_no_time_and_one_too_long_are_two_mistakes(self, name, seconds, told):
+        with pytest.raises(ValueError, match=told):
+            Retry(**{name: seconds})
+
     def test_it_is_immutable_and_can_be_shared(self, client):
         policy = retry()
         with pytest.raises(AttributeError):
