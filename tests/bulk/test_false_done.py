@@ -148,3 +148,19 @@ def test_a_rule_that_no_chunk_may_have_makes_it_stuck_and_the_plan_refuses_it(
     assert plan(conn, STAMP).ok
     run(conn, STAMP.jobs.retry(begun))
     assert going_on(conn).jobs_done == 1
+
+
+def test_the_plan_tells_of_a_trigger_that_may_keep_a_row_as_it_was(conn: Any) -> None:
+    conn.execute(SWALLOWS)
+    for when in ("BEFORE DELETE", "BEFORE INSERT"):
+        conn.execute(
+            f"CREATE TRIGGER {when.replace(' ', '_')} {when} ON rule "
+            f"FOR EACH ROW EXECUTE FUNCTION keep()"
+        )
+    seen = plan(conn, STAMP)
+    assert seen.ok
+    assert [(one.reason, one.table, one.name) for one in seen.warnings] == [
+        (Reason.TRIGGER, "rule", "keep")
+    ]
+    conn.execute("ALTER TABLE rule DISABLE TRIGGER keep")
+    assert plan(conn, STAMP).warnings == ()

@@ -85,10 +85,12 @@ class ForeignKey(NamedTuple):
 
 @own
 class Trigger(NamedTuple):
-    """A trigger that is fired for every deleted row."""
+    """A trigger that is fired for every row that is deleted, or updated."""
 
     table: str
     name: str
+    deletes: bool
+    updates: bool
 
 
 @own
@@ -210,11 +212,12 @@ ORDER BY named.name, c.relname, k.conname"""
 of a partition are its table's."""
 
 _TRIGGERS = """\
-SELECT named.name AS table, t.tgname::text AS name
+SELECT named.name AS table, t.tgname::text AS name,
+    (t.tgtype & 8) = 8 AS deletes, (t.tgtype & 16) = 16 AS updates
 FROM {named} JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = named.oid
-WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 9) = 9
+WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 1) = 1
 ORDER BY named.name, t.tgname"""
-"""1: for each row; 8: DELETE."""
+"""1: for each row; 8: DELETE; 16: UPDATE (PostgreSQL sources, pg_trigger.h)."""
 
 _RULES = """\
 SELECT named.name AS table, r.rulename::text AS name, r.ev_type::text AS event

@@ -21,7 +21,7 @@ from batchq.bulk.planning.fitting import missing, unfit
 from batchq.bulk.planning.preview import Planned, planned
 from batchq.bulk.planning.referring import References
 from batchq.bulk.planning.refusals import Reason, Refusal
-from batchq.bulk.planning.ruled import ruled
+from batchq.bulk.planning.ruled import ruled, triggered
 from batchq.bulk.planning.tally import Count, Tally, tally, written_key
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
@@ -203,6 +203,8 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
         refusals += references.refusals()
         warnings += references.warnings()
         most = max(most, work.inline)
+    else:
+        warnings += triggered(work, found)
     passes: tuple[Pass | Rewrite, ...] = work.passes
     blamed = bool(lacking) or any(one.reason is Reason.WRONG_COLUMN for one in refusals)
     tallies: list[Tally] = []

@@ -86,7 +86,7 @@ class References:
                     remedy=self._declaring(one),
                 )
         for trigger in self.catalog.triggers:
-            if self._oid(trigger.table) in deleted:
+            if trigger.deletes and self._oid(trigger.table) in deleted:
                 yield Refusal(
                     reason=Reason.TRIGGER,
                     table=trigger.table,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Rules (``CREATE RULE``) of the tables that are swept, which do something else instead."""
+"""Rules (``CREATE RULE``) of the tables that are swept, which do something else instead; and
+triggers of those that are rewritten, which may keep a row as it was."""
 
 from __future__ import annotations
 
@@ -29,6 +30,20 @@ def ruled(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
                 why=f"it is ON {_COMMANDS[rule.event]}, and holds for every row or refuses a chunk",
                 remedy=f"ALTER TABLE {quoted(rule.table)} DISABLE RULE {identifier(rule.name)};\n"
                 f"or make it a trigger",
+            )
+
+
+def triggered(rewrite: Rewrite, catalog: Catalog) -> Iterator[Refusal]:
+    """Find triggers that may leave a row due; whether one does, its function alone says."""
+    for trigger in catalog.triggers:
+        if trigger.updates and trigger.table == rewrite.table:
+            yield Refusal(
+                reason=Reason.TRIGGER,
+                table=trigger.table,
+                name=trigger.name,
+                why="it is fired FOR EACH ROW that is updated: if it keeps one as it was, or sets "
+                "it back, the job ends as stuck",
+                remedy=f"DROP TRIGGER {identifier(trigger.name)} ON {quoted(trigger.table)};",
             )
 
 
