@@ -86,8 +86,8 @@ def _hidden(error: Exception, answer: PGresult, transformer: Transformer) -> Exc
             if value is None:
                 continue
             type_ = answer.ftype(column)
+            loader = transformer.get_loader(type_, Format(answer.fformat(column)))
             try:
-                loader = transformer.get_loader(type_, Format(answer.fformat(column)))
                 loader.load(value)
             except Exception as again:  # noqa: BLE001  any loader may be the user's own
                 if type(again) is type(error) and str(again) == str(error):
