@@ -28,6 +28,7 @@ def once(connection: Connection[Any], todo: Order) -> Answer:
     :raises InvalidBatch: when it cannot be sent as it is.
     """
     work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
+    todo.work = work
     try:
         work.prepare()
         drive(connection, work)
@@ -39,6 +40,7 @@ def once(connection: Connection[Any], todo: Order) -> Answer:
 async def aonce(connection: AsyncConnection[Any], todo: Order) -> Answer:
     """Run a batch once; as :func:`once`."""
     work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
+    todo.work = work
     try:
         work.prepare()
         await drive_async(connection, work)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from attrs import frozen
+from attrs import define
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.engine.deadline import Deadline
@@ -17,6 +17,7 @@ from batchq.engine.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transact
 from batchq.engine.wording import OLD_SNAPSHOT
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
+from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan, plan
 from batchq.language.step import Step
 from batchq.running.retry import Retry
@@ -24,6 +25,7 @@ from batchq.running.values import NONE_SAID, Values
 
 if TYPE_CHECKING:
     from batchq.engine.preparations import AnyConnection
+    from batchq.engine.transaction import Transaction
 
 
 class Options(TypedDict, total=False):
@@ -46,7 +48,7 @@ class Options(TypedDict, total=False):
     """Run again what has kept nothing and may succeed."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Order:
     """A batch laid flat, and how it is to run."""
 
@@ -54,6 +56,8 @@ class Order:
     values: Values
     retry: Retry | None
     deadline: Deadline | None = None
+    work: Transaction | None = None
+    """The attempt at it that was begun last."""
 
     def frame_for(self, connection: AnyConnection) -> Frame:
         """Frame it by the options and, where they are silent, by the connection's own settings."""
@@ -82,6 +86,12 @@ def _refuse_old_snapshots(plan: Plan) -> None:
             step = Step(index, plan.leaves[index])
             message = f"{step}: not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
             raise InvalidBatch(message, step=step)
+
+
+def outcome_by(todo: Order | None) -> Outcome:
+    """What became of a batch, by its last attempt; None is one whose options were being read."""
+    work = None if todo is None else todo.work
+    return Outcome.NOT_SENT if work is None else work.outcome
 
 
 _KNOWN = frozenset(Options.__annotations__)

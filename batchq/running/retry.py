@@ -28,7 +28,6 @@ from batchq.language.errors import (
 from batchq.language.exceptions import caused_by
 from batchq.language.outcome import Outcome
 from batchq.running.answer import Failed
-from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.pool_errors import is_pools_own
 
 if TYPE_CHECKING:
@@ -227,11 +226,9 @@ class Tries:
 
     def broken_off(self, error: BaseException) -> Answer:
         """Sort what ended the attempts: the hook's own failure, an interrupt, a batch that cannot
-        be sent."""
+        be sent. What an interrupt has left is for the caller to say: it knows the last attempt."""
         last = self._last
         if error is self._bug and isinstance(last, Failed):
             caused_by(error, last.report)
             return Failed(error, last.report)
-        if not isinstance(error, Exception):  # while sleeping: an attempt has said it already
-            interrupted(error, outcome_of(last))
         raise error

@@ -14,8 +14,9 @@ from psycopg import AsyncConnection, Connection
 
 from batchq.language.batch import Batch
 from batchq.running.answer import Failed, Ok
+from batchq.running.interrupts import interrupted
 from batchq.running.once import aonce, once, settled_unsent
-from batchq.running.order import Options, order
+from batchq.running.order import Options, Order, order, outcome_by
 from batchq.running.pooled import apooled, pooled
 from batchq.running.retry import Tries
 
@@ -53,48 +54,61 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
 
     :raises InvalidBatch: all the same: a batch that cannot be sent is a bug, not an answer.
     """
-    todo = order(target, batch, options, sync=True)
-    if not todo.plan.statements:
-        return settled_unsent(todo)
-    tried: Callable[[], Any]
-    if isinstance(target, Connection):
-        tried = partial(once, target, todo)
-    else:
-        tried = partial(pooled, target, todo)
-    if todo.retry is None:
-        return cast("Ok[T] | Failed", tried())
-    from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
-
-    tries = Tries(todo.retry, pooled=not isinstance(target, Connection), deadline=todo.deadline)
+    todo: Order | None = None
     try:
-        return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
-    except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
-        return tries.broken_off(error)
+        todo = order(target, batch, options, sync=True)
+        if not todo.plan.statements:
+            return settled_unsent(todo)
+        tried: Callable[[], Any]
+        if isinstance(target, Connection):
+            tried = partial(once, target, todo)
+        else:
+            tried = partial(pooled, target, todo)
+        if todo.retry is None:
+            return cast("Ok[T] | Failed", tried())
+        from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
+
+        tries = Tries(todo.retry, pooled=not isinstance(target, Connection), deadline=todo.deadline)
+        try:
+            return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
+        except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
+            return tries.broken_off(error)
+    except BaseException as error:
+        # While the options are read, or between the engine's end and the return.
+        if not isinstance(error, Exception):
+            interrupted(error, outcome_by(todo))
+        raise
 
 
 async def aattempt(
     target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Options]
 ) -> Ok[T] | Failed:
     """Run a batch on an async connection or pool; as :func:`attempt`."""
-    todo = order(target, batch, options, sync=False)
-    if not todo.plan.statements:
-        return settled_unsent(todo)
-    tried: Callable[[], Any]
-    if isinstance(target, AsyncConnection):
-        tried = partial(aonce, target, todo)
-    else:
-        tried = partial(apooled, target, todo)
-    if todo.retry is None:
-        return cast("Ok[T] | Failed", await tried())
-    from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
-
-    tries = Tries(
-        todo.retry, pooled=not isinstance(target, AsyncConnection), deadline=todo.deadline
-    )
+    todo: Order | None = None
     try:
-        return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
-    except BaseException as error:  # noqa: BLE001  as in attempt()
-        return tries.broken_off(error)
+        todo = order(target, batch, options, sync=False)
+        if not todo.plan.statements:
+            return settled_unsent(todo)
+        tried: Callable[[], Any]
+        if isinstance(target, AsyncConnection):
+            tried = partial(aonce, target, todo)
+        else:
+            tried = partial(apooled, target, todo)
+        if todo.retry is None:
+            return cast("Ok[T] | Failed", await tried())
+        from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
+
+        tries = Tries(
+            todo.retry, pooled=not isinstance(target, AsyncConnection), deadline=todo.deadline
+        )
+        try:
+            return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
+        except BaseException as error:  # noqa: BLE001  as in attempt()
+            return tries.broken_off(error)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            interrupted(error, outcome_by(todo))
+        raise
 
 
 def _unwrap(answer: Ok[T] | Failed) -> T:
