@@ -4,6 +4,8 @@ anything is sent, with the name that the server makes of it."""
 
 from __future__ import annotations
 
+from ast import literal_eval
+
 import psycopg
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ from batchq import (
 )
 from batchq.engine.cutting import refuse_cut_names
 from batchq.language.plan import plan
+from batchq.language.spelling import spelled
 from batchq.testing import proxy
 from tests.support.omniscient import omniscient
 
@@ -96,7 +99,7 @@ def test_the_server_makes_of_it_what_is_said_or_it_is_taken(conn, name):
     else:
         with pytest.raises(InvalidBatch) as caught:
             run(conn, batch)
-        assert f'called "{called}" there' in str(caught.value)
+        assert f"called {spelled(called)} there" in str(caught.value)
     with pytest.raises(Taken):
         run(conn, item().on(unique(called), Taken))
 
@@ -112,7 +115,7 @@ def test_what_is_said_is_the_longest_beginning_that_fits(name):
     planned = plan(item().on(unique(name), Taken))
     if len(name.encode()) <= 63:
         return refuse_cut_names(planned, b"UTF8")
-    cut = told(planned).rpartition('so it is called "')[2].removesuffix('" there')
+    cut = literal_eval(told(planned).rpartition("so it is called ")[2].removesuffix(" there"))
     assert name.startswith(cut)
     assert 60 <= len(cut.encode()) <= 63
     assert len(name[: len(cut) + 1].encode()) > 63
