@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from batchq.engine.names import unqualified
 from batchq.engine.rendering import Written, kept_as, written_as
 from batchq.language.sources import (
     EQUALS,
@@ -86,7 +87,7 @@ def _put_alone(
         return MAYBE
     found = _put(step, key, violation, steps)
     if found is NO and is_parents and isinstance(source, Update):
-        return NO if source.table.rpartition(".")[2] == violation.table else MAYBE
+        return NO if unqualified(source.table) == violation.table else MAYBE
     return found
 
 
@@ -217,7 +218,7 @@ def _is_about(table: str, violation: Violation, steps: Sequence[Step]) -> bool:
 
     That is another one where it is a partition: then the steps at least have to be of one table.
     """
-    if table.rpartition(".")[2] == violation.table or violation.part_of:
+    if unqualified(table) == violation.table or violation.part_of:
         return True
     return all(step.statement.source.table == table for step in steps)
 

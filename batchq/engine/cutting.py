@@ -3,7 +3,8 @@
 
 PostgreSQL keeps 63 bytes of a name, in the encoding of the database, and cuts between characters
 (``NAMEDATALEN`` in pg_config_manual.h, ``truncate_identifier`` in parser/scansup.c). So a mapping
-by a longer name would match nothing, ever.
+by a longer name would match nothing, ever. A server may be built with another number; it does not
+say so unasked.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from __future__ import annotations
 import codecs
 from functools import lru_cache
 
+from batchq.engine.names import LONGEST
 from batchq.language.errors import InvalidBatch
 from batchq.language.matchers import Matcher
 from batchq.language.plan import Plan
 from batchq.language.spelling import spelled
 from batchq.language.step import Step
-
-LONGEST = 63
-"""In bytes. A server may be built with another ``NAMEDATALEN``; it does not say so unasked."""
 
 
 def refuse_cut_names(plan: Plan, encoding: bytes | None) -> None:

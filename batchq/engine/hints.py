@@ -16,7 +16,7 @@ from batchq.language.spelling import spelled
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
-    from batchq.engine.blame import Blame
+    from batchq.language.step import Step
 
 JSONB = "wrap it in psycopg.types.json.Jsonb(...)"
 
@@ -30,8 +30,11 @@ _NO_COLUMN = (
 _NO_TYPE = "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text"
 
 
-def hint(violation: Violation, found: Blame) -> str:
-    """Say what may be behind an error; empty where nothing is known."""
+def hint(violation: Violation, step: Step | None) -> str:
+    """Say what may be behind an error; empty where nothing is known.
+
+    :param step: the one to blame, if one is.
+    """
     match violation.sqlstate:
         case "23502" if violation.column is None:
             return _NO_COLUMN
@@ -39,11 +42,11 @@ def hint(violation: Violation, found: Blame) -> str:
             return _NO_TYPE
         case "42883":
             operator = _OPERATOR.search(violation.message)
-            return _function(violation, found) if operator is None else _operator(operator, found)
+            return _function(violation, step) if operator is None else _operator(operator, step)
         case "42704" if "[]" in violation.message:  # could not find array type for text[]
-            return _array(found)
+            return _array(step)
         case "42804" | "22P02":
-            return _document(violation, found)
+            return _document(violation, step)
         case _:
             return ""
 
@@ -54,12 +57,12 @@ _TEXTS = frozenset({"text", "character varying", "character", "name", "unknown"}
 _JSON = frozenset({"json", "jsonb"})
 
 
-def _operator(seen: re.Match[str], found: Blame) -> str:
+def _operator(seen: re.Match[str], step: Step | None) -> str:
     """Tell what to do about two types that have no such operator."""
     left, operator, right = seen["left"], seen["operator"], seen["right"]
     said = ""
     if left.endswith("[]") and not right.endswith("[]"):
-        said = _array(found)
+        said = _array(step)
     elif left == "jsonb" and right not in _JSON:
         said = f"\na jsonb column is compared with a document: {JSONB}"
     elif left == "json" or right in ("unknown", left):
@@ -78,17 +81,17 @@ def _operator(seen: re.Match[str], found: Blame) -> str:
     return said
 
 
-def _function(violation: Violation, found: Blame) -> str:
+def _function(violation: Violation, step: Step | None) -> str:
     """Tell that an int is bigint, where a function was given one."""
-    sent = () if found.step is None else found.step.parameters
+    sent = () if step is None else step.parameters
     return _FUNCTION_OF_INT if "bigint" in violation.message and int in map(type, sent) else ""
 
 
-def _array(found: Blame) -> str:
+def _array(step: Step | None) -> str:
     """Tell of a list that was compared with a column that holds lists itself."""
-    if found.step is None:
+    if step is None:
         return ""
-    shape = found.step.statement.shape
+    shape = step.statement.shape
     conditions = (one.test for one in shape.requirements)
     columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
     if not columns:
@@ -114,9 +117,9 @@ _ENDS_IN_JSON = re.compile(r"\bjsonb?\W*$")
 _MADE_DOCUMENTS = frozenset({"Json", "Jsonb"})
 
 
-def _document(violation: Violation, found: Blame) -> str:
+def _document(violation: Violation, step: Step | None) -> str:
     """Tell how a document is sent, where a value of another kind came to a json column."""
-    sent = () if found.step is None else found.step.parameters
+    sent = () if step is None else step.parameters
     kinds = {type(value).__name__ for value in sent}
     if not kinds or not _MADE_DOCUMENTS.isdisjoint(kinds):
         return ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchq.engine.flight import CLOSING, OWNERS
 from batchq.engine.hints import hint
+from batchq.engine.names import unqualified
 from batchq.language.guards import EXACTLY_ONE, Bound, Judged
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
@@ -80,7 +81,7 @@ def teach(violation: Violation, found: Blame) -> str:
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
         lines.append(f"    .internal({spelled(_declarable(violation) or '')})")
-    more = hint(violation, found) + _partition(violation, found)
+    more = hint(violation, found.step) + _partition(violation, found)
     return "\n" + "\n".join(lines) + more
 
 
@@ -94,7 +95,7 @@ def _partition(violation: Violation, found: Blame) -> str:
     if violation.kind not in (Kind.UNIQUE, Kind.EXCLUSION) or violation.part_of:
         return ""
     table = None if found.step is None else found.step.statement.source.table
-    if table is None or violation.table in (None, table.rpartition(".")[2]):
+    if table is None or violation.table in (None, unqualified(table)):
         return ""
     return (
         f"\nIf {violation.table} is a partition, name the constraint of the whole table instead: "

@@ -8,7 +8,7 @@ CockroachDB's layout, and ``plan`` reads a catalog as CockroachDB would answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from batchq.bulk import (
     Budget,
     ChunkSize,
     Fenced,
-    Job,
     Reason,
     Rewrite,
     Tree,
@@ -40,27 +39,10 @@ from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy
 from tests.support.drained import REWRITE, ROWS, TABLES, TREE, VPC
+from tests.support.jobs import begun
 from tests.support.omniscient import omniscient
 
-JOB = Job(
-    id=UUID(int=0),
-    tree="vpc",
-    version=1,
-    root="7",
-    generation=1,
-    tables=[1],
-    phase="drain",
-    child=0,
-    cursor=None,
-    seq=0,
-    rows_done=0,
-    rows_pass=0,
-    expected=None,
-    passes=0,
-    epoch=1,
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    last_error=None,
-)
+JOB = begun(root="7", generation=1, tables=[1], epoch=1)
 LEASE = timedelta(seconds=30)
 LIMITS = Limits()
 A, B = UUID(int=1), UUID(int=2)

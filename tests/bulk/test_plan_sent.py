@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -17,7 +16,6 @@ from batchq.bulk import (
     ChunkSize,
     Deleted,
     Drain,
-    Job,
     Jobs,
     Stopped,
     Tree,
@@ -30,6 +28,7 @@ from batchq.engine.sentinel import TOKEN
 from batchq.language.plan import plan as laid_flat
 from batchq.testing import proxy
 from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
+from tests.support.jobs import begun
 
 TITLES = [
     "fence: lock vpc",
@@ -87,25 +86,7 @@ def through(link, **kwargs):
     return psycopg.connect(link.conninfo(), autocommit=True, prepare_threshold=None, **kwargs)
 
 
-KNOWN = Job(
-    id=UUID(int=0),
-    tree="vpc",
-    version=1,
-    root="1",
-    generation=0,
-    tables=[],
-    phase="drain",
-    child=5,
-    cursor=None,
-    seq=0,
-    rows_done=0,
-    rows_pass=0,
-    expected=None,
-    passes=0,
-    epoch=1,
-    created_at=datetime.now(UTC),
-    last_error=None,
-)
+KNOWN = begun(child=5, epoch=1)
 LISTED = Drain(children=evolve(RULES.children, where={"row_version": [1, 2]}))
 GUARDED = evolve(
     TREE, childless=[lambda key: select("router", ["id"], where={"vpc_id": key}).expect(50)]

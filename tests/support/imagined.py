@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
@@ -22,6 +22,7 @@ from batchq.bulk.activation.requests import Told
 from batchq.bulk.errors import FenceMoved, LeaseLost
 from batchq.bulk.jobs import PASSES
 from batchq.bulk.sweeping.chunk import Chunk
+from tests.support.jobs import begun
 
 
 class Wish(NamedTuple):
@@ -65,7 +66,7 @@ class Imagined:
     stored: dict[UUID, Job] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        jobs = [_job(self.name, root) for root in self.left]
+        jobs = [begun(id=uuid4(), tree=self.name, root=root, generation=1) for root in self.left]
         self.stored = {job.id: job for job in jobs}
 
     # -- the work, as an activation sees it
@@ -190,28 +191,6 @@ class Imagined:
     def _set(self, job: Job, **changes: Any) -> Job:
         self.stored[job.id] = evolve(job, **changes)
         return self.stored[job.id]
-
-
-def _job(tree: str, root: str) -> Job:
-    return Job(
-        id=uuid4(),
-        tree=tree,
-        version=1,
-        root=root,
-        generation=1,
-        tables=[],
-        phase="drain",
-        child=0,
-        cursor=None,
-        seq=0,
-        rows_done=0,
-        rows_pass=0,
-        expected=None,
-        passes=0,
-        epoch=0,
-        created_at=datetime.now(UTC),
-        last_error=None,
-    )
 
 
 # -- what may come of a step -----------------------------------------------------------------------
