@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+    from batchq.engine.preparations import AnyConnection
     from batchq.running.answer import Answer
     from batchq.running.order import Order
 
@@ -53,7 +54,7 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
                 except BaseException as error:
                     visit.passes(error)
                     raise
-                visit.close_read_only()
+                close_read_only(connection, visit.answer)
         except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
             visit.end(error)
         if not (spare and visit.found_closed):
@@ -75,7 +76,7 @@ async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
                 except BaseException as error:
                     visit.passes(error)
                     raise
-                visit.close_read_only()
+                close_read_only(connection, visit.answer)
         except BaseException as error:  # noqa: BLE001  as in pooled()
             visit.end(error)
         if not (spare and visit.found_closed):
@@ -90,6 +91,15 @@ def _spare(pool: object, todo: Order) -> int:
     """
     most = 0 if todo.retry is None else getattr(pool, "max_size", 0)
     return most if isinstance(most, int) else 0
+
+
+def close_read_only(connection: AnyConnection, answer: Answer) -> None:
+    """Keep a connection to a server that takes no writes from going back to its pool.
+
+    A pool that gets back what is closed opens another, perhaps to the server that does.
+    """
+    if isinstance(answer, Failed) and isinstance(answer.report, ReadOnlyServer):
+        connection.pgconn.finish()
 
 
 @define(eq=False)
@@ -112,15 +122,6 @@ class _Visit:
             and self.connection is not None
             and self.connection.closed
         )
-
-    def close_read_only(self) -> None:
-        """Keep a connection to a server that takes no writes from going back to the pool.
-
-        A pool that gets back what is closed opens another, perhaps to the server that does.
-        """
-        report = self.answer.report if isinstance(self.answer, Failed) else None
-        if isinstance(report, ReadOnlyServer) and self.connection is not None:
-            self.connection.pgconn.finish()
 
     def passes(self, error: BaseException) -> None:
         """Take note of what the attempt has raised, and of why where the pool's hooks are why."""

@@ -20,16 +20,13 @@ from batchq.bulk.activation.course import Course
 from batchq.bulk.activation.options import Options, Work, orders
 from batchq.bulk.activation.report import Report
 from batchq.bulk.activation.requests import Ask, Request, Rest, Told
-from batchq.language.errors import ReadOnlyServer
-from batchq.running.answer import Failed
+from batchq.running.pooled import close_read_only
 from batchq.running.run import aattempt, attempt
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
-
-    from batchq.engine.preparations import AnyConnection
 
 READ_COMMITTED = IsolationLevel.READ_COMMITTED
 """Of every step, whatever the session's default is: what looks behind a lock has to see what was
@@ -91,7 +88,7 @@ def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> ob
                 return _asked(database, request)
             with database.connection() as connection:
                 told = _asked(connection, request)
-                _close_if_read_only(connection, told)
+                close_read_only(connection, told.answer)
                 return told
         case Rest():
             time.sleep(request.seconds)
@@ -119,7 +116,7 @@ async def _ado(
                 return await _aasked(database, request)
             async with database.connection() as connection:
                 told = await _aasked(connection, request)
-                _close_if_read_only(connection, told)
+                close_read_only(connection, told.answer)
                 return told
         case Rest():
             await asyncio.sleep(request.seconds)
@@ -135,10 +132,3 @@ async def _aasked(connection: AsyncConnection[Any], request: Ask) -> Told:
         connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED
     )
     return Told(answer, time.monotonic() - began)
-
-
-def _close_if_read_only(connection: AnyConnection, told: Told) -> None:
-    """Keep a connection to a server that takes no writes from going back to the pool, as ``run``
-    does: what is given back closed is replaced, perhaps by one to the server that does."""
-    if isinstance(told.answer, Failed) and isinstance(told.answer.report, ReadOnlyServer):
-        connection.pgconn.finish()
