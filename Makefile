@@ -43,7 +43,7 @@ test-versions: .venv/installed
 
 # In a container; without a Docker engine they say so, and that is no failure (5: no tests ran).
 test-cockroach test-postgres: test-%: .venv/installed
-	$(BIN)/python -m pytest --engine=$* || test $$? -eq 5
+	$(BIN)/python -m pytest --database=$* || test $$? -eq 5
 
 soak: .venv/installed
 	$(BIN)/python -m pytest -m soak
@@ -51,7 +51,7 @@ soak: .venv/installed
 bench: .venv/installed
 	@mkdir -p .benchmarks
 	$(BIN)/python -m pytest benchmarks -q -p no:randomly \
-		$(if $(DATABASE_URL),--engine=url) --benchmark-columns=median,iqr,rounds \
+		$(if $(DATABASE_URL),--database=url) --benchmark-columns=median,iqr,rounds \
 		--results $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.guards

@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line, or say what it needs."""
     try:
-        from batchq.command.main import batchq  # noqa: PLC0415  an extra
+        from batchq.cli.main import batchq  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise

@@ -4,8 +4,8 @@
 On the embedded PostgreSQL, on another one, and for longer, so that there is less noise::
 
     python -m pytest benchmarks
-    python -m pytest benchmarks --engine=postgres|cockroach      # a container
-    DATABASE_URL=postgresql://... python -m pytest benchmarks --engine=url
+    python -m pytest benchmarks --database=postgres|cockroach      # a container
+    DATABASE_URL=postgresql://... python -m pytest benchmarks --database=url
     python -m pytest benchmarks --rounds 100 --calls 200
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from batchq.testing.engines import Engine
+from batchq.testing.databases import Database
 from benchmarks.report import show
 from benchmarks.results import Results, environment
 
-pytest_plugins = ["tests.support.engines"]
+pytest_plugins = ["tests.support.database_option"]
 
 _SECONDS = 1800
 """For one test: the first one of a module measures for all of them."""
@@ -80,15 +80,15 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def engine_settings() -> Mapping[str, str | int]:
+def database_settings() -> Mapping[str, str | int]:
     """Of a server that this run starts."""
     return _SETTINGS
 
 
 @pytest.fixture(scope="session")
-def conninfo(engine: Engine) -> str:
+def conninfo(shared_database: Database) -> str:
     """The server of this run."""
-    return engine.conninfo()
+    return shared_database.conninfo()
 
 
 @pytest.fixture(scope="session")

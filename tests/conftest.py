@@ -21,10 +21,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
 from batchq.bulk.activation.options import Orders
-from batchq.testing.engines import Engine
-from tests.support.waiting import PATIENCE
+from batchq.testing.databases import Database
+from tests.support.lock_waits import TIMEOUT
 
-pytest_plugins = ["tests.support.engines"]
+pytest_plugins = ["tests.support.database_option"]
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -42,11 +42,11 @@ def no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no default that is a time end anything: on a busy machine all of it may take long. A test
     that is about a time says which."""
     monkeypatch.setitem(Budget.__init__.__kwdefaults__, "seconds", math.inf)
-    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "timeout", float(PATIENCE))
+    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "timeout", float(TIMEOUT))
     monkeypatch.setitem(Orders.__init__.__kwdefaults__, "lease", timedelta(days=1))
     for pool in (ConnectionPool, AsyncConnectionPool):
-        monkeypatch.setitem(pool.__init__.__kwdefaults__, "timeout", float(PATIENCE))
-        monkeypatch.setattr(pool.wait, "__defaults__", (float(PATIENCE),))
+        monkeypatch.setitem(pool.__init__.__kwdefaults__, "timeout", float(TIMEOUT))
+        monkeypatch.setattr(pool.wait, "__defaults__", (float(TIMEOUT),))
 
 
 # A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start.
@@ -54,9 +54,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def postgres(engine: Engine) -> Engine:
+def postgres(shared_database: Database) -> Database:
     """The server of this run, by the name that fits most tests."""
-    return engine
+    return shared_database
 
 
 # Another run may be on the same server, or one that was killed have left its schemas there.
@@ -84,19 +84,19 @@ _END_SESSIONS = {
 
 
 @contextmanager
-def _schema(engine: Engine, name: str) -> Iterator[None]:
+def _schema(database: Database, name: str) -> Iterator[None]:
     schema = sql.Identifier(name)
-    with psycopg.connect(engine.conninfo(), autocommit=True) as admin:
+    with psycopg.connect(database.conninfo(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
         try:
             yield
         finally:
-            admin.execute(sql.SQL(_END_SESSIONS[engine.kind]).format(schema=sql.Literal(name)))
+            admin.execute(sql.SQL(_END_SESSIONS[database.kind]).format(schema=sql.Literal(name)))
             admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
 
 
 @pytest.fixture
-def database(postgres: Engine) -> Iterator[str]:
+def database(postgres: Database) -> Iterator[str]:
     """A conninfo, over TCP, whose connections live in an empty schema of this test's own."""
     name = f"test_{_run}_{next(_schemas)}"
     conninfo = postgres.conninfo(tcp=True)

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .faults import Faults
 from .recording import Recording
-from .relay import Orders, Relay
+from .relay import ProxyState, Relay
 
 __all__ = ["Proxy", "proxy"]
 
@@ -32,11 +32,11 @@ class Proxy:
     connection break (end of file, no reset).
     """
 
-    def __init__(self, conninfo: str, orders: Orders) -> None:
+    def __init__(self, conninfo: str, state: ProxyState) -> None:
         self._upstream = conninfo_to_dict(conninfo)
         if not self._upstream.get("host"):
             raise ValueError("the server's conninfo needs a host: an address or a socket directory")
-        self._orders = orders
+        self._state = state
         self._relays: dict[Relay, threading.Thread] = {}
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -70,24 +70,24 @@ class Proxy:
         ('PBDES', '12TDCZ', 1)
         """
         recording = Recording()
-        with self._orders.lock:
-            self._orders.recordings.append(recording)
+        with self._state.lock:
+            self._state.recordings.append(recording)
         try:
             yield recording
         finally:
-            with self._orders.lock:
-                self._orders.recordings.remove(recording)
+            with self._state.lock:
+                self._state.recordings.remove(recording)
 
     def hold(self, *, syncs: int) -> None:
         """Withhold every answer to the next flight until the server has answered so many Syncs
         (a simple Query counts as one), then deliver all and behave as usual.
 
         A client that needs an answer before it sends the rest gets none: it proves one flight. It
-        is not left hanging but gets a FATAL 08006 after the proxy's `patience`.
+        is not left hanging but gets a FATAL 08006 after the proxy's `timeout`.
 
         With `cut_answers` it also makes sure that the server has done the whole flight.
         """
-        with self._orders.lock:
+        with self._state.lock:
             self._next_flight().hold = syncs
 
     def cut_answers(self, *, after: int, last_words: bytes = b"") -> None:
@@ -99,7 +99,7 @@ class Proxy:
         Requests that were not forwarded by then never are. For a flight that the server has seen
         as a whole, call `hold` too: `hold(syncs=2)` and `cut_answers(after=5)`.
         """
-        with self._orders.lock:
+        with self._state.lock:
             faults = self._next_flight()
             faults.answers, faults.last_words = after, last_words
 
@@ -110,9 +110,9 @@ class Proxy:
         has done everything, and the client heard nothing. In between the server has done what can
         be done with those messages (`recording.client.index("S")` are the ones before a Sync).
 
-        A client that stops short of `after` gets a FATAL 08006 after the proxy's `patience`.
+        A client that stops short of `after` gets a FATAL 08006 after the proxy's `timeout`.
         """
-        with self._orders.lock:
+        with self._state.lock:
             self._next_flight().requests = after
 
     def silence_answers(self, *, after: int) -> None:
@@ -134,16 +134,16 @@ class Proxy:
     @property
     def fell_silent(self) -> threading.Event:
         """Whether silence has fallen."""
-        return self._orders.fell_silent
+        return self._state.fell_silent
 
     def speak(self) -> None:
         """Forward what comes over new connections. Those that silence fell on stay silent."""
-        with self._orders.lock:
-            self._orders.silent = False
-            self._orders.fell_silent.clear()
+        with self._state.lock:
+            self._state.silent = False
+            self._state.fell_silent.clear()
 
     def _hush(self) -> None:
-        with self._orders.lock:
+        with self._state.lock:
             self._next_flight().quiet = True
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class Proxy:
         socket.create_connection(("127.0.0.1", self._port)).close()
         self._acceptor.join()
         self._listener.close()
-        with self._orders.lock:
+        with self._state.lock:
             relays = dict(self._relays)
         for relay in relays:
             relay.abort()
@@ -161,9 +161,9 @@ class Proxy:
             thread.join()
 
     def _next_flight(self) -> Faults:
-        if self._orders.armed is None:
-            self._orders.armed = Faults()
-        return self._orders.armed
+        if self._state.armed is None:
+            self._state.armed = Faults()
+        return self._state.armed
 
     def _accept(self) -> None:
         number = 0
@@ -173,16 +173,16 @@ class Proxy:
                 client.close()
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            relay = Relay(number, client, self._connect, self._orders)
+            relay = Relay(number, client, self._connect, self._state)
             thread = threading.Thread(target=self._run, args=[relay], daemon=True)
-            with self._orders.lock:
+            with self._state.lock:
                 self._relays[relay] = thread
             thread.start()
             number += 1
 
     def _run(self, relay: Relay) -> None:
         relay.run()
-        with self._orders.lock:
+        with self._state.lock:
             del self._relays[relay]
 
     def _connect(self) -> socket.socket:
@@ -202,14 +202,14 @@ class Proxy:
 
 
 @contextmanager
-def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 120.0) -> Generator[Proxy]:
+def proxy(conninfo: str, *, rtt: float = 0.0, timeout: float = 120.0) -> Generator[Proxy]:
     """Listen on a free port of 127.0.0.1 and forward to the server that `conninfo` names.
 
     Args:
         conninfo: how to reach the server, over TCP or a unix socket.
         rtt: seconds added to a round trip, half of them in each direction. Bytes in flight are not
             limited: a delay costs no throughput.
-        patience: seconds until a client that `hold` or `cut_requests` waits for in vain is told so.
+        timeout: seconds until a client that `hold` or `cut_requests` waits for in vain is told so.
             Long enough that a busy machine is never taken for one.
 
     Raises:
@@ -226,7 +226,7 @@ def proxy(conninfo: str, *, rtt: float = 0.0, patience: float = 120.0) -> Genera
     >>> recording.flights
     3
     """
-    link = Proxy(conninfo, Orders(delay=rtt / 2, patience=patience))
+    link = Proxy(conninfo, ProxyState(delay=rtt / 2, timeout=timeout))
     try:
         yield link
     finally:

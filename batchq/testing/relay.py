@@ -17,25 +17,25 @@ from .faults import Faults
 from .messages import Message, Sender, error_response, split, startup
 from .recording import Recording
 
-__all__ = ["Orders", "Relay"]
+__all__ = ["ProxyState", "Relay"]
 
 _CHUNK = 1 << 16
 _TERMINATE = "X"
 _READY_FOR_QUERY = "Z"
 
-_OUT_OF_PATIENCE = (
+_TIMED_OUT = (
     "proxy: the client did not send the rest of its flight; it waits for an answer, or was told "
     "of more Syncs or requests than it sends"
 )
 
 
 @attrs.define
-class Orders:
+class ProxyState:
     """What a test asked of the proxy; every relay looks here. `lock` guards all of it, and the
     order in which messages are recorded and forwarded."""
 
     delay: float
-    patience: float
+    timeout: float
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     recordings: list[Recording] = attrs.field(factory=list[Recording])
     armed: Faults | None = None
@@ -43,7 +43,7 @@ class Orders:
     silences: int = 0
     fell_silent: threading.Event = attrs.field(factory=threading.Event)
 
-    def fall_silent(self, last: Line) -> None:
+    def fall_silent(self, last: DelayedPipe) -> None:
         """Forward nothing any more over the connections there are, nor over new ones.
 
         `fell_silent` is set when the last that is forwarded has left."""
@@ -52,7 +52,7 @@ class Orders:
         last.call(self.fell_silent.set)
 
 
-class Line:
+class DelayedPipe:
     """One direction: what is put in comes out `delay` seconds later, however much it is.
 
     Its thread writes; so a peer that does not read holds up nobody who reads from the other one.
@@ -105,19 +105,19 @@ class Relay:
         number: int,
         client: socket.socket,
         connect: Callable[[], socket.socket],
-        orders: Orders,
+        state: ProxyState,
     ) -> None:
         self._number = number
         self._client = client
         self._connect = connect
-        self._orders = orders
+        self._state = state
         self._server: socket.socket | None = None
         self._aborted = False
         self._faults = Faults()
         self._ready = False  # once the startup is over
         self._timers: list[threading.Timer] = []
         # One that was there when silence fell stays silent, and so does one that came meanwhile.
-        self._speaks_in = -1 if orders.silent else orders.silences
+        self._speaks_in = -1 if state.silent else state.silences
         self._released = threading.Event()
 
     def run(self) -> None:
@@ -153,7 +153,7 @@ class Relay:
                     peer.shutdown(socket.SHUT_RDWR)
 
     def _cancel(self, server: socket.socket, packet: bytes) -> None:
-        with self._orders.lock:
+        with self._state.lock:
             self._record("client", "cancel", packet[4:], len(packet))
         server.sendall(packet)
         # The server hangs up when the signal is sent; PQcancel waits for the same from us.
@@ -161,10 +161,10 @@ class Relay:
             pass
 
     def _serve(self, server: socket.socket, packet: bytes) -> None:
-        self._to_server = Line(server, self._orders.delay)
-        self._to_client = Line(self._client, self._orders.delay)
+        self._to_server = DelayedPipe(server, self._state.delay)
+        self._to_client = DelayedPipe(self._client, self._state.delay)
         reader = threading.Thread(target=self._read_server, args=[server], daemon=True)
-        with self._orders.lock:
+        with self._state.lock:
             self._record("client", "startup", packet[4:], len(packet))
             self._to_server.put(packet)
         reader.start()
@@ -179,7 +179,7 @@ class Relay:
 
     def _read_server(self, server: socket.socket) -> None:
         self._read(server, self._answers)
-        with self._orders.lock:
+        with self._state.lock:
             self._answer(self._faults.release())
             self._to_client.end()
 
@@ -190,7 +190,7 @@ class Relay:
         with suppress(OSError, ValueError):
             while chunk := peer.recv(_CHUNK):
                 buffer += chunk
-                with self._orders.lock:
+                with self._state.lock:
                     if not self._silent:
                         handle(split(buffer))
                 if self._silent:
@@ -200,19 +200,19 @@ class Relay:
 
     @property
     def _silent(self) -> bool:
-        return self._speaks_in != self._orders.silences
+        return self._speaks_in != self._state.silences
 
     def _requests(self, messages: Iterable[tuple[str, bytes]]) -> None:
         forwarded: list[bytes] = []
         for kind, message in messages:
             if self._ready and kind != _TERMINATE:
-                self._take_orders()
+                self._take_faults()
             if self._faults.request():
                 self._record("client", kind, message[5:], len(message))
                 forwarded.append(message)
         self._to_server.put(b"".join(forwarded))
         if self._faults.cut and self._faults.quiet:
-            self._orders.fall_silent(self._to_server)
+            self._state.fall_silent(self._to_server)
         elif self._faults.cut:
             self._to_server.end()
 
@@ -228,7 +228,7 @@ class Relay:
             self._record("server", kind, message[5:], len(message))
         self._to_client.put(b"".join(message for _, message in forwarded))
         if self._faults.cut and self._faults.quiet:
-            self._orders.fall_silent(self._to_client)
+            self._state.fall_silent(self._to_client)
         elif self._faults.cut:
             self._part(self._faults.last_words)
 
@@ -237,24 +237,24 @@ class Relay:
         self._to_server.end()
         self._faults.last_words = b""
 
-    def _take_orders(self) -> None:
-        if self._orders.armed and not self._faults.withholding:
-            self._faults, self._orders.armed = self._orders.armed, None
+    def _take_faults(self) -> None:
+        if self._state.armed and not self._faults.withholding:
+            self._faults, self._state.armed = self._state.armed, None
             if self._faults.withholding:
-                timer = threading.Timer(self._orders.patience, self._give_up, [self._faults])
+                timer = threading.Timer(self._state.timeout, self._give_up, [self._faults])
                 timer.daemon = True
                 timer.start()
                 self._timers.append(timer)
 
     def _give_up(self, faults: Faults) -> None:
-        with self._orders.lock:
+        with self._state.lock:
             if self._faults is faults and faults.withholding:
                 faults.cut = True
-                self._part(error_response("FATAL", "08006", _OUT_OF_PATIENCE))
+                self._part(error_response("FATAL", "08006", _TIMED_OUT))
 
     def _record(self, sender: Sender, kind: str, body: bytes, size: int) -> None:
         message = Message(self._number, sender, kind, size, body)
-        for recording in self._orders.recordings:
+        for recording in self._state.recordings:
             recording.add(message)
 
 

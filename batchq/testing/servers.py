@@ -22,9 +22,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from .accounts import Account
+from .endpoints import free_port, new_directory
 from .installations import installation as find_installation
-from .places import free_port, new_directory
+from .server_user import ServerUser
 
 __all__ = ["Server", "server"]
 
@@ -48,7 +48,7 @@ _STOP_SECONDS = 600.0
 # input is closed. That happens when we ask for it, and also when this process dies of whatever
 # cause, SIGKILL included. Creating is its job because initdb makes missing parent directories: one
 # that was left alone would put back what has just been deleted.
-_KEEPER = """
+_SUPERVISOR = """
 trap '' PIPE
 "$1/initdb" --pgdata="$2/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \\
     --no-sync >"$2/server.log" 2>&1
@@ -84,14 +84,14 @@ class Server:
         self._data = directory / "data"
         self._log = directory / "server.log"
         self._settings = {**_SETTINGS, **settings}
-        self._account = Account.allowed()
-        self._account.owns(directory)
-        self.bin = self._account.reachable(programs, directory)
+        self._user = ServerUser.current()
+        self._user.chown(directory)
+        self.bin = self._user.readable_programs(programs, directory)
         self._postmaster: subprocess.Popen[bytes] | None = None
         self._created, created = os.pipe()
         try:
-            self._keeper = self._account.start(
-                *("sh", "-c", _KEEPER, "keeper"),
+            self._supervisor = self._user.start(
+                *("sh", "-c", _SUPERVISOR, "supervisor"),
                 *(self.bin, directory),
                 cwd=Path("/"),
                 stdin=subprocess.PIPE,
@@ -176,7 +176,7 @@ class Server:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
-            self._postmaster = self._account.start(
+            self._postmaster = self._user.start(
                 self.bin / "postgres",
                 f"-D{self._data}",
                 *options,
@@ -205,7 +205,7 @@ class Server:
 
     def _close(self) -> None:
         self._end(signal.SIGQUIT)
-        self._keeper.communicate(timeout=_STOP_SECONDS)  # closes its standard input
+        self._supervisor.communicate(timeout=_STOP_SECONDS)  # closes its standard input
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from batchq.bulk import (
     start,
 )
 from batchq.bulk.activation import course as course_module
-from tests.support.driving import Driven, driven
-from tests.support.imagined import (
+from tests.support.fake_jobs import (
     Imagined,
 )
+from tests.support.worker_driver import Driven, driven
 
 SIZE = ChunkSize(least=1, first=100, most=100)
 ONE = ["unknown vpc", "waiting vpc", "estimate", "claim 1"]

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq.bulk import Budget, ChunkSize, LateRows, ParentKept, Stopped
-from tests.support.driving import driven
-from tests.support.imagined import (
+from tests.support.fake_jobs import (
     Imagined,
     conflict,
     cut,
@@ -27,6 +26,7 @@ from tests.support.imagined import (
     timeout,
     unsent,
 )
+from tests.support.worker_driver import driven
 
 SIZE = ChunkSize(least=1, first=100, most=100)
 GO_ON = ["last 1", "waiting vpc"]

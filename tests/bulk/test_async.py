@@ -19,7 +19,7 @@ from batchq.bulk import (
     astart,
     start,
 )
-from tests.support.ways import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
+from tests.support.connection_kinds import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
 
 
 @pytest.fixture

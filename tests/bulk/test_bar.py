@@ -16,7 +16,7 @@ from rich.console import Console
 from batchq.bulk import Event, Progress, Report, Stopped, Watcher
 from batchq.bulk.watching.bar import bar
 from batchq.bulk.watching.lines import SHOWN, Lines
-from tests.support.turns import Turns
+from tests.support.two_threads import Turns
 
 FULL, WIDTH = "━" * 20, 160
 

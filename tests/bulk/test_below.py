@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from batchq import Parent, insert, run
 from batchq.bulk import Budget, ChunkSize, Drain, Report, Tree, resume
-from tests.support.waiting import until_waits
+from tests.support.lock_waits import until_waits
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);

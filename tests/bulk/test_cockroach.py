@@ -38,9 +38,9 @@ from batchq.engine.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy
-from tests.support.drained import REWRITE, ROWS, TABLES, TREE, VPC
-from tests.support.jobs import begun
-from tests.support.omniscient import omniscient
+from tests.support.bulk_fixtures import REWRITE, ROWS, TABLES, TREE, VPC
+from tests.support.fake_server import omniscient
+from tests.support.job_rows import begun
 
 JOB = begun(root="7", generation=1, tables=[1], epoch=1)
 LEASE = timedelta(seconds=30)

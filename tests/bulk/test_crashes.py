@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from batchq.bulk import Report, Stopped
 from batchq.testing import Proxy, proxy
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 CHUNK = len("PBDEPBDEPBDESPBDES")
 """What a client sends for a chunk: BEGIN, the timeout, the chunk; COMMIT."""
@@ -74,7 +74,7 @@ class Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        assert self.process.wait(PATIENCE) == -signal.SIGKILL
+        assert self.process.wait(TIMEOUT) == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def worker(estate: Any, database: str) -> Iterator[Worker]:
 
 def until(holds: Callable[[], object]) -> None:
     """Wait until the server says so."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
 

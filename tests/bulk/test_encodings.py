@@ -29,8 +29,8 @@ from batchq.bulk import (
     start,
 )
 from batchq.limits import Limits
-from batchq.testing.engines import Engine
-from tests.support.encoded import CLIENTS, database_in
+from batchq.testing.databases import Database
+from tests.support.encodings import CLIENTS, database_in
 
 NAMES = ["rule", "größe"]
 """Of tables, columns, trees, owners and constraints; and values."""
@@ -41,7 +41,7 @@ GONE = LookupError("no such vpc")
 
 
 @pytest.fixture(scope="module", params=CLIENTS)
-def encoded(request: Any, postgres: Engine) -> Iterator[tuple[str, str]]:
+def encoded(request: Any, postgres: Database) -> Iterator[tuple[str, str]]:
     with database_in(postgres, request.param) as conninfo:
         yield request.param, conninfo
 
@@ -202,7 +202,7 @@ def test_a_throttle_gives_its_reason_as_text(conn: Any, name: str) -> None:
 
 
 @pytest.fixture
-def raw(postgres: Engine) -> Iterator[str]:
+def raw(postgres: Database) -> Iterator[str]:
     with database_in(postgres, "SQL_ASCII") as conninfo:
         yield conninfo
 

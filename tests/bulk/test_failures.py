@@ -17,7 +17,7 @@ from psycopg import sql
 
 import batchq
 from batchq.bulk import Budget, ChunkSize, Drain, Event, Progress, Report, Stopped, Tree
-from tests.support.waiting import until_waits
+from tests.support.lock_waits import until_waits
 
 SHRINKS = ChunkSize(least=10, first=400, most=400, target=3600)
 """Only what fails makes it smaller."""

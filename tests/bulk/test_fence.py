@@ -16,7 +16,7 @@ import pytest
 
 from batchq import Failed, Ok, attempt, delete, insert, run, sql
 from batchq.bulk import AlreadyFenced, Budget, FenceMoved, Job, Report
-from tests.support.waiting import Race, race, until_waits
+from tests.support.lock_waits import Race, race, until_waits
 
 LEASE = timedelta(minutes=2)
 RESTORED = "UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1"

@@ -13,7 +13,7 @@ import pytest
 
 from batchq import Failed, Ok, Parent, attempt, run, sql
 from batchq.bulk import Budget, ChunkSize, Drain, FenceMoved, Job, Tree, resume
-from tests.support.waiting import Race, race, until_waits
+from tests.support.lock_waits import Race, race, until_waits
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);

@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from batchq.testing import proxy
-from tests.support.histories import History
+from tests.support.bulk_histories import History
 
 ACTIONS = 25
 SEED = int(os.environ.get("BATCHQ_SEED") or random.SystemRandom().randrange(10**6))

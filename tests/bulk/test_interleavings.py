@@ -16,8 +16,8 @@ from psycopg import IsolationLevel
 import batchq
 from batchq import Parent, delete, gather, insert, sql, update
 from batchq.bulk import Drain, Tree, read_tree
+from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
-from tests.support.sides import Side, once
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 

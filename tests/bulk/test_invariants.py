@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 import batchq
 from batchq.bulk import Budget, ChunkSize, Report, Stopped
 from batchq.testing import proxy
-from tests.support.waiting import until_waits
+from tests.support.lock_waits import until_waits
 
 At = Callable[[int, Callable[[], object]], Callable[[], None]]
 

@@ -27,7 +27,7 @@ from batchq.bulk import (
     plan,
     resume,
 )
-from tests.support.waiting import Race, race
+from tests.support.lock_waits import Race, race
 
 LEASE = timedelta(minutes=1)
 

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from batchq.bulk import ChunkSize, Report, Stopped
 from batchq.testing import Proxy, proxy
-from tests.support.waiting import PATIENCE, until_waits
+from tests.support.lock_waits import TIMEOUT, until_waits
 
 SIZE = ChunkSize(least=600, first=600, most=600)
 REQUESTS = (
@@ -117,7 +117,7 @@ def test_a_session_that_the_server_ends_in_a_chunk_is_followed_by_another(
     holder.execute("SELECT FROM rule WHERE id = 450 FOR UPDATE")
     with pool.connection(30) as connection:
         pid = connection.info.backend_pid
-    pool.timeout = PATIENCE
+    pool.timeout = TIMEOUT
     with ThreadPoolExecutor(1) as threads:
         work = threads.submit(fenced.resume, pool, timeout=60, lease=timedelta(minutes=2))
         try:

@@ -15,7 +15,7 @@ from batchq.bulk import Drain, Jobs, Rewrite, Tree
 from batchq.bulk.planning.plan import PlanRefused, aplan, plan
 from batchq.bulk.planning.refusals import Reason
 from batchq.testing import server
-from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TREE, VPC
+from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TREE, VPC
 
 PAGES = [
     ("router", "routers_by_vpc"),

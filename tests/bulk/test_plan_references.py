@@ -9,7 +9,7 @@ from attrs import evolve
 from batchq.bulk import Drain, Jobs
 from batchq.bulk.planning.plan import plan
 from batchq.bulk.planning.refusals import Reason
-from tests.support.drained import (
+from tests.support.bulk_fixtures import (
     ROUTER,
     ROUTERS,
     ROUTES,

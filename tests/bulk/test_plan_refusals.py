@@ -10,7 +10,7 @@ from batchq import Parent
 from batchq.bulk import Drain, Jobs, Tree
 from batchq.bulk.planning.plan import plan
 from batchq.bulk.planning.refusals import Reason
-from tests.support.drained import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
+from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
 
 NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS
 NO_TABLE, NO_COLUMN, WRONG_COLUMN = Reason.NO_TABLE, Reason.NO_COLUMN, Reason.WRONG_COLUMN

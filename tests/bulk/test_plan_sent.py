@@ -27,8 +27,8 @@ from batchq.engine.encode import encode
 from batchq.engine.sentinel import TOKEN
 from batchq.language.plan import plan as laid_flat
 from batchq.testing import proxy
-from tests.support.drained import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
-from tests.support.jobs import begun
+from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
+from tests.support.job_rows import begun
 
 TITLES = [
     "fence: lock vpc",

@@ -14,7 +14,7 @@ from psycopg import IsolationLevel
 
 from batchq import Parent, gather, run, sql
 from batchq.bulk import Budget, ChunkSize, Drain, Tree, read_tree, resume
-from tests.support.waiting import until_waits
+from tests.support.lock_waits import until_waits
 
 
 @frozen

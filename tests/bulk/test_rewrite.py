@@ -14,7 +14,7 @@ import pytest
 
 from batchq import attempt, gather, insert, run, sql
 from batchq.bulk import AlreadyBegun, Budget, ChunkSize, Report, Rewrite, resume
-from tests.support.waiting import until_waits
+from tests.support.lock_waits import until_waits
 
 TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 2, name text, note text);

@@ -18,8 +18,8 @@ import pytest
 import batchq
 from batchq.bulk import Budget, ChunkSize, Event, Progress, Report, Tree
 from batchq.bulk.sweeping.embed import embed
-from tests.support.driving import driven
-from tests.support.imagined import Imagined
+from tests.support.fake_jobs import Imagined
+from tests.support.worker_driver import driven
 
 # -- tenfold slower --------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from tests.support.waiting import PATIENCE
-from tests.support.ways import going_on, of_each_async_kind, opened
+from tests.support.connection_kinds import going_on, of_each_async_kind, opened
+from tests.support.lock_waits import TIMEOUT
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ PATIENT: Any = {"timeout": 60, "lease": timedelta(minutes=2)}
 
 async def until(holds: Callable[[], object]) -> None:
     """Let other tasks run until the server says so."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not holds():  # noqa: ASYNC110  no event tells what the server does
             await asyncio.sleep(0)
 

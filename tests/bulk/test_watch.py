@@ -18,7 +18,7 @@ import pytest
 
 from batchq.bulk import Event, Progress, Report, Stopped
 from batchq.bulk.watching.watch import Watch
-from tests.support.turns import Turns
+from tests.support.two_threads import Turns
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

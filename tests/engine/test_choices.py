@@ -33,7 +33,7 @@ from batchq import (
     sql,
     update,
 )
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 
 class Kind(str, enum.Enum):  # noqa: UP042  not a StrEnum: its str() is its name

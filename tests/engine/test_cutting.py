@@ -28,7 +28,7 @@ from batchq.engine.cutting import refuse_cut_names
 from batchq.language.plan import plan
 from batchq.language.spelling import spelled
 from batchq.testing import proxy
-from tests.support.omniscient import omniscient
+from tests.support.fake_server import omniscient
 
 pytestmark = pytest.mark.postgres_only("names are not cut there")
 

@@ -24,7 +24,7 @@ from batchq import (
     sequence,
     sql,
 )
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE silo (id int PRIMARY KEY, time_deleted timestamptz);

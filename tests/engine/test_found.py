@@ -36,7 +36,7 @@ from batchq import (
 )
 from batchq.engine.sentinel import TOKEN
 from batchq.language.builders import written
-from tests.support.found import Colour, Unmet, found_by
+from tests.support.row_values import Colour, Unmet, found_by
 
 # One column each: its type, a value of it, and where psycopg loads another one, that.
 VALUES = {

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from batchq import InvalidBatch, gather, insert, run, sql
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL
-from tests.support.omniscient import omniscient
+from tests.support.fake_server import omniscient
 
 LIMIT = 16 << 20
 

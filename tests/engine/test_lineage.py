@@ -27,7 +27,7 @@ from batchq import (
 )
 from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
-from tests.support.omniscient import Plot, omniscient
+from tests.support.fake_server import Plot, omniscient
 
 pytestmark = pytest.mark.postgres_only("partitions are no tables there")
 

@@ -12,8 +12,8 @@ import batchq
 from batchq import ConnectionFailed, Outcome, sql
 from batchq.testing import error_response
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
-from tests.support.idle import idle
-from tests.support.waiting import until_readable
+from tests.support.idle_relay import idle
+from tests.support.lock_waits import until_readable
 
 READ = sql("SELECT 1").scalar(int)
 OWN = {"source_file": "postgres.c", "source_function": "ProcessInterrupts"}

@@ -30,7 +30,7 @@ from batchq import (
     sqlstate,
     update,
 )
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE project (id int PRIMARY KEY, name text, time_deleted timestamptz);

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchq import Ok, Outcome, attempt, gather, insert
-from tests.support.omniscient import Omniscient, Plot, omniscient
+from tests.support.fake_server import Omniscient, Plot, omniscient
 
 STEPS = 3
 CLOSING = STEPS + 1

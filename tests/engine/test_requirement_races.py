@@ -24,8 +24,8 @@ from batchq import (
     sql,
     update,
 )
-from tests.support.found import Unmet
-from tests.support.waiting import race
+from tests.support.lock_waits import race
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE project (id int PRIMARY KEY, silo int, rcgen int, time_deleted timestamptz);

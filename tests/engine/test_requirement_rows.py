@@ -19,7 +19,7 @@ from batchq import (
     sql,
     update,
 )
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE project (id int PRIMARY KEY, silo int, state text, rcgen int,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from batchq import attempt, insert, lock, run, saying, sql, update
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE project (id int PRIMARY KEY, state text, rcgen int, time_deleted timestamptz);

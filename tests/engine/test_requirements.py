@@ -36,7 +36,7 @@ from batchq import (
 from batchq.language.guards import Judged
 from batchq.language.results import Rows
 from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 TABLES = """
 CREATE TABLE thing (id int PRIMARY KEY, state text, n int, note text); CREATE TABLE log (n int);

@@ -24,7 +24,7 @@ from batchq import (
     update,
 )
 from batchq.engine.sentinel import TOKEN, Sentinel, read
-from tests.support.found import Unmet
+from tests.support.row_values import Unmet
 
 OTHER = f"batchq:{'0' * 32}:"
 HELD = b"(name,25,hunter2)".hex()

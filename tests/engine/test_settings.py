@@ -20,7 +20,7 @@ from batchq import (
     update,
 )
 from batchq.language.builders import written
-from tests.support.found import Unmet, found_by
+from tests.support.row_values import Unmet, found_by
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
 

@@ -16,8 +16,8 @@ from psycopg.types.range import Range
 
 from batchq import gather, insert, run, select, sequence
 from batchq.language.builders import written
-from tests.support.bending import BENDING, BENT, FIXED, MAKE, assignment, some
-from tests.support.found import found_by
+from tests.support.row_values import found_by
+from tests.support.session_settings import BENDING, BENT, FIXED, MAKE, assignment, some
 
 EASY = settings(deadline=None)
 FEW, MANY = settings(EASY, max_examples=25), settings(EASY, max_examples=2_000)

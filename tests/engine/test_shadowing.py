@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from batchq import GuardFailed, attempt, forbid, gather, insert, run, select, update
-from tests.support.found import found_by
+from tests.support.row_values import found_by
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
 

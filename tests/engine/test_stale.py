@@ -22,7 +22,7 @@ import batchq
 from batchq import gather, insert, run, select, sql, unique, update
 from batchq.engine.preparations import preparations_of
 from batchq.engine.stale import _CANONICAL
-from tests.support.stale import COLUMNS, STATEMENTS, Sides, sides, statement
+from tests.support.prepared_connections import COLUMNS, STATEMENTS, Sides, sides, statement
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import batchq
 from batchq import Outcome, sql
 from batchq.running import waiting
 from batchq.testing import proxy
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, item
 from tests.support.flights import telling, wrapped_wait
-from tests.support.stalling import STALLING, lock_row, once_stalled
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 READ = sql("SELECT 1").scalar(int)
 COMMITTED, ROLLED_BACK, UNKNOWN = "committed", "rolled_back", "unknown"
@@ -255,7 +255,7 @@ class TestASilentNetwork:
             main = threading.main_thread().ident
 
             def interrupt():
-                assert silent.fell_silent.wait(PATIENCE)
+                assert silent.fell_silent.wait(TIMEOUT)
                 signal.pthread_kill(main, signal.SIGINT)
 
             thread = threading.Thread(target=interrupt)

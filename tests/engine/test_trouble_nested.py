@@ -16,9 +16,9 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 import batchq
 from batchq import BatchError, Outcome, gather, sql
 from batchq.engine.transaction import Transaction
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, item
 from tests.support.flights import wrapped_wait
-from tests.support.stalling import STALLING, lock_row, once_stalled
 
 OUTER = item(100)
 PARTED = """

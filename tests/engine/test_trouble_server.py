@@ -10,9 +10,9 @@ import pytest
 
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather
 from batchq.testing import server
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
-from tests.support.stalling import STALLING, lock_row, once_stalled
-from tests.support.waiting import until_readable
+from tests.support.lock_waits import until_readable
 
 
 @pytest.fixture(scope="module")

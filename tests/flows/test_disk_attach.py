@@ -12,7 +12,7 @@ from batchq import gather
 from tests.flows.datastore.disk import MAX_DISKS_PER_INSTANCE, NewDisk, disk_attach, disk_create
 from tests.flows.datastore.errors import InvalidRequest, NotFound
 from tests.flows.datastore.instance import NewInstance, instance_create, instance_delete
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 
 class Machine(NamedTuple):

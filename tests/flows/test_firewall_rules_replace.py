@@ -16,7 +16,7 @@ from tests.flows.datastore.firewall import (
     firewall_rules_replace_seen,
 )
 from tests.flows.datastore.vpc import NewVpc, Vpc, vpc_insert
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 LIVING = "SELECT name FROM vpc_firewall_rule WHERE time_deleted IS NULL ORDER BY name"
 

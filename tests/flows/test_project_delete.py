@@ -11,7 +11,7 @@ from batchq import GuardFailed
 from tests.flows.datastore.errors import InvalidRequest, NotFound
 from tests.flows.datastore.project import project_delete
 from tests.flows.datastore.vpc import NewVpc, vpc_create
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 STALE = "deletion failed due to concurrent modification"
 NAMED = "(id, name, project_id) VALUES (gen_random_uuid(), 'web', %s)"

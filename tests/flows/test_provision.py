@@ -27,7 +27,7 @@ from tests.flows.datastore.provisioning import (
     Provisioning,
     provision,
 )
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 COUNTS = "cpus_provisioned, ram_provisioned, virtual_disk_bytes_provisioned"
 

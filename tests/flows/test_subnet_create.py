@@ -13,7 +13,7 @@ from batchq import GuardFailed
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.subnet import NewSubnet, subnet_create
 from tests.flows.datastore.vpc import NewVpc, vpc_insert
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 OVERLAP = "IP address range '10.0.0.0/22' conflicts with an existing subnet"
 

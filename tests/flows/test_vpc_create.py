@@ -21,7 +21,7 @@ from tests.flows.datastore.vpc import (
     with_free_vni,
 )
 from tests.flows.meddling import MEDDLING
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 VNIS = range(100, 102)
 

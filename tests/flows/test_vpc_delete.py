@@ -9,7 +9,7 @@ from batchq import GuardFailed
 from tests.flows.datastore.errors import InvalidRequest, NotFound
 from tests.flows.datastore.subnet import DEFAULT_BLOCK, NewSubnet, subnet_create
 from tests.flows.datastore.vpc import NewVpc, Vpc, vpc_create, vpc_delete, vpc_fetch
-from tests.support.waiting import race
+from tests.support.lock_waits import race
 
 HAS_SUBNETS = "VPC cannot be deleted while VPC Subnets exist"
 STALE = "deletion failed due to concurrent modification"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchq import InvalidBatch, Kind, Violation, gather, into, sequence, sql, unique
 from batchq.language.plan import plan
-from tests.support.trees import trees, violations
+from tests.support.batch_trees import trees, violations
 
 ONE, TWO = sql("SELECT 1"), sql("SELECT 2")
 

@@ -10,7 +10,7 @@ import pytest
 from batchq import Ok, gather, run
 from batchq.limits import Drift
 from tests.limits.helpers import LIMITS, PROJECT, SILO, A, B, set_limits
-from tests.support.waiting import Race, race
+from tests.support.lock_waits import Race, race
 
 
 @pytest.fixture

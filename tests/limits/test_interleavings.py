@@ -11,8 +11,8 @@ import pytest
 from psycopg import IsolationLevel
 
 from tests.limits.helpers import LIMITS, PROJECT, SILO, WRONG, A, B, C
+from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
-from tests.support.sides import Side, once
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 

@@ -32,7 +32,7 @@ from batchq import (
 )
 from batchq.limits import LimitExceeded, Limits
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
-from tests.support.waiting import PATIENCE, Race, race, until_waits
+from tests.support.lock_waits import TIMEOUT, Race, race, until_waits
 
 LEVELS = [
     IsolationLevel.READ_COMMITTED,
@@ -308,4 +308,4 @@ def test_who_reads_or_references_the_counter_does_not_wait(connect, conn, book):
         run(holder, charge(A), nested=True)
         reading = sql("SELECT used FROM resource_limit").scalar(int)
         alarm = insert("alarm", {"scope_id": PROJECT, "resource": "vpcs"})
-        assert run(conn, gather(alarm, reading), timeout=PATIENCE) == (None, 0)
+        assert run(conn, gather(alarm, reading), timeout=TIMEOUT) == (None, 0)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from attrs import frozen
 
-from tests.support.poolers import Pooler, Program, pgbouncer, programs
+from tests.support.pgbouncer import Pooler, Program, pgbouncer, programs
 
 ITEMS = """
 CREATE TABLE item (id text PRIMARY KEY, size int CONSTRAINT item_size_check CHECK (size > 0),

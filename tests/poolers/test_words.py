@@ -110,10 +110,12 @@ def test_what_is_set_for_a_batch_ends_with_it(start, conn, threshold):
             assert run(other, seen) == ("0", "read committed", "off")
 
 
-def test_after_a_restart_of_the_server_a_batch_fails_truly_or_runs(engine, lane, threshold):
-    from tests.support.poolers import pgbouncer  # noqa: PLC0415
+def test_after_a_restart_of_the_server_a_batch_fails_truly_or_runs(
+    shared_database, lane, threshold
+):
+    from tests.support.pgbouncer import pgbouncer  # noqa: PLC0415
 
-    with server(engine.installation) as postgres:
+    with server(shared_database.installation) as postgres:
         conninfo = postgres.conninfo(tcp=True)
         with psycopg.connect(conninfo, autocommit=True) as direct:
             direct.execute("CREATE TABLE item (id text PRIMARY KEY, size int)")

@@ -10,8 +10,8 @@ import pytest
 
 import batchq
 from batchq import InvariantViolation, Outcome, StatementCanceled, gather, sql, sqlstate
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
-from tests.support.stalling import STALLING, lock_row, once_stalled
 
 READ = sql("SELECT 1").scalar(int)
 SLOW = sql("SELECT pg_sleep(600)").label("slow")

@@ -25,7 +25,7 @@ from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
 from tests.support.clock import LONG, overtaken, standing_clock
-from tests.support.waiting import PATIENCE, race
+from tests.support.lock_waits import TIMEOUT, race
 
 SOON = 0.2
 """Seconds until a deadline that is to pass; nothing depends on how exactly it does."""
@@ -148,7 +148,7 @@ class TestTheServer:
                 clock.step = 0.01
                 assert client.attempt(batch, deadline=LONG).outcome is Outcome.UNKNOWN
             # Waits for the lock until the server has ended the other one.
-            conn.execute(f"SET lock_timeout = '{PATIENCE}s'")
+            conn.execute(f"SET lock_timeout = '{TIMEOUT}s'")
             conn.execute("UPDATE item SET size = 3")
         assert conn.execute("SELECT id, size FROM item").fetchall() == [(1, 3)]
 

@@ -23,7 +23,7 @@ from batchq import (
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, item
 from tests.support.clock import LONG
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 from .conftest import AsyncPoolClient, PoolClient
 
@@ -51,7 +51,7 @@ class Looking:
         self.over = threading.Event()
 
     def check(self, _):
-        assert self.over.wait(PATIENCE)
+        assert self.over.wait(TIMEOUT)
 
     async def acheck(self, _):
         if not self.over.is_set():
@@ -123,7 +123,7 @@ class TestThePool:
             with closing(psycopg.connect(link.conninfo())) as other:
                 link.silence_requests(after=0)
                 other.pgconn.send_query(b"SELECT 1")
-                assert link.fell_silent.wait(PATIENCE)
+                assert link.fell_silent.wait(TIMEOUT)
             if kind is NullConnectionPool:
                 with pool:
                     answer = batchq.attempt(pool, item(1), deadline=SOON)

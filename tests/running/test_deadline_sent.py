@@ -22,9 +22,9 @@ from batchq import (
 )
 from batchq.engine.stale import may_be_stale
 from batchq.running import waiting
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, SyncClient, item
 from tests.support.clock import LONG, overtaken, standing_clock
-from tests.support.stalling import STALLING, lock_row, once_stalled
 
 READ = sql("SELECT 1").scalar(int)
 SOON = 0.2

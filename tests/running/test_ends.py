@@ -23,9 +23,9 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 import batchq
 from batchq import ConnectionFailed, DecodeFailed, InvalidBatch, Ok, Outcome, OutcomeUnknown, sql
 from batchq.running import waiting
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
 from tests.support.flights import wrapped_wait
-from tests.support.stalling import STALLING, lock_row, once_stalled
 
 READ = sql("SELECT 1").scalar(int)
 BROKEN = sql("SELECT 1/0")

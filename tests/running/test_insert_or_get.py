@@ -26,7 +26,7 @@ from batchq import (
     sql,
     unique,
 )
-from tests.support.waiting import Race, race, until_waits
+from tests.support.lock_waits import Race, race, until_waits
 
 TABLES = """
 CREATE TYPE state AS ENUM ('creating', 'live');

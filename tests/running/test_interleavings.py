@@ -11,8 +11,8 @@ import pytest
 from psycopg import IsolationLevel
 
 from batchq import Parent, delete, forbid, gather, insert, lock, select, sql, update
+from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
-from tests.support.sides import Side, once
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 

@@ -12,8 +12,8 @@ import pytest
 from psycopg import IsolationLevel
 
 from batchq import Parent, check, delete, gather, insert, insert_or_get, sql, update
+from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
-from tests.support.sides import Side, once
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 

@@ -20,8 +20,8 @@ from batchq import (
     unique,
 )
 from tests.support.clients import item
+from tests.support.fake_server import Plot, omniscient
 from tests.support.flights import wrapped_wait
-from tests.support.omniscient import Plot, omniscient
 
 READ = sql("SELECT 1").scalar(int)
 

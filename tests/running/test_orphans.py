@@ -25,7 +25,7 @@ from batchq import (
     sql,
     update,
 )
-from tests.support.waiting import Race, race
+from tests.support.lock_waits import Race, race
 
 TABLES = """
 CREATE TABLE project (id int PRIMARY KEY, time_deleted timestamptz, rcgen int NOT NULL);

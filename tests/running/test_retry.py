@@ -23,8 +23,8 @@ from batchq import (
     sql,
     sqlstate,
 )
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
-from tests.support.stalling import STALLING, lock_row, once_stalled
 
 READ = sql("SELECT 1").scalar(int)
 

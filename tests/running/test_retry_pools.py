@@ -15,9 +15,9 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 import batchq
 from batchq import ConnectionFailed, Ok, Outcome, OutcomeUnknown, Retry, sql
 from batchq.testing import proxy
+from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, item
-from tests.support.stalling import STALLING, lock_row, once_stalled
-from tests.support.waiting import until_readable
+from tests.support.lock_waits import until_readable
 
 READ = sql("SELECT 1").scalar(int)
 CONFLICT = sql("SELECT conflict()")

@@ -11,8 +11,8 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq import Failed, Ok, gather, sql
+from tests.support.blocked_batch import STALLING, lock_row, waits
 from tests.support.clients import ITEMS, item
-from tests.support.stalling import STALLING, lock_row, waits
 
 READ = sql("SELECT 1").scalar(int)
 

@@ -19,8 +19,8 @@ from typing import Any
 import psycopg
 from attrs import define, field, frozen
 
-from tests.support.sides import Failure, Session, Side
-from tests.support.waiting import PATIENCE
+from tests.support.interleaved_session import Failure, Session, Side
+from tests.support.lock_waits import TIMEOUT
 
 
 @frozen(eq=False)
@@ -166,7 +166,7 @@ class Table:
         moves.append(f"{_told(waiter, what)} (had waited)")
 
     def _settle(self, mover: Session, other: Session) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         blocked = "SELECT %s = ANY(pg_blocking_pids(%s))"
         while not mover.answered():
             row = self.observer.execute(blocked, [other.pid, mover.pid]).fetchone()
@@ -176,7 +176,7 @@ class Table:
             assert time.monotonic() < deadline, f"no answer to {mover.next_step}"
 
     def _answer(self, one: Session) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not one.answered():
             assert time.monotonic() < deadline, f"no answer to {one.next_step}"
 

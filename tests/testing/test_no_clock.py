@@ -12,20 +12,20 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
 from batchq.bulk.activation.options import Orders
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 
 def test_an_activation_goes_on_as_long_as_it_takes():
     orders = Orders(owner="any")
     assert orders.budget == Budget(seconds=math.inf)
-    assert (orders.timeout, orders.lease) == (PATIENCE, timedelta(days=1))
+    assert (orders.timeout, orders.lease) == (TIMEOUT, timedelta(days=1))
 
 
 @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
 async def test_a_pool_gives_a_connection_however_late(kind):
     pool = kind("", open=False)
-    assert pool.timeout == PATIENCE
-    assert kind.wait.__defaults__ == (PATIENCE,)
+    assert pool.timeout == TIMEOUT
+    assert kind.wait.__defaults__ == (TIMEOUT,)
 
 
 def test_no_example_is_too_slow():

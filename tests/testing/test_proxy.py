@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
 from batchq.testing import error_response, proxy, server
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 # BEGIN, a step, Sync, COMMIT, Sync; unprepared.
 REQUESTS = "PBDEPBDESPBDES"
@@ -227,7 +227,7 @@ class TestHold:
 
     def test_a_client_that_waits_for_an_answer_is_told(self, postgres):
         with (
-            proxy(postgres.conninfo(), patience=0.05) as link,
+            proxy(postgres.conninfo(), timeout=0.05) as link,
             psycopg.connect(link.conninfo(), autocommit=True) as conn,
         ):
             link.hold(syncs=2)
@@ -318,7 +318,7 @@ class TestCutRequests:
 
     def test_a_client_that_stops_short_is_told(self, postgres):
         with (
-            proxy(postgres.conninfo(), patience=0.05) as link,
+            proxy(postgres.conninfo(), timeout=0.05) as link,
             psycopg.connect(link.conninfo(), autocommit=True) as conn,
         ):
             link.cut_requests(after=2)
@@ -335,7 +335,7 @@ class TestSilence:
         with link.record() as recording:
             send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
             conn.pgconn.flush()
-            assert link.fell_silent.wait(PATIENCE)
+            assert link.fell_silent.wait(TIMEOUT)
         assert (recording.client, recording.server) == (REQUESTS, ANSWERS[:3])
         assert direct.execute("SELECT count(*) FROM t").fetchone() == (1,)
         conn.close()
@@ -347,7 +347,7 @@ class TestSilence:
         with link.record() as recording:
             send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
             conn.pgconn.flush()
-            assert link.fell_silent.wait(PATIENCE)
+            assert link.fell_silent.wait(TIMEOUT)
         assert (recording.client, recording.server) == (REQUESTS[:after], "")
         conn.close()
 
@@ -357,7 +357,7 @@ class TestSilence:
         with psycopg.connect(link.conninfo(), autocommit=True) as other:
             link.silence_answers(after=0)
             conn.pgconn.send_query(b"SELECT 1")
-            assert link.fell_silent.wait(PATIENCE)
+            assert link.fell_silent.wait(TIMEOUT)
             with socket.create_connection(address) as meanwhile:
                 meanwhile.sendall((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
                 # Whoever asks whether TLS is spoken is told so before the startup.
@@ -447,7 +447,7 @@ class TestEnding:
             assert len(threads) == 4
             conn.close()
             for thread in threads:
-                thread.join(PATIENCE)
+                thread.join(TIMEOUT)
                 assert not thread.is_alive()
 
     def test_a_server_that_dies_ends_the_clients_connection(self):

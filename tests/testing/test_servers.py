@@ -17,8 +17,8 @@ import psycopg
 import pytest
 
 import batchq.testing
-from batchq.testing import InstallationMissing, installations, places, server, servers
-from batchq.testing.accounts import Account
+from batchq.testing import InstallationMissing, endpoints, installations, server, servers
+from batchq.testing.server_user import ServerUser
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -170,12 +170,12 @@ def test_a_restart_of_a_running_server_ends_its_sessions():
 @pytest.mark.parametrize("state", ["running", "killed"])
 def test_nothing_is_left_when_the_block_ends(scratch, state):
     with server() as postgres:
-        pid, keeper = postgres.pid, postgres._keeper.pid
+        pid, supervisor = postgres.pid, postgres._supervisor.pid
         assert list(scratch.iterdir()) == [postgres.directory]
         if state == "killed":
             postgres.kill()
     assert list(scratch.iterdir()) == []
-    for process in (pid, keeper):
+    for process in (pid, supervisor):
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
@@ -244,7 +244,7 @@ def test_an_ordinary_user_can_start_a_server(monkeypatch, scratch):
     home.mkdir()
     # As long as we may read everything: it imports what it needs, and where the checkout lies so
     # that only root may look, the programs have to be where the user may.
-    programs = Account.allowed().reachable(installations()["18"], home)
+    programs = ServerUser.current().readable_programs(installations()["18"], home)
     monkeypatch.setattr(servers, "find_installation", lambda _: programs)
     with server() as postgres, psycopg.connect(postgres.conninfo()):
         pass
@@ -317,7 +317,7 @@ def test_a_server_starts_where_tmpdir_is_roots_own(monkeypatch, scratch, mode):
 
 def test_where_there_is_no_place_for_a_server_it_says_what_to_set(monkeypatch, scratch):
     monkeypatch.setattr(tempfile, "tempdir", str(scratch / ("long" * 100)))
-    monkeypatch.setattr(places, "_TOPS", ())
+    monkeypatch.setattr(endpoints, "_TOPS", ())
     with pytest.raises(RuntimeError, match="set TMPDIR to a short path"), server():
         pass
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 from rich.console import Console
 
 
-class Interrupts:
-    """While it is entered, the first signal is only written down, and the second interrupts.
+class StopSignals:
+    """While it is entered, the first signal is only written down, and the second signals.
 
     :param console: where people are told what the first one did.
 
@@ -20,16 +20,16 @@ class Interrupts:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._asked = False
+        self._stop_requested = False
         self._before: dict[signal.Signals, Any] = {}
 
-    def asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody has asked to stop."""
-        return self._asked
+        return self._stop_requested
 
     def __enter__(self) -> Self:
         for one in (signal.SIGINT, signal.SIGTERM):
-            self._before[one] = signal.signal(one, self._ask)
+            self._before[one] = signal.signal(one, self._handle)
         return self
 
     def __exit__(
@@ -41,8 +41,8 @@ class Interrupts:
         for one, before in self._before.items():
             signal.signal(one, before)
 
-    def _ask(self, _: int, __: FrameType | None) -> None:
-        if self._asked:
+    def _handle(self, _: int, __: FrameType | None) -> None:
+        if self._stop_requested:
             raise KeyboardInterrupt
-        self._asked = True
+        self._stop_requested = True
         self._console.print("stopping behind this chunk; once more to abandon it")

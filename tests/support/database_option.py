@@ -15,18 +15,18 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from batchq.testing import InstallationMissing, engines, installations
-from batchq.testing.engines import ENGINES, Engine, EngineMissing, Kind, kind_of
+from batchq.testing import InstallationMissing, databases, installations
+from batchq.testing.databases import DATABASES, Database, DatabaseKind, DatabaseUnavailable, kind_of
 
 POSTGRES = "18"
-KIND = pytest.StashKey[Kind]()
+KIND = pytest.StashKey[DatabaseKind]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("batchq's servers")
     group.addoption(
-        "--engine",
-        choices=ENGINES,
+        "--database",
+        choices=DATABASES,
         default="embedded",
         help="what to run on: a PostgreSQL that starts by itself (default), a container of "
         "PostgreSQL, CockroachDB (a container, or at BATCHQ_COCKROACH_URL), or what is at "
@@ -49,22 +49,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
     # Here, because nothing has been printed yet: the one line is all there is.
-    name = config.getoption("--engine")
+    name = config.getoption("--database")
     try:
         config.stash[KIND] = kind_of(name)
-    except EngineMissing as missing:
-        sys.stdout.write(f"--engine={name}, skipped: {missing}\n")
+    except DatabaseUnavailable as missing:
+        sys.stdout.write(f"--database={name}, skipped: {missing}\n")
         return pytest.ExitCode.NO_TESTS_COLLECTED
     except (ValueError, psycopg.OperationalError) as error:
         # libpq may take several lines.
-        raise pytest.UsageError(f"--engine={name}: {' '.join(str(error).split())}") from error
+        raise pytest.UsageError(f"--database={name}: {' '.join(str(error).split())}") from error
     return None
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    name, own = config.getoption("--engine"), config.getoption("--postgres")
+    name, own = config.getoption("--database"), config.getoption("--postgres")
     return (
-        f"engine: {name} ({config.stash[KIND]}), "
+        f"database: {name} ({config.stash[KIND]}), "
         f"servers of a test's own: PostgreSQL {own} of {', '.join(installations())}"
     )
 
@@ -78,26 +78,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def engine_settings() -> Mapping[str, str | int]:
+def database_settings() -> Mapping[str, str | int]:
     """PostgreSQL's settings for a server that this run starts: override it to have others."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def engine(
-    pytestconfig: pytest.Config, engine_settings: Mapping[str, str | int]
-) -> Iterator[Engine]:
+def shared_database(
+    pytestconfig: pytest.Config, database_settings: Mapping[str, str | int]
+) -> Iterator[Database]:
     """The server of this run, started when a test first asks for it.
 
-    Do not kill or configure it, it may be anybody's: `server(engine.installation)` is for that.
+    Do not kill or configure it, other programs may use it: `server(shared_database.installation)`
+    starts one for that.
     """
     with ExitStack() as stack:
         try:
             running = stack.enter_context(
-                engines.engine(
-                    pytestconfig.getoption("--engine"),
+                databases.database(
+                    pytestconfig.getoption("--database"),
                     installation=pytestconfig.getoption("--postgres"),
-                    settings=engine_settings,
+                    settings=database_settings,
                 )
             )
         except (RuntimeError, InstallationMissing) as error:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchq.bulk import Jobs
-from batchq.command.main import batchq
+from batchq.cli.main import batchq
 
 MODULE = """
 from batchq import Parent, sql

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .accounts import Account
+from .server_user import ServerUser
 
 __all__ = ["free_port", "new_directory"]
 
@@ -20,10 +20,10 @@ _LONGEST_TOP = 103 - len("/batchq-12345678/.s.PGSQL.12345")
 
 def new_directory() -> Path:
     """Make one where the server's account may write, below TMPDIR if that will do."""
-    account = Account.allowed()
+    account = ServerUser.current()
     given = tempfile.gettempdir()
     for top in (given, *_TOPS):
-        if _is_plain(top) and account.may_write(Path(top)):
+        if _is_plain(top) and account.can_write(Path(top)):
             return Path(tempfile.mkdtemp(prefix="batchq-", dir=top))
     raise RuntimeError(f"no directory for a server's socket: set TMPDIR to a short path ({given})")
 

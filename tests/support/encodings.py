@@ -10,7 +10,7 @@ from secrets import token_hex
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from batchq.testing.engines import Engine
+from batchq.testing.databases import Database
 
 CLIENTS = {
     "SQL_ASCII": [None, "UTF8", "LATIN1", "SQL_ASCII"],
@@ -21,13 +21,13 @@ CLIENTS = {
 
 
 @contextmanager
-def database_in(engine: Engine, encoding: str) -> Iterator[str]:
+def database_in(database: Database, encoding: str) -> Iterator[str]:
     """Make a database in an encoding; its conninfo. It is dropped at the end."""
     name = f"encoded_{token_hex(6)}"
-    with psycopg.connect(engine.conninfo(), autocommit=True) as admin:
+    with psycopg.connect(database.conninfo(), autocommit=True) as admin:
         made = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
         admin.execute(f"CREATE DATABASE {name} {made}")  # type: ignore[arg-type]
         try:
-            yield make_conninfo(engine.conninfo(tcp=True), dbname=name)
+            yield make_conninfo(database.conninfo(tcp=True), dbname=name)
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]

@@ -15,17 +15,17 @@ from rich.console import Console
 from batchq.bulk import Backlog, Job, Report
 
 
-def as_json(what: Backlog | Job | Report) -> dict[str, Any]:
+def as_dict(what: Backlog | Job | Report) -> dict[str, Any]:
     """Make a mapping that JSON can hold; intervals are in seconds."""
     return attrs.asdict(what, value_serializer=_plain)
 
 
-def told_json(what: object) -> str:
+def to_json(what: object) -> str:
     """Write JSON."""
     return json.dumps(what, indent=2)
 
 
-def tell_report(console: Console, report: Report) -> None:
+def print_report(console: Console, report: Report) -> None:
     """Tell what an activation did, and what is left."""
     rows = ", ".join(f"{table}: {n:,}" for table, n in report.rows_by_table.items())
     console.print(
@@ -40,7 +40,7 @@ def tell_report(console: Console, report: Report) -> None:
     console.print(f"ended: {report.stopped.value}{why}", soft_wrap=True, markup=False)
 
 
-def tell_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -> None:
+def print_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -> None:
     """Tell how the jobs of one tree stand."""
     oldest = "" if backlog.oldest is None else f"; the oldest has waited for {backlog.oldest}"
     console.print(

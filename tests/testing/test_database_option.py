@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`pytest --engine=...`: a run is on that server, or says in one line why not; see conftest.py."""
+"""`pytest --database=...`: run on that server, or print one line that says why not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from batchq.testing import server
-from tests.support.scripted import scripted_cockroach
+from tests.support.fake_services import scripted_cockroach
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,8 +47,8 @@ import pytest
 @pytest.mark.postgres_only("it has no locks to look at")
 def test_is_skipped(): ...
 
-def test_runs(conn, engine):
-    assert engine.kind == "CockroachDB"
+def test_runs(conn, shared_database):
+    assert shared_database.kind == "CockroachDB"
     conn.execute("what the test does")
 """
 MANY_TESTS = """
@@ -91,10 +91,12 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("name", ["postgres", "cockroach"])
 def test_without_docker_a_run_is_one_line_and_neither_a_success_nor_a_failure(name, run):
-    code, output = run(MANY_TESTS, f"--engine={name}")
+    code, output = run(MANY_TESTS, f"--database={name}")
     assert code == pytest.ExitCode.NO_TESTS_COLLECTED
     (line,) = output.splitlines()
-    assert line.startswith(f"--engine={name}, skipped: a container takes a Docker engine, and none")
+    assert line.startswith(
+        f"--database={name}, skipped: a container takes a Docker engine, and none"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,15 +108,15 @@ def test_without_docker_a_run_is_one_line_and_neither_a_success_nor_a_failure(na
     ],
 )
 def test_a_url_that_is_no_use_is_a_mistake_in_one_line(run, url, says):
-    code, output = run(MANY_TESTS, "--engine=url", DATABASE_URL=url)
+    code, output = run(MANY_TESTS, "--database=url", DATABASE_URL=url)
     assert code == pytest.ExitCode.USAGE_ERROR
     (line,) = output.split("\n\n")[0].splitlines()
-    assert line.startswith("ERROR: --engine=url: ")
+    assert line.startswith("ERROR: --database=url: ")
     assert says in line
 
 
 def test_an_unknown_engine_teaches_the_known_ones(run):
-    code, output = run(MANY_TESTS, "--engine=mysql")
+    code, output = run(MANY_TESTS, "--database=mysql")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "choose from" in output
     assert "cockroach" in output
@@ -135,9 +137,9 @@ def test_on_somebody_elses_server_others_stay_and_nothing_is_left(run):
         bystander.execute("CREATE TABLE public.theirs (a int)")
         bystander.execute("BEGIN; LOCK public.theirs")
         url = f"postgresql://postgres@127.0.0.1:{theirs.port}/postgres?options=-cwork_mem%3D5MB"
-        code, output = run(TESTS, "--engine=url", DATABASE_URL=url)
+        code, output = run(TESTS, "--database=url", DATABASE_URL=url)
         assert (code, "5 passed" in output) == (pytest.ExitCode.OK, True), output
-        assert "engine: url (PostgreSQL)" in output
+        assert "database: url (PostgreSQL)" in output
         left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'test%'"
         assert bystander.execute(left).fetchone() == (0,)
 
@@ -145,10 +147,10 @@ def test_on_somebody_elses_server_others_stay_and_nothing_is_left(run):
 def test_on_cockroachdb_a_test_has_its_schema_and_what_cannot_run_there_says_why(run):
     with scripted_cockroach() as cockroach:
         code, output = run(
-            COCKROACH_TESTS, "--engine=cockroach", BATCHQ_COCKROACH_URL=cockroach.url
+            COCKROACH_TESTS, "--database=cockroach", BATCHQ_COCKROACH_URL=cockroach.url
         )
         assert (code, "1 passed, 1 skipped" in output) == (pytest.ExitCode.OK, True), output
-        assert "engine: cockroach (CockroachDB)" in output
+        assert "database: cockroach (CockroachDB)" in output
         assert "PostgreSQL only: it has no locks to look at" in output
         schema = cockroach.sent[0].split('"')[1]
         assert [" ".join(text.split()) for text in cockroach.sent] == [

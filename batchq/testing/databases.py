@@ -17,27 +17,27 @@ from psycopg.crdb import CrdbConnection, CrdbConnectionInfo
 
 from .servers import server
 
-__all__ = ["ENGINES", "Engine", "EngineMissing", "Kind", "engine", "kind_of"]
+__all__ = ["DATABASES", "Database", "DatabaseKind", "DatabaseUnavailable", "database", "kind_of"]
 
-ENGINES: Final = ("embedded", "postgres", "cockroach", "url")
+DATABASES: Final = ("embedded", "postgres", "cockroach", "url")
 """`embedded`: a PostgreSQL of this machine's, see `server()`. `postgres`: one in a container.
 `cockroach`: the server at BATCHQ_COCKROACH_URL where that is set, or one in a container. `url`: the
 server at DATABASE_URL."""
 
-Kind = Literal["PostgreSQL", "CockroachDB"]
+DatabaseKind = Literal["PostgreSQL", "CockroachDB"]
 
 _VARIABLES: Final = {"cockroach": "BATCHQ_COCKROACH_URL", "url": "DATABASE_URL"}
 
 _CONNECT_SECONDS = 60
 
 
-class EngineMissing(LookupError):
+class DatabaseUnavailable(LookupError):
     """There is no Docker engine here to run a container on. The text is one line and says why."""
 
 
 @frozen
-class Engine:
-    """A running server, made by `engine()`.
+class Database:
+    """A running server, made by `database()`.
 
     Attributes:
         name: what it was asked for by, `"embedded"`.
@@ -48,7 +48,7 @@ class Engine:
     """
 
     name: str
-    kind: Kind
+    kind: DatabaseKind
     version: int
     installation: str
     _local: str = field(repr=False)  # may hold a password
@@ -62,21 +62,21 @@ class Engine:
         return self._tcp if tcp else self._local
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> DatabaseKind:
     """Tell which database an engine is, once it is sure that it can be had here.
 
     Looks for a Docker engine, or connects to the server that a variable names; starts nothing.
 
     Raises:
         ValueError: there is no such engine, or the variable that it needs is not set or wrong.
-        EngineMissing: it needs a Docker engine, and none answers.
+        DatabaseUnavailable: it needs a Docker engine, and none answers.
         psycopg.OperationalError: the server that a variable names does not let us in.
 
     >>> kind_of("embedded")
     'PostgreSQL'
     """
-    if name not in ENGINES:
-        raise ValueError(f"no engine is called {name!r}; there are: {', '.join(ENGINES)}")
+    if name not in DATABASES:
+        raise ValueError(f"no database is called {name!r}; there are: {', '.join(DATABASES)}")
     if url := _given(name):
         kind = _meet(url)[1]
         if name == "cockroach" and kind != "CockroachDB":
@@ -88,16 +88,16 @@ def kind_of(name: str) -> Kind:
 
 
 @contextmanager
-def engine(
+def database(
     name: str = "embedded",
     *,
     installation: str = "18",
     settings: Mapping[str, str | int] | None = None,
-) -> Generator[Engine]:
+) -> Generator[Database]:
     """Start a server, or find the one that is there already; what was started is stopped again.
 
     Args:
-        name: one of `ENGINES`.
+        name: one of `DATABASES`.
         installation: which PostgreSQL is the embedded one, a name from `installations()`.
         settings: PostgreSQL's configuration parameters, for one that is started here. CockroachDB
             and a server that was there already stay as they are.
@@ -105,7 +105,7 @@ def engine(
     Raises:
         What `kind_of` raises, and what `server` does; RuntimeError when a container does not start.
 
-    >>> with engine("embedded") as running, psycopg.connect(running.conninfo()) as conn:
+    >>> with database("embedded") as running, psycopg.connect(running.conninfo()) as conn:
     ...     conn.execute("SELECT 1").fetchone()
     (1,)
     """
@@ -124,7 +124,7 @@ def engine(
                 cockroach_container() if name == "cockroach" else postgres_container(settings or {})
             )
         _, kind, version = _meet(local)
-        yield Engine(name, kind, version, installation, local, tcp)
+        yield Database(name, kind, version, installation, local, tcp)
 
 
 def _given(name: str) -> str | None:
@@ -149,17 +149,17 @@ def _find_docker(name: str) -> None:
         # Imported late: testcontainers is optional, and slow.
         from .containers import DockerException, find_docker  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise EngineMissing(f"a container takes testcontainers: {error}{instead}") from error
+        raise DatabaseUnavailable(f"a container takes testcontainers: {error}{instead}") from error
     try:
         find_docker()
     except DockerException as error:
         why = " ".join(str(error).split())
-        raise EngineMissing(
+        raise DatabaseUnavailable(
             f"a container takes a Docker engine, and none answers ({why}){instead}"
         ) from error
 
 
-def _meet(conninfo: str) -> tuple[str, Kind, int]:
+def _meet(conninfo: str) -> tuple[str, DatabaseKind, int]:
     """Log in once: the conninfo with a host, which a proxy before it needs; what is there."""
     with psycopg.connect(conninfo, connect_timeout=_CONNECT_SECONDS) as conn:
         found = make_conninfo(conninfo, host=conn.info.host, port=conn.info.port)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["Account"]
+__all__ = ["ServerUser"]
 
 _UNQUOTABLE = frozenset('"$`\\')
 """What a shell does not take as it is between double quotes."""
 
 
 @attrs.frozen
-class Account:
+class ServerUser:
     """The user and group that run the programs; `None` is ourselves."""
 
     user: int | None = None
@@ -27,14 +27,14 @@ class Account:
     extra_groups: tuple[int, ...] | None = None
 
     @classmethod
-    def allowed(cls) -> Account:
+    def current(cls) -> ServerUser:
         """Ourselves, or `nobody` when we are root."""
         if os.geteuid() != 0:
             return cls()
         entry = pwd.getpwnam("nobody")
         return cls(entry.pw_uid, entry.pw_gid, ())
 
-    def owns(self, top: Path) -> None:
+    def chown(self, top: Path) -> None:
         """Make `top` and everything below it the account's own."""
         if self.user is not None and self.group is not None:
             for path in (top, *top.rglob("*")):
@@ -63,14 +63,14 @@ class Account:
             extra_groups=self.extra_groups,
         )
 
-    def may_write(self, directory: Path) -> bool:
+    def can_write(self, directory: Path) -> bool:
         """Whether the account may make and delete files there, and go there at all."""
         if self.user is None:
             return os.access(directory, os.W_OK | os.X_OK)
         test = '[ -w "$1" ] && [ -x "$1" ]'
         return self.start("sh", "-c", test, "test", directory, cwd=Path("/")).wait() == 0
 
-    def reachable(self, programs: Path, directory: Path) -> Path:
+    def readable_programs(self, programs: Path, directory: Path) -> Path:
         """`programs`, or a copy of the whole installation, made in `directory`.
 
         A copy where the account may not read them (a venv below /root), and where the path means
@@ -91,5 +91,5 @@ class Account:
         for path in copies.rglob("*"):  # a checkout may be read-only; what is deleted may not
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o755)
-        self.owns(copies)
+        self.chown(copies)
         return copies / package.name / prefix.name / programs.name

@@ -14,7 +14,7 @@ from testcontainers.core.config import ConnectionMode
 
 from batchq.testing import error_response
 from batchq.testing.messages import split, startup
-from tests.support.waiting import PATIENCE
+from tests.support.lock_waits import TIMEOUT
 
 VERSION = "CockroachDB CCL v25.4.4 (x86_64-pc-linux-gnu, built 2026/01/01 00:00:00, go1.25.5)"
 
@@ -56,7 +56,7 @@ class Cockroach:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from batchq.command.main import batchq
-from tests.command.conftest import LOWER, TREE
+from batchq.cli.main import batchq
+from tests.cli.conftest import LOWER, TREE
 
 DONE, FAILED, USAGE, AGAIN = 0, 1, 2, 75
 

@@ -22,7 +22,7 @@ from batchq.bulk.activation.requests import Told
 from batchq.bulk.errors import FenceMoved, LeaseLost
 from batchq.bulk.jobs import PASSES
 from batchq.bulk.sweeping.chunk import Chunk
-from tests.support.jobs import begun
+from tests.support.job_rows import begun
 
 
 class Wish(NamedTuple):

@@ -15,7 +15,7 @@ from batchq.bulk.activation.activation import Activation
 from batchq.bulk.activation.course import Course
 from batchq.bulk.activation.options import Orders
 from batchq.bulk.activation.requests import Ask, Rest, Told
-from tests.support.imagined import Imagined, Wish
+from tests.support.fake_jobs import Imagined, Wish
 
 
 @define(eq=False)

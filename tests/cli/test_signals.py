@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.command.conftest import TREE
-from tests.support.waiting import PATIENCE
+from tests.cli.conftest import TREE
+from tests.support.lock_waits import TIMEOUT
 
 WAITS = """SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'batchq bulk' AND pg_blocking_pids(pid) <> '{}'"""
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 def until_waits(conn: Any, process: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while conn.execute(WAITS).fetchone() == (0,):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
@@ -64,7 +64,7 @@ def test_the_first_ends_it_behind_the_chunk_and_frees_the_job(blocked, estate, c
     process, holder = blocked
     ask(process, signum)
     holder.rollback()
-    out, _ = process.communicate(timeout=PATIENCE)
+    out, _ = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, "asked to stop" in out) == (INTERRUPTED, True)
     assert estate.execute("SELECT rows_done, lease_until, phase FROM bulk_job").fetchone() == (
         200,
@@ -79,7 +79,7 @@ def test_the_second_abandons_the_chunk_and_keeps_nothing_of_it(blocked, estate):
     process, holder = blocked
     ask(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    _, err = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, "abandoned" in err) == (INTERRUPTED, True)
     holder.rollback()
     rows = "SELECT rows_done, (SELECT count(*) FROM rule WHERE vpc_id = 1) FROM bulk_job"

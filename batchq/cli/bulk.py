@@ -37,9 +37,9 @@ from batchq.bulk.activation.options import Options
 from batchq.bulk.errors import AlreadyBegun
 from batchq.bulk.planning.plan import plan
 from batchq.bulk.watching.bar import bar
-from batchq.command.interrupts import Interrupts
-from batchq.command.target import Target, Work, connected
-from batchq.command.telling import as_json, tell_jobs, tell_report, told_json
+from batchq.cli.output import as_dict, print_jobs, print_report, to_json
+from batchq.cli.signals import StopSignals
+from batchq.cli.target import Target, Work, connected
 from batchq.running.run import run
 
 
@@ -178,8 +178,8 @@ def resume_command(
         "timeout": timeout,
         "lease": timedelta(seconds=lease),
     }
-    with connected(dsn) as connection, Interrupts(console) as interrupts:
-        options["stop"] = interrupts.asked
+    with connected(dsn) as connection, StopSignals(console) as signals:
+        options["stop"] = signals.stop_requested
         for work, job in product(works, retry):
             run(connection, work.jobs.retry(job))
         try:
@@ -195,9 +195,9 @@ def resume_command(
             )
             sys.exit(Exit.INTERRUPTED)
     if as_json_:
-        click.echo(told_json(as_json(report)))
+        click.echo(to_json(as_dict(report)))
     else:
-        tell_report(Console(), report)
+        print_report(Console(), report)
     sys.exit(_exit(report))
 
 
@@ -219,13 +219,13 @@ def status_command(
             backlog = run(connection, work.jobs.backlog(work.name), read_only=True)
             jobs = run(connection, work.jobs.all(work.name), read_only=True)
             told.append(
-                {"name": work.name, **as_json(backlog), "jobs": [as_json(job) for job in jobs]}
+                {"name": work.name, **as_dict(backlog), "jobs": [as_dict(job) for job in jobs]}
             )
             if not as_json_:
-                tell_jobs(console, work.name, backlog, jobs)
+                print_jobs(console, work.name, backlog, jobs)
             wrong = wrong or backlog.stuck > 0 or _late(backlog, older_than)
     if as_json_:
-        click.echo(told_json(told))
+        click.echo(to_json(told))
     sys.exit(Exit.FAILED if wrong else Exit.DONE)
 
 

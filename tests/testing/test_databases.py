@@ -12,8 +12,8 @@ from testcontainers.core import container
 from testcontainers.core.config import testcontainers_config
 
 from batchq.testing import containers, installations, server
-from batchq.testing.engines import EngineMissing, engine, kind_of
-from tests.support.scripted import Docker, scripted_cockroach
+from batchq.testing.databases import DatabaseUnavailable, database, kind_of
+from tests.support.fake_services import Docker, scripted_cockroach
 
 REMOVED = ["removed, force True, volumes True", "client closed"]
 
@@ -68,7 +68,7 @@ def answers(running, *, tcp=False):
 
 class TestEmbedded:
     def test_it_starts_and_stops(self):
-        with engine() as running:
+        with database() as running:
             assert (running.name, running.kind) == ("embedded", "PostgreSQL")
             assert running.version // 10_000 == 18
             assert answers(running)
@@ -78,13 +78,13 @@ class TestEmbedded:
 
     @pytest.mark.parametrize("name", [name for name in installations() if name != "18"])
     def test_the_installation_can_be_chosen(self, name):
-        with engine("embedded", installation=name) as running:
+        with database("embedded", installation=name) as running:
             assert running.installation == name
             assert running.version // 10_000 == int(name)
 
     def test_it_takes_settings(self):
         with (
-            engine(settings={"autovacuum": "off"}) as running,
+            database(settings={"autovacuum": "off"}) as running,
             psycopg.connect(running.conninfo()) as conn,
         ):
             assert conn.execute("SHOW autovacuum").fetchone() == ("off",)
@@ -93,7 +93,7 @@ class TestEmbedded:
 class TestUrl:
     def test_it_is_the_server_that_is_there_and_stays_there(self, postgres, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", postgres.conninfo(tcp=True))
-        with engine("url", installation="16") as running:
+        with database("url", installation="16") as running:
             assert running.kind == kind_of("url") == postgres.kind
             assert running.version == postgres.version
             assert running.installation == "16"
@@ -103,7 +103,7 @@ class TestUrl:
         monkeypatch.setenv("PGHOST", str(there.socket_directory))
         monkeypatch.setenv("PGPORT", str(there.port))
         monkeypatch.setenv("DATABASE_URL", "postgresql://postgres@/postgres")
-        with engine("url") as running:
+        with database("url") as running:
             monkeypatch.delenv("PGHOST")
             monkeypatch.delenv("PGPORT")
             assert answers(running)
@@ -124,7 +124,7 @@ class TestUrl:
 
     def test_a_password_is_not_shown(self, monkeypatch, there):
         monkeypatch.setenv("DATABASE_URL", f"{url_of(there)}?password=secret")
-        with engine("url") as running:
+        with database("url") as running:
             assert "secret" in running.conninfo()
             assert "secret" not in repr(running)
 
@@ -138,7 +138,7 @@ class TestCockroachThatIsThere:
     def test_it_is_known_by_what_it_says_of_itself(self, monkeypatch):
         with scripted_cockroach() as cockroach:
             monkeypatch.setenv("BATCHQ_COCKROACH_URL", cockroach.url)
-            with engine("cockroach") as running:
+            with database("cockroach") as running:
                 assert running.kind == kind_of("cockroach") == "CockroachDB"
                 assert running.version == 250404
             assert cockroach.sent == []  # its settings are its owner's
@@ -153,7 +153,7 @@ class TestWithoutDocker:
     @pytest.mark.usefixtures("no_docker")
     @pytest.mark.parametrize("name", ["postgres", "cockroach"])
     def test_one_line_says_why(self, name):
-        with pytest.raises(EngineMissing) as raised, engine(name):
+        with pytest.raises(DatabaseUnavailable) as raised, database(name):
             pass
         assert str(raised.value).startswith(
             "a container takes a Docker engine, and none answers "
@@ -162,14 +162,14 @@ class TestWithoutDocker:
 
     @pytest.mark.usefixtures("no_docker")
     def test_a_cockroachdb_that_is_there_is_offered(self):
-        with pytest.raises(EngineMissing, match=r"; or set BATCHQ_COCKROACH_URL$"):
+        with pytest.raises(DatabaseUnavailable, match=r"; or set BATCHQ_COCKROACH_URL$"):
             kind_of("cockroach")
 
     def test_testcontainers_is_named_when_that_is_missing(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "batchq.testing.containers")
         monkeypatch.delattr("batchq.testing.containers")
         monkeypatch.setitem(sys.modules, "testcontainers.core.container", None)
-        with pytest.raises(EngineMissing, match=r"takes testcontainers: .*testcontainers"):
+        with pytest.raises(DatabaseUnavailable, match=r"takes testcontainers: .*testcontainers"):
             kind_of("postgres")
 
     @pytest.mark.usefixtures("no_docker")
@@ -181,20 +181,20 @@ class TestWithoutDocker:
     def test_an_unknown_engine_teaches_the_known_ones(self):
         with (
             pytest.raises(ValueError, match="'mysql'; there are: embedded, postgres, cockroach, u"),
-            engine("mysql"),
+            database("mysql"),
         ):
             pass
 
 
 class TestPostgresContainer:
     def test_it_is_a_fast_one_of_a_pinned_version(self, docker, there):
-        engines = docker(there.port)
-        with engine("postgres", settings={"autovacuum": "off", "fsync": "on"}) as running:
+        docker_engine = docker(there.port)
+        with database("postgres", settings={"autovacuum": "off", "fsync": "on"}) as running:
             assert running.kind == "PostgreSQL"
             assert running.version == there.version
             assert answers(running, tcp=True)
             assert running.conninfo() == running.conninfo(tcp=True)
-        (created,) = engines.created
+        (created,) = docker_engine.created
         assert created["image"] == "postgres:18.4"
         assert created["environment"]["POSTGRES_HOST_AUTH_METHOD"] == "trust"
         assert "--locale=C" in created["environment"]["POSTGRES_INITDB_ARGS"]
@@ -203,28 +203,28 @@ class TestPostgresContainer:
             "-c fsync=on -c full_page_writes=off -c max_connections=120 "
             "-c max_prepared_transactions=10 -c lc_messages=C -c autovacuum=off"
         )
-        assert "port 5432" in engines.events
-        assert engines.events[-2:] == REMOVED
+        assert "port 5432" in docker_engine.events
+        assert docker_engine.events[-2:] == REMOVED
 
     def test_another_image_can_be_had(self, docker, monkeypatch, there):
         monkeypatch.setenv("BATCHQ_POSTGRES_IMAGE", "postgres:15")
-        engines = docker(there.port)
-        with engine("postgres"):
+        docker_engine = docker(there.port)
+        with database("postgres"):
             pass
-        assert engines.created[0]["image"] == "postgres:15"
+        assert docker_engine.created[0]["image"] == "postgres:15"
 
     def test_it_is_removed_when_the_block_raises(self, docker, there):
-        engines = docker(there.port)
-        with pytest.raises(KeyboardInterrupt), engine("postgres"):
+        docker_engine = docker(there.port)
+        with pytest.raises(KeyboardInterrupt), database("postgres"):
             raise KeyboardInterrupt
-        assert engines.events[-2:] == REMOVED
+        assert docker_engine.events[-2:] == REMOVED
 
 
 class TestCockroachContainer:
     def test_it_is_one_node_in_memory_with_the_settings_for_tests(self, docker):
         with scripted_cockroach() as inside:
-            engines = docker(inside.port)
-            with engine("cockroach") as running:
+            docker_engine = docker(inside.port)
+            with database("cockroach") as running:
                 assert running.kind == "CockroachDB"
                 assert inside.sent == [
                     "SET CLUSTER SETTING kv.range_merge.queue_interval = '50ms'",
@@ -236,7 +236,7 @@ class TestCockroachContainer:
                     'ALTER RANGE default CONFIGURE ZONE USING "gc.ttlseconds" = 600',
                     'ALTER DATABASE system CONFIGURE ZONE USING "gc.ttlseconds" = 600',
                 ]
-        (created,) = engines.created
+        (created,) = docker_engine.created
         assert created["image"] == "cockroachdb/cockroach:v25.4.4"
         assert created["command"] == [
             "start-single-node",
@@ -248,40 +248,40 @@ class TestCockroachContainer:
         assert {(session["user"], session["database"]) for session in inside.sessions} == {
             ("root", "defaultdb")
         }
-        assert engines.events[-2:] == REMOVED
+        assert docker_engine.events[-2:] == REMOVED
 
     def test_another_image_can_be_had(self, docker, monkeypatch):
         monkeypatch.setenv("BATCHQ_COCKROACH_IMAGE", "cockroachdb/cockroach:v26.2.0")
         with scripted_cockroach() as inside:
-            engines = docker(inside.port)
-            with engine("cockroach"):
+            docker_engine = docker(inside.port)
+            with database("cockroach"):
                 pass
-        assert engines.created[0]["image"] == "cockroachdb/cockroach:v26.2.0"
+        assert docker_engine.created[0]["image"] == "cockroachdb/cockroach:v26.2.0"
 
     def test_it_is_waited_for_until_it_lets_us_in(self, docker):
         with scripted_cockroach(refusals=3) as inside:
-            engines = docker(inside.port)
-            with engine("cockroach") as running:
+            docker_engine = docker(inside.port)
+            with database("cockroach") as running:
                 assert running.kind == "CockroachDB"
-        assert engines.events.count("started") == 1
+        assert docker_engine.events.count("started") == 1
 
     @pytest.mark.parametrize("status", ["exited", "dead"])
     def test_one_that_ended_says_at_once_what_it_logged_and_is_removed(self, docker, status):
-        engines = docker(status=status)
+        docker_engine = docker(status=status)
         with (
             pytest.raises(RuntimeError, match=rf"v25.4.4 did not start: .*{status}") as raised,
-            engine("cockroach"),
+            database("cockroach"),
         ):
             pass
         assert "what the server logged last" in str(raised.value)
-        assert engines.events == ["client closed", "started", "looked at", *REMOVED]
+        assert docker_engine.events == ["client closed", "started", "looked at", *REMOVED]
 
     def test_an_image_that_cannot_be_had_is_named(self, docker):
-        engines = docker(trouble=APIError("no such image"))
+        docker_engine = docker(trouble=APIError("no such image"))
         with (
             pytest.raises(RuntimeError, match=r"cockroach:v25.4.4 did not start: no such image"),
-            engine("cockroach"),
+            database("cockroach"),
         ):
             pass
-        assert engines.created == []
-        assert engines.events[-1] == "client closed"
+        assert docker_engine.created == []
+        assert docker_engine.events[-1] == "client closed"

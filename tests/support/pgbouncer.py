@@ -17,9 +17,9 @@ import psycopg
 from attrs import frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from batchq.testing.accounts import Account
-from batchq.testing.places import free_port, new_directory
-from tests.support.waiting import PATIENCE
+from batchq.testing.endpoints import free_port, new_directory
+from batchq.testing.server_user import ServerUser
+from tests.support.lock_waits import TIMEOUT
 
 _TRACKS = (1, 21)
 """The first version with `max_prepared_statements`."""
@@ -85,7 +85,7 @@ def pgbouncer(program: Program, upstream: str, **settings: object) -> Iterator[P
         connections sets as well, for PgBouncer lets no client do so.
     :param settings: of its section [pgbouncer].
     """
-    account = Account.allowed()
+    account = ServerUser.current()
     directory = new_directory()
     try:
         server = conninfo_to_dict(upstream)
@@ -116,7 +116,7 @@ def pgbouncer(program: Program, upstream: str, **settings: object) -> Iterator[P
             *(f"{name} = {value}" for name, value in given.items()),
         ]
         ini.write_text("\n".join(lines) + "\n")
-        account.owns(directory)
+        account.chown(directory)
         own = {"host": "127.0.0.1", "port": port, "user": server["user"]}
         with (directory / "log").open("wb") as log:
             process = account.start(program.path, ini, cwd=Path("/"), output=log.fileno())
@@ -132,7 +132,7 @@ def pgbouncer(program: Program, upstream: str, **settings: object) -> Iterator[P
 
 
 def _wait_until_ready(pooler: Pooler, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             pooler.console("SHOW VERSION")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from batchq.command.bulk import bulk
+from batchq.cli.bulk import bulk
 
 
 @click.group()

@@ -19,13 +19,13 @@ import batchq
 
 T = TypeVar("T")
 
-PATIENCE = 300
+TIMEOUT = 300
 """Seconds until a wait that never comes is a failure, and not a hanging run."""
 
 
 def until_waits(observer: psycopg.Connection[Any], pid: int, work: Future[Any]) -> None:
     """Return when the server says that the session waits for a lock of another."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         # Waiting for the lock of a row is waiting for the transaction that holds it.
         row = observer.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()
@@ -37,7 +37,7 @@ def until_waits(observer: psycopg.Connection[Any], pid: int, work: Future[Any]) 
 
 def until_readable(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Return when something has come over the link, its end included."""
-    readable, _, _ = select.select([conn.fileno()], [], [], PATIENCE)
+    readable, _, _ = select.select([conn.fileno()], [], [], TIMEOUT)
     assert readable, "nothing came"
 
 
