@@ -32,7 +32,6 @@ from batchq.language.errors import (
     UnmappedViolation,
 )
 from batchq.language.existence import forbid, lock, require
-from batchq.language.getting import Got, insert_or_get
 from batchq.language.matchers import (
     Matcher,
     check,
@@ -44,12 +43,13 @@ from batchq.language.matchers import (
 )
 from batchq.language.outcome import Outcome
 from batchq.language.outputs import Output
-from batchq.language.parents import Children, Parent
-from batchq.language.saying import saying
 from batchq.language.statement import Statement
 from batchq.language.step import Step
+from batchq.language.templates import saying
 from batchq.language.violation import Kind, Violation
-from batchq.running.answer import Failed, Ok
+from batchq.patterns.hierarchy import Children, Parent
+from batchq.patterns.insert_or_get import Got, insert_or_get
+from batchq.running.result import Failed, Ok
 from batchq.running.retry import Retry, Retrying
 from batchq.running.run import aattempt, arun, attempt, run
 

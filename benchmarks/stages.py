@@ -31,8 +31,8 @@ STAGES = ("build", "compile", "encode", "wire", "attribute", "decode", "the rest
 
 # Where each is called from. Laying a batch flat counts as compiling it.
 _OURS = {
-    "batchq.running.order.plan": "compile",
-    "batchq.engine.encode.compiled": "compile",
+    "batchq.running.request.plan": "compile",
+    "batchq.engine.wire.encode.compiled": "compile",
     "batchq.engine.transaction.encode": "encode",
     "batchq.engine.transaction.attribute": "attribute",
     "batchq.engine.transaction.decode": "decode",

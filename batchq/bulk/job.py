@@ -8,7 +8,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.engine.encoding import own
+from batchq.engine.client_encoding import own
 
 VERSION = 1
 """Of the meaning of a job's columns. A job of another version is left for those who know it."""

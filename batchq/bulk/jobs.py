@@ -20,10 +20,10 @@ from batchq.bulk.errors import AlreadyFenced, LeaseLost
 from batchq.bulk.job import VERSION, Backlog, Job
 from batchq.bulk.sweeping.embed import columns, embed, quoted
 from batchq.bulk.table import ddl, once
-from batchq.engine.names import check_table
+from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written
-from batchq.language.cells import Condition
+from batchq.language.inputs import Condition
 from batchq.language.mapping import Meaning
 from batchq.language.matchers import unique
 from batchq.language.statement import Statement

@@ -25,11 +25,11 @@ from batchq.language.batch import Batch
 from batchq.language.builders import select, update, written
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
+from batchq.language.local_settings import ALL_ROWS, under
 from batchq.language.statement import Statement
-from batchq.language.under import ALL_ROWS, under
 
 if TYPE_CHECKING:
-    from batchq.language.cells import Condition, Where
+    from batchq.language.inputs import Condition, Where
 
 
 _NONE = "NOT EXISTS ({rows})"

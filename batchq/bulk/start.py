@@ -14,7 +14,7 @@ from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
 from batchq.language.mapping import Meaning
-from batchq.running.order import check_options
+from batchq.running.request import check_options
 from batchq.running.run import arun, run
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from batchq.engine.names import derived, identifier, quoted
+from batchq.engine.compile.quoting import derived, identifier, quoted
 
 _DDL = """\
 CREATE TABLE IF NOT EXISTS {table} (

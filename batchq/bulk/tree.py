@@ -27,10 +27,10 @@ from batchq.language.builders import select, written
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
 from batchq.language.existence import forbid
+from batchq.language.local_settings import ALL_ROWS, put_back, under
 from batchq.language.mapping import Meaning
-from batchq.language.parents import Children, Parent, bump_of
 from batchq.language.statement import Statement
-from batchq.language.under import ALL_ROWS, put_back, under
+from batchq.patterns.hierarchy import Children, Parent, bump_of
 
 INLINE = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""

@@ -12,8 +12,9 @@ from typing import Protocol
 from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
-from batchq.engine import proofs, sentinel
-from batchq.engine.plainness import is_plain
+from batchq.engine import commit_proofs
+from batchq.engine.compile import sentinel
+from batchq.engine.plain_messages import is_plain
 from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
@@ -61,7 +62,7 @@ class Dialect:
     re-runs a conflicted batch by itself, but only until the first Sync."""
     retryable: frozenset[str] = frozenset({"40001", "40P01"})
     """Errors that mean: nothing was kept, and the same batch may well succeed."""
-    proofs: proofs.Proofs = proofs.POSTGRESQL
+    proofs: commit_proofs.Proofs = commit_proofs.POSTGRESQL
     """Which errors at COMMIT can only mean that nothing was applied."""
     carries_outputs: bool = True
     """Whether a statement can use what one before it produced. It takes settings of the transaction
@@ -236,7 +237,7 @@ COCKROACHDB = _CockroachDB(
     barrier=False,
     # A deadlock is 40001 here too.
     retryable=frozenset({"40001"}),
-    proofs=proofs.COCKROACHDB,
+    proofs=commit_proofs.COCKROACHDB,
     carries_outputs=False,
     undoes_conflicts=False,
     cuts_names=False,

@@ -17,24 +17,24 @@ from attrs import define, evolve, field
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
-from batchq.engine.attribute import Verdict, attribute, unanswered
-from batchq.engine.cutting import refuse_cut_names
-from batchq.engine.deadline import Deadline, bound, not_sent, overdue, silence
-from batchq.engine.decode import decode, load_cell
+from batchq.engine.client_encoding import codec
+from batchq.engine.compile.truncated_names import refuse_cut_names
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
-from batchq.engine.encode import Encoded, encode
-from batchq.engine.encoding import codec
-from batchq.engine.flight import Flight
-from batchq.engine.frame import Frame
-from batchq.engine.lineage import Tracing
-from batchq.engine.liveness import closed
-from batchq.engine.load import Loading, load, load_undo
-from batchq.engine.preparations import AnyConnection, Preparations, preparations_of
-from batchq.engine.readiness import check_state, refuse_escapes
-from batchq.engine.report import Report, driver_error, report
-from batchq.engine.rewriting import Rewriting
-from batchq.engine.stale import give_up, is_alike, learn_types, may_be_stale
-from batchq.engine.wire import Slots, exchange
+from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
+from batchq.engine.outcome.decode import decode, load_cell
+from batchq.engine.outcome.lineage import Tracing
+from batchq.engine.outcome.report import Report, driver_error, report
+from batchq.engine.outcome.rewriting import Rewriting
+from batchq.engine.outcome.stale import give_up, is_alike, learn_types, may_be_stale
+from batchq.engine.wire.deadline import Deadline, bound, not_sent, overdue, silence
+from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.wire.exchange import Slots, exchange
+from batchq.engine.wire.flight import Flight
+from batchq.engine.wire.frame import Frame
+from batchq.engine.wire.layout import Loading, load, load_undo
+from batchq.engine.wire.liveness import closed
+from batchq.engine.wire.readiness import check_state, refuse_escapes
+from batchq.engine.wire.statement_cache import AnyConnection, Preparations, preparations_of
 from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan

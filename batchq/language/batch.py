@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from batchq.language.checks import checked_call, checked_label, is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Meaning, Rule, rule
 from batchq.language.signatures import why_not_one
-from batchq.language.values import value
+from batchq.language.validation import checked_call, checked_label, is_text
+from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher

@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from batchq.language import texts
+from batchq.language import placeholders
 from batchq.language.batch import Batch
-from batchq.language.cells import Where, fragment, read_conditions, read_row
-from batchq.language.checks import listed
-from batchq.language.choices import kept
+from batchq.language.comparisons import kept
 from batchq.language.errors import InvalidBatch
+from batchq.language.inputs import Where, fragment, read_conditions, read_row
 from batchq.language.outputs import casts
 from batchq.language.shape import Shape
-from batchq.language.sources import (
+from batchq.language.statement import Statement
+from batchq.language.syntax import (
     Cell,
     Conditions,
     Delete,
@@ -29,10 +29,10 @@ from batchq.language.sources import (
     Update,
     compared,
 )
-from batchq.language.statement import Statement
+from batchq.language.validation import listed
 
 if TYPE_CHECKING:
-    from batchq.language.cells import Row
+    from batchq.language.inputs import Row
 
 
 def sql(text: LiteralString, /, **params: object) -> Statement[None]:
@@ -137,7 +137,7 @@ def select(
 
 @lru_cache(maxsize=4096)
 def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> Shape:
-    return Shape(texts.text(text, names, casts))
+    return Shape(placeholders.text(text, names, casts))
 
 
 @lru_cache(maxsize=4096)

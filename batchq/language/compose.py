@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast, overload
 
 from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
-from batchq.language.checks import checked_call, listed
 from batchq.language.errors import InvalidBatch
 from batchq.language.models import why_not_into
 from batchq.language.outputs import still_needed
+from batchq.language.validation import checked_call, listed
 
 U = TypeVar("U")
 M = TypeVar("M")

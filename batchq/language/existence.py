@@ -13,13 +13,13 @@ from typing import Any, Literal, TypeGuard, get_args
 
 from batchq.language import shape as shapes
 from batchq.language.builders import select
-from batchq.language.cells import Where, is_bare
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Judged
+from batchq.language.inputs import Where, is_bare
 from batchq.language.mapping import Meaning
 from batchq.language.matchers import MISSING_ROWS
-from batchq.language.sources import Select, Text
 from batchq.language.statement import Statement, columns_of
+from batchq.language.syntax import Select, Text
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""

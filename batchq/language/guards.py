@@ -12,8 +12,8 @@ from enum import Enum
 
 from attrs import frozen
 
-from batchq.language.sources import Conditions, Text, compared
 from batchq.language.spelling import spelled
+from batchq.language.syntax import Conditions, Text, compared
 
 
 class Bound(Enum):

@@ -11,9 +11,9 @@ from typing import Final, cast
 from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh, why_not_made
 from batchq.language.matchers import Matcher, is_matcher
-from batchq.language.saying import Saying
 from batchq.language.signatures import why_not_one
-from batchq.language.values import value
+from batchq.language.templates import Saying
+from batchq.language.value import value
 from batchq.language.violation import Kind, Violation
 
 

@@ -14,10 +14,10 @@ from functools import lru_cache
 
 from attrs import field, frozen
 
-from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement
 from batchq.language.spelling import spelled
+from batchq.language.validation import is_text
 from batchq.language.violation import Kind, Violation
 
 _LONGEST = 63

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import EXACTLY_ONE
 from batchq.language.results import Rows
+from batchq.language.validation import is_text
 
 if TYPE_CHECKING:
     from batchq.language.batch import Batch
@@ -99,7 +99,7 @@ def still_needed(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
     else:
         return ()  # as nearly always
 
-    from batchq.language.walk import statements  # noqa: PLC0415  whose batches need this
+    from batchq.language.traversal import statements  # noqa: PLC0415  whose batches need this
 
     runs: dict[Statement[Any], int] = {}
     for index, part in enumerate(parts):

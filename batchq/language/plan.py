@@ -25,7 +25,7 @@ from batchq.language.mapping import Internal, Meaning, Rule
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import refuse_needs, refuse_rows
 from batchq.language.statement import Statement
-from batchq.language.values import value
+from batchq.language.value import value
 from batchq.language.violation import Violation
 
 

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
-from batchq.language.checks import is_text
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import (
     AT_MOST_ONE,
@@ -29,7 +28,7 @@ from batchq.language.mapping import INTERNAL, Meaning, Rule
 from batchq.language.matchers import Matcher, constraint
 from batchq.language.models import model_of, why_not
 from batchq.language.results import NO_RESULT, WITH_MODEL, WITHOUT_ROWS, Result, Rows
-from batchq.language.sources import (
+from batchq.language.syntax import (
     STAR,
     Conflict,
     Insert,
@@ -41,6 +40,7 @@ from batchq.language.sources import (
     takes_outputs,
     tests_outputs,
 )
+from batchq.language.validation import is_text
 
 
 @frozen(eq=False)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from batchq.language import shape as shapes
 from batchq.language.batch import Batch
-from batchq.language.checks import checked_label, is_text, listed
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Guard, Judged, Requirement
 from batchq.language.mapping import Meaning, Rule, checked_meaning
 from batchq.language.matchers import MISSING_ROWS, Matcher, unmet
 from batchq.language.outputs import Output, checked_type, refuse_rows
 from batchq.language.results import NO_RESULT, Result
-from batchq.language.saying import Saying
 from batchq.language.shape import Shape
-from batchq.language.sources import Conditions, Insert, Source, Text, compared
-from batchq.language.values import value
+from batchq.language.syntax import Conditions, Insert, Source, Text, compared
+from batchq.language.templates import Saying
+from batchq.language.validation import checked_label, is_text, listed
+from batchq.language.value import value
 
 if TYPE_CHECKING:
-    from batchq.language.cells import Where
+    from batchq.language.inputs import Where
 
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
@@ -215,7 +215,7 @@ class Statement(Batch[T_co]):
         ... )
         <Statement update project: exactly 1 row, require("time_deleted"), require("rcgen")>
         """
-        from batchq.language.cells import read_conditions  # noqa: PLC0415  which read statements
+        from batchq.language.inputs import read_conditions  # noqa: PLC0415  which read statements
 
         if isinstance(self.source, Text | Insert):
             message = (
@@ -246,7 +246,7 @@ class Statement(Batch[T_co]):
         >>> insert("disk", {"id": 7}).check("state", "creating", else_=ValueError("raced"))
         <Statement insert disk: check("state")>
         """
-        from batchq.language.cells import read_conditions  # noqa: PLC0415  which read statements
+        from batchq.language.inputs import read_conditions  # noqa: PLC0415  which read statements
 
         test, values = read_conditions({column: expected})
         return self.requiring(Judged.RETURNED, test, values, else_, found)
@@ -265,7 +265,7 @@ class Statement(Batch[T_co]):
         >>> quiet.steps()[0].sql.partition(" ON ")[2]
         'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
         """
-        from batchq.language.cells import conflict  # noqa: PLC0415  which reads statements
+        from batchq.language.inputs import conflict  # noqa: PLC0415  which reads statements
 
         return self._shaped(shapes.on_conflict_do_nothing(self.shape, conflict(columns, where)))
 

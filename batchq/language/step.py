@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.holding import locks, writes
+from batchq.language.effects import locks, writes
 from batchq.language.plan import Leaf, plan
 from batchq.language.statement import Statement
 

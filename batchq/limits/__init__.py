@@ -30,9 +30,9 @@ Works by what CockroachDB documents too; it was not run there.
 
 from __future__ import annotations
 
-from batchq.limits.counters import Limits
 from batchq.limits.drift import Drift
 from batchq.limits.errors import LimitExceeded, LimitMissing, NotCharged
+from batchq.limits.limits import Limits
 from batchq.limits.shortfalls import Shortfall
 
 __all__ = ["Drift", "LimitExceeded", "LimitMissing", "Limits", "NotCharged", "Shortfall"]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.engine.encoding import own
+from batchq.engine.client_encoding import own
 
 
 @own

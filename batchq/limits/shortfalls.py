@@ -17,8 +17,8 @@ from batchq.language.batch import Batch
 from batchq.language.builders import written
 from batchq.language.compose import gather
 from batchq.language.outputs import Output
-from batchq.language.sources import Source, Text
-from batchq.limits.texts import Texts
+from batchq.language.syntax import Source, Text
+from batchq.limits.queries import Texts
 
 
 @frozen

@@ -15,10 +15,10 @@ from uuid import UUID
 
 from attrs import evolve
 
-from batchq.engine.names import derived, identifier, quoted
-from batchq.language.checks import is_text
+from batchq.engine.compile.quoting import derived, identifier, quoted
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.validation import is_text
 
 DialectName = Literal["postgresql", "cockroachdb"]
 

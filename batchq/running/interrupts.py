@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
-from batchq.running.answer import Failed
+from batchq.running.result import Failed
 
 if TYPE_CHECKING:
-    from batchq.running.answer import Answer
+    from batchq.running.result import Answer
 
 _NOTE = "batchq: interrupted; the outcome of the batch is "
 _OUTER_GONE = "batchq: the connection was closed: the transaction around it is rolled back as well"

@@ -13,13 +13,13 @@ from psycopg import AsyncConnection, Connection
 from batchq.engine.transaction import Transaction
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
-from batchq.running.answer import Failed, Ok
 from batchq.running.interrupts import interrupted, took_outer
+from batchq.running.result import Failed, Ok
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
-    from batchq.running.answer import Answer
-    from batchq.running.order import Order
+    from batchq.running.request import Order
+    from batchq.running.result import Answer
 
 
 def once(connection: Connection[Any], todo: Order) -> Answer:

@@ -15,19 +15,19 @@ from psycopg.pq import TransactionStatus
 from batchq.language.errors import InvalidBatch, ReadOnlyServer
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
-from batchq.running.answer import Failed
 from batchq.running.interrupts import interrupted, outcome_of
 from batchq.running.once import aonce, once
+from batchq.running.pool_checkout import checks, taken, taken_async
 from batchq.running.pool_errors import no_connection
-from batchq.running.taking import checks, taken, taken_async
+from batchq.running.result import Failed
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-    from batchq.engine.preparations import AnyConnection
-    from batchq.running.answer import Answer
-    from batchq.running.order import Order
+    from batchq.engine.wire.statement_cache import AnyConnection
+    from batchq.running.request import Order
+    from batchq.running.result import Answer
 
 _LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _BY_A_HOOK = (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 from attrs import define, field, frozen
 
-from batchq.engine.deadline import no_more
+from batchq.engine.wire.deadline import no_more
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,
@@ -27,15 +27,15 @@ from batchq.language.errors import (
 )
 from batchq.language.exceptions import caused_by
 from batchq.language.outcome import Outcome
-from batchq.running.answer import Failed
 from batchq.running.pool_errors import is_pools_own
+from batchq.running.result import Failed
 
 if TYPE_CHECKING:
     from attrs import Attribute
     from tenacity import RetryCallState
 
-    from batchq.engine.deadline import Deadline
-    from batchq.running.answer import Answer
+    from batchq.engine.wire.deadline import Deadline
+    from batchq.running.result import Answer
 
 
 @frozen

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from psycopg import AsyncConnection, Connection
 
 from batchq.language.batch import Batch
-from batchq.running.answer import Failed, Ok
 from batchq.running.interrupts import interrupted
 from batchq.running.once import aonce, once, settled_unsent
-from batchq.running.order import Options, Order, order, outcome_by
 from batchq.running.pooled import apooled, pooled
+from batchq.running.request import Options, Order, order, outcome_by
+from batchq.running.result import Failed, Ok
 from batchq.running.retry import Tries
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T
     """Run a batch as one transaction, in one network round trip.
 
     :param target: a psycopg connection that is in no transaction, or a pool.
-    :param options: see :class:`~batchq.running.order.Options`.
+    :param options: see :class:`~batchq.running.request.Options`.
     :return: the batch's result.
     :raises BatchError: or the caller's own exception, raised from it, when the failure is mapped.
 

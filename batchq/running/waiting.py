@@ -20,9 +20,9 @@ from attrs import frozen
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import wait, wait_async
 
-from batchq.engine.deadline import GRACE, Deadline, not_sent
-from batchq.engine.wire import until
-from batchq.running.stopping import ask_to_stop, ask_to_stop_async
+from batchq.engine.wire.deadline import GRACE, Deadline, not_sent
+from batchq.engine.wire.exchange import until
+from batchq.running.cancel import ask_to_stop, ask_to_stop_async
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection

@@ -34,7 +34,7 @@ from batchq.bulk.planning.catalog import Catalog, Index, catalog
 from batchq.bulk.planning.fitting import missing, unfit
 from batchq.bulk.planning.tally import tally, written_key
 from batchq.bulk.sweeping.counting import estimated
-from batchq.engine.compile import compiled
+from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy

@@ -23,8 +23,8 @@ from batchq.bulk import (
     start,
 )
 from batchq.bulk.planning.plan import plan
-from batchq.engine.encode import encode
-from batchq.engine.sentinel import TOKEN
+from batchq.engine.compile.sentinel import TOKEN
+from batchq.engine.wire.encode import encode
 from batchq.language.plan import plan as laid_flat
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC

@@ -25,7 +25,7 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.language.sources import Text
+from batchq.language.syntax import Text
 
 TABLES = """
 CREATE TABLE vpc (

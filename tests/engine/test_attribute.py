@@ -10,11 +10,11 @@ import pytest
 from attrs import field, frozen
 from psycopg.pq import DiagnosticField, ExecStatus
 
-from batchq.engine import proofs
-from batchq.engine.attribute import Verdict, attribute
+from batchq.engine import commit_proofs
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL, Dialect
-from batchq.engine.flight import CLOSING, FORGET, OPENING, SETTING, SYNC
-from batchq.engine.frame import NESTED, PLAIN, Frame, transaction
+from batchq.engine.outcome.attribute import Verdict, attribute
+from batchq.engine.wire.flight import CLOSING, FORGET, OPENING, SETTING, SYNC
+from batchq.engine.wire.frame import NESTED, PLAIN, Frame, transaction
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Kind
 
@@ -364,7 +364,7 @@ def test_every_class_that_postgresql_uses_is_known():
     """A code of another class is taken for a user's own."""
     codes = (getattr(one, "sqlstate", None) for one in vars(psycopg.errors).values())
     used = {code[:2] for code in codes if isinstance(code, str)}
-    assert used <= proofs.POSTGRESQL.known
+    assert used <= commit_proofs.POSTGRESQL.known
 
 
 @pytest.mark.parametrize("sqlstate", ["58C00", "58C01"])

@@ -24,7 +24,7 @@ from psycopg_pool import (
     NullConnectionPool,
 )
 
-from batchq.running.taking import may_stall
+from batchq.running.pool_checkout import may_stall
 from batchq.testing import proxy
 from tests.support.clients import prepared
 

@@ -30,7 +30,7 @@ from batchq import (
     unique,
     update,
 )
-from batchq.engine.culprit import culprit
+from batchq.engine.outcome.culprit import culprit
 from batchq.testing import proxy
 from tests.support.clients import SyncClient
 

@@ -24,7 +24,7 @@ from batchq import (
     run,
     unique,
 )
-from batchq.engine.cutting import refuse_cut_names
+from batchq.engine.compile.truncated_names import refuse_cut_names
 from batchq.language.plan import plan
 from batchq.language.spelling import spelled
 from batchq.testing import proxy

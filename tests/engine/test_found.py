@@ -34,7 +34,7 @@ from batchq import (
     sql,
     update,
 )
-from batchq.engine.sentinel import TOKEN
+from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.builders import written
 from tests.support.row_values import Colour, Unmet, found_by
 

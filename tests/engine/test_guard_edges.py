@@ -27,7 +27,7 @@ from batchq import (
     sqlstate,
     update,
 )
-from batchq.engine.sentinel import TOKEN, read
+from batchq.engine.compile.sentinel import TOKEN, read
 from batchq.testing import server
 
 TABLES = """
@@ -111,7 +111,7 @@ def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
 @pytest.fixture(scope="module")
 def foreign_token() -> str:
     """The token of another process, a previous one say."""
-    show = "from batchq.engine.sentinel import TOKEN; print(TOKEN)"
+    show = "from batchq.engine.compile.sentinel import TOKEN; print(TOKEN)"
     made = subprocess.run([sys.executable, "-c", show], capture_output=True, check=True, text=True)
     return made.stdout.strip()
 

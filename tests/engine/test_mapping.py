@@ -35,7 +35,7 @@ from batchq import (
     update,
 )
 from batchq.language.guards import Judged
-from batchq.language.sources import SAME
+from batchq.language.syntax import SAME
 from tests.support.exceptions import FrozenData, FrozenSlots, Unwritable
 
 TABLES = """

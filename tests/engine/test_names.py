@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.engine.names import LONGEST, derived, identifier
+from batchq.engine.compile.quoting import LONGEST, derived, identifier
 
 NAME = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1, max_size=63

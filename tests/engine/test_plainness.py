@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from batchq import BatchError, insert, run, sql, update
-from batchq.engine.plainness import _FILES, is_plain
+from batchq.engine.plain_messages import _FILES, is_plain
 
 pytestmark = pytest.mark.postgres_only("any message may quote values there")
 

@@ -14,7 +14,7 @@ from psycopg import sql as compose
 
 import batchq
 from batchq import Failed, Ok, gather, sql
-from batchq.engine.preparations import preparations_of
+from batchq.engine.wire.statement_cache import preparations_of
 from tests.support.clients import prepared
 
 STATEMENTS = {

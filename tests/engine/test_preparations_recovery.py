@@ -189,7 +189,7 @@ class TestOlderLibpq:
     @pytest.fixture(autouse=True)
     def no_close(self, monkeypatch):
         monkeypatch.setattr(
-            "batchq.engine.load.capabilities.has_send_close_prepared", lambda **_: False
+            "batchq.engine.wire.layout.capabilities.has_send_close_prepared", lambda **_: False
         )
 
     def test_what_is_evicted_is_deallocated(self, client, conn):

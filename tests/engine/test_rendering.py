@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from batchq import BatchError, insert, run
-from batchq.engine.rendering import Written, kept_as, written_as
+from batchq.engine.outcome.rendering import Written, kept_as, written_as
 
 YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
 

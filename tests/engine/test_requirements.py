@@ -35,7 +35,7 @@ from batchq import (
 )
 from batchq.language.guards import Judged
 from batchq.language.results import Rows
-from batchq.language.sources import Delete, Insert, Select, Source, Text, Update
+from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
 from tests.support.row_values import Unmet
 
 TABLES = """

@@ -8,7 +8,7 @@ import pytest
 
 import batchq
 from batchq import Failed, Ok, Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
-from batchq.engine.stale import LOST, STALE
+from batchq.engine.outcome.stale import LOST, STALE
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
 

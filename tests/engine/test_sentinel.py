@@ -23,7 +23,7 @@ from batchq import (
     sql,
     update,
 )
-from batchq.engine.sentinel import TOKEN, Sentinel, read
+from batchq.engine.compile.sentinel import TOKEN, Sentinel, read
 from tests.support.row_values import Unmet
 
 OTHER = f"batchq:{'0' * 32}:"

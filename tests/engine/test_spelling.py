@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import batchq
 from batchq import InvalidBatch, UnmappedViolation, Violation, attempt, insert, select, sql
-from batchq.engine.names import identifier
+from batchq.engine.compile.quoting import identifier
 from batchq.language.spelling import spelled
 
 pytestmark = pytest.mark.postgres_only("the names that PostgreSQL sends")

@@ -20,8 +20,8 @@ from psycopg.types.json import Jsonb
 
 import batchq
 from batchq import gather, insert, run, select, sql, unique, update
-from batchq.engine.preparations import preparations_of
-from batchq.engine.stale import _CANONICAL
+from batchq.engine.outcome.stale import _CANONICAL
+from batchq.engine.wire.statement_cache import preparations_of
 from tests.support.prepared_connections import COLUMNS, STATEMENTS, Sides, sides, statement
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from batchq import Ok, attempt, check, gather, insert, select, sql, update
-from batchq.engine.preparations import preparations_of
+from batchq.engine.wire.statement_cache import preparations_of
 
 CLIENTS, SERVERS, EACH = 16, 4, 63
 """In all 1,008 batches."""

@@ -192,6 +192,6 @@ class TestWhatWasNotSent:
 @pytest.mark.parametrize("kind", [SyncClient, AsyncClient])
 def test_no_deadline_asks_no_clock(database, conn, kind, monkeypatch):
     conn.execute(ITEMS)
-    monkeypatch.setattr("batchq.engine.deadline.monotonic", None)
+    monkeypatch.setattr("batchq.engine.wire.deadline.monotonic", None)
     with kind(database) as client:
         assert isinstance(client.attempt(item(1)), Ok)

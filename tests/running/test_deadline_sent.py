@@ -20,7 +20,7 @@ from batchq import (
     sql,
     unique,
 )
-from batchq.engine.stale import may_be_stale
+from batchq.engine.outcome.stale import may_be_stale
 from batchq.running import waiting
 from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, SyncClient, item

@@ -55,7 +55,7 @@ def outcome_of(answer) -> Outcome:
 def items(conn, monkeypatch):
     conn.execute(ITEMS)
     # Nothing here waits for longer than it has to; that it ends is what counts.
-    monkeypatch.setattr("batchq.engine.deadline._TICK", 0.01)
+    monkeypatch.setattr("batchq.engine.wire.deadline._TICK", 0.01)
     monkeypatch.setattr(waiting, "GRACE", 0.02)
 
 

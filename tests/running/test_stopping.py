@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import capabilities
 
-from batchq.running.stopping import ask_to_stop, ask_to_stop_async
+from batchq.running.cancel import ask_to_stop, ask_to_stop_async
 from batchq.testing import proxy
 from tests.support.lock_waits import TIMEOUT
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from attrs import define
 
-from batchq.engine.deadline import Deadline, bound
+from batchq.engine.wire.deadline import Deadline, bound
 
 
 @define
@@ -33,7 +33,7 @@ class Clock:
 def standing_clock() -> Iterator[Clock]:
     """Keep deadlines by a clock of the test's own."""
     clock = Clock()
-    with patch("batchq.engine.deadline.monotonic", clock):
+    with patch("batchq.engine.wire.deadline.monotonic", clock):
         yield clock
 
 

@@ -16,10 +16,10 @@ from psycopg import IsolationLevel
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus
 
-from batchq.engine import sentinel
-from batchq.engine.decode import decode
-from batchq.engine.encode import Encoded, encode
-from batchq.engine.frame import transaction
+from batchq.engine.compile import sentinel
+from batchq.engine.outcome.decode import decode
+from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.wire.frame import transaction
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
 from batchq.language.plan import Plan, plan

@@ -14,7 +14,7 @@ from psycopg.types.enum import EnumInfo, register_enum
 
 import batchq
 from batchq import Batch, InvalidBatch, Ok, delete, gather, insert, select, sql, update
-from batchq.engine.preparations import preparations_of
+from batchq.engine.wire.statement_cache import preparations_of
 from tests.support.clients import prepared
 
 # A type like citext, which is an extension that not every server has: text whatever its case.

@@ -9,7 +9,7 @@ from batchq.bulk.errors import ParentKept, UnfitOrderKey
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
-from batchq.running.answer import Failed
+from batchq.running.result import Failed
 
 TIMEOUTS = frozenset({"57014", "55P03"})
 """What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""

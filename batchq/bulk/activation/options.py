@@ -18,7 +18,7 @@ from batchq.bulk.sweeping.keys import OrderKey
 from batchq.bulk.watching.progress import Progress
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
-from batchq.running.order import check_options
+from batchq.running.request import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from batchq.bulk.activation.options import Throttle
 from batchq.language.batch import Batch
-from batchq.running.answer import Failed, Ok
+from batchq.running.result import Failed, Ok
 
 T = TypeVar("T")
 

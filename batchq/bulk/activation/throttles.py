@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from batchq.engine.encoding import textual
+from batchq.engine.client_encoding import textual
 from batchq.language.builders import sql
 from batchq.running.run import run
 

@@ -24,7 +24,7 @@ from batchq.bulk.job import Job
 from batchq.bulk.watching.progress import Event, Progress
 from batchq.language.errors import BatchError, OutcomeUnknown
 from batchq.language.outcome import Outcome
-from batchq.running.answer import Failed
+from batchq.running.result import Failed
 
 _ATTEMPTS = 6
 """How often in a row a step may be canceled or in conflict, each time asked for fewer rows."""

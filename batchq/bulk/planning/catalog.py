@@ -16,8 +16,8 @@ from attrs import frozen
 
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.sweeping.keys import OrderKey, Unfit, unfit
-from batchq.engine.encoding import own
-from batchq.engine.names import quoted
+from batchq.engine.client_encoding import own
+from batchq.engine.compile.quoting import quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import written
 from batchq.language.compose import into, sequence

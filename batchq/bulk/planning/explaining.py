@@ -17,8 +17,8 @@ from psycopg.rows import tuple_row
 
 from batchq.bulk.planning.preview import Planned
 from batchq.bulk.planning.refusals import Reason, Refusal
+from batchq.engine.client_encoding import codec, textual
 from batchq.engine.dialects import POSTGRESQL, dialect_of
-from batchq.engine.encoding import codec, textual
 
 _OWN = ("42", "22")
 """The classes of errors that are a statement's own: of syntax and access rules, and of data

@@ -19,9 +19,9 @@ from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.keys import NULLS, OrderKey
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
-from batchq.engine.names import identifier, quoted
+from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
-from batchq.language.parents import Parent
+from batchq.patterns.hierarchy import Parent
 
 
 class Named(NamedTuple):

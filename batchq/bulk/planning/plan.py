@@ -28,8 +28,8 @@ from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
-from batchq.language.sources import Select
-from batchq.running.answer import Failed, Ok
+from batchq.language.syntax import Select
+from batchq.running.result import Failed, Ok
 from batchq.running.run import aattempt, attempt
 
 if TYPE_CHECKING:

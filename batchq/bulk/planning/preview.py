@@ -16,11 +16,11 @@ from batchq.bulk.job import VERSION, Job
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
-from batchq.engine.compile import compiled
+from batchq.engine.compile.compile import compiled
 from batchq.language.batch import Batch
-from batchq.language.sources import Text
 from batchq.language.statement import Statement
 from batchq.language.step import Step
+from batchq.language.syntax import Text
 
 _ROWS = ChunkSize().first
 _LEASE = timedelta(seconds=30)
@@ -115,7 +115,7 @@ def _steps(when: str, batch: Batch[Any]) -> Iterator[Planned]:
 
 
 def _values(step: Step) -> list[object]:
-    """What the engine sends, with what it adds: see :mod:`batchq.engine.encode`."""
+    """What the engine sends, with what it adds: see :mod:`batchq.engine.wire.encode`."""
     made = compiled(step.statement.shape, step.leaf.outputs)
     values = [_sent(value) for value in step.parameters]
     if made.counts:

@@ -19,8 +19,8 @@ from batchq.bulk.planning.catalog import Catalog, ForeignKey
 from batchq.bulk.planning.refusals import Reason, Refusal, create_index
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
-from batchq.engine.names import identifier, quoted
-from batchq.language.parents import Children
+from batchq.engine.compile.quoting import identifier, quoted
+from batchq.patterns.hierarchy import Children
 
 _ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
 

@@ -12,7 +12,7 @@ from enum import Enum
 from attrs import frozen
 
 from batchq.bulk.planning.catalog import Catalog, Column
-from batchq.engine.names import identifier, quoted
+from batchq.engine.compile.quoting import identifier, quoted
 
 
 class Reason(Enum):

@@ -10,7 +10,7 @@ from batchq.bulk.planning.catalog import Catalog
 from batchq.bulk.planning.refusals import Reason, Refusal
 from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.tree import Tree
-from batchq.engine.names import identifier, quoted
+from batchq.engine.compile.quoting import identifier, quoted
 
 _UPDATE, _DELETE = "2", "4"
 """PostgreSQL documentation, "pg_rewrite"."""

@@ -11,13 +11,13 @@ from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.sweeping.embed import columns, embed
 from batchq.bulk.sweeping.passes import Pass
 from batchq.bulk.tree import Tree
-from batchq.engine.encoding import own
+from batchq.engine.client_encoding import own
 from batchq.language.batch import Batch
 from batchq.language.builders import select, written
 from batchq.language.compose import gather
 from batchq.language.shape import Shape
-from batchq.language.sources import Delete, Select, Update, condition_names
 from batchq.language.statement import Statement
+from batchq.language.syntax import Delete, Select, Update, condition_names
 
 
 @frozen(kw_only=True)

@@ -18,11 +18,11 @@ from batchq.bulk.sweeping.embed import column, columns, embed, quoted
 from batchq.bulk.sweeping.fence import Fence
 from batchq.bulk.sweeping.keys import OrderKey, described, judgement
 from batchq.bulk.sweeping.place import place
-from batchq.engine.encoding import own, textual
-from batchq.engine.names import identifier, listed
+from batchq.engine.client_encoding import own, textual
+from batchq.engine.compile.quoting import identifier, listed
 from batchq.language.builders import select, written
-from batchq.language.cells import Condition
 from batchq.language.errors import InvalidBatch
+from batchq.language.inputs import Condition
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from batchq.bulk.sweeping.embed import embed
-from batchq.engine.encoding import textual
+from batchq.engine.client_encoding import textual
 from batchq.language.batch import Batch
 from batchq.language.builders import written
 from batchq.language.statement import Statement

@@ -7,11 +7,11 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from batchq.engine.names import identifier
-from batchq.engine.names import quoted as quoted_table
-from batchq.engine.render import Numbering, render
-from batchq.language.sources import Source
+from batchq.engine.compile.quoting import identifier
+from batchq.engine.compile.quoting import quoted as quoted_table
+from batchq.engine.compile.render import Numbering, render
 from batchq.language.statement import Statement
+from batchq.language.syntax import Source
 
 _MARK = "\0"
 """Where a parameter stands until it has a name; no name and no SQL has one in it."""

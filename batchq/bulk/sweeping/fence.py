@@ -16,15 +16,15 @@ from attrs import frozen
 from batchq.bulk.errors import FenceMoved
 from batchq.bulk.job import Job
 from batchq.bulk.sweeping.embed import column, embed, quoted
-from batchq.engine.names import identifier, literal
-from batchq.engine.names import quoted as quoted_table
+from batchq.engine.compile.quoting import identifier, literal
+from batchq.engine.compile.quoting import quoted as quoted_table
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, written
-from batchq.language.cells import Condition
 from batchq.language.existence import lock
-from batchq.language.parents import Parent
+from batchq.language.inputs import Condition
+from batchq.language.local_settings import ALL_ROWS, changed, kept, under
 from batchq.language.statement import Statement
-from batchq.language.under import ALL_ROWS, changed, kept, under
+from batchq.patterns.hierarchy import Parent
 
 PLAIN = {
     "DateStyle": "ISO, YMD",
@@ -82,7 +82,8 @@ class Fence:
     def told(self, key: object) -> Statement[None]:
         """Select what a job remembers of a parent that is hidden: key, generation, tables.
 
-        It leaves the settings :data:`PLAIN` behind: see :func:`~batchq.language.under.put_back`.
+        It leaves the settings :data:`PLAIN` behind: see
+        :func:`~batchq.language.local_settings.put_back`.
 
         :param key: as its caller says it.
         """

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.sweeping.embed import column
-from batchq.engine.encoding import own
-from batchq.engine.names import quoted
+from batchq.engine.client_encoding import own
+from batchq.engine.compile.quoting import quoted
 from batchq.language.builders import written
 from batchq.language.statement import Statement
 

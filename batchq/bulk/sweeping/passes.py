@@ -16,14 +16,14 @@ from batchq.bulk.sweeping.counting import estimated
 from batchq.bulk.sweeping.embed import column, embed
 from batchq.bulk.sweeping.fence import ROOT, Fence
 from batchq.bulk.sweeping.keys import OrderKey
-from batchq.engine.names import identifier, quoted
+from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
-from batchq.language.cells import Condition
 from batchq.language.existence import forbid
-from batchq.language.parents import Children
+from batchq.language.inputs import Condition
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
+from batchq.patterns.hierarchy import Children
 
 _MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
 _OF_PARENT = "{by} = batchq_above.{key}"

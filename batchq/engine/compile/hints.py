@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What may be behind an error of the server's, where its code and the types that it names say so.
+
+A hint that is not about this error sends the reader the wrong way. So each asks for what it is
+about: the types in the message, which no server translates, and what the step's parameters are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from batchq.engine.compile.quoting import identifier
+from batchq.language.spelling import spelled
+from batchq.language.syntax import chosen, chosen_by
+from batchq.language.violation import Violation
+
+if TYPE_CHECKING:
+    from batchq.language.step import Step
+
+JSONB = "wrap it in psycopg.types.json.Jsonb(...)"
+
+_FUNCTION_OF_INT = (
+    "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int"
+)
+_NO_COLUMN = (
+    "\nthe server names no column, as where a domain refuses NULL by its type: not_null() is for "
+    "columns only"
+)
+_NO_TYPE = "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text"
+
+
+def hint(violation: Violation, step: Step | None) -> str:
+    """Say what may be behind an error; empty where nothing is known.
+
+    :param step: the one to blame, if one is.
+    """
+    match violation.sqlstate:
+        case "23502" if violation.column is None:
+            return _NO_COLUMN
+        case "42P18":
+            return _NO_TYPE
+        case "42883":
+            operator = _OPERATOR.search(violation.message)
+            return _function(violation, step) if operator is None else _operator(operator, step)
+        case "42704" if "[]" in violation.message:  # could not find array type for text[]
+            return _array(step)
+        case "42804" | "22P02":
+            return _document(violation, step)
+        case _:
+            return ""
+
+
+_OPERATOR = re.compile(r": (?P<left>[^:]+?) (?P<operator>[-+*/<>=~!@#%^&|`?]+) (?P<right>[^:]+)$")
+"""``operator does not exist: uuid = text``; the words before the colon are translated."""
+_TEXTS = frozenset({"text", "character varying", "character", "name", "unknown"})
+_JSON = frozenset({"json", "jsonb"})
+
+
+def _operator(seen: re.Match[str], step: Step | None) -> str:
+    """Tell what to do about two types that have no such operator."""
+    left, operator, right = seen["left"], seen["operator"], seen["right"]
+    said = ""
+    if left.endswith("[]") and not right.endswith("[]"):
+        said = _array(step)
+    elif left == "jsonb" and right not in _JSON:
+        said = f"\na jsonb column is compared with a document: {JSONB}"
+    elif left == "json" or right in ("unknown", left):
+        other = "jsonb" if left == "json" else "text"
+        said = (
+            f"\n{left} has no {operator}: compare it as another type, by a condition such as "
+            f'sql("column::{other} {operator} %(value)s::{other}", value=...)'
+        )
+    elif left in _TEXTS and right == "bigint":
+        said = f"\nan int is compared with a {left} there: pass a str"
+    elif right in _TEXTS and left not in _TEXTS:
+        said = (
+            f"\na text is compared with a {left} there: pass a value of that type, or write "
+            f"%(x)s::{left} in sql()"
+        )
+    return said
+
+
+def _function(violation: Violation, step: Step | None) -> str:
+    """Tell that an int is bigint, where a function was given one."""
+    sent = () if step is None else step.parameters
+    return _FUNCTION_OF_INT if "bigint" in violation.message and int in map(type, sent) else ""
+
+
+def _array(step: Step | None) -> str:
+    """Tell of a list that was compared with a column that holds lists itself."""
+    if step is None:
+        return ""
+    shape = step.statement.shape
+    conditions = (one.test for one in shape.requirements)
+    columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
+    if not columns:
+        return ""
+    condition = f"{_in_sql(columns[0])} = %(value)s::text[]"
+    return (
+        f'\na list means "one of these": an array column is compared whole, by a condition such as '
+        f"sql({spelled(condition)}, value=[...]), with the type that it has"
+    )
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def _in_sql(column: str) -> str:
+    """Write a column as a ``sql()`` with parameters takes it: quoted unless it is plain."""
+    return column if _PLAIN.fullmatch(column) else identifier(column).replace("%", "%%")
+
+
+_IN_QUOTES = re.compile(r"""["»«„“”][^"»«„“”]*["»«„“”]""")
+_IS_JSON = re.compile(r"\bjsonb?\b")
+_ENDS_IN_JSON = re.compile(r"\bjsonb?\W*$")
+_MADE_DOCUMENTS = frozenset({"Json", "Jsonb"})
+
+
+def _document(violation: Violation, step: Step | None) -> str:
+    """Tell how a document is sent, where a value of another kind came to a json column."""
+    sent = () if step is None else step.parameters
+    kinds = {type(value).__name__ for value in sent}
+    if not kinds or not _MADE_DOCUMENTS.isdisjoint(kinds):
+        return ""
+    about_json = _IS_JSON.search(_IN_QUOTES.sub("", violation.message))
+    # The type of the column comes first, and that of what was to be put there last.
+    is_column = violation.sqlstate == "42804" and not _ENDS_IN_JSON.search(violation.message)
+    is_read = violation.sqlstate == "22P02" and not violation.quotes
+    if not about_json or not (is_column or is_read):
+        return ""
+    return f"\na json or jsonb column takes a document, whatever the value is: {JSONB}"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Whom a failure belongs to, and what was said about it: from verdict to step and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from batchq.engine.outcome.culprit import culprit
+from batchq.engine.outcome.innocence import Doubt, asked_of, doubt
+from batchq.engine.wire.flight import CLOSING
+from batchq.language.plan import Leaf, Resolution
+from batchq.language.step import Step
+
+if TYPE_CHECKING:
+    from batchq.engine.outcome.attribute import Verdict
+    from batchq.language.statement import Statement
+    from batchq.language.violation import Violation
+
+
+@frozen
+class Blame:
+    """The step that failed and what that means; each None where nobody knows."""
+
+    step: Step | None = None
+    resolution: Resolution | None = None
+    candidates: tuple[Step, ...] = ()
+    """At COMMIT only: the steps that it may be, when they are several or who declares the
+    constraint is not to blame."""
+    why: str = ""
+    """Why none of these is the one; or why the step is, though it does not declare it."""
+
+
+def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
+    """Find the step that a violation belongs to, and the mapping that decides what it means."""
+    if verdict.blamed is not None:
+        leaf = leaves[verdict.blamed]
+        return Blame(Step(verdict.blamed, leaf), leaf.resolve(violation))
+    if verdict.owner != CLOSING:
+        return Blame()  # the frame's own
+    return _deferred(verdict, violation, leaves)
+
+
+def told_by_key(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> tuple[Step, ...]:
+    """Of a failure at COMMIT that the table and the key which the server names may decide: the
+    steps that it is decided among."""
+    if verdict.blamed is not None or verdict.owner != CLOSING:
+        return ()
+    declaring, meanings = _declaring(violation, leaves)
+    steps = tuple(step for step, _ in declaring)
+    if asked := asked_of(violation, steps, _others(leaves, steps)):
+        return tuple(asked)
+    if len(meanings) == 1 or len(steps) < 2 or culprit(violation, steps)[0] is None:  # noqa: PLR2004
+        return ()
+    return steps
+
+
+def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
+    """Trace what COMMIT reports back to the step that declared that constraint.
+
+    The server does not say which statement broke a deferred constraint. Where several steps declare
+    it, and all of them mean the same, that much is certain. Else the key in DETAIL tells, where one
+    of them alone can have put it there, and nothing makes other rows of what the steps say. And
+    what they declare is not held against them where it is another step's, as far as is known.
+    """
+    declaring, meanings = _declaring(violation, leaves)
+    candidates = tuple(step for step, _ in declaring)
+    doubted = doubt(violation, candidates, _others(leaves, candidates), verdict.tables)
+    if doubted is not None:
+        return _doubted(doubted, violation)
+    if len(declaring) == 1:
+        return Blame(*declaring[0])
+    if len(meanings) == 1:
+        return Blame(None, meanings[0], candidates, _several(candidates, "it does not say which"))
+    if not candidates:
+        return Blame()
+    place, unclear = culprit(violation, candidates)
+    if place is not None and verdict.rewrites is False:
+        return Blame(*declaring[place])
+    if place is not None:
+        unclear = _REWRITTEN if verdict.rewrites else _UNANSWERED
+    return Blame(None, None, candidates, _several(candidates, unclear))
+
+
+def _doubted(found: Doubt, violation: Violation) -> Blame:
+    """Blame who has written the key, if that is known, and say what was said about that step."""
+    if found.is_proven:
+        step = found.suspects[0]
+        return Blame(step, step.leaf.resolve(violation), (), found.why)
+    return Blame(None, None, found.suspects, found.why)
+
+
+def _others(leaves: Sequence[Leaf], steps: Sequence[Step]) -> list[Step]:
+    places = {step.index for step in steps}
+    return [Step(n, leaf) for n, leaf in enumerate(leaves) if n not in places]
+
+
+def _several(steps: Sequence[Step], unclear: str) -> str:
+    return f"declared by {len(steps)} steps, and {unclear}"
+
+
+_REWRITTEN = "a trigger, a rule or a view there may make other keys of what they say"
+_UNANSWERED = "the server did not say whether a trigger makes other keys of what they say"
+
+_Declaring = list[tuple[Step, Resolution]]
+
+
+def _declaring(violation: Violation, leaves: Sequence[Leaf]) -> tuple[_Declaring, list[Resolution]]:
+    """Find the steps that declare a constraint, and the different things that is said to mean."""
+    found = [(Step(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)]
+    mapped = [(step, resolution) for step, resolution in found if resolution is not None]
+    own = [step for step, _ in mapped if _declares(step.statement, violation)]
+    # A mapping around a step that declares it says what that means, and declares nothing itself.
+    around = {
+        id(said.meaning) for step in own for said in step.leaf.said if not isinstance(said, str)
+    }
+    declaring = [
+        (step, resolution)
+        for step, resolution in mapped
+        if step in own or id(resolution.rule.meaning) not in around
+    ]
+    meanings = {(id(one.rule.meaning), one.context): one for _, one in mapped}
+    return declaring, list(meanings.values())
+
+
+def _declares(statement: Statement[Any], violation: Violation) -> bool:
+    return any(rule.matcher.matches(violation) for rule in statement.rules)

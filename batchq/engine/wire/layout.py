@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Loading: a batch's encoded steps and its frame into a flight, as the dialect lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+from psycopg import capabilities
+
+from batchq.engine.wire.flight import CLOSING, FORGET, LOOK, OPENING, SETTING, SYNC, UNDO, Flight
+from batchq.engine.wire.statement_cache import name_of
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn
+
+    from batchq.engine.compile.compile import Form
+    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.frame import Frame
+    from batchq.engine.wire.statement_cache import Learnt, Preparations
+
+
+@define(eq=False)
+class Loading:
+    """Puts a batch's commands into a flight."""
+
+    pg: PGconn
+    encoding: str
+    preparations: Preparations
+    threshold: int | None
+    """psycopg's ``prepare_threshold``; None: prepare nothing."""
+    limit: int
+    checks: bool = True
+    """Whether the server can check the types of columns."""
+    moved: bool = field(init=False, default=False)
+    """Whether names may mean other tables and types than they did when the flight began."""
+    flight: Flight = field(init=False, factory=Flight)
+
+    def step(self, owner: int, step: Encoded) -> None:
+        """Load one step: Parse if it has to be prepared, then the command itself."""
+        compiled, flight = step.compiled, self.flight
+        form = compiled.form(step.settled)
+        key, types = form.key, step.settled
+        if form.inferred:
+            learnt = self._learnt(owner, form, step)
+            key, types = (None, types) if learnt is None else (learnt.key, learnt.types)
+        name, parse = self._name(key)
+        send: Callable[[], Any]
+        if name is None or key is None:
+            sql = compiled.sql.encode(self.encoding)
+            whole = sql, step.params, step.types, step.formats, compiled.answers
+            send = partial(self.pg.send_query_params, *whole)
+            flight.nameless.add(len(flight.commands))
+        else:
+            if parse:
+                if form.checks:
+                    flight.checked.add(len(flight.commands))
+                self._parse(owner, key, name, form.sql.encode(self.encoding), types)
+            send = partial(
+                self.pg.send_query_prepared, name, step.params, step.formats, compiled.answers
+            )
+            if form.checks:
+                flight.checked.add(len(flight.commands))
+        flight.owners.append(owner)
+        flight.commands.append(send)
+        if compiled.moves:
+            self.moved = True
+
+    def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
+        """Load one of the frame's own commands, which take no parameters."""
+        text = sql.encode()
+        key = _frame_key(sql) if prepare else b""
+        name, parse = self._name(key) if prepare else (None, False)
+        if name is None:
+            self.flight.nameless.add(len(self.flight.commands))
+            self._add(owner, partial(self.pg.send_query_params, text, None))
+            return
+        if parse:
+            self._parse(owner, key, name, text, ())
+        self._add(owner, partial(self.pg.send_query_prepared, name, None))
+
+    def sync(self) -> None:
+        """Load a Sync: the server answers what came before it, and an error skips no further."""
+        self._add(SYNC, self.pg.pipeline_sync)
+
+    def forget(self, name: bytes) -> None:
+        """Load the closing of a prepared statement."""
+        self.flight.closes.append(len(self.flight.commands))
+        if capabilities.has_send_close_prepared():
+            self._add(FORGET, partial(self.pg.send_close_prepared, name))
+        else:  # libpq before 17
+            self._add(FORGET, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
+
+    def _name(self, key: bytes | None) -> tuple[bytes | None, bool]:
+        if key is None or self.threshold is None:
+            return None, False
+        return self.preparations.use(key, self.threshold, self.limit)
+
+    def _learnt(self, owner: int, form: Form, step: Encoded) -> Learnt | None:
+        """Find by what types a step is prepared whose values do not all have one; None: it is not,
+        as long as the server has not been asked, or because these values would not be the same."""
+        key, preparations, threshold = form.key, self.preparations, self.threshold
+        if key is None or threshold is None or (form.checks and not self.checks):
+            return None
+        if key in preparations.learnt:
+            learnt = preparations.learnt[key]
+            if learnt is None or (learnt.doubts and not learnt.fits(step.params)):
+                return None
+            return learnt
+        if not self.moved and preparations.ask(key, threshold, self.limit):
+            self._look(owner, form, key, step)
+        return None
+
+    def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
+        self.flight.parses.append((len(self.flight.commands), key))
+        self._add(owner, partial(self.pg.send_prepare, name, sql, types))
+
+    def _look(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
+        """Load the question which types the server infers.
+
+        By no name: what has one may be another client's, who prepared it under another schema. Like
+        that of what is prepared its Parse is the step's; no step is to blame for the question.
+        """
+        # Not among what is nameless: a NULL in it may have the type of the value before, and fail
+        # by it where the step itself, which declares none, does not.
+        slot = len(self.flight.commands)
+        if form.checks:
+            self.flight.checked.add(slot)
+        sql = form.sql.encode(self.encoding)
+        self._add(owner, partial(self.pg.send_prepare, b"", sql, step.settled))
+        self.flight.looks.append((slot + 1, key, step))
+        self._add(LOOK, partial(self.pg.send_describe_prepared, b""))
+
+    def _add(self, owner: int, command: Callable[[], Any]) -> None:
+        self.flight.owners.append(owner)
+        self.flight.commands.append(command)
+
+
+_READABLE = 40
+"""The server tells names apart by 63 bytes (NAMEDATALEN), and an epoch may follow."""
+
+
+@lru_cache(maxsize=64)
+def _frame_key(sql: str) -> bytes:
+    name = b"batchq_" + sql.replace(" ", "_").encode()
+    if len(name) > _READABLE:
+        return name_of(sql)
+    return name
+
+
+def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: bool) -> Flight:
+    """Load a whole batch: opening, steps, closing, and the Syncs that the dialect wants.
+
+    In a transaction of the caller's own there is no barrier: the RELEASE behind it would fail.
+    """
+    # A lost name would fail a SAVEPOINT, and with it the transaction around it.
+    prepare = not frame.nested
+    loading.frame(OPENING, frame.opening, prepare=prepare)
+    for setting in frame.settings:
+        loading.frame(SETTING, setting, prepare=False)
+    for index, step in enumerate(steps):
+        loading.step(index, step)
+    if barrier and not frame.nested:
+        loading.sync()
+    loading.frame(CLOSING, frame.closing, prepare=prepare)
+    if capabilities.has_send_close_prepared():
+        for name in loading.preparations.unwanted:
+            loading.forget(name)
+        loading.sync()
+    else:
+        loading.sync()
+        _deallocate(loading, frame)
+    return loading.flight
+
+
+def _deallocate(loading: Loading, frame: Frame) -> None:
+    """Close prepared statements as libpq before 17 can.
+
+    DEALLOCATE fails for a name that is gone, so each stands alone, and outside any transaction.
+    """
+    if not frame.nested:
+        for name in loading.preparations.unwanted:
+            loading.forget(name)
+            loading.sync()
+
+
+def load_undo(loading: Loading, frame: Frame) -> Flight:
+    """Load what ends a transaction that an error has left open: a second flight."""
+    for command in frame.undo:
+        loading.frame(UNDO, command, prepare=False)
+    loading.sync()
+    return loading.flight

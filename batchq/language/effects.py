@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What a statement holds until COMMIT, for whoever looks at a batch: only notes hang on it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from batchq.language.guards import Bound
+from batchq.language.statement import Statement
+from batchq.language.syntax import Delete, Insert, Select, Text, Update
+
+_NO_WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_LOCKS = re.compile(
+    r"\bFOR\s+(?:NO\s+KEY\s+)?UPDATE\b|\bFOR\s+(?:KEY\s+)?SHARE\b|\bpg_advisory_xact_lock"
+    r"|^\s*LOCK\b",
+    re.IGNORECASE,
+)
+_WRITES = re.compile(r"(?<!FOR )(?<!KEY )\b(?:INSERT|UPDATE|DELETE|MERGE|CALL)\b", re.IGNORECASE)
+
+
+def locks(statement: Statement[Any]) -> bool:
+    """Whether it certainly holds the lock of a row, or of more, once it has run."""
+    source, guard = statement.source, statement.guard
+    if isinstance(source, Select):
+        return source.lock is not None
+    if isinstance(source, Text):
+        return _LOCKS.search(_words(source)) is not None
+    # What may change no row holds no lock.
+    at_least_one = guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
+    return isinstance(source, Update | Delete) and at_least_one
+
+
+def writes(statement: Statement[Any]) -> bool:
+    """Whether it changes anything that another transaction may see."""
+    source = statement.source
+    if isinstance(source, Text):
+        return _WRITES.search(_words(source)) is not None
+    return isinstance(source, Insert | Update | Delete)
+
+
+def _words(text: Text) -> str:
+    return " ".join(_NO_WORDS.sub("''", " ".join(text.pieces)).split())
