@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what it needs."""
+    """Run the command line, or exit with the extra that it needs."""
     try:
         from batchq.cli.main import batchq  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:

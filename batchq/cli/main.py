@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``batchq``: the groups of commands."""
+"""``batchq``: the root command, with a group for each kind of job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchq.cli.bulk import bulk
 @click.group()
 @click.version_option(package_name="batchq")
 def batchq() -> None:
-    """Long jobs on tables, from the command line."""
+    """Run long jobs on PostgreSQL tables."""
 
 
 batchq.add_command(bulk)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the command line tells of jobs: lines for people, JSON for machines."""
+"""Print jobs and reports: lines of text for a terminal, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from rich.console import Console
 from batchq.bulk import Backlog, Job, Report
 
 
-def as_dict(what: Backlog | Job | Report) -> dict[str, Any]:
-    """Make a mapping that JSON can hold; intervals are in seconds."""
-    return attrs.asdict(what, value_serializer=_plain)
+def as_dict(value: Backlog | Job | Report) -> dict[str, Any]:
+    """Return a dict that JSON can hold; intervals are in seconds."""
+    return attrs.asdict(value, value_serializer=_plain)
 
 
-def to_json(what: object) -> str:
-    """Write JSON."""
-    return json.dumps(what, indent=2)
+def to_json(value: object) -> str:
+    """Return indented JSON."""
+    return json.dumps(value, indent=2)
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Tell what an activation did, and what is left."""
-    rows = ", ".join(f"{table}: {n:,}" for table, n in report.rows_by_table.items())
+    """Print what a worker run did, and which jobs are left."""
+    by_table = ", ".join(f"{table}: {n:,}" for table, n in report.rows_by_table.items())
     console.print(
-        f"{report.rows:,} rows in {report.chunks:,} chunks{f' ({rows})' if rows else ''}; "
+        f"{report.rows:,} rows in {report.chunks:,} chunks{f' ({by_table})' if by_table else ''}; "
         f"jobs: {report.jobs_done} done, {report.jobs_deferred} deferred, "
         f"{report.jobs_stuck} stuck, {report.jobs_waiting} unfinished",
         soft_wrap=True,
     )
     if report.jobs_refused:
-        console.print(f"{report.jobs_refused} jobs are of another version of batchq: left alone")
-    why = f" ({report.why})" if report.why else ""
-    console.print(f"ended: {report.stopped.value}{why}", soft_wrap=True, markup=False)
+        console.print(f"{report.jobs_refused} jobs are of another version of batchq: skipped")
+    reason = f" ({report.why})" if report.why else ""
+    console.print(f"stopped: {report.stopped.value}{reason}", soft_wrap=True, markup=False)
 
 
 def print_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -> None:
-    """Tell how the jobs of one tree stand."""
+    """Print the jobs of one target."""
     oldest = "" if backlog.oldest is None else f"; the oldest has waited for {backlog.oldest}"
     console.print(
         f"{name}: {backlog.waiting} waiting, {backlog.held} held, {backlog.stuck} stuck, "
@@ -49,13 +49,13 @@ def print_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -
         soft_wrap=True,
     )
     for job in jobs:
-        of = "" if job.expected is None else f" of about {job.expected:,}"
-        told = (
-            f"  {job.id}  {job.phase:<5}  root {job.root}: {job.rows_done:,}{of} rows, "
+        total = "" if job.expected is None else f" of about {job.expected:,}"
+        line = (
+            f"  {job.id}  {job.phase:<5}  root {job.root}: {job.rows_done:,}{total} rows, "
             f"{job.seq:,} steps, since {job.created_at:%Y-%m-%d %H:%M:%S%z}"
         )
-        # Unwrapped, so that what is copied or searched for is in one line.
-        console.print(told, soft_wrap=True, markup=False)
+        # Not wrapped, so that a job can be copied, and searched for, as one line.
+        console.print(line, soft_wrap=True, markup=False)
         if job.last_error:
             console.print(f"    {job.last_error}", soft_wrap=True, markup=False)
 

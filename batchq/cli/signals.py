@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C, and the SIGTERM of whoever stops services: first a request, then an order."""
+"""SIGINT (Ctrl-C) and SIGTERM: the first one requests a stop, the second one interrupts."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from rich.console import Console
 
 
 class StopSignals:
-    """While it is entered, the first signal is only written down, and the second signals.
+    """Turn the first signal into a request to stop; raise KeyboardInterrupt at the second.
 
-    :param console: where people are told what the first one did.
+    Enter it in the main thread: Python delivers signals there only.
 
-    Signals are the main thread's: it is entered there.
+    :param console: prints what the first signal did.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._stop_requested = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._previous: dict[signal.Signals, Any] = {}
 
     def stop_requested(self) -> bool:
-        """Whether somebody has asked to stop."""
+        """Return True after the first signal."""
         return self._stop_requested
 
     def __enter__(self) -> Self:
-        for one in (signal.SIGINT, signal.SIGTERM):
-            self._before[one] = signal.signal(one, self._handle)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -38,11 +38,11 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for one, before in self._before.items():
-            signal.signal(one, before)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
     def _handle(self, _: int, __: FrameType | None) -> None:
         if self._stop_requested:
             raise KeyboardInterrupt
         self._stop_requested = True
-        self._console.print("stopping behind this chunk; once more to abandon it")
+        self._console.print("Stopping after this chunk; press Ctrl-C again to abort.")

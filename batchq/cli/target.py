@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command is about, named as ``module:attribute``; and the database it is on."""
+"""The Tree or Rewrite that a command works on, and the connection to its database."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Work = Tree | Rewrite
 
 
 class Target(click.ParamType[Work]):
-    """A :class:`Tree` or :class:`Rewrite` that a module has as an attribute.
+    """Convert ``module:attribute`` to a :class:`Tree` or :class:`Rewrite`.
 
-    Modules are looked for in the current directory as well, as ``python -m`` does.
+    The current directory is searched first, as by ``python -m``.
     """
 
     name = "module:attribute"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Work:
-        """Import it."""
+        """Import the module and return its attribute."""
         if isinstance(value, Tree | Rewrite):
             return value
         module, _, attribute = str(value).partition(":")
@@ -40,21 +40,21 @@ class Target(click.ParamType[Work]):
         if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  sys.path is of strings
             sys.path.insert(0, here)
         try:
-            found: Any = importlib.import_module(module)
+            target: Any = importlib.import_module(module)
             for name in attribute.split("."):
-                found = getattr(found, name)
+                target = getattr(target, name)
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
-        if not isinstance(found, Tree | Rewrite):
-            self.fail(f"{value} is a {type(found).__name__}, not a Tree or a Rewrite", param, ctx)
-        return found
+        if not isinstance(target, Tree | Rewrite):
+            self.fail(f"{value} is a {type(target).__name__}, not a Tree or a Rewrite", param, ctx)
+        return target
 
 
 @contextmanager
 def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
-    """Connect, and tell what the server or the library refuses as people want to read it.
+    """Connect, and report errors of psycopg and batchq as one line without a traceback.
 
-    :raises click.ClickException: in the place of psycopg's and batchq's errors.
+    :raises click.ClickException: instead of those errors.
     """
     try:
         with _connection(dsn) as connection:
@@ -64,23 +64,26 @@ def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
 
 
 _REACHED = re.compile("connection to server (?:at|on) ")
-"""How libpq begins where it knows which server is meant (PostgreSQL sources, fe-connect.c)."""
+"""How libpq begins an error once it knows the server's address (fe-connect.c)."""
 
 
 def _connection(dsn: str) -> psycopg.Connection[Any]:
-    """Connect, and show nothing of what cannot be read: libpq quotes the part that it stumbles
-    over, which may be the password, or what is left of it behind an ``@`` that is in it."""
+    """Connect, without printing a malformed connection string.
+
+    libpq quotes the part that it cannot parse: perhaps the password, or the rest of it after an
+    ``@``.
+    """
     try:
         conninfo_to_dict(dsn)
     except psycopg.Error:
-        message = f"libpq cannot read the connection string, which is not shown here: {_FORM}"
+        message = f"libpq cannot parse the connection string (not shown here); write {_FORM}"
         raise click.ClickException(message) from None
     try:
         return psycopg.connect(dsn, autocommit=True, application_name="batchq bulk")
     except psycopg.Error as error:
         if _REACHED.search(str(error)):
             raise click.ClickException(str(error).strip()) from error
-        message = f"there is no server as the connection string says, not shown here: {_FORM}"
+        message = f"found no server by the connection string (not shown here); write {_FORM}"
         raise click.ClickException(message) from None
 
 

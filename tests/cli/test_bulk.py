@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``batchq bulk``: what it does, what it says, and what its exit codes tell a cron job."""
+"""``batchq bulk``: effects, output and exit codes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def left(conn: Any) -> Any:
     return conn.execute("SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM rule)").fetchone()
 
 
-def test_a_small_tree_is_deleted_by_start(cli, estate):
+def test_start_deletes_a_small_tree_at_once(cli, estate):
     result = cli("start", TREE, 2)
     assert (result.exit_code, "5 rows" in result.output) == (DONE, True)
     assert left(estate) == (1, 1_000)
 
 
-def test_a_large_tree_is_fenced_by_start_and_ended_by_resume(cli, estate):
+def test_start_fences_a_large_tree_and_resume_deletes_it(cli, estate):
     started = cli("start", TREE, 1)
     assert started.exit_code == AGAIN
     assert left(estate) == (2, 1_005)
@@ -38,27 +38,27 @@ def test_a_large_tree_is_fenced_by_start_and_ended_by_resume(cli, estate):
     assert left(estate) == (1, 5)
 
 
-def test_what_a_budget_leaves_over_is_told_to_cron(cli, estate):
+def test_resume_exits_with_75_while_jobs_are_unfinished(cli, estate):
     cli("start", TREE, 1)
-    first = cli("resume", TREE, "--chunks", 1, "--most", 100)
+    first = cli("resume", TREE, "--max-chunks", 1, "--max-chunk-rows", 100)
     assert (first.exit_code, left(estate)) == (AGAIN, (2, 905))
     assert cli("resume", TREE).exit_code == DONE
 
 
-def test_a_parent_that_is_not_there_fails(cli, estate):
+def test_start_fails_if_the_parent_does_not_exist(cli, estate):
     result = cli("start", TREE, 7)
-    assert (result.exit_code, "no 7 lives" in result.output) == (FAILED, True)
+    assert (result.exit_code, "no parent 7" in result.output) == (FAILED, True)
 
 
-def test_a_rewrite_is_started_once_and_resumed(cli, estate):
+def test_rewrite_is_started_once_and_resumed(cli, estate):
     assert cli("start", LOWER).exit_code == AGAIN
     assert cli("start", LOWER).exit_code == FAILED
     assert cli("resume", TREE, LOWER).exit_code == DONE
     assert estate.execute("SELECT count(*) FROM rule WHERE name = 'Rule'").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("words", [("plan",), ("start", "--dry-run")], ids=" ".join)
-def test_a_dry_run_shows_what_would_be_sent_and_writes_nothing(cli, estate, words):
+@pytest.mark.parametrize("words", [("preflight",), ("start", "--dry-run")], ids=" ".join)
+def test_dry_run_shows_the_statements_and_writes_nothing(cli, estate, words):
     result = cli(*words, TREE, 1)
     assert result.exit_code == DONE, result.output
     assert 'DELETE FROM "rule"' in result.output
@@ -66,9 +66,9 @@ def test_a_dry_run_shows_what_would_be_sent_and_writes_nothing(cli, estate, word
     assert estate.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
 
 
-def test_a_plan_that_is_refused_fails_and_says_what_to_write(cli, estate):
+def test_preflight_fails_and_suggests_the_missing_index(cli, estate):
     estate.execute("ALTER TABLE rule DROP CONSTRAINT rule_vpc_id_id_key")
-    result = cli("plan", TREE, 1)
+    result = cli("preflight", TREE, 1)
     assert result.exit_code == FAILED
     assert "CREATE" in result.output
     assert "INDEX" in result.output
@@ -81,14 +81,14 @@ def test_resume_dry_run_shows_the_jobs_and_claims_none(cli, estate):
     assert estate.execute("SELECT epoch FROM bulk_job").fetchone() == (0,)
 
 
-def test_status_tells_people_and_machines(cli, estate):
+def test_status_prints_text_or_json(cli, estate):
     cli("start", TREE, 1)
     assert "1 waiting" in cli("status", TREE).output
-    (told,) = json.loads(cli("status", TREE, "--json").stdout)
-    assert (told["name"], told["waiting"], told["jobs"][0]["root"]) == ("vpc", 1, "1")
+    (entry,) = json.loads(cli("status", TREE, "--json").stdout)
+    assert (entry["name"], entry["waiting"], entry["jobs"][0]["root"]) == ("vpc", 1, "1")
 
 
-def test_status_fails_for_a_job_that_is_stuck_or_too_old(cli, estate):
+def test_status_fails_if_a_job_is_stuck_or_too_old(cli, estate):
     cli("start", TREE, 1)
     assert cli("status", TREE, "--older-than", 3600).exit_code == DONE
     estate.execute("UPDATE bulk_job SET created_at = now() - interval '2 hours'")
@@ -98,7 +98,7 @@ def test_status_fails_for_a_job_that_is_stuck_or_too_old(cli, estate):
     assert (result.exit_code, "late rows" in result.output) == (FAILED, True)
 
 
-def test_a_stuck_job_is_taken_up_again_when_it_is_named(cli, estate):
+def test_resume_retry_processes_a_stuck_job(cli, estate):
     cli("start", TREE, 1)
     estate.execute("UPDATE bulk_job SET phase = 'stuck'")
     (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
@@ -108,7 +108,7 @@ def test_a_stuck_job_is_taken_up_again_when_it_is_named(cli, estate):
     assert left(estate) == (1, 5)
 
 
-def test_a_stuck_job_fails_the_activation_that_it_stuck_in(cli, estate):
+def test_resume_fails_if_a_job_becomes_stuck(cli, estate):
     estate.execute("CREATE TABLE log (rule_id int REFERENCES rule)")
     estate.execute("INSERT INTO log VALUES (500)")
     cli("start", TREE, 1)
@@ -117,7 +117,7 @@ def test_a_stuck_job_fails_the_activation_that_it_stuck_in(cli, estate):
     assert "log_rule_id_fkey" in cli("status", TREE).output
 
 
-def test_a_job_is_abandoned_once_and_deletes_nothing_more(cli, estate):
+def test_abandon_ends_a_job_once_and_for_good(cli, estate):
     cli("start", TREE, 1)
     (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
     assert cli("abandon", TREE, job).exit_code == DONE
@@ -128,7 +128,7 @@ def test_a_job_is_abandoned_once_and_deletes_nothing_more(cli, estate):
     assert (again.exit_code, job in again.output) == (FAILED, True)
 
 
-def test_a_job_whose_table_was_replaced_is_adopted_and_goes_on(cli, estate):
+def test_adopt_continues_a_job_whose_table_was_replaced(cli, estate):
     cli("start", TREE, 1)
     (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
     assert cli("adopt", TREE, job).exit_code == FAILED
@@ -143,10 +143,10 @@ def test_a_job_whose_table_was_replaced_is_adopted_and_goes_on(cli, estate):
     assert left(estate) == (1, 5)
 
 
-def test_the_report_is_json_for_machines(cli, estate):
+def test_resume_prints_its_report_as_json(cli, estate):
     cli("start", TREE, 1)
-    told = json.loads(cli("resume", TREE, "--json").stdout)
-    assert (told["rows"], told["stopped"], told["rows_by_table"]) == (
+    report = json.loads(cli("resume", TREE, "--json").stdout)
+    assert (report["rows"], report["stopped"], report["rows_by_table"]) == (
         1_000,
         "exhausted",
         {"rule": 1_000},
@@ -156,38 +156,38 @@ def test_the_report_is_json_for_machines(cli, estate):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("plan", "cli_trees", "1"), "module:attribute"),
-        (("plan", "no_such_module:TREE", "1"), "no_such_module"),
-        (("plan", "cli_trees:NOTHING", "1"), "NOTHING"),
-        (("plan", "cli_trees:VPC", "1"), "Parent"),
-        (("plan", TREE), "KEY"),
+        (("preflight", "cli_trees", "1"), "module:attribute"),
+        (("preflight", "no_such_module:TREE", "1"), "no_such_module"),
+        (("preflight", "cli_trees:NOTHING", "1"), "NOTHING"),
+        (("preflight", "cli_trees:VPC", "1"), "Parent"),
+        (("preflight", TREE), "KEY"),
         (("start", LOWER, "1"), "KEY"),
         (("resume",), "Missing"),
-        (("resume", TREE, "--chunks", "-1"), "--chunks"),
+        (("resume", TREE, "--max-chunks", "-1"), "--max-chunks"),
         (("resume", TREE, "--timeout", "60"), "lease"),
         (("resume", TREE, TREE), "two are called"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_a_wrong_command_line_says_what_is_wrong(cli, estate, words, says):
+def test_wrong_usage_exits_with_2_and_names_the_mistake(cli, estate, words, says):
     result = cli(*words)
     assert (result.exit_code, says in result.output) == (USAGE, True), result.output
 
 
-def test_a_table_of_jobs_that_is_missing_is_told_as_it_is(cli, conn):
+def test_missing_job_table_is_reported_without_a_traceback(cli, conn):
     result = cli("resume", TREE)
     assert result.exit_code == FAILED
     assert "bulk_job" in result.output
     assert "Traceback" not in result.output
 
 
-def test_no_server_is_no_traceback(cli, monkeypatch):
+def test_unreachable_server_is_reported_without_a_traceback(cli, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "host=127.0.0.1 port=1 connect_timeout=5")
     result = cli("status", TREE)
     assert (result.exit_code, "Error" in result.output) == (FAILED, True)
 
 
-def test_without_its_libraries_it_says_what_to_install(tmp_path):
+def test_missing_extra_is_reported_with_the_install_command(tmp_path):
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')")
     ran = subprocess.run(
         [sys.executable, "-m", "batchq"],
@@ -227,7 +227,7 @@ DSNS = [
 
 @pytest.mark.parametrize("dsn", DSNS)
 @pytest.mark.parametrize("how", ["--dsn", "DATABASE_URL"])
-def test_nothing_of_the_connection_string_is_shown_however_it_is_mistyped(app, dsn, how):
+def test_malformed_connection_string_is_never_printed(app, dsn, how):
     given = {"env": {"DATABASE_URL": dsn}} if how == "DATABASE_URL" else {}
     words = ["bulk", "status", TREE, *(["--dsn", dsn] if how == "--dsn" else [])]
     result = CliRunner().invoke(batchq, words, **given)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C, in a process of its own: it ends behind the chunk, or abandons it; nothing is lost."""
+"""Ctrl-C in a subprocess: the first stops after the chunk, the second aborts it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def until_waits(conn: Any, process: Any) -> None:
 
 @pytest.fixture
 def blocked(cli: Any, estate: Any, connect: Any, app: Path, database: str) -> Iterator[Any]:
-    """A process that resumes, and whose second chunk waits for a row that somebody holds."""
+    """A `resume` process whose second chunk waits for a row that `holder` has locked."""
     cli("start", TREE, 1)
     holder = connect(autocommit=False)
     holder.execute("SELECT FROM rule WHERE id = 150 FOR UPDATE")
-    words = ["resume", TREE, "--most", "100", "--target", "25", "--no-progress"]
+    words = ["resume", TREE, "--max-chunk-rows", "100", "--chunk-seconds", "25", "--no-progress"]
     words += ["--timeout", "300", "--lease", "3600"]
     started = subprocess.Popen(
         [sys.executable, "-m", "batchq", "bulk", *words],
@@ -53,16 +53,16 @@ def blocked(cli: Any, estate: Any, connect: Any, app: Path, database: str) -> It
             started.kill()
 
 
-def ask(process: Any, signum: signal.Signals) -> None:
+def send_first(process: Any, signum: signal.Signals) -> None:
     process.send_signal(signum)
     assert process.stderr
-    assert "once more" in process.stderr.readline()
+    assert "again to abort" in process.stderr.readline()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
-def test_the_first_ends_it_behind_the_chunk_and_frees_the_job(blocked, estate, cli, signum):
+def test_first_signal_stops_after_the_chunk_and_releases_the_job(blocked, estate, cli, signum):
     process, holder = blocked
-    ask(process, signum)
+    send_first(process, signum)
     holder.rollback()
     out, _ = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, "asked to stop" in out) == (INTERRUPTED, True)
@@ -75,12 +75,12 @@ def test_the_first_ends_it_behind_the_chunk_and_frees_the_job(blocked, estate, c
     assert estate.execute("SELECT rows_done FROM bulk_job").fetchone() == (1_000,)
 
 
-def test_the_second_abandons_the_chunk_and_keeps_nothing_of_it(blocked, estate):
+def test_second_signal_aborts_the_chunk_and_applies_none_of_it(blocked, estate):
     process, holder = blocked
-    ask(process, signal.SIGINT)
+    send_first(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=TIMEOUT)
-    assert (process.returncode, "abandoned" in err) == (INTERRUPTED, True)
+    assert (process.returncode, "Aborted" in err) == (INTERRUPTED, True)
     holder.rollback()
     rows = "SELECT rows_done, (SELECT count(*) FROM rule WHERE vpc_id = 1) FROM bulk_job"
     assert estate.execute(rows).fetchone() == (100, 900)
