@@ -15,6 +15,9 @@ UV_VERSION = 0.13.8
 BIN = .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
+# A process for each CPU, with a server of its own; PARALLEL= for one process, as a debugger needs.
+PARALLEL = -n auto --dist worksteal
+
 # What `make bench` measured, and where it draws it; with CHARTS=docs/benchmarks those of the docs.
 RESULTS = .benchmarks/results.json
 CHARTS = .benchmarks
@@ -30,14 +33,14 @@ demo: .venv/installed
 
 # With a PgBouncer on the PATH (or where Debian puts it) tests/poolers runs; else it is skipped.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-versions: .venv/installed
 	@versions="$(VERSIONS)" && test -n "$$versions" || { echo "no PostgreSQL found" >&2; exit 1; }; \
 	failed=; \
 	for version in $$versions; do \
 		echo "PostgreSQL $$version"; \
-		$(BIN)/python -m pytest --postgres="$$version" || failed="$$failed $$version"; \
+		$(BIN)/python -m pytest $(PARALLEL) --postgres="$$version" || failed="$$failed $$version"; \
 	done; \
 	test -z "$$failed" || { echo "failed on PostgreSQL:$$failed" >&2; exit 1; }
 

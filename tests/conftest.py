@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from tests.support.lock_waits import TIMEOUT
 
 pytest_plugins = ["tests.support.database_option"]
 
+_MOST_WORKERS = 8
+
 Connect = Callable[..., psycopg.Connection[Any]]
 
 # Property tests judge values, never speed: a busy machine must not fail them.
@@ -35,6 +38,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` starts: one for each CPU that this one may use.
+
+    The default asks psutil for the machine's cores, which counts the two CPUs of a core as one.
+    """
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(len(usable(0)) if usable else os.cpu_count() or 1, _MOST_WORKERS)
 
 
 @pytest.fixture(autouse=True)

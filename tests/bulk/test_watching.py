@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from batchq.bulk import Budget, ChunkSize, Event, Progress, Report
 from batchq.testing import proxy
+from tests.support.titles import title
 
 At = Callable[[int, Callable[[], object]], Callable[[], None]]
 
@@ -126,7 +127,7 @@ def test_a_throttle_that_holds_it_back_is_told_with_its_reason(fenced: Any) -> N
         ({"stop": lambda: True}, "asked to stop"),
         ({"throttles": [lambda: "lag"]}, "lag"),
     ],
-    ids=str,
+    ids=title,
 )
 def test_a_job_that_is_deferred_is_told_with_the_reason(
     fenced: Any, options: dict[str, Any], why: str

@@ -31,6 +31,7 @@ from batchq import (
 )
 from batchq.language.guards import Bound
 from batchq.language.results import Rows
+from tests.support.titles import title
 
 TABLES = """
 CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE log (n int);
@@ -151,7 +152,7 @@ def test_every_bound_with_every_shape_has_a_case_or_cannot_be_asked_for():
         assert (asked.guard.bound, asked.result.rows) == (bound, rows)
 
 
-@pytest.mark.parametrize("ask", REFUSED.values(), ids=str)
+@pytest.mark.parametrize("ask", REFUSED.values(), ids=title)
 def test_a_bound_that_contradicts_the_shape_is_refused(ask):
     with pytest.raises(InvalidBatch):
         ask(sql("SELECT 1"))

@@ -68,7 +68,11 @@ def test_a_failed_cast_of_the_users_own_is_no_guard_whatever_its_text(planned, v
         assert (violation.rows, violation.requirement, violation.found) == (None, None, {})
 
 
-@pytest.mark.parametrize("value", [*LOOKALIKES.values(), f"{TOKEN}rows:0", f"{TOKEN}7:{HELD}"])
+@pytest.mark.parametrize(
+    "value",
+    [*LOOKALIKES.values(), f"{TOKEN}rows:0", f"{TOKEN}7:{HELD}"],
+    ids=[*LOOKALIKES, "number of rows", "row"],
+)
 def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
     """In the sentinel it is hex, so that what it looks like is nobody's business."""
     run(planned, update("t", {"note": value}, {"id": 1}))

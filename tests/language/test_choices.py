@@ -27,6 +27,7 @@ from batchq import (
     sql,
     update,
 )
+from tests.support.titles import title
 
 ANY, ANY_OR_NULL = '"c" = ANY($1)', '("c" = ANY($1) OR "c" IS NULL)'
 
@@ -77,7 +78,7 @@ def test_a_list_or_tuple_means_one_of_these_and_null_may_be_among_them(value, ex
 @pytest.mark.parametrize(
     "value",
     [b"x", bytearray(b"x"), memoryview(b"x"), "text", ip_network("10.0.0.0/8"), Multirange([])],
-    ids=repr,
+    ids=title,
 )
 def test_what_can_be_iterated_over_and_is_a_columns_value_stands_for_itself(value):
     assert condition({"c": value}) == ('"c" = $1', (value,))

@@ -39,6 +39,7 @@ from tests.support.exceptions import (
     Slotted,
     raised,
 )
+from tests.support.titles import title
 
 STATEMENT = insert("t", {"a": 1})
 ROW = select("t", ["a"], where={"a": 1})
@@ -71,7 +72,7 @@ DECLARE = [
 ]
 
 
-@pytest.mark.parametrize("meaning", ["taken", 409, int, object(), ["a"]], ids=repr)
+@pytest.mark.parametrize("meaning", ["taken", 409, int, object(), ["a"]], ids=title)
 @pytest.mark.parametrize("declare", DECLARE)
 def test_what_can_never_become_an_exception_is_refused_when_built(declare, meaning):
     with pytest.raises(InvalidBatch, match="takes an exception, an exception class, or a function"):

@@ -22,6 +22,7 @@ import attrs
 import pytest
 
 from batchq import InvalidBatch, gather, insert, into, saying, select, sql, update
+from tests.support.titles import title
 
 T = TypeVar("T")
 
@@ -199,7 +200,7 @@ def answers(statement, model):
     return [getattr(statement, shape)(model) for shape in ("one", "maybe", "all")]
 
 
-@pytest.mark.parametrize(("model", "columns"), TAKES, ids=repr)
+@pytest.mark.parametrize(("model", "columns"), TAKES, ids=title)
 def test_a_model_takes_the_columns_that_it_names(model, columns):
     for _, statement in built(columns):
         for shaped in answers(statement, model):
@@ -207,7 +208,7 @@ def test_a_model_takes_the_columns_that_it_names(model, columns):
             assert shaped.steps()[0].notes == ()
 
 
-@pytest.mark.parametrize(("model", "columns"), TAKES_NOT, ids=repr)
+@pytest.mark.parametrize(("model", "columns"), TAKES_NOT, ids=title)
 def test_columns_that_a_model_does_not_take_are_refused_when_written(model, columns):
     for _, statement in built(columns):
         for shape in ("one", "maybe", "all"):
@@ -277,7 +278,7 @@ OF_ROWS = [
 ]
 
 
-@pytest.mark.parametrize("model", OF_ROWS, ids=repr)
+@pytest.mark.parametrize("model", OF_ROWS, ids=title)
 def test_what_takes_one_argument_gets_the_row_as_a_dict(model):
     for columns in ("colour", "colour shape"):
         for _, statement in built(columns):
@@ -336,7 +337,7 @@ NO_MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", NO_MODELS, ids=repr)
+@pytest.mark.parametrize("model", NO_MODELS, ids=title)
 @pytest.mark.parametrize("shape", ["one", "maybe", "all"])
 def test_what_is_made_of_no_row_at_all_is_refused(model, shape):
     for statement in (
@@ -349,7 +350,7 @@ def test_what_is_made_of_no_row_at_all_is_refused(model, shape):
             getattr(statement, shape)(model)
 
 
-@pytest.mark.parametrize("type_", [Shape, Typed, list[int], typing.Any, "int"], ids=repr)
+@pytest.mark.parametrize("type_", [Shape, Typed, list[int], typing.Any, "int"], ids=title)
 def test_a_scalar_is_of_what_can_be_asked_for_its_instances(type_):
     with pytest.raises(InvalidBatch, match=r"scalar\(\) takes"):
         sql("SELECT 1").scalar(type_)
@@ -381,7 +382,7 @@ NO_MAPS = [
 ]
 
 
-@pytest.mark.parametrize(("function", "teaches"), NO_MAPS, ids=repr)
+@pytest.mark.parametrize(("function", "teaches"), NO_MAPS, ids=title)
 def test_a_function_that_cannot_be_called_with_a_result_is_refused_when_written(function, teaches):
     for batch in (sql("SELECT 1").scalar(int), gather(sql("SELECT 1"), sql("SELECT 2"))):
         with pytest.raises(InvalidBatch, match=rf"map\(\) .*{teaches}"):
@@ -412,7 +413,7 @@ ONE = sql("SELECT 1").scalar(int)
         (Abstract, "row", "abstract"),
         (tuple, "id", "id"),
     ],
-    ids=repr,
+    ids=title,
 )
 def test_what_into_cannot_pass_is_refused_when_written(model, names, teaches):
     with pytest.raises(InvalidBatch, match=rf"into\(\) .*{teaches}"):
@@ -433,7 +434,7 @@ def test_what_into_cannot_pass_is_refused_when_written(model, names, teaches):
         (lambda: None, ""),
         (functools.partial(of_two, 1), "name"),
     ],
-    ids=repr,
+    ids=title,
 )
 def test_what_into_can_pass_is_not(model, names):
     assert into(model, **dict.fromkeys(names.split(), ONE))
@@ -457,7 +458,7 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize("statement", UNKNOWN, ids=repr)
+@pytest.mark.parametrize("statement", UNKNOWN, ids=title)
 def test_what_cannot_be_known_before_is_noted(statement):
     (note,) = statement.steps()[0].notes
     assert "after COMMIT" in note
@@ -474,7 +475,7 @@ def test_what_cannot_be_known_before_is_noted(statement):
         insert("t", {"a": 1}).returning("id").scalar(int),
         insert("t", {"a": 1}).one(Named),
     ],
-    ids=repr,
+    ids=title,
 )
 def test_what_is_known_is_not_noted(statement):
     assert statement.steps()[0].notes == ()

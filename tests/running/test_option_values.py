@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq import InvalidBatch, Outcome, Retry, gather, sql
+from tests.support.titles import title
 
 LEVEL = sql("SELECT current_setting('transaction_isolation')").scalar(str)
 
@@ -61,7 +62,7 @@ WRONG = [
 
 def naming(case):
     name, value, _ = case
-    return f"{name}={value!r}"[:40]
+    return f"{name}={title(value)}"[:40]
 
 
 class TestWrong:
