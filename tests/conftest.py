@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
-from batchq.bulk.activation.options import Orders
+from batchq.bulk.worker.options import Orders
 from batchq.testing.databases import Database
 from tests.support.lock_waits import TIMEOUT
 

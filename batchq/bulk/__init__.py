@@ -9,11 +9,8 @@ claims the job; the parent goes last, when none is left.
 
 from __future__ import annotations
 
-from batchq.bulk.activation.law import ChunkSize
-from batchq.bulk.activation.options import Throttle, Watcher, Work
-from batchq.bulk.activation.report import Budget, Report, Stopped
-from batchq.bulk.activation.resume import aresume, resume
-from batchq.bulk.activation.throttles import asking, replica_lag
+from batchq.bulk.backfill import Rewrite
+from batchq.bulk.child_delete import Drain
 from batchq.bulk.errors import (
     AlreadyBegun,
     AlreadyFenced,
@@ -26,18 +23,24 @@ from batchq.bulk.errors import (
 )
 from batchq.bulk.job import Backlog, Job
 from batchq.bulk.jobs import Jobs
-from batchq.bulk.planning.plan import Plan, PlanRefused, aplan, plan
-from batchq.bulk.planning.preview import Planned
-from batchq.bulk.planning.refusals import Reason, Refusal
-from batchq.bulk.planning.tally import Count
+from batchq.bulk.preflight.findings import Reason, Refusal
+from batchq.bulk.preflight.preflight import aplan, plan
+from batchq.bulk.preflight.result import Plan, PlanRefused
+from batchq.bulk.preflight.row_counts import Count
+from batchq.bulk.preflight.statements import Planned
+from batchq.bulk.progress.bar import bar
+from batchq.bulk.progress.events import Event, Progress, Watcher
+from batchq.bulk.progress.log import Log
+from batchq.bulk.progress.monitor import Watch
+from batchq.bulk.progress.report import Report, Stopped
 from batchq.bulk.reading import read_tree
-from batchq.bulk.rewrite import Rewrite
 from batchq.bulk.start import Deleted, Fenced, astart, start
-from batchq.bulk.tree import Drain, Tree
-from batchq.bulk.watching.bar import bar
-from batchq.bulk.watching.log import Log
-from batchq.bulk.watching.progress import Event, Progress
-from batchq.bulk.watching.watch import Watch
+from batchq.bulk.throttles import asking, replica_lag
+from batchq.bulk.tree import Tree
+from batchq.bulk.worker.budget import Budget
+from batchq.bulk.worker.chunk_size import ChunkSize
+from batchq.bulk.worker.options import Throttle, Work
+from batchq.bulk.worker.resume import aresume, resume
 
 __all__ = [
     "AlreadyBegun",

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from attrs import field, fields, frozen
 
+from batchq.bulk.chunks.subquery import columns, embed, quoted
 from batchq.bulk.errors import AlreadyFenced, LeaseLost
 from batchq.bulk.job import VERSION, Backlog, Job
-from batchq.bulk.sweeping.embed import columns, embed, quoted
-from batchq.bulk.table import ddl, once
+from batchq.bulk.job_table import ddl, once
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written

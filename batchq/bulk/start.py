@@ -8,9 +8,9 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.bulk.activation.resume import READ_COMMITTED
 from batchq.bulk.errors import TooMany
 from batchq.bulk.tree import Tree
+from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
 from batchq.language.mapping import Meaning

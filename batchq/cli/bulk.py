@@ -14,7 +14,7 @@ import click
 
 from batchq.bulk import Deleted, Fenced, Rewrite, Tree, start
 from batchq.bulk.errors import AlreadyBegun
-from batchq.bulk.planning.plan import plan
+from batchq.bulk.preflight.preflight import plan
 from batchq.cli.exit_codes import Exit
 from batchq.cli.options import dsn_option, job_argument, target_argument
 from batchq.cli.resume import resume_command

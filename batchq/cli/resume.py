@@ -16,8 +16,8 @@ from attrs import evolve
 from rich.console import Console
 
 from batchq.bulk import Budget, ChunkSize, resume
-from batchq.bulk.activation.options import Options
-from batchq.bulk.watching.bar import bar
+from batchq.bulk.progress.bar import bar
+from batchq.bulk.worker.options import Options
 from batchq.cli.exit_codes import Exit, exit_of
 from batchq.cli.options import dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, print_report, to_json

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from batchq.bulk import Rewrite, Tree
-from batchq.bulk.activation.failing import told
+from batchq.bulk.worker.failures import told
 from batchq.language.errors import BatchError
 
 Work = Tree | Rewrite

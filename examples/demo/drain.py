@@ -11,7 +11,7 @@ import psycopg
 
 from batchq import run
 from batchq.bulk import Report
-from batchq.bulk.watching.bar import bar
+from batchq.bulk.progress.bar import bar
 from examples.datastore.datastore import DataStore
 from examples.datastore.errors import NotFound, VpcHasSubnets
 from examples.datastore.firewall import default_rules, rule_create

@@ -19,7 +19,7 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.bulk.activation import course as course_module
+from batchq.bulk.worker import context as course_module
 from tests.support.fake_jobs import (
     Imagined,
 )

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from batchq.bulk import Event, Progress, Report, Stopped, Watcher
-from batchq.bulk.watching.bar import bar
-from batchq.bulk.watching.lines import SHOWN, Lines
+from batchq.bulk.progress.bar import bar
+from batchq.bulk.progress.bar_lines import SHOWN, Lines
 from tests.support.two_threads import Turns
 
 FULL, WIDTH = "━" * 20, 160
@@ -262,7 +262,7 @@ def without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)
-    monkeypatch.delitem(sys.modules, "batchq.bulk.watching.lines")
+    monkeypatch.delitem(sys.modules, "batchq.bulk.progress.bar_lines")
 
 
 def test_without_rich_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

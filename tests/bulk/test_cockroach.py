@@ -30,10 +30,12 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.bulk.planning.catalog import Catalog, Index, catalog
-from batchq.bulk.planning.fitting import missing, unfit
-from batchq.bulk.planning.tally import tally, written_key
-from batchq.bulk.sweeping.counting import estimated
+from batchq.bulk.chunks.estimate import estimated
+from batchq.bulk.preflight.catalog import Catalog, Index, catalog
+from batchq.bulk.preflight.indexes import unfit
+from batchq.bulk.preflight.job_table import wrong_job_table
+from batchq.bulk.preflight.row_counts import tally, written_key
+from batchq.bulk.preflight.tables import missing, wrong_columns
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
@@ -187,7 +189,7 @@ def test_no_default_is_a_string_for_an_array_of_oids() -> None:
 @pytest.fixture
 def cockroach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: COCKROACHDB)
-    monkeypatch.setattr("batchq.bulk.planning.explaining.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.bulk.preflight.explain.dialect_of", lambda _: COCKROACHDB)
 
 
 @pytest.fixture
@@ -273,17 +275,22 @@ def found(filled: psycopg.Connection[Any]) -> Catalog:
     return attrs.evolve(seen, indexes=[as_there(one) for one in seen.indexes])
 
 
+def all_found(work: Any, seen: Any) -> list[Any]:
+    found = [*wrong_job_table(work, seen), *missing(work, seen)]
+    return [*found, *wrong_columns(work, seen), *unfit(work, seen)]
+
+
 def refused(found: Catalog, **changes: Any) -> list[tuple[Reason, str]]:
     """What is refused when the index of rules is changed so."""
     indexes = [
         one._replace(**changes) if one.name == "rules_by_vpc" else one for one in found.indexes
     ]
     seen = attrs.evolve(found, indexes=indexes)
-    return [(one.reason, one.name) for one in (*missing(TREE, seen), *unfit(TREE, seen))]
+    return [(one.reason, one.name) for one in all_found(TREE, seen)]
 
 
 def test_tables_that_are_as_they_should_be_are_so_there(found: Catalog) -> None:
-    assert [*missing(REWRITE, found), *unfit(REWRITE, found)] == []
+    assert all_found(REWRITE, found) == []
     assert refused(found) == []
     assert refused(found, options=[2, 1, 1]) == []  # descending, all the way
 
@@ -320,7 +327,7 @@ def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
         for one in found.indexes
     ]
     seen = attrs.evolve(found, indexes=indexes)
-    assert [one.reason for one in missing(TREE, seen)] == [Reason.OTHER_JOBS]
+    assert [one.reason for one in wrong_job_table(TREE, seen)] == [Reason.OTHER_JOBS]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchq import Statement, delete, run, select, sql, update
-from batchq.bulk.sweeping.embed import column, columns, embed, quoted
+from batchq.bulk.chunks.subquery import column, columns, embed, quoted
 from batchq.language.builders import written
 
 TABLE = 'od%d "t" %s'

@@ -12,7 +12,7 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchq.bulk.activation.law import ChunkSize, Pace
+from batchq.bulk.worker.chunk_size import ChunkSize, Pace
 
 SIZE = ChunkSize(target=0.1, first=1_000, least=10, most=10_000)  # steered to 0.06 seconds
 START = SIZE.begin()

@@ -31,7 +31,7 @@ from batchq.bulk import (
     Tree,
     resume,
 )
-from batchq.bulk.activation.around import Around
+from batchq.bulk.worker.locked_rows import Around
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from batchq.bulk import Event, Progress, Report, Stopped
-from batchq.bulk.watching.log import Log
+from batchq.bulk.progress.log import Log
 
 JOB = UUID(int=7)
 

@@ -25,7 +25,7 @@ from batchq.bulk import (
     plan,
     resume,
 )
-from batchq.bulk.sweeping.keys import OUTPUTS
+from batchq.bulk.chunks.order_key import OUTPUTS
 
 ROWS = 12
 ITEMS = f"""

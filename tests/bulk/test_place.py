@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.bulk.sweeping.place import place
+from batchq.bulk.chunks.cursor import place
 from tests.support.literals import ANY, MAKE_TYPES, ODD
 
 # The fixture gives one connection to all examples, and each begins by emptying the table.

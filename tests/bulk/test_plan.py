@@ -12,8 +12,9 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq import Parent, sql
 from batchq.bulk import Drain, Jobs, Rewrite, Tree
-from batchq.bulk.planning.plan import PlanRefused, aplan, plan
-from batchq.bulk.planning.refusals import Reason
+from batchq.bulk.preflight.findings import Reason
+from batchq.bulk.preflight.preflight import aplan, plan
+from batchq.bulk.preflight.result import PlanRefused
 from batchq.testing import server
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TREE, VPC
 

@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 
 from batchq.bulk import Drain, Jobs
-from batchq.bulk.planning.plan import plan
-from batchq.bulk.planning.refusals import Reason
+from batchq.bulk.preflight.findings import Reason
+from batchq.bulk.preflight.preflight import plan
 from tests.support.bulk_fixtures import (
     ROUTER,
     ROUTERS,

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from batchq import Parent
 from batchq.bulk import Drain, Jobs, Tree
-from batchq.bulk.planning.plan import plan
-from batchq.bulk.planning.refusals import Reason
+from batchq.bulk.preflight.findings import Reason
+from batchq.bulk.preflight.preflight import plan
 from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
 
 NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS

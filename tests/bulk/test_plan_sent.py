@@ -22,7 +22,7 @@ from batchq.bulk import (
     resume,
     start,
 )
-from batchq.bulk.planning.plan import plan
+from batchq.bulk.preflight.preflight import plan
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.wire.encode import encode
 from batchq.language.plan import plan as laid_flat

@@ -17,7 +17,7 @@ import pytest
 
 import batchq
 from batchq.bulk import Budget, ChunkSize, Event, Progress, Report, Tree
-from batchq.bulk.sweeping.embed import embed
+from batchq.bulk.chunks.subquery import embed
 from tests.support.fake_jobs import Imagined
 from tests.support.worker_driver import driven
 

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq.bulk import ChunkSize, Stopped, asking, replica_lag
-from batchq.bulk.activation.requests import Rest
+from batchq.bulk.worker.requests import Rest
 from tests.support.fake_jobs import Imagined
 from tests.support.worker_driver import driven
 

@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 from batchq.bulk import Event, Progress, Report, Stopped
-from batchq.bulk.watching.watch import Watch
+from batchq.bulk.progress.monitor import Watch
 from tests.support.two_threads import Turns
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from batchq import Parent, sql
 from batchq.bulk import Drain, Rewrite, Tree
-from batchq.bulk.planning.plan import plan
+from batchq.bulk.preflight.preflight import plan
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);

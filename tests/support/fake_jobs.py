@@ -18,10 +18,10 @@ from attrs import define, evolve, field
 
 import batchq
 from batchq.bulk import Backlog, Job
-from batchq.bulk.activation.requests import Told
+from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.errors import FenceMoved, LeaseLost
 from batchq.bulk.jobs import PASSES
-from batchq.bulk.sweeping.chunk import Chunk
+from batchq.bulk.worker.requests import Told
 from tests.support.job_rows import begun
 
 

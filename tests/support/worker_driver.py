@@ -11,10 +11,10 @@ from attrs import define, field
 
 import batchq
 from batchq.bulk import Report
-from batchq.bulk.activation.activation import Activation
-from batchq.bulk.activation.course import Course
-from batchq.bulk.activation.options import Orders
-from batchq.bulk.activation.requests import Ask, Rest, Told
+from batchq.bulk.worker.context import Course
+from batchq.bulk.worker.options import Orders
+from batchq.bulk.worker.requests import Ask, Rest, Told
+from batchq.bulk.worker.worker import Activation
 from tests.support.fake_jobs import Imagined, Wish
 
 

@@ -11,7 +11,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
-from batchq.bulk.activation.options import Orders
+from batchq.bulk.worker.options import Orders
 from tests.support.lock_waits import TIMEOUT
 
 

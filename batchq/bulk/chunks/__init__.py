@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The SQL of a job: its stages, the statement of a chunk, the fence and the cursor."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Progress: the events and reports that observers receive, and three observers."""

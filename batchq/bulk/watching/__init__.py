@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""Seeing: what watchers are told, and three of them."""
