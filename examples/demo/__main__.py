@@ -14,14 +14,14 @@ import psycopg
 from batchq import run
 from examples.datastore.models import NewSilo
 from examples.datastore.silo import silo_create
-from examples.demo.compare import compare
+from examples.demo.bulk_delete import bulk_delete
+from examples.demo.compare_round_trips import compare_round_trips
+from examples.demo.console import DemoCheckFailed, console
 from examples.demo.database import demo_database
-from examples.demo.delete import delete
-from examples.demo.drain import drain
-from examples.demo.fail import fail
-from examples.demo.look import look
-from examples.demo.race import race
-from examples.demo.telling import NotAsTold, console
+from examples.demo.delete_project import delete_project
+from examples.demo.failure_cases import failure_cases
+from examples.demo.inspect_batch import inspect_batch
+from examples.demo.race_for_limit import race_for_limit
 
 
 def main() -> None:
@@ -32,19 +32,19 @@ def main() -> None:
             console.print(f"[bold]batchq[/] on PostgreSQL {version}: {where}")
             silo = NewSilo(name="acme")
             run(conn, silo_create(silo, projects=100))
-            look(conn, silo)
-            fail(conn, silo)
-            delete(conn, silo)
-        race(conninfo)
-        compare(conninfo, silo)
-        drain(conninfo, silo)
+            inspect_batch(conn, silo)
+            failure_cases(conn, silo)
+            delete_project(conn, silo)
+        race_for_limit(conninfo)
+        compare_round_trips(conninfo, silo)
+        bulk_delete(conninfo, silo)
     console.print("\n[green]Everything was as told.[/]")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except NotAsTold as error:
+    except DemoCheckFailed as error:
         sys.exit(f"not as told: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -14,8 +14,8 @@ import pytest
 from batchq import gather, run, sql
 from batchq.testing import proxy
 from examples.datastore.models import NewSilo
-from examples.demo import compare
-from examples.demo.telling import NotAsTold, check
+from examples.demo import compare_round_trips
+from examples.demo.console import DemoCheckFailed, check
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,11 +73,11 @@ def test_one_round_trip_is_proven_and_not_a_matter_of_luck(database):
         proxy(database) as link,
         psycopg.connect(link.conninfo(), autocommit=True) as conn,
     ):
-        side = compare.Side("one batch", lambda _: run(conn, batch), 1, held=True)
-        compare._in_turns(link, [side], NewSilo(name="any"), "it succeeds")
-    assert len(side.seconds) == compare._ROUNDS
+        variant = compare_round_trips.Variant("one batch", lambda _: run(conn, batch), 1, held=True)
+        compare_round_trips._interleave(link, [variant], NewSilo(name="any"), "it succeeds")
+    assert len(variant.seconds) == compare_round_trips._ROUNDS
 
 
 def test_it_stops_at_what_is_not_as_told():
-    with pytest.raises(NotAsTold, match="round trips: told 1, but it is 2"):
+    with pytest.raises(DemoCheckFailed, match="round trips: told 1, but it is 2"):
         check("round trips", 2, 1)

@@ -16,11 +16,11 @@ from examples.datastore.parents import PROJECT
 from examples.datastore.project import project_create, project_insert
 from examples.datastore.silo import silo_create
 from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
-from examples.demo.failing import Failure, show
-from examples.demo.telling import headline
+from examples.demo.console import headline
+from examples.demo.failure_report import Failure, show
 
 
-def fail(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
+def failure_cases(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     """Run into each failure and show it."""
     headline(2, "Every failure: the step to blame, and the exception the caller gets")
     for failure in failures(conn, silo):

@@ -15,16 +15,16 @@ from examples.datastore.errors import NotFound, Refused
 from examples.datastore.models import NewProject, NewSilo, Project
 from examples.datastore.parents import DISKS, INSTANCES
 from examples.datastore.project import project_create, project_delete, project_fetch
-from examples.demo.failing import Failure, show
-from examples.demo.look import as_tree
-from examples.demo.telling import check, console, headline
+from examples.demo.console import check, console, headline
+from examples.demo.failure_report import Failure, show
+from examples.demo.inspect_batch import batch_tree
 
 
-def delete(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
+def delete_project(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     """Let each kind of child be in the way, then a stale generation, then nothing."""
     headline(3, "Deleting a project: the server looks for what is in the way, in the same flight")
     made = run(conn, project_create(NewProject(silo_id=silo.id, name="shop"))).project
-    console.print(as_tree(project_delete(made)), "")
+    console.print(batch_tree(project_delete(made)), "")
     for failure in _failures(conn, made):
         show(conn, failure)
     now = run(conn, project_fetch(made.id))

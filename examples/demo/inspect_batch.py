@@ -14,8 +14,8 @@ from batchq import Batch, Step, run
 from examples.datastore.models import NewProject, NewSilo
 from examples.datastore.project import project_create
 from examples.datastore.schema import TABLES
+from examples.demo.console import check, console, headline
 from examples.demo.database import row_count
-from examples.demo.telling import check, console, headline
 
 _OURS = "InvariantViolation"
 _STATEMENTS = 8
@@ -31,13 +31,13 @@ _PATHS = (
 )
 
 
-def look(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
+def inspect_batch(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     """Show what project_create is made of, and what it answers."""
     headline(1, "A batch is a value: what it would do, and what each failure means")
     new = NewProject(silo_id=silo.id, name="web", description="our shop")
     batch = project_create(new)
     console.print("[dim]batch = project_create(NewProject(...))   # nothing is sent yet[/]\n")
-    console.print(as_tree(batch))
+    console.print(batch_tree(batch))
     console.print(
         "\n[green]Green[/] is the caller's mistake, [red]red[/] is ours. Inside default_vpc every "
         "mapped failure is ours,\nbecause the batch around it says "
@@ -56,7 +56,7 @@ def look(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     console.print(f"\n{rows} new rows in {len(TABLES)} tables.")
 
 
-def as_tree(batch: Batch[Any]) -> Tree:
+def batch_tree(batch: Batch[Any]) -> Tree:
     """Draw a batch by the paths of its steps."""
     root = Tree("", hide_root=True)
     branches = {"": root}

@@ -17,11 +17,16 @@ from examples.datastore.errors import NotFound, VpcHasSubnets
 from examples.datastore.firewall import default_rules, rule_create
 from examples.datastore.models import NewProject, NewSilo, NewVpc, VpcCreated
 from examples.datastore.vpc_delete import vpc_fence
-from examples.demo.asking import asking
-from examples.demo.failing import Failure, show
-from examples.demo.look import as_tree
-from examples.demo.sweeping import LEASE, done_and_left, gone_on, killed_at_work
-from examples.demo.telling import check, console, headline
+from examples.demo.console import check, console, headline
+from examples.demo.delete_workers import (
+    LEASE,
+    resume_until_done,
+    rows_done_and_left,
+    run_until_killed,
+)
+from examples.demo.failure_report import Failure, show
+from examples.demo.inspect_batch import batch_tree
+from examples.demo.poll_reader import poll_reader
 
 RULES = 200_000
 ROWS = RULES + 1
@@ -33,15 +38,15 @@ SELECT gen_random_uuid(), %s, 'rule-' || lpad(n::text, 6, '0'), 'inbound', 'deny
 FROM generate_series(1, %s) AS n"""
 
 
-def drain(conninfo: str, silo: NewSilo) -> None:
+def bulk_delete(conninfo: str, silo: NewSilo) -> None:
     """Fence it, kill the process that deletes it half way, and let somebody else go on."""
     headline(6, f"A VPC of {RULES:,} rules is deleted, and nobody ever sees half of it")
     with psycopg.connect(conninfo, autocommit=True) as conn:
         made = _large_vpc(conn, silo)
-        with asking(conninfo, made.vpc.id) as answers:
+        with poll_reader(conninfo, made.vpc.id) as answers:
             job = _fence(conn, made)
             report = _in_two_halves(conninfo, conn, job)
-        check("what is done and what is left, in the end", done_and_left(conn, job), (ROWS, 0))
+        check("what is done and what is left, in the end", rows_done_and_left(conn, job), (ROWS, 0))
     check("the jobs that the second has done", report.jobs_done, 1)
     check("that the second did not begin anew", report.rows <= ROWS - ROWS // 2, told=True)
     all_of_it = f"{RULES:,} rules"
@@ -59,8 +64,8 @@ def _in_two_halves(conninfo: str, conn: psycopg.Connection[Any], job: UUID) -> R
     """Let a process do the first half, and do the rest here."""
     console.print("A process deletes it in chunks, until it is killed half way (SIGKILL):")
     with bar(console=console) as watcher:
-        killed_at_work(conninfo, watcher, ROWS // 2)
-    done, left = done_and_left(conn, job)
+        run_until_killed(conninfo, watcher, ROWS // 2)
+    done, left = rows_done_and_left(conn, job)
     check("what is done and what is left, when it was killed", done + left, ROWS)
     console.print(
         f"\nThe job says {done:,} rows done, and {left:,} are left. Another process goes on, as "
@@ -68,7 +73,7 @@ def _in_two_halves(conninfo: str, conn: psycopg.Connection[Any], job: UUID) -> R
     )
     conn.execute("ANALYZE vpc_firewall_rule")  # as autovacuum would, some time
     with bar(console=console) as watcher:
-        return gone_on(conn, watcher)
+        return resume_until_done(conn, watcher)
 
 
 def _large_vpc(conn: psycopg.Connection[Any], silo: NewSilo) -> VpcCreated:
@@ -81,7 +86,7 @@ def _large_vpc(conn: psycopg.Connection[Any], silo: NewSilo) -> VpcCreated:
 
 def _fence(conn: psycopg.Connection[Any], made: VpcCreated) -> UUID:
     store, vpc = DataStore(conn), made.vpc
-    console.print(as_tree(vpc_fence(vpc)), "")
+    console.print(batch_tree(vpc_fence(vpc)), "")
     show(
         conn,
         Failure(

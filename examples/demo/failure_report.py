@@ -13,8 +13,8 @@ from rich.table import Table
 
 from batchq import Batch, Failed, Outcome, attempt
 from examples.datastore.errors import ServiceError
+from examples.demo.console import check, console
 from examples.demo.database import row_count
-from examples.demo.telling import check, console
 
 
 @frozen

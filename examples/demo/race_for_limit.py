@@ -14,14 +14,14 @@ from batchq import run, select
 from examples.datastore.datastore import DataStore
 from examples.datastore.errors import LimitExceeded
 from examples.datastore.models import NewProject, NewSilo
-from examples.demo.telling import check, console, headline
+from examples.demo.console import check, console, headline
 
 REQUESTS, ROOM, CONNECTIONS = 200, 50, 16
 _PATIENCE = 600
 """Seconds to wait for a connection: there is one for each, but a busy machine opens them slowly."""
 
 
-def race(conninfo: str) -> None:
+def race_for_limit(conninfo: str) -> None:
     """Let them race for the room that there is, and count who got in."""
     headline(4, f"{REQUESTS} requests race for a limit of {ROOM}, on {CONNECTIONS} connections")
     size = CONNECTIONS

@@ -17,7 +17,7 @@ import psycopg
 from batchq import run, sql
 from batchq.bulk import Budget, Progress, Report, Stopped, Watcher, resume
 from examples.datastore.vpc_delete import TREE
-from examples.demo.telling import check
+from examples.demo.console import check
 
 LEASE = timedelta(seconds=2)
 """Short, for a demo: until it ends, the job of a process that was killed is nobody else's."""
@@ -27,7 +27,7 @@ _ENDLESS = Budget(seconds=math.inf)
 _GO_ON = "go on"
 
 
-def killed_at_work(conninfo: str, watcher: Watcher, rows: int) -> None:
+def run_until_killed(conninfo: str, watcher: Watcher, rows: int) -> None:
     """Let a process sweep until so many rows are gone, then kill it.
 
     :param watcher: told here what a watcher is told there.
@@ -70,7 +70,7 @@ def _sweep(conninfo: str, tell: Connection) -> None:
         )
 
 
-def gone_on(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
+def resume_until_done(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
     """Ask for the job again and again, as cron would, until it is free; then end it."""
     report = Report()
     while report.stopped is Stopped.EXHAUSTED and not report.chunks:
@@ -87,7 +87,7 @@ def gone_on(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
     return report
 
 
-def done_and_left(conn: psycopg.Connection[Any], job: UUID) -> tuple[int, int]:
+def rows_done_and_left(conn: psycopg.Connection[Any], job: UUID) -> tuple[int, int]:
     """How many rows a VPC's job has done, and how many rules are left: in one snapshot."""
     rows = sql(
         "SELECT rows_done, (SELECT count(*) FROM vpc_firewall_rule WHERE vpc_id = root::uuid) "

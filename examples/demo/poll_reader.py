@@ -18,7 +18,7 @@ from examples.datastore.vpc import vpc_view
 
 
 @contextmanager
-def asking(conninfo: str, vpc_id: UUID) -> Generator[list[str]]:
+def poll_reader(conninfo: str, vpc_id: UUID) -> Generator[list[str]]:
     """Ask how many rules a VPC has, over and over, and a last time at the end.
 
     :return: the answers so far, in turn; there is one from the beginning.

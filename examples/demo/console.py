@@ -11,18 +11,18 @@ from rich.console import Console
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-class NotAsTold(Exception):
+class DemoCheckFailed(Exception):
     """Something came out otherwise than the demo says."""
 
 
 def check(what: str, seen: object, told: object) -> None:
     """Make sure of what is being told.
 
-    :raises NotAsTold: when it is not so.
+    :raises DemoCheckFailed: when it is not so.
     """
     if seen != told:
         message = f"{what}: told {told!r}, but it is {seen!r}"
-        raise NotAsTold(message)
+        raise DemoCheckFailed(message)
 
 
 def headline(number: int, title: str) -> None:

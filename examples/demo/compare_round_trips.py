@@ -19,8 +19,8 @@ from examples.datastore.errors import LimitExceeded
 from examples.datastore.models import NewProject, NewSilo
 from examples.datastore.project import project_create
 from examples.datastore.silo import silo_create
-from examples.demo import ordinary
-from examples.demo.telling import check, console, headline
+from examples.demo import plain_transaction
+from examples.demo.console import check, console, headline
 
 _RTT = 0.005
 _WARM_UP = 6  # to prepare a statement the sixth time, psycopg takes a round trip more
@@ -32,7 +32,7 @@ Create = Callable[[NewProject], object]
 
 
 @frozen
-class Side:
+class Variant:
     """One way to create a project, and what it took."""
 
     name: str
@@ -45,7 +45,7 @@ class Side:
     seconds: list[float] = field(factory=list)
 
 
-def compare(conninfo: str, silo: NewSilo) -> None:
+def compare_round_trips(conninfo: str, silo: NewSilo) -> None:
     """Run both in turns through a proxy, and count what goes over the wire."""
     headline(5, f"Round trips: {_RTT * 1000:g} ms away from the server")
     with (
@@ -56,12 +56,12 @@ def compare(conninfo: str, silo: NewSilo) -> None:
         run(conn, silo_create(full, projects=0))
         table = Table("", "round trips", "time", title_justify="left", box=None, pad_edge=False)
         for what, where in (("it succeeds", silo), ("the limit is reached", full)):
-            sides = _sides(conn)
-            _in_turns(link, sides, where, what)
-            batch, transaction = (median(side.seconds) * 1000 for side in sides)
-            for side in sides:
-                time = f"{median(side.seconds) * 1000:6.1f} ms"
-                table.add_row(f"{what}: {side.name}", str(side.flights), time)
+            variants = _variants(conn)
+            _interleave(link, variants, where, what)
+            batch, transaction = (median(variant.seconds) * 1000 for variant in variants)
+            for variant in variants:
+                time = f"{median(variant.seconds) * 1000:6.1f} ms"
+                table.add_row(f"{what}: {variant.name}", str(variant.flights), time)
             table.add_row("", "", f"[bold]{transaction / batch:6.1f} times[/]")
     console.print(table)
     console.print(
@@ -70,29 +70,29 @@ def compare(conninfo: str, silo: NewSilo) -> None:
     )
 
 
-def _sides(conn: psycopg.Connection[Any]) -> list[Side]:
+def _variants(conn: psycopg.Connection[Any]) -> list[Variant]:
     return [
-        Side("batchq, one batch", lambda new: run(conn, project_create(new)), 1, held=True),
-        Side(
+        Variant("batchq, one batch", lambda new: run(conn, project_create(new)), 1, held=True),
+        Variant(
             "ordinary, with conn.transaction()",
-            lambda new: ordinary.project_create(conn, new),
+            lambda new: plain_transaction.project_create(conn, new),
             _ORDINARY,
             held=False,
         ),
     ]
 
 
-def _in_turns(link: Proxy, sides: list[Side], silo: NewSilo, what: str) -> None:
+def _interleave(link: Proxy, variants: list[Variant], silo: NewSilo, what: str) -> None:
     for number in range(-_WARM_UP, _ROUNDS):
-        for side in sides:
-            new = NewProject(silo_id=silo.id, name=f"{side.name} {number}")
-            if side.held:
+        for variant in variants:
+            new = NewProject(silo_id=silo.id, name=f"{variant.name} {number}")
+            if variant.held:
                 link.hold(syncs=2)
             with link.record() as recording:
                 start = perf_counter()
                 with suppress(LimitExceeded):
-                    side.create(new)
+                    variant.create(new)
                 took = perf_counter() - start
             if number >= 0:
-                side.seconds.append(took)
-                check(f"{what}, {side.name}: round trips", recording.flights, side.flights)
+                variant.seconds.append(took)
+                check(f"{what}, {variant.name}: round trips", recording.flights, variant.flights)
