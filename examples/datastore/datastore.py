@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The DataStore: what the rest of the service calls. It runs batches and makes none."""
+"""DataStore: the interface that the rest of the service calls. It runs batches and builds none."""
 
 from __future__ import annotations
 
@@ -41,20 +41,21 @@ from examples.datastore.vpc import vpc_create, vpc_fetch, vpc_view
 from examples.datastore.vpc_delete import TREE, vpc_delete, vpc_fence
 
 _RETRY = Retry(attempts=5)
-"""Of what has kept nothing and may succeed: conflicts, and connections of a pool that are lost."""
+"""Retries what applied nothing and may succeed: conflicts, and lost connections of a pool."""
 
 
 @frozen
 class DataStore:
-    """Each method is one transaction in one round trip, and raises the service's own errors.
+    """Run each method as one transaction in one round trip; raise the service's own errors.
 
-    Two are not: a large VPC takes a second one to be fenced, and :meth:`sweep` makes many.
+    Two methods take more: a large VPC needs a second transaction to be fenced, and
+    :meth:`resume_deletes` runs many.
     """
 
     database: ConnectionPool[Any] | Connection[Any]
 
     def silo_create(self, new: NewSilo, *, projects: int) -> Silo:
-        """Create a silo with room for so many projects."""
+        """Create a silo with a limit of this many projects."""
         return run(self.database, silo_create(new, projects=projects), retry=_RETRY)
 
     def project_create(self, new: NewProject) -> ProjectCreated:
@@ -62,61 +63,61 @@ class DataStore:
         return run(self.database, project_create(new), retry=_RETRY)
 
     def project_fetch(self, project_id: UUID) -> Project:
-        """Read a living project."""
+        """Read a project that is not deleted."""
         return run(self.database, project_fetch(project_id), read_only=True, retry=_RETRY)
 
     def project_delete(self, project: Project) -> None:
-        """Delete a project that is empty and as it was when it was read."""
+        """Delete a project that is empty and unchanged since it was read."""
         run(self.database, project_delete(project), retry=_RETRY)
 
     def vpc_create(self, new: NewVpc) -> VpcCreated:
-        """Create a VPC in a project that is there, and count it against the project's limit."""
+        """Create a VPC in an existing project, and count it against the project's limit."""
         return run(self.database, vpc_create(new), retry=_RETRY)
 
     def vpc_fetch(self, vpc_id: UUID) -> Vpc:
-        """Read a living VPC."""
+        """Read a VPC that is not deleted."""
         return run(self.database, vpc_fetch(vpc_id), read_only=True, retry=_RETRY)
 
     def vpc_view(self, vpc_id: UUID) -> VpcView:
-        """Read a living VPC, and how much there is in it."""
+        """Read a VPC and count what it contains."""
         return run(self.database, vpc_view(vpc_id), read_only=True, retry=_RETRY)
 
     def vpc_delete(self, vpc: Vpc) -> Deleted | Fenced:
-        """Delete a VPC without subnets, which is as it was when it was read.
+        """Delete a VPC that has no subnets and is unchanged since it was read.
 
-        Where there is too much in it, it is only hidden, and :meth:`sweep` does the rest.
+        If it contains too many rows it is only fenced; :meth:`resume_deletes` deletes the rest.
         """
         try:
             return Deleted(run(self.database, vpc_delete(vpc), retry=_RETRY))
         except TooMany:
             return Fenced(run(self.database, vpc_fence(vpc), retry=_RETRY))
 
-    def sweep(self, *, owner: str, watchers: Iterable[Watcher] = ()) -> Report:
-        """Go on with what is deleted in chunks, for some seconds: for cron, or any number of them.
+    def resume_deletes(self, *, owner: str, watchers: Iterable[Watcher] = ()) -> Report:
+        """Continue the deletes that run in chunks, for some seconds: a cron job.
 
-        :param owner: who this is, for people who look at the table of jobs.
-        :param watchers: who is told of it.
+        :param owner: name of this worker, shown in the table of jobs.
+        :param watchers: are notified of its progress.
         """
         return resume(self.database, [TREE], owner=owner, watchers=watchers)
 
     def rule_create(self, new: NewFirewallRule) -> FirewallRule:
-        """Create a firewall rule in a VPC that is there."""
+        """Create a firewall rule in an existing VPC."""
         return run(self.database, rule_create(new), retry=_RETRY)
 
     def rule_list(self, vpc_id: UUID) -> list[FirewallRule]:
-        """Read all rules of a living VPC."""
+        """Read all rules of a VPC."""
         return run(self.database, rule_list(vpc_id), read_only=True, retry=_RETRY)
 
     def router_create(self, new: NewRouter) -> Router:
-        """Create a router in a VPC that is there."""
+        """Create a router in an existing VPC."""
         return run(self.database, router_create(new), retry=_RETRY)
 
     def route_create(self, new: NewRoute) -> Route:
-        """Create a route of a router that is there."""
+        """Create a route of an existing router."""
         return run(self.database, route_create(new), retry=_RETRY)
 
     def subnet_create(self, new: NewSubnet) -> Subnet:
-        """Create a subnet in a VPC that is there."""
+        """Create a subnet in an existing VPC."""
         return run(self.database, subnet_create(new), retry=_RETRY)
 
     def subnet_delete(self, subnet_id: UUID) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The service's own exceptions: what a caller did, and the HTTP status that tells them.
+"""The service's own exceptions, each with its HTTP status.
 
-They know nothing of databases. Everything else that is raised is a 500.
+They know nothing of databases. Any other exception is reported as status 500.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class ServiceError(Exception):
-    """A request that cannot be fulfilled, for a reason that the caller may know."""
+    """A request that failed for a reason that the caller may see."""
 
     status: ClassVar[int]
     words: ClassVar[str]
@@ -21,12 +21,12 @@ class ServiceError(Exception):
         self.which = which
 
     def __str__(self) -> str:
-        """Say it as the response would: ``already exists: project "web"``."""
+        """Return the text of the response: ``already exists: project "web"``."""
         return f'{self.words}: {self.kind} "{self.which}"'
 
 
 class NotFound(ServiceError):
-    """There is no such thing, or no longer."""
+    """The object does not exist, or is deleted."""
 
     status = 404
     words = "not found"
@@ -40,24 +40,24 @@ class AlreadyExists(ServiceError):
 
 
 class Refused(ServiceError):
-    """It cannot be done as things are; the text says why."""
+    """The request conflicts with the current state; the text says why."""
 
     status = 400
 
-    def __init__(self, why: str) -> None:
-        super().__init__("request", why)
+    def __init__(self, reason: str) -> None:
+        super().__init__("request", reason)
 
     def __str__(self) -> str:
-        """Say why, and no more."""
+        """Return the reason alone."""
         return str(self.which)
 
 
 class VpcHasSubnets(Refused):
-    """A VPC cannot be deleted while there are subnets in it: machines may be in use there."""
+    """A VPC cannot be deleted while it has subnets: machines may be in use there."""
 
 
 class LimitExceeded(ServiceError):
-    """There is room for no more."""
+    """A limit is reached."""
 
     status = 507
     words = "limit exceeded"

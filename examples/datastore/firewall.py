@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Firewall rules: what may enter and leave a VPC."""
+"""Firewall rules: which packets may enter and leave a VPC."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from examples.datastore.parents import RULES, VPC
 
 
 def rule_create(new: NewFirewallRule) -> Batch[FirewallRule]:
-    """Create a firewall rule in a VPC that is there."""
-    gone = NotFound("vpc", new.vpc_id)
-    return RULES.add(new.vpc_id, rule_insert(new), gone=gone).label("rule_create")
+    """Create a firewall rule in an existing VPC."""
+    not_found = NotFound("vpc", new.vpc_id)
+    return RULES.add(new.vpc_id, rule_insert(new), gone=not_found).label("rule_create")
 
 
 def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
@@ -34,7 +34,7 @@ def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
 
 
 def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
-    """Read all rules of a living VPC; of one that is being deleted, none and not what is left."""
+    """Read all rules of a VPC; raise NotFound while it is being deleted, never a part of them."""
     return (
         read_tree(
             VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)), RULES.read(vpc_id, FirewallRule)
@@ -45,7 +45,7 @@ def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
 
 
 def default_rules(vpc_id: UUID) -> list[NewFirewallRule]:
-    """The rules that a VPC begins with: its own machines may talk, and anybody may try SSH."""
+    """Return the rules of a new VPC: its own machines may talk, and SSH is open to all."""
     return [
         NewFirewallRule(
             vpc_id=vpc_id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Limits: what a silo and a project may use, and how much of it is taken."""
+"""Limits of a silo and a project, and how much of each is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def limits_insert(silo_id: UUID, *, projects: int) -> Batch[None]:
 
 
 def limits_take_project(silo_id: UUID) -> Batch[None]:
-    """Count one more project. A silo without limits is no caller's fault, so it is not mapped."""
+    """Count one more project. A silo without limits is a bug, so that is not mapped."""
     return (
         update("silo_limits", {"projects_used": sql("projects_used + 1")}, {"silo_id": silo_id})
         .expect(1)

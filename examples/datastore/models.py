@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the tables hold. ``NewProject`` is what a caller says of a project, ``Project`` the row.
+"""Rows of the tables. ``NewProject`` holds what a caller specifies, ``Project`` is the row.
 
-A field is a column of the same name. Ids are made here and not by the database, so a batch can say
-in its first statement what its last one refers to.
+A field is a column of the same name. Ids are generated here and not by the database, so that the
+first statement of a batch can use an id that its last one inserts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NewSilo:
 
 @frozen
 class Silo:
-    """A tenant: projects live in one."""
+    """A tenant, which has projects."""
 
     id: UUID
     name: str
@@ -170,7 +170,7 @@ class FirewallRule:
 
 @frozen
 class VpcView:
-    """A VPC, and how much there is in it."""
+    """A VPC, and how many routes and rules it has."""
 
     vpc: Vpc
     routes: int
@@ -179,7 +179,7 @@ class VpcView:
 
 @frozen
 class VpcCreated:
-    """A VPC, and what comes with it."""
+    """A new VPC with its default router, subnet and rules."""
 
     vpc: Vpc
     router: Router
@@ -189,7 +189,7 @@ class VpcCreated:
 
 @frozen
 class ProjectCreated:
-    """A project, and the VPC that comes with it."""
+    """A new project with its default VPC."""
 
     project: Project
     default_vpc: VpcCreated

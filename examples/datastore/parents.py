@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Who is whose child, said once: adding one to a parent that is gone is then a 404, and deleting a
-parent that still has some is refused (schema.sql says why no foreign key does that)."""
+"""Parents and their children, declared once.
+
+Adding a child to a deleted parent is then a 404, and deleting a parent that still has children is
+refused. schema.sql explains why foreign keys cannot do that here."""
 
 from __future__ import annotations
 

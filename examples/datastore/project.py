@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Projects: a silo's resources live in one."""
+"""Projects: containers of a silo's resources."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def project_insert(new: NewProject) -> Batch[Project]:
 
 
 def project_delete(project: Project) -> Batch[None]:
-    """Delete a project as the caller has seen it, unless there is something in it."""
+    """Delete a project if it is empty and unchanged since the caller read it."""
     children = {"an instance": INSTANCES, "a disk": DISKS, "a vpc": VPCS}
     return (
         gather(
@@ -52,9 +52,9 @@ def project_delete(project: Project) -> Batch[None]:
                 gone=NotFound("project", project.id),
                 childless=[
                     kind.forbid(
-                        project.id, else_=saying(Refused, f"the project contains {one}: {{name}}")
+                        project.id, else_=saying(Refused, f"the project contains {what}: {{name}}")
                     )
-                    for one, kind in children.items()
+                    for what, kind in children.items()
                 ],
                 generation=project.rcgen,
                 stale=Refused("deletion failed due to concurrent modification"),
@@ -67,7 +67,7 @@ def project_delete(project: Project) -> Batch[None]:
 
 
 def project_fetch(project_id: UUID) -> Batch[Project]:
-    """Read a living project."""
+    """Read a project that is not deleted."""
     return (
         select("project", where={"id": project_id, "time_deleted": None})
         .one(Project)

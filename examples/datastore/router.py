@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Routers: where a VPC's packets go."""
+"""Routers of a VPC, and their routes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from examples.datastore.parents import ROUTERS, ROUTES
 
 
 def router_create(new: NewRouter) -> Batch[Router]:
-    """Create a router in a VPC that is there."""
-    gone = NotFound("vpc", new.vpc_id)
-    return ROUTERS.add(new.vpc_id, router_insert(new), gone=gone).label("router_create")
+    """Create a router in an existing VPC."""
+    not_found = NotFound("vpc", new.vpc_id)
+    return ROUTERS.add(new.vpc_id, router_insert(new), gone=not_found).label("router_create")
 
 
 def router_insert(new: NewRouter) -> Batch[Router]:
@@ -26,16 +26,18 @@ def router_insert(new: NewRouter) -> Batch[Router]:
 
 
 def route_create(new: NewRoute) -> Batch[Route]:
-    """Create a route of a router that is there, in a VPC that is: a fence hides the VPC first."""
-    gone = NotFound("router", new.router_id)
+    """Create a route of an existing router in an existing VPC: a fence hides the VPC first."""
+    not_found = NotFound("router", new.router_id)
     in_a_vpc = sql(
         "SELECT 1 FROM vpc_router AS router JOIN vpc ON vpc.id = router.vpc_id "
         "WHERE router.id = %(router)s AND vpc.time_deleted IS NULL",
         router=new.router_id,
     )
-    added = gather(require(in_a_vpc, else_=gone).label("vpc"), route_insert(new))
+    added = gather(require(in_a_vpc, else_=not_found).label("vpc"), route_insert(new))
     return (
-        ROUTES.add(new.router_id, added, gone=gone).map(lambda made: made[1]).label("route_create")
+        ROUTES.add(new.router_id, added, gone=not_found)
+        .map(lambda results: results[1])
+        .label("route_create")
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loads schema.sql, so that tests, demo and benchmark stand on the same tables."""
+"""Load schema.sql, so that tests, demo and benchmarks share the same tables."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 --
--- The tables of a small cloud's control plane. Every constraint has a name, because a name is what
--- the code says the meaning of.
+-- Tables of a small cloud's control plane. Every constraint has a name, because the code maps names
+-- to errors.
 --
--- Rows are deleted softly (time_deleted), so names are unique among the living only, and a foreign
--- key to a parent would be content with a dead one. Instead, who adds a child bumps the generation
--- of the living parent, in the same transaction: that proves it is there, and locks it.
+-- Rows are deleted softly (time_deleted), so names are unique among rows not deleted, and a
+-- foreign key would accept a deleted parent. Instead, a transaction that adds a child increments the
+-- generation of the parent, if it is not deleted: that proves it exists, and locks it.
 --
--- Firewall rules and routes are really deleted: a VPC may have a million of them, and nobody asks
--- what they were. The VPC and its routers stay as tombstones. The table of jobs (bulk_job), which
--- says how far such a delete is, is batchq's: schema.py creates it as the library writes it.
+-- Firewall rules and routes are hard-deleted: a VPC may have a million of them, and their history is
+-- not needed. The VPC and its routers stay, soft-deleted. The table of jobs (bulk_job), which records
+-- the progress of such a delete, belongs to batchq: schema.py creates it.
 
 CREATE TABLE silo (
     id            uuid        NOT NULL CONSTRAINT silo_pkey PRIMARY KEY,
@@ -20,7 +20,7 @@ CREATE TABLE silo (
 );
 CREATE UNIQUE INDEX lookup_silo_by_name ON silo (name) WHERE time_deleted IS NULL;
 
--- A limit is a CHECK on a counter: the server says no, and nobody counts rows.
+-- A limit is a CHECK on a counter: the server enforces it, and no rows are counted.
 CREATE TABLE silo_limits (
     silo_id         uuid   NOT NULL CONSTRAINT silo_limits_pkey PRIMARY KEY,
     projects_used   bigint NOT NULL DEFAULT 0,
@@ -84,18 +84,18 @@ CREATE TABLE vpc_router (
 );
 CREATE UNIQUE INDEX lookup_router_by_vpc ON vpc_router (vpc_id, name) WHERE time_deleted IS NULL;
 
--- Of the dead as well: the routes of a VPC that is deleted are found by its routers, which are
--- hidden by then.
+-- Includes deleted rows: the routes of a deleted VPC are found by its routers, which are soft-deleted
+-- by then.
 CREATE UNIQUE INDEX vpc_router_vpc_id_id_key ON vpc_router (vpc_id, id);
 
--- A VPC and its system router come into being together and refer to each other, so one of the two
--- has to be first: the server looks at COMMIT. It is also why a router's tombstone stays: a VPC,
--- dead or alive, refers to a row that is there.
+-- A VPC and its system router are created together and refer to each other, so the foreign key is
+-- checked at COMMIT. It is also why a deleted router's row stays: the row of a VPC, deleted or not,
+-- refers to it.
 ALTER TABLE vpc ADD CONSTRAINT vpc_system_router_id_fkey
     FOREIGN KEY (system_router_id) REFERENCES vpc_router (id) DEFERRABLE INITIALLY DEFERRED;
 
--- The index is also the order in which a router's routes are deleted: one behind the other, without
--- a look at those that are gone already. So is the one of the firewall rules.
+-- The index also gives the order in which a router's routes are deleted: one after the other, without
+-- scanning those deleted already. The same holds for the index of the firewall rules.
 CREATE TABLE router_route (
     id            uuid        NOT NULL CONSTRAINT router_route_pkey PRIMARY KEY,
     router_id     uuid        NOT NULL,

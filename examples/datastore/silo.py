@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Silos: the tenants in which projects live."""
+"""Silos: tenants, each with its projects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from examples.datastore.models import NewSilo, Silo
 
 
 def silo_create(new: NewSilo, *, projects: int) -> Batch[Silo]:
-    """Create a silo with room for so many projects."""
+    """Create a silo with a limit of this many projects."""
     return (
         gather(
             insert("silo", new)

@@ -12,9 +12,9 @@ from examples.datastore.parents import SUBNETS
 
 
 def subnet_create(new: NewSubnet) -> Batch[Subnet]:
-    """Create a subnet in a VPC that is there."""
-    gone = NotFound("vpc", new.vpc_id)
-    return SUBNETS.add(new.vpc_id, subnet_insert(new), gone=gone).label("subnet_create")
+    """Create a subnet in an existing VPC."""
+    not_found = NotFound("vpc", new.vpc_id)
+    return SUBNETS.add(new.vpc_id, subnet_insert(new), gone=not_found).label("subnet_create")
 
 
 def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
@@ -28,7 +28,7 @@ def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
 
 
 def subnet_delete(subnet_id: UUID) -> Batch[None]:
-    """Delete a subnet. Its VPC need not know: one fewer is in nobody's way."""
+    """Delete a subnet. Its VPC is not locked: nothing depends on there being one less."""
     living = {"id": subnet_id, "time_deleted": None}
     return (
         update("vpc_subnet", {"time_deleted": sql("now()")}, where=living)

@@ -20,11 +20,11 @@ DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
 
 
 def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
-    """Create a VPC in a project that is there, and count it against the project's limit."""
-    gone = NotFound("project", new.project_id)
+    """Create a VPC in an existing project, and count it against the project's limit."""
+    not_found = NotFound("project", new.project_id)
     return (
         gather(
-            VPCS.add(new.project_id, vpc_with_defaults(new), gone=gone),
+            VPCS.add(new.project_id, vpc_with_defaults(new), gone=not_found),
             limits_take_vpc(new.project_id).label("limit"),
         )
         .map(lambda made: made[0])
@@ -33,15 +33,15 @@ def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
 
 
 def vpc_fetch(vpc_id: UUID) -> Batch[Vpc]:
-    """Read a living VPC."""
+    """Read a VPC that is not deleted."""
     return VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)).label("vpc_fetch")
 
 
 def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
-    """Read a living VPC and how much there is in it.
+    """Read a VPC and count its routes and rules.
 
-    The VPC is read last: if it lives then, it lived when its children were counted, and nobody had
-    begun to delete them.
+    The VPC is read last: if it is not deleted then, it was not when its children were counted, and
+    none of them had been deleted yet.
     """
     routes = sql(
         "SELECT count(*) FROM router_route AS route "

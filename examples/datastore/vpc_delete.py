@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Deleting a VPC, of which there may be a million firewall rules: at once, or behind a fence.
+"""Delete a VPC, which may have a million firewall rules: at once, or in chunks after a fence.
 
-From the fence on nobody finds the VPC, its name is free and its room is given back; its rules and
-routes go in chunks, by whoever sweeps. Subnets are in the way: there are machines in them.
+The fence hides the VPC, frees its name and credits its limit; workers then delete its rules and
+routes in chunks. A VPC with subnets is not deleted: machines are attached to them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 def _no_subnet(vpc_id: UUID) -> Statement[None]:
-    in_the_way = saying(VpcHasSubnets, "the vpc contains a subnet: {name}")
-    return SUBNETS.forbid(vpc_id, else_=in_the_way)
+    subnet_exists = saying(VpcHasSubnets, "the vpc contains a subnet: {name}")
+    return SUBNETS.forbid(vpc_id, else_=subnet_exists)
 
 
-# Routers are hidden and not removed, and so is the VPC: its foreign key is to one of them, and
-# tombstones are how this schema remembers (schema.sql).
+# Routers and the VPC are soft-deleted: the VPC's foreign key refers to one of the routers, and this
+# schema keeps such rows as its history (schema.sql).
 TREE = Tree(
     name="vpc",
     parent=VPC,
@@ -41,29 +41,29 @@ TREE = Tree(
 
 
 def vpc_delete(vpc: Vpc) -> Batch[int]:
-    """Delete a VPC as the caller has seen it, with all its rules, routers and routes.
+    """Delete a VPC, unchanged since the caller read it, with its rules, routers and routes.
 
-    :return: how many of these.
-    :raises TooMany: when run, where it takes chunks: then :func:`vpc_fence` it.
+    :return: the number of rows deleted.
+    :raises TooMany: when run, if it needs chunks: call :func:`vpc_fence` instead.
     """
-    return _ended(vpc, TREE.at_once).label("vpc_delete")
+    return _delete_by(vpc, TREE.at_once).label("vpc_delete")
 
 
 def vpc_fence(vpc: Vpc) -> Batch[UUID]:
-    """Hide a VPC as the caller has seen it, and leave the rest to a job.
+    """Hide a VPC, unchanged since the caller read it, and create a job for the rest.
 
-    :return: the job's id.
+    :return: id of the job.
     """
-    return _ended(vpc, TREE.fence).label("vpc_fence")
+    return _delete_by(vpc, TREE.fence).label("vpc_fence")
 
 
-def _ended(vpc: Vpc, how: Callable[..., Batch[T]]) -> Batch[T]:
+def _delete_by(vpc: Vpc, delete: Callable[..., Batch[T]]) -> Batch[T]:
     return gather(
-        how(
+        delete(
             vpc.id,
             gone=NotFound("vpc", vpc.id),
             generation=vpc.rcgen,
             stale=Refused("deletion failed due to concurrent modification"),
         ),
         limits_give_back_vpc(vpc.project_id).label("limit"),
-    ).map(lambda ended: ended[0])
+    ).map(lambda results: results[0])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The guided tour: ``python -m examples.demo``, or ``make demo``.
+"""Guided tour: ``python -m examples.demo``, or ``make demo``.
 
-Needs the extras ``binary``, ``pool``, ``retry``, ``embedded`` and ``demo``. With DATABASE_URL set
-it uses that server. Exits with 1 when anything is not as it tells.
+Needs the extras ``binary``, ``pool``, ``retry``, ``embedded`` and ``demo``. If DATABASE_URL is
+set it uses that server. Exits with 1 if any result differs from what it prints.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from examples.demo.race_for_limit import race_for_limit
 
 
 def main() -> None:
-    """Play the six acts."""
+    """Run the six acts."""
     with demo_database() as (conninfo, where):
         with psycopg.connect(conninfo, autocommit=True) as conn:
             version = conn.info.parameter_status("server_version")
@@ -38,13 +38,13 @@ def main() -> None:
         race_for_limit(conninfo)
         compare_round_trips(conninfo, silo)
         bulk_delete(conninfo, silo)
-    console.print("\n[green]Everything was as told.[/]")
+    console.print("\n[green]Every result was as expected.[/]")
 
 
 if __name__ == "__main__":
     try:
         main()
     except DemoCheckFailed as error:
-        sys.exit(f"not as told: {error}")
+        sys.exit(f"unexpected result: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

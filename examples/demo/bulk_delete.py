@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 6: a VPC of 200,000 rules is deleted. It stands last, for all that it leaves to vacuum."""
+"""Act 6: delete a VPC of 200,000 rules. It is the last act, because it leaves much to vacuum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from examples.demo.poll_reader import poll_reader
 
 RULES = 200_000
 ROWS = RULES + 1
-"""What goes with the VPC: its rules, and its router."""
+"""Rows deleted with the VPC: its rules, and its router."""
 
 _FILL = """\
 INSERT INTO vpc_firewall_rule (id, vpc_id, name, direction, action, protocols, priority)
@@ -39,39 +39,39 @@ FROM generate_series(1, %s) AS n"""
 
 
 def bulk_delete(conninfo: str, silo: NewSilo) -> None:
-    """Fence it, kill the process that deletes it half way, and let somebody else go on."""
-    headline(6, f"A VPC of {RULES:,} rules is deleted, and nobody ever sees half of it")
+    """Fence it, kill the worker half way, and let another worker finish."""
+    headline(6, f"Delete a VPC of {RULES:,} rules in chunks; no reader sees a part of it")
     with psycopg.connect(conninfo, autocommit=True) as conn:
         made = _large_vpc(conn, silo)
         with poll_reader(conninfo, made.vpc.id) as answers:
             job = _fence(conn, made)
             report = _in_two_halves(conninfo, conn, job)
-        check("what is done and what is left, in the end", rows_done_and_left(conn, job), (ROWS, 0))
-    check("the jobs that the second has done", report.jobs_done, 1)
-    check("that the second did not begin anew", report.rows <= ROWS - ROWS // 2, told=True)
-    all_of_it = f"{RULES:,} rules"
-    in_turn = [answer for answer, _ in groupby(answers)]
-    check("what the reader saw, in turn", in_turn, [all_of_it, "NotFound"])
+        check("rows done and left, in the end", rows_done_and_left(conn, job), (ROWS, 0))
+    check("jobs done by the second worker", report.jobs_done, 1)
+    check("the second worker did not start again", report.rows <= ROWS - ROWS // 2, expected=True)
+    all_rules = f"{RULES:,} rules"
+    distinct = [answer for answer, _ in groupby(answers)]
+    check("results of the reader, in order", distinct, [all_rules, "NotFound"])
     console.print(
-        f"\n{ROWS - report.rows:,} rows by the first, {report.rows:,} by the second: each counted "
-        f"once. Meanwhile a reader asked {len(answers):,} times:\n{answers.count(all_of_it):,} "
-        f"times it saw all of it, then {answers.count('NotFound'):,} times NotFound, and never "
-        "anything between."
+        f"\n{ROWS - report.rows:,} rows by the first worker, {report.rows:,} by the second: each "
+        f"counted once. A reader polled {len(answers):,} times meanwhile:\n"
+        f"{answers.count(all_rules):,} times it saw all rules, then "
+        f"{answers.count('NotFound'):,} times NotFound, and never a part of them."
     )
 
 
 def _in_two_halves(conninfo: str, conn: psycopg.Connection[Any], job: UUID) -> Report:
-    """Let a process do the first half, and do the rest here."""
-    console.print("A process deletes it in chunks, until it is killed half way (SIGKILL):")
+    """Delete the first half in a subprocess, and the rest here."""
+    console.print("A worker process deletes it in chunks, until it is killed half way (SIGKILL):")
     with bar(console=console) as watcher:
         run_until_killed(conninfo, watcher, ROWS // 2)
     done, left = rows_done_and_left(conn, job)
-    check("what is done and what is left, when it was killed", done + left, ROWS)
+    check("rows done and left, after the kill", done + left, ROWS)
     console.print(
-        f"\nThe job says {done:,} rows done, and {left:,} are left. Another process goes on, as "
-        f"soon as the dead one's lease of {LEASE.seconds} s has ended:"
+        f"\nThe job has recorded {done:,} rows, and {left:,} are left. Another worker continues "
+        f"once the lease of {LEASE.seconds} s has expired:"
     )
-    conn.execute("ANALYZE vpc_firewall_rule")  # as autovacuum would, some time
+    conn.execute("ANALYZE vpc_firewall_rule")  # as autovacuum would do later
     with bar(console=console) as watcher:
         return resume_until_done(conn, watcher)
 
@@ -80,7 +80,7 @@ def _large_vpc(conn: psycopg.Connection[Any], silo: NewSilo) -> VpcCreated:
     store = DataStore(conn)
     made = store.project_create(NewProject(silo_id=silo.id, name="large")).default_vpc
     conn.execute(_FILL, [made.vpc.id, RULES - len(made.rules)])
-    conn.execute("ANALYZE vpc_firewall_rule")  # so that the bars know how long they are
+    conn.execute("ANALYZE vpc_firewall_rule")  # so that the progress bars know the total
     return made
 
 
@@ -90,7 +90,7 @@ def _fence(conn: psycopg.Connection[Any], made: VpcCreated) -> UUID:
     show(
         conn,
         Failure(
-            "Its default subnet is in the way",
+            "Its default subnet still exists",
             vpc_fence(vpc),
             VpcHasSubnets,
             "vpc_fence/vpc_subnet",
@@ -100,11 +100,11 @@ def _fence(conn: psycopg.Connection[Any], made: VpcCreated) -> UUID:
     store.subnet_delete(made.subnet.id)
     job = run(conn, vpc_fence(vpc))
     store.vpc_create(NewVpc(project_id=vpc.project_id, name=vpc.name))
-    console.print("[bold]Without the subnet[/]: hidden. Its name is free at once.\n")
+    console.print("[bold]Without the subnet[/]: fenced. Its name is free at once.\n")
     show(
         conn,
         Failure(
-            "Somebody adds a rule behind the fence",
+            "A rule is added after the fence",
             rule_create(default_rules(vpc.id)[0]),
             NotFound,
             "rule_create/vpc",

@@ -23,7 +23,7 @@ from examples.demo import plain_transaction
 from examples.demo.console import check, console, headline
 
 _RTT = 0.005
-_WARM_UP = 6  # to prepare a statement the sixth time, psycopg takes a round trip more
+_WARM_UP = 6  # psycopg prepares a statement at its sixth use, by one more round trip
 _ROUNDS = 15
 _ORDINARY = 10
 """BEGIN, eight statements, COMMIT or ROLLBACK: each waits for the one before."""
@@ -33,21 +33,21 @@ Create = Callable[[NewProject], object]
 
 @frozen
 class Variant:
-    """One way to create a project, and what it took."""
+    """One way to create a project, and its timings."""
 
     name: str
     create: Create
     flights: int
-    """How many round trips it is told to take."""
+    """Round trips that it should take."""
     held: bool
-    """Whether all answers are held back until all has been sent, which is what one round trip is.
-    One that waits for each answer cannot be held, nor sent on before it."""
+    """If True, the proxy holds all answers until the whole flight is sent, which proves one round
+    trip. A client that waits for each answer cannot be held."""
     seconds: list[float] = field(factory=list)
 
 
 def compare_round_trips(conninfo: str, silo: NewSilo) -> None:
-    """Run both in turns through a proxy, and count what goes over the wire."""
-    headline(5, f"Round trips: {_RTT * 1000:g} ms away from the server")
+    """Run both variants alternately through a proxy, and count round trips."""
+    headline(5, f"Round trips: {_RTT * 1000:g} ms from the server")
     with (
         proxy(conninfo, rtt=_RTT) as link,
         psycopg.connect(link.conninfo(), autocommit=True) as conn,
@@ -55,18 +55,18 @@ def compare_round_trips(conninfo: str, silo: NewSilo) -> None:
         full = NewSilo(name="full in act 3")
         run(conn, silo_create(full, projects=0))
         table = Table("", "round trips", "time", title_justify="left", box=None, pad_edge=False)
-        for what, where in (("it succeeds", silo), ("the limit is reached", full)):
+        for result, target in (("success", silo), ("limit reached", full)):
             variants = _variants(conn)
-            _interleave(link, variants, where, what)
+            _interleave(link, variants, target, result)
             batch, transaction = (median(variant.seconds) * 1000 for variant in variants)
             for variant in variants:
                 time = f"{median(variant.seconds) * 1000:6.1f} ms"
-                table.add_row(f"{what}: {variant.name}", str(variant.flights), time)
+                table.add_row(f"{result}: {variant.name}", str(variant.flights), time)
             table.add_row("", "", f"[bold]{transaction / batch:6.1f} times[/]")
     console.print(table)
     console.print(
-        f"\nMedians of {_ROUNDS} runs each, in turns. Meanwhile the ordinary transaction holds its "
-        "locks, the silo's row first of all."
+        f"\nMedians of {_ROUNDS} runs each, interleaved. The ordinary transaction holds its locks, "
+        "first of all on the silo's row, for all of that time."
     )
 
 
@@ -74,7 +74,7 @@ def _variants(conn: psycopg.Connection[Any]) -> list[Variant]:
     return [
         Variant("batchq, one batch", lambda new: run(conn, project_create(new)), 1, held=True),
         Variant(
-            "ordinary, with conn.transaction()",
+            "statement by statement, in conn.transaction()",
             lambda new: plain_transaction.project_create(conn, new),
             _ORDINARY,
             held=False,
@@ -82,7 +82,7 @@ def _variants(conn: psycopg.Connection[Any]) -> list[Variant]:
     ]
 
 
-def _interleave(link: Proxy, variants: list[Variant], silo: NewSilo, what: str) -> None:
+def _interleave(link: Proxy, variants: list[Variant], silo: NewSilo, result: str) -> None:
     for number in range(-_WARM_UP, _ROUNDS):
         for variant in variants:
             new = NewProject(silo_id=silo.id, name=f"{variant.name} {number}")
@@ -95,4 +95,4 @@ def _interleave(link: Proxy, variants: list[Variant], silo: NewSilo, what: str) 
                 took = perf_counter() - start
             if number >= 0:
                 variant.seconds.append(took)
-                check(f"{what}, {variant.name}: round trips", recording.flights, variant.flights)
+                check(f"{result}, {variant.name}: round trips", recording.flights, variant.flights)

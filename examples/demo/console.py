@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Telling a person what happens, and making sure that it does: CI runs the demo too."""
+"""Print the demo's text, and check its claims: CI runs the demo too."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 
 from rich.console import Console
 
-# A pipe has no width: wide enough then that no line that somebody looks for is broken.
+# A pipe has no width: use one in which no line is wrapped that a test searches for.
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
 class DemoCheckFailed(Exception):
-    """Something came out otherwise than the demo says."""
+    """A result differs from what the demo prints."""
 
 
-def check(what: str, seen: object, told: object) -> None:
-    """Make sure of what is being told.
+def check(what: str, actual: object, expected: object) -> None:
+    """Check a result that the demo prints.
 
-    :raises DemoCheckFailed: when it is not so.
+    :raises DemoCheckFailed: if it differs.
     """
-    if seen != told:
-        message = f"{what}: told {told!r}, but it is {seen!r}"
+    if actual != expected:
+        message = f"{what}: expected {expected!r}, got {actual!r}"
         raise DemoCheckFailed(message)
 
 
 def headline(number: int, title: str) -> None:
-    """Begin an act."""
+    """Print the title of an act."""
     console.print()
     console.rule(f"[bold cyan]{number}[/]  [bold]{title}", align="left", style="cyan")
     console.print()

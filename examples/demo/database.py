@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A database for the demo alone: a server that starts by itself, or a schema on yours."""
+"""The demo's database: an embedded server, or a schema on the server at DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from examples.datastore.schema import TABLES, create_tables
 
 @contextmanager
 def demo_database() -> Iterator[tuple[str, str]]:
-    """Create the example's tables; yield the conninfo, and in words where they are."""
+    """Create the example's tables; yield the conninfo and a description of the server."""
     if url := os.environ.get("DATABASE_URL"):
         with _schema_of_its_own(url) as conninfo:
-            yield conninfo, "the server that DATABASE_URL names, in a schema of the demo's own"
+            yield conninfo, "the server at DATABASE_URL, in a schema of the demo's own"
         return
     with server(settings={"synchronous_commit": "off"}) as postgres:
         with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
             create_tables(conn)
-        yield postgres.conninfo(), "an embedded PostgreSQL that ends with the demo"
+        yield postgres.conninfo(), "an embedded PostgreSQL that is deleted after the demo"
 
 
 @contextmanager
 def _schema_of_its_own(url: str) -> Iterator[str]:
     name = f"batchq_demo_{uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as admin:
-        # Libpq's defaults filled in: the demo's proxy has to know where the server is.
+        # Fill in libpq's defaults: the demo's proxy needs the server's address.
         host = admin.info.hostaddr or admin.info.host
         given = conninfo_to_dict(url).get("options")
         options = f"{given or ''} -csearch_path={name}".strip()
@@ -49,7 +49,7 @@ def _schema_of_its_own(url: str) -> Iterator[str]:
 
 
 def row_count(conn: psycopg.Connection[Any]) -> int:
-    """How many rows there are in all tables together."""
+    """Return the number of rows in all tables."""
     tables = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier(table)) for table in TABLES
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 3: deleting a project, which has to be empty and as it was when it was read."""
+"""Act 3: delete a project, which must be empty and unchanged since it was read."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from examples.demo.inspect_batch import batch_tree
 
 
 def delete_project(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
-    """Let each kind of child be in the way, then a stale generation, then nothing."""
-    headline(3, "Deleting a project: the server looks for what is in the way, in the same flight")
+    """Fail because of each kind of child, then of a stale generation; then succeed."""
+    headline(3, "Delete a project: the server checks that it is empty, in the same round trip")
     made = run(conn, project_create(NewProject(silo_id=silo.id, name="shop"))).project
     console.print(batch_tree(project_delete(made)), "")
     for failure in _failures(conn, made):
         show(conn, failure)
     now = run(conn, project_fetch(made.id))
     run(conn, project_delete(now))
-    console.print(f"[bold]Empty, and generation {now.rcgen} as seen[/]: deleted.\n")
+    console.print(f"[bold]Empty, and generation {now.rcgen} as read[/]: deleted.\n")
     show(
         conn,
         Failure(
-            "Once more",
+            "Delete it again",
             project_delete(now),
             NotFound,
             "project_delete/project",
@@ -43,18 +43,18 @@ def delete_project(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
 
 
 def _failures(conn: psycopg.Connection[Any], project: Project) -> Iterator[Failure]:
-    gone = NotFound("project", project.id)
+    not_found = NotFound("project", project.id)
     for kind, children, name in (("instance", INSTANCES, "db-1"), ("disk", DISKS, "data")):
         row = {"id": uuid4(), "project_id": project.id, "name": name}
-        run(conn, children.add(project.id, insert(kind, row), gone=gone))
+        run(conn, children.add(project.id, insert(kind, row), gone=not_found))
         yield _refused(f"It contains the {kind} {name!r}", project, kind)
         _remove(conn, kind, project)
     yield _refused("It contains its default VPC", project, "vpc")
     _remove(conn, "vpc", project)
     seen = evolve(project, rcgen=1)
-    yield _refused("It is empty, but not what the caller has seen: a stale generation", seen)
+    yield _refused("It is empty, but changed since the caller read it: a stale generation", seen)
     now = run(conn, project_fetch(project.id))
-    check("the generations that it went through", now.rcgen, seen.rcgen + 2)
+    check("its generation", now.rcgen, seen.rcgen + 2)
 
 
 def _refused(story: str, project: Project, kind: str = "project") -> Failure:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two who sweep the same job: a process that is killed at work, and one that goes on from there."""
+"""Two workers on the same job: a process that is killed, and one that continues."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from examples.datastore.vpc_delete import TREE
 from examples.demo.console import check
 
 LEASE = timedelta(seconds=2)
-"""Short, for a demo: until it ends, the job of a process that was killed is nobody else's."""
+"""Short, for a demo: until it expires, no other worker can claim the job of a killed process."""
 _TIMEOUT = 1.0
 _ENDLESS = Budget(seconds=math.inf)
-"""A busy machine may take longer than an activation does by default, and tells the same."""
-_GO_ON = "go on"
+"""No limit: on a busy machine a worker may need longer than the default."""
+_NEXT = "next"
 
 
 def run_until_killed(conninfo: str, watcher: Watcher, rows: int) -> None:
-    """Let a process sweep until so many rows are gone, then kill it.
+    """Run a worker process until it has deleted this many rows, then kill it.
 
-    :param watcher: told here what a watcher is told there.
+    :param watcher: receives the events of that process.
     """
     spawn = get_context("spawn")
-    told, tell = spawn.Pipe()
-    process = spawn.Process(target=_sweep, args=(conninfo, tell), daemon=True)
+    parent_end, child_end = spawn.Pipe()
+    process = spawn.Process(target=_work, args=(conninfo, child_end), daemon=True)
     process.start()
-    tell.close()  # the process has its own: when that ends, so does what is told
+    child_end.close()  # the process has its own copy: recv() ends when that is closed
     try:
         seen: Progress | Report | None = None
         while not (isinstance(seen, Progress) and seen.rows_done >= rows):
-            told.send(_GO_ON)
-            seen = told.recv()
+            parent_end.send(_NEXT)
+            seen = parent_end.recv()
             watcher(seen)
     finally:
         process.kill()
         process.join()
-        told.close()
-    check("what became of the process", process.exitcode, -signal.SIGKILL)
+        parent_end.close()
+    check("exit code of the process", process.exitcode, -signal.SIGKILL)
 
 
-def _sweep(conninfo: str, tell: Connection) -> None:
-    """Sweep, one step each time that it is told to: on a busy machine, too, it is half way when it
-    is killed, and not long done."""
+def _work(conninfo: str, pipe: Connection) -> None:
+    """Delete one chunk for each message: so the process is half way when it is killed, and not
+    finished, however busy the machine is."""
 
     def step(seen: Progress | Report) -> None:
-        tell.recv()
-        tell.send(seen)
+        pipe.recv()
+        pipe.send(seen)
 
     with psycopg.connect(conninfo, autocommit=True) as conn:
         resume(
@@ -71,7 +71,7 @@ def _sweep(conninfo: str, tell: Connection) -> None:
 
 
 def resume_until_done(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
-    """Ask for the job again and again, as cron would, until it is free; then end it."""
+    """Call resume repeatedly, as cron would, until the lease has expired; then finish the job."""
     report = Report()
     while report.stopped is Stopped.EXHAUSTED and not report.chunks:
         sleep(LEASE.total_seconds() / 20)
@@ -88,7 +88,7 @@ def resume_until_done(conn: psycopg.Connection[Any], watcher: Watcher) -> Report
 
 
 def rows_done_and_left(conn: psycopg.Connection[Any], job: UUID) -> tuple[int, int]:
-    """How many rows a VPC's job has done, and how many rules are left: in one snapshot."""
+    """Return the rows that a VPC's job has done, and the rules left, in one snapshot."""
     rows = sql(
         "SELECT rows_done, (SELECT count(*) FROM vpc_firewall_rule WHERE vpc_id = root::uuid) "
         "FROM bulk_job WHERE id = %(job)s",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 2: every failure in turn, and what the caller gets."""
+"""Act 2: each failure, and what the caller gets."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from examples.demo.failure_report import Failure, show
 
 
 def failure_cases(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
-    """Run into each failure and show it."""
-    headline(2, "Every failure: the step to blame, and the exception the caller gets")
+    """Provoke each failure and show it."""
+    headline(2, "Failures: the failed step, and the exception that the caller gets")
     for failure in failures(conn, silo):
         show(conn, failure)
 
 
 def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
-    """Make each failure in turn; what has to be there for it is committed before."""
+    """Yield each failure, after committing the rows that it needs."""
     yield Failure(
         "The name is taken",
         project_create(NewProject(silo_id=silo.id, name="web")),
@@ -47,7 +47,7 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
     )
     run(conn, update("silo", {"time_deleted": sql("now()")}, where={"id": full.id}))
     yield Failure(
-        "The silo is gone: it was deleted a moment ago",
+        "The silo was deleted a moment ago",
         project_create(NewProject(silo_id=full.id, name="web")),
         NotFound,
         "project_create/silo",
@@ -56,7 +56,7 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
     new = NewProject(silo_id=silo.id, name="api")
     run(conn, vpc_with_defaults(NewVpc(project_id=new.id, name="default")))
     yield Failure(
-        "The default VPC is there already, under a project that is not: a leak, so our error",
+        "The default VPC exists, but its project does not: a leak, so a bug of the service",
         project_create(new),
         InvariantViolation,
         "project_create/default_vpc/vpc",
@@ -64,14 +64,14 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
     )
     run(conn, project_insert(new))
     yield Failure(
-        "... and the same constraint when a user names the VPC: their error",
+        "The same constraint, when a user chose the VPC's name: the user's mistake",
         vpc_create(NewVpc(project_id=new.id, name="default")),
         AlreadyExists,
         "vpc_create/vpc",
         "lookup_vpc_by_project",
     )
     yield Failure(
-        "Somebody forgot the VPC's router: a deferred foreign key, which fails at COMMIT",
+        "The VPC's router is missing: a deferred foreign key, which fails at COMMIT",
         gather(
             PROJECT.bump(new.id, gone=NotFound("project", new.id)),
             vpc_insert(NewVpc(project_id=new.id, name="lonely")).label("vpc"),
@@ -81,7 +81,7 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
         "vpc_system_router_id_fkey",
     )
     yield Failure(
-        "A migration added a constraint that nobody told the code about",
+        "A migration added a constraint that the code does not map",
         project_create(NewProject(silo_id=silo.id, name="Blog")),
         UnmappedViolation,
         "project_create/project",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 1: a batch is a value. Look at it, then run it."""
+"""Act 1: inspect a batch, which is a value, and run it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from examples.datastore.schema import TABLES
 from examples.demo.console import check, console, headline
 from examples.demo.database import row_count
 
-_OURS = "InvariantViolation"
+_BUG = "InvariantViolation"
 _STATEMENTS = 8
 _PATHS = (
     "project_create/silo",
@@ -32,32 +32,32 @@ _PATHS = (
 
 
 def inspect_batch(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
-    """Show what project_create is made of, and what it answers."""
-    headline(1, "A batch is a value: what it would do, and what each failure means")
+    """Show the steps of project_create, and its result."""
+    headline(1, "A batch is a value: its steps, and the exception for each failure")
     new = NewProject(silo_id=silo.id, name="web", description="our shop")
     batch = project_create(new)
     console.print("[dim]batch = project_create(NewProject(...))   # nothing is sent yet[/]\n")
     console.print(batch_tree(batch))
     console.print(
-        "\n[green]Green[/] is the caller's mistake, [red]red[/] is ours. Inside default_vpc every "
-        "mapped failure is ours,\nbecause the batch around it says "
+        "\n[green]Green[/] is the caller's mistake, [red]red[/] a bug of the service. In "
+        "default_vpc every mapped failure is a bug,\nbecause the batch around it has "
         '.as_internal("creating the default VPC").'
     )
-    check("the paths of its steps", tuple(step.path for step in batch.steps()), _PATHS)
+    check("paths of its steps", tuple(step.path for step in batch.steps()), _PATHS)
 
     before = row_count(conn)
     console.print("\n[dim]created = run(conn, batch)   # one transaction, one round trip[/]\n")
     created = run(conn, batch)
     console.print(Pretty(created, indent_size=2, max_depth=2, expand_all=True))
     rows = row_count(conn) - before
-    # The other two of the eight are updates.
-    check("the rows that it added", rows, _STATEMENTS - 2)
-    check("the id that it answered", created.project.id, new.id)
+    # Two of the eight statements are updates.
+    check("rows added", rows, _STATEMENTS - 2)
+    check("id in the result", created.project.id, new.id)
     console.print(f"\n{rows} new rows in {len(TABLES)} tables.")
 
 
 def batch_tree(batch: Batch[Any]) -> Tree:
-    """Draw a batch by the paths of its steps."""
+    """Draw a batch by paths of its steps."""
     root = Tree("", hide_root=True)
     branches = {"": root}
     for step in batch.steps():
@@ -72,19 +72,19 @@ def batch_tree(batch: Batch[Any]) -> Tree:
 
 def _add_step(branch: Tree, step: Step) -> None:
     guard = step.statement.guard
-    must = f"   [yellow]{guard}[/]" if guard else ""
-    leaf = branch.add(f"[cyan]{step.index}[/] {escape(step.statement.title)}{must}")
-    ours = False
+    condition = f"   [yellow]{guard}[/]" if guard else ""
+    leaf = branch.add(f"[cyan]{step.index}[/] {escape(step.statement.title)}{condition}")
+    is_invariant = False
     causes: dict[str, list[str]] = {}
     for meaning in step.meanings:  # strongest first
         cause, _, exception = meaning.rpartition(" -> ")
         if cause.startswith("inside "):
-            ours = True
+            is_invariant = True
             continue
-        colour = "red" if exception == _OURS else "green"
+        colour = "red" if exception == _BUG else "green"
         name = f"[{colour}]{exception}[/]"
-        if ours and exception != _OURS:
-            name = f"[red]{_OURS}[/], elsewhere {exception},"
+        if is_invariant and exception != _BUG:
+            name = f"[red]{_BUG}[/], elsewhere {exception},"
         causes.setdefault(name, []).append(cause)
     for name, those in causes.items():
         leaf.add(f"{name} [dim]for {escape(', '.join(those))}[/]")

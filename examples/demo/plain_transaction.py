@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same project_create as one writes it without batchq: statement by statement."""
+"""project_create without batchq: statement by statement in a transaction."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def project_create(conn: psycopg.Connection[Any], new: NewProject) -> ProjectCre
     """Create a project with its default VPC, and count it against the silo's limit."""
     vpc_id, router_id = uuid4(), uuid4()
     with conn.transaction():
-        bumped = conn.execute(
+        touched = conn.execute(
             "UPDATE silo SET rcgen = rcgen + 1 WHERE id = %s AND time_deleted IS NULL",
             [new.silo_id],
         )
-        if bumped.rowcount != 1:
+        if touched.rowcount != 1:
             raise NotFound("silo", new.silo_id)
         try:
             project = _insert(conn, "project", Project, attrs.asdict(new))

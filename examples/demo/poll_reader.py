@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A reader in a thread of its own, who keeps asking what is in a VPC that is being deleted."""
+"""A thread that keeps reading a VPC while it is being deleted."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from examples.datastore.vpc import vpc_view
 
 @contextmanager
 def poll_reader(conninfo: str, vpc_id: UUID) -> Generator[list[str]]:
-    """Ask how many rules a VPC has, over and over, and a last time at the end.
+    """Read the number of a VPC's rules repeatedly, and once more at the end.
 
-    :return: the answers so far, in turn; there is one from the beginning.
+    :return: the results so far, in order; there is at least one.
     """
     first, over = Event(), Event()
-    answers: list[str] = []
+    results: list[str] = []
 
-    def ask() -> None:
+    def poll() -> None:
         try:
             with psycopg.connect(conninfo, autocommit=True) as conn:
                 last = False
                 while not last:
                     last = over.is_set()
-                    answers.append(_answer(conn, vpc_id))
+                    results.append(_read(conn, vpc_id))
                     first.set()
         finally:
             first.set()
 
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(ask)
+        poller = threads.submit(poll)
         first.wait()
         try:
-            yield answers
+            yield results
         finally:
             over.set()
-    asked.result()
+    poller.result()
 
 
-def _answer(conn: psycopg.Connection[Any], vpc_id: UUID) -> str:
+def _read(conn: psycopg.Connection[Any], vpc_id: UUID) -> str:
     try:
         view = run(conn, vpc_view(vpc_id))
     except NotFound:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Act 4: two hundred requests at once, and room for fifty."""
+"""Act 4: two hundred concurrent requests, and a limit of fifty."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from examples.datastore.errors import LimitExceeded
 from examples.datastore.models import NewProject, NewSilo
 from examples.demo.console import check, console, headline
 
-REQUESTS, ROOM, CONNECTIONS = 200, 50, 16
-_PATIENCE = 600
-"""Seconds to wait for a connection: there is one for each, but a busy machine opens them slowly."""
+REQUESTS, LIMIT, CONNECTIONS = 200, 50, 16
+_POOL_TIMEOUT = 600
+"""Seconds to wait for a connection: there is one for each thread, but a busy machine is slow."""
 
 
 def race_for_limit(conninfo: str) -> None:
-    """Let them race for the room that there is, and count who got in."""
-    headline(4, f"{REQUESTS} requests race for a limit of {ROOM}, on {CONNECTIONS} connections")
+    """Run the requests concurrently, and count those that succeed."""
+    headline(4, f"{REQUESTS} requests race for a limit of {LIMIT}, on {CONNECTIONS} connections")
     size = CONNECTIONS
-    with ConnectionPool(conninfo, min_size=size, max_size=size, timeout=_PATIENCE) as pool:
+    with ConnectionPool(conninfo, min_size=size, max_size=size, timeout=_POOL_TIMEOUT) as pool:
         store = DataStore(pool)
         silo = NewSilo(name="crowded")
-        store.silo_create(silo, projects=ROOM)
+        store.silo_create(silo, projects=LIMIT)
         seen = _race(store, silo)
     with psycopg.connect(conninfo, autocommit=True) as conn:
         counter = select("silo_limits", ["projects_used"], where={"silo_id": silo.id}).scalar(int)
         rows = select("project", ["id"], where={"silo_id": silo.id}).count()
         used, projects = run(conn, counter), run(conn, rows)
-    check("who got in", seen["created"], ROOM)
-    check("who was refused", seen["refused"], REQUESTS - ROOM)
-    check("the counter", used, ROOM)
-    check("the projects", projects, ROOM)
+    check("requests that succeeded", seen["created"], LIMIT)
+    check("requests that were refused", seen["refused"], REQUESTS - LIMIT)
+    check("the counter", used, LIMIT)
+    check("the projects", projects, LIMIT)
     console.print(
-        f"{ROOM} created, {REQUESTS - ROOM} times LimitExceeded (HTTP 507); the counter says "
+        f"{LIMIT} created, {REQUESTS - LIMIT} times LimitExceeded (HTTP 507); the counter is "
         f"{used}, and there are {projects} projects."
     )
 
@@ -57,9 +57,9 @@ def _race(store: DataStore, silo: NewSilo) -> Counter[str]:
         }
         names = [f"project-{number}" for number in range(REQUESTS)]
         for done in as_completed([threads.submit(_create, store, silo, name) for name in names]):
-            what = done.result()
-            seen[what] += 1
-            progress.advance(bars[what])
+            result = done.result()
+            seen[result] += 1
+            progress.advance(bars[result])
     return seen
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The example's tables in a schema of the test's own, with one silo in them."""
+"""The example's tables in the test's schema, with one silo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def store(conn):
 
 @pytest.fixture
 def silo(store):
-    """A silo with room for two projects."""
+    """A silo with a limit of two projects."""
     new = NewSilo(name="acme")
     run(store, silo_create(new, projects=2))
     return new
@@ -28,7 +28,7 @@ def silo(store):
 
 @pytest.fixture
 def rows(store):
-    """Read everything that is in all tables."""
+    """Read all rows of all tables."""
 
     def read():
         return {table: set(map(repr, store.execute(f"TABLE {table}"))) for table in TABLES}

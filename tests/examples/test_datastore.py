@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The façade: what the rest of a service calls, over a pool."""
+"""DataStore, the interface of the service, on a pool."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def datastore(database):
         yield DataStore(pool)
 
 
-def test_each_method_is_a_transaction_of_its_own(datastore):
+def test_each_method_runs_its_own_transaction(datastore):
     silo = datastore.silo_create(NewSilo(name="acme"), projects=2)
     created = datastore.project_create(NewProject(silo_id=silo.id, name="web"))
     assert datastore.project_fetch(created.project.id) == created.project
     made = datastore.vpc_create(NewVpc(project_id=created.project.id, name="second"))
     assert made.vpc.name == "second"
-    # The VPC bumped its project.
+    # Adding the VPC increased the generation of its project.
     assert datastore.project_fetch(created.project.id).rcgen == created.project.rcgen + 1
 
 
-def test_it_raises_the_services_own_errors(datastore):
+def test_failed_methods_raise_the_services_own_errors(datastore):
     datastore.silo_create(NewSilo(name="acme"), projects=2)
     with pytest.raises(AlreadyExists, match="acme"):
         datastore.silo_create(NewSilo(name="acme"), projects=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demo, run as a person runs it. It checks itself: here it must say so, and clean up."""
+"""The demo as a subprocess: it checks its own results, and must clean up."""
 
 from __future__ import annotations
 
@@ -28,13 +28,11 @@ def demo(**environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,  # only so that it ends
+        timeout=600,  # a safety net
     )
 
 
-def test_it_tells_its_story_on_the_server_that_database_url_names_and_leaves_nothing_there(
-    postgres,
-):
+def test_demo_on_database_url_prints_each_failure_and_leaves_nothing(postgres):
     done = demo(DATABASE_URL=postgres.conninfo())
     assert (done.returncode, done.stderr) == (0, "")
     for line in (
@@ -46,10 +44,10 @@ def test_it_tells_its_story_on_the_server_that_database_url_names_and_leaves_not
         "UnmappedViolation (HTTP 500)",
         '.on(check("project_name_is_lower_case"), YourError(...))',
         "at COMMIT: foreign_key",
-        "nothing was kept",
+        "nothing was applied",
         "VpcHasSubnets (HTTP 400)",
-        "and never anything between.",
-        "Everything was as told.",
+        "and never a part of them.",
+        "Every result was as expected.",
     ):
         assert line in done.stdout
     with psycopg.connect(postgres.conninfo()) as conn:
@@ -59,14 +57,14 @@ def test_it_tells_its_story_on_the_server_that_database_url_names_and_leaves_not
     assert left == (0,)
 
 
-def test_it_starts_a_server_of_its_own_without_database_url():
+def test_demo_without_database_url_starts_a_server():
     done = demo(DATABASE_URL="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "an embedded PostgreSQL" in done.stdout
 
 
-def test_one_round_trip_is_proven_and_not_a_matter_of_luck(database):
-    """The answers to this batch overtake what is still being sent, and need two of its flights."""
+def test_comparison_proves_one_round_trip_for_large_answers(database):
+    """Without `held`, the answers to this batch would overtake its requests: two flights."""
     text = "x" * 1_000_000
     batch = gather(*(sql("SELECT %(text)s::text", text=text).scalar(str) for _ in range(8)))
     with (
@@ -78,6 +76,6 @@ def test_one_round_trip_is_proven_and_not_a_matter_of_luck(database):
     assert len(variant.seconds) == compare_round_trips._ROUNDS
 
 
-def test_it_stops_at_what_is_not_as_told():
-    with pytest.raises(DemoCheckFailed, match="round trips: told 1, but it is 2"):
+def test_check_fails_if_a_result_is_unexpected():
+    with pytest.raises(DemoCheckFailed, match="round trips: expected 1, got 2"):
         check("round trips", 2, 1)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whatever a data layer runs again and again stays prepared: its texts go to columns of text.
+"""Statements that a data layer repeats stay prepared: its str values go to text columns.
 
-Deletes by `batchq.bulk` are left out: a job has its parent's key as a text, for whatever column."""
+Deletes by `batchq.bulk` are not covered: a job holds its parent's key as text, whatever its type.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def link(database):
         yield link
 
 
-def test_nothing_is_parsed_once_everything_has_run(link):
+def test_no_statement_is_parsed_again_in_the_third_run(link):
     with psycopg.connect(link.conninfo(), autocommit=True, prepare_threshold=0) as conn:
         store = DataStore(conn)
         for name in ("first", "second"):
@@ -44,7 +45,7 @@ def test_nothing_is_parsed_once_everything_has_run(link):
 
 
 def use(store: DataStore, name: str) -> None:
-    """Do one of everything."""
+    """Call each method once."""
     silo = store.silo_create(NewSilo(name=name), projects=5)
     created = store.project_create(NewProject(silo_id=silo.id, name=name))
     project = store.project_fetch(created.project.id)

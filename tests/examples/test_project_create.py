@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The main job: project_create, and every way in which it fails."""
+"""project_create, and each way in which it fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from examples.datastore.project import project_create, project_fetch, project_in
 from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
 
 
-def test_the_paths_of_its_steps_are_as_documented():
+def test_paths_of_the_steps_are_as_documented():
     batch = project_create(NewProject(silo_id=uuid4(), name="web"))
     assert [(step.path, step.statement.title) for step in batch.steps()] == [
         ("project_create/silo", "update silo"),
@@ -41,7 +41,7 @@ def test_the_paths_of_its_steps_are_as_documented():
     ]
 
 
-def test_it_answers_with_what_it_left_behind(store, silo):
+def test_result_holds_the_rows_that_were_inserted(store, silo):
     new = NewProject(silo_id=silo.id, name="web", description="our shop")
     created = run(store, project_create(new))
     vpc = created.default_vpc
@@ -118,7 +118,7 @@ def new_constraint_in_the_vpc(store, new):
     ],
     ids=lambda failure: failure[0].__name__,
 )
-def test_a_failure_gets_the_error_that_it_means_and_keeps_nothing(store, silo, rows, failure):
+def test_failure_raises_the_mapped_error_and_applies_nothing(store, silo, rows, failure):
     setting, error, path, violated = failure
     new = NewProject(silo_id=silo.id, name="web")
     setting(store, new)
@@ -134,7 +134,7 @@ def test_a_failure_gets_the_error_that_it_means_and_keeps_nothing(store, silo, r
         run(store, project_create(new))
 
 
-def test_the_errors_carry_the_http_status_of_the_service(store, silo):
+def test_errors_have_the_services_http_status(store, silo):
     new = NewProject(silo_id=silo.id, name="web")
     run(store, project_create(new))
     with pytest.raises(AlreadyExists, match=r'^already exists: project "web"$') as taken:
@@ -142,7 +142,7 @@ def test_the_errors_carry_the_http_status_of_the_service(store, silo):
     assert (taken.value.status, LimitExceeded.status, NotFound.status) == (400, 507, 404)
 
 
-def test_the_same_clash_is_the_callers_error_when_they_name_the_vpc(store, silo, rows):
+def test_vpc_name_clash_is_the_callers_error_in_vpc_create(store, silo, rows):
     new = NewProject(silo_id=silo.id, name="web")
     run(store, project_create(new))
     before = rows()
@@ -153,14 +153,14 @@ def test_the_same_clash_is_the_callers_error_when_they_name_the_vpc(store, silo,
     assert rows() == before
 
 
-def test_a_vpc_in_a_project_that_is_gone_is_not_found(store, silo, rows):
+def test_vpc_in_a_deleted_project_is_not_found(store, silo, rows):
     before = rows()
     with pytest.raises(NotFound, match="project"):
         run(store, vpc_create(NewVpc(project_id=uuid4(), name="default")))
     assert rows() == before
 
 
-def test_a_vpc_without_its_router_fails_at_commit_and_the_vpc_is_to_blame(store, silo, rows):
+def test_vpc_without_its_router_fails_at_commit(store, silo, rows):
     new = NewProject(silo_id=silo.id, name="web")
     before = rows()
     answer = attempt(
@@ -178,7 +178,7 @@ def test_a_vpc_without_its_router_fails_at_commit_and_the_vpc_is_to_blame(store,
     assert rows() == before
 
 
-def test_a_result_that_cannot_be_made_is_no_rollback(store, silo, rows):
+def test_undecodable_result_is_raised_after_the_commit(store, silo, rows):
     new = NewProject(silo_id=silo.id, name="web")
     with pytest.raises(DecodeFailed) as failed:
         run(store, project_create(new).map(lambda created: created.no_such_thing))

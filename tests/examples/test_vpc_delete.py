@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Deleting a VPC: what is in the way, what the fence does at once, and what the sweep leaves."""
+"""vpc_delete: what it checks, what the fence does at once, and what workers delete."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from examples.datastore.vpc_delete import TREE, vpc_delete, vpc_fence
 SMALL = ChunkSize(least=2, first=2, most=2)
 BLOCK = IPv4Network("10.0.0.0/8")
 ROUTERS, ROUTES, RULES = 2, 6, 7
-"""Of each VPC; one router is the system's, two of the rules are the default ones."""
+"""Rows of each VPC, including its system router and two default rules."""
 CHILDREN = ROUTERS + ROUTES + RULES
 
 
@@ -81,13 +81,13 @@ def create(datastore, project):
 
 @pytest.fixture
 def vpc(create):
-    """The VPC that goes."""
+    """The VPC to delete."""
     return create("shop")
 
 
 @pytest.fixture
 def left(store):
-    """Count what is left of a VPC's routers, routes and rules, its living routers only."""
+    """Count a VPC's routers that are not deleted, its routes and its rules."""
 
     def left(vpc):
         return store.execute(
@@ -104,7 +104,7 @@ def left(store):
 
 @pytest.fixture
 def used(store, project):
-    """How many VPCs the project is charged for."""
+    """Return the number of VPCs that count against the project's limit."""
 
     def used():
         return store.execute("SELECT vpcs_used FROM project WHERE id = %s", [project.id]).fetchone()
@@ -115,17 +115,17 @@ def used(store, project):
 BOTH = pytest.mark.parametrize("delete", [vpc_delete, vpc_fence])
 
 
-def test_a_small_vpc_goes_at_once_and_its_neighbour_stays(datastore, create, vpc, left):
+def test_small_vpc_is_deleted_at_once_and_no_other_is(datastore, create, vpc, left):
     neighbour = create("blog")
     assert datastore.vpc_delete(vpc) == Deleted(rows=CHILDREN)
     assert left(vpc) == (0, 0, 0)
     assert left(neighbour) == (ROUTERS, ROUTES, RULES)
-    assert datastore.sweep(owner="test").jobs_done == 0
+    assert datastore.resume_deletes(owner="test").jobs_done == 0
     with pytest.raises(NotFound, match="vpc"):
         datastore.vpc_fetch(vpc.id)
 
 
-def test_a_large_vpc_is_fenced_and_goes_when_somebody_sweeps(datastore, create, vpc, left):
+def test_large_vpc_is_fenced_and_deleted_by_a_worker(datastore, create, vpc, left):
     neighbour = create("blog")
     datastore.database.execute(
         "INSERT INTO vpc_firewall_rule SELECT gen_random_uuid(), %s, 'more-' || n, 'inbound', "
@@ -136,7 +136,7 @@ def test_a_large_vpc_is_fenced_and_goes_when_somebody_sweeps(datastore, create, 
     assert isinstance(fenced, Fenced)
     assert left(vpc) == (ROUTERS, ROUTES, RULES + TREE.inline)
     watched = []
-    report = datastore.sweep(owner="test", watchers=[watched.append])
+    report = datastore.resume_deletes(owner="test", watchers=[watched.append])
     assert (report.stopped, report.jobs_done) == (Stopped.EXHAUSTED, 1)
     assert report.rows == CHILDREN + TREE.inline
     assert watched[-1].rows == report.rows
@@ -146,7 +146,7 @@ def test_a_large_vpc_is_fenced_and_goes_when_somebody_sweeps(datastore, create, 
     assert left(neighbour) == (ROUTERS, ROUTES, RULES)
 
 
-def test_the_vpc_and_its_routers_stay_as_tombstones(store, vpc):
+def test_vpc_and_routers_are_soft_deleted(store, vpc):
     run(store, vpc_fence(vpc))
     resume(store, [TREE], owner="test")
     for table, key in (("vpc", "id"), ("vpc_router", "vpc_id")):
@@ -157,7 +157,7 @@ def test_the_vpc_and_its_routers_stay_as_tombstones(store, vpc):
 
 
 @BOTH
-def test_a_subnet_is_in_the_way_and_the_error_names_it(datastore, rows, vpc, delete):
+def test_subnet_prevents_the_delete_and_is_named_in_the_error(datastore, rows, vpc, delete):
     subnet = datastore.subnet_create(NewSubnet(vpc_id=vpc.id, name="dmz", ipv4_block=BLOCK))
     before = rows()
     seen = datastore.vpc_fetch(vpc.id)
@@ -168,7 +168,7 @@ def test_a_subnet_is_in_the_way_and_the_error_names_it(datastore, rows, vpc, del
     run(datastore.database, delete(seen))
 
 
-def test_a_subnet_that_is_gone_is_not_found(datastore, rows):
+def test_deleted_subnet_is_not_found(datastore, rows):
     before = rows()
     with pytest.raises(NotFound, match="subnet"):
         datastore.subnet_delete(uuid4())
@@ -176,7 +176,7 @@ def test_a_subnet_that_is_gone_is_not_found(datastore, rows):
 
 
 @BOTH
-def test_a_vpc_that_has_changed_since_it_was_read_stays(datastore, rows, vpc, delete):
+def test_vpc_changed_since_it_was_read_is_not_deleted(datastore, rows, vpc, delete):
     datastore.rule_create(new_rule(vpc.id, "late"))
     before = rows()
     with pytest.raises(Refused, match="concurrent modification"):
@@ -185,7 +185,7 @@ def test_a_vpc_that_has_changed_since_it_was_read_stays(datastore, rows, vpc, de
 
 
 @BOTH
-def test_a_vpc_that_is_gone_is_not_found(datastore, rows, vpc, delete):
+def test_deleted_vpc_is_not_found(datastore, rows, vpc, delete):
     before = rows()
     with pytest.raises(NotFound, match="vpc"):
         run(datastore.database, delete(attrs.evolve(vpc, id=uuid4())))
@@ -193,19 +193,19 @@ def test_a_vpc_that_is_gone_is_not_found(datastore, rows, vpc, delete):
 
 
 @BOTH
-def test_its_room_is_given_back_together_with_it_and_only_once(datastore, vpc, used, delete):
+def test_limit_is_credited_with_the_delete_and_once_only(datastore, vpc, used, delete):
     assert used() == (2,)
     run(datastore.database, delete(vpc))
     assert used() == (1,)
     for again in (vpc_delete, vpc_fence):
         with pytest.raises(NotFound):
             run(datastore.database, again(vpc))
-    datastore.sweep(owner="test")
+    datastore.resume_deletes(owner="test")
     assert used() == (1,)
 
 
 @BOTH
-def test_its_name_and_its_room_are_free_at_once(datastore, create, vpc, delete):
+def test_name_and_limit_are_free_at_once(datastore, create, vpc, delete):
     create("blog")
     new = NewVpc(project_id=vpc.project_id, name=vpc.name)
     with pytest.raises(AlreadyExists):
@@ -216,7 +216,7 @@ def test_its_name_and_its_room_are_free_at_once(datastore, create, vpc, delete):
     assert datastore.vpc_create(new).vpc.name == vpc.name
 
 
-def test_a_batch_that_is_too_large_changes_nothing(store, rows, vpc, monkeypatch):
+def test_too_large_batch_changes_nothing(store, rows, vpc, monkeypatch):
     monkeypatch.setattr("examples.datastore.vpc_delete.TREE", attrs.evolve(TREE, inline=RULES - 1))
     before = rows()
     with pytest.raises(TooMany):
@@ -224,7 +224,7 @@ def test_a_batch_that_is_too_large_changes_nothing(store, rows, vpc, monkeypatch
     assert rows() == before
 
 
-def test_nothing_is_added_behind_the_fence(datastore, store, rows, vpc):
+def test_no_row_is_added_after_the_fence(datastore, store, rows, vpc):
     router = vpc.system_router_id
     run(store, vpc_fence(vpc))
     additions = [
@@ -238,7 +238,7 @@ def test_nothing_is_added_behind_the_fence(datastore, store, rows, vpc):
         with pytest.raises(NotFound):
             add()
     assert rows() == before
-    datastore.sweep(owner="test")  # from here on the routers are hidden themselves
+    datastore.resume_deletes(owner="test")  # from here on the routers are hidden themselves
     before = rows()
     for add in additions:
         with pytest.raises(NotFound):
@@ -246,7 +246,7 @@ def test_nothing_is_added_behind_the_fence(datastore, store, rows, vpc):
     assert rows() == before
 
 
-def test_a_router_that_is_gone_by_itself_gains_no_route(datastore, store, rows, vpc):
+def test_deleted_router_gets_no_route(datastore, store, rows, vpc):
     store.execute("UPDATE vpc_router SET time_deleted = now() WHERE kind = 'custom'")
     (router,) = store.execute("SELECT id FROM vpc_router WHERE kind = 'custom'").fetchone()
     before = rows()
@@ -257,7 +257,7 @@ def test_a_router_that_is_gone_by_itself_gains_no_route(datastore, store, rows, 
     assert rows() == before
 
 
-def test_a_reader_sees_all_of_it_or_nothing_at_every_step(datastore, connect, create, vpc, left):
+def test_reader_sees_all_rows_or_not_found_at_every_step(datastore, connect, create, vpc, left):
     neighbour, reader = create("blog"), DataStore(connect())
     seen, remaining = [], []
 
@@ -283,14 +283,14 @@ def test_a_reader_sees_all_of_it_or_nothing_at_every_step(datastore, connect, cr
     assert left(vpc) == (0, 0, 0)
 
 
-def test_its_readers_look_at_the_vpc_last():
+def test_readers_read_the_vpc_last():
     for read in (vpc_view, rule_list):
         assert read(uuid4()).steps()[-1].statement.title == "select vpc"
 
 
-def test_the_project_may_go_before_its_vpc_has_been_swept(datastore, store, project, vpc, left):
+def test_project_is_deleted_before_its_vpc_is_finished(datastore, store, project, vpc, left):
     run(store, vpc_fence(vpc))
     store.execute("UPDATE vpc SET time_deleted = now() WHERE name = 'default'")
     datastore.project_delete(datastore.project_fetch(project.id))
-    assert datastore.sweep(owner="test").jobs_done == 1
+    assert datastore.resume_deletes(owner="test").jobs_done == 1
     assert left(vpc) == (0, 0, 0)
