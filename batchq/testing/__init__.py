@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Real PostgreSQL servers and a real man in the middle, for tests that must not pretend.
+"""Start real PostgreSQL servers, and a proxy that records, delays and cuts connections to them.
 
-Imports nothing else of batchq: it can test any PostgreSQL client.
+This package imports nothing else of batchq: it can test any PostgreSQL client.
 
 >>> with server() as postgres, proxy(postgres.conninfo()) as link:
 ...     with psycopg.connect(link.conninfo(), autocommit=True) as conn, link.record() as recording:
@@ -12,11 +12,11 @@ Imports nothing else of batchq: it can test any PostgreSQL client.
 
 from __future__ import annotations
 
-from .installations import InstallationMissing, installations
-from .messages import Message, error_response
-from .proxy import Proxy, proxy
-from .recording import Recording
-from .servers import Server, server
+from batchq.testing.installations import InstallationMissing, installations
+from batchq.testing.messages import Message, error_response
+from batchq.testing.proxy import Proxy, proxy
+from batchq.testing.recording import Recording
+from batchq.testing.servers import Server, server
 
 __all__ = [
     "InstallationMissing",

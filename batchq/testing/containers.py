@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""PostgreSQL and CockroachDB in containers, for tests of what only the real one can answer.
+"""Run PostgreSQL and CockroachDB in containers.
 
-Needs `testcontainers`. Of it only the plain container is used: its CockroachDB has a command line
-that cannot be changed, and its module warns of its own deprecated parts when it is imported.
+Of `testcontainers` only the plain container is used: the command line of its CockroachDB cannot be
+changed, and importing that module warns about its own deprecated parts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import psycopg
-from docker.errors import DockerException  # type: ignore[import-untyped]  # and has no stubs here
+from docker.errors import DockerException  # type: ignore[import-untyped]  # no stubs are installed
 from psycopg.conninfo import make_conninfo
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
@@ -59,25 +59,21 @@ _LOG_CHARACTERS = 4000
 
 
 def find_docker() -> None:
-    """Return when a Docker engine answers; testcontainers says where it looks for one.
+    """Check that a Docker engine answers, at the address that testcontainers uses.
 
-    Raises:
-        docker.errors.DockerException: none does.
+    :raises docker.errors.DockerException: no engine answers.
     """
     DockerClient().client.close()
 
 
 @contextmanager
 def postgres_container(settings: Mapping[str, str | int]) -> Generator[str]:
-    """Run a PostgreSQL in a container, not durable; yields its conninfo. Superuser `postgres`.
+    """Run a PostgreSQL that is not durable, and yield the conninfo of its superuser `postgres`.
 
-    Args:
-        settings: configuration parameters, on top of ones that make it fast.
+    The image is BATCHQ_POSTGRES_IMAGE, or a pinned one.
 
-    Raises:
-        RuntimeError: it does not start; carries the end of its log.
-
-    The image is `BATCHQ_POSTGRES_IMAGE`'s where that is set.
+    :param settings: configuration parameters, added to settings that make it fast.
+    :raises RuntimeError: it does not start; the message has the end of its log.
     """
     settings = {**_POSTGRES_SETTINGS, **settings}
     container = (
@@ -93,15 +89,12 @@ def postgres_container(settings: Mapping[str, str | int]) -> Generator[str]:
 
 @contextmanager
 def cockroach_container() -> Generator[str]:
-    """Run a CockroachDB of one node in a container, in memory; yields its conninfo. User `root`.
+    """Run a CockroachDB of one node, in memory, and yield the conninfo of its user `root`.
 
-    It has the settings for tests that its documentation recommends; they are not meant for
-    benchmarks of CockroachDB itself.
+    Its settings are those that its documentation recommends for tests; they are not meant for
+    benchmarks of CockroachDB itself. The image is BATCHQ_COCKROACH_IMAGE, or a pinned one.
 
-    Raises:
-        RuntimeError: it does not start; carries the end of its log.
-
-    The image is `BATCHQ_COCKROACH_IMAGE`'s where that is set.
+    :raises RuntimeError: it does not start; the message has the end of its log.
     """
     container = DockerContainer(
         os.environ.get("BATCHQ_COCKROACH_IMAGE") or _COCKROACH_IMAGE
@@ -114,8 +107,11 @@ def cockroach_container() -> Generator[str]:
 
 
 class _Login(WaitStrategy):
-    """Ready is who lets us in from where the tests are. An open port proves nothing: Docker's own
-    proxy answers it, and PostgreSQL's image first starts a server that it stops again."""
+    """Wait until a login from this process succeeds.
+
+    An open port proves nothing: Docker's own proxy accepts connections, and PostgreSQL's image
+    first starts a server that it stops again.
+    """
 
     def __init__(self, port: int, user: str, dbname: str) -> None:
         super().__init__()
@@ -139,7 +135,7 @@ class _Login(WaitStrategy):
                 return True
 
         if not self._poll(logged_in, [psycopg.OperationalError]):
-            raise TimeoutError(f"it does not let us in, and is {container.status}")
+            raise TimeoutError(f"no login succeeded; the container is {container.status}")
 
 
 @contextmanager
@@ -149,7 +145,7 @@ def _started(container: DockerContainer, port: int, user: str, dbname: str) -> G
     with ExitStack() as stack:
         try:
             stack.enter_context(container)
-        # Docker's errors, testcontainers', a registry's, a socket's: there is no base of them.
+        # Errors of Docker, testcontainers, a registry or a socket: they have no common base class.
         except Exception as error:
             # testcontainers adds the container's log as a note.
             log = "\n".join(getattr(error, "__notes__", []))[-_LOG_CHARACTERS:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a server that starts by itself keeps its files, and where it listens."""
+"""Choose the directory and the port of an embedded server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .server_user import ServerUser
+from batchq.testing.server_user import ServerUser
 
 __all__ = ["free_port", "new_directory"]
 
@@ -19,28 +19,30 @@ _LONGEST_TOP = 103 - len("/batchq-12345678/.s.PGSQL.12345")
 
 
 def new_directory() -> Path:
-    """Make one where the server's account may write, below TMPDIR if that will do."""
+    """Create a directory that the server's user may write, below TMPDIR if that is suitable."""
     account = ServerUser.current()
     given = tempfile.gettempdir()
     for top in (given, *_TOPS):
         if _is_plain(top) and account.can_write(Path(top)):
             return Path(tempfile.mkdtemp(prefix="batchq-", dir=top))
-    raise RuntimeError(f"no directory for a server's socket: set TMPDIR to a short path ({given})")
+    raise RuntimeError(
+        f"no directory is fit for a server's socket: set TMPDIR to a short path, not {given!r}"
+    )
 
 
 def _is_plain(top: str) -> bool:
-    """Whether a unix socket may lie below it, and every program be told where.
+    """Return True if a unix socket can be below it and all programs can be given its path.
 
-    Its path has at most 107 bytes, on some systems 103. A comma begins another one to libpq and to
-    PostgreSQL's settings, and initdb writes paths in quotes into a file and a shell's line.
+    A socket's path has at most 107 bytes, on some systems 103. A comma separates paths for libpq
+    and in PostgreSQL's settings, and initdb writes paths in quotes into a file and a shell command.
     """
     return len(os.fsencode(top)) <= _LONGEST_TOP and not set(",\"'$`\\\n").intersection(top)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    # Below the range from which systems number outgoing connections: one of those could take the
-    # port while the server is down between kill() and restart().
+    """Return an unused port of 127.0.0.1."""
+    # Below the range that systems use for outgoing connections: one of those could take the port
+    # while the server is down between kill() and restart().
     for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

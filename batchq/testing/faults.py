@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What a proxy makes go wrong with a flight, decided message by message and free of I/O.
+"""Decide, message by message and without I/O, which faults a proxy injects into a flight.
 
-A cut is made so that the same messages always leave the same state behind: the server is sent the
-end of the file, not a reset (which would throw away requests it has not read yet), and the client
-learns of the cut only when the server has ended its session. So whoever sees the connection break
-can look at the tables right away.
+A cut always leaves the same state after the same messages: the server receives the end of file, not
+a reset (which would discard requests that it has not read yet), and the client's connection breaks
+only after the server has ended its session. So a client can read the tables as soon as its
+connection breaks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ _READY_FOR_QUERY = "Z"
 
 @attrs.define
 class Faults:
-    """What is to happen to one connection's messages from its next flight on.
+    """Faults of one connection, from its next flight on.
 
-    Attributes:
-        hold: withhold the answers until there were this many ReadyForQuery among them.
-        answers: how many answers the client still gets before the cut; `None` for no cut.
-        requests: how many requests the server still gets before the cut; `None` for no cut.
-        last_words: bytes the client gets behind its last answer.
-        quiet: whether there is silence instead of the cut: nobody is told that no more will come.
-        cut: the cut is made; everything from now on is dropped.
+    :ivar hold: hold the answers back until this many ReadyForQuery are among them.
+    :ivar answers: number of answers that the client still gets before the cut; `None` for no cut.
+    :ivar requests: number of requests that the server still gets before the cut; `None` for no cut.
+    :ivar last_words: bytes that the client gets after its last answer.
+    :ivar quiet: forward nothing more instead of cutting: neither side gets an end of file.
+    :ivar cut: True once the cut is made; every later message is dropped.
     """
 
     hold: int = 0
@@ -39,11 +38,11 @@ class Faults:
 
     @property
     def withholding(self) -> bool:
-        """Whether the client is left without answers, and has to be told so in the end."""
+        """True while the client gets no answers, and must get an error if it waits too long."""
         return not self.cut and not self.quiet and (self.hold > 0 or self.requests is not None)
 
     def request(self) -> bool:
-        """A message from the client came: whether it is forwarded."""
+        """Handle a message from the client; return True if it is forwarded."""
         if self.cut:
             return False
         if self.requests is None:
@@ -54,7 +53,7 @@ class Faults:
         return forwarded
 
     def answer(self, kind: str, message: bytes) -> list[tuple[str, bytes]]:
-        """A message from the server came: the ones that are now forwarded."""
+        """Handle a message from the server; return the messages to forward now."""
         if self.cut or self.requests is not None:
             return []
         self._held.append((kind, message))
@@ -63,7 +62,7 @@ class Faults:
         return [] if self.hold else self.release()
 
     def release(self) -> list[tuple[str, bytes]]:
-        """What was withheld and is now forwarded; there is no more to wait for."""
+        """Stop holding answers back; return the messages to forward now."""
         self.hold = 0
         released, self._held = self._held, []
         if self.cut or self.answers is None:

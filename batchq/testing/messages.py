@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The messages of PostgreSQL's frontend/backend protocol, as bytes go by.
+"""Split and build messages of PostgreSQL's frontend/backend protocol.
 
 Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Message Formats" and "Error
 and Notice Message Fields". A message is a type letter, a length that counts itself (4 bytes, big
@@ -45,14 +45,13 @@ _FIELDS: Mapping[str, str] = {
 
 @attrs.frozen
 class Message:
-    """One message as it was forwarded.
+    """One message that was forwarded.
 
-    Attributes:
-        connection: which of the proxy's connections, counted from 0 in the order they came.
-        sender: `"client"` or `"server"`.
-        kind: the type letter; `"startup"` and `"cancel"` for the two that have none.
-        size: bytes on the wire, letter and length included.
-        body: what follows the length.
+    :ivar connection: number of the proxy's connection, counted from 0.
+    :ivar sender: `"client"` or `"server"`.
+    :ivar kind: the type letter; `"startup"` and `"cancel"` for the two messages without one.
+    :ivar size: bytes on the wire, including letter and length.
+    :ivar body: the bytes after the length.
     """
 
     connection: int
@@ -63,9 +62,10 @@ class Message:
 
 
 def split(buffer: bytearray) -> Iterator[tuple[str, bytes]]:
-    """Take every complete typed message off the front: its kind, and all its bytes.
+    """Remove each complete typed message from the front; yield its kind and all its bytes.
 
-    Raises `ValueError` for a length that no message has.
+    :raises ValueError: the length is impossible.
+
     """
     while len(buffer) > _LENGTH:
         end = 1 + _length(buffer[1 : 1 + _LENGTH])
@@ -77,10 +77,13 @@ def split(buffer: bytearray) -> Iterator[tuple[str, bytes]]:
 
 
 def startup(receive: Callable[[int], bytes]) -> tuple[str, bytes]:
-    """A connection's first message: what it asks for (`"startup"`, `"cancel"`, `"ssl"` or
-    `"gssenc"`), and all its bytes. `receive(n)` waits for exactly n bytes.
+    """Read a connection's first message; return its kind and all its bytes.
 
-    Raises `ValueError` when the client speaks something else, TLS without asking for example.
+    The kind is `"startup"`, `"cancel"`, `"ssl"` or `"gssenc"`.
+
+    :param receive: called with n, returns exactly n bytes.
+    :raises ValueError: the client speaks another protocol, for example TLS without a request.
+
     """
     field = receive(_LENGTH)
     length = _length(field)
@@ -94,12 +97,11 @@ def startup(receive: Callable[[int], bytes]) -> tuple[str, bytes]:
 
 
 def error_response(severity: str, sqlstate: str, message: str, **fields: str) -> bytes:
-    r"""An ErrorResponse message, ready to be sent to a client.
+    r"""Return the bytes of an ErrorResponse message.
 
-    Fields are named as in `psycopg.errors.Diagnostic`, less its `message_`: `detail`, `hint`,
+    Fields are named as in `psycopg.errors.Diagnostic`, without its `message_`: `detail`, `hint`,
     `context`, `schema_name`, `table_name`, `column_name`, `datatype_name`, `constraint_name`, and
-    `source_file`, `source_line`, `source_function`, by which PostgreSQL's own errors are told from
-    those of a pooler, which has none of them.
+    `source_file`, `source_line`, `source_function`, which errors of a pooler do not have.
 
     >>> error_response("FATAL", "57P01", "bye")
     b'E\x00\x00\x00!SFATAL\x00VFATAL\x00C57P01\x00Mbye\x00\x00'

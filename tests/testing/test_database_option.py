@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import psycopg
@@ -13,6 +15,8 @@ import pytest
 
 from batchq.testing import server
 from tests.support.fake_services import scripted_cockroach
+
+pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,12 +26,12 @@ import pytest
 
 LEFT = []
 
-# Not committed and not closed: in the way of a DROP.
-@pytest.mark.parametrize("left", ["CREATE TABLE made (a int)", "SELECT * FROM t"])
-def test_works_in_a_schema_of_its_own(database, conn, left):
+# Not committed and not closed: its locks would block a DROP.
+@pytest.mark.parametrize("statement", ["CREATE TABLE made (a int)", "SELECT * FROM t"])
+def test_works_in_a_schema_of_its_own(database, conn, statement):
     conn.execute("CREATE TABLE t (a int)")
     LEFT.append(psycopg.connect(database))
-    LEFT[-1].execute(left)
+    LEFT[-1].execute(statement)
 
 def test_starts_with_no_tables(conn):
     assert conn.execute("SELECT to_regclass('t'), current_schema() ~ '^test_'").fetchone() == (
@@ -59,26 +63,34 @@ def test_one_of_many(n, conn): ...
 """
 
 
+VARIABLES = {"DATABASE_URL": "", "BATCHQ_COCKROACH_URL": ""}
+
+
+def environment(directory):
+    """Return variables with which neither a Docker engine nor a database is found."""
+    return {
+        **VARIABLES,
+        "PYTHONPATH": str(ROOT),
+        "DOCKER_HOST": f"unix://{directory}/missing.sock",
+        "HOME": str(directory),  # testcontainers reads a file there
+    }
+
+
+def arguments(*options):
+    plugins = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    return [*plugins, "-rs", *options, "test_it.py"]
+
+
 @pytest.fixture
 def run(tmp_path):
-    """Run pytest on some tests, with the suite's fixtures; its exit code and its output."""
+    """Run pytest on some tests, with the suite's fixtures; return its exit code and its output."""
 
     def run(tests, *options, **variables):
         (tmp_path / "test_it.py").write_text(tests)
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock",
-            "HOME": str(tmp_path),  # testcontainers reads a file there
-            "DATABASE_URL": "",
-            "BATCHQ_COCKROACH_URL": "",
-            **variables,
-        }
-        plugins = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-p", "no:randomly"]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *plugins, "-rs", *options, "test_it.py"],
+            [sys.executable, "-m", "pytest", *arguments(*options)],
             cwd=tmp_path,
-            env=environment,
+            env={**os.environ, **environment(tmp_path), **variables},
             capture_output=True,
             text=True,
             timeout=600,
@@ -89,54 +101,68 @@ def run(tmp_path):
     return run
 
 
+@pytest.fixture
+def refuse(pytester, monkeypatch):
+    """Run pytest in this process, with options that end it before any test; as `run`."""
+
+    def refuse(*options, **variables):
+        pytester.makepyfile(test_it=MANY_TESTS)
+        for name, value in {**environment(pytester.path), **variables}.items():
+            monkeypatch.setenv(name, value)
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            done = pytester.runpytest_inprocess(*arguments(*options))
+            gc.collect()  # sockets that a failed Docker client leaves open
+        return done.ret, "\n".join(done.outlines + done.errlines)
+
+    return refuse
+
+
 @pytest.mark.parametrize("name", ["postgres", "cockroach"])
-def test_without_docker_a_run_is_one_line_and_neither_a_success_nor_a_failure(name, run):
-    code, output = run(MANY_TESTS, f"--database={name}")
+def test_missing_docker_ends_the_run_with_one_line_and_no_success(name, refuse):
+    code, output = refuse(f"--database={name}")
     assert code == pytest.ExitCode.NO_TESTS_COLLECTED
     (line,) = output.splitlines()
-    assert line.startswith(
-        f"--database={name}, skipped: a container takes a Docker engine, and none"
-    )
+    assert line.startswith(f"--database={name}, skipped: a container needs a Docker engine")
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("", "DATABASE_URL is not set"),
-        ("mysql://host/database", "DATABASE_URL is no connection string of libpq"),
+        ("mysql://host/database", "DATABASE_URL is not a connection string of libpq"),
         ("postgresql://127.0.0.1:1/postgres", 'connection to server at "127.0.0.1", port 1 failed'),
     ],
 )
-def test_a_url_that_is_no_use_is_a_mistake_in_one_line(run, url, says):
-    code, output = run(MANY_TESTS, "--database=url", DATABASE_URL=url)
+def test_unusable_url_is_a_usage_error_of_one_line(refuse, url, message):
+    code, output = refuse("--database=url", DATABASE_URL=url)
     assert code == pytest.ExitCode.USAGE_ERROR
-    (line,) = output.split("\n\n")[0].splitlines()
+    (line,) = output.strip().splitlines()
     assert line.startswith("ERROR: --database=url: ")
-    assert says in line
+    assert message in line
 
 
-def test_an_unknown_engine_teaches_the_known_ones(run):
-    code, output = run(MANY_TESTS, "--database=mysql")
+def test_unknown_database_lists_the_known_ones(refuse):
+    code, output = refuse("--database=mysql")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "choose from" in output
     assert "cockroach" in output
 
 
-def test_a_server_that_does_not_start_ends_the_run_and_is_told_once(run):
+def test_server_that_does_not_start_ends_the_run_with_one_report(run):
     code, output = run(MANY_TESTS, "--postgres=9")
     assert code == pytest.ExitCode.TESTS_FAILED
     assert output.count("no PostgreSQL 9 is installed") == 1
     assert "Traceback" not in output
 
 
-def test_on_somebody_elses_server_others_stay_and_nothing_is_left(run):
+def test_run_on_an_existing_server_leaves_nothing_and_disturbs_no_session(run):
     with (
-        server() as theirs,
-        psycopg.connect(theirs.conninfo(), autocommit=True) as bystander,
+        server() as existing,
+        psycopg.connect(existing.conninfo(), autocommit=True) as bystander,
     ):
-        bystander.execute("CREATE TABLE public.theirs (a int)")
-        bystander.execute("BEGIN; LOCK public.theirs")
-        url = f"postgresql://postgres@127.0.0.1:{theirs.port}/postgres?options=-cwork_mem%3D5MB"
+        bystander.execute("CREATE TABLE public.other (a int)")
+        bystander.execute("BEGIN; LOCK public.other")
+        url = f"postgresql://postgres@127.0.0.1:{existing.port}/postgres?options=-cwork_mem%3D5MB"
         code, output = run(TESTS, "--database=url", DATABASE_URL=url)
         assert (code, "5 passed" in output) == (pytest.ExitCode.OK, True), output
         assert "database: url (PostgreSQL)" in output
@@ -144,7 +170,7 @@ def test_on_somebody_elses_server_others_stay_and_nothing_is_left(run):
         assert bystander.execute(left).fetchone() == (0,)
 
 
-def test_on_cockroachdb_a_test_has_its_schema_and_what_cannot_run_there_says_why(run):
+def test_run_on_cockroachdb_has_schemas_and_reports_skipped_tests(run):
     with scripted_cockroach() as cockroach:
         code, output = run(
             COCKROACH_TESTS, "--database=cockroach", BATCHQ_COCKROACH_URL=cockroach.url

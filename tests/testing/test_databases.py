@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each engine is what it says, says why when it is not there, and leaves nothing behind."""
+"""`database()`: each database starts or is found, reports why it cannot be used, and is stopped."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def nothing_set(monkeypatch):
 
 @pytest.fixture
 def docker(monkeypatch):
-    """Make a Docker engine of which a container is what listens on this port."""
+    """Make a fake Docker engine; its containers are the server that listens on this port."""
     monkeypatch.setattr(testcontainers_config, "_ryuk_disabled", True)
     monkeypatch.setattr(testcontainers_config, "sleep_time", 0.001)
 
     def make(port=0, *, status="running", trouble=None):
-        engine = Docker(port, status, trouble)
+        docker_engine = Docker(port, status, trouble)
         for module in (container, containers):
-            monkeypatch.setattr(module, "DockerClient", engine)
-        return engine
+            monkeypatch.setattr(module, "DockerClient", docker_engine)
+        return docker_engine
 
     return make
 
@@ -51,8 +51,8 @@ def no_docker(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def there():
-    """A PostgreSQL that nobody here has started as an engine."""
+def existing():
+    """A PostgreSQL that `database()` did not start."""
     with server() as running:
         yield running
 
@@ -67,7 +67,7 @@ def answers(running, *, tcp=False):
 
 
 class TestEmbedded:
-    def test_it_starts_and_stops(self):
+    def test_server_starts_and_stops(self):
         with database() as running:
             assert (running.name, running.kind) == ("embedded", "PostgreSQL")
             assert running.version // 10_000 == 18
@@ -77,21 +77,18 @@ class TestEmbedded:
             psycopg.connect(running.conninfo())
 
     @pytest.mark.parametrize("name", [name for name in installations() if name != "18"])
-    def test_the_installation_can_be_chosen(self, name):
-        with database("embedded", installation=name) as running:
-            assert running.installation == name
-            assert running.version // 10_000 == int(name)
-
-    def test_it_takes_settings(self):
+    def test_installation_and_settings_can_be_chosen(self, name):
         with (
-            database(settings={"autovacuum": "off"}) as running,
+            database("embedded", installation=name, settings={"autovacuum": "off"}) as running,
             psycopg.connect(running.conninfo()) as conn,
         ):
+            assert running.installation == name
+            assert running.version // 10_000 == int(name)
             assert conn.execute("SHOW autovacuum").fetchone() == ("off",)
 
 
 class TestUrl:
-    def test_it_is_the_server_that_is_there_and_stays_there(self, postgres, monkeypatch):
+    def test_existing_server_is_used_and_keeps_running(self, postgres, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", postgres.conninfo(tcp=True))
         with database("url", installation="16") as running:
             assert running.kind == kind_of("url") == postgres.kind
@@ -99,9 +96,9 @@ class TestUrl:
             assert running.installation == "16"
         psycopg.connect(running.conninfo()).close()
 
-    def test_its_conninfo_names_the_host_though_the_url_does_not(self, monkeypatch, there):
-        monkeypatch.setenv("PGHOST", str(there.socket_directory))
-        monkeypatch.setenv("PGPORT", str(there.port))
+    def test_conninfo_has_the_host_that_the_url_lacks(self, monkeypatch, existing):
+        monkeypatch.setenv("PGHOST", str(existing.socket_directory))
+        monkeypatch.setenv("PGPORT", str(existing.port))
         monkeypatch.setenv("DATABASE_URL", "postgresql://postgres@/postgres")
         with database("url") as running:
             monkeypatch.delenv("PGHOST")
@@ -109,42 +106,42 @@ class TestUrl:
             assert answers(running)
 
     @pytest.mark.parametrize("empty", [True, False])
-    def test_a_variable_that_is_not_set_is_named(self, empty, monkeypatch):
+    def test_unset_variable_is_named(self, empty, monkeypatch):
         if empty:
             monkeypatch.setenv("DATABASE_URL", "")
-        with pytest.raises(ValueError, match=r"DATABASE_URL is not set: DATABASE_URL=postgresql:"):
+        with pytest.raises(ValueError, match="not set: write DATABASE_URL=postgresql:"):
             kind_of("url")
 
-    def test_what_libpq_cannot_read_is_not_shown(self, monkeypatch):
+    def test_malformed_url_is_not_shown(self, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://me:secret@host/database")
-        with pytest.raises(ValueError, match="DATABASE_URL is no connection string") as raised:
+        with pytest.raises(ValueError, match="DATABASE_URL is not a connection string") as raised:
             kind_of("url")
         assert "secret" not in str(raised.value)
         assert raised.value.__suppress_context__
 
-    def test_a_password_is_not_shown(self, monkeypatch, there):
-        monkeypatch.setenv("DATABASE_URL", f"{url_of(there)}?password=secret")
+    def test_password_is_not_in_repr(self, monkeypatch, existing):
+        monkeypatch.setenv("DATABASE_URL", f"{url_of(existing)}?password=secret")
         with database("url") as running:
             assert "secret" in running.conninfo()
             assert "secret" not in repr(running)
 
-    def test_a_server_that_does_not_answer_is_no_skip(self, monkeypatch):
+    def test_unreachable_server_is_an_error_and_not_a_skip(self, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/postgres")
         with pytest.raises(psycopg.OperationalError, match="refused"):
             kind_of("url")
 
 
-class TestCockroachThatIsThere:
-    def test_it_is_known_by_what_it_says_of_itself(self, monkeypatch):
+class TestExistingCockroach:
+    def test_cockroachdb_is_recognized(self, monkeypatch):
         with scripted_cockroach() as cockroach:
             monkeypatch.setenv("BATCHQ_COCKROACH_URL", cockroach.url)
             with database("cockroach") as running:
                 assert running.kind == kind_of("cockroach") == "CockroachDB"
                 assert running.version == 250404
-            assert cockroach.sent == []  # its settings are its owner's
+            assert cockroach.sent == []  # no setting is changed
 
-    def test_a_postgresql_is_refused(self, monkeypatch, there):
-        monkeypatch.setenv("BATCHQ_COCKROACH_URL", url_of(there))
+    def test_postgresql_is_rejected(self, monkeypatch, existing):
+        monkeypatch.setenv("BATCHQ_COCKROACH_URL", url_of(existing))
         with pytest.raises(ValueError, match=r"BATCHQ_COCKROACH_URL is .* a PostgreSQL"):
             kind_of("cockroach")
 
@@ -152,46 +149,46 @@ class TestCockroachThatIsThere:
 class TestWithoutDocker:
     @pytest.mark.usefixtures("no_docker")
     @pytest.mark.parametrize("name", ["postgres", "cockroach"])
-    def test_one_line_says_why(self, name):
+    def test_missing_docker_is_reported_in_one_line(self, name):
         with pytest.raises(DatabaseUnavailable) as raised, database(name):
             pass
         assert str(raised.value).startswith(
-            "a container takes a Docker engine, and none answers "
+            "a container needs a Docker engine, and none answers "
             "(Error while fetching server API version)"
         )
 
     @pytest.mark.usefixtures("no_docker")
-    def test_a_cockroachdb_that_is_there_is_offered(self):
+    def test_existing_cockroachdb_is_suggested(self):
         with pytest.raises(DatabaseUnavailable, match=r"; or set BATCHQ_COCKROACH_URL$"):
             kind_of("cockroach")
 
-    def test_testcontainers_is_named_when_that_is_missing(self, monkeypatch):
+    def test_missing_testcontainers_is_named(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "batchq.testing.containers")
         monkeypatch.delattr("batchq.testing.containers")
         monkeypatch.setitem(sys.modules, "testcontainers.core.container", None)
-        with pytest.raises(DatabaseUnavailable, match=r"takes testcontainers: .*testcontainers"):
+        with pytest.raises(DatabaseUnavailable, match=r"needs testcontainers: .*testcontainers"):
             kind_of("postgres")
 
     @pytest.mark.usefixtures("no_docker")
-    def test_the_others_do_not_ask_for_it(self, monkeypatch, postgres):
+    def test_embedded_and_url_do_not_need_docker(self, monkeypatch, postgres):
         monkeypatch.setenv("DATABASE_URL", postgres.conninfo(tcp=True))
         assert kind_of("embedded") == "PostgreSQL"
         assert kind_of("url") == postgres.kind
 
-    def test_an_unknown_engine_teaches_the_known_ones(self):
+    def test_unknown_name_lists_the_known_ones(self):
         with (
-            pytest.raises(ValueError, match="'mysql'; there are: embedded, postgres, cockroach, u"),
+            pytest.raises(ValueError, match="'mysql'; use one of: embedded, postgres, cockroach"),
             database("mysql"),
         ):
             pass
 
 
 class TestPostgresContainer:
-    def test_it_is_a_fast_one_of_a_pinned_version(self, docker, there):
-        docker_engine = docker(there.port)
+    def test_container_has_fast_settings_and_a_pinned_version(self, docker, existing):
+        docker_engine = docker(existing.port)
         with database("postgres", settings={"autovacuum": "off", "fsync": "on"}) as running:
             assert running.kind == "PostgreSQL"
-            assert running.version == there.version
+            assert running.version == existing.version
             assert answers(running, tcp=True)
             assert running.conninfo() == running.conninfo(tcp=True)
         (created,) = docker_engine.created
@@ -206,22 +203,22 @@ class TestPostgresContainer:
         assert "port 5432" in docker_engine.events
         assert docker_engine.events[-2:] == REMOVED
 
-    def test_another_image_can_be_had(self, docker, monkeypatch, there):
+    def test_image_can_be_chosen(self, docker, monkeypatch, existing):
         monkeypatch.setenv("BATCHQ_POSTGRES_IMAGE", "postgres:15")
-        docker_engine = docker(there.port)
+        docker_engine = docker(existing.port)
         with database("postgres"):
             pass
         assert docker_engine.created[0]["image"] == "postgres:15"
 
-    def test_it_is_removed_when_the_block_raises(self, docker, there):
-        docker_engine = docker(there.port)
+    def test_container_is_removed_if_the_block_raises(self, docker, existing):
+        docker_engine = docker(existing.port)
         with pytest.raises(KeyboardInterrupt), database("postgres"):
             raise KeyboardInterrupt
         assert docker_engine.events[-2:] == REMOVED
 
 
 class TestCockroachContainer:
-    def test_it_is_one_node_in_memory_with_the_settings_for_tests(self, docker):
+    def test_container_is_one_node_in_memory_with_settings_for_tests(self, docker):
         with scripted_cockroach() as inside:
             docker_engine = docker(inside.port)
             with database("cockroach") as running:
@@ -250,7 +247,7 @@ class TestCockroachContainer:
         }
         assert docker_engine.events[-2:] == REMOVED
 
-    def test_another_image_can_be_had(self, docker, monkeypatch):
+    def test_image_can_be_chosen(self, docker, monkeypatch):
         monkeypatch.setenv("BATCHQ_COCKROACH_IMAGE", "cockroachdb/cockroach:v26.2.0")
         with scripted_cockroach() as inside:
             docker_engine = docker(inside.port)
@@ -258,7 +255,7 @@ class TestCockroachContainer:
                 pass
         assert docker_engine.created[0]["image"] == "cockroachdb/cockroach:v26.2.0"
 
-    def test_it_is_waited_for_until_it_lets_us_in(self, docker):
+    def test_login_is_retried_until_it_succeeds(self, docker):
         with scripted_cockroach(refusals=3) as inside:
             docker_engine = docker(inside.port)
             with database("cockroach") as running:
@@ -266,7 +263,7 @@ class TestCockroachContainer:
         assert docker_engine.events.count("started") == 1
 
     @pytest.mark.parametrize("status", ["exited", "dead"])
-    def test_one_that_ended_says_at_once_what_it_logged_and_is_removed(self, docker, status):
+    def test_ended_container_is_reported_with_its_log_and_removed(self, docker, status):
         docker_engine = docker(status=status)
         with (
             pytest.raises(RuntimeError, match=rf"v25.4.4 did not start: .*{status}") as raised,
@@ -276,7 +273,7 @@ class TestCockroachContainer:
         assert "what the server logged last" in str(raised.value)
         assert docker_engine.events == ["client closed", "started", "looked at", *REMOVED]
 
-    def test_an_image_that_cannot_be_had_is_named(self, docker):
+    def test_missing_image_is_named(self, docker):
         docker_engine = docker(trouble=APIError("no such image"))
         with (
             pytest.raises(RuntimeError, match=r"cockroach:v25.4.4 did not start: no such image"),

