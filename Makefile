@@ -2,7 +2,7 @@
 #
 # Everything runs in .venv, made from requirements.lock on first use.
 #
-#   make demo            the guided tour          make lint    ruff, import-linter
+#   make demo            the guided tour          make lint    ruff, imports, words
 #   make test            the suite                make types   mypy, pyright
 #   make test-versions   ... on each PostgreSQL   make check   lint, types, test
 #   make test-cockroach  ... in a container       make test-postgres
@@ -64,6 +64,8 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+	$(BIN)/python tools/check_words.py
 
 # Pyright's warnings are about its own newer versions, and it asks the network for them.
 types: .venv/installed

@@ -40,7 +40,7 @@ class AlreadyExists(ServiceError):
 
 
 class Refused(ServiceError):
-    """The request conflicts with the current state; the text says why."""
+    """The request conflicts with the current state; the text has the reason."""
 
     status = 400
 

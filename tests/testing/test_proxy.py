@@ -313,7 +313,7 @@ class TestCutRequests:
         assert recording.client == REQUESTS[:after]
         assert recording.server == ""
         assert got == ["LOST"]
-        # COMMIT commits when it is executed, with or without the Sync behind it.
+        # COMMIT commits when it is executed, with or without a Sync after it.
         assert rows(direct) == (after > REQUESTS.rindex("E"))
 
     def test_client_that_sends_too_few_requests_gets_an_error(self, postgres):
@@ -360,7 +360,7 @@ class TestSilence:
             assert link.fell_silent.wait(TIMEOUT)
             with socket.create_connection(address) as meanwhile:
                 meanwhile.sendall((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
-                # Whoever asks whether TLS is spoken is told so before the startup.
+                # The answer to a TLS request is sent before the startup.
                 assert meanwhile.recv(1) == b"N"
                 other.pgconn.send_query(b"SELECT 1")
                 link.speak()

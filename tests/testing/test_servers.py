@@ -60,7 +60,7 @@ with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
 
 @pytest.fixture
 def scratch(monkeypatch):
-    """The directory below which servers create theirs; writable for all, as /tmp is."""
+    """The directory below which servers create their own; writable for all, as /tmp is."""
     # Not below TMPDIR: if that is long, a server avoids it, because of its socket's path.
     path = Path(tempfile.mkdtemp(prefix="scratch-", dir="/tmp"))
     path.chmod(0o1777)
@@ -218,7 +218,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_server():
 
 @AS_ROOT
 def test_ordinary_user_can_start_a_server(monkeypatch, scratch, shared):
-    nobody = pwd.getpwnam("nobody")
+    unprivileged = pwd.getpwnam("nobody")
     home = scratch / "home"
     home.mkdir()
     # If only root can read the checkout, the programs must be copied. `shared` has imported all
@@ -226,11 +226,11 @@ def test_ordinary_user_can_start_a_server(monkeypatch, scratch, shared):
     assert shared.pid
     programs = ServerUser.current().readable_programs(installations()["18"], home)
     monkeypatch.setattr(servers, "find_installation", lambda _: programs)
-    os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
-    os.setresuid(nobody.pw_uid, nobody.pw_uid, 0)
+    os.setresgid(unprivileged.pw_gid, unprivileged.pw_gid, 0)
+    os.setresuid(unprivileged.pw_uid, unprivileged.pw_uid, 0)
     try:
         with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
-            assert postgres.directory.stat().st_uid == nobody.pw_uid
+            assert postgres.directory.stat().st_uid == unprivileged.pw_uid
             assert conn.execute("SELECT 1").fetchone() == (1,)
         assert list(scratch.iterdir()) == [home]
     finally:
