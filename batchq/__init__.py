@@ -3,21 +3,22 @@
 
 >>> import batchq
 >>> batch = batchq.gather(
-...     batchq.update("silo", {"rcgen": batchq.sql("rcgen + 1")}, {"id": 1})
-...     .expect(1, missing=LookupError("no such silo")),
-...     batchq.insert("project", {"silo_id": 1, "name": "web"})
-...     .on(batchq.unique("project_silo_id_name_key"), ValueError("name taken")),
+...     batchq.update("account", {"projects": batchq.sql("projects + 1")}, {"id": 1})
+...     .expect(1, missing=LookupError("no such account")),
+...     batchq.insert("project", {"account_id": 1, "name": "web"})
+...     .on(batchq.unique("project_account_id_name_key"), ValueError("name taken")),
 ... )
->>> [step.statement.title for step in batch.steps()]
-['update silo', 'insert project']
+>>> [step.statement.title for step in batchq.steps(batch)]
+['update account', 'insert project']
+
+Submodules: :mod:`batchq.result` (failures as values), :mod:`batchq.hierarchy` (parents and
+children), :mod:`batchq.limits`, :mod:`batchq.bulk`, :mod:`batchq.testing`, :mod:`batchq.errors`,
+:mod:`batchq.types`.
 """
 
 from __future__ import annotations
 
-from batchq.language.batch import Batch
-from batchq.language.builders import delete, insert, select, sql, update
-from batchq.language.compose import gather, into, sequence
-from batchq.language.errors import (
+from batchq.errors import (
     BatchError,
     ConnectionFailed,
     DeadlineExceeded,
@@ -31,77 +32,57 @@ from batchq.language.errors import (
     StatementCanceled,
     UnmappedViolation,
 )
-from batchq.language.existence import forbid, lock, require
-from batchq.language.matchers import (
-    Matcher,
-    check,
-    exclusion,
-    foreign_key,
-    not_null,
-    sqlstate,
-    unique,
-)
+from batchq.language.batch import Batch
+from batchq.language.builders import delete, insert, select, sql, update
+from batchq.language.compose import gather, into, sequence
+from batchq.language.matchers import check, exclusion, foreign_key, not_null, sqlstate, unique
 from batchq.language.outcome import Outcome
-from batchq.language.outputs import Output
 from batchq.language.statement import Statement
 from batchq.language.step import Step
-from batchq.language.templates import saying
-from batchq.language.violation import Kind, Violation
-from batchq.patterns.hierarchy import Children, Parent
-from batchq.patterns.insert_or_get import Got, insert_or_get
-from batchq.running.result import Failed, Ok
-from batchq.running.retry import Retry, Retrying
-from batchq.running.run import aattempt, arun, attempt, run
+from batchq.language.templates import format_error
+from batchq.language.violation import Violation
+from batchq.patterns.insert_or_get import insert_or_get
+from batchq.running.explain import explain, steps
+from batchq.running.retry import Retry
+from batchq.running.run import arun, run
 
 __all__ = [
     "Batch",
     "BatchError",
-    "Children",
     "ConnectionFailed",
     "DeadlineExceeded",
     "DecodeFailed",
-    "Failed",
-    "Got",
     "GuardFailed",
     "InvalidBatch",
     "InvariantViolation",
-    "Kind",
-    "Matcher",
-    "Ok",
     "Outcome",
     "OutcomeUnknown",
-    "Output",
-    "Parent",
     "ReadOnlyServer",
     "Retry",
-    "Retrying",
     "SerializationConflict",
     "Statement",
     "StatementCanceled",
     "Step",
     "UnmappedViolation",
     "Violation",
-    "aattempt",
     "arun",
-    "attempt",
     "check",
     "delete",
     "exclusion",
-    "forbid",
+    "explain",
     "foreign_key",
+    "format_error",
     "gather",
     "insert",
     "insert_or_get",
     "into",
-    "lock",
     "not_null",
-    "require",
     "run",
-    "saying",
     "select",
     "sequence",
     "sql",
     "sqlstate",
+    "steps",
     "unique",
     "update",
 ]

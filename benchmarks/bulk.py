@@ -38,8 +38,9 @@ import psycopg
 from attrs import define, field, frozen
 from psycopg.conninfo import make_conninfo
 
-from batchq import Parent, insert, run
+from batchq import insert, run
 from batchq.bulk import Budget, ChunkSize, Drain, Fenced, Report, Tree, resume, start
+from batchq.hierarchy import Parent
 from batchq.testing import Server, server
 
 ROWS, ROUNDS = 1_000_000, 3
@@ -54,8 +55,8 @@ WAIT_AIM = 2.0
 GROWTH_AIM = 20.0
 """MB."""
 
-VPC = Parent(table="vpc")
-RULES = VPC.children("vpc_firewall_rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
 TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES, order="id")])
 LARGE, WRITTEN = UUID(int=1), UUID(int=2)
 """The VPC that goes, and the one that the writer adds rules to."""
@@ -118,7 +119,7 @@ def single(conn: Connected) -> None:
 
 def chunked(conn: Connected, size: ChunkSize) -> None:
     """Delete by batchq, and see that the job has counted what the report says."""
-    fenced = start(conn, TREE, LARGE, gone=LookupError("no such vpc"))
+    fenced = start(conn, TREE, LARGE, missing=LookupError("no such vpc"))
     report = resume(conn, [TREE], owner="benchmark", budget=Budget(seconds=math.inf), size=size)
     _accounted(conn, fenced, report)
 
@@ -228,7 +229,7 @@ def _memory(bench: Bench) -> None:
 
     with bench.copy("random") as conn:
         conn.execute(AUDIT)
-        fenced = start(conn, TREE, LARGE, gone=LookupError("no such vpc"))
+        fenced = start(conn, TREE, LARGE, missing=LookupError("no such vpc"))
         budget, size = Budget(seconds=math.inf), of_size(1_000)
         report = resume(
             conn, [TREE], owner="benchmark", budget=budget, size=size, stop=sample

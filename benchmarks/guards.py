@@ -48,15 +48,15 @@ FORMS: dict[str, Guarded] = {
     PLAIN: lambda plain: plain,
     "expect(1)": lambda plain: plain.expect(1, missing=GONE),
     "expect(1), require": lambda plain: plain.expect(1, missing=GONE).require(
-        {"rcgen": 1}, else_=STALE
+        {"rcgen": 1}, raises=STALE
     ),
     "expect(1), require, require": lambda plain: (
         plain.expect(1, missing=GONE)
-        .require({"time_deleted": None}, else_=GONE)
-        .require({"rcgen": 1}, else_=STALE)
+        .require({"time_deleted": None}, raises=GONE)
+        .require({"rcgen": 1}, raises=STALE)
     ),
-    "expect(1), check": lambda plain: plain.expect(1, missing=GONE).check(
-        "state", "ready", else_=STALE
+    "expect(1), check": lambda plain: plain.expect(1, missing=GONE).ensure(
+        {"state": "ready"}, raises=STALE
     ),
 }
 

@@ -22,8 +22,9 @@ import psycopg
 from attrs import frozen
 
 import batchq
-from batchq import Batch, Parent, UnmappedViolation, insert, run, unique
+from batchq import Batch, UnmappedViolation, insert, run, unique
 from batchq.bulk import Drain, Tree, start
+from batchq.hierarchy import Parent
 from batchq.testing import server
 
 PACKAGE = Path(batchq.__file__).parent
@@ -45,8 +46,8 @@ INSERT INTO vpc_firewall_rule (id, vpc_id, name)
 SELECT gen_random_uuid(), %s, 'rule-' || n FROM generate_series(1, 2000) AS n
 """
 
-PARENT = Parent(table="vpc")
-RULES = PARENT.children("vpc_firewall_rule", by="vpc_id", tombstone=None)
+PARENT = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = PARENT.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
 TREE = Tree(name="vpc", parent=PARENT, drains=[Drain(children=RULES, order="id")])
 
 
@@ -136,12 +137,14 @@ def _bulk(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
     gone = LookupError("no such vpc")
 
     def build() -> object:
-        return TREE.at_once(UUID(int=1), gone=gone), TREE.fence(UUID(int=1), gone=gone)
+        return TREE.at_once(UUID(int=1), missing=gone), TREE.fence(UUID(int=1), missing=gone)
 
     walks = {
         "bulk: start's two batches, cold": traced(build),
         "bulk: start's two batches, warm": traced(build),
-        "bulk: start, with its two runs": traced(lambda: start(conn, TREE, UUID(int=1), gone=gone)),
+        "bulk: start, with its two runs": traced(
+            lambda: start(conn, TREE, UUID(int=1), missing=gone)
+        ),
     }
     own = {
         f"{name}, bulk/ only": Walk(tuple(file for file in walk.files if file.startswith("bulk/")))

@@ -137,7 +137,7 @@ class Rewrite:
             for name in self.order:
                 text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
                 refused = UnfitOrderKey(self.order_key.of(name, FLAWS[NULLS]))
-                done = done.require(written(_NONE.format(rows=text), **values), else_=refused)
+                done = done.require(written(_NONE.format(rows=text), **values), raises=refused)
         else:
             done = self.jobs.again(job, _DUE.format(table=self.table))
         return gather(under(ALL_ROWS, seen), done).map(_second)

@@ -20,7 +20,7 @@ def drains_of(drains: Iterable[Drain]) -> tuple[Drain, ...]:
 
 
 def _removes(drain: Drain) -> bool:
-    return drain.children.tombstone is None
+    return drain.children.deleted_at is None
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class Drain:
     """One kind of children, and how they go.
 
     >>> vpc, router = Parent(table="vpc"), Parent(table="vpc_router")
-    >>> routes = router.children("router_route", by="router_id", tombstone=None)
+    >>> routes = router.children("router_route", by="router_id", deleted_at=None)
     >>> routers = vpc.children("vpc_router", by="vpc_id")
     >>> drain = Drain(children=routers, below=[Drain(children=routes)])
     """
@@ -54,13 +54,13 @@ class Drain:
             raise InvalidBatch(message)
         for drain in self.below:
             parent = drain.children.parent
-            if parent.table != self.table or parent.tombstone != self.children.tombstone:
+            if parent.table != self.table or parent.deleted_at != self.children.deleted_at:
                 message = (
                     f"Drain({self.table!r}, below=…): {drain.table!r} are children of "
-                    f"{parent.table!r}, with the tombstone {parent.tombstone!r}"
+                    f"{parent.table!r}, with the tombstone {parent.deleted_at!r}"
                 )
                 raise InvalidBatch(message)
-            parent.hidden()  # refuses a parent that has no tombstone
+            parent.soft_delete_values()  # refuses a parent that has no tombstone
 
     @property
     def table(self) -> str:
@@ -74,7 +74,7 @@ class Drain:
         """
         reach, order = (*above, self.children), self.order
         if self.below:
-            hidden = tuple(self.below[0].children.parent.hidden().items())
+            hidden = tuple(self.below[0].children.parent.soft_delete_values().items())
             yield Pass(reach=reach, order=order, sets=hidden, counts=not self.removes)
             for drain in self.below:
                 yield from drain.passes(reach)
@@ -87,4 +87,4 @@ class Drain:
     def _changes(self) -> tuple[tuple[str, object], ...]:
         if self.set is not None:
             return tuple(self.set.items())
-        return ((str(self.children.tombstone), written("now()")),)
+        return ((str(self.children.deleted_at), written("now()")),)

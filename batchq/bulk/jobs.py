@@ -24,7 +24,7 @@ from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written
 from batchq.language.inputs import Condition
-from batchq.language.mapping import Meaning
+from batchq.language.mapping import Raises
 from batchq.language.matchers import unique
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
@@ -54,7 +54,7 @@ class Jobs:
         """Write the DDL of the table, for a migration of yours."""
         return ddl(self.table)
 
-    def insert(self, job: UUID, name: str, root: str, twice: Meaning) -> Statement[None]:
+    def insert(self, job: UUID, name: str, root: str, twice: Raises) -> Statement[None]:
         """Leave a job behind that is of no parent.
 
         :param twice: what it means that there is one already which is not finished.
@@ -62,7 +62,7 @@ class Jobs:
         row = {"id": job, "tree": name, "version": VERSION, "root": root, "generation": 0}
         return insert(self.table, row).on(unique(once(self.table)), twice)
 
-    def fence(self, job: UUID, tree: str, told: Statement[None], missing: Meaning) -> Batch[None]:
+    def fence(self, job: UUID, tree: str, told: Statement[None], missing: Raises) -> Batch[None]:
         """Leave a job behind for a parent that is hidden.
 
         :param told: selects its key as text, its generation, and the tables.
@@ -79,10 +79,10 @@ class Jobs:
         )
 
         def earlier(violation: Violation) -> AlreadyFenced:
-            return AlreadyFenced(tree, violation.found["id"])
+            return AlreadyFenced(tree, violation.row["id"])
 
         one = leaving.expect(1, missing=missing)
-        return one.check("id", job, else_=earlier).label(f"insert {self.table}")
+        return one.ensure({"id": job}, raises=earlier).label(f"insert {self.table}")
 
     def read(self, job: UUID) -> Statement[Job | None]:
         """Read one job."""

@@ -30,7 +30,7 @@ def read_tree(parent: Batch[P], children: Batch[C]) -> Batch[tuple[P, C]]:
     ...     id: int
     >>> vpc = Parent(table="vpc")
     >>> rules = vpc.children("vpc_firewall_rule", by="vpc_id")
-    >>> view = read_tree(vpc.read(7, Row, gone=LookupError("7")), rules.read(7, Row))
+    >>> view = read_tree(vpc.read(7, Row, missing=LookupError("7")), rules.read(7, Row))
     >>> [step.path for step in view.steps()]
     ['vpc_firewall_rule', 'vpc']
     """

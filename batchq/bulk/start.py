@@ -13,7 +13,7 @@ from batchq.bulk.tree import Tree
 from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
-from batchq.language.mapping import Meaning
+from batchq.language.mapping import Raises
 from batchq.running.request import check_options
 from batchq.running.run import arun, run
 
@@ -45,13 +45,13 @@ class Fenced:
 class Options(TypedDict, total=False):
     """What :func:`start` and :func:`astart` are told: see :meth:`Tree.fence`."""
 
-    gone: Required[Meaning]
+    missing: Required[Raises]
     generation: object
-    stale: Meaning | None
+    stale: Raises | None
 
 
 _KNOWN = frozenset({*Options.__annotations__, "also", "job"})
-_REQUIRED = frozenset({"gone"})
+_REQUIRED = frozenset({"missing"})
 
 
 def start(
@@ -72,8 +72,8 @@ def start(
     :param also: what has to happen together with it, when the parent is gone for everybody: an
         audit row, a release of limits.
     :param job: the id of the job, where the caller wants to choose it.
-    :param options: as of :meth:`Tree.fence`; ``gone`` has to be said.
-    :raises TypeError: for an option that there is not, and without ``gone``.
+    :param options: as of :meth:`Tree.fence`; ``missing`` has to be said.
+    :raises TypeError: for an option that there is not, and without ``missing``.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
     small, large = _both(tree, key, also, job, options)

@@ -23,15 +23,15 @@ from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
-from batchq.language.batch import Batch, Placed
+from batchq.language.batch import Batch
 from batchq.language.builders import select, written
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
-from batchq.language.existence import forbid
 from batchq.language.local_settings import ALL_ROWS, put_back, under
-from batchq.language.mapping import Meaning
+from batchq.language.mapping import Raises
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
-from batchq.patterns.hierarchy import Parent, bump_of
+from batchq.patterns.hierarchy import Parent, touch_key
 
 INLINE = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""
@@ -58,7 +58,7 @@ class Tree:
     >>> vpc = Parent(table="vpc")
     >>> rules = Drain(children=vpc.children("vpc_firewall_rule", by="vpc_id"))
     >>> tree = Tree(name="vpc", parent=vpc, drains=[rules])
-    >>> fenced = tree.fence(7, gone=LookupError("no such vpc"))
+    >>> fenced = tree.fence(7, missing=LookupError("no such vpc"))
     >>> [step.path for step in fenced.steps()]
     ['vpc', 'vpc', 'insert bulk_job', 'settings put back']
     """
@@ -72,7 +72,7 @@ class Tree:
     """Whether the parent's row goes in the end. Otherwise its tombstone is the end."""
     childless: tuple[Guard, ...] = field(default=(), converter=_guards)
     """Guards on children that are not drained but must not be there, each made for a parent's key:
-    ``lambda key: SUBNETS.forbid(key, else_=VpcHasSubnets())``; see :meth:`Parent.delete`."""
+    ``lambda key: SUBNETS.forbid(key, unexpected=VpcHasSubnets())``; see :meth:`Parent.delete`."""
     jobs: Jobs = field(factory=Jobs)
     inline: int = INLINE
     passes: tuple[Pass, ...] = field(
@@ -97,15 +97,15 @@ class Tree:
         self,
         key: object,
         *,
-        gone: Meaning,
+        missing: Raises,
         generation: object = None,
-        stale: Meaning | None = None,
+        stale: Raises | None = None,
         job: UUID | None = None,
     ) -> Batch[UUID]:
         """Hide a parent and leave a job behind; an ordinary batch, to be composed with others.
 
         :param key: the parent's.
-        :param gone: what it means that there is none, or no longer.
+        :param missing: what it means that there is none, or no longer.
         :param generation: the generation that the caller has seen, or None for any.
         :param stale: what another generation means.
         :param job: the id of the job. Chosen by the caller, it tells after a lost connection
@@ -114,7 +114,7 @@ class Tree:
         :raises AlreadyFenced: by the server, when the job of an earlier fence is not finished.
         :raises ParentKept: by the server, when a trigger or a rule does not let it be hidden.
         """
-        if self.parent.tombstone is None:
+        if self.parent.deleted_at is None:
             message = (
                 f"a fence hides the parent until its children are gone, and {self.parent.table!r} "
                 f"has no tombstone"
@@ -123,12 +123,12 @@ class Tree:
         job = job or uuid4()
         # The lock has found it: what keeps it from being hidden is a trigger or a rule.
         kept = ParentKept(self.parent.table)
-        hidden = self.parent.ending(key, gone=kept, generation=generation, stale=stale)
+        hidden = self.parent.delete_row(key, missing=kept, generation=generation, stale=stale)
         told = self._fence.told(key)
         return gather(
-            self.parent.lock(key, gone=gone),
+            self.parent.lock(key, missing=missing),
             *self._guarded(key),
-            Placed(hidden, ends=bump_of(self.parent, key)),
+            Scheduled(hidden, resets=touch_key(self.parent, key)),
             self.jobs.fence(job, self.name, told, missing=kept),
             put_back(PLAIN),
         ).map(lambda _: job)
@@ -137,9 +137,9 @@ class Tree:
         self,
         key: object,
         *,
-        gone: Meaning,
+        missing: Raises,
         generation: object = None,
-        stale: Meaning | None = None,
+        stale: Raises | None = None,
     ) -> Batch[int]:
         """Delete a small tree in one batch; the arguments are those of :meth:`fence`.
 
@@ -150,20 +150,20 @@ class Tree:
         :raises ParentKept: by the server, when a trigger or a rule keeps the parent.
         """
         root = self.root(key)
-        ended = evolve(self.parent, tombstone=None) if self.removes else self.parent
+        ended = evolve(self.parent, deleted_at=None) if self.removes else self.parent
         kept = ParentKept(self.parent.table)
-        ending = ended.ending(key, gone=kept, generation=generation, stale=stale)
+        ending = ended.delete_row(key, missing=kept, generation=generation, stale=stale)
         few = [one.few(root, self.inline) for one in self.passes if one.counts]
         going = [one.at_once(root) for one in self.passes]
         # What had children of another kind has stayed, and what a trigger keeps.
         left = [one.none_left(root) for one in self.passes if one.counts]
-        last = Placed(ending, ends=bump_of(self.parent, key))
+        last = Scheduled(ending, resets=touch_key(self.parent, key))
         swept = sequence(going).map(self._gone)
         place = len(self.childless) + len(few)
         seen = under(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
-        return gather(self.parent.lock(key, gone=gone), seen, last, *self._ended(key, kept)).map(
-            lambda results: results[1][place]
-        )
+        return gather(
+            self.parent.lock(key, missing=missing), seen, last, *self._ended(key, kept)
+        ).map(lambda results: results[1][place])
 
     def chunk(
         self, job: Job, rows: int, lease: timedelta, *, around: bool = False
@@ -208,11 +208,11 @@ class Tree:
 
     def _ended(self, key: object, kept: ParentKept) -> list[Statement[None]]:
         """Forbid that a parent that stays lives on: a trigger may have set its tombstone back."""
-        if self.removes or self.parent.tombstone is None:
+        if self.removes or self.parent.deleted_at is None:
             return []
-        living = {self.parent.key: key, self.parent.tombstone: None}
+        living = {self.parent.key: key, self.parent.deleted_at: None}
         found = select(self.parent.table, [self.parent.key], where=living)
-        return [forbid(found, else_=kept).label(self.parent.table)]
+        return [found.expect(0, unexpected=kept).label(self.parent.table)]
 
     def _guarded(self, key: object) -> list[Batch[Any]]:
         """The guards, which see all rows; nothing, where there are none."""

@@ -79,7 +79,7 @@ def start_command(target: Work, key: str | None, dsn: str, *, dry_run: bool) -> 
             if isinstance(target, Rewrite):
                 begun = Fenced(run(connection, target.begin()))
             else:
-                begun = start(connection, target, key, gone=_NoSuchParent(f"no parent {key}"))
+                begun = start(connection, target, key, missing=_NoSuchParent(f"no parent {key}"))
         except (AlreadyBegun, _NoSuchParent) as error:
             raise click.ClickException(f"{target.name}: {error}") from error
     if isinstance(begun, Fenced):

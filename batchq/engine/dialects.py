@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What differs between PostgreSQL and CockroachDB: how a batch is laid out on the wire, how an
-error reads, and which errors say what about the outcome.
+"""The differences between PostgreSQL and CockroachDB: the layout on the wire, how an error reads,
+and which errors say what about the outcome.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Protocol
 
 from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine import commit_proofs
-from batchq.engine.compile import sentinel
 from batchq.engine.plain_messages import is_plain
-from batchq.language.violation import KIND_BY_SQLSTATE, Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
 _ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
@@ -34,14 +32,6 @@ _BOUND = (
     " AND own::interval OPERATOR(pg_catalog.<) '{n} ms' THEN own ELSE '{n}' END, true)"
     " FROM (SELECT pg_catalog.current_setting('{name}') AS own{off}) AS session WHERE {known}"
 )
-
-Load = Callable[[sentinel.Cell], object]
-"""Makes a Python value of one that a guard found."""
-
-
-def as_text(cell: sentinel.Cell) -> str | None:
-    """Leave a value as the server writes it."""
-    return cell.text
 
 
 class ErrorAnswer(Protocol):
@@ -101,43 +91,6 @@ class Dialect:
             known = "off OPERATOR(pg_catalog.=) '0'"
         return _BOUND.format(name=name, n=milliseconds, off=off, known=known)
 
-    def violation(self, answer: ErrorAnswer, encoding: str, load: Load = as_text) -> Violation:
-        """Read an error.
-
-        :param load: makes Python values of those that a guard found.
-        """
-
-        def read(code: Field) -> str | None:
-            value = answer.error_field(code)
-            return None if value is None else value.decode(encoding, "replace")
-
-        sqlstate = read(Field.SQLSTATE) or ""
-        message = read(Field.MESSAGE_PRIMARY) or ""
-        kind = KIND_BY_SQLSTATE.get(sqlstate, Kind.OTHER)
-        # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
-        said = sentinel.read(message, encoding) if sqlstate == "22P02" else None
-        position = read(Field.STATEMENT_POSITION)
-        return Violation(
-            kind=kind if said is None else Kind.GUARD,
-            sqlstate=sqlstate,
-            constraint=read(Field.CONSTRAINT_NAME),
-            schema=read(Field.SCHEMA_NAME),
-            table=read(Field.TABLE_NAME),
-            column=read(Field.COLUMN_NAME) or self.column(kind, message),
-            message=message,
-            detail=read(Field.MESSAGE_DETAIL),
-            hint=read(Field.MESSAGE_HINT),
-            severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
-            quotes=self.quotes(
-                sqlstate, position, read(Field.SOURCE_FILE), read(Field.SOURCE_FUNCTION)
-            ),
-            position=int(position) if position else None,
-            rows=None if said is None else said.rows,
-            requirement=None if said is None else said.requirement,
-            isolation=None if said is None else said.isolation,
-            found={} if said is None else {cell.column: load(cell) for cell in said.found},
-        )
-
     def is_servers_own(self, answer: ErrorAnswer) -> bool:
         """Whether an error is the server's own word, and not that of a pooler in between.
 
@@ -152,7 +105,7 @@ class Dialect:
         """Whether the server ended the session with the error."""
         return violation.severity in _ENDS_SESSION
 
-    def quotes(
+    def may_quote_values(
         self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
     ) -> bool:
         """Whether an error's message may quote values.
@@ -165,7 +118,7 @@ class Dialect:
         plain = position or about_session or is_plain(sqlstate, file, raised_by)
         return raised_by == "exec_stmt_raise" or not plain
 
-    def column(self, kind: Kind, message: str) -> str | None:
+    def column(self, kind: ViolationKind, message: str) -> str | None:
         """Find the column of an error that has no field for it."""
         del kind, message
         return None
@@ -193,9 +146,9 @@ class _CockroachDB(Dialect):
 
     _NULL = re.compile(r'null value in column "((?:[^"\\]|\\.)+)"')
 
-    def column(self, kind: Kind, message: str) -> str | None:
+    def column(self, kind: ViolationKind, message: str) -> str | None:
         """NOT NULL names its column in the message text alone (flatten.go, ``writeErrFields``)."""
-        found = self._NULL.search(message) if kind is Kind.NOT_NULL else None
+        found = self._NULL.search(message) if kind is ViolationKind.NOT_NULL else None
         return _unquoted(found[1]) if found else None
 
     def is_servers_own(self, answer: ErrorAnswer) -> bool:
@@ -206,7 +159,7 @@ class _CockroachDB(Dialect):
         """A node that is drained ends its sessions with 57P01, which has the severity ERROR."""
         return super().ends_session(violation) or violation.sqlstate == "57P01"
 
-    def quotes(
+    def may_quote_values(
         self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
     ) -> bool:
         """Any message may: a conflict names the keys that it was about."""

@@ -18,15 +18,18 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.client_encoding import codec
-from batchq.engine.compile.truncated_names import refuse_cut_names
 from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import decode, load_cell
 from batchq.engine.outcome.lineage import Tracing
+from batchq.engine.outcome.overdue import not_sent, overdue, silence
 from batchq.engine.outcome.report import Report, driver_error, report
 from batchq.engine.outcome.rewriting import Rewriting
 from batchq.engine.outcome.stale import give_up, is_alike, learn_types, may_be_stale
-from batchq.engine.wire.deadline import Deadline, bound, not_sent, overdue, silence
+from batchq.engine.plan import Plan
+from batchq.engine.truncated_names import refuse_cut_names
+from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
+from batchq.engine.wire.deadline import Deadline, bound
 from batchq.engine.wire.encode import Encoded, encode
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import Flight
@@ -34,10 +37,8 @@ from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import Loading, load, load_undo
 from batchq.engine.wire.liveness import closed
 from batchq.engine.wire.readiness import check_state, refuse_escapes
-from batchq.engine.wire.statement_cache import AnyConnection, Preparations, preparations_of
 from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
-from batchq.language.plan import Plan
 
 if TYPE_CHECKING:
     from psycopg import abc
@@ -69,7 +70,7 @@ class Transaction:
     _steps: list[Encoded] = field(init=False)
     _transformer: abc.Transformer = field(init=False)
     _dialect: Dialect = field(init=False, default=POSTGRESQL)
-    _preparations: Preparations = field(init=False)
+    _state: ConnectionState = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
@@ -88,12 +89,12 @@ class Transaction:
             message = "the connection is closed; nothing was sent"
             raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
         self._transformer = Transformer(self.connection)
-        self._preparations = preparations_of(self.connection)
+        self._state = state_of(self.connection)
         self._dialect = dialect_of(pg)
         self._steps = encode(
             self.plan,
             self._transformer,
-            self._preparations.types,
+            self._state.parameter_types,
             binary=self._dialect.makes_binary,
             longest=self._dialect.longest,
         )
@@ -126,7 +127,7 @@ class Transaction:
             yield from self._attempt(pg)
             # What fails alike is the schema's own, and what is prepared is as good as it was.
             if self._verdict is None or not is_alike(first, self._verdict):
-                give_up(self._preparations, first, flight)
+                give_up(self._state, first, flight)
         verdict = self._verdict
         if verdict is not None and verdict.violation is not None and self._dialect.can_be_asked:
             yield from self._trace(pg, verdict)
@@ -181,7 +182,7 @@ class Transaction:
 
         The failure is certain by then, and what goes wrong in here changes no word of it.
         """
-        leaves = self.plan.leaves
+        leaves = self.plan.placed
         tracing = Tracing(self.connection, leaves, verdict)
         yield from self._asked(pg, tracing)
         rewriting = Rewriting(leaves, tracing.verdict)
@@ -239,7 +240,7 @@ class Transaction:
         return Loading(
             pg,
             codec(self._transformer.encoding),
-            self._preparations,
+            self._state.statements,
             None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
             checks=self._dialect.carries_outputs,
@@ -259,8 +260,8 @@ class Transaction:
         """Tell the preparations what really got prepared and closed, and what was inferred."""
         prepared = {key for index, key in flight.parses if _is_well(slots.answers[index])}
         closed = sum(_is_closed(slots.answers[index]) for index in flight.closes)
-        self._preparations.learn(prepared, closed, well=well)
-        learn_types(self._preparations, flight, slots.answers, self._transformer.adapters)
+        self._state.statements.record(prepared, closed, well=well)
+        learn_types(self._state.statements, flight, slots.answers, self._transformer.adapters)
 
     def _may_be_stale(self, verdict: Verdict) -> bool:
         """Whether it is certain that nothing was kept, and a preparation may be why."""
@@ -351,7 +352,7 @@ class Transaction:
     def _report(self, verdict: Verdict, cause: BaseException | None) -> Report:
         return report(
             verdict,
-            self.plan.leaves,
+            self.plan.placed,
             dialect=self._dialect,
             cause=cause,
             frame=self.frame,

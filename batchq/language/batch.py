@@ -7,27 +7,27 @@ every statement is known before the first byte is sent, and one round trip is en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.mapping import Meaning, Rule, rule
+from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.signatures import why_not_one
+from batchq.language.syntax import Expression
 from batchq.language.validation import checked_call, checked_label, is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
     from batchq.language.outputs import Output
-    from batchq.language.statement import Statement
-    from batchq.language.step import Step
+    from batchq.language.syntax import Text
 
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 M = TypeVar("M")
 
 
-class Batch(Generic[T_co]):
+class Batch(Expression, Generic[T_co]):
     """An ordered composition of statements with one combined result of type ``T_co``.
 
     Immutable: it may be run twice, be part of two batches, and be shared between threads.
@@ -36,7 +36,7 @@ class Batch(Generic[T_co]):
     __slots__ = ()
 
     @property
-    def needs(self) -> tuple[Output, ...]:
+    def _required_outputs(self) -> tuple[Output, ...]:
         """The outputs of statements outside that are used inside. None in nearly every batch."""
         raise NotImplementedError
 
@@ -47,54 +47,48 @@ class Batch(Generic[T_co]):
         ``committed``: by then the rows are there.
         """
         checked_call("map()", function, why_not_one(function))
-        return Mapped((self,), function, self.needs)
+        return Mapped((self,), function, self._required_outputs)
 
     def label(self, name: str) -> Batch[T_co]:
         """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
         return Labelled(self, checked_label(name))
 
-    def on(self, matcher: Matcher, meaning: Meaning) -> Batch[T_co]:
+    def on(self, matcher: Matcher, meaning: Raises) -> Batch[T_co]:
         """Say from outside what a failure of any statement inside means.
 
         The outermost mapping that matches wins: the same clash is one thing where a user names a
         VPC and another where the default one is created. See :meth:`Statement.on` for the
         arguments.
         """
-        made = rule(matcher, meaning)
-        return Remapped(self, made, (made.matcher,) if made.matcher.is_long else ())
+        mapping = mapping_of(matcher, meaning)
+        return Remapped(self, mapping, (mapping.matcher,) if mapping.matcher.is_long else ())
 
-    def as_internal(self, context: str) -> Batch[T_co]:
+    def as_invariant(self, context: str) -> Batch[T_co]:
         """Declare that every failure mapped inside is *our* bug here: ``InvariantViolation``.
 
         :param context: what is being done, for the error's text: ``"creating the default VPC"``.
         :raises InvalidBatch: when it is no text.
         """
         if not is_text(context):
-            message = 'as_internal() says what is being done: "creating the default VPC"'
+            message = 'as_invariant() says what is being done: "creating the default VPC"'
             raise InvalidBatch(message)
-        return AsInternal(self, context)
+        return AsInvariant(self, context)
 
-    def steps(self) -> tuple[Step, ...]:
-        """Look at what would be sent, without a database: each statement at its place."""
-        from batchq.language.step import steps  # noqa: PLC0415  a Step refers to Batch's subclass
-
-        return steps(self)
-
-    def explain(self, *, parameters: bool = False) -> str:
-        """Show the steps, their SQL, guards and mappings as text for people.
-
-        :param parameters: show the values as well; they may be secrets.
-        """
-        from batchq.language.step import explain  # noqa: PLC0415  as in steps()
-
-        return explain(self.steps(), parameters=parameters)
+    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+        """Reject the batch: it is more than one expression."""
+        del column
+        raise InvalidBatch(NO_EXPRESSION)
 
     def __repr__(self) -> str:
-        """Say how much it holds, without a value and however deep it is."""
-        from batchq.language.plan import plan  # noqa: PLC0415  as in steps()
-
-        count = len(plan(self).statements)
+        """Show how many statements it holds, without a value and however deep it is."""
+        count = _size(self)
         return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
+
+
+NO_EXPRESSION = (
+    "only a sql() fragment fits where an expression does, not a whole statement or batch"
+)
+"""Why a batch cannot stand in the place of a value."""
 
 
 # -- the forms of a batch besides the statement ----------------------------------------------------
@@ -107,13 +101,13 @@ class Composite(Batch[T_co]):
 
     parts: tuple[Batch[Any], ...]
     """The batches inside, in order."""
-    still_needed: tuple[Output, ...]
+    unmet_outputs: tuple[Output, ...]
     """Found when it was composed: a batch is looked at once, however often it is nested."""
 
     @property
-    def needs(self) -> tuple[Output, ...]:
+    def _required_outputs(self) -> tuple[Output, ...]:
         """What was found."""
-        return self.still_needed
+        return self.unmet_outputs
 
     def combine(self, results: Sequence[Any]) -> T_co:
         """Make one result of the parts' results."""
@@ -130,12 +124,12 @@ class Wrapped(Batch[T_co]):
     """What is mapped by a name that may be too long for the server."""
 
     @property
-    def needs(self) -> tuple[Output, ...]:
+    def _required_outputs(self) -> tuple[Output, ...]:
         """What is needed inside; not by recursion, for wrapping has no depth limit."""
         inner: Batch[Any] = self.inner
         while isinstance(inner, Wrapped):
             inner = inner.inner
-        return inner.needs
+        return inner._required_outputs
 
 
 @value
@@ -143,7 +137,7 @@ class Gathered(Composite[tuple[Any, ...]]):
     """What :func:`gather` makes."""
 
     parts: tuple[Batch[Any], ...]
-    still_needed: tuple[Output, ...]
+    unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
         """Keep them in order."""
@@ -155,7 +149,7 @@ class Sequenced(Composite[list[Any]]):
     """What :func:`sequence` makes."""
 
     parts: tuple[Batch[Any], ...]
-    still_needed: tuple[Output, ...]
+    unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> list[Any]:
         """Keep them in order."""
@@ -169,7 +163,7 @@ class Into(Composite[M]):
     parts: tuple[Batch[Any], ...]
     model: Callable[..., M]
     names: tuple[str, ...]
-    still_needed: tuple[Output, ...]
+    unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> M:
         """Pass the named results to the model and drop the others."""
@@ -183,24 +177,11 @@ class Mapped(Composite[U]):
 
     parts: tuple[Batch[Any], ...]
     function: Callable[[Any], U]
-    still_needed: tuple[Output, ...]
+    unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> U:
         """Call the function."""
         return self.function(results[0])
-
-
-@value
-class Preceded(Composite[M]):
-    """A batch behind others whose results nobody wants."""
-
-    parts: tuple[Batch[Any], ...]
-    still_needed: tuple[Output, ...]
-
-    def combine(self, results: Sequence[Any]) -> M:
-        """Keep the last."""
-        result: M = results[-1]
-        return result
 
 
 @value
@@ -216,36 +197,27 @@ class Remapped(Wrapped[T_co]):
     """What :meth:`Batch.on` makes."""
 
     inner: Batch[T_co]
-    rule: Rule
+    mapping: ErrorMapping
     long_names: tuple[Matcher, ...]
 
 
 @value
-class AsInternal(Wrapped[T_co]):
-    """What :meth:`Batch.as_internal` makes."""
+class AsInvariant(Wrapped[T_co]):
+    """What :meth:`Batch.as_invariant` makes."""
 
     inner: Batch[T_co]
     context: str
 
 
-@value
-class Placed(Batch[T_co]):
-    """One statement that does not simply run where it stands."""
-
-    statement: Statement[T_co]
-    once: Hashable = None
-    """What it does, when the whole batch needs that once: of several that say the same the first
-    runs. Such a statement has no result."""
-    ends: Hashable = None
-    """What was needed once before it is needed anew behind it."""
-    tail: tuple[str, ...] | None = None
-    """Where it runs behind the last of the others: all that have one run there, in this order."""
-
-    @property
-    def needs(self) -> tuple[Output, ...]:
-        """What the statement needs."""
-        return self.statement.needs
-
-
-FORMS = (Gathered, Sequenced, Into, Mapped, Preceded, Labelled, Remapped, AsInternal, Placed)
-"""Every form of a batch but the statement."""
+def _size(batch: Batch[Any]) -> int:
+    """Count the statements, without recursion: nesting has no depth limit."""
+    count, todo = 0, [batch]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Composite):
+            todo.extend(node.parts)
+        elif isinstance(node, Wrapped):
+            todo.append(node.inner)
+        else:
+            count += 1
+    return count

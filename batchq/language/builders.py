@@ -12,10 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from batchq.language import placeholders
-from batchq.language.batch import Batch
 from batchq.language.comparisons import kept
 from batchq.language.errors import InvalidBatch
-from batchq.language.inputs import Where, fragment, read_conditions, read_row
+from batchq.language.inputs import Where, read_conditions, read_row
 from batchq.language.outputs import casts
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
@@ -23,6 +22,7 @@ from batchq.language.syntax import (
     Cell,
     Conditions,
     Delete,
+    Expression,
     Insert,
     Select,
     Text,
@@ -124,9 +124,10 @@ def select(
     cells: list[str | Text] = []
     values: list[object] = []
     for column in listed("select(columns=)", columns, '["id", "name"]'):
-        if isinstance(column, Batch):
-            cells.append(fragment(column, column=True))
-            values.extend(column.values)
+        if isinstance(column, Expression):
+            expression, own = column._as_expression(column=True)
+            cells.append(expression)
+            values.extend(own)
         else:
             cells.append(column)
     return Statement(_select(table, tuple(cells), conditions), (*values, *wanted))

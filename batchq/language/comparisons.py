@@ -16,10 +16,9 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any
 
-from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
-from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL
+from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
 
 class Reading(Enum):
@@ -42,7 +41,7 @@ def reading_of(kind: type[object]) -> Reading | None:
     """Say how values of a type are read; None for those that stand for themselves."""
     if kind is NoneType:
         return Reading.NULL
-    if issubclass(kind, Batch):
+    if issubclass(kind, Expression):
         return Reading.FRAGMENT
     if issubclass(kind, Output):
         return Reading.OUTPUT
@@ -76,7 +75,7 @@ def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object
             continue
         named = _named(kind)
         hint = f"a whole array is compared by {_whole(column)}"
-        if issubclass(kind, Batch):
+        if issubclass(kind, Expression):
             hint = f'write {column} IN (…) with sql("…")'
         message = (
             f"{_at(column)} is a {type(choice).__name__} that holds {named}, and a list "

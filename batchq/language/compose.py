@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
 from batchq.language.errors import InvalidBatch
 from batchq.language.models import why_not_into
-from batchq.language.outputs import still_needed
+from batchq.language.traversal import unmet_outputs
 from batchq.language.validation import checked_call, listed
 
 U = TypeVar("U")
@@ -98,7 +98,7 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
     ['SELECT 1', 'SELECT current_user']
     """
     parts = _checked_parts("gather()", batches)
-    return Gathered(parts, still_needed(parts))
+    return Gathered(parts, unmet_outputs(parts))
 
 
 def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
@@ -107,7 +107,7 @@ def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
     The iterable is read at once, so that the batch is a value.
     """
     parts = _checked_parts("sequence()", listed("sequence()", batches, "[insert(…), update(…)]"))
-    return Sequenced(parts, still_needed(parts))
+    return Sequenced(parts, unmet_outputs(parts))
 
 
 def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
@@ -122,7 +122,7 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     dropped = _checked_parts("into()", steps)
     wanted = _checked_parts("into()", tuple(named.values()))
     parts = (*dropped, *map(Labelled, wanted, named))
-    return Into(parts, model, names, still_needed(parts))
+    return Into(parts, model, names, unmet_outputs(parts))
 
 
 def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ...]:

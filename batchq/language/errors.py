@@ -7,13 +7,12 @@ lost. SQL, parameters and the server's messages are attributes: they leak secret
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
-    from batchq.language.statement import Statement
-    from batchq.language.step import Step
+    from batchq.language.step import Step, Titled
     from batchq.language.violation import Violation
 
 
@@ -25,8 +24,8 @@ class BatchError(Exception):
     """
 
     context: str | None = None
-    """What was being done, in the words of the innermost ``.as_internal(context)`` that the failure
-    is inside of; None where there is none, and where a mapping around that decides."""
+    """The context of the innermost ``.as_invariant(context)`` around the failure; None if there is
+    none, or if a mapping around it decides."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class BatchError(Exception):
         more without preparation where one may have been to blame."""
 
     @property
-    def statement(self) -> Statement[Any] | None:
+    def statement(self) -> Titled | None:
         """The very object that the caller built, when a statement is to blame."""
         return None if self.step is None else self.step.statement
 
@@ -94,7 +93,7 @@ class GuardFailed(BatchError):
 class InvariantViolation(BatchError):
     """A failure that was declared to be impossible, or to be ours, happened: a bug, not a request.
 
-    Raised for ``.internal(...)`` and inside ``.as_internal(...)``.
+    Raised for ``.invariant(...)`` and inside ``.as_invariant(...)``.
     """
 
 

@@ -43,36 +43,43 @@ EXACTLY_ONE = Guard(Bound.EXACTLY, 1)
 AT_MOST_ONE = Guard(Bound.AT_MOST, 1)
 
 
-class Judged(Enum):
-    """Which rows a requirement is about. The value is the call that makes such a requirement."""
+class When(Enum):
+    """When a row is checked."""
 
-    FOUND = "require"
-    """The rows that ``where`` finds, as they are before the statement changes them."""
-    THERE = "same"
-    """The row that is in the way of an insert and lets it pass over: never one that it inserts."""
-    RETURNED = "check"
-    """The rows that the statement returns, as they are afterwards."""
-    ANY = "forbid"
-    """Every row: there may be none."""
+    BEFORE = "before"
+    """Rows found by ``where``, before the statement changes them."""
+    CONFLICT = "conflict"
+    """The existing row that an insert conflicts with, which then does nothing; never a new row."""
+    AFTER = "after"
+    """Rows that the statement returns, as they are afterwards."""
+    NEVER = "never"
+    """Every row: there must be none."""
 
 
-INSIDE = frozenset({Judged.FOUND, Judged.THERE})
-"""What the statement itself judges; the others are judged around it, when it has run."""
+INSIDE = frozenset({When.BEFORE, When.CONFLICT})
+"""What the statement itself checks. The others are checked around it, once it has run."""
 
 
 @frozen
 class Requirement:
-    """A condition that each row has to meet; one that does not is named in the error."""
+    """A condition that each row must meet. The error carries the first row that does not."""
 
-    judged: Judged
+    when: When
     test: Conditions
-    """What has to hold; empty for a row that may not be there at all."""
-    found: tuple[str, ...]
+    """The condition; empty if there must be no row at all."""
+    columns: tuple[str, ...]
     """The columns whose values the error carries."""
+    refuses: bool = False
+    """Whether a row for which the condition holds is the one that fails."""
 
     def __str__(self) -> str:
-        """Show the call, with columns and no values: ``require("rcgen")``."""
+        """Show the call, with columns and no values: ``require("generation")``."""
+        if self.when is When.NEVER:
+            return "expect(0)"
+        call = "refuse" if self.refuses else _CALLS[self.when]
         if isinstance(self.test, Text):
-            return f"{self.judged.value}(sql)"
-        names = ", ".join(map(spelled, compared(self.test)))
-        return f"{self.judged.value}({names or '...'})"
+            return f"{call}(sql)"
+        return f"{call}({', '.join(map(spelled, compared(self.test))) or '...'})"
+
+
+_CALLS = {When.BEFORE: "require", When.CONFLICT: "same", When.AFTER: "ensure"}

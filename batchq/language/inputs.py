@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import attrs
 from attrs import frozen
 
-from batchq.language.batch import FORMS, Batch
 from batchq.language.comparisons import Reading, kept, read_choice, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.placeholders import NUL, text
-from batchq.language.results import NO_RESULT
-from batchq.language.shape import Shape
-from batchq.language.statement import Statement
 from batchq.language.syntax import (
     EQUALS,
     EQUALS_OUTPUT,
     IS_NULL,
+    NO_PARAMETERS,
+    NOT_AS_IS,
     OUTPUT,
     WHOLE,
     Cell,
     Conditions,
     Conflict,
+    Expression,
     Flow,
     Text,
 )
@@ -40,15 +39,9 @@ if TYPE_CHECKING:
     Row = Mapping[str, object] | attrs.AttrsInstance | DataclassInstance
     """One row: column names and values, or an object whose fields are columns."""
 
-Condition = Mapping[str, object] | Statement[Any]
+Condition = Mapping[str, object] | Expression
 Where = Condition | Sequence[Condition]
 """Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
-
-_NO_PARAMETERS = frozenset({Statement, Output, *FORMS})
-"""What is no parameter: a bare ``sql()`` and an output may stand among values, the other forms of a
-batch are refused."""
-_SPECIAL = _NO_PARAMETERS | {list}
-"""What does not become a parameter as it is: lists are copied."""
 
 
 def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
@@ -58,17 +51,17 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
         columns, values = tuple(named), tuple(named.values())
     else:
         columns, values = read.columns, read.values(row)
-    if _SPECIAL.isdisjoint(map(type, values)):
+    if NOT_AS_IS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
-    if _NO_PARAMETERS.isdisjoint(map(type, values)):
+    if NO_PARAMETERS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), kept(values)
     cells: list[Cell] = []
     flat: list[object] = []
     for value in values:
-        if isinstance(value, Batch):
-            expression = cast("Statement[Any]", value)
-            cells.append(fragment(expression))
-            flat.extend(expression.values)
+        if isinstance(value, Expression):
+            expression, own = value._as_expression()
+            cells.append(expression)
+            flat.extend(own)
         else:
             cells.append(_flowing(value) if isinstance(value, Output) else None)
             flat.append(value)
@@ -90,8 +83,8 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
 
     :raises InvalidBatch: for none at all, which would be every row.
     """
-    if isinstance(where, Batch):
-        return fragment(where), where.values
+    if isinstance(where, Expression):
+        return where._as_expression()
     if isinstance(where, list | tuple):
         return _all_of(cast("Sequence[Condition]", where))
     if not _is_mapping(where):
@@ -126,10 +119,9 @@ def _special(column: str, value: object, reading: Reading, values: list[object])
             values.append(choice)
             return test
         case Reading.FRAGMENT:
-            expression = cast("Statement[Any]", value)
-            text = fragment(expression)
-            values.extend(expression.values)
-            return text
+            expression, own = cast("Expression", value)._as_expression()
+            values.extend(own)
+            return expression
         case Reading.OUTPUT:
             values.append(value)
             flowing = _flowing(cast("Output", value))
@@ -159,37 +151,6 @@ def _flowing(output: Output) -> Text | Flow:
     return text("%(output)s", ("output",), (output.type,))
 
 
-def fragment(value: Batch[Any], *, column: bool = False) -> Text:
-    """Accept a bare ``sql()`` as an expression.
-
-    :param column: whether it is a column of a select, which may have a name.
-    :raises InvalidBatch: for what would say more than one expression does.
-    """
-    if isinstance(value, Statement) and isinstance(value.source, Text):
-        if is_bare(value.shape):
-            return _whole(value.source, value.source.no_column if column else value.source.no_value)
-        message = (
-            "a fragment is a bare sql(): the result, what failures mean and the guards are said of "
-            "the statement that it stands in"
-        )
-        raise InvalidBatch(message)
-    message = "only a sql() fragment fits where an expression does, not a whole statement or batch"
-    raise InvalidBatch(message)
-
-
-def _whole(text: Text, more: str | None) -> Text:
-    problem = more or text.unsure
-    if problem is not None:
-        message = f"a fragment is one expression, and this one is not: {problem}"
-        raise InvalidBatch(message)
-    return text
-
-
-def is_bare(shape: Shape) -> bool:
-    """Whether a statement says no more than its SQL."""
-    return shape.result is NO_RESULT and not shape.wrapped and not shape.declared
-
-
 def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
     """Read the target of ON CONFLICT.
 
@@ -200,8 +161,8 @@ def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
         raise InvalidBatch(message)
     if where is None:
         return Conflict(columns, None)
-    if isinstance(where, Batch):
-        predicate = fragment(where)
+    if isinstance(where, Expression):
+        predicate, _ = where._as_expression()
         if predicate.names:
             message = "the predicate of an index takes no parameters: write its values out in sql()"
             raise InvalidBatch(message)

@@ -10,50 +10,50 @@ from typing import Final, cast
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh, why_not_made
-from batchq.language.matchers import Matcher, is_matcher
+from batchq.language.matchers import UNEXPECTED_ROWS, Matcher, is_matcher
 from batchq.language.signatures import why_not_one
-from batchq.language.templates import Saying
+from batchq.language.templates import ErrorTemplate
 from batchq.language.value import value
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 
-class Internal(Enum):
-    """The outcome of ``.internal(...)``; an enum so that type checkers can tell it apart."""
+class Invariant(Enum):
+    """The outcome of ``.invariant(...)``; an enum so that type checkers can tell it apart."""
 
-    INTERNAL = "internal"
+    INVARIANT = "internal"
 
 
-INTERNAL: Final = Internal.INTERNAL
+INVARIANT: Final = Invariant.INVARIANT
 
-Meaning = BaseException | type[BaseException] | Callable[[Violation], BaseException]
+Raises = BaseException | type[BaseException] | Callable[[Violation], BaseException]
 """What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
 
 
 @value
-class Rule:
+class ErrorMapping:
     """A mapping: failures that ``matcher`` accepts mean ``meaning``."""
 
     matcher: Matcher
-    meaning: Meaning | Internal
+    raises: Raises | Invariant
 
     def __str__(self) -> str:
         """Show the mapping without the exception's own text, which may hold the caller's data."""
-        return f"{self.matcher} -> {describe(self.meaning)}"
+        return f"{self.matcher} -> {describe(self.raises)}"
 
     def __repr__(self) -> str:
         """Show the same: tracebacks may print what the engine holds."""
         return f"<Rule {self}>"
 
 
-def rule(matcher: Matcher, meaning: Meaning) -> Rule:
+def mapping_of(matcher: Matcher, meaning: Raises) -> ErrorMapping:
     """Make a rule of what a user wrote in ``batch.on(matcher, meaning)``.
 
     :raises InvalidBatch: when the meaning can never become an exception.
     """
-    return Rule(matcher, checked_meaning(matcher, meaning))
+    return ErrorMapping(matcher, checked_raises(matcher, meaning))
 
 
-def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
+def checked_raises(matcher: Matcher, meaning: Raises) -> Raises:
     """Refuse a meaning that can never become an exception, and what is no matcher.
 
     :raises InvalidBatch: saying what ``.on`` takes.
@@ -65,10 +65,10 @@ def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
         if type(meaning) not in _COPIED:
             _check_copy(matcher, meaning)
         return meaning
-    if isinstance(meaning, Saying) and meaning.columns and matcher.requirement is None:
-        message = f".on({matcher}, saying(…)): only the guards on a row find one to tell of"
+    if isinstance(meaning, ErrorTemplate) and meaning.columns and not _finds_a_row(matcher):
+        message = f".on({matcher}, format_error(…)): only the guards on a row find one to tell of"
         raise InvalidBatch(message)
-    if isinstance(meaning, Saying):
+    if isinstance(meaning, ErrorTemplate):
         _check_stop(matcher, meaning.error)
     told: object = meaning
     if isinstance(told, type):
@@ -83,6 +83,10 @@ def checked_meaning(matcher: Matcher, meaning: Meaning) -> Meaning:
         f"Violation to an exception, not {type(meaning).__name__}"
     )
     raise InvalidBatch(message)
+
+
+def _finds_a_row(matcher: Matcher) -> bool:
+    return matcher.requirement is not None or matcher is UNEXPECTED_ROWS
 
 
 _COPIED: set[type[BaseException]] = set()
@@ -109,7 +113,7 @@ def _check_copy(matcher: Matcher, error: BaseException) -> None:
     _COPIED.add(type(error))
 
 
-def _check_call(matcher: Matcher, meaning: Meaning, why: str | None) -> None:
+def _check_call(matcher: Matcher, meaning: Raises, why: str | None) -> None:
     """Refuse what cannot be called with the Violation: it would be called when a batch has failed.
 
     :raises InvalidBatch: saying why, and what else may be passed.
@@ -136,12 +140,12 @@ def _check_stop(matcher: Matcher, cls: object) -> None:
 
 @lru_cache(maxsize=1024)
 def _why_not_made(cls: type[BaseException]) -> str | None:
-    return why_not_made(cls, Violation(kind=Kind.OTHER, sqlstate=""))
+    return why_not_made(cls, Violation(kind=ViolationKind.OTHER, sqlstate=""))
 
 
-def describe(meaning: Meaning | Internal) -> str:
+def describe(meaning: Raises | Invariant) -> str:
     """Name a meaning for people: ``NameTaken``, a function's name, ``InvariantViolation``."""
-    if meaning is INTERNAL:
+    if meaning is INVARIANT:
         return "InvariantViolation"
     if isinstance(meaning, BaseException):
         return type(meaning).__name__
@@ -151,7 +155,7 @@ def describe(meaning: Meaning | Internal) -> str:
     return getattr(called, "__name__", type(called).__name__)
 
 
-def exception_for(meaning: Meaning, violation: Violation) -> BaseException:
+def exception_for(meaning: Raises, violation: Violation) -> BaseException:
     """Make the exception that the caller gets, a new one each time.
 
     :raises TypeError: when the caller's function returns something else.

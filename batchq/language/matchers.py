@@ -18,7 +18,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement
 from batchq.language.spelling import spelled
 from batchq.language.validation import is_text
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 _LONGEST = 63
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
@@ -31,7 +31,7 @@ class Matcher:
     One object a pattern, so that what was said with it is found again.
     """
 
-    kind: Kind | None = None
+    kind: ViolationKind | None = None
     """The kind it is for; None accepts every kind of constraint."""
     name: str | None = None
     """The constraint's name, or the column's for NOT NULL."""
@@ -44,7 +44,7 @@ class Matcher:
 
     def __attrs_post_init__(self) -> None:
         """Look at the name, once a matcher."""
-        is_name = self.kind is not Kind.GUARD and self.name is not None
+        is_name = self.kind is not ViolationKind.GUARD and self.name is not None
         name = (self.name or "") if is_name else ""
         most = len(name) * (1 if name.isascii() else 4)
         object.__setattr__(self, "is_long", most > _LONGEST)
@@ -53,15 +53,16 @@ class Matcher:
         """Whether this violation is one that the mapping is for."""
         if self.sqlstate is not None:
             # A guard borrows the SQLSTATE of a failed cast; it is no such failure.
-            return violation.sqlstate == self.sqlstate and violation.kind is not Kind.GUARD
+            return violation.sqlstate == self.sqlstate and violation.kind is not ViolationKind.GUARD
         if self.kind is None:
-            return violation.kind is not Kind.GUARD and self._is_named(violation)
+            return violation.kind is not ViolationKind.GUARD and self._is_named(violation)
         if violation.kind is not self.kind:
             return False
-        if self.kind is Kind.GUARD:
+        if self.kind is ViolationKind.GUARD:
             # A refused isolation level says nothing about rows, so no mapping is for it.
-            return violation.isolation is None and violation.requirement == self.requirement
-        if self.kind is Kind.NOT_NULL:
+            is_this = self is UNEXPECTED_ROWS or violation.requirement == self.requirement
+            return violation.isolation is None and is_this
+        if self.kind is ViolationKind.NOT_NULL:
             return violation.column == self.name
         return self._is_named(violation)
 
@@ -73,9 +74,9 @@ class Matcher:
         """Show the call that makes this matcher, as a user would write it."""
         if self.sqlstate is not None:
             return f'sqlstate("{self.sqlstate}")'
-        if self.kind is Kind.GUARD:
+        if self.kind is ViolationKind.GUARD:
             return self.name or "expect(...)"
-        call = "internal" if self.kind is None else self.kind.value
+        call = "invariant" if self.kind is None else self.kind.value
         return f"{call}({spelled(self.name or '')})"
 
 
@@ -87,22 +88,22 @@ def unique(name: str) -> Matcher:
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
     """
-    return _matcher(Kind.UNIQUE, name)
+    return _matcher(ViolationKind.UNIQUE, name)
 
 
 def check(name: str) -> Matcher:
     """Match a violated CHECK constraint of that name, of a table or of a domain."""
-    return _matcher(Kind.CHECK, name)
+    return _matcher(ViolationKind.CHECK, name)
 
 
 def foreign_key(name: str) -> Matcher:
     """Match a violated foreign key of that name, from the child's side or the parent's."""
-    return _matcher(Kind.FOREIGN_KEY, name)
+    return _matcher(ViolationKind.FOREIGN_KEY, name)
 
 
 def exclusion(name: str) -> Matcher:
     """Match a violated exclusion constraint of that name. PostgreSQL only."""
-    return _matcher(Kind.EXCLUSION, name)
+    return _matcher(ViolationKind.EXCLUSION, name)
 
 
 def not_null(column: str) -> Matcher:
@@ -111,7 +112,7 @@ def not_null(column: str) -> Matcher:
     Not where a domain refuses it by its type (``CREATE DOMAIN … NOT NULL``): of that PostgreSQL
     sends neither column nor constraint, so it is mapped by ``sqlstate("23502")``.
     """
-    return _matcher(Kind.NOT_NULL, column)
+    return _matcher(ViolationKind.NOT_NULL, column)
 
 
 @lru_cache(maxsize=4096)
@@ -127,18 +128,20 @@ def sqlstate(code: str) -> Matcher:
 
 
 def constraint(name: str) -> Matcher:
-    """Match any kind of constraint of that name: what ``.internal("name")`` declares."""
+    """Match any kind of constraint of that name: what ``.invariant("name")`` declares."""
     return _matcher(None, name)
 
 
-MISSING_ROWS = Matcher(Kind.GUARD)
-"""What ``.expect(..., missing=...)`` maps: the guard of the statement fired."""
+MISSING_ROWS = Matcher(ViolationKind.GUARD)
+"""What ``.expect(..., missing=...)`` maps: fewer rows than the guard allows."""
+UNEXPECTED_ROWS = Matcher(ViolationKind.GUARD, "expect(unexpected=...)")
+"""What ``.expect(..., unexpected=...)`` maps: more rows than the guard allows."""
 
 
 @lru_cache(maxsize=4096)
 def unmet(index: int, requirement: Requirement) -> Matcher:
     """Match a row that does not meet a requirement: the statement's ``index``-th, from 0."""
-    return Matcher(Kind.GUARD, str(requirement), requirement=index)
+    return Matcher(ViolationKind.GUARD, str(requirement), requirement=index)
 
 
 def is_matcher(value: object) -> bool:
@@ -147,7 +150,7 @@ def is_matcher(value: object) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _matcher(kind: Kind | None, name: str) -> Matcher:
+def _matcher(kind: ViolationKind | None, name: str) -> Matcher:
     if not is_text(name):
         message = "a matcher needs the constraint's name (the column's, for not_null)"
         raise InvalidBatch(message)

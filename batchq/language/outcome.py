@@ -14,7 +14,7 @@ from enum import Enum
 class Outcome(Enum):
     """What became of the transaction. Only ever what was observed.
 
-    >>> Outcome("rolled_back").kept_nothing
+    >>> Outcome("rolled_back").nothing_applied
     True
     """
 
@@ -39,6 +39,6 @@ class Outcome(Enum):
     tell."""
 
     @property
-    def kept_nothing(self) -> bool:
+    def nothing_applied(self) -> bool:
         """True when it is certain that the database is as it was before."""
         return self is Outcome.NOT_SENT or self is Outcome.ROLLED_BACK

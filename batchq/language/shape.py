@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -21,10 +21,10 @@ from batchq.language.guards import (
     INSIDE,
     Bound,
     Guard,
-    Judged,
     Requirement,
+    When,
 )
-from batchq.language.mapping import INTERNAL, Meaning, Rule
+from batchq.language.mapping import INVARIANT, ErrorMapping, Raises
 from batchq.language.matchers import Matcher, constraint
 from batchq.language.models import model_of, why_not
 from batchq.language.results import NO_RESULT, WITH_MODEL, WITHOUT_ROWS, Result, Rows
@@ -37,6 +37,7 @@ from batchq.language.syntax import (
     Text,
     condition_names,
     parameter_names,
+    selects,
     takes_outputs,
     tests_outputs,
 )
@@ -53,16 +54,18 @@ class Shape:
     """The guard that ``.expect(...)`` set."""
     returned: tuple[str, ...] | None = None
     """The columns that ``.returning(...)`` named."""
-    requirements: tuple[Requirement, ...] = ()
+    carried: tuple[str, ...] = ()
+    """The columns that ``.expect(0, columns=...)`` named."""
+    conditions: tuple[Requirement, ...] = ()
     """What each row has to meet. In the order of declaration: the first unmet one decides."""
-    probes: bool = False
-    """Whether one row says it all: ``require(...)`` and ``forbid(...)``."""
     fresh: bool = False
-    """Whether the steps behind it must see all that was committed before it got its lock; the
-    server refuses it where they do not: ``lock(...)``."""
-    declared: tuple[Matcher | Rule, ...] = ()
+    """Whether later steps must see everything that was committed before this one got its lock. The
+    server rejects the statement if they would not: ``for_update()``."""
+    declared: tuple[Matcher | ErrorMapping, ...] = ()
     """What is mapped, in the order of declaration: a matcher, whose meaning the statement has, or a
-    whole rule, for ``.internal(...)``."""
+    whole rule, for ``.invariant(...)``."""
+    requirements: tuple[Requirement, ...] = field(init=False)
+    """The conditions; or that there be no row, if the error carries the one that there is."""
     guard: Guard | None = field(init=False)
     """The guard that the server will check: the one asked for, or the result's own promise."""
     columns: tuple[str, ...] | None = field(init=False)
@@ -74,31 +77,45 @@ class Shape:
     """What is mapped by a name that may be too long for the server."""
     takes_outputs: bool = field(init=False)
     """Whether another statement's output is among the values."""
+    probe: int | None = field(init=False)
+    """How many rows decide the guard, if the statement does nothing but look for them."""
 
     def __attrs_post_init__(self) -> None:
         """Derive the rest, once a shape."""
+        object.__setattr__(self, "requirements", _requirements(self))
         tests = [requirement.test for requirement in self.requirements]
         names = parameter_names(self.source) + sum(map(condition_names, tests), ())
         flows = takes_outputs(self.source) or any(map(tests_outputs, tests))
         object.__setattr__(self, "guard", _guard(self))
         object.__setattr__(self, "columns", _columns(self))
         object.__setattr__(self, "names", names)
-        matchers = (one.matcher if isinstance(one, Rule) else one for one in self.declared)
+        matchers = (one.matcher if isinstance(one, ErrorMapping) else one for one in self.declared)
         long_names = tuple(matcher for matcher in matchers if matcher.is_long)
         object.__setattr__(self, "long_names", long_names)
         object.__setattr__(self, "takes_outputs", flows)
+        object.__setattr__(self, "probe", _probe(self))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it says no more than its SQL."""
+        return self.result is NO_RESULT and not self.wrapped and not self.declared
 
     @property
     def wrapped(self) -> bool:
         """Whether the rows are counted and judged around the statement, once it has run."""
-        outside = any(one.judged not in INSIDE for one in self.requirements)
+        outside = any(one.when not in INSIDE for one in self.requirements)
         return self.guard is not None or outside
 
-    def rules(self, meanings: tuple[Meaning, ...]) -> Iterator[Rule]:
-        """Put the statement's own meanings to the matchers, in the order of declaration."""
-        own = iter(meanings)
+    @property
+    def carries_unexpected(self) -> bool:
+        """Whether there must be no row, and the error carries the first that there is."""
+        return any(one.when is When.NEVER for one in self.requirements)
+
+    def mappings(self, raises: tuple[Raises, ...]) -> Iterator[ErrorMapping]:
+        """Yield the mappings of a statement that raises these, in the order of declaration."""
+        own = iter(raises)
         for one in self.declared:
-            yield one if isinstance(one, Rule) else Rule(one, next(own))
+            yield one if isinstance(one, ErrorMapping) else ErrorMapping(one, next(own))
 
 
 def _guard(shape: Shape) -> Guard | None:
@@ -111,10 +128,42 @@ def _guard(shape: Shape) -> Guard | None:
             return EXACTLY_ONE
         case Rows.MAYBE:
             return AT_MOST_ONE
-        case Rows.NONE if any(one.judged is Judged.FOUND for one in shape.requirements):
+        case Rows.NONE if any(one.when is When.BEFORE for one in shape.requirements):
             return EXACTLY_ONE  # what is required of a row is not met by its absence
         case _:
             return None
+
+
+def _requirements(shape: Shape) -> tuple[Requirement, ...]:
+    source, guard = shape.source, shape.expected
+    none = guard is not None and guard.bound is Bound.EXACTLY and guard.rows == 0
+    if not none or shape.conditions or shape.result is not NO_RESULT:
+        return shape.conditions
+    if not isinstance(source, Select) and not selects(source) and not shape.carried:
+        return ()  # a number of rows changed
+    named = source.columns or () if isinstance(source, Select) else ()
+    columns = (*shape.carried, *(column for column in named if isinstance(column, str)))
+    return (Requirement(When.NEVER, (), tuple(dict.fromkeys(columns))),)
+
+
+def _probe(shape: Shape) -> int | None:
+    """Return the number of rows after which a look for rows can stop.
+
+    Rows that are locked are all wanted. So are those of a ``sql()`` text or of a fragment, which
+    may call a function for its effect; but for a row that must not be there, which ends it all.
+    """
+    source = shape.source
+    if shape.carries_unexpected:
+        return 1 if isinstance(source, Select) or selects(source) else None
+    guard = shape.expected
+    if not isinstance(source, Select) or source.lock is not None or guard is None:
+        return None
+    if shape.result.rows is not Rows.NONE:
+        return None
+    columns = source.columns or ()
+    if guard.bound is not Bound.AT_LEAST or any(isinstance(column, Text) for column in columns):
+        return None
+    return guard.rows
 
 
 def answered(shape: Shape) -> tuple[str | None, ...] | None:
@@ -140,7 +189,7 @@ def _columns(shape: Shape) -> tuple[str, ...] | None:
 
 
 @lru_cache(maxsize=4096)
-def answering(shape: Shape, rows: str, model: Any) -> Shape:
+def with_result(shape: Shape, rows: str, model: Any) -> Shape:
     """Answer with a result: ``"one"``, ``"maybe"``, … and what each row is made into."""
     kind = Rows(rows)
     if kind is Rows.SCALAR and not _is_checkable(model):
@@ -152,7 +201,7 @@ def answering(shape: Shape, rows: str, model: Any) -> Shape:
         except InvalidBatch as error:
             message = f"{rows}() takes a class or a function that is made of a row: {error}"
             raise InvalidBatch(message) from None
-    return _agreeing(evolve(shape, result=Result(kind, model)))
+    return _check_consistent(evolve(shape, result=Result(kind, model)))
 
 
 def _is_checkable(model: object) -> bool:
@@ -163,7 +212,7 @@ def _is_checkable(model: object) -> bool:
         return False
 
 
-def returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
     """Name the columns that a built write returns."""
     named = columns and all(map(is_text, columns))
     if isinstance(shape.source, Text | Select) or not named:
@@ -172,16 +221,16 @@ def returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
             "text has its own RETURNING, a select() its columns"
         )
         raise InvalidBatch(message)
-    return _returning(shape, columns)
+    return _with_returning(shape, columns)
 
 
 @lru_cache(maxsize=4096)
-def _returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
-    return _agreeing(evolve(shape, returned=columns))
+def _with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+    return _check_consistent(evolve(shape, returned=columns))
 
 
 @lru_cache(maxsize=4096)
-def on_conflict_do_nothing(shape: Shape, conflict: Conflict) -> Shape:
+def with_conflict(shape: Shape, conflict: Conflict) -> Shape:
     """Let an insert pass over a row that is there already."""
     if not isinstance(shape.source, Insert):
         message = "on_conflict_do_nothing() is said of insert(); in sql() write ON CONFLICT"
@@ -190,36 +239,35 @@ def on_conflict_do_nothing(shape: Shape, conflict: Conflict) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def probing(shape: Shape) -> Shape:
-    """Look for one row, and no further."""
-    return evolve(shape, probes=True)
-
-
-@lru_cache(maxsize=4096)
-def locking(shape: Shape, strength: str) -> Shape:
+def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> Shape:  # noqa: FBT001  by keyword it would be looked up slower
     """Lock the rows that a select finds."""
-    return evolve(shape, source=evolve(cast("Select", shape.source), lock=strength))
+    if not isinstance(shape.source, Select):
+        message = "for_update(): only a select() locks rows; in sql() write FOR UPDATE"
+        raise InvalidBatch(message)
+    return evolve(shape, source=evolve(shape.source, lock=lock, order=order), fresh=fresh)
 
 
 @lru_cache(maxsize=4096)
-def fresh(shape: Shape) -> Shape:
-    """Refuse an isolation in which the steps behind it may see less than was committed by then."""
-    return evolve(shape, fresh=True)
-
-
-@lru_cache(maxsize=4096)
-def requiring(shape: Shape, requirement: Requirement) -> Shape:
+def with_condition(shape: Shape, requirement: Requirement) -> Shape:
     """Add what each row has to meet."""
-    for name in requirement.found:
+    _check_columns_named(requirement.columns)
+    return _check_consistent(evolve(shape, conditions=(*shape.conditions, requirement)))
+
+
+def _check_columns_named(columns: tuple[Any, ...]) -> None:
+    for name in columns:
         if not is_text(name) or "\0" in name:
-            message = f"a column has a name, a str: not {name!r:.40}"
+            message = f"columns=: name columns by non-empty str, not {name!r:.40}"
             raise InvalidBatch(message)
-    return _agreeing(evolve(shape, requirements=(*shape.requirements, requirement)))
 
 
 @lru_cache(maxsize=4096, typed=True)
-def expecting(shape: Shape, bound: str, rows: int) -> Shape:
-    """Guard the number of rows."""
+def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...] = ()) -> Shape:
+    """Guard the number of rows.
+
+    :param carried: the columns of a row that must not be there which the error carries.
+    """
+    _check_columns_named(carried)
     if type(rows) is not int:
         message = f"expect() takes a number of rows, not {rows!r:.40}"
         raise InvalidBatch(message)
@@ -227,36 +275,34 @@ def expecting(shape: Shape, bound: str, rows: int) -> Shape:
     if rows < (0 if guard.bound is Bound.EXACTLY else 1):
         message = f"expect({guard}) always holds or never can"
         raise InvalidBatch(message)
-    return _agreeing(evolve(shape, expected=guard))
+    return _check_consistent(evolve(shape, expected=guard, carried=carried))
 
 
 @lru_cache(maxsize=4096)
-def mapping(shape: Shape, matcher: Matcher) -> Shape:
+def with_mapping(shape: Shape, matcher: Matcher) -> Shape:
     """Map the failures that the matcher accepts."""
     return evolve(shape, declared=(*shape.declared, matcher))
 
 
 @lru_cache(maxsize=4096)
-def internal(shape: Shape, constraints: tuple[str, ...]) -> Shape:
+def with_invariants(shape: Shape, constraints: tuple[str, ...]) -> Shape:
     """Declare constraints whose violation would be our bug."""
     if not constraints:
         message = "internal() names the constraints whose violation would be our bug"
         raise InvalidBatch(message)
-    rules = [Rule(constraint(name), INTERNAL) for name in constraints]
+    rules = [ErrorMapping(constraint(name), INVARIANT) for name in constraints]
     return evolve(shape, declared=(*shape.declared, *rules))
 
 
-def _agreeing(shape: Shape) -> Shape:
+def _check_consistent(shape: Shape) -> Shape:
     """Refuse what contradicts the result."""
     guard, rows = shape.expected, shape.result.rows
     if rows is Rows.COUNT and shape.returned is not None:
         message = "count() and returning(...): the rows would be thrown away, drop one"
         raise InvalidBatch(message)
     _check_columns(shape)
-    if any(one.judged is Judged.ANY for one in shape.requirements) and (
-        guard is not None or rows is not Rows.NONE or len(shape.requirements) > 1
-    ):
-        message = "forbid() lets no row pass, so there is none to return, to count or to judge"
+    if shape.carried and rows is not Rows.NONE:
+        message = "expect(0, columns=…): a result shape leaves no row to carry; drop one of them"
         raise InvalidBatch(message)
     if guard is None or rows in WITHOUT_ROWS:
         return shape

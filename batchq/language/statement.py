@@ -3,30 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, overload
 
 from batchq.language import shape as shapes
-from batchq.language.batch import Batch
+from batchq.language.batch import NO_EXPRESSION, Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Guard, Judged, Requirement
-from batchq.language.mapping import Meaning, Rule, checked_meaning
-from batchq.language.matchers import MISSING_ROWS, Matcher, unmet
-from batchq.language.outputs import Output, checked_type, refuse_rows
-from batchq.language.results import NO_RESULT, Result
+from batchq.language.guards import EXACTLY_ONE, Bound, Requirement, When
+from batchq.language.inputs import Where, conflict, read_conditions
+from batchq.language.mapping import ErrorMapping, Raises, checked_raises
+from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
+from batchq.language.outputs import Output, checked_type
+from batchq.language.results import NO_RESULT, Rows
 from batchq.language.shape import Shape
-from batchq.language.syntax import Conditions, Insert, Source, Text, compared
-from batchq.language.templates import Saying
+from batchq.language.syntax import Conditions, Insert, Text, compared
+from batchq.language.templates import ErrorTemplate
 from batchq.language.validation import checked_label, is_text, listed
 from batchq.language.value import value
-
-if TYPE_CHECKING:
-    from batchq.language.inputs import Where
 
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
+
+Strength = Literal["update", "no key update", "share", "key share"]
+"""PostgreSQL documentation, "Row-Level Locks", strongest first."""
 
 _LONGEST_TITLE = 40
 _STRINGS = frozenset("'$")
@@ -41,14 +42,14 @@ class Statement(Batch[T_co]):
     :func:`~batchq.delete` and :func:`~batchq.select`; run it alone or compose it.
     """
 
-    shape: Shape
-    values: tuple[object, ...]
+    _shape: Shape
+    _values: tuple[object, ...]
     """The parameters' values, in the order in which the source takes them."""
-    meanings: tuple[Meaning, ...] = ()
-    """What the mapped failures mean, in the order in which the shape declares them."""
-    labels: tuple[str, ...] = ()
-    first: Statement[Any] | None = None
-    """The statement that it was first built as; None where it is that one."""
+    _raises: tuple[Raises, ...] = ()
+    """What the mapped failures raise, in the order in which the shape declares the mappings."""
+    _labels: tuple[str, ...] = ()
+    _first: Statement[Any] | None = None
+    """The statement as it was first built; None if this is that one."""
 
     # -- the result shape --------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class Statement(Batch[T_co]):
         >>> select("project", ["id", "name"], where={"id": 7}).one(tuple)
         <Statement select project: one(tuple), exactly 1 row>
         """
-        return self._answering("one", model)
+        return self._with_result("one", model)
 
     @overload
     def maybe(self, model: type[N]) -> Statement[N | None]: ...
@@ -91,7 +92,7 @@ class Statement(Batch[T_co]):
 
         A second row is a broken promise: the server aborts the transaction (a guard).
         """
-        return self._answering("maybe", model)
+        return self._with_result("maybe", model)
 
     @overload
     def all(  # pyright: ignore[reportOverlappingOverload]  a list is invariant
@@ -105,7 +106,7 @@ class Statement(Batch[T_co]):
     def all(self, model: Callable[..., M]) -> Statement[list[M]]: ...
     def all(self, model: Callable[..., Any]) -> Statement[Any]:
         """Ask for every row, as a list; see :meth:`one` for ``model``."""
-        return self._answering("all", model)
+        return self._with_result("all", model)
 
     def scalar(self, type_: type[M]) -> Statement[M]:
         """Ask for exactly one row of one column, of the given Python type.
@@ -113,11 +114,11 @@ class Statement(Batch[T_co]):
         A value of another type (NULL too) is a :class:`~batchq.DecodeFailed`. On anything that can
         match no row it is also a guard, as :meth:`one`.
         """
-        return self._answering("scalar", type_)
+        return self._with_result("scalar", type_)
 
     def count(self) -> Statement[int]:
         """Ask for the number of rows affected (of a select: returned)."""
-        return self._answering("count", None)
+        return self._with_result("count", None)
 
     def returning(self, *columns: str) -> Statement[T_co]:
         """Name the columns that a built write returns, for shapes that do not name them.
@@ -127,11 +128,11 @@ class Statement(Batch[T_co]):
         >>> insert("project", {"name": "web"}).returning("id").scalar(UUID)
         <Statement insert project: scalar(UUID)>
         """
-        return self._shaped(shapes.returning(self.shape, columns))
+        return self._shaped(shapes.with_returning(self._shape, columns))
 
     # -- what failures mean ------------------------------------------------------------------------
 
-    def on(self, matcher: Matcher, meaning: Meaning) -> Statement[T_co]:
+    def on(self, matcher: Matcher, meaning: Raises) -> Statement[T_co]:
         """Say what a failure of this statement means.
 
         :param matcher: which failures: ``unique("name")``, ``check("name")``, …
@@ -144,13 +145,13 @@ class Statement(Batch[T_co]):
         When several mappings match, the one declared last wins, and any mapping from outside the
         statement (``batch.on``) wins over its own.
         """
-        meanings = (*self.meanings, checked_meaning(matcher, meaning))
-        shape = shapes.mapping(self.shape, matcher)
-        return Statement(shape, self.values, meanings, self.labels, self.first or self)
+        raises = (*self._raises, checked_raises(matcher, meaning))
+        shape = shapes.with_mapping(self._shape, matcher)
+        return Statement(shape, self._values, raises, self._labels, self._identity)
 
-    def internal(self, *constraints: str) -> Statement[T_co]:
+    def invariant(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
-        return self._shaped(shapes.internal(self.shape, constraints))
+        return self._shaped(shapes.with_invariants(self._shape, constraints))
 
     def expect(
         self,
@@ -159,97 +160,217 @@ class Statement(Batch[T_co]):
         *,
         at_least: int | None = None,
         at_most: int | None = None,
-        missing: Meaning | None = None,
+        missing: Raises | None = None,
+        unexpected: Raises | None = None,
+        columns: Iterable[str] = (),
     ) -> Statement[T_co]:
-        """Guard the number of rows affected: the server aborts the transaction before COMMIT.
+        """Guard the number of rows: the server aborts the transaction before COMMIT.
 
-        :param rows: exactly so many rows.
-        :param at_least: so many rows or more; instead of ``rows``.
-        :param at_most: so many rows or fewer; instead of ``rows``.
-        :param missing: what too few rows mean, as the meaning of :meth:`on`. Too many rows, or too
-            few without it, raise :class:`~batchq.GuardFailed`.
+        :param rows: exactly this number of rows.
+        :param at_least: this number of rows or more; instead of ``rows``.
+        :param at_most: this number of rows or fewer; instead of ``rows``.
+        :param missing: what to raise for too few rows, as in :meth:`on`.
+        :param unexpected: what to raise for too many rows. With ``expect(0)`` on a ``select()`` or
+            on a ``sql()`` that selects, the error carries the first of them, and
+            :func:`~batchq.format_error` writes its text.
+        :param columns: with ``expect(0)`` on a ``sql()``, the columns that the error carries
+            besides those that ``format_error()`` names. A ``select()`` carries all it selects by
+            name.
+        :raises InvalidBatch: for a number that always holds or never can.
 
-        >>> from batchq import update
+        Without a mapping for it, the wrong number of rows raises :class:`~batchq.GuardFailed`.
+
+        A select without a result shape is a guard alone. It is a step of its own, and under READ
+        COMMITTED it sees what was committed until it runs. ``expect(0)``, and ``at_least=`` on a
+        ``select()`` of plain columns, stop at the row that decides.
+
+        >>> from batchq import format_error, select, update
         >>> update("project", {"name": "web"}, where={"id": 7}).expect(1, missing=LookupError("7"))
         <Statement update project: exactly 1 row>
+        >>> vpcs = select("vpc", ["name"], where={"project_id": 7})
+        >>> vpcs.expect(0, unexpected=format_error(ValueError, "project contains a vpc: {name}"))
+        <Statement select vpc: exactly 0 rows>
         """
-        if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
-            message = "expect() takes either a number of rows, or at_least=, or at_most="
+        bound, number = _row_count(rows, at_least, at_most)
+        if missing is not None and (bound is Bound.AT_MOST or number == 0):
+            message = "expect(missing=…): no number of rows is too few here; say unexpected="
             raise InvalidBatch(message)
-        if missing is not None and at_most is not None:
-            message = "expect(at_most=…) misses no rows: missing= would never be raised"
+        if unexpected is not None and bound is Bound.AT_LEAST:
+            message = "expect(at_least=…, unexpected=…): no number of rows is too many here"
             raise InvalidBatch(message)
-        bound, number = ("=", rows) if at_most is None else ("<=", at_most)
-        if at_least is not None:
-            bound, number = ">=", at_least
-        shape = shapes.expecting(self.shape, bound, cast("int", number))
-        guarded: Statement[T_co] = self._shaped(shape)
-        return guarded if missing is None else guarded.on(MISSING_ROWS, missing)
+        carried = columns_of(columns)
+        if isinstance(unexpected, ErrorTemplate):
+            carried = (*carried, *unexpected.columns)
+        if carried and (bound is not Bound.EXACTLY or number != 0):
+            message = "expect(columns=…): only expect(0) finds a row to carry columns of"
+            raise InvalidBatch(message)
+        counted = shapes.with_row_count(self._shape, bound.value, number, carried)
+        guarded: Statement[T_co] = self._shaped(counted)
+        if missing is not None:
+            guarded = guarded.on(MISSING_ROWS, missing)
+        return guarded if unexpected is None else guarded.on(UNEXPECTED_ROWS, unexpected)
 
     def require(
-        self, condition: Where, /, *, else_: Meaning | None = None, found: Iterable[str] = ()
+        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
     ) -> Statement[T_co]:
-        """Require something of each row that ``where`` finds, before the statement touches it.
+        """Require a condition of each row that ``where`` finds, before the statement changes it.
 
-        A row that is not there, a row that is soft-deleted and a row of another generation are
-        three different answers to a caller. ``where`` says which row is meant, each ``require``
-        what has to hold of it: in the order in which they are said, the first that does not decides
-        the error, and :attr:`Violation.found` carries what the row holds instead.
+        A row that does not exist, a row that is soft-deleted and a row of another generation are
+        three different answers to a caller. ``where`` says which row is meant; each ``require``
+        says what must hold of it. They are checked in order. The first that does not hold decides
+        the error, and :attr:`Violation.row` carries the values of the row.
 
-        On an update or delete without a result shape it also means ``.expect(1)``: say
-        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` where there may be no such row.
+        On an update or delete without a result shape it implies ``.expect(1)``: write
+        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row may be absent.
 
         :param condition: as ``where`` of :func:`~batchq.update`.
-        :param else_: what a row that does not meet it means, as the meaning of :meth:`on`; left
-            out, it raises :class:`~batchq.GuardFailed`, which is nobody's mistake but ours.
-        :param found: columns whose values the error is to carry, besides those of the conditions.
-        :raises InvalidBatch: on an insert, or a ``sql()`` text: say ``.check()`` of what these
-            return.
+        :param raises: what to raise for a row that does not meet it, as in :meth:`on`; default:
+            :class:`~batchq.GuardFailed`, an internal error.
+        :param columns: columns whose values the error carries, besides those of the conditions.
+        :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` there.
 
         >>> from batchq import update
         >>> (
         ...     update("project", {"name": "web"}, where={"id": 7})
         ...     .expect(1, missing=LookupError("no such project"))
-        ...     .require({"time_deleted": None}, else_=LookupError("deleted"))
-        ...     .require({"rcgen": 3}, else_=lambda v: ValueError(f"now at {v.found['rcgen']}"))
+        ...     .require({"deleted_at": None}, raises=LookupError("deleted"))
+        ...     .require({"version": 3}, raises=lambda v: ValueError(f"now {v.row['version']}"))
         ... )
-        <Statement update project: exactly 1 row, require("time_deleted"), require("rcgen")>
+        <Statement update project: exactly 1 row, require("deleted_at"), require("version")>
         """
-        from batchq.language.inputs import read_conditions  # noqa: PLC0415  which read statements
+        return self._check_before("require", condition, raises, columns)
 
-        if isinstance(self.source, Text | Insert):
+    def refuse(
+        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
+    ) -> Statement[T_co]:
+        """Refuse each row that ``where`` finds and for which a condition holds.
+
+        The negative of :meth:`require`, with the same arguments and in the same order as those. A
+        row for which the condition is false or NULL passes.
+
+        >>> from batchq import update
+        >>> attach = update("disk", {"state": "attached", "instance_id": 3}, where={"id": 7})
+        >>> mine = {"state": "attached", "instance_id": 3}
+        >>> attach.refuse(mine, raises=ValueError("attached to this instance already"))
+        <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
+        """
+        return self._check_before("refuse", condition, raises, columns)
+
+    def _check_before(
+        self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
+    ) -> Statement[T_co]:
+        if isinstance(self._shape.source, Text | Insert):
             message = (
-                "require() is of rows that where= finds: of what an insert or a sql() text returns "
-                'say .check("column", …)'
+                f"{call}(): where= finds no row of an insert or a sql() text; of the rows that "
+                'they return say .ensure({"column": …})'
             )
             raise InvalidBatch(message)
         test, values = read_conditions(condition)
-        return self.requiring(Judged.FOUND, test, values, else_, found)
+        return self._with_condition(
+            When.BEFORE, test, values, raises, columns, refuses=call == "refuse"
+        )
 
-    def check(
+    def ensure(
         self,
-        column: str,
-        expected: object,
+        expected: Mapping[str, object],
         /,
         *,
-        else_: Meaning | None = None,
-        found: Iterable[str] = (),
+        raises: Raises | None = None,
+        columns: Iterable[str] = (),
     ) -> Statement[T_co]:
-        """Require something of each row that the statement returns, as it is afterwards.
+        """Check each row that the statement returns, as it is afterwards.
 
-        :param column: one of the columns returned; a built write returns it for this alone.
-        :param expected: as the value of a column in ``where`` of :func:`~batchq.update`.
-        :param else_: what a row that does not meet it means, as of :meth:`require`.
-        :param found: columns whose values the error is to carry, besides this one.
+        :param expected: columns that are returned, each with its value as in ``where`` of
+            :func:`~batchq.update`. A built write returns them for this alone.
+        :param raises: what to raise for a row that differs, as in :meth:`require`.
+        :param columns: columns whose values the error carries, besides these.
 
         >>> from batchq import insert
-        >>> insert("disk", {"id": 7}).check("state", "creating", else_=ValueError("raced"))
-        <Statement insert disk: check("state")>
+        >>> insert("disk", {"id": 7}).ensure({"state": "creating"}, raises=ValueError("raced"))
+        <Statement insert disk: ensure("state")>
         """
-        from batchq.language.inputs import read_conditions  # noqa: PLC0415  which read statements
+        given = cast("object", expected)
+        if not isinstance(given, Mapping):
+            message = (
+                'ensure(): name the columns that are returned, {"state": "ready"}, not '
+                f"{type(given).__name__}"
+            )
+            raise InvalidBatch(message)
+        test, values = read_conditions(expected)
+        return self._with_condition(When.AFTER, test, values, raises, columns)
 
-        test, values = read_conditions({column: expected})
-        return self.requiring(Judged.RETURNED, test, values, else_, found)
+    def for_update(
+        self,
+        *,
+        strength: Strength = "update",
+        nowait: bool = False,
+        skip_locked: bool = False,
+        order: Iterable[str] = (),
+    ) -> Statement[T_co]:
+        """Lock the rows that a select finds until COMMIT.
+
+        Under READ COMMITTED every statement sees what was committed before it began. The steps
+        after this one begin once the lock is held, so what they see is no older than the lock.
+        Conditions on the row itself are said by :meth:`require`, and ``.one(Model)`` reads it. A
+        row that does not meet them fails at once, without waiting for a transaction that is about
+        to change it.
+
+        Under REPEATABLE READ the later steps would see what was committed when the transaction
+        began, before the lock was held. It is rejected with :class:`~batchq.InvalidBatch` before
+        anything is sent if ``isolation=`` or the connection says so, and by the server with
+        :class:`~batchq.GuardFailed` if it is the default of the session or of an outer transaction.
+        Under SERIALIZABLE the server finds the conflict with every other SERIALIZABLE transaction
+        and with every change of the row; not with a transaction that only locks it at another
+        level.
+
+        :param strength: ``"update"`` also keeps out inserts that reference the row by a foreign
+            key; ``"no key update"`` is what an update of other columns takes; ``"share"``, ``"key
+            share"`` (PostgreSQL documentation, "Row-Level Locks"). CockroachDB has two of the four,
+            and takes the stronger one for the others.
+        :param nowait: fail with SQLSTATE 55P03 instead of waiting for a lock.
+        :param skip_locked: leave out rows that are locked.
+        :param order: columns by which the rows are locked in order, so that two batches that lock
+            the same rows do not deadlock.
+        :raises InvalidBatch: on anything but a ``select()``.
+
+        >>> from batchq import select
+        >>> project = select("project", where={"id": 7})
+        >>> project.for_update().expect(1, missing=LookupError("no such project"))
+        <Statement lock project: exactly 1 row>
+        """
+        return self._locked(strength, nowait=nowait, skip_locked=skip_locked, order=order)
+
+    def _locked(
+        self,
+        strength: Strength,
+        *,
+        nowait: bool = False,
+        skip_locked: bool = False,
+        order: Iterable[str] = (),
+        fresh: bool = True,
+    ) -> Statement[T_co]:
+        """Lock rows as :meth:`for_update`.
+
+        :param fresh: False for patterns in which every other transaction *changes* that row. Above
+            READ COMMITTED the second of them is a conflict, and an old snapshot decides nothing.
+        """
+        if strength not in get_args(Strength):
+            message = (
+                f"for_update(strength=): one of {', '.join(get_args(Strength))}, not "
+                f"{strength!r:.40}"
+            )
+            raise InvalidBatch(message)
+        if nowait and skip_locked:
+            message = (
+                "for_update(): nowait= fails at a locked row, skip_locked= leaves it out: drop one"
+            )
+            raise InvalidBatch(message)
+        by = listed("for_update(order=)", order, '["id"]')
+        if not all(map(is_text, by)):
+            message = 'for_update(order=): name columns, ["id"]'
+            raise InvalidBatch(message)
+        wait = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
+        return self._shaped(shapes.with_lock(self._shape, strength.upper() + wait, by, fresh))
 
     def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
         """Let an insert pass over a row that is there already: it then affects no row.
@@ -265,9 +386,7 @@ class Statement(Batch[T_co]):
         >>> quiet.steps()[0].sql.partition(" ON ")[2]
         'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
         """
-        from batchq.language.inputs import conflict  # noqa: PLC0415  which reads statements
-
-        return self._shaped(shapes.on_conflict_do_nothing(self.shape, conflict(columns, where)))
+        return self._shaped(shapes.with_conflict(self._shape, conflict(columns, where)))
 
     def output(self, column: str, type: str | None = None, /) -> Output:
         """Name a value that this statement produces, for a later statement of the same batch.
@@ -290,54 +409,55 @@ class Statement(Batch[T_co]):
         if not is_text(column):
             message = "output() names a column"
             raise InvalidBatch(message)
-        refuse_rows(self)
-        return Output(self.origin, column, checked_type(type))
+        check_single_row(self)
+        return Output(self._identity, self.title, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co]:
         """Name the statement in paths, for people; see :meth:`Batch.label`."""
-        labels = (checked_label(name), *self.labels)
-        return Statement(self.shape, self.values, self.meanings, labels, self.first or self)
+        labels = (checked_label(name), *self._labels)
+        return Statement(self._shape, self._values, self._raises, labels, self._identity)
 
-    # -- looking at it -----------------------------------------------------------------------------
-
-    @property
-    def source(self) -> Source:
-        """What it does, without its values."""
-        return self.shape.source
+    # -- for the floors above --------------------------------------------------------------------
 
     @property
-    def result(self) -> Result:
-        """Its result shape."""
-        return self.shape.result
+    def _identity(self) -> Statement[Any]:
+        """The statement as it was first built."""
+        return self._first or self
 
     @property
-    def guard(self) -> Guard | None:
-        """The guard that the server will check: the one asked for, or the result's own promise."""
-        return self.shape.guard
-
-    @property
-    def origin(self) -> Statement[Any]:
-        """The statement that it was first built as."""
-        return self.first or self
-
-    @property
-    def needs(self) -> tuple[Output, ...]:
+    def _required_outputs(self) -> tuple[Output, ...]:
         """The outputs of other statements that it uses."""
-        if not self.shape.takes_outputs:
+        if not self._shape.takes_outputs:
             return ()
-        return tuple(value for value in self.values if isinstance(value, Output))
+        return tuple(value for value in self._values if isinstance(value, Output))
 
     @property
-    def rules(self) -> tuple[Rule, ...]:
-        """What its failures mean, in the order of declaration: the last that matches wins."""
-        return tuple(self.shape.rules(self.meanings))
+    def _mappings(self) -> tuple[ErrorMapping, ...]:
+        """Its mappings, in the order of declaration: the last that matches wins."""
+        return tuple(self._shape.mappings(self._raises))
+
+    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+        source = self._shape.source
+        if not isinstance(source, Text):
+            raise InvalidBatch(NO_EXPRESSION)
+        if not self._shape.is_bare:
+            message = (
+                "a fragment is a bare sql(): say the result, the mappings and the guards of the "
+                "statement that it stands in"
+            )
+            raise InvalidBatch(message)
+        problem = (source.no_column if column else source.no_value) or source.unsure
+        if problem is not None:
+            message = f"a fragment is one expression, and this one is not: {problem}"
+            raise InvalidBatch(message)
+        return source, self._values
 
     def __repr__(self) -> str:
         """Show what it does and promises, without a single value."""
-        words = [] if self.result is NO_RESULT else [str(self.result)]
-        if self.guard is not None:
-            words.append(str(self.guard))
-        words.extend(map(str, self.shape.requirements))
+        words = [] if self._shape.result is NO_RESULT else [str(self._shape.result)]
+        if self._shape.guard is not None:
+            words.append(str(self._shape.guard))
+        words.extend(map(str, self._shape.conditions))
         promises = f": {', '.join(words)}" if words else ""
         return f"<Statement {self.title}{promises}>"
 
@@ -345,45 +465,74 @@ class Statement(Batch[T_co]):
     def title(self) -> str:
         """A few words for people: ``insert project``, or the first words of a ``sql()`` text, up to
         a string in it, which may be anybody's data."""
-        if isinstance(self.source, Text):
-            first = "…".join(self.source.pieces).split()[:3]
-            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self.source.verb
+        if isinstance(self._shape.source, Text):
+            first = "…".join(self._shape.source.pieces).split()[:3]
+            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self._shape.source.verb
             return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
-        return f"{self.source.verb} {self.source.table}"
+        return f"{self._shape.source.verb} {self._shape.source.table}"
 
-    def _answering(self, rows: str, model: object) -> Statement[Any]:
+    def _with_result(self, rows: str, model: object) -> Statement[Any]:
         try:
-            return self._shaped(shapes.answering(self.shape, rows, model))
+            return self._shaped(shapes.with_result(self._shape, rows, model))
         except TypeError as error:
             message = f"{rows}() takes a class or function, which is hashable: {error}"
             raise InvalidBatch(message) from error
 
-    def requiring(
+    def _with_condition(
         self,
-        judged: Judged,
+        when: When,
         test: Conditions,
         values: tuple[object, ...],
-        else_: Meaning | None,
-        found: Iterable[str],
+        raises: Raises | None,
+        columns: Iterable[str],
+        *,
+        refuses: bool = False,
     ) -> Statement[T_co]:
-        """Add a requirement; what :meth:`require`, :meth:`check` and ``forbid()`` come down to."""
-        told = else_.columns if isinstance(else_, Saying) else ()
-        columns = tuple(dict.fromkeys((*compared(test), *columns_of(found), *told)))
-        requirement = Requirement(judged, test, columns)
-        shape = shapes.requiring(self.shape, requirement)
-        first = self.first or self
-        guarded = Statement[T_co](shape, self.values + values, self.meanings, self.labels, first)
-        if else_ is None:
+        """Add a requirement: :meth:`require`, :meth:`refuse` and :meth:`ensure` come down to it."""
+        named = raises.columns if isinstance(raises, ErrorTemplate) else ()
+        carried = tuple(dict.fromkeys((*compared(test), *columns_of(columns), *named)))
+        requirement = Requirement(when, test, carried, refuses)
+        shape = shapes.with_condition(self._shape, requirement)
+        guarded = Statement[T_co](
+            shape, self._values + values, self._raises, self._labels, self._identity
+        )
+        if raises is None:
             return guarded
-        return guarded.on(unmet(len(self.shape.requirements), requirement), else_)
+        return guarded.on(unmet(len(self._shape.conditions), requirement), raises)
 
     def _shaped(self, shape: Shape) -> Statement[Any]:
-        return Statement(shape, self.values, self.meanings, self.labels, self.first or self)
+        return Statement(shape, self._values, self._raises, self._labels, self._identity)
 
 
-def columns_of(found: Iterable[str]) -> tuple[str, ...]:
-    """Read ``found=``.
+def _row_count(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
+    """Read the arguments of :meth:`Statement.expect`.
+
+    :raises InvalidBatch: for none or several of them.
+    """
+    if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
+        message = "expect() takes either a number of rows, or at_least=, or at_most="
+        raise InvalidBatch(message)
+    if at_least is not None:
+        return Bound.AT_LEAST, at_least
+    return (Bound.EXACTLY, cast("int", rows)) if at_most is None else (Bound.AT_MOST, at_most)
+
+
+def check_single_row(producer: Statement[Any]) -> None:
+    """Reject outputs of a statement that may produce any number of rows but one.
+
+    :raises InvalidBatch: naming the statement.
+    """
+    counts = producer._shape.guard in (None, EXACTLY_ONE)
+    if not counts or producer._shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
+        message = (
+            f"an output is of exactly one row, and {producer.title} may have another number of them"
+        )
+        raise InvalidBatch(message)
+
+
+def columns_of(columns: Iterable[str]) -> tuple[str, ...]:
+    """Read ``columns=``.
 
     :raises InvalidBatch: for what is not a list.
     """
-    return listed("found=", found, '["id", "name"]')
+    return listed("columns=", columns, '["id", "name"]')

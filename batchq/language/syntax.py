@@ -7,11 +7,46 @@ sources are the same text. Values travel beside it, in the order in which the so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import field, frozen
+
+NO_PARAMETERS: set[type[object]] = set()
+"""Types whose values are no parameters when they stand in a row. Each registers itself."""
+NOT_AS_IS: set[type[object]] = {list}
+"""Those, and types whose values do not become a parameter as they are: lists are copied."""
+
+
+class Special:
+    """A base of the types whose values are no parameters when they stand in a row."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Register the class: a look-up by type has to be quick."""
+        super().__init_subclass__(**options)
+        NO_PARAMETERS.add(cls)
+        NOT_AS_IS.add(cls)
+
+
+class Expression(Special):
+    """What a user may write in the place of a value: SQL.
+
+    Only a bare ``sql()`` is one expression. Any other batch is rejected by :meth:`_as_expression`.
+    """
+
+    __slots__ = ()
+
+    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+        """Return the SQL and the values it takes.
+
+        :param column: whether it is a column of a select, which may have a name.
+        :raises InvalidBatch: if it is more than one expression.
+        """
+        raise NotImplementedError
 
 
 @frozen(eq=False)
@@ -134,7 +169,9 @@ class Select:
     columns: tuple[str | Text, ...] | None
     where: Conditions = field(default=())
     lock: str | None = None
-    """How the rows are locked: ``UPDATE``, ``NO KEY UPDATE``, ``SHARE``, ``KEY SHARE``."""
+    """How the rows are locked: ``UPDATE``, ``SHARE NOWAIT``, and so on."""
+    order: tuple[str, ...] = ()
+    """The columns by which they are locked in order."""
 
     @property
     def verb(self) -> str:
@@ -160,6 +197,16 @@ def parameter_names(source: Source) -> tuple[str, ...]:
             columns = source.columns or ()
             inner = tuple(n for column in columns if isinstance(column, Text) for n in column.names)
             return inner + condition_names(source.where)
+
+
+_SELECTS = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+def selects(source: Source) -> bool:
+    """Whether a ``sql()`` text certainly does nothing but select: WITH may hold a write."""
+    return isinstance(source, Text) and _SELECTS.match(source.pieces[0]) is not None
 
 
 def _cell_names(columns: tuple[str, ...], cells: tuple[Cell, ...]) -> tuple[str, ...]:

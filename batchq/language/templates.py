@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saying which row was in the way: an exception whose text is filled from what a guard found."""
+"""Errors whose text is filled from the row that a guard refused."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CONVERSIONS = (None, "", "r", "s", "a")
 
 
 @frozen(eq=False, repr=False)
-class Saying:
-    """A meaning made by :func:`saying`."""
+class ErrorTemplate:
+    """A meaning made by :func:`format_error`."""
 
     error: Callable[[str], BaseException]
     template: str
@@ -37,7 +37,7 @@ class Saying:
 
     def __call__(self, violation: Violation) -> BaseException:
         """Make the exception, of the row that the guard found."""
-        return self.error(self.template.format_map(violation.found))
+        return self.error(self.template.format_map(violation.row))
 
     @property
     def __name__(self) -> str:
@@ -45,7 +45,7 @@ class Saying:
         return getattr(self.error, "__name__", type(self.error).__name__)
 
 
-def saying(error: Callable[[str], BaseException], template: str, /) -> Saying:
+def format_error(error: Callable[[str], BaseException], template: str, /) -> ErrorTemplate:
     """Make an exception whose text says what a guard found.
 
     :param error: an exception class, or a function, that takes the text.
@@ -55,29 +55,29 @@ def saying(error: Callable[[str], BaseException], template: str, /) -> Saying:
 
     >>> from batchq import forbid, select
     >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "time_deleted": None})
-    >>> forbid(vpcs, else_=saying(ValueError, "project to be deleted contains a vpc: {name}"))
-    <Statement select vpc: forbid(...)>
+    >>> vpcs.expect(0, unexpected=format_error(ValueError, "the project contains a vpc: {name}"))
+    <Statement select vpc: exactly 0 rows>
     """
     called: object = error
     if isinstance(called, type) and issubclass(called, BaseException):
-        checked_call("saying()", error, why_not_made(called, ""))
+        checked_call("format_error()", error, why_not_made(called, ""))
     else:
-        checked_call("saying()", error, why_not_one(error))
-    return Saying(error, template)
+        checked_call("format_error()", error, why_not_one(error))
+    return ErrorTemplate(error, template)
 
 
 def _columns(template: str) -> tuple[str, ...]:
     try:
         parsed = list(string.Formatter().parse(template))
     except (TypeError, ValueError) as error:
-        message = f"saying(): the template cannot be read: {error}"
+        message = f"format_error(): the template cannot be read: {error}"
         raise InvalidBatch(message) from error
     names: list[str] = []
     for _, name, spec, conversion in parsed:
         if name is None:
             continue
         if not name.isidentifier() or "{" in (spec or "") or conversion not in _CONVERSIONS:
-            message = f"saying(): a template names columns, as {{name}}; {{{name}…}} is none"
+            message = f"format_error(): a template names columns, as {{name}}; {{{name}…}} is none"
             raise InvalidBatch(message)
         names.append(name)
     return tuple(dict.fromkeys(names))

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Walking a batch while it is being composed: what is inside, before it is laid flat."""
+"""Walk a batch while it is composed: its statements, and the outputs it still requires."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from batchq.language.batch import Batch, Composite, Placed, Wrapped
+from batchq.language.batch import Batch, Composite, Wrapped
+from batchq.language.errors import InvalidBatch
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
+
+if TYPE_CHECKING:
+    from batchq.language.outputs import Output
 
 
 def statements(batch: Batch[Any]) -> Iterator[Statement[Any]]:
-    """Every statement inside, in order, and not by recursion: nesting has no depth limit."""
+    """Yield every statement in order, without recursion: nesting has no depth limit."""
     todo = [batch]
     while todo:
         node = todo.pop()
@@ -21,5 +26,48 @@ def statements(batch: Batch[Any]) -> Iterator[Statement[Any]]:
             todo.append(node.inner)
         elif isinstance(node, Composite):
             todo.extend(reversed(node.parts))
-        elif isinstance(node, Placed):
+        elif isinstance(node, Scheduled):
             todo.append(node.statement)
+
+
+def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
+    """Return the outputs that these batches, run in this order, require from earlier statements.
+
+    :raises InvalidBatch: for an output that is used before its statement runs.
+    """
+    for part in parts:
+        if part._required_outputs:
+            break
+    else:
+        return ()  # as in nearly every batch
+
+    runs: dict[object, int] = {}
+    for index, part in enumerate(parts):
+        for statement in statements(part):
+            runs.setdefault(statement._identity, index)
+    unmet: list[Output] = []
+    for index, part in enumerate(parts):
+        for output in part._required_outputs:
+            producer = runs.get(output.identity)
+            if producer is None:
+                unmet.append(output)
+            elif producer >= index:
+                message = (
+                    f"the output {output.column!r} is used before its statement, {output.title}, "
+                    f"has run: put that first"
+                )
+                raise InvalidBatch(message)
+    return tuple(unmet)
+
+
+def check_outputs(batch: Batch[Any]) -> None:
+    """Reject a batch that requires outputs of statements it does not contain.
+
+    :raises InvalidBatch: naming the first.
+    """
+    for output in batch._required_outputs:
+        message = (
+            f"the output {output.column!r} of {output.title} is used, but that statement is not in "
+            f"the batch: gather() it in front"
+        )
+        raise InvalidBatch(message)

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from batchq.language.spelling import spelled
 
 
-class Kind(Enum):
+class ViolationKind(Enum):
     """What kind of rule was broken, read off the SQLSTATE and, for guards, off their sentinel.
 
     The value is the word that the matcher of that kind is called by.
@@ -28,13 +28,13 @@ class Kind(Enum):
 
 
 KIND_BY_SQLSTATE = {
-    "23505": Kind.UNIQUE,
-    "23503": Kind.FOREIGN_KEY,
+    "23505": ViolationKind.UNIQUE,
+    "23503": ViolationKind.FOREIGN_KEY,
     # ON DELETE RESTRICT answers with its own code from PostgreSQL 18 on, and 23503 before.
-    "23001": Kind.FOREIGN_KEY,
-    "23514": Kind.CHECK,
-    "23502": Kind.NOT_NULL,
-    "23P01": Kind.EXCLUSION,
+    "23001": ViolationKind.FOREIGN_KEY,
+    "23514": ViolationKind.CHECK,
+    "23502": ViolationKind.NOT_NULL,
+    "23P01": ViolationKind.EXCLUSION,
 }
 """PostgreSQL documentation, appendix A, class 23."""
 
@@ -43,14 +43,14 @@ KIND_BY_SQLSTATE = {
 class Violation:
     """One error of the server. A field that the server did not send is None.
 
-    ``message``, ``detail``, ``hint`` and ``found`` may hold the caller's data, so they are
+    ``message``, ``detail``, ``hint`` and ``row`` may hold the caller's data, so they are
     attributes and never part of ``str()`` or ``repr()``.
 
-    >>> Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="name_key", table="project")
-    Violation(unique "name_key" on table "project", SQLSTATE 23505)
+    >>> Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="name_key")
+    Violation(unique "name_key", SQLSTATE 23505)
     """
 
-    kind: Kind
+    kind: ViolationKind
     sqlstate: str
     constraint: str | None = None
     schema: str | None = None
@@ -64,7 +64,7 @@ class Violation:
     hint: str | None = None
     severity: str = "ERROR"
     """ERROR, or FATAL or PANIC when the server ended the session as well. Never translated."""
-    quotes: bool = True
+    may_quote_values: bool = True
     """Whether the message may quote the caller's data; decided by the dialect, in doubt True."""
     position: int | None = None
     """Where in the statement's SQL the error lies: a character, counted from 1."""
@@ -78,7 +78,7 @@ class Violation:
     """Of a constraint of a partition: the names of the constraints that it is a part of, the
     nearest first. Known where a mapping has named another constraint than the server did, since
     only then is the server asked; a mapping for one of these is a mapping for this one as well."""
-    found: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
+    row: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
     """Of a guard on a row only: the values of that row, by column. Not all of its columns: those
     that the requirements name, and those that were asked for."""
 
@@ -88,9 +88,9 @@ class Violation:
             return "guard refused a row"
         if self.isolation is not None:
             return f"guard refused the isolation level {self.isolation.upper()}"
-        if self.kind is Kind.GUARD:
+        if self.kind is ViolationKind.GUARD:
             return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
-        words = [self.kind.value if self.kind is not Kind.OTHER else "error"]
+        words = [self.kind.value if self.kind is not ViolationKind.OTHER else "error"]
         if self.constraint:
             words.append(spelled(self.constraint))
         if self.part_of:
@@ -101,7 +101,7 @@ class Violation:
             words.append(f"on table {spelled(self.table)}")
         text = f"{' '.join(words)}, SQLSTATE {self.sqlstate}"
         if not self.constraint and not self.column:  # those two say it all
-            text += f": {self.public_message}"
+            text += f": {self.safe_message}"
         return text
 
     def __repr__(self) -> str:
@@ -109,8 +109,8 @@ class Violation:
         return f"Violation({self})"
 
     @property
-    def public_message(self) -> str:
+    def safe_message(self) -> str:
         """The server's message where it cannot hold a parameter's value, or where to find it."""
-        if self.quotes:
+        if self.may_quote_values:
             return "its message may quote values, see .violation.message"
         return self.message

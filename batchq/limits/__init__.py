@@ -23,7 +23,7 @@ A counter column and a CHECK of your own need none of this: one :func:`~batchq.u
 
 ``limits.create(conn)`` makes the two tables, and ``run(conn, limits.set_limit("vpcs", 50,
 scope=project))`` a counter. From then on ``run(conn, batch)`` charges it, or raises
-:class:`LimitExceeded`; afterwards ``run(conn, limits.explain(batch))`` lists all that is short.
+:class:`LimitExceeded`; afterwards ``run(conn, limits.shortfalls(batch))`` lists all that is short.
 
 Works by what CockroachDB documents too; it was not run there.
 """

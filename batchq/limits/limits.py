@@ -21,19 +21,19 @@ from attrs import field, frozen
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.quoting import check_table, derived, unqualified
 from batchq.engine.dialects import COCKROACHDB, dialect_of
-from batchq.language.batch import Batch, Placed
-from batchq.language.builders import written
+from batchq.language.batch import Batch
+from batchq.language.builders import select, written
 from batchq.language.compose import gather, sequence
-from batchq.language.existence import lock_in_any
-from batchq.language.mapping import Meaning
+from batchq.language.mapping import Raises
 from batchq.language.matchers import check, sqlstate
 from batchq.language.outputs import Output
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
-from batchq.limits import shortfalls, tables
+from batchq.limits import tables
 from batchq.limits.drift import Drift, in_order
 from batchq.limits.errors import LimitExceeded, LimitMissing, NotCharged
 from batchq.limits.queries import Texts, texts
-from batchq.limits.shortfalls import Shortfall
+from batchq.limits.shortfalls import Shortfall, shortfalls_of
 from batchq.limits.tables import (
     UNLIMITED,
     DialectName,
@@ -115,14 +115,14 @@ class Limits:
     def charge(
         self,
         resource: str,
-        n: int = 1,
+        amount: int = 1,
         *,
         scope: Scopes,
         id: UUID | Output,
-        exceeded: Meaning | None = None,
-        missing: Meaning | None = None,
+        exceeded: Raises | None = None,
+        missing: Raises | None = None,
     ) -> Batch[bool]:
-        """Charge a resource, once: for what is charged already it does nothing, whatever ``n`` is.
+        """Charge a resource once; what is charged already stays as it is, whatever the amount.
 
         :param resource: what is counted: ``"vpcs"``. No secret: it is in paths and messages.
         :param exceeded: what it means that there is no room; :class:`LimitExceeded` if left out.
@@ -130,12 +130,14 @@ class Limits:
             out.
         :return: whether anything was charged; False for a request that is repeated.
         """
-        checked_amount(n, "what charge() charges", least=1)
+        checked_amount(amount, "what charge() charges", least=1)
         charged = checked_id(id)
 
         def charging(one: UUID) -> Statement[int]:
-            meaning = LimitExceeded(resource, one, n) if exceeded is None else exceeded
-            statement = written(self._sql.charge, scope=one, resource=resource, id=charged, n=n)
+            meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
+            statement = written(
+                self._sql.charge, scope=one, resource=resource, id=charged, n=amount
+            )
             return self._limited(statement, meaning).count()
 
         return self._at("charge", resource, scope, charging, missing=missing).map(any)
@@ -146,7 +148,7 @@ class Limits:
         *,
         scope: Scopes,
         id: UUID | Output,
-        missing: Meaning | None = None,
+        missing: Raises | None = None,
     ) -> Batch[bool]:
         """Give back exactly what was charged, once. No limit ever stands in the way.
 
@@ -166,39 +168,41 @@ class Limits:
     def resize(
         self,
         resource: str,
-        n: int,
+        amount: int,
         *,
         scope: Scopes,
         id: UUID | Output,
-        exceeded: Meaning | None = None,
-        missing: Meaning | None = None,
-        not_charged: Meaning | None = None,
+        exceeded: Raises | None = None,
+        missing: Raises | None = None,
+        not_charged: Raises | None = None,
     ) -> Batch[None]:
         """Make a charge larger or smaller: only the difference needs room, and less is always fine.
 
-        :param n: the new amount.
+        :param amount: the new amount.
         :param not_charged: what it means that nothing is charged; :class:`NotCharged` if left out.
         """
-        checked_amount(n, "what resize() makes of a charge", least=1)
+        checked_amount(amount, "what resize() makes of a charge", least=1)
         charged = checked_id(id)
 
         def resizing(one: UUID) -> Statement[None]:
-            meaning = LimitExceeded(resource, one, n) if exceeded is None else exceeded
+            meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
             unknown = NotCharged(resource, one, charged) if not_charged is None else not_charged
-            statement = written(self._sql.resize, scope=one, resource=resource, id=charged, n=n)
+            statement = written(
+                self._sql.resize, scope=one, resource=resource, id=charged, n=amount
+            )
             limited = self._limited(self._counted(statement), meaning)
             return limited.expect(1, missing=unknown)
 
         return self._at("resize", resource, scope, resizing, missing=missing).map(_nothing)
 
-    def set_limit(self, resource: str, lim: int | None, *, scope: Scopes) -> Batch[None]:
+    def set_limit(self, resource: str, limit: int | None, *, scope: Scopes) -> Batch[None]:
         """Set a limit, whether there is one or not.
 
-        :param lim: how much may be used, from 0; None for no limit. When more is used already, what
+        :param limit: how much may be used, from 0; None for no limit. If more is used already, what
             is used stays, and nothing more is charged until enough is given back.
         """
         checked_resource(resource)
-        checked = UNLIMITED if lim is None else checked_amount(lim, "a limit", least=0)
+        checked = UNLIMITED if limit is None else checked_amount(limit, "a limit", least=0)
         setting = (
             self._last(
                 written(self._sql.set_limit, scope=one, resource=resource, lim=checked),
@@ -212,7 +216,7 @@ class Limits:
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def explain(self, batch: Batch[Any], /) -> Batch[list[Shortfall]]:
+    def shortfalls(self, batch: Batch[Any], /) -> Batch[list[Shortfall]]:
         """Read everything that a batch lacks room for, not only what fails first.
 
         :param batch: one that was refused, say. It is not run: this reads its counters and what its
@@ -220,7 +224,7 @@ class Limits:
         :return: a :class:`Shortfall` for each step of these limits that would be refused, in the
             order in which they run.
         """
-        return shortfalls.explain(batch, self._sql)
+        return shortfalls_of(batch, self._sql)
 
     def reconcile(self, scope: UUID, /) -> Batch[list[Drift]]:
         """Recount a scope's counters from the ledger, and put right those that are wrong.
@@ -240,14 +244,14 @@ class Limits:
     def _sql(self) -> Texts:
         return texts(self.table, self.ledger)
 
-    def _limited(self, statement: Statement[T], exceeded: Meaning) -> Statement[T]:
+    def _limited(self, statement: Statement[T], exceeded: Raises) -> Statement[T]:
         """Say what no room means."""
         full = check(derived(self.table, "exceeded"))
         return statement.on(full, exceeded).on(_OUT_OF_RANGE, exceeded)
 
     def _counted(self, statement: Statement[T]) -> Statement[T]:
         """Declare what can only be drift."""
-        return statement.internal(derived(self.table, "negative"))
+        return statement.invariant(derived(self.table, "negative"))
 
     def _at(
         self,
@@ -256,7 +260,7 @@ class Limits:
         scope: Scopes,
         statement_for: Callable[[UUID], Statement[T]],
         *,
-        missing: Meaning | None,
+        missing: Raises | None,
     ) -> Batch[list[T]]:
         """Lock the counter of each scope, then do something to it."""
         checked_resource(resource)
@@ -268,13 +272,14 @@ class Limits:
             for one in checked_scopes(scope)
         )
 
-    def _lock(self, resource: str, scope: UUID, missing: Meaning | None) -> Batch[None]:
+    def _lock(self, resource: str, scope: UUID, missing: Raises | None) -> Batch[None]:
         meaning = LimitMissing(resource, scope) if missing is None else missing
         where = {"scope_id": scope, "resource": resource}
         # As strong as the update that follows: it keeps no reader and no foreign key waiting.
-        locking = lock_in_any(self.table, where, missing=meaning, strength="no key update")
-        once = ("limit", self.table, scope, resource)
-        return self._last(locking, f"lock {resource}", scope, resource, once=once)
+        counter = select(self.table, where=where)._locked("no key update", fresh=False)
+        locking = counter.expect(1, missing=meaning)
+        key = ("limit", self.table, scope, resource)
+        return self._last(locking, f"lock {resource}", scope, resource, dedupe_key=key)
 
     def _last(
         self,
@@ -283,14 +288,14 @@ class Limits:
         scope: UUID,
         resource: str = "",
         *,
-        once: tuple[object, ...] | None = None,
+        dedupe_key: tuple[object, ...] | None = None,
     ) -> Batch[T]:
         """Place a step behind all others: by the counter first, for the table may have two names.
 
         What is about a whole scope comes before what is about one of its counters.
         """
         place = (str(scope), resource, unqualified(self.table), self.table)
-        return Placed(statement.label(label), once=once, tail=place)
+        return Scheduled(statement.label(label), dedupe_key=dedupe_key, run_last=place)
 
 
 def _second(pair: tuple[None, T]) -> T:

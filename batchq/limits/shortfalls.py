@@ -19,6 +19,7 @@ from batchq.language.compose import gather
 from batchq.language.outputs import Output
 from batchq.language.syntax import Source, Text
 from batchq.limits.queries import Texts
+from batchq.running.explain import steps
 
 
 @frozen
@@ -32,7 +33,7 @@ class Shortfall:
     """How much the step would add; of a resize the difference."""
     used: int | None
     """None, like the next two, when nobody has set this limit."""
-    lim: int | None
+    limit: int | None
     ceiling: int | None
     """What ``used`` may not exceed: the limit or, where it was lowered below it, what is used."""
 
@@ -88,7 +89,7 @@ class _Counter:
         self.lim, self.ceiling = lim, max(lim, self.used)
 
 
-def explain(batch: Batch[Any], sql: Texts) -> Batch[list[Shortfall]]:
+def shortfalls_of(batch: Batch[Any], sql: Texts) -> Batch[list[Shortfall]]:
     """Read what a batch would find and say what it lacks room for; see ``Limits.explain``."""
     asks = _asks(batch, sql)
     if not asks:
@@ -111,11 +112,11 @@ def _asks(batch: Batch[Any], sql: Texts) -> list[_Ask]:
         sql.set_limit: "set_limit",
     }
     asks: list[_Ask] = []
-    for step in batch.steps():
+    for step in steps(batch):
         statement = step.statement
-        verb = known.get(_text_of(statement.source) or "")
+        verb = known.get(_text_of(statement._shape.source) or "")
         if verb is not None:
-            values = zip(statement.shape.names, statement.values, strict=True)
+            values = zip(statement._shape.names, statement._values, strict=True)
             asks.append(_Ask(verb, dict(values)))
     return asks
 

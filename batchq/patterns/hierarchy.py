@@ -14,20 +14,20 @@ from typing import Any, TypeVar, cast
 
 from attrs import field, frozen
 
-from batchq.language.batch import Batch, Placed, Preceded
+from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
-from batchq.language.existence import forbid, lock_in_any
 from batchq.language.local_settings import ALL_ROWS, under
-from batchq.language.mapping import Meaning
+from batchq.language.mapping import Raises
 from batchq.language.models import check_named
-from batchq.language.outputs import Output, still_needed
+from batchq.language.outputs import Output
+from batchq.language.placement import Last, Scheduled
 from batchq.language.statement import Statement
 from batchq.language.syntax import Insert, Text, value_of
-from batchq.language.templates import Saying
-from batchq.language.traversal import statements
+from batchq.language.templates import ErrorTemplate
+from batchq.language.traversal import statements, unmet_outputs
 
 T = TypeVar("T")
 
@@ -36,15 +36,16 @@ T = TypeVar("T")
 class Parent:
     """A table whose rows have children.
 
-    >>> project = Parent(table="project")
-    >>> vpcs = project.children("vpc", by="project_id")
+    >>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")
+    >>> vpcs = project.children("vpc", by="project_id", deleted_at="deleted_at")
     """
 
     table: str
-    key: str = "id"
-    tombstone: str | None = "time_deleted"
+    key: str
+    """The column of its key."""
+    deleted_at: str | None
     """The column that is NULL while a row lives; None where rows are really deleted."""
-    generation: str = "rcgen"
+    generation: str
     """The column that counts what has changed among the children."""
 
     def children(
@@ -52,32 +53,32 @@ class Parent:
         table: str,
         *,
         by: str,
-        tombstone: str | None = "time_deleted",
+        deleted_at: str | None,
         where: Mapping[str, object] | None = None,
     ) -> Children:
         """Declare a kind of children.
 
         :param table: their table.
         :param by: the column that holds the parent's key.
-        :param tombstone: the column that is NULL while a child lives; None when children are really
+        :param deleted_at: the column that is NULL while a child lives; None if children are really
             deleted.
         :param where: what else makes a row of that table such a child.
         """
-        return Children(parent=self, table=table, by=by, tombstone=tombstone, where=where or {})
+        return Children(parent=self, table=table, by=by, deleted_at=deleted_at, where=where or {})
 
-    def bump(self, key: object, *, gone: Meaning) -> Batch[None]:
+    def touch(self, key: object, *, missing: Raises) -> Batch[None]:
         """Bump the generation of a living parent, which locks it until COMMIT.
 
         Once in a batch, however many children are added: where several say it, the first runs.
 
-        :param gone: what it means that there is none, or no longer.
+        :param missing: what it means that there is none, or no longer.
         """
         generation = _bumped(self.generation)
         bumping = update(self.table, {self.generation: generation}, self._living(key))
-        guarded = bumping.expect(1, missing=gone).label(self.table)
-        return Placed(guarded, once=bump_of(self, key))
+        guarded = bumping.expect(1, missing=missing).label(self.table)
+        return Scheduled(guarded, dedupe_key=touch_key(self, key))
 
-    def lock(self, key: object, *, gone: Meaning) -> Statement[None]:
+    def lock(self, key: object, *, missing: Raises) -> Statement[None]:
         """Lock a living parent until COMMIT, against whoever adds a child and whoever deletes it.
 
         At every isolation level, if they do it by :meth:`Children.add` and :meth:`delete`: these
@@ -86,18 +87,19 @@ class Parent:
 
         What has to hold of it besides is said by :meth:`Statement.require`.
 
-        :param gone: what it means that there is none, or no longer.
+        :param missing: what it means that there is none, or no longer.
         """
-        return lock_in_any(self.table, self._living(key), missing=gone).label(self.table)
+        living = select(self.table, where=self._living(key))._locked("update", fresh=False)
+        return living.expect(1, missing=missing).label(self.table)
 
     def delete(
         self,
         key: object,
         *,
-        gone: Meaning,
-        childless: Iterable[Statement[None]] = (),
+        missing: Raises,
+        guards: Iterable[Statement[None]] = (),
         generation: object = None,
-        stale: Meaning | None = None,
+        stale: Raises | None = None,
     ) -> Batch[None]:
         """Delete a parent that has no children: lock it, look for children, then delete it.
 
@@ -107,22 +109,27 @@ class Parent:
         COMMITTED, or when both are SERIALIZABLE; a foreign key alone, when the row is really
         deleted.
 
-        :param gone: what it means that there is none, or no longer.
-        :param childless: a :meth:`Children.forbid` for each kind of children, or any other
+        :param missing: what it means that there is none, or no longer.
+        :param guards: a :meth:`Children.forbid` for each kind of children, or any other
             :func:`~batchq.forbid`; they see every child that was there when the lock was held.
             Where row level security would hide one from this role, the server refuses the look.
         :param generation: the generation that the caller has seen, or None for any.
         :param stale: what another generation means; the error carries the one that was found.
         :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
         """
-        ending = self.ending(key, gone=gone, generation=generation, stale=stale)
-        last = Placed(ending, ends=bump_of(self, key))
-        looks = tuple(childless)
+        ending = self.delete_row(key, missing=missing, generation=generation, stale=stale)
+        last = Scheduled(ending, resets=touch_key(self, key))
+        looks = tuple(guards)
         seen = [under(ALL_ROWS, gather(*looks))] if looks else []
-        return gather(self.lock(key, gone=gone), *seen, last).map(_nothing)
+        return gather(self.lock(key, missing=missing), *seen, last).map(_nothing)
 
-    def ending(
-        self, key: object, *, gone: Meaning, generation: object = None, stale: Meaning | None = None
+    def delete_row(
+        self,
+        key: object,
+        *,
+        missing: Raises,
+        generation: object = None,
+        stale: Raises | None = None,
     ) -> Statement[None]:
         """End a living parent: set its tombstone and bump its generation, or really delete it.
 
@@ -133,38 +140,38 @@ class Parent:
         if (generation is None) != (stale is None):
             message = "delete(generation=…, stale=…): one means nothing without the other"
             raise InvalidBatch(message)
-        ending = self._ending(key).expect(1, missing=gone).label(self.table)
+        ending = self._ending(key).expect(1, missing=missing).label(self.table)
         if stale is not None:
-            ending = ending.require({self.generation: generation}, else_=stale)
+            ending = ending.require({self.generation: generation}, raises=stale)
         return ending
 
-    def hidden(self) -> dict[str, object]:
+    def soft_delete_values(self) -> dict[str, object]:
         """What is set when a parent ends by its tombstone.
 
         :raises InvalidBatch: when it has none.
         """
-        if self.tombstone is None:
+        if self.deleted_at is None:
             message = f"{self.table!r} has no tombstone: its rows cannot be hidden, only deleted"
             raise InvalidBatch(message)
-        return {self.tombstone: written("now()"), self.generation: _bumped(self.generation)}
+        return {self.deleted_at: written("now()"), self.generation: _bumped(self.generation)}
 
-    def read(self, key: object, model: type[T], *, gone: Meaning) -> Statement[T]:
+    def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
         """Read a living parent.
 
         :param model: as of :meth:`Statement.one`.
-        :param gone: what it means that there is none, or no longer.
+        :param missing: what it means that there is none, or no longer.
         """
         check_named("read()", model)
         reading = select(self.table, where=self._living(key)).one(model)
-        return reading.expect(1, missing=gone).label(self.table)
+        return reading.expect(1, missing=missing).label(self.table)
 
     def _ending(self, key: object) -> Statement[None]:
-        if self.tombstone is None:
+        if self.deleted_at is None:
             return delete(self.table, where={self.key: key})
-        return update(self.table, self.hidden(), where=self._living(key))
+        return update(self.table, self.soft_delete_values(), where=self._living(key))
 
     def _living(self, key: object) -> dict[str, object]:
-        return {self.key: key} | ({} if self.tombstone is None else {self.tombstone: None})
+        return {self.key: key} | ({} if self.deleted_at is None else {self.deleted_at: None})
 
 
 @frozen(kw_only=True)
@@ -174,39 +181,40 @@ class Children:
     parent: Parent
     table: str
     by: str
-    tombstone: str | None
+    deleted_at: str | None
     where: Mapping[str, object] = field(eq=False)
 
-    def add(self, key: object, children: Batch[T], *, gone: Meaning) -> Batch[T]:
+    def add(self, key: object, children: Batch[T], *, missing: Raises) -> Batch[T]:
         """Add children to a living parent: bump its generation, then insert them.
 
         :param key: the parent's.
         :param children: what inserts them; one statement, or a batch with others as well. An empty
             batch adds none to a parent that lives.
-        :param gone: what it means that there is no such parent, or no longer.
+        :param missing: what it means that there is no such parent, or no longer.
         :raises InvalidBatch: when it inserts something else, a child of another parent, or a row
             that ``where`` of :meth:`Parent.children` says is none of these.
 
-        >>> from batchq import insert
-        >>> vpcs = Parent(table="project").children("vpc", by="project_id")
+        >>> from batchq import insert, steps
+        >>> project = Parent(table="project", key="id", deleted_at=None, generation="version")
+        >>> vpcs = project.children("vpc", by="project_id", deleted_at=None)
         >>> web = insert("vpc", {"project_id": 7, "name": "web"})
-        >>> [step.statement.title for step in vpcs.add(7, web, gone=LookupError("7")).steps()]
+        >>> [step.statement.title for step in steps(vpcs.add(7, web, missing=LookupError("7")))]
         ['update project', 'insert vpc']
         """
         self._check(key, children)
-        parts = self.parent.bump(key, gone=gone), children
-        return Preceded(parts, still_needed(parts))
+        parts = self.parent.touch(key, missing=missing), children
+        return Last(parts, unmet_outputs(parts))
 
-    def forbid(self, key: object, *, else_: Meaning) -> Statement[None]:
+    def forbid(self, key: object, *, unexpected: Raises) -> Statement[None]:
         """Forbid that a living child exists; with :meth:`Parent.delete`.
 
         :param key: the parent's.
-        :param else_: what such a child means, as of :func:`~batchq.forbid`; the columns that
-            ``saying()`` names are read for it.
+        :param unexpected: what such a child means, as of :meth:`Statement.expect`; the columns that
+            ``format_error()`` names are read for it.
         """
-        told = else_.columns if isinstance(else_, Saying) else ()
+        told = unexpected.columns if isinstance(unexpected, ErrorTemplate) else ()
         found = select(self.table, told or [self.by], where=self._living(key))
-        return forbid(found, else_=else_).label(self.table)
+        return found.expect(0, unexpected=unexpected).label(self.table)
 
     def read(self, key: object, model: type[T]) -> Statement[list[T]]:
         """Read a parent's living children, in no order.
@@ -218,15 +226,16 @@ class Children:
         return select(self.table, where=self._living(key)).all(model).label(self.table)
 
     def _living(self, key: object) -> dict[str, object]:
-        tombstone = {} if self.tombstone is None else {self.tombstone: None}
-        return {self.by: key, **self.where, **tombstone}
+        deleted_at = {} if self.deleted_at is None else {self.deleted_at: None}
+        return {self.by: key, **self.where, **deleted_at}
 
     def _check(self, key: object, children: Batch[Any]) -> None:
         """Refuse what would add to another parent than the one whose generation is bumped."""
         own = [
-            (statement, statement.source)
+            (statement, statement._shape.source)
             for statement in statements(children)
-            if isinstance(statement.source, Insert) and statement.source.table == self.table
+            if isinstance(statement._shape.source, Insert)
+            and statement._shape.source.table == self.table
         ]
         if not own and any(True for _ in statements(children)):
             message = f"add() takes what inserts into {self.table!r} by insert(): nothing here does"
@@ -235,7 +244,7 @@ class Children:
             if self.by not in source.columns:
                 message = f"insert({self.table!r}, …) has no {self.by!r}: whose child is it?"
                 raise InvalidBatch(message)
-            if value_of(source, statement.values, self.by) != key:
+            if value_of(source, statement._values, self.by) != key:
                 message = (
                     f"insert({self.table!r}, …) has another {self.by!r} than the parent that add() "
                     f"was given"
@@ -253,7 +262,7 @@ class Children:
         """
         value: object = None
         if column in source.columns:
-            value = value_of(source, statement.values, column)
+            value = value_of(source, statement._values, column)
         elif wanted is not None:
             message = (
                 f"insert({self.table!r}, …) has no {column!r}, by which such children are told "
@@ -271,7 +280,7 @@ class Children:
             raise InvalidBatch(message)
 
 
-def bump_of(parent: Parent, key: object) -> tuple[object, ...]:
+def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
     """What a batch needs once, until the parent ends: see :class:`Placed`.
 
     :raises InvalidBatch: for what is no key of one row.

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from attrs import frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import insert
+from batchq.language.builders import insert, select
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
-from batchq.language.existence import locking
-from batchq.language.guards import Judged
-from batchq.language.mapping import Meaning
+from batchq.language.guards import When
+from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.statement import Statement
 from batchq.language.syntax import SAME, Insert, Text, value_of
@@ -33,11 +32,11 @@ M = TypeVar("M")
 
 
 @frozen
-class Got(Generic[M]):
+class Inserted(Generic[M]):
     """What :func:`insert_or_get` answers."""
 
     row: M
-    new: bool
+    created: bool
     """Whether this batch inserted it; False when it was there already."""
 
 
@@ -49,8 +48,8 @@ def insert_or_get(
     key: Iterable[str],
     where: Mapping[str, bool | int | str | None] | None = None,
     same: Iterable[str] = (),
-    differs: Meaning | None = None,
-) -> Batch[Got[M]]:
+    raises: Raises | None = None,
+) -> Batch[Inserted[M]]:
     """Insert a row, or get the one that is there, so that a request may safely be repeated.
 
     :param model: what the row is made into, as of :meth:`Statement.one`; of a class that names its
@@ -62,7 +61,7 @@ def insert_or_get(
     :param same: columns in which a row that is there already has to equal what this one would have
         been: of the column's type, 12.345 in a numeric(10, 2) is 12.35, and after the triggers. A
         row that this inserts is not judged.
-    :param differs: what it means that it does not, as of :meth:`Statement.require`.
+    :param raises: what it means that it does not, as of :meth:`Statement.require`.
     :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
         by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`;
         with ``same=`` it is locked by the first.
@@ -76,7 +75,7 @@ def insert_or_get(
     ...     name: str
     >>> other = ValueError("another disk has this id")
     >>> boot = insert_or_get(
-    ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], differs=other
+    ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], raises=other
     ... )
     >>> for step in boot.steps():
     ...     step.statement
@@ -89,21 +88,22 @@ def insert_or_get(
     if not keys or not all(map(is_text, (*keys, *wanted))):
         message = "insert_or_get(key=[…]) names the columns of a unique index"
         raise InvalidBatch(message)
-    if differs is not None and not wanted:
-        message = "insert_or_get(differs=…) means nothing without same=[…]"
+    if raises is not None and not wanted:
+        message = "insert_or_get(raises=…) means nothing without same=[…]"
         raise InvalidBatch(message)
     predicate = _predicate(where)
     for name, value in predicate.items():
-        _check_indexed(cast("Insert", inserting.source), inserting.values, name, value)
+        _check_indexed(cast("Insert", inserting._shape.source), inserting._values, name, value)
     known = {name: _plain(inserting, name) for name in keys}
-    getting = locking(table, {**known, **predicate}, "no key update").one(model)
+    there = select(table, where={**known, **predicate})
+    getting = there._locked("no key update", fresh=False).one(model)
     quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
     for name in wanted:
         _value(inserting, name)
-        quiet = quiet.requiring(Judged.THERE, ((name, SAME),), (), differs, ())
+        quiet = quiet._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())
     check_named("insert_or_get()", model)
     steps = quiet.label("insert"), getting.label("get")
-    return gather(*steps).map(lambda both: Got(both[1], both[0] == 1))
+    return gather(*steps).map(lambda both: Inserted(both[1], both[0] == 1))
 
 
 def _predicate(where: object) -> Mapping[str, object]:
@@ -139,11 +139,11 @@ def _plain(inserting: Statement[Any], column: str) -> object:
 
 
 def _value(inserting: Statement[Any], column: str) -> object:
-    source = cast("Insert", inserting.source)
+    source = cast("Insert", inserting._shape.source)
     if column not in source.columns:
         message = f"insert_or_get(): the row has no {column!r}"
         raise InvalidBatch(message)
-    value = value_of(source, inserting.values, column)
+    value = value_of(source, inserting._values, column)
     if isinstance(value, Text):
         message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
         raise InvalidBatch(message)

@@ -17,7 +17,8 @@ from math import inf
 from threading import TIMEOUT_MAX, Thread
 from typing import TYPE_CHECKING, Any
 
-from batchq.engine.wire.deadline import Deadline, not_sent
+from batchq.engine.outcome.overdue import not_sent
+from batchq.engine.wire.deadline import Deadline
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-    from batchq.engine.wire.statement_cache import AnyConnection
+    from batchq.engine.wire.connection_state import AnyConnection
     from batchq.running.request import Order
     from batchq.running.result import Answer
 

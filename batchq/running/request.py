@@ -13,19 +13,19 @@ from attrs import define
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.engine.outcome.messages import OLD_SNAPSHOT
+from batchq.engine.plan import Plan, plan
+from batchq.engine.step import PlacedStep
 from batchq.engine.wire.deadline import Deadline
 from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
-from batchq.language.plan import Plan, plan
-from batchq.language.step import Step
 from batchq.running.option_values import NONE_SAID, Values
 from batchq.running.retry import Retry
 
 if TYPE_CHECKING:
     from batchq.engine.transaction import Transaction
-    from batchq.engine.wire.statement_cache import AnyConnection
+    from batchq.engine.wire.connection_state import AnyConnection
 
 
 class Options(TypedDict, total=False):
@@ -82,8 +82,8 @@ class Order:
 def _refuse_old_snapshots(plan: Plan) -> None:
     """Refuse what the server would refuse; where nobody says the level, only it knows."""
     for index, statement in enumerate(plan.statements):
-        if statement.shape.fresh:
-            step = Step(index, plan.leaves[index])
+        if statement._shape.fresh:
+            step = PlacedStep(index, plan.placed[index])
             message = f"{step}: not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
             raise InvalidBatch(message, step=step)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What :func:`~batchq.attempt` returns: the result, or the failure as a value."""
+"""What :func:`~batchq.result.attempt` returns: the result, or the failure as a value."""
 
 from __future__ import annotations
 

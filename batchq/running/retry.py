@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 from attrs import define, field, frozen
 
-from batchq.engine.wire.deadline import no_more
+from batchq.engine.outcome.overdue import no_more
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Retrying:
+class RetryDetails:
     """What the hook before each sleep is told."""
 
     report: BatchError
@@ -117,11 +117,11 @@ class Retry:
     once, at most as many as the pool may hold.
 
     Sleeps between attempts are drawn evenly from 0 to ``backoff * 2 ** (attempt - 1)``, at most
-    ``longest``: full jitter, so that what collided once does not collide again.
+    ``max_backoff``: full jitter, so that what collided once does not collide again.
 
     :param attempts: how often the batch is run at most, the first time included.
     :param backoff: the longest first sleep, in seconds or as a timedelta.
-    :param longest: the longest sleep of all.
+    :param max_backoff: the longest sleep of all.
     :param before_sleep: called before each sleep, for logs and metrics. What it raises ends the
         run.
     :raises ModuleNotFoundError: without tenacity.
@@ -129,13 +129,13 @@ class Retry:
     :raises ValueError: for less than one attempt, and for what cannot be slept.
 
     >>> Retry(attempts=5, backoff=0.02)
-    Retry(attempts=5, backoff=0.02, longest=2.0)
+    Retry(attempts=5, backoff=0.02, max_backoff=2.0)
     """
 
     attempts: int = field(default=5, validator=_whole)
     backoff: float = field(default=0.05, converter=_seconds, validator=_sleepable)
-    longest: float = field(default=2.0, converter=_seconds, validator=_sleepable)
-    before_sleep: Callable[[Retrying], None] | None = field(
+    max_backoff: float = field(default=2.0, converter=_seconds, validator=_sleepable)
+    before_sleep: Callable[[RetryDetails], None] | None = field(
         default=None, repr=False, validator=_called
     )
 
@@ -182,7 +182,9 @@ class Tries:
         return {
             "retry": self._again,
             "stop": self._stop,
-            "wait": tenacity.wait_random_exponential(multiplier=retry.backoff, max=retry.longest),
+            "wait": tenacity.wait_random_exponential(
+                multiplier=retry.backoff, max=retry.max_backoff
+            ),
             "before_sleep": self._tell,
             "retry_error_callback": self._given_up,
         }
@@ -219,7 +221,7 @@ class Tries:
         if hook is None or not isinstance(last, Failed):
             return
         try:
-            hook(Retrying(last.report, state.attempt_number, state.upcoming_sleep))
+            hook(RetryDetails(last.report, state.attempt_number, state.upcoming_sleep))
         except Exception as bug:
             self._bug = bug
             raise

@@ -20,7 +20,8 @@ from attrs import frozen
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import wait, wait_async
 
-from batchq.engine.wire.deadline import GRACE, Deadline, not_sent
+from batchq.engine.outcome.overdue import not_sent
+from batchq.engine.wire.deadline import GRACE, Deadline
 from batchq.engine.wire.exchange import until
 from batchq.running.cancel import ask_to_stop, ask_to_stop_async
 

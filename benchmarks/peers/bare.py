@@ -25,6 +25,7 @@ from psycopg.pq import ExecStatus
 from psycopg.types.numeric import Int8
 from psycopg.waiting import Ready, Wait  # noqa: TID251  the rival may lean on what batchq leans on
 
+from batchq import steps
 from benchmarks.peers.on_psycopg import OnPsycopg
 from benchmarks.peers.statements import BLOCK, RULES, meaning
 from benchmarks.scene import Scene
@@ -152,7 +153,7 @@ class Bare(OnPsycopg):
         """Connect, and prepare the statements."""
         with super().opened(scene) as peer:
             new = scene.project(0)
-            peer.pipeline = BarePipeline(peer.conn, [s.sql for s in project_create(new).steps()])
+            peer.pipeline = BarePipeline(peer.conn, [s.sql for s in steps(project_create(new))])
             peer.pipeline.prepare(values(new, uuid4()))
             yield peer
 

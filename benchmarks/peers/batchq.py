@@ -45,9 +45,9 @@ def _project_create(new: NewProject, router_id: UUID) -> Batch[ProjectCreated]:
             PROJECTS.add(
                 new.silo_id,
                 project_insert(new).label("project"),
-                gone=NotFound("silo", new.silo_id),
+                missing=NotFound("silo", new.silo_id),
             ),
-            vpc_with_defaults(vpc).as_internal("creating the default VPC").label("default_vpc"),
+            vpc_with_defaults(vpc).as_invariant("creating the default VPC").label("default_vpc"),
             limits_take_project(new.silo_id).label("limit"),
         )
         .map(lambda made: ProjectCreated(project=made[0], default_vpc=made[1]))

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 from attrs import frozen
 
-from batchq import run
+from batchq import run, steps
 from batchq.limits import LimitExceeded as NoRoom
 from batchq.limits import Limits
 from benchmarks.peers.bare import ONE_ROW, Bare, BarePipeline
@@ -93,7 +93,7 @@ def _by_charge(conn: Conn) -> Take:
 
 
 def _by_bare(conn: Conn) -> Take:
-    pipeline = BarePipeline(conn, [step.sql for step in limits_take_project(uuid4()).steps()])
+    pipeline = BarePipeline(conn, [step.sql for step in steps(limits_take_project(uuid4()))])
     pipeline.prepare([(uuid4(), *ONE_ROW)])
     return lambda silo: pipeline.run([(silo, *ONE_ROW)])
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import class_row
 
-from batchq import run
+from batchq import run, steps
 from benchmarks.measure import Side
 from benchmarks.peers.bare import ONE_ROW, Bare
 from benchmarks.peers.batchq import Batchq
@@ -130,7 +130,7 @@ def _bare_values(project: Project) -> list[tuple[object, ...]]:
 
 
 def _bare_texts(project: Project) -> list[str]:
-    return [step.sql for step in project_delete(project).steps()]
+    return [step.sql for step in steps(project_delete(project))]
 
 
 _WAYS: Mapping[str, Way[Project]] = {

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 
-from batchq import run, sequence
+from batchq import run, sequence, steps
 from benchmarks.peers.bare import BarePipeline, values
 from benchmarks.scene import PLENTY, Scene
 from examples.datastore.models import NewProject, NewSilo
@@ -42,6 +42,6 @@ def projects(place: Scene, calls: int) -> list[NewProject]:
 def prepared(kind: type[P], conn: Conn, place: Scene) -> P:
     """A bare pipeline of the example's eight statements."""
     new = place.project(0)
-    pipeline = kind(conn, [step.sql for step in project_create(new).steps()])
+    pipeline = kind(conn, [step.sql for step in steps(project_create(new))])
     pipeline.prepare(values(new, uuid4()))
     return pipeline

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.numeric import Int8
 
-from batchq import run
+from batchq import run, steps
 from benchmarks.measure import Side
 from benchmarks.peers.bare import ONE_ROW, Bare
 from benchmarks.peers.batchq import Batchq
@@ -142,7 +142,7 @@ def _bare_values(new: NewVpc) -> list[tuple[object, ...]]:
 
 
 def _bare_texts(new: NewVpc) -> list[str]:
-    return [step.sql for step in vpc_create(new).steps()]
+    return [step.sql for step in steps(vpc_create(new))]
 
 
 _WAYS: Mapping[str, Way[NewVpc]] = {

@@ -15,7 +15,7 @@ from examples.datastore.parents import RULES, VPC
 def rule_create(new: NewFirewallRule) -> Batch[FirewallRule]:
     """Create a firewall rule in an existing VPC."""
     not_found = NotFound("vpc", new.vpc_id)
-    return RULES.add(new.vpc_id, rule_insert(new), gone=not_found).label("rule_create")
+    return RULES.add(new.vpc_id, rule_insert(new), missing=not_found).label("rule_create")
 
 
 def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
@@ -24,7 +24,7 @@ def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
         insert("vpc_firewall_rule", new)
         .one(FirewallRule)
         .on(unique("lookup_firewall_by_vpc"), AlreadyExists("firewall rule", new.name))
-        .internal(
+        .invariant(
             "vpc_firewall_rule_pkey",
             "vpc_firewall_rule_direction_known",
             "vpc_firewall_rule_action_known",
@@ -37,7 +37,7 @@ def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
     """Read all rules of a VPC; raise NotFound while it is being deleted, never a part of them."""
     return (
         read_tree(
-            VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)), RULES.read(vpc_id, FirewallRule)
+            VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id)), RULES.read(vpc_id, FirewallRule)
         )
         .map(lambda read: read[1])
         .label("rule_list")

@@ -11,7 +11,7 @@ from examples.datastore.errors import LimitExceeded
 
 def limits_insert(silo_id: UUID, *, projects: int) -> Batch[None]:
     """Set the limits of a new silo."""
-    return insert("silo_limits", {"silo_id": silo_id, "projects_limit": projects}).internal(
+    return insert("silo_limits", {"silo_id": silo_id, "projects_limit": projects}).invariant(
         "silo_limits_pkey", "silo_limits_projects_within_limit"
     )
 

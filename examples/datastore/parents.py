@@ -6,20 +6,20 @@ refused. schema.sql explains why foreign keys cannot do that here."""
 
 from __future__ import annotations
 
-from batchq import Parent
+from batchq.hierarchy import Parent
 
-SILO = Parent(table="silo")
-PROJECTS = SILO.children("project", by="silo_id")
+SILO = Parent(table="silo", key="id", deleted_at="time_deleted", generation="rcgen")
+PROJECTS = SILO.children("project", by="silo_id", deleted_at="time_deleted")
 
-PROJECT = Parent(table="project")
-VPCS = PROJECT.children("vpc", by="project_id")
-INSTANCES = PROJECT.children("instance", by="project_id")
-DISKS = PROJECT.children("disk", by="project_id")
+PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
+INSTANCES = PROJECT.children("instance", by="project_id", deleted_at="time_deleted")
+DISKS = PROJECT.children("disk", by="project_id", deleted_at="time_deleted")
 
-VPC = Parent(table="vpc")
-SUBNETS = VPC.children("vpc_subnet", by="vpc_id")
-ROUTERS = VPC.children("vpc_router", by="vpc_id")
-RULES = VPC.children("vpc_firewall_rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+SUBNETS = VPC.children("vpc_subnet", by="vpc_id", deleted_at="time_deleted")
+ROUTERS = VPC.children("vpc_router", by="vpc_id", deleted_at="time_deleted")
+RULES = VPC.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
 
-ROUTER = Parent(table="vpc_router")
-ROUTES = ROUTER.children("router_route", by="router_id", tombstone=None)
+ROUTER = Parent(table="vpc_router", key="id", deleted_at="time_deleted", generation="rcgen")
+ROUTES = ROUTER.children("router_route", by="router_id", deleted_at=None)

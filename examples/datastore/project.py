@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from batchq import Batch, gather, insert, saying, select, unique
+from batchq import Batch, format_error, gather, insert, select, unique
 from examples.datastore.errors import AlreadyExists, NotFound, Refused
 from examples.datastore.limits import limits_give_back_project, limits_take_project
 from examples.datastore.models import NewProject, NewVpc, Project, ProjectCreated
@@ -20,10 +20,10 @@ def project_create(new: NewProject) -> Batch[ProjectCreated]:
             PROJECTS.add(
                 new.silo_id,
                 project_insert(new).label("project"),
-                gone=NotFound("silo", new.silo_id),
+                missing=NotFound("silo", new.silo_id),
             ),
             vpc_with_defaults(NewVpc(project_id=new.id, name="default"))
-            .as_internal("creating the default VPC")
+            .as_invariant("creating the default VPC")
             .label("default_vpc"),
             limits_take_project(new.silo_id).label("limit"),
         )
@@ -38,7 +38,7 @@ def project_insert(new: NewProject) -> Batch[Project]:
         insert("project", new)
         .one(Project)
         .on(unique("lookup_project_by_silo"), AlreadyExists("project", new.name))
-        .internal("project_pkey", "project_vpcs_within_limit")
+        .invariant("project_pkey", "project_vpcs_within_limit")
     )
 
 
@@ -49,10 +49,11 @@ def project_delete(project: Project) -> Batch[None]:
         gather(
             PROJECT.delete(
                 project.id,
-                gone=NotFound("project", project.id),
-                childless=[
+                missing=NotFound("project", project.id),
+                guards=[
                     kind.forbid(
-                        project.id, else_=saying(Refused, f"the project contains {what}: {{name}}")
+                        project.id,
+                        unexpected=format_error(Refused, f"the project contains {what}: {{name}}"),
                     )
                     for what, kind in children.items()
                 ],

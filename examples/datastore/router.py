@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from batchq import Batch, gather, insert, require, sql, unique
+from batchq import Batch, gather, insert, sql, unique
 from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.models import NewRoute, NewRouter, Route, Router
 from examples.datastore.parents import ROUTERS, ROUTES
@@ -12,7 +12,7 @@ from examples.datastore.parents import ROUTERS, ROUTES
 def router_create(new: NewRouter) -> Batch[Router]:
     """Create a router in an existing VPC."""
     not_found = NotFound("vpc", new.vpc_id)
-    return ROUTERS.add(new.vpc_id, router_insert(new), gone=not_found).label("router_create")
+    return ROUTERS.add(new.vpc_id, router_insert(new), missing=not_found).label("router_create")
 
 
 def router_insert(new: NewRouter) -> Batch[Router]:
@@ -21,7 +21,7 @@ def router_insert(new: NewRouter) -> Batch[Router]:
         insert("vpc_router", new)
         .one(Router)
         .on(unique("lookup_router_by_vpc"), AlreadyExists("router", new.name))
-        .internal("vpc_router_pkey", "vpc_router_kind_known")
+        .invariant("vpc_router_pkey", "vpc_router_kind_known")
     )
 
 
@@ -33,9 +33,9 @@ def route_create(new: NewRoute) -> Batch[Route]:
         "WHERE router.id = %(router)s AND vpc.time_deleted IS NULL",
         router=new.router_id,
     )
-    added = gather(require(in_a_vpc, else_=not_found).label("vpc"), route_insert(new))
+    added = gather(in_a_vpc.expect(at_least=1, missing=not_found).label("vpc"), route_insert(new))
     return (
-        ROUTES.add(new.router_id, added, gone=not_found)
+        ROUTES.add(new.router_id, added, missing=not_found)
         .map(lambda results: results[1])
         .label("route_create")
     )
@@ -47,5 +47,5 @@ def route_insert(new: NewRoute) -> Batch[Route]:
         insert("router_route", new)
         .one(Route)
         .on(unique("lookup_route_by_router"), AlreadyExists("route", new.name))
-        .internal("router_route_pkey")
+        .invariant("router_route_pkey")
     )

@@ -16,7 +16,7 @@ def silo_create(new: NewSilo, *, projects: int) -> Batch[Silo]:
             insert("silo", new)
             .one(Silo)
             .on(unique("lookup_silo_by_name"), AlreadyExists("silo", new.name))
-            .internal("silo_pkey"),
+            .invariant("silo_pkey"),
             limits_insert(new.id, projects=projects),
         )
         .map(lambda made: made[0])

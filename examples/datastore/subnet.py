@@ -14,7 +14,7 @@ from examples.datastore.parents import SUBNETS
 def subnet_create(new: NewSubnet) -> Batch[Subnet]:
     """Create a subnet in an existing VPC."""
     not_found = NotFound("vpc", new.vpc_id)
-    return SUBNETS.add(new.vpc_id, subnet_insert(new), gone=not_found).label("subnet_create")
+    return SUBNETS.add(new.vpc_id, subnet_insert(new), missing=not_found).label("subnet_create")
 
 
 def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
@@ -23,7 +23,7 @@ def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
         insert("vpc_subnet", new)
         .one(Subnet)
         .on(unique("vpc_subnet_vpc_id_name_key"), AlreadyExists("subnet", new.name))
-        .internal("vpc_subnet_pkey")
+        .invariant("vpc_subnet_pkey")
     )
 
 

@@ -24,7 +24,7 @@ def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
     not_found = NotFound("project", new.project_id)
     return (
         gather(
-            VPCS.add(new.project_id, vpc_with_defaults(new), gone=not_found),
+            VPCS.add(new.project_id, vpc_with_defaults(new), missing=not_found),
             limits_take_vpc(new.project_id).label("limit"),
         )
         .map(lambda made: made[0])
@@ -34,7 +34,7 @@ def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
 
 def vpc_fetch(vpc_id: UUID) -> Batch[Vpc]:
     """Read a VPC that is not deleted."""
-    return VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)).label("vpc_fetch")
+    return VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id)).label("vpc_fetch")
 
 
 def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
@@ -51,7 +51,7 @@ def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
     rules = sql("SELECT count(*) FROM vpc_firewall_rule WHERE vpc_id = %(vpc)s", vpc=vpc_id)
     return (
         read_tree(
-            VPC.read(vpc_id, Vpc, gone=NotFound("vpc", vpc_id)),
+            VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id)),
             gather(routes.scalar(int).label("routes"), rules.scalar(int).label("rules")),
         )
         .map(lambda read: VpcView(read[0], *read[1]))
@@ -65,7 +65,7 @@ def vpc_insert(new: NewVpc) -> Batch[Vpc]:
         insert("vpc", new)
         .one(Vpc)
         .on(unique("lookup_vpc_by_project"), AlreadyExists("vpc", new.name))
-        .internal("vpc_pkey", "vpc_system_router_id_fkey")
+        .invariant("vpc_pkey", "vpc_system_router_id_fkey")
     )
 
 

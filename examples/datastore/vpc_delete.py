@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from batchq import Batch, Statement, gather, saying
+from batchq import Batch, Statement, format_error, gather
 from batchq.bulk import Drain, Tree
 from examples.datastore.errors import NotFound, Refused, VpcHasSubnets
 from examples.datastore.limits import limits_give_back_vpc
@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 
 def _no_subnet(vpc_id: UUID) -> Statement[None]:
-    subnet_exists = saying(VpcHasSubnets, "the vpc contains a subnet: {name}")
-    return SUBNETS.forbid(vpc_id, else_=subnet_exists)
+    subnet_exists = format_error(VpcHasSubnets, "the vpc contains a subnet: {name}")
+    return SUBNETS.forbid(vpc_id, unexpected=subnet_exists)
 
 
 # Routers and the VPC are soft-deleted: the VPC's foreign key refers to one of the routers, and this
@@ -61,7 +61,7 @@ def _delete_by(vpc: Vpc, delete: Callable[..., Batch[T]]) -> Batch[T]:
     return gather(
         delete(
             vpc.id,
-            gone=NotFound("vpc", vpc.id),
+            missing=NotFound("vpc", vpc.id),
             generation=vpc.rcgen,
             stale=Refused("deletion failed due to concurrent modification"),
         ),

@@ -46,7 +46,7 @@ def _failures(conn: psycopg.Connection[Any], project: Project) -> Iterator[Failu
     not_found = NotFound("project", project.id)
     for kind, children, name in (("instance", INSTANCES, "db-1"), ("disk", DISKS, "data")):
         row = {"id": uuid4(), "project_id": project.id, "name": name}
-        run(conn, children.add(project.id, insert(kind, row), gone=not_found))
+        run(conn, children.add(project.id, insert(kind, row), missing=not_found))
         yield _refused(f"It contains the {kind} {name!r}", project, kind)
         _remove(conn, kind, project)
     yield _refused("It contains its default VPC", project, "vpc")

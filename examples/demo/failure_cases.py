@@ -73,7 +73,7 @@ def failures(conn: psycopg.Connection[Any], silo: NewSilo) -> Iterator[Failure]:
     yield Failure(
         "The VPC's router is missing: a deferred foreign key, which fails at COMMIT",
         gather(
-            PROJECT.bump(new.id, gone=NotFound("project", new.id)),
+            PROJECT.touch(new.id, missing=NotFound("project", new.id)),
             vpc_insert(NewVpc(project_id=new.id, name="lonely")).label("vpc"),
         ).label("vpc_create_in_a_hurry"),
         InvariantViolation,

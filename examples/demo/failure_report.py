@@ -11,7 +11,8 @@ from attrs import field, frozen
 from rich.markup import escape
 from rich.table import Table
 
-from batchq import Batch, Failed, Outcome, attempt
+from batchq import Batch, Outcome
+from batchq.result import Failed, attempt
 from examples.datastore.errors import ServiceError
 from examples.demo.console import check, console
 from examples.demo.database import row_count

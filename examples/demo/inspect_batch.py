@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.pretty import Pretty
 from rich.tree import Tree
 
-from batchq import Batch, Step, run
+from batchq import Batch, Step, run, steps
 from examples.datastore.models import NewProject, NewSilo
 from examples.datastore.project import project_create
 from examples.datastore.schema import TABLES
@@ -41,9 +41,9 @@ def inspect_batch(conn: psycopg.Connection[Any], silo: NewSilo) -> None:
     console.print(
         "\n[green]Green[/] is the caller's mistake, [red]red[/] a bug of the service. In "
         "default_vpc every mapped failure is a bug,\nbecause the batch around it has "
-        '.as_internal("creating the default VPC").'
+        '.as_invariant("creating the default VPC").'
     )
-    check("paths of its steps", tuple(step.path for step in batch.steps()), _PATHS)
+    check("paths of its steps", tuple(step.path for step in steps(batch)), _PATHS)
 
     before = row_count(conn)
     console.print("\n[dim]created = run(conn, batch)   # one transaction, one round trip[/]\n")
@@ -60,7 +60,7 @@ def batch_tree(batch: Batch[Any]) -> Tree:
     """Draw a batch by paths of its steps."""
     root = Tree("", hide_root=True)
     branches = {"": root}
-    for step in batch.steps():
+    for step in steps(batch):
         path = ""
         for name in step.path.split("/"):
             parent, path = path, f"{path}/{name}"
@@ -71,12 +71,12 @@ def batch_tree(batch: Batch[Any]) -> Tree:
 
 
 def _add_step(branch: Tree, step: Step) -> None:
-    guard = step.statement.guard
+    guard = step.guard
     condition = f"   [yellow]{guard}[/]" if guard else ""
     leaf = branch.add(f"[cyan]{step.index}[/] {escape(step.statement.title)}{condition}")
     is_invariant = False
     causes: dict[str, list[str]] = {}
-    for meaning in step.meanings:  # strongest first
+    for meaning in step.mappings:  # strongest first
         cause, _, exception = meaning.rpartition(" -> ")
         if cause.startswith("inside "):
             is_invariant = True

@@ -12,6 +12,7 @@ import pytest
 
 import batchq
 from batchq.bulk import ChunkSize, Drain, Report, Tree, resume
+from batchq.hierarchy import Parent
 
 ROWS, STEP = 1_000, 300
 """Four chunks, the last of them not full."""
@@ -25,8 +26,8 @@ INSERT INTO rule SELECT n, 1 FROM generate_series(1, 1000) n;
 INSERT INTO rule SELECT n, 2 FROM generate_series(10001, 10010) n;
 """
 
-VPC = batchq.Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 
 class Gone(Exception):
@@ -46,7 +47,7 @@ class Estate:
         conn.execute(self.tree.jobs.ddl())  # type: ignore[arg-type]
 
     def fence(self, vpc: int = 1) -> UUID:
-        return batchq.run(self.conn, self.tree.fence(vpc, gone=Gone()))
+        return batchq.run(self.conn, self.tree.fence(vpc, missing=Gone()))
 
     def resume(self, database: Any = None, **options: Any) -> Report:
         options = {"owner": "test", "size": SIZE, **options}

@@ -33,8 +33,8 @@ def fenced(estate: Any) -> Any:
 
 async def begun(kind: Any, database: Any, estate: Any, vpc: int) -> Deleted | Fenced:
     if kind in ASYNC:
-        return await astart(database, estate.tree, vpc, gone=estate.gone())
-    return start(database, estate.tree, vpc, gone=estate.gone())
+        return await astart(database, estate.tree, vpc, missing=estate.gone())
+    return start(database, estate.tree, vpc, missing=estate.gone())
 
 
 @of_each_kind

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq import Parent, insert, run
+from batchq import insert, run
 from batchq.bulk import Budget, ChunkSize, Drain, Report, Tree, resume
+from batchq.hierarchy import Parent
 from tests.support.lock_waits import until_waits
 
 TABLES = """
@@ -36,9 +37,12 @@ class Gone(Exception):
     """There is no such router."""
 
 
-VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
-OF_VPC = VPC.children("router", by="vpc_id")
-OF_ROUTER = ROUTER.children("route", by="router_id", tombstone=None)
+VPC, ROUTER = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+OF_VPC = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
+OF_ROUTER = ROUTER.children("route", by="router_id", deleted_at=None)
 
 
 def tree(*, removes: bool = True, routers: Any = OF_VPC) -> Tree:
@@ -57,7 +61,7 @@ class Site:
 
     def drain(self, tree: Tree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
         if not self.ask("SELECT count(*) FROM bulk_job"):
-            run(self.conn, tree.fence(1, gone=Gone()))
+            run(self.conn, tree.fence(1, missing=Gone()))
         size = ChunkSize(least=rows, first=rows, most=rows)
         return resume(conn or self.conn, [tree], owner="test", size=size, **options)
 
@@ -117,7 +121,7 @@ def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site
 
 @pytest.mark.parametrize("removes", [True, False])
 def test_at_once_is_the_same_as_bit_by_bit(site: Site, removes: bool) -> None:
-    assert run(site.conn, tree(removes=removes).at_once(1, gone=Gone())) == (
+    assert run(site.conn, tree(removes=removes).at_once(1, missing=Gone())) == (
         ROUTES + ROUTERS - (not removes)
     )
     assert site.routes() == 0
@@ -134,7 +138,7 @@ def test_a_library_writer_may_add_until_the_router_is_hidden_and_no_longer(
         route = insert("route", {"id": next(keys), "router_id": 31})
         hidden = site.ask("SELECT count(*) FROM router WHERE id = 31 AND time_deleted IS NULL") == 0
         try:
-            run(writer, OF_ROUTER.add(31, route, gone=Gone()))
+            run(writer, OF_ROUTER.add(31, route, missing=Gone()))
         except Gone:
             told.append((hidden, "gone"))
         else:
@@ -220,14 +224,16 @@ def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, removes: b
     """Neither bit by bit nor at once: only the routers of that kind go, and only their routes."""
     kept = "INSERT INTO router VALUES (18, 1, 'system'); INSERT INTO route VALUES (1, 18), (2, 18)"
     site.conn.execute(kept)
-    custom = VPC.children("router", by="vpc_id", where={"kind": "custom"})
+    custom = VPC.children(
+        "router", by="vpc_id", where={"kind": "custom"}, deleted_at="time_deleted"
+    )
     drained = tree(routers=custom, removes=removes)
     report = site.drain(drained)
     system = "SELECT array_agg(route.id ORDER BY route.id) FROM route WHERE router_id = 18"
     assert site.ask(system) == [1, 2]
     assert report.rows == ROUTES + ROUTERS - (not removes)
     site.conn.execute("UPDATE router SET vpc_id = 2; UPDATE router SET time_deleted = NULL")
-    run(site.conn, drained.at_once(2, gone=Gone()))
+    run(site.conn, drained.at_once(2, missing=Gone()))
     assert site.ask(system) == [1, 2]
 
 
@@ -249,12 +255,18 @@ def test_a_table_may_be_below_itself(conn: psycopg.Connection[Any]) -> None:
         INSERT INTO folder SELECT n, 1 + n % 2 FROM generate_series(1, 6) AS n;
         INSERT INTO folder SELECT 100 + n, NULL, 1 + n % 6 FROM generate_series(1, 20) AS n;
     """)
-    folders = Parent(table="folder").children("folder", by="folder_id")
+    folders = Parent(
+        table="folder", key="id", deleted_at="time_deleted", generation="rcgen"
+    ).children("folder", by="folder_id", deleted_at="time_deleted")
     below = [Drain(children=folders, removes=True)]
-    top = Drain(children=VPC.children("folder", by="vpc_id"), removes=True, below=below)
+    top = Drain(
+        children=VPC.children("folder", by="vpc_id", deleted_at="time_deleted"),
+        removes=True,
+        below=below,
+    )
     nested = Tree(name="vpc", parent=VPC, drains=[top])
     conn.execute(nested.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, nested.fence(1, gone=Gone()))
+    run(conn, nested.fence(1, missing=Gone()))
     report = resume(conn, [nested], owner="test", size=ChunkSize(least=2, first=2, most=2))
     assert (report.jobs_done, report.rows, report.late_rows) == (1, 13, 0)
     assert conn.execute("SELECT count(*) FROM folder").fetchone() == (13,)
@@ -271,7 +283,7 @@ CREATE TABLE route (id int PRIMARY KEY, router_id text NOT NULL, rcgen bigint NO
 CREATE TABLE hop (route_id int NOT NULL, n int NOT NULL, PRIMARY KEY (route_id, n));
 """
 LONG_AGO = "2020-01-01"
-ROUTE = Parent(table="route")
+ROUTE = Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen")
 
 hidden = st.booleans().map(lambda is_hidden: LONG_AGO if is_hidden else None)
 route = st.tuples(hidden, st.integers(0, 4))
@@ -289,8 +301,10 @@ class Forest:
 
     def __init__(self, conn: Any, removes: list[bool]) -> None:
         self.conn = conn
-        below = [Drain(children=ROUTE.children("hop", by="route_id", tombstone=None), order=("n",))]
-        routes = ROUTER.children("route", by="router_id")
+        below = [
+            Drain(children=ROUTE.children("hop", by="route_id", deleted_at=None), order=("n",))
+        ]
+        routes = ROUTER.children("route", by="router_id", deleted_at="time_deleted")
         below = [Drain(children=routes, removes=removes[1], below=below)]
         drain = Drain(children=OF_VPC, removes=removes[0], below=below)
         self.tree = Tree(name="vpc", parent=VPC, drains=[drain])
@@ -366,7 +380,7 @@ def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
     estate = Forest(planted, removes)
     estate.plant(forest, names)
     neighbour = estate.rows(2)
-    run(planted, estate.tree.fence(1, gone=Gone()))
+    run(planted, estate.tree.fence(1, missing=Gone()))
     reports = [estate.drain(rows, chunks, kill) for chunks, kill in turns]
     reports.append(estate.drain(rows, 1_000, None))
     assert sum(report.jobs_done for report in reports) == 1
@@ -378,5 +392,5 @@ def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
     living = [row for row in left if (row[2] and row[4]) or (row[5] and row[7]) or row[8]]
     assert living == []
     estate.plant(forest, names)
-    assert run(planted, estate.tree.at_once(1, gone=Gone())) == done
+    assert run(planted, estate.tree.at_once(1, missing=Gone())) == done
     assert (estate.rows(1), estate.rows(2), estate.rows(None)) == ([], neighbour, left)

@@ -6,8 +6,10 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from batchq import Parent, attempt, run
+from batchq import run
 from batchq.bulk import Drain, LateRows, Tree, resume
+from batchq.hierarchy import Parent
+from batchq.result import attempt
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
@@ -18,10 +20,15 @@ INSERT INTO vpc VALUES (1);
 INSERT INTO router VALUES (11, 1), (12, 1);
 INSERT INTO route VALUES (1, 11, 'static'), (2, 12, 'static'), (3, 12, 'learnt');
 """
-VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
-STATIC = ROUTER.children("route", by="router_id", tombstone=None, where={"kind": "static"})
+VPC, ROUTER = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+STATIC = ROUTER.children("route", by="router_id", deleted_at=None, where={"kind": "static"})
 ROUTERS = Drain(
-    children=VPC.children("router", by="vpc_id"), removes=True, below=[Drain(children=STATIC)]
+    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    removes=True,
+    below=[Drain(children=STATIC)],
 )
 TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS])
 GONE = LookupError("no such vpc")
@@ -38,7 +45,7 @@ def ids(conn: psycopg.Connection, table: str) -> list[int]:
 
 
 def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
-    run(conn, TREE.fence(1, gone=GONE))
+    run(conn, TREE.fence(1, missing=GONE))
     report = resume(conn, [TREE], owner="test")
     assert (report.jobs_stuck, report.rows) == (1, 3)
     assert (ids(conn, "vpc"), ids(conn, "router"), ids(conn, "route")) == ([1], [12], [3])
@@ -47,7 +54,7 @@ def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
 
 
 def test_at_once_it_refuses_the_whole(conn):
-    error = attempt(conn, TREE.at_once(1, gone=GONE)).error
+    error = attempt(conn, TREE.at_once(1, missing=GONE)).error
     assert isinstance(error, LateRows)
     assert (error.table, error.key) == ("router", 12)
     assert (ids(conn, "vpc"), ids(conn, "route")) == ([1], [1, 2, 3])

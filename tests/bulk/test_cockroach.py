@@ -18,7 +18,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from batchq import gather, insert, run, sql
+from batchq import gather, insert, run, sql, steps
 from batchq.bulk import (
     Budget,
     ChunkSize,
@@ -48,8 +48,8 @@ JOB = begun(root="7", generation=1, tables=[1], epoch=1)
 LEASE = timedelta(seconds=30)
 LIMITS = Limits()
 A, B = UUID(int=1), UUID(int=2)
-SUBNETS = VPC.children("subnet", by="vpc_id")
-GUARDED = attrs.evolve(TREE, childless=[lambda vpc: SUBNETS.forbid(vpc, else_=ValueError())])
+SUBNETS = VPC.children("subnet", by="vpc_id", deleted_at="time_deleted")
+GUARDED = attrs.evolve(TREE, childless=[lambda vpc: SUBNETS.forbid(vpc, unexpected=ValueError())])
 
 
 # -- the texts -------------------------------------------------------------------------------------
@@ -58,8 +58,8 @@ GUARDED = attrs.evolve(TREE, childless=[lambda vpc: SUBNETS.forbid(vpc, else_=Va
 def batches() -> Iterator[tuple[str, Any]]:
     """Whatever bulk, limits and parents send."""
     for tree in (TREE, GUARDED):
-        yield "fence", tree.fence(7, gone=KeyError())
-        yield "at once", tree.at_once(7, gone=KeyError())
+        yield "fence", tree.fence(7, missing=KeyError())
+        yield "at once", tree.at_once(7, missing=KeyError())
         yield "last", tree.last(JOB)
     yield "adopt", TREE.adopt(JOB)
     for work in (TREE, REWRITE):
@@ -105,20 +105,20 @@ def batches() -> Iterator[tuple[str, Any]]:
             LIMITS.resize("vpcs", 2, scope=A, id=A),
             LIMITS.set_limit("vpcs", 2, scope=A),
             LIMITS.reconcile(A),
-            LIMITS.explain(LIMITS.charge("vpcs", scope=A, id=A)),
+            LIMITS.shortfalls(LIMITS.charge("vpcs", scope=A, id=A)),
         ),
     )
     row = insert("rule", {"vpc_id": 7})
-    rules = VPC.children("rule", by="vpc_id")
-    yield "add", rules.add(7, row, gone=KeyError())
-    looks = [rules.forbid(7, else_=ValueError())]
-    yield "delete", VPC.delete(7, gone=KeyError(), childless=looks)
+    rules = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
+    yield "add", rules.add(7, row, missing=KeyError())
+    looks = [rules.forbid(7, unexpected=ValueError())]
+    yield "delete", VPC.delete(7, missing=KeyError(), guards=looks)
 
 
 def texts() -> Iterator[tuple[str, str]]:
     for name, batch in batches():
-        for step in batch.steps():
-            made = compiled(step.statement.shape, step.leaf.outputs, COCKROACHDB.makes_binary)
+        for step in steps(batch):
+            made = compiled(step.statement._shape, step.placed.outputs, COCKROACHDB.makes_binary)
             yield f"{name}: {step.path or step.statement.title}", made.sql
 
 
@@ -201,7 +201,7 @@ def filled(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 @pytest.mark.usefixtures("cockroach")
 def test_a_tree_starts_and_ends_there(filled: psycopg.Connection[Any]) -> None:
-    fenced = start(filled, TREE, 1, gone=KeyError())
+    fenced = start(filled, TREE, 1, missing=KeyError())
     assert isinstance(fenced, Fenced)
     some = resume(
         filled, [TREE], owner="test", budget=Budget(chunks=3), size=ChunkSize(first=1_000)
@@ -240,9 +240,9 @@ def test_what_writes_is_explained_in_no_read_only_transaction(
 @pytest.mark.parametrize(
     "batch",
     [
-        TREE.fence(1, gone=KeyError()),
+        TREE.fence(1, missing=KeyError()),
         REWRITE.begin(),
-        VPC.delete(1, gone=KeyError()),
+        VPC.delete(1, missing=KeyError()),
         LIMITS.set_limit("vpcs", 3, scope=A),
     ],
     ids=["fence", "begin", "delete", "set_limit"],

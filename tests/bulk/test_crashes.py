@@ -39,8 +39,8 @@ def throttle():
     print("asked", flush=True)
     sys.stdin.readline()
 
-vpc = batchq.Parent(table="vpc")
-rules = Drain(children=vpc.children("rule", by="vpc_id", tombstone=None))
+vpc = batchq.Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+rules = Drain(children=vpc.children("rule", by="vpc_id", deleted_at=None))
 with psycopg.connect(sys.argv[1], autocommit=True) as conn:
     size = ChunkSize(least=300, first=300, most=300)
     tree = Tree(name="vpc", parent=vpc, drains=[rules])

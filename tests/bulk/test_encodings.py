@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from batchq import Parent, attempt, forbid, insert, run, saying, select, sql, unique, update
+from batchq import format_error, insert, run, select, sql, unique, update
 from batchq.bulk import (
     Budget,
     ChunkSize,
@@ -28,7 +28,9 @@ from batchq.bulk import (
     resume,
     start,
 )
+from batchq.hierarchy import Parent
 from batchq.limits import Limits
+from batchq.result import attempt
 from batchq.testing.databases import Database
 from tests.support.encodings import CLIENTS, database_in
 
@@ -77,8 +79,8 @@ def as_str(value: Any) -> Any:
 def planted(conn: Any, name: str, value: str | None = None) -> Tree:
     """Rows whose order key is the name, or a value, and a number."""
     value = value or name
-    parent = Parent(table=f"{name}_vpc")
-    rules = parent.children(name, by="vpc_id", tombstone=None)
+    parent = Parent(table=f"{name}_vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+    rules = parent.children(name, by="vpc_id", deleted_at=None)
     tree = Tree(
         name=name,
         parent=parent,
@@ -104,7 +106,7 @@ def planted(conn: Any, name: str, value: str | None = None) -> Tree:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> None:
     tree = planted(conn, name)
-    job = run(conn, tree.fence(name, gone=GONE))
+    job = run(conn, tree.fence(name, missing=GONE))
     told: list[Any] = []
     options: Any = {"owner": name, "size": SMALL, "watchers": [told.append]}
     report = resume(conn, [tree], budget=Budget(chunks=1), **options)
@@ -154,7 +156,7 @@ def test_a_refusal_names_what_it_is_about(conn: Any, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_small_tree_goes_at_once(conn: Any, name: str) -> None:
     tree = planted(conn, name)
-    assert start(conn, tree, name, gone=GONE).rows == ROWS  # type: ignore[union-attr]
+    assert start(conn, tree, name, missing=GONE).rows == ROWS  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,17 +171,17 @@ def test_what_a_failure_says_is_text(conn: Any, name: str) -> None:
     assert (violation.table, violation.constraint) == (name, f"{name}_once")
     assert name in violation.detail
     first = select(name, ["vpc_id", name], where={"id": 99})
-    seen = attempt(conn, forbid(first, else_=lambda v: KeyError(dict(v.found))))
+    seen = attempt(conn, first.expect(0, unexpected=lambda v: KeyError(dict(v.row))))
     assert isinstance(seen.error, KeyError)
     assert seen.error.args == ({"vpc_id": "other", name: name},)
-    said = attempt(conn, forbid(first, else_=saying(ValueError, "there is {vpc_id}")))
+    said = attempt(conn, first.expect(0, unexpected=format_error(ValueError, "there is {vpc_id}")))
     assert str(said.error) == "there is other"
-    changed = update(name, {"v": 3}, where={"id": 99}).require({name: "x"}, else_=_found)
+    changed = update(name, {"v": 3}, where={"id": 99}).require({name: "x"}, raises=_found)
     assert attempt(conn, changed).error.args == (name,)
 
 
 def _found(violation: Any) -> Exception:
-    (value,) = violation.found.values()
+    (value,) = violation.row.values()
     return ValueError(value)
 
 
@@ -188,7 +190,7 @@ def test_limits_tell_resources_by_their_names(conn: Any, name: str) -> None:
     limits, scope = Limits(), uuid4()
     limits.create(conn)
     run(conn, limits.set_limit(name, 1, scope=scope))
-    (short,) = run(conn, limits.explain(limits.charge(name, scope=scope, id=uuid4(), n=2)))
+    (short,) = run(conn, limits.shortfalls(limits.charge(name, scope=scope, id=uuid4(), amount=2)))
     assert short.resource == name
     sent(conn, "UPDATE resource_limit SET used = 1")
     (drift,) = run(conn, limits.reconcile(scope))
@@ -211,7 +213,7 @@ def test_a_key_that_is_no_text_for_one_client_is_left_for_another(raw: str) -> N
     """In SQL_ASCII a key is what its client has sent. Nothing is lost, and nothing is altered."""
     with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
         tree = planted(writer, "rule", "größe")
-        run(writer, tree.fence("größe", gone=GONE))
+        run(writer, tree.fence("größe", missing=GONE))
         resume(writer, [tree], owner="writer", size=SMALL, budget=Budget(chunks=1))
         for session in (other, writer):
             report = resume(session, [tree], owner="any", size=SMALL)
@@ -226,7 +228,7 @@ def test_what_a_guard_finds_is_shown_though_it_is_no_utf8(raw: str) -> None:
     with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
         writer.execute("CREATE TABLE rule (id int PRIMARY KEY, name text)")
         writer.execute("INSERT INTO rule VALUES (1, 'größe')")
-        looking = forbid(select("rule", ["name"], where={"id": 1}), else_=_found)
+        looking = select("rule", ["name"], where={"id": 1}).expect(0, unexpected=_found)
         assert attempt(writer, looking).error.args == ("größe",)
         (found,) = attempt(other, looking).error.args
         assert found.encode("utf-8", "surrogateescape") == "größe".encode("latin-1")

@@ -70,7 +70,7 @@ def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_j
 ) -> None:
     estate.conn.execute(refuses)
     if drain:
-        rules = estate.tree.parent.children("rule", by="vpc_id")
+        rules = estate.tree.parent.children("rule", by="vpc_id", deleted_at="time_deleted")
         estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=[Drain(children=rules)])
     job = estate.fence(1)
     estate.fence(2)

@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from batchq import Failed, Ok, attempt, delete, insert, run, sql
+from batchq import delete, insert, run, sql
 from batchq.bulk import AlreadyFenced, Budget, FenceMoved, Job, Report
+from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race, until_waits
 
 LEASE = timedelta(minutes=2)
@@ -60,7 +61,7 @@ def test_a_parent_that_lives_again_keeps_its_children_and_can_be_deleted_once_mo
     done = fenced.resume(budget=Budget(chunks=chunks)).rows
     fenced.conn.execute(RESTORED)
     rule = insert("rule", {"id": 5_000, "vpc_id": 1, "name": "new"})
-    run(fenced.conn, fenced.rules.add(1, rule, gone=fenced.gone()))
+    run(fenced.conn, fenced.rules.add(1, rule, missing=fenced.gone()))
     report = fenced.resume()
     why = stuck(fenced, report)
     assert (report.rows, fenced.left()) == (0, 1_001 - done)
@@ -88,7 +89,7 @@ def test_a_parent_that_lives_again_is_deleted_at_once_whatever_became_of_the_job
     """Few children: no second job is needed. The first one finds that its parent is gone."""
     fenced.resume(budget=Budget(chunks=2))
     fenced.conn.execute(RESTORED)
-    assert run(fenced.conn, fenced.tree.at_once(1, gone=fenced.gone())) == 400
+    assert run(fenced.conn, fenced.tree.at_once(1, missing=fenced.gone())) == 400
     assert "gone" in stuck(fenced, fenced.resume())
 
 
@@ -424,7 +425,7 @@ def test_the_last_look_waits_for_a_restore_and_then_lets_the_parent_be(
 def test_two_who_fence_a_parent_are_told_apart_and_one_job_is_left(
     estate: Any, racing: Race
 ) -> None:
-    first, second = (estate.tree.fence(1, gone=estate.gone()) for _ in range(2))
+    first, second = (estate.tree.fence(1, missing=estate.gone()) for _ in range(2))
     answer = racing.run(first, second)
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, estate.gone)

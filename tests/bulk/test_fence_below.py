@@ -11,8 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from batchq import Failed, Ok, Parent, attempt, run, sql
+from batchq import run, sql
 from batchq.bulk import Budget, ChunkSize, Drain, FenceMoved, Job, Tree, resume
+from batchq.hierarchy import Parent
+from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race, until_waits
 
 TABLES = """
@@ -28,10 +30,22 @@ INSERT INTO route (id, router_id) SELECT 10 * r + n, r FROM (VALUES (11), (12), 
     generate_series(0, 3) AS n;
 INSERT INTO hop SELECT 10 * route.id + n, route.id FROM route, generate_series(0, 3) AS n;
 """
-VPC, ROUTER, ROUTE = Parent(table="vpc"), Parent(table="router"), Parent(table="route")
-HOPS = Drain(children=ROUTE.children("hop", by="route_id", tombstone=None))
-ROUTES = Drain(children=ROUTER.children("route", by="router_id"), removes=True, below=[HOPS])
-ROUTERS = Drain(children=VPC.children("router", by="vpc_id"), removes=True, below=[ROUTES])
+VPC, ROUTER, ROUTE = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+HOPS = Drain(children=ROUTE.children("hop", by="route_id", deleted_at=None))
+ROUTES = Drain(
+    children=ROUTER.children("route", by="router_id", deleted_at="time_deleted"),
+    removes=True,
+    below=[HOPS],
+)
+ROUTERS = Drain(
+    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    removes=True,
+    below=[ROUTES],
+)
 TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS])
 HIDE_ROUTERS, HIDE_ROUTES, SWEEP_HOPS, REMOVE_ROUTES, REMOVE_ROUTERS, LAST = range(6)
 """The chunks, each of which takes all there is."""
@@ -46,7 +60,7 @@ GONE = LookupError("no such vpc")
 def fenced(conn: psycopg.Connection[Any]) -> None:
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, TREE.fence(1, gone=GONE))
+    run(conn, TREE.fence(1, missing=GONE))
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from attrs import evolve, frozen
 from psycopg import IsolationLevel
 
 import batchq
-from batchq import Parent, delete, gather, insert, sql, update
+from batchq import delete, gather, insert, sql, update
 from batchq.bulk import Drain, Tree, read_tree
+from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
 
@@ -65,16 +66,16 @@ class Rule:
     vpc_id: int
 
 
-VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)])
-FENCE = TREE.fence(1, gone=Gone, job=JOB)
+FENCE = TREE.fence(1, missing=Gone, job=JOB)
 NEW = insert("rule", {"id": 9, "vpc_id": 1, "name": "new"})
 LIVES = "SELECT 1 FROM vpc WHERE id = 1 AND time_deleted IS NULL"
-READ = read_tree(VPC.read(1, Vpc, gone=Gone), RULES.read(1, Rule))
+READ = read_tree(VPC.read(1, Vpc, missing=Gone), RULES.read(1, Rule))
 
 ADDS = {
-    "Children.add": RULES.add(1, NEW, gone=Gone),
+    "Children.add": RULES.add(1, NEW, missing=Gone),
     "FOR SHARE": gather(sql(f"{LIVES} FOR SHARE").expect(1), NEW),
 }
 
@@ -84,7 +85,7 @@ RESTORES = {
     "restores": RESTORE,
     "touches the children, then restores": gather(TOUCH, RESTORE),
     "restores, then touches the children": gather(RESTORE, TOUCH),
-    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, gone=Gone)),
+    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, missing=Gone)),
 }
 
 
@@ -132,7 +133,7 @@ def orphans(table):
 
 
 def at_once():
-    return once(TREE.at_once(1, gone=Gone))
+    return once(TREE.at_once(1, missing=Gone))
 
 
 def levels(*few):
@@ -210,7 +211,7 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
     assert judged.committed == {(True, True)}
 
 
-ENDS = {"at once": TREE.at_once(1, gone=Gone), "fence": FENCE}
+ENDS = {"at once": TREE.at_once(1, missing=Gone), "fence": FENCE}
 
 
 @levels((RC, RC))

@@ -61,7 +61,7 @@ def test_a_library_writer_behind_the_fence_is_told_that_the_parent_is_gone(
     def add() -> None:
         rule = batchq.insert("rule", {"id": 5_000, "vpc_id": 1, "name": "late"})
         with pytest.raises(fenced.gone):
-            batchq.run(writer, fenced.rules.add(1, rule, gone=fenced.gone()))
+            batchq.run(writer, fenced.rules.add(1, rule, missing=fenced.gone()))
 
     report = fenced.resume(throttles=[at(n, add) for n in (1, 2, 5)])
     assert report.late_rows == 0

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from batchq import Batch, Failed, InvalidBatch, Ok, attempt, run
+from batchq import Batch, InvalidBatch, run
 from batchq.bulk import (
     AlreadyBegun,
     Budget,
@@ -27,6 +27,7 @@ from batchq.bulk import (
     plan,
     resume,
 )
+from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race
 
 LEASE = timedelta(minutes=1)

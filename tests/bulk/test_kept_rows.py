@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from batchq import Failed, Parent, attempt, run
+from batchq import run
 from batchq.bulk import Drain, LateRows, ParentKept, Reason, Stopped, Tree, plan
+from batchq.hierarchy import Parent
+from batchq.result import Failed, attempt
 
 KEEPS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -29,9 +31,9 @@ CREATE TABLE rule_high PARTITION OF rule FOR VALUES FROM (400) TO (100000);
 INSERT INTO rule SELECT * FROM plain;
 """
 SOFT = "ALTER TABLE rule ADD time_deleted timestamptz"
-VPC = Parent(table="vpc")
-HARD_RULES = Drain(children=VPC.children("rule", by="vpc_id", tombstone=None))
-SOFT_RULES = Drain(children=VPC.children("rule", by="vpc_id"))
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+HARD_RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at=None))
+SOFT_RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at="time_deleted"))
 NOBODYS = Drain(children=HARD_RULES.children, set={"vpc_id": None})
 UNBOUND = "ALTER TABLE rule ALTER vpc_id DROP NOT NULL"
 
@@ -94,7 +96,7 @@ def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
     drain, ddl, _ = CASES[case]
     estate.conn.execute(ddl)
     tree = Tree(name="vpc", parent=VPC, drains=[drain])
-    answer = attempt(estate.conn, tree.at_once(1, gone=estate.gone()))
+    answer = attempt(estate.conn, tree.at_once(1, missing=estate.gone()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, LateRows)
     assert (answer.error.table, answer.error.key) == ("rule", 500)
@@ -111,7 +113,7 @@ def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) 
         assert [(one.reason, one.table, one.name) for one in refusals] == [
             (Reason.RULE, table, "keep")
         ]
-    answer = attempt(estate.conn, estate.tree.at_once(2, gone=estate.gone()))
+    answer = attempt(estate.conn, estate.tree.at_once(2, missing=estate.gone()))
     assert isinstance(answer, Failed)
     if table == "rule":
         assert isinstance(answer.error, LateRows)
@@ -130,7 +132,7 @@ def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) 
 def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: str) -> None:
     estate.conn.execute(KEEPS.format("DELETE", "vpc", 1))
     if how == "at once":
-        answer = attempt(estate.conn, estate.tree.at_once(1, gone=estate.gone()))
+        answer = attempt(estate.conn, estate.tree.at_once(1, missing=estate.gone()))
         assert isinstance(answer, Failed)
         assert isinstance(answer.error, ParentKept)
         assert estate.left() == 1_000
@@ -150,7 +152,7 @@ def test_a_parent_that_a_trigger_does_not_let_be_hidden_is_not_fenced(
 ) -> None:
     ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
-    answer = attempt(estate.conn, estate.tree.fence(1, gone=estate.gone()))
+    answer = attempt(estate.conn, estate.tree.fence(1, missing=estate.gone()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, ParentKept)
     assert estate.one("SELECT count(*) FROM bulk_job") == 0
@@ -163,8 +165,8 @@ def test_a_parent_that_stays_and_lives_on_keeps_its_children_at_once(
     ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
     tree = Tree(name="vpc", parent=VPC, drains=[HARD_RULES], removes=False)
-    answer = attempt(estate.conn, tree.at_once(1, gone=estate.gone()))
+    answer = attempt(estate.conn, tree.at_once(1, missing=estate.gone()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, ParentKept)
     assert estate.left() == 1_000
-    assert run(estate.conn, tree.at_once(2, gone=estate.gone())) == 10
+    assert run(estate.conn, tree.at_once(2, missing=estate.gone())) == 10

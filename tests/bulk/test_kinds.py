@@ -9,8 +9,10 @@ import attrs
 import psycopg
 import pytest
 
-from batchq import Failed, InvalidBatch, Parent, attempt, run, sql
+from batchq import InvalidBatch, run, sql
 from batchq.bulk import ChunkSize, Drain, Report, Rewrite, Tree, resume
+from batchq.hierarchy import Parent
+from batchq.result import Failed, attempt
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
@@ -25,12 +27,12 @@ UPDATE address SET node = 7 WHERE id % 3 = 0;
 UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
 """
 GONE = LookupError("no such vpc")
-VPC = Parent(table="vpc")
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 FOUR = ChunkSize(least=4, first=4, most=4)
 
 
-def addresses(tombstone: str | None = None, **where: object) -> Any:
-    return VPC.children("address", by="vpc_id", tombstone=tombstone, where=where)
+def addresses(deleted_at: str | None = None, **where: object) -> Any:
+    return VPC.children("address", by="vpc_id", deleted_at=deleted_at, where=where)
 
 
 def tree(*drains: Drain) -> Tree:
@@ -45,7 +47,7 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 def drained(conn: Any, *drains: Drain, **options: Any) -> Report:
-    run(conn, tree(*drains).fence(1, gone=GONE))
+    run(conn, tree(*drains).fence(1, missing=GONE))
     return resume(conn, [tree(*drains)], owner="test", size=FOUR, **options)
 
 
@@ -79,7 +81,7 @@ def test_only_children_of_the_kind_go(conn: Any, kind: str, removes: bool, at_on
     neighbour = ids(conn, "vpc_id = 2")
     drain = Drain(children=addresses(None if removes else "time_deleted", **where))
     if at_once:
-        assert run(conn, tree(drain).at_once(1, gone=GONE)) == len(wanted)
+        assert run(conn, tree(drain).at_once(1, missing=GONE)) == len(wanted)
     else:
         report = drained(conn, drain)
         assert (report.jobs_done, report.rows, report.late_rows) == (1, len(wanted), 0)
@@ -155,11 +157,11 @@ def test_a_foreign_key_of_a_kind_that_nobody_drains_keeps_the_parent(conn: Any) 
     assert resume(conn, [tree(drain)], owner="test").jobs_done == 1
 
 
-ROUTER = Parent(table="router")
-ROUTERS = VPC.children("router", by="vpc_id")
-ROUTES = Drain(children=ROUTER.children("route", by="router_id"))
-BARE = Parent(table="router", tombstone=None)
-OF_BARE = Drain(children=BARE.children("route", by="router_id"))
+ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
+ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
+ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at="time_deleted"))
+BARE = Parent(table="router", deleted_at=None, key="id", generation="rcgen")
+OF_BARE = Drain(children=BARE.children("route", by="router_id", deleted_at="time_deleted"))
 REFUSED = {
     "an order of nothing": (lambda: Drain(children=ROUTERS, order=()), "order=()"),
     "a rewrite in no order": (
@@ -181,7 +183,7 @@ REFUSED = {
         "'router'",
     ),
     "routers that cannot be hidden": (
-        lambda: Drain(children=attrs.evolve(ROUTERS, tombstone=None), below=[OF_BARE]),
+        lambda: Drain(children=attrs.evolve(ROUTERS, deleted_at=None), below=[OF_BARE]),
         "no tombstone",
     ),
 }
@@ -198,6 +200,6 @@ def test_what_cannot_end_is_refused_where_it_is_declared(declaration: str) -> No
 def test_a_kind_that_has_nobody_left_ends_in_two_steps(conn: Any) -> None:
     report = drained(conn, Drain(children=addresses(kind="none such")))
     assert (report.chunks, report.rows, report.jobs_done) == (1, 0, 1)
-    answer = attempt(conn, tree().fence(1, gone=GONE))
+    answer = attempt(conn, tree().fence(1, missing=GONE))
     assert isinstance(answer, Failed)
     assert answer.error.args == GONE.args

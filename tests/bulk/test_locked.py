@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from batchq import Failed, Parent, attempt, insert, run, sql
+from batchq import insert, run, sql
 from batchq.bulk import (
     Budget,
     ChunkSize,
@@ -32,6 +32,8 @@ from batchq.bulk import (
     resume,
 )
 from batchq.bulk.worker.locked_rows import Around
+from batchq.hierarchy import Parent
+from batchq.result import Failed, attempt
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -48,11 +50,14 @@ INSERT INTO rule SELECT n, 2 FROM generate_series(4001, 4010) n;
 INSERT INTO router SELECT n, 1 FROM generate_series(1, 30) n;
 INSERT INTO route SELECT n, 1 + n % 30 FROM generate_series(1, 600) n;
 """
-VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
-SOFT = VPC.children("rule", by="vpc_id")
-ROUTES = Drain(children=ROUTER.children("route", by="router_id", tombstone=None))
-ROUTERS = VPC.children("router", by="vpc_id")
+VPC, ROUTER = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
+SOFT = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
+ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at=None))
+ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 TREES = {
     "deleted": [Drain(children=RULES)],
     "hidden": [Drain(children=SOFT)],
@@ -112,7 +117,7 @@ def rules_left(conn: Any) -> int:
 def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
     conn: Any, lock: Any, strength: str
 ) -> None:
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id = 1500", strength):
         report = going_on(conn)
         assert (report.rows, report.stopped, report.why) == (2_999, Stopped.EXHAUSTED, "")
@@ -129,7 +134,7 @@ def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
 
 
 def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, lock: Any) -> None:
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     with ExitStack() as held:
         held.enter_context(lock("rule", "id = 1500"))
 
@@ -145,7 +150,7 @@ def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, loc
 
 def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: Any) -> None:
     """It is canceled once, knows then, and once more when it comes back."""
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id % 100 = 0 AND vpc_id = 1"):
         report = going_on(conn)
         assert (report.rows, rules_left(conn)) == (2_970, 30)
@@ -156,7 +161,7 @@ def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: An
 
 def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
     """Each activation ends, the job is nobody's to mend, and nothing is counted against it."""
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 3000)"):
         for number in range(6):
             report = going_on(conn)
@@ -167,7 +172,7 @@ def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
 
 
 def test_a_budget_that_ends_in_the_midst_of_it_loses_no_row(conn: Any, lock: Any) -> None:
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 700, 1500, 3000)"):
         for _ in range(25):
             going_on(conn, budget=Budget(chunks=1))
@@ -186,7 +191,7 @@ def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> Non
     )
     conn.execute("CREATE TRIGGER slow BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION slow()")
     conn.execute("DELETE FROM rule WHERE id BETWEEN 401 AND 3000")
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     report = going_on(conn, size=ChunkSize(least=10, first=300, most=300))
     assert (report.rows, report.passed_over, report.jobs_done) == (400, 0, 1)
     assert report.retries >= 1
@@ -198,7 +203,7 @@ def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_coun
 ) -> None:
     draw = random.Random(seed)  # noqa: S311  not a secret
     conn.execute("DELETE FROM rule WHERE id > 400 AND vpc_id = 1")
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     share, most = draw.choice([0.01, 0.1, 0.9]), draw.choice([7, 50, 1_000])
     with connect() as holder:
         for _ in range(4):
@@ -226,7 +231,7 @@ def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_coun
 @pytest.mark.parametrize("kind", TREES)
 def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
     tree = Tree(name="vpc", parent=VPC, drains=TREES[kind])
-    run(conn, tree.fence(1, gone=KeyError()))
+    run(conn, tree.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 1500, 3000)"):
         report = going_on(conn, tree)
         assert (report.jobs_done, report.jobs_stuck, report.jobs_deferred) == (0, 0, 1)
@@ -241,7 +246,7 @@ def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
 def test_so_it_is_of_children_of_children(conn: Any, lock: Any, table: str) -> None:
     """What is below a router that is locked stays, as does a router of which something stays."""
     tree = Tree(name="vpc", parent=VPC, drains=TREES["below"])
-    run(conn, tree.fence(1, gone=KeyError()))
+    run(conn, tree.fence(1, missing=KeyError()))
     with lock(table, "id = 7"):
         report = going_on(conn, tree)
         assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 0)
@@ -258,9 +263,9 @@ def test_one_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any
     conn.execute("INSERT INTO target SELECT n, 1 FROM generate_series(1, 50) n")
     conn.execute("ALTER TABLE rule ADD target int REFERENCES target")
     conn.execute("UPDATE rule SET target = 1 + id % 50 WHERE vpc_id = 1")
-    targets = VPC.children("target", by="vpc_id", tombstone=None)
+    targets = VPC.children("target", by="vpc_id", deleted_at=None)
     tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES), Drain(children=targets)])
-    run(conn, tree.fence(1, gone=KeyError()))
+    run(conn, tree.fence(1, missing=KeyError()))
     with lock("rule", "id = 10"):
         report = going_on(conn, tree)
         assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 1)
@@ -321,7 +326,7 @@ def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: An
 def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
     conn: Any, change: str, around: bool
 ) -> None:
-    made = run(conn, TREE.fence(1, gone=KeyError()))
+    made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
     for command in change.split(";"):
         conn.execute(command)
@@ -333,7 +338,7 @@ def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
 
 def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> None:
     """The parent is never passed over: what happens to it decides."""
-    made = run(conn, TREE.fence(1, gone=KeyError()))
+    made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
     with connect() as restorer, restorer.transaction():
         restorer.execute("UPDATE vpc SET time_deleted = NULL WHERE id = 1")
@@ -345,7 +350,7 @@ def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> No
 
 @pytest.mark.parametrize("around", [True, False])
 def test_both_forms_let_the_same_rows_go(conn: Any, around: bool) -> None:
-    made = run(conn, TREE.fence(1, gone=KeyError()))
+    made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
     first = run(conn, TREE.chunk(owned, 100, LEASE, around=around))
     assert (first.rows, first.full, first.cursor, first.passed) == (100, True, ["100"], False)
@@ -356,7 +361,7 @@ def test_both_forms_let_the_same_rows_go(conn: Any, around: bool) -> None:
 
 def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
     """What goes wrong besides is told as it was: children that keep coming are for people."""
-    run(conn, TREE.fence(1, gone=KeyError()))
+    run(conn, TREE.fence(1, missing=KeyError()))
     conn.execute(
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
     )

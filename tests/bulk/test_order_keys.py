@@ -12,7 +12,7 @@ import attrs
 import psycopg
 import pytest
 
-from batchq import InvalidBatch, Parent, run, sql
+from batchq import InvalidBatch, run, sql
 from batchq.bulk import (
     Budget,
     ChunkSize,
@@ -26,6 +26,7 @@ from batchq.bulk import (
     resume,
 )
 from batchq.bulk.chunks.order_key import OUTPUTS
+from batchq.hierarchy import Parent
 
 ROWS = 12
 ITEMS = f"""
@@ -43,8 +44,8 @@ CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_dele
 INSERT INTO vpc VALUES (1);
 """
 REWRITE = Rewrite(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
-VPC = Parent(table="vpc")
-CHILDREN = VPC.children("item", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+CHILDREN = VPC.children("item", by="vpc_id", deleted_at=None)
 TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=CHILDREN)])
 GONE = LookupError("no such vpc")
 MOST = 500
@@ -65,7 +66,7 @@ def ordered(work: Any, *order: str) -> Any:
 
 
 def begin(conn: Any, work: Any) -> Any:
-    return run(conn, work.begin() if isinstance(work, Rewrite) else work.fence(1, gone=GONE))
+    return run(conn, work.begin() if isinstance(work, Rewrite) else work.fence(1, missing=GONE))
 
 
 def go_on(conn: Any, work: Any, rows: int = 3, **options: Any) -> Report:
@@ -404,8 +405,8 @@ def test_a_rewrite_of_another_table_by_the_same_name_is_told_as_that(conn: Any) 
 
 def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any) -> None:
     conn.execute("CREATE TABLE more (LIKE item INCLUDING ALL); INSERT INTO more TABLE item")
-    more = VPC.children("more", by="vpc_id", tombstone=None)
-    last = VPC.children("last", by="vpc_id", tombstone=None)
+    more = VPC.children("more", by="vpc_id", deleted_at=None)
+    last = VPC.children("last", by="vpc_id", deleted_at=None)
     conn.execute("CREATE TABLE last (LIKE item INCLUDING ALL); INSERT INTO last TABLE item")
     drains = [Drain(children=one) for one in (CHILDREN, more, last)]
     three = attrs.evolve(TREE, drains=drains)

@@ -10,15 +10,16 @@ import attrs
 import psycopg
 import pytest
 
-from batchq import Parent, run
+from batchq import run
 from batchq.bulk import Budget, ChunkSize, Drain, Jobs, Report, TooMany, Tree, resume
+from batchq.hierarchy import Parent
 
 VPC_TABLE = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
 INSERT INTO vpc VALUES (1), (2);
 """
-VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROWS = 23
 
 GONE = LookupError("no such vpc")
@@ -35,7 +36,7 @@ def planted(conn: psycopg.Connection[Any], columns: str, values: str, order: Any
     conn.execute(f"INSERT INTO rule SELECT vpc, {values} FROM {series} ORDER BY md5(n::text)")
     tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES, order=order)])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, gone=GONE))
+    run(conn, tree.fence(1, missing=GONE))
     return tree
 
 
@@ -230,10 +231,10 @@ def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
     sharded: psycopg.Connection[Any], goes: str, rows: int
 ) -> None:
     children, drained = GOES[goes]
-    rules = VPC.children("rule", by="vpc_id", **children)  # type: ignore[arg-type]
+    rules = VPC.children("rule", by="vpc_id", **children, deleted_at="time_deleted")  # type: ignore[arg-type]
     tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=rules, **drained)])  # type: ignore[arg-type]
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, gone=GONE))
+    run(sharded, tree.fence(1, missing=GONE))
     size = ChunkSize(least=rows, first=rows, most=rows)
     report = resume(sharded, [tree], owner="test", size=size)
     assert (report.rows, report.late_rows, report.jobs_done) == (20, 0, 1)
@@ -246,13 +247,15 @@ def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
 def test_nor_does_one_that_is_below_another_parent_go(
     sharded: psycopg.Connection[Any], rows: int
 ) -> None:
-    routes = Parent(table="router").children("route", by="router_id", tombstone=None)
-    routers = VPC.children("router", by="vpc_id")
+    routes = Parent(
+        table="router", key="id", deleted_at="time_deleted", generation="rcgen"
+    ).children("route", by="router_id", deleted_at=None)
+    routers = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
     below = [Drain(children=routes)]
     drain = Drain(children=routers, removes=True, below=below)
     tree = Tree(name="vpc", parent=VPC, drains=[drain])
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, gone=GONE))
+    run(sharded, tree.fence(1, missing=GONE))
     size = ChunkSize(least=rows, first=rows, most=rows)
     report = resume(sharded, [tree], owner="test", size=size)
     assert (report.rows, report.late_rows, report.jobs_done) == (21, 0, 1)
@@ -307,11 +310,11 @@ def test_a_table_and_its_columns_may_be_called_anything(
         tree = Tree(name=name, parent=vpc, drains=[drain], jobs=jobs)
         conn.execute(jobs.ddl())  # type: ignore[arg-type]
         with pytest.raises(TooMany):
-            run(conn, attrs.evolve(tree, inline=14).at_once(1, gone=GONE))
-        run(conn, tree.fence(1, gone=GONE))
+            run(conn, attrs.evolve(tree, inline=14).at_once(1, missing=GONE))
+        run(conn, tree.fence(1, missing=GONE))
         report = resume(conn, [tree], owner="test", size=SMALL)
         assert (report.rows, report.late_rows, report.jobs_done) == (18, 0, 1)
-        assert run(conn, attrs.evolve(tree, inline=10).at_once(2, gone=GONE)) == 12
+        assert run(conn, attrs.evolve(tree, inline=10).at_once(2, missing=GONE)) == 12
     finally:
         if own:
             conn.execute(f"DROP SCHEMA {called(own)} CASCADE")  # type: ignore[arg-type]
@@ -326,5 +329,5 @@ def test_the_table_of_jobs_may_be_called_anything_too(
     drains = [Drain(children=RULES)]
     tree = Tree(name="vpc", parent=VPC, drains=drains, jobs=Jobs(table=table))
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, gone=GONE))
+    run(conn, tree.fence(1, missing=GONE))
     assert drain(conn, tree).jobs_done == 1

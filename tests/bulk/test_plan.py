@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from batchq import Parent, sql
+from batchq import sql
 from batchq.bulk import Drain, Jobs, Rewrite, Tree
 from batchq.bulk.preflight.findings import Reason
 from batchq.bulk.preflight.preflight import aplan, plan
 from batchq.bulk.preflight.result import PlanRefused
+from batchq.hierarchy import Parent
 from batchq.testing import server
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TREE, VPC
 
@@ -135,7 +136,15 @@ def test_it_leaves_the_database_byte_identical(postgres):
         before = snapshot(conn, own.directory)
         assert plan(conn, TREE, 1).ok
         assert plan(conn, REWRITE).ok
-        assert not plan(conn, Tree(name="no", parent=Parent(table="no"), drains=[]), 1).ok
+        assert not plan(
+            conn,
+            Tree(
+                name="no",
+                parent=Parent(table="no", key="id", deleted_at="time_deleted", generation="rcgen"),
+                drains=[],
+            ),
+            1,
+        ).ok
         assert snapshot(conn, own.directory) == before
         conn.execute("UPDATE rule SET kind = kind WHERE id = 1")
         assert snapshot(conn, own.directory) != before
@@ -210,8 +219,8 @@ def test_names_are_found_whatever_they_are(conn):
         prepare=False,
     )
     try:
-        parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', tombstone="gone?")
-        children = parent.children(f"{schema}.{odd}", by="by $2", tombstone="Dead")
+        parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', deleted_at="gone?")
+        children = parent.children(f"{schema}.{odd}", by="by $2", deleted_at="Dead")
         tree = Tree(name="odd", parent=parent, drains=[Drain(children=children, order="i %d")])
         conn.execute(tree.jobs.ddl())
         seen = plan(conn, tree, 1)

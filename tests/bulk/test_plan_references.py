@@ -48,7 +48,7 @@ def test_hidden_work_is_refused_by_its_constraint(conn, onto, action):
 
 def test_hidden_work_that_finds_nothing_is_not_refused(conn):
     change(conn, X_OF + "router ON DELETE CASCADE); CREATE INDEX ON x (of, id)")
-    children = ROUTER.children("x", by="of", tombstone=None)
+    children = ROUTER.children("x", by="of", deleted_at=None)
 
     def tree(**options):
         routers = evolve(ROUTERS, below=[Drain(children=children), *options.get("below", [ROUTES])])
@@ -80,10 +80,10 @@ def test_rows_that_are_set_free_before_are_no_hidden_work(conn):
     change(
         conn, X_OF + "vpc ON DELETE CASCADE, time_deleted timestamptz); CREATE INDEX ON x (of, id)"
     )
-    free = Drain(children=VPC.children("x", by="of", tombstone=None), set={"of": None})
+    free = Drain(children=VPC.children("x", by="of", deleted_at=None), set={"of": None})
     assert refused(conn, evolve(TREE, drains=[free, *TREE.drains])) == []
     # Of those that have a tombstone only the living are set free.
-    living = Drain(children=VPC.children("x", by="of"), set={"of": None})
+    living = Drain(children=VPC.children("x", by="of", deleted_at="time_deleted"), set={"of": None})
     assert refused(conn, evolve(TREE, drains=[living, *TREE.drains])) == [(CASCADE, "x", "x_of")]
 
 

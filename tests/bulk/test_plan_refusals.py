@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from batchq import Parent
 from batchq.bulk import Drain, Jobs, Tree
 from batchq.bulk.preflight.findings import Reason
 from batchq.bulk.preflight.preflight import plan
+from batchq.hierarchy import Parent
 from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
 
 NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS
@@ -157,7 +157,7 @@ def test_a_table_that_is_not_there_is_refused_and_nothing_is_counted(conn, bad):
 
 
 def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(conn):
-    drain = Drain(children=VPC.children("rule", by="vpc", tombstone=None), set={"vpc": 1, "no": 2})
+    drain = Drain(children=VPC.children("rule", by="vpc", deleted_at=None), set={"vpc": 1, "no": 2})
     seen = plan(conn, Tree(name="vpc", parent=VPC, drains=[drain]), 1)
     assert [(one.reason, one.name) for one in seen.refusals] == [
         (NO_COLUMN, "vpc"),
@@ -170,8 +170,8 @@ def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(con
 def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
     conn.execute("INSERT INTO vpc VALUES (1)")
     conn.execute("INSERT INTO rule SELECT n, 1, 'k' FROM generate_series(1, 3) AS n")
-    parent = Parent(table="vpc", tombstone=None)
-    rules = evolve(RULES, children=parent.children("rule", by="vpc_id", tombstone=None))
+    parent = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
+    rules = evolve(RULES, children=parent.children("rule", by="vpc_id", deleted_at=None))
     seen = plan(conn, Tree(name="vpc", parent=parent, drains=[rules], inline=inline), 1)
     assert [one.reason for one in seen.refusals] == reasons
     assert seen.statements[0].title == "at once: lock vpc"
@@ -195,7 +195,7 @@ def test_the_parents_key_within_the_order_key_changes_nothing(conn, order):
 def test_a_column_that_is_compared_with_one_value_may_stand_anywhere_in_the_index(
     conn, kind, expected
 ):
-    children = VPC.children("rule", by="vpc_id", tombstone=None, where={"kind": kind})
+    children = VPC.children("rule", by="vpc_id", deleted_at=None, where={"kind": kind})
     tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=children, order="id")])
     assert refused(conn, tree) == expected
 

@@ -24,8 +24,8 @@ from batchq.bulk import (
 )
 from batchq.bulk.preflight.preflight import plan
 from batchq.engine.compile.sentinel import TOKEN
+from batchq.engine.plan import plan as laid_flat
 from batchq.engine.wire.encode import encode
-from batchq.language.plan import plan as laid_flat
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
 from tests.support.job_rows import begun
@@ -98,7 +98,7 @@ def test_what_it_shows_is_what_is_sent_in_that_order(conn, database):
     seen = plan(conn, TREE, 1)
     assert [one.title for one in seen.statements] == TITLES
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        run(client, TREE.fence(1, gone=GONE))
+        run(client, TREE.fence(1, missing=GONE))
         report = resume(client, [TREE], owner="test", size=SMALL)
     assert (report.stopped, report.jobs_done) == (Stopped.EXHAUSTED, 1)
     assert is_within([one.sql for one in seen.statements], texts(recording))
@@ -111,7 +111,7 @@ def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
     seen = plan(conn, tree, 2, most=10)
     assert (seen.inline, [count.rows for count in seen.counts]) == (True, [0, 20])
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        assert start(client, tree, 2, gone=GONE) == Deleted(rows=20)
+        assert start(client, tree, 2, missing=GONE) == Deleted(rows=20)
     assert is_within([one.sql for one in seen.statements], texts(recording))
     assert all(one.explain for one in seen.statements)
 
@@ -130,11 +130,11 @@ def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(dat
 @pytest.mark.parametrize(
     ("when", "tree", "batch"),
     [
-        ("fence: ", TREE, TREE.fence(1, gone=GONE, job=KNOWN.id)),
-        ("fence: ", GUARDED, GUARDED.fence(1, gone=GONE, job=KNOWN.id)),
+        ("fence: ", TREE, TREE.fence(1, missing=GONE, job=KNOWN.id)),
+        ("fence: ", GUARDED, GUARDED.fence(1, missing=GONE, job=KNOWN.id)),
         ("end: ", TREE, TREE.last(KNOWN)),
         ("pass 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, child=3), 200, LEASE)),
-        ("at once: ", FEW, FEW.at_once(1, gone=GONE)),
+        ("at once: ", FEW, FEW.at_once(1, missing=GONE)),
     ],
 )
 def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):

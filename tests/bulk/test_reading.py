@@ -12,8 +12,9 @@ import pytest
 from attrs import frozen
 from psycopg import IsolationLevel
 
-from batchq import Parent, gather, run, sql
+from batchq import gather, run, sql, steps
 from batchq.bulk import Budget, ChunkSize, Drain, Tree, read_tree, resume
+from batchq.hierarchy import Parent
 from tests.support.lock_waits import until_waits
 
 
@@ -32,15 +33,15 @@ class NotFound(Exception):
     """Nobody has such a VPC."""
 
 
-VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 WHOLE = Vpc(1, 0), [Rule(n, None) for n in range(1, 1_001)]
 SNAPSHOTS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 ISOLATIONS = [IsolationLevel.READ_COMMITTED, *SNAPSHOTS]
 
 
 def whole() -> Any:
-    return read_tree(VPC.read(1, Vpc, gone=NotFound(1)), RULES.read(1, Rule))
+    return read_tree(VPC.read(1, Vpc, missing=NotFound(1)), RULES.read(1, Rule))
 
 
 def seen(conn: Any, reading: Any, **options: Any) -> Any:
@@ -99,7 +100,9 @@ def test_a_reader_who_is_overtaken_in_the_middle_sees_no_half(
     estate: Any, connect: Callable[..., Any], isolation: IsolationLevel, chunks: int
 ) -> None:
     """The children are read, then the parent is fenced and its children go, then it is read."""
-    reading = read_tree(VPC.read(1, Vpc, gone=NotFound(1)), gather(RULES.read(1, Rule), _waiting()))
+    reading = read_tree(
+        VPC.read(1, Vpc, missing=NotFound(1)), gather(RULES.read(1, Rule), _waiting())
+    )
     found = _overtaken(estate, connect, reading, isolation, chunks)
     if isolation in SNAPSHOTS:
         vpc, (rules, _) = found
@@ -112,7 +115,7 @@ def test_one_who_reads_the_parent_first_would_see_half(
     estate: Any, connect: Callable[..., Any]
 ) -> None:
     """Which is why read_tree does not, whatever the order of its arguments."""
-    vpc = VPC.read(1, Vpc, gone=NotFound(1))
+    vpc = VPC.read(1, Vpc, missing=NotFound(1))
     reading = gather(gather(vpc, _waiting()), RULES.read(1, Rule))
     (found, _), rules = _overtaken(estate, connect, reading, IsolationLevel.READ_COMMITTED, 1)
     assert (found, len(rules)) == (WHOLE[0], 700)
@@ -147,7 +150,7 @@ def _tried(reader: Any, reading: Any, isolation: IsolationLevel) -> Any:
 
 def test_the_neighbour_is_whole_at_every_step(estate: Any, connect: Callable[..., Any]) -> None:
     reader, counts = connect(), []
-    reading = read_tree(VPC.read(2, Vpc, gone=NotFound(2)), RULES.read(2, Rule))
+    reading = read_tree(VPC.read(2, Vpc, missing=NotFound(2)), RULES.read(2, Rule))
 
     def look() -> None:
         counts.append(len(run(reader, reading)[1]))
@@ -171,8 +174,8 @@ INSERT INTO route SELECT n, 10 + n % 2, (ARRAY['custom', 'default', NULL])[1 + n
     FROM generate_series(1, 24) AS n;
 UPDATE route SET time_deleted = now() WHERE id > 20;
 """
-ROUTER = Parent(table="router")
-ROUTERS = VPC.children("router", by="vpc_id")
+ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
+ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 
 
 @pytest.mark.parametrize("removes", [True, False])
@@ -180,19 +183,21 @@ def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
     conn: psycopg.Connection[Any], connect: Callable[..., Any], removes: bool
 ) -> None:
     conn.execute(TABLES)
-    routes = ROUTER.children("route", by="router_id", tombstone=None if removes else "time_deleted")
+    routes = ROUTER.children(
+        "route", by="router_id", deleted_at=None if removes else "time_deleted"
+    )
     drain = Drain(children=ROUTERS, removes=removes, below=[Drain(children=routes)])
     tree = Tree(name="vpc", parent=VPC, drains=[drain])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     reader, views = connect(), []
-    reading = read_tree(ROUTER.read(11, Vpc, gone=NotFound(11)), routes.read(11, Rule))
+    reading = read_tree(ROUTER.read(11, Vpc, missing=NotFound(11)), routes.read(11, Rule))
 
     def look() -> None:
         views.append(seen(reader, reading))
 
     look()
     whole = views[0]
-    run(conn, tree.fence(1, gone=NotFound(1)))
+    run(conn, tree.fence(1, missing=NotFound(1)))
     resume(
         conn,
         [tree],
@@ -223,7 +228,7 @@ def test_children_are_read_if_they_live_and_are_of_their_kind(
     conn: psycopg.Connection[Any], where: dict[str, object], keys: set[int]
 ) -> None:
     conn.execute(TABLES)
-    children = ROUTER.children("route", by="router_id", where=where)
+    children = ROUTER.children("route", by="router_id", where=where, deleted_at="time_deleted")
     read = run(conn, children.read(10, Rule))
     assert {rule.id for rule in read} == keys
     assert all(rule == Rule(rule.id, f"r{rule.id}") for rule in read)
@@ -234,15 +239,15 @@ def test_a_parent_is_read_into_what_is_asked_for_or_is_what_gone_says(
     conn: psycopg.Connection[Any],
 ) -> None:
     conn.execute(TABLES)
-    bare = Parent(table="vpc", tombstone=None)
-    assert run(conn, VPC.read(1, Vpc, gone=NotFound)) == Vpc(1, 0)
+    bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
+    assert run(conn, VPC.read(1, Vpc, missing=NotFound)) == Vpc(1, 0)
     conn.execute("UPDATE vpc SET time_deleted = now() WHERE id = 1")
     with pytest.raises(NotFound) as gone:
-        run(conn, VPC.read(1, Vpc, gone=NotFound("vpc 1")))
+        run(conn, VPC.read(1, Vpc, missing=NotFound("vpc 1")))
     assert gone.value.args == ("vpc 1",)
-    assert run(conn, bare.read(1, Vpc, gone=NotFound)) == Vpc(1, 0)
+    assert run(conn, bare.read(1, Vpc, missing=NotFound)) == Vpc(1, 0)
 
 
 def test_what_is_read_says_where_it_stands() -> None:
     reading = whole().label("vpc_view")
-    assert [step.path for step in reading.steps()] == ["vpc_view/rule", "vpc_view/vpc"]
+    assert [step.path for step in steps(reading)] == ["vpc_view/rule", "vpc_view/vpc"]

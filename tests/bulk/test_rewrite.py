@@ -12,8 +12,9 @@ import attrs
 import psycopg
 import pytest
 
-from batchq import attempt, gather, insert, run, sql
+from batchq import gather, insert, run, sql, steps
 from batchq.bulk import AlreadyBegun, Budget, ChunkSize, Report, Rewrite, resume
+from batchq.result import attempt
 from tests.support.lock_waits import until_waits
 
 TABLES = """
@@ -81,7 +82,7 @@ def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
     (job,) = run(conn, STAMP.jobs.all(STAMP.name))
     for cursor in (None, ["4990"]):
         chunk = STAMP.chunk(attrs.evolve(job, cursor=cursor), 50, timedelta(seconds=9))
-        (step,) = chunk.steps()
+        (step,) = steps(chunk)
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {step.sql}"
         with conn.transaction(force_rollback=True), psycopg.RawCursor(conn) as raw:
             (plan,) = raw.execute(explain, (*step.parameters, *OF_GUARD)).fetchone()

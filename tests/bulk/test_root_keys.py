@@ -21,15 +21,16 @@ from attrs import frozen
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
 
-from batchq import Parent, gather, insert, run, sql
+from batchq import gather, insert, run, sql
 from batchq.bulk import ChunkSize, Deleted, Drain, Fenced, Tree, plan, resume, start
+from batchq.hierarchy import Parent
 from batchq.language.errors import BatchError
 
-PARENT = Parent(table="parent")
+PARENT = Parent(table="parent", key="id", deleted_at="time_deleted", generation="rcgen")
 TREE = Tree(
     name="parent",
     parent=PARENT,
-    drains=[Drain(children=PARENT.children("child", by="parent_id", tombstone=None), order="n")],
+    drains=[Drain(children=PARENT.children("child", by="parent_id", deleted_at=None), order="n")],
 )
 CHUNKED = Tree(name="parent", parent=PARENT, drains=TREE.drains, inline=0)
 TWO = ChunkSize(first=2, least=2, most=2)
@@ -199,7 +200,7 @@ def test_planned_and_at_once(make: Any, conn: psycopg.Connection[Any], kind: str
     for tree in (TREE, CHUNKED):
         found = plan(user, tree, key)
         assert ([one.rows for one in found.counts], found.refusals) == ([5], ())
-    assert start(user, TREE, key, gone=GONE) == Deleted(5)
+    assert start(user, TREE, key, missing=GONE) == Deleted(5)
     assert left(conn) == (1, 1)
 
 
@@ -216,7 +217,7 @@ def test_in_chunks(
     type_, key, other = KEYS[kind]
     user, worker = make(type_, key, other), connect()
     bend(user if bent == "fence" else worker)
-    assert isinstance(start(user, CHUNKED, key, gone=GONE), Fenced)
+    assert isinstance(start(user, CHUNKED, key, missing=GONE), Fenced)
     (job,) = run(conn, CHUNKED.jobs.all("parent"))
     assert run(worker, CHUNKED.chunk(job, 1, LEASE)).rows == 1
     # psycopg reads no timestamp, such as a job has, that is written in another style than ISO.
@@ -242,7 +243,7 @@ def test_one_text_for_one_key_however_it_is_said_and_whatever_is_set(
         names=list(BENT),
     ).scalar(str)
     before = run(user, shown)
-    fence = TREE.fence(NOON.astimezone(WEST), gone=GONE)
+    fence = TREE.fence(NOON.astimezone(WEST), missing=GONE)
     assert run(user, gather(fence, shown))[1] == before == run(user, shown)
     assert conn.execute("SELECT root FROM bulk_job").fetchone() == ("2024-02-01 12:00:00+00",)
 
@@ -255,8 +256,8 @@ def test_children_whose_column_is_of_another_type_are_refused_and_not_overlooked
     conn.execute("ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey")
     conn.execute("ALTER TABLE child ALTER parent_id TYPE text")
     with pytest.raises(BatchError, match="42883"):
-        start(user, TREE, str(ONE).upper(), gone=GONE)
-    run(user, TREE.fence(ONE, gone=GONE))
+        start(user, TREE, str(ONE).upper(), missing=GONE)
+    run(user, TREE.fence(ONE, missing=GONE))
     assert "42883" in resume(user, [TREE], owner="test").why
     assert left(conn) == (2, 6)
 
@@ -280,6 +281,6 @@ def test_types_that_compare_are_as_good_as_one(
     user = make(parent, key, "'2024-01-02'" if parent == "date" else "'8'")
     conn.execute("ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey")
     conn.execute(f"ALTER TABLE child ALTER parent_id TYPE {child} USING parent_id::{child}")
-    start(user, CHUNKED if chunked else TREE, key, gone=GONE)
+    start(user, CHUNKED if chunked else TREE, key, missing=GONE)
     resume(user, [CHUNKED], owner="test", size=TWO)
     assert left(conn) == (1, 1)

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from psycopg import sql as psql
 
-from batchq import Failed, UnmappedViolation, attempt, gather, run, sql
+from batchq import UnmappedViolation, gather, run, sql
 from batchq.bulk import Budget, Deleted, Reason, Rewrite, Stopped, Tree, plan, resume, start
+from batchq.result import Failed, attempt
 
 HIDES_RULE = """
 ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
@@ -91,9 +92,9 @@ def test_a_job_of_a_role_that_policies_hold_for_is_stuck_until_another_goes_on(
 def test_at_once_it_is_refused_whole(estate: Any, worker: Any, kind: str) -> None:
     estate.conn.execute(KINDS[kind])
     with pytest.raises(UnmappedViolation, match="row-level security"):
-        start(worker, estate.tree, 2, gone=estate.gone())
+        start(worker, estate.tree, 2, missing=estate.gone())
     assert estate.one("SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
-    assert start(estate.conn, estate.tree, 2, gone=estate.gone()) == Deleted(10)
+    assert start(estate.conn, estate.tree, 2, missing=estate.gone()) == Deleted(10)
 
 
 def test_an_owner_is_held_by_policies_only_where_they_are_forced(estate: Any, worker: Any) -> None:
@@ -103,7 +104,7 @@ def test_an_owner_is_held_by_policies_only_where_they_are_forced(estate: Any, wo
     schema = estate.one("SELECT current_schema")
     estate.conn.execute(f"GRANT CREATE ON SCHEMA {schema} TO {owner}")
     estate.conn.execute(f"ALTER TABLE rule OWNER TO {owner}")
-    assert start(worker, estate.tree, 3, gone=estate.gone()) == Deleted(0)
+    assert start(worker, estate.tree, 3, missing=estate.gone()) == Deleted(0)
     estate.conn.execute("ALTER TABLE rule FORCE ROW LEVEL SECURITY")
     estate.fence()
     assert estate.resume(worker).jobs_stuck == 1
@@ -140,18 +141,18 @@ def test_the_steps_behind_find_the_setting_as_it_was(
 ) -> None:
     conn = connect()
     conn.execute(f"SET row_security = {setting}")
-    forbid = estate.rules.forbid(3, else_=ValueError("it has rules"))
+    forbid = estate.rules.forbid(3, unexpected=ValueError("it has rules"))
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
     guarded = Tree(
         name="vpc",
         parent=estate.tree.parent,
         drains=estate.tree.drains,
-        childless=[lambda key: estate.rules.forbid(key, else_=ValueError("it has rules"))],
+        childless=[lambda key: estate.rules.forbid(key, unexpected=ValueError("it has rules"))],
     )
     batch = {
-        "at once": guarded.at_once(3, gone=estate.gone()),
-        "fence": guarded.fence(3, gone=estate.gone()),
-        "delete": estate.tree.parent.delete(3, gone=estate.gone(), childless=[forbid]),
+        "at once": guarded.at_once(3, missing=estate.gone()),
+        "fence": guarded.fence(3, missing=estate.gone()),
+        "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
     }[what]
     shown = sql("SELECT current_setting('row_security')").scalar(str)
     assert run(conn, gather(batch, shown))[1] == setting
@@ -164,12 +165,12 @@ def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any,
     estate.conn.execute(HIDES_RULE)
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
     estate.conn.execute("UPDATE rule SET vpc_id = 3 WHERE id = 500")
-    forbid = estate.rules.forbid(3, else_=ValueError("it has rules"))
+    forbid = estate.rules.forbid(3, unexpected=ValueError("it has rules"))
     guarded = Tree(name="vpc", parent=estate.tree.parent, drains=[], childless=[lambda _: forbid])
     batch: Any = {
-        "at once": guarded.at_once(3, gone=estate.gone()),
-        "fence": guarded.fence(3, gone=estate.gone()),
-        "delete": estate.tree.parent.delete(3, gone=estate.gone(), childless=[forbid]),
+        "at once": guarded.at_once(3, missing=estate.gone()),
+        "fence": guarded.fence(3, missing=estate.gone()),
+        "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
     }[what]
     answer = attempt(worker, batch)
     assert isinstance(answer, Failed)
@@ -200,8 +201,8 @@ CREATE TABLE subnet (id int PRIMARY KEY, vpc_id int NOT NULL, v int, time_delete
 @pytest.mark.parametrize("table", ["rule", "vpc", "subnet", "bulk_job"])
 def test_it_does_of_every_table_that_a_tree_looks_at(estate: Any, worker: Any, table: str) -> None:
     estate.conn.execute(SUBNETS)
-    subnets = estate.tree.parent.children("subnet", by="vpc_id")
-    guards = [lambda vpc: subnets.forbid(vpc, else_=ValueError())]
+    subnets = estate.tree.parent.children("subnet", by="vpc_id", deleted_at="time_deleted")
+    guards = [lambda vpc: subnets.forbid(vpc, unexpected=ValueError())]
     tree = attrs.evolve(estate.tree, childless=guards)
     assert [one.reason for one in plan(worker, tree, 1).refusals] == []
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import Parent, run
+from batchq import run
 from batchq.bulk import Drain, Fenced, Stopped, Tree, resume, start
+from batchq.hierarchy import Parent
 
-VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=1)
 
 TABLES = """
@@ -28,7 +29,7 @@ def test_a_job_is_read_whatever_the_sessions_styles_are(conn, dates, intervals):
     conn.execute(TREE.jobs.ddl())
     conn.execute(f"SET DateStyle = '{dates}'; SET IntervalStyle = '{intervals}'")
     conn.execute("SET TimeZone = 'Asia/Kolkata'")
-    fenced = start(conn, TREE, 1, gone=LookupError())
+    fenced = start(conn, TREE, 1, missing=LookupError())
     assert isinstance(fenced, Fenced)
     waiting = run(conn, TREE.jobs.backlog("vpc"))
     assert waiting.waiting == 1

@@ -9,7 +9,7 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from batchq import Failed, InvalidBatch, Parent, attempt, forbid, gather, insert, run, select
+from batchq import InvalidBatch, gather, insert, run, select, steps
 from batchq.bulk import (
     Budget,
     ChunkSize,
@@ -25,7 +25,9 @@ from batchq.bulk import (
     resume,
     start,
 )
+from batchq.hierarchy import Parent
 from batchq.language.syntax import Text
+from batchq.result import Failed, attempt
 
 TABLES = """
 CREATE TABLE vpc (
@@ -39,9 +41,9 @@ INSERT INTO rule SELECT n, 1 + (n > 25)::int FROM generate_series(1, 30) AS n;
 INSERT INTO route SELECT n, 1 + (n > 12)::int FROM generate_series(1, 15) AS n;
 """
 GONE = LookupError("no such vpc")
-VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
-ROUTES = VPC.children("route", by="vpc_id")
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
+ROUTES = VPC.children("route", by="vpc_id", deleted_at="time_deleted")
 TREE = Tree(
     name="vpc", parent=VPC, drains=[Drain(children=ROUTES), Drain(children=RULES)], inline=10
 )
@@ -69,10 +71,9 @@ OTHER = ([(2, True)], [(2, 5)], [(2, 3)])
 
 def titles(batch):
     """What the steps do, or whom a text is about."""
-    steps = batch.steps()
     return [
-        step.path if isinstance(step.statement.source, Text) else step.statement.title
-        for step in steps
+        step.path if isinstance(step.statement._shape.source, Text) else step.statement.title
+        for step in steps(batch)
     ]
 
 
@@ -80,8 +81,8 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
     def no_subnet(vpc):
         return select("vpc_subnet", ["name"], where={"vpc_id": vpc})
 
-    guarded = attrs.evolve(TREE, childless=[lambda vpc: forbid(no_subnet(vpc))])
-    assert titles(guarded.fence(1, gone=GONE)) == [
+    guarded = attrs.evolve(TREE, childless=[lambda vpc: no_subnet(vpc).expect(0)])
+    assert titles(guarded.fence(1, missing=GONE)) == [
         "lock vpc",
         "settings",
         "select vpc_subnet",
@@ -95,7 +96,7 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
 @pytest.mark.usefixtures("tables")
 def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
     few = attrs.evolve(TREE, inline=25)
-    assert start(conn, few, 1, gone=GONE) == Deleted(37)
+    assert start(conn, few, 1, missing=GONE) == Deleted(37)
     assert left(conn) == OTHER
     assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
 
@@ -103,7 +104,7 @@ def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize(("inline", "fits"), [(25, True), (24, False)])
 def test_small_is_what_fits_to_the_row(conn, inline, fits):
-    answer = attempt(conn, attrs.evolve(TREE, inline=inline).at_once(1, gone=GONE))
+    answer = attempt(conn, attrs.evolve(TREE, inline=inline).at_once(1, missing=GONE))
     if fits:
         assert answer.value == 37
     else:
@@ -113,7 +114,7 @@ def test_small_is_what_fits_to_the_row(conn, inline, fits):
 
 @pytest.mark.usefixtures("tables")
 def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
-    fenced = start(conn, TREE, 1, gone=GONE)
+    fenced = start(conn, TREE, 1, missing=GONE)
     assert isinstance(fenced, Fenced)
     assert left(conn) == ([(1, False), (2, True)], [(1, 25), (2, 5)], [(1, 12), (2, 3)])
     report = resume(conn, [TREE], owner="a", size=FIVE)
@@ -126,26 +127,30 @@ def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
 @pytest.mark.usefixtures("tables")
 def test_a_parent_whose_tombstone_is_the_end_stays_behind_it(conn):
     keeps = attrs.evolve(TREE, removes=False)
-    start(conn, keeps, 1, gone=GONE)
+    start(conn, keeps, 1, missing=GONE)
     resume(conn, [keeps], owner="a")
     assert left(conn) == ([(1, False), (2, True)], *OTHER[1:])
-    assert isinstance(attempt(conn, keeps.at_once(1, gone=GONE)), Failed)
-    run(conn, attrs.evolve(keeps, inline=25).at_once(2, gone=GONE))
+    assert isinstance(attempt(conn, keeps.at_once(1, missing=GONE)), Failed)
+    run(conn, attrs.evolve(keeps, inline=25).at_once(2, missing=GONE))
     assert left(conn) == ([(1, False), (2, False)], [], [])
 
 
 @pytest.mark.usefixtures("tables")
 def test_the_name_is_free_and_the_parent_gone_as_soon_as_it_is_fenced(conn):
-    run(conn, TREE.fence(1, gone=GONE))
+    run(conn, TREE.fence(1, missing=GONE))
     run(conn, insert("vpc", {"id": 3, "name": "web"}))
-    for gone in (TREE.fence(1, gone=GONE), TREE.at_once(1, gone=GONE), VPC.bump(1, gone=GONE)):
+    for gone in (
+        TREE.fence(1, missing=GONE),
+        TREE.at_once(1, missing=GONE),
+        VPC.touch(1, missing=GONE),
+    ):
         answer = attempt(conn, gone)
         assert isinstance(answer.error, LookupError)
 
 
 @pytest.mark.usefixtures("tables")
 def test_a_fence_is_a_batch_that_composes_and_may_fail_as_a_whole(conn):
-    taken = attempt(conn, gather(TREE.fence(1, gone=GONE), insert("vpc", {"id": 2})))
+    taken = attempt(conn, gather(TREE.fence(1, missing=GONE), insert("vpc", {"id": 2})))
     assert taken.report.violation.constraint == "vpc_pkey"
     assert left(conn)[0] == [(1, True), (2, True)]
     assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
@@ -154,9 +159,9 @@ def test_a_fence_is_a_batch_that_composes_and_may_fail_as_a_whole(conn):
 @pytest.mark.usefixtures("tables")
 def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
     for batch in (
-        TREE.fence(1, gone=GONE, generation=7, stale=ValueError("stale")),
+        TREE.fence(1, missing=GONE, generation=7, stale=ValueError("stale")),
         attrs.evolve(TREE, inline=25).at_once(
-            1, gone=GONE, generation=7, stale=ValueError("stale")
+            1, missing=GONE, generation=7, stale=ValueError("stale")
         ),
     ):
         assert isinstance(attempt(conn, batch).error, ValueError)
@@ -165,7 +170,7 @@ def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
 
 @pytest.mark.usefixtures("tables")
 def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
-    run(conn, gather(TREE.fence(1, gone=GONE), TREE.fence(2, gone=GONE)))
+    run(conn, gather(TREE.fence(1, missing=GONE), TREE.fence(2, missing=GONE)))
     assert resume(conn, [attrs.evolve(TREE, name="subnet")], owner="a").chunks == 0
     report = resume(conn, [TREE], owner="a", size=FIVE)
     assert (report.jobs_done, report.rows) == (2, 45)
@@ -174,22 +179,25 @@ def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
 
 @pytest.mark.usefixtures("tables")
 def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn):
-    run(conn, TREE.fence(1, gone=GONE))
+    run(conn, TREE.fence(1, missing=GONE))
     report = resume(conn, [TREE], owner="a", size=FIVE, budget=Budget(rows=12))
     assert (report.stopped, report.rows, report.jobs_deferred) == (Stopped.ROWS, 15 - 3, 1)
     assert resume(conn, [TREE], owner="b", size=FIVE).jobs_done == 1
 
 
 def test_a_tree_without_a_tombstone_cannot_be_fenced():
-    bare = Parent(table="vpc", tombstone=None)
-    rules = Drain(children=bare.children("rule", by="vpc_id", tombstone=None))
+    bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
+    rules = Drain(children=bare.children("rule", by="vpc_id", deleted_at=None))
     with pytest.raises(InvalidBatch, match="tombstone"):
-        Tree(name="vpc", parent=bare, drains=[rules]).fence(1, gone=GONE)
+        Tree(name="vpc", parent=bare, drains=[rules]).fence(1, missing=GONE)
 
 
 def test_a_tree_is_of_its_own_parents_children():
     with pytest.raises(InvalidBatch, match="below"):
-        attrs.evolve(TREE, parent=Parent(table="subnet"))
+        attrs.evolve(
+            TREE,
+            parent=Parent(table="subnet", key="id", deleted_at="time_deleted", generation="rcgen"),
+        )
 
 
 def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
@@ -214,8 +222,8 @@ def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
     )
     other = attrs.evolve(job, id=uuid4(), root="2", cursor=["9"], seq=8)
     one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))
-    assert one.steps()[0].sql == two.steps()[0].sql
-    assert one.steps()[0].path == "rule"
+    assert steps(one)[0].sql == steps(two)[0].sql
+    assert steps(one)[0].path == "rule"
 
 
 def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name():
@@ -226,7 +234,7 @@ def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name(
 
 @pytest.mark.usefixtures("tables")
 def test_a_lease_begins_anew_for_its_owner_and_for_nobody_else(conn):
-    job = run(conn, TREE.jobs.read(run(conn, TREE.fence(1, gone=GONE))))
+    job = run(conn, TREE.jobs.read(run(conn, TREE.fence(1, missing=GONE))))
     first = run(conn, TREE.jobs.claim(job, "first", timedelta(seconds=5), None))
     run(conn, TREE.jobs.keep(first, timedelta(hours=1)))
     left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"

@@ -123,7 +123,7 @@ def test_a_small_tree_is_one_round_trip_and_a_large_one_two(
     estate: Any, worker: Any, recording: Recording, vpc: int, flights: int
 ) -> None:
     estate.conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1001, 1001) n")
-    told = start(worker, estate.tree, vpc, gone=estate.gone())
+    told = start(worker, estate.tree, vpc, missing=estate.gone())
     assert isinstance(told, Deleted if vpc == 2 else Fenced)
     assert recording.client.count("S") == 2 * flights
 

@@ -20,7 +20,7 @@ from batchq import Parent, sql
 from batchq.bulk import Drain, Rewrite, Tree
 
 VPC = Parent(table="vpc")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 class Trees:
     VPC = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=10)

@@ -16,7 +16,7 @@ from batchq.engine.outcome.attribute import Verdict, attribute
 from batchq.engine.wire.flight import CLOSING, FORGET, OPENING, SETTING, SYNC
 from batchq.engine.wire.frame import NESTED, PLAIN, Frame, transaction
 from batchq.language.outcome import Outcome
-from batchq.language.violation import Kind
+from batchq.language.violation import ViolationKind
 
 ROLLED_BACK, COMMITTED, UNKNOWN = Outcome.ROLLED_BACK, Outcome.COMMITTED, Outcome.UNKNOWN
 
@@ -133,7 +133,7 @@ def test_an_error_is_blamed_on_the_owner_of_its_slot(layout):
         verdict = layout.judge(failing(layout.owners, at, error("23505", constraint_name="key")))
         assert (verdict.outcome, verdict.owner, verdict.slot) == (ROLLED_BACK, owner, at)
         assert verdict.blamed == (owner if owner >= 0 else None)
-        assert verdict.violation.kind is Kind.UNIQUE
+        assert verdict.violation.kind is ViolationKind.UNIQUE
         assert verdict.violation.constraint == "key"
 
 
@@ -392,7 +392,7 @@ def test_cockroachdb_names_the_column_of_a_not_null_violation_in_its_message_alo
     message = 'null value in column "name" violates not-null constraint'
     answers = failing(COCKROACHDB_SLOTS, 3, error("23502", message_primary=message))
     seen = judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).violation
-    assert (seen.kind, seen.column, seen.table) == (Kind.NOT_NULL, "name", None)
+    assert (seen.kind, seen.column, seen.table) == (ViolationKind.NOT_NULL, "name", None)
 
 
 @pytest.mark.parametrize(

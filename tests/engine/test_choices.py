@@ -20,19 +20,17 @@ from psycopg.types.range import Range
 from batchq import (
     InvalidBatch,
     UnmappedViolation,
-    attempt,
     delete,
-    forbid,
     gather,
     insert,
     insert_or_get,
-    lock,
-    require,
     run,
     select,
     sql,
     update,
 )
+from batchq.result import attempt
+from tests.support.looks import absent, present
 from tests.support.row_values import Unmet
 
 
@@ -94,15 +92,18 @@ def test_a_choice_finds_what_it_says_and_guards_fire_and_do_not(planned, column,
         assert run(planned, update("disk", {"id": sql("id")}, {column: choice}).count()) == len(
             found
         )
-        for guard, fires in ((forbid, bool(found)), (require, not found)):
-            answer = attempt(planned, guard(rows, else_=Unmet))
+        for guard, fires in ((absent, bool(found)), (present, not found)):
+            answer = attempt(planned, guard(rows, raises=Unmet))
             assert isinstance(answer.error if fires else None, Unmet) == fires, (guard, answer)
         for disk in (1, 2, 3):
             change = update("disk", {"id": disk}, where={"id": disk})
             for guarded in (
-                change.require({column: choice}, else_=Unmet),
-                change.check(column, choice, else_=Unmet),
-                lock("disk", {"id": disk}, missing=KeyError).require({column: choice}, else_=Unmet),
+                change.require({column: choice}, raises=Unmet),
+                change.ensure({column: choice}, raises=Unmet),
+                select("disk", where={"id": disk})
+                .for_update()
+                .expect(1, missing=KeyError)
+                .require({column: choice}, raises=Unmet),
             ):
                 answer = attempt(planned, guarded)
                 assert hasattr(answer, "error") == (disk not in found), (disk, answer)
@@ -114,7 +115,7 @@ def test_a_choice_finds_what_it_says_and_guards_fire_and_do_not(planned, column,
 def test_a_free_disk_is_attached_and_one_of_another_instance_is_not(planned):
     def attach(disk):
         return update("disk", {"instance": 7}, where={"id": disk}).require(
-            {"instance": [None, 7]}, else_=Unmet
+            {"instance": [None, 7]}, raises=Unmet
         )
 
     assert [run(planned, attach(disk)) for disk in (1, 2, 1)] == [None, None, None]
@@ -189,9 +190,9 @@ def test_an_array_column_tells_how_it_is_compared(planned, kind, choice):
     for statement in (
         select("t", ["c"], where={"c": choice}).all(tuple),
         delete("t", where=[sql("true"), {"c": choice}]),
-        forbid(select("t", ["c"], where={"c": choice})),
+        select("t", ["c"], where={"c": choice}).expect(0),
         delete("t", where=sql("true")).require({"c": choice}),
-        delete("t", where=sql("true")).check("c", choice),
+        delete("t", where=sql("true")).ensure({"c": choice}),
         one.one(tuple).require({"c": choice}),
     ):
         with pytest.raises(UnmappedViolation, match=TEACHES):
@@ -230,9 +231,9 @@ def test_an_output_finds_what_its_value_would_find_null_included(planned, disk, 
         rows = run(planned, gather(made, select("disk", ["id"], where=same).all(tuple)))[1]
         assert [row[0] for row in rows] == found
         for guarded in (
-            forbid(select("disk", ["id"], where=same), else_=Unmet),
-            update("disk", {"id": 9}, where={"id": 1 + disk % 3}).require(same, else_=Unmet),
+            select("disk", ["id"], where=same).expect(0, unexpected=Unmet),
+            update("disk", {"id": 9}, where={"id": 1 + disk % 3}).require(same, raises=Unmet),
         ):
             assert isinstance(attempt(planned, gather(made, guarded)).error, Unmet)
-        change = update("disk", {"id": disk}, where={"id": disk}).require(same, else_=Unmet)
+        change = update("disk", {"id": disk}, where={"id": disk}).require(same, raises=Unmet)
         assert run(planned, gather(made, change))[1] is None

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from batchq import (
     InvariantViolation,
-    Kind,
     Outcome,
     UnmappedViolation,
     Violation,
@@ -32,6 +31,7 @@ from batchq import (
 )
 from batchq.engine.outcome.culprit import culprit
 from batchq.testing import proxy
+from batchq.types import ViolationKind
 from tests.support.clients import SyncClient
 
 pytestmark = pytest.mark.postgres_only("constraints are never deferred there")
@@ -149,7 +149,7 @@ async def test_arun_tells_them_apart_as_well(aconn):
 
 
 def test_what_is_internal_is_told_apart_too(conn):
-    one, two = child(parent=1).on(PARENT, First), child(parent=9).internal("child_parent")
+    one, two = child(parent=1).on(PARENT, First), child(parent=9).invariant("child_parent")
     with pytest.raises(InvariantViolation) as caught:
         run(conn, gather(one, two))
     assert caught.value.statement is two
@@ -396,9 +396,9 @@ DETAILS = [
 """Of PostgreSQL's own translations."""
 
 
-def told(detail, *steps, kind=Kind.FOREIGN_KEY, table="child"):
+def told(detail, *steps, kind=ViolationKind.FOREIGN_KEY, table="child"):
     violation = Violation(kind=kind, sqlstate="23503", constraint="k", table=table, detail=detail)
-    return culprit(violation, [step for one in steps for step in one.steps()])
+    return culprit(violation, [step for one in steps for step in steps(one)])
 
 
 @pytest.mark.parametrize("detail", DETAILS)

@@ -24,8 +24,8 @@ from batchq import (
     run,
     unique,
 )
-from batchq.engine.compile.truncated_names import refuse_cut_names
-from batchq.language.plan import plan
+from batchq.engine.plan import plan
+from batchq.engine.truncated_names import refuse_cut_names
 from batchq.language.spelling import spelled
 from batchq.testing import proxy
 from tests.support.fake_server import omniscient
@@ -53,12 +53,12 @@ def told(plan_, encoding=b"UTF8"):
 
 DECLARED = {
     **{make.__name__: item().on(make(LONG), Taken) for make in MATCHERS},
-    "internal": item().internal("short", LONG),
+    "internal": item().invariant("short", LONG),
     "around": gather(item()).on(unique(LONG), Taken),
     "around it all": gather(item(), item().on(unique("k"), Taken))
     .label("x")
     .on(check(LONG), Taken),
-    "inside": gather(item(), gather(item().on(unique(LONG), Taken)).as_internal("x")),
+    "inside": gather(item(), gather(item().on(unique(LONG), Taken)).as_invariant("x")),
 }
 
 
@@ -155,7 +155,7 @@ def test_of_an_encoding_that_python_does_not_know_only_the_certain_is_said():
 
 
 def test_what_a_guard_is_called_is_no_name():
-    assert plan(item().check("c" * 80, 1, else_=Taken)).long_names == []
+    assert plan(item().ensure({"c" * 80: 1}, raises=Taken)).long_names == []
 
 
 def test_a_nul_is_in_no_name():

@@ -16,7 +16,6 @@ from batchq import (
     InvalidBatch,
     Outcome,
     arun,
-    attempt,
     gather,
     insert,
     into,
@@ -25,6 +24,7 @@ from batchq import (
     sequence,
     sql,
 )
+from batchq.result import attempt
 
 ID = UUID("00000000-0000-0000-0000-000000000007")
 

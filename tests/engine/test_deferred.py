@@ -91,7 +91,7 @@ def test_it_is_traced_to_the_step_that_declared_the_constraint(report, broken, m
 
 
 def test_it_names_the_very_statement_that_declared_it(report):
-    declaring = orphan().internal("child_parent_fkey")
+    declaring = orphan().invariant("child_parent_fkey")
     error, found = report(gather(insert("parent", {"id": 2}), declaring))
     assert type(error) is InvariantViolation
     assert found.statement is declaring

@@ -7,23 +7,19 @@ import pytest
 
 from batchq import (
     GuardFailed,
-    InvalidBatch,
     InvariantViolation,
-    Ok,
     Outcome,
     UnmappedViolation,
-    attempt,
-    forbid,
+    format_error,
     gather,
     insert,
-    lock,
-    require,
     run,
-    saying,
     select,
     sequence,
     sql,
 )
+from batchq.result import Ok, attempt
+from tests.support.looks import absent, present
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -90,8 +86,8 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_require_and_forbid_fire_exactly_when_they_should(scanned, query):
     for n in (1, 2, 1):
-        required = attempt(scanned, require(query(n), else_=Gone))
-        forbidden = attempt(scanned, forbid(query(n), else_=InUse))
+        required = attempt(scanned, query(n).expect(at_least=1, missing=Gone))
+        forbidden = attempt(scanned, query(n).expect(0, unexpected=InUse))
         there, absent = (required, forbidden) if n == 1 else (forbidden, required)
         assert isinstance(there, Ok)
         assert there.value is None
@@ -107,7 +103,7 @@ def test_each_of_many_in_a_batch_has_its_own_error_and_its_own_step(planned, obs
             silo = 2 if n % 2 == 0 else 1  # what makes a require fail, and then a forbid
             query = vpcs(silo if n == fails else 3 - silo)
             steps.append(
-                (require if n % 2 == 0 else forbid)(query, else_=LookupError(n)).label(f"no {n}")
+                (present if n % 2 == 0 else absent)(query, raises=LookupError(n)).label(f"no {n}")
             )
         return gather(sequence(steps), insert("log", {"n": 1}))
 
@@ -123,52 +119,65 @@ def test_each_of_many_in_a_batch_has_its_own_error_and_its_own_step(planned, obs
 def test_they_see_what_the_batch_did_before_them(planned):
     here = select("vpc", ["id"], where={"silo_id": 5})
     new = insert("vpc", {"id": 9, "silo_id": 5, "name": "new"})
-    run(planned, gather(forbid(here, else_=InUse), new, require(here, else_=Gone)))
-    again = gather(sql("DELETE FROM vpc"), forbid(here, else_=InUse), require(here, else_=Gone))
+    run(
+        planned,
+        gather(here.expect(0, unexpected=InUse), new, here.expect(at_least=1, missing=Gone)),
+    )
+    again = gather(
+        sql("DELETE FROM vpc"),
+        here.expect(0, unexpected=InUse),
+        here.expect(at_least=1, missing=Gone),
+    )
     assert type(attempt(planned, again).error) is Gone
 
 
-@pytest.mark.parametrize("guard", [require, forbid])
+@pytest.mark.parametrize("guard", [absent])
 def test_one_row_is_enough(planned, observer, guard):
     """A sequence says how many rows were looked at; it does not go back with the transaction."""
     counting = sql("SELECT nextval('looked') AS n FROM generate_series(1, 1000) AS g (i)")
-    attempt(planned, guard(counting, else_=Unmet))
+    attempt(planned, guard(counting, raises=Unmet))
     assert observer.execute("SELECT last_value FROM looked").fetchone() == (1,)
 
 
 def test_the_row_that_is_found_is_the_first_of_the_querys_own_order(planned):
     for order, name in (("name", "db"), ("name DESC", "web"), ("id DESC", "db")):
         query = sql(f"SELECT id, name FROM vpc ORDER BY {order}")  # type: ignore[arg-type]
-        answer = attempt(planned, forbid(query, else_=saying(InUse, "contains a vpc: {name}")))
+        answer = attempt(
+            planned, query.expect(0, unexpected=format_error(InUse, "contains a vpc: {name}"))
+        )
         assert str(answer.error) == f"contains a vpc: {name}"
-        assert answer.report.violation.found == {"name": name}
+        assert answer.report.violation.row == {"name": name}
 
 
 def test_forbid_finds_what_a_select_names_and_what_it_is_told_to_of_a_sql(planned):
-    named = attempt(planned, forbid(select("vpc", ["name", "id"], where={"id": 7}), else_=Unmet))
+    named = attempt(
+        planned, select("vpc", ["name", "id"], where={"id": 7}).expect(0, unexpected=Unmet)
+    )
     assert named.error.found == {"name": "web", "id": 7}
     text = sql('SELECT *, upper(name) AS "Loud Name" FROM vpc WHERE id = 7')
-    told = forbid(text, else_=Unmet, found=["Loud Name", "silo_id"])
+    told = text.expect(0, unexpected=Unmet, columns=["Loud Name", "silo_id"])
     assert attempt(planned, told).error.found == {"Loud Name": "WEB", "silo_id": 1}
-    assert attempt(planned, forbid(text, else_=Unmet)).error.found == {}
+    assert attempt(planned, text.expect(0, unexpected=Unmet)).error.found == {}
     loud = select("vpc", [sql("upper(name) AS loud")], where={"id": 7})
-    found = attempt(planned, forbid(loud, else_=Unmet, found=["loud"])).error.found
+    found = attempt(planned, loud.expect(0, unexpected=Unmet, columns=["loud"])).error.found
     assert found == {"loud": "WEB"}
-    both = forbid(text, else_=saying(InUse, "{name!r} of {silo_id:03}: {{id}}"), found=["id"])
+    both = text.expect(
+        0, unexpected=format_error(InUse, "{name!r} of {silo_id:03}: {{id}}"), columns=["id"]
+    )
     answer = attempt(planned, both)
     assert str(answer.error) == "'web' of 001: {id}"
-    assert answer.report.violation.found == {"id": 7, "name": "web", "silo_id": 1}
+    assert answer.report.violation.row == {"id": 7, "name": "web", "silo_id": 1}
 
 
 def test_a_row_of_nothing_but_null_is_a_row(planned):
     nothing = sql("SELECT NULL::text AS name")
-    run(planned, require(nothing, else_=Gone))
-    answer = attempt(planned, forbid(nothing, else_=Unmet, found=["name"]))
+    run(planned, nothing.expect(at_least=1, missing=Gone))
+    answer = attempt(planned, nothing.expect(0, unexpected=Unmet, columns=["name"]))
     assert answer.error.found == {"name": None}
 
 
 def test_a_column_that_a_query_does_not_return_is_an_error_in_that_step(planned):
-    wrong = forbid(sql("SELECT id FROM vpc"), else_=saying(InUse, "{nome}"))
+    wrong = sql("SELECT id FROM vpc").expect(0, unexpected=format_error(InUse, "{nome}"))
     answer = attempt(planned, gather(insert("log", {"n": 1}), wrong))
     assert type(answer.error) is UnmappedViolation
     assert answer.report.index == 1
@@ -176,8 +185,8 @@ def test_a_column_that_a_query_does_not_return_is_an_error_in_that_step(planned)
 
 
 def test_they_are_as_internal_as_what_is_around_them(planned):
-    creating = gather(require(living(2), else_=Gone), insert("log", {"n": 1}))
-    answer = attempt(planned, creating.as_internal("creating the default VPC"))
+    creating = gather(living(2).expect(at_least=1, missing=Gone), insert("log", {"n": 1}))
+    answer = attempt(planned, creating.as_invariant("creating the default VPC"))
     assert type(answer.error) is InvariantViolation
     assert "creating the default VPC" in str(answer.error)
 
@@ -185,11 +194,21 @@ def test_they_are_as_internal_as_what_is_around_them(planned):
 def test_a_lock_says_whether_its_row_is_there(scanned):
     for strength in ("update", "no key update", "share", "key share"):
         for where in ({"id": 1, "time_deleted": None}, sql("id = 1 AND time_deleted IS NULL")):
-            run(scanned, lock("silo", where, missing=Gone, strength=strength))
-        answer = attempt(scanned, lock("silo", {"id": 2, "time_deleted": None}, missing=Gone))
+            run(
+                scanned,
+                select("silo", where=where).for_update(strength=strength).expect(1, missing=Gone),
+            )
+        answer = attempt(
+            scanned,
+            select("silo", where={"id": 2, "time_deleted": None})
+            .for_update()
+            .expect(1, missing=Gone),
+        )
         assert type(answer.error) is Gone
         assert answer.report.violation.rows == 0
-    many = attempt(scanned, lock("vpc", {"silo_id": 1}, missing=Gone))
+    many = attempt(
+        scanned, select("vpc", where={"silo_id": 1}).for_update().expect(1, missing=Gone)
+    )
     assert type(many.error) is GuardFailed
     assert many.report.violation.rows == 2
 
@@ -203,9 +222,8 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("guard", [require, forbid])
 @pytest.mark.parametrize("text", WRITES)
-def test_what_writes_is_refused_before_it_is_sent(conn, observer, guard, text):
-    with pytest.raises(InvalidBatch, match="changes rows"):
-        run(conn, guard(sql(text), else_=Gone))
+def test_expect_none_of_a_text_that_writes_aborts_when_it_changes_rows(conn, observer, text):
+    with pytest.raises(Gone):
+        run(conn, absent(sql(text), raises=Gone))
     assert observer.execute("SELECT count(*) FROM vpc").fetchone() == (2,)

@@ -17,8 +17,6 @@ from attrs import frozen
 from batchq import (
     Batch,
     BatchError,
-    Kind,
-    Matcher,
     Outcome,
     Statement,
     UnmappedViolation,
@@ -35,6 +33,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.types import Matcher, ViolationKind
 
 
 @frozen
@@ -45,7 +44,7 @@ class Case:
     broken: Statement[Any]
     sqlstate: str
     matcher: Matcher
-    kind: Kind = Kind.OTHER
+    kind: ViolationKind = ViolationKind.OTHER
     constraint: str | None = None
     table: str | None = None
     column: str | None = None
@@ -60,7 +59,7 @@ CASES = {
         insert("t", {"name": "a"}),
         "23505",
         unique("t_name_key"),
-        kind=Kind.UNIQUE,
+        kind=ViolationKind.UNIQUE,
         constraint="t_name_key",
         table="t",
     ),
@@ -69,7 +68,7 @@ CASES = {
         insert("t", {"id": 1}),
         "23505",
         unique("t_pkey"),
-        kind=Kind.UNIQUE,
+        kind=ViolationKind.UNIQUE,
         constraint="t_pkey",
         table="t",
     ),
@@ -80,7 +79,7 @@ CASES = {
         insert("t", {"name": "a"}),
         "23505",
         unique("t_live_name"),
-        kind=Kind.UNIQUE,
+        kind=ViolationKind.UNIQUE,
         constraint="t_live_name",
         table="t",
     ),
@@ -90,7 +89,7 @@ CASES = {
         insert("t", {"name": "A"}),
         "23505",
         unique("t_lower"),
-        kind=Kind.UNIQUE,
+        kind=ViolationKind.UNIQUE,
         constraint="t_lower",
         table="t",
     ),
@@ -101,7 +100,7 @@ CASES = {
         insert("t", {"id": 1}),
         "23505",
         unique("t_low_pkey"),
-        kind=Kind.UNIQUE,
+        kind=ViolationKind.UNIQUE,
         constraint="t_low_pkey",
         table="t_low",
     ),
@@ -111,7 +110,7 @@ CASES = {
         insert("t", {"id": 99}),
         "23514",
         sqlstate("23514"),
-        kind=Kind.CHECK,
+        kind=ViolationKind.CHECK,
         table="t",
     ),
     "foreign key, no parent": Case(
@@ -120,7 +119,7 @@ CASES = {
         insert("child", {"parent": 1}),
         "23503",
         foreign_key("child_parent_fkey"),
-        kind=Kind.FOREIGN_KEY,
+        kind=ViolationKind.FOREIGN_KEY,
         constraint="child_parent_fkey",
         table="child",
     ),
@@ -131,7 +130,7 @@ CASES = {
         delete("parent", {"id": 1}),
         "23503",
         foreign_key("child_parent_fkey"),
-        kind=Kind.FOREIGN_KEY,
+        kind=ViolationKind.FOREIGN_KEY,
         constraint="child_parent_fkey",
         table="child",  # not the one that was deleted from
     ),
@@ -143,7 +142,7 @@ CASES = {
         delete("parent", {"id": 1}),
         "23503",
         foreign_key("child_parent_fkey"),
-        kind=Kind.FOREIGN_KEY,
+        kind=ViolationKind.FOREIGN_KEY,
         constraint="child_parent_fkey",
         table="child",
         since_18="23001",
@@ -153,7 +152,7 @@ CASES = {
         update("t", {"used": sql("used + 1")}, {"used": 1}),
         "23514",
         check("t_limit"),
-        kind=Kind.CHECK,
+        kind=ViolationKind.CHECK,
         constraint="t_limit",
         table="t",
     ),
@@ -163,7 +162,7 @@ CASES = {
         insert("t", {"port": 70_000}),
         "23514",
         check("port_range"),
-        kind=Kind.CHECK,
+        kind=ViolationKind.CHECK,
         constraint="port_range",
     ),
     "not null": Case(
@@ -171,7 +170,7 @@ CASES = {
         insert("t", {"name": None}),
         "23502",
         not_null("name"),
-        kind=Kind.NOT_NULL,
+        kind=ViolationKind.NOT_NULL,
         table="t",
         column="name",
     ),
@@ -182,7 +181,7 @@ CASES = {
         sql("INSERT INTO t VALUES (int4range(4, 9))"),
         "23P01",
         exclusion("t_no_overlap"),
-        kind=Kind.EXCLUSION,
+        kind=ViolationKind.EXCLUSION,
         constraint="t_no_overlap",
         table="t",
     ),
@@ -218,7 +217,7 @@ CASES = {
         insert("t", {"name": "a"}),
         "23514",
         check("t_polite"),
-        kind=Kind.CHECK,
+        kind=ViolationKind.CHECK,
         constraint="t_polite",
         table="t",
     ),

@@ -21,21 +21,10 @@ from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 
-from batchq import (
-    BatchError,
-    attempt,
-    forbid,
-    gather,
-    insert,
-    run,
-    saying,
-    select,
-    sequence,
-    sql,
-    update,
-)
+from batchq import BatchError, format_error, gather, insert, run, select, sequence, sql, update
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.builders import written
+from batchq.result import attempt
 from tests.support.row_values import Colour, Unmet, found_by
 
 # One column each: its type, a value of it, and where psycopg loads another one, that.
@@ -264,12 +253,12 @@ def texts(error: BaseException) -> list[str]:
 
 GUARDS = {
     "require on a row": lambda meaning: update("t", {"c": SECRET}, {"c": SECRET}).require(
-        {"c": SECRET + "!"}, else_=meaning
+        {"c": SECRET + "!"}, raises=meaning
     ),
-    "check": lambda meaning: insert("t", {"id": 2, "c": SECRET}).check(
-        "c", SECRET + "!", else_=meaning
+    "check": lambda meaning: insert("t", {"id": 2, "c": SECRET}).ensure(
+        {"c": SECRET + "!"}, raises=meaning
     ),
-    "forbid": lambda meaning: forbid(select("t", ["c"], where={"c": SECRET}), else_=meaning),
+    "forbid": lambda meaning: select("t", ["c"], where={"c": SECRET}).expect(0, unexpected=meaning),
 }
 
 
@@ -280,22 +269,22 @@ def test_no_text_shows_what_was_found_but_the_one_that_was_asked_for(conn, caplo
     conn.execute(f"CREATE TABLE t AS SELECT 1 AS id, '{SECRET}'::text AS c")
     batch = gather(guard(LookupError("in the way")))
     if not mapped:
-        batch = batch.as_internal("testing")
+        batch = batch.as_invariant("testing")
     answer = attempt(conn, batch)
-    assert answer.report.violation.found == {"c": SECRET}
+    assert answer.report.violation.row == {"c": SECRET}
     assert SECRET.encode().hex() in answer.report.violation.message
     shown = [*texts(answer.error), *texts(answer.report), caplog.text]
     hidden = (SECRET, SECRET.encode().hex(), TOKEN)
     assert [text for text in shown if any(secret in text for secret in hidden)] == []
-    asked_for = attempt(conn, guard(saying(LookupError, "in the way: {c}"))).error
+    asked_for = attempt(conn, guard(format_error(LookupError, "in the way: {c}"))).error
     assert str(asked_for) == f"in the way: {SECRET}"
 
 
 def test_what_was_found_is_on_the_report_for_whoever_asks(conn):
     conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'x'::text AS c")
     with pytest.raises(Unmet) as caught:
-        run(conn, update("t", {"c": "y"}, {"id": 1}).require({"c": "z"}, else_=Unmet))
+        run(conn, update("t", {"c": "y"}, {"id": 1}).require({"c": "z"}, raises=Unmet))
     report = caught.value.__cause__
     assert isinstance(report, BatchError)
-    assert (report.violation.found, report.parameters) == ({"c": "x"}, ("y", 1, "z"))
+    assert (report.violation.row, report.parameters) == ({"c": "x"}, ("y", 1, "z"))
     assert isinstance(report.__cause__, psycopg.errors.InvalidTextRepresentation)

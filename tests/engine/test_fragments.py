@@ -20,6 +20,7 @@ from batchq import (
     run,
     select,
     sql,
+    steps,
     update,
 )
 
@@ -129,14 +130,14 @@ def built(text: Any) -> list[Statement[Any]]:
         lambda: update("t", {"a": sql(text)}, where=one),
         lambda: update("t", {"a": sql(text), "b": 10}, where=[one, sql(text)]),
         lambda: delete("t", where=[one, sql(text)]),
-        lambda: delete("t", where=[sql(text), one]).check("b", sql(text)),
+        lambda: delete("t", where=[sql(text), one]).ensure({"b": sql(text)}),
         lambda: update("t", {"a": "x"}, where=one).require(sql(text)),
         lambda: (
             update("t", {"a": "x"}, where=one).require({"b": sql(text)}).returning("a").all(tuple)
         ),
         lambda: insert("t", {"id": 9, "a": sql(text), "o0": 5}).returning("o0", "b").one(tuple),
         lambda: select("t", [sql(text)], where=one).all(list),
-        lambda: sql("SELECT * FROM t WHERE id = 1 AND (" + text + ")").all(tuple).check("id", 1),
+        lambda: sql("SELECT * FROM t WHERE id = 1 AND (" + text + ")").all(tuple).ensure({"id": 1}),
     )
     statements = []
     for make in makes:
@@ -168,6 +169,6 @@ def test_no_fragment_reaches_another_row_or_column(strings, text):
             first, others = [], []
             for row in rows(conn):
                 (first if row[0] in (1, 9) else others).append(row)
-            assert others == OTHERS, statement.steps()[0].sql
+            assert others == OTHERS, steps(statement)[0].sql
             for row in first:
-                assert row[2:] == (10, 10) if row[0] == 1 else (None, 5), statement.steps()[0].sql
+                assert row[2:] == (10, 10) if row[0] == 1 else (None, 5), steps(statement)[0].sql

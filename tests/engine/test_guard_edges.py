@@ -12,15 +12,10 @@ import pytest
 from batchq import (
     GuardFailed,
     InvalidBatch,
-    Kind,
-    Ok,
     UnmappedViolation,
-    attempt,
     delete,
-    forbid,
     gather,
     insert,
-    require,
     run,
     select,
     sql,
@@ -28,7 +23,9 @@ from batchq import (
     update,
 )
 from batchq.engine.compile.sentinel import TOKEN, read
+from batchq.result import Ok, attempt
 from batchq.testing import server
+from batchq.types import ViolationKind
 
 TABLES = """
 CREATE TABLE t (id int PRIMARY KEY, note text);
@@ -88,7 +85,7 @@ def test_too_few_rows_mean_what_the_caller_says_and_too_many_do_not(conn):
 
 
 def test_a_guard_that_fires_is_no_failed_cast_to_any_mapping(conn):
-    guarded = delete("t", {"id": 99}).expect(1).internal("t_pkey").on(sqlstate("22P02"), KeyError)
+    guarded = delete("t", {"id": 99}).expect(1).invariant("t_pkey").on(sqlstate("22P02"), KeyError)
     with pytest.raises(GuardFailed):
         run(conn, gather(guarded).on(sqlstate("22P02"), ValueError))
 
@@ -133,7 +130,10 @@ def test_a_value_that_imitates_the_sentinel_is_no_guard(planned, foreign_token):
         ):
             with pytest.raises(UnmappedViolation) as caught:
                 run(planned, guarded)
-            assert (caught.value.violation.kind, caught.value.violation.rows) == (Kind.OTHER, None)
+            assert (caught.value.violation.kind, caught.value.violation.rows) == (
+                ViolationKind.OTHER,
+                None,
+            )
             assert caught.value.violation.sqlstate == "22P02"
 
 
@@ -177,7 +177,7 @@ def test_a_guard_that_fires_in_german_is_a_guard(german):
     with pytest.raises(LookupError) as caught:
         run(german, delete("t", {"id": 99}).expect(1, missing=LookupError("gone")))
     violation = caught.value.__cause__.violation
-    assert (violation.kind, violation.rows) == (Kind.GUARD, 0)
+    assert (violation.kind, violation.rows) == (ViolationKind.GUARD, 0)
     assert "ungültig" in violation.message
     run(german, delete("t", {"id": 1}).expect(1))
 
@@ -210,9 +210,9 @@ def test_a_merge_is_guarded_where_it_can_return_rows(conn):
     "guarded",
     [
         update("t", {"note": "x"}, {"id": 1}).require({"note": "secret"}),
-        update("t", {"note": "x"}, {"id": 1}).check("note", "secret"),
-        forbid(select("t", ["note"], where={"id": 1})),
-        require(select("t", ["note"], where={"note": "secret"})),
+        update("t", {"note": "x"}, {"id": 1}).ensure({"note": "secret"}),
+        select("t", ["note"], where={"id": 1}).expect(0),
+        select("t", ["note"], where={"note": "secret"}).expect(at_least=1),
     ],
     ids=["require", "check", "forbid()", "require()"],
 )

@@ -18,7 +18,6 @@ from attrs import frozen
 from batchq import (
     GuardFailed,
     InvalidBatch,
-    Kind,
     Outcome,
     Statement,
     delete,
@@ -31,6 +30,7 @@ from batchq import (
 )
 from batchq.language.guards import Bound
 from batchq.language.results import Rows
+from batchq.types import ViolationKind
 from tests.support.titles import title
 
 TABLES = """
@@ -180,7 +180,7 @@ def check(
         error = caught.value
         assert (error.statement, error.index) == (guarded, 1)
         assert error.outcome is Outcome.ROLLED_BACK
-        assert (error.violation.kind, error.violation.rows) == (Kind.GUARD, n)
+        assert (error.violation.kind, error.violation.rows) == (ViolationKind.GUARD, n)
         assert observer.execute(STATE).fetchone() == before
 
 

@@ -12,7 +12,6 @@ from batchq import (
     InvariantViolation,
     Outcome,
     UnmappedViolation,
-    attempt,
     delete,
     exclusion,
     foreign_key,
@@ -21,9 +20,11 @@ from batchq import (
     run,
     select,
     sql,
+    steps,
     unique,
     update,
 )
+from batchq.result import attempt
 from batchq.testing import proxy
 from tests.support.clients import SyncClient
 
@@ -83,7 +84,7 @@ def test_whose_key_it_is_is_to_blame_though_another_step_declares_it(conn, case,
     failed = attempt(conn, gather(*(reversed(parts) if turned else parts))).error
     assert type(failed) is UnmappedViolation
     assert failed.outcome is Outcome.ROLLED_BACK
-    assert failed.statement in [step.statement for step in guilty.steps()]
+    assert failed.statement in [step.statement for step in steps(guilty)]
     assert failed.candidates == ()
     assert "the key in DETAIL is that of this step alone" in str(failed)
     assert "This step maps nothing." in str(failed)
@@ -91,7 +92,7 @@ def test_whose_key_it_is_is_to_blame_though_another_step_declares_it(conn, case,
 
 
 def test_no_invariant_of_a_step_is_broken_by_another_one(conn):
-    failed = attempt(conn, gather(FREE.internal("a_name"), TAKEN)).error
+    failed = attempt(conn, gather(FREE.invariant("a_name"), TAKEN)).error
     assert type(failed) is UnmappedViolation
     assert failed.statement is TAKEN
 
@@ -100,7 +101,7 @@ def test_what_is_said_around_all_of_them_is_said_of_the_culprit_too(conn):
     with pytest.raises(Around) as caught:
         run(conn, gather(FREE.on(NAME, Declared), TAKEN).on(NAME, Around("y")))
     assert caught.value.__cause__.statement is TAKEN
-    inside = gather(gather(FREE.on(NAME, Declared)), TAKEN.internal("a_name"))
+    inside = gather(gather(FREE.on(NAME, Declared)), TAKEN.invariant("a_name"))
     assert type(attempt(conn, inside).error) is InvariantViolation
 
 
@@ -175,7 +176,7 @@ def test_a_declaration_stands_where_nothing_speaks_against_it(conn, case):
     matcher, guilty, others = STANDS[case]
     with pytest.raises(Declared) as caught:
         run(conn, gather(*others, guilty.on(matcher, Declared("x"))))
-    assert caught.value.__cause__.statement.source is guilty.source
+    assert caught.value.__cause__.statement._shape.source is guilty.source
 
 
 def test_a_step_whose_trigger_writes_the_row_is_not_innocent_by_its_table(conn):

@@ -7,7 +7,8 @@ from itertools import permutations
 
 import pytest
 
-from batchq import Outcome, attempt, delete, gather, insert, sql, unique, update
+from batchq import Outcome, delete, gather, insert, sql, unique, update
+from batchq.result import attempt
 
 pytestmark = pytest.mark.postgres_only("constraints are never deferred there")
 

@@ -9,11 +9,9 @@ import pytest
 
 from batchq import (
     BatchError,
-    Failed,
     InvariantViolation,
     Outcome,
     UnmappedViolation,
-    attempt,
     check,
     delete,
     exclusion,
@@ -25,6 +23,7 @@ from batchq import (
     sqlstate,
     unique,
 )
+from batchq.result import Failed, attempt
 from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
 from tests.support.fake_server import Plot, omniscient
@@ -155,7 +154,7 @@ def test_the_declared_name_stands_for_every_part_of_it(client, case, nested):
 def test_internal_stands_for_every_part_of_a_constraint_as_well(client, case):
     batch, matcher, _ = CASES[case]
     statement = batch.parts[0] if case == "a deferred one" else batch
-    failed = client.attempt(statement.internal(matcher.name))
+    failed = client.attempt(statement.invariant(matcher.name))
     assert type(failed.error) is InvariantViolation
 
 
@@ -266,7 +265,7 @@ def test_the_line_that_is_taught_names_the_whole_constraint(client):
     failed = client.attempt(booking(day=11).on(unique("booking_places"), Taken))
     assert type(failed.error) is UnmappedViolation
     assert '.on(unique("booking_key"), ' in str(failed.error)
-    assert '.internal("booking_key")' in str(failed.error)
+    assert '.invariant("booking_key")' in str(failed.error)
 
 
 def test_where_nothing_was_asked_the_text_tells_of_partitions(client):

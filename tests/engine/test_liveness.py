@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool
 
 import batchq
 from batchq import ConnectionFailed, Outcome, sql
+from batchq.result import attempt
 from batchq.testing import error_response
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 from tests.support.idle_relay import idle
@@ -116,7 +117,7 @@ def test_the_pools_next_run_gets_another_connection(database, conn):
             pid = first.info.backend_pid
         conn.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
         until_readable(first)
-        answer = batchq.attempt(pool, item(1))
+        answer = attempt(pool, item(1))
         assert answer.outcome is Outcome.NOT_SENT
         assert batchq.run(pool, item(2)) is None
     assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]

@@ -15,21 +15,18 @@ from psycopg_pool import ConnectionPool
 from batchq import (
     GuardFailed,
     InvalidBatch,
-    Ok,
     Outcome,
     Retry,
-    aattempt,
-    attempt,
-    forbid,
     gather,
     insert,
-    lock,
     run,
     select,
     sql,
     sqlstate,
+    steps,
     update,
 )
+from batchq.result import Ok, aattempt, attempt
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -53,7 +50,11 @@ class Project(NamedTuple):
 
 
 def of(id_, **options):
-    return lock("project", {"id": id_, "time_deleted": None}, missing=Missing, **options)
+    return (
+        select("project", where={"id": id_, "time_deleted": None})
+        .for_update()
+        .expect(1, missing=Missing)
+    )
 
 
 # Of a project that lives, 1, and of one that does not, 2 or 9.
@@ -62,13 +63,19 @@ LOCKS = {
     "for no key update": lambda i: of(i, strength="no key update"),
     "for share": lambda i: of(i, strength="share"),
     "for key share": lambda i: of(i, strength="key share"),
-    "by a fragment": lambda i: lock("project", sql("id = %(i)s", i=i), missing=Missing),
-    "by what is never so": lambda _: lock("project", sql("false"), missing=Missing),
-    "of a partition": lambda i: lock("part", {"id": i}, missing=Missing),
+    "by a fragment": lambda i: (
+        select("project", where=sql("id = %(i)s", i=i)).for_update().expect(1, missing=Missing)
+    ),
+    "by what is never so": lambda _: (
+        select("project", where=sql("false")).for_update().expect(1, missing=Missing)
+    ),
+    "of a partition": lambda i: (
+        select("part", where={"id": i}).for_update().expect(1, missing=Missing)
+    ),
     "that counts": lambda i: of(i).count(),
     "that reads": lambda i: of(i).one(Project),
-    "that requires": lambda i: of(i).require({"name": "web"}, else_=Unmet),
-    "that reads and requires": lambda i: of(i).require({"name": "web"}, else_=Unmet).one(Project),
+    "that requires": lambda i: of(i).require({"name": "web"}, raises=Unmet),
+    "that reads and requires": lambda i: of(i).require({"name": "web"}, raises=Unmet).one(Project),
     "of at most one": lambda i: of(i).expect(at_most=1),
     "of at most one, read": lambda i: of(i).expect(at_most=1).all(Project),
     "of at least one": lambda i: of(i).expect(at_least=1),
@@ -153,9 +160,9 @@ def test_the_error_says_what_to_write_and_no_value(planned):
 def test_no_mapping_is_for_it(planned):
     """A row that is there is not missing, and a guard is no failed cast."""
     default_to(planned, OLD)
-    batch = of(1).require({"name": "db"}, else_=Unmet).on(sqlstate("22P02"), Missing)
+    batch = of(1).require({"name": "db"}, raises=Unmet).on(sqlstate("22P02"), Missing)
     assert refused(attempt(planned, batch.map(lambda _: 1).on(sqlstate("22P02"), Missing)))
-    assert refused(attempt(planned, gather(batch).as_internal("creating a vpc")))
+    assert refused(attempt(planned, gather(batch).as_invariant("creating a vpc")))
 
 
 def test_it_is_not_tried_again(planned):
@@ -239,11 +246,11 @@ def test_no_session_setting_bends_it(planned, setting):
 def test_guards_that_lock_nothing_ask_for_no_level(conn):
     batch = gather(
         update("project", {"name": "db"}, {"id": 1}).expect(1, missing=Missing),
-        forbid(select("project", ["id"], where={"id": 9}), else_=Unmet),
+        select("project", ["id"], where={"id": 9}).expect(0, unexpected=Unmet),
     )
     assert isinstance(attempt(conn, batch, isolation=RR), Ok)
 
 
 def test_the_level_is_asked_in_the_statement_that_locks():
-    (step,) = of(1).steps()
+    (step,) = steps(of(1))
     assert "current_setting('transaction_isolation')" in step.sql

@@ -9,24 +9,19 @@ import pytest
 from batchq import (
     BatchError,
     DecodeFailed,
-    Failed,
     GuardFailed,
     InvalidBatch,
     InvariantViolation,
-    Kind,
-    Ok,
     Outcome,
     SerializationConflict,
     UnmappedViolation,
     Violation,
     arun,
-    attempt,
     check,
     delete,
     gather,
     insert,
     not_null,
-    require,
     run,
     select,
     sql,
@@ -34,8 +29,10 @@ from batchq import (
     unique,
     update,
 )
-from batchq.language.guards import Judged
+from batchq.language.guards import When
 from batchq.language.syntax import SAME
+from batchq.result import Failed, Ok, attempt
+from batchq.types import ViolationKind
 from tests.support.exceptions import FrozenData, FrozenSlots, Unwritable
 
 TABLES = """
@@ -140,17 +137,17 @@ def test_a_check_and_a_unique_of_one_name_are_told_apart(failure):
 
 def test_internal_declares_a_constraint_of_any_kind(failure):
     for n in (-1, 1):
-        error = failure(insert("twin", {"n": n}).internal("twin_rule"))
+        error = failure(insert("twin", {"n": n}).invariant("twin_rule"))
         assert type(error) is InvariantViolation
         assert error.context is None
 
 
-# -- as_internal -----------------------------------------------------------------------------------
+# -- as_invariant ---------------------------------------------------------------------------------
 
 
 def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
     step = taken().on(NAME, NameTaken("default")).label("vpc")
-    inside = gather(step).as_internal("creating the default VPC")
+    inside = gather(step).as_invariant("creating the default VPC")
     error = failure(gather(free(), inside))
     assert type(error) is InvariantViolation
     assert error.context == "creating the default VPC"
@@ -161,7 +158,7 @@ def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
 
 
 def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
-    assert type(failure(gather(taken()).as_internal("x"))) is UnmappedViolation
+    assert type(failure(gather(taken()).as_invariant("x"))) is UnmappedViolation
 
 
 @pytest.mark.parametrize(
@@ -174,7 +171,7 @@ def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
     ids=["violation", "guard", "decoding"],
 )
 def test_what_nobody_mapped_says_what_was_being_done(conn, inside, kind):
-    step = gather(gather(inside).as_internal("creating the VPC")).as_internal("creating all")
+    step = gather(gather(inside).as_invariant("creating the VPC")).as_invariant("creating all")
     with pytest.raises(kind) as caught:
         run(conn, gather(free(), step))
     assert str(caught.value).startswith("creating the VPC: step 1 (")
@@ -185,32 +182,32 @@ def test_what_nobody_mapped_says_what_was_being_done(conn, inside, kind):
 
 
 def test_the_context_of_a_mapping_around_it_is_none(failure):
-    error = failure(gather(gather(taken()).as_internal("x")).on(NAME, Outer))
+    error = failure(gather(gather(taken()).as_invariant("x")).on(NAME, Outer))
     assert error.__cause__.context is None
 
 
 @pytest.mark.parametrize("context", ["", None, 7])
 def test_a_context_that_says_nothing_is_refused(context):
     with pytest.raises(InvalidBatch, match="what is being done"):
-        gather(free()).as_internal(context)
+        gather(free()).as_invariant(context)
 
 
 def test_a_mapping_around_as_internal_is_stronger_and_one_inside_is_not(failure):
-    inside = gather(taken().on(NAME, Inner)).as_internal("x")
+    inside = gather(taken().on(NAME, Inner)).as_invariant("x")
     assert type(failure(inside.on(NAME, Outer))) is Outer
-    assert type(failure(gather(taken()).on(NAME, Outer).as_internal("x"))) is InvariantViolation
+    assert type(failure(gather(taken()).on(NAME, Outer).as_invariant("x"))) is InvariantViolation
 
 
 def test_the_context_is_the_innermost_one(failure):
-    error = failure(taken().on(NAME, Inner).as_internal("inner").as_internal("outer"))
+    error = failure(taken().on(NAME, Inner).as_invariant("inner").as_invariant("outer"))
     assert error.context == "inner"
 
 
 def test_a_missing_row_inside_as_internal_is_our_bug_too(failure):
     bump = update("vpc", {"name": "x"}, {"id": 99}).expect(1, missing=LookupError("gone"))
-    error = failure(gather(bump).as_internal("renaming"))
+    error = failure(gather(bump).as_invariant("renaming"))
     assert type(error) is InvariantViolation
-    assert error.violation.kind is Kind.GUARD
+    assert error.violation.kind is ViolationKind.GUARD
 
 
 # -- what the caller gets --------------------------------------------------------------------------
@@ -231,7 +228,7 @@ def test_a_class_and_a_function_are_called_with_the_violation(failure, meaning):
     assert type(error) is Outer
     (violation,) = error.args
     assert isinstance(violation, Violation)
-    assert (violation.kind, violation.constraint) == (Kind.UNIQUE, "vpc_name_key")
+    assert (violation.kind, violation.constraint) == (ViolationKind.UNIQUE, "vpc_name_key")
     assert violation.detail == "Key (name)=(default) already exists."
 
 
@@ -303,19 +300,19 @@ def test_an_interrupt_while_the_exception_is_made_is_no_answer_and_has_the_repor
 
 
 def test_the_text_of_an_unmapped_violation_shows_what_was_mapped_and_the_line_to_add(failure):
-    step = taken().on(PKEY, Inner).on(check("vpc_check"), Outer(b"x")).internal("vpc_other")
-    error = failure(gather(gather(step).on(not_null("name"), NameTaken), free()).as_internal("c"))
+    step = taken().on(PKEY, Inner).on(check("vpc_check"), Outer(b"x")).invariant("vpc_other")
+    error = failure(gather(gather(step).on(not_null("name"), NameTaken), free()).as_invariant("c"))
     assert type(error) is UnmappedViolation
     lines = [line.strip() for line in str(error).splitlines()]
     for mapped in (
         'not_null("name") -> NameTaken',
         'unique("vpc_pkey") -> Inner',
         'check("vpc_check") -> Outer',
-        'internal("vpc_other") -> InvariantViolation',
+        'invariant("vpc_other") -> InvariantViolation',
     ):
         assert mapped in lines
     assert '.on(unique("vpc_name_key"), YourError(...))' in lines
-    assert '.internal("vpc_name_key")' in lines
+    assert '.invariant("vpc_name_key")' in lines
 
 
 def test_the_line_that_the_text_teaches_works(failure):
@@ -342,7 +339,7 @@ def test_a_conflict_stays_a_conflict_where_every_mapped_failure_is_ours(conn, in
     conflict = sql("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$")
     mapped = conflict.on(sqlstate("40001"), LookupError("busy"))
 
-    failed = attempt(conn, mapped.as_internal("looking") if inside else mapped)
+    failed = attempt(conn, mapped.as_invariant("looking") if inside else mapped)
 
     assert isinstance(failed.report, SerializationConflict)
     assert isinstance(failed.error, SerializationConflict if inside else LookupError)
@@ -353,9 +350,9 @@ def test_each_requirement_is_taught_by_the_argument_that_it_takes(conn):
     for expected, name, argument in [("x", "default", "else_"), ("default", "web", "differs")]:
         same = (("name", SAME),)
         both = insert("vpc", {"id": 1 if argument == "differs" else 9, "name": name})
-        both = both.on_conflict_do_nothing("id").requiring(Judged.THERE, same, (), None, ())
+        both = both.on_conflict_do_nothing("id").requiring(When.CONFLICT, same, (), None, ())
         if argument == "else_":
-            both = both.check("name", expected)
+            both = both.ensure({"name": expected})
             conn.execute("DELETE FROM vpc")
         with pytest.raises(GuardFailed, match=f"{argument}=YourError"):
             run(conn, both)
@@ -364,6 +361,6 @@ def test_each_requirement_is_taught_by_the_argument_that_it_takes(conn):
 
 def test_a_row_that_has_to_be_there_is_taught_by_the_argument_of_require(conn):
     with pytest.raises(GuardFailed, match=r"    else_=YourError"):
-        run(conn, require(select("vpc", ["id"], where={"id": 99})))
+        run(conn, select("vpc", ["id"], where={"id": 99}).expect(at_least=1))
     with pytest.raises(GuardFailed, match=r"    \.expect\(at_least=1, missing=YourError"):
         run(conn, delete("vpc", {"id": 99}).expect(at_least=1))

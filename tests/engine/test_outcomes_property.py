@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchq import Ok, Outcome, attempt, gather, insert
+from batchq import Outcome, gather, insert
+from batchq.result import Ok, attempt
 from tests.support.fake_server import Omniscient, Plot, omniscient
 
 STEPS = 3

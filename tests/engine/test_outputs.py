@@ -7,22 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from batchq import (
-    GuardFailed,
-    attempt,
-    delete,
-    forbid,
-    gather,
-    insert,
-    into,
-    lock,
-    require,
-    run,
-    select,
-    sequence,
-    sql,
-    update,
-)
+from batchq import GuardFailed, delete, gather, insert, into, run, select, sequence, sql, update
+from batchq.result import attempt
 
 TABLES = """
 CREATE TABLE project (
@@ -82,10 +68,10 @@ def uses(made):
         "where of delete": gather(logged, delete("log", {"n": key}).expect(1, **missing)),
         "where of select": select("project", ["name"], where=mine).scalar(str),
         "requirement": select("project", ["name"], where={"name": "web"})
-        .require({"id": key}, else_=MissingError)
+        .require({"id": key}, raises=MissingError)
         .one(tuple),
         "check": select("project", ["id"], where={"name": "web"})
-        .check("id", key, else_=MissingError)
+        .ensure({"id": key}, raises=MissingError)
         .one(tuple),
         "on conflict": gather(
             insert("vpc", {"project_id": key, "name": "a"}),
@@ -106,11 +92,11 @@ def uses(made):
         "fragment of a column": select(
             "project", [sql("%(id)s = id AS same", id=typed)], where=mine
         ).scalar(bool),
-        "require": require(select("project", ["id"], where=mine), else_=MissingError),
-        "forbid": forbid(
-            sql("SELECT FROM project WHERE id <> %(id)s", id=typed), else_=MissingError
+        "require": select("project", ["id"], where=mine).expect(at_least=1, missing=MissingError),
+        "forbid": sql("SELECT FROM project WHERE id <> %(id)s", id=typed).expect(
+            0, unexpected=MissingError
         ),
-        "lock": lock("project", mine, missing=MissingError),
+        "lock": select("project", where=mine).for_update().expect(1, missing=MissingError),
     }
 
 
@@ -217,7 +203,11 @@ PRODUCERS = {
     "delete": (lambda: delete("project", {"id": 100}), "name", "old"),
     "select": (lambda: select("project", ["name", "id"], where={"id": 100}), "name", "old"),
     "select of nothing": (lambda: select("project", where={"id": 100}), "name", "old"),
-    "lock": (lambda: lock("project", {"id": 100}, missing=MissingError), "name", "old"),
+    "lock": (
+        lambda: select("project", where={"id": 100}).for_update().expect(1, missing=MissingError),
+        "name",
+        "old",
+    ),
     "quiet insert": (lambda: project().on_conflict_do_nothing("name"), "id", 101),
     "sql insert": (
         lambda: sql("INSERT INTO project (name) VALUES ('x') RETURNING id, name AS n"),
@@ -232,12 +222,12 @@ PRODUCERS = {
         "old",
     ),
     "checked": (
-        lambda: project().check("name", "web", else_=MissingError).expect(1),
+        lambda: project().ensure({"name": "web"}, raises=MissingError).expect(1),
         "shout",
         "WEB",
     ),
     "required": (
-        lambda: delete("project", {"id": 100}).require({"name": "old"}, else_=MissingError),
+        lambda: delete("project", {"id": 100}).require({"name": "old"}, raises=MissingError),
         "id",
         100,
     ),

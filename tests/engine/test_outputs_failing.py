@@ -13,7 +13,6 @@ from batchq import (
     InvalidBatch,
     InvariantViolation,
     Outcome,
-    attempt,
     check,
     delete,
     gather,
@@ -26,6 +25,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.result import attempt
 from tests.support.clients import item
 
 TABLES = """
@@ -120,18 +120,18 @@ def test_a_producer_without_exactly_one_row_fails_itself(planned, make, rows):
 # -- errors stay apart -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["plain", "as_internal", "mapped"])
+@pytest.mark.parametrize("where", ["plain", "as_invariant", "mapped"])
 def test_a_user_that_fails_is_blamed_itself(planned, where):
     made = project()
     use = insert("log", {"n": sql("-%(n)s", n=made.output("id", AN_INT))})
     use = use.on(check("log_positive"), RefusedError)
     batch = gather(made, insert("log", {"n": made.output("id")}), use.label("third"))
-    if where == "as_internal":
-        batch = batch.as_internal("there")
+    if where == "as_invariant":
+        batch = batch.as_invariant("there")
     if where == "mapped":
         batch = gather(batch.map(lambda _: None)).on(check("log_positive"), MissingError)
     answer = attempt(planned, batch)
-    wanted = {"plain": RefusedError, "as_internal": InvariantViolation, "mapped": MissingError}
+    wanted = {"plain": RefusedError, "as_invariant": InvariantViolation, "mapped": MissingError}
     assert isinstance(answer.error, wanted[where])
     assert (answer.report.index, answer.report.path) == (2, "third")
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq import attempt, gather, insert, run, select, sql
+from batchq import gather, insert, run, select, sql
 from batchq.language.builders import written
+from batchq.result import attempt
 from tests.support.literals import ANY, MAKE_TYPES, ODD
 
 SOURCE = select("source", where={"id": 1})

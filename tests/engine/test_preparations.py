@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 import batchq
-from batchq import Failed, gather, sql
+from batchq import gather, sql
+from batchq.result import Failed
 from tests.support.clients import SyncClient, item, parsed, prepared
 
 

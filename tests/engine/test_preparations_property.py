@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql as compose
 
-import batchq
-from batchq import Failed, Ok, gather, sql
-from batchq.engine.wire.statement_cache import preparations_of
+from batchq import gather, sql
+from batchq.engine.wire.connection_state import state_of
+from batchq.result import Failed, Ok, attempt
 from tests.support.clients import prepared
 
 STATEMENTS = {
@@ -87,7 +87,7 @@ class Session:
             steps.insert(at, BOOM)
         if nested:
             self.conn.execute("BEGIN", prepare=False)
-        answer = batchq.attempt(self.conn, gather(*steps), nested=nested)
+        answer = attempt(self.conn, gather(*steps), nested=nested)
         if nested:
             self.conn.execute("COMMIT", prepare=False)
         if at is None:
@@ -103,11 +103,11 @@ class Session:
     def check(self):
         assert self.conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         assert self.admin.execute("SELECT count(*) FROM log").fetchone() == (self.written,)
-        books, server = preparations_of(self.conn), prepared(self.conn)
+        books, server = state_of(self.conn).statements, prepared(self.conn)
         names = {*books._names.values()}
         assert len(names) <= self.most
         assert names - self.lost <= server
-        assert server <= names | {*books.unwanted}
+        assert server <= names | {*books.to_close}
 
     def end(self):
         """One more flight, and nothing is left that is not wanted."""

@@ -11,19 +11,17 @@ from psycopg import IsolationLevel
 
 from batchq import (
     GuardFailed,
-    Ok,
     SerializationConflict,
     delete,
-    forbid,
     gather,
     insert,
-    lock,
-    require,
     run,
     select,
     sql,
+    steps,
     update,
 )
+from batchq.result import Ok
 from tests.support.lock_waits import race
 from tests.support.row_values import Unmet
 
@@ -47,12 +45,17 @@ SEEN = {
     "update": update("project", {"silo": 2}, ROW).expect(1, missing=Missing),
     "update that returns": update("project", {"silo": 2}, ROW).returning("id", "rcgen").one(tuple),
     "delete": delete("project", ROW).expect(1, missing=Missing),
-    "lock": lock("project", ROW, missing=Missing),
-    "lock for share": lock("project", ROW, missing=Missing, strength="share"),
-    "lock that counts": lock("project", ROW, missing=Missing, strength="no key update").count(),
+    "lock": select("project", where=ROW).for_update().expect(1, missing=Missing),
+    "lock for share": select("project", where=ROW)
+    .for_update(strength="share")
+    .expect(1, missing=Missing),
+    "lock that counts": select("project", where=ROW)
+    .for_update(strength="no key update")
+    .expect(1, missing=Missing)
+    .count(),
     "many rows": update("project", {"silo": 2}, {"silo": 1}).count(),
 }
-GUARDED = {name: statement.require({"rcgen": 3}, else_=Stale) for name, statement in SEEN.items()}
+GUARDED = {name: statement.require({"rcgen": 3}, raises=Stale) for name, statement in SEEN.items()}
 # lock() is refused at REPEATABLE READ: tests/engine/test_lock_isolation.py.
 CONFLICTS_AT = {
     f"{name}, {level.name}": (guarded, level)
@@ -104,7 +107,7 @@ def test_under_stricter_isolation_a_guard_that_waited_is_a_conflict(racing, guar
 
 
 def test_waiting_for_a_lock_that_changed_nothing_changes_nothing(racing):
-    held = lock("project", ROW, missing=Missing)
+    held = select("project", where=ROW).for_update().expect(1, missing=Missing)
     assert isinstance(racing.run(held, GUARDED["update"]), Ok)
 
 
@@ -117,7 +120,11 @@ CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT 1 FROM vpc WHERE project_id = pro
 def test_what_follows_a_lock_that_was_waited_for_sees_what_it_waited_for(racing, observer):
     """The orphan of the facts: it needs the lock in a step of its own."""
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
-    ending = gather(lock("project", ROW, missing=Missing), forbid(CHILDREN, else_=Unmet), END)
+    ending = gather(
+        select("project", where=ROW).for_update().expect(1, missing=Missing),
+        CHILDREN.expect(0, unexpected=Unmet),
+        END,
+    )
     answer = racing.run(adding, ending)
     assert (type(answer.error), answer.report.index) == (Unmet, 1)
     assert answer.error.found == {"id": 7}
@@ -126,7 +133,10 @@ def test_what_follows_a_lock_that_was_waited_for_sees_what_it_waited_for(racing,
 
 def test_require_behind_a_lock_sees_it_too(racing):
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
-    using = gather(lock("project", ROW, missing=Missing), require(CHILDREN, else_=Missing))
+    using = gather(
+        select("project", where=ROW).for_update().expect(1, missing=Missing),
+        CHILDREN.expect(at_least=1, missing=Missing),
+    )
     assert isinstance(racing.run(adding, using), Ok)
 
 
@@ -134,14 +144,18 @@ def test_a_condition_inside_the_write_does_not_which_is_what_explain_notes(racin
     """Should this ever fail, the note is no longer true."""
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
     ending = update("project", {"time_deleted": sql("now()")}, CHILDLESS).expect(1)
-    assert ending.steps()[0].notes
+    assert steps(ending)[0].notes
     assert isinstance(racing.run(adding, ending), Ok)
     orphan = "SELECT time_deleted IS NOT NULL FROM project JOIN vpc ON project_id = project.id"
     assert observer.execute(orphan).fetchone() == (True,)
 
 
 def test_a_child_cannot_be_added_behind_a_lock(racing, observer):
-    ending = gather(lock("project", ROW, missing=Missing), forbid(CHILDREN, else_=Unmet), END)
+    ending = gather(
+        select("project", where=ROW).for_update().expect(1, missing=Missing),
+        CHILDREN.expect(0, unexpected=Unmet),
+        END,
+    )
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
     answer = racing.run(ending, adding)
     assert (type(answer.error), answer.report.index) == (Missing, 0)
@@ -163,7 +177,11 @@ CONFLICTS = {
 def test_a_lock_is_as_strong_as_it_is_said_to_be(connect, observer, held, wanted):
     conn = connect()
     with conn.transaction():
-        run(conn, lock("project", ROW, missing=Missing, strength=held), nested=True)
+        run(
+            conn,
+            select("project", where=ROW).for_update(strength=held).expect(1, missing=Missing),
+            nested=True,
+        )
         free = f"SELECT 1 FROM project FOR {wanted.upper()} SKIP LOCKED"
         taken = observer.execute(free).fetchone() is not None
     assert taken == (wanted not in CONFLICTS[held])

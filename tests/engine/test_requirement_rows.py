@@ -7,18 +7,8 @@ from itertools import product
 
 import pytest
 
-from batchq import (
-    GuardFailed,
-    Ok,
-    attempt,
-    delete,
-    gather,
-    lock,
-    run,
-    select,
-    sql,
-    update,
-)
+from batchq import GuardFailed, delete, gather, run, select, sql, update
+from batchq.result import Ok, attempt
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -52,9 +42,9 @@ def tables(observer):
 
 def required(statement):
     return (
-        statement.require({"time_deleted": None}, else_=Deleted)
-        .require({"state": "ready"}, else_=WrongState)
-        .require({"rcgen": 3}, else_=Stale, found=["state"])
+        statement.require({"time_deleted": None}, raises=Deleted)
+        .require({"state": "ready"}, raises=WrongState)
+        .require({"rcgen": 3}, raises=Stale, columns=["state"])
     )
 
 
@@ -62,7 +52,7 @@ ROW = {
     "update": lambda i: update("project", {"state": "x"}, {"id": i}).expect(1, missing=Missing),
     "delete": lambda i: delete("project", {"id": i}).expect(1, missing=Missing),
     "select": lambda i: select("project", ["id"], where={"id": i}).expect(1, missing=Missing),
-    "lock": lambda i: lock("project", {"id": i}, missing=Missing),
+    "lock": lambda i: select("project", where={"id": i}).for_update().expect(1, missing=Missing),
 }
 
 
@@ -91,7 +81,7 @@ def test_the_requirement_said_first_decides_in_whatever_order_the_columns_are(pl
         conditions = {Stale: {"rcgen": 3}, WrongState: {"state": "ready"}}
         both = update("project", {"silo": 2}, {"id": 4})
         for meaning in (first, second):
-            both = both.require(conditions[meaning], else_=meaning)
+            both = both.require(conditions[meaning], raises=meaning)
         caught = attempt(planned, both)
         assert type(caught.error) is first
         assert caught.error.requirement == 0
@@ -101,8 +91,8 @@ def test_a_requirement_behind_an_unmet_one_is_not_even_evaluated(scanned):
     """As in any CASE: a later condition may rely on an earlier one."""
     change = (
         update("project", {"silo": 2}, {"id": 3})
-        .require(sql("rcgen <> 3"), else_=Stale)
-        .require(sql("1 / (rcgen - 3) > 0"), else_=WrongState)
+        .require(sql("rcgen <> 3"), raises=Stale)
+        .require(sql("1 / (rcgen - 3) > 0"), raises=WrongState)
     )
     assert type(attempt(scanned, change).error) is Stale
 
@@ -110,8 +100,8 @@ def test_a_requirement_behind_an_unmet_one_is_not_even_evaluated(scanned):
 @pytest.mark.parametrize("row", ROW.values(), ids=ROW)
 def test_rows_that_where_does_not_find_are_not_judged(scanned, row):
     """Neither by a condition that they do not meet nor by one that would raise on them."""
-    run(scanned, row(1).require(sql("1 / (id - 2) = -1 AND state = 'ready'"), else_=Unmet))
-    absent = row(9).require(sql("1 / (id - 2) = 7"), else_=Unmet)
+    run(scanned, row(1).require(sql("1 / (id - 2) = -1 AND state = 'ready'"), raises=Unmet))
+    absent = row(9).require(sql("1 / (id - 2) = 7"), raises=Unmet)
     assert type(attempt(scanned, absent).error) is Missing
 
 
@@ -125,10 +115,10 @@ def test_rows_that_where_finds_at_a_great_cost_only_are_not_judged_before(scanne
     for row in (
         update("project", {"silo": 1}, dear),
         select("project", ["id"], where=dear),
-        lock("project", dear, missing=Missing),
+        select("project", where=dear).for_update().expect(1, missing=Missing),
     ):
-        run(scanned, row.require({"state": "ready"}, else_=Unmet))
-        run(scanned, row.require(sql("1 / (id - 2) = -1"), else_=Unmet, found=["id"]))
+        run(scanned, row.require({"state": "ready"}, raises=Unmet))
+        run(scanned, row.require(sql("1 / (id - 2) = -1"), raises=Unmet, columns=["id"]))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +137,12 @@ def test_where_may_be_any_fragment(scanned, where):
     for row in (
         update("project", {"silo": 1}, where()),
         select("project", ["id"], where=where()),
-        lock("project", where(), missing=Missing),
+        select("project", where=where()).for_update().expect(1, missing=Missing),
     ):
-        run(scanned, row.require({"state": "ready"}, else_=Unmet))
-        caught = attempt(scanned, row.require({"state": "busy"}, else_=Unmet))
+        run(scanned, row.require({"state": "ready"}, raises=Unmet))
+        caught = attempt(scanned, row.require({"state": "busy"}, raises=Unmet))
         assert caught.error.found == {"state": "ready"}
-        run(scanned, row.require(sql("state = 'ready' -- or else"), else_=Unmet))
+        run(scanned, row.require(sql("state = 'ready' -- or else"), raises=Unmet))
 
 
 def test_a_comment_behind_a_fragment_hides_nothing_of_the_statement(scanned, observer):
@@ -160,11 +150,15 @@ def test_a_comment_behind_a_fragment_hides_nothing_of_the_statement(scanned, obs
     renamed = update("project", {"state": "x"}, only).returning("id").all(tuple)
     assert run(scanned, renamed) == [(1,)]
     with scanned.transaction():
-        run(scanned, lock("project", only, missing=Missing), nested=True)
+        run(
+            scanned,
+            select("project", where=only).for_update().expect(1, missing=Missing),
+            nested=True,
+        )
         skipped = "SELECT id FROM project FOR UPDATE SKIP LOCKED"
         assert (1,) not in observer.execute(skipped).fetchall()
-    checked = update("project", {"state": "x"}, {"id": 1}).check(
-        "state", sql("'x' -- y"), else_=Unmet
+    checked = update("project", {"state": "x"}, {"id": 1}).ensure(
+        {"state": sql("'x' -- y")}, raises=Unmet
     )
     assert isinstance(attempt(scanned, checked), Ok)
 
@@ -172,11 +166,11 @@ def test_a_comment_behind_a_fragment_hides_nothing_of_the_statement(scanned, obs
 @pytest.mark.parametrize("wanted", [lambda s: s.count(), lambda s: s.returning("id").all(tuple)])
 def test_each_of_many_rows_has_to_meet_it(scanned, wanted):
     change = wanted(update("project", {"silo": 2}, {"silo": 1}))
-    first = change.require({"rcgen": [3, 4]}, else_=Stale)
+    first = change.require({"rcgen": [3, 4]}, raises=Stale)
     assert run(scanned, first) in (5, [(1,), (2,), (3,), (4,), (5,)])
     run(scanned, update("project", {"silo": 1}, {"silo": 2}).count())
     caught = attempt(
-        scanned, first.require(sql("state IS NOT NULL"), else_=WrongState, found=["id"])
+        scanned, first.require(sql("state IS NOT NULL"), raises=WrongState, columns=["id"])
     )
     assert (type(caught.error), caught.error.found) == (WrongState, {"id": 5})
     assert run(scanned, sql("SELECT count(*) FROM project WHERE silo = 1").scalar(int)) == 5
@@ -187,12 +181,12 @@ def test_a_requirement_implies_that_there_is_a_row_unless_none_is_said_to_do(pla
     for statement in (
         change,
         delete("project", {"id": 9}),
-        lock("project", {"id": 9}, missing=Missing),
+        select("project", where={"id": 9}).for_update().expect(1, missing=Missing),
     ):
-        answer = attempt(planned, statement.require({"rcgen": 3}, else_=Stale))
+        answer = attempt(planned, statement.require({"rcgen": 3}, raises=Stale))
         assert type(answer.report) is GuardFailed
         assert (answer.report.violation.rows, answer.report.violation.requirement) == (0, None)
-    none = change.require({"rcgen": 3}, else_=Stale)
+    none = change.require({"rcgen": 3}, raises=Stale)
     assert run(planned, none.expect(at_most=1)) is None
     assert run(planned, none.count()) == 0
     assert run(planned, none.returning("id").all(tuple)) == []
@@ -203,8 +197,8 @@ def test_a_requirement_of_another_statement_is_not_this_ones(planned):
     """The index in the sentinel is the statement's own, and the slot says whose it is."""
     one, three = (update("project", {"silo": 2}, {"id": id_}) for id_ in (1, 3))
     batch = gather(
-        one.require({"state": "ready"}, else_=Stale),
-        three.require({"state": "ready"}, else_=WrongState),
+        one.require({"state": "ready"}, raises=Stale),
+        three.require({"state": "ready"}, raises=WrongState),
     )
     answer = attempt(planned, batch)
     assert (type(answer.error), answer.report.index) == (WrongState, 1)
@@ -215,10 +209,10 @@ def test_requirements_and_checks_mix_in_any_order_with_their_own_parameters(plan
         update(
             "project", {"rcgen": sql("rcgen + %(n)s", n=1), "state": "new"}, {"id": [1], "silo": 1}
         )
-        .check("rcgen", sql("%(a)s + %(b)s", a=3, b=1), else_=Stale)
-        .require({"state": ["ready", "busy"], "rcgen": 3}, else_=WrongState)
-        .check("state", "new", else_=WrongState)
-        .require(sql("%(x)s < rcgen AND %(x)s = %(y)s", x=2, y=2), else_=Stale)
+        .ensure({"rcgen": sql("%(a)s + %(b)s", a=3, b=1)}, raises=Stale)
+        .require({"state": ["ready", "busy"], "rcgen": 3}, raises=WrongState)
+        .ensure({"state": "new"}, raises=WrongState)
+        .require(sql("%(x)s < rcgen AND %(x)s = %(y)s", x=2, y=2), raises=Stale)
         .returning("id")
     )
     assert run(planned, change.one(dict)) == {"id": 1}

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import attempt, insert, lock, run, saying, sql, update
+from batchq import format_error, insert, run, select, sql, update
+from batchq.result import attempt
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -45,16 +46,21 @@ def test_names_may_be_anything(planned, odd, table):
     names = ["a'b", "SELECT", "%s", "a\\b"]
     row = update(table, {"a'b": "was", "SELECT": 5}, {'x"y': 1})
     refused = [
-        row.require({"a'b": "is not", "SELECT": 5}, else_=Unmet, found=names),
-        row.check("a'b", "is", else_=Unmet, found=names),
-        lock(table, {'x"y': 1}, missing=Missing).require({"%s": 0}, else_=Unmet, found=names),
+        row.require({"a'b": "is not", "SELECT": 5}, raises=Unmet, columns=names),
+        row.ensure({"a'b": "is"}, raises=Unmet, columns=names),
+        select(table, where={'x"y': 1})
+        .for_update()
+        .expect(1, missing=Missing)
+        .require({"%s": 0}, raises=Unmet, columns=names),
     ]
     for statement, text in zip(refused, ("is", "was", "is"), strict=True):
         caught = attempt(planned, statement)
         assert caught.error.found == {"a'b": text, "SELECT": 5, "%s": 6, "a\\b": 7}
     run(
         planned,
-        row.require({"a'b": "is", "%s": 6, "a\\b": 7}, else_=Unmet).check("SELECT", 5, else_=Unmet),
+        row.require({"a'b": "is", "%s": 6, "a\\b": 7}, raises=Unmet).ensure(
+            {"SELECT": 5}, raises=Unmet
+        ),
     )
 
 
@@ -70,11 +76,11 @@ def test_a_partitioned_table_is_a_table(scanned, observer):
         for row in (
             update("part", {"n": n}, {"id": id_}),
             update("part", {"n": n, "id": id_}, {"id": id_}),
-            lock("part", {"id": id_}, missing=Missing),
+            select("part", where={"id": id_}).for_update().expect(1, missing=Missing),
         ):
-            run(scanned, row.require({"n": n}, else_=Unmet))
-            assert attempt(scanned, row.require({"n": 0}, else_=Unmet)).error.found == {"n": n}
-    moved = update("part", {"id": 2}, {"id": 11}).check("n", 5, else_=Unmet, found=["id"])
+            run(scanned, row.require({"n": n}, raises=Unmet))
+            assert attempt(scanned, row.require({"n": 0}, raises=Unmet)).error.found == {"n": n}
+    moved = update("part", {"id": 2}, {"id": 11}).ensure({"n": 5}, raises=Unmet, columns=["id"])
     assert attempt(scanned, moved).error.found == {"n": 6, "id": 2}
 
 
@@ -87,12 +93,12 @@ def test_a_view_is_a_table_whose_hidden_rows_are_not_there(scanned, observer, ba
     row = {"phase": "ready"}
     run(
         scanned,
-        update("alive", row, {"id": 1}).require({"phase": "ready", "twice": 6}, else_=Unmet),
+        update("alive", row, {"id": 1}).require({"phase": "ready", "twice": 6}, raises=Unmet),
     )
-    stale = update("alive", row, {"id": 1}).require({"twice": 7}, else_=Unmet)
+    stale = update("alive", row, {"id": 1}).require({"twice": 7}, raises=Unmet)
     assert attempt(scanned, stale).error.found == {"twice": 6}
     hidden = update("alive", row, {"id": 2}).expect(1, missing=Missing)
-    assert type(attempt(scanned, hidden.require({"twice": 7}, else_=Unmet)).error) is Missing
+    assert type(attempt(scanned, hidden.require({"twice": 7}, raises=Unmet)).error) is Missing
 
 
 def test_rows_that_row_level_security_hides_are_missing_and_tell_nothing(scanned, observer):
@@ -107,15 +113,15 @@ def test_rows_that_row_level_security_hides_are_missing_and_tell_nothing(scanned
     try:
         for row in (
             lambda i: update("project", {"state": "x"}, {"id": i}),
-            lambda i: lock("project", {"id": i}, missing=Missing),
+            lambda i: select("project", where={"id": i}).for_update().expect(1, missing=Missing),
         ):
             hidden = (
                 row(2)
                 .expect(1, missing=Missing)
-                .require(sql("false"), else_=saying(Unmet, "{state}"))
+                .require(sql("false"), raises=format_error(Unmet, "{state}"))
             )
             assert type(attempt(scanned, hidden).error) is Missing
-            seen = row(3).require({"state": "ready"}, else_=Unmet)
+            seen = row(3).require({"state": "ready"}, raises=Unmet)
             assert attempt(scanned, seen).error.found == {"state": "busy"}
     finally:
         scanned.execute("RESET ROLE", prepare=False)
@@ -134,11 +140,11 @@ def test_what_a_trigger_makes_of_a_row_is_what_is_checked(planned, observer):
         update("project", {"state": "new"}, {"id": 1}),
         sql("UPDATE project SET state = 'new' WHERE id = 3 RETURNING state"),
     ):
-        checked = attempt(planned, write.check("state", "new", else_=Unmet))
+        checked = attempt(planned, write.ensure({"state": "new"}, raises=Unmet))
         assert checked.error.found == {"state": "settled"}
-        assert run(planned, write.check("state", "settled", else_=Unmet)) is None
+        assert run(planned, write.ensure({"state": "settled"}, raises=Unmet)) is None
     # What is required of a row is said of it as it was before.
     run(
         planned,
-        update("project", {"state": "x"}, {"id": 4}).require({"state": "busy"}, else_=Unmet),
+        update("project", {"state": "x"}, {"id": 4}).require({"state": "busy"}, raises=Unmet),
     )

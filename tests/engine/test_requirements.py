@@ -2,7 +2,7 @@
 """Every form of a guard on a row, firing and not firing: what it judges x what it is said of x
 result shapes x kinds of condition x ways to be planned.
 
-As in ``test_guards.py`` no form goes without a case: a new member of ``Judged`` or ``Rows``, or a
+As in ``test_guards.py`` no form goes without a case: a new member of ``When`` or ``Rows``, or a
 new kind of source, fails this file until it has one.
 """
 
@@ -19,23 +19,21 @@ from attrs import frozen
 from batchq import (
     GuardFailed,
     InvalidBatch,
-    Kind,
     Outcome,
     Statement,
-    attempt,
     delete,
-    forbid,
     gather,
     insert,
-    lock,
     run,
     select,
     sql,
     update,
 )
-from batchq.language.guards import Judged
+from batchq.language.guards import When
 from batchq.language.results import Rows
 from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
+from batchq.result import attempt
+from batchq.types import ViolationKind
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -85,7 +83,7 @@ CONDITIONS = ONE_COLUMN | {
         sql("state = %(s)s OR n > %(n)s", s="ready", n=5),
         (("ready", 1), ("gone", 6), (None, 6), ("ready", None)),
         (("gone", 1), (None, None), (None, 1)),
-        found=("state", "n"),
+        columns=("state", "n"),
     ),
     "whole fragment that names nothing": Condition(
         sql("n = 1"), (("ready", 1),), (("ready", 2), ("ready", None))
@@ -101,7 +99,10 @@ SOURCES: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
     "delete": (Delete, lambda _: delete("thing", ONLY)),
     "delete by fragment": (Delete, lambda _: delete("thing", sql("id < %(n)s OR id = 1", n=1))),
     "select": (Select, lambda _: select("thing", ["id", "state"], where=ONLY)),
-    "lock": (Select, lambda _: lock("thing", ONLY, missing=LookupError())),
+    "lock": (
+        Select,
+        lambda _: select("thing", where=ONLY).for_update().expect(1, missing=LookupError()),
+    ),
     "sql update": (Text, lambda _: sql(f"UPDATE thing SET note = 'x' {RETURNING}")),
     "sql delete": (Text, lambda _: sql(f"DELETE FROM thing WHERE id = %(id)s {RETURNING}", id=1)),
     "sql insert": (
@@ -128,17 +129,17 @@ SCALARS: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
 }
 ALL_ROWS = frozenset(Rows)
 # What is judged of which source, and with which shapes; what is not here is refused.
-ASKED: dict[tuple[Judged, type[Any]], frozenset[Rows]] = {
-    (Judged.FOUND, Update): ALL_ROWS,
-    (Judged.FOUND, Delete): ALL_ROWS,
-    (Judged.FOUND, Select): ALL_ROWS,
-    (Judged.RETURNED, Insert): ALL_ROWS,
-    (Judged.RETURNED, Update): ALL_ROWS,
-    (Judged.RETURNED, Delete): ALL_ROWS,
-    (Judged.RETURNED, Select): ALL_ROWS,
-    (Judged.RETURNED, Text): ALL_ROWS,
-    (Judged.ANY, Select): frozenset({Rows.NONE}),
-    (Judged.ANY, Text): frozenset({Rows.NONE}),
+ASKED: dict[tuple[When, type[Any]], frozenset[Rows]] = {
+    (When.BEFORE, Update): ALL_ROWS,
+    (When.BEFORE, Delete): ALL_ROWS,
+    (When.BEFORE, Select): ALL_ROWS,
+    (When.AFTER, Insert): ALL_ROWS,
+    (When.AFTER, Update): ALL_ROWS,
+    (When.AFTER, Delete): ALL_ROWS,
+    (When.AFTER, Select): ALL_ROWS,
+    (When.AFTER, Text): ALL_ROWS,
+    (When.NEVER, Select): frozenset({Rows.NONE}),
+    (When.NEVER, Text): frozenset({Rows.NONE}),
 }
 
 SHAPES: dict[Rows, Callable[[Statement[Any], Any], Statement[Any]]] = {
@@ -153,23 +154,23 @@ SHAPES: dict[Rows, Callable[[Statement[Any], Any], Statement[Any]]] = {
 
 def shaped(statement: Statement[Any], rows: Rows) -> Statement[Any]:
     """Ask for a shape. What batchq writes out itself returns the id, and nothing else."""
-    built = not isinstance(statement.source, Text | Select)
+    built = not isinstance(statement._shape.source, Text | Select)
     if rows in (Rows.NONE, Rows.COUNT):
         return SHAPES[rows](statement, None)
-    if statement.source.verb == "lock":  # it names no columns
+    if statement._shape.source.verb == "lock":  # it names no columns
         return SHAPES[rows](statement, Id)
     return SHAPES[rows](statement.returning("id") if built else statement, dict)
 
 
-def judging(judged: Judged, statement: Statement[Any], condition: Condition) -> Statement[Any]:
+def judging(judged: When, statement: Statement[Any], condition: Condition) -> Statement[Any]:
     match judged:
-        case Judged.FOUND:
-            return statement.require(condition.said, else_=Unmet, found=condition.found)
-        case Judged.RETURNED:
+        case When.BEFORE:
+            return statement.require(condition.said, raises=Unmet, columns=condition.found)
+        case When.AFTER:
             ((column, expected),) = condition.said.items()
-            return statement.check(column, expected, else_=Unmet)
-        case Judged.ANY:
-            return forbid(statement, else_=Unmet, found=["id", "state"])
+            return statement.ensure({column: expected}, raises=Unmet)
+        case When.NEVER:
+            return statement.expect(0, unexpected=Unmet, columns=["id", "state"])
 
 
 @pytest.fixture(autouse=True)
@@ -182,19 +183,19 @@ def test_every_way_to_judge_every_kind_of_source_has_a_case_or_is_refused():
     assert {kind for kind, _ in SOURCES.values()} == kinds
     assert SHAPES.keys() == ALL_ROWS
     # A row in the way is judged for insert_or_get() alone: see test_same.py.
-    for judged, (kind, make) in product(set(Judged) - {Judged.THERE}, SOURCES.values()):
+    for judged, (kind, make) in product(set(When) - {When.CONFLICT}, SOURCES.values()):
         if (judged, kind) not in ASKED:
             with pytest.raises(InvalidBatch):
                 judging(judged, make(("ready", 1)), ONE_COLUMN["value"])
 
 
-def cases(judged: Judged) -> list[Any]:
+def cases(judged: When) -> list[Any]:
     found: list[Any] = []
     for rows in Rows:
         for name, (kind, make) in (SCALARS if rows is Rows.SCALAR else SOURCES).items():
             contradicts = name == "lock" and rows is Rows.MAYBE  # a lock is of exactly one row
             no_query = name == "lock" or (name.startswith("sql") and "select" not in name)
-            refused = contradicts or (judged is Judged.ANY and no_query)
+            refused = contradicts or (judged is When.NEVER and no_query)
             if rows in ASKED.get((judged, kind), ()) and not refused:
                 found.append(pytest.param(make, rows, id=f"{name}-{rows.value}"))
     return found
@@ -210,7 +211,7 @@ def refused(conn, observer, statement, found) -> None:
     assert type(report) is GuardFailed
     assert (report.statement, report.index) == (statement, 1)
     assert report.outcome is Outcome.ROLLED_BACK
-    assert (report.violation.kind, report.violation.rows) == (Kind.GUARD, None)
+    assert (report.violation.kind, report.violation.rows) == (ViolationKind.GUARD, None)
     assert observer.execute(STATE).fetchone() == before
 
 
@@ -229,25 +230,25 @@ def fill(observer: psycopg.Connection[Any], row: Row | None) -> None:
 def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
     """What a statement that passes answers: what was asked for, and no column of its guards."""
     new = 2 if "insert" in statement.title.lower() else 1
-    built = not isinstance(statement.source, Text | Select)
+    built = not isinstance(statement._shape.source, Text | Select)
     if rows in (Rows.NONE, Rows.COUNT):
         return None if rows is Rows.NONE else 1
     if rows is Rows.SCALAR:
         return new if built else row[0]
     one: Any = {"id": new} if built else {"id": new, "state": row[0]}
-    if statement.result.model is Id:
+    if statement._shape.result.model is Id:
         one = Id(new)
     return [one] if rows is Rows.ALL else one
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(Judged.FOUND))
+@pytest.mark.parametrize(("make", "rows"), cases(When.BEFORE))
 def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
     planned, observer, make, rows
 ):
     for condition in CONDITIONS.values():
         for row in (*condition.unmet, *condition.met, *condition.unmet):
             fill(observer, row)
-            statement = judging(Judged.FOUND, shaped(make(row), rows), condition)
+            statement = judging(When.BEFORE, shaped(make(row), rows), condition)
             if row in condition.met:
                 wanted = expected(statement, rows, row)
                 assert passed(planned, observer, statement) == wanted
@@ -257,14 +258,14 @@ def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
             refused(planned, observer, statement, {c: values[c] for c in named})
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(Judged.RETURNED))
+@pytest.mark.parametrize(("make", "rows"), cases(When.AFTER))
 def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
     planned, observer, make, rows
 ):
     for condition in ONE_COLUMN.values():
         for row in (*condition.unmet, *condition.met, *condition.unmet):
             fill(observer, row)
-            statement = judging(Judged.RETURNED, shaped(make(row), rows), condition)
+            statement = judging(When.AFTER, shaped(make(row), rows), condition)
             if row in condition.met:
                 wanted = expected(statement, rows, row)
                 assert passed(planned, observer, statement) == wanted
@@ -272,11 +273,11 @@ def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
                 refused(planned, observer, statement, {"state": row[0]})
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(Judged.ANY))
+@pytest.mark.parametrize(("make", "rows"), cases(When.NEVER))
 def test_forbid_fires_exactly_when_there_is_a_row(planned, observer, make, rows):
     for row in (("ready", 1), None, (None, 1)):
         fill(observer, row)
-        statement = judging(Judged.ANY, make(row or (None, None)), ONE_COLUMN["value"])
+        statement = judging(When.NEVER, make(row or (None, None)), ONE_COLUMN["value"])
         if row is None:
             assert passed(planned, observer, statement) is None
         else:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from psycopg.types.json import Jsonb
 
-from batchq import GuardFailed, attempt, gather, insert_or_get, run, saying
+from batchq import GuardFailed, format_error, gather, insert_or_get, run
+from batchq.result import attempt
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 700_000, tzinfo=UTC)
 LOCAL = AT.replace(tzinfo=None)
@@ -63,7 +64,7 @@ class Row(NamedTuple):
 def ask(value: Any, **options: Any):
     row = {"id": 1, "c": value}
     return insert_or_get(
-        "t", row, Row, key=["id"], same=["c"], **{"differs": DiffersError, **options}
+        "t", row, Row, key=["id"], same=["c"], **{"raises": DiffersError, **options}
     )
 
 
@@ -71,7 +72,7 @@ def refused(conn, batch) -> Mapping[str, Any]:
     answer = attempt(conn, batch)
     assert isinstance(answer.error, DiffersError), answer
     assert answer.report.index == 0
-    return answer.report.violation.found
+    return answer.report.violation.row
 
 
 def make(conn, kind: str, *more: str) -> None:
@@ -93,9 +94,9 @@ def test_a_value_is_the_same_again_whatever_its_column_makes_of_it(
     if type(value) is not type(other):
         planned.prepare_threshold = None
     make(planned, kind)
-    assert run(planned, ask(value)).new
+    assert run(planned, ask(value)).created
     for again in (value, value, value if same is None else same):
-        assert not run(planned, ask(again)).new
+        assert not run(planned, ask(again)).created
     for differing in (other, None):
         assert set(refused(planned, ask(differing))) == {"c"}
     assert planned.execute("SELECT count(*) FROM t", prepare=False).fetchone() == (1,)
@@ -106,15 +107,15 @@ def test_it_says_what_the_row_holds(conn, value):
     make(conn, "numeric(10,2)")
     run(conn, ask(value))
     assert refused(conn, ask(Decimal("12.36"))) == {"c": Decimal("12.35")}
-    with pytest.raises(GuardFailed, match=r"differs=YourError"):
-        run(conn, ask(Decimal("12.36"), differs=None))
+    with pytest.raises(GuardFailed, match=r"raises=YourError"):
+        run(conn, ask(Decimal("12.36"), raises=None))
 
 
 def test_what_a_trigger_makes_of_a_new_row_is_not_held_against_it(planned):
     make(planned, "text", *UPPER)
-    assert run(planned, ask("web")).new
-    assert not run(planned, ask("web")).new
-    assert not run(planned, ask("WEB")).new
+    assert run(planned, ask("web")).created
+    assert not run(planned, ask("web")).created
+    assert not run(planned, ask("WEB")).created
     assert refused(planned, ask("shop")) == {"c": "WEB"}
 
 
@@ -127,14 +128,14 @@ def test_what_a_later_trigger_makes_of_a_new_row_is_seen_by_the_next_request_alo
         f"CREATE FUNCTION after() RETURNS trigger LANGUAGE plpgsql AS {after}",
         "CREATE TRIGGER after AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION after()",
     )
-    assert run(conn, ask("web")).new
+    assert run(conn, ask("web")).created
     assert refused(conn, ask("web"))
 
 
 def test_the_second_of_two_in_a_batch_is_judged_by_the_row_of_the_first(planned):
     make(planned, "numeric(10,2)")
     both = gather(ask(Decimal("1.234")), ask(Decimal("1.23")))
-    assert [one.new for one in run(planned, both)] == [True, False]
+    assert [one.created for one in run(planned, both)] == [True, False]
     planned.execute("TRUNCATE t", prepare=False)
     answer = attempt(planned, gather(ask(Decimal(1)), ask(Decimal(2))))
     assert isinstance(answer.error, DiffersError)
@@ -144,10 +145,10 @@ def test_the_second_of_two_in_a_batch_is_judged_by_the_row_of_the_first(planned)
 def test_a_row_of_the_callers_own_transaction_is_there_already(planned):
     make(planned, "numeric(10,2)")
     with planned.transaction():
-        assert run(planned, ask(Decimal("1.234")), nested=True).new
-        assert not run(planned, ask(Decimal("1.234")), nested=True).new
+        assert run(planned, ask(Decimal("1.234")), nested=True).created
+        assert not run(planned, ask(Decimal("1.234")), nested=True).created
         assert refused_nested(planned, ask(Decimal(2)))
-        assert not run(planned, ask(Decimal("1.23")), nested=True).new
+        assert not run(planned, ask(Decimal("1.23")), nested=True).created
 
 
 def refused_nested(conn, batch) -> bool:
@@ -167,7 +168,7 @@ def test_a_row_that_is_passed_over_is_not_updated(conn):
     run(conn, ask(Decimal("1.234")))
     before = conn.execute("SELECT ctid, xmin FROM t").fetchall()
     for _ in range(2):
-        assert not run(conn, ask(Decimal("1.234"))).new
+        assert not run(conn, ask(Decimal("1.234"))).created
     assert conn.execute("SELECT ctid, xmin FROM t").fetchall() == before
 
 
@@ -181,7 +182,7 @@ def test_the_row_may_be_in_a_partition_of_a_table_in_a_schema(conn):
     for table in (f"{schema}.p", "p"):
         for value, differs in ((Decimal("1.234"), False), (Decimal(2), True)):
             batch = insert_or_get(
-                table, {**row, "c": value}, Row, key=["id"], same=["c"], differs=DiffersError
+                table, {**row, "c": value}, Row, key=["id"], same=["c"], raises=DiffersError
             )
             answer = attempt(conn, batch)
             assert isinstance(getattr(answer, "error", None), DiffersError) == differs
@@ -193,19 +194,19 @@ def test_every_column_is_judged_and_the_first_that_is_named_decides(conn):
     def boot(**row):
         new = {"id": 1, "n": Decimal("1.25"), "s": None, "k": "x", **row}
         return insert_or_get(
-            "d", new, Row, key=["id"], same=["n", "s"], differs=saying(DiffersError, "{n} {k}")
+            "d", new, Row, key=["id"], same=["n", "s"], raises=format_error(DiffersError, "{n} {k}")
         )
 
-    assert run(conn, boot()).new
-    assert not run(conn, boot(k="other")).new
+    assert run(conn, boot()).created
+    assert not run(conn, boot(k="other")).created
     for row, said in (({"n": 2}, "n"), ({"s": "y"}, "s"), ({"n": 2, "s": "y"}, "n")):
         answer = attempt(conn, boot(**row))
         assert str(answer.error) == "1.3 x"
-        assert next(iter(answer.report.violation.found)) == said
+        assert next(iter(answer.report.violation.row)) == said
 
 
 def test_a_key_that_its_column_alters_is_not_found_again_and_fails_the_batch(conn):
     conn.execute("CREATE TABLE k (id numeric(4,1) PRIMARY KEY)")
     with pytest.raises(GuardFailed, match="rolled back"):
         run(conn, insert_or_get("k", {"id": Decimal("1.25")}, Row, key=["id"]))
-    assert run(conn, insert_or_get("k", {"id": Decimal("1.3")}, Row, key=["id"])).new
+    assert run(conn, insert_or_get("k", {"id": Decimal("1.3")}, Row, key=["id"])).created

@@ -19,18 +19,20 @@ from batchq import (
     BatchError,
     InvalidBatch,
     Statement,
-    attempt,
     check,
+    explain,
     gather,
     insert,
     run,
     select,
     sql,
     sqlstate,
+    steps,
     unique,
     update,
 )
 from batchq.engine.dialects import COCKROACHDB
+from batchq.result import attempt
 
 SECRET = "hunter2"
 TABLES = """
@@ -190,8 +192,8 @@ def test_nothing_that_shows_a_batch_shows_a_value():
         .on(unique("account_password_key"), ValueError(SECRET))
         .one(Account)
     ).on(sqlstate("22P02"), ValueError(SECRET))
-    (step,) = batch.steps()
-    for text in (repr(step.statement), repr(step), str(step), step.sql, batch.explain()):
+    (step,) = steps(batch)
+    for text in (repr(step.statement), repr(step), str(step), step.sql, explain(batch)):
         assert SECRET not in text
     assert step.parameters == (2, SECRET)
-    assert SECRET in batch.explain(parameters=True)
+    assert SECRET in explain(batch, parameters=True)

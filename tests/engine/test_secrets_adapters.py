@@ -18,7 +18,8 @@ from psycopg.types.numeric import IntLoader, NumericLoader
 from psycopg.types.range import Int4RangeLoader, Range
 from psycopg.types.uuid import UUIDLoader
 
-from batchq import DecodeFailed, InvalidBatch, attempt, gather, insert, run, select, sql, update
+from batchq import DecodeFailed, InvalidBatch, gather, insert, run, select, sql, update
+from batchq.result import attempt
 from tests.engine.test_secrets import SECRET, chain, texts
 
 # What is selected, and the words in it that nobody may read.

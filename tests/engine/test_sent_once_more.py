@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-import batchq
-from batchq import Failed, Ok, Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
+from batchq import Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
 from batchq.engine.outcome.stale import LOST, STALE
+from batchq.result import Failed, Ok, attempt
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
 
@@ -116,14 +116,14 @@ def test_a_retry_counts_them_as_well(connect, conn):
     told = []
     retry = Retry(attempts=3, backoff=0, before_sleep=lambda one: told.append(one.report.attempts))
     prepares = connect(prepare_threshold=0)
-    assert batchq.attempt(prepares, failing, retry=retry).report.attempts == 2
+    assert attempt(prepares, failing, retry=retry).report.attempts == 2
     conn.execute(
         """CREATE SEQUENCE calls;
         CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS $$BEGIN
         IF nextval('calls') % 2 = 1 THEN RAISE EXCEPTION 'no' USING ERRCODE = '0A000'; END IF;
         RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"""
     )
-    answer = batchq.attempt(prepares, failing, retry=retry)
+    answer = attempt(prepares, failing, retry=retry)
     assert answer.report.attempts == 2 * 3
     assert told == [2, 4]
 
@@ -182,6 +182,6 @@ def test_it_begins_anew_by_new_names(connect, conn):
     before = prepared(prepares)
     conn.execute("ALTER TABLE thing ALTER a TYPE int USING a::int")
     for _ in range(2):
-        assert isinstance(batchq.attempt(prepares, batch), Ok)
+        assert isinstance(attempt(prepares, batch), Ok)
     run(prepares, select("thing", ["a"], where={"a": 7}).all(tuple))
     assert not prepared(prepares) & before

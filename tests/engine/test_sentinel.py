@@ -10,20 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq import (
-    GuardFailed,
-    Kind,
-    Ok,
-    UnmappedViolation,
-    attempt,
-    forbid,
-    insert,
-    run,
-    select,
-    sql,
-    update,
-)
+from batchq import GuardFailed, UnmappedViolation, insert, run, select, sql, steps, update
 from batchq.engine.compile.sentinel import TOKEN, Sentinel, read
+from batchq.result import Ok, attempt
+from batchq.types import ViolationKind
 from tests.support.row_values import Unmet
 
 OTHER = f"batchq:{'0' * 32}:"
@@ -49,12 +39,12 @@ def casting(value):
     """Statements with guards, in which something else of the user's own is cast and fails."""
     cast = sql("%(x)s::text::boolean", x=value)
     return [
-        update("t", {"note": "x"}, {"id": 1}).require(cast, else_=Unmet),
-        update("t", {"note": "x"}, cast).require({"id": 2}, else_=Unmet),
-        insert("t", {"id": 3, "note": sql("(%(x)s::text::boolean)::text", x=value)}).check(
-            "id", 3, else_=Unmet
+        update("t", {"note": "x"}, {"id": 1}).require(cast, raises=Unmet),
+        update("t", {"note": "x"}, cast).require({"id": 2}, raises=Unmet),
+        insert("t", {"id": 3, "note": sql("(%(x)s::text::boolean)::text", x=value)}).ensure(
+            {"id": 3}, raises=Unmet
         ),
-        forbid(sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value), else_=Unmet),
+        sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value).expect(0, unexpected=Unmet),
     ]
 
 
@@ -64,8 +54,8 @@ def test_a_failed_cast_of_the_users_own_is_no_guard_whatever_its_text(planned, v
         answer = attempt(planned, statement)
         assert type(answer.error) is UnmappedViolation
         violation = answer.report.violation
-        assert (violation.kind, violation.sqlstate) == (Kind.OTHER, "22P02")
-        assert (violation.rows, violation.requirement, violation.found) == (None, None, {})
+        assert (violation.kind, violation.sqlstate) == (ViolationKind.OTHER, "22P02")
+        assert (violation.rows, violation.requirement, violation.row) == (None, None, {})
 
 
 @pytest.mark.parametrize(
@@ -77,9 +67,9 @@ def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
     """In the sentinel it is hex, so that what it looks like is nobody's business."""
     run(planned, update("t", {"note": value}, {"id": 1}))
     for statement in (
-        update("t", {"id": 1}, {"id": 1}).require({"note": "x"}, else_=Unmet),
-        update("t", {"id": 1}, {"id": 1}).check("note", "x", else_=Unmet),
-        forbid(select("t", ["note"], where={"id": 1}), else_=Unmet),
+        update("t", {"id": 1}, {"id": 1}).require({"note": "x"}, raises=Unmet),
+        update("t", {"id": 1}, {"id": 1}).ensure({"note": "x"}, raises=Unmet),
+        select("t", ["note"], where={"id": 1}).expect(0, unexpected=Unmet),
     ):
         answer = attempt(planned, statement)
         assert (answer.error.requirement, answer.error.found) == (0, {"note": value})
@@ -89,7 +79,7 @@ def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
 def test_the_token_is_no_part_of_the_statements_text(planned):
     """So the text is the same in every process, and nobody reads the token in pg_stat_activity."""
     for statement in casting("x"):
-        assert TOKEN not in statement.steps()[0].sql
+        assert TOKEN not in steps(statement)[0].sql
     showing = sql("SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()")
     query = run(planned, showing.scalar(str))
     assert "CASE WHEN" in query
@@ -158,7 +148,7 @@ def test_every_text_is_found_as_it_is_by_a_real_server(conn):
         row = sql(
             "SELECT %(one)s::text AS one, NULL AS none, %(two)s::text AS two", one=one, two=two
         )
-        answer = attempt(conn, forbid(row, else_=Unmet, found=["one", "none", "two"]))
+        answer = attempt(conn, row.expect(0, unexpected=Unmet, columns=["one", "none", "two"]))
         assert answer.error.found == {"one": one, "none": None, "two": two}
 
     found()

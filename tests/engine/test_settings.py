@@ -9,17 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql as pg
 
-from batchq import (
-    InvalidBatch,
-    attempt,
-    gather,
-    insert,
-    run,
-    select,
-    sql,
-    update,
-)
+from batchq import InvalidBatch, gather, insert, run, select, sql, steps, update
 from batchq.language.builders import written
+from batchq.result import attempt
 from tests.support.row_values import Unmet, found_by
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
@@ -122,7 +114,7 @@ def test_an_output_still_finds_its_row_by_an_index(planned, source):
         use = select("big", ["id"], where=where)
         _, found = run(planned, gather(key, use.scalar(int)))
         assert found == 777
-        text = gather(key, use).steps()[1].sql.replace("$1", "'batchq.output_0_0'")
+        text = steps(gather(key, use))[1].sql.replace("$1", "'batchq.output_0_0'")
         with planned.transaction():
             planned.execute("SELECT set_config('batchq.output_0_0', '\"777\"', true)")
             plan = planned.execute("EXPLAIN " + text, prepare=False).fetchall()
@@ -196,12 +188,12 @@ SAFE = [r"SELECT E'a\\b'", r"SELECT $$a\b$$", r'SELECT 1 AS "a\b"', r"SELECT 1 -
 def test_a_plain_string_with_a_backslash_is_refused_where_it_means_another(reading, text):
     on = reading.execute("SHOW standard_conforming_strings").fetchone() == ("on",)
     for statement in (written(text), written(text).all(tuple).expect(1)):
-        if on and not statement.guard:
+        if on and not statement._shape.guard:
             run(reading, statement)
         elif not on:
             with pytest.raises(InvalidBatch, match="standard_conforming_strings"):
                 run(reading, statement)
-    part = update("t", {"a": 1}, {"b": 1}).check("a", sql(r"'a\b'"), else_=Unmet)
+    part = update("t", {"a": 1}, {"b": 1}).ensure({"a": sql(r"'a\b'")}, raises=Unmet)
     if not on:
         with pytest.raises(InvalidBatch, match="standard_conforming_strings is off"):
             run(reading, part)
@@ -235,7 +227,7 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
 def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text):
     """A step behind it would store other letters than it was given."""
     with pytest.raises(InvalidBatch, match="before it is sent"):
-        written(text).steps()[0].sql  # noqa: B018
+        steps(written(text))[0].sql  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -257,10 +249,10 @@ def test_a_setting_whose_name_is_not_written_out_is_refused(name):
     for statement in (
         written(f"SELECT set_config({name}, 'LATIN1', true)", **values),
         update("vpc", {"name": call}, {"id": 1}),
-        update("vpc", {"name": "a"}, {"id": 1}).check("name", call, else_=KeyError),
+        update("vpc", {"name": "a"}, {"id": 1}).ensure({"name": call}, raises=KeyError),
     ):
         with pytest.raises(InvalidBatch, match="has to be written out"):
-            statement.steps()[0].sql  # noqa: B018
+            steps(statement)[0].sql  # noqa: B018
 
 
 def test_settings_of_a_transaction_are_still_a_users_to_set(conn):
@@ -278,7 +270,7 @@ def test_settings_of_a_transaction_are_still_a_users_to_set(conn):
 def test_a_string_that_goes_on_in_a_second_one_with_a_backslash_is_refused():
     r"""The second is read as the first: ``'\''`` is one string there."""
     with pytest.raises(InvalidBatch, match="write it as one"):
-        written("SELECT E'a'\n'b\\\\'").steps()[0].sql  # noqa: B018
+        steps(written("SELECT E'a'\n'b\\\\'"))[0].sql  # noqa: B018
 
 
 @pytest.mark.parametrize("letter", "\ue000\ue001\ue002\ue003")
@@ -288,5 +280,7 @@ def test_private_letters_in_a_users_text_are_letters(conn, letter):
     (answer,) = run(conn, row.all(tuple).expect(1))
     assert answer == (1, f"{letter}1")
     test = written(f"\"{letter}\" = '{letter}0'")
-    change = update(f"{letter}1", {"id": 2}, {"id": 1}).require(test, else_=Unmet, found=[letter])
+    change = update(f"{letter}1", {"id": 2}, {"id": 1}).require(
+        test, raises=Unmet, columns=[letter]
+    )
     assert attempt(conn, change).error.found == {letter: f"{letter}1"}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from batchq import GuardFailed, attempt, forbid, gather, insert, run, select, update
+from batchq import GuardFailed, gather, insert, run, select, update
+from batchq.result import attempt
 from tests.support.row_values import found_by
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_what_is_found_before_pg_catalog_changes_no_guard_and_no_output(planned)
                 assert answer.report.violation.rows == 1
             for wanted in (query.expect(1), query.expect(at_least=1), query.expect(at_most=1)):
                 run(conn, wanted)
-        run(conn, forbid(select("t", ["id"], where={"id": 2})))
+        run(conn, select("t", ["id"], where={"id": 2}).expect(0))
         row = select("t", where={"id": 1})
         names = ("at", "doc", "names")
         for _ in range(2):

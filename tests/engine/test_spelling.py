@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import batchq
-from batchq import InvalidBatch, UnmappedViolation, Violation, attempt, insert, select, sql
+from batchq import InvalidBatch, UnmappedViolation, Violation, insert, select, sql, steps
 from batchq.engine.compile.quoting import identifier
 from batchq.language.spelling import spelled
+from batchq.result import attempt
+from batchq.types import ViolationKind
 
 pytestmark = pytest.mark.postgres_only("the names that PostgreSQL sends")
 
@@ -75,13 +77,13 @@ def test_the_lines_that_are_taught_work_whatever_the_names_are(conn, kind, name)
     mapped = eval(f"step{line}", names)  # noqa: S307  it is ours
     assert type(attempt(conn, mapped).error) is Mapped
     if kind in CONSTRAINTS:
-        internal = eval(f"step{taught(report, '.internal(')}", names)  # noqa: S307
+        internal = eval(f"step{taught(report, '.invariant(')}", names)  # noqa: S307
         assert type(attempt(conn, internal).error) is batchq.InvariantViolation
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_violation_is_one_line(name):
-    violation = Violation(batchq.Kind.UNIQUE, "23505", name, table=name, part_of=(name,))
+    violation = Violation(ViolationKind.UNIQUE, "23505", name, table=name, part_of=(name,))
     assert len(str(violation).splitlines()) == 1
 
 
@@ -98,7 +100,7 @@ def test_a_condition_on_an_array_that_is_taught_works(conn, name):
 
 def test_a_model_that_names_no_columns_is_told_of_in_python():
     with pytest.raises(InvalidBatch, match=r'insert\("q\\"uote", …\)'):
-        _ = insert('q"uote', {"a": 1}).one(dict).steps()[0].sql
+        _ = steps(insert('q"uote', {"a": 1}).one(dict))[0].sql
 
 
 def test_a_domain_that_refuses_null_is_told_of(conn):

@@ -21,7 +21,8 @@ from psycopg.types.json import Jsonb
 import batchq
 from batchq import gather, insert, run, select, sql, unique, update
 from batchq.engine.outcome.stale import _CANONICAL
-from batchq.engine.wire.statement_cache import preparations_of
+from batchq.engine.wire.connection_state import state_of
+from batchq.result import Ok, attempt
 from tests.support.prepared_connections import COLUMNS, STATEMENTS, Sides, sides, statement
 
 
@@ -79,8 +80,8 @@ class TestTheIssue:
         run(conn, insert("t", {"k": 1, "v": 7}))
         two.execute("ALTER TABLE t ALTER v TYPE uuid USING NULL")
         for value in (None, UUID(int=7), None):
-            answer = batchq.attempt(conn, insert("t", {"k": 1, "v": value}))
-            assert isinstance(answer, batchq.Ok)
+            answer = attempt(conn, insert("t", {"k": 1, "v": value}))
+            assert isinstance(answer, Ok)
         assert batchq.run(conn, select("t", ["k"], where={"v": []}).all(tuple)) == []
 
 
@@ -269,7 +270,7 @@ def test_a_guard_sees_what_its_column_has_become(two: Sides, mode, index):
     if index:
         two.execute("CREATE INDEX t_v ON t (v)")
         two.warm.execute("SET enable_seqscan = off", prepare=False)
-    free = batchq.forbid(select("t", where={"v": "ada"}), else_=KeyError)
+    free = select("t", where={"v": "ada"}).expect(0, unexpected=KeyError)
     for _ in range(8):
         run(two.warm, free)
     two.execute("DROP INDEX IF EXISTS t_v; ALTER TABLE t ALTER v TYPE ci")
@@ -331,11 +332,11 @@ class TestStays:
         def stays(column, make, *values):
             """How many statements are prepared by these, run twice, once others are closed."""
             two.become(column)
-            preparations_of(two.warm).forget(lost=False)
+            state_of(two.warm).invalidate(lost=False)
             run(two.warm, _LAST)
             before = two.warmed_up()
             for value in values * 2:
-                batchq.attempt(two.warm, make(value))
+                attempt(two.warm, make(value))
             run(two.warm, _LAST)
             return len(two.warmed_up() - before)
 

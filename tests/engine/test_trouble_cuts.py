@@ -7,7 +7,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import batchq
-from batchq import ConnectionFailed, Ok, Outcome, OutcomeUnknown, gather, sql
+from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, sql
+from batchq.result import Ok
 from batchq.testing import error_response
 from tests.support.clients import AsyncClient, SyncClient, item
 

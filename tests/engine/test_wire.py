@@ -11,7 +11,8 @@ import pytest
 from psycopg import IsolationLevel
 
 import batchq
-from batchq import Ok, Outcome, gather, sql
+from batchq import Outcome, gather, sql
+from batchq.result import Ok
 from tests.support.clients import Client, item, parsed
 
 FULL = "PBDE"  # Parse, Bind, Describe, Execute: a command that is not prepared yet, or never

@@ -10,17 +10,17 @@ import pytest
 
 from batchq import (
     DecodeFailed,
-    Failed,
     GuardFailed,
     InvariantViolation,
     Outcome,
     UnmappedViolation,
-    attempt,
     gather,
     run,
     sql,
+    steps,
     update,
 )
+from batchq.result import Failed, attempt
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.models import NewProject, NewVpc
 from examples.datastore.project import project_create, project_fetch, project_insert
@@ -29,7 +29,7 @@ from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
 
 def test_paths_of_the_steps_are_as_documented():
     batch = project_create(NewProject(silo_id=uuid4(), name="web"))
-    assert [(step.path, step.statement.title) for step in batch.steps()] == [
+    assert [(step.path, step.statement.title) for step in steps(batch)] == [
         ("project_create/silo", "update silo"),
         ("project_create/project", "insert project"),
         ("project_create/default_vpc/vpc", "insert vpc"),

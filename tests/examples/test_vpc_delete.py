@@ -9,7 +9,7 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from batchq import run
+from batchq import run, steps
 from batchq.bulk import ChunkSize, Deleted, Fenced, Stopped, TooMany, resume
 from examples.datastore.datastore import DataStore
 from examples.datastore.errors import (
@@ -285,7 +285,7 @@ def test_reader_sees_all_rows_or_not_found_at_every_step(datastore, connect, cre
 
 def test_readers_read_the_vpc_last():
     for read in (vpc_view, rule_list):
-        assert read(uuid4()).steps()[-1].statement.title == "select vpc"
+        assert steps(read(uuid4()))[-1].statement.title == "select vpc"
 
 
 def test_project_is_deleted_before_its_vpc_is_finished(datastore, store, project, vpc, left):

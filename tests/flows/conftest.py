@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from attrs import frozen
 
-from batchq import Batch, BatchError, Failed, Outcome, attempt, gather, run
+from batchq import Batch, BatchError, Outcome, gather, run
+from batchq.result import Failed, attempt
 from batchq.testing import Proxy, proxy
 from tests.flows.datastore.project import NewProject, Project, collection_insert, project_insert
 

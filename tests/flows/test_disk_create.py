@@ -22,7 +22,7 @@ def new(project) -> NewDisk:
 
 def test_both_rows_are_created_in_one_flight(service, new):
     got = service.run(disk_create(new, VOLUME))
-    assert (got.new, got.row.id, got.row.disk_state) == (True, new.id, "creating")
+    assert (got.created, got.row.id, got.row.disk_state) == (True, new.id, "creating")
     assert service.execute("SELECT * FROM disk_type_crucible") == [(new.id, VOLUME)]
 
 
@@ -30,7 +30,7 @@ def test_said_again_it_answers_with_the_row_that_is_there(service, new):
     first = service.run(disk_create(new, VOLUME))
     before = service.rows()
     second = service.run(disk_create(new, VOLUME))
-    assert (second.row, second.new) == (first.row, False)
+    assert (second.row, second.created) == (first.row, False)
     assert {**service.rows(), "project": None} == {**before, "project": None}
 
 

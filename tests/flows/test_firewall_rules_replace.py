@@ -8,7 +8,8 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from batchq import InvalidBatch, InvariantViolation, Ok
+from batchq import InvalidBatch, InvariantViolation
+from batchq.result import Ok
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.firewall import (
     NewFirewallRule,

@@ -20,7 +20,7 @@ def new(project) -> NewInstance:
 
 def test_it_is_created_in_one_flight(service, new):
     got = service.run(instance_create(new))
-    assert got.new
+    assert got.created
     assert attrs.asdict(got.row) == attrs.asdict(new)
     assert service.execute("SELECT rcgen FROM project") == [(2,)]
 
@@ -29,7 +29,7 @@ def test_said_again_it_answers_with_the_row_that_is_there(service, new):
     first = service.run(instance_create(new))
     table = service.rows()["instance"]
     second = service.run(instance_create(new))
-    assert (second.row, second.new) == (first.row, False)
+    assert (second.row, second.created) == (first.row, False)
     assert service.rows()["instance"] == table
 
 
@@ -58,4 +58,4 @@ def test_an_instance_that_has_gone_on_is_a_bug(service, new, change, found):
     service.run(instance_create(new))
     service.execute(f"UPDATE instance SET {change}")
     report = service.refuse(instance_create(new), GuardFailed, at="instance_create/insert")
-    assert report.violation.found == found
+    assert report.violation.row == found

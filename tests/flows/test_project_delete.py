@@ -69,7 +69,7 @@ def test_each_kind_of_children_is_in_the_way_in_its_own_words(service, project, 
         f"project to be deleted contains {kind}: web",
         at=f"project_delete/{table}",
     )
-    assert report.violation.found["name"] == "web"
+    assert report.violation.row["name"] == "web"
     service.execute(f"UPDATE {table} SET time_deleted = now()")
     service.run(project_delete(project))
 
@@ -99,7 +99,7 @@ def test_a_project_that_has_changed_since_it_was_read_is_refused(service, projec
     report = service.refuse(
         project_delete(project), InvalidRequest, STALE, at="project_delete/project"
     )
-    assert report.violation.found == {"rcgen": project.rcgen + 1}
+    assert report.violation.row == {"rcgen": project.rcgen + 1}
 
 
 def test_a_project_that_is_gone_is_not_found(service, project):
@@ -114,7 +114,7 @@ def test_a_project_that_is_gone_is_not_found(service, project):
 def test_an_empty_project_that_has_something_provisioned_is_a_bug(service, project, count):
     service.execute(f"UPDATE virtual_provisioning_collection SET {count} = 1")
     report = service.refuse(project_delete(project), GuardFailed, at="project_delete/provisioning")
-    assert report.violation.found[count] == 1
+    assert report.violation.row[count] == 1
 
 
 def test_a_project_that_nothing_is_counted_of_is_a_bug(service, project):

@@ -17,7 +17,8 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from batchq import GuardFailed, Ok
+from batchq import GuardFailed
+from batchq.result import Ok
 from tests.flows.datastore.errors import InsufficientCapacity
 from tests.flows.datastore.provisioning import (
     CPUS_EXCEEDED,

@@ -43,15 +43,15 @@ def apart(new: NewSubnet) -> NewSubnet:
 
 
 def test_subnets_that_do_not_overlap_live_beside_each_other(service, new):
-    assert service.run(subnet_create(new)).new
-    assert service.run(subnet_create(apart(new))).new
+    assert service.run(subnet_create(new)).created
+    assert service.run(subnet_create(apart(new))).created
     assert service.execute("SELECT subnet_gen FROM vpc") == [(3,)]
 
 
 def test_said_again_it_answers_with_the_row_that_is_there(service, new):
     first = service.run(subnet_create(new))
     second = service.run(subnet_create(new))
-    assert (second.row, first.new, second.new) == (first.row, True, False)
+    assert (second.row, first.new, second.created) == (first.row, True, False)
     assert service.execute("SELECT count(*) FROM vpc_subnet") == [(1,)]
 
 
@@ -72,7 +72,7 @@ def test_a_block_that_overlaps_a_living_subnet_is_refused(service, new, block):
     service.execute("UPDATE vpc_subnet SET ipv4_block = %s", block)
     service.refuse(subnet_create(new), InvalidRequest, OVERLAP, at="ipv4")
     service.execute("UPDATE vpc_subnet SET time_deleted = now() WHERE id = %s", other.id)
-    assert service.run(subnet_create(new)).new
+    assert service.run(subnet_create(new)).created
 
 
 def test_a_name_that_is_taken_is_the_callers_mistake(service, new):

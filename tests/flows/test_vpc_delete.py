@@ -59,7 +59,7 @@ def test_a_living_subnet_is_in_the_way(service, vpc):
 def test_a_vpc_that_has_changed_since_it_was_read_is_refused(service, vpc):
     service.execute("UPDATE vpc SET subnet_gen = subnet_gen + 1")
     report = service.refuse(vpc_delete(vpc), InvalidRequest, STALE, at="vpc_delete/vpc")
-    assert report.violation.found == {"subnet_gen": vpc.subnet_gen + 1}
+    assert report.violation.row == {"subnet_gen": vpc.subnet_gen + 1}
 
 
 def test_a_subnet_is_said_before_a_change(service, vpc):

@@ -10,21 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import InvalidBatch, Kind, Violation, gather, into, sequence, sql, unique
-from batchq.language.plan import plan
+from batchq import InvalidBatch, Violation, explain, gather, into, sequence, sql, steps, unique
+from batchq.engine.plan import plan
+from batchq.types import ViolationKind
 from tests.support.batch_trees import trees, violations
 
 ONE, TWO = sql("SELECT 1"), sql("SELECT 2")
 
 
 def statements(batch):
-    return [step.statement for step in batch.steps()]
+    return [step.statement for step in steps(batch)]
 
 
 def result(batch, values=None):
     """What the batch makes of its statements' results, without a database."""
     made = plan(batch)
-    return made.combine(list(range(len(made.leaves)) if values is None else values))
+    return made.combine(list(range(len(made.placed)) if values is None else values))
 
 
 # -- the laws --------------------------------------------------------------------------------------
@@ -35,12 +36,12 @@ def test_every_statement_runs_in_the_order_it_is_written_and_is_the_very_object(
     seen = statements(tree.batch)
     assert len(seen) == len(tree.leaves)
     assert all(a is leaf.statement for a, leaf in zip(seen, tree.leaves, strict=True))
-    assert [step.index for step in tree.batch.steps()] == list(range(len(seen)))
+    assert [step.index for step in steps(tree.batch)] == list(range(len(seen)))
 
 
 @given(trees())
 def test_labels_nest_into_paths(tree):
-    assert [step.path for step in tree.batch.steps()] == [
+    assert [step.path for step in steps(tree.batch)] == [
         "/".join(leaf.labels) for leaf in tree.leaves
     ]
 
@@ -66,7 +67,7 @@ def test_gather_is_associative_on_steps(a, b, c):
     right = gather(a.batch, gather(b.batch, c.batch))
     flat = gather(a.batch, b.batch, c.batch)
     described = [
-        [(step.statement, step.path, step.meanings) for step in batch.steps()]
+        [(step.statement, step.path, step.mappings) for step in steps(batch)]
         for batch in (left, right, flat)
     ]
     assert described[0] == described[1] == described[2]
@@ -97,26 +98,28 @@ def test_map_obeys_composition(tree):
 
 @given(trees(), violations())
 def test_the_outermost_mapping_that_matches_wins(tree, violation):
-    """And as_internal turns what is mapped inside it, and nothing else."""
-    for leaf, expected in zip(plan(tree.batch).leaves, tree.leaves, strict=True):
+    """And as_invariant turns what is mapped inside it, and nothing else."""
+    for leaf, expected in zip(plan(tree.batch).placed, tree.leaves, strict=True):
         found = leaf.resolve(violation)
         if found is None:
             assert expected.meaning(violation) is None
         else:
-            meaning = found.rule.meaning if isinstance(found.rule.meaning, type) else None
+            meaning = found.mapping.raises if isinstance(found.mapping.raises, type) else None
             assert (meaning, found.context) == expected.meaning(violation)
 
 
 @given(trees())
 def test_a_guard_is_no_ones_failed_constraint(tree):
-    guard = Violation(kind=Kind.GUARD, sqlstate="22003", constraint="a", column="a", rows=0)
-    assert all(leaf.resolve(guard) is None for leaf in plan(tree.batch).leaves)
+    guard = Violation(
+        kind=ViolationKind.GUARD, sqlstate="22003", constraint="a", column="a", rows=0
+    )
+    assert all(leaf.resolve(guard) is None for leaf in plan(tree.batch).placed)
 
 
 @given(trees())
 def test_a_batch_may_be_in_two_batches_and_twice_in_one(tree):
     before = result(tree.batch)
-    twice = gather(gather(tree.batch).map(lambda r: r[0]).label("x"), tree.batch.as_internal("y"))
+    twice = gather(gather(tree.batch).map(lambda r: r[0]).label("x"), tree.batch.as_invariant("y"))
     assert statements(twice) == statements(tree.batch) * 2
     assert result(twice, [*range(len(tree.leaves))] * 2) == (before, before)
     assert result(tree.batch) == before
@@ -124,33 +127,33 @@ def test_a_batch_may_be_in_two_batches_and_twice_in_one(tree):
 
 # -- a few of them by hand -------------------------------------------------------------------------
 
-CLASH = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="vpc_name_key")
+CLASH = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="vpc_name_key")
 
 
 def resolved(batch):
     """The contexts and exceptions that CLASH has at each step."""
-    found = [leaf.resolve(CLASH) for leaf in plan(batch).leaves]
-    return [None if one is None else (one.rule.meaning, one.context) for one in found]
+    found = [leaf.resolve(CLASH) for leaf in plan(batch).placed]
+    return [None if one is None else (one.mapping.raises, one.context) for one in found]
 
 
 def test_the_same_clash_is_the_users_in_one_place_and_ours_in_another():
     vpc = ONE.on(unique("vpc_name_key"), KeyError)
-    both = gather(vpc, vpc.as_internal("the default VPC"), TWO.as_internal("nothing mapped"))
+    both = gather(vpc, vpc.as_invariant("the default VPC"), TWO.as_invariant("nothing mapped"))
     assert resolved(both) == [(KeyError, None), (KeyError, "the default VPC"), None]
 
 
 def test_a_mapping_around_an_as_internal_takes_the_failure_back():
     vpc = ONE.on(unique("vpc_name_key"), KeyError)
-    mine = vpc.as_internal("inner").on(unique("vpc_name_key"), ValueError)
+    mine = vpc.as_invariant("inner").on(unique("vpc_name_key"), ValueError)
     assert resolved(mine) == [(ValueError, None)]
-    assert resolved(mine.as_internal("outer")) == [(ValueError, "outer")]
-    assert resolved(vpc.as_internal("inner").as_internal("outer")) == [(KeyError, "inner")]
+    assert resolved(mine.as_invariant("outer")) == [(ValueError, "outer")]
+    assert resolved(vpc.as_invariant("inner").as_invariant("outer")) == [(KeyError, "inner")]
 
 
 def test_into_passes_the_named_results_and_labels_their_steps():
     three = sql("SELECT 3")
     batch = into(dict, ONE, a=TWO.label("x"), b=gather(three, three).label("y"))
-    assert [step.path for step in batch.steps()] == ["", "a/x", "b/y", "b/y"]
+    assert [step.path for step in steps(batch)] == ["", "a/x", "b/y", "b/y"]
     assert result(batch, [0, 1, 2, 3]) == {"a": 1, "b": (2, 3)}
 
 
@@ -163,9 +166,9 @@ def test_sequence_reads_its_iterable_once_and_at_once():
 
 def test_an_empty_batch_has_a_result_and_no_steps():
     for batch, empty in [(gather(), ()), (sequence([]), []), (into(dict), {})]:
-        assert batch.steps() == ()
+        assert steps(batch) == ()
         assert result(batch) == empty
-        assert batch.explain() == ""
+        assert explain(batch) == ""
 
 
 # -- depth -----------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ FOLDS = {
     "map": lambda batch: batch.map(lambda r: r),
     "label": lambda batch: batch.map(lambda r: r).label("x"),
     "on": lambda batch: batch.on(unique("k"), KeyError),
-    "as_internal": lambda batch: batch.as_internal("x"),
+    "as_invariant": lambda batch: batch.as_invariant("x"),
     "into": lambda batch: into(dict, ONE, x=batch),
     "sequence": lambda batch: sequence([batch]),
 }
@@ -186,11 +189,11 @@ FOLDS = {
 @pytest.mark.parametrize("fold", FOLDS)
 def test_a_fold_thousands_deep_is_as_good_as_a_flat_batch(fold):
     batch = reduce(lambda inner, _: FOLDS[fold](inner), range(DEEP), gather(TWO))
-    steps = batch.steps()
-    assert [step.statement for step in steps].count(TWO) == 1
-    assert len(steps) == (DEEP + 1 if fold in ("gather", "into") else 1)
+    placed = steps(batch)
+    assert [step.statement for step in placed].count(TWO) == 1
+    assert len(placed) == (DEEP + 1 if fold in ("gather", "into") else 1)
     result(batch)
-    assert "SELECT 2" in batch.explain()
+    assert "SELECT 2" in explain(batch)
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -237,15 +240,15 @@ def test_one_statement_may_be_composed_and_looked_at_from_eight_threads_at_once(
     def compose(n):
         start.wait()
         for _ in range(50):
-            batch = gather(*[statement] * n).label(f"t{n}").as_internal("x")
-            seen.append((n, [(s.statement, s.path, s.sql, s.parameters) for s in batch.steps()]))
+            batch = gather(*[statement] * n).label(f"t{n}").as_invariant("x")
+            seen.append((n, [(s.statement, s.path, s.sql, s.parameters) for s in steps(batch)]))
 
     workers = [threading.Thread(target=compose, args=[n]) for n in range(1, 9)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    (alone,) = statement.steps()
+    (alone,) = steps(statement)
     assert len(seen) == 400
-    for n, steps in seen:
-        assert steps == [(statement, f"t{n}", alone.sql, (1,))] * n
+    for n, told in seen:
+        assert told == [(statement, f"t{n}", alone.sql, (1,))] * n

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import attrs
 import pytest
 
-from batchq import InvalidBatch, delete, gather, insert, select, sql, unique, update
+from batchq import InvalidBatch, delete, gather, insert, select, sql, steps, unique, update
 
 
 def sent(statement):
-    (step,) = statement.steps()
+    (step,) = steps(statement)
     return step.sql, step.parameters
 
 
@@ -265,7 +265,7 @@ def test_what_has_no_columns_is_no_row(row):
     [
         sql("1").scalar(int),
         sql("1").on(unique("k"), ValueError),
-        sql("1").internal("k"),
+        sql("1").invariant("k"),
         sql("1").expect(1),
         select("t", ["a"], where={"a": 1}),
         gather(sql("1")),

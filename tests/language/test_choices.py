@@ -15,18 +15,17 @@ from psycopg.types.multirange import Multirange
 from batchq import (
     InvalidBatch,
     delete,
-    forbid,
     gather,
     insert,
     insert_or_get,
     into,
-    lock,
-    require,
     select,
     sequence,
     sql,
+    steps,
     update,
 )
+from tests.support.looks import absent, present
 from tests.support.titles import title
 
 ANY, ANY_OR_NULL = '"c" = ANY($1)', '("c" = ANY($1) OR "c" IS NULL)'
@@ -46,7 +45,7 @@ class Pair(NamedTuple):
 
 
 def condition(where):
-    (step,) = delete("t", where).steps()
+    (step,) = steps(delete("t", where))
     return step.sql.removeprefix('DELETE FROM "t" WHERE '), step.parameters
 
 
@@ -113,9 +112,9 @@ CALLS = {
     "update": lambda value: update("t", {"a": 1}, where={"c": value}),
     "select": lambda value: select("t", ["a"], where={"c": value}),
     "among others": lambda value: select("t", ["a"], where=[{"a": 1}, {"c": value}]),
-    "lock": lambda value: lock("t", {"c": value}, missing=KeyError),
+    "lock": lambda value: select("t", where={"c": value}).for_update().expect(1, missing=KeyError),
     "require": lambda value: update("t", {"a": 1}, {"a": 2}).require({"c": value}),
-    "check": lambda value: insert("t", {"a": 1}).check("c", value),
+    "check": lambda value: insert("t", {"a": 1}).ensure({"c": value}),
 }
 
 
@@ -137,15 +136,15 @@ def test_a_statement_stays_what_it_is_when_its_list_changes():
         update("t", row, {"a": 1}),
         sql("SELECT %(ids)s, %(nested)s", ids=ids, nested=nested),
     ]
-    before = [repr(statement.steps()[0].parameters) for statement in statements]
+    before = [repr(steps(statement)[0].parameters) for statement in statements]
     ids.append(8)
     inner.append(2)
     nested.append([3])
-    assert [repr(statement.steps()[0].parameters) for statement in statements] == before
+    assert [repr(steps(statement)[0].parameters) for statement in statements] == before
 
 
 def test_a_list_is_an_array_where_it_is_written_and_keeps_its_null():
-    (step,) = insert("t", {"a": [1, None], "b": (1, None)}).steps()
+    (step,) = steps(insert("t", {"a": [1, None], "b": (1, None)}))
     assert step.parameters == ([1, None], (1, None))
 
 
@@ -161,9 +160,9 @@ NO_LISTS = {
 }
 LISTS = {
     "columns": lambda names: select("t", names, where={"a": 1}),
-    "found of require": lambda names: delete("t", {"a": 1}).require({"a": 1}, found=names),
-    "found of check": lambda names: insert("t", {"a": 1}).check("a", 1, found=names),
-    "found of forbid": lambda names: forbid(sql("SELECT 1"), found=names),
+    "found of require": lambda names: delete("t", {"a": 1}).require({"a": 1}, columns=names),
+    "found of check": lambda names: insert("t", {"a": 1}).ensure({"a": 1}, columns=names),
+    "found of forbid": lambda names: sql("SELECT 1").expect(0, columns=names),
     "key": lambda names: insert_or_get("t", {"id": 1}, dict, key=names),
     "same": lambda names: insert_or_get("t", {"id": 1}, dict, key=["id"], same=names),
     "sequence": sequence,
@@ -184,13 +183,13 @@ def test_a_set_of_batches_has_no_order_and_is_refused():
 
 def test_a_list_may_come_in_any_form_that_has_an_order():
     for columns in (["a", "b"], ("a", "b"), iter("ab"), {"a": 1, "b": 2}.keys()):
-        assert select("t", columns, where={"a": 1}).source.columns == ("a", "b")
-    assert len(sequence(sql("SELECT 1") for _ in range(3)).steps()) == 3
+        assert select("t", columns, where={"a": 1})._shape.source.columns == ("a", "b")
+    assert len(steps(sequence(sql("SELECT 1") for _ in range(3)))) == 3
 
 
 def test_require_and_forbid_and_into_read_lists_as_select_does():
-    for guard in (require, forbid):
-        (step,) = guard(select("t", ["a"], where={"c": (None, 7)})).steps()
+    for guard in (present, absent):
+        (step,) = steps(guard(select("t", ["a"], where={"c": (None, 7)})))
         assert '("c" = ANY($1) OR "c" IS NULL)' in step.sql
     with pytest.raises(InvalidBatch, match="into"):
         into(dict, a={sql("SELECT 1")})

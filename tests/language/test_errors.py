@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 import batchq
-from batchq import BatchError, Kind, Outcome, Violation, gather, insert, sql
+from batchq import BatchError, Outcome, Violation, gather, insert, sql, steps
 from batchq.language.violation import KIND_BY_SQLSTATE
+from batchq.types import ViolationKind
 
 ERRORS = [
     value
@@ -30,8 +31,8 @@ def test_an_invalid_batch_is_a_value_error_too():
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_a_report_names_the_statement_and_its_place(error):
-    step = gather(sql("SELECT 1"), STATEMENT).label("create").steps()[1]
-    violation = Violation(kind=Kind.OTHER, sqlstate="22003")
+    step = steps(gather(sql("SELECT 1"), STATEMENT).label("create"))[1]
+    violation = Violation(kind=ViolationKind.OTHER, sqlstate="22003")
     report = error("what happened", outcome=Outcome.ROLLED_BACK, step=step, violation=violation)
     assert str(report) == "what happened"
     assert report.statement is STATEMENT
@@ -53,13 +54,13 @@ def test_a_report_that_blames_nobody_says_so_everywhere(error):
 
 
 def test_the_sql_and_parameters_of_a_report_are_attributes_and_never_its_text():
-    report = BatchError("what happened", step=STATEMENT.steps()[0])
+    report = BatchError("what happened", step=steps(STATEMENT)[0])
     assert "INSERT" not in str(report) + repr(report)
     assert "web" not in str(report) + repr(report)
 
 
 def test_a_report_of_a_statement_that_cannot_be_sent_can_still_be_read():
-    report = batchq.InvalidBatch("no", step=sql("COMMIT").steps()[0])
+    report = batchq.InvalidBatch("no", step=steps(sql("COMMIT"))[0])
     assert report.path == ""
     assert report.statement.title == "COMMIT"
 
@@ -69,7 +70,7 @@ def test_a_report_of_a_statement_that_cannot_be_sent_can_still_be_read():
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_nothing_was_kept_only_when_that_is_certain(outcome):
-    assert outcome.kept_nothing is (outcome in (Outcome.NOT_SENT, Outcome.ROLLED_BACK))
+    assert outcome.nothing_applied is (outcome in (Outcome.NOT_SENT, Outcome.ROLLED_BACK))
 
 
 # -- violations ------------------------------------------------------------------------------------
@@ -79,21 +80,26 @@ def test_nothing_was_kept_only_when_that_is_certain(outcome):
     ("violation", "text"),
     [
         (
-            Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k", table="t"),
+            Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="k", table="t"),
             'unique "k" on table "t", SQLSTATE 23505',
         ),
         (
-            Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k"),
+            Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="k"),
             'unique "k", SQLSTATE 23505',
         ),
         (
-            Violation(kind=Kind.NOT_NULL, sqlstate="23502", column="c", table="t"),
+            Violation(kind=ViolationKind.NOT_NULL, sqlstate="23502", column="c", table="t"),
             'not_null column "c" on table "t", SQLSTATE 23502',
         ),
-        (Violation(kind=Kind.GUARD, sqlstate="22P02", rows=0), "guard saw 0 rows"),
-        (Violation(kind=Kind.GUARD, sqlstate="22P02", rows=1), "guard saw 1 row"),
+        (Violation(kind=ViolationKind.GUARD, sqlstate="22P02", rows=0), "guard saw 0 rows"),
+        (Violation(kind=ViolationKind.GUARD, sqlstate="22P02", rows=1), "guard saw 1 row"),
         (
-            Violation(kind=Kind.OTHER, sqlstate="42P01", message='no relation "t"', quotes=False),
+            Violation(
+                kind=ViolationKind.OTHER,
+                sqlstate="42P01",
+                message='no relation "t"',
+                may_quote_values=False,
+            ),
             'error, SQLSTATE 42P01: no relation "t"',
         ),
     ],
@@ -104,7 +110,7 @@ def test_a_violation_says_what_was_observed(violation, text):
 
 
 def test_a_foreign_key_is_one_whichever_of_its_two_codes_the_version_sends():
-    assert KIND_BY_SQLSTATE["23503"] is KIND_BY_SQLSTATE["23001"] is Kind.FOREIGN_KEY
+    assert KIND_BY_SQLSTATE["23503"] is KIND_BY_SQLSTATE["23001"] is ViolationKind.FOREIGN_KEY
 
 
 def test_every_matchers_name_is_the_word_of_its_kind():

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import (
-    BatchError,
-)
+from batchq import BatchError
 from batchq.language.exceptions import annotate
 from batchq.language.mapping import exception_for
 from tests.support.exceptions import (

@@ -11,18 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from batchq import (
-    InvalidBatch,
-    Parent,
-    forbid,
-    insert,
-    insert_or_get,
-    lock,
-    require,
-    saying,
-    select,
-    unique,
-)
+from batchq import InvalidBatch, format_error, insert, insert_or_get, select, unique
+from batchq.hierarchy import Parent
 from batchq.limits import Limits
 from tests.support.exceptions import (
     EXCEPTIONS,
@@ -45,7 +35,7 @@ STATEMENT = insert("t", {"a": 1})
 ROW = select("t", ["a"], where={"a": 1})
 LIMITS = Limits()
 SCOPE = UUID(int=1)
-PARENT = Parent(table="t")
+PARENT = Parent(table="t", key="id", deleted_at="time_deleted", generation="rcgen")
 
 DECLARE = [
     pytest.param(declare, id=name)
@@ -53,18 +43,20 @@ DECLARE = [
         "statement": lambda meaning: STATEMENT.on(unique("k"), meaning),
         "batch": lambda meaning: STATEMENT.map(str).on(unique("k"), meaning),
         "missing": lambda meaning: STATEMENT.expect(1, missing=meaning),
-        "statement.require": lambda meaning: ROW.require({"a": 1}, else_=meaning),
-        "statement.check": lambda meaning: STATEMENT.check("a", 1, else_=meaning),
-        "require": lambda meaning: require(ROW, else_=meaning),
-        "forbid": lambda meaning: forbid(ROW, else_=meaning),
-        "lock": lambda meaning: lock("t", {"a": 1}, missing=meaning),
-        "differs": lambda meaning: insert_or_get(
-            "t", {"a": 1, "b": 2}, Data, key=["a"], same=["b"], differs=meaning
+        "statement.require": lambda meaning: ROW.require({"a": 1}, raises=meaning),
+        "statement.check": lambda meaning: STATEMENT.ensure({"a": 1}, raises=meaning),
+        "require": lambda meaning: ROW.expect(at_least=1, missing=meaning),
+        "forbid": lambda meaning: ROW.expect(0, unexpected=meaning),
+        "lock": lambda meaning: select("t", where={"a": 1}).for_update().expect(1, missing=meaning),
+        "raises": lambda meaning: insert_or_get(
+            "t", {"a": 1, "b": 2}, Data, key=["a"], same=["b"], raises=meaning
         ),
-        "bump": lambda meaning: PARENT.bump(1, gone=meaning),
-        "delete": lambda meaning: PARENT.delete(1, gone=meaning),
-        "stale": lambda meaning: PARENT.delete(1, gone=Plain, generation=1, stale=meaning),
-        "children": lambda meaning: PARENT.children("c", by="t_id").forbid(1, else_=meaning),
+        "bump": lambda meaning: PARENT.touch(1, missing=meaning),
+        "delete": lambda meaning: PARENT.delete(1, missing=meaning),
+        "stale": lambda meaning: PARENT.delete(1, missing=Plain, generation=1, stale=meaning),
+        "children": lambda meaning: PARENT.children(
+            "c", by="t_id", deleted_at="time_deleted"
+        ).forbid(1, unexpected=meaning),
         "exceeded": lambda m: LIMITS.charge("vpcs", scope=SCOPE, id=SCOPE, exceeded=m),
         "limit": lambda meaning: LIMITS.release("vpcs", scope=SCOPE, id=SCOPE, missing=meaning),
         "not_charged": lambda m: LIMITS.resize("vpcs", 1, scope=SCOPE, id=SCOPE, not_charged=m),
@@ -160,7 +152,7 @@ def test_what_no_coroutine_can_raise_is_refused(meaning):
 def test_saying_takes_no_class_that_cannot_be_made_of_a_text():
     for error in (KeywordOnly, ExceptionGroup, UnicodeDecodeError, TwoFields):
         with pytest.raises(InvalidBatch, match="cannot call"):
-            saying(error, "taken")
+            format_error(error, "taken")
 
 
 class Abstract(Exception, metaclass=abc.ABCMeta):

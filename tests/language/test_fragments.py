@@ -5,18 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import (
-    InvalidBatch,
-    delete,
-    forbid,
-    insert,
-    insert_or_get,
-    lock,
-    require,
-    select,
-    sql,
-    update,
-)
+from batchq import InvalidBatch, delete, insert, insert_or_get, select, sql, steps, update
 
 CHANGE = update("t", {"a": 1}, where={"b": 2})
 PLACES = {
@@ -29,11 +18,11 @@ PLACES = {
     "one of several": lambda one: delete("t", where=[{"a": 1}, one]),
     "require": CHANGE.require,
     "require of a column": lambda one: CHANGE.require({"a": one}),
-    "check": lambda one: CHANGE.check("a", one),
-    "check of a text": lambda one: sql("SELECT a FROM t").check("a", one),
-    "lock": lambda one: lock("t", one, missing=KeyError),
-    "require a row": lambda one: require(select("t", ["a"], where=one)),
-    "forbid a row": lambda one: forbid(select("t", ["a"], where=one)),
+    "check": lambda one: CHANGE.ensure({"a": one}),
+    "check of a text": lambda one: sql("SELECT a FROM t").ensure({"a": one}),
+    "lock": lambda one: select("t", where=one).for_update().expect(1, missing=KeyError),
+    "require a row": lambda one: select("t", ["a"], where=one).expect(at_least=1),
+    "forbid a row": lambda one: select("t", ["a"], where=one).expect(0),
     "predicate": lambda one: insert("t", {"a": 1}).on_conflict_do_nothing("a", where=one),
 }
 COLUMN = {"a column": lambda one: select("t", [one], where={"b": 1})}
@@ -195,7 +184,7 @@ ONE_EXPRESSION = [
 @pytest.mark.parametrize("text", ONE_EXPRESSION)
 def test_whatever_is_one_expression_may_stand_anywhere(text):
     for place in [*PLACES.values(), *COLUMN.values()]:
-        (step,) = place(sql(text)).steps()  # type: ignore[arg-type]
+        (step,) = steps(place(sql(text)))  # type: ignore[arg-type]
         assert text.removesuffix(" -- the end (") in step.sql
 
 
@@ -210,7 +199,7 @@ def test_whatever_is_one_expression_may_stand_anywhere(text):
 def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
     for place in PLACES.values():
         if place is not PLACES["predicate"]:
-            assert f"({text})" in place(sql(text)).steps()[0].sql
+            assert f"({text})" in steps(place(sql(text)))[0].sql
     with pytest.raises(InvalidBatch, match="brackets"):
         select("t", [sql(text)], where={"b": 1})
 
@@ -229,7 +218,7 @@ def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
     ],
 )
 def test_a_selected_column_may_have_a_name_or_be_all_of_them(text):
-    assert f"SELECT {text} FROM" in select("t", [sql(text)], where={"b": 1}).steps()[0].sql
+    assert f"SELECT {text} FROM" in steps(select("t", [sql(text)], where={"b": 1}))[0].sql
 
 
 @pytest.mark.parametrize(
@@ -248,7 +237,7 @@ def test_a_placeholder_does_not_run_into_what_stands_beside_it(text):
     "text", ["%(x)s::int", "(%(x)s)", "-%(x)s", "%(x)s[1]", "a=%(x)s", "'a'||%(x)s", "%(x)s,1"]
 )
 def test_a_placeholder_may_stand_beside_anything_else(text):
-    assert "$1" in sql("SELECT " + text, x=1).steps()[0].sql  # type: ignore[arg-type]
+    assert "$1" in steps(sql("SELECT " + text, x=1))[0].sql  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -270,17 +259,22 @@ def test_a_whole_statement_is_whole_too(text):
 
 def test_a_guarded_statement_is_read_in_one_way():
     doubtful = sql(r"SELECT a FROM t WHERE b LIKE 'x' ESCAPE '\'")
-    assert doubtful.steps()[0].sql
-    for guarded in (doubtful.one(tuple), doubtful.expect(1), require(doubtful), forbid(doubtful)):
+    assert steps(doubtful)[0].sql
+    for guarded in (
+        doubtful.one(tuple),
+        doubtful.expect(1),
+        doubtful.expect(at_least=1),
+        doubtful.expect(0),
+    ):
         with pytest.raises(InvalidBatch, match="standard_conforming_strings"):
-            _ = guarded.steps()[0].sql
+            _ = steps(guarded)[0].sql
 
 
 def test_nothing_holds_a_nul_behind_which_the_server_would_see_nothing():
     with pytest.raises(InvalidBatch, match="NUL"):
         sql("SELECT '\0'")
     with pytest.raises(InvalidBatch, match="index"):
-        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": "\0"}).steps()
+        steps(insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": "\0"}))
     name = "a\0"
     for statement in (
         lambda: insert("t", {name: 1}),
@@ -289,18 +283,18 @@ def test_nothing_holds_a_nul_behind_which_the_server_would_see_nothing():
         lambda: select("t", [name], where={"a": 1}),
         lambda: insert("t", {"a": 1}).returning(name).one(tuple),
         lambda: CHANGE.require({name: 1}),
-        lambda: CHANGE.check(name, 1),
+        lambda: CHANGE.ensure({name: 1}),
         lambda: insert("t", {"a": 1}).on_conflict_do_nothing(name),
         lambda: insert_or_get("t", {"a": 1}, dict, key=[name]),
     ):
         with pytest.raises(InvalidBatch):
-            _ = [step.sql for step in statement().steps()]
+            _ = [step.sql for step in steps(statement())]
 
 
 def test_such_a_character_may_be_in_a_value():
-    assert insert("t", {"a": "\ue001"}).steps()[0].parameters == ("\ue001",)
+    assert steps(insert("t", {"a": "\ue001"}))[0].parameters == ("\ue001",)
 
 
 def test_a_comment_at_the_end_swallows_nothing():
     quiet = insert("t", {"a": 1}).on_conflict_do_nothing("a", where=sql("b -- here"))
-    assert quiet.steps()[0].sql.endswith("b -- here\n DO NOTHING")
+    assert steps(quiet)[0].sql.endswith("b -- here\n DO NOTHING")

@@ -11,11 +11,11 @@ import re
 import pytest
 import sqlglot
 
-from batchq import InvalidBatch, delete, forbid, insert, lock, require, select, sql, update
+from batchq import InvalidBatch, delete, explain, insert, select, sql, steps, update
 
 
 def guarded(statement):
-    (step,) = statement.steps()
+    (step,) = steps(statement)
     return step.sql
 
 
@@ -122,12 +122,12 @@ def test_the_guard_compares_as_it_says(statement, operator):
     ids=str,
 )
 def test_what_promises_nothing_about_rows_or_cannot_break_it_is_not_wrapped(statement):
-    assert statement.guard is None
+    assert statement._shape._shape.guard is None
     assert "_batchq" not in guarded(statement)
 
 
 def test_the_guards_own_values_stand_behind_the_users_and_are_not_theirs():
-    (step,) = update("t", {"a": 1}, {"b": 2}).expect(3).steps()
+    (step,) = steps(update("t", {"a": 1}, {"b": 2}).expect(3))
     assert "$3::bigint" in step.sql
     assert "$4::pg_catalog.text" in step.sql
     assert step.parameters == (1, 2)
@@ -192,9 +192,9 @@ READING = {
     "update to a subselect": update("t", {"a": sql("(SELECT max(b) FROM u)")}, {"b": 2}),
     "delete by a subselect": delete("t", sql(OTHERS)),
     "value of a subselect": update("t", {"a": 1}, {"b": sql("(SELECT max(b) FROM u)")}),
-    "require of a subselect": update("t", {"a": 1}, {"b": 2}).require(sql(OTHERS), else_=KeyError),
-    "check of a subselect": update("t", {"a": 1}, {"b": 2}).check(
-        "a", sql("(SELECT max(b) FROM u)"), else_=KeyError
+    "require of a subselect": update("t", {"a": 1}, {"b": 2}).require(sql(OTHERS), raises=KeyError),
+    "check of a subselect": update("t", {"a": 1}, {"b": 2}).ensure(
+        {"a": sql("(SELECT max(b) FROM u)")}, raises=KeyError
     ),
     "sql update": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}"),
     "sql update, guarded": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}").expect(1),
@@ -215,15 +215,15 @@ NOT_READING = {
     "insert": insert("t", {"a": 1}),
     "update": update("t", {"a": sql("a + 1")}, {"b": 2}),
     "update, guarded": update("t", {"a": 1}, {"b": 2}).expect(1),
-    "update, required": update("t", {"a": 1}, {"b": 2}).require({"c": 3}, else_=KeyError),
-    "update, checked": update("t", {"a": 1}, {"b": 2}).check("c", 3, else_=KeyError),
+    "update, required": update("t", {"a": 1}, {"b": 2}).require({"c": 3}, raises=KeyError),
+    "update, checked": update("t", {"a": 1}, {"b": 2}).ensure({"c": 3}, raises=KeyError),
     "delete": delete("t", sql("b < now()")),
-    "lock": lock("t", {"b": 2}, missing=KeyError),
+    "lock": select("t", where={"b": 2}).for_update().expect(1, missing=KeyError),
     "select by a subselect": select("t", ["a"], where=sql(OTHERS)),
     "sql select": sql("SELECT (SELECT 1) FROM (SELECT 2) AS x"),
     "select for update": sql(f"SELECT a FROM t WHERE {OTHERS} FOR UPDATE"),
-    "require()": require(sql(f"SELECT 1 FROM t WHERE {OTHERS}"), else_=KeyError),
-    "forbid()": forbid(select("t", ["a"], where=sql(OTHERS)), else_=KeyError),
+    "require()": sql(f"SELECT 1 FROM t WHERE {OTHERS}").expect(at_least=1, missing=KeyError),
+    "forbid()": select("t", ["a"], where=sql(OTHERS)).expect(0, unexpected=KeyError),
     "words in quotes": update("t", {"a": sql("'SELECT FROM u'")}, {"select": 2, "from": 3}),
     "words in a comment": sql("UPDATE t SET a = 1 -- SELECT a FROM u"),
     "upsert": sql("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b"),
@@ -236,12 +236,12 @@ NOT_READING = {
 @pytest.mark.parametrize("statement", READING.values(), ids=READING)
 def test_explain_notes_a_write_that_reads_other_rows(statement):
     """A condition on them is judged by what may be an older snapshot than the row's."""
-    (note,) = statement.steps()[0].notes
-    assert "lock()" in note
-    assert f"note: {note}" in statement.explain()
+    (note,) = steps(statement)[0].notes
+    assert "for_update()" in note
+    assert f"note: {note}" in explain(statement)
 
 
 @pytest.mark.parametrize("statement", NOT_READING.values(), ids=NOT_READING)
 def test_explain_notes_nothing_where_there_is_nothing_to_note(statement):
-    assert statement.steps()[0].notes == ()
-    assert "note:" not in statement.explain()
+    assert steps(statement)[0].notes == ()
+    assert "note:" not in explain(statement)

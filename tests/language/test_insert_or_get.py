@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from batchq import Batch, InvalidBatch, Parent, Statement, insert, insert_or_get, sql
+from batchq import Batch, InvalidBatch, Statement, insert, insert_or_get, sql, steps
+from batchq.hierarchy import Parent
 
 MEANING = ValueError("differs")
 
@@ -23,28 +24,28 @@ def boot(row=None, **options):
 
 
 def test_it_inserts_quietly_and_reads_what_is_there_under_a_lock():
-    quiet, getting = boot().steps()
+    quiet, getting = steps(boot())
     assert quiet.sql.endswith('VALUES ($1, $2, $3) ON CONFLICT ("id") DO NOTHING')
     assert 'FROM "disk" WHERE "id" = $1 FOR NO KEY UPDATE' in getting.sql
     assert getting.parameters == (7,)
 
 
 def test_what_has_to_be_the_same_is_judged_of_the_row_that_is_in_the_way_and_of_no_other():
-    quiet, getting = boot(same=["id", "name"], differs=MEANING).steps()
+    quiet, getting = steps(boot(same=["id", "name"], raises=MEANING))
     before, _, judged = quiet.sql.partition(' ON CONFLICT ("id") DO UPDATE ')
     assert before.startswith('INSERT INTO "disk" AS _batchq_there ("id", "name", "size") VALUES')
     assert judged.startswith('SET "name" = _batchq_there."name" WHERE CASE WHEN ')
     assert judged.endswith(" ELSE false END")
     assert quiet.parameters == (7, "boot", None)
-    assert getting.sql == boot().steps()[1].sql
-    names = [meaning.partition(" -> ")[0] for meaning in quiet.meanings]
+    assert getting.sql == steps(boot())[1].sql
+    names = [meaning.partition(" -> ")[0] for meaning in quiet.mappings]
     assert names == ['same("name")', 'same("id")']
-    assert not getting.meanings
+    assert not getting.mappings
 
 
 def test_the_predicate_of_the_index_is_text_where_it_is_found_and_a_value_where_it_is_asked():
     where = {"time_deleted": None, "kind": "it's \\", "level": 0, "active": True}
-    quiet, getting = boot(key=["name"], where=where).steps()
+    quiet, getting = steps(boot(key=["name"], where=where))
     assert quiet.sql.partition(" ON ")[2] == (
         'CONFLICT ("name") WHERE "time_deleted" IS NULL AND "kind" = E\'it\'\'s \\\\\' '
         'AND "level" = 0 AND "active" = true DO NOTHING'
@@ -69,10 +70,10 @@ def test_it_is_a_batch_of_two_and_no_statement():
         ({"key": ["id", "size"]}, "NULL"),
         ({"row": {"id": sql("gen_random_uuid()")}}, "expression"),
         ({"row": {"id": [7]}}, "array"),
-        ({"row": {"id": 7, "tags": []}, "same": ["tags"], "differs": MEANING}, "array"),
-        ({"differs": MEANING}, "same"),
-        ({"same": ["uuid"], "differs": MEANING}, "no 'uuid'"),
-        ({"row": {"id": 7, "at": sql("now()")}, "same": ["at"], "differs": MEANING}, "expression"),
+        ({"row": {"id": 7, "tags": []}, "same": ["tags"], "raises": MEANING}, "array"),
+        ({"raises": MEANING}, "same"),
+        ({"same": ["uuid"], "raises": MEANING}, "no 'uuid'"),
+        ({"row": {"id": 7, "at": sql("now()")}, "same": ["at"], "raises": MEANING}, "expression"),
         ({"where": {"level": 1.5}}, "predicate"),
         ({"where": {"level": [1]}}, "predicate"),
         ({"where": sql("level > 0")}, "where"),
@@ -90,8 +91,20 @@ def test_what_would_not_find_the_row_again_is_refused(options, teaches):
     ("call", "read"),
     [
         ("insert_or_get()", lambda model: insert_or_get("disk", {"id": 7}, model, key=["id"])),
-        ("read()", lambda model: Parent(table="disk").read(7, model, gone=MEANING)),
-        ("read()", lambda model: Parent(table="a").children("disk", by="a").read(7, model)),
+        (
+            "read()",
+            lambda model: Parent(
+                table="disk", key="id", deleted_at="time_deleted", generation="rcgen"
+            ).read(7, model, missing=MEANING),
+        ),
+        (
+            "read()",
+            lambda model: (
+                Parent(table="a", key="id", deleted_at="time_deleted", generation="rcgen")
+                .children("disk", by="a", deleted_at="time_deleted")
+                .read(7, model)
+            ),
+        ),
     ],
     ids=["insert_or_get", "parent", "children"],
 )

@@ -7,21 +7,12 @@ import functools
 
 import pytest
 
-from batchq import (
-    InvalidBatch,
-    Kind,
-    Violation,
-    check,
-    insert,
-    not_null,
-    sql,
-    sqlstate,
-    unique,
-)
-from batchq.language.mapping import INTERNAL, describe
-from batchq.language.plan import plan
+from batchq import InvalidBatch, Violation, check, insert, not_null, sql, sqlstate, unique
+from batchq.engine.plan import plan
+from batchq.language.mapping import INVARIANT, describe
+from batchq.types import ViolationKind
 
-VIOLATION = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k")
+VIOLATION = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="k")
 
 
 class Plain(Exception):
@@ -43,7 +34,7 @@ class Second(Exception):
 STATEMENT = insert("t", {"a": 1})
 
 
-@pytest.mark.parametrize("matcher", ["k", None, Kind.UNIQUE, unique])
+@pytest.mark.parametrize("matcher", ["k", None, ViolationKind.UNIQUE, unique])
 @pytest.mark.parametrize("batch", [STATEMENT, STATEMENT.map(str)], ids=["statement", "batch"])
 def test_what_is_no_matcher_is_refused_when_built_and_not_when_it_would_be_needed(batch, matcher):
     with pytest.raises(InvalidBatch, match="matcher"):
@@ -56,7 +47,7 @@ def test_what_is_no_matcher_is_refused_when_built_and_not_when_it_would_be_neede
         (Plain("secret"), "Plain"),
         (Plain, "Plain"),
         (len, "len"),
-        (INTERNAL, "InvariantViolation"),
+        (INVARIANT, "InvariantViolation"),
     ],
 )
 def test_a_meaning_is_described_by_a_name(meaning, name):
@@ -79,9 +70,9 @@ def test_a_callable_object_is_described_by_its_class():
 
 
 def meaning_of(statement, violation):
-    (leaf,) = plan(statement).leaves
+    (leaf,) = plan(statement).placed
     resolution = leaf.resolve(violation)
-    return None if resolution is None else resolution.rule.meaning
+    return None if resolution is None else resolution.mapping.raises
 
 
 def test_each_failure_finds_the_rule_that_was_made_for_it():
@@ -90,22 +81,22 @@ def test_each_failure_finds_the_rule_that_was_made_for_it():
         .on(check("k"), Second)
         .on(not_null("k"), Third)
         .on(sqlstate("22003"), Fourth)
-        .internal("pkey")
+        .invariant("pkey")
     )
     assert meaning_of(statement, VIOLATION) is Plain
     for seen, meaning in [
-        (Violation(kind=Kind.CHECK, sqlstate="23514", constraint="k"), Second),
-        (Violation(kind=Kind.NOT_NULL, sqlstate="23502", column="k"), Third),
-        (Violation(kind=Kind.OTHER, sqlstate="22003"), Fourth),
-        (Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="pkey"), INTERNAL),
-        (Violation(kind=Kind.EXCLUSION, sqlstate="23P01", constraint="k"), None),
+        (Violation(kind=ViolationKind.CHECK, sqlstate="23514", constraint="k"), Second),
+        (Violation(kind=ViolationKind.NOT_NULL, sqlstate="23502", column="k"), Third),
+        (Violation(kind=ViolationKind.OTHER, sqlstate="22003"), Fourth),
+        (Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="pkey"), INVARIANT),
+        (Violation(kind=ViolationKind.EXCLUSION, sqlstate="23P01", constraint="k"), None),
     ]:
         assert meaning_of(statement, seen) is meaning
 
 
 def test_of_two_rules_of_a_statement_the_one_declared_last_wins():
     assert meaning_of(STATEMENT.on(unique("k"), Plain).on(unique("k"), Fourth), VIOLATION) is Fourth
-    assert meaning_of(STATEMENT.on(unique("k"), Plain).internal("k"), VIOLATION) is INTERNAL
+    assert meaning_of(STATEMENT.on(unique("k"), Plain).invariant("k"), VIOLATION) is INVARIANT
 
 
 @pytest.mark.parametrize(
@@ -117,10 +108,10 @@ def test_of_two_rules_of_a_statement_the_one_declared_last_wins():
         (sql("SELECT 1").expect(2), 1, None),
         (sql("SELECT 1").expect(at_least=2, missing=Plain), 1, Plain),
         (sql("SELECT 1").expect(1, missing=Plain).one(tuple), 0, Plain),
-        (sql("SELECT 1").expect(0, missing=Plain), 1, None),
+        (sql("SELECT 1").expect(0), 1, None),
         (sql("SELECT 1").maybe(tuple), 2, None),
     ],
 )
 def test_missing_means_too_few_rows_and_never_too_many(statement, seen, meaning):
-    guard = Violation(kind=Kind.GUARD, sqlstate="22P02", rows=seen)
+    guard = Violation(kind=ViolationKind.GUARD, sqlstate="22P02", rows=seen)
     assert meaning_of(statement, guard) is meaning

@@ -7,7 +7,6 @@ import pytest
 
 from batchq import (
     InvalidBatch,
-    Kind,
     Violation,
     check,
     exclusion,
@@ -17,25 +16,26 @@ from batchq import (
     unique,
 )
 from batchq.language.matchers import MISSING_ROWS, constraint
+from batchq.types import ViolationKind
 
 BY_KIND = {
-    Kind.UNIQUE: unique,
-    Kind.CHECK: check,
-    Kind.FOREIGN_KEY: foreign_key,
-    Kind.EXCLUSION: exclusion,
-    Kind.NOT_NULL: not_null,
+    ViolationKind.UNIQUE: unique,
+    ViolationKind.CHECK: check,
+    ViolationKind.FOREIGN_KEY: foreign_key,
+    ViolationKind.EXCLUSION: exclusion,
+    ViolationKind.NOT_NULL: not_null,
 }
 
-GUARD = Violation(kind=Kind.GUARD, sqlstate="22P02", rows=0)
+GUARD = Violation(kind=ViolationKind.GUARD, sqlstate="22P02", rows=0)
 
 
 def violated(kind, name):
-    if kind is Kind.NOT_NULL:
+    if kind is ViolationKind.NOT_NULL:
         return Violation(kind=kind, sqlstate="23502", column=name)
     return Violation(kind=kind, sqlstate="23000", constraint=name)
 
 
-@pytest.mark.parametrize("seen", Kind)
+@pytest.mark.parametrize("seen", ViolationKind)
 @pytest.mark.parametrize("kind", BY_KIND)
 def test_a_matcher_is_for_its_own_kind_and_name(kind, seen):
     matcher = BY_KIND[kind]("a")
@@ -45,18 +45,20 @@ def test_a_matcher_is_for_its_own_kind_and_name(kind, seen):
 
 
 def test_a_check_and_a_unique_of_the_same_name_are_told_apart():
-    assert unique("a").matches(violated(Kind.UNIQUE, "a"))
-    assert not unique("a").matches(violated(Kind.CHECK, "a"))
-    assert not check("a").matches(violated(Kind.UNIQUE, "a"))
+    assert unique("a").matches(violated(ViolationKind.UNIQUE, "a"))
+    assert not unique("a").matches(violated(ViolationKind.CHECK, "a"))
+    assert not check("a").matches(violated(ViolationKind.UNIQUE, "a"))
 
 
 def test_names_are_compared_exactly():
-    assert not unique("Name").matches(violated(Kind.UNIQUE, "name"))
-    assert not unique("name").matches(violated(Kind.UNIQUE, "name_key"))
+    assert not unique("Name").matches(violated(ViolationKind.UNIQUE, "name"))
+    assert not unique("name").matches(violated(ViolationKind.UNIQUE, "name_key"))
 
 
 def test_not_null_looks_at_the_column_and_at_nothing_else():
-    seen = Violation(kind=Kind.NOT_NULL, sqlstate="23502", constraint="a", column="b", table="a")
+    seen = Violation(
+        kind=ViolationKind.NOT_NULL, sqlstate="23502", constraint="a", column="b", table="a"
+    )
     assert not_null("b").matches(seen)
     assert not not_null("a").matches(seen)
 
@@ -65,27 +67,29 @@ def test_not_null_looks_at_the_column_and_at_nothing_else():
     ("code", "matches"), [("22003", True), ("22012", False), ("22000", False), ("23505", False)]
 )
 def test_a_sqlstate_is_exact_and_no_class(code, matches):
-    seen = Violation(kind=Kind.OTHER, sqlstate="22003")
+    seen = Violation(kind=ViolationKind.OTHER, sqlstate="22003")
     assert sqlstate(code).matches(seen) is matches
 
 
 def test_a_sqlstate_matches_a_constraint_whatever_its_name():
-    assert sqlstate("23502").matches(violated(Kind.NOT_NULL, "any"))
+    assert sqlstate("23502").matches(violated(ViolationKind.NOT_NULL, "any"))
 
 
 def test_a_guard_is_no_failed_cast_although_it_borrows_that_sqlstate():
     assert not sqlstate("22P02").matches(GUARD)
-    assert sqlstate("22P02").matches(Violation(kind=Kind.OTHER, sqlstate="22P02"))
+    assert sqlstate("22P02").matches(Violation(kind=ViolationKind.OTHER, sqlstate="22P02"))
 
 
 @pytest.mark.parametrize("matcher", [make("a") for make in BY_KIND.values()], ids=str)
 def test_no_constraints_matcher_is_for_a_guard(matcher):
     assert not matcher.matches(GUARD)
     assert MISSING_ROWS.matches(GUARD)
-    assert not MISSING_ROWS.matches(violated(Kind.UNIQUE, "a"))
+    assert not MISSING_ROWS.matches(violated(ViolationKind.UNIQUE, "a"))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.GUARD])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ViolationKind if kind is not ViolationKind.GUARD]
+)
 def test_internal_is_for_any_kind_of_constraint_of_that_name(kind):
     seen = Violation(kind=kind, sqlstate="23000", constraint="a")
     assert constraint("a").matches(seen)
@@ -102,7 +106,7 @@ def test_internal_is_for_any_kind_of_constraint_of_that_name(kind):
         (exclusion("a"), 'exclusion("a")'),
         (not_null("a"), 'not_null("a")'),
         (sqlstate("22003"), 'sqlstate("22003")'),
-        (constraint("a"), 'internal("a")'),
+        (constraint("a"), 'invariant("a")'),
         (MISSING_ROWS, "expect(...)"),
     ],
 )

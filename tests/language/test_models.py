@@ -21,7 +21,18 @@ from uuid import UUID
 import attrs
 import pytest
 
-from batchq import InvalidBatch, gather, insert, into, saying, select, sql, update
+from batchq import (
+    InvalidBatch,
+    explain,
+    format_error,
+    gather,
+    insert,
+    into,
+    select,
+    sql,
+    steps,
+    update,
+)
 from tests.support.titles import title
 
 T = TypeVar("T")
@@ -204,8 +215,8 @@ def answers(statement, model):
 def test_a_model_takes_the_columns_that_it_names(model, columns):
     for _, statement in built(columns):
         for shaped in answers(statement, model):
-            assert shaped.steps()[0].sql
-            assert shaped.steps()[0].notes == ()
+            assert steps(shaped)[0].sql
+            assert steps(shaped)[0].notes == ()
 
 
 @pytest.mark.parametrize(("model", "columns"), TAKES_NOT, ids=title)
@@ -229,8 +240,8 @@ def test_they_are_refused_in_whichever_order_it_is_said():
 def test_a_model_that_takes_nothing_but_its_columns_names_them():
     for model in (Attrs, Data, Named, Typed, Keywords, Positions, Pydantic, Struct, of_keywords):
         columns = '"id", "name", "size"'
-        assert f"RETURNING {columns}" in insert("t", {"a": 1}).one(model).steps()[0].sql
-        assert f"SELECT {columns} FROM" in select("t", where={"b": 1}).all(model).steps()[0].sql
+        assert f"RETURNING {columns}" in steps(insert("t", {"a": 1}).one(model))[0].sql
+        assert f"SELECT {columns} FROM" in steps(select("t", where={"b": 1}).all(model))[0].sql
 
 
 class Row:
@@ -284,7 +295,7 @@ def test_what_takes_one_argument_gets_the_row_as_a_dict(model):
         for _, statement in built(columns):
             assert answers(statement, model)
     with pytest.raises(InvalidBatch, match=r"returning\("):
-        _ = insert("t", {"a": 1}).one(model).steps()[0].sql
+        _ = steps(insert("t", {"a": 1}).one(model))[0].sql
 
 
 def test_a_class_of_one_argument_gets_the_column_of_that_name():
@@ -441,8 +452,8 @@ def test_what_into_can_pass_is_not(model, names):
 
 
 def test_an_error_that_cannot_be_made_of_a_text_is_refused_when_written():
-    with pytest.raises(InvalidBatch, match=r"saying\(\)"):
-        saying(lambda: Words("x"), "{name}")
+    with pytest.raises(InvalidBatch, match=r"format_error\(\)"):
+        format_error(lambda: Words("x"), "{name}")
 
 
 # -- what nobody knows -----------------------------------------------------------------------------
@@ -460,9 +471,9 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("statement", UNKNOWN, ids=title)
 def test_what_cannot_be_known_before_is_noted(statement):
-    (note,) = statement.steps()[0].notes
+    (note,) = steps(statement)[0].notes
     assert "after COMMIT" in note
-    assert f"note: {note}" in statement.explain()
+    assert f"note: {note}" in explain(statement)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +489,7 @@ def test_what_cannot_be_known_before_is_noted(statement):
     ids=title,
 )
 def test_what_is_known_is_not_noted(statement):
-    assert statement.steps()[0].notes == ()
+    assert steps(statement)[0].notes == ()
 
 
 def test_of_columns_that_only_the_server_names_no_more_is_refused_than_is_known():

@@ -5,18 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import (
-    Parent,
-    delete,
-    forbid,
-    gather,
-    insert,
-    lock,
-    require,
-    select,
-    sql,
-    update,
-)
+from batchq import delete, explain, gather, insert, select, sql, steps, update
+from batchq.hierarchy import Parent
 
 VPCS = select("vpc", ["name"], where={"project_id": 1})
 CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT FROM vpc WHERE project_id = 1)")
@@ -25,8 +15,10 @@ END = update("project", {"ended": True}, {"id": 1})
 BUMP = update("project", {"gen": sql("gen + 1")}, {"id": 1})
 
 LOCKS = {
-    "lock()": lock("project", {"id": 1}, missing=KeyError),
-    "lock(), shared": lock("project", {"id": 1}, missing=KeyError, strength="share"),
+    "lock()": select("project", where={"id": 1}).for_update().expect(1, missing=KeyError),
+    "lock(), shared": select("project", where={"id": 1})
+    .for_update(strength="share")
+    .expect(1, missing=KeyError),
     "a guarded update": BUMP.expect(1, missing=KeyError),
     "a guarded delete": delete("vpc", {"id": 1}).expect(at_least=1),
     "FOR UPDATE": sql("SELECT id FROM project WHERE id = 1 FOR UPDATE"),
@@ -41,12 +33,12 @@ NO_LOCKS = {
     "an update of at most one": BUMP.expect(at_most=1),
     "an insert": insert("project", {"id": 2}),
     "FOR UPDATE in a text": sql("SELECT 'FOR UPDATE' AS x -- FOR SHARE\n /* LOCK */"),
-    "require()": require(VPCS, else_=KeyError),
+    "require()": VPCS.expect(at_least=1, missing=KeyError),
 }
 LOOKS = {
-    "forbid()": forbid(VPCS, else_=ValueError),
-    "require()": require(VPCS, else_=KeyError),
-    "forbid() of sql()": forbid(sql("SELECT 1 FROM vpc"), else_=ValueError),
+    "forbid()": VPCS.expect(0, unexpected=ValueError),
+    "require()": VPCS.expect(at_least=1, missing=KeyError),
+    "forbid() of sql()": sql("SELECT 1 FROM vpc").expect(0, unexpected=ValueError),
 }
 WRITES = {
     "update": END,
@@ -59,15 +51,15 @@ WRITES = {
 
 
 def notes(batch, index):
-    return batch.steps()[index].notes
+    return steps(batch)[index].notes
 
 
 @pytest.mark.parametrize("held", LOCKS.values(), ids=LOCKS)
 def test_a_write_that_reads_is_noted_unless_a_lock_is_held(held):
     assert notes(gather(held, ENDING), 1) == ()
-    assert "note:" not in gather(held, ENDING).explain()
+    assert "note:" not in explain(gather(held, ENDING))
     (note,) = notes(gather(ENDING, held), 0)
-    assert "lock()" in note
+    assert "for_update()" in note
 
 
 @pytest.mark.parametrize("other", NO_LOCKS.values(), ids=NO_LOCKS)
@@ -79,11 +71,11 @@ def test_what_holds_no_lock_spares_no_note(other):
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_a_look_that_a_write_hangs_on_is_noted_unless_a_lock_is_held(look, write):
     (note,) = notes(gather(look, write), 0)
-    assert "lock()" in note
-    assert f"note: {note}" in gather(look, write).explain()
+    assert "for_update()" in note
+    assert f"note: {note}" in explain(gather(look, write))
     for held in LOCKS.values():
         assert notes(gather(held, look, write), 1) == ()
-    assert notes(gather(write, look), 1) == () or write.guard is None
+    assert notes(gather(write, look), 1) == () or write._shape.guard is None
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
@@ -95,9 +87,9 @@ def test_a_look_that_nothing_hangs_on_is_not_noted(look):
 
 
 def test_the_patterns_lock_before_they_look():
-    project = Parent(table="project")
-    vpcs = project.children("vpc", by="project_id")
-    batch = project.delete(1, gone=KeyError, childless=[vpcs.forbid(1, else_=ValueError)])
-    assert [step.notes for step in batch.steps()] == [()] * len(batch.steps())
-    added = vpcs.add(1, insert("vpc", {"project_id": 1}), gone=KeyError)
-    assert [step.notes for step in added.steps()] == [(), ()]
+    project = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+    vpcs = project.children("vpc", by="project_id", deleted_at="time_deleted")
+    batch = project.delete(1, missing=KeyError, guards=[vpcs.forbid(1, unexpected=ValueError)])
+    assert [step.notes for step in steps(batch)] == [()] * len(steps(batch))
+    added = vpcs.add(1, insert("vpc", {"project_id": 1}), missing=KeyError)
+    assert [step.notes for step in steps(added)] == [(), ()]

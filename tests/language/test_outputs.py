@@ -9,21 +9,21 @@ import pytest
 
 from batchq import (
     InvalidBatch,
-    Parent,
     delete,
-    forbid,
+    explain,
     gather,
     insert,
     insert_or_get,
     into,
-    require,
     select,
     sequence,
     sql,
+    steps,
     unique,
     update,
 )
-from batchq.language.plan import plan
+from batchq.engine.plan import plan
+from batchq.hierarchy import Parent
 
 PROJECT = insert("project", {"name": "secret"})
 ID = PROJECT.output("id")
@@ -50,41 +50,43 @@ USES = {
     "select column": select(
         "t", [sql("%(v)s AS v", v=PROJECT.output("id", "int"))], where={"a": 1}
     ),
-    "requirement": update("t", {"b": 1}, {"id": 1}).require({"a": ID}, else_=MISSING),
-    "check": insert("t", {"b": 1}).check("a", ID, else_=MISSING),
+    "requirement": update("t", {"b": 1}, {"id": 1}).require({"a": ID}, raises=MISSING),
+    "check": insert("t", {"b": 1}).ensure({"a": ID}, raises=MISSING),
     "conflict": insert("t", {"a": ID}).on_conflict_do_nothing("a"),
     "sql": sql("SELECT %(v)s", v=PROJECT.output("id", "int")),
     "fragment": insert("t", {"a": sql("%(v)s + 1", v=PROJECT.output("id", "int"))}),
     "where fragment": delete("t", sql("a = %(v)s", v=PROJECT.output("id", "int"))),
-    "require step": require(select("t", ["a"], where={"a": ID}), else_=MISSING),
-    "forbid step": forbid(select("t", ["a"], where={"a": ID}), else_=MISSING),
+    "require step": select("t", ["a"], where={"a": ID}).expect(at_least=1, missing=MISSING),
+    "forbid step": select("t", ["a"], where={"a": ID}).expect(0, unexpected=MISSING),
     "insert_or_get": insert_or_get("t", {"a": ID}, Row, key=["a"]),
-    "parent": Parent(table="project").bump(ID, gone=MISSING),
+    "parent": Parent(
+        table="project", key="id", deleted_at="time_deleted", generation="rcgen"
+    ).touch(ID, missing=MISSING),
 }
 
 
 @pytest.mark.parametrize("use", USES)
 def test_every_use_needs_its_producer_before_it_and_nothing_more(use):
     user = USES[use]
-    assert {output.origin for output in user.needs} == {PROJECT}
+    assert {output.identity for output in user._required_outputs} == {PROJECT}
     both = gather(PROJECT, user)
-    assert both.needs == ()
+    assert both._required_outputs == ()
     assert plan(both).outputs == {0: ("id",)}
     with pytest.raises(InvalidBatch) as refused:
         gather(user, PROJECT)
     assert teaches(refused, "'id'", "before", "insert project")
     for outside in (user, gather(user), gather(insert("project", {"name": "secret"}), user)):
         with pytest.raises(InvalidBatch) as refused:
-            outside.steps()
+            steps(outside)
         assert teaches(refused, "'id'", "insert project", "not in the batch")
 
 
 SAID = {
     "label": lambda statement: statement.label("x"),
     "on": lambda statement: statement.on(unique("k"), KeyError),
-    "internal": lambda statement: statement.internal("k"),
+    "internal": lambda statement: statement.invariant("k"),
     "expect": lambda statement: statement.expect(1),
-    "check": lambda statement: statement.check("name", "x", else_=KeyError),
+    "check": lambda statement: statement.ensure({"name": "x"}, raises=KeyError),
     "returning": lambda statement: statement.returning("name"),
     "one": lambda statement: statement.returning("name").one(dict),
     "conflict": lambda statement: statement.on_conflict_do_nothing("name"),
@@ -106,7 +108,7 @@ NESTED = {
     "map": lambda batch: batch.map(lambda result: result),
     "label": lambda batch: gather(batch).label("x"),
     "on": lambda batch: gather(batch).on(unique("k"), KeyError),
-    "as_internal": lambda batch: batch.as_internal("x"),
+    "as_invariant": lambda batch: batch.as_invariant("x"),
 }
 
 
@@ -114,7 +116,7 @@ NESTED = {
 @pytest.mark.parametrize("outer", NESTED)
 def test_the_producer_may_stand_anywhere_in_front(inner, outer):
     producer, user = NESTED[outer](NESTED[inner](PROJECT)), NESTED[inner](NESTED[outer](VPC))
-    assert user.needs == (ID,)
+    assert user._required_outputs == (ID,)
     assert plan(gather(sql("SELECT 1"), producer, user)).outputs == {1: ("id",)}
     with pytest.raises(InvalidBatch):
         gather(user, producer)
@@ -124,8 +126,8 @@ def test_the_producer_may_stand_anywhere_in_front(inner, outer):
 
 def test_a_chain_is_whole_only_with_every_link():
     subnet = insert("subnet", {"vpc_id": VPC.output("id"), "project_id": ID})
-    assert set(subnet.needs) == {VPC.output("id"), ID}
-    assert gather(VPC, subnet).needs == (ID, ID)
+    assert set(subnet._required_outputs) == {VPC.output("id"), ID}
+    assert gather(VPC, subnet)._required_outputs == (ID, ID)
     assert plan(gather(PROJECT, VPC, subnet)).outputs == {0: ("id",), 1: ("id",)}
     with pytest.raises(InvalidBatch):
         gather(PROJECT, subnet, VPC)
@@ -136,7 +138,7 @@ def test_each_of_a_statements_outputs_is_carried_once_and_only_when_used():
     batch = gather(PROJECT, *(insert("vpc", {"x": use}) for use in uses))
     assert plan(batch).outputs == {0: ("id", "name")}
     assert plan(gather(PROJECT, PROJECT)).outputs == {}
-    assert "batchq" not in PROJECT.steps()[0].sql
+    assert "batchq" not in steps(PROJECT)[0].sql
 
 
 def test_a_producer_that_runs_twice_gives_each_user_the_latest():
@@ -153,9 +155,9 @@ def test_equal_statements_are_not_the_same_producer():
 
 def test_an_output_says_whose_it_is_and_shows_no_value():
     assert repr(ID) == "<Output 'id' of insert project>"
-    shown = gather(PROJECT, VPC).explain(parameters=True)
+    shown = explain(gather(PROJECT, VPC), parameters=True)
     assert "project_id = <Output 'id' of insert project>" in shown
-    assert "secret" not in gather(PROJECT, VPC).explain()
+    assert "secret" not in explain(gather(PROJECT, VPC))
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ def test_and_so_it_is_when_that_is_said_after_the_output_was_taken(kind, several
     statement = PRODUCERS[kind]()
     user = insert("vpc", {"project_id": statement.output("id")})
     with pytest.raises(InvalidBatch, match="exactly one row"):
-        gather(SEVERAL[several](statement), user).steps()
+        steps(gather(SEVERAL[several](statement), user))
 
 
 @pytest.mark.parametrize("column", ["", None, 7, b"id"])
@@ -215,15 +217,15 @@ def test_no_index_is_found_by_an_output():
 def test_a_select_puts_out_what_it_selects():
     named = select("t", ["a"], where={"id": 1})
     with pytest.raises(InvalidBatch, match="'b' is none of the columns"):
-        _ = gather(named, insert("u", {"b": named.output("b")})).steps()[0].sql
+        _ = steps(gather(named, insert("u", {"b": named.output("b")})))[0].sql
     bare = select("t", where={"id": 1})
-    assert 'SELECT "b" FROM "t"' in gather(bare, insert("u", {"b": bare.output("b")})).explain()
+    assert 'SELECT "b" FROM "t"' in explain(gather(bare, insert("u", {"b": bare.output("b")})))
 
 
 def test_in_sql_a_check_of_an_output_has_no_column_to_say_its_type():
-    checked = sql("UPDATE t SET a = 1 RETURNING a").check("a", ID, else_=MISSING)
+    checked = sql("UPDATE t SET a = 1 RETURNING a").ensure({"a": ID}, raises=MISSING)
     with pytest.raises(InvalidBatch, match="type of that output"):
-        _ = gather(PROJECT, checked).steps()[1].sql
+        _ = steps(gather(PROJECT, checked))[1].sql
 
 
 TYPES = [
@@ -249,7 +251,7 @@ TYPES = [
 @pytest.mark.parametrize("name", TYPES)
 def test_a_type_has_a_name(name):
     user = sql("SELECT %(v)s", v=PROJECT.output("id", name))
-    assert f"::{name}" in gather(PROJECT, user).steps()[1].sql
+    assert f"::{name}" in steps(gather(PROJECT, user))[1].sql
 
 
 @pytest.mark.parametrize(

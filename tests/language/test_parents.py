@@ -11,19 +11,21 @@ from attrs.exceptions import FrozenInstanceError
 
 from batchq import (
     InvalidBatch,
-    Parent,
     Statement,
+    explain,
+    format_error,
     gather,
     insert,
     into,
-    saying,
     sequence,
     sql,
+    steps,
     update,
 )
+from batchq.hierarchy import Parent
 
-PROJECT = Parent(table="project")
-VPCS = PROJECT.children("vpc", by="project_id")
+PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
 GONE = LookupError("gone")
 
 
@@ -32,23 +34,26 @@ def vpc(project: Any = 1, **row: Any) -> Statement[None]:
 
 
 def sources(batch):
-    return [f"{step.statement.source.verb} {step.statement.source.table}" for step in batch.steps()]
+    return [
+        f"{step.statement._shape.source.verb} {step.statement._shape.source.table}"
+        for step in steps(batch)
+    ]
 
 
 # -- adding ----------------------------------------------------------------------------------------
 
 
 def test_adding_bumps_the_living_parent_and_then_inserts():
-    bump, child = VPCS.add(7, vpc(7), gone=GONE).steps()
+    bump, child = steps(VPCS.add(7, vpc(7), missing=GONE))
     assert bump.sql.count('UPDATE "project" SET "rcgen" = ("rcgen" + 1)') == 1
     assert 'WHERE "id" = $1 AND "time_deleted" IS NULL' in bump.sql
     assert bump.parameters == (7,)
-    assert str(bump.statement.guard) == "exactly 1 row"
-    assert child.statement.source.table == "vpc"
+    assert str(bump.statement._shape.guard) == "exactly 1 row"
+    assert child.statement._shape.source.table == "vpc"
 
 
 def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
-    first, other, second = (VPCS.add(key, vpc(key), gone=GONE) for key in (1, 2, 1))
+    first, other, second = (VPCS.add(key, vpc(key), missing=GONE) for key in (1, 2, 1))
     batch = into(dict, sql("SELECT 1"), a=first, b=sequence([other, second]))
     assert sources(batch)[1:] == [
         "update project",
@@ -57,17 +62,19 @@ def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
         "insert vpc",
         "insert vpc",
     ]
-    assert [step.parameters for step in batch.steps()[1::2][:2]] == [(1,), (2,)]
+    assert [step.parameters for step in steps(batch)[1::2][:2]] == [(1,), (2,)]
 
 
 def test_a_parent_that_is_declared_twice_is_one_and_another_is_another():
-    again = Parent(table="project").children("disk", by="project")
+    again = Parent(
+        table="project", key="id", deleted_at="time_deleted", generation="rcgen"
+    ).children("disk", by="project", deleted_at="time_deleted")
     disk = insert("disk", {"project": 1})
-    both = gather(VPCS.add(1, vpc(), gone=GONE), again.add(1, disk, gone=GONE))
+    both = gather(VPCS.add(1, vpc(), missing=GONE), again.add(1, disk, missing=GONE))
     assert sources(both) == ["update project", "insert vpc", "insert disk"]
-    for change in [{"table": "silo"}, {"generation": "gen"}, {"tombstone": None}, {"key": "uuid"}]:
+    for change in [{"table": "silo"}, {"generation": "gen"}, {"deleted_at": None}, {"key": "uuid"}]:
         other = attrs.evolve(PROJECT, **change)
-        assert len(gather(PROJECT.bump(1, gone=GONE), other.bump(1, gone=GONE)).steps()) == 2
+        assert len(steps(gather(PROJECT.touch(1, missing=GONE), other.touch(1, missing=GONE)))) == 2
 
 
 def test_what_else_is_added_is_nobodys_business():
@@ -77,19 +84,19 @@ def test_what_else_is_added_is_nobodys_business():
         sql("INSERT INTO vpc (project_id) VALUES (9)"),
         update("vpc", {"name": "x"}, {"project_id": 9}),
     )
-    assert len(VPCS.add(1, children, gone=GONE).steps()) == 5
+    assert len(steps(VPCS.add(1, children, missing=GONE))) == 5
 
 
 def test_a_child_is_found_however_deep_it_is():
-    deep = gather(vpc()).label("x").map(lambda result: result).as_internal("x")
-    assert len(VPCS.add(1, gather(deep), gone=GONE).steps()) == 2
+    deep = gather(vpc()).label("x").map(lambda result: result).as_invariant("x")
+    assert len(steps(VPCS.add(1, gather(deep), missing=GONE))) == 2
     with pytest.raises(InvalidBatch):
-        VPCS.add(2, gather(deep), gone=GONE)
+        VPCS.add(2, gather(deep), missing=GONE)
 
 
 def test_no_children_are_added_to_a_parent_that_lives_all_the_same():
-    added = VPCS.add(1, sequence([]), gone=GONE)
-    assert [step.statement.title for step in added.steps()] == ["update project"]
+    added = VPCS.add(1, sequence([]), missing=GONE)
+    assert [step.statement.title for step in steps(added)] == ["update project"]
 
 
 PARENT = insert("project", {"name": "x"})
@@ -116,10 +123,12 @@ PARENT = insert("project", {"name": "x"})
 )
 def test_what_adds_no_child_of_that_parent_is_refused(key, children, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
-        VPCS.add(key, children, gone=GONE)
+        VPCS.add(key, children, missing=GONE)
 
 
-DISKS = PROJECT.children("ip", by="project_id", where={"kind": "disk", "freed": None})
+DISKS = PROJECT.children(
+    "ip", by="project_id", where={"kind": "disk", "freed": None}, deleted_at="time_deleted"
+)
 
 
 @pytest.mark.parametrize(
@@ -133,27 +142,27 @@ DISKS = PROJECT.children("ip", by="project_id", where={"kind": "disk", "freed": 
 )
 def test_a_row_that_is_none_of_these_children_is_refused(row, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
-        DISKS.add(1, insert("ip", {"project_id": 1, **row}), gone=GONE)
+        DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=GONE)
 
 
 @pytest.mark.parametrize("row", [{"kind": "disk"}, {"kind": sql("lower('DISK')")}])
 def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
-    batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), gone=GONE)
+    batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=GONE)
     assert sources(batch) == ["update project", "insert ip"]
 
 
 @pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
 def test_what_is_no_key_of_one_parent_is_refused(key):
     with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
-        PROJECT.bump(key, gone=GONE)
+        PROJECT.touch(key, missing=GONE)
     with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
-        PROJECT.delete(key, gone=GONE)
+        PROJECT.delete(key, missing=GONE)
 
 
 def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
     key = PARENT.output("id")
-    assert len(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), gone=GONE)).steps()) == 3
-    many = gather(PARENT, *(VPCS.add(key, vpc(key), gone=GONE) for _ in range(3)))
+    assert len(steps(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), missing=GONE)))) == 3
+    many = gather(PARENT, *(VPCS.add(key, vpc(key), missing=GONE) for _ in range(3)))
     assert sources(many) == ["insert project", "update project", *["insert vpc"] * 3]
 
 
@@ -161,36 +170,36 @@ def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
 
 
 def test_deleting_locks_looks_and_then_ends():
-    in_use = saying(ValueError, "contains a vpc: {name}")
-    childless = [VPCS.forbid(7, else_=in_use)]
-    lock, off, look, back, end = PROJECT.delete(7, gone=GONE, childless=childless).steps()
+    in_use = format_error(ValueError, "contains a vpc: {name}")
+    childless = [VPCS.forbid(7, unexpected=in_use)]
+    lock, off, look, back, end = steps(PROJECT.delete(7, missing=GONE, guards=childless))
     assert "set_config('row_security', 'off', true)" in off.sql
     assert "set_config('row_security', current_setting(" in back.sql
     assert 'FROM "project" WHERE "id" = $1 AND "time_deleted" IS NULL FOR UPDATE' in lock.sql
     living = 'SELECT "name" FROM "vpc" WHERE "project_id" = $1 AND "time_deleted" IS NULL'
     assert living in look.sql
     assert '"time_deleted" = (now()), "rcgen" = ("rcgen" + 1)' in end.sql
-    assert [str(step.statement.guard) for step in (lock, end)] == ["exactly 1 row"] * 2
+    assert [str(step.statement._shape.guard) for step in (lock, end)] == ["exactly 1 row"] * 2
 
 
 def test_a_parent_without_a_tombstone_is_really_deleted():
-    bare = attrs.evolve(PROJECT, tombstone=None)
-    lock, end = bare.delete(7, gone=GONE).steps()
-    assert sources(bare.delete(7, gone=GONE))[1] == "delete project"
+    bare = attrs.evolve(PROJECT, deleted_at=None)
+    lock, end = steps(bare.delete(7, missing=GONE))
+    assert sources(bare.delete(7, missing=GONE))[1] == "delete project"
     assert "time_deleted" not in lock.sql + end.sql
-    assert "time_deleted" not in bare.bump(7, gone=GONE).explain()
+    assert "time_deleted" not in explain(bare.touch(7, missing=GONE))
 
 
 def test_children_may_have_no_tombstone_and_be_told_apart():
-    crucible = PROJECT.children("disk", by="owner", tombstone=None, where={"kind": "crucible"})
-    (look,) = crucible.forbid(7, else_=ValueError).steps()
+    crucible = PROJECT.children("disk", by="owner", deleted_at=None, where={"kind": "crucible"})
+    (look,) = steps(crucible.forbid(7, unexpected=ValueError))
     assert 'SELECT "owner" FROM "disk" WHERE "owner" = $1 AND "kind" = $2)' in look.sql
     assert look.parameters == (7, "crucible")
 
 
 def test_a_stale_generation_is_told_only_by_the_last_step():
-    seen = PROJECT.delete(7, gone=GONE, generation=3, stale=ValueError)
-    lock, end = seen.steps()
+    seen = PROJECT.delete(7, missing=GONE, generation=3, stale=ValueError)
+    lock, end = steps(seen)
     assert "require" not in repr(lock.statement)
     assert 'require("rcgen")' in repr(end.statement)
 
@@ -198,19 +207,23 @@ def test_a_stale_generation_is_told_only_by_the_last_step():
 @pytest.mark.parametrize("half", [{"generation": 3}, {"stale": ValueError}], ids=str)
 def test_a_generation_without_a_meaning_means_nothing(half):
     with pytest.raises(InvalidBatch, match="generation"):
-        PROJECT.delete(7, gone=GONE, **half)
+        PROJECT.delete(7, missing=GONE, **half)
 
 
 def test_a_bump_is_needed_anew_behind_a_delete():
-    adding = VPCS.add(7, vpc(7), gone=GONE)
-    again = gather(adding, PROJECT.delete(7, gone=GONE), adding)
+    adding = VPCS.add(7, vpc(7), missing=GONE)
+    again = gather(adding, PROJECT.delete(7, missing=GONE), adding)
     assert sources(again).count("update project") == 3
-    other = gather(adding, PROJECT.delete(8, gone=GONE), adding)
+    other = gather(adding, PROJECT.delete(8, missing=GONE), adding)
     assert sources(other).count("update project") == 2
 
 
 def test_parents_and_children_are_values():
-    assert Parent(table="project") == PROJECT
-    assert hash(Parent(table="project")) == hash(PROJECT)
+    assert (
+        Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen") == PROJECT
+    )
+    assert hash(
+        Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+    ) == hash(PROJECT)
     with pytest.raises(FrozenInstanceError):
         VPCS.table = "x"

@@ -15,15 +15,16 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import Batch, Kind, Violation, gather, into, sequence, sql, unique
-from batchq.language.batch import Placed
-from batchq.language.plan import plan
+from batchq import Batch, Violation, gather, into, sequence, sql, steps, unique
+from batchq.engine.plan import plan
+from batchq.language.placement import Scheduled
+from batchq.types import ViolationKind
 
-CLASH = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k")
+CLASH = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="k")
 
 
 def statements(batch):
-    return [step.statement for step in batch.steps()]
+    return [step.statement for step in steps(batch)]
 
 
 def result(batch):
@@ -59,7 +60,9 @@ def leaf(draw: st.DrawFn) -> Tree:
     statement = sql("SELECT 1")
     once = draw(st.sampled_from([None, None, "a", "b"]))
     tail = draw(st.sampled_from([None, None, ("a",), ("a", "b"), ("b",)]))
-    placed = statement if once is tail is None else Placed(statement, once=once, tail=tail)
+    placed = (
+        statement if once is tail is None else Scheduled(statement, dedupe_key=once, run_last=tail)
+    )
     return Tree(placed, (Drawn(placed, statement, once, tail),), lambda results: results[0])
 
 
@@ -113,7 +116,7 @@ def expected(tree: Tree) -> list[Drawn]:
 def test_everything_runs_that_has_to_in_the_order_that_it_is_meant_to(tree):
     runs = expected(tree)
     assert statements(tree.batch) == [drawn.statement for drawn in runs]
-    assert [step.index for step in tree.batch.steps()] == list(range(len(runs)))
+    assert [step.index for step in steps(tree.batch)] == list(range(len(runs)))
 
 
 @given(trees)
@@ -124,7 +127,7 @@ def test_every_result_is_found_where_its_statement_stood(tree):
 
 @given(trees)
 def test_labels_are_those_of_the_place_where_it_was_said(tree):
-    assert [step.path for step in tree.batch.steps()] == [
+    assert [step.path for step in steps(tree.batch)] == [
         "/".join(drawn.path) for drawn in expected(tree)
     ]
 
@@ -148,28 +151,33 @@ ONE, TWO, THREE = sql("SELECT 1"), sql("SELECT 2"), sql("SELECT 3")
 
 
 def test_of_several_that_are_needed_once_the_first_runs():
-    batch = gather(ONE, Placed(TWO, once="x"), Placed(THREE, once="x"), Placed(ONE, once="y"))
+    batch = gather(
+        ONE,
+        Scheduled(TWO, dedupe_key="x"),
+        Scheduled(THREE, dedupe_key="x"),
+        Scheduled(ONE, dedupe_key="y"),
+    )
     assert statements(batch) == [ONE, TWO, ONE]
     assert result(batch) == (0, 1, None, 2)
 
 
 def test_what_is_needed_once_is_needed_anew_in_the_next_batch():
-    batch = gather(Placed(ONE, once="x"), TWO)
+    batch = gather(Scheduled(ONE, dedupe_key="x"), TWO)
     assert statements(batch) == statements(batch) == [ONE, TWO]
 
 
 def test_the_tail_is_sorted_by_its_order_and_then_by_the_batchs():
     tail = [("silo", "2"), ("fleet",), ("silo", "1"), ("fleet",), ("silo",)]
     made = [(sql("SELECT 0"), order) for order in tail]
-    batch = gather(*(Placed(statement, tail=order) for statement, order in made), ONE)
+    batch = gather(*(Scheduled(statement, run_last=order) for statement, order in made), ONE)
     second, first, fourth, also, third = [statement for statement, _ in made]
     assert statements(batch) == [ONE, first, also, third, fourth, second]
 
 
 def test_it_runs_behind_what_stands_outside_of_its_own_part():
-    part = gather(Placed(THREE, tail=("x",)), ONE).label("part")
+    part = gather(Scheduled(THREE, run_last=("x",)), ONE).label("part")
     batch = into(dict, a=part, b=TWO)
-    assert [(step.statement, step.path) for step in batch.steps()] == [
+    assert [(step.statement, step.path) for step in steps(batch)] == [
         (ONE, "a/part"),
         (TWO, "b"),
         (THREE, "a/part"),
@@ -178,21 +186,27 @@ def test_it_runs_behind_what_stands_outside_of_its_own_part():
 
 
 def test_what_stands_decides_before_the_tail_does():
-    batch = gather(Placed(ONE, once="x", tail=("a",)), TWO, Placed(THREE, once="x"))
+    batch = gather(
+        Scheduled(ONE, dedupe_key="x", run_last=("a",)), TWO, Scheduled(THREE, dedupe_key="x")
+    )
     assert statements(batch) == [TWO, THREE]
     assert result(batch) == (None, 0, 1)
 
 
-@pytest.mark.parametrize("placed", [{"once": "x"}, {"tail": ("x",)}], ids=str)
+@pytest.mark.parametrize("placed", [{"dedupe_key": "x"}, {"run_last": ("x",)}], ids=str)
 def test_it_is_mapped_from_outside_of_its_place(placed):
     own = ONE.on(unique("k"), KeyError)
-    inside = gather(Placed(own, **placed)).on(unique("k"), ValueError).as_internal("there")
-    *_, leaf = plan(gather(inside, TWO) if "tail" in placed else gather(TWO, inside)).leaves
+    inside = gather(Scheduled(own, **placed)).on(unique("k"), ValueError).as_invariant("there")
+    *_, leaf = plan(gather(inside, TWO) if "tail" in placed else gather(TWO, inside)).placed
     found = leaf.resolve(CLASH)
-    assert (found.rule.meaning, found.context) == (ValueError, "there")
-    assert plan(Placed(own, **placed)).leaves[0].resolve(CLASH).rule.meaning is KeyError
+    assert (found.mapping.raises, found.context) == (ValueError, "there")
+    assert plan(Scheduled(own, **placed)).placed[0].resolve(CLASH).mapping.raises is KeyError
 
 
-def test_it_counts_among_the_statements_of_a_batch_when_it_runs():
-    both = gather(Placed(ONE, once="x"), Placed(TWO, once="x"), Placed(THREE, tail=("x",)))
-    assert repr(both) == "<Gathered of 2 statements>"
+def test_repr_counts_each_statement_where_it_is_declared():
+    both = gather(
+        Scheduled(ONE, dedupe_key="x"),
+        Scheduled(TWO, dedupe_key="x"),
+        Scheduled(THREE, run_last=("x",)),
+    )
+    assert repr(both) == "<Gathered of 3 statements>"

@@ -5,17 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import (
-    InvalidBatch,
-    Kind,
-    Violation,
-    delete,
-    insert,
-    lock,
-    select,
-    sql,
-    update,
-)
+from batchq import InvalidBatch, Violation, delete, explain, insert, select, sql, steps, update
+from batchq.types import ViolationKind
 
 
 class Stale(Exception):
@@ -27,12 +18,12 @@ FOUND = {
     "update": CHANGE,
     "delete": delete("t", {"id": 7}),
     "select": select("t", ["id"], where={"id": 7}),
-    "lock": lock("t", {"id": 7}, missing=Stale),
+    "lock": select("t", where={"id": 7}).for_update().expect(1, missing=Stale),
 }
 
 
 def sent(statement):
-    (step,) = statement.steps()
+    (step,) = steps(statement)
     return step.sql
 
 
@@ -42,14 +33,14 @@ def sent(statement):
     ids=str,
 )
 def test_a_require_is_of_rows_that_where_finds(statement):
-    with pytest.raises(InvalidBatch, match=r"\.check\("):
-        statement.require({"id": 7}, else_=Stale)
+    with pytest.raises(InvalidBatch, match=r"\.ensure\("):
+        statement.require({"id": 7}, raises=Stale)
 
 
 @pytest.mark.parametrize("statement", FOUND.values(), ids=FOUND)
 def test_what_is_required_stands_in_a_case_behind_what_is_looked_for(statement):
     """The one thing in SQL whose parts are tried in order."""
-    text = sent(statement.require({"rcgen": 3}, else_=Stale).require({"a": None}, else_=Stale))
+    text = sent(statement.require({"rcgen": 3}, raises=Stale).require({"a": None}, raises=Stale))
     places = [
         text.index("CASE WHEN ("),
         text.index('IS NOT TRUE THEN false WHEN ("rcgen" = $'),
@@ -72,41 +63,41 @@ def test_what_is_required_stands_in_a_case_behind_what_is_looked_for(statement):
     ],
 )
 def test_a_require_implies_one_row_where_nothing_says_how_many(ask, guard):
-    statement = ask(CHANGE.require({"rcgen": 3}, else_=Stale))
-    assert (str(statement.guard) if statement.guard else None) == guard
-    statement = ask(CHANGE).require({"rcgen": 3}, else_=Stale)
-    assert (str(statement.guard) if statement.guard else None) == guard
+    statement = ask(CHANGE.require({"rcgen": 3}, raises=Stale))
+    assert (str(statement._shape._shape.guard) if statement._shape.guard else None) == guard
+    statement = ask(CHANGE).require({"rcgen": 3}, raises=Stale)
+    assert (str(statement._shape._shape.guard) if statement._shape.guard else None) == guard
 
 
 def test_a_check_implies_nothing_about_how_many():
-    assert CHANGE.check("rcgen", 3, else_=Stale).guard is None
+    assert CHANGE.ensure({"rcgen": 3}, raises=Stale)._shape.guard is None
 
 
 def test_they_read_as_they_are_called_and_show_no_value():
     statement = (
-        CHANGE.require({"a": "secret", "b": None}, else_=Stale)
-        .require(sql("c = %(c)s", c="secret"), else_=Stale, found=["c"])
-        .check("d", "secret", else_=Stale("secret"))
+        CHANGE.require({"a": "secret", "b": None}, raises=Stale)
+        .require(sql("c = %(c)s", c="secret"), raises=Stale, columns=["c"])
+        .ensure({"d": "secret"}, raises=Stale("secret"))
     )
-    shown = 'exactly 1 row, require("a", "b"), require(sql), check("d")'
+    shown = 'exactly 1 row, require("a", "b"), require(sql), ensure("d")'
     assert repr(statement) == f"<Statement update t: {shown}>"
-    (step,) = statement.steps()
-    assert step.meanings == (
-        'check("d") -> Stale',
+    (step,) = steps(statement)
+    assert step.mappings == (
+        'ensure("d") -> Stale',
         "require(sql) -> Stale",
         'require("a", "b") -> Stale',
     )
-    assert "secret" not in statement.explain()
+    assert "secret" not in explain(statement)
     assert step.parameters == ("web", 7, "secret", "secret", "secret")
 
 
 def test_each_is_matched_by_its_own_place():
-    statement = CHANGE.require({"a": 1}, else_=KeyError).require({"a": 1}, else_=IndexError)
-    (step,) = statement.steps()
+    statement = CHANGE.require({"a": 1}, raises=KeyError).require({"a": 1}, raises=IndexError)
+    (step,) = steps(statement)
 
     def meaning(requirement):
-        seen = Violation(kind=Kind.GUARD, sqlstate="22P02", requirement=requirement)
-        resolution = step.leaf.resolve(seen)
+        seen = Violation(kind=ViolationKind.GUARD, sqlstate="22P02", requirement=requirement)
+        resolution = step.placed.resolve(seen)
         return resolution and resolution.for_caller
 
     assert [meaning(n) for n in (0, 1, 2, None)] == [KeyError, IndexError, None, None]
@@ -114,24 +105,26 @@ def test_each_is_matched_by_its_own_place():
 
 def test_statements_that_differ_in_values_only_are_one_text():
     one, two = (
-        CHANGE.require({"rcgen": n}, else_=Stale).check("state", str(n), else_=Stale)
+        CHANGE.require({"rcgen": n}, raises=Stale).ensure({"state": str(n)}, raises=Stale)
         for n in (1, 2)
     )
-    assert one.shape is two.shape
+    assert one._shape is two._shape
     assert sent(one) == sent(two)
 
 
 def test_the_statement_before_stays_what_it_is():
-    CHANGE.require({"rcgen": 3}, else_=Stale)
-    CHANGE.check("rcgen", 3, else_=Stale)
+    CHANGE.require({"rcgen": 3}, raises=Stale)
+    CHANGE.ensure({"rcgen": 3}, raises=Stale)
     assert "CASE" not in sent(CHANGE)
 
 
 def test_a_check_returns_its_columns_and_answers_without_them():
-    text = sent(CHANGE.returning("id").one(tuple).check("state", "on", else_=Stale, found=["n"]))
+    text = sent(
+        CHANGE.returning("id").one(tuple).ensure({"state": "on"}, raises=Stale, columns=["n"])
+    )
     assert 'RETURNING "id", "state", "n")' in text
     assert 'SELECT _batchq_rows."id" FROM' in text
-    assert 'RETURNING "state")' in sent(CHANGE.check("state", "on", else_=Stale))
+    assert 'RETURNING "state")' in sent(CHANGE.ensure({"state": "on"}, raises=Stale))
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -140,21 +133,21 @@ def test_a_check_returns_its_columns_and_answers_without_them():
 @pytest.mark.parametrize("condition", [{}, None, "rcgen = 3", 7, [("rcgen", 3)]], ids=repr)
 def test_a_condition_is_as_in_where(condition):
     with pytest.raises(InvalidBatch):
-        CHANGE.require(condition, else_=Stale)
+        CHANGE.require(condition, raises=Stale)
 
 
 @pytest.mark.parametrize(
     "slip",
     [
-        lambda: CHANGE.require({7: 3}, else_=Stale),
-        lambda: CHANGE.require({"": 3}, else_=Stale),
-        lambda: CHANGE.require({"a\0b": 3}, else_=Stale),
-        lambda: CHANGE.check(7, 3, else_=Stale),
-        lambda: CHANGE.check("", 3, else_=Stale),
-        lambda: CHANGE.require({"a": 3}, else_=Stale, found=[7]),
-        lambda: CHANGE.require({"a": 3}, else_=Stale, found=[""]),
-        lambda: CHANGE.require({"a": 3}, else_=Stale, found="name"),
-        lambda: CHANGE.check("a", 3, else_=Stale, found="name"),
+        lambda: CHANGE.require({7: 3}, raises=Stale),
+        lambda: CHANGE.require({"": 3}, raises=Stale),
+        lambda: CHANGE.require({"a\0b": 3}, raises=Stale),
+        lambda: CHANGE.ensure({7: 3}, raises=Stale),
+        lambda: CHANGE.ensure({"": 3}, raises=Stale),
+        lambda: CHANGE.require({"a": 3}, raises=Stale, columns=[7]),
+        lambda: CHANGE.require({"a": 3}, raises=Stale, columns=[""]),
+        lambda: CHANGE.require({"a": 3}, raises=Stale, columns="name"),
+        lambda: CHANGE.ensure({"a": 3}, raises=Stale, columns="name"),
     ],
 )
 def test_columns_are_names_and_found_is_a_list_of_them(slip):
@@ -165,23 +158,23 @@ def test_columns_are_names_and_found_is_a_list_of_them(slip):
 @pytest.mark.parametrize("meaning", ["gone", 7, int])
 def test_what_is_no_exception_is_refused(meaning):
     with pytest.raises(InvalidBatch, match="takes an exception"):
-        CHANGE.require({"a": 3}, else_=meaning)
+        CHANGE.require({"a": 3}, raises=meaning)
     with pytest.raises(InvalidBatch, match="takes an exception"):
-        CHANGE.check("a", 3, else_=meaning)
+        CHANGE.ensure({"a": 3}, raises=meaning)
 
 
 def test_left_out_it_is_mapped_to_nothing():
-    guarded = CHANGE.require({"a": 3}).check("b", 4)
-    assert guarded.rules == ()
-    assert [str(one) for one in guarded.shape.requirements] == ['require("a")', 'check("b")']
+    guarded = CHANGE.require({"a": 3}).ensure({"b": 4})
+    assert guarded._mappings == ()
+    assert [str(one) for one in guarded._shape.requirements] == ['require("a")', 'ensure("b")']
 
 
 def test_a_whole_statement_is_no_value():
     for value in (select("t", ["id"], where={"id": 7}), sql("SELECT 1").scalar(int), CHANGE):
         with pytest.raises(InvalidBatch):
-            CHANGE.check("a", value, else_=Stale)
+            CHANGE.ensure({"a": value}, raises=Stale)
         with pytest.raises(InvalidBatch):
-            CHANGE.require({"a": value}, else_=Stale)
+            CHANGE.require({"a": value}, raises=Stale)
 
 
 FRAGMENTS = {
@@ -195,10 +188,10 @@ FRAGMENTS = {
     "nothing": lambda: sql("-- nothing"),
 }
 GUARDED = {
-    "require a column": lambda fragment: CHANGE.require({"a": fragment}, else_=Stale),
-    "require": lambda fragment: CHANGE.require(fragment, else_=Stale),
-    "check": lambda fragment: CHANGE.check("a", fragment, else_=Stale),
-    "check a text": lambda fragment: sql("UPDATE t SET a = 1 RETURNING a").check("a", fragment),
+    "require a column": lambda fragment: CHANGE.require({"a": fragment}, raises=Stale),
+    "require": lambda fragment: CHANGE.require(fragment, raises=Stale),
+    "check": lambda fragment: CHANGE.ensure({"a": fragment}, raises=Stale),
+    "check a text": lambda fragment: sql("UPDATE t SET a = 1 RETURNING a").ensure({"a": fragment}),
 }
 
 
@@ -213,11 +206,11 @@ def test_a_fragment_that_no_statement_could_hold_is_refused_in_a_guard_when_writ
 
 def test_a_check_of_a_text_that_returns_nothing_asks_for_returning():
     with pytest.raises(InvalidBatch, match="RETURNING"):
-        sent(sql("UPDATE t SET a = 1").check("a", 1, else_=Stale))
+        sent(sql("UPDATE t SET a = 1").ensure({"a": 1}, raises=Stale))
 
 
 def test_a_check_gives_a_select_no_columns_that_nobody_named():
-    unnamed = select("t", where={"id": 7}).check("state", "on", else_=Stale)
+    unnamed = select("t", where={"id": 7}).ensure({"state": "on"}, raises=Stale)
     for model in (dict, tuple):
         for shaped in (unnamed.one(model), unnamed.all(model), unnamed.maybe(model)):
             with pytest.raises(InvalidBatch, match="has no columns"):

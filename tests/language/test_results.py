@@ -9,7 +9,7 @@ from typing import NamedTuple
 import attrs
 import pytest
 
-from batchq import InvalidBatch, delete, insert, select, sql, update
+from batchq import InvalidBatch, delete, insert, select, sql, steps, update
 from batchq.language.results import model_fields
 
 BUILT = {
@@ -43,7 +43,7 @@ class Named(NamedTuple):
 
 
 def text(statement):
-    (step,) = statement.steps()
+    (step,) = steps(statement)
     return step.sql
 
 
@@ -175,7 +175,7 @@ def test_count_and_returning_do_not_go_together_in_either_order():
     ids=str,
 )
 def test_a_shape_is_a_guard_where_its_promise_may_be_broken(shaped, guard):
-    assert str(shaped.guard) == guard
+    assert str(shaped._shape.guard) == guard
 
 
 @pytest.mark.parametrize("model", [None, "int", 7, ("a", "b")])
@@ -204,10 +204,10 @@ def test_a_model_that_cannot_be_hashed_is_refused_in_so_many_words(shape):
 def test_two_statements_of_one_text_have_models_of_their_own():
     query = sql("SELECT id, name FROM t")
     models = [Named, Data, dict, Named]
-    assert [query.one(model).result.model for model in models] == models
+    assert [query.one(model)._shape.result.model for model in models] == models
 
 
 def test_the_last_shape_is_the_one_that_counts():
     statement = sql("SELECT 1").one(tuple).all(dict)
-    assert str(statement.result) == "all(dict)"
-    assert statement.guard is None
+    assert str(statement._shape.result) == "all(dict)"
+    assert statement._shape._shape.guard is None

@@ -10,9 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import Kind, Violation, check, delete, gather, insert, into, select, sql, unique, update
-from batchq.language.mapping import rule
-from batchq.language.plan import plan
+from batchq import (
+    Violation,
+    check,
+    delete,
+    explain,
+    gather,
+    insert,
+    into,
+    select,
+    sql,
+    steps,
+    unique,
+    update,
+)
+from batchq.engine.plan import plan
+from batchq.language.mapping import mapping_of
+from batchq.types import ViolationKind
 
 # Long and of letters that stand in no text of batchq's own, quoted or not.
 secrets = st.text("ЖЩЪЫЮЯ🔑", min_size=4, max_size=12)
@@ -72,7 +86,7 @@ def composed(secret):
         gathered.label("x"),
         gathered.on(unique("k"), Taken(secret)),
         gathered.on(unique("k"), Callable(secret)),
-        gathered.as_internal("x"),
+        gathered.as_invariant("x"),
         into(functools.partial(dict, secret=secret), *parts),
     ]
 
@@ -85,31 +99,35 @@ def shown(value):
 def test_no_statement_shows_a_value(secret):
     for statement in holding(secret):
         assert secret not in shown(statement)
-        assert secret not in shown(statement.steps()[0])
-        assert secret not in statement.explain()
+        assert secret not in shown(steps(statement)[0])
+        assert secret not in explain(statement)
 
 
 @given(secrets)
 def test_no_batch_shows_a_value(secret):
     for batch in composed(secret):
         assert secret not in shown(batch)
-        for step in batch.steps():
-            assert secret not in shown(step) + shown(step.meanings)
-        assert secret not in batch.explain()
+        for step in steps(batch):
+            assert secret not in shown(step) + shown(step.mappings)
+        assert secret not in explain(batch)
 
 
 @given(secrets)
 def test_no_rule_shows_the_callers_exception(secret):
     """A traceback with local variables shows what the engine holds, too."""
     for meaning in (Taken(secret), KeyError(secret), Callable(secret)):
-        assert secret not in shown(rule(unique("k"), meaning))
-    for leaf in plan(gather(*composed(secret))).leaves:
+        assert secret not in shown(mapping_of(unique("k"), meaning))
+    for leaf in plan(gather(*composed(secret))).placed:
         assert secret not in shown(leaf) + shown(leaf.scope)
 
 
 @given(secrets)
 def test_no_violation_shows_the_servers_words_where_they_may_quote_a_value(secret):
-    for kind, code in [(Kind.UNIQUE, "23505"), (Kind.CHECK, "23514"), (Kind.OTHER, "22001")]:
+    for kind, code in [
+        (ViolationKind.UNIQUE, "23505"),
+        (ViolationKind.CHECK, "23514"),
+        (ViolationKind.OTHER, "22001"),
+    ]:
         violation = Violation(
             kind=kind, sqlstate=code, message=secret, detail=f"Key ({secret})", hint=secret
         )
@@ -119,17 +137,17 @@ def test_no_violation_shows_the_servers_words_where_they_may_quote_a_value(secre
 
 @given(secrets)
 def test_the_servers_words_are_shown_only_where_the_dialect_vouches_for_them(secret):
-    violation = Violation(kind=Kind.OTHER, sqlstate="42P01", message=secret, detail=secret)
+    violation = Violation(kind=ViolationKind.OTHER, sqlstate="42P01", message=secret, detail=secret)
     assert secret not in shown(violation)
-    assert shown(attrs.evolve(violation, quotes=False)).count(secret) == 3
+    assert shown(attrs.evolve(violation, may_quote_values=False)).count(secret) == 3
 
 
 @given(secrets)
 def test_who_asks_for_parameters_gets_them(secret):
     statement = update("t", {"a": secret}, {"b": [secret]})
-    (step,) = statement.steps()
+    (step,) = steps(statement)
     assert step.parameters == (secret, [secret])
-    assert statement.explain(parameters=True).count(repr(secret)) == 2
+    assert explain(statement, parameters=True).count(repr(secret)) == 2
 
 
 @pytest.mark.parametrize("index", range(8))

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import InvalidBatch, sql
+from batchq import InvalidBatch, sql, steps
 
 
 def sent(text, /, **params):
-    (step,) = sql(text, **params).steps()
+    (step,) = steps(sql(text, **params))
     return step.sql, step.parameters
 
 
@@ -114,7 +114,7 @@ def test_seventy_thousand_parameters_are_refused_before_sending():
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
     many = sql(text, **dict.fromkeys(names, 0))
     with pytest.raises(InvalidBatch, match=r"70000 parameters .* allows 65535"):
-        _ = many.steps()[0].sql
+        _ = steps(many)[0].sql
 
 
 def test_as_many_parameters_as_the_protocol_allows_are_sent():
@@ -128,7 +128,7 @@ def test_a_guards_own_parameters_count_too():
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
     told = "65535 parameters in one statement, and 2 that batchq adds: the protocol allows 65535"
     with pytest.raises(InvalidBatch, match=told):
-        _ = sql(text, **dict.fromkeys(names, 0)).one(tuple).steps()[0].sql
+        _ = steps(sql(text, **dict.fromkeys(names, 0)).one(tuple))[0].sql
 
 
 # -- what a batch cannot hold ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from batchq import InvalidBatch, delete, insert, select, sql, unique, update
+from batchq import InvalidBatch, delete, explain, insert, select, sql, steps, unique, update
 from batchq.language.builders import written
 
 STATEMENT = update("t", {"a": 1}, {"b": 2})
@@ -29,17 +29,17 @@ def test_no_attribute_can_be_added_and_what_is_derived_cannot_be_set(name):
         lambda s: s.count(),
         lambda s: s.returning("a"),
         lambda s: s.on(unique("k"), KeyError),
-        lambda s: s.internal("k"),
+        lambda s: s.invariant("k"),
         lambda s: s.expect(1, missing=KeyError),
         lambda s: s.label("x"),
         lambda s: s.map(str),
-        lambda s: s.as_internal("x"),
+        lambda s: s.as_invariant("x"),
     ],
 )
 def test_every_method_returns_another_statement_and_leaves_this_one_as_it_was(change):
-    before = attrs.asdict(STATEMENT, recurse=False), STATEMENT.explain(parameters=True)
+    before = attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)
     assert change(STATEMENT) is not STATEMENT
-    assert (attrs.asdict(STATEMENT, recurse=False), STATEMENT.explain(parameters=True)) == before
+    assert (attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)) == before
 
 
 def test_two_statements_are_the_same_only_when_they_are_one_object():
@@ -52,11 +52,11 @@ def test_what_happens_to_the_callers_row_later_does_not_change_the_statement():
     row, where = {"a": 1}, {"b": 2}
     statement = update("t", row, where)
     row["c"] = where["d"] = 3
-    assert statement.steps()[0].parameters == (1, 2)
+    assert steps(statement)[0].parameters == (1, 2)
 
 
 def test_labels_of_a_statement_nest_outwards():
-    (step,) = STATEMENT.label("inner").label("outer").steps()
+    (step,) = steps(STATEMENT.label("inner").label("outer"))
     assert step.path == "outer/inner"
 
 
@@ -78,8 +78,8 @@ def _query():
         (lambda: STATEMENT.expect("1"), r"expect\(\)"),
         (lambda: STATEMENT.expect(1.5), r"expect\(\)"),
         (lambda: STATEMENT.expect(True), r"expect\(\)"),
-        (STATEMENT.internal, r"internal\(\) names the constraints"),
-        (lambda: STATEMENT.internal(""), "needs the constraint's name"),
+        (STATEMENT.invariant, r"internal\(\) names the constraints"),
+        (lambda: STATEMENT.invariant(""), "needs the constraint's name"),
     ],
 )
 def test_what_says_nothing_is_refused(contradict, teaches):
@@ -121,16 +121,16 @@ def test_an_expectation_that_contradicts_the_shape_is_refused_in_either_order(
     ],
 )
 def test_an_expectation_that_fits_the_shape_is_the_guard_in_either_order(shape, expectation, guard):
-    assert str(expectation(shape(_query())).guard) == guard
-    assert str(shape(expectation(_query())).guard) == guard
+    assert str(expectation(shape(_query()))._shape.guard) == guard
+    assert str(shape(expectation(_query()))._shape.guard) == guard
 
 
 def test_an_insert_may_be_expected_of_too():
-    assert str(insert("t", {"a": 1}).expect(1).guard) == "exactly 1 row"
+    assert str(insert("t", {"a": 1}).expect(1)._shape.guard) == "exactly 1 row"
 
 
 def test_the_last_expectation_is_the_guard():
-    assert str(STATEMENT.expect(1).expect(at_least=2).guard) == "at least 2 rows"
+    assert str(STATEMENT.expect(1).expect(at_least=2)._shape.guard) == "at least 2 rows"
 
 
 # -- its text --------------------------------------------------------------------------------------

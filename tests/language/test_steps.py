@@ -6,18 +6,20 @@ from __future__ import annotations
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from batchq import InvalidBatch, gather, insert, select, sql, unique, update
+from batchq import InvalidBatch, explain, gather, insert, select, sql, steps, unique, update
 
 TAKE = update("silo", {"n": sql("n + %(by)s", by=1)}, {"id": 7}).expect(1, missing=LookupError())
-PROJECT = insert("project", {"name": "web"}).on(unique("name_key"), KeyError).internal("pkey")
+PROJECT = insert("project", {"name": "web"}).on(unique("name_key"), KeyError).invariant("pkey")
 BATCH = gather(
     TAKE,
-    gather(PROJECT, insert("vpc", {"name": "default"}).as_internal("the default VPC")).label("vpc"),
+    gather(PROJECT, insert("vpc", {"name": "default"}).as_invariant("the default VPC")).label(
+        "vpc"
+    ),
 ).label("create")
 
 
 def test_a_step_is_a_statement_at_its_place():
-    take, project, vpc = BATCH.steps()
+    take, project, vpc = steps(BATCH)
     assert [step.index for step in (take, project, vpc)] == [0, 1, 2]
     assert [step.path for step in (take, project, vpc)] == ["create", "create/vpc", "create/vpc"]
     assert take.statement is TAKE
@@ -27,44 +29,44 @@ def test_a_step_is_a_statement_at_its_place():
 
 
 def test_a_steps_text_names_it_for_people():
-    take, project, _ = BATCH.steps()
+    take, project, _ = steps(BATCH)
     assert str(take) == "step 0 (create: update silo)"
     assert str(project) == "step 1 (create/vpc: insert project)"
-    assert str(sql("SELECT 1 + 1").steps()[0]) == "step 0 (SELECT 1 +)"
+    assert str(steps(sql("SELECT 1 + 1"))[0]) == "step 0 (SELECT 1 +)"
 
 
 def test_parameters_stand_in_the_order_of_the_text_each_once():
-    (step,) = sql("SELECT %(b)s, %(a)s, %(b)s", a=1, b=2).steps()
+    (step,) = steps(sql("SELECT %(b)s, %(a)s, %(b)s", a=1, b=2))
     assert step.sql == "SELECT $1, $2, $1"
     assert step.parameters == (2, 1)
 
 
 def test_meanings_are_listed_strongest_first():
-    outer = BATCH.on(unique("name_key"), ValueError).as_internal("the demo")
-    take, project, vpc = outer.steps()
+    outer = BATCH.on(unique("name_key"), ValueError).as_invariant("the demo")
+    take, project, vpc = steps(outer)
     around = ["inside 'the demo'", 'unique("name_key") -> ValueError']
-    assert [text.split(":")[0] for text in take.meanings] == [*around, "expect(...) -> LookupError"]
-    assert [text.split(":")[0] for text in project.meanings] == [
+    assert [text.split(":")[0] for text in take.mappings] == [*around, "expect(...) -> LookupError"]
+    assert [text.split(":")[0] for text in project.mappings] == [
         *around,
-        'internal("pkey") -> InvariantViolation',
+        'invariant("pkey") -> InvariantViolation',
         'unique("name_key") -> KeyError',
     ]
-    assert [text.split(":")[0] for text in vpc.meanings] == [*around, "inside 'the default VPC'"]
+    assert [text.split(":")[0] for text in vpc.mappings] == [*around, "inside 'the default VPC'"]
 
 
 def test_looking_changes_nothing_and_gives_the_same_each_time():
-    assert BATCH.explain() == BATCH.explain()
-    assert [step.sql for step in BATCH.steps()] == [step.sql for step in BATCH.steps()]
+    assert explain(BATCH) == explain(BATCH)
+    assert [step.sql for step in steps(BATCH)] == [step.sql for step in steps(BATCH)]
 
 
 def test_a_step_cannot_be_changed():
-    (step,) = TAKE.steps()
+    (step,) = steps(TAKE)
     with pytest.raises(FrozenInstanceError):
         step.index = 5
 
 
 def test_explain_shows_each_step_with_its_guard_and_meanings():
-    lines = BATCH.explain().splitlines()
+    lines = explain(BATCH).splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "step 0 (create: update silo)",
         "step 1 (create/vpc: insert project)",
@@ -77,19 +79,22 @@ def test_explain_shows_each_step_with_its_guard_and_meanings():
 
 
 def test_explain_shows_values_with_their_names_only_when_asked():
-    assert "7" not in TAKE.explain()
-    lines = TAKE.explain(parameters=True).splitlines()
+    assert "7" not in explain(TAKE)
+    lines = explain(TAKE, parameters=True).splitlines()
     assert "    $1 by = 1" in lines
     assert "    $2 id = 7" in lines
 
 
 def test_explain_names_the_values_of_every_kind_of_statement():
-    text = gather(
-        PROJECT,
-        select("t", ["a", sql("b + %(more)s", more=2)], where={"c": [3], "d": None, "e": "x"}),
-        sql("SELECT %(q)s, %(p)s", p=4, q=5),
-        update("t", {"f": 6}, where=sql("g = %(g)s", g=7)),
-    ).explain(parameters=True)
+    text = explain(
+        gather(
+            PROJECT,
+            select("t", ["a", sql("b + %(more)s", more=2)], where={"c": [3], "d": None, "e": "x"}),
+            sql("SELECT %(q)s, %(p)s", p=4, q=5),
+            update("t", {"f": 6}, where=sql("g = %(g)s", g=7)),
+        ),
+        parameters=True,
+    )
     shown = [line.strip() for line in text.splitlines() if line.strip().startswith("$")]
     assert shown == [
         "$1 name = 'web'",
@@ -105,8 +110,8 @@ def test_explain_names_the_values_of_every_kind_of_statement():
 
 def test_a_statement_that_cannot_be_sent_is_a_step_all_the_same_until_its_sql_is_asked_for():
     batch = gather(PROJECT, sql("COMMIT"))
-    assert [step.statement.title for step in batch.steps()] == ["insert project", "COMMIT"]
+    assert [step.statement.title for step in steps(batch)] == ["insert project", "COMMIT"]
     with pytest.raises(InvalidBatch):
-        _ = batch.steps()[1].sql
+        _ = steps(batch)[1].sql
     with pytest.raises(InvalidBatch):
-        batch.explain()
+        explain(batch)

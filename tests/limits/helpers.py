@@ -9,8 +9,9 @@ from uuid import UUID
 import psycopg
 from attrs import frozen
 
-from batchq import attempt, gather, run
+from batchq import gather, run
 from batchq.limits import Limits
+from batchq.result import attempt
 
 SILO, PROJECT, FLEET = UUID(int=0x51), UUID(int=0x92), UUID(int=0xF1)
 A, B, C = UUID(int=0xA), UUID(int=0xB), UUID(int=0xC)

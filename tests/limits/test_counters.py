@@ -9,20 +9,10 @@ from __future__ import annotations
 
 import pytest
 
-from batchq import (
-    BatchError,
-    GuardFailed,
-    InvariantViolation,
-    Kind,
-    Ok,
-    attempt,
-    check,
-    gather,
-    insert,
-    run,
-    sql,
-)
+from batchq import BatchError, GuardFailed, InvariantViolation, check, gather, insert, run, sql
 from batchq.limits import LimitExceeded, LimitMissing, NotCharged
+from batchq.result import Ok, attempt
+from batchq.types import ViolationKind
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, C, failure, set_limits
 
 BIGGEST = 2**63 - 1
@@ -48,7 +38,7 @@ def limit(lim):
     return LIMITS.set_limit("vpcs", lim, scope=PROJECT)
 
 
-def blamed(report, path, violation=Kind.CHECK):
+def blamed(report, path, violation=ViolationKind.CHECK):
     """Whether the report names this step, by the server's own word."""
     return report.path == path and report.violation.kind is violation
 
@@ -83,7 +73,7 @@ class TestCharge:
         set_limits(planned, (SILO, "vpcs", 5), (PROJECT, "disks", 5))
         for _ in range(2):
             report = failure(planned, charge(1))
-            assert blamed(report, "lock vpcs", Kind.GUARD)
+            assert blamed(report, "lock vpcs", ViolationKind.GUARD)
             assert isinstance(report, GuardFailed)
             assert isinstance(report.raised, LimitMissing)
             assert (report.raised.resource, report.raised.scope) == ("vpcs", PROJECT)
@@ -148,7 +138,7 @@ class TestRelease:
     def test_without_a_limit_is_an_error(self, planned):
         for _ in range(2):
             report = failure(planned, release())
-            assert blamed(report, "lock vpcs", Kind.GUARD)
+            assert blamed(report, "lock vpcs", ViolationKind.GUARD)
             assert isinstance(report.raised, LimitMissing)
 
     def test_of_more_than_the_counter_says_is_drift_and_ours(self, planned, book):
@@ -191,7 +181,7 @@ class TestResize:
         run(planned, gather(limit(5), charge(3, B)))
         for _ in range(2):
             report = failure(planned, resize(1))
-            assert blamed(report, "resize vpcs", Kind.GUARD)
+            assert blamed(report, "resize vpcs", ViolationKind.GUARD)
             assert isinstance(report.raised, NotCharged)
             assert (report.raised.scope, report.raised.id) == (PROJECT, A)
         assert book.used() == 3
@@ -250,7 +240,7 @@ def test_a_batch_around_says_last_what_no_room_means(conn, book):
     run(conn, limit(0))
     around = gather(charge(1)).on(check("resource_limit_exceeded"), OwnError())
     assert isinstance(failure(conn, around).raised, OwnError)
-    inside = charge(1).as_internal("charging for ourselves")
+    inside = charge(1).as_invariant("charging for ourselves")
     assert isinstance(failure(conn, inside).raised, InvariantViolation)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from batchq import Ok, gather, run
+from batchq import gather, run
 from batchq.limits import Drift
+from batchq.result import Ok
 from tests.limits.helpers import LIMITS, PROJECT, SILO, A, B, set_limits
 from tests.support.lock_waits import Race, race
 

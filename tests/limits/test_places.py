@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import gather, insert, sql
+from batchq import gather, insert, sql, steps
 from batchq.limits import Limits
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B
 
@@ -25,12 +25,12 @@ def places(batch):
     """Of each step what it is called, and whose counter it is about."""
     return [
         (step.path, *(v for n, v in named(step) if n in ("scope", "scope_id")))
-        for step in batch.steps()
+        for step in steps(batch)
     ]
 
 
 def named(step):
-    return zip(step.statement.shape.names, step.statement.values, strict=True)
+    return zip(step.statement._shape.names, step.statement._values, strict=True)
 
 
 charges = st.tuples(
@@ -89,13 +89,13 @@ def test_a_whole_scope_comes_before_each_of_its_counters():
 
 
 def test_a_scope_that_is_named_twice_is_charged_once():
-    assert len(LIMITS.charge("vpcs", scope=[SILO, SILO], id=A).steps()) == 2
+    assert len(steps(LIMITS.charge("vpcs", scope=[SILO, SILO], id=A))) == 2
 
 
 def test_one_table_comes_before_another():
     tables = [Limits(table=table, ledger="charges") for table in ("b", "a", "a.z")]
     batch = gather(*(limits.charge("vpcs", scope=SILO, id=B) for limits in tables))
-    assert [step.statement.source.table for step in batch.steps()[::2]] == ["a", "b", "a.z"]
+    assert [step.statement._shape.source.table for step in steps(batch)[::2]] == ["a", "b", "a.z"]
 
 
 def test_limits_by_the_same_names_are_the_same():
@@ -103,7 +103,7 @@ def test_limits_by_the_same_names_are_the_same():
         Limits().charge("vpcs", scope=SILO, id=A), Limits().charge("vpcs", scope=SILO, id=B)
     )
     assert Limits() == Limits()
-    assert len(batch.steps()) == 3
+    assert len(steps(batch)) == 3
 
 
 NAMES = ["resource_limit", "public.resource_limit", "a.resource_limit", "z.resource_limit", "other"]
@@ -124,8 +124,8 @@ def test_counters_are_locked_by_scope_and_resource_whatever_their_tables_are_cal
         *(Limits(table=name).charge(resource, scope=scope, id=A) for name, resource, scope in drawn)
     )
     locks = [
-        (str(values["scope_id"]), values["resource"], step.statement.source.table)
-        for step in batch.steps()
+        (str(values["scope_id"]), values["resource"], step.statement._shape.source.table)
+        for step in steps(batch)
         if "scope_id" in (values := dict(named(step)))
     ]
     wanted = {(str(scope), resource, name) for name, resource, scope in drawn}

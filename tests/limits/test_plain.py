@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from psycopg_pool import ConnectionPool
 
-from batchq import Kind, Ok, attempt, check, gather, insert, run, sql, update
+from batchq import check, gather, insert, run, sql, steps, update
+from batchq.result import Ok, attempt
+from batchq.types import ViolationKind
 
 TABLES = """
 CREATE TABLE project (
@@ -51,18 +53,18 @@ def test_it_counts_up_to_the_limit_whoever_is_first(database, conn):
     refused = [answer for answer in answers if not isinstance(answer, Ok)]
     assert len(refused) == 35
     assert {(type(one.error), one.report.path) for one in refused} == {(LimitError, "limit")}
-    assert {one.report.violation.kind for one in refused} == {Kind.CHECK}
+    assert {one.report.violation.kind for one in refused} == {ViolationKind.CHECK}
     assert conn.execute("SELECT vpcs, (SELECT count(*) FROM vpc) FROM project").fetchone() == (5, 5)
 
 
 def test_a_project_that_is_not_there_is_another_error(conn):
     answer = attempt(conn, create(1, project=9))
     assert (type(answer.error), answer.report.path) == (NotFoundError, "limit")
-    assert answer.report.violation.kind is Kind.GUARD
+    assert answer.report.violation.kind is ViolationKind.GUARD
 
 
 def test_it_runs_where_it_is_written(conn):
-    assert [step.path for step in gather(create(1), insert("vpc", {"id": 2})).steps()] == [
+    assert [step.path for step in steps(gather(create(1), insert("vpc", {"id": 2})))] == [
         "",
         "limit",
         "",

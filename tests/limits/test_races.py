@@ -17,20 +17,10 @@ import pytest
 from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
-from batchq import (
-    Kind,
-    Ok,
-    Retry,
-    SerializationConflict,
-    attempt,
-    gather,
-    insert,
-    run,
-    sequence,
-    sql,
-    unique,
-)
+from batchq import Retry, SerializationConflict, gather, insert, run, sequence, sql, steps, unique
 from batchq.limits import LimitExceeded, Limits
+from batchq.result import Ok, attempt
+from batchq.types import ViolationKind
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
 from tests.support.lock_waits import TIMEOUT, Race, race, until_waits
 
@@ -83,7 +73,7 @@ def test_of_200_creates_against_a_limit_of_50_exactly_50_succeed(database, conn,
     assert {
         (type(one.error), one.error.requested, one.report.path, one.report.index) for one in refused
     } == {(LimitExceeded, 1, "charge vpcs", 2)}
-    assert {one.report.violation.kind for one in refused} == {Kind.CHECK}
+    assert {one.report.violation.kind for one in refused} == {ViolationKind.CHECK}
     assert book.counter() == (50, 50, 50)
     created = conn.execute("SELECT id FROM vpc ORDER BY id").fetchall()
     assert [(row[2],) for row in book.ledger()] == created
@@ -161,7 +151,7 @@ def test_opposite_orders_do_not_deadlock(crossing, book):
 
 def test_opposite_orders_deadlock_where_steps_run_as_they_are_written(crossing, book):
     def written(id, levels):
-        return sequence(step.statement for level in levels for step in charge(id, 2, level).steps())
+        return sequence(step.statement for level in levels for step in steps(charge(id, 2, level)))
 
     answers = crossing.run([written(A, crossing.levels), written(B, reversed(crossing.levels))])
     assert sorted(type(answer).__name__ for answer in answers) == ["Failed", "Ok"]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq import Failed, attempt, gather, insert, run, sql
+from batchq import gather, insert, run, sql, steps
 from batchq.limits import LimitExceeded, LimitMissing, Limits, Shortfall
+from batchq.result import Failed, attempt
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, C, set_limits
 
 
@@ -18,7 +19,7 @@ def charge(resource, n, scope=PROJECT, id=A):
 
 
 def short(conn, *batches):
-    return run(conn, LIMITS.explain(gather(*batches)))
+    return run(conn, LIMITS.shortfalls(gather(*batches)))
 
 
 def test_it_lists_everything_and_not_only_what_failed_first(planned, book):
@@ -31,11 +32,11 @@ def test_it_lists_everything_and_not_only_what_failed_first(planned, book):
         LIMITS.resize("cpus", 99, scope=SILO, id=A),
     )
     for _ in range(2):
-        assert run(planned, LIMITS.explain(wanted)) == [
-            Shortfall(scope=SILO, resource="cpus", asked=93, used=9, lim=100, ceiling=100),
-            Shortfall(scope=PROJECT, resource="cpus", asked=3, used=6, lim=8, ceiling=8),
-            Shortfall(scope=PROJECT, resource="disks", asked=1, used=1, lim=1, ceiling=1),
-            Shortfall(scope=FLEET, resource="cpus", asked=3, used=None, lim=None, ceiling=None),
+        assert run(planned, LIMITS.shortfalls(wanted)) == [
+            Shortfall(scope=SILO, resource="cpus", asked=93, used=9, limit=100, ceiling=100),
+            Shortfall(scope=PROJECT, resource="cpus", asked=3, used=6, limit=8, ceiling=8),
+            Shortfall(scope=PROJECT, resource="disks", asked=1, used=1, limit=1, ceiling=1),
+            Shortfall(scope=FLEET, resource="cpus", asked=3, used=None, limit=None, ceiling=None),
         ]
     assert [one.missing for one in short(planned, wanted)] == [False, False, False, True]
 
@@ -48,7 +49,7 @@ def test_it_lists_nothing_where_there_is_room(planned, book):
 
 def test_it_needs_no_round_trip_for_a_batch_without_limits(conn):
     assert short(conn, sql("SELECT 1"), insert("no_such_table", {"id": 1})) == []
-    assert LIMITS.explain(gather()).steps() == ()
+    assert steps(LIMITS.shortfalls(gather())) == ()
 
 
 def test_it_changes_nothing_and_waits_for_nobody(conn, connect, book):
@@ -56,7 +57,7 @@ def test_it_changes_nothing_and_waits_for_nobody(conn, connect, book):
     holder = connect()
     with holder.transaction(force_rollback=True):
         run(holder, charge("cpus", 5), nested=True)
-        batch = LIMITS.explain(charge("cpus", 9, id=B))
+        batch = LIMITS.shortfalls(charge("cpus", 9, id=B))
         assert [one.used for one in run(conn, batch, read_only=True, timeout=60)] == [0]
     assert (book.used(resource="cpus"), book.ledger()) == (0, [])
 
@@ -85,8 +86,8 @@ def test_a_limit_that_was_lowered_is_felt_until_enough_is_given_back(conn, book)
         charge("cpus", 1, id=C),
     ]
     assert short(conn, *wanted) == [
-        Shortfall(PROJECT, "cpus", asked=1, used=10, lim=5, ceiling=10),
-        Shortfall(PROJECT, "cpus", asked=1, used=6, lim=5, ceiling=6),
+        Shortfall(PROJECT, "cpus", asked=1, used=10, limit=5, ceiling=10),
+        Shortfall(PROJECT, "cpus", asked=1, used=6, limit=5, ceiling=6),
     ]
 
 
@@ -120,7 +121,9 @@ def test_limits_of_other_tables_are_not_looked_at(conn, book):
     assert short(conn, other.charge("cpus", scope=PROJECT, id=A)) == []
 
 
-@pytest.mark.parametrize("around", [lambda b: b.label("x"), lambda b: b.map(bool).as_internal("x")])
+@pytest.mark.parametrize(
+    "around", [lambda b: b.label("x"), lambda b: b.map(bool).as_invariant("x")]
+)
 def test_it_finds_charges_however_deep(conn, book, around):
     assert len(short(conn, around(gather(around(charge("cpus", 1)))))) == 1
 
@@ -142,7 +145,7 @@ def test_it_foresees_which_steps_are_refused(conn, book, unset, before, wanted):
     conn.execute("TRUNCATE resource_limit, resource_charge")
     for batch in (LIMITS.set_limit("cpus", 9, scope=SILO), *before)[unset:]:
         attempt(conn, batch)
-    foreseen = run(conn, LIMITS.explain(gather(*wanted)))
+    foreseen = run(conn, LIMITS.shortfalls(gather(*wanted)))
     refused = [type(error) for error in map(error_of, wanted, [conn] * len(wanted))]
     seen = [kind for kind in refused if kind in (LimitExceeded, LimitMissing)]
     assert [LimitMissing if one.missing else LimitExceeded for one in foreseen] == seen

@@ -24,16 +24,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batchq import Ok, attempt, delete, gather, insert, run, sequence, sql
-from batchq.language.batch import Placed
+from batchq import delete, gather, insert, run, sequence, sql, steps
+from batchq.language.placement import Scheduled
 from batchq.limits import LimitExceeded, LimitMissing, NotCharged
+from batchq.result import Ok, attempt
 from batchq.testing import Proxy, proxy
 from tests.limits.helpers import LIMITS, PROJECT, SILO, Book
 
 LEVELS = sorted([PROJECT, SILO], key=str)
 UNLIMITED = 2**63 - 1
 END_ME = sql("SELECT pg_terminate_backend(pg_backend_pid())")
-LAST = Placed(END_ME, tail=("~",))
+LAST = Scheduled(END_ME, run_last=("~",))
 
 ids = st.sampled_from([UUID(int=number) for number in range(3)])
 sizes = st.integers(1, 5)
@@ -168,7 +169,7 @@ class World(RuleBasedStateMachine):
         if kind == "end":
             batch = gather(batch, where)
         elif kind == "cut_requests":
-            messages = len("PBDE") * (len(batch.steps()) + 2) + len("SS")  # BEGIN and COMMIT
+            messages = len("PBDE") * (len(steps(batch)) + 2) + len("SS")  # BEGIN and COMMIT
             self.link.cut_requests(after=range(messages + 1)[where])
         elif kind == "cut_answers":
             # Once the server has done it all: what comes of a cut has to be the same every time.
@@ -190,7 +191,7 @@ class World(RuleBasedStateMachine):
     def took_effect(self, answer, before, refused):
         """Look whether a batch whose connection was lost was committed."""
         changed = self.seen() != before
-        assert not (changed and (refused or answer.outcome.kept_nothing))
+        assert not (changed and (refused or answer.outcome.nothing_applied))
         # One that changes nothing either way, a replay say, may as well have been.
         return changed
 

@@ -119,7 +119,7 @@ def test_every_verb_works_under_any_name(conn, name, qualified):
     run(conn, limits.resize("vpcs", 4, scope=SILO, id=A))
     larger = limits.resize("vpcs", 6, scope=SILO, id=A)
     assert isinstance(failure(conn, larger).raised, LimitExceeded)
-    assert [one.asked for one in run(conn, limits.explain(larger))] == [2]
+    assert [one.asked for one in run(conn, limits.shortfalls(larger))] == [2]
     assert run(conn, limits.reconcile(SILO)) == []
     conn.execute(f"UPDATE {quoted(limits.table)} SET used = 1")
     gone = limits.release("vpcs", scope=SILO, id=A)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from batchq import Ok, attempt, gather
+from batchq import gather
 from batchq.limits import LimitExceeded, LimitMissing
+from batchq.result import Ok, attempt
 from batchq.testing import proxy
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
 
@@ -20,7 +21,7 @@ FLIGHTS = {
     "resize": (LIMITS.resize("vpcs", 3, scope=LEVELS, id=A), Ok),
     "set_limit": (LIMITS.set_limit("vpcs", 0, scope=LEVELS), Ok),
     "reconcile": (gather(*map(LIMITS.reconcile, LEVELS)), Ok),
-    "explain": (LIMITS.explain(LIMITS.charge("vpcs", 9, scope=LEVELS, id=B)), Ok),
+    "explain": (LIMITS.shortfalls(LIMITS.charge("vpcs", 9, scope=LEVELS, id=B)), Ok),
 }
 
 

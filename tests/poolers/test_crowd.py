@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from batchq import Ok, attempt, check, gather, insert, select, sql, update
-from batchq.engine.wire.statement_cache import preparations_of
+from batchq import check, gather, insert, select, sql, update
+from batchq.engine.wire.connection_state import state_of
+from batchq.result import Ok, attempt
 
 CLIENTS, SERVERS, EACH = 16, 4, 63
 """In all 1,008 batches."""
@@ -50,7 +51,7 @@ def work(conninfo: str, client: int) -> Counter[str]:
                 assert isinstance(answer, Ok), answer.error
                 assert (answer.value[0] if n % 3 == 0 else answer.value) == expected
                 seen["succeeded"] += 1
-        seen["sent twice"] = preparations_of(conn)._losses
+        seen["sent twice"] = state_of(conn).statements._losses
     return seen
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from batchq import Ok, attempt, check, gather, insert, run, select, sql
+from batchq import check, gather, insert, run, select, sql
+from batchq.result import Ok, attempt
 
 
 class TooSmall(Exception):

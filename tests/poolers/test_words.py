@@ -10,7 +10,8 @@ import pytest
 from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
-from batchq import ConnectionFailed, Ok, Outcome, OutcomeUnknown, attempt, gather, insert, run, sql
+from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, insert, run, sql
+from batchq.result import Ok, attempt
 from batchq.testing import server
 
 SLOW = sql("SELECT pg_sleep(600)")

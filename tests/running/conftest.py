@@ -11,6 +11,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
+from batchq.result import Failed, Ok, aattempt, attempt
 from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient
 
 
@@ -27,8 +28,8 @@ class PoolClient(Client):
         """What a method of the pool gave."""
         return value
 
-    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
-        return batchq.attempt(self.pool, batch, **options)
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
+        return attempt(self.pool, batch, **options)
 
     def disconnect(self) -> None:
         self.pool.close()
@@ -51,8 +52,8 @@ class AsyncPoolClient(Client):
         )
         await self.pool.open()
 
-    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
-        return self.loop.run(batchq.aattempt(self.pool, batch, **options))
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
+        return self.loop.run(aattempt(self.pool, batch, **options))
 
     def disconnect(self) -> None:
         self.loop.run(self.pool.close())

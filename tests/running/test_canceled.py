@@ -10,6 +10,7 @@ import pytest
 
 import batchq
 from batchq import InvariantViolation, Outcome, StatementCanceled, gather, sql, sqlstate
+from batchq.result import attempt
 from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
 
@@ -93,7 +94,7 @@ def test_the_connections_own_cancel_is_somebody(connect, conn):
     lock_row(connect())
     mine = connect()
     with once_stalled(conn, mine.info.backend_pid, mine.cancel_safe):
-        answer = batchq.attempt(mine, STALLING)
+        answer = attempt(mine, STALLING)
     assert type(answer.error) is StatementCanceled
     assert ids(conn) == []
 
@@ -123,7 +124,7 @@ def test_what_is_mapped_is_raised_from_it(client):
 
 
 def test_what_is_declared_to_be_impossible_stays_so(client):
-    ours = SLOW.on(sqlstate("57014"), Slow).as_internal("waiting")
+    ours = SLOW.on(sqlstate("57014"), Slow).as_invariant("waiting")
     answer = client.attempt(ours, timeout=0.01)
     assert isinstance(answer.error, InvariantViolation)
     assert answer.error.context == "waiting"
@@ -132,7 +133,12 @@ def test_what_is_declared_to_be_impossible_stays_so(client):
 def test_a_lock_that_is_not_had_is_the_statements_own_answer(connection, connect):
     """55P03, by lock_timeout or NOWAIT, is asked for: it is mapped, as any other."""
     lock_row(connect())
-    take = batchq.lock("item", {"id": 0}, missing=Slow).on(sqlstate("55P03"), Slow("taken"))
+    take = (
+        batchq.select("item", where={"id": 0})
+        .for_update()
+        .expect(1, missing=Slow)
+        .on(sqlstate("55P03"), Slow("taken"))
+    )
     connection.execute("SET lock_timeout = 1")
     answer = connection.attempt(take)
     assert str(answer.error) == "taken"

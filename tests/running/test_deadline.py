@@ -12,15 +12,9 @@ from fractions import Fraction
 import pytest
 
 import batchq
-from batchq import (
-    DeadlineExceeded,
-    InvalidBatch,
-    Ok,
-    Outcome,
-    gather,
-    sql,
-)
+from batchq import DeadlineExceeded, InvalidBatch, Outcome, gather, sql
 from batchq.engine.dialects import COCKROACHDB
+from batchq.result import Ok
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed

@@ -14,12 +14,8 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, NullConnectionPool
 
 import batchq
-from batchq import (
-    BatchError,
-    ConnectionFailed,
-    DeadlineExceeded,
-    Outcome,
-)
+from batchq import BatchError, ConnectionFailed, DeadlineExceeded, Outcome
+from batchq.result import aattempt, attempt
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, item
 from tests.support.clock import LONG
@@ -126,10 +122,10 @@ class TestThePool:
                 assert link.fell_silent.wait(TIMEOUT)
             if kind is NullConnectionPool:
                 with pool:
-                    answer = batchq.attempt(pool, item(1), deadline=SOON)
+                    answer = attempt(pool, item(1), deadline=SOON)
             else:
                 async with pool:
-                    answer = await batchq.aattempt(pool, item(1), deadline=SOON)
+                    answer = await aattempt(pool, item(1), deadline=SOON)
             assert isinstance(answer.error, DeadlineExceeded)
             assert answer.outcome is Outcome.NOT_SENT
 

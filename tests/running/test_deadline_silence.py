@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from batchq import DeadlineExceeded, Ok, Outcome, OutcomeUnknown, gather, sql
+from batchq import DeadlineExceeded, Outcome, OutcomeUnknown, gather, sql
+from batchq.result import Ok
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item

@@ -21,7 +21,8 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
-from batchq import ConnectionFailed, DecodeFailed, InvalidBatch, Ok, Outcome, OutcomeUnknown, sql
+from batchq import ConnectionFailed, DecodeFailed, InvalidBatch, Outcome, OutcomeUnknown, sql
+from batchq.result import Ok, aattempt, attempt
 from batchq.running import waiting
 from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
@@ -131,7 +132,7 @@ class TestAPoolThatGivesNoConnection:
 
     def test_says_that_it_is_not_open_yet(self, database):
         pool = ConnectionPool(database, open=False)
-        answer = batchq.attempt(pool, READ)
+        answer = attempt(pool, READ)
         assert is_not_sent(answer, answer.error.__cause__)
         assert "is not open yet" in str(answer.error)
 
@@ -148,7 +149,7 @@ class TestAPoolThatGivesNoConnection:
             async with pool.connection():
                 first = asyncio.ensure_future(batchq.arun(pool, READ))
                 await until_somebody_waits(pool)
-                answer = await batchq.aattempt(pool, READ)
+                answer = await aattempt(pool, READ)
                 assert is_not_sent(answer, answer.error.__cause__)
                 assert isinstance(answer.error.__cause__, psycopg_pool.TooManyRequests)
             assert await first == 1
@@ -175,7 +176,7 @@ class TestAPoolThatGivesNoConnection:
         with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
             threading.Thread(target=interrupt, daemon=True).start()
             with pytest.raises(KeyboardInterrupt) as raised:
-                batchq.attempt(pool, READ)
+                attempt(pool, READ)
         assert raised.value.__notes__ == [f"{NOTE}not_sent"]
 
     def test_has_a_hook_that_fails(self, database):
@@ -188,7 +189,7 @@ class TestAPoolThatGivesNoConnection:
         }.items():
             pools = psycopg_pool.NullConnectionPool(database, open=True, **settings)
             with pools as pool:
-                answer = batchq.attempt(pool, READ)
+                answer = attempt(pool, READ)
                 assert is_not_sent(answer, answer.error.__cause__)
                 cause = psycopg_pool.PoolTimeout if name == "check" else Hook
                 assert isinstance(answer.error.__cause__, cause)
@@ -199,7 +200,7 @@ class TestAPoolThatGivesNoConnection:
         with ConnectionPool(database, min_size=1, max_size=1, open=True, **ways) as pool:
             for _ in range(2):
                 with pytest.raises(InvalidBatch, match="INTRANS") as raised:
-                    batchq.attempt(pool, READ)
+                    attempt(pool, READ)
                 assert "check=" in raised.value.__notes__[0]
             pool._check = ConnectionPool.check_connection
             assert batchq.run(pool, READ) == 1
@@ -210,14 +211,14 @@ class TestAPoolThatGivesNoConnection:
                 raise AssertionError
 
         with pytest.raises(TypeError, match="or a pool, not Half"):
-            batchq.attempt(Half(), READ)
+            attempt(Half(), READ)
 
     def test_cannot_connect(self):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         nowhere = f"host=127.0.0.1 port={port}"
         with psycopg_pool.NullConnectionPool(nowhere, open=True) as pool:
-            answer = batchq.attempt(pool, READ)
+            answer = attempt(pool, READ)
         assert is_not_sent(answer, answer.error.__cause__)
         assert isinstance(answer.error.__cause__, psycopg.OperationalError)
 
@@ -343,7 +344,7 @@ class TestWaitingThatFails:
 
             await asyncio.to_thread(bind)
             own, mine.lock = mine.lock, lock
-            answer = await batchq.aattempt(mine, READ)
+            answer = await aattempt(mine, READ)
             mine.lock = own
             assert is_not_sent(answer, answer.error.__cause__)
             assert isinstance(answer.error.__cause__, RuntimeError)
@@ -365,7 +366,7 @@ class TestAConnectionThatSomebodyElseCloses:
         lock_row(connect())
         mine = connect()
         with once_stalled(conn, mine.info.backend_pid, lambda: end(mine)):
-            answer = batchq.attempt(mine, STALLING)
+            answer = attempt(mine, STALLING)
         assert isinstance(answer.error, OutcomeUnknown)
         assert isinstance(answer.error.__cause__, psycopg.Error)
         assert mine.closed
@@ -381,7 +382,7 @@ class TestAConnectionThatSomebodyElseCloses:
             with once_stalled(
                 conn, mine.info.backend_pid, lambda: loop.call_soon_threadsafe(end, mine)
             ):
-                answer = await batchq.aattempt(mine, STALLING)
+                answer = await aattempt(mine, STALLING)
             assert mine.closed
             return answer
 
@@ -436,9 +437,7 @@ def test_threads_that_end_a_pool_let_the_others_know(database):
     """Who waits when the pool is closed is told so."""
     answers = []
     with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
-        waiter = threading.Thread(
-            target=lambda: answers.append(batchq.attempt(pool, READ)), daemon=True
-        )
+        waiter = threading.Thread(target=lambda: answers.append(attempt(pool, READ)), daemon=True)
         waiter.start()
         while not pool.get_stats()["requests_waiting"]:
             pass

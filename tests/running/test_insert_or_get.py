@@ -11,13 +11,11 @@ import pytest
 from psycopg import IsolationLevel
 
 from batchq import (
-    Got,
     GuardFailed,
     Outcome,
     Retry,
     SerializationConflict,
     UnmappedViolation,
-    attempt,
     delete,
     gather,
     insert,
@@ -26,6 +24,8 @@ from batchq import (
     sql,
     unique,
 )
+from batchq.result import attempt
+from batchq.types import Inserted
 from tests.support.lock_waits import Race, race, until_waits
 
 TABLES = """
@@ -63,14 +63,14 @@ def sides(connect) -> Iterator[Race]:
 def boot(size: int = 1, **row: Any):
     """Create the disk of that id, or get it if it has that size."""
     new = {"id": 7, "name": "boot", "size": size, **row}
-    return insert_or_get("disk", new, Disk, key=["id"], same=["size"], differs=DiffersError)
+    return insert_or_get("disk", new, Disk, key=["id"], same=["size"], raises=DiffersError)
 
 
 def count(conn):
     return conn.execute("SELECT count(*) FROM disk").fetchone()[0]
 
 
-NEW, OLD = Got(Disk("boot", 1), new=True), Got(Disk("boot", 1), new=False)
+NEW, OLD = Inserted(Disk("boot", 1), created=True), Inserted(Disk("boot", 1), created=False)
 
 
 class TestAgain:
@@ -89,7 +89,7 @@ class TestAgain:
         run(conn, boot())
         answer = attempt(conn, boot(size=2))
         assert isinstance(answer.error, DiffersError)
-        assert answer.report.violation.found == {"size": 1}
+        assert answer.report.violation.row == {"size": 1}
         assert (answer.report.index, answer.report.outcome) == (0, Outcome.ROLLED_BACK)
 
     @pytest.mark.parametrize(("there", "asked"), [(None, 1), (1, None)])
@@ -107,7 +107,7 @@ class TestAgain:
         made = first.output("id")
         conn.execute("CREATE UNIQUE INDEX ON disk (level)")
         row = {"level": made, "name": "boot", "size": 1, "serial": first.output("name")}
-        got = insert_or_get("disk", row, Disk, key=["level"], same=["serial"], differs=DiffersError)
+        got = insert_or_get("disk", row, Disk, key=["level"], same=["serial"], raises=DiffersError)
         assert run(conn, gather(first, got, got))[1:] == (NEW, OLD)
 
     def test_another_unique_index_is_no_such_conflict(self, conn):

@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import Parent, delete, forbid, gather, insert, lock, select, sql, update
+from batchq import delete, gather, insert, select, sql, update
+from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
 
@@ -60,27 +61,29 @@ DELETE = delete("project", LIVING).expect(1, missing=Missing)
 def by_hand(end):
     """The pattern as docs/guards.md writes it, under "Locks"."""
     vpcs, disks = (select(table, ["id"], where={"project_id": 1}) for table in ("vpc", "disk"))
-    none_left = forbid(vpcs, else_=InUse), forbid(disks, else_=InUse)
-    return gather(lock("project", LIVING, missing=Missing), *none_left, end)
+    none_left = vpcs.expect(0, unexpected=InUse), disks.expect(0, unexpected=InUse)
+    return gather(
+        select("project", where=LIVING).for_update().expect(1, missing=Missing), *none_left, end
+    )
 
 
-def parent(tombstone):
-    return Parent(table="project", tombstone=tombstone)
+def parent(deleted_at):
+    return Parent(table="project", deleted_at=deleted_at, key="id", generation="rcgen")
 
 
-def of_parent(tombstone):
+def of_parent(deleted_at):
     """The same as :class:`Parent` does it."""
     kinds = [
-        parent(tombstone).children(table, by="project_id", tombstone=None)
+        parent(deleted_at).children(table, by="project_id", deleted_at=None)
         for table in ("vpc", "disk")
     ]
-    childless = [children.forbid(1, else_=InUse) for children in kinds]
-    return parent(tombstone).delete(1, gone=Missing, childless=childless)
+    childless = [children.forbid(1, unexpected=InUse) for children in kinds]
+    return parent(deleted_at).delete(1, missing=Missing, guards=childless)
 
 
-def add(tombstone):
-    vpcs = parent(tombstone).children("vpc", by="project_id", tombstone=None)
-    return vpcs.add(1, insert("vpc", VPC), gone=Missing)
+def add(deleted_at):
+    vpcs = parent(deleted_at).children("vpc", by="project_id", deleted_at=None)
+    return vpcs.add(1, insert("vpc", VPC), missing=Missing)
 
 
 def looks(*lock):

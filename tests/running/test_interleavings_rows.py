@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import Parent, check, delete, gather, insert, insert_or_get, sql, update
+from batchq import check, delete, gather, insert, insert_or_get, sql, update
+from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
 
@@ -74,8 +75,8 @@ def rename(name):
     return (
         update("project", {"name": name, "rcgen": sql("rcgen + 1")}, where={"id": 1})
         .expect(1, missing=Missing)
-        .require({"time_deleted": None}, else_=Missing)
-        .require({"rcgen": 1}, else_=Refused)
+        .require({"time_deleted": None}, raises=Missing)
+        .require({"rcgen": 1}, raises=Refused)
     )
 
 
@@ -87,7 +88,7 @@ def ensure(name, state="ready", same=("state",)):
         key=["name"],
         where={"time_deleted": None},
         same=same,
-        differs=Refused if same else None,
+        raises=Refused if same else None,
     )
 
 
@@ -141,7 +142,7 @@ def test_a_row_that_has_its_tombstone_is_not_renamed(play):
     hide = (
         update("project", {"time_deleted": sql("now()"), "rcgen": sql("rcgen + 1")}, {"id": 1})
         .expect(1, missing=Missing)
-        .require({"rcgen": 1}, else_=Refused)
+        .require({"rcgen": 1}, raises=Refused)
     )
 
     def wrong(played, observer):
@@ -154,8 +155,10 @@ def test_a_row_that_has_its_tombstone_is_not_renamed(play):
 
 @IN_PAIRS
 def test_two_children_that_are_added_at_once_are_both_counted(play):
-    vpcs = Parent(table="project").children("vpc", by="project_id", tombstone=None)
-    add = vpcs.add(1, insert("vpc", {"project_id": 1}), gone=Missing)
+    vpcs = Parent(
+        table="project", key="id", deleted_at="time_deleted", generation="rcgen"
+    ).children("vpc", by="project_id", deleted_at=None)
+    add = vpcs.add(1, insert("vpc", {"project_id": 1}), missing=Missing)
 
     def wrong(played, observer):
         row = observer.execute("SELECT rcgen, (SELECT count(*) FROM vpc) FROM project").fetchone()

@@ -19,6 +19,7 @@ from batchq import (
     sql,
     unique,
 )
+from batchq.result import Ok, attempt
 from tests.support.clients import item
 from tests.support.fake_server import Plot, omniscient
 from tests.support.flights import wrapped_wait
@@ -213,14 +214,14 @@ class TestAConflict:
             mine.execute("BEGIN")
             server.plot = Plot(place=place, fields=CONFLICT)
             steps = gather(sql("SELECT 1"), sql("SELECT 2"))
-            answer = batchq.attempt(mine, steps, nested=True)
+            answer = attempt(mine, steps, nested=True)
             assert type(answer.error) is SerializationConflict
             assert answer.error.rerun_outer
             assert answer.outcome is Outcome.ROLLED_BACK
             assert mine.info.transaction_status == TransactionStatus.INERROR
             mine.rollback()
             assert mine.info.transaction_status == TransactionStatus.IDLE
-            assert isinstance(batchq.attempt(mine, sql("SELECT 3")), batchq.Ok)
+            assert isinstance(attempt(mine, sql("SELECT 3")), Ok)
 
     def test_an_interrupt_closes_the_connection_where_it_cannot_be_undone(self):
         """Nobody tells its owner of the conflict then, and a COMMIT would end without an error."""

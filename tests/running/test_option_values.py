@@ -105,7 +105,7 @@ class TestRight:
 
 
 def test_a_lock_is_refused_at_repeatable_read_by_its_name_too(connection):
-    batch = batchq.lock("item", {"id": 1}, missing=LookupError())
+    batch = batchq.select("item", where={"id": 1}).for_update().expect(1, missing=LookupError())
     with pytest.raises(InvalidBatch, match="REPEATABLE READ"):
         connection.run(batch, isolation="repeatable read")
 
@@ -121,13 +121,13 @@ class TestRetry:
         with pytest.raises(TypeError, match=r"attempts=.*whole number"):
             Retry(attempts=attempts)
 
-    @pytest.mark.parametrize("name", ["backoff", "longest"])
+    @pytest.mark.parametrize("name", ["backoff", "max_backoff"])
     @pytest.mark.parametrize("seconds", ["1s", "1", None, True, [1], 1j])
     def test_sleeps_are_seconds(self, name, seconds):
         with pytest.raises(TypeError, match=f"{name}=.*seconds"):
             Retry(**{name: seconds})
 
-    @pytest.mark.parametrize("name", ["backoff", "longest"])
+    @pytest.mark.parametrize("name", ["backoff", "max_backoff"])
     @pytest.mark.parametrize(
         "seconds", [-1, -0.001, math.nan, math.inf, 1e300, 10**400, timedelta(seconds=-1)], ids=repr
     )

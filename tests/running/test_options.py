@@ -10,7 +10,8 @@ import pytest
 from psycopg import IsolationLevel
 
 import batchq
-from batchq import Failed, InvalidBatch, into, sql
+from batchq import InvalidBatch, into, sql
+from batchq.result import Failed
 
 
 def setting(name):

@@ -13,18 +13,18 @@ import pytest
 from psycopg import IsolationLevel
 
 from batchq import (
-    Ok,
-    Parent,
     Retry,
     SerializationConflict,
-    attempt,
     delete,
+    explain,
+    format_error,
     insert,
     run,
-    saying,
     sql,
     update,
 )
+from batchq.hierarchy import Parent
+from batchq.result import Ok, attempt
 from tests.support.lock_waits import Race, race
 
 TABLES = """
@@ -51,18 +51,22 @@ class InUseError(Exception):
 
 
 def parent(kept):
-    return Parent(table="project", tombstone="time_deleted" if kept else None)
+    return Parent(
+        table="project", deleted_at="time_deleted" if kept else None, key="id", generation="rcgen"
+    )
 
 
 def add(kept):
-    vpcs = parent(kept).children("vpc", by="project_id", tombstone=None)
-    return vpcs.add(1, insert("vpc", {"id": 7, "project_id": 1, "name": "web"}), gone=NotFoundError)
+    vpcs = parent(kept).children("vpc", by="project_id", deleted_at=None)
+    return vpcs.add(
+        1, insert("vpc", {"id": 7, "project_id": 1, "name": "web"}), missing=NotFoundError
+    )
 
 
 def end(kept):
-    vpcs = parent(kept).children("vpc", by="project_id", tombstone=None)
-    in_use = saying(InUseError, "project to be deleted contains a vpc: {name}")
-    return parent(kept).delete(1, gone=NotFoundError, childless=[vpcs.forbid(1, else_=in_use)])
+    vpcs = parent(kept).children("vpc", by="project_id", deleted_at=None)
+    in_use = format_error(InUseError, "project to be deleted contains a vpc: {name}")
+    return parent(kept).delete(1, missing=NotFoundError, guards=[vpcs.forbid(1, unexpected=in_use)])
 
 
 def unsafe(kept):
@@ -181,6 +185,6 @@ class TestTheUnsafeSpelling:
         assert orphans(conn) == 0
 
     def test_is_told_of_by_explain_and_the_safe_one_needs_no_telling(self, kept):
-        assert "note: it reads other rows in the statement that writes" in unsafe(kept).explain()
-        assert "note:" not in end(kept).explain()
-        assert "note:" not in add(kept).explain()
+        assert "note: it reads other rows in the statement that writes" in explain(unsafe(kept))
+        assert "note:" not in explain(end(kept))
+        assert "note:" not in explain(add(kept))

@@ -8,21 +8,20 @@ from typing import NamedTuple
 import pytest
 
 from batchq import (
-    Failed,
     GuardFailed,
     InvariantViolation,
-    Parent,
-    attempt,
-    forbid,
+    format_error,
     gather,
     insert,
     insert_or_get,
     run,
-    saying,
     select,
     sequence,
+    steps,
     update,
 )
+from batchq.hierarchy import Parent
+from batchq.result import Failed, attempt
 
 TABLES = """
 CREATE TABLE project (
@@ -53,11 +52,11 @@ class InUseError(Exception):
     pass
 
 
-PROJECT = Parent(table="project")
-VPCS = PROJECT.children("vpc", by="project_id")
-DISKS = PROJECT.children("disk", by="project_id", tombstone=None, where={"kind": "crucible"})
-NO_VPC = saying(InUseError, "contains a vpc: {name}")
-NO_DISK = saying(InUseError, "contains a {kind} disk: {name}")
+PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
+DISKS = PROJECT.children("disk", by="project_id", deleted_at=None, where={"kind": "crucible"})
+NO_VPC = format_error(InUseError, "contains a vpc: {name}")
+NO_DISK = format_error(InUseError, "contains a {kind} disk: {name}")
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +73,8 @@ def disk(n, project=1, kind="crucible"):
 
 
 def end(project=1, **options):
-    childless = [VPCS.forbid(project, else_=NO_VPC), DISKS.forbid(project, else_=NO_DISK)]
-    return PROJECT.delete(project, gone=NotFoundError, childless=childless, **options)
+    childless = [VPCS.forbid(project, unexpected=NO_VPC), DISKS.forbid(project, unexpected=NO_DISK)]
+    return PROJECT.delete(project, missing=NotFoundError, guards=childless, **options)
 
 
 def generation(conn, project=1):
@@ -96,27 +95,27 @@ def children(conn):
 
 class TestAdd:
     def test_bumps_the_generation_and_answers_what_the_children_answer(self, conn):
-        adding = VPCS.add(1, vpc(7).returning("id").scalar(int), gone=NotFoundError)
+        adding = VPCS.add(1, vpc(7).returning("id").scalar(int), missing=NotFoundError)
         assert run(conn, adding) == 7
         assert (generation(conn), generation(conn, 2)) == (2, 1)
 
     def test_bumps_once_in_a_batch_however_many_children_are_added(self, conn):
-        many = sequence(VPCS.add(1, vpc(n), gone=NotFoundError) for n in range(4))
-        disks = gather(DISKS.add(1, disk(1), gone=NotFoundError).label("disks"))
-        batch = gather(many, disks, PROJECT.bump(1, gone=NotFoundError))
+        many = sequence(VPCS.add(1, vpc(n), missing=NotFoundError) for n in range(4))
+        disks = gather(DISKS.add(1, disk(1), missing=NotFoundError).label("disks"))
+        batch = gather(many, disks, PROJECT.touch(1, missing=NotFoundError))
         assert run(conn, batch) == ([None] * 4, (None,), None)
         assert (generation(conn), children(conn)) == (2, 5)
-        run(conn, VPCS.add(1, vpc(9), gone=NotFoundError))
+        run(conn, VPCS.add(1, vpc(9), missing=NotFoundError))
         assert generation(conn) == 3
 
     def test_bumps_each_parent_that_gets_a_child(self, conn):
-        adding = [VPCS.add(p, vpc(n, p), gone=NotFoundError) for n, p in enumerate([2, 1, 2, 1])]
+        adding = [VPCS.add(p, vpc(n, p), missing=NotFoundError) for n, p in enumerate([2, 1, 2, 1])]
         run(conn, sequence(adding))
         assert (generation(conn), generation(conn, 2)) == (2, 2)
 
     @pytest.mark.parametrize("project", [3, 4], ids=["soft-deleted", "never there"])
     def test_finds_the_parent_gone_and_blames_the_bump(self, conn, project):
-        adding = VPCS.add(project, vpc(7, project), gone=NotFoundError).label("vpc_create")
+        adding = VPCS.add(project, vpc(7, project), missing=NotFoundError).label("vpc_create")
         answer = attempt(conn, gather(disk(1), adding, disk(2)))
         assert isinstance(answer.error, NotFoundError)
         assert isinstance(answer.report, GuardFailed)
@@ -126,8 +125,8 @@ class TestAdd:
 
     def test_fails_for_the_child_itself_in_the_childs_own_step(self, conn):
         run(conn, vpc(7))
-        clash = vpc(7).internal("vpc_pkey")
-        answer = attempt(conn, VPCS.add(1, clash, gone=NotFoundError))
+        clash = vpc(7).invariant("vpc_pkey")
+        answer = attempt(conn, VPCS.add(1, clash, missing=NotFoundError))
         assert isinstance(answer.error, InvariantViolation)
         assert answer.report.statement is clash
         assert generation(conn) == 1
@@ -135,14 +134,14 @@ class TestAdd:
     def test_takes_a_parent_that_the_same_batch_has_made(self, conn):
         project = insert("project", {"name": "new"}).returning("id").scalar(int)
         key = project.output("id")
-        child = VPCS.add(key, vpc(7, key), gone=NotFoundError)
+        child = VPCS.add(key, vpc(7, key), missing=NotFoundError)
         number, _ = run(conn, gather(project, child))
         assert conn.execute("SELECT project_id FROM vpc").fetchone() == (number,)
         assert generation(conn, number) == 2
 
     def test_takes_what_inserts_or_gets_a_child(self, conn):
         row = {"id": 7, "project_id": 1, "name": "web"}
-        adding = VPCS.add(1, insert_or_get("vpc", row, Vpc, key=["id"]), gone=NotFoundError)
+        adding = VPCS.add(1, insert_or_get("vpc", row, Vpc, key=["id"]), missing=NotFoundError)
         assert [run(conn, adding).new for _ in range(2)] == [True, False]
         assert (generation(conn), children(conn)) == (3, 1)
 
@@ -173,9 +172,9 @@ class TestDelete:
 
     def test_takes_any_other_forbid_as_well(self, conn):
         run(conn, vpc(7))
-        named = forbid(select("vpc", ["id"], where={"name": "web"}), else_=InUseError("web"))
+        named = select("vpc", ["id"], where={"name": "web"}).expect(0, unexpected=InUseError("web"))
         with pytest.raises(InUseError, match="web"):
-            run(conn, PROJECT.delete(1, gone=NotFoundError, childless=[named]))
+            run(conn, PROJECT.delete(1, missing=NotFoundError, guards=[named]))
 
     def test_is_not_refused_by_what_is_no_child_of_it(self, conn):
         others = [vpc(7, 2), disk(8, 2), disk(9, kind="local"), vpc(6)]
@@ -184,13 +183,13 @@ class TestDelete:
         assert not lives(conn)
 
     def test_may_lock_it_alone_and_say_what_has_to_hold_of_it(self, conn):
-        locking = PROJECT.lock(1, gone=NotFoundError).require({"name": None}, else_=StaleError)
+        locking = PROJECT.lock(1, missing=NotFoundError).require({"name": None}, raises=StaleError)
         run(conn, gather(locking, vpc(7, 1)))
-        assert locking.steps()[0].path == "project"
+        assert steps(locking)[0].path == "project"
         for project in (3, 4):
-            answer = attempt(conn, PROJECT.lock(project, gone=NotFoundError))
+            answer = attempt(conn, PROJECT.lock(project, missing=NotFoundError))
             assert isinstance(answer.error, NotFoundError)
-        answer = attempt(conn, locking.require({"rcgen": 7}, else_=InUseError))
+        answer = attempt(conn, locking.require({"rcgen": 7}, raises=InUseError))
         assert isinstance(answer.error, InUseError)
 
     @pytest.mark.parametrize("project", [3, 4], ids=["soft-deleted", "never there"])
@@ -205,38 +204,38 @@ class TestDelete:
         assert (lives(conn), generation(conn)) == (False, 2)
 
     def test_is_refused_when_the_generation_is_another_and_says_which(self, conn):
-        run(conn, PROJECT.bump(1, gone=NotFoundError))
+        run(conn, PROJECT.touch(1, missing=NotFoundError))
         answer = attempt(conn, end(generation=1, stale=StaleError))
         assert isinstance(answer.error, StaleError)
-        assert answer.report.violation.found == {"rcgen": 2}
+        assert answer.report.violation.row == {"rcgen": 2}
         assert lives(conn)
 
     def test_says_of_a_child_before_it_says_of_the_generation(self, conn):
-        run(conn, VPCS.add(1, vpc(7), gone=NotFoundError))
+        run(conn, VPCS.add(1, vpc(7), missing=NotFoundError))
         with pytest.raises(InUseError):
             run(conn, end(generation=1, stale=StaleError))
 
     def test_blames_the_caller_of_an_as_internal_around_it(self, conn):
         run(conn, vpc(7))
         with pytest.raises(InvariantViolation, match="undoing"):
-            run(conn, end().as_internal("undoing"))
+            run(conn, end().as_invariant("undoing"))
 
 
 class TestBothInOneBatch:
     def test_a_child_is_not_added_behind_the_delete(self, conn):
-        answer = attempt(conn, gather(end(), VPCS.add(1, vpc(7), gone=NotFoundError)))
+        answer = attempt(conn, gather(end(), VPCS.add(1, vpc(7), missing=NotFoundError)))
         assert isinstance(answer.error, NotFoundError)
         assert (lives(conn), children(conn)) == (True, 0)
 
     def test_the_delete_sees_a_child_that_was_added_before_it(self, conn):
-        answer = attempt(conn, gather(VPCS.add(1, vpc(7), gone=NotFoundError), end()))
+        answer = attempt(conn, gather(VPCS.add(1, vpc(7), missing=NotFoundError), end()))
         assert isinstance(answer.error, InUseError)
         assert (lives(conn), children(conn)) == (True, 0)
 
     def test_a_child_is_not_added_behind_the_delete_of_a_parent_that_was_bumped(self, conn):
         """Once in a batch is enough only while the parent lives."""
-        bumped = PROJECT.bump(1, gone=NotFoundError)
-        answer = attempt(conn, gather(bumped, end(), VPCS.add(1, vpc(7), gone=NotFoundError)))
+        bumped = PROJECT.touch(1, missing=NotFoundError)
+        answer = attempt(conn, gather(bumped, end(), VPCS.add(1, vpc(7), missing=NotFoundError)))
         assert isinstance(answer, Failed)
         assert isinstance(answer.error, NotFoundError)
         assert (lives(conn), children(conn)) == (True, 0)
@@ -249,14 +248,18 @@ class TestBothInOneBatch:
 
 class TestOtherTables:
     def test_that_really_delete_their_rows(self, conn):
-        parent = Parent(table="disk", tombstone=None, generation="project_id")
+        parent = Parent(table="disk", deleted_at=None, generation="project_id", key="id")
         run(conn, disk(1, project=4))
-        run(conn, parent.bump(1, gone=NotFoundError))
-        stale = attempt(conn, parent.delete(1, gone=NotFoundError, generation=4, stale=StaleError))
-        assert (type(stale.error), stale.report.violation.found) == (StaleError, {"project_id": 5})
-        run(conn, parent.delete(1, gone=NotFoundError, generation=5, stale=StaleError))
+        run(conn, parent.touch(1, missing=NotFoundError))
+        stale = attempt(
+            conn, parent.delete(1, missing=NotFoundError, generation=4, stale=StaleError)
+        )
+        assert (type(stale.error), stale.report.violation.row) == (StaleError, {"project_id": 5})
+        run(conn, parent.delete(1, missing=NotFoundError, generation=5, stale=StaleError))
         assert children(conn) == 0
-        assert isinstance(attempt(conn, parent.bump(1, gone=NotFoundError)).error, NotFoundError)
+        assert isinstance(
+            attempt(conn, parent.touch(1, missing=NotFoundError)).error, NotFoundError
+        )
 
     def test_of_a_schema_with_names_that_need_quotes(self, conn):
         schema = conn.execute("SELECT current_schema").fetchone()[0]
@@ -266,13 +269,13 @@ class TestOtherTables:
             'INSERT INTO "Pro ject" VALUES (1, 1, NULL)'
         )
         table = f"{schema}.Pro ject"
-        parent = Parent(table=table, key="%Id", tombstone="gone?", generation='g"en')
-        kinds = parent.children(f"{schema}.select", by="%of", tombstone=None)
+        parent = Parent(table=table, key="%Id", deleted_at="gone?", generation='g"en')
+        kinds = parent.children(f"{schema}.select", by="%of", deleted_at=None)
         child = insert(f"{schema}.select", {"id": 7, "%of": 1, "na me": "x"})
-        run(conn, kinds.add(1, child, gone=NotFoundError))
-        in_use = kinds.forbid(1, else_=lambda violation: InUseError(violation.found["%of"]))
+        run(conn, kinds.add(1, child, missing=NotFoundError))
+        in_use = kinds.forbid(1, unexpected=lambda violation: InUseError(violation.row["%of"]))
         with pytest.raises(InUseError, match="1"):
-            run(conn, parent.delete(1, gone=NotFoundError, childless=[in_use]))
+            run(conn, parent.delete(1, missing=NotFoundError, guards=[in_use]))
         conn.execute('DELETE FROM "select"')
-        run(conn, parent.delete(1, gone=NotFoundError, childless=[in_use]))
+        run(conn, parent.delete(1, missing=NotFoundError, guards=[in_use]))
         assert conn.execute('SELECT "g""en" FROM "Pro ject"').fetchone() == (3,)

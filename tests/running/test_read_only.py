@@ -9,6 +9,7 @@ import pytest
 
 import batchq
 from batchq import Outcome, ReadOnlyServer, Retry, UnmappedViolation, gather, sql, sqlstate
+from batchq.result import attempt
 from batchq.testing import server
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 
@@ -74,7 +75,7 @@ class TestAStandby:
     @pytest.mark.parametrize(
         "batch",
         [
-            batchq.lock("item", {"id": 1}, missing=Refused),
+            batchq.select("item", where={"id": 1}).for_update().expect(1, missing=Refused),
             sql("SELECT nextval('numbers')"),
             sql("SELECT pg_notify('news', '')"),
         ],
@@ -178,7 +179,7 @@ class TestTheCallersOwn:
     def test_so_it_is_where_the_connection_says_so(self, connect):
         mine = connect()
         mine.read_only = True
-        answer = batchq.attempt(mine, item(1))
+        answer = attempt(mine, item(1))
         assert type(answer.error) is UnmappedViolation
         assert "read_only of the connection" in str(answer.error)
 
@@ -194,5 +195,5 @@ class TestTheCallersOwn:
         mine.execute(READ_ONLY)
         mine.read_only = True
         with mine.transaction():
-            answer = batchq.attempt(mine, item(1), nested=True)
+            answer = attempt(mine, item(1), nested=True)
         assert type(answer.error) is UnmappedViolation

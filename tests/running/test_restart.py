@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-import batchq
-from batchq import Ok, OutcomeUnknown, Retry, gather, insert
+from batchq import OutcomeUnknown, Retry, gather, insert
+from batchq.result import Ok, aattempt, attempt
 from batchq.testing import server
 
 WORKERS = 16
@@ -89,7 +89,7 @@ def test_threads_are_all_answered_and_nothing_is_done_twice(running, end):
 
     def work(worker):
         for number in book.numbers(worker):
-            book.answers[number] = batchq.attempt(pool, request(number), retry=RETRY)
+            book.answers[number] = attempt(pool, request(number), retry=RETRY)
 
     with ConnectionPool(running.conninfo(tcp=True), open=True, **SETTINGS) as pool:
         pool.wait()
@@ -107,7 +107,7 @@ async def test_tasks_are_all_answered_and_nothing_is_done_twice(running, end):
 
     async def work(worker):
         for number in book.numbers(worker):
-            book.answers[number] = await batchq.aattempt(pool, request(number), retry=RETRY)
+            book.answers[number] = await aattempt(pool, request(number), retry=RETRY)
 
     async with AsyncConnectionPool(running.conninfo(tcp=True), open=False, **SETTINGS) as pool:
         await pool.wait()

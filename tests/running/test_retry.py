@@ -11,7 +11,6 @@ from psycopg import IsolationLevel
 
 import batchq
 from batchq import (
-    Failed,
     GuardFailed,
     Outcome,
     OutcomeUnknown,
@@ -23,6 +22,7 @@ from batchq import (
     sql,
     sqlstate,
 )
+from batchq.result import Failed
 from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import item
 
@@ -178,7 +178,7 @@ def test_a_pool_has_its_connection_back_between_attempts(pool):
 
 class TestArguments:
     def test_they_have_defaults_and_show_themselves(self):
-        assert repr(Retry(attempts=3)) == "Retry(attempts=3, backoff=0.05, longest=2.0)"
+        assert repr(Retry(attempts=3)) == "Retry(attempts=3, backoff=0.05, max_backoff=2.0)"
 
     def test_times_are_seconds_or_timedeltas(self):
         assert Retry(backoff=timedelta(milliseconds=5), longest=timedelta(seconds=1)) == Retry(

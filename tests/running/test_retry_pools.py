@@ -13,7 +13,8 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
-from batchq import ConnectionFailed, Ok, Outcome, OutcomeUnknown, Retry, sql
+from batchq import ConnectionFailed, Outcome, OutcomeUnknown, Retry, sql
+from batchq.result import Ok, aattempt, attempt
 from batchq.testing import proxy
 from tests.support.blocked_batch import STALLING, lock_row, once_stalled
 from tests.support.clients import ITEMS, item
@@ -80,7 +81,7 @@ class TestConnectionsThatWereClosedWhileIdle:
             for one in idle:
                 until_readable(one)
                 pool.putconn(one)
-            assert isinstance(batchq.attempt(pool, item(1), retry=retry(2, told)), Ok)
+            assert isinstance(attempt(pool, item(1), retry=retry(2, told)), Ok)
         assert told == []
         assert ids(conn) == [1]
 
@@ -95,7 +96,7 @@ class TestConnectionsThatWereClosedWhileIdle:
                 until_readable(one)
                 await pool.putconn(one)
             answers = await asyncio.gather(
-                *(batchq.aattempt(pool, item(n), retry=retry(1, told)) for n in range(1, 5))
+                *(aattempt(pool, item(n), retry=retry(1, told)) for n in range(1, 5))
             )
             assert all(isinstance(answer, Ok) for answer in answers)
         assert told == []
@@ -176,7 +177,7 @@ class TestASessionThatTheServerEnds:
         ):
             pool.wait()
             link.cut_answers(after=2)
-            answer = batchq.attempt(pool, item(1), retry=retry(3, told))
+            answer = attempt(pool, item(1), retry=retry(3, told))
         assert type(answer.error) is OutcomeUnknown
         assert told == []
 

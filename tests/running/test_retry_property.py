@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import batchq
-from batchq import Failed, Ok, Outcome, Retry, sql
+from batchq import Outcome, Retry, sql
 from batchq.language import errors
+from batchq.result import Failed, Ok, aattempt, attempt
 from batchq.running.retry import may_succeed
 
 READ = sql("SELECT 1").scalar(int)
@@ -191,9 +191,9 @@ def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync)
         patch("batchq.running.pooled.aonce", aonce),
     ):
         if is_sync:
-            answer = batchq.attempt(pool, READ, retry=retry)
+            answer = attempt(pool, READ, retry=retry)
         else:
-            answer = asyncio.run(batchq.aattempt(pool, READ, retry=retry))
+            answer = asyncio.run(aattempt(pool, READ, retry=retry))
 
     visits, counted, ending = foretold(endings, attempts)
     assert len(pool.given) == visits

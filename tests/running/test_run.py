@@ -11,7 +11,8 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
-from batchq import BatchError, Failed, InvalidBatch, Ok, Outcome, gather, sequence, sql, unique
+from batchq import BatchError, InvalidBatch, Outcome, gather, sequence, sql, unique
+from batchq.result import Failed, Ok, aattempt, attempt
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, item
 
@@ -71,7 +72,7 @@ def test_a_connection_is_idle_afterwards_in_autocommit_or_not(connect, items):
     for autocommit in (True, False):
         conn = connect(autocommit=autocommit)
         for batch in (READ, gather(READ, sql("SELECT 1/0"))):
-            batchq.attempt(conn, batch)
+            attempt(conn, batch)
             assert conn.info.transaction_status == TransactionStatus.IDLE
 
 
@@ -149,7 +150,7 @@ async def test_tasks_that_share_a_connection_take_turns(database, conn):
     conn.execute(ITEMS)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as shared:
         answers = await asyncio.gather(
-            *(batchq.aattempt(shared, gather(item(n % 10), READ)) for n in range(20))
+            *(aattempt(shared, gather(item(n % 10), READ)) for n in range(20))
         )
     assert sum(isinstance(answer, Ok) for answer in answers) == 10
     assert ids(conn) == list(range(10))

@@ -10,7 +10,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import batchq
-from batchq import Failed, Ok, gather, sql
+from batchq import gather, sql
+from batchq.result import Failed, Ok, attempt
 from tests.support.blocked_batch import STALLING, lock_row, waits
 from tests.support.clients import ITEMS, item
 
@@ -39,7 +40,7 @@ def test_threads_that_share_a_connection_take_turns(connect, conn):
     shared = connect()
 
     def attempt(n):
-        return batchq.attempt(shared, gather(item(n), item(-n - 1, size=n % 2)).map(lambda _: n))
+        return attempt(shared, gather(item(n), item(-n - 1, size=n % 2)).map(lambda _: n))
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(attempt, range(80)))
@@ -73,7 +74,7 @@ def test_a_thread_that_has_finished_leaves_the_next_ones_batch_alone(connect, co
     answers = {}
 
     def work(name, batch):
-        answers[name] = batchq.attempt(shared, batch)
+        answers[name] = attempt(shared, batch)
 
     second = threading.Thread(target=work, args=["second", STALLING], daemon=True)
 

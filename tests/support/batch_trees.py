@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from batchq import (
     Batch,
-    Kind,
-    Matcher,
     Statement,
     Violation,
     check,
@@ -29,25 +27,26 @@ from batchq import (
     sqlstate,
     unique,
 )
+from batchq.types import Matcher, ViolationKind
 
 NAMES = ("a", "b")
 CODES = {
-    Kind.UNIQUE: "23505",
-    Kind.CHECK: "23514",
-    Kind.FOREIGN_KEY: "23503",
-    Kind.NOT_NULL: "23502",
-    Kind.OTHER: "22003",
+    ViolationKind.UNIQUE: "23505",
+    ViolationKind.CHECK: "23514",
+    ViolationKind.FOREIGN_KEY: "23503",
+    ViolationKind.NOT_NULL: "23502",
+    ViolationKind.OTHER: "22003",
 }
 MATCHERS = {
-    Kind.UNIQUE: unique,
-    Kind.CHECK: check,
-    Kind.FOREIGN_KEY: foreign_key,
-    Kind.NOT_NULL: not_null,
+    ViolationKind.UNIQUE: unique,
+    ViolationKind.CHECK: check,
+    ViolationKind.FOREIGN_KEY: foreign_key,
+    ViolationKind.NOT_NULL: not_null,
 }
 
 Accepts = Callable[[Violation], bool]
 Said = tuple[Accepts, type[Exception] | None] | str
-"""A mapping: whom it is for and what it means, None for internal. Or an as_internal's context."""
+"""A mapping: whom it is for and what it means, None for internal. Or an as_invariant's context."""
 
 
 @frozen(eq=False)
@@ -110,9 +109,9 @@ def violations(draw: st.DrawFn) -> Violation:
     """A failure of any kind; it may name a constraint where a column belongs, and vice versa."""
     kind = draw(st.sampled_from([*CODES]))
     name = draw(st.sampled_from(NAMES))
-    if kind is Kind.NOT_NULL:
+    if kind is ViolationKind.NOT_NULL:
         return Violation(kind=kind, sqlstate=CODES[kind], column=name)
-    constraint = None if kind is Kind.OTHER else name
+    constraint = None if kind is ViolationKind.OTHER else name
     return Violation(kind=kind, sqlstate=CODES[kind], constraint=constraint)
 
 
@@ -120,7 +119,7 @@ def violations(draw: st.DrawFn) -> Violation:
 def rules(draw: st.DrawFn) -> tuple[Matcher, Accepts]:
     """A matcher, and whom it should be for."""
     kind = draw(st.sampled_from([*CODES]))
-    if kind is Kind.OTHER or draw(st.integers(0, 9)) == 0:
+    if kind is ViolationKind.OTHER or draw(st.integers(0, 9)) == 0:
         code = CODES[kind]
         return sqlstate(code), lambda violation: violation.sqlstate == code
     name = draw(st.sampled_from(NAMES))
@@ -145,7 +144,7 @@ def _leaf(draw: st.DrawFn) -> Tree:
             said.append((accepts, meaning))
         else:
             name = draw(st.sampled_from(NAMES))
-            statement = statement.internal(name)
+            statement = statement.invariant(name)
             said.append((lambda violation, name=name: violation.constraint == name, None))
     return Tree(statement, (Expected(statement, names, tuple(said)),), lambda results: results[0])
 
@@ -179,7 +178,7 @@ def _wrapped(draw: st.DrawFn, children: st.SearchStrategy[Tree]) -> Tree:
     if isinstance(tree.batch, Statement):  # whose own .label and .on make another statement
         tree = evolve(tree, batch=tree.batch.map(lambda result: result))
     batch = tree.batch
-    match draw(st.sampled_from(["label", "on", "as_internal"])):
+    match draw(st.sampled_from(["label", "on", "as_invariant"])):
         case "label":
             name = draw(labels)
             return evolve(_labelled(tree, name), batch=batch.label(name))
@@ -189,7 +188,7 @@ def _wrapped(draw: st.DrawFn, children: st.SearchStrategy[Tree]) -> Tree:
             return _said(tree, batch.on(matcher, meaning), (accepts, meaning))
         case _:
             context = draw(contexts)
-            return _said(tree, batch.as_internal(context), context)
+            return _said(tree, batch.as_invariant(context), context)
 
 
 def _labelled(tree: Tree, name: str) -> Tree:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from batchq import Parent, sql
+from batchq import sql
 from batchq.bulk import Drain, Rewrite, Tree
 from batchq.bulk.preflight.preflight import plan
+from batchq.hierarchy import Parent
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -34,11 +35,18 @@ ANALYZE;
 """
 """Four VPCs have 50 routers, 5,000 routes, 5,000 rules and 4,000 living tags each; one has none."""
 
-VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
-ROUTES = Drain(children=ROUTER.children("route", by="router_id", tombstone=None))
-ROUTERS = Drain(children=VPC.children("router", by="vpc_id"), removes=True, below=[ROUTES])
-RULES = Drain(children=VPC.children("rule", by="vpc_id", tombstone=None), order=("kind", "id"))
-TAGS = Drain(children=VPC.children("tag", by="vpc_id"))
+VPC, ROUTER = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at=None))
+ROUTERS = Drain(
+    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    removes=True,
+    below=[ROUTES],
+)
+RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at=None), order=("kind", "id"))
+TAGS = Drain(children=VPC.children("tag", by="vpc_id", deleted_at="time_deleted"))
 TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS, RULES, TAGS])
 REWRITE = Rewrite(name="v2", table="rule", set={"row_version": 2}, where=sql("row_version < 2"))
 

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from attrs import define, field
 
-from batchq import Parent, insert, run
+from batchq import insert, run
 from batchq.bulk import (
     AlreadyFenced,
     Budget,
@@ -31,6 +31,7 @@ from batchq.bulk import (
     resume,
     start,
 )
+from batchq.hierarchy import Parent
 from batchq.testing import Proxy
 
 TABLES = """
@@ -61,10 +62,13 @@ RESTORED = """
 UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + %s WHERE id = %s AND time_deleted IS NOT NULL
 """
 
-VPC, ROUTER = Parent(table="vpc"), Parent(table="router")
-RULES = VPC.children("rule", by="vpc_id", tombstone=None)
-ROUTERS = VPC.children("router", by="vpc_id")
-ROUTES = ROUTER.children("route", by="router_id", tombstone=None)
+VPC, ROUTER = (
+    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
+    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
+)
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
+ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
+ROUTES = ROUTER.children("route", by="router_id", deleted_at=None)
 BELOW = Drain(children=ROUTERS, removes=True, below=[Drain(children=ROUTES)])
 ORDERS = ([Drain(children=RULES), BELOW], [BELOW, Drain(children=RULES)])
 
@@ -140,14 +144,14 @@ class History:
             if kind == "route" and routers:
                 router = self.random.choice(routers)
                 row = insert("route", {"id": child, "router_id": router})
-                run(self.conn, ROUTES.add(router, row, gone=Gone()))
+                run(self.conn, ROUTES.add(router, row, missing=Gone()))
             elif kind == "router":
                 row = insert("router", {"id": child, "vpc_id": vpc})
-                run(self.conn, ROUTERS.add(vpc, row, gone=Gone()))
+                run(self.conn, ROUTERS.add(vpc, row, missing=Gone()))
                 self.routers[child] = vpc
             else:
                 row = insert("rule", {"id": child, "vpc_id": vpc})
-                run(self.conn, RULES.add(vpc, row, gone=Gone()))
+                run(self.conn, RULES.add(vpc, row, missing=Gone()))
         except Gone:
             if kind != "route":
                 assert vpc not in self.living, "a living parent is not found"
@@ -162,7 +166,7 @@ class History:
         vpc = self.random.choice(list(self.living))
         self._see(vpc)
         try:
-            begun = start(self.conn, self.tree, vpc, gone=Gone())
+            begun = start(self.conn, self.tree, vpc, missing=Gone())
         except AlreadyFenced as error:
             run(self.conn, self.tree.jobs.abandon(error.job))
             self._see(vpc)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import psycopg
 
 import batchq
+from batchq.result import Failed, Ok, aattempt, attempt
 from batchq.testing import Recording
 
 ITEMS = """
@@ -31,7 +32,7 @@ class Client:
 
     conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
-    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
         raise NotImplementedError
 
     def execute(self, query: str) -> None:
@@ -45,7 +46,7 @@ class Client:
 
     def run(self, batch: batchq.Batch[Any], **options: Any) -> Any:
         answer = self.attempt(batch, **options)
-        if isinstance(answer, batchq.Failed):
+        if isinstance(answer, Failed):
             raise answer.error
         return answer.value
 
@@ -65,8 +66,8 @@ class SyncClient(Client):
     def __init__(self, conninfo: str, **settings: Any) -> None:
         self.conn = psycopg.connect(conninfo, **{"autocommit": True, **settings})
 
-    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
-        return batchq.attempt(self.conn, batch, **options)
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
+        return attempt(self.conn, batch, **options)
 
     def execute(self, query: str) -> None:
         self.conn.execute(query, prepare=False)
@@ -82,8 +83,8 @@ class AsyncClient(Client):
             psycopg.AsyncConnection.connect(conninfo, **{"autocommit": True, **settings})
         )
 
-    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> batchq.Ok[Any] | batchq.Failed:
-        return self.loop.run(batchq.aattempt(self.conn, batch, **options))
+    def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
+        return self.loop.run(aattempt(self.conn, batch, **options))
 
     def execute(self, query: str) -> None:
         self.loop.run(self.conn.execute(query, prepare=False))

@@ -8,15 +8,12 @@ import dataclasses
 import attrs
 import pytest
 
-from batchq import (
-    BatchError,
-    Kind,
-    Violation,
-)
+from batchq import BatchError, Violation
 from batchq.language.exceptions import caused_by
 from batchq.language.mapping import exception_for
+from batchq.types import ViolationKind
 
-VIOLATION = Violation(kind=Kind.UNIQUE, sqlstate="23505", constraint="k")
+VIOLATION = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="k")
 
 
 class Plain(Exception):

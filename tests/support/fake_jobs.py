@@ -22,6 +22,8 @@ from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.errors import FenceMoved, LeaseLost
 from batchq.bulk.jobs import PASSES
 from batchq.bulk.worker.requests import Told
+from batchq.result import Failed, Ok
+from batchq.types import ViolationKind
 from tests.support.job_rows import begun
 
 
@@ -120,7 +122,7 @@ class Imagined:
             told = self.failing.popleft()(self, wish)
             if told is not None:
                 return told
-        return Told(batchq.Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
+        return Told(Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
 
     def _unknown(self, wish: Wish) -> int:
         return 0
@@ -202,21 +204,21 @@ def fails(
     """Make a step fail with nothing kept."""
     refused = None
     if sqlstate is not None:
-        refused = batchq.Violation(kind=batchq.Kind.OTHER, sqlstate=sqlstate, **said)
+        refused = batchq.Violation(kind=ViolationKind.OTHER, sqlstate=sqlstate, **said)
     error = kind(f"made up: {sqlstate}", outcome=batchq.Outcome.ROLLED_BACK, violation=refused)
-    return lambda _server, _wish: Told(batchq.Failed(error, error), 0.0)
+    return lambda _server, _wish: Told(Failed(error, error), 0.0)
 
 
 def means(meaning: Exception) -> Callable[[Imagined, Wish], Told]:
     """Make a guard of a step refuse it."""
     guarded = batchq.GuardFailed("made up", outcome=batchq.Outcome.ROLLED_BACK)
-    return lambda _server, _wish: Told(batchq.Failed(meaning, guarded), 0.0)
+    return lambda _server, _wish: Told(Failed(meaning, guarded), 0.0)
 
 
 def unsent(_server: Imagined, _wish: Wish) -> Told:
     """Find the link closed before anything is sent over it."""
     error = batchq.ConnectionFailed("made up", outcome=batchq.Outcome.NOT_SENT)
-    return Told(batchq.Failed(error, error), 0.0)
+    return Told(Failed(error, error), 0.0)
 
 
 def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
@@ -226,7 +228,7 @@ def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
         if done:
             getattr(server, f"_{wish.verb}")(wish)
         error = batchq.OutcomeUnknown("made up", outcome=batchq.Outcome.UNKNOWN)
-        return Told(batchq.Failed(error, error), 0.0)
+        return Told(Failed(error, error), 0.0)
 
     return lose
 

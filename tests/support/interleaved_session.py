@@ -18,11 +18,11 @@ from psycopg.pq import DiagnosticField, ExecStatus
 
 from batchq.engine.compile import sentinel
 from batchq.engine.outcome.decode import decode
+from batchq.engine.plan import Plan, plan
 from batchq.engine.wire.encode import Encoded, encode
 from batchq.engine.wire.frame import transaction
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
-from batchq.language.plan import Plan, plan
 
 _POLL = 0.001
 """Seconds: how long to listen to a socket before the server is asked who waits."""

@@ -43,7 +43,7 @@ class Played:
 
 
 @define(eq=False)
-class Judged:
+class When:
     """All schedules of two sides."""
 
     schedules: int = 0
@@ -79,12 +79,12 @@ class Table:
                 connection.execute("SET deadlock_timeout = '1h'")
         return made
 
-    def judge(self, first: Side, second: Side, is_wrong: Callable[[Played], object]) -> Judged:
+    def judge(self, first: Side, second: Side, is_wrong: Callable[[Played], object]) -> When:
         """Play all schedules of two sides.
 
         :param is_wrong: says of each, when it has been played, what is wrong in the tables.
         """
-        made = Judged()
+        made = When()
         for played in self.play_all(first, second):
             made.schedules += 1
             made.wrong += [played] * bool(is_wrong(played))

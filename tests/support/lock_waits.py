@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import psycopg
 
 import batchq
+from batchq.result import Failed, Ok, attempt
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Race:
         *,
         rollback: bool = False,
         **options: Any,
-    ) -> batchq.Ok[Any] | batchq.Failed:
+    ) -> Ok[Any] | Failed:
         """Run one batch but for its COMMIT, the other until it waits, and let them both end.
 
         :param rollback: whether the one that is held open is rolled back in the end.
@@ -67,7 +68,7 @@ class Race:
         self.first.isolation_level = options.get("isolation")
         with self.first.transaction(force_rollback=rollback):
             batchq.run(self.first, held, nested=True)
-            work = self.submit(batchq.attempt, self.second, waiting, **options)
+            work = self.submit(attempt, self.second, waiting, **options)
         return work.result()
 
     def submit(self, work: Callable[..., T], *args: Any, **options: Any) -> Future[T]:

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 from psycopg.types.enum import EnumInfo, register_enum
 
-import batchq
-from batchq import Batch, InvalidBatch, Ok, delete, gather, insert, select, sql, update
-from batchq.engine.wire.statement_cache import preparations_of
+from batchq import Batch, InvalidBatch, delete, gather, insert, select, sql, update
+from batchq.engine.wire.connection_state import state_of
+from batchq.result import Ok, attempt
 from tests.support.clients import prepared
 
 # A type like citext, which is an extension that not every server has: text whatever its case.
@@ -69,8 +69,8 @@ STATEMENTS: dict[str, Callable[[Any], Batch[Any]]] = {
     "delete": lambda v: delete("t", {"v": v}).count(),
     "delete, guarded": lambda v: delete("t", {"v": v}).expect(at_least=1, missing=Unmet),
     "maybe": lambda v: select("t", ["k"], where={"v": v}).maybe(tuple),
-    "require": lambda v: update("t", {"k": 5}, {"k": 1}).require({"v": v}, else_=Unmet),
-    "check": lambda v: insert("t", {"k": 99, "v": "7"}).check("v", v, else_=Unmet),
+    "require": lambda v: update("t", {"k": 5}, {"k": 1}).require({"v": v}, raises=Unmet),
+    "check": lambda v: insert("t", {"k": 99, "v": "7"}).ensure({"v": v}, raises=Unmet),
     "sql": lambda v: sql("SELECT k FROM t WHERE v = %(v)s", v=v).all(tuple),
     "sql, any": lambda v: sql("SELECT k FROM t WHERE v = ANY(%(v)s)", v=_choice(v)).all(tuple),
     "sql, cast": lambda v: sql("SELECT k FROM t WHERE v = %(v)s::text", v=v).all(tuple),
@@ -115,7 +115,7 @@ class Sides:
         :param still: leave what is prepared as it was. Otherwise what one failure makes it give up
             would hide what the next statement gets wrong.
         """
-        books = preparations_of(self.warm)
+        books = state_of(self.warm).statements
         before = {name: copy(value) for name, value in vars(books).items()}
         seen = [_seen(conn, batch) for conn in (self.warm, self.cold)]
         if still:
@@ -129,7 +129,7 @@ class Sides:
 
 def _seen(conn: psycopg.Connection[Any], batch: Batch[Any]) -> Any:
     conn.execute("BEGIN", prepare=False)
-    answer = batchq.attempt(conn, batch, nested=True)
+    answer = attempt(conn, batch, nested=True)
     if isinstance(answer, Ok):
         said: object = repr(answer.value)
     else:

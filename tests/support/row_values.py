@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from batchq import Batch, Violation, attempt, forbid, gather, select, sql, update
+from batchq import Batch, Violation, gather, select, sql, update
+from batchq.result import attempt
 
 
 class Colour(Enum):
@@ -22,7 +23,7 @@ class Unmet(Exception):
 
     def __init__(self, violation: Violation) -> None:
         super().__init__()
-        self.requirement, self.found = violation.requirement, dict(violation.found)
+        self.requirement, self.found = violation.requirement, dict(violation.row)
 
 
 def found_by(
@@ -39,9 +40,9 @@ def found_by(
     """
     change = update(table, {"id": row}, {"id": row})
     for guard in (
-        change.require(sql("false"), else_=Unmet, found=columns),
-        change.check("id", -1, else_=Unmet, found=columns),
-        forbid(select(table, columns, where={"id": row}), else_=Unmet),
+        change.require(sql("false"), raises=Unmet, columns=columns),
+        change.ensure({"id": -1}, raises=Unmet, columns=columns),
+        select(table, columns, where={"id": row}).expect(0, unexpected=Unmet),
     ):
         answer = attempt(conn, guard if before is None else gather(before, guard))
         assert isinstance(answer.error, Unmet), answer.report

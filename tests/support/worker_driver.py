@@ -9,12 +9,12 @@ from typing import Any
 
 from attrs import define, field
 
-import batchq
 from batchq.bulk import Report
 from batchq.bulk.worker.context import Course
 from batchq.bulk.worker.options import Orders
 from batchq.bulk.worker.requests import Ask, Rest, Told
 from batchq.bulk.worker.worker import Activation
+from batchq.result import Ok
 from tests.support.fake_jobs import Imagined, Wish
 
 
@@ -47,8 +47,8 @@ class Driven:
     def requests(self, meddle: Callable[[str], object] = lambda _said: None) -> Iterator[str]:
         """Answer one request after the other; ``meddle`` may raise what is then thrown in."""
         by_name = {work.name: work for work in self.works}
-        with closing(self.activation.steps()) as steps, suppress(StopIteration):
-            request: Any = next(steps)
+        with closing(self.activation.steps()) as asked, suppress(StopIteration):
+            request: Any = next(asked)
             while True:
                 words = self._words(request)
                 self.asked.append(request)
@@ -58,9 +58,9 @@ class Driven:
                     meddle(words)
                     told = self._answer(request, by_name)
                 except Exception as error:  # noqa: BLE001  thrown in, as a driver does
-                    request = steps.throw(error)
+                    request = asked.throw(error)
                 else:
-                    request = steps.send(told)
+                    request = asked.send(told)
 
     def _answer(self, request: Any, by_name: dict[str, Imagined]) -> Any:
         match request:
@@ -70,7 +70,7 @@ class Driven:
                 name = wish.job.tree if wish.job else wish.about
                 return by_name[name].answer(wish)
             case Ask():  # the estimate, a batch of the library's own
-                return Told(batchq.Ok([100]), 0.0)
+                return Told(Ok([100]), 0.0)
             case throttle:
                 return throttle()
 

@@ -19,42 +19,36 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from batchq import (
     Batch,
     BatchError,
-    Children,
-    Failed,
-    Got,
-    Ok,
     Outcome,
-    Output,
-    Parent,
     ReadOnlyServer,
     Retry,
-    Retrying,
     SerializationConflict,
     Statement,
     StatementCanceled,
     Step,
     Violation,
-    aattempt,
     arun,
-    attempt,
     check,
     delete,
-    forbid,
+    explain,
+    format_error,
     gather,
     insert,
     insert_or_get,
     into,
-    lock,
-    require,
     run,
-    saying,
     select,
     sequence,
     sql,
     sqlstate,
+    steps,
     unique,
     update,
 )
+from batchq.hierarchy import Children, Parent
+from batchq.language.step import Titled
+from batchq.result import Failed, Ok, aattempt, attempt
+from batchq.types import Inserted, Output, RetryDetails
 
 
 @frozen
@@ -132,7 +126,7 @@ def what_says_what_a_failure_means_keeps_the_result() -> None:
     assert_type(statement.on(unique("k"), LookupError("taken")), Statement[Project])
     assert_type(statement.on(check("k"), NameTaken), Statement[Project])
     assert_type(statement.on(sqlstate("22003"), lambda v: KeyError(v.table)), Statement[Project])
-    assert_type(statement.internal("project_pkey"), Statement[Project])
+    assert_type(statement.invariant("project_pkey"), Statement[Project])
     assert_type(statement.expect(1, missing=NameTaken), Statement[Project])
     assert_type(statement.label("project"), Statement[Project])
     assert_type(statement.returning("id"), Statement[Project])
@@ -177,8 +171,8 @@ def composition_keeps_types() -> None:
     assert_type(INT.map(str), Batch[str])
     assert_type(both.label("x"), Batch[tuple[int, str]])
     assert_type(both.on(unique("k"), NameTaken), Batch[tuple[int, str]])
-    assert_type(both.as_internal("x"), Batch[tuple[int, str]])
-    assert_type(INT.as_internal("x"), Batch[int])
+    assert_type(both.as_invariant("x"), Batch[tuple[int, str]])
+    assert_type(INT.as_invariant("x"), Batch[int])
 
 
 def a_batch_of_a_subclass_is_one_of_its_base(batch: Batch[bool]) -> Batch[int]:
@@ -186,30 +180,30 @@ def a_batch_of_a_subclass_is_one_of_its_base(batch: Batch[bool]) -> Batch[int]:
 
 
 def what_can_be_seen_before_it_runs() -> None:
-    (step, *_) = gather(INT).steps()
+    (step, *_) = steps(gather(INT))
     assert_type(step.sql, str)
     assert_type(step.parameters, tuple[object, ...])
     assert_type(step.statement, Statement[Any])
-    assert_type(INT.explain(parameters=True), str)
+    assert_type(explain(INT, parameters=True), str)
 
 
 # -- guards ----------------------------------------------------------------------------------------
 
 ROW = select("project", ["id"], where={"id": 7})
-PROJECTS = Parent(table="project")
-VPCS = PROJECTS.children("vpc", by="project_id", where={"kind": "user"})
+PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+VPCS = PROJECTS.children("vpc", by="project_id", where={"kind": "user"}, deleted_at="time_deleted")
 
 
 def a_guard_on_rows_keeps_the_result() -> None:
     statement = update("project", {"name": "web"}, {"id": 7}).one(Project)
-    assert_type(statement.require({"rcgen": 3}, else_=NameTaken), Statement[Project])
-    assert_type(statement.require(sql("rcgen < 3"), else_=KeyError("x")), Statement[Project])
+    assert_type(statement.require({"rcgen": 3}, raises=NameTaken), Statement[Project])
+    assert_type(statement.require(sql("rcgen < 3"), raises=KeyError("x")), Statement[Project])
     assert_type(
-        statement.require({"a": None}, else_=lambda v: KeyError(v.found["a"]), found=["b"]),
+        statement.require({"a": None}, raises=lambda v: KeyError(v.row["a"]), columns=["b"]),
         Statement[Project],
     )
     assert_type(
-        statement.check("state", sql("lower(name)"), else_=NameTaken, found={"b"}),
+        statement.ensure({"state": sql("lower(name)")}, raises=NameTaken, columns={"b"}),
         Statement[Project],
     )
     assert_type(statement.expect(at_most=1), Statement[Project])
@@ -217,31 +211,40 @@ def a_guard_on_rows_keeps_the_result() -> None:
         insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": None}).count(),
         Statement[int],
     )
-    assert_type(statement.require({"a": 1}, else_=saying(KeyError, "{a}")), Statement[Project])
+    assert_type(
+        statement.require({"a": 1}, raises=format_error(KeyError, "{a}")), Statement[Project]
+    )
 
 
 def existence_has_no_result_and_a_lock_may_read() -> None:
-    assert_type(require(ROW, else_=LookupError), Statement[None])
-    assert_type(require(sql("SELECT 1"), else_=LookupError("gone")), Statement[None])
-    assert_type(forbid(ROW, else_=saying(ValueError, "{name}"), found=["name"]), Statement[None])
-    row = lock("project", {"id": 7}, missing=NameTaken, strength="no key update")
+    assert_type(ROW.expect(at_least=1, missing=LookupError), Statement[None])
+    assert_type(sql("SELECT 1").expect(at_least=1, missing=LookupError("gone")), Statement[None])
+    assert_type(
+        ROW.expect(0, unexpected=format_error(ValueError, "{name}"), columns=["name"]),
+        Statement[None],
+    )
+    row = (
+        select("project", where={"id": 7})
+        .for_update(strength="no key update")
+        .expect(1, missing=NameTaken)
+    )
     assert_type(row, Statement[None])
-    assert_type(row.require({"rcgen": 3}, else_=KeyError).one(Project), Statement[Project])
+    assert_type(row.require({"rcgen": 3}, raises=KeyError).one(Project), Statement[Project])
 
 
 def parents_and_children_keep_the_result_of_what_is_added() -> None:
     child = insert("vpc", {"id": 1, "project_id": 7})
     assert_type(VPCS, Children)
-    assert_type(PROJECTS.bump(7, gone=LookupError), Batch[None])
-    assert_type(VPCS.add(7, child, gone=LookupError), Batch[None])
-    assert_type(VPCS.add(7, child.one(Vpc), gone=LookupError), Batch[Vpc])
-    assert_type(VPCS.add(7, sequence([child.one(Vpc)]), gone=LookupError), Batch[list[Vpc]])
-    assert_type(VPCS.forbid(7, else_=saying(ValueError, "{name}")), Statement[None])
+    assert_type(PROJECTS.touch(7, missing=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child, missing=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child.one(Vpc), missing=LookupError), Batch[Vpc])
+    assert_type(VPCS.add(7, sequence([child.one(Vpc)]), missing=LookupError), Batch[list[Vpc]])
+    assert_type(VPCS.forbid(7, unexpected=format_error(ValueError, "{name}")), Statement[None])
     assert_type(
         PROJECTS.delete(
             7,
-            gone=LookupError,
-            childless=[VPCS.forbid(7, else_=ValueError), forbid(ROW, else_=ValueError)],
+            missing=LookupError,
+            guards=[VPCS.forbid(7, unexpected=ValueError), ROW.expect(0, unexpected=ValueError)],
             generation=3,
             stale=NameTaken,
         ),
@@ -257,12 +260,12 @@ def insert_or_get_is_the_row_and_whether_it_is_new(conn: Connection) -> None:
         key=["id"],
         where={"a": None},
         same=["name"],
-        differs=KeyError,
+        raises=KeyError,
     )
-    assert_type(batch, Batch[Got[Project]])
+    assert_type(batch, Batch[Inserted[Project]])
     got = run(conn, batch)
     assert_type(got.row, Project)
-    assert_type(got.new, bool)
+    assert_type(got.created, bool)
 
 
 def an_output_stands_where_a_value_does() -> None:
@@ -272,13 +275,13 @@ def an_output_stands_where_a_value_does() -> None:
     assert_type(made.one(Project).output("id", "uuid"), Output)
     assert_type(insert("vpc", {"project_id": id_}), Statement[None])
     assert_type(
-        update("vpc", {"a": id_}, {"b": id_}).require({"c": id_}, else_=KeyError), Statement[None]
+        update("vpc", {"a": id_}, {"b": id_}).require({"c": id_}, raises=KeyError), Statement[None]
     )
     assert_type(sql("SELECT %(x)s", x=id_), Statement[None])
 
 
 def what_a_guard_found_is_by_column(violation: Violation) -> None:
-    assert_type(violation.found["rcgen"], Any)
+    assert_type(violation.row["rcgen"], Any)
     assert_type(violation.requirement, int | None)
     assert_type(violation.rows, int | None)
 
@@ -313,7 +316,7 @@ def run_returns_the_result(conn: Connection, pool: ConnectionPool) -> None:
     Retry(backoff="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def tell(retrying: Retrying) -> None:
+def tell(retrying: RetryDetails) -> None:
     assert_type(retrying.report, BatchError)
 
 
@@ -350,7 +353,7 @@ def a_match_on_the_answer_is_exhaustive(conn: Connection) -> str:
             assert_type(error, BaseException)
             assert_type(report, BatchError)
             assert_type(report.outcome, Outcome)
-            assert_type(report.statement, Statement[Any] | None)
+            assert_type(report.statement, Titled | None)
             return str(error)
 
 
@@ -358,9 +361,9 @@ def a_match_on_the_answer_is_exhaustive(conn: Connection) -> str:
 
 
 def nothing_is_changed_about_a_statement_or_a_batch(batch: Batch[int]) -> None:
-    INT.values = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    INT.labels = ("a",)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    batch.needs = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    INT._values = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    INT._labels = ("a",)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    batch._required_outputs = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def sql_is_written_and_not_made(table: str) -> None:
@@ -384,13 +387,12 @@ def a_meaning_becomes_an_exception() -> None:
 
 
 def a_guard_is_of_a_query_and_its_meaning_becomes_an_exception() -> None:
-    require(INT, else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    forbid(gather(ROW), else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    require(ROW, else_=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ROW.require({"a": 1}, else_="gone")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ROW.check(1, 1, else_=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    lock("t", {"a": 1}, missing=KeyError, strength="UPDATE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    saying("KeyError", "{a}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    gather(ROW).expect(0)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    ROW.expect(at_least=1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.require({"a": 1}, raises="gone")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.ensure({1: 1}, raises=KeyError)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    select("t", where={"a": 1}).for_update(strength="UPDATE").expect(1, missing=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    format_error("KeyError", "{a}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def a_row_has_columns() -> None:
@@ -417,4 +419,4 @@ def a_result_is_of_its_own_type(conn: Connection) -> str:
 
 
 def a_statement_cannot_be_changed() -> None:
-    INT.labels = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    INT._labels = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

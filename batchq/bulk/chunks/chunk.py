@@ -190,12 +190,12 @@ def chunk(
     one = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
     if parts.fence is not None:
         moved = parts.fence.moved(job)
-        one = one.check("fenced", written("true"), else_=lambda _: moved)
+        one = one.ensure({"fenced": written("true")}, raises=lambda _: moved)
 
     def refused(violation: Violation) -> UnfitOrderKey:
-        return UnfitOrderKey(key.told(str(textual(violation.found["unfit"]))))
+        return UnfitOrderKey(key.told(str(textual(violation.row["unfit"]))))
 
-    return one.check("unfit", None, else_=refused)
+    return one.ensure({"unfit": None}, raises=refused)
 
 
 def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:

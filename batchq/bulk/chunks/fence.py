@@ -20,7 +20,6 @@ from batchq.engine.compile.quoting import identifier, literal
 from batchq.engine.compile.quoting import quoted as quoted_table
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, written
-from batchq.language.existence import lock
 from batchq.language.inputs import Condition
 from batchq.language.local_settings import ALL_ROWS, changed, kept, under
 from batchq.language.statement import Statement
@@ -53,7 +52,7 @@ ones. A row of each part is there before the next is evaluated."""
 _SEEN = """\
 SELECT parent.generation, parent.lives, {same} AS same
 FROM (SELECT 1) AS always LEFT JOIN (
-    SELECT {generation} AS generation, {tombstone} IS NULL AS lives FROM {table}
+    SELECT {generation} AS generation, {deleted_at} IS NULL AS lives FROM {table}
     WHERE {key} = %(root)s
 ) AS parent ON true"""
 _LOOKED = """\
@@ -132,8 +131,8 @@ class Fence:
     def lock(self, job: Job) -> Statement[None]:
         """Lock the parent of a job against everybody, or fail where the fence has moved."""
         moved = self.moved(job)
-        locking = lock(self.parent.table, self._fenced(job), missing=lambda _: moved)
-        return locking.label(self.parent.table)
+        parent = select(self.parent.table, where=self._fenced(job)).for_update()
+        return parent.expect(1, missing=lambda _: moved).label(self.parent.table)
 
     def now(self, job: Job) -> Statement[None]:
         """Select generation and tables as they are now, of a job's parent that is hidden."""
@@ -151,7 +150,7 @@ class Fence:
         """Find out why the fence does not hold, in words for whoever looks at the job."""
         text = _SEEN.format(
             generation=column(self.parent.generation),
-            tombstone=column(str(self.parent.tombstone)),
+            deleted_at=column(str(self.parent.deleted_at)),
             table=quoted(self.parent.table),
             key=column(self.parent.key),
             same=self.same(),
@@ -164,7 +163,7 @@ class Fence:
         return [parent, self._hidden(), written(self.same(), tables=job.tables)]
 
     def _hidden(self) -> Statement[None]:
-        return written(f"{identifier(str(self.parent.tombstone))} IS NOT NULL")
+        return written(f"{identifier(str(self.parent.deleted_at))} IS NOT NULL")
 
     def _tables(self) -> str:
         names = ", ".join(f"{literal(quoted_table(table))}::regclass" for table in self.tables)

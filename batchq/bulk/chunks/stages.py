@@ -19,7 +19,6 @@ from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, select, update, written
-from batchq.language.existence import forbid
 from batchq.language.inputs import Condition
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
@@ -108,27 +107,27 @@ class Pass:
         """Forbid that there are more rows than so many."""
         page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
         many = written(_MORE.format(rows=page), **values, most=most)
-        return forbid(many, else_=TooMany(self.table, most)).label(self.table)
+        return many.expect(0, unexpected=TooMany(self.table, most)).label(self.table)
 
     def none_left(self, root: object) -> Statement[None]:
         """Forbid that there is any row."""
 
         def late(violation: Violation) -> LateRows:
-            return LateRows(self.table, violation.found[key])
+            return LateRows(self.table, violation.row[key])
 
         key = self.order[-1]
-        return forbid(self._left(root), else_=late, found=[key]).label(self.table)
+        return self._left(root).expect(0, unexpected=late, columns=[key]).label(self.table)
 
     def none_left_of(self, job: Job, root: object, fence: Fence) -> Statement[None]:
         """Forbid that there is any row of a job, in the tables that are its."""
 
         def late(violation: Violation) -> Exception:
-            found = violation.found[key]
+            found = violation.row[key]
             return fence.moved(job) if found is None else LateRows(self.table, found)
 
         key = self.order[-1]
         left = fence.looked(self._left(root), key, job)
-        return forbid(left, else_=late, found=[key]).label(self.table)
+        return left.expect(0, unexpected=late, columns=[key]).label(self.table)
 
     def _left(self, root: object) -> Statement[None]:
         return self._rows(root, None, 1, self._kind())
@@ -181,8 +180,8 @@ class Pass:
     def _kind(self) -> list[Condition]:
         """What has to hold of a row besides whose child it is."""
         living: dict[str, object] = dict(self.children.where)
-        if self.living and self.children.tombstone is not None:
-            living[self.children.tombstone] = None
+        if self.living and self.children.deleted_at is not None:
+            living[self.children.deleted_at] = None
         return [living] if living else []
 
     def _due(self) -> list[Condition]:
@@ -190,7 +189,7 @@ class Pass:
         return [*self._kind(), *map(_childless, self.childless)]
 
     def _hidden(self) -> Statement[None]:
-        return written(f"{identifier(str(self.children.parent.tombstone))} IS NOT NULL")
+        return written(f"{identifier(str(self.children.parent.deleted_at))} IS NOT NULL")
 
     def _held(self, root: object) -> Statement[None] | None:
         """Select and lock the parents of a page's rows, but for those that are hidden no more;
@@ -239,12 +238,12 @@ def _parents(reach: tuple[Children, ...], root: object) -> list[Condition]:
 
 
 def _childless(children: Children) -> Statement[None]:
-    tombstone = children.tombstone
+    deleted_at = children.deleted_at
     text = _CHILDLESS.format(
         table=quoted(children.table),
         by=identifier(children.by),
         above=quoted(children.parent.table),
         key=identifier(children.parent.key),
-        living="" if tombstone is None else f" AND batchq_below.{identifier(tombstone)} IS NULL",
+        living="" if deleted_at is None else f" AND batchq_below.{identifier(deleted_at)} IS NULL",
     )
     return written(text)

@@ -28,8 +28,8 @@ def embed(statement: Statement[Any], name: str) -> tuple[str, dict[str, object]]
     >>> embed(delete("vpc", where={"id": 7}), "gone")
     ('DELETE FROM "vpc" WHERE "id" = %(gone1)s', {'gone1': 7})
     """
-    text, order = _embedded(statement.source, name)
-    return text, {f"{name}{n}": statement.values[value] for n, value in enumerate(order, 1)}
+    text, order = _embedded(statement._shape.source, name)
+    return text, {f"{name}{n}": statement._values[value] for n, value in enumerate(order, 1)}
 
 
 @lru_cache(maxsize=1024)

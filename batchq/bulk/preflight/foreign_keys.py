@@ -149,7 +149,7 @@ class References:
             _same(drain.reach[:-1])
             for drain in self._of(one)
             if drain.sets is None
-            or (drain.children.tombstone is None and drain.children.by in dict(drain.sets))
+            or (drain.children.deleted_at is None and drain.children.by in dict(drain.sets))
         ]
         onto = self._oid(one.onto)
         deleting = [drain for drain in self.tree.passes if drain.sets is None]

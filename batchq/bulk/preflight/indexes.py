@@ -80,7 +80,7 @@ def _swept(one: Pass | Rewrite) -> _Swept:
             for name, value in children.where.items()
             if value is not None and not isinstance(value, many)
         ),
-        living=children.tombstone if one.living else None,
+        living=children.deleted_at if one.living else None,
     )
 
 

@@ -164,10 +164,10 @@ def _course(work: Tree | Rewrite, key: object, most: int) -> Generator[_Request,
     inline = False
     if isinstance(work, Tree) and counts:
         inline = not any(one.more or one.rows > work.inline for one in counts)
-        if not inline and work.parent.tombstone is None:
+        if not inline and work.parent.deleted_at is None:
             refusals.append(_no_fence(work))
     samples = {n: one.sample for n, one in enumerate(tallies) if one.sample is not None}
-    at_once = inline or (isinstance(work, Tree) and work.parent.tombstone is None)
+    at_once = inline or (isinstance(work, Tree) and work.parent.deleted_at is None)
     statements = list(planned(work, key, root, at_once=at_once, samples=samples))
     told: Explained = yield statements
     statements, own = told
@@ -188,7 +188,7 @@ def _tables(work: Tree | Rewrite, key: object) -> list[str]:
     if isinstance(work, Rewrite):
         return [work.table]
     reached = [children for one in work.passes for children in one.reach]
-    looks = (guard(key).source for guard in work.childless)
+    looks = (guard(key)._shape.source for guard in work.childless)
     guarded = [source.table for source in looks if isinstance(source, Select)]
     return [work.parent.table, *(one.table for one in reached), *guarded]
 
@@ -204,5 +204,5 @@ def _no_fence(tree: Tree) -> Refusal:
         reason=Reason.NO_FENCE,
         table=table,
         why=f"it has no tombstone, and more than {tree.inline:,} children of a kind",
-        remedy=f"Parent(table={table!r}, tombstone=…, generation={generation!r})",
+        remedy=f"Parent(table={table!r}, deleted_at=…, generation={generation!r})",
     )

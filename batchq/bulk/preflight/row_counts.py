@@ -104,10 +104,10 @@ def tally(one: Pass | Rewrite, root: object, key: object, most: int) -> Batch[Ta
 def _selected(one: Pass, root: object) -> Statement[None]:
     """Select the very rows that the statement for all of them lets go."""
     going = one.at_once(root)
-    source = going.source
+    source = going._shape.source
     if not isinstance(source, Delete | Update):
         message = f"a pass deletes or updates, and this is a {type(source).__name__}"
         raise TypeError(message)
-    last = len(going.values) - len(condition_names(source.where))
+    last = len(going._values) - len(condition_names(source.where))
     selected = Select(one.table, one.keys, source.where)
-    return Statement(Shape(selected), going.values[last:])
+    return Statement(Shape(selected), going._values[last:])

@@ -53,7 +53,7 @@ def _sent(work: Tree | Rewrite) -> Iterator[tuple[str, str]]:
     else:
         for one in work.passes:
             yield one.table, _DELETE if one.sets is None else _UPDATE
-        if work.parent.tombstone is not None:
+        if work.parent.deleted_at is not None:
             yield work.parent.table, _UPDATE
         if work.removes:
             yield work.parent.table, _DELETE

@@ -17,10 +17,11 @@ from batchq.bulk.job import VERSION, Job
 from batchq.bulk.tree import Tree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
+from batchq.engine.step import PlacedStep
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
-from batchq.language.step import Step
 from batchq.language.syntax import Text
+from batchq.running.explain import steps
 
 _ROWS = ChunkSize().first
 _LEASE = timedelta(seconds=30)
@@ -79,10 +80,10 @@ def planned(
     if isinstance(work, Rewrite):
         yield from _steps("begin", work.begin(job.id))
     elif at_once:
-        yield from _steps("at once", work.at_once(key, gone=_GONE))
+        yield from _steps("at once", work.at_once(key, missing=_GONE))
         return
     else:
-        yield from _steps("fence", work.fence(key, gone=_GONE, job=job.id))
+        yield from _steps("fence", work.fence(key, missing=_GONE, job=job.id))
     passes: tuple[Pass | Rewrite, ...] = work.passes
     for child, one in enumerate(passes):
         name = f"pass {child + 1} of {len(passes)}, {one.table}"
@@ -107,19 +108,19 @@ def _only(title: str, chunk: Statement[Any]) -> Planned:
 
 
 def _steps(when: str, batch: Batch[Any]) -> Iterator[Planned]:
-    for step in batch.steps():
+    for step in steps(batch):
         what = step.statement.title
-        if step.path and isinstance(step.statement.source, Text):
+        if step.path and isinstance(step.statement._shape.source, Text):
             what = step.path  # which says more than how a text begins
         yield Planned(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
 
 
-def _values(step: Step) -> list[object]:
+def _values(step: PlacedStep) -> list[object]:
     """What the engine sends, with what it adds: see :mod:`batchq.engine.wire.encode`."""
-    made = compiled(step.statement.shape, step.leaf.outputs)
+    made = compiled(step.statement._shape, step.placed.outputs)
     values = [_sent(value) for value in step.parameters]
     if made.counts:
-        guard = step.statement.guard
+        guard = step.statement._shape.guard
         values.append(Int8(1 if guard is None else guard.rows))
     if made.judges:
         values.append(_IN_PLACE)

@@ -79,8 +79,8 @@ def _named(work: Tree | Rewrite) -> list[Named]:
             named += _of_parent(below.parent)
     for one in work.passes:
         table, children = one.table, one.children
-        if children.tombstone is not None:
-            named.append(Named(table, children.tombstone, _TOMBSTONE, "timestamptz"))
+        if children.deleted_at is not None:
+            named.append(Named(table, children.deleted_at, _TOMBSTONE, "timestamptz"))
         named.append(Named(table, children.by, f"the key of {children.parent.table!r}"))
         named += [Named(table, name, "part of the order key") for name in one.order]
         named += [Named(table, name, "what makes it such a child") for name in children.where]
@@ -93,6 +93,6 @@ def _of_parent(parent: Parent) -> list[Named]:
         Named(parent.table, parent.key, "the key"),
         Named(parent.table, parent.generation, _GENERATION, "bigint NOT NULL DEFAULT 0"),
     ]
-    if parent.tombstone is not None:
-        named.append(Named(parent.table, parent.tombstone, _TOMBSTONE, "timestamptz"))
+    if parent.deleted_at is not None:
+        named.append(Named(parent.table, parent.deleted_at, _TOMBSTONE, "timestamptz"))
     return named

@@ -8,7 +8,7 @@ and the same to the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 
 from attrs import define, evolve, field, frozen
@@ -17,19 +17,17 @@ from psycopg.pq import Format
 from batchq.engine.client_encoding import is_own
 from batchq.engine.compile import scan
 from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
+from batchq.engine.compile.notes import one_snapshot
 from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
+from batchq.engine.compile.quoting import name_of
 from batchq.engine.compile.render import Numbering, render, requirement
 from batchq.engine.compile.sentinel import SENTINEL_MARK
-from batchq.engine.wire.statement_cache import name_of
-from batchq.language import step
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.lexing import NO_PARAMETER
-from batchq.language.models import How, model_name, model_of
-from batchq.language.plan import Leaf
-from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Rows
-from batchq.language.shape import Shape, answered
+from batchq.language.results import WITHOUT_ROWS, Rows
+from batchq.language.shape import Shape
 from batchq.language.spelling import spelled
 from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
 
@@ -115,7 +113,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
     :param binary: whether the server can make a value binary in SQL.
     :raises InvalidBatch: when such a statement cannot be part of a batch.
     """
-    bound = None if shape.guard is None else shape.guard.bound
+    bound = None if shape.guard is None or shape.carries_unexpected else shape.guard.bound
     if outputs:
         bound = Bound.EXACTLY
     made = _compiled(
@@ -123,7 +121,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         shape.columns,
         shape.result.rows,
         shape.requirements,
-        Wrapping(bound, outputs=outputs, probe=shape.probes, fresh=shape.fresh),
+        Wrapping(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
         binary=binary,
     )
     return evolve(made, answers=Format.BINARY) if is_own(shape.result.model) else made
@@ -191,7 +189,7 @@ def _compiled(
             ).sql
         ),
         seen.escapes or any(part.escapes for part in parts),
-        _notes(seen, parts),
+        one_snapshot(seen, parts),
         len(sql) > _LONG,
     )
 
@@ -214,7 +212,7 @@ def _judgements(
     made: list[Judgement] = []
     parts: list[scan.Fragment] = []
     for index, one in enumerate(requirements):
-        if one.judged not in INSIDE:
+        if one.when not in INSIDE:
             test = None
             if one.test:
                 test = requirement(numbering, source, requirements, index)
@@ -244,7 +242,7 @@ def _hidden(
 
     :raises InvalidBatch: when it selects other columns.
     """
-    judged = [one.found for one in requirements if one.judged not in INSIDE]
+    judged = [one.columns for one in requirements if one.when not in INSIDE]
     needed = dict.fromkeys(sum(judged, ()) + outputs)
     if isinstance(source, Text):
         return ()  # it returns what it returns, and the server knows what that is
@@ -278,19 +276,6 @@ _OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")
 """What batchq itself sets around a part of a batch, and what changes no name's meaning."""
 
 
-def _notes(seen: scan.Anatomy, parts: Iterable[scan.Fragment]) -> tuple[str, ...]:
-    reads = seen.reads or any(part.reads for part in parts)
-    return (_ONE_SNAPSHOT,) if seen.writes and reads else ()
-
-
-_ONE_SNAPSHOT = (
-    "it reads other rows in the statement that writes. What it reads may be older than the row "
-    "that it writes (READ COMMITTED), or than what others have committed since the transaction "
-    "began (REPEATABLE READ): a condition that hangs on it needs a lock() in a step before, and is "
-    "best a require() or forbid() in a step between"
-)
-
-
 def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:
     if isinstance(source, Insert | Update | Delete) and not columns:
         message = (
@@ -302,45 +287,3 @@ def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows
     if answer is Rows.SCALAR and len(own or columns or "1") != 1:
         message = f"scalar() is of one column, and this names {len(own or columns or '')}"
         raise InvalidBatch(message)
-
-
-def _show(leaf: Leaf) -> step.Rendered:
-    made = compiled(leaf.statement.shape, leaf.outputs)
-    in_order = tuple(range(len(leaf.statement.values)))
-    shape, order = leaf.statement.shape, in_order if made.order is None else made.order
-    look = (_LOOK,) if shape.probes else ()
-    return step.Rendered(made.sql, order, _unknown(shape), made.notes, look)
-
-
-_LOOK = (
-    "nothing is locked before it, and a step behind it writes: what it looks for may come or go "
-    "between this look and COMMIT. lock() the row that others change or lock for that, in a step "
-    "before"
-)
-
-
-def _unknown(shape: Shape) -> tuple[str, ...]:
-    """What of a result nobody knows before it is there, because the server decides it."""
-    source, result, names = shape.source, shape.result, answered(shape)
-    if result.rows is Rows.SCALAR:
-        written = isinstance(source, Text) or (isinstance(source, Select) and names == (None,))
-        return (_SCALAR.format(model_name(result.model)),) if written or names is None else ()
-    asks = result.rows in WITH_MODEL and model_of(result.model).how is How.COLUMNS
-    return (_COLUMNS.format(model_name(result.model)),) if asks and not _all_known(names) else ()
-
-
-def _all_known(names: tuple[str | None, ...] | None) -> bool:
-    return names is not None and None not in names
-
-
-_SCALAR = (
-    "whether the value is {}, and not NULL, is known when it is there, after COMMIT: sum() of "
-    "bigint is a Decimal, for one"
-)
-_COLUMNS = (
-    "whether its columns are those of {} is known when they are there, after COMMIT: nothing here "
-    "reads their names from the SQL"
-)
-
-
-step.port.render = _show

@@ -54,8 +54,8 @@ class Wrapping:
     """The columns that later statements use."""
     wanted: tuple[str, ...] | None = ()
     """The columns of the rows that are wanted: empty when none are, None for all that it has."""
-    probe: bool = False
-    """Whether one row says it all."""
+    probe: int | None = None
+    """How many rows decide the guard, if the statement does nothing but look for them."""
     fresh: bool = False
     """Whether the steps behind it must see all that was committed before it got its locks."""
 
@@ -73,13 +73,10 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
     ctes = sql[: anatomy.ctes] + "," if anatomy.ctes else "WITH"
     command = sql[anatomy.main : anatomy.end]
     bound, wanted = wrapping.bound, wrapping.wanted
-    if wrapping.probe and anatomy.writes:
-        message = "require() and forbid() take what only selects, and this changes rows"
-        raise InvalidBatch(message)
     if anatomy.verb in RETURNING_VERBS and not anatomy.returning:
         command += _returning(anatomy.verb, wrapping)
-    if wrapping.probe:
-        command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT 1"
+    if wrapping.probe is not None:
+        command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT {wrapping.probe}"
     ctes = f"{ctes} _batchq_rows AS ({command})"
     if wanted == () and not wrapping.judgements and not wrapping.outputs:
         _, right = _judged(wrapping, _COUNT)

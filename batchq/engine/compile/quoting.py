@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.placeholders import NUL
@@ -80,3 +80,8 @@ def check_table(name: object, whose: str) -> None:
         if len(part.encode("utf-8", "surrogatepass")) > LONGEST:
             message = f"{whose}(): {part!r} is too long: the server cuts a name at {LONGEST} bytes"
             raise InvalidBatch(message)
+
+
+def name_of(content: str) -> bytes:
+    """Return a name that is a digest of what it names, well within the bytes servers compare."""
+    return b"batchq_" + blake2b(content.encode(), digest_size=16).hexdigest().encode()

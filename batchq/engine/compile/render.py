@@ -12,7 +12,7 @@ from batchq.engine.compile.parameter_places import Place, same_type, uncast
 from batchq.engine.compile.quoting import identifier, listed, quoted
 from batchq.engine.compile.sentinel import SENTINEL_MARK, finding, row_sentinel
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Judged, Requirement
+from batchq.language.guards import Requirement, When
 from batchq.language.syntax import (
     EQUALS_ANY,
     EQUALS_ANY_OR_NULL,
@@ -115,7 +115,7 @@ class Numbering:
 
     def finding(self, requirement: Requirement, row: str = "") -> str:
         """Write what a requirement reports of a row; of two rows, with what stands before it."""
-        return finding(requirement.found, row, binary=self._binary)
+        return finding(requirement.columns, row, binary=self._binary)
 
     def written(self, sql: str) -> str:
         """Write ``$1``, ``$2``, … for the marks of a text, and read the outputs among them."""
@@ -162,7 +162,7 @@ def render(
             sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
         case Delete(table, where):
             sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
-        case Select(table, named, where, lock):
+        case Select(table, named, where, lock, order):
             if named is None:
                 named = columns
             if named is None:
@@ -174,6 +174,7 @@ def render(
                 n.fragment(c) if isinstance(c, Text) else identifier(c) for c in named or (_ONE,)
             )
             sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
+            sql += f" ORDER BY {listed(order)}" if order else ""
             sql += f" FOR {lock}" if lock else ""
     if columns and not isinstance(source, Select):
         sql += f" RETURNING {listed(columns)}"
@@ -195,9 +196,10 @@ def _where(
     found = conditions(n, table, where)
     arms: list[str] = []
     for index, one in enumerate(requirements):
-        if one.judged is Judged.FOUND:
+        if one.when is When.BEFORE:
             test = requirement(n, source, requirements, index)
-            arms.append(f"WHEN ({test}) IS NOT TRUE THEN {n.unmet(index, one)}")
+            fails = "IS TRUE" if one.refuses else "IS NOT TRUE"
+            arms.append(f"WHEN ({test}) {fails} THEN {n.unmet(index, one)}")
     if not arms:
         return found
     return (
@@ -222,7 +224,7 @@ def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
 
 
 def _judges(requirements: tuple[Requirement, ...]) -> bool:
-    return any(one.judged is Judged.THERE for one in requirements)
+    return any(one.when is When.CONFLICT for one in requirements)
 
 
 def _on_conflict(
@@ -253,7 +255,7 @@ def _judging(n: Numbering, requirements: tuple[Requirement, ...], columns: tuple
     arms: list[str] = []
     names: list[str] = []
     for index, one in enumerate(requirements):
-        if one.judged is Judged.THERE:
+        if one.when is When.CONFLICT:
             names += compared(one.test)
             differs = " OR ".join(
                 f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"

@@ -14,9 +14,10 @@ from typing import Protocol
 from attrs import frozen
 from psycopg.pq import ExecStatus
 
-from batchq.engine.dialects import Dialect, ErrorAnswer, Load, as_text
+from batchq.engine.dialects import Dialect, ErrorAnswer
 from batchq.engine.wire.flight import CLOSING, SYNC
 from batchq.engine.wire.frame import Frame
+from batchq.engine.wire.read_error import LoadCell, as_text, read_error
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
@@ -107,7 +108,7 @@ def attribute(
     frame: Frame,
     dialect: Dialect,
     encoding: str = "utf-8",
-    load: Load = as_text,
+    load: LoadCell = as_text,
 ) -> Verdict:
     """Judge a batch by its slots.
 
@@ -123,7 +124,7 @@ def attribute(
             if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
                 return _closed(answer.command_status, frame)
         elif status == _FATAL_ERROR:
-            violation = dialect.violation(answer, encoding, load)
+            violation = read_error(answer, dialect, encoding, load)
             return _failed(owners, answers, slot, violation, frame=frame, dialect=dialect)
         elif status != _SYNCED or owner != SYNC:
             break

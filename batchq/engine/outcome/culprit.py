@@ -27,10 +27,10 @@ from batchq.language.syntax import (
     Text,
     Update,
 )
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
-    from batchq.language.step import Step
+    from batchq.engine.step import PlacedStep
 
 YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
 
@@ -46,7 +46,7 @@ class _Key:
     None where the language hides which."""
 
 
-def culprit(violation: Violation, steps: Sequence[Step]) -> tuple[int | None, str]:
+def culprit(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | None, str]:
     """Find the one among several steps that has put the key there, or taken it away.
 
     :return: its place among them; None where that is not certain, and why.
@@ -66,7 +66,7 @@ def culprit(violation: Violation, steps: Sequence[Step]) -> tuple[int | None, st
     return None, unclear
 
 
-def put_there(violation: Violation, steps: Sequence[Step]) -> list[Written]:
+def put_there(violation: Violation, steps: Sequence[PlacedStep]) -> list[Written]:
     """Say of each step whether it has put the key there that DETAIL names, or taken it away.
 
     A "no" is one also where a step is not looked at beside another one that did: what becomes of a
@@ -77,12 +77,12 @@ def put_there(violation: Violation, steps: Sequence[Step]) -> list[Written]:
 
 
 def _put_alone(
-    step: Step, key: _Key | None, violation: Violation, steps: Sequence[Step]
+    step: PlacedStep, key: _Key | None, violation: Violation, steps: Sequence[PlacedStep]
 ) -> Written:
-    source = step.statement.source
+    source = step.statement._shape.source
     if key is None:
         return NO if isinstance(source, Select) else MAYBE
-    is_parents = violation.kind is Kind.FOREIGN_KEY and key.missing is not False
+    is_parents = violation.kind is ViolationKind.FOREIGN_KEY and key.missing is not False
     if is_parents and isinstance(source, Delete):
         return MAYBE
     found = _put(step, key, violation, steps)
@@ -91,12 +91,12 @@ def _put_alone(
     return found
 
 
-def _told(violation: Violation, steps: Sequence[Step]) -> tuple[_Key | None, str]:
+def _told(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[_Key | None, str]:
     """Read the key that the server names; or say why there is none to go by."""
     detail = violation.detail or ""
-    if violation.kind is Kind.EXCLUSION:
+    if violation.kind is ViolationKind.EXCLUSION:
         return None, "two keys are in conflict, each of which may be of another step"
-    if violation.kind not in (Kind.FOREIGN_KEY, Kind.UNIQUE):
+    if violation.kind not in (ViolationKind.FOREIGN_KEY, ViolationKind.UNIQUE):
         return None, "such an error is about no key"
     if _SPLIT not in detail:
         return None, "the server names no key in DETAIL, as where this role may not read all of it"
@@ -128,10 +128,13 @@ def _key_in(detail: str, violation: Violation) -> _Key | None:
 
 def _ended(right: str, violation: Violation) -> tuple[str, bool | None] | None:
     """Find where the values end: by the words behind them, in English, or by the one bracket."""
-    if violation.kind is Kind.UNIQUE and right.endswith(_EXISTS):
+    if violation.kind is ViolationKind.UNIQUE and right.endswith(_EXISTS):
         return right.removesuffix(_EXISTS), None
     referenced = f') is still referenced from table "{violation.table}".'
-    if violation.kind is Kind.FOREIGN_KEY and right.count(_MISSING) + right.count(referenced) == 1:
+    if (
+        violation.kind is ViolationKind.FOREIGN_KEY
+        and right.count(_MISSING) + right.count(referenced) == 1
+    ):
         if right.endswith(referenced):
             return right.removesuffix(referenced), False
         if right.endswith('".'):
@@ -145,9 +148,9 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if quoted else name
 
 
-def _is_misleading(step: Step) -> bool:
+def _is_misleading(step: PlacedStep) -> bool:
     """Whether a column's own name could be taken for several, or for a part of the sentence."""
-    source = step.statement.source
+    source = step.statement._shape.source
     columns = source.columns if isinstance(source, Insert | Update) else ()
     return any(letter in column for column in columns for letter in _NAMES)
 
@@ -155,15 +158,15 @@ def _is_misleading(step: Step) -> bool:
 # -- what a step is about --------------------------------------------------------------------------
 
 
-def _put(step: Step, key: _Key, violation: Violation, steps: Sequence[Step]) -> Written:
+def _put(step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]) -> Written:
     """Say whether a step has put the key there or, where it is referred to still, taken it away."""
-    source, values = step.statement.source, step.statement.values
+    source, values = step.statement._shape.source, step.statement._values
     found = MAYBE  # what stands in the user's own SQL
     match source:
         case Select():
             found = NO
         case Delete():
-            is_about_others = violation.kind is Kind.UNIQUE or key.missing
+            is_about_others = violation.kind is ViolationKind.UNIQUE or key.missing
             pinned = dict(_pinned(source.where, values))
             found = NO if is_about_others else _all(key, pinned, stored=True)
         case Insert():
@@ -190,7 +193,7 @@ def _updated(
     values: tuple[object, ...],
     key: _Key,
     violation: Violation,
-    steps: Sequence[Step],
+    steps: Sequence[PlacedStep],
 ) -> Written:
     new = dict(_given(source.columns, source.cells, values))
     taken = sum(len(cell.names) if isinstance(cell, Text) else 1 for cell in source.cells)
@@ -206,21 +209,21 @@ def _updated(
         if put is YES and not _is_about(source.table, violation, steps):
             put = MAYBE
         sides.append(put)
-    if violation.kind is Kind.FOREIGN_KEY and not key.missing:
+    if violation.kind is ViolationKind.FOREIGN_KEY and not key.missing:
         sides.append(_all(key, old, stored=True))
     if YES in sides:
         return YES
     return NO if set(sides) == {NO} else MAYBE
 
 
-def _is_about(table: str, violation: Violation, steps: Sequence[Step]) -> bool:
+def _is_about(table: str, violation: Violation, steps: Sequence[PlacedStep]) -> bool:
     """Whether a write to this table may be one to the table that the server names.
 
     That is another one where it is a partition: then the steps at least have to be of one table.
     """
     if unqualified(table) == violation.table or violation.part_of:
         return True
-    return all(step.statement.source.table == table for step in steps)
+    return all(step.statement._shape.source.table == table for step in steps)
 
 
 def _only(key: _Key, columns: Sequence[str]) -> _Key:

@@ -15,18 +15,18 @@ from psycopg.pq import Format
 from batchq.engine.client_encoding import codec, is_own, textual
 from batchq.engine.compile.sentinel import SCALARS
 from batchq.engine.redaction import is_drivers, stand_in
+from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
 from batchq.language.results import Rows
-from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
     from psycopg.pq.abc import PGresult
 
     from batchq.engine.compile.sentinel import Cell
+    from batchq.engine.plan import Plan
     from batchq.language.outcome import Outcome
-    from batchq.language.plan import Plan
     from batchq.language.shape import Shape
 
 _BYTES = frozenset({types["bytea"].oid, types["bytea"].array_oid})
@@ -48,10 +48,10 @@ def decode(
     failed: DecodeFailed | None = None
     try:
         for statement, answer in zip(plan.statements, answers, strict=True):
-            read = _decoder(statement.shape)
+            read = _decoder(statement._shape)
             results.append(None if read is None else read(answer, transformer))
     except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
-        step = Step(len(results), plan.leaves[len(results)])
+        step = PlacedStep(len(results), plan.placed[len(results)])
         failed = _failed(step, error, outcome)
         failed.__cause__ = _hidden(error, answers[step.index], transformer)
     if failed is not None:
@@ -65,13 +65,13 @@ def decode(
         raise DecodeFailed(message, outcome=outcome) from error
 
 
-def _failed(step: Step, error: Exception, outcome: Outcome) -> DecodeFailed:
+def _failed(step: PlacedStep, error: Exception, outcome: Outcome) -> DecodeFailed:
     why = str(error) if isinstance(error, _Misfit) else type(error).__name__
-    shape = step.statement.result
-    doing = f"{step.leaf.context}: " if step.leaf.context else ""
+    shape = step.statement._shape.result
+    doing = f"{step.placed.context}: " if step.placed.context else ""
     message = f"{doing}{step}: {shape} failed: {why}; the batch is {outcome.value}"
     failed = DecodeFailed(message, outcome=outcome, step=step)
-    failed.context = step.leaf.context
+    failed.context = step.placed.context
     return failed
 
 

@@ -17,15 +17,15 @@ from batchq.engine.compile.quoting import quoted, unqualified
 from batchq.engine.outcome.culprit import put_there
 from batchq.engine.outcome.rendering import Written
 from batchq.language.syntax import Insert
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Table
-    from batchq.language.step import Step
+    from batchq.engine.step import PlacedStep
 
 YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
 
-_ABOUT_KEYS = frozenset({Kind.UNIQUE, Kind.FOREIGN_KEY, Kind.EXCLUSION})
+_ABOUT_KEYS = frozenset({ViolationKind.UNIQUE, ViolationKind.FOREIGN_KEY, ViolationKind.EXCLUSION})
 
 _PROVEN = "the key in DETAIL is that of this step alone, which does not declare the constraint"
 _MAY_BE = "it may be one of these"
@@ -46,7 +46,7 @@ class Doubt:
     """That the steps which declare a constraint are not certain to be those that broke it."""
 
     why: str
-    suspects: tuple[Step, ...]
+    suspects: tuple[PlacedStep, ...]
     """Whom it may be."""
     is_proven: bool = False
     """Whether it is for certain the one that is left."""
@@ -54,8 +54,8 @@ class Doubt:
 
 def doubt(
     violation: Violation,
-    declaring: Sequence[Step],
-    others: Sequence[Step],
+    declaring: Sequence[PlacedStep],
+    others: Sequence[PlacedStep],
     tables: Mapping[str, Table] | None,
 ) -> Doubt | None:
     """Hold what the server names against the steps that declare a constraint, and the others.
@@ -82,8 +82,8 @@ def doubt(
 
 
 def _acquitted(
-    declaring: Sequence[Step],
-    suspects: tuple[Step, ...],
+    declaring: Sequence[PlacedStep],
+    suspects: tuple[PlacedStep, ...],
     is_written: bool,  # noqa: FBT001  whether one of them has written the key
     tables: Mapping[str, Table] | None,
 ) -> Doubt:
@@ -98,8 +98,8 @@ def _acquitted(
 
 
 def asked_of(
-    violation: Violation, declaring: Sequence[Step], others: Sequence[Step]
-) -> Sequence[Step]:
+    violation: Violation, declaring: Sequence[PlacedStep], others: Sequence[PlacedStep]
+) -> Sequence[PlacedStep]:
     """The steps whose tables decide whether a declaration stands; none where nothing does."""
     if violation.kind not in _ABOUT_KEYS or not declaring:
         return ()
@@ -116,7 +116,7 @@ def asked_of(
 
 
 def _parted(
-    every: Sequence[Step], words: Sequence[Written], declaring: Sequence[Step]
+    every: Sequence[PlacedStep], words: Sequence[Written], declaring: Sequence[PlacedStep]
 ) -> tuple[list[Written], list[Written]]:
     """The words about the steps that declare it, and those about the others."""
     places = set(map(_place, declaring))
@@ -125,11 +125,11 @@ def _parted(
     return own, rest
 
 
-def _in_order(*steps: Sequence[Step]) -> tuple[Step, ...]:
+def _in_order(*steps: Sequence[PlacedStep]) -> tuple[PlacedStep, ...]:
     return tuple(sorted((step for some in steps for step in some), key=_place))
 
 
-def _place(step: Step) -> int:
+def _place(step: PlacedStep) -> int:
     return step.index
 
 
@@ -137,7 +137,9 @@ def _may_be(words: Sequence[Written]) -> bool:
     return any(word is not NO for word in words)
 
 
-def _weighed(step: Step, by_key: Written, violation: Violation, table: Table | None) -> Written:
+def _weighed(
+    step: PlacedStep, by_key: Written, violation: Violation, table: Table | None
+) -> Written:
     """Weigh what the key says of a step by what the server says of its table."""
     if table is None or not table.is_other:
         return by_key
@@ -146,21 +148,23 @@ def _weighed(step: Step, by_key: Written, violation: Violation, table: Table | N
     return MAYBE if table.acts else NO
 
 
-def _is_elsewhere(step: Step, violation: Violation) -> bool:
+def _is_elsewhere(step: PlacedStep, violation: Violation) -> bool:
     """Whether a step may be found innocent by its table alone."""
-    table = step.statement.source.table
+    table = step.statement._shape.source.table
     if table is None or not _writes_only_there(step, violation):
         return False
     schema = table.rpartition(".")[0]
     return unqualified(table) != violation.table or schema not in ("", violation.schema)
 
 
-def _writes_only_there(step: Step, violation: Violation) -> bool:
+def _writes_only_there(step: PlacedStep, violation: Violation) -> bool:
     """Whether a step breaks the constraints of its own table only. A foreign key, which is always
     the child's, is broken by what becomes of a parent too."""
-    return violation.kind is not Kind.FOREIGN_KEY or isinstance(step.statement.source, Insert)
+    return violation.kind is not ViolationKind.FOREIGN_KEY or isinstance(
+        step.statement._shape.source, Insert
+    )
 
 
-def _table(step: Step) -> str:
-    table = step.statement.source.table
+def _table(step: PlacedStep) -> str:
+    table = step.statement._shape.source.table
     return "" if table is None else quoted(table)

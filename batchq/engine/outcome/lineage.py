@@ -29,17 +29,17 @@ from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import CLOSING, LINEAGE, SYNC, Flight
 from batchq.language.outcome import Outcome
 from batchq.language.syntax import Source, Text
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
 
     from batchq.engine.outcome.attribute import Verdict
+    from batchq.engine.scope import PlacedStatement
+    from batchq.engine.wire.connection_state import AnyConnection
     from batchq.engine.wire.frame import Frame
-    from batchq.engine.wire.statement_cache import AnyConnection
-    from batchq.language.mapping import Rule
-    from batchq.language.plan import Leaf
+    from batchq.language.mapping import ErrorMapping
 
 _EQUALS = "OPERATOR(pg_catalog.=)"
 
@@ -75,7 +75,11 @@ SELECT name FROM part WHERE level OPERATOR(pg_catalog.>) 0 ORDER BY level"""
 """A foreign key has a part for each partition of the table that has it, and of the one that it
 refers to."""
 
-_QUESTIONS = {Kind.UNIQUE: _INDEXES, Kind.EXCLUSION: _INDEXES, Kind.FOREIGN_KEY: _KEYS}
+_QUESTIONS = {
+    ViolationKind.UNIQUE: _INDEXES,
+    ViolationKind.EXCLUSION: _INDEXES,
+    ViolationKind.FOREIGN_KEY: _KEYS,
+}
 _NAME = 19
 """The type ``name``: pg_type.dat."""
 _MOST_REMEMBERED = 1024
@@ -108,7 +112,7 @@ class Tracing:
     """One failure, and what its constraint is a part of as far as that decides what it means."""
 
     connection: AnyConnection
-    leaves: Sequence[Leaf]
+    leaves: Sequence[PlacedStatement]
     verdict: Verdict
     """What the slots say, and what the constraint is part of once that is known."""
     asks: bool = field(init=False)
@@ -159,7 +163,7 @@ class Tracing:
             if matched is not None and _is_named(matched, violation):
                 return None
             if passed:
-                sources.append(leaf.statement.source)
+                sources.append(leaf.statement._shape.source)
                 names |= passed
         return _Asking(tuple(sources), frozenset(names)) if sources else None
 
@@ -200,11 +204,13 @@ def _key_of(asking: _Asking, verdict: Verdict) -> _Key | None:
     return (*asking.sources, violation.kind, *_names_of(violation), columns)
 
 
-def _decided(leaf: Leaf, violation: Violation) -> tuple[Rule | None, set[str | None]]:
+def _decided(
+    leaf: PlacedStatement, violation: Violation
+) -> tuple[ErrorMapping | None, set[str | None]]:
     """Find the mapping that decides, and the other names that stronger ones have for a constraint
     of that kind."""
     passed = set[str | None]()
-    for one in leaf.said:
+    for one in leaf.mappings:
         if isinstance(one, str):
             continue
         if one.matcher.matches(violation):
@@ -214,7 +220,7 @@ def _decided(leaf: Leaf, violation: Violation) -> tuple[Rule | None, set[str | N
     return None, passed
 
 
-def _is_named(rule: Rule, violation: Violation) -> bool:
+def _is_named(rule: ErrorMapping, violation: Violation) -> bool:
     """Whether a mapping is for constraints of that kind, by name."""
     return rule.matcher.sqlstate is None and rule.matcher.kind in (None, violation.kind)
 

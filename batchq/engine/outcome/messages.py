@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchq.engine.compile.hints import hint
 from batchq.engine.compile.quoting import unqualified
+from batchq.engine.hints import hint
 from batchq.engine.wire.flight import CLOSING, OWNERS
-from batchq.language.guards import EXACTLY_ONE, Bound, Judged
+from batchq.language.guards import EXACTLY_ONE, Bound, When
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
 from batchq.language.spelling import spelled
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
@@ -26,8 +26,8 @@ WHAT_BECAME = {
 }
 
 OLD_SNAPSHOT = """\
-The steps behind a lock() have to see all that was committed before it got its lock. At this level
-they see what was committed when the transaction began. Run the batch at READ COMMITTED:
+The steps after a for_update() must see everything that was committed before it got its lock. At
+this level they see what was committed when the transaction began. Run the batch at READ COMMITTED:
     run(conn, batch, isolation=IsolationLevel.READ_COMMITTED)
 With nested=True it is the outer transaction that has to begin at that level."""
 
@@ -37,7 +37,7 @@ _MOST_CANDIDATES = 10
 def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
     """Say where, what, and what became of it all."""
     wanted = ""
-    about_rows = violation.kind is Kind.GUARD and violation.isolation is None
+    about_rows = violation.kind is ViolationKind.GUARD and violation.isolation is None
     if about_rows and found.step is not None:
         wanted = f", wanted {_wanted(violation, found.step.statement)}"
     return f"{where(verdict, found)}: {violation}{wanted}; {WHAT_BECAME[verdict.outcome]}"
@@ -45,8 +45,8 @@ def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
 
 def _wanted(violation: Violation, statement: Statement[Any]) -> str:
     if violation.requirement is not None:
-        return str(statement.shape.requirements[violation.requirement])
-    return str(statement.guard or EXACTLY_ONE)  # what has an output has exactly one row
+        return str(statement._shape.requirements[violation.requirement])
+    return str(statement._shape.guard or EXACTLY_ONE)  # what has an output has exactly one row
 
 
 def where(verdict: Verdict, found: Blame) -> str:
@@ -69,7 +69,7 @@ def teach(violation: Violation, found: Blame) -> str:
         where_to = "around those steps" if len(found.candidates) > 1 else "there"
         lines = [f"If a caller can cause it, map it once, {where_to}:"]
     elif found.step is not None:
-        meanings = found.step.meanings
+        meanings = found.step.mappings
         lines = ["This step maps:" if meanings else "This step maps nothing."]
         lines += [f"    {meaning}" for meaning in meanings]
         lines.append("If a caller can cause it, map it:")
@@ -80,7 +80,7 @@ def teach(violation: Violation, found: Blame) -> str:
     lines.append(f"    .on({_matcher(violation)}, YourError(...))")
     if violation.constraint and not found.candidates:
         lines.append("If it can only be a bug, declare it:")
-        lines.append(f"    .internal({spelled(_declarable(violation) or '')})")
+        lines.append(f"    .invariant({spelled(_declarable(violation) or '')})")
     more = hint(violation, found.step) + _partition(violation, found)
     return "\n" + "\n".join(lines) + more
 
@@ -92,9 +92,9 @@ def _declarable(violation: Violation) -> str | None:
 
 def _partition(violation: Violation, found: Blame) -> str:
     """Tell of partitions where the server names an index of another table than the statement's."""
-    if violation.kind not in (Kind.UNIQUE, Kind.EXCLUSION) or violation.part_of:
+    if violation.kind not in (ViolationKind.UNIQUE, ViolationKind.EXCLUSION) or violation.part_of:
         return ""
-    table = None if found.step is None else found.step.statement.source.table
+    table = None if found.step is None else found.step.statement._shape.source.table
     if table is None or violation.table in (None, unqualified(table)):
         return ""
     return (
@@ -108,25 +108,25 @@ def teach_guard(violation: Violation, found: Blame) -> str:
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
-        judged = None
+        argument = "raises"
         if found.step is not None:
-            judged = found.step.statement.shape.requirements[violation.requirement].judged
-        argument = "differs" if judged is Judged.THERE else "else_"
+            requirement = found.step.statement._shape.requirements[violation.requirement]
+            argument = "unexpected" if requirement.when is When.NEVER else "raises"
         return f"\nIf a caller can cause it, say what it means:\n    {argument}=YourError(...)"
-    guard = found.step.statement.guard if found.step is not None else None
-    if guard is None or violation.rows is None or violation.rows >= guard.rows:
+    guard = found.step.statement._shape.guard if found.step is not None else None
+    if guard is None or violation.rows is None:
         return ""
-    if found.step is not None and found.step.statement.shape.probes:  # it is a require()
-        return "\nIf a caller can cause it, say what it means:\n    else_=YourError(...)"
     rows = f"at_least={guard.rows}" if guard.bound is Bound.AT_LEAST else f"{guard.rows}"
-    line = f".expect({rows}, missing=YourError(...))"
+    rows = f"at_most={guard.rows}" if guard.bound is Bound.AT_MOST else rows
+    argument = "missing" if violation.rows < guard.rows else "unexpected"
+    line = f".expect({rows}, {argument}=YourError(...))"
     return f"\nIf a caller can cause it, map it:\n    {line}"
 
 
 def _matcher(violation: Violation) -> Matcher:
     """The matcher that would have caught it."""
-    if violation.kind is Kind.NOT_NULL and violation.column:
+    if violation.kind is ViolationKind.NOT_NULL and violation.column:
         return not_null(violation.column)
-    if violation.kind is not Kind.OTHER and violation.constraint:
+    if violation.kind is not ViolationKind.OTHER and violation.constraint:
         return Matcher(violation.kind, _declarable(violation))
     return sqlstate(violation.sqlstate)

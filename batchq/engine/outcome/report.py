@@ -12,6 +12,7 @@ from attrs import frozen
 from batchq.engine.outcome.messages import WHAT_BECAME, teach, teach_guard, what_happened, where
 from batchq.engine.outcome.read_only import CALLERS_OWN, is_callers_own, why_read_only
 from batchq.engine.outcome.resolve import Blame, blame
+from batchq.engine.scope import PlacedStatement, Resolution
 from batchq.engine.wire.flight import CLOSING, OPENING
 from batchq.language.errors import (
     BatchError,
@@ -25,10 +26,9 @@ from batchq.language.errors import (
     UnmappedViolation,
 )
 from batchq.language.exceptions import caused_by
-from batchq.language.mapping import Internal, describe, exception_for
+from batchq.language.mapping import Invariant, describe, exception_for
 from batchq.language.outcome import Outcome
-from batchq.language.plan import Leaf, Resolution
-from batchq.language.violation import Kind, Violation
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -50,7 +50,7 @@ class Report:
 
 def report(
     verdict: Verdict,
-    leaves: Sequence[Leaf],
+    leaves: Sequence[PlacedStatement],
     *,
     dialect: Dialect,
     cause: BaseException | None,
@@ -120,7 +120,7 @@ def _context(found: Blame) -> str | None:
     """What was being done, where that has a say in what the failure is."""
     if found.resolution is not None:
         return found.resolution.context
-    return None if found.step is None else found.step.leaf.context
+    return None if found.step is None else found.step.placed.context
 
 
 def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
@@ -135,13 +135,13 @@ def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
         return cls, f"{what}; {why}"
     if resolution is not None and resolution.for_caller is None:
         return InvariantViolation, _invariant(what, resolution)
-    if violation.kind is Kind.GUARD:
+    if violation.kind is ViolationKind.GUARD:
         return GuardFailed, what if resolution else what + teach_guard(violation, found)
     cls = UnmappedViolation if resolution is None else BatchError
     if violation.sqlstate == _CANCELED:
         cls, what = StatementCanceled, f"{what}; {_why_canceled(failure)}"
     if resolution is not None:
-        return cls, f"{what}; mapped to {describe(resolution.rule.meaning)}"
+        return cls, f"{what}; mapped to {describe(resolution.mapping.raises)}"
     lesson = CALLERS_OWN if is_callers_own(violation) else teach(violation, found)
     return cls, what + lesson
 
@@ -180,10 +180,10 @@ def _why_canceled(failure: _Failure) -> str:
 
 
 def _invariant(what: str, resolution: Resolution) -> str:
-    rule = resolution.rule
+    rule = resolution.mapping
     why = f"{rule.matcher} was declared internal"
-    if not isinstance(rule.meaning, Internal):
-        why = f"it would be {describe(rule.meaning)}, but every failure in here is ours"
+    if not isinstance(rule.raises, Invariant):
+        why = f"it would be {describe(rule.raises)}, but every failure in here is ours"
     return f"{what}; {why}"
 
 

@@ -10,9 +10,9 @@ from attrs import frozen
 
 from batchq.engine.outcome.culprit import culprit
 from batchq.engine.outcome.innocence import Doubt, asked_of, doubt
+from batchq.engine.scope import PlacedStatement, Resolution
+from batchq.engine.step import PlacedStep
 from batchq.engine.wire.flight import CLOSING
-from batchq.language.plan import Leaf, Resolution
-from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
@@ -24,26 +24,28 @@ if TYPE_CHECKING:
 class Blame:
     """The step that failed and what that means; each None where nobody knows."""
 
-    step: Step | None = None
+    step: PlacedStep | None = None
     resolution: Resolution | None = None
-    candidates: tuple[Step, ...] = ()
+    candidates: tuple[PlacedStep, ...] = ()
     """At COMMIT only: the steps that it may be, when they are several or who declares the
     constraint is not to blame."""
     why: str = ""
     """Why none of these is the one; or why the step is, though it does not declare it."""
 
 
-def blame(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
+def blame(verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]) -> Blame:
     """Find the step that a violation belongs to, and the mapping that decides what it means."""
     if verdict.blamed is not None:
         leaf = leaves[verdict.blamed]
-        return Blame(Step(verdict.blamed, leaf), leaf.resolve(violation))
+        return Blame(PlacedStep(verdict.blamed, leaf), leaf.resolve(violation))
     if verdict.owner != CLOSING:
         return Blame()  # the frame's own
     return _deferred(verdict, violation, leaves)
 
 
-def told_by_key(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> tuple[Step, ...]:
+def told_by_key(
+    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+) -> tuple[PlacedStep, ...]:
     """Of a failure at COMMIT that the table and the key which the server names may decide: the
     steps that it is decided among."""
     if verdict.blamed is not None or verdict.owner != CLOSING:
@@ -57,7 +59,7 @@ def told_by_key(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) 
     return steps
 
 
-def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[Leaf]) -> Blame:
+def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]) -> Blame:
     """Trace what COMMIT reports back to the step that declared that constraint.
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
@@ -88,42 +90,49 @@ def _doubted(found: Doubt, violation: Violation) -> Blame:
     """Blame who has written the key, if that is known, and say what was said about that step."""
     if found.is_proven:
         step = found.suspects[0]
-        return Blame(step, step.leaf.resolve(violation), (), found.why)
+        return Blame(step, step.placed.resolve(violation), (), found.why)
     return Blame(None, None, found.suspects, found.why)
 
 
-def _others(leaves: Sequence[Leaf], steps: Sequence[Step]) -> list[Step]:
+def _others(leaves: Sequence[PlacedStatement], steps: Sequence[PlacedStep]) -> list[PlacedStep]:
     places = {step.index for step in steps}
-    return [Step(n, leaf) for n, leaf in enumerate(leaves) if n not in places]
+    return [PlacedStep(n, leaf) for n, leaf in enumerate(leaves) if n not in places]
 
 
-def _several(steps: Sequence[Step], unclear: str) -> str:
+def _several(steps: Sequence[PlacedStep], unclear: str) -> str:
     return f"declared by {len(steps)} steps, and {unclear}"
 
 
 _REWRITTEN = "a trigger, a rule or a view there may make other keys of what they say"
 _UNANSWERED = "the server did not say whether a trigger makes other keys of what they say"
 
-_Declaring = list[tuple[Step, Resolution]]
+_Declaring = list[tuple[PlacedStep, Resolution]]
 
 
-def _declaring(violation: Violation, leaves: Sequence[Leaf]) -> tuple[_Declaring, list[Resolution]]:
+def _declaring(
+    violation: Violation, leaves: Sequence[PlacedStatement]
+) -> tuple[_Declaring, list[Resolution]]:
     """Find the steps that declare a constraint, and the different things that is said to mean."""
-    found = [(Step(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)]
+    found = [
+        (PlacedStep(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)
+    ]
     mapped = [(step, resolution) for step, resolution in found if resolution is not None]
     own = [step for step, _ in mapped if _declares(step.statement, violation)]
     # A mapping around a step that declares it says what that means, and declares nothing itself.
     around = {
-        id(said.meaning) for step in own for said in step.leaf.said if not isinstance(said, str)
+        id(said.raises)
+        for step in own
+        for said in step.placed.mappings
+        if not isinstance(said, str)
     }
     declaring = [
         (step, resolution)
         for step, resolution in mapped
-        if step in own or id(resolution.rule.meaning) not in around
+        if step in own or id(resolution.mapping.raises) not in around
     ]
-    meanings = {(id(one.rule.meaning), one.context): one for _, one in mapped}
+    meanings = {(id(one.mapping.raises), one.context): one for _, one in mapped}
     return declaring, list(meanings.values())
 
 
 def _declares(statement: Statement[Any], violation: Violation) -> bool:
-    return any(rule.matcher.matches(violation) for rule in statement.rules)
+    return any(rule.matcher.matches(violation) for rule in statement._mappings)

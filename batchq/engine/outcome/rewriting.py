@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
 
+    from batchq.engine.scope import PlacedStatement
     from batchq.engine.wire.frame import Frame
-    from batchq.language.plan import Leaf
 
 _IS, _IS_NOT, _AND = (f"OPERATOR(pg_catalog.{operator})" for operator in ("=", "<>", "&"))
 
@@ -68,7 +68,7 @@ one than the violation's, which is none that it is a partition of, or inherits f
 class Rewriting:
     """One failure, and whether the tables of the steps that it is told apart by rewrite rows."""
 
-    leaves: Sequence[Leaf]
+    leaves: Sequence[PlacedStatement]
     verdict: Verdict
     """What the slots say, and what the server answers once it is asked."""
 
@@ -94,7 +94,7 @@ class Rewriting:
         if violation is None:
             return tables
         for step in told_by_key(self.verdict, violation, self.leaves):
-            source = step.statement.source
+            source = step.statement._shape.source
             if not isinstance(source, Text | Select):
                 name, moves = quoted(source.table), not isinstance(source, Insert)
                 tables[name] = moves or tables.get(name, False)

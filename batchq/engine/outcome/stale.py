@@ -16,9 +16,10 @@ from psycopg.pq import ExecStatus
 from psycopg.types.enum import EnumInfo
 
 from batchq.engine.compile.parameter_places import Place
+from batchq.engine.compile.quoting import name_of
 from batchq.engine.wire.flight import CLOSING, OPENING
-from batchq.engine.wire.statement_cache import Learnt, name_of
-from batchq.language.violation import Kind, Violation
+from batchq.engine.wire.statement_cache import Learnt
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
     from batchq.engine.outcome.attribute import Verdict
+    from batchq.engine.wire.connection_state import ConnectionState
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.flight import Flight
-    from batchq.engine.wire.statement_cache import Doubts, Preparations
+    from batchq.engine.wire.statement_cache import Doubts, StatementCache
 
 LOST: Final = {
     "26000": "the name is gone: DISCARD ALL, or a pooler that hands out another server session",
@@ -120,7 +122,7 @@ def _exact(place: Place, type_: int, adapters: AdaptersMap) -> Callable[[Any], o
 
 
 def learn_types(
-    preparations: Preparations,
+    statements: StatementCache,
     flight: Flight,
     answers: Sequence[PGresult | None],
     adapters: AdaptersMap,
@@ -136,7 +138,7 @@ def learn_types(
             types[index] = answer.param_type(index)
         declared = tuple(types)
         doubts = doubts_of(step, answer, adapters)
-        preparations.know(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
+        statements.know(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
 
 
 def may_be_stale(violation: Violation, owner: int | None) -> bool:
@@ -145,7 +147,7 @@ def may_be_stale(violation: Violation, owner: int | None) -> bool:
     :param owner: whose it was. BEGIN and COMMIT name nothing in the schema; what fails at COMMIT
         otherwise are deferred constraints.
     """
-    if violation.kind is Kind.GUARD:
+    if violation.kind is ViolationKind.GUARD:
         return False
     if violation.sqlstate in _OF_VALUES and violation.position is not None:
         return False
@@ -163,11 +165,11 @@ def is_alike(first: Verdict, second: Verdict) -> bool:
     )
 
 
-def give_up(preparations: Preparations, verdict: Verdict, flight: Flight) -> None:
+def give_up(state: ConnectionState, verdict: Verdict, flight: Flight) -> None:
     """Learn from a failure that did not come again with nothing prepared."""
     code = None if verdict.violation is None else verdict.violation.sqlstate
     asked = next((key for slot, key, _ in flight.looks if slot - 1 == verdict.slot), None)
     if asked is None:
-        preparations.forget(lost=code in LOST)
+        state.invalidate(lost=code in LOST)
     else:  # Nothing is stale of it; the server cannot prepare it as it is.
-        preparations.know(asked, None)
+        state.statements.know(asked, None)

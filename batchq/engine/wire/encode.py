@@ -16,17 +16,18 @@ from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile.compile import Compiled, compiled
-from batchq.engine.compile.hints import JSONB
 from batchq.engine.compile.parameter_places import Place
 from batchq.engine.compile.sentinel import TOKEN
+from batchq.engine.hints import JSONB
+from batchq.engine.plan import Plan
 from batchq.engine.redaction import is_drivers, is_plain, stand_in
+from batchq.engine.scope import PlacedStatement
+from batchq.engine.step import PlacedStep
 from batchq.engine.wire.message_length import check_lengths
 from batchq.engine.wire.output_settings import Settings
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
-from batchq.language.plan import Leaf, Plan
 from batchq.language.statement import Statement
-from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
@@ -77,10 +78,10 @@ def encode(
     shapes: list[Compiled] = []
     for statement in plan.statements:
         try:
-            shapes.append(compiled(statement.shape, plan.outputs.get(len(shapes), ()), binary))
+            shapes.append(compiled(statement._shape, plan.outputs.get(len(shapes), ()), binary))
         except InvalidBatch as error:
             index = len(shapes)
-            raise _located(error, Step(index, plan.leaves[index])) from error
+            raise _located(error, PlacedStep(index, plan.placed[index])) from error
     flat: list[object] = []
     dumped: Sequence[Any] = ()
     refused: InvalidBatch | None = None
@@ -93,7 +94,7 @@ def encode(
                 settings.pass_on(index, flat, start)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
     except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
-        refused = _culprit(plan.leaves, transformer, error)
+        refused = _culprit(plan.placed, transformer, error)
     if refused is not None:
         raise refused  # not above, where the error would be its context
     types, formats = transformer.types or (), transformer.formats or []
@@ -144,14 +145,14 @@ def _settled(
 
 def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
     """Add the values in the order of ``$1``, ``$2``, …, those that batchq adds last."""
-    values: Sequence[object] = statement.values
+    values: Sequence[object] = statement._values
     if shape.order is not None:
         values = tuple(values[i] for i in shape.order)
     if not _UNSTABLE.isdisjoint(map(type, values)):
         values = [_stable(value) if type(value) in _UNSTABLE else value for value in values]
     flat += values
     if shape.counts:
-        guard = statement.shape.guard
+        guard = statement._shape.guard
         flat.append(_ONE if guard is None else Int8(guard.rows))
     if shape.judges:
         flat.append(TOKEN)
@@ -187,16 +188,18 @@ class _NoBigint(Exception):
     """An integer does not fit where batchq sends integers."""
 
 
-def _located(error: Exception, step: Step) -> InvalidBatch:
+def _located(error: Exception, step: PlacedStep) -> InvalidBatch:
     return InvalidBatch(f"{step}: {error}", step=step)
 
 
-def _culprit(leaves: Sequence[Leaf], transformer: Transformer, found: Exception) -> InvalidBatch:
+def _culprit(
+    leaves: Sequence[PlacedStatement], transformer: Transformer, found: Exception
+) -> InvalidBatch:
     """Find the value that cannot be encoded, one by one, and say what to do about it."""
     for index, leaf in enumerate(leaves):
         statement = leaf.statement
-        names = statement.shape.names
-        for name, value in zip(names, statement.values, strict=True):
+        names = statement._shape.names
+        for name, value in zip(names, statement._values, strict=True):
             if isinstance(value, Output):
                 continue  # what is sent is a name
             dumper: object = None
@@ -212,7 +215,7 @@ def _culprit(leaves: Sequence[Leaf], transformer: Transformer, found: Exception)
                 plain = isinstance(error, _NoBigint) or is_plain(error)
                 said = f": {error}" if plain else ""
                 refused = _located(
-                    InvalidBatch(what + said + _instead_of(value)), Step(index, leaf)
+                    InvalidBatch(what + said + _instead_of(value)), PlacedStep(index, leaf)
                 )
                 own = plain or (dumper is not None and not is_drivers(dumper))
                 refused.__cause__ = error if own else stand_in(error, what)

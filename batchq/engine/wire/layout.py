@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 from psycopg import capabilities
 
+from batchq.engine.compile.quoting import name_of
 from batchq.engine.wire.flight import CLOSING, FORGET, LOOK, OPENING, SETTING, SYNC, UNDO, Flight
-from batchq.engine.wire.statement_cache import name_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchq.engine.compile.compile import Form
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.frame import Frame
-    from batchq.engine.wire.statement_cache import Learnt, Preparations
+    from batchq.engine.wire.statement_cache import Learnt, StatementCache
 
 
 @define(eq=False)
@@ -28,7 +28,7 @@ class Loading:
 
     pg: PGconn
     encoding: str
-    preparations: Preparations
+    statements: StatementCache
     threshold: int | None
     """psycopg's ``prepare_threshold``; None: prepare nothing."""
     limit: int
@@ -96,20 +96,20 @@ class Loading:
     def _name(self, key: bytes | None) -> tuple[bytes | None, bool]:
         if key is None or self.threshold is None:
             return None, False
-        return self.preparations.use(key, self.threshold, self.limit)
+        return self.statements.use(key, self.threshold, self.limit)
 
     def _learnt(self, owner: int, form: Form, step: Encoded) -> Learnt | None:
         """Find by what types a step is prepared whose values do not all have one; None: it is not,
         as long as the server has not been asked, or because these values would not be the same."""
-        key, preparations, threshold = form.key, self.preparations, self.threshold
+        key, statements, threshold = form.key, self.statements, self.threshold
         if key is None or threshold is None or (form.checks and not self.checks):
             return None
-        if key in preparations.learnt:
-            learnt = preparations.learnt[key]
+        if key in statements.learnt:
+            learnt = statements.learnt[key]
             if learnt is None or (learnt.doubts and not learnt.fits(step.params)):
                 return None
             return learnt
-        if not self.moved and preparations.ask(key, threshold, self.limit):
+        if not self.moved and statements.ask(key, threshold, self.limit):
             self._look(owner, form, key, step)
         return None
 
@@ -166,7 +166,7 @@ def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: b
         loading.sync()
     loading.frame(CLOSING, frame.closing, prepare=prepare)
     if capabilities.has_send_close_prepared():
-        for name in loading.preparations.unwanted:
+        for name in loading.statements.to_close:
             loading.forget(name)
         loading.sync()
     else:
@@ -181,7 +181,7 @@ def _deallocate(loading: Loading, frame: Frame) -> None:
     DEALLOCATE fails for a name that is gone, so each stands alone, and outside any transaction.
     """
     if not frame.nested:
-        for name in loading.preparations.unwanted:
+        for name in loading.statements.to_close:
             loading.forget(name)
             loading.sync()
 

@@ -16,6 +16,7 @@ from psycopg import OperationalError
 
 from batchq.engine.client_encoding import codec
 from batchq.engine.wire.exchange import hand_on_notifications
+from batchq.engine.wire.read_error import read_error
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _heard(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
     def listen(notice: PGresult) -> None:
         # To libpq an error that answers nothing is a notice.
         nonlocal farewell
-        said = dialect.violation(notice, codec(encoding))
+        said = read_error(notice, dialect, codec(encoding))
         if dialect.ends_session(said):
             farewell = said
         if hand_on:

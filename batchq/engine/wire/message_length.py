@@ -12,9 +12,9 @@ from operator import itemgetter
 from typing import Protocol
 
 from batchq.engine.compile.compile import Compiled
+from batchq.engine.plan import Plan
+from batchq.engine.step import PlacedStep
 from batchq.language.errors import InvalidBatch
-from batchq.language.plan import Plan
-from batchq.language.step import Step
 
 _BESIDE_VALUE = 6
 """Bytes that Bind has beside each value: its length and its format (PostgreSQL documentation,
@@ -54,12 +54,12 @@ def check_lengths(
     """
     if not texts and _length(values) <= longest - _BESIDE_ALL:
         return
-    for index, (leaf, step) in enumerate(zip(plan.leaves, steps, strict=True)):
+    for index, (leaf, step) in enumerate(zip(plan.placed, steps, strict=True)):
         text = len(step.compiled.sql.encode("utf-8", "surrogatepass"))
         text += _BESIDE_TYPE * len(step.params)
         what, length = max(("values", _length(step.params)), ("SQL", text), key=itemgetter(1))
         if length > longest - _BESIDE_ALL:
-            place = Step(index, leaf)
+            place = PlacedStep(index, leaf)
             message = (
                 f"{place}: its {what} would be a message of {length:,} bytes, and this server "
                 f"reads {longest:,}: send it in parts"

@@ -8,11 +8,8 @@ parameters: where a statement stands in a batch is no part of its text.
 
 from __future__ import annotations
 
-from typing import Any
-
+from batchq.engine.plan import Plan
 from batchq.language.outputs import Output
-from batchq.language.plan import Plan
-from batchq.language.statement import Statement
 
 
 class Settings:
@@ -20,7 +17,7 @@ class Settings:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._producers: dict[Statement[Any], int] = {}
+        self._producers: dict[object, int] = {}
 
     def pass_on(self, index: int, flat: list[object], start: int) -> None:
         """Complete a statement's values.
@@ -33,10 +30,10 @@ class Settings:
         for place in range(start, len(flat)):
             value = flat[place]
             if isinstance(value, Output):
-                producer = self._producers[value.origin]
+                producer = self._producers[value.identity]
                 flat[place] = _name(producer, self._plan.outputs[producer].index(value.column))
         if index in self._plan.outputs:
-            self._producers[self._plan.statements[index].origin] = index
+            self._producers[self._plan.statements[index]._identity] = index
             flat += [_name(index, i) for i in range(len(self._plan.outputs[index]))]
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from psycopg.pq import PipelineStatus, TransactionStatus
 
+from batchq.engine.step import PlacedStep
 from batchq.language.errors import InvalidBatch
-from batchq.language.step import Step
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
+    from batchq.engine.plan import Plan
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.frame import Frame
-    from batchq.language.plan import Plan
 
 _ESCAPES = (
     "a plain string in its SQL has a backslash, which means another thing on this session: "
@@ -54,5 +54,5 @@ def refuse_escapes(plan: Plan, steps: Sequence[Encoded]) -> None:
     """
     for index, step in enumerate(steps):
         if step.compiled.escapes:
-            place = Step(index, plan.leaves[index])
+            place = PlacedStep(index, plan.placed[index])
             raise InvalidBatch(f"{place}: {_ESCAPES}", step=place)

@@ -20,15 +20,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from attrs import frozen
-from psycopg import AsyncConnection, Connection
-
-if TYPE_CHECKING:
-    from batchq.engine.compile.compile import Compiled
 
 _MOST_LOSSES = 3
 """So often may what was prepared be lost, before nothing is prepared any more: behind a pooler that
@@ -46,13 +40,6 @@ Doubts = tuple[tuple[int, Callable[[Any], object]], ...]
 
 _EARNED = 1 << 30
 """The uses of a statement that has earned its preparation before."""
-
-AnyConnection = Connection[Any] | AsyncConnection[Any]
-
-
-def name_of(content: str) -> bytes:
-    """A name that is a digest of what it names, well within the 63 bytes that servers compare."""
-    return b"batchq_" + blake2b(content.encode(), digest_size=16).hexdigest().encode()
 
 
 @frozen
@@ -74,7 +61,7 @@ class Learnt:
         return True
 
 
-class Preparations:
+class StatementCache:
     """The prepared statements of one connection. One flight at a time: plan, send, learn."""
 
     def __init__(self) -> None:
@@ -83,21 +70,18 @@ class Preparations:
         self._uses: OrderedDict[bytes, int] = OrderedDict()
         self._sent: dict[bytes, bytes] = {}  # in the flight being planned
         self._used: set[bytes] = set()  # likewise
-        self._unwanted: list[bytes] = []  # names to close on the server
+        self._to_close: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
         self._losses = 0
         self._kept = 0  # batches since the last one that used what was prepared before
         self.learnt: dict[bytes, Learnt | None] = {}
         """What the server said of the types that it infers, by key; None: it is never prepared."""
         self._asked: set[bytes] = set()  # in the flight being planned
-        # By connection and not for all: one statement may be about two tables in two databases.
-        self.types: dict[Compiled, tuple[int, ...]] = {}
-        """The types of each statement's parameters when it was last sent."""
 
     @property
-    def unwanted(self) -> tuple[bytes, ...]:
+    def to_close(self) -> tuple[bytes, ...]:
         """Names that the server should forget, with the flight being planned."""
-        return tuple(self._unwanted)
+        return tuple(self._to_close)
 
     def ask(self, key: bytes, threshold: int, limit: int) -> bool:
         """Plan one use of a statement with types to infer; say whether to ask which.
@@ -149,12 +133,12 @@ class Preparations:
         oldest = next((key for key in self._names if key not in self._used), None)
         if oldest is None:
             return False  # all of them are needed in this very flight
-        self._unwanted.append(self._names.pop(oldest))
+        self._to_close.append(self._names.pop(oldest))
         # The name stays taken on the server until the flight's end.
         self._epoch += 1
         return True
 
-    def learn(self, prepared: set[bytes], closed: int, *, well: bool) -> None:
+    def record(self, prepared: set[bytes], closed: int, *, well: bool) -> None:
         """Learn from the slots of the flight that was sent.
 
         :param prepared: the keys whose Parse was answered well.
@@ -169,7 +153,7 @@ class Preparations:
                 self._uses.pop(key, None)
         if len(prepared) < len(self._sent):
             self._epoch += 1
-        del self._unwanted[:closed]
+        del self._to_close[:closed]
         self._sent.clear()
         self._used.clear()
         self._asked.clear()
@@ -185,7 +169,7 @@ class Preparations:
         if learnt is not None:
             self._uses[learnt.key] = self._uses.pop(key, _EARNED)
 
-    def forget(self, *, lost: bool) -> None:
+    def invalidate(self, *, lost: bool) -> None:
         """Prepare everything anew, by new names: what is prepared is lost, stale or not ours.
 
         :param lost: whether it was the names that were lost, which the next ones may be as well.
@@ -193,7 +177,7 @@ class Preparations:
         if lost:
             self._losses = 1 if self._kept >= _WORTH_A_LOSS else self._losses + 1
             self._kept = 0
-        self._unwanted.extend(self._names.values())
+        self._to_close.extend(self._names.values())
         self._uses.update(dict.fromkeys(self._names, _EARNED))
         # Who has to be asked again has earned it as well.
         for key, learnt in self.learnt.items():
@@ -201,16 +185,4 @@ class Preparations:
                 self._uses[key] = _EARNED
         self._names.clear()
         self.learnt.clear()
-        self.types.clear()
         self._epoch += 1
-
-
-_of: WeakKeyDictionary[AnyConnection, Preparations] = WeakKeyDictionary()
-
-
-def preparations_of(connection: AnyConnection) -> Preparations:
-    """The preparations of a connection, as long as it lives."""
-    found = _of.get(connection)
-    if found is None:
-        found = _of[connection] = Preparations()
-    return found

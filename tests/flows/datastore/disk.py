@@ -10,17 +10,16 @@ from attrs import field, frozen
 
 from batchq import (
     Batch,
-    Got,
     Statement,
-    forbid,
+    format_error,
     gather,
     insert_or_get,
-    lock,
-    saying,
+    select,
     sql,
     unique,
     update,
 )
+from batchq.types import Inserted
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.parents import DISKS
 
@@ -63,7 +62,7 @@ class Crucible:
     volume_id: UUID
 
 
-def disk_create(new: NewDisk, volume_id: UUID) -> Batch[Got[Disk]]:
+def disk_create(new: NewDisk, volume_id: UUID) -> Batch[Inserted[Disk]]:
     """Create a disk in a project that is there, or get it where this is said again.
 
     That it is there and has gone on since, or has another volume, is a bug.
@@ -76,14 +75,14 @@ def disk_create(new: NewDisk, volume_id: UUID) -> Batch[Got[Disk]]:
         gather(
             named.label("disk"),
             crucible_create(Crucible(new.id, volume_id))
-            .as_internal("giving a disk a volume of its own")
+            .as_invariant("giving a disk a volume of its own")
             .label("crucible"),
         ).map(lambda made: made[0]),
-        gone=NotFound("project", new.project_id),
+        missing=NotFound("project", new.project_id),
     ).label("disk_create")
 
 
-def crucible_create(new: Crucible) -> Batch[Got[Crucible]]:
+def crucible_create(new: Crucible) -> Batch[Inserted[Crucible]]:
     """Say where a disk keeps its bytes, or get what was said before."""
     taken = AlreadyExists("disk of volume", str(new.volume_id))
     return insert_or_get(
@@ -100,21 +99,21 @@ def disk_attach(
     """
     return (
         gather(
-            lock(
-                "instance",
-                {"id": instance_id, "time_deleted": None},
-                missing=NotFound("instance", instance_id),
-                strength="no key update",
-            )
+            select("instance", where={"id": instance_id, "time_deleted": None})
+            .for_update(strength="no key update")
+            .expect(1, missing=NotFound("instance", instance_id))
             .require(
                 {"state": ["creating", "no_vmm"]},
-                else_=saying(InvalidRequest, "cannot attach disk to instance in {state} state"),
+                raises=format_error(
+                    InvalidRequest, "cannot attach disk to instance in {state} state"
+                ),
             )
             .label("instance"),
-            forbid(
-                other_disks_at_least(at_most, instance_id, disk_id),
-                else_=InvalidRequest(f"cannot attach more than {at_most} disks to instance"),
-            ).label("capacity"),
+            other_disks_at_least(at_most, instance_id, disk_id)
+            .expect(
+                0, unexpected=InvalidRequest(f"cannot attach more than {at_most} disks to instance")
+            )
+            .label("capacity"),
             attaching(disk_id, instance_id).label("disk"),
         )
         .map(lambda made: made[2])
@@ -159,10 +158,10 @@ def attaching(disk_id: UUID, instance_id: UUID) -> Batch[Disk]:
         update("disk", attached, where={"id": disk_id, "time_deleted": None})
         .one(Disk)
         .expect(1, missing=NotFound("disk", disk_id))
-        .require(mine_or_nobodys, else_=InvalidRequest("disk is attached to another instance"))
+        .require(mine_or_nobodys, raises=InvalidRequest("disk is attached to another instance"))
         .require(
             {"disk_state": ["creating", "detached", "attached"]},
-            else_=saying(InvalidRequest, "cannot attach a disk that is {disk_state}"),
+            raises=format_error(InvalidRequest, "cannot attach a disk that is {disk_state}"),
         )
-        .internal("disk_slot_check")
+        .invariant("disk_slot_check")
     )

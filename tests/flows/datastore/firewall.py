@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq import Batch, gather, insert, saying, sequence, sql, unique, update
+from batchq import Batch, format_error, gather, insert, sequence, sql, unique, update
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.parents import RULES, VPC_OF_RULES
 
@@ -53,13 +53,13 @@ def firewall_rules_replace(
     new = sequence(rule_insert(rule) for rule in sorted(rules, key=lambda rule: rule.name))
     return (
         gather(
-            VPC_OF_RULES.bump(vpc_id, gone=gone),
+            VPC_OF_RULES.touch(vpc_id, missing=gone),
             update(
                 "vpc_firewall_rule",
                 {"time_deleted": sql("now()")},
                 where={"vpc_id": vpc_id, "time_deleted": None},
             ).label("old"),
-            RULES.add(vpc_id, new, gone=gone),
+            RULES.add(vpc_id, new, missing=gone),
         )
         .map(lambda made: made[2])
         .label("firewall_rules_replace")
@@ -70,9 +70,11 @@ def firewall_rules_replace_seen(
     vpc_id: UUID, rules: Iterable[NewFirewallRule], *, firewall_gen: int
 ) -> Batch[list[FirewallRule]]:
     """Replace the firewall rules that the caller has seen, and no others."""
-    seen = VPC_OF_RULES.lock(vpc_id, gone=NotFound("vpc", vpc_id)).require(
+    seen = VPC_OF_RULES.lock(vpc_id, missing=NotFound("vpc", vpc_id)).require(
         {"firewall_gen": firewall_gen},
-        else_=saying(InvalidRequest, "the firewall rules are at generation {firewall_gen} now"),
+        raises=format_error(
+            InvalidRequest, "the firewall rules are at generation {firewall_gen} now"
+        ),
     )
     replacing = firewall_rules_replace(vpc_id, rules)
     return gather(seen, replacing).map(lambda made: made[1])
@@ -84,7 +86,7 @@ def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
         insert("vpc_firewall_rule", new)
         .one(FirewallRule)
         .on(unique("lookup_firewall_by_vpc"), AlreadyExists("firewall rule", new.name))
-        .internal("vpc_firewall_rule_pkey", "vpc_firewall_rule_priority_check")
+        .invariant("vpc_firewall_rule_pkey", "vpc_firewall_rule_priority_check")
         .label(new.name)
     )
 

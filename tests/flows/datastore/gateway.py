@@ -38,5 +38,5 @@ def gateway_insert(new: NewGateway) -> Batch[Gateway]:
             unique("lookup_internet_gateway_by_vpc"),
             AlreadyExists("internet gateway", new.name),
         )
-        .internal("internet_gateway_pkey")
+        .invariant("internet_gateway_pkey")
     )

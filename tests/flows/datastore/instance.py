@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq import Batch, Got, delete, gather, insert_or_get, saying, sql, unique, update
+from batchq import Batch, delete, format_error, gather, insert_or_get, sql, unique, update
+from batchq.types import Inserted
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.parents import INSTANCES
 
@@ -38,7 +39,7 @@ class Instance:
     memory: int
 
 
-def instance_create(new: NewInstance) -> Batch[Got[Instance]]:
+def instance_create(new: NewInstance) -> Batch[Inserted[Instance]]:
     """Create an instance in a project that is there, or get it where this is said again.
 
     That it is there and has gone on since, or never was this one, is a bug.
@@ -47,7 +48,7 @@ def instance_create(new: NewInstance) -> Batch[Got[Instance]]:
     row = insert_or_get("instance", new, Instance, key=["id"], same=same)
     named = row.on(unique("lookup_instance_by_project"), AlreadyExists("instance", new.name))
     gone = NotFound("project", new.project_id)
-    return INSTANCES.add(new.project_id, named, gone=gone).label("instance_create")
+    return INSTANCES.add(new.project_id, named, missing=gone).label("instance_create")
 
 
 def instance_delete(instance_id: UUID) -> Batch[None]:
@@ -93,12 +94,12 @@ def instance_destroy(instance_id: UUID) -> Batch[None]:
         .expect(at_most=1)
         .require(
             {"active_propolis_id": None},
-            else_=InvalidRequest(
+            raises=InvalidRequest(
                 "cannot delete instance: instance is running or has not yet fully stopped"
             ),
         )
         .require(
             {"state": ["no_vmm", "failed"]},
-            else_=saying(InvalidRequest, 'instance cannot be deleted in state "{state}"'),
+            raises=format_error(InvalidRequest, 'instance cannot be deleted in state "{state}"'),
         )
     )

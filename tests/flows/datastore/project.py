@@ -7,18 +7,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq import (
-    Batch,
-    check,
-    delete,
-    gather,
-    insert,
-    not_null,
-    saying,
-    sql,
-    unique,
-    update,
-)
+from batchq import Batch, check, delete, format_error, gather, insert, not_null, sql, unique, update
 from tests.flows.datastore.errors import (
     AlreadyExists,
     InsufficientCapacity,
@@ -98,12 +87,12 @@ def project_create(new: NewProject, vnis: range) -> Batch[ProjectCreated]:
             PROJECTS.add(
                 new.silo_id,
                 project_insert(new).label("project"),
-                gone=NotFound("silo", new.silo_id),
+                missing=NotFound("silo", new.silo_id),
             ),
             collection_insert(new.id).label("provisioning"),
             limits_take_project(new.silo_id).label("limit"),
             vpc_create(default, vnis)
-            .as_internal("creating the default VPC")
+            .as_invariant("creating the default VPC")
             .on(not_null("vni"), VniRangeExhausted),  # nobody's fault: the next range may do
         )
         .map(lambda made: ProjectCreated(project=made[0], default_vpc=made[3]))
@@ -117,14 +106,14 @@ def project_insert(new: NewProject) -> Batch[Project]:
         insert("project", new)
         .one(Project)
         .on(unique("lookup_project_by_silo"), AlreadyExists("project", new.name))
-        .internal("project_pkey")
+        .invariant("project_pkey")
     )
 
 
 def collection_insert(project_id: UUID) -> Batch[None]:
     """Begin to count what is provisioned in a new project."""
     collection = {"id": project_id, "collection_type": "Project", **NOTHING}
-    return insert("virtual_provisioning_collection", collection).internal(
+    return insert("virtual_provisioning_collection", collection).invariant(
         "virtual_provisioning_collection_pkey"
     )
 
@@ -148,9 +137,9 @@ def project_delete(project: Project) -> Batch[None]:
         gather(
             PROJECT.delete(
                 project.id,
-                gone=NotFound("project", project.id),
-                childless=[
-                    kind.forbid(project.id, else_=saying(InvalidRequest, contains(one)))
+                missing=NotFound("project", project.id),
+                guards=[
+                    kind.forbid(project.id, unexpected=format_error(InvalidRequest, contains(one)))
                     for one, kind in CHILDREN.items()
                 ],
                 generation=project.rcgen,

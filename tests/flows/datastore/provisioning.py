@@ -13,7 +13,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq import Batch, Output, Statement, gather, lock, sql, update
+from batchq import Batch, Statement, gather, select, sql, update
+from batchq.types import Output
 from tests.flows.datastore.errors import InsufficientCapacity
 
 CPUS_WITHIN_QUOTA: Final = """
@@ -67,11 +68,10 @@ def provision(new: Provisioning) -> Batch[bool]:
 
 def quotas_lock(silo_id: UUID) -> Batch[None]:
     """Keep the quotas of a silo as they are. No quota is no room."""
-    return lock(
-        "silo_quotas",
-        {"silo_id": silo_id},
-        missing=InsufficientCapacity(NO_QUOTA),
-        strength="share",
+    return (
+        select("silo_quotas", where={"silo_id": silo_id})
+        .for_update(strength="share")
+        .expect(1, missing=InsufficientCapacity(NO_QUOTA))
     )
 
 
@@ -112,7 +112,7 @@ def silo_add(new: Provisioning, fresh: Output) -> Batch[None]:
         (new.disk_bytes, sql(STORAGE_WITHIN_QUOTA, more=new.disk_bytes, **known), STORAGE_EXCEEDED),
     ):
         if more:
-            within = within.require(allowed, else_=InsufficientCapacity(exceeded))
+            within = within.require(allowed, raises=InsufficientCapacity(exceeded))
     return within
 
 

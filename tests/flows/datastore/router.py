@@ -87,7 +87,7 @@ def router_insert(new: NewRouter) -> Batch[Router]:
         insert("vpc_router", new)
         .one(Router)
         .on(unique("lookup_router_by_vpc"), AlreadyExists("router", new.name))
-        .internal("vpc_router_pkey")
+        .invariant("vpc_router_pkey")
     )
 
 
@@ -104,6 +104,6 @@ def route_create(new: NewRoute) -> Batch[Route]:
         insert("router_route", new)
         .one(Route)
         .on(unique("lookup_route_by_router"), AlreadyExists("route", new.name))
-        .internal("router_route_pkey", "lookup_subnet_route_by_id", "non_null_vpc_subnet"),
-        gone=NotFound("router", new.vpc_router_id),
+        .invariant("router_route_pkey", "lookup_subnet_route_by_id", "non_null_vpc_subnet"),
+        missing=NotFound("router", new.vpc_router_id),
     )

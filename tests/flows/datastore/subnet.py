@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
-from batchq import Batch, Got, forbid, gather, insert_or_get, sql, unique
+from batchq import Batch, gather, insert_or_get, sql, unique
+from batchq.types import Inserted
 from tests.flows.datastore.errors import AlreadyExists, InvalidRequest, NotFound
 from tests.flows.datastore.parents import SUBNETS
 
@@ -37,7 +38,7 @@ class Subnet:
     ipv6_block: IPv6Network
 
 
-def subnet_create(new: NewSubnet) -> Batch[Got[Subnet]]:
+def subnet_create(new: NewSubnet) -> Batch[Inserted[Subnet]]:
     """Create a subnet in a VPC that is there, or get it where this is said again.
 
     Whoever adds a subnet bumps the VPC's generation first, and so waits for the others. That is a
@@ -53,7 +54,7 @@ def subnet_create(new: NewSubnet) -> Batch[Got[Subnet]]:
             overlap_v6(new),
             row.on(unique("vpc_subnet_vpc_id_name_key"), AlreadyExists("vpc subnet", new.name)),
         ).map(lambda made: made[2]),
-        gone=NotFound("vpc", new.vpc_id),
+        missing=NotFound("vpc", new.vpc_id),
     )
 
 
@@ -68,7 +69,7 @@ def overlap_v4(new: NewSubnet) -> Batch[None]:
         id=new.id,
         block=new.ipv4_block,
     )
-    return forbid(overlapping, else_=_conflict(new.ipv4_block)).label("ipv4")
+    return overlapping.expect(0, unexpected=_conflict(new.ipv4_block)).label("ipv4")
 
 
 def overlap_v6(new: NewSubnet) -> Batch[None]:
@@ -82,7 +83,7 @@ def overlap_v6(new: NewSubnet) -> Batch[None]:
         id=new.id,
         block=new.ipv6_block,
     )
-    return forbid(overlapping, else_=_conflict(new.ipv6_block)).label("ipv6")
+    return overlapping.expect(0, unexpected=_conflict(new.ipv6_block)).label("ipv6")
 
 
 def _conflict(block: IPv4Network | IPv6Network) -> InvalidRequest:

@@ -53,7 +53,7 @@ def token_create(grant: Grant) -> Batch[AccessToken]:
             request.label("request"),
             insert("device_access_token", token)
             .one(AccessToken)
-            .internal(
+            .invariant(
                 "device_access_token_pkey",
                 "device_access_token_unique",
                 "lookup_device_access_token_by_client",

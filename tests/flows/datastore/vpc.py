@@ -99,7 +99,7 @@ def vpc_create(new: NewVpc, vnis: range) -> Batch[VpcCreated]:
     return into(
         VpcCreated,
         vpc=VPCS.add(
-            new.project_id, vpc_insert(new, vnis), gone=NotFound("project", new.project_id)
+            new.project_id, vpc_insert(new, vnis), missing=NotFound("project", new.project_id)
         ),
         router=router_insert(NewRouter(id=router_id, vpc_id=new.id, kind="system", name="system")),
         route_v4=route_create(NewRoute.default(router_id, "default-v4", "0.0.0.0/0")),
@@ -118,7 +118,7 @@ def vpc_insert(new: NewVpc, vnis: range) -> Batch[Vpc]:
         .one(Vpc)
         .on(unique("lookup_vpc_by_project"), AlreadyExists("vpc", new.name))
         .on(not_null("vni"), VniRangeExhausted)
-        .internal("vpc_pkey", "lookup_vpc_by_vni")
+        .invariant("vpc_pkey", "lookup_vpc_by_vni")
     )
 
 
@@ -172,11 +172,11 @@ def vpc_delete(vpc: Vpc) -> Batch[None]:
         gather(
             VPC_OF_SUBNETS.delete(
                 vpc.id,
-                gone=NotFound("vpc", vpc.id),
-                childless=[
+                missing=NotFound("vpc", vpc.id),
+                guards=[
                     SUBNETS.forbid(
                         vpc.id,
-                        else_=InvalidRequest("VPC cannot be deleted while VPC Subnets exist"),
+                        unexpected=InvalidRequest("VPC cannot be deleted while VPC Subnets exist"),
                     )
                 ],
                 generation=vpc.subnet_gen,

@@ -16,7 +16,7 @@ from batchq.language.syntax import chosen, chosen_by
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
-    from batchq.language.step import Step
+    from batchq.engine.step import PlacedStep
 
 JSONB = "wrap it in psycopg.types.json.Jsonb(...)"
 
@@ -30,7 +30,7 @@ _NO_COLUMN = (
 _NO_TYPE = "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text"
 
 
-def hint(violation: Violation, step: Step | None) -> str:
+def hint(violation: Violation, step: PlacedStep | None) -> str:
     """Say what may be behind an error; empty where nothing is known.
 
     :param step: the one to blame, if one is.
@@ -57,7 +57,7 @@ _TEXTS = frozenset({"text", "character varying", "character", "name", "unknown"}
 _JSON = frozenset({"json", "jsonb"})
 
 
-def _operator(seen: re.Match[str], step: Step | None) -> str:
+def _operator(seen: re.Match[str], step: PlacedStep | None) -> str:
     """Tell what to do about two types that have no such operator."""
     left, operator, right = seen["left"], seen["operator"], seen["right"]
     said = ""
@@ -81,17 +81,17 @@ def _operator(seen: re.Match[str], step: Step | None) -> str:
     return said
 
 
-def _function(violation: Violation, step: Step | None) -> str:
+def _function(violation: Violation, step: PlacedStep | None) -> str:
     """Tell that an int is bigint, where a function was given one."""
     sent = () if step is None else step.parameters
     return _FUNCTION_OF_INT if "bigint" in violation.message and int in map(type, sent) else ""
 
 
-def _array(step: Step | None) -> str:
+def _array(step: PlacedStep | None) -> str:
     """Tell of a list that was compared with a column that holds lists itself."""
     if step is None:
         return ""
-    shape = step.statement.shape
+    shape = step.statement._shape
     conditions = (one.test for one in shape.requirements)
     columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
     if not columns:
@@ -117,7 +117,7 @@ _ENDS_IN_JSON = re.compile(r"\bjsonb?\W*$")
 _MADE_DOCUMENTS = frozenset({"Json", "Jsonb"})
 
 
-def _document(violation: Violation, step: Step | None) -> str:
+def _document(violation: Violation, step: PlacedStep | None) -> str:
     """Tell how a document is sent, where a value of another kind came to a json column."""
     sent = () if step is None else step.parameters
     kinds = {type(value).__name__ for value in sent}
@@ -126,7 +126,7 @@ def _document(violation: Violation, step: Step | None) -> str:
     about_json = _IS_JSON.search(_IN_QUOTES.sub("", violation.message))
     # The type of the column comes first, and that of what was to be put there last.
     is_column = violation.sqlstate == "42804" and not _ENDS_IN_JSON.search(violation.message)
-    is_read = violation.sqlstate == "22P02" and not violation.quotes
+    is_read = violation.sqlstate == "22P02" and not violation.may_quote_values
     if not about_json or not (is_column or is_read):
         return ""
     return f"\na json or jsonb column takes a document, whatever the value is: {JSONB}"

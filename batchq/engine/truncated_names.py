@@ -13,11 +13,11 @@ import codecs
 from functools import lru_cache
 
 from batchq.engine.compile.quoting import LONGEST
+from batchq.engine.plan import Plan
+from batchq.engine.step import PlacedStep
 from batchq.language.errors import InvalidBatch
 from batchq.language.matchers import Matcher
-from batchq.language.plan import Plan
 from batchq.language.spelling import spelled
-from batchq.language.step import Step
 
 
 def refuse_cut_names(plan: Plan, encoding: bytes | None) -> None:
@@ -72,9 +72,9 @@ def _codec(encoding: str) -> str | None:
         return None
 
 
-def _step_of(plan: Plan, matcher: Matcher) -> Step | None:
+def _step_of(plan: Plan, matcher: Matcher) -> PlacedStep | None:
     """The first step that the mapping is for."""
-    for index, leaf in enumerate(plan.leaves):
-        if any(not isinstance(one, str) and one.matcher is matcher for one in leaf.said):
-            return Step(index, leaf)
+    for index, leaf in enumerate(plan.placed):
+        if any(not isinstance(one, str) and one.matcher is matcher for one in leaf.mappings):
+            return PlacedStep(index, leaf)
     return None

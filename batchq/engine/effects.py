@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a statement holds until COMMIT, for whoever looks at a batch: only notes hang on it."""
+"""What a statement locks and writes, as far as its text says. Only notes depend on it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WRITES = re.compile(r"(?<!FOR )(?<!KEY )\b(?:INSERT|UPDATE|DELETE|MERGE|CALL)\b
 
 
 def locks(statement: Statement[Any]) -> bool:
-    """Whether it certainly holds the lock of a row, or of more, once it has run."""
-    source, guard = statement.source, statement.guard
+    """Whether it certainly holds a row lock once it has run."""
+    source, guard = statement._shape.source, statement._shape.guard
     if isinstance(source, Select):
         return source.lock is not None
     if isinstance(source, Text):
@@ -33,7 +33,7 @@ def locks(statement: Statement[Any]) -> bool:
 
 def writes(statement: Statement[Any]) -> bool:
     """Whether it changes anything that another transaction may see."""
-    source = statement.source
+    source = statement._shape.source
     if isinstance(source, Text):
         return _WRITES.search(_words(source)) is not None
     return isinstance(source, Insert | Update | Delete)

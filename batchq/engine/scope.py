@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""A statement at its place: its labels, and the mappings around it that decide a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from batchq.language.batch import AsInvariant, Labelled, Remapped, Wrapped
+from batchq.language.mapping import ErrorMapping, Invariant, Raises
+from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
+from batchq.language.statement import Statement
+from batchq.language.value import value
+from batchq.language.violation import Violation
+
+
+@value
+class Scope:
+    """One wrapper around a part of the batch, and the wrappers around that.
+
+    A linked list from the inside out, shared by all statements inside.
+    """
+
+    around: Scope | None
+    wrapper: Wrapped[Any]
+
+    def outwards(self) -> Iterator[Wrapped[Any]]:
+        """Yield the wrappers, innermost first."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope.wrapper
+            scope = scope.around
+
+
+@value
+class PlacedStatement:
+    """A statement at its place in the batch, with everything declared around it."""
+
+    statement: Statement[Any]
+    scope: Scope | None
+    outputs: tuple[str, ...] = ()
+    """The columns that later statements use."""
+
+    @property
+    def path(self) -> str:
+        """Its labels, outermost first: ``project_create/vpc``."""
+        wrappers = self.scope.outwards() if self.scope else ()
+        outer = [wrapper.name for wrapper in wrappers if isinstance(wrapper, Labelled)]
+        return "/".join([*reversed(outer), *self.statement._labels])
+
+    @property
+    def mappings(self) -> list[ErrorMapping | str]:
+        """Every mapping that applies, strongest first; a str is the context of an as_invariant.
+
+        An as_invariant is as strong as its place: it turns what is mapped inside it.
+        """
+        outer: list[ErrorMapping | str] = []
+        for wrapper in self.scope.outwards() if self.scope else ():
+            if isinstance(wrapper, Remapped):
+                outer.append(wrapper.mapping)
+            elif isinstance(wrapper, AsInvariant):
+                outer.append(wrapper.context)
+        return [*reversed(outer), *reversed(self.statement._mappings)]
+
+    @property
+    def context(self) -> str | None:
+        """The context of the innermost as_invariant."""
+        contexts = [mapping for mapping in self.mappings if isinstance(mapping, str)]
+        return contexts[-1] if contexts else None
+
+    def resolve(self, violation: Violation) -> Resolution | None:
+        """Return the mapping that decides a violation: the outermost that matches wins."""
+        context: str | None = None
+        for mapping in self.mappings:
+            if isinstance(mapping, str):
+                context = mapping
+            elif mapping.matcher.matches(violation) and _is_for(
+                violation, mapping.matcher, self.statement
+            ):
+                return Resolution(mapping, context)
+        return None
+
+
+@frozen
+class Resolution:
+    """The mapping that decides, and the context of the as_invariant that makes it a bug."""
+
+    mapping: ErrorMapping
+    context: str | None
+
+    @property
+    def for_caller(self) -> Raises | None:
+        """What the caller gets; None if the failure is a bug."""
+        raises = self.mapping.raises
+        return None if self.context is not None or isinstance(raises, Invariant) else raises
+
+
+def _is_for(violation: Violation, matcher: Matcher, statement: Statement[Any]) -> bool:
+    """Whether a mapping of row counts is for this one: ``missing=`` maps too few rows only."""
+    shape = statement._shape
+    if violation.requirement is not None:
+        return matcher is not UNEXPECTED_ROWS or shape.carries_unexpected
+    if violation.rows is None or shape.guard is None:
+        return True
+    if matcher is UNEXPECTED_ROWS:
+        return violation.rows > shape.guard.rows
+    return violation.rows < shape.guard.rows

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""A step: what errors and ``steps(batch)`` show of a statement at its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from batchq.engine.compile.compile import compiled
+from batchq.engine.compile.notes import LOOK, unknown_result
+from batchq.engine.effects import locks, writes
+from batchq.engine.scope import PlacedStatement
+from batchq.language.step import Step
+
+if TYPE_CHECKING:
+    from batchq.language.statement import Statement
+
+
+@frozen(eq=False)
+class PlacedStep(Step):
+    """A step of a batch that was laid flat."""
+
+    index: int
+    placed: PlacedStatement = field(repr=False)
+    around: tuple[PlacedStatement, ...] = field(default=(), repr=False)
+    """All statements of the batch in order; empty unless the step is made to be looked at."""
+
+    @property
+    def statement(self) -> Statement[Any]:
+        """The very object that the caller built."""
+        return self.placed.statement
+
+    @property
+    def path(self) -> str:
+        """Its labels, outermost first."""
+        return self.placed.path
+
+    @property
+    def sql(self) -> str:
+        """The SQL as sent."""
+        return compiled(self.statement._shape, self.placed.outputs).sql
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which value stands at ``$1``, ``$2``, …, without what a guard adds."""
+        order = compiled(self.statement._shape, self.placed.outputs).order
+        return tuple(range(len(self.statement._values))) if order is None else order
+
+    @property
+    def parameters(self) -> tuple[object, ...]:
+        """The values of ``$1``, ``$2``, …."""
+        return tuple(self.statement._values[place] for place in self.order)
+
+    @property
+    def guard(self) -> str | None:
+        """The guard on its number of rows."""
+        guard = self.statement._shape.guard
+        return None if guard is None else str(guard)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings for the reader."""
+        shape = self.statement._shape
+        notes = unknown_result(shape)
+        earlier, later = self.around[: self.index], self.around[self.index + 1 :]
+        if any(locks(other.statement) for other in earlier):
+            return notes
+        looks = shape.probe is not None and any(writes(other.statement) for other in later)
+        snapshot = compiled(shape, self.placed.outputs).notes
+        return (*snapshot, *((LOOK,) if looks else ()), *notes)
+
+    @property
+    def mappings(self) -> tuple[str, ...]:
+        """Its mappings, strongest first."""
+        return tuple(
+            f"inside {mapping!r}: as mapped below -> InvariantViolation"
+            if isinstance(mapping, str)
+            else str(mapping)
+            for mapping in self.placed.mappings
+        )

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""Parents and children: rows that may only be added to a living parent.
+
+>>> from batchq.hierarchy import Parent
+>>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")
+>>> vpcs = project.children("vpc", by="project_id", deleted_at="deleted_at")
+"""
+
+from __future__ import annotations
+
+from batchq.patterns.hierarchy import Children, Parent
+
+__all__ = ["Children", "Parent"]

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""Run a batch and get its failure as a value instead of an exception.
+
+>>> from batchq.result import Failed, Ok
+>>> match Ok(7):
+...     case Ok(value):
+...         print(value)
+...     case Failed(error, report):
+...         print(error, report.outcome)
+7
+"""
+
+from __future__ import annotations
+
+from batchq.running.result import Failed, Ok
+from batchq.running.run import aattempt, attempt
+
+__all__ = ["Failed", "Ok", "aattempt", "attempt"]

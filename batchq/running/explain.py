@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Look at a batch without a database: its steps, and their text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchq.engine.plan import plan
+from batchq.engine.step import PlacedStep
+from batchq.language.batch import Batch
+
+
+def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
+    """Return every statement of a batch at its place, in the order they run.
+
+    :raises TypeError: for what is no batch.
+    :raises InvalidBatch: for a batch that uses an output of a statement outside it.
+
+    >>> from batchq import gather, insert
+    >>> batch = gather(insert("project", {"id": 7}), insert("vpc", {"project_id": 7}))
+    >>> [step.statement.title for step in steps(batch)]
+    ['insert project', 'insert vpc']
+    """
+    placed = tuple(plan(batch).placed)
+    return tuple(PlacedStep(index, statement, placed) for index, statement in enumerate(placed))
+
+
+def explain(batch: Batch[Any], /, *, parameters: bool = False) -> str:
+    """Return the steps of a batch as text for people: SQL, guards, mappings and notes.
+
+    :param parameters: show the values as well; they may be secrets.
+    :raises InvalidBatch: if a statement cannot be sent as it is.
+
+    >>> from batchq import unique, update
+    >>> rename = update("vpc", {"name": "web"}, where={"id": 7})
+    >>> print(explain(rename.on(unique("vpc_name_key"), ValueError("taken"))))
+    step 0 (update vpc)
+        UPDATE "vpc" SET "name" = $1 WHERE "id" = $2
+        unique("vpc_name_key") -> ValueError
+    """
+    lines: list[str] = []
+    for step in steps(batch):
+        shape = step.statement._shape
+        lines.append(str(step))
+        lines.extend(f"    {line}" for line in step.sql.splitlines())
+        if parameters:
+            values = enumerate(zip(step.order, step.parameters, strict=True), 1)
+            lines.extend(f"    ${n} {shape.names[i]} = {value!r}" for n, (i, value) in values)
+        if step.guard is not None:
+            lines.append(f"    guard: {step.guard}")
+        lines.extend(f"    {mapping}" for mapping in step.mappings)
+        lines.extend(f"    note: {note}" for note in step.notes)
+    return "\n".join(lines)
