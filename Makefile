@@ -53,12 +53,12 @@ soak: .venv/installed
 
 bench: .venv/installed
 	@mkdir -p .benchmarks
-	$(BIN)/python -m pytest benchmarks -q -p no:randomly \
-		$(if $(DATABASE_URL),--database=url) --benchmark-columns=median,iqr,rounds \
-		--results $(RESULTS)
+	$(BIN)/python -m pytest benchmarks -q -p no:randomly $(if $(DATABASE_URL),--database=url) \
+		--benchmark-quiet --benchmark-json $(RESULTS)
+	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
-	@$(BIN)/python -m benchmarks.guards
-	@$(BIN)/python -m benchmarks.bulk
+	@$(BIN)/python -m benchmarks.profile
+	@$(BIN)/python -m benchmarks.bulk 200_000 1
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,121 +1,202 @@
 # SPDX-License-Identifier: MIT
-"""Charts of a run: by distance, by the size of a batch, by how many are at it.
+"""Draw the charts of a run: by distance, by the size of a batch, by the number of callers.
 
 ``python -m benchmarks.charts RESULTS.json DIRECTORY`` writes SVG and PNG of what there are figures
-for.
+for. Lines are distinct in black and white; a peer has the same marker and kind of line in all
+charts, and the legend names the lines in the order in which they end.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
-from benchmarks.look import Points, draw, name_lines, panels, write
-from benchmarks.measure import Spread
-from benchmarks.results import Results, Settings
-from benchmarks.workloads.charges import CHARGES
-from benchmarks.workloads.inserts import INSERTS
-from benchmarks.workloads.serving import TASKS, THREADS
+import matplotlib as mpl
+from attrs import field, frozen
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
+from benchmarks.cases import ALL, FAILING
+from benchmarks.interleave import Spread
+from benchmarks.measure import Result, Settings
+from benchmarks.pytest_adapter import load
+
+Points = Sequence[tuple[float, Spread]]
+"""What was measured at each place of the axis."""
 Lines = Mapping[str, Points]
 
-_SOCKET = 0.2
-"""Where on the axis of milliseconds the server's own socket stands: a logarithmic one has no 0."""
+_SOCKET = 0.0002
+"""The place of the server's own socket on the axis of seconds: a logarithmic axis has no 0."""
+
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = "osD^v<>Xp*hPd"
+# 13, and 4 kinds of lines: it takes 52 peers until two look alike.
+_COLOURS = mpl.color_sequences["tab20"]
+_numbers = count()
+_STYLES: dict[str, int] = {peer.name: next(_numbers) for peer in ALL}
 
 
-def main(results: Results, directory: Path) -> None:
-    """Draw what there are figures for."""
-    directory.mkdir(parents=True, exist_ok=True)
-    _distance(results, directory / "distance")
-    latency = _lines(results, INSERTS, "statements", lambda wall, _: wall * 1e3)
-    each = _lines(results, INSERTS, "statements", lambda wall, place: wall / place * 1e6)
-    sizes = {"statements in a batch": latency}
-    _chart("inserts, by size of the batch", sizes, "ms a batch", directory / "batch-size")
-    sizes = {"statements in a batch": each}
-    _chart("inserts, by the statement", sizes, "us a statement", directory / "statement-cost")
-    _chart(
-        "one counter",
-        {
-            "workers, unix socket": _lines(results, CHARGES, "workers", _rate, {}),
-            "workers, RTT 1 ms": _lines(results, CHARGES, "workers", _rate, {"rtt": 0.001}),
-        },
-        "charges a second, by all workers",
-        directory / "contention",
-    )
-    _chart(
-        "project_create on 4 connections",
-        {
-            "threads": _lines(results, THREADS, "threads", _rate),
-            "tasks": _lines(results, TASKS, "tasks", _rate),
-        },
-        "batches a second",
-        directory / "throughput",
-    )
+@frozen
+class Panel:
+    """One of the axes of a chart: a workload along one of its settings, the others being fixed."""
+
+    label: str
+    workload: str
+    axis: str
+    others: Settings = field(factory=dict)
+
+    def lines(self, results: Sequence[Result], shown: Callable[[float, float], float]) -> Lines:
+        """Collect what was measured."""
+        lines: dict[str, list[tuple[float, Spread]]] = {}
+        for result in results:
+            rest = {name: value for name, value in result.settings.items() if name != self.axis}
+            if result.workload != self.workload or rest != self.others:
+                continue
+            place = float(result.settings.get(self.axis, _SOCKET))
+            for peer, costs in result.samples.costs.items():
+                if peer != FAILING:
+                    spread = Spread.of([shown(cost.wall, place) for cost in costs])
+                    unit = 1e3 if self.axis == "rtt" else 1
+                    lines.setdefault(peer, []).append((place * unit, spread))
+        return {peer: sorted(own, key=lambda point: point[0]) for peer, own in lines.items()}
 
 
-def _distance(results: Results, path: Path) -> None:
-    lines: dict[str, list[tuple[float, Spread]]] = {}
-    for result in results.measured:
-        if result.workload == "project_create":
-            place = float(result.settings.get("rtt", _SOCKET / 1e3)) * 1e3
-            for peer in result.samples.costs:
-                wall = result.samples.wall(peer)
-                spread = Spread(wall.low * 1e3, wall.middle * 1e3, wall.high * 1e3)
-                lines.setdefault(peer, []).append((place, spread))
-    if not lines:
-        return
-    for points in lines.values():
-        points.sort(key=lambda point: point[0])
-    figure, (axes,) = panels(
-        "project_create, by distance from the server", ["round trip (ms)"], "project_create (ms)"
-    )
-    draw(axes, lines)
-    places = sorted({place for points in lines.values() for place, _ in points})
-    words = ["unix socket" if place == _SOCKET else f"{place:g}" for place in places]
-    axes.set_xticks(places, words)
-    name_lines(figure, [lines])
-    write(figure, path)
+@frozen
+class Chart:
+    """A file: its panels side by side.
+
+    Attributes:
+        up: the label of the axis that the panels share.
+        shown: makes the figure of the seconds of a call and the place on the panel's axis.
+    """
+
+    name: str
+    title: str
+    up: str
+    shown: Callable[[float, float], float]
+    panels: Sequence[Panel]
+
+
+def _milliseconds(wall: float, _: float) -> float:
+    return wall * 1e3
 
 
 def _rate(wall: float, _: float) -> float:
     return 1 / wall
 
 
-def _lines(
-    results: Results,
-    workload: str,
-    axis: str,
-    shown: Callable[[float, float], float],
-    others: Settings | None = None,
-) -> Lines:
-    """What was seen of a workload along one of its settings.
+def _each(wall: float, place: float) -> float:
+    return wall / place * 1e6
 
-    :param shown: what is made of the seconds of a call and the place on the axis.
-    :param others: the other settings.
+
+_DISTANCE = Panel("round trip (ms)", "project_create", "rtt")
+_SIZE = Panel("statements in a batch", "inserts", "statements")
+_WORKERS = Panel("workers, unix socket", "charges", "workers")
+_FAR_WORKERS = Panel("workers, RTT 1 ms", "charges", "workers", {"rtt": 0.001})
+_THREADS = Panel("threads", "throughput of threads", "threads")
+_TASKS = Panel("tasks", "throughput of tasks", "tasks")
+
+CHARTS = (
+    Chart(
+        "distance",
+        "project_create, by distance from the server",
+        "project_create (ms)",
+        _milliseconds,
+        [_DISTANCE],
+    ),
+    Chart("batch-size", "inserts, by size of the batch", "ms a batch", _milliseconds, [_SIZE]),
+    Chart("statement-cost", "inserts, by the statement", "us a statement", _each, [_SIZE]),
+    Chart(
+        "contention",
+        "one counter",
+        "charges a second, by all workers",
+        _rate,
+        [_WORKERS, _FAR_WORKERS],
+    ),
+    Chart(
+        "throughput",
+        "project_create on 4 connections",
+        "batches a second",
+        _rate,
+        [_THREADS, _TASKS],
+    ),
+)
+
+
+def main(results: Sequence[Result], directory: Path) -> None:
+    """Draw what there are figures for."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for chart in CHARTS:
+        panels = {panel.label: panel.lines(results, chart.shown) for panel in chart.panels}
+        panels = {label: lines for label, lines in panels.items() if lines}
+        if panels:
+            write(draw(chart.title, panels, chart.up), directory / chart.name)
+
+
+def draw(title: str, panels: Mapping[str, Lines], up: str) -> Figure:
+    """Draw charts side by side, with logarithmic axes that show plain numbers.
+
+    :param panels: the lines of each chart, by the label of its axis.
+    :param up: the label of the axis that they share.
     """
-    lines: dict[str, list[tuple[float, Spread]]] = {}
-    for result in results.measured:
-        rest = {name: value for name, value in result.settings.items() if name != axis}
-        if result.workload == workload and rest == (others or {}):
-            place = float(result.settings[axis])
-            for peer, costs in result.samples.costs.items():
-                spread = Spread.of([shown(cost.wall, place) for cost in costs])
-                lines.setdefault(peer, []).append((place, spread))
-    return {peer: sorted(points, key=lambda point: point[0]) for peer, points in lines.items()}
+    figure = Figure(figsize=(4.5 + 4.5 * len(panels), 5.5), layout="constrained")
+    scales = {"xscale": "log", "yscale": "log"}
+    made = figure.subplots(1, len(panels), sharey=True, squeeze=False, subplot_kw=scales)
+    charts: list[Axes] = list(made[0])
+    charts[0].set_ylabel(up)
+    figure.suptitle(title)
+    for axes, (label, lines) in zip(charts, panels.items(), strict=True):
+        axes.set_xlabel(label)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.grid(visible=True, which="major", linewidth=0.4)
+        axes.minorticks_off()
+        _draw_lines(axes, lines)
+    named: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        named.update(zip(labels, handles, strict=True))
+    ends = {peer: points[-1][1].middle for own in panels.values() for peer, points in own.items()}
+    order = sorted(named, key=lambda peer: -ends[peer])
+    figure.legend([named[peer] for peer in order], order, loc="outside right center", frameon=False)
+    return figure
 
 
-def _chart(title: str, lines: Mapping[str, Lines], up: str, path: Path) -> None:
-    """Draw charts side by side, one for each axis."""
-    there = {axis: own for axis, own in lines.items() if own}
-    if not there:
-        return
-    figure, charts = panels(title, list(there), up)
-    for axes, own in zip(charts, there.values(), strict=True):
-        draw(axes, own)
-    name_lines(figure, list(there.values()))
-    write(figure, path)
+def _draw_lines(axes: Axes, lines: Lines) -> None:
+    """Draw one line a peer, with the middle half as bars."""
+    for peer, points in lines.items():
+        style = _STYLES.setdefault(peer, next(_numbers))
+        middle = [spread.middle for _, spread in points]
+        low = [spread.middle - spread.low for _, spread in points]
+        high = [spread.high - spread.middle for _, spread in points]
+        axes.errorbar(
+            [place for place, _ in points],
+            middle,
+            yerr=[low, high],
+            label=peer,
+            marker=_MARKERS[style % len(_MARKERS)],
+            linestyle=_LINES[style % len(_LINES)],
+            color=_COLOURS[style % len(_COLOURS)],
+            markeredgecolor="black",
+            markersize=6,
+            linewidth=2.5 if style == 0 else 1.2,
+            elinewidth=0.8,
+        )
+    places = sorted({place for points in lines.values() for place, _ in points})
+    texts = ["unix socket" if place == _SOCKET * 1e3 else f"{place:,g}" for place in places]
+    axes.set_xticks(places, texts)
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write an SVG and a PNG that depend on the figures alone: without dates and random ids."""
+    with mpl.rc_context({"svg.hashsalt": "batchq", "svg.fonttype": "none"}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":
-    main(Results.load(Path(sys.argv[1])), Path(sys.argv[2]))
+    main(load(Path(sys.argv[1]))[1], Path(sys.argv[2]))

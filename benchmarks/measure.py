@@ -1,129 +1,155 @@
 # SPDX-License-Identifier: MIT
-"""Measuring several sides against each other, so that whatever else the machine does hits them all.
+"""Measure one workload with all its peers: in turns, each in a sandbox of its own.
 
-The sides take turns: a round is one turn of each, and each round begins with another one. A turn is
-so many calls in a row, and its cost is that of one of them. Sides are compared round by round, so
-the ratio of two is not that of their medians but the median of the rounds' ratios.
-
->>> samples = interleave({"a": work, "b": other_work}, rounds=20, calls=100)
->>> samples.ratio("a", to="b").middle
-1.07
+Beside the times it counts what one call sends, and compares the rows that the peers leave behind:
+peers that do not do the same work are not compared.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Mapping
-from statistics import median, quantiles
-from time import perf_counter, process_time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-Side = Callable[[range], float | None]
-"""Does the calls of these numbers, one after the other. What has a clock of its own (a program that
-has to be started first) returns the seconds that one call took by it."""
+from batchq.testing import proxy
+from benchmarks.interleave import WARM_UP, Samples, Side, interleave
+from benchmarks.peers import Driver, Peer
+from benchmarks.sandbox import Sandbox, sandbox
+from benchmarks.wire import CALLS, Wire, count
+from benchmarks.workloads import Workload
 
-WARM_UP = 25
-"""Calls of each side before the first round: psycopg prepares what it meets the sixth time, and the
-server settles on a plan when it has run a prepared statement five times more."""
+Settings = Mapping[str, float | str]
+"""The conditions of a measurement: ``{"rtt": 0.001}`` in seconds, ``{"at": "first"}``."""
+
+_WARM_WIRE = 6
+"""Calls before those whose messages are counted: psycopg has prepared its statements by then."""
 
 
 @frozen
-class Cost:
-    """What one call of a turn took, in seconds.
+class Result:
+    """One workload, measured with all its peers under the same conditions.
 
     Attributes:
-        wall: by the clock on the wall.
-        cpu: of this process; None for a side that ran in another.
+        wires: what each peer sends for one call; without the peers that were not counted.
+        different: peers that left other rows behind than the first one.
     """
 
-    wall: float
-    cpu: float | None
+    workload: str
+    settings: Settings
+    samples: Samples
+    wires: Mapping[str, Wire] = field(factory=dict)
+    different: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return a title such as ``project_create, RTT 1 ms``."""
+        return self.title_of(self.workload, self.settings)
+
+    @staticmethod
+    def title_of(workload: str, settings: Settings) -> str:
+        """Return the title of a workload under some conditions."""
+        return ", ".join([workload, *map(_setting, settings.items())])
+
+
+def _setting(setting: tuple[str, float | str]) -> str:
+    name, value = setting
+    return f"RTT {float(value) * 1000:g} ms" if name == "rtt" else f"{name} {value}"
 
 
 @frozen
-class Spread:
-    """A median, and the middle half around it."""
+class Contender:
+    """A workload, and a way to do it."""
 
-    low: float
-    middle: float
-    high: float
+    workload: Workload[Any]
+    open: Callable[[str], AbstractContextManager[Driver]]
 
-    @classmethod
-    def of(cls, values: list[float]) -> Spread:
-        """The quartiles; of a single value, three times that."""
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0])
-        low, _, high = quantiles(values, n=4, method="inclusive")
-        return cls(low, median(values), high)
+
+def contenders(workload: Workload[Any], peers: Iterable[type[Peer]]) -> dict[str, Contender]:
+    """Return all peers with the same workload, by their names."""
+    return {peer.name: Contender(workload, peer(workload).open) for peer in peers}
 
 
 @frozen
-class Samples:
-    """The costs of each side, a turn at a time; those at the same place are of the same round."""
+class Open:
+    """Contenders that are connected.
 
-    costs: Mapping[str, list[Cost]]
-
-    def wall(self, side: str) -> Spread:
-        """Seconds a call."""
-        return Spread.of([cost.wall for cost in self.costs[side]])
-
-    def cpu(self, side: str) -> Spread | None:
-        """Seconds of this process's CPU a call."""
-        seen = [cost.cpu for cost in self.costs[side] if cost.cpu is not None]
-        return Spread.of(seen) if seen else None
-
-    def ratio(self, side: str, *, to: str) -> Spread:
-        """How many times as long as the other one a side took."""
-        pairs = zip(self.costs[side], self.costs[to], strict=True)
-        return Spread.of([mine.wall / theirs.wall for mine, theirs in pairs])
-
-    def of(self, sides: Mapping[str, str]) -> Samples:
-        """Some of the sides, under other names."""
-        return Samples({name: self.costs[side] for name, side in sides.items()})
-
-
-def interleave(
-    sides: Mapping[str, Side], *, rounds: int, calls: int, warm_up: int = WARM_UP, first: int = 0
-) -> Samples:
-    """Let all sides take turns.
-
-    All sides do calls of the same numbers, so that they leave the same behind.
-
-    :param rounds: turns of each side.
-    :param calls: calls in a turn.
-    :param warm_up: calls of each side that are not counted, in front of the first round.
-    :param first: the number of the first call, for sides that have been measured before.
+    Attributes:
+        sides: what the interleaver calls.
+        sandboxes: where each one works.
     """
-    names = list(sides)
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
-    for name in names if warm_up else ():
-        sides[name](range(first, first + warm_up))
-    # The collector runs in front of each turn. What is there already would take it longer than the
-    # turn, and is none of the turn's.
-    gc.collect()
-    gc.freeze()
-    try:
-        for number in range(rounds):
-            turned = number % len(names)
-            begin = first + warm_up + number * calls
-            for name in [*names[turned:], *names[:turned]]:
-                costs[name].append(turn(sides[name], range(begin, begin + calls)))
-    finally:
-        gc.unfreeze()
-    return Samples(costs)
+
+    contenders: Mapping[str, Contender]
+    sides: Mapping[str, Side]
+    sandboxes: Mapping[str, Sandbox]
+
+    def different(self) -> tuple[str, ...]:
+        """Return those that left other rows behind than the first one with the same workload."""
+        digests: dict[tuple[str, str | None], object] = {}
+        found: list[str] = []
+        for name, contender in self.contenders.items():
+            workload = contender.workload
+            digest = workload.digest(self.sandboxes[name].conninfo)
+            if digests.setdefault((workload.name, workload.failure), digest) != digest:
+                found.append(name)
+        return tuple(found)
 
 
-def turn(side: Side, numbers: range) -> Cost:
-    """Time some calls in a row, without the garbage collector's moods."""
-    gc.collect()
-    gc.disable()
-    try:
-        wall, cpu = perf_counter(), process_time()
-        own = side(numbers)
-        cpu, wall = process_time() - cpu, perf_counter() - wall
-    finally:
-        gc.enable()
-    if own is not None:
-        return Cost(own, None)
-    return Cost(wall / len(numbers), cpu / len(numbers))
+@contextmanager
+def opened(
+    conninfo: str, all_of_them: Mapping[str, Contender], calls: int, *, through: str | None = None
+) -> Iterator[Open]:
+    """Connect all contenders, each to a sandbox of its own.
+
+    :param calls: the number of calls that each one is going to make.
+    :param through: another way to the server, which the peers take.
+    """
+    with ExitStack() as stack:
+        sides: dict[str, Side] = {}
+        sandboxes: dict[str, Sandbox] = {}
+        for name, contender in all_of_them.items():
+            place = stack.enter_context(sandbox(conninfo))
+            inputs = contender.workload.inputs(place, calls)
+            far = place.through(through or conninfo)
+            driver = stack.enter_context(contender.open(far.conninfo))
+            sides[name] = _side(driver, inputs)
+            sandboxes[name] = place
+        yield Open(all_of_them, sides, sandboxes)
+
+
+def _side(driver: Driver, inputs: Sequence[Any]) -> Side:
+    def side(numbers: range) -> None:
+        if numbers.stop > len(inputs):
+            raise IndexError(f"call {numbers.stop - 1} of {len(inputs)}")
+        driver(inputs[numbers.start : numbers.stop])
+
+    return side
+
+
+def measure(
+    conninfo: str,
+    all_of_them: Mapping[str, Contender],
+    *,
+    workload: str,
+    settings: Settings,
+    rounds: int,
+    calls: int,
+    warm_up: int = WARM_UP,
+    wires: bool = True,
+) -> Result:
+    """Measure all contenders in turns."""
+    with opened(conninfo, all_of_them, warm_up + rounds * calls) as contest:
+        samples = interleave(contest.sides, rounds=rounds, calls=calls, warm_up=warm_up)
+        different = contest.different()
+    counted = count_all(conninfo, all_of_them) if wires else {}
+    return Result(workload, settings, samples, counted, different)
+
+
+def count_all(conninfo: str, all_of_them: Mapping[str, Contender]) -> dict[str, Wire]:
+    """Count what each contender sends for one call."""
+    with (
+        proxy(conninfo) as link,
+        opened(conninfo, all_of_them, CALLS, through=link.conninfo()) as contest,
+    ):
+        return {name: count(link, side, warm_up=_WARM_WIRE) for name, side in contest.sides.items()}

@@ -1,76 +1,122 @@
 # SPDX-License-Identifier: MIT
-"""The tables at the end of a run: times and ratios, what goes over the wire, and the aims.
+"""Print the tables of a run: times and ratios, the wire, rates, and the targets.
 
-Of an earlier run: ``python -m benchmarks.report RESULTS.json``.
+``python -m benchmarks.report RESULTS.json``, the file that pytest-benchmark has written.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from io import StringIO
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from attrs import frozen
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import rates
-from benchmarks.aims import AIMS
-from benchmarks.measure import Spread
-from benchmarks.peers.all import BASELINE
-from benchmarks.results import Result, Results
-from benchmarks.stages import STAGES
+from benchmarks.cases import BASELINE, FAILING, RTTS, SUCCEEDING
+from benchmarks.interleave import Spread
+from benchmarks.measure import Result, Settings
+from benchmarks.peers.asyncpg import Asyncpg
+from benchmarks.peers.batchq import Batchq
+from benchmarks.peers.one_statement import Cte, Plpgsql
+from benchmarks.peers.psycopg3 import Pipeline, Queued, Transaction
+from benchmarks.peers.sqlalchemy import Core, Orm
+from benchmarks.pytest_adapter import load
+from benchmarks.workloads.guards import GUARDS, PLAIN
+from benchmarks.workloads.projects import PLACES
 
-_WIDTH = 140
-
-
-def show(results: Results, *, colours: bool) -> list[str]:
-    """All tables, line by line."""
-    lines = StringIO()
-    console = Console(
-        file=lines,
-        width=_WIDTH,
-        force_terminal=colours,
-        color_system="standard" if colours else None,
-    )
-    for name, words in results.environment.items():
-        console.print(f"{name + ':':17}{words}", highlight=False)
-    for table in _tables(results):
-        console.print()
-        console.print(table)
-    return lines.getvalue().splitlines()
+_WIDTH = 160
+_RATES = {
+    "inserts": ("statements", "rows a second"),
+    "charges": ("workers", "charges a second"),
+    "throughput of threads": ("threads", "batches a second"),
+    "throughput of tasks": ("tasks", "batches a second"),
+}
 
 
-def _tables(results: Results) -> Iterator[Table]:
-    for result in results.measured:
+@frozen
+class Target:
+    """A ratio of two sides of one case, and where its median should be.
+
+    Attributes:
+        of, to: how many times as long the first one takes as the second.
+        at_most, at_least: the limit; one of the two.
+    """
+
+    workload: str
+    settings: Settings
+    of: str
+    to: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def row(self, results: Sequence[Result]) -> tuple[str, ...] | None:
+        """Return the target's row of the table; None if it was not measured."""
+        title = Result.title_of(self.workload, self.settings)
+        limit = f"<= {self.at_most}" if self.at_least is None else f">= {self.at_least}"
+        name = f"{title}: {self.of} / {self.to}"
+        found = next((result for result in results if result.title == title), None)
+        if found is None or not {self.of, self.to} <= found.samples.costs.keys():
+            return None
+        ratio = found.samples.ratio(self.of, to=self.to)
+        low, high = self.at_least or 0.0, self.at_most or float("inf")
+        verdict = "met" if low <= ratio.middle <= high else "[bold]missed[/bold]"
+        return name, limit, f"{ratio.middle:.2f}", _half(ratio, 1, 2), verdict
+
+
+def _targets() -> Iterator[Target]:
+    mine, create = Batchq.name, "project_create"
+    for peer, limit in ((BASELINE, 1.1), (Cte.name, 1.2), (Plpgsql.name, 1.2)):
+        yield Target(create, {}, mine, peer, at_most=limit)
+    for slower in (Queued, Pipeline, Transaction, Asyncpg, Core, Orm):
+        yield Target(create, {}, mine, slower.name, at_most=1.0)
+    for at in PLACES:
+        yield Target("failing", {"at": at}, mine, SUCCEEDING, at_most=1.1)
+    for form in GUARDS:
+        for size in (1, 8, 50) if form != PLAIN else ():
+            yield Target("guards", {"updates": size}, form, PLAIN, at_most=1.15)
+    yield Target("inserts", {"statements": 10_000}, BASELINE, mine, at_least=0.9)
+    yield Target("throughput of tasks", {"tasks": 16}, BASELINE, mine, at_least=0.9)
+    for rtt in RTTS[1:]:
+        far = {"rtt": rtt}
+        yield Target(create, far, mine, Plpgsql.name, at_most=1.05)
+        yield Target(create, far, Transaction.name, mine, at_least=6.0)
+        yield Target(create, far, Pipeline.name, mine, at_least=3.5)
+        yield Target(create, far, FAILING, mine, at_most=1.1)
+
+
+def tables(results: Sequence[Result]) -> Iterator[Table]:
+    """Make all tables that there are figures for."""
+    for result in results:
         yield _compared(result)
-    yield from rates.tables(results)
-    if results.stages:
-        yield _stages(results)
-    if results.memory:
-        yield _memory(results)
-    yield _aims(results)
+    for workload, (axis, unit) in _RATES.items():
+        for near in (True, False):
+            measured = [r for r in results if r.workload == workload]
+            measured = [r for r in measured if ("rtt" not in r.settings) == near]
+            if measured:
+                yield _rates(f"{workload}: {unit}" + ("" if near else ", RTT 1 ms"), measured, axis)
+    targets = _table("targets", "", "target", "ratio", "middle half", "")
+    for target in _targets():
+        if (row := target.row(results)) is not None:
+            targets.add_row(*row)
+    yield targets
 
 
 def _compared(result: Result) -> Table:
-    """Each peer beside the baseline."""
-    table = _table(result.title, "peer", "us a call", "middle half", f"/ {BASELINE}")
-    table.add_column("middle half", justify="right")
-    table.add_column("CPU us", justify="right")
-    for title in ("flights", "messages", "bytes") if result.wires else ():
-        table.add_column(title, justify="right")
+    """Compare each side with the baseline."""
     samples = result.samples
+    baseline = BASELINE if BASELINE in samples.costs else next(iter(samples.costs))
+    table = _table(result.title, "", "us a call", "middle half", f"/ {baseline}", "middle half")
+    for title in ("CPU us", *(("flights", "messages", "bytes") if result.wires else ())):
+        table.add_column(title, justify="right")
     for name in samples.costs:
         wall, cpu = samples.wall(name), samples.cpu(name)
+        ratio = samples.ratio(name, to=baseline)
         cells = [name, f"{wall.middle * 1e6:.0f}", _half(wall, 1e6, 0)]
-        if BASELINE in samples.costs:
-            ratio = samples.ratio(name, to=BASELINE)
-            cells += [f"{ratio.middle:.2f}", _half(ratio, 1, 2)]
-        else:
-            cells += ["-", "-"]
+        cells += [f"{ratio.middle:.2f}", _half(ratio, 1, 2)]
         cells.append(f"{cpu.middle * 1e6:.0f}" if cpu else "-")
-        if result.wires:
-            wire = result.wires[name]
+        if (wire := result.wires.get(name)) is not None:
             cells.append(str(wire.flights))
             cells.append(f"{wire.messages_sent} + {wire.messages_received}")
             cells.append(f"{wire.bytes_sent} + {wire.bytes_received}")
@@ -78,32 +124,20 @@ def _compared(result: Result) -> Table:
     return table
 
 
-def _stages(results: Results) -> Table:
-    """Where the CPU's time goes."""
-    table = _table("CPU time, us a statement", "", *STAGES)
-    for name, own in results.stages.items():
-        table.add_row(name, *(f"{own[s] * 1e6:.1f}" if s in own else "-" for s in STAGES))
-    return table
-
-
-def _memory(results: Results) -> Table:
-    """What a batch takes."""
-    table = _table("memory beyond the parameters", "statements", "Python", "resident")
-    for one in results.memory:
-        table.add_row(str(one.statements), f"{one.traced:.0f} B", f"{one.resident:.0f} B")
-    return table
-
-
-def _aims(results: Results) -> Table:
-    """What is aimed at, and what was seen."""
-    table = _table("aims", "", "aim", "seen", "middle half", "")
-    for aim in AIMS:
-        seen = aim.seen(results)
-        if seen is None:
-            table.add_row(aim.words, aim.limit, "-", "-", "not measured")
-        else:
-            verdict = "held" if aim.holds(seen) else "[bold]missed[/bold]"
-            table.add_row(aim.words, aim.limit, f"{seen.middle:.2f}", _half(seen, 1, 2), verdict)
+def _rates(title: str, measured: Sequence[Result], axis: str) -> Table:
+    """List how many a second, and the part of the baseline's rate."""
+    places = [float(result.settings[axis]) for result in measured]
+    table = _table(title, "", *[f"{place:,g}" for place in places])
+    for peer in measured[0].samples.costs:
+        cells: list[str] = []
+        for result, place in zip(measured, places, strict=True):
+            rows = place if result.workload == "inserts" else 1.0
+            rate = Spread.of([rows / cost.wall for cost in result.samples.costs[peer]])
+            part = result.samples.ratio(BASELINE, to=peer)
+            cells.append(f"{rate.middle:,.0f} ({part.middle:.2f})")
+        table.add_row(peer, *cells)
+    table.caption = f"in brackets: beside {BASELINE}"
+    table.caption_justify = "left"
     return table
 
 
@@ -119,5 +153,16 @@ def _half(spread: Spread, unit: float, digits: int) -> str:
     return f"{spread.low * unit:.{digits}f} - {spread.high * unit:.{digits}f}"
 
 
+def main(path: Path) -> None:
+    """Print all tables."""
+    environment, results = load(path)
+    console = Console(width=_WIDTH)
+    for name, words in environment.items():
+        console.print(f"{name + ':':19}{words}", highlight=False)
+    for table in tables(results):
+        console.print()
+        console.print(table)
+
+
 if __name__ == "__main__":
-    print("\n".join(show(Results.load(Path(sys.argv[1])), colours=sys.stdout.isatty())))
+    main(Path(sys.argv[1]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes over the wire for one call: the figures that do not depend on the machine."""
+"""Count what one call sends and receives: figures that do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from statistics import median_low
 from attrs import asdict, evolve, frozen
 
 from batchq.testing import Proxy, Recording
-from benchmarks.measure import WARM_UP, Side
+from benchmarks.interleave import Side
 
 _TIMES = 5
-"""Calls that are counted: a time is sent as text, and is shorter where it ends in zeros."""
+"""Calls that are counted: a time is sent as text, and is shorter if it ends in zeros."""
 
 
 @frozen
 class Wire:
-    """What one call costs on the wire.
+    """The cost of one call on the wire.
 
     Attributes:
         flights: how often the client sends and then waits: round trips.
@@ -32,7 +32,7 @@ class Wire:
 
     @classmethod
     def of(cls, recording: Recording) -> Wire:
-        """All of a recording."""
+        """Count all of a recording."""
         return cls(
             recording.flights,
             len(recording.client),
@@ -42,34 +42,19 @@ class Wire:
         )
 
 
-def count(link: Proxy, work: Side, first: int = 100, *, warm_up: int = WARM_UP) -> Wire:
-    """Count what a side that is connected through a proxy sends for one call, when warm.
-
-    :param first: the number of the first call.
-    """
-    work(range(first, first + warm_up))
-    seen = [_one(link, work, first + warm_up + time * warm_up) for time in range(_TIMES)]
-    middle = {name: median_low(asdict(one)[name] for one in seen) for name in asdict(seen[0])}
+def count(link: Proxy, side: Side, *, warm_up: int) -> Wire:
+    """Count one call of a side that is connected through a proxy, after so many others."""
+    side(range(warm_up))
+    counted: list[Wire] = []
+    for number in range(warm_up, warm_up + _TIMES):
+        with link.record() as recording:
+            side(range(number, number + 1))
+        counted.append(Wire.of(recording))
+    figures = [asdict(wire) for wire in counted]
+    middle = {name: median_low(own[name] for own in figures) for name in figures[0]}
     # A recording's count is an upper bound: an answer may overtake what is still being sent.
-    return evolve(Wire(**middle), flights=min(one.flights for one in seen))
+    return evolve(Wire(**middle), flights=min(wire.flights for wire in counted))
 
 
-def _one(link: Proxy, work: Side, number: int) -> Wire:
-    with link.record() as recording:
-        own = work(range(number, number + 1))
-    if own is None:
-        return Wire.of(recording)
-    # A process of its own connects and prepares each time, so the last of some is looked at.
-    with link.record() as recording:
-        work(range(number + 1, number + 1 + _TIMES))
-    return Wire.of(_last_answered(recording))
-
-
-def _last_answered(recording: Recording) -> Recording:
-    """What was sent behind the last answer but one, up to the last one."""
-    messages = recording.messages
-    ready = [place for place, message in enumerate(messages) if message.kind == "Z"]
-    last = Recording()
-    for message in messages[ready[-2] + 1 : ready[-1] + 1]:
-        last.add(message)
-    return last
+CALLS = 30 + _TIMES
+"""Inputs that are enough for :func:`count` after any warm-up up to 30 calls."""

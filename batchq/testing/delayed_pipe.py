@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Send bytes to a socket after a fixed delay, as a long network would."""
+"""Send bytes to a socket after a delay, as a long network would."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["DelayedPipe"]
 
 
 class DelayedPipe:
-    """One direction of a connection: bytes are sent `delay` seconds after they were put.
+    """One direction of a connection: bytes are sent `delay()` seconds after they were put.
 
     A thread of its own sends them, so a peer that does not read does not block the reader of the
     other direction.
     """
 
-    def __init__(self, sink: socket.socket, delay: float) -> None:
+    def __init__(self, sink: socket.socket, delay: Callable[[], float]) -> None:
         self._sink = sink
         self._delay = delay
         self._queue: queue.SimpleQueue[tuple[float, bytes | Callable[[], None] | None]]
@@ -31,15 +31,15 @@ class DelayedPipe:
     def put(self, data: bytes) -> None:
         """Send data after the delay."""
         if data:
-            self._queue.put((time.monotonic() + self._delay, data))
+            self._queue.put((time.monotonic() + self._delay(), data))
 
     def call(self, function: Callable[[], None]) -> None:
         """Call a function after all data put so far was sent."""
-        self._queue.put((time.monotonic() + self._delay, function))
+        self._queue.put((time.monotonic() + self._delay(), function))
 
     def end(self) -> None:
         """Send the end of file after all data put so far."""
-        self._queue.put((time.monotonic() + self._delay, None))
+        self._queue.put((time.monotonic() + self._delay(), None))
 
     def join(self) -> None:
         """Wait until the end of file was sent."""

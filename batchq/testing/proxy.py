@@ -82,6 +82,11 @@ class Proxy:
             with self._state.lock:
                 self._state.recordings.remove(recording)
 
+    def set_rtt(self, seconds: float) -> None:
+        """Set the seconds added to a round trip, also for connections that are open."""
+        with self._state.lock:
+            self._state.delay = seconds / 2
+
     def hold(self, *, syncs: int) -> None:
         """Hold all answers to the next flight back until the server has answered this many Syncs.
 

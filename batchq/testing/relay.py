@@ -90,8 +90,8 @@ class Relay:
             pass
 
     def _serve(self, server: socket.socket, packet: bytes) -> None:
-        self._to_server = DelayedPipe(server, self._state.delay)
-        self._to_client = DelayedPipe(self._client, self._state.delay)
+        self._to_server = DelayedPipe(server, self._delay)
+        self._to_client = DelayedPipe(self._client, self._delay)
         reader = threading.Thread(target=self._read_server, args=[server], daemon=True)
         with self._state.lock:
             self._record("client", "startup", packet[4:], len(packet))
@@ -105,6 +105,9 @@ class Relay:
             timer.join()
         self._to_server.join()
         self._to_client.join()
+
+    def _delay(self) -> float:
+        return self._state.delay
 
     def _read_server(self, server: socket.socket) -> None:
         self._read(server, self._answers)

@@ -1,106 +1,75 @@
 # SPDX-License-Identifier: MIT
-"""The ways to do the same work, each written as its own documentation would write it.
+"""The ways to send a workload's commands, each as its own documentation would write it.
 
-A peer is opened on a :class:`~benchmarks.scene.Scene`, on one connection, and has a method for each
-workload that it can do. Such a method does the calls of the numbers it is given, one after the
-other, so that what has a loop or a process of its own enters it once a turn.
+A peer connects to a sandbox and returns a driver: a function that makes one call for each of the
+inputs that it is given, and returns their results. A peer that has a loop enters it once for all of
+them, as a service enters its loop once.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
-from typing import ClassVar, Protocol, Self, runtime_checkable
-from uuid import UUID, uuid4
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, ClassVar
 
-from benchmarks.scene import At, Scene
-from examples.datastore.errors import ServiceError
-from examples.datastore.models import NewProject
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from benchmarks.workloads import Workload, described
+
+Connection = psycopg.Connection[Any]
+Driver = Callable[[Sequence[Any]], list[object]]
 
 
-class Peer(Protocol):
-    """A way to do the work."""
+class Peer(ABC):
+    """A way to do a workload."""
 
     name: ClassVar[str]
 
-    @classmethod
-    def opened(cls, scene: Scene, /) -> AbstractContextManager[Self]:
-        """Connect, and set up what is set up once."""
-        ...
-
-
-@runtime_checkable
-class CreatesProjects(Protocol):
-    """Can create a project: the example's eight statements."""
-
-    def project_create(self, numbers: range, /) -> float | None:
-        """Create the projects of these numbers.
-
-        :return: the seconds that one took by a clock of its own; None when it has none.
-        """
-        ...
-
-
-@runtime_checkable
-class FailsToCreate(CreatesProjects, Protocol):
-    """Can also fail to create one, leave nothing behind, and say why."""
-
-    told: set[str]
-    """What its failures were: see :func:`told`."""
-
-    def fail(self, numbers: range, at: At, /) -> float | None:
-        """Try to create the projects of these numbers; as ``project_create``."""
-        ...
-
-
-def creates_projects(peer: object) -> CreatesProjects | None:
-    """A peer that has that workload; None for one that has not."""
-    return peer if isinstance(peer, CreatesProjects) else None
-
-
-def fails_to_create(peer: object) -> FailsToCreate | None:
-    """A peer that has that workload; None for one that has not."""
-    return peer if isinstance(peer, FailsToCreate) else None
-
-
-class OneByOne(ABC):
-    """The workloads of a peer that creates a project a call."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.told: set[str] = set()
+    def __init__(self, workload: Workload[Any]) -> None:
+        self.workload = workload
 
     @abstractmethod
-    def create(self, new: NewProject, router_id: UUID) -> object:
-        """Create a project whose default VPC's router has this id.
+    def open(self, conninfo: str, /) -> AbstractContextManager[Driver]:
+        """Connect, and create what is created once."""
 
-        :raises ServiceError: as the service would.
+    def outcome(self, error: Exception | None) -> str | None:
+        """Describe how a call ended; reject an end that is not the workload's.
+
+        :raises AssertionError: the call failed with another error, or did not fail.
         """
-
-    def project_create(self, numbers: range) -> None:
-        """Create the projects of these numbers."""
-        for number in numbers:
-            self.create(self.scene.project(number), uuid4())
-
-    def fail(self, numbers: range, at: At) -> None:
-        """Try to create the projects of these numbers."""
-        for number in numbers:
-            try:
-                self.create(*self.scene.failing(number, at))
-            except Exception as error:  # noqa: BLE001  looked at by whoever reads `told`
-                self.told.add(told(error))
+        found = None if error is None else described(error)
+        if found != self.workload.failure:
+            message = f"{self.name}: {found!r} and not {self.workload.failure!r}"
+            raise AssertionError(message) from error
+        return found
 
 
-class Internal(Exception):
-    """A failure that no caller can help; batchq calls it InvariantViolation."""
+class OnPsycopg(Peer):
+    """A peer on a psycopg connection with the defaults of psycopg, in autocommit: a statement is
+    prepared after five executions, and the peer itself says where a transaction begins."""
 
+    @abstractmethod
+    def call(self, conn: Connection, given: Any, /) -> object:
+        """Do the work for one input."""
 
-def told(error: Exception) -> str:
-    """What a failure was: the service's own exception, or the constraint of one that it has not."""
-    if isinstance(error, ServiceError):
-        return type(error).__name__
-    return str(error) if isinstance(error, Internal) else repr(error)
+    def pooled(self, pool: ConnectionPool[Connection], given: Any) -> object:
+        """Do the work for one input on a connection of a pool."""
+        with pool.connection() as conn:
+            return self.call(conn, given)
 
+    @contextmanager
+    def open(self, conninfo: str) -> Iterator[Driver]:
+        """Connect."""
+        with psycopg.connect(conninfo, autocommit=True) as conn:
+            call = partial(self.call if self.workload.failure is None else self._fail, conn)
+            yield lambda inputs: [call(given) for given in inputs]
 
-TOLD: dict[At, str] = {"first": "NotFound", "middle": "vpc_router_pkey", "last": "LimitExceeded"}
-"""What all peers have to say where a project fails."""
+    def _fail(self, conn: Connection, given: Any) -> object:
+        try:
+            self.call(conn, given)
+        except Exception as error:  # noqa: BLE001  compared with the failure that is expected
+            return self.outcome(error)
+        return self.outcome(None)

@@ -1,118 +1,102 @@
 # SPDX-License-Identifier: MIT
 """asyncpg, under its own loop: it has no pipeline, so each statement waits for its answer.
 
-https://magicstack.github.io/asyncpg/current/usage.html: "Transactions". It prepares what it runs by
-itself, and what it returns are its own records: it has no way to make models of them. The loop is
-entered once a turn, as a service's is entered once.
+https://magicstack.github.io/asyncpg/current/usage.html: "Transactions". It prepares statements by
+itself, and returns its own records: it has no way to make models of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
-from uuid import UUID, uuid4
+from typing import Any, ClassVar
 
 import asyncpg  # type: ignore[import-untyped]
 from psycopg.conninfo import conninfo_to_dict
 
-from benchmarks.peers import statements as psycopg_s
-from benchmarks.peers import told
-from benchmarks.peers.statements import BLOCK, meaning, rules
-from benchmarks.scene import At, Scene
-from examples.datastore.models import NewProject
+from benchmarks.peers import Driver, Peer
+from benchmarks.workloads import Rows
 
 
-def _numbered(text: str) -> str:
-    """A statement with asyncpg's placeholders."""
-    first, *others = text.split("%s")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
-
-
-SILO = _numbered(psycopg_s.SILO)
-PROJECT = _numbered(psycopg_s.PROJECT)
-VPC = _numbered(psycopg_s.VPC)
-ROUTER = _numbered(psycopg_s.ROUTER)
-SUBNET = _numbered(psycopg_s.SUBNET)
-RULE = _numbered(psycopg_s.RULE)
-LIMIT = _numbered(psycopg_s.LIMIT)
-
-
-class Asyncpg:
-    """Waits for the answer to each statement, in a loop of its own."""
+class Asyncpg(Peer):
+    """Wait for the answer to each statement."""
 
     name: ClassVar[str] = "asyncpg transaction()"
 
-    def __init__(self, scene: Scene, runner: asyncio.Runner, conn: Any) -> None:
-        self._scene = scene
-        self._runner = runner
-        self._conn = conn
-        self.told: set[str] = set()
-
-    @classmethod
     @contextmanager
-    def opened(cls, scene: Scene) -> Iterator[Self]:
-        """Connect."""
-        place = conninfo_to_dict(scene.conninfo)
+    def open(self, conninfo: str) -> Iterator[Driver]:
+        """Connect, and enter the loop once for all inputs of a turn."""
+
+        async def drive(inputs: Sequence[Any]) -> list[object]:
+            return [await self.ended(conn, given) for given in inputs]
+
         with asyncio.Runner() as runner:
-            conn = runner.run(_connect(place))
+            conn = runner.run(asyncpg.connect(**connect_options(conninfo)))
             try:
-                yield cls(scene, runner, conn)
+                yield lambda inputs: runner.run(drive(inputs))
             finally:
                 runner.run(conn.close())
 
-    def project_create(self, numbers: range) -> None:
-        """Create the projects of these numbers."""
-        self._runner.run(self._project_create(numbers))
-
-    def fail(self, numbers: range, at: At) -> None:
-        """Try to create the projects of these numbers."""
-        self._runner.run(self._fail(numbers, at))
-
-    async def _project_create(self, numbers: range) -> None:
-        for number in numbers:
-            await self.create(self._scene.project(number), uuid4())
-
-    async def _fail(self, numbers: range, at: At) -> None:
-        for number in numbers:
-            try:
-                await self.create(*self._scene.failing(number, at))
-            except Exception as error:  # noqa: BLE001  looked at by whoever reads `told`
-                self.told.add(told(error))
-
-    async def create(self, new: NewProject, router_id: UUID) -> object:
-        """Create a project."""
+    async def ended(self, conn: Any, given: Any) -> object:
+        """Make a call; compare its failure with the one that is expected."""
+        if self.workload.failure is None:
+            return await self.call(conn, given)
         try:
-            async with self._conn.transaction():
-                return await self._create(new, router_id)
+            await self.call(conn, given)
+        except Exception as error:  # noqa: BLE001  compared with the failure that is expected
+            return self.outcome(error)
+        return self.outcome(None)
+
+    async def call(self, conn: Any, given: Any) -> object:
+        """Run the commands in a transaction block."""
+        try:
+            async with conn.transaction():
+                return await self.work(conn, given)
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise meaning(error.constraint_name, new) from error
+            raise self.workload.error(error.constraint_name, given) from error
 
-    async def _create(self, new: NewProject, router_id: UUID) -> object:
-        conn = self._conn
-        if await conn.execute(SILO, new.silo_id) != "UPDATE 1":
-            raise meaning(None, new)
-        vpc_id = uuid4()
-        made = [
-            await conn.fetchrow(PROJECT, new.id, new.silo_id, new.name, new.description),
-            await conn.fetchrow(VPC, vpc_id, new.id, router_id, "default"),
-            await conn.fetchrow(ROUTER, router_id, vpc_id, "system", "system"),
-            await conn.fetchrow(SUBNET, uuid4(), vpc_id, "default", BLOCK),
-            *[await conn.fetchrow(RULE, *rule) for rule in rules(vpc_id)],
-        ]
-        if await conn.execute(LIMIT, new.silo_id) != "UPDATE 1":
-            raise LookupError("the silo has no limits")
-        return made
+    async def apooled(self, pool: Any, given: Any) -> object:
+        """Run the commands on a pool."""
+        async with pool.acquire() as conn:
+            return await self.call(conn, given)
+
+    async def work(self, conn: Any, given: Any) -> object:
+        """Send each command, and check its answer before the next one."""
+        results: list[Rows] = []
+        commands = zip(self.workload.commands, self.workload.values(given), strict=True)
+        for command, values in commands:
+            if command.sql.startswith("UPDATE"):
+                status = await conn.execute(command.sql, *values)
+                rows, count = [], int(status.rpartition(" ")[2])
+            else:
+                rows = await conn.fetch(command.sql, *values)
+                count = len(rows)
+            command.check(count, rows, given)
+            results.append(rows)
+        return results
 
 
-async def _connect(place: dict[str, Any]) -> Any:
-    return await asyncpg.connect(
-        host=place["host"],
-        port=place.get("port"),
-        user=place.get("user"),
-        password=place.get("password"),
-        database=place.get("dbname"),
-        ssl=place.get("sslmode", "prefer"),
-        server_settings={"options": place["options"]},
-    )
+class AsyncpgMany(Asyncpg):
+    """Send one statement with the values of all commands, which are the same statement."""
+
+    name: ClassVar[str] = "asyncpg executemany()"
+
+    async def call(self, conn: Any, given: Any) -> object:
+        """Run the commands by ``executemany()``, which is atomic."""
+        await conn.executemany(self.workload.commands[0].sql, self.workload.values(given))
+        return None
+
+
+def connect_options(conninfo: str) -> dict[str, Any]:
+    """Return what asyncpg calls the parameters of a libpq string, which it does not read."""
+    place = conninfo_to_dict(conninfo)
+    return {
+        "host": place["host"],
+        "port": place.get("port"),
+        "user": place.get("user"),
+        "password": place.get("password"),
+        "database": place.get("dbname"),
+        "ssl": place.get("sslmode", "prefer"),
+        "server_settings": {"options": place["options"]},
+    }

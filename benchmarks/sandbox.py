@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Set up a schema for one peer, with the example's tables and the rows that are there at first.
+
+Each peer has its own, so that none pays for the rows of another, and the rows that it leaves behind
+can be compared with those of the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from uuid import UUID
+
+import psycopg
+from attrs import evolve, frozen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from batchq import gather, run
+from examples.datastore.models import NewProject, NewSilo
+from examples.datastore.project import project_create
+from examples.datastore.schema import create_tables
+from examples.datastore.silo import silo_create
+
+PLENTY = 1_000_000_000
+
+_names = map(f"batchq_bench_{os.getpid()}_{{}}".format, count())
+"""Schemas. Another run on the same server has other names."""
+
+
+@frozen
+class Sandbox:
+    """A schema, and what is in it.
+
+    Attributes:
+        conninfo: its connections see the tables.
+        silo: a silo with room for any number of projects.
+        full: a silo with room for none.
+        project: a project in the first silo, with its default VPC.
+        router: the router of that VPC.
+    """
+
+    conninfo: str
+    silo: UUID
+    full: UUID
+    project: UUID
+    router: UUID
+
+    def through(self, conninfo: str) -> Sandbox:
+        """Return the same sandbox by another way to the server."""
+        options = conninfo_to_dict(self.conninfo)["options"]
+        return evolve(self, conninfo=make_conninfo(conninfo, options=options))
+
+
+@contextmanager
+def sandbox(conninfo: str) -> Iterator[Sandbox]:
+    """Create a schema and fill it; it is dropped at the end."""
+    schema = next(_names)
+    with psycopg.connect(conninfo, autocommit=True) as admin:
+        admin.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+        try:
+            yield _filled(make_conninfo(conninfo, options=f"-csearch_path={schema}"))
+        finally:
+            admin.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
+
+
+def _filled(conninfo: str) -> Sandbox:
+    silo, full = NewSilo(name="silo"), NewSilo(name="full")
+    project = NewProject(silo_id=silo.id, name="there")
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        create_tables(conn)
+        run(conn, gather(silo_create(silo, projects=PLENTY), silo_create(full, projects=0)))
+        made = run(conn, project_create(project))
+    return Sandbox(conninfo, silo.id, full.id, project.id, made.default_vpc.router.id)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Updates of single rows, each guarded in one way, beside plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from batchq import Batch, Statement, gather, sql, update
+from benchmarks.sandbox import Sandbox
+from benchmarks.workloads import Workload
+
+_GUARDED = "vpc_router"
+_ROWS = 10_000
+_MISSING, _STALE = LookupError("missing"), ValueError("stale")
+
+PLAIN = "plain"
+GUARDS: dict[str, Callable[[Statement[None]], Batch[Any]]] = {
+    PLAIN: lambda plain: plain,
+    "expect(1)": lambda plain: plain.expect(1, missing=_MISSING),
+    "expect(1), require": lambda plain: plain.expect(1, missing=_MISSING).require(
+        {"rcgen": 1}, raises=_STALE
+    ),
+    "expect(1), require, require": lambda plain: (
+        plain.expect(1, missing=_MISSING)
+        .require({"time_deleted": None}, raises=_MISSING)
+        .require({"rcgen": 1}, raises=_STALE)
+    ),
+    "expect(1), ensure": lambda plain: plain.expect(1, missing=_MISSING).ensure(
+        {"kind": "custom"}, raises=_STALE
+    ),
+}
+
+
+def guards(form: str, statements: int) -> Workload[Batch[Any]]:
+    """Return batches of updates guarded in this form; they are built before the clock starts."""
+
+    def inputs(place: Sandbox, calls: int) -> list[Batch[Any]]:
+        with psycopg.connect(place.conninfo, autocommit=True) as conn:
+            # With room in each page, so that an update does not have to move a row to another.
+            conn.execute("ALTER TABLE vpc_router SET (fillfactor = 50)")
+            conn.execute(
+                "INSERT INTO vpc_router (id, vpc_id, kind, name) SELECT "
+                "lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'custom', 'router-' || n "
+                "FROM generate_series(1, %s) AS n",
+                (_ROWS,),
+            )
+            conn.execute("VACUUM ANALYZE vpc_router")
+        return [_guarded(form, range(n * statements, (n + 1) * statements)) for n in range(calls)]
+
+    return Workload("guards", inputs, lambda batch: batch)
+
+
+def _guarded(form: str, numbers: range) -> Batch[Any]:
+    unchanged = {"name": sql("name")}
+    return gather(
+        *(
+            GUARDS[form](update(_GUARDED, unchanged, where={"id": UUID(int=number % _ROWS + 1)}))
+            for number in numbers
+        )
+    )
