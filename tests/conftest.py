@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import timedelta
-from itertools import count
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -24,12 +26,20 @@ from batchq.bulk import Budget
 from batchq.bulk.worker.options import Orders
 from batchq.testing.databases import Database
 from tests.support.lock_waits import TIMEOUT
+from tests.support.sessions import Sessions
 
 pytest_plugins = ["tests.support.database_option"]
 
 _MOST_WORKERS = 8
 
 Connect = Callable[..., psycopg.Connection[Any]]
+
+# Servers' files are in memory if there is room: a table costs a third of what it does on a disk.
+_MEMORY, _ROOM = "/dev/shm", 4 << 30  # noqa: S108  servers make directories below it
+if "TMPDIR" not in os.environ and Path(_MEMORY).is_dir():
+    _found = os.statvfs(_MEMORY)
+    if _found.f_bavail * _found.f_frsize > _ROOM and not _found.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 # Property tests judge values, never speed: a busy machine must not fail them.
 settings.register_profile(
@@ -48,6 +58,11 @@ def pytest_xdist_auto_num_workers() -> int:
     """
     usable = getattr(os, "sched_getaffinity", None)
     return min(len(usable(0)) if usable else os.cpu_count() or 1, _MOST_WORKERS)
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests, half a million objects, from garbage collection."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +87,8 @@ def postgres(shared_database: Database) -> Database:
     return shared_database
 
 
-# Another run may be on the same server, or one that was killed have left its schemas there.
-_run = token_hex(4)
-_schemas = count()
+# Another run may be on the same server, or one that was killed have left its schema there.
+_SCHEMA = f"test_{token_hex(4)}"
 
 # Whoever a test left connected holds locks on what is to be dropped. Only they are ended: the
 # server may have other users. CockroachDB does not tell who locks what, so there it goes by name.
@@ -96,45 +110,54 @@ _END_SESSIONS = {
 }
 
 
-@contextmanager
-def _schema(database: Database, name: str) -> Iterator[None]:
-    schema = sql.Identifier(name)
-    with psycopg.connect(database.conninfo(), autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-        try:
-            yield
-        finally:
-            admin.execute(sql.SQL(_END_SESSIONS[database.kind]).format(schema=sql.Literal(name)))
-            admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+@pytest.fixture(scope="session")
+def admin(postgres: Database) -> Iterator[psycopg.Connection[Any]]:
+    """Return the connection that creates and drops the schema of each test."""
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
+        yield conn
 
 
 @pytest.fixture
-def database(postgres: Database) -> Iterator[str]:
-    """A conninfo, over TCP, whose connections live in an empty schema of this test's own."""
-    name = f"test_{_run}_{next(_schemas)}"
+def database(postgres: Database, admin: psycopg.Connection[Any]) -> Iterator[str]:
+    """Return a conninfo, over TCP, for connections to an empty schema of this test's own.
+
+    It is the same for all tests, so that their sessions can be.
+    """
+    schema = sql.Identifier(_SCHEMA)
     conninfo = postgres.conninfo(tcp=True)
     options = conninfo_to_dict(conninfo).get("options") or ""
-    with _schema(postgres, name):
+    admin.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    try:
         yield make_conninfo(
             conninfo,
-            options=f"{options} -csearch_path={name},public".strip(),
-            application_name=name,
+            options=f"{options} -csearch_path={_SCHEMA},public".strip(),
+            application_name=_SCHEMA,
         )
+    finally:
+        end_sessions = sql.SQL(_END_SESSIONS[postgres.kind])
+        admin.execute(end_sessions.format(schema=sql.Literal(_SCHEMA)))
+        admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+
+
+@pytest.fixture(scope="session")
+def sessions(postgres: Database) -> Iterator[Sessions]:
+    """Return what opens connections, in sessions of earlier tests."""
+    with closing(Sessions(reuse=postgres.kind == "PostgreSQL")) as sessions:
+        yield sessions
 
 
 @pytest.fixture
-def connect(database: str) -> Iterator[Connect]:
-    """Open connections to this test's schema; closed when it ends. Autocommit unless told."""
+def connect(database: str, sessions: Sessions) -> Iterator[Connect]:
+    """Open connections to this test's schema, in autocommit by default; closed when it ends."""
     opened: list[psycopg.Connection[Any]] = []
 
     def open_one(**kwargs: Any) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(database, **{"autocommit": True, **kwargs})
-        opened.append(connection)
-        return connection
+        opened.append(sessions.connect(database, **kwargs))
+        return opened[-1]
 
     yield open_one
     for connection in opened:
-        connection.close()
+        sessions.release(connection)
 
 
 @pytest.fixture
