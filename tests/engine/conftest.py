@@ -11,21 +11,13 @@ import pytest
 
 from batchq.testing import Proxy, proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient
+from tests.support.plan_modes import EACH_PLAN_MODE
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((None, "auto"), id="unprepared"),
-        pytest.param((0, "auto"), id="prepared"),
-        pytest.param((0, "force_custom_plan"), id="custom"),
-        pytest.param((0, "force_generic_plan"), id="generic"),
-    ]
-)
+@pytest.fixture(params=EACH_PLAN_MODE)
 def planned(request, conn) -> psycopg.Connection[Any]:
     """A connection on which statements are prepared and planned in one certain way."""
-    conn.prepare_threshold, mode = request.param
-    conn.execute(f"SET plan_cache_mode = {mode}", prepare=False)
-    return conn
+    return request.param.set_on(conn)
 
 
 @pytest.fixture(params=["as planned", "sequential scan"])

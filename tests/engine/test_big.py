@@ -46,9 +46,9 @@ def test_ten_thousand_statements(client, conn):
     assert conn.execute("SELECT count(*), max(id) FROM item").fetchone() == (10_000, 9_999)
 
 
-def test_ten_thousand_different_statements(client):
-    batch = sequence(sql(f"SELECT {n}").scalar(int) for n in range(10_000))
-    assert client.run(batch) == list(range(10_000))
+def test_thousands_of_different_statements(client):
+    batch = sequence(sql(f"SELECT {n}").scalar(int) for n in range(3_000))
+    assert client.run(batch) == list(range(3_000))
 
 
 def test_a_failure_in_the_last_of_ten_thousand_statements_is_found(client, conn):
@@ -78,25 +78,24 @@ def test_both_ways_at_once_through_a_slow_link(database, kind):
 
 
 def wide(count):
-    """A statement of so many parameters."""
+    """Return a statement with so many parameters."""
     names = [f"p{n}" for n in range(count)]
-    text = "VALUES " + ", ".join(f"(%({name})s::int)" for name in names)
+    text = f"SELECT cardinality(ARRAY[{','.join(f'%({name})s' for name in names)}]::int[])"
     return sql(text, **dict.fromkeys(names, 1)).all(tuple)  # type: ignore[arg-type]
 
 
 def test_65_535_parameters_are_carried(client):
-    assert len(client.run(wide(65_535))) == 65_535
+    assert client.run(wide(65_535)) == [(65_535,)]
 
 
-@pytest.mark.parametrize("count", [65_536, 70_000])
-def test_more_parameters_are_refused_before_anything_is_sent(database, conn, count):
+def test_more_parameters_are_refused_before_anything_is_sent(database, conn):
     conn.execute(ITEMS)
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as client:
         with (
             link.record() as recording,
-            pytest.raises(InvalidBatch, match="65535") as raised,
+            pytest.raises(InvalidBatch, match=r"65536 parameters .* allows 65535") as raised,
         ):
-            batchq.run(client, gather(item(1), wide(count)))
+            batchq.run(client, gather(item(1), wide(65_536)))
         assert raised.value.index == 1
         assert recording.bytes_sent == 0
         batchq.run(client, item(1))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every form of a guard, firing and not firing: bounds x shapes x commands x ways to be planned.
+"""Every form of a guard, firing and not firing: bounds x shapes x commands x ways to be planned,
+these pairwise.
 
 Most natural spellings of a guard silently never fire. So no form goes without a case here: a new
 member of ``Bound`` or ``Rows`` fails this file until it has one.
@@ -31,6 +32,7 @@ from batchq import (
 from batchq.language.guards import Bound
 from batchq.language.results import Rows
 from batchq.types import ViolationKind
+from tests.support.plan_modes import pairwise_mode
 from tests.support.titles import title
 
 TABLES = """
@@ -202,18 +204,23 @@ def rows_of(shape: Rows, result: Any) -> int | None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_guard_fires_exactly_when_its_rows_are_wrong(planned, observer, name):
-    for (_, shape), form in [*FORMS.items(), *NOTHING.items()]:
+def test_a_guard_fires_exactly_when_its_rows_are_wrong(conn, observer, name):
+    place = [*COMMANDS].index(name)
+    for number, ((_, shape), form) in enumerate([*FORMS.items(), *NOTHING.items()]):
         # count() of what a built write returns is refused.
         if shape is not Rows.COUNT or "built" not in name:
+            planned = pairwise_mode(place, number).set_on(conn)
             check(planned, observer, COMMANDS[name], shape, form)
 
 
 @pytest.mark.parametrize("name", ROWLESS_COMMANDS)
-def test_a_guard_needs_no_returning_where_no_rows_are_wanted(planned, observer, name):
-    for (_, shape), form in [*FORMS.items(), *NOTHING.items()]:
-        if shape in (Rows.NONE, Rows.COUNT):
-            check(planned, observer, ROWLESS_COMMANDS[name], shape, form)
+def test_a_guard_needs_no_returning_where_no_rows_are_wanted(conn, observer, name):
+    place = [*ROWLESS_COMMANDS].index(name)
+    rowless = (Rows.NONE, Rows.COUNT)
+    forms = [(shape, form) for (_, shape), form in [*FORMS.items(), *NOTHING.items()]]
+    for number, (shape, form) in enumerate(form for form in forms if form[0] in rowless):
+        planned = pairwise_mode(place, number).set_on(conn)
+        check(planned, observer, ROWLESS_COMMANDS[name], shape, form)
 
 
 @pytest.mark.parametrize("name", [name for name in ROWLESS_COMMANDS if "built" not in name])

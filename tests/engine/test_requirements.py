@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every form of a guard on a row, firing and not firing: what it judges x what it is said of x
-result shapes x kinds of condition x ways to be planned.
+result shapes x kinds of condition x ways to be planned, these pairwise.
 
 As in ``test_guards.py`` no form goes without a case: a new member of ``When`` or ``Rows``, or a
 new kind of source, fails this file until it has one.
@@ -34,6 +34,7 @@ from batchq.language.results import Rows
 from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
 from batchq.result import attempt
 from batchq.types import ViolationKind
+from tests.support.plan_modes import pairwise_mode
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -57,7 +58,7 @@ class Condition:
     said: Any
     met: tuple[Row, ...]
     unmet: tuple[Row, ...]
-    found: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 READY = {"state": "ready"}
@@ -165,7 +166,7 @@ def shaped(statement: Statement[Any], rows: Rows) -> Statement[Any]:
 def judging(judged: When, statement: Statement[Any], condition: Condition) -> Statement[Any]:
     match judged:
         case When.BEFORE:
-            return statement.require(condition.said, raises=Unmet, columns=condition.found)
+            return statement.require(condition.said, raises=Unmet, columns=condition.columns)
         case When.AFTER:
             ((column, expected),) = condition.said.items()
             return statement.ensure({column: expected}, raises=Unmet)
@@ -191,13 +192,15 @@ def test_every_way_to_judge_every_kind_of_source_has_a_case_or_is_refused():
 
 def cases(judged: When) -> list[Any]:
     found: list[Any] = []
-    for rows in Rows:
-        for name, (kind, make) in (SCALARS if rows is Rows.SCALAR else SOURCES).items():
+    for shape, rows in enumerate(Rows):
+        sources = SCALARS if rows is Rows.SCALAR else SOURCES
+        for place, (name, (kind, make)) in enumerate(sources.items()):
             contradicts = name == "lock" and rows is Rows.MAYBE  # a lock is of exactly one row
             no_query = name == "lock" or (name.startswith("sql") and "select" not in name)
             refused = contradicts or (judged is When.NEVER and no_query)
             if rows in ASKED.get((judged, kind), ()) and not refused:
-                found.append(pytest.param(make, rows, id=f"{name}-{rows.value}"))
+                mode = pairwise_mode(shape, place)
+                found.append(pytest.param(make, rows, mode, id=f"{name}-{rows.value}-{mode.name}"))
     return found
 
 
@@ -241,7 +244,7 @@ def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
     return [one] if rows is Rows.ALL else one
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(When.BEFORE))
+@pytest.mark.parametrize(("make", "rows", "planned"), cases(When.BEFORE), indirect=["planned"])
 def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
     planned, observer, make, rows
 ):
@@ -253,12 +256,12 @@ def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
                 wanted = expected(statement, rows, row)
                 assert passed(planned, observer, statement) == wanted
                 continue
-            named = condition.found or (condition.said if type(condition.said) is dict else ())
+            named = condition.columns or (condition.said if type(condition.said) is dict else ())
             values = dict(zip(("state", "n"), row, strict=True))
             refused(planned, observer, statement, {c: values[c] for c in named})
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(When.AFTER))
+@pytest.mark.parametrize(("make", "rows", "planned"), cases(When.AFTER), indirect=["planned"])
 def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
     planned, observer, make, rows
 ):
@@ -273,7 +276,7 @@ def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
                 refused(planned, observer, statement, {"state": row[0]})
 
 
-@pytest.mark.parametrize(("make", "rows"), cases(When.NEVER))
+@pytest.mark.parametrize(("make", "rows", "planned"), cases(When.NEVER), indirect=["planned"])
 def test_forbid_fires_exactly_when_there_is_a_row(planned, observer, make, rows):
     for row in (("ready", 1), None, (None, 1)):
         fill(observer, row)

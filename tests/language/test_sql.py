@@ -109,20 +109,6 @@ def test_a_parameter_that_the_user_numbered_is_refused(text, params):
         sent(text, **params)
 
 
-def test_seventy_thousand_parameters_are_refused_before_sending():
-    names = [f"p{i}" for i in range(70_000)]
-    text = "SELECT " + ", ".join(f"%({name})s" for name in names)
-    many = sql(text, **dict.fromkeys(names, 0))
-    with pytest.raises(InvalidBatch, match=r"70000 parameters .* allows 65535"):
-        _ = steps(many)[0].sql
-
-
-def test_as_many_parameters_as_the_protocol_allows_are_sent():
-    names = [f"p{i}" for i in range(65_535)]
-    text = "SELECT " + ", ".join(f"%({name})s" for name in names)
-    assert sent(text, **dict.fromkeys(names, 0))[0].endswith("$65535")
-
-
 def test_a_guards_own_parameters_count_too():
     names = [f"p{i}" for i in range(65_535)]
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
