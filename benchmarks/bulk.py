@@ -33,7 +33,7 @@ import psycopg
 from attrs import frozen
 
 from batchq import run
-from batchq.bulk import Budget, ChunkSize, Drain, Fenced, Report, Tree, resume, start
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Fenced, Report, resume, start
 from batchq.hierarchy import Parent
 from batchq.testing import Server, server
 from benchmarks.environment import environment
@@ -47,7 +47,7 @@ OTHERS = 1_000
 
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
-TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES, order="id")])
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES, order="id")])
 LARGE, WRITTEN = UUID(int=1), UUID(int=2)
 """The VPC that is deleted, and the one that the writer adds rules to."""
 
@@ -93,8 +93,8 @@ def chunked(conn: Connection, size: ChunkSize, stop: Callable[[], bool] = lambda
     """Delete by batchq, and check that the job has counted what the report says."""
     fenced = start(conn, TREE, LARGE, missing=LookupError("no such vpc"))
     budget = Budget(seconds=math.inf)
-    report = resume(conn, [TREE], owner="benchmark", budget=budget, size=size, stop=stop)
-    job = run(conn, TREE.jobs.read(fenced.job)) if isinstance(fenced, Fenced) else None
+    report = resume(conn, [TREE], owner="benchmark", budget=budget, chunk_size=size, stop=stop)
+    job = run(conn, TREE.jobs.get(fenced.job)) if isinstance(fenced, Fenced) else None
     # The step after the chunks removes the VPC itself.
     if job is None or (job.rows_done, job.seq) != (report.rows, report.chunks + 1):
         sys.exit(f"the job has counted something else than the report: {job}, {report}")
@@ -103,7 +103,7 @@ def chunked(conn: Connection, size: ChunkSize, stop: Callable[[], bool] = lambda
 
 def of_size(rows: int) -> ChunkSize:
     """Return chunks of just so many rows."""
-    return ChunkSize(least=rows, first=rows, most=rows)
+    return ChunkSize(minimum=rows, initial=rows, maximum=rows)
 
 
 def computing(_: Connection) -> None:

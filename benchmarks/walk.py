@@ -23,7 +23,7 @@ from attrs import frozen
 
 import batchq
 from batchq import Batch, UnmappedViolation, insert, run, unique
-from batchq.bulk import Drain, Tree, start
+from batchq.bulk import ChildDelete, DeleteTree, start
 from batchq.hierarchy import Parent
 from batchq.testing import server
 
@@ -48,7 +48,7 @@ SELECT gen_random_uuid(), %s, 'rule-' || n FROM generate_series(1, 2000) AS n
 
 PARENT = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = PARENT.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
-TREE = Tree(name="vpc", parent=PARENT, drains=[Drain(children=RULES, order="id")])
+TREE = DeleteTree(name="vpc", parent=PARENT, children=[ChildDelete(relation=RULES, order="id")])
 
 
 @frozen
@@ -137,7 +137,7 @@ def _bulk(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
     gone = LookupError("no such vpc")
 
     def build() -> object:
-        return TREE.at_once(UUID(int=1), missing=gone), TREE.fence(UUID(int=1), missing=gone)
+        return TREE.delete_now(UUID(int=1), missing=gone), TREE.fence(UUID(int=1), missing=gone)
 
     walks = {
         "bulk: start's two batches, cold": traced(build),

@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
-from batchq.bulk.worker.options import Orders
+from batchq.bulk.worker.options import WorkerOptions
 from batchq.testing.databases import Database
 from tests.support.lock_waits import TIMEOUT
 from tests.support.sessions import Sessions
@@ -70,8 +70,8 @@ def no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no default that is a time end anything: on a busy machine all of it may take long. A test
     that is about a time says which."""
     monkeypatch.setitem(Budget.__init__.__kwdefaults__, "seconds", math.inf)
-    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "timeout", float(TIMEOUT))
-    monkeypatch.setitem(Orders.__init__.__kwdefaults__, "lease", timedelta(days=1))
+    monkeypatch.setitem(WorkerOptions.__init__.__kwdefaults__, "timeout", float(TIMEOUT))
+    monkeypatch.setitem(WorkerOptions.__init__.__kwdefaults__, "lease", timedelta(days=1))
     for pool in (ConnectionPool, AsyncConnectionPool):
         monkeypatch.setitem(pool.__init__.__kwdefaults__, "timeout", float(TIMEOUT))
         monkeypatch.setattr(pool.wait, "__defaults__", (float(TIMEOUT),))

@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 from attrs import evolve, field, frozen
 
-from batchq.bulk.chunks.chunk import Chunk, Parts, behind, chunk, order_key, ordered, within
+from batchq.bulk.chunks.chunk import Chunk, ChunkParts, behind, chunk, order_key, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, unfit
 from batchq.bulk.chunks.subquery import embed
-from batchq.bulk.errors import AlreadyBegun, UnfitOrderKey
+from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.language.batch import Batch
@@ -40,20 +40,20 @@ _DUE = (
 
 
 @frozen(kw_only=True)
-class Rewrite:
+class Backfill:
     """Rows of a table that are to be updated, however many there are.
 
     A chunk looks at so many rows in the order of a key, due or not: the server need not search a
     large table for a few that are, and no transaction lasts longer for it.
 
-    >>> from batchq import sql
-    >>> restamp = Rewrite(
+    >>> from batchq import sql, steps
+    >>> restamp = Backfill(
     ...     name="rules-v2",
     ...     table="vpc_firewall_rule",
     ...     set={"row_version": 2},
     ...     where=sql("row_version < 2"),
     ... )
-    >>> [step.statement.title for step in restamp.begin().steps()]
+    >>> [step.statement.title for step in steps(restamp.start())]
     ['insert bulk_job']
     """
 
@@ -81,7 +81,7 @@ class Rewrite:
     """What stands in the place of a parent's key."""
 
     @property
-    def passes(self) -> tuple[Rewrite]:
+    def stages(self) -> tuple[Backfill]:
         """What is swept: one table."""
         return (self,)
 
@@ -90,56 +90,56 @@ class Rewrite:
         """The columns by which rows are ordered."""
         return OrderKey(self.table, self.order)
 
-    def begin(self, job: UUID | None = None) -> Batch[UUID]:
+    def start(self, job: UUID | None = None) -> Batch[UUID]:
         """Leave a job behind; an ordinary batch, to be composed with others.
 
         :param job: its id, where the caller wants to choose it.
-        :raises AlreadyBegun: by the server, when one of that name is not finished.
+        :raises JobExists: by the server, when one of that name is not finished.
         """
         job = job or uuid4()
-        leaving = self.jobs.insert(job, self.name, self.ROOT, AlreadyBegun(self.name))
+        leaving = self.jobs.create(job, self.name, self.ROOT, JobExists(self.name))
         return leaving.map(lambda _: job)
 
     def chunk(
-        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+        self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
         """Update what is due among the next rows, and count them in the same statement.
 
-        :param around: whether rows that others have locked are left, instead of waited for.
+        :param skip_locked: whether rows that others have locked are left, instead of waited for.
         """
         due = [] if job.cursor is None else [behind(self.order, job.cursor)]
         found = select(self.table, self.order, where=due or written("true"))
         conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
-        parts = Parts(
+        parts = ChunkParts(
             table=self.table,
             page=ordered(found, self.order, rows),
             where=tuple(conditions),
-            going=lambda where: update(self.table, self.set, where=where),
+            mutation=lambda where: update(self.table, self.set, where=where),
             order=self.order,
             counts=True,
-            stays=True,
+            in_place=True,
         )
-        return chunk(parts, job, self.jobs.table, rows, lease, around=around)
+        return chunk(parts, job, self.jobs.table, rows, lease, skip_locked=skip_locked)
 
     def estimate(self, root: object) -> Batch[int]:  # noqa: ARG002  there is only one
         """Ask the planner how many rows are due."""
         return estimated(select(self.table, self.order, where=self.where))
 
-    def last(self, job: Job) -> Batch[Job]:
+    def finish(self, job: Job) -> Batch[Job]:
         """End a job whose last pass found nothing; otherwise sweep once more.
 
         Not before it was seen that no row can have been passed over, for a NULL in its order key or
         for somebody else's lock, nor be hidden from this role by a policy.
         """
         seen = select(self.table, self.order, where=written("false")).label(self.table)
-        if job.rows_pass == 0 and not job.passed_over:
-            done = self.jobs.done(job)
+        if job.scan_rows == 0 and not job.skipped_locked:
+            done = self.jobs.mark_done(job)
             for name in self.order:
                 text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
-                refused = UnfitOrderKey(self.order_key.of(name, FLAWS[NULLS]))
+                refused = InvalidOrderKey(self.order_key.of(name, FLAWS[NULLS]))
                 done = done.require(written(_NONE.format(rows=text), **values), raises=refused)
         else:
-            done = self.jobs.again(job, _DUE.format(table=self.table))
+            done = self.jobs.restart(job, _DUE.format(table=self.table))
         return gather(under(ALL_ROWS, seen), done).map(_second)
 
     def _where(self) -> list[Condition]:

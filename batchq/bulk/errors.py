@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a long delete can meet. None of them loses a row's count: the chunk was rolled back."""
+"""Errors of chunked deletes and backfills.
+
+Each is raised for a transaction that was rolled back: no row is counted for it.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class LeaseLost(Exception):
-    """Somebody else owns the job, or has gone on with it: this chunk was not the next one."""
+    """Another worker holds the job's lease, or has committed a later chunk of the job."""
 
 
-class TooMany(Exception):
-    """There are too many children for one batch: fence the parent and drain them in chunks."""
+class TooManyRows(Exception):
+    """There are too many children for one batch: fence the parent and delete them in chunks."""
 
-    def __init__(self, table: str, most: int) -> None:
-        super().__init__(table, most)
+    def __init__(self, table: str, limit: int) -> None:
+        super().__init__(table, limit)
         self.table = table
-        self.most = most
+        self.limit = limit
 
 
-class LateRows(Exception):
-    """Children are left that should be gone.
+class RowsAfterFence(Exception):
+    """Children are left after the last chunk.
 
-    They came behind the fence, from somebody who inserts them without bumping the living parent; or
-    a trigger, a rule or a policy keeps them; or they have children of their own that do not go.
+    Either a writer inserted them without touching the living parent, so that the fence did not stop
+    it; or a trigger, a rule or a policy keeps them; or they have children that are not deleted.
     """
 
     def __init__(self, table: str, key: object) -> None:
@@ -37,44 +40,43 @@ class LateRows(Exception):
         """The key of one of them."""
 
 
-class FenceMoved(Exception):
-    """The parent is no longer as it was fenced: brought back, changed, or removed by others."""
+class FenceBroken(Exception):
+    """The parent is no longer as it was when it was fenced: restored, changed or deleted."""
 
-    def __init__(self, root: str, look: Batch[str]) -> None:
+    def __init__(self, root: str, diagnosis: Batch[str]) -> None:
         super().__init__(root)
         self.root = root
         """The parent's key, as text."""
-        self.look = look
-        """Finds out which it is, and says it in words."""
+        self.diagnosis = diagnosis
+        """Reads what has changed, and returns it as text."""
 
 
 class ParentKept(Exception):
-    """The server keeps the parent's row, though nothing forbids that it goes: a trigger does."""
+    """A trigger or a rule keeps the parent's row, although no constraint forbids the delete."""
 
 
-class UnfitOrderKey(Exception):
-    """Rows cannot be swept by the order key that was said. Nothing of the chunk was kept."""
+class InvalidOrderKey(Exception):
+    """Rows cannot be scanned in the order of these columns. The chunk was rolled back."""
 
 
-class AlreadyBegun(Exception):
-    """A job of that name is not finished: let it end, or look why it is stuck."""
+class JobExists(Exception):
+    """There is an unfinished job of this task, or of an earlier fence of this parent."""
 
-
-class AlreadyFenced(AlreadyBegun):
-    """A job of an earlier fence of this parent is not finished: the parent was brought back.
-
-    ``tree.jobs.abandon(job)`` ends it; then the parent can be fenced again.
-    """
-
-    def __init__(self, tree: str, job: UUID) -> None:
-        super().__init__(tree, job)
-        self.tree = tree
+    def __init__(self, task: str, job: UUID | None = None) -> None:
+        super().__init__(task, job)
+        self.task = task
+        """The name of the tree or backfill."""
         self.job = job
-        """The one that is not finished."""
+        """The unfinished job of an earlier fence; None for a backfill's."""
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Name the job, and how to end it."""
+        if self.job is None:
+            return (
+                f"{self.task}: a job of this name is not finished: resume() it, or read its "
+                f"last_error if it is stuck"
+            )
         return (
-            f"{self.tree}: job {self.job} of an earlier fence of this parent is not finished: "
+            f"{self.task}: job {self.job} of an earlier fence of this parent is not finished: "
             f"tree.jobs.abandon(UUID({str(self.job)!r})) ends it, and then it can be fenced again"
         )

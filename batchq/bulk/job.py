@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A job as it was read, and how many there are."""
+"""A row of the job table, and counts of its rows."""
 
 from __future__ import annotations
 
@@ -11,60 +11,63 @@ from attrs import frozen
 from batchq.engine.client_encoding import own
 
 VERSION = 1
-"""Of the meaning of a job's columns. A job of another version is left for those who know it."""
+"""The version of the columns' meaning. A worker leaves jobs of another version alone."""
 
 
 @own
 @frozen
 class Job:
-    """A job as it was read."""
+    """A job as it was last read."""
 
     id: UUID
-    tree: str
+    task: str
+    """The name of its tree or backfill."""
     version: int
     root: str
     """The parent's key, as the server writes it."""
     generation: int
     """The parent's generation when it was fenced."""
     tables: list[int]
-    """The tables when it was fenced, the parent's and those that are swept: their OIDs."""
+    """OIDs of the tables when the parent was fenced: the parent's, then those of its children."""
     phase: str
-    child: int
-    """Which of the passes it is in; behind the last, the parent itself is due."""
+    """``active``, ``done``, ``stuck`` or ``abandoned``."""
+    stage: int
+    """The index of the current stage; after the last stage, the parent itself is deleted."""
     cursor: list[str] | None
-    """The order key of the last row of the last chunk, as texts. None: from the beginning."""
+    """The order key of the last row of the last chunk, as text; None at the start of a stage."""
     seq: int
-    """How many steps were taken: what is written next says which one it follows."""
+    """The number of steps so far. Each write names the step that it follows."""
     rows_done: int
-    rows_pass: int
-    """Those of them that went since it was last begun again."""
+    scan_rows: int
+    """Those of ``rows_done`` that were done since the last restart."""
     expected: int | None
-    """The planner's estimate of its rows in all, made before it was first claimed."""
-    passes: int
-    """How often it was begun again, for rows that were found at the end."""
+    """The planner's estimate of all its rows, made before the first claim."""
+    restarts: int
+    """How often the job was restarted because rows were left after the last stage."""
     epoch: int
     """How often the job was claimed."""
     created_at: datetime
     last_error: str | None
-    """What went wrong last; of a stuck job, what somebody has to look at."""
-    cursor_of: list[str] | None = None
-    """What the cursor is of: the table, the columns, and the OIDs of their types."""
-    passed_over: bool = False
-    """Whether rows that others have locked were passed over since it was last begun again."""
+    """The last failure. If the job is stuck: what has to be fixed."""
+    cursor_key: list[str] | None = None
+    """What the cursor belongs to: the table, the columns, and the OIDs of their types."""
+    skipped_locked: bool = False
+    """True if locked rows were skipped since the last restart."""
 
 
 @own
 @frozen
-class Backlog:
-    """How many jobs there are, and for how long the oldest one has been waiting to be finished."""
+class QueueStats:
+    """How many jobs a task has, and the age of the oldest unfinished one."""
 
-    waiting: int
-    """That nobody holds."""
-    held: int
+    claimable: int
+    """Active, and held by no worker."""
+    leased: int
+    """Active, and held by a worker."""
     stuck: int
     done: int
     abandoned: int
     rows_done: int
-    """By all of them, in their lives."""
-    oldest: timedelta | None
-    """The age of the oldest job that is waiting or held; None where there is none."""
+    """By all of them together."""
+    oldest_age: timedelta | None
+    """The age of the oldest active job; None if there is none."""

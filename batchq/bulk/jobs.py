@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Jobs: what is left to delete under which parent, and how far it has come.
+"""The statements that read and write the job table.
 
-The row is where a long delete lives: whoever claims it, in whatever process, goes on with it. Every
-write carries the epoch of the owner's claim and the number of the chunk before it, so that no chunk
-is counted twice and whoever has lost the lease changes nothing.
+A long delete lives in its job's row, so any process that claims the job can continue it. Each write
+names the epoch of its claim and the number of the step before it. Therefore no chunk is counted
+twice, and a worker that has lost its lease changes nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from uuid import UUID
 from attrs import field, fields, frozen
 
 from batchq.bulk.chunks.subquery import columns, embed, quoted
-from batchq.bulk.errors import AlreadyFenced, LeaseLost
-from batchq.bulk.job import VERSION, Backlog, Job
-from batchq.bulk.job_table import ddl, once
+from batchq.bulk.errors import JobExists, LeaseLost
+from batchq.bulk.job import VERSION, Job, QueueStats
+from batchq.bulk.job_table import ddl, unfinished_key
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select, update, written
@@ -32,8 +32,8 @@ from batchq.language.violation import Violation
 if TYPE_CHECKING:
     from attrs import Attribute
 
-PASSES = 3
-"""How often a job is begun again for rows that were found at the end, before it is stuck."""
+MAX_RESTARTS = 3
+"""How often a job is restarted for rows that are left after its last stage, until it is stuck."""
 
 
 def _table(_: object, __: Attribute[str], name: str) -> None:
@@ -42,7 +42,7 @@ def _table(_: object, __: Attribute[str], name: str) -> None:
 
 @frozen
 class Jobs:
-    """The table of jobs.
+    """The job table.
 
     >>> Jobs(table="bulk_job").ddl().startswith('CREATE TABLE IF NOT EXISTS "bulk_job"')
     True
@@ -51,145 +51,146 @@ class Jobs:
     table: str = field(default="bulk_job", validator=_table)
 
     def ddl(self) -> str:
-        """Write the DDL of the table, for a migration of yours."""
+        """Write the DDL of the table, to be run by a migration of yours."""
         return ddl(self.table)
 
-    def insert(self, job: UUID, name: str, root: str, twice: Raises) -> Statement[None]:
-        """Leave a job behind that is of no parent.
+    def create(self, job: UUID, task: str, root: str, exists: Raises) -> Statement[None]:
+        """Insert a job that has no parent.
 
-        :param twice: what it means that there is one already which is not finished.
+        :param exists: the error if there is an unfinished one already.
         """
-        row = {"id": job, "tree": name, "version": VERSION, "root": root, "generation": 0}
-        return insert(self.table, row).on(unique(once(self.table)), twice)
+        row = {"id": job, "task": task, "version": VERSION, "root": root, "generation": 0}
+        return insert(self.table, row).on(unique(unfinished_key(self.table)), exists)
 
-    def fence(self, job: UUID, tree: str, told: Statement[None], missing: Raises) -> Batch[None]:
-        """Leave a job behind for a parent that is hidden.
+    def create_fenced(
+        self, job: UUID, task: str, parent: Statement[None], missing: Raises
+    ) -> Batch[None]:
+        """Insert a job for a parent that is hidden.
 
-        :param told: selects its key as text, its generation, and the tables.
-        :param missing: what it means that it finds none.
-        :raises AlreadyFenced: by the server, when a job of an earlier fence is not finished.
+        :param parent: selects the parent's key as text, its generation, and the tables.
+        :param missing: the error if it selects no row.
+        :raises JobExists: by the server, if a job of an earlier fence is not finished.
         """
-        text, values = embed(told, "told")
-        leaving = written(
-            _FENCE.format(table=quoted(self.table), told=text),
+        text, values = embed(parent, "parent")
+        inserted = written(
+            _CREATE_FENCED.format(table=quoted(self.table), parent=text),
             **values,
             job=job,
-            tree=tree,
+            task=task,
             version=VERSION,
         )
 
-        def earlier(violation: Violation) -> AlreadyFenced:
-            return AlreadyFenced(tree, violation.row["id"])
+        def exists(violation: Violation) -> JobExists:
+            return JobExists(task, violation.row["id"])
 
-        one = leaving.expect(1, missing=missing)
-        return one.ensure({"id": job}, raises=earlier).label(f"insert {self.table}")
+        statement = inserted.expect(1, missing=missing).ensure({"id": job}, raises=exists)
+        return statement.label(f"insert {self.table}")
 
-    def read(self, job: UUID) -> Statement[Job | None]:
+    def get(self, job: UUID) -> Statement[Job | None]:
         """Read one job."""
         return select(self.table, where={"id": job}).maybe(Job)
 
-    def all(self, tree: str) -> Statement[list[Job]]:
-        """Read a tree's jobs: those that have not ended, the oldest first, then the others."""
-        return written(_told(_ALL, self.table), tree=tree).all(Job)
+    def all(self, task: str) -> Statement[list[Job]]:
+        """Read all jobs of a task: unfinished ones first, each group by age."""
+        return written(_select(_ALL, self.table), task=task).all(Job)
 
-    def backlog(self, tree: str) -> Statement[Backlog]:
-        """Count a tree's jobs."""
-        return written(_told(_BACKLOG, self.table), tree=tree).one(Backlog)
+    def stats(self, task: str) -> Statement[QueueStats]:
+        """Count the jobs of a task."""
+        return written(_select(_STATS, self.table), task=task).one(QueueStats)
 
-    def waiting(self, tree: str, but: list[UUID], most: int) -> Statement[list[Job]]:
-        """Read a tree's jobs that nobody holds, the oldest first.
+    def claimable(self, task: str, exclude: list[UUID], limit: int) -> Statement[list[Job]]:
+        """Read jobs of a task that no worker holds, the oldest first."""
+        text = _select(_CLAIMABLE, self.table)
+        values = {"task": task, "version": VERSION, "exclude": exclude, "limit": limit}
+        return written(text, **values).all(Job)
 
-        :param but: jobs that are not wanted again.
-        """
-        text = _told(_WAITING, self.table)
-        return written(text, tree=tree, version=VERSION, but=but, most=most).all(Job)
-
-    def unknown(self, tree: str) -> Statement[int]:
-        """Count a tree's jobs of another version."""
-        others = written("version <> %(version)s AND phase = 'drain'", version=VERSION)
-        return select(self.table, ["id"], where=[{"tree": tree}, others]).count()
+    def other_versions(self, task: str) -> Statement[int]:
+        """Count active jobs that were written by another version of batchq."""
+        others = written("version <> %(version)s AND phase = 'active'", version=VERSION)
+        return select(self.table, ["id"], where=[{"task": task}, others]).count()
 
     def claim(
         self, job: Job, owner: str, lease: timedelta, expected: int | None
     ) -> Statement[Job | None]:
-        """Become the owner of a job, unless somebody was faster or it has ended meanwhile.
+        """Take the lease of a job; None if another worker was faster or the job has ended.
 
-        Whoever claims may wait for another's step. Then the server looks at these conditions again,
-        on the row as that step has left it.
+        The statement may wait for another worker's step. The server then evaluates these conditions
+        again, on the row as that step has left it.
 
-        :param expected: how many rows it has in all, as far as one knows.
+        :param expected: the planner's estimate of all its rows.
         """
-        holding = {
+        changes = {
             "owner": owner,
             "epoch": job.epoch + 1,
             "lease_until": _until(lease),
             "expected": expected,
         }
-        free: list[Condition] = [{**self._of_owner(job), "version": VERSION}, written(_FREE)]
-        return update(self.table, holding, where=free).maybe(Job)
+        free: list[Condition] = [{**self._claimed(job), "version": VERSION}, written(_FREE)]
+        return update(self.table, changes, where=free).maybe(Job)
 
-    def keep(self, job: Job, lease: timedelta) -> Statement[int]:
-        """Have the lease begin anew, between two steps."""
-        kept = update(self.table, {"lease_until": _until(lease)}, self._of_owner(job)).count()
-        return kept.expect(1, missing=LeaseLost())
+    def renew_lease(self, job: Job, lease: timedelta) -> Statement[int]:
+        """Restart the lease, between two steps."""
+        renewed = update(self.table, {"lease_until": _until(lease)}, self._claimed(job)).count()
+        return renewed.expect(1, missing=LeaseLost())
 
-    def step(self, job: Job, changes: Mapping[str, object]) -> Statement[Job]:
-        """Write down a step that deletes nothing."""
+    def advance(self, job: Job, changes: Mapping[str, object]) -> Statement[Job]:
+        """Record a step that deletes nothing."""
         changed = {"seq": job.seq + 1, **changes}
-        where = {**self._of_owner(job), "seq": job.seq}
+        where = {**self._claimed(job), "seq": job.seq}
         return update(self.table, changed, where=where).one(Job).expect(1, missing=LeaseLost())
 
-    def done(self, job: Job) -> Statement[Job]:
-        """End a job."""
-        return self.step(job, {"phase": "done", "lease_until": None, "last_error": None})
+    def mark_done(self, job: Job) -> Statement[Job]:
+        """End a job that has nothing left to do."""
+        return self.advance(job, {"phase": "done", "lease_until": None, "last_error": None})
 
-    def again(self, job: Job, why: str) -> Statement[Job]:
-        """Begin a job again for what was found at the end of it.
+    def restart(self, job: Job, reason: str) -> Statement[Job]:
+        """Restart a job from its first stage, because rows are left after its last one.
 
-        :param why: what it is stuck for, when that has happened too often.
+        :param reason: recorded if it has been restarted too often and is now stuck.
         """
-        if job.passes == PASSES:
-            return self.stick(job, why)
-        return self.step(job, {**_ANEW, "passes": job.passes + 1})
+        if job.restarts == MAX_RESTARTS:
+            return self.mark_stuck(job, reason)
+        return self.advance(job, {**_FROM_START, "restarts": job.restarts + 1})
 
-    def once_more(self, job: Job) -> Statement[Job]:
-        """Begin a job again for rows that were passed over, which others have locked."""
-        return self.step(job, {**_ANEW, "passes": job.passes})
+    def rescan(self, job: Job) -> Statement[Job]:
+        """Restart a job for locked rows that were skipped; this counts as no restart."""
+        return self.advance(job, {**_FROM_START, "restarts": job.restarts})
 
-    def stick(self, job: Job, why: str) -> Statement[Job]:
-        """Leave a job to people: nobody claims it until somebody says :meth:`retry`."""
-        stuck = {"phase": "stuck", "lease_until": None, "owner": None, "last_error": why}
-        return self.step(job, stuck)
+    def mark_stuck(self, job: Job, reason: str) -> Statement[Job]:
+        """Mark a job as stuck: it is not claimed again until :meth:`retry`."""
+        stuck = {"phase": "stuck", "lease_until": None, "owner": None, "last_error": reason}
+        return self.advance(job, stuck)
 
     def retry(self, job: UUID) -> Statement[int]:
-        """Let a job be claimed again, from the start: one that is stuck, once what it is stuck for
-        is mended, or one that nobody holds and that cannot go on from where it is.
+        """Make a job claimable again, from its first stage.
 
-        A chunk that is still on its way writes down nothing: the number of steps is another.
+        For a stuck job whose ``last_error`` is fixed, or one that no worker holds and that cannot
+        continue from its cursor. A chunk that is still being executed fails: ``seq`` is another.
 
-        :return: 1, or 0 where it has ended, somebody holds it, or there is none.
+        :return: 1; 0 if the job has ended, is held by a worker, or does not exist.
         """
-        free = written(f"phase = 'stuck' OR phase = 'drain' AND cursor IS NOT NULL AND ({_FREE})")
-        again = {**_ANEW, "seq": written("seq + 1")}
-        return update(self.table, again, where=[{"id": job}, free]).count()
+        free = written(f"phase = 'stuck' OR phase = 'active' AND cursor IS NOT NULL AND ({_FREE})")
+        changes = {**_FROM_START, "seq": written("seq + 1")}
+        return update(self.table, changes, where=[{"id": job}, free]).count()
 
-    def adopt(self, job: Job, now: Statement[None]) -> Statement[int]:
-        """Let a stuck job be claimed again, with its parent as it is now.
+    def adopt(self, job: Job, parent: Statement[None]) -> Statement[int]:
+        """Make a stuck job claimable again, with its parent and tables as they are now.
 
-        :param now: selects the parent's generation and the tables; nothing where it may not be.
+        :param parent: selects the parent's generation and the tables; no row if it may not be.
         """
-        text, values = embed(now, "now")
-        looked_at = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
-        adopting = _ADOPT.format(table=quoted(self.table), now=text)
-        return written(adopting, **values, **looked_at).count()
+        text, values = embed(parent, "parent")
+        seen = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
+        return written(
+            _ADOPT.format(table=quoted(self.table), parent=text), **values, **seen
+        ).count()
 
     def abandon(self, job: UUID) -> Statement[int]:
-        """End a job for good: nothing more is deleted by it, and its parent may be fenced again.
+        """End a job for good; then its parent can be fenced again.
 
-        Whoever holds it changes nothing any more: the epoch is another. The parent stays as it is,
-        and so do the children that are left.
+        A worker that holds the job changes nothing any more, because the epoch is another. The
+        parent and the children that are left stay as they are.
 
-        :return: 1, or 0 where it has ended already or there is none.
+        :return: 1; 0 if the job has ended or does not exist.
         """
         ended = {
             "phase": "abandoned",
@@ -197,72 +198,68 @@ class Jobs:
             "lease_until": None,
             "owner": None,
         }
-        unfinished = written("phase IN ('drain', 'stuck')")
+        unfinished = written("phase IN ('active', 'stuck')")
         return update(self.table, ended, where=[{"id": job}, unfinished]).count()
 
-    def leave(self, job: Job, why: str | None) -> Statement[int]:
-        """Let others have it now and not when the lease ends; no matter if they have it already.
+    def release(self, job: Job, last_error: str | None) -> Statement[int]:
+        """Release the lease early; no-op if it is already lost."""
+        released = {"lease_until": None, "owner": None, "last_error": last_error}
+        return update(self.table, released, self._claimed(job)).count()
 
-        :param why: what went wrong, for people who look at the table.
-        """
-        left = {"lease_until": None, "owner": None, "last_error": why}
-        return update(self.table, left, self._of_owner(job)).count()
-
-    def _of_owner(self, job: Job) -> dict[str, object]:
-        return {"id": job.id, "epoch": job.epoch, "phase": "drain"}
+    def _claimed(self, job: Job) -> dict[str, object]:
+        return {"id": job.id, "epoch": job.epoch, "phase": "active"}
 
 
-_ANEW = {
-    "phase": "drain",
-    "child": 0,
+_FROM_START = {
+    "phase": "active",
+    "stage": 0,
     "cursor": None,
-    "cursor_of": None,
-    "rows_pass": 0,
-    "passes": 0,
-    "passed_over": False,
+    "cursor_key": None,
+    "scan_rows": 0,
+    "restarts": 0,
+    "skipped_locked": False,
 }
-"""What is set of a job that begins again."""
 
 
 def _until(lease: timedelta) -> Statement[None]:
     return written("now() + %(lease)s", lease=lease)
 
 
-_FENCE = """\
-INSERT INTO {table} AS job (id, tree, version, root, generation, tables)
-SELECT %(job)s, %(tree)s, %(version)s, told.root, told.generation, told.tables
-FROM ({told}) AS told
-ON CONFLICT (tree, root) WHERE phase IN ('drain', 'stuck') DO UPDATE SET tree = job.tree
+_CREATE_FENCED = """\
+INSERT INTO {table} AS job (id, task, version, root, generation, tables)
+SELECT %(job)s, %(task)s, %(version)s, parent.root, parent.generation, parent.tables
+FROM ({parent}) AS parent
+ON CONFLICT (task, root) WHERE phase IN ('active', 'stuck') DO UPDATE SET task = job.task
 RETURNING job.id"""
-"""Where there is one already, it is that one which comes back, and the whole is undone for it."""
+"""If there is an unfinished job, its id is returned instead, and the check of the id fails."""
 _ADOPT = """\
-UPDATE {table} AS job SET generation = now.generation, tables = now.tables,
-    phase = 'drain', child = 0, cursor = NULL, cursor_of = NULL, rows_pass = 0, passes = 0,
-    passed_over = false
-FROM ({now}) AS now
+UPDATE {table} AS job SET generation = parent.generation, tables = parent.tables,
+    phase = 'active', stage = 0, cursor = NULL, cursor_key = NULL, scan_rows = 0, restarts = 0,
+    skipped_locked = false
+FROM ({parent}) AS parent
 WHERE job.id = %(job)s AND job.seq = %(seq)s AND job.epoch = %(epoch)s AND job.phase = 'stuck'"""
 _FREE = "lease_until IS NULL OR lease_until < now()"
-_WAITING = """\
+_CLAIMABLE = """\
 SELECT {columns} FROM {table}
-WHERE phase = 'drain' AND tree = %(tree)s AND version = %(version)s AND id <> ALL(%(but)s::uuid[])
-  AND ({free})
-ORDER BY created_at, id LIMIT %(most)s"""
+WHERE phase = 'active' AND task = %(task)s AND version = %(version)s
+  AND id <> ALL(%(exclude)s::uuid[]) AND ({free})
+ORDER BY created_at, id LIMIT %(limit)s"""
 _ALL = """\
-SELECT {columns} FROM {table} WHERE tree = %(tree)s
+SELECT {columns} FROM {table} WHERE task = %(task)s
 ORDER BY phase IN ('done', 'abandoned'), created_at, id"""
-_BACKLOG = """\
-SELECT count(*) FILTER (WHERE phase = 'drain' AND NOT held) AS waiting,
-    count(*) FILTER (WHERE phase = 'drain' AND held) AS held,
+_STATS = """\
+SELECT count(*) FILTER (WHERE phase = 'active' AND NOT leased) AS claimable,
+    count(*) FILTER (WHERE phase = 'active' AND leased) AS leased,
     count(*) FILTER (WHERE phase = 'stuck') AS stuck,
     count(*) FILTER (WHERE phase = 'done') AS done,
     count(*) FILTER (WHERE phase = 'abandoned') AS abandoned,
     coalesce(sum(rows_done), 0)::bigint AS rows_done,
-    now() - min(created_at) FILTER (WHERE phase = 'drain') AS oldest
-FROM (SELECT *, coalesce(lease_until >= now(), false) AS held FROM {table}) AS job
-WHERE tree = %(tree)s"""
+    now() - min(created_at) FILTER (WHERE phase = 'active') AS oldest_age
+FROM (SELECT *, coalesce(lease_until >= now(), false) AS leased FROM {table}) AS job
+WHERE task = %(task)s"""
 
 
 @lru_cache(maxsize=64)
-def _told(text: str, table: str) -> str:
+def _select(text: str, table: str) -> str:
     names = tuple(f.name for f in fields(Job))
     return text.format(columns=columns(names), table=quoted(table), free=_FREE)

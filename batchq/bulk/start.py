@@ -8,8 +8,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.bulk.errors import TooMany
-from batchq.bulk.tree import Tree
+from batchq.bulk.errors import TooManyRows
+from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
@@ -43,7 +43,7 @@ class Fenced:
 
 
 class Options(TypedDict, total=False):
-    """What :func:`start` and :func:`astart` are told: see :meth:`Tree.fence`."""
+    """What :func:`start` and :func:`astart` are told: see :meth:`DeleteTree.fence`."""
 
     missing: Required[Raises]
     generation: object
@@ -56,7 +56,7 @@ _REQUIRED = frozenset({"missing"})
 
 def start(
     database: Connection[Any] | ConnectionPool[Any],
-    tree: Tree,
+    tree: DeleteTree,
     key: object,
     *,
     also: Batch[Any] | None = None,
@@ -72,20 +72,20 @@ def start(
     :param also: what has to happen together with it, when the parent is gone for everybody: an
         audit row, a release of limits.
     :param job: the id of the job, where the caller wants to choose it.
-    :param options: as of :meth:`Tree.fence`; ``missing`` has to be said.
+    :param options: as of :meth:`DeleteTree.fence`; ``missing`` has to be said.
     :raises TypeError: for an option that there is not, and without ``missing``.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
     small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
-    except TooMany:
+    except TooManyRows:
         return Fenced(run(database, large, isolation=READ_COMMITTED))
 
 
 async def astart(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any],
-    tree: Tree,
+    tree: DeleteTree,
     key: object,
     *,
     also: Batch[Any] | None = None,
@@ -97,14 +97,14 @@ async def astart(
     small, large = _both(tree, key, also, job, options)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
-    except TooMany:
+    except TooManyRows:
         return Fenced(await arun(database, large, isolation=READ_COMMITTED))
 
 
 def _both(
-    tree: Tree, key: object, also: Batch[Any] | None, job: UUID | None, options: Options
+    tree: DeleteTree, key: object, also: Batch[Any] | None, job: UUID | None, options: Options
 ) -> tuple[Batch[int], Batch[UUID]]:
-    small, large = tree.at_once(key, **options), tree.fence(key, job=job, **options)
+    small, large = tree.delete_now(key, **options), tree.fence(key, job=job, **options)
     return (small, large) if also is None else (_with(small, also), _with(large, also))
 
 

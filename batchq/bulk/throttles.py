@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _LAG = """\
 SELECT format('%%s is %%s behind', application_name, replay_lag) FROM pg_stat_replication
-WHERE replay_lag > %(most)s ORDER BY replay_lag DESC"""
+WHERE replay_lag > %(max_lag)s ORDER BY replay_lag DESC"""
 
 
-def asking(
+def query_throttle(
     database: Connection[Any] | ConnectionPool[Any], query: LiteralString, **params: object
 ) -> Callable[[], str | None]:
     """Make a throttle of a query, whose first row is the reason; no row is none.
@@ -29,7 +29,7 @@ def asking(
     :param query: as of :func:`~batchq.sql`; one column, of text.
 
     >>> pool = None  # a ConnectionPool
-    >>> throttle = asking(pool, "SELECT 'paused by ' || who FROM pause")
+    >>> throttle = query_throttle(pool, "SELECT 'paused by ' || who FROM pause")
     """
     looking = sql(query, **params).all(_reason)
 
@@ -39,16 +39,16 @@ def asking(
     return throttle
 
 
-def replica_lag(
-    primary: Connection[Any] | ConnectionPool[Any], most: timedelta
+def replica_lag_throttle(
+    primary: Connection[Any] | ConnectionPool[Any], max_lag: timedelta
 ) -> Callable[[], str | None]:
     """Make a throttle of the lag of a primary's replicas.
 
-    :param primary: as ``database`` of :func:`asking`. Its role has to see others' replication:
-        ``pg_monitor`` does (PostgreSQL documentation, "pg_stat_replication").
-    :param most: how far a replica may be behind in what it has replayed.
+    :param primary: as ``database`` of :func:`query_throttle`. Its role must see the replication of
+        other sessions, as ``pg_monitor`` does (PostgreSQL documentation, "pg_stat_replication").
+    :param max_lag: how far a replica may be behind in what it has replayed.
     """
-    return asking(primary, _LAG, most=most)
+    return query_throttle(primary, _LAG, max_lag=max_lag)
 
 
 def _reason(row: dict[str, Any]) -> str:

@@ -15,10 +15,10 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, field, frozen
 
-from batchq.bulk.child_delete import Drain, drains_of
+from batchq.bulk.child_delete import ChildDelete, child_deletes
 from batchq.bulk.chunks.chunk import Chunk, chunk
-from batchq.bulk.chunks.fence import PLAIN, Fence
-from batchq.bulk.chunks.stages import Pass
+from batchq.bulk.chunks.fence import CANONICAL, Fence
+from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job
@@ -33,7 +33,7 @@ from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent, touch_key
 
-INLINE = 1_000
+INLINE_LIMIT = 1_000
 """Children of one kind up to which a tree is deleted in one batch."""
 Guard = Callable[[Any], Statement[None]]
 
@@ -42,41 +42,42 @@ def _guards(guards: Iterable[Guard]) -> tuple[Guard, ...]:
     return tuple(guards)
 
 
-def _passes(tree: Tree) -> tuple[Pass, ...]:
-    return tuple(one for drain in tree.drains for one in drain.passes())
+def _stages(tree: DeleteTree) -> tuple[Stage, ...]:
+    return tuple(one for drain in tree.children for one in drain.stages())
 
 
-def _fence(tree: Tree) -> Fence:
-    swept = (children.table for one in tree.passes for children in one.reach)
+def _fence(tree: DeleteTree) -> Fence:
+    swept = (children.table for one in tree.stages for children in one.path)
     return Fence(tree.parent, tuple(dict.fromkeys((tree.parent.table, *swept))))
 
 
 @frozen(kw_only=True)
-class Tree:
+class DeleteTree:
     """What is deleted with a parent.
 
-    >>> vpc = Parent(table="vpc")
-    >>> rules = Drain(children=vpc.children("vpc_firewall_rule", by="vpc_id"))
-    >>> tree = Tree(name="vpc", parent=vpc, drains=[rules])
+    >>> from batchq import steps
+    >>> vpc = Parent(table="vpc", key="id", deleted_at="deleted_at", generation="version")
+    >>> rules = vpc.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
+    >>> tree = DeleteTree(name="vpc", parent=vpc, children=[ChildDelete(relation=rules)])
     >>> fenced = tree.fence(7, missing=LookupError("no such vpc"))
-    >>> [step.path for step in fenced.steps()]
+    >>> [step.path for step in steps(fenced)]
     ['vpc', 'vpc', 'insert bulk_job', 'settings put back']
     """
 
     name: str
     """What its jobs are called."""
     parent: Parent
-    drains: tuple[Drain, ...] = field(converter=drains_of)
+    children: tuple[ChildDelete, ...] = field(converter=child_deletes)
     """The kinds of children, in the order in which they go."""
-    removes: bool = True
+    hard: bool = True
     """Whether the parent's row goes in the end. Otherwise its tombstone is the end."""
-    childless: tuple[Guard, ...] = field(default=(), converter=_guards)
+    guards: tuple[Guard, ...] = field(default=(), converter=_guards)
     """Guards on children that are not drained but must not be there, each made for a parent's key:
     ``lambda key: SUBNETS.forbid(key, unexpected=VpcHasSubnets())``; see :meth:`Parent.delete`."""
     jobs: Jobs = field(factory=Jobs)
-    inline: int = INLINE
-    passes: tuple[Pass, ...] = field(
-        default=Factory(_passes, takes_self=True), init=False, repr=False, eq=False
+    inline_limit: int = INLINE_LIMIT
+    stages: tuple[Stage, ...] = field(
+        default=Factory(_stages, takes_self=True), init=False, repr=False, eq=False
     )
     """In which order the rows go: the leaves first."""
     _fence: Fence = field(
@@ -85,11 +86,11 @@ class Tree:
 
     def __attrs_post_init__(self) -> None:
         """Refuse a drain of another parent's children."""
-        for drain in self.drains:
-            if drain.children.parent != self.parent:
+        for drain in self.children:
+            if drain.relation.parent != self.parent:
                 message = (
                     f"Tree({self.name!r}) is one of {self.parent.table!r}, and {drain.table!r} are "
-                    f"children of {drain.children.parent!r}: say Drain(…, below=[…]) of their own"
+                    f"children of {drain.relation.parent!r}: say Drain(…, below=[…]) of their own"
                 )
                 raise InvalidBatch(message)
 
@@ -109,9 +110,9 @@ class Tree:
         :param generation: the generation that the caller has seen, or None for any.
         :param stale: what another generation means.
         :param job: the id of the job. Chosen by the caller, it tells after a lost connection
-            whether the fence was committed: ``tree.jobs.read(job)``.
+            whether the fence was committed: ``tree.jobs.get(job)``.
         :return: the job's id.
-        :raises AlreadyFenced: by the server, when the job of an earlier fence is not finished.
+        :raises JobExists: by the server, when the job of an earlier fence is not finished.
         :raises ParentKept: by the server, when a trigger or a rule does not let it be hidden.
         """
         if self.parent.deleted_at is None:
@@ -129,11 +130,11 @@ class Tree:
             self.parent.lock(key, missing=missing),
             *self._guarded(key),
             Scheduled(hidden, resets=touch_key(self.parent, key)),
-            self.jobs.fence(job, self.name, told, missing=kept),
-            put_back(PLAIN),
+            self.jobs.create_fenced(job, self.name, told, missing=kept),
+            put_back(CANONICAL),
         ).map(lambda _: job)
 
-    def at_once(
+    def delete_now(
         self,
         key: object,
         *,
@@ -144,45 +145,45 @@ class Tree:
         """Delete a small tree in one batch; the arguments are those of :meth:`fence`.
 
         :return: how many children went.
-        :raises TooMany: by the server, when there are more than ``inline`` of a kind.
-        :raises LateRows: by the server, when some are left: they have children that are not
+        :raises TooManyRows: by the server, when there are more than ``inline`` of a kind.
+        :raises RowsAfterFence: by the server, when some are left: they have children that are not
             drained, or a trigger or a rule keeps them.
         :raises ParentKept: by the server, when a trigger or a rule keeps the parent.
         """
         root = self.root(key)
-        ended = evolve(self.parent, deleted_at=None) if self.removes else self.parent
+        ended = evolve(self.parent, deleted_at=None) if self.hard else self.parent
         kept = ParentKept(self.parent.table)
         ending = ended.delete_row(key, missing=kept, generation=generation, stale=stale)
-        few = [one.few(root, self.inline) for one in self.passes if one.counts]
-        going = [one.at_once(root) for one in self.passes]
+        few = [one.check_at_most(root, self.inline_limit) for one in self.stages if one.counts]
+        going = [one.apply_all(root) for one in self.stages]
         # What had children of another kind has stayed, and what a trigger keeps.
-        left = [one.none_left(root) for one in self.passes if one.counts]
+        left = [one.check_empty(root) for one in self.stages if one.counts]
         last = Scheduled(ending, resets=touch_key(self.parent, key))
         swept = sequence(going).map(self._gone)
-        place = len(self.childless) + len(few)
+        place = len(self.guards) + len(few)
         seen = under(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
         return gather(
             self.parent.lock(key, missing=missing), seen, last, *self._ended(key, kept)
         ).map(lambda results: results[1][place])
 
     def chunk(
-        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+        self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
         """Let the next rows of a job go, and count them in the same statement; all of them, or
         around those that others have locked."""
-        parts = self.passes[job.child].parts(job, self._fence, rows)
-        return chunk(parts, job, self.jobs.table, rows, lease, around=around)
+        parts = self.stages[job.stage].chunk_parts(job, self._fence, rows)
+        return chunk(parts, job, self.jobs.table, rows, lease, skip_locked=skip_locked)
 
-    def last(self, job: Job) -> Batch[Job]:
+    def finish(self, job: Job) -> Batch[Job]:
         """End a job whose children are gone: look once more, under the parent's lock."""
         root = self.root(job.root)
-        looking = [one.none_left_of(job, root, self._fence) for one in self.passes if one.counts]
+        looking = [one.check_empty_for(job, root, self._fence) for one in self.stages if one.counts]
         kept = ParentKept(self.parent.table)
-        parent = [self._fence.remove(job).expect(1, missing=kept)] if self.removes else []
+        parent = [self._fence.remove(job).expect(1, missing=kept)] if self.hard else []
         return gather(
             under(ALL_ROWS, gather(self._fence.lock(job), *looking)),
             *parent,
-            self.jobs.done(job),
+            self.jobs.mark_done(job),
         ).map(lambda results: results[-1])
 
     def adopt(self, job: Job) -> Statement[int]:
@@ -191,7 +192,7 @@ class Tree:
         That is: with the tables that the names lead to now, and at the generation that the parent
         has now. It still has to be hidden.
 
-        :param job: as it was looked at: :meth:`Jobs.read`.
+        :param job: as it was looked at: :meth:`Jobs.get`.
         :return: 1, or 0 where it is not stuck any more, or no parent of its key is hidden.
         """
         return self.jobs.adopt(job, self._fence.now(job))
@@ -208,7 +209,7 @@ class Tree:
 
     def _ended(self, key: object, kept: ParentKept) -> list[Statement[None]]:
         """Forbid that a parent that stays lives on: a trigger may have set its tombstone back."""
-        if self.removes or self.parent.deleted_at is None:
+        if self.hard or self.parent.deleted_at is None:
             return []
         living = {self.parent.key: key, self.parent.deleted_at: None}
         found = select(self.parent.table, [self.parent.key], where=living)
@@ -216,10 +217,10 @@ class Tree:
 
     def _guarded(self, key: object) -> list[Batch[Any]]:
         """The guards, which see all rows; nothing, where there are none."""
-        return [under(ALL_ROWS, gather(*self._guards(key)))] if self.childless else []
+        return [under(ALL_ROWS, gather(*self._guards(key)))] if self.guards else []
 
     def _guards(self, key: object) -> list[Statement[None]]:
-        return [guard(key) for guard in self.childless]
+        return [guard(key) for guard in self.guards]
 
     def _gone(self, rows: list[int]) -> int:
-        return sum(n for n, one in zip(rows, self.passes, strict=True) if one.counts)
+        return sum(n for n, one in zip(rows, self.stages, strict=True) if one.counts)

@@ -12,14 +12,14 @@ from uuid import UUID
 
 import click
 
-from batchq.bulk import Deleted, Fenced, Rewrite, Tree, start
-from batchq.bulk.errors import AlreadyBegun
-from batchq.bulk.preflight.preflight import plan
+from batchq.bulk import Backfill, Deleted, DeleteTree, Fenced, start
+from batchq.bulk.errors import JobExists
+from batchq.bulk.preflight.preflight import preflight
 from batchq.cli.exit_codes import Exit
 from batchq.cli.options import dsn_option, job_argument, target_argument
 from batchq.cli.resume import resume_command
 from batchq.cli.status import status_command
-from batchq.cli.target import Work, connected
+from batchq.cli.target import Task, connected
 from batchq.running.run import run
 
 __all__ = ["bulk"]
@@ -51,7 +51,7 @@ bulk.add_command(status_command)
 @target_argument
 @_key_argument
 @dsn_option
-def preflight_command(target: Work, key: str | None, dsn: str) -> None:
+def preflight_command(target: Task, key: str | None, dsn: str) -> None:
     """Show the statements that `start` would send, and what would fail. Writes nothing.
 
     KEY is the key of the parent's row; a Rewrite has none.
@@ -65,7 +65,7 @@ def preflight_command(target: Work, key: str | None, dsn: str) -> None:
 @_key_argument
 @dsn_option
 @click.option("--dry-run", is_flag=True, help="Same as `preflight`.")
-def start_command(target: Work, key: str | None, dsn: str, *, dry_run: bool) -> None:
+def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> None:
     """Delete the parent KEY at once if it has few children; else fence it and create a job.
 
     A Rewrite has no KEY: its job is created.
@@ -76,11 +76,11 @@ def start_command(target: Work, key: str | None, dsn: str, *, dry_run: bool) -> 
     with connected(dsn) as connection:
         try:
             begun: Deleted | Fenced
-            if isinstance(target, Rewrite):
-                begun = Fenced(run(connection, target.begin()))
+            if isinstance(target, Backfill):
+                begun = Fenced(run(connection, target.start()))
             else:
                 begun = start(connection, target, key, missing=_NoSuchParent(f"no parent {key}"))
-        except (AlreadyBegun, _NoSuchParent) as error:
+        except (JobExists, _NoSuchParent) as error:
             raise click.ClickException(f"{target.name}: {error}") from error
     if isinstance(begun, Fenced):
         click.echo(f"Created job {begun.job}; run `batchq bulk resume` to process it.")
@@ -92,7 +92,7 @@ def start_command(target: Work, key: str | None, dsn: str, *, dry_run: bool) -> 
 @target_argument
 @job_argument
 @dsn_option
-def abandon_command(target: Work, job: UUID, dsn: str) -> None:
+def abandon_command(target: Task, job: UUID, dsn: str) -> None:
     """End a job for good: it deletes nothing more, and its parent can be fenced again.
 
     The parent and its remaining children stay as they are.
@@ -108,15 +108,15 @@ def abandon_command(target: Work, job: UUID, dsn: str) -> None:
 @target_argument
 @job_argument
 @dsn_option
-def adopt_command(target: Work, job: UUID, dsn: str) -> None:
+def adopt_command(target: Task, job: UUID, dsn: str) -> None:
     """Let a stuck job continue with its deleted parent, and its tables, as they are now.
 
     Look at what has changed first: `status` shows it.
     """
-    if isinstance(target, Rewrite):
+    if isinstance(target, Backfill):
         raise click.UsageError(f"{target.name} is a Rewrite: it has no parent that could change")
     with connected(dsn) as connection:
-        seen = run(connection, target.jobs.read(job), read_only=True)
+        seen = run(connection, target.jobs.get(job), read_only=True)
         if seen is None or not run(connection, target.adopt(seen)):
             raise click.ClickException(
                 f"{target.name}: no job {job} is stuck with a deleted parent"
@@ -124,15 +124,15 @@ def adopt_command(target: Work, job: UUID, dsn: str) -> None:
     click.echo(f"Adopted job {job}; run `batchq bulk resume` to process it.")
 
 
-def _check_key(target: Work, key: str | None) -> None:
-    if isinstance(target, Rewrite) and key is not None:
+def _check_key(target: Task, key: str | None) -> None:
+    if isinstance(target, Backfill) and key is not None:
         raise click.UsageError(f"{target.name} is a Rewrite of a whole table: leave KEY out")
-    if isinstance(target, Tree) and key is None:
+    if isinstance(target, DeleteTree) and key is None:
         raise click.UsageError(f"{target.name} is a Tree: add the KEY of the parent's row")
 
 
-def _preflight(target: Work, key: str | None, dsn: str) -> NoReturn:
+def _preflight(target: Task, key: str | None, dsn: str) -> NoReturn:
     with connected(dsn) as connection:
-        planned = plan(connection, target, key)
+        planned = preflight(connection, target, key)
     click.echo(str(planned))
     sys.exit(Exit.DONE if planned.ok else Exit.FAILED)

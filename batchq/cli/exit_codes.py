@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from batchq.bulk import Report, Stopped
+from batchq.bulk import Report, StopReason
 
 __all__ = ["Exit", "exit_of"]
 
@@ -24,8 +24,8 @@ class Exit(IntEnum):
 
 def exit_of(report: Report) -> Exit:
     """Return the exit code of a worker run."""
-    if report.stopped is Stopped.ASKED:
+    if report.stop_reason is StopReason.INTERRUPTED:
         return Exit.INTERRUPTED
-    if report.stopped is Stopped.FAILED or report.jobs_stuck:
+    if report.stop_reason is StopReason.FAILED or report.jobs_stuck:
         return Exit.FAILED
-    return Exit.AGAIN if report.jobs_waiting else Exit.DONE
+    return Exit.AGAIN if report.jobs_unfinished else Exit.DONE

@@ -12,10 +12,11 @@ from uuid import UUID
 import attrs
 from rich.console import Console
 
-from batchq.bulk import Backlog, Job, Report
+from batchq.bulk import Job, Report
+from batchq.bulk.job import QueueStats
 
 
-def as_dict(value: Backlog | Job | Report) -> dict[str, Any]:
+def as_dict(value: QueueStats | Job | Report) -> dict[str, Any]:
     """Return a dict that JSON can hold; intervals are in seconds."""
     return attrs.asdict(value, value_serializer=_plain)
 
@@ -30,21 +31,23 @@ def print_report(console: Console, report: Report) -> None:
     by_table = ", ".join(f"{table}: {n:,}" for table, n in report.rows_by_table.items())
     console.print(
         f"{report.rows:,} rows in {report.chunks:,} chunks{f' ({by_table})' if by_table else ''}; "
-        f"jobs: {report.jobs_done} done, {report.jobs_deferred} deferred, "
-        f"{report.jobs_stuck} stuck, {report.jobs_waiting} unfinished",
+        f"jobs: {report.jobs_done} done, {report.jobs_released} deferred, "
+        f"{report.jobs_stuck} stuck, {report.jobs_unfinished} unfinished",
         soft_wrap=True,
     )
-    if report.jobs_refused:
-        console.print(f"{report.jobs_refused} jobs are of another version of batchq: skipped")
-    reason = f" ({report.why})" if report.why else ""
-    console.print(f"stopped: {report.stopped.value}{reason}", soft_wrap=True, markup=False)
+    if report.jobs_skipped:
+        console.print(f"{report.jobs_skipped} jobs are of another version of batchq: skipped")
+    reason = f" ({report.detail})" if report.detail else ""
+    console.print(f"stopped: {report.stop_reason.value}{reason}", soft_wrap=True, markup=False)
 
 
-def print_jobs(console: Console, name: str, backlog: Backlog, jobs: list[Job]) -> None:
+def print_jobs(console: Console, name: str, backlog: QueueStats, jobs: list[Job]) -> None:
     """Print the jobs of one target."""
-    oldest = "" if backlog.oldest is None else f"; the oldest has waited for {backlog.oldest}"
+    oldest = (
+        "" if backlog.oldest_age is None else f"; the oldest has waited for {backlog.oldest_age}"
+    )
     console.print(
-        f"{name}: {backlog.waiting} waiting, {backlog.held} held, {backlog.stuck} stuck, "
+        f"{name}: {backlog.claimable} claimable, {backlog.leased} leased, {backlog.stuck} stuck, "
         f"{backlog.done} done, {backlog.abandoned} abandoned, {backlog.rows_done:,} rows{oldest}",
         soft_wrap=True,
     )

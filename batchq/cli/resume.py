@@ -15,15 +15,14 @@ import click
 from attrs import evolve
 from rich.console import Console
 
-from batchq.bulk import Budget, ChunkSize, resume
-from batchq.bulk.progress.bar import bar
+from batchq.bulk import Budget, ChunkSize, progress_bar, resume
 from batchq.bulk.worker.options import Options
 from batchq.cli.exit_codes import Exit, exit_of
 from batchq.cli.options import dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, print_report, to_json
 from batchq.cli.signals import StopSignals
 from batchq.cli.status import status_command
-from batchq.cli.target import Work, connected
+from batchq.cli.target import Task, connected
 from batchq.running.run import run
 
 __all__ = ["resume_command"]
@@ -52,7 +51,7 @@ _positive = click.FloatRange(0, min_open=True)
 @click.pass_context
 def resume_command(
     context: click.Context,
-    targets: tuple[Work, ...],
+    targets: tuple[Task, ...],
     dsn: str,
     *,
     as_json: bool,
@@ -82,8 +81,8 @@ def resume_command(
     options: Options = {
         "owner": owner or f"{socket.gethostname()}:{os.getpid()}",
         "budget": _budget(max_chunks, max_rows, max_seconds),
-        "size": _chunk_size(chunk_seconds, max_chunk_rows),
-        "rest": pause_ratio,
+        "chunk_size": _chunk_size(chunk_seconds, max_chunk_rows),
+        "pause_ratio": pause_ratio,
         "timeout": timeout,
         "lease": timedelta(seconds=lease),
     }
@@ -92,8 +91,8 @@ def resume_command(
         for target, job in product(targets, retry):
             run(connection, target.jobs.retry(job))
         try:
-            with bar(console=console) if show_bar else nullcontext() as observer:
-                options["watchers"] = [] if observer is None else [observer]
+            with progress_bar(console=console) if show_bar else nullcontext() as observer:
+                options["observers"] = [] if observer is None else [observer]
                 report = resume(connection, targets, **options)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -120,5 +119,7 @@ def _chunk_size(seconds: float | None, rows: int | None) -> ChunkSize:
     if seconds is not None:
         size = evolve(size, target=seconds)
     if rows is not None:
-        size = evolve(size, most=rows, first=min(size.first, rows), least=min(size.least, rows))
+        size = evolve(
+            size, maximum=rows, initial=min(size.initial, rows), minimum=min(size.minimum, rows)
+        )
     return size

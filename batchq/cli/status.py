@@ -9,11 +9,11 @@ from datetime import timedelta
 import click
 from rich.console import Console
 
-from batchq.bulk import Backlog
+from batchq.bulk.job import QueueStats
 from batchq.cli.exit_codes import Exit
 from batchq.cli.options import dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, print_jobs, to_json
-from batchq.cli.target import Work, connected
+from batchq.cli.target import Task, connected
 from batchq.running.run import run
 
 __all__ = ["status_command"]
@@ -27,14 +27,14 @@ __all__ = ["status_command"]
     "--older-than", type=click.FloatRange(0), help="Exit with 1 if a job is older, in seconds."
 )
 def status_command(
-    targets: tuple[Work, ...], dsn: str, *, as_json: bool, older_than: float | None
+    targets: tuple[Task, ...], dsn: str, *, as_json: bool, older_than: float | None
 ) -> None:
     """Show the jobs. Exits with 1 if one is stuck."""
     console, wrong = Console(), False
     entries: list[dict[str, object]] = []
     with connected(dsn) as connection:
         for target in targets:
-            backlog = run(connection, target.jobs.backlog(target.name), read_only=True)
+            backlog = run(connection, target.jobs.stats(target.name), read_only=True)
             jobs = run(connection, target.jobs.all(target.name), read_only=True)
             entries.append(
                 {"name": target.name, **as_dict(backlog), "jobs": [as_dict(job) for job in jobs]}
@@ -47,7 +47,7 @@ def status_command(
     sys.exit(Exit.FAILED if wrong else Exit.DONE)
 
 
-def _is_late(backlog: Backlog, seconds: float | None) -> bool:
-    if seconds is None or backlog.oldest is None:
+def _is_late(backlog: QueueStats, seconds: float | None) -> bool:
+    if seconds is None or backlog.oldest_age is None:
         return False
-    return backlog.oldest > timedelta(seconds=seconds)
+    return backlog.oldest_age > timedelta(seconds=seconds)

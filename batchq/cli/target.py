@@ -15,24 +15,24 @@ import click
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from batchq.bulk import Rewrite, Tree
+from batchq.bulk import Backfill, DeleteTree
 from batchq.bulk.worker.failures import told
 from batchq.language.errors import BatchError
 
-Work = Tree | Rewrite
+Task = DeleteTree | Backfill
 
 
-class Target(click.ParamType[Work]):
-    """Convert ``module:attribute`` to a :class:`Tree` or :class:`Rewrite`.
+class Target(click.ParamType[Task]):
+    """Convert ``module:attribute`` to a :class:`DeleteTree` or :class:`Backfill`.
 
     The current directory is searched first, as by ``python -m``.
     """
 
     name = "module:attribute"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Work:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Task:
         """Import the module and return its attribute."""
-        if isinstance(value, Tree | Rewrite):
+        if isinstance(value, DeleteTree | Backfill):
             return value
         module, _, attribute = str(value).partition(":")
         if not (module and attribute):
@@ -45,7 +45,7 @@ class Target(click.ParamType[Work]):
                 target = getattr(target, name)
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
-        if not isinstance(target, Tree | Rewrite):
+        if not isinstance(target, DeleteTree | Backfill):
             self.fail(f"{value} is a {type(target).__name__}, not a Tree or a Rewrite", param, ctx)
         return target
 

@@ -12,7 +12,8 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from batchq import Retry, run
-from batchq.bulk import Deleted, Fenced, Report, TooMany, Watcher, resume
+from batchq.bulk import Deleted, Fenced, Report, TooManyRows, resume
+from batchq.bulk.progress.events import Observer
 from examples.datastore.firewall import rule_create, rule_list
 from examples.datastore.models import (
     FirewallRule,
@@ -89,16 +90,16 @@ class DataStore:
         """
         try:
             return Deleted(run(self.database, vpc_delete(vpc), retry=_RETRY))
-        except TooMany:
+        except TooManyRows:
             return Fenced(run(self.database, vpc_fence(vpc), retry=_RETRY))
 
-    def resume_deletes(self, *, owner: str, watchers: Iterable[Watcher] = ()) -> Report:
+    def resume_deletes(self, *, owner: str, observers: Iterable[Observer] = ()) -> Report:
         """Continue the deletes that run in chunks, for some seconds: a cron job.
 
         :param owner: name of this worker, shown in the table of jobs.
         :param watchers: are notified of its progress.
         """
-        return resume(self.database, [TREE], owner=owner, watchers=watchers)
+        return resume(self.database, [TREE], owner=owner, observers=observers)
 
     def rule_create(self, new: NewFirewallRule) -> FirewallRule:
         """Create a firewall rule in an existing VPC."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from batchq import Batch, insert, unique
-from batchq.bulk import read_tree
+from batchq import Batch, gather, insert, unique
 from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.models import FirewallRule, NewFirewallRule, Vpc
 from examples.datastore.parents import RULES, VPC
@@ -36,10 +35,10 @@ def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
 def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
     """Read all rules of a VPC; raise NotFound while it is being deleted, never a part of them."""
     return (
-        read_tree(
-            VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id)), RULES.read(vpc_id, FirewallRule)
+        gather(
+            RULES.read(vpc_id, FirewallRule), VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id))
         )
-        .map(lambda read: read[1])
+        .map(lambda read: read[0])
         .label("rule_list")
     )
 

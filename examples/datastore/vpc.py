@@ -7,7 +7,6 @@ from ipaddress import IPv4Network
 from uuid import UUID
 
 from batchq import Batch, gather, insert, into, sequence, sql, unique
-from batchq.bulk import read_tree
 from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.firewall import default_rules, rule_insert
 from examples.datastore.limits import limits_take_vpc
@@ -50,11 +49,12 @@ def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
     )
     rules = sql("SELECT count(*) FROM vpc_firewall_rule WHERE vpc_id = %(vpc)s", vpc=vpc_id)
     return (
-        read_tree(
+        gather(
+            routes.scalar(int).label("routes"),
+            rules.scalar(int).label("rules"),
             VPC.read(vpc_id, Vpc, missing=NotFound("vpc", vpc_id)),
-            gather(routes.scalar(int).label("routes"), rules.scalar(int).label("rules")),
         )
-        .map(lambda read: VpcView(read[0], *read[1]))
+        .map(lambda read: VpcView(read[2], *read[:2]))
         .label("vpc_view")
     )
 

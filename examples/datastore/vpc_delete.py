@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from batchq import Batch, Statement, format_error, gather
-from batchq.bulk import Drain, Tree
+from batchq.bulk import ChildDelete, DeleteTree
 from examples.datastore.errors import NotFound, Refused, VpcHasSubnets
 from examples.datastore.limits import limits_give_back_vpc
 from examples.datastore.models import Vpc
@@ -28,15 +28,15 @@ def _no_subnet(vpc_id: UUID) -> Statement[None]:
 
 # Routers and the VPC are soft-deleted: the VPC's foreign key refers to one of the routers, and this
 # schema keeps such rows as its history (schema.sql).
-TREE = Tree(
+TREE = DeleteTree(
     name="vpc",
     parent=VPC,
-    drains=[
-        Drain(children=ROUTERS, below=[Drain(children=ROUTES, order="name")]),
-        Drain(children=RULES, order="name"),
+    children=[
+        ChildDelete(relation=ROUTERS, children=[ChildDelete(relation=ROUTES, order="name")]),
+        ChildDelete(relation=RULES, order="name"),
     ],
-    childless=[_no_subnet],
-    removes=False,
+    guards=[_no_subnet],
+    hard=False,
 )
 
 
@@ -44,9 +44,9 @@ def vpc_delete(vpc: Vpc) -> Batch[int]:
     """Delete a VPC, unchanged since the caller read it, with its rules, routers and routes.
 
     :return: the number of rows deleted.
-    :raises TooMany: when run, if it needs chunks: call :func:`vpc_fence` instead.
+    :raises TooManyRows: when run, if it needs chunks: call :func:`vpc_fence` instead.
     """
-    return _delete_by(vpc, TREE.at_once).label("vpc_delete")
+    return _delete_by(vpc, TREE.delete_now).label("vpc_delete")
 
 
 def vpc_fence(vpc: Vpc) -> Batch[UUID]:

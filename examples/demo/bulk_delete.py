@@ -10,8 +10,7 @@ from uuid import UUID
 import psycopg
 
 from batchq import run
-from batchq.bulk import Report
-from batchq.bulk.progress.bar import bar
+from batchq.bulk import Report, progress_bar
 from examples.datastore.datastore import DataStore
 from examples.datastore.errors import NotFound, VpcHasSubnets
 from examples.datastore.firewall import default_rules, rule_create
@@ -63,8 +62,8 @@ def bulk_delete(conninfo: str, silo: NewSilo) -> None:
 def _in_two_halves(conninfo: str, conn: psycopg.Connection[Any], job: UUID) -> Report:
     """Delete the first half in a subprocess, and the rest here."""
     console.print("A worker process deletes it in chunks, until it is killed half way (SIGKILL):")
-    with bar(console=console) as watcher:
-        run_until_killed(conninfo, watcher, ROWS // 2)
+    with progress_bar(console=console) as observer:
+        run_until_killed(conninfo, observer, ROWS // 2)
     done, left = rows_done_and_left(conn, job)
     check("rows done and left, after the kill", done + left, ROWS)
     console.print(
@@ -72,8 +71,8 @@ def _in_two_halves(conninfo: str, conn: psycopg.Connection[Any], job: UUID) -> R
         f"once the lease of {LEASE.seconds} s has expired:"
     )
     conn.execute("ANALYZE vpc_firewall_rule")  # as autovacuum would do later
-    with bar(console=console) as watcher:
-        return resume_until_done(conn, watcher)
+    with progress_bar(console=console) as observer:
+        return resume_until_done(conn, observer)
 
 
 def _large_vpc(conn: psycopg.Connection[Any], silo: NewSilo) -> VpcCreated:

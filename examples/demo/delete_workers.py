@@ -15,7 +15,8 @@ from uuid import UUID
 import psycopg
 
 from batchq import run, sql
-from batchq.bulk import Budget, Progress, Report, Stopped, Watcher, resume
+from batchq.bulk import Budget, Progress, Report, StopReason, resume
+from batchq.bulk.progress.events import Observer
 from examples.datastore.vpc_delete import TREE
 from examples.demo.console import check
 
@@ -27,7 +28,7 @@ _ENDLESS = Budget(seconds=math.inf)
 _NEXT = "next"
 
 
-def run_until_killed(conninfo: str, watcher: Watcher, rows: int) -> None:
+def run_until_killed(conninfo: str, observer: Observer, rows: int) -> None:
     """Run a worker process until it has deleted this many rows, then kill it.
 
     :param watcher: receives the events of that process.
@@ -42,7 +43,7 @@ def run_until_killed(conninfo: str, watcher: Watcher, rows: int) -> None:
         while not (isinstance(seen, Progress) and seen.rows_done >= rows):
             parent_end.send(_NEXT)
             seen = parent_end.recv()
-            watcher(seen)
+            observer(seen)
     finally:
         process.kill()
         process.join()
@@ -66,14 +67,14 @@ def _work(conninfo: str, pipe: Connection) -> None:
             lease=LEASE,
             timeout=_TIMEOUT,
             budget=_ENDLESS,
-            watchers=[step],
+            observers=[step],
         )
 
 
-def resume_until_done(conn: psycopg.Connection[Any], watcher: Watcher) -> Report:
+def resume_until_done(conn: psycopg.Connection[Any], observer: Observer) -> Report:
     """Call resume repeatedly, as cron would, until the lease has expired; then finish the job."""
     report = Report()
-    while report.stopped is Stopped.EXHAUSTED and not report.chunks:
+    while report.stop_reason is StopReason.EXHAUSTED and not report.chunks:
         sleep(LEASE.total_seconds() / 20)
         report = resume(
             conn,
@@ -82,7 +83,7 @@ def resume_until_done(conn: psycopg.Connection[Any], watcher: Watcher) -> Report
             lease=LEASE,
             timeout=_TIMEOUT,
             budget=_ENDLESS,
-            watchers=[watcher],
+            observers=[observer],
         )
     return report
 

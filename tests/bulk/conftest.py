@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 import batchq
-from batchq.bulk import ChunkSize, Drain, Report, Tree, resume
+from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Report, resume
 from batchq.hierarchy import Parent
 
 ROWS, STEP = 1_000, 300
 """Four chunks, the last of them not full."""
-SIZE = ChunkSize(least=STEP, first=STEP, most=STEP)
+SIZE = ChunkSize(minimum=STEP, initial=STEP, maximum=STEP)
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -42,7 +42,7 @@ class Estate:
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self.conn = conn
-        self.tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)])
+        self.tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
         conn.execute(TABLES)
         conn.execute(self.tree.jobs.ddl())  # type: ignore[arg-type]
 
@@ -50,7 +50,7 @@ class Estate:
         return batchq.run(self.conn, self.tree.fence(vpc, missing=Gone()))
 
     def resume(self, database: Any = None, **options: Any) -> Report:
-        options = {"owner": "test", "size": SIZE, **options}
+        options = {"owner": "test", "chunk_size": SIZE, **options}
         return resume(self.conn if database is None else database, [self.tree], **options)
 
     def end_lease(self) -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.bulk import Budget, ChunkSize, LateRows, ParentKept, Stopped
+from batchq.bulk import Budget, ChunkSize, StopReason
+from batchq.bulk.errors import ParentKept, RowsAfterFence
 from tests.support.fake_jobs import (
     Imagined,
     conflict,
@@ -28,49 +29,55 @@ from tests.support.fake_jobs import (
 )
 from tests.support.worker_driver import driven
 
-SIZE = ChunkSize(least=1, first=100, most=100)
-GO_ON = ["last 1", "waiting vpc"]
+SIZE = ChunkSize(minimum=1, initial=100, maximum=100)
+GO_ON = ["finish 1", "claimable vpc"]
 
 
 @pytest.mark.parametrize(
     ("failing", "asked"),
     [
-        ([conflict], ["chunk 1 100", "rest", "keep 1", *["chunk 1 50"] * 2, *GO_ON]),
-        ([unsent], ["chunk 1 100", "rest", "keep 1", *["chunk 1 50"] * 2, *GO_ON]),
-        ([timeout], ["chunk 1 100", "keep 1", *["chunk 1 25"] * 4, *GO_ON]),
+        ([conflict], ["chunk 1 100", "sleep", "renew_lease 1", *["chunk 1 50"] * 2, *GO_ON]),
+        ([unsent], ["chunk 1 100", "sleep", "renew_lease 1", *["chunk 1 50"] * 2, *GO_ON]),
+        ([timeout], ["chunk 1 100", "renew_lease 1", *["chunk 1 25"] * 4, *GO_ON]),
         (
             [conflict, timeout],
             [
-                *["chunk 1 100", "rest", "keep 1", "chunk 1 50", "keep 1"],
+                *["chunk 1 100", "sleep", "renew_lease 1", "chunk 1 50", "renew_lease 1"],
                 *[*["chunk 1 12"] * 6, "chunk 1 24", *GO_ON],
             ],
         ),
-        ([lost(done=False)], ["chunk 1 100", "read 1", "chunk 1 100", *GO_ON]),
-        ([lost(done=True)], ["chunk 1 100", "read 1", *GO_ON]),
-        ([integrity], ["chunk 1 100", "again 1", "chunk 1 100", *GO_ON]),
-        ([lease_lost], ["chunk 1 100", "waiting vpc"]),
-        ([denied], ["chunk 1 100", "leave 1", "waiting vpc"]),
-        ([cut], ["chunk 1 100", "leave 1"]),
-        ([None, conflict], ["chunk 1 100", "last 1", "rest", "keep 1", *GO_ON]),
-        ([None, lost(done=False)], ["chunk 1 100", "last 1", "read 1", *GO_ON]),
-        ([None, lost(done=True)], ["chunk 1 100", "last 1", "read 1", "waiting vpc"]),
-        ([None, integrity], ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON]),
+        ([lost(done=False)], ["chunk 1 100", "get 1", "chunk 1 100", *GO_ON]),
+        ([lost(done=True)], ["chunk 1 100", "get 1", *GO_ON]),
+        ([integrity], ["chunk 1 100", "restart 1", "chunk 1 100", *GO_ON]),
+        ([lease_lost], ["chunk 1 100", "claimable vpc"]),
+        ([denied], ["chunk 1 100", "release 1", "claimable vpc"]),
+        ([cut], ["chunk 1 100", "release 1"]),
+        ([None, conflict], ["chunk 1 100", "finish 1", "sleep", "renew_lease 1", *GO_ON]),
+        ([None, lost(done=False)], ["chunk 1 100", "finish 1", "get 1", *GO_ON]),
+        ([None, lost(done=True)], ["chunk 1 100", "finish 1", "get 1", "claimable vpc"]),
+        ([None, integrity], ["chunk 1 100", "finish 1", "restart 1", "chunk 1 100", *GO_ON]),
         (
-            [None, means(LateRows("rule", 7))],
-            ["chunk 1 100", "last 1", "again 1", "chunk 1 100", *GO_ON],
+            [None, means(RowsAfterFence("rule", 7))],
+            ["chunk 1 100", "finish 1", "restart 1", "chunk 1 100", *GO_ON],
         ),
-        ([moved], ["chunk 1 100", "look vpc", "stick 1", "waiting vpc"]),
-        ([None, moved], ["chunk 1 100", "last 1", "look vpc", "stick 1", "waiting vpc"]),
-        ([None, means(ParentKept("vpc"))], ["chunk 1 100", "last 1", "stick 1", "waiting vpc"]),
-        ([None, lease_lost], ["chunk 1 100", "last 1", "waiting vpc"]),
-        ([None, denied], ["chunk 1 100", "last 1", "leave 1", "waiting vpc"]),
-        ([None, cut], ["chunk 1 100", "last 1", "leave 1"]),
+        ([moved], ["chunk 1 100", "diagnose vpc", "mark_stuck 1", "claimable vpc"]),
+        (
+            [None, moved],
+            ["chunk 1 100", "finish 1", "diagnose vpc", "mark_stuck 1", "claimable vpc"],
+        ),
+        (
+            [None, means(ParentKept("vpc"))],
+            ["chunk 1 100", "finish 1", "mark_stuck 1", "claimable vpc"],
+        ),
+        ([None, lease_lost], ["chunk 1 100", "finish 1", "claimable vpc"]),
+        ([None, denied], ["chunk 1 100", "finish 1", "release 1", "claimable vpc"]),
+        ([None, cut], ["chunk 1 100", "finish 1", "release 1"]),
     ],
 )
 def test_each_failure_has_its_answer(failing: list[Any], asked: list[str]) -> None:
     failing = [failure or fine for failure in failing]
     work = Imagined({"1": [80]}, failing=failing)
-    made = driven(work, size=SIZE)
+    made = driven(work, chunk_size=SIZE)
     assert made.of_job == asked
     assert made.report.rows == work.gone.total()
 
@@ -81,33 +88,35 @@ def test_the_sixth_failure_in_a_row_ends_it(failure: Any, passed: int) -> None:
     def failing(times: int) -> list[Any]:
         return [*[fine] * passed, *[failure] * times]
 
-    endures = driven(Imagined({"1": [80]}, failing=failing(5)), size=SIZE)
+    endures = driven(Imagined({"1": [80]}, failing=failing(5)), chunk_size=SIZE)
     assert (endures.report.jobs_done, endures.report.retries) == (1, 5)
-    gives_up = driven(Imagined({"1": [80]}, failing=failing(6)), size=SIZE)
-    assert gives_up.report.stopped is Stopped.FAILED
-    assert (gives_up.report.retries, gives_up.report.jobs_deferred) == (5, 1)
-    assert gives_up.said[-3:] == ["leave 1", "waiting vpc", "backlog vpc"]
+    gives_up = driven(Imagined({"1": [80]}, failing=failing(6)), chunk_size=SIZE)
+    assert gives_up.report.stop_reason is StopReason.FAILED
+    assert (gives_up.report.retries, gives_up.report.jobs_released) == (5, 1)
+    assert gives_up.said[-3:] == ["release 1", "claimable vpc", "stats vpc"]
 
 
 def test_failures_that_are_not_in_a_row_end_nothing() -> None:
     failing: list[Any] = [*[conflict] * 5, fine] * 4
-    made = driven(Imagined({"1": [30]}, failing=failing), size=SIZE)
+    made = driven(Imagined({"1": [30]}, failing=failing), chunk_size=SIZE)
     assert (made.report.jobs_done, made.report.retries) == (1, 20)
 
 
 def test_after_each_conflict_the_rest_may_be_twice_as_long(monkeypatch: Any) -> None:
     monkeypatch.setattr("random.uniform", lambda _least, most: most)
-    made = driven(Imagined({"1": [80]}, failing=[conflict] * 5), size=SIZE)
-    rests = [ask.seconds for ask, said in zip(made.asked, made.said, strict=True) if said == "rest"]
+    made = driven(Imagined({"1": [80]}, failing=[conflict] * 5), chunk_size=SIZE)
+    rests = [
+        ask.seconds for ask, said in zip(made.asked, made.said, strict=True) if said == "sleep"
+    ]
     assert len(rests) == 5
     assert all(later == 2 * sooner for sooner, later in pairwise(rests))
 
 
 def test_the_final_batch_has_twice_the_time_after_each_timeout() -> None:
     failing: list[Any] = [fine, timeout, timeout, timeout]
-    made = driven(Imagined({"1": [80]}, failing=failing), size=SIZE, timeout=2.0)
+    made = driven(Imagined({"1": [80]}, failing=failing), chunk_size=SIZE, timeout=2.0)
     steps = [
-        ask.timeout for ask, said in zip(made.asked, made.said, strict=True) if said == "last 1"
+        ask.timeout for ask, said in zip(made.asked, made.said, strict=True) if said == "finish 1"
     ]
     assert steps == [2, 4, 8, 16]
 
@@ -115,25 +124,25 @@ def test_the_final_batch_has_twice_the_time_after_each_timeout() -> None:
 def test_a_chunk_whose_answer_was_lost_is_the_end_of_its_table_as_any_other() -> None:
     """The next table begins with the first size, whoever said that this one is empty."""
     failing: list[Any] = [fine, fine, lost(done=True)]
-    size = ChunkSize(least=1, first=100, most=1_000)
-    made = driven(Imagined({"1": [400, 400]}, failing=failing), size=size)
+    size = ChunkSize(minimum=1, initial=100, maximum=1_000)
+    made = driven(Imagined({"1": [400, 400]}, failing=failing), chunk_size=size)
     assert made.of_job[:5] == [
-        *["chunk 1 100", "chunk 1 200", "chunk 1 400", "read 1"],
+        *["chunk 1 100", "chunk 1 200", "chunk 1 400", "get 1"],
         "chunk 1 100",
     ]
 
 
 def test_a_job_that_is_refused_again_and_again_is_stuck() -> None:
-    made = driven(Imagined({"1": [80], "2": [20]}, failing=[integrity] * 4), size=SIZE)
+    made = driven(Imagined({"1": [80], "2": [20]}, failing=[integrity] * 4), chunk_size=SIZE)
     assert made.of_job[:8] == [
-        *["chunk 1 100", "again 1"] * 3,
-        *["chunk 1 100", "stick 1"],
+        *["chunk 1 100", "restart 1"] * 3,
+        *["chunk 1 100", "mark_stuck 1"],
     ]
     assert (made.report.jobs_stuck, made.report.jobs_done) == (1, 1)
 
 
-STEPS = ["chunk 1 100", "last 1"]
-WHERE = ["unknown vpc", "waiting vpc", "estimate", "claim 1", *STEPS, "backlog vpc"]
+STEPS = ["chunk 1 100", "finish 1"]
+WHERE = ["other_versions vpc", "claimable vpc", "estimate", "claim 1", *STEPS, "stats vpc"]
 
 
 @pytest.mark.parametrize("where", WHERE)
@@ -144,16 +153,16 @@ def test_a_driver_that_cannot_ask_the_database_ends_it_and_nothing_is_raised(whe
         if said == where:
             raise psycopg.OperationalError("no connection")
 
-    made = driven(Imagined({"1": [80]}), size=SIZE, meddle=broken)
-    if where == "backlog vpc":  # all is done by then
-        assert made.report.stopped is Stopped.EXHAUSTED
+    made = driven(Imagined({"1": [80]}), chunk_size=SIZE, meddle=broken)
+    if where == "stats vpc":  # all is done by then
+        assert made.report.stop_reason is StopReason.EXHAUSTED
         return
-    assert (made.report.stopped, made.report.why) == (Stopped.FAILED, "no connection")
+    assert (made.report.stop_reason, made.report.detail) == (StopReason.FAILED, "no connection")
     claimed = where in STEPS
-    assert made.said[-2:] == ["leave 1" if claimed else where, "backlog vpc"]
+    assert made.said[-2:] == ["release 1" if claimed else where, "stats vpc"]
 
 
-@pytest.mark.parametrize("where", [*WHERE, "throttle", "rest"])
+@pytest.mark.parametrize("where", [*WHERE, "throttle", "sleep"])
 def test_any_other_error_is_raised_and_the_job_is_left_first(where: str) -> None:
     def broken(said: str) -> None:
         if said == where:
@@ -166,8 +175,8 @@ def test_any_other_error_is_raised_and_the_job_is_left_first(where: str) -> None
         broken(words)
 
     with pytest.raises(ZeroDivisionError):
-        driven(work, size=SIZE, meddle=listening, throttles=[lambda: None], rest=1.0)
-    assert said[-1] == ("leave 1" if where in {*STEPS, "throttle", "rest"} else where)
+        driven(work, chunk_size=SIZE, meddle=listening, throttles=[lambda: None], pause_ratio=1.0)
+    assert said[-1] == ("release 1" if where in {*STEPS, "throttle", "sleep"} else where)
 
 
 FAILURES = st.sampled_from(
@@ -185,7 +194,7 @@ def test_whatever_fails_it_ends_and_every_row_is_counted_once(
 ) -> None:
     work = Imagined(left, failing=failing)
     before = sum(map(sum, left.values()))
-    made = driven(work, size=SIZE, budget=Budget(chunks=chunks))
+    made = driven(work, chunk_size=SIZE, budget=Budget(chunks=chunks))
     report = made.report
     assert report.rows == work.gone.total() == before - sum(map(sum, work.left.values()))
     assert report.rows_by_table == +work.gone
@@ -193,6 +202,6 @@ def test_whatever_fails_it_ends_and_every_row_is_counted_once(
     assert sum(job.rows_done for job in work.stored.values()) == report.rows
     phases = [job.phase for job in work.stored.values()]
     assert (report.jobs_done, report.jobs_stuck) == (phases.count("done"), phases.count("stuck"))
-    assert report.jobs_waiting == phases.count("drain")
-    if report.stopped is Stopped.EXHAUSTED:
+    assert report.jobs_unfinished == phases.count("active")
+    if report.stop_reason is StopReason.EXHAUSTED:
         assert report.jobs_done + report.jobs_stuck + report.leases_lost == len(phases)

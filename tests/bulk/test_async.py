@@ -8,17 +8,8 @@ from typing import Any
 
 import pytest
 
-from batchq.bulk import (
-    Budget,
-    Deleted,
-    Event,
-    Fenced,
-    Progress,
-    Report,
-    Stopped,
-    astart,
-    start,
-)
+from batchq.bulk import Budget, Deleted, Fenced, Progress, Report, StopReason, astart, start
+from batchq.bulk.progress.events import Event
 from tests.support.connection_kinds import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
 
 
@@ -63,22 +54,22 @@ REFUSED = (
         (
             "SELECT",
             {"budget": Budget(rows=301)},
-            {"stopped": Stopped.ROWS, "rows": 600, "jobs_deferred": 1, "jobs_waiting": 1},
+            {"stop_reason": StopReason.ROWS, "rows": 600, "jobs_released": 1, "jobs_unfinished": 1},
         ),
         (
             "SELECT",
             {"throttles": [lambda: None, lambda: "lag"]},
-            {"stopped": Stopped.THROTTLED, "why": "lag", "throttled": {"lag": 1}},
+            {"stop_reason": StopReason.THROTTLED, "detail": "lag", "throttled": {"lag": 1}},
         ),
-        ("SELECT", {"rest": 1e-9}, {"jobs_done": 1, "rows": 1_000}),
+        ("SELECT", {"pause_ratio": 1e-9}, {"jobs_done": 1, "rows": 1_000}),
         (REFUSED, {}, {"jobs_stuck": 1, "rows": 300}),
         ("UPDATE vpc SET rcgen = rcgen + 1", {}, {"jobs_stuck": 1, "rows": 0}),
-        ("DROP TABLE rule", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 1}),
-        ("DROP TABLE bulk_job", {}, {"stopped": Stopped.FAILED, "jobs_deferred": 0}),
-        ("UPDATE bulk_job SET version = 9", {}, {"jobs_refused": 1, "chunks": 0}),
-        ("UPDATE bulk_job SET lease_until = 'infinity'", {}, {"jobs_waiting": 1, "chunks": 0}),
+        ("DROP TABLE rule", {}, {"stop_reason": StopReason.FAILED, "jobs_released": 1}),
+        ("DROP TABLE bulk_job", {}, {"stop_reason": StopReason.FAILED, "jobs_released": 0}),
+        ("UPDATE bulk_job SET version = 9", {}, {"jobs_skipped": 1, "chunks": 0}),
+        ("UPDATE bulk_job SET lease_until = 'infinity'", {}, {"jobs_unfinished": 1, "chunks": 0}),
     ],
-    ids=["done", "rows", "throttled", "rest", "refused", "moved", "failed", "none", "new", "held"],
+    ids=["done", "rows", "throttled", "sleep", "refused", "moved", "failed", "none", "new", "held"],
 )
 async def test_an_activation_ends_in_the_same_way_in_four_ways(
     fenced: Any, database: str, kind: Any, scenario: tuple[str, dict[str, Any], dict[str, Any]]
@@ -87,7 +78,7 @@ async def test_an_activation_ends_in_the_same_way_in_four_ways(
     fenced.conn.execute(before)
     watched: list[Progress | Report] = []
     async with opened(kind, database) as target:
-        told = await going_on(kind, target, fenced, watchers=[watched.append], **options)
+        told = await going_on(kind, target, fenced, observers=[watched.append], **options)
     assert {name: getattr(told, name) for name in report} == report
     assert watched[-1] == told
 
@@ -106,7 +97,7 @@ async def test_a_late_row_and_a_lost_lease_are_found_in_four_ways(
     async with opened(kind, database) as target:
         throttles = [at(5, late), at(6, take_away)]
         told = await going_on(kind, target, fenced, throttles=throttles)
-    assert (told.late_rows, told.leases_lost, told.rows) == (1, 1, 1_000)
+    assert (told.rows_after_fence, told.leases_lost, told.rows) == (1, 1, 1_000)
     fenced.assert_gone(rows=1_001)
 
 
@@ -123,7 +114,7 @@ async def test_a_step_that_waits_for_too_long_is_canceled_in_four_ways(
             holder.execute("ROLLBACK")
 
     async with opened(kind, database) as target:
-        told = await going_on(kind, target, fenced, watchers=[let_in], timeout=1)
+        told = await going_on(kind, target, fenced, observers=[let_in], timeout=1)
     assert (told.retries, told.jobs_done) == (1, 1)
     fenced.assert_gone()
 
@@ -133,7 +124,7 @@ class Broken(Exception):
 
 
 @of_each_kind
-@pytest.mark.parametrize("place", ["throttles", "stop", "watchers"])
+@pytest.mark.parametrize("place", ["throttles", "stop", "observers"])
 async def test_what_somebody_elses_code_raises_is_raised_in_four_ways(
     fenced: Any, database: str, kind: Any, place: str
 ) -> None:
@@ -173,7 +164,7 @@ async def test_a_throttle_may_be_a_coroutine_function_and_stand_beside_others(
             with pytest.raises(Broken):
                 await work
         else:
-            assert (await work).why == "pause"
+            assert (await work).detail == "pause"
     assert asked == [*["pausing", "plain"] * 3, "pausing"]
     assert fenced.job("lease_until, rows_done") == (None, 900)
 

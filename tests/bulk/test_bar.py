@@ -13,9 +13,9 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from batchq.bulk import Event, Progress, Report, Stopped, Watcher
-from batchq.bulk.progress.bar import bar
-from batchq.bulk.progress.bar_lines import SHOWN, Lines
+from batchq.bulk import Progress, Report, StopReason, progress_bar
+from batchq.bulk.progress.bar_lines import SHOWN, BarLines
+from batchq.bulk.progress.events import Event, Observer
 from tests.support.two_threads import Turns
 
 FULL, WIDTH = "━" * 20, 160
@@ -25,7 +25,7 @@ def told(job: int = 7, event: Event = Event.CHUNK, **changes: Any) -> Progress:
     usual: dict[str, Any] = {
         "event": event,
         "job": UUID(int=job),
-        "tree": "vpc",
+        "task": "vpc",
         "root": str(job),
         "table": "rule",
         "rows_done": 1_200,
@@ -43,10 +43,10 @@ class Page:
         self.file = io.StringIO()
 
     @contextmanager
-    def bar(self, width: int = WIDTH) -> Generator[Watcher]:
+    def bar(self, width: int = WIDTH) -> Generator[Observer]:
         console = Console(file=self.file, width=width, force_terminal=False, _environ={})
-        with bar(console=console) as watcher:
-            yield watcher
+        with progress_bar(console=console) as observer:
+            yield observer
 
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self.file.getvalue().splitlines()]
@@ -58,9 +58,9 @@ def page() -> Page:
 
 
 def test_a_line_says_how_far_the_job_is(page: Page) -> None:
-    with page.bar() as watcher:
-        watcher(told(event=Event.CLAIMED, rows_done=0, rate=None))
-        watcher(told())
+    with page.bar() as observer:
+        observer(told(event=Event.CLAIMED, rows_done=0, rate=None))
+        observer(told())
 
     doing = "1,200 of 4,800 rows, rule, 0:00:09 left, 400 rows/s, chunk 500"
     assert page.lines() == [f"vpc 7 {'━' * 5}{' ' * 15} {doing}"]
@@ -70,20 +70,20 @@ def test_a_line_says_how_far_the_job_is(page: Page) -> None:
     ("last", "doing"),
     [
         (
-            told(event=Event.THROTTLED, why="the replica lags", rate=None),
+            told(event=Event.THROTTLED, detail="the replica lags", rate=None),
             "1,200 of 4,800 rows, throttled: the replica lags, rule, chunk 500",
         ),
         (told(table=None, rate=None), "1,200 of 4,800 rows, the parent, chunk 500"),
         (told(event=Event.DONE, table=None), "1,200 rows, done"),
-        (told(event=Event.STUCK, why="late: 5"), "1,200 of 4,800 rows, stuck: late: 5"),
+        (told(event=Event.STUCK, detail="late: 5"), "1,200 of 4,800 rows, stuck: late: 5"),
         (told(event=Event.LEASE_LOST), "1,200 of 4,800 rows, lease lost"),
         (told(expected=None), "1,200 rows, rule, 400 rows/s, chunk 500"),
     ],
 )
 def test_a_line_says_what_is_being_done_or_why_not(page: Page, last: Progress, doing: str) -> None:
-    with page.bar() as watcher:
-        watcher(told())
-        watcher(last)
+    with page.bar() as observer:
+        observer(told())
+        observer(last)
 
     (line,) = page.lines()
     assert line.endswith(doing)
@@ -95,15 +95,15 @@ def test_a_line_says_what_is_being_done_or_why_not(page: Page, last: Progress, d
         (told(event=Event.DONE), 20),
         (told(event=Event.DONE, rows_done=0, expected=0), 20),
         (told(rows_done=0, expected=0), 0),
-        (told(event=Event.DEFERRED, expected=None), 0),
-        (told(event=Event.DEFERRED), 5),
+        (told(event=Event.RELEASED, expected=None), 0),
+        (told(event=Event.RELEASED), 5),
     ],
 )
 def test_a_bar_is_full_when_the_job_is_done_and_not_before(
     page: Page, last: Progress, filled: int
 ) -> None:
-    with page.bar() as watcher:
-        watcher(last)
+    with page.bar() as observer:
+        observer(last)
 
     (line,) = page.lines()
     assert line.count("━") == filled
@@ -114,8 +114,8 @@ def colours(expected: int | None) -> set[str]:
     console = Console(
         file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor", _environ={}
     )
-    with bar(console=console) as watcher:
-        watcher(told(expected=expected))
+    with progress_bar(console=console) as observer:
+        observer(told(expected=expected))
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     return {piece.partition("m")[0] for piece in drawn.split("\x1b[") if "━" in piece}
 
@@ -126,11 +126,11 @@ def test_a_job_of_which_nobody_knows_how_much_it_is_pulses() -> None:
 
 
 def test_a_thousand_jobs_that_are_over_have_a_handful_of_lines(page: Page) -> None:
-    with page.bar() as watcher:
-        watcher(told(0))
+    with page.bar() as observer:
+        observer(told(0))
         for job in range(1, 1_001):
-            watcher(told(job))
-            watcher(told(job, Event.DONE))
+            observer(told(job))
+            observer(told(job, Event.DONE))
 
     lines = page.lines()
     jobs = [line.split()[1] for line in lines[:-1]]
@@ -139,10 +139,10 @@ def test_a_thousand_jobs_that_are_over_have_a_handful_of_lines(page: Page) -> No
 
 
 def test_what_is_stuck_stays_in_sight_for_longest(page: Page) -> None:
-    with page.bar() as watcher:
-        watcher(told(1, Event.STUCK, why="late"))
+    with page.bar() as observer:
+        observer(told(1, Event.STUCK, detail="late"))
         for job in range(2, 20):
-            watcher(told(job, Event.DONE))
+            observer(told(job, Event.DONE))
 
     lines = page.lines()
     assert len(lines) == SHOWN + 1
@@ -152,25 +152,27 @@ def test_what_is_stuck_stays_in_sight_for_longest(page: Page) -> None:
 
 def test_who_is_deferred_and_goes_on_is_counted_once(page: Page) -> None:
     jobs = range(1, 11)
-    with page.bar() as watcher:
-        for event in (Event.DEFERRED, Event.DONE):
+    with page.bar() as observer:
+        for event in (Event.RELEASED, Event.DONE):
             for job in jobs:
-                watcher(told(job, event))
+                observer(told(job, event))
 
     assert page.lines()[-1] == "and before these: 5 done"
 
 
 def test_how_an_activation_ended_has_no_line_while_the_next_one_works(page: Page) -> None:
-    with page.bar() as watcher:
-        watcher(Report(rows=1_200, chunks=3))
-        watcher(told())
+    with page.bar() as observer:
+        observer(Report(rows=1_200, chunks=3))
+        observer(told())
 
     assert len(page.lines()) == 1
 
 
 def test_an_activation_that_could_not_begin_says_why(page: Page) -> None:
-    with page.bar() as watcher:
-        watcher(Report(stopped=Stopped.THROTTLED, why="the replica lags", jobs_waiting=2))
+    with page.bar() as observer:
+        observer(
+            Report(stop_reason=StopReason.THROTTLED, detail="the replica lags", jobs_unfinished=2)
+        )
 
     assert page.lines() == [
         "0 rows in 0 chunks, 2 jobs waiting; a throttle holds it back: the replica lags"
@@ -186,10 +188,10 @@ def test_nothing_is_written_where_nothing_happened(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [30, 80, WIDTH])
 def test_a_file_has_no_control_characters_and_each_job_one_line(page: Page, width: int) -> None:
-    with page.bar(width) as watcher:
-        watcher(told(1, root="[red]7[/red]\x1b[2J\n\r" + "long" * 20))
-        watcher(told(2, Event.STUCK, why="children keep\ncoming\x07"))
-        watcher(Report(stopped=Stopped.FAILED, why="refused\nDETAIL: more"))
+    with page.bar(width) as observer:
+        observer(told(1, root="[red]7[/red]\x1b[2J\n\r" + "long" * 20))
+        observer(told(2, Event.STUCK, detail="children keep\ncoming\x07"))
+        observer(Report(stop_reason=StopReason.FAILED, detail="refused\nDETAIL: more"))
 
     text = page.file.getvalue()
     assert {char for char in text if not char.isprintable()} == {"\n"}
@@ -200,8 +202,8 @@ def test_a_file_has_no_control_characters_and_each_job_one_line(page: Page, widt
 
 def test_it_ends_with_the_block_even_if_that_fails(page: Page) -> None:
     def stopped() -> None:
-        with page.bar() as watcher:
-            watcher(told())
+        with page.bar() as observer:
+            observer(told())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -213,7 +215,7 @@ def test_it_ends_with_the_block_even_if_that_fails(page: Page) -> None:
 class _Drawn(dict[UUID, Progress]):
     """Jobs that an activation tells of while they are being drawn."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: BarLines) -> None:
         self.turns = lines._lock = Turns()
         self.lines = lines
 
@@ -225,7 +227,7 @@ class _Drawn(dict[UUID, Progress]):
 
 
 def test_what_is_told_while_the_lines_are_drawn_is_in_the_next_drawing() -> None:
-    lines, console = Lines(), Console(file=io.StringIO(), _environ={})
+    lines, console = BarLines(), Console(file=io.StringIO(), _environ={})
     lines._jobs = jobs = _Drawn(lines)
     jobs[UUID(int=1)] = told(1)
 
@@ -239,8 +241,8 @@ def test_what_is_told_while_the_lines_are_drawn_is_in_the_next_drawing() -> None
 
 
 def test_it_is_on_standard_error_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with bar() as watcher:
-        watcher(told())
+    with progress_bar() as observer:
+        observer(told())
         print("data")  # noqa: T201
 
     written = capsys.readouterr()
@@ -252,7 +254,7 @@ def test_a_print_into_a_pipe_goes_there_while_there_is_a_bar_on_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, _environ={})
-    with bar(console=terminal):
+    with progress_bar(console=terminal):
         print("data")  # noqa: T201
 
     assert capsys.readouterr().out == "data\n"
@@ -268,5 +270,5 @@ def without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_rich_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     without_rich(monkeypatch)
 
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "batchq\[cli\]"'), bar():
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "batchq\[cli\]"'), progress_bar():
         pass

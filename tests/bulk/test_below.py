@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import insert, run
-from batchq.bulk import Budget, ChunkSize, Drain, Report, Tree, resume
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Report, resume
 from batchq.hierarchy import Parent
 from tests.support.lock_waits import until_waits
 
@@ -45,10 +45,10 @@ OF_VPC = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 OF_ROUTER = ROUTER.children("route", by="router_id", deleted_at=None)
 
 
-def tree(*, removes: bool = True, routers: Any = OF_VPC) -> Tree:
-    below = [Drain(children=OF_ROUTER)]
-    drain = Drain(children=routers, removes=removes, below=below)
-    return Tree(name="vpc", parent=VPC, drains=[drain])
+def tree(*, hard: bool = True, routers: Any = OF_VPC) -> DeleteTree:
+    below = [ChildDelete(relation=OF_ROUTER)]
+    drain = ChildDelete(relation=routers, hard=hard, children=below)
+    return DeleteTree(name="vpc", parent=VPC, children=[drain])
 
 
 class Site:
@@ -59,11 +59,11 @@ class Site:
         conn.execute(TABLES)
         conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
 
-    def drain(self, tree: Tree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
+    def drain(self, tree: DeleteTree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
         if not self.ask("SELECT count(*) FROM bulk_job"):
             run(self.conn, tree.fence(1, missing=Gone()))
-        size = ChunkSize(least=rows, first=rows, most=rows)
-        return resume(conn or self.conn, [tree], owner="test", size=size, **options)
+        size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
+        return resume(conn or self.conn, [tree], owner="test", chunk_size=size, **options)
 
     def ask(self, query: str, *values: object) -> Any:
         row = self.conn.execute(query, values).fetchone()  # type: ignore[arg-type]
@@ -105,13 +105,13 @@ def test_routers_are_hidden_before_the_first_route_goes_and_go_after_the_last(
     report = site.drain(tree(), rows, throttles=[look])
     assert all(living == 0 for living, routes, _ in seen if routes < ROUTES)
     assert all(routes == 0 for _, routes, routers in seen if routers < ROUTERS)
-    assert (report.rows, report.late_rows) == (ROUTERS + ROUTES, 0)
+    assert (report.rows, report.rows_after_fence) == (ROUTERS + ROUTES, 0)
     assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS}
     site.assert_gone()
 
 
 def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site) -> None:
-    report = site.drain(tree(removes=False))
+    report = site.drain(tree(hard=False))
     assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS - 1}
     assert site.job("rows_done") == report.rows == ROUTES + ROUTERS - 1
     assert site.routers("array_agg(rcgen ORDER BY id)") == [2, 7, 2, 2]
@@ -119,14 +119,14 @@ def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site
     assert site.routes() == 0
 
 
-@pytest.mark.parametrize("removes", [True, False])
-def test_at_once_is_the_same_as_bit_by_bit(site: Site, removes: bool) -> None:
-    assert run(site.conn, tree(removes=removes).at_once(1, missing=Gone())) == (
-        ROUTES + ROUTERS - (not removes)
+@pytest.mark.parametrize("hard", [True, False])
+def test_at_once_is_the_same_as_bit_by_bit(site: Site, hard: bool) -> None:
+    assert run(site.conn, tree(hard=hard).delete_now(1, missing=Gone())) == (
+        ROUTES + ROUTERS - (not hard)
     )
     assert site.routes() == 0
     living = "count(*), count(*) FILTER (WHERE time_deleted IS NULL), max(rcgen)"
-    assert site.routers(living) == ((0, 0, None) if removes else (4, 0, 7))
+    assert site.routers(living) == ((0, 0, None) if hard else (4, 0, 7))
 
 
 def test_a_library_writer_may_add_until_the_router_is_hidden_and_no_longer(
@@ -148,7 +148,7 @@ def test_a_library_writer_may_add_until_the_router_is_hidden_and_no_longer(
     added = told.count((False, "added"))
     assert added == 2  # both before the chunk that hides it, the second one
     assert set(told) == {(False, "added"), (True, "gone")}
-    assert report.late_rows == 0
+    assert report.rows_after_fence == 0
     site.assert_gone(ROUTERS + ROUTES + added)
 
 
@@ -167,7 +167,7 @@ def test_a_route_that_comes_around_the_library_is_swept_and_its_router_stays_unt
                 writer.execute("INSERT INTO route VALUES (%s, 23)", [key])
 
     report = site.drain(tree(), throttles=[bypass])
-    assert (report.jobs_done, report.late_rows, report.rows) == (1, 1, ROUTERS + ROUTES + 1)
+    assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, 1, ROUTERS + ROUTES + 1)
     site.assert_gone(ROUTERS + ROUTES + 1)
 
 
@@ -192,7 +192,7 @@ def test_a_route_that_is_inserted_while_its_router_goes_is_refused_or_swept(
             writer.commit()
     report = work.result()
     assert (report.jobs_done, report.rows) == (1, ROUTERS + ROUTES + 1)
-    assert site.job("passes") == 1
+    assert site.job("restarts") == 1
     site.assert_gone(ROUTERS + ROUTES + 1)
 
 
@@ -206,9 +206,9 @@ def test_a_router_that_gains_routes_for_ever_leaves_the_job_stuck_after_three_mo
             writer.execute("INSERT INTO route VALUES (%s, 23)", [next(keys)])
 
     report = site.drain(tree(), throttles=[bypass])
-    assert (report.jobs_stuck, report.jobs_done, report.late_rows) == (1, 0, 4)
-    phase, passes, error = site.job("phase, passes, last_error")
-    assert (phase, passes) == ("stuck", 3)
+    assert (report.jobs_stuck, report.jobs_done, report.rows_after_fence) == (1, 0, 4)
+    phase, stages, error = site.job("phase, restarts, last_error")
+    assert (phase, stages) == ("stuck", 3)
     assert "route" in error
     assert str(next(keys) - 1) in error
     assert site.routers("array_agg(id)") == [23]
@@ -219,29 +219,29 @@ def test_a_router_that_gains_routes_for_ever_leaves_the_job_stuck_after_three_mo
     assert site.job("rows_done") == ROUTERS + ROUTES + next(keys) - 9000 - 1
 
 
-@pytest.mark.parametrize("removes", [True, False])
-def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, removes: bool) -> None:
+@pytest.mark.parametrize("hard", [True, False])
+def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, hard: bool) -> None:
     """Neither bit by bit nor at once: only the routers of that kind go, and only their routes."""
     kept = "INSERT INTO router VALUES (18, 1, 'system'); INSERT INTO route VALUES (1, 18), (2, 18)"
     site.conn.execute(kept)
     custom = VPC.children(
         "router", by="vpc_id", where={"kind": "custom"}, deleted_at="time_deleted"
     )
-    drained = tree(routers=custom, removes=removes)
+    drained = tree(routers=custom, hard=hard)
     report = site.drain(drained)
     system = "SELECT array_agg(route.id ORDER BY route.id) FROM route WHERE router_id = 18"
     assert site.ask(system) == [1, 2]
-    assert report.rows == ROUTES + ROUTERS - (not removes)
+    assert report.rows == ROUTES + ROUTERS - (not hard)
     site.conn.execute("UPDATE router SET vpc_id = 2; UPDATE router SET time_deleted = NULL")
-    run(site.conn, drained.at_once(2, missing=Gone()))
+    run(site.conn, drained.delete_now(2, missing=Gone()))
     assert site.ask(system) == [1, 2]
 
 
 def test_a_key_of_the_routes_that_begins_with_their_router_orders_them_as_well(site: Site) -> None:
     """It is their primary key in many a schema."""
-    routes = Drain(children=OF_ROUTER, order=("router_id", "id"))
-    drain = Drain(children=OF_VPC, removes=True, below=[routes])
-    site.drain(Tree(name="vpc", parent=VPC, drains=[drain]))
+    routes = ChildDelete(relation=OF_ROUTER, order=("router_id", "id"))
+    drain = ChildDelete(relation=OF_VPC, hard=True, children=[routes])
+    site.drain(DeleteTree(name="vpc", parent=VPC, children=[drain]))
     site.assert_gone()
 
 
@@ -258,17 +258,19 @@ def test_a_table_may_be_below_itself(conn: psycopg.Connection[Any]) -> None:
     folders = Parent(
         table="folder", key="id", deleted_at="time_deleted", generation="rcgen"
     ).children("folder", by="folder_id", deleted_at="time_deleted")
-    below = [Drain(children=folders, removes=True)]
-    top = Drain(
-        children=VPC.children("folder", by="vpc_id", deleted_at="time_deleted"),
-        removes=True,
-        below=below,
+    below = [ChildDelete(relation=folders, hard=True)]
+    top = ChildDelete(
+        relation=VPC.children("folder", by="vpc_id", deleted_at="time_deleted"),
+        hard=True,
+        children=below,
     )
-    nested = Tree(name="vpc", parent=VPC, drains=[top])
+    nested = DeleteTree(name="vpc", parent=VPC, children=[top])
     conn.execute(nested.jobs.ddl())  # type: ignore[arg-type]
     run(conn, nested.fence(1, missing=Gone()))
-    report = resume(conn, [nested], owner="test", size=ChunkSize(least=2, first=2, most=2))
-    assert (report.jobs_done, report.rows, report.late_rows) == (1, 13, 0)
+    report = resume(
+        conn, [nested], owner="test", chunk_size=ChunkSize(minimum=2, initial=2, maximum=2)
+    )
+    assert (report.jobs_done, report.rows, report.rows_after_fence) == (1, 13, 0)
     assert conn.execute("SELECT count(*) FROM folder").fetchone() == (13,)
 
 
@@ -299,15 +301,17 @@ class Killed(BaseException):
 class Forest:
     """VPCs with routers with routes with hops."""
 
-    def __init__(self, conn: Any, removes: list[bool]) -> None:
+    def __init__(self, conn: Any, hard: list[bool]) -> None:
         self.conn = conn
         below = [
-            Drain(children=ROUTE.children("hop", by="route_id", deleted_at=None), order=("n",))
+            ChildDelete(
+                relation=ROUTE.children("hop", by="route_id", deleted_at=None), order=("n",)
+            )
         ]
         routes = ROUTER.children("route", by="router_id", deleted_at="time_deleted")
-        below = [Drain(children=routes, removes=removes[1], below=below)]
-        drain = Drain(children=OF_VPC, removes=removes[0], below=below)
-        self.tree = Tree(name="vpc", parent=VPC, drains=[drain])
+        below = [ChildDelete(relation=routes, hard=hard[1], children=below)]
+        drain = ChildDelete(relation=OF_VPC, hard=hard[0], children=below)
+        self.tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
 
     def plant(self, forest: Any, names: list[str]) -> None:
         tables = "vpc, router, route, hop, bulk_job"
@@ -341,9 +345,9 @@ class Forest:
             if kill == 0:
                 raise Killed
 
-        size = ChunkSize(least=rows, first=rows, most=rows)
+        size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
         budget = Budget(chunks=chunks)
-        options: Any = {"size": size, "budget": budget, "throttles": [throttle]}
+        options: Any = {"chunk_size": size, "budget": budget, "throttles": [throttle]}
         try:
             return resume(self.conn, [self.tree], owner="test", **options)
         except Killed:
@@ -351,12 +355,12 @@ class Forest:
             return Report()
 
 
-def expected(forest: Any, removes: list[bool]) -> int:
+def expected(forest: Any, hard: list[bool]) -> int:
     """How many rows of VPC 1 go for good."""
     of_root = [(hidden, routes) for vpc, hidden, routes in forest if vpc == 1]
     routes = [route for _, below in of_root for route in below]
-    routers = sum(removes[0] or hidden is None for hidden, _ in of_root)
-    return routers + sum((removes[1] or hidden is None) + hops for hidden, hops in routes)
+    routers = sum(hard[0] or hidden is None for hidden, _ in of_root)
+    return routers + sum((hard[1] or hidden is None) + hops for hidden, hops in routes)
 
 
 @pytest.fixture
@@ -370,27 +374,27 @@ def planted(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 @given(
     forest=forests,
     names=keys,
-    removes=st.lists(st.booleans(), min_size=2, max_size=2),
+    hard=st.lists(st.booleans(), min_size=2, max_size=2),
     rows=st.sampled_from([1, 2, 7]),
     turns=st.lists(st.tuples(st.sampled_from([1, 2, 5]), st.none() | st.integers(1, 4))),
 )
 def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
-    planted: Any, *, forest: Any, names: list[str], removes: list[bool], rows: int, turns: Any
+    planted: Any, *, forest: Any, names: list[str], hard: list[bool], rows: int, turns: Any
 ) -> None:
-    estate = Forest(planted, removes)
+    estate = Forest(planted, hard)
     estate.plant(forest, names)
     neighbour = estate.rows(2)
     run(planted, estate.tree.fence(1, missing=Gone()))
     reports = [estate.drain(rows, chunks, kill) for chunks, kill in turns]
     reports.append(estate.drain(rows, 1_000, None))
     assert sum(report.jobs_done for report in reports) == 1
-    assert sum(report.late_rows for report in reports) == 0
+    assert sum(report.rows_after_fence for report in reports) == 0
     done = planted.execute("SELECT rows_done FROM bulk_job").fetchone()[0]
-    assert done == expected(forest, removes)
+    assert done == expected(forest, hard)
     assert (estate.rows(1), estate.rows(2)) == ([], neighbour)
     left = estate.rows(None)
     living = [row for row in left if (row[2] and row[4]) or (row[5] and row[7]) or row[8]]
     assert living == []
     estate.plant(forest, names)
-    assert run(planted, estate.tree.at_once(1, missing=Gone())) == done
+    assert run(planted, estate.tree.delete_now(1, missing=Gone())) == done
     assert (estate.rows(1), estate.rows(2), estate.rows(None)) == ([], neighbour, left)

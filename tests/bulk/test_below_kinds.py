@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from batchq import run
-from batchq.bulk import Drain, LateRows, Tree, resume
+from batchq.bulk import ChildDelete, DeleteTree, resume
+from batchq.bulk.errors import RowsAfterFence
 from batchq.hierarchy import Parent
 from batchq.result import attempt
 
@@ -25,12 +26,12 @@ VPC, ROUTER = (
     Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
 )
 STATIC = ROUTER.children("route", by="router_id", deleted_at=None, where={"kind": "static"})
-ROUTERS = Drain(
-    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
-    removes=True,
-    below=[Drain(children=STATIC)],
+ROUTERS = ChildDelete(
+    relation=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    hard=True,
+    children=[ChildDelete(relation=STATIC)],
 )
-TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS])
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS])
 GONE = LookupError("no such vpc")
 
 
@@ -54,7 +55,7 @@ def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
 
 
 def test_at_once_it_refuses_the_whole(conn):
-    error = attempt(conn, TREE.at_once(1, missing=GONE)).error
-    assert isinstance(error, LateRows)
+    error = attempt(conn, TREE.delete_now(1, missing=GONE)).error
+    assert isinstance(error, RowsAfterFence)
     assert (error.table, error.key) == ("router", 12)
     assert (ids(conn, "vpc"), ids(conn, "route")) == ([1], [1, 2, 3])

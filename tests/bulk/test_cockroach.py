@@ -19,19 +19,11 @@ import sqlglot
 from sqlglot import exp
 
 from batchq import gather, insert, run, sql, steps
-from batchq.bulk import (
-    Budget,
-    ChunkSize,
-    Fenced,
-    Reason,
-    Rewrite,
-    Tree,
-    plan,
-    resume,
-    start,
-)
+from batchq.bulk import Backfill, Budget, ChunkSize, DeleteTree, Fenced, preflight, resume, start
 from batchq.bulk.chunks.estimate import estimated
+from batchq.bulk.preflight import explain
 from batchq.bulk.preflight.catalog import Catalog, Index, catalog
+from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.indexes import unfit
 from batchq.bulk.preflight.job_table import wrong_job_table
 from batchq.bulk.preflight.row_counts import tally, written_key
@@ -49,7 +41,7 @@ LEASE = timedelta(seconds=30)
 LIMITS = Limits()
 A, B = UUID(int=1), UUID(int=2)
 SUBNETS = VPC.children("subnet", by="vpc_id", deleted_at="time_deleted")
-GUARDED = attrs.evolve(TREE, childless=[lambda vpc: SUBNETS.forbid(vpc, unexpected=ValueError())])
+GUARDED = attrs.evolve(TREE, guards=[lambda vpc: SUBNETS.forbid(vpc, unexpected=ValueError())])
 
 
 # -- the texts -------------------------------------------------------------------------------------
@@ -59,43 +51,43 @@ def batches() -> Iterator[tuple[str, Any]]:
     """Whatever bulk, limits and parents send."""
     for tree in (TREE, GUARDED):
         yield "fence", tree.fence(7, missing=KeyError())
-        yield "at once", tree.at_once(7, missing=KeyError())
-        yield "last", tree.last(JOB)
+        yield "at once", tree.delete_now(7, missing=KeyError())
+        yield "last", tree.finish(JOB)
     yield "adopt", TREE.adopt(JOB)
     for work in (TREE, REWRITE):
-        for child, one in enumerate(work.passes):
-            job = attrs.evolve(JOB, child=child)
+        for child, one in enumerate(work.stages):
+            job = attrs.evolve(JOB, stage=child)
             keys = one.order_key.columns
-            later = attrs.evolve(job, cursor=["1"] * len(keys), cursor_of=["x"])
+            later = attrs.evolve(job, cursor=["1"] * len(keys), cursor_key=["x"])
             name = f"{work.name}, pass {child}"
             yield f"{name}: first chunk", work.chunk(job, 200, LEASE)
             yield f"{name}: later chunk", work.chunk(later, 200, LEASE)
-            yield f"{name}: chunk around", work.chunk(later, 200, LEASE, around=True)
+            yield f"{name}: chunk around", work.chunk(later, 200, LEASE, skip_locked=True)
             yield f"{name}: estimate", one.estimate("7")
             of = TREE.root(7) if work is TREE else None
             yield f"{name}: tally", tally(one, of, 7, 100)
-    yield "begin", REWRITE.begin()
-    yield "rewrite's end", REWRITE.last(JOB)
-    yield "rewrite's end with rows", REWRITE.last(attrs.evolve(JOB, rows_pass=1))
+    yield "begin", REWRITE.start()
+    yield "rewrite's end", REWRITE.finish(JOB)
+    yield "rewrite's end with rows", REWRITE.finish(attrs.evolve(JOB, scan_rows=1))
     jobs = TREE.jobs
     yield (
         "jobs",
         gather(
-            jobs.read(A),
+            jobs.get(A),
             jobs.all("vpc"),
-            jobs.backlog("vpc"),
-            jobs.waiting("vpc", [A], 16),
-            jobs.unknown("vpc"),
+            jobs.stats("vpc"),
+            jobs.claimable("vpc", [A], 16),
+            jobs.other_versions("vpc"),
             jobs.claim(JOB, "me", LEASE, 3),
-            jobs.keep(JOB, LEASE),
-            jobs.again(JOB, "x"),
-            jobs.stick(JOB, "x"),
+            jobs.renew_lease(JOB, LEASE),
+            jobs.restart(JOB, "x"),
+            jobs.mark_stuck(JOB, "x"),
             jobs.retry(A),
             jobs.abandon(A),
-            jobs.leave(JOB, "x"),
+            jobs.release(JOB, "x"),
         ),
     )
-    yield "catalog", catalog(["vpc"], [one.order_key for one in TREE.passes], jobs)
+    yield "catalog", catalog(["vpc"], [one.order_key for one in TREE.stages], jobs)
     yield "key", written_key(TREE, 7)
     yield (
         "limits",
@@ -189,7 +181,7 @@ def test_no_default_is_a_string_for_an_array_of_oids() -> None:
 @pytest.fixture
 def cockroach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: COCKROACHDB)
-    monkeypatch.setattr("batchq.bulk.preflight.explain.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr(explain, "dialect_of", lambda _: COCKROACHDB)
 
 
 @pytest.fixture
@@ -204,31 +196,31 @@ def test_a_tree_starts_and_ends_there(filled: psycopg.Connection[Any]) -> None:
     fenced = start(filled, TREE, 1, missing=KeyError())
     assert isinstance(fenced, Fenced)
     some = resume(
-        filled, [TREE], owner="test", budget=Budget(chunks=3), size=ChunkSize(first=1_000)
+        filled, [TREE], owner="test", budget=Budget(chunks=3), chunk_size=ChunkSize(initial=1_000)
     )
-    assert (some.chunks, some.why) == (3, "")
+    assert (some.chunks, some.detail) == (3, "")
     rest = resume(filled, [TREE], owner="test")
-    assert (rest.why, rest.jobs_done) == ("", 1)
+    assert (rest.detail, rest.jobs_done) == ("", 1)
     left = "SELECT (SELECT count(*) FROM rule WHERE vpc_id = 1), (SELECT count(*) FROM route)"
     assert filled.execute(left).fetchone() == (0, 15_000)
-    run(filled, REWRITE.begin())
+    run(filled, REWRITE.start())
     assert resume(filled, [REWRITE], owner="test").jobs_done == 1
 
 
 @pytest.mark.usefixtures("cockroach")
 @pytest.mark.parametrize("work", [TREE, REWRITE], ids=lambda work: work.name)
 def test_what_writes_is_explained_in_no_read_only_transaction(
-    filled: psycopg.Connection[Any], database: str, work: Tree | Rewrite
+    filled: psycopg.Connection[Any], database: str, work: DeleteTree | Backfill
 ) -> None:
     """CockroachDB refuses there to explain it, with 25006."""
-    key = 1 if isinstance(work, Tree) else None
+    key = 1 if isinstance(work, DeleteTree) else None
     before = filled.execute("SELECT count(*) FROM rule").fetchone()
     with (
         proxy(database) as link,
         psycopg.connect(link.conninfo(), autocommit=True) as conn,
         link.record() as recording,
     ):
-        found = plan(conn, work, key)
+        found = preflight(conn, work, key)
     assert found.ok, str(found)
     assert all(one.explain for one in found.statements), str(found)
     sent = b"".join(one.body for one in recording.messages if one.sender == "client")
@@ -241,7 +233,7 @@ def test_what_writes_is_explained_in_no_read_only_transaction(
     "batch",
     [
         TREE.fence(1, missing=KeyError()),
-        REWRITE.begin(),
+        REWRITE.start(),
         VPC.delete(1, missing=KeyError()),
         LIMITS.set_limit("vpcs", 3, scope=A),
     ],
@@ -261,7 +253,7 @@ def as_there(index: Index) -> Index:
     """An index as CockroachDB's ``pg_catalog.go`` has it; NULLs come first there."""
     predicate = index.predicate
     if predicate is not None and "phase" in predicate:
-        predicate = "phase IN ('drain':::STRING, 'stuck':::STRING)"
+        predicate = "phase IN ('active':::STRING, 'stuck':::STRING)"
     elif predicate is not None:
         predicate = predicate.removeprefix("(").removesuffix(")")
     return index._replace(method="prefix", options=[2] * len(index.columns), predicate=predicate)
@@ -270,7 +262,7 @@ def as_there(index: Index) -> Index:
 @pytest.fixture
 def found(filled: psycopg.Connection[Any]) -> Catalog:
     tables = ["vpc", "router", "route", "rule", "tag"]
-    keys = [one.order_key for work in (TREE, REWRITE) for one in work.passes]
+    keys = [one.order_key for work in (TREE, REWRITE) for one in work.stages]
     seen = run(filled, catalog(tables, keys, TREE.jobs))
     return attrs.evolve(seen, indexes=[as_there(one) for one in seen.indexes])
 
@@ -280,13 +272,13 @@ def all_found(work: Any, seen: Any) -> list[Any]:
     return [*found, *wrong_columns(work, seen), *unfit(work, seen)]
 
 
-def refused(found: Catalog, **changes: Any) -> list[tuple[Reason, str]]:
+def refused(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
     """What is refused when the index of rules is changed so."""
     indexes = [
         one._replace(**changes) if one.name == "rules_by_vpc" else one for one in found.indexes
     ]
     seen = attrs.evolve(found, indexes=indexes)
-    return [(one.reason, one.name) for one in all_found(TREE, seen)]
+    return [(one.code, one.name) for one in all_found(TREE, seen)]
 
 
 def test_tables_that_are_as_they_should_be_are_so_there(found: Catalog) -> None:
@@ -296,27 +288,27 @@ def test_tables_that_are_as_they_should_be_are_so_there(found: Catalog) -> None:
 
 
 def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog) -> None:
-    bad = [(Reason.NO_INDEX, "rules_by_vpc")]
+    bad = [(FindingCode.NO_INDEX, "rules_by_vpc")]
     assert refused(found, options=[2, 1, 2]) == bad
     assert refused(found, method="inverted") == bad
     assert refused(found, valid=False)[:1] == bad
     assert refused(found, usual=[True, False, True]) == bad
     assert refused(found, predicate="kind = 'x':::STRING") == bad
     none = refused(found, columns=[], options=[], usual=[])  # all of it is implicit
-    assert none == [(Reason.NO_INDEX, "")]
+    assert none == [(FindingCode.NO_INDEX, "")]
     keyless = [one._replace(columns=[], options=[], usual=[]) for one in found.indexes]
-    reasons = {one.reason for one in unfit(TREE, attrs.evolve(found, indexes=keyless))}
-    assert reasons == {Reason.NO_INDEX, Reason.NOT_UNIQUE}
+    reasons = {one.code for one in unfit(TREE, attrs.evolve(found, indexes=keyless))}
+    assert reasons == {FindingCode.NO_INDEX, FindingCode.NOT_UNIQUE}
 
 
 @pytest.mark.parametrize(
     "predicate",
     [
         None,
-        "phase IN ('drain':::STRING, 'done':::STRING)",
-        "phase IN ('drain':::STRING)",
-        "phase NOT IN ('drain':::STRING, 'stuck':::STRING)",
-        "tree IN ('drain', 'stuck')",
+        "phase IN ('active':::STRING, 'done':::STRING)",
+        "phase IN ('active':::STRING)",
+        "phase NOT IN ('active':::STRING, 'stuck':::STRING)",
+        "tree IN ('active', 'stuck')",
     ],
 )
 def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
@@ -327,7 +319,7 @@ def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
         for one in found.indexes
     ]
     seen = attrs.evolve(found, indexes=indexes)
-    assert [one.reason for one in wrong_job_table(TREE, seen)] == [Reason.OTHER_JOBS]
+    assert [one.code for one in wrong_job_table(TREE, seen)] == [FindingCode.WRONG_JOB_TABLE]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from batchq.bulk import Report, Stopped
+from batchq.bulk import Report, StopReason
 from batchq.testing import Proxy, proxy
 from tests.support.lock_waits import TIMEOUT
 
@@ -33,20 +33,20 @@ CHUNK_1, CHUNK_3, FINAL = 1, 3, 5
 WORKER = """
 import sys, psycopg, batchq
 from datetime import timedelta
-from batchq.bulk import ChunkSize, Drain, Tree, resume
+from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, resume
 
 def throttle():
     print("asked", flush=True)
     sys.stdin.readline()
 
 vpc = batchq.Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
-rules = Drain(children=vpc.children("rule", by="vpc_id", deleted_at=None))
+rules = ChildDelete(relation=vpc.children("rule", by="vpc_id", deleted_at=None))
 with psycopg.connect(sys.argv[1], autocommit=True) as conn:
-    size = ChunkSize(least=300, first=300, most=300)
-    tree = Tree(name="vpc", parent=vpc, drains=[rules])
+    size = ChunkSize(minimum=300, initial=300, maximum=300)
+    tree = DeleteTree(name="vpc", parent=vpc, children=[rules])
     lease = timedelta(minutes=2)
     resume(
-        conn, [tree], owner="worker", size=size, timeout=60, lease=lease, throttles=[throttle]
+        conn, [tree], owner="worker", chunk_size=size, timeout=60, lease=lease, throttles=[throttle]
     )
 """
 
@@ -115,14 +115,14 @@ def test_a_process_killed_between_two_steps_is_followed_by_another(
     worker.stands()
     worker.kill()
 
-    assert fenced.job("phase, rows_done, owner") == ("drain", done, "worker")
+    assert fenced.job("phase, rows_done, owner") == ("active", done, "worker")
     assert fenced.left() == 1_000 - done
     report = fenced.resume()
     assert (report.jobs_done, report.chunks) == (0, 0)  # it may still live: its lease holds
     fenced.end_lease()
     report = fenced.resume()
-    assert (report.stopped, report.jobs_done, report.rows) == (
-        Stopped.EXHAUSTED,
+    assert (report.stop_reason, report.jobs_done, report.rows) == (
+        StopReason.EXHAUSTED,
         1,
         1_000 - done,
     )
@@ -149,12 +149,12 @@ def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
     if first == "successor":
         fenced.end_lease()
         # Claims it and is told to leave: what the dead one sent is now of a lost lease.
-        assert fenced.resume(stop=lambda: True).stopped is Stopped.ASKED
+        assert fenced.resume(stop=lambda: True).stop_reason is StopReason.INTERRUPTED
     holder.execute("ROLLBACK")
     until(lambda: not fenced.one(CONNECTED))
-    outcomes = {("drain", done)}
+    outcomes = {("active", done)}
     if first == "server":
-        outcomes.add(("done", 1_000) if final else ("drain", done + 300))
+        outcomes.add(("done", 1_000) if final else ("active", done + 300))
         fenced.end_lease()
     outcome = fenced.job("phase, rows_done")
     assert outcome in outcomes
@@ -205,8 +205,8 @@ def test_a_link_cut_in_a_step_costs_no_row_and_counts_none_twice(
     """The pool has another connection: the same activation finds out how it ended, and goes on."""
     with proxy(database) as link, pooled(link) as pool:
         report = fenced.resume(pool, throttles=[at(when, lambda: cut(link))])
-    assert (report.stopped, report.why) == (Stopped.EXHAUSTED, "")
-    assert (report.jobs_done, report.rows, report.late_rows) == (1, 1_000, 0)
+    assert (report.stop_reason, report.detail) == (StopReason.EXHAUSTED, "")
+    assert (report.jobs_done, report.rows, report.rows_after_fence) == (1, 1_000, 0)
     assert report.chunks == 4
     fenced.assert_gone()
 
@@ -220,8 +220,8 @@ def test_with_one_connection_a_cut_ends_the_activation_and_the_next_goes_on(
 ) -> None:
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as conn:
         report: Report = fenced.resume(conn, throttles=[at(CHUNK_3, lambda: cut(link))])
-    assert report.stopped is Stopped.FAILED
-    assert report.why
+    assert report.stop_reason is StopReason.FAILED
+    assert report.detail
     assert report.rows == 600
     fenced.assert_exact()
     fenced.end_lease()
@@ -236,8 +236,8 @@ def test_a_link_cut_before_the_first_chunk_is_reported_and_not_raised(
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as conn:
         link.cut_answers(after=0 if before == "the jobs are read" else len("12nC12TDCZ12nCZ"))
         report: Report = fenced.resume(conn)
-    assert report.stopped is Stopped.FAILED
-    assert report.why
+    assert report.stop_reason is StopReason.FAILED
+    assert report.detail
     fenced.end_lease()
     fenced.resume()
     fenced.assert_gone()

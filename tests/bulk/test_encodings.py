@@ -15,19 +15,19 @@ import pytest
 
 from batchq import format_error, insert, run, select, sql, unique, update
 from batchq.bulk import (
+    Backfill,
     Budget,
+    ChildDelete,
     ChunkSize,
-    Drain,
+    DeleteTree,
     Jobs,
     Progress,
-    Rewrite,
-    Stopped,
-    Tree,
-    asking,
-    plan,
+    StopReason,
+    preflight,
     resume,
     start,
 )
+from batchq.bulk.throttles import query_throttle
 from batchq.hierarchy import Parent
 from batchq.limits import Limits
 from batchq.result import attempt
@@ -37,7 +37,7 @@ from tests.support.encodings import CLIENTS, database_in
 NAMES = ["rule", "größe"]
 """Of tables, columns, trees, owners and constraints; and values."""
 PAIRS = [(server, client) for server, clients in CLIENTS.items() for client in clients]
-SMALL = ChunkSize(least=4, first=4, most=4)
+SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 ROWS = 10
 GONE = LookupError("no such vpc")
 
@@ -76,15 +76,15 @@ def as_str(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def planted(conn: Any, name: str, value: str | None = None) -> Tree:
+def planted(conn: Any, name: str, value: str | None = None) -> DeleteTree:
     """Rows whose order key is the name, or a value, and a number."""
     value = value or name
     parent = Parent(table=f"{name}_vpc", key="id", deleted_at="time_deleted", generation="rcgen")
     rules = parent.children(name, by="vpc_id", deleted_at=None)
-    tree = Tree(
+    tree = DeleteTree(
         name=name,
         parent=parent,
-        drains=[Drain(children=rules, order=(name, "id"))],
+        children=[ChildDelete(relation=rules, order=(name, "id"))],
         jobs=Jobs(table=f"{name}_job"),
     )
     sent(
@@ -108,18 +108,18 @@ def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> Non
     tree = planted(conn, name)
     job = run(conn, tree.fence(name, missing=GONE))
     told: list[Any] = []
-    options: Any = {"owner": name, "size": SMALL, "watchers": [told.append]}
+    options: Any = {"owner": name, "chunk_size": SMALL, "observers": [told.append]}
     report = resume(conn, [tree], budget=Budget(chunks=1), **options)
-    assert (report.stopped, report.rows) == (Stopped.CHUNKS, 4)
-    seen = run(conn, tree.jobs.read(job))
+    assert (report.stop_reason, report.rows) == (StopReason.CHUNKS, 4)
+    seen = run(conn, tree.jobs.get(job))
     assert seen is not None
-    assert (seen.tree, seen.root, seen.phase) == (name, name, "drain")
+    assert (seen.task, seen.root, seen.phase) == (name, name, "active")
     assert seen.cursor is not None
     assert [type(text) for text in seen.cursor] == [str, str]
     report = resume(conn, [tree], **options)
-    assert (report.stopped, report.why, report.jobs_done) == (Stopped.EXHAUSTED, "", 1)
+    assert (report.stop_reason, report.detail, report.jobs_done) == (StopReason.EXHAUSTED, "", 1)
     assert report.rows_by_table == {name: ROWS - 4}
-    assert {one.tree for one in told if isinstance(one, Progress)} == {name}
+    assert {one.task for one in told if isinstance(one, Progress)} == {name}
     assert sent(conn, f'SELECT id FROM "{name}"').fetchall() == [(99,)]
     assert sent(conn, f'SELECT count(*) FROM "{name}_vpc"').fetchone() == (1,)
 
@@ -128,7 +128,7 @@ def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> Non
 def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     sent(conn, f'CREATE UNIQUE INDEX ON "{name}" ("{name}", id)')
-    rewrite = Rewrite(
+    rewrite = Backfill(
         name=name,
         table=name,
         set={"v": 2},
@@ -137,20 +137,20 @@ def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: s
         jobs=tree.jobs,
     )
     for work, key in ((rewrite, None), (tree, name)):
-        seen = plan(conn, work, key)
-        assert (seen.refusals, seen.counts[0].rows) == ((), ROWS + (key is None))
+        seen = preflight(conn, work, key)
+        assert (seen.errors, seen.counts[0].rows) == ((), ROWS + (key is None))
         assert all(isinstance(line, str) for one in seen.statements for line in one.explain)
         assert all(one.explain or "output" in one.unexplained for one in seen.statements), seen
-    run(conn, rewrite.begin())
-    report = resume(conn, [rewrite], owner=name, size=SMALL)
-    assert (report.rows, report.jobs_done, report.why) == (ROWS + 1, 1, "")
+    run(conn, rewrite.start())
+    report = resume(conn, [rewrite], owner=name, chunk_size=SMALL)
+    assert (report.rows, report.jobs_done, report.detail) == (ROWS + 1, 1, "")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_refusal_names_what_it_is_about(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     sent(conn, f'ALTER TABLE "{name}" ALTER "{name}" DROP NOT NULL')
-    assert [(one.table, one.name) for one in plan(conn, tree, name).refusals] == [(name, name)]
+    assert [(one.table, one.name) for one in preflight(conn, tree, name).errors] == [(name, name)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -199,7 +199,7 @@ def test_limits_tell_resources_by_their_names(conn: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_throttle_gives_its_reason_as_text(conn: Any, name: str) -> None:
-    throttle = asking(conn, "SELECT %(reason)s::text", reason=name)
+    throttle = query_throttle(conn, "SELECT %(reason)s::text", reason=name)
     assert throttle() == name
 
 
@@ -214,12 +214,16 @@ def test_a_key_that_is_no_text_for_one_client_is_left_for_another(raw: str) -> N
     with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
         tree = planted(writer, "rule", "größe")
         run(writer, tree.fence("größe", missing=GONE))
-        resume(writer, [tree], owner="writer", size=SMALL, budget=Budget(chunks=1))
+        resume(writer, [tree], owner="writer", chunk_size=SMALL, budget=Budget(chunks=1))
         for session in (other, writer):
-            report = resume(session, [tree], owner="any", size=SMALL)
+            report = resume(session, [tree], owner="any", chunk_size=SMALL)
             if session is other:
-                assert (report.stopped, report.rows, report.jobs_done) == (Stopped.FAILED, 0, 0)
-                assert "cannot be sent" in report.why
+                assert (report.stop_reason, report.rows, report.jobs_done) == (
+                    StopReason.FAILED,
+                    0,
+                    0,
+                )
+                assert "cannot be sent" in report.detail
         assert (report.jobs_done, report.rows) == (1, ROWS - 4)
         assert writer.execute("SELECT id FROM rule").fetchall() == [(99,)]
 

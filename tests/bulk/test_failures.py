@@ -16,10 +16,11 @@ import pytest
 from psycopg import sql
 
 import batchq
-from batchq.bulk import Budget, ChunkSize, Drain, Event, Progress, Report, Stopped, Tree
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Progress, Report, StopReason
+from batchq.bulk.progress.events import Event
 from tests.support.lock_waits import until_waits
 
-SHRINKS = ChunkSize(least=10, first=400, most=400, target=3600)
+SHRINKS = ChunkSize(minimum=10, initial=400, maximum=400, target=3600)
 """Only what fails makes it smaller."""
 
 
@@ -55,28 +56,30 @@ ALTER TABLE rule ADD CONSTRAINT hit_fk CHECK (time_deleted IS NULL OR id <> 500)
 
 
 @pytest.mark.parametrize(
-    ("refuses", "mended", "drain", "rows"),
+    ("refuses", "mended", "options", "rows"),
     [
         (HIT.format("rule", 500), "DROP TABLE hit", {}, 300),
         (HIT.format("rule ON DELETE RESTRICT", 500), "DROP TABLE hit", {}, 300),
         (HIT.format("rule DEFERRABLE INITIALLY DEFERRED", 500), "DROP TABLE hit", {}, 300),
         (HIT.format("vpc", 1), "DROP TABLE hit", {}, 1_000),
-        (CHECKED, "ALTER TABLE rule DROP CONSTRAINT hit_fk", {"removes": False}, 300),
+        (CHECKED, "ALTER TABLE rule DROP CONSTRAINT hit_fk", {"hard": False}, 300),
     ],
     ids=["a chunk", "a chunk, restricted", "a chunk's COMMIT", "the final batch", "a soft delete"],
 )
 def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_jobs_way(
-    estate: Any, refuses: str, mended: str, drain: dict[str, Any], rows: int
+    estate: Any, refuses: str, mended: str, options: dict[str, Any], rows: int
 ) -> None:
     estate.conn.execute(refuses)
-    if drain:
+    if options:
         rules = estate.tree.parent.children("rule", by="vpc_id", deleted_at="time_deleted")
-        estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=[Drain(children=rules)])
+        estate.tree = DeleteTree(
+            name="vpc", parent=estate.tree.parent, children=[ChildDelete(relation=rules)]
+        )
     job = estate.fence(1)
     estate.fence(2)
 
     report = estate.resume()
-    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 1)
+    assert (report.stop_reason, report.jobs_stuck, report.jobs_done) == (StopReason.EXHAUSTED, 1, 1)
     phase, error, lease, done = estate.job("phase, last_error, lease_until, rows_done")
     assert (phase, lease, done) == ("stuck", None, rows)
     assert "hit_fk" in error
@@ -92,8 +95,8 @@ def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_j
 
 def test_a_column_that_cannot_be_null_is_named(estate: Any) -> None:
     """Not every refusal is a named constraint's."""
-    rules = Drain(children=estate.rules, set={"vpc_id": None})
-    estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=[rules])
+    rules = ChildDelete(relation=estate.rules, set={"vpc_id": None})
+    estate.tree = DeleteTree(name="vpc", parent=estate.tree.parent, children=[rules])
     estate.fence()
     assert estate.resume().jobs_stuck == 1
     assert "vpc_id" in estate.job("last_error")
@@ -112,9 +115,9 @@ def test_a_job_that_is_freed_before_it_is_mended_is_tried_as_often_as_before(est
     job = estate.fence()
     told = [Events(), Events()]
     for events in told:
-        estate.resume(watchers=[events])
+        estate.resume(observers=[events])
         assert batchq.run(estate.conn, estate.tree.jobs.retry(job)) == 1
-    assert [events.names.count("LATE") for events in told] == [4, 4]
+    assert [events.names.count("RESTARTED") for events in told] == [4, 4]
     assert all(events.names[-1] == "STUCK" for events in told)
 
 
@@ -140,10 +143,14 @@ def role(estate: Any) -> Iterator[str]:
 
 
 def assert_left(estate: Any, report: Report, sqlstate: str, done: int = 0) -> None:
-    assert (report.stopped, report.jobs_deferred, report.jobs_waiting) == (Stopped.FAILED, 1, 1)
-    assert sqlstate in report.why
+    assert (report.stop_reason, report.jobs_released, report.jobs_unfinished) == (
+        StopReason.FAILED,
+        1,
+        1,
+    )
+    assert sqlstate in report.detail
     *job, error = estate.job("phase, lease_until, owner, rows_done, last_error")
-    assert job == ["drain", None, None, done]
+    assert job == ["active", None, None, done]
     assert sqlstate in error
 
 
@@ -182,8 +189,8 @@ def test_a_job_that_is_refused_is_followed_by_the_next_one_and_still_told(
     estate.fence(2)
     estate.conn.execute(REFUSES_THE_FIRST)
     report = estate.resume(budget=Budget(chunks=chunks))
-    assert (report.stopped, report.jobs_done) == (Stopped.FAILED, chunks - 5)
-    assert "P0001" in report.why
+    assert (report.stop_reason, report.jobs_done) == (StopReason.FAILED, chunks - 5)
+    assert "P0001" in report.detail
 
 
 # -- what is tried again ---------------------------------------------------------------------------
@@ -212,10 +219,10 @@ def refusing(estate: Any, sqlstate: str, times: int) -> None:
 def test_a_conflict_is_tried_again_with_half_of_the_rows(fenced: Any, sqlstate: str) -> None:
     refusing(fenced, sqlstate, 5)
     events = Events()
-    report = fenced.resume(size=SHRINKS, watchers=[events])
+    report = fenced.resume(chunk_size=SHRINKS, observers=[events])
     assert report.retries == 5
     assert [told.chunk_size for told in events[1:6]] == [200, 100, 50, 25, 12]
-    assert all(told.event is Event.RETRIED and sqlstate in told.why for told in events[1:6])
+    assert all(told.event is Event.RETRIED and sqlstate in told.detail for told in events[1:6])
     assert events[6].rows == 12
     fenced.assert_gone()
 
@@ -226,7 +233,7 @@ def test_six_conflicts_in_a_row_leave_the_job_to_the_next_activation(
     fenced: Any, sqlstate: str
 ) -> None:
     refusing(fenced, sqlstate, 6)
-    report = fenced.resume(size=SHRINKS)
+    report = fenced.resume(chunk_size=SHRINKS)
     assert report.retries == 5
     assert_left(fenced, report, sqlstate)
     fenced.resume()
@@ -248,10 +255,10 @@ def test_a_deadlock_is_tried_again_when_the_other_one_has_what_it_wants(
             work = threads.submit(
                 fenced.resume,
                 worker,
-                size=SHRINKS,
+                chunk_size=SHRINKS,
                 timeout=60,
                 lease=timedelta(minutes=2),
-                watchers=[events],
+                observers=[events],
             )
             until_waits(fenced.conn, worker.info.backend_pid, work)
             wants = threads.submit(other.execute, "SELECT FROM rule WHERE id = 1 FOR UPDATE")
@@ -263,7 +270,7 @@ def test_a_deadlock_is_tried_again_when_the_other_one_has_what_it_wants(
             other.execute("ROLLBACK")
     report = work.result()
     assert (report.retries, report.jobs_done) == (1, 1)
-    assert "40P01" in events[1].why
+    assert "40P01" in events[1].detail
     assert events[2].rows == 200
     fenced.assert_gone()
 
@@ -316,10 +323,10 @@ def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
     events = Events(RETRIED=let_in_at_the_second)
     worker = connect(options=f"{schema(fenced)} -clock_timeout={1000 * (ends != 'timeout')}")
     seconds = 1 if ends == "timeout" else 300
-    report = fenced.resume(worker, size=SHRINKS, timeout=seconds, watchers=[events])
+    report = fenced.resume(worker, chunk_size=SHRINKS, timeout=seconds, observers=[events])
     code = "57014" if ends == "timeout" else "55P03"
     assert (report.retries, report.jobs_done) == (2, 1)
-    assert all(code in told.why for told in events if told.event is Event.RETRIED)
+    assert all(code in told.detail for told in events if told.event is Event.RETRIED)
     assert sizes is None or retried == sizes
     fenced.assert_gone()
 
@@ -344,10 +351,10 @@ def test_what_failed_is_said_without_the_lesson_for_whoever_writes_statements(
     estate.conn.execute(FAILS.format(body))
     estate.fence()
     told: list[Any] = []
-    report = estate.resume(watchers=[told.append])
-    assert report.stopped is Stopped.FAILED
-    said = [report.why, estate.job("last_error"), *(one.why for one in told)]
-    assert any("rule" in why for why in said)
-    for why in filter(None, said):
+    report = estate.resume(observers=[told.append])
+    assert report.stop_reason is StopReason.FAILED
+    said = [report.detail, estate.job("last_error"), *(one.detail for one in told)]
+    assert any("rule" in detail for detail in said)
+    for detail in filter(None, said):
         for lesson in ("maps", "map it", ".on(", "hers", "internal"):
-            assert lesson not in why
+            assert lesson not in detail

@@ -10,14 +10,15 @@ import psycopg
 import pytest
 
 from batchq import run, sql
-from batchq.bulk import ChunkSize, Reason, Report, Rewrite, Stopped, plan, resume
+from batchq.bulk import Backfill, ChunkSize, Report, StopReason, preflight, resume
+from batchq.bulk.preflight.findings import FindingCode
 
 TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 1);
 INSERT INTO rule SELECT n FROM generate_series(1, 50) AS n;
 """
-STAMP = Rewrite(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
-TEN = ChunkSize(least=10, first=10, most=10)
+STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TEN = ChunkSize(minimum=10, initial=10, maximum=10)
 TRIGGER = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
 CREATE TRIGGER keep {when} ON {table} FOR EACH ROW {of} EXECUTE FUNCTION keep();
@@ -40,7 +41,7 @@ CREATE RULE keep AS ON UPDATE TO rule DO INSTEAD
     UPDATE another SET v = NEW.v WHERE id = OLD.id RETURNING another.*;
 """
 
-KEPT: dict[str, tuple[str, Rewrite]] = {
+KEPT: dict[str, tuple[str, Backfill]] = {
     "a trigger swallows it": (SWALLOWS, STAMP),
     "a trigger of a partition swallows it": (
         PARTITIONED + SWALLOWS.replace("ON rule ", "ON rule_low "),
@@ -66,8 +67,8 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return conn
 
 
-def going_on(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
-    return resume(conn, [rewrite], owner="test", size=TEN, **options)
+def going_on(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
+    return resume(conn, [rewrite], owner="test", chunk_size=TEN, **options)
 
 
 def job(conn: Any) -> tuple[str, str]:
@@ -82,18 +83,18 @@ def test_a_row_that_stays_due_makes_the_job_stuck_and_the_causes_are_said(
 ) -> None:
     ddl, rewrite = KEPT[case]
     conn.execute(ddl)
-    run(conn, rewrite.begin())
+    run(conn, rewrite.start())
     report = going_on(conn, rewrite)
-    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
-    phase, why = job(conn)
+    assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
+    phase, detail = job(conn)
     assert phase == "stuck"
     for cause in (rewrite.table, "trigger", "rule", "policy", "set=", "where="):
-        assert cause in why
+        assert cause in detail
 
 
 def test_it_ends_when_the_trigger_is_gone(conn: Any) -> None:
     conn.execute(SWALLOWS)
-    begun = run(conn, STAMP.begin())
+    begun = run(conn, STAMP.start())
     going_on(conn)
     conn.execute("DROP FUNCTION keep CASCADE")
     run(conn, STAMP.jobs.retry(begun))
@@ -107,11 +108,11 @@ def test_a_row_that_a_trigger_keeps_beside_one_that_is_locked_ends_neither_false
     conn: Any, connect: Any, locked: int
 ) -> None:
     conn.execute(SWALLOWS)
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     with connect() as holder, holder.transaction():
         holder.execute("SELECT FROM rule WHERE id = %s FOR UPDATE", [locked])
         report = going_on(conn, timeout=0.2)
-        assert (report.jobs_done, report.jobs_stuck, report.jobs_deferred) == (0, 0, 1)
+        assert (report.jobs_done, report.jobs_stuck, report.jobs_released) == (0, 0, 1)
         assert "locked by others" in job(conn)[1]
     assert going_on(conn).jobs_stuck == 1
     assert conn.execute("SELECT id FROM rule WHERE v < 2").fetchall() == [(7,)]
@@ -135,17 +136,17 @@ def test_a_rule_that_no_chunk_may_have_makes_it_stuck_and_the_plan_refuses_it(
     conn.execute(
         f"CREATE TABLE other (LIKE rule); CREATE RULE keep AS ON UPDATE TO rule {RULES[rule]}"
     )
-    refusals = [(one.reason, one.table, one.name) for one in plan(conn, STAMP).refusals]
-    assert refusals == [(Reason.RULE, "rule", "keep")]
-    begun = run(conn, STAMP.begin())
+    refusals = [(one.code, one.table, one.name) for one in preflight(conn, STAMP).errors]
+    assert refusals == [(FindingCode.RULE, "rule", "keep")]
+    begun = run(conn, STAMP.start())
     report = going_on(conn)
-    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
-    phase, why = job(conn)
+    assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
+    phase, detail = job(conn)
     assert phase == "stuck"
-    assert "rule: a rule (CREATE RULE)" in why
-    assert str(begun) in why
+    assert "rule: a rule (CREATE RULE)" in detail
+    assert str(begun) in detail
     conn.execute("ALTER TABLE rule DISABLE RULE keep")
-    assert plan(conn, STAMP).ok
+    assert preflight(conn, STAMP).ok
     run(conn, STAMP.jobs.retry(begun))
     assert going_on(conn).jobs_done == 1
 
@@ -157,10 +158,10 @@ def test_the_plan_tells_of_a_trigger_that_may_keep_a_row_as_it_was(conn: Any) ->
             f"CREATE TRIGGER {when.replace(' ', '_')} {when} ON rule "
             f"FOR EACH ROW EXECUTE FUNCTION keep()"
         )
-    seen = plan(conn, STAMP)
+    seen = preflight(conn, STAMP)
     assert seen.ok
-    assert [(one.reason, one.table, one.name) for one in seen.warnings] == [
-        (Reason.TRIGGER, "rule", "keep")
+    assert [(one.code, one.table, one.name) for one in seen.warnings] == [
+        (FindingCode.TRIGGER, "rule", "keep")
     ]
     conn.execute("ALTER TABLE rule DISABLE TRIGGER keep")
-    assert plan(conn, STAMP).warnings == ()
+    assert preflight(conn, STAMP).warnings == ()

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from batchq import delete, insert, run, sql
-from batchq.bulk import AlreadyFenced, Budget, FenceMoved, Job, Report
+from batchq.bulk import Budget, FenceBroken, Job, JobExists, Report
 from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race, until_waits
 
@@ -44,10 +44,10 @@ def claimed(estate: Any) -> Job:
 
 def stuck(estate: Any, report: Report) -> str:
     """Why the one job is stuck, of which nothing went."""
-    assert (report.jobs_stuck, report.jobs_done, report.why) == (1, 0, "")
-    phase, why = estate.job("phase, last_error")
+    assert (report.jobs_stuck, report.jobs_done, report.detail) == (1, 0, "")
+    phase, detail = estate.job("phase, last_error")
     assert phase == "stuck"
-    return str(why)
+    return str(detail)
 
 
 # -- a parent that is not as it was fenced ---------------------------------------------------------
@@ -63,13 +63,13 @@ def test_a_parent_that_lives_again_keeps_its_children_and_can_be_deleted_once_mo
     rule = insert("rule", {"id": 5_000, "vpc_id": 1, "name": "new"})
     run(fenced.conn, fenced.rules.add(1, rule, missing=fenced.gone()))
     report = fenced.resume()
-    why = stuck(fenced, report)
+    detail = stuck(fenced, report)
     assert (report.rows, fenced.left()) == (0, 1_001 - done)
-    assert "lives again" in why
-    assert "Jobs.abandon()" in why
+    assert "lives again" in detail
+    assert "Jobs.abandon()" in detail
 
     job = fenced.job("id")
-    with pytest.raises(AlreadyFenced, match=str(job)) as caught:
+    with pytest.raises(JobExists, match=str(job)) as caught:
         fenced.fence()
     assert (caught.value.job, fenced.left()) == (job, 1_001 - done)
     assert fenced.one("SELECT time_deleted FROM vpc WHERE id = 1") is None
@@ -89,7 +89,7 @@ def test_a_parent_that_lives_again_is_deleted_at_once_whatever_became_of_the_job
     """Few children: no second job is needed. The first one finds that its parent is gone."""
     fenced.resume(budget=Budget(chunks=2))
     fenced.conn.execute(RESTORED)
-    assert run(fenced.conn, fenced.tree.at_once(1, missing=fenced.gone())) == 400
+    assert run(fenced.conn, fenced.tree.delete_now(1, missing=fenced.gone())) == 400
     assert "gone" in stuck(fenced, fenced.resume())
 
 
@@ -138,7 +138,7 @@ def test_a_job_that_is_tried_again_before_anything_has_changed_is_stuck_again(fe
 def test_a_parent_that_is_hidden_at_another_generation_may_be_adopted(fenced: Any) -> None:
     fenced.conn.execute("UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1")
     assert "Tree.adopt()" in stuck(fenced, fenced.resume())
-    job = run(fenced.conn, fenced.tree.jobs.read(fenced.job("id")))
+    job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     assert [run(fenced.conn, fenced.tree.adopt(job)) for _ in range(2)] == [1, 0]
     fenced.resume()
     fenced.assert_gone()
@@ -149,7 +149,7 @@ def test_only_a_stuck_job_of_a_parent_that_is_hidden_is_adopted(fenced: Any, sta
     if state != "waiting":
         fenced.conn.execute("UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1")
         fenced.resume()
-    job = run(fenced.conn, fenced.tree.jobs.read(fenced.job("id")))
+    job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     if state == "lives":
         fenced.conn.execute(RESTORED)
     elif state == "gone":
@@ -181,11 +181,11 @@ def test_a_table_that_is_another_than_was_fenced_is_left_alone_until_it_is_adopt
     left = fenced.left()
     fenced.conn.execute(REPLACED.format(table))
     report = fenced.resume(worker)
-    why = stuck(fenced, report)
-    assert "other tables" in why
-    assert "Tree.adopt()" in why
+    detail = stuck(fenced, report)
+    assert "other tables" in detail
+    assert "Tree.adopt()" in detail
     assert (report.rows, fenced.left()) == (0, left)
-    job = run(fenced.conn, fenced.tree.jobs.read(fenced.job("id")))
+    job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     assert run(fenced.conn, fenced.tree.adopt(job)) == 1
     fenced.resume(worker)
     fenced.assert_gone()
@@ -253,7 +253,7 @@ def test_a_schema_that_is_renamed_between_two_look_ups_of_one_step_is_found_out(
     if what == "the end":
         fenced.resume(worker, budget=Budget(chunks=4))
     left, job = fenced.left(), claimed(fenced)
-    step = fenced.tree.last(job) if what == "the end" else fenced.tree.chunk(job, 300, LEASE)
+    step = fenced.tree.finish(job) if what == "the end" else fenced.tree.chunk(job, 300, LEASE)
     fenced.conn.execute(f"CREATE SCHEMA {here}_new")
     for table in ("vpc", "rule"):
         fenced.conn.execute(f"CREATE TABLE {here}_new.{table} (LIKE {here}.{table} INCLUDING ALL)")
@@ -281,7 +281,7 @@ def test_a_schema_that_is_renamed_between_two_look_ups_of_one_step_is_found_out(
     fenced.conn.execute(swap)
     fenced.conn.execute(f"DROP SCHEMA {here}_new CASCADE")
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceMoved)
+    assert isinstance(answer.error, FenceBroken)
     assert seen == (1, 1_000 if what == "a chunk" else 0)
     assert fenced.left() == left
     fenced.end_lease()
@@ -322,8 +322,8 @@ def test_a_chunk_waits_for_a_restore_that_is_under_way(
     answer = racing.run(restoring, fenced.tree.chunk(job, 300, LEASE), rollback=not restore)
     if restore:
         assert isinstance(answer, Failed)
-        assert isinstance(answer.error, FenceMoved)
-        assert (fenced.left(), fenced.job("seq, child")) == (1_000, (0, 0))
+        assert isinstance(answer.error, FenceBroken)
+        assert (fenced.left(), fenced.job("seq, stage")) == (1_000, (0, 0))
     else:
         assert isinstance(answer, Ok)
         assert fenced.left() == 700
@@ -334,7 +334,7 @@ def test_a_chunk_waits_for_a_removal_that_is_under_way(fenced: Any, racing: Race
     removing = delete("vpc", where={"id": 1})
     answer = racing.run(removing, fenced.tree.chunk(job, 300, LEASE))
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceMoved)
+    assert isinstance(answer.error, FenceBroken)
     assert fenced.left() == 1_000
 
 
@@ -357,7 +357,7 @@ def test_a_restore_loses_no_row_that_it_finds(
             holder.execute("BEGIN")
             if begins == "while the end waits":
                 holder.execute("SELECT FROM bulk_job FOR UPDATE")
-                work: Future[Any] = threads.submit(attempt, worker, fenced.tree.last(job))
+                work: Future[Any] = threads.submit(attempt, worker, fenced.tree.finish(job))
             else:
                 holder.execute("SELECT FROM rule WHERE id = 150 FOR UPDATE")
             if begins == "before":
@@ -386,7 +386,7 @@ def test_a_restore_loses_no_row_that_it_finds(
     answer = work.result()
     if begins == "before":
         assert isinstance(answer, Failed)
-        assert isinstance(answer.error, FenceMoved)
+        assert isinstance(answer.error, FenceBroken)
         assert fenced.left() == 1_000
     elif begins == "while a chunk waits":
         assert isinstance(answer, Ok)
@@ -406,7 +406,7 @@ def test_a_restore_that_waits_for_the_last_look_finds_no_parent_any_more(
     fenced.resume(budget=Budget(chunks=4))
     job = claimed(fenced)
     restoring = sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1").count()
-    assert racing.run(fenced.tree.last(job), restoring) == Ok(0)
+    assert racing.run(fenced.tree.finish(job), restoring) == Ok(0)
 
 
 def test_the_last_look_waits_for_a_restore_and_then_lets_the_parent_be(
@@ -415,10 +415,10 @@ def test_the_last_look_waits_for_a_restore_and_then_lets_the_parent_be(
     fenced.resume(budget=Budget(chunks=4))
     job = claimed(fenced)
     answer = racing.run(
-        sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1"), fenced.tree.last(job)
+        sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1"), fenced.tree.finish(job)
     )
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceMoved)
+    assert isinstance(answer.error, FenceBroken)
     assert fenced.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
 
 

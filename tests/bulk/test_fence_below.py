@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from batchq import run, sql
-from batchq.bulk import Budget, ChunkSize, Drain, FenceMoved, Job, Tree, resume
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, FenceBroken, Job, resume
 from batchq.hierarchy import Parent
 from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race, until_waits
@@ -35,22 +35,22 @@ VPC, ROUTER, ROUTE = (
     Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
     Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen"),
 )
-HOPS = Drain(children=ROUTE.children("hop", by="route_id", deleted_at=None))
-ROUTES = Drain(
-    children=ROUTER.children("route", by="router_id", deleted_at="time_deleted"),
-    removes=True,
-    below=[HOPS],
+HOPS = ChildDelete(relation=ROUTE.children("hop", by="route_id", deleted_at=None))
+ROUTES = ChildDelete(
+    relation=ROUTER.children("route", by="router_id", deleted_at="time_deleted"),
+    hard=True,
+    children=[HOPS],
 )
-ROUTERS = Drain(
-    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
-    removes=True,
-    below=[ROUTES],
+ROUTERS = ChildDelete(
+    relation=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    hard=True,
+    children=[ROUTES],
 )
-TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS])
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS])
 HIDE_ROUTERS, HIDE_ROUTES, SWEEP_HOPS, REMOVE_ROUTES, REMOVE_ROUTERS, LAST = range(6)
 """The chunks, each of which takes all there is."""
 LEASE = timedelta(minutes=2)
-ALL = ChunkSize(first=1_000, least=1_000, most=1_000)
+ALL = ChunkSize(initial=1_000, minimum=1_000, maximum=1_000)
 ROOT_RESTORED = "UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1"
 RESTORED = "UPDATE {} SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = {}"
 GONE = LookupError("no such vpc")
@@ -71,7 +71,7 @@ def racing(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
 
 def done(conn: psycopg.Connection[Any], chunks: int) -> Job:
     """Take so many chunks, and the job."""
-    resume(conn, [TREE], owner="test", size=ALL, budget=Budget(chunks=chunks))
+    resume(conn, [TREE], owner="test", chunk_size=ALL, budget=Budget(chunks=chunks))
     (job,) = run(conn, TREE.jobs.all("vpc"))
     claimed: Job = run(conn, TREE.jobs.claim(job, "test", LEASE, None))
     return claimed
@@ -101,9 +101,9 @@ def test_no_pass_touches_a_row_once_the_root_lives_again(
     conn: psycopg.Connection[Any], chunks: int
 ) -> None:
     """Those that hide rows neither."""
-    resume(conn, [TREE], owner="test", size=ALL, budget=Budget(chunks=chunks))
+    resume(conn, [TREE], owner="test", chunk_size=ALL, budget=Budget(chunks=chunks))
     conn.execute(ROOT_RESTORED)
-    report = resume(conn, [TREE], owner="test", size=ALL)
+    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
     assert (report.jobs_stuck, report.rows) == (1, 0)
     assert rows(conn) == BEFORE[chunks]
 
@@ -116,7 +116,7 @@ def test_every_pass_waits_for_a_restore_of_the_root(
     restoring = sql("UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1")
     answer = racing.run(restoring, TREE.chunk(job, 1_000, LEASE))
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceMoved)
+    assert isinstance(answer.error, FenceBroken)
     assert rows(conn) == BEFORE[chunks]
 
 
@@ -136,8 +136,8 @@ def test_what_is_below_a_parent_that_is_brought_back_by_itself_waits_until_it_is
     assert rows(conn) == left
     # The root is fenced still: what was brought back is found at the end, and goes.
     conn.execute("UPDATE bulk_job SET lease_until = NULL")
-    report = resume(conn, [TREE], owner="test", size=ALL)
-    assert (report.jobs_done, report.late_rows) == (1, 1)
+    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
+    assert (report.jobs_done, report.rows_after_fence) == (1, 1)
     assert rows(conn) == [0, 0, 0]
 
 
@@ -183,6 +183,6 @@ def test_a_router_that_a_trigger_keeps_alive_keeps_its_routes(
     conn: psycopg.Connection[Any],
 ) -> None:
     conn.execute(PROTECTED)
-    report = resume(conn, [TREE], owner="test", size=ALL)
+    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
     assert rows(conn) == [1, 4, 16]

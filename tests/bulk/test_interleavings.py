@@ -15,7 +15,7 @@ from psycopg import IsolationLevel
 
 import batchq
 from batchq import delete, gather, insert, sql, update
-from batchq.bulk import Drain, Tree, read_tree
+from batchq.bulk import ChildDelete, DeleteTree
 from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Table
@@ -68,11 +68,11 @@ class Rule:
 
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
-TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)])
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
 FENCE = TREE.fence(1, missing=Gone, job=JOB)
 NEW = insert("rule", {"id": 9, "vpc_id": 1, "name": "new"})
 LIVES = "SELECT 1 FROM vpc WHERE id = 1 AND time_deleted IS NULL"
-READ = read_tree(VPC.read(1, Vpc, missing=Gone), RULES.read(1, Rule))
+READ = gather(RULES.read(1, Rule), VPC.read(1, Vpc, missing=Gone)).map(lambda read: read[::-1])
 
 ADDS = {
     "Children.add": RULES.add(1, NEW, missing=Gone),
@@ -101,7 +101,7 @@ def table(conn, connect):
 def job(conn, table):
     """The job that a fence leaves behind, as its worker has it; nobody else claims it."""
     batchq.run(conn, FENCE)
-    job = batchq.run(conn, TREE.jobs.read(JOB))
+    job = batchq.run(conn, TREE.jobs.get(JOB))
     conn.execute(RESET)
     return job
 
@@ -120,10 +120,10 @@ def sweeping(job, rows=3):
 
     def program():
         here = job
-        while here.child < len(TREE.passes):
+        while here.stage < len(TREE.stages):
             done = yield TREE.chunk(here, rows, LEASE)
-            here = evolve(here, seq=done.seq, child=done.child, cursor=done.cursor)
-        yield TREE.last(here)
+            here = evolve(here, seq=done.seq, stage=done.stage, cursor=done.cursor)
+        yield TREE.finish(here)
 
     return program
 
@@ -133,7 +133,7 @@ def orphans(table):
 
 
 def at_once():
-    return once(TREE.at_once(1, missing=Gone))
+    return once(TREE.delete_now(1, missing=Gone))
 
 
 def levels(*few):
@@ -192,7 +192,7 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
     told = []
 
     def going_around():
-        told.append((yield TREE.chunk(fenced, 5, LEASE, around=True)))
+        told.append((yield TREE.chunk(fenced, 5, LEASE, skip_locked=True)))
 
     def wrong(played):
         done, told[:] = told[-1] if told else None, []
@@ -211,7 +211,7 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
     assert judged.committed == {(True, True)}
 
 
-ENDS = {"at once": TREE.at_once(1, missing=Gone), "fence": FENCE}
+ENDS = {"at once": TREE.delete_now(1, missing=Gone), "fence": FENCE}
 
 
 @levels((RC, RC))
@@ -251,7 +251,7 @@ ONE_LEVEL = pytest.mark.parametrize(
 def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
     def program():
         yield FENCE
-        yield from sweeping((yield TREE.jobs.read(JOB)))()
+        yield from sweeping((yield TREE.jobs.get(JOB)))()
 
     judged = table.judge(Side("job", program), Side("add", once(ADDS[adds]), level), orphans(table))
     assert not judged.wrong, str(judged)

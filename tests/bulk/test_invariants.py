@@ -15,7 +15,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import batchq
-from batchq.bulk import Budget, ChunkSize, Report, Stopped
+from batchq.bulk import Budget, ChunkSize, Report, StopReason
 from batchq.testing import proxy
 from tests.support.lock_waits import until_waits
 
@@ -64,7 +64,7 @@ def test_a_library_writer_behind_the_fence_is_told_that_the_parent_is_gone(
             batchq.run(writer, fenced.rules.add(1, rule, missing=fenced.gone()))
 
     report = fenced.resume(throttles=[at(n, add) for n in (1, 2, 5)])
-    assert report.late_rows == 0
+    assert report.rows_after_fence == 0
     fenced.assert_gone()
 
 
@@ -75,7 +75,7 @@ def test_a_row_that_comes_behind_the_fence_is_swept_and_counted(
     writer = connect()
     late = at(5, lambda: writer.execute("INSERT INTO rule VALUES (%s, 1)", [key]))
     report = fenced.resume(throttles=[late])
-    assert (report.jobs_done, report.late_rows, report.rows) == (1, 1, 1_001)
+    assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, 1, 1_001)
     fenced.assert_gone(rows=1_001)
 
 
@@ -90,7 +90,7 @@ def test_a_job_is_stuck_when_rows_keep_coming_and_says_where(
             writer.execute("INSERT INTO rule VALUES (%s, 1)", [next(keys)])
 
     report = fenced.resume(throttles=[insert])
-    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 0)
+    assert (report.stop_reason, report.jobs_stuck, report.jobs_done) == (StopReason.EXHAUSTED, 1, 0)
     phase, error, rows, lease = fenced.job("phase, last_error, rows_done, lease_until")
     assert (phase, rows, lease) == ("stuck", report.rows, None)
     assert "rule" in error
@@ -129,7 +129,7 @@ def test_a_row_that_is_changed_while_a_chunk_waits_for_it_goes_with_the_chunk(
             writer.execute("COMMIT")
     report = work.result()
     fenced.assert_gone()
-    assert (report.rows, report.late_rows) == (1_000, 0)
+    assert (report.rows, report.rows_after_fence) == (1_000, 0)
 
 
 # -- who owns what ---------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_an_owner_who_lost_the_lease_deletes_nothing_more(
         fenced.end_lease()
         second.append(fenced.resume(owner="second", budget=Budget(chunks=1 if goes_on else 0)))
 
-        fenced.conn.execute("UPDATE bulk_job SET lease_until = 'infinity' WHERE phase = 'drain'")
+        fenced.conn.execute("UPDATE bulk_job SET lease_until = 'infinity' WHERE phase = 'active'")
 
     report = fenced.resume(first, owner="first", throttles=[at(when, take_away)])
     assert report.leases_lost == 1
@@ -162,11 +162,11 @@ def test_a_lease_that_holds_keeps_others_away(fenced: Any, connect: Any, at: At)
     other: list[Report] = []
     asked = at(2, lambda: other.append(fenced.resume(connect())))
     assert fenced.resume(throttles=[asked]).jobs_done == 1
-    assert [(report.chunks, report.jobs_waiting) for report in other] == [(0, 1)]
+    assert [(report.chunks, report.jobs_unfinished) for report in other] == [(0, 1)]
 
 
 UNKNOWN = (
-    "INSERT INTO bulk_job (id, tree, version, root, generation, created_at) SELECT "
+    "INSERT INTO bulk_job (id, task, version, root, generation, created_at) SELECT "
     "gen_random_uuid(), 'vpc', 99, 'x' || n, 1, now() - interval '1 day' FROM generate_series"
 )
 
@@ -175,7 +175,7 @@ def test_a_job_of_another_version_is_refused_and_left_as_it_was(fenced: Any) -> 
     fenced.conn.execute("UPDATE bulk_job SET version = 99")
     before = fenced.job("bulk_job::text")
     report = fenced.resume()
-    assert (report.stopped, report.jobs_refused, report.chunks) == (Stopped.EXHAUSTED, 1, 0)
+    assert (report.stop_reason, report.jobs_skipped, report.chunks) == (StopReason.EXHAUSTED, 1, 0)
     assert (fenced.job("bulk_job::text"), fenced.left()) == (before, 1_000)
 
 
@@ -183,7 +183,7 @@ def test_jobs_of_another_version_are_in_nobodys_way(fenced: Any) -> None:
     """However many of them there are, and older than the one that can be done."""
     fenced.conn.execute(f"{UNKNOWN}(1, 20) n")
     report = fenced.resume()
-    assert (report.jobs_done, report.jobs_refused) == (1, 20)
+    assert (report.jobs_done, report.jobs_skipped) == (1, 20)
     fenced.assert_gone()
 
 
@@ -195,7 +195,7 @@ def test_a_job_that_the_server_refuses_is_in_nobodys_way(estate: Any) -> None:
     estate.fence(2)
     reports = [estate.resume(), estate.resume()]
     assert estate.one("SELECT phase FROM bulk_job WHERE root = '2'") == "done"
-    assert any("hit_rule_id_fkey" in report.why for report in reports) or (
+    assert any("hit_rule_id_fkey" in report.detail for report in reports) or (
         "hit_rule_id_fkey" in estate.job("last_error")
     )
     estate.assert_exact()
@@ -205,24 +205,24 @@ def test_a_job_that_the_server_refuses_is_in_nobodys_way(estate: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "stopped", "rows"),
+    ("options", "stop_reason", "rows"),
     [
-        ({"budget": Budget(chunks=2)}, Stopped.CHUNKS, 600),
-        ({"budget": Budget(rows=301)}, Stopped.ROWS, 600),
-        ({"budget": Budget(seconds=0)}, Stopped.SECONDS, 0),
-        ({"stop": lambda: True}, Stopped.ASKED, 0),
-        ({"throttles": [lambda: None, lambda: "replica lag"]}, Stopped.THROTTLED, 0),
+        ({"budget": Budget(chunks=2)}, StopReason.CHUNKS, 600),
+        ({"budget": Budget(rows=301)}, StopReason.ROWS, 600),
+        ({"budget": Budget(seconds=0)}, StopReason.SECONDS, 0),
+        ({"stop": lambda: True}, StopReason.INTERRUPTED, 0),
+        ({"throttles": [lambda: None, lambda: "replica lag"]}, StopReason.THROTTLED, 0),
     ],
-    ids=lambda value: value.name if isinstance(value, Stopped) else "",
+    ids=lambda value: value.name if isinstance(value, StopReason) else "",
 )
 def test_what_ends_an_activation_is_told_and_the_job_is_given_back(
-    fenced: Any, options: dict[str, Any], stopped: Stopped, rows: int
+    fenced: Any, options: dict[str, Any], stop_reason: StopReason, rows: int
 ) -> None:
     report = fenced.resume(**options)
-    why = "replica lag" if stopped is Stopped.THROTTLED else ""
-    assert (report.stopped, report.why, report.rows) == (stopped, why, rows)
-    assert (report.jobs_deferred, report.jobs_done) == (1, 0)
-    assert fenced.job("phase, rows_done, lease_until, owner") == ("drain", rows, None, None)
+    detail = "replica lag" if stop_reason is StopReason.THROTTLED else ""
+    assert (report.stop_reason, report.detail, report.rows) == (stop_reason, detail, rows)
+    assert (report.jobs_released, report.jobs_done) == (1, 0)
+    assert fenced.job("phase, rows_done, lease_until, owner") == ("active", rows, None, None)
     fenced.resume()
     fenced.assert_gone()
 
@@ -269,7 +269,7 @@ def slow(fenced: Any) -> Iterator[Any]:
 def test_a_chunk_that_takes_too_long_is_followed_by_a_smaller_one(slow: Any) -> None:
     done: list[int] = []
     report = slow.resume(
-        size=ChunkSize(least=10, first=320, most=320, target=3600),
+        chunk_size=ChunkSize(minimum=10, initial=320, maximum=320, target=3600),
         timeout=1,
         throttles=[lambda: done.append(slow.job("rows_done"))],
     )
@@ -293,7 +293,7 @@ def test_a_lock_that_is_never_given_up_does_not_hold_up_the_activation_for_ever(
 
     budget = Budget(chunks=5, seconds=math.inf)
     report = fenced.resume(budget=budget, timeout=0.001, throttles=[throttle])
-    assert report.stopped is not Stopped.THROTTLED
+    assert report.stop_reason is not StopReason.THROTTLED
     fenced.assert_exact()
 
 

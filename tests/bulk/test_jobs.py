@@ -16,17 +16,7 @@ import pytest
 from attrs import evolve
 
 from batchq import Batch, InvalidBatch, run
-from batchq.bulk import (
-    AlreadyBegun,
-    Budget,
-    Job,
-    Jobs,
-    LeaseLost,
-    Report,
-    Rewrite,
-    plan,
-    resume,
-)
+from batchq.bulk import Backfill, Budget, Job, JobExists, Jobs, LeaseLost, Report, preflight, resume
 from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, race
 
@@ -59,16 +49,16 @@ def claimed(estate: Any, owner: str = "first") -> Job:
 
 Ending = Callable[[Any, Job], Batch[Any]]
 ENDINGS: dict[str, Ending] = {
-    "done": lambda jobs, job: jobs.done(job),
-    "stuck": lambda jobs, job: jobs.stick(job, "look at it"),
+    "done": lambda jobs, job: jobs.mark_done(job),
+    "stuck": lambda jobs, job: jobs.mark_stuck(job, "look at it"),
     "abandoned": lambda jobs, job: jobs.abandon(job.id),
 }
 AFTERWARDS: dict[str, Ending] = {
-    "keep": lambda jobs, job: jobs.keep(job, LEASE),
-    "step": lambda jobs, job: jobs.step(evolve(job, seq=job.seq + 1), {"child": 0}),
-    "done": lambda jobs, job: jobs.done(evolve(job, seq=job.seq + 1)),
-    "again": lambda jobs, job: jobs.again(evolve(job, seq=job.seq + 1), "late"),
-    "stick": lambda jobs, job: jobs.stick(evolve(job, seq=job.seq + 1), "late"),
+    "keep": lambda jobs, job: jobs.renew_lease(job, LEASE),
+    "step": lambda jobs, job: jobs.advance(evolve(job, seq=job.seq + 1), {"stage": 0}),
+    "done": lambda jobs, job: jobs.mark_done(evolve(job, seq=job.seq + 1)),
+    "again": lambda jobs, job: jobs.restart(evolve(job, seq=job.seq + 1), "late"),
+    "stick": lambda jobs, job: jobs.mark_stuck(evolve(job, seq=job.seq + 1), "late"),
 }
 """Each with the number of a step that would be the next, were it not for the phase."""
 
@@ -94,7 +84,7 @@ def test_an_activation_that_waits_while_a_job_ends_reports_nothing(
     job = claimed(fenced)
     fenced.end_lease()
     with racing.first.transaction():
-        run(racing.first, fenced.tree.jobs.done(job), nested=True)
+        run(racing.first, fenced.tree.jobs.mark_done(job), nested=True)
         work = racing.submit(fenced.resume, racing.second, owner="second")
     report = work.result()
     assert (report.jobs_done, report.chunks, report.leases_lost) == (0, 0, 0)
@@ -109,7 +99,7 @@ def test_a_claim_waits_for_whoever_claims_or_keeps_and_then_leaves_it_to_him(
     if first == "keep":
         job = claimed(fenced)
         fenced.end_lease()
-        held = jobs.keep(job, LEASE)
+        held = jobs.renew_lease(job, LEASE)
     else:
         held = jobs.claim(unclaimed(fenced), "first", LEASE, None)
     answer = racing.run(held, jobs.claim(unclaimed(fenced), "second", LEASE, None))
@@ -153,7 +143,7 @@ def test_a_job_that_has_ended_is_not_left_and_loses_no_row_more(fenced: Any, end
     jobs, job = fenced.tree.jobs, claimed(fenced)
     run(fenced.conn, ENDINGS[ending](jobs, job))
     before = fenced.job("bulk_job::text")
-    assert run(fenced.conn, jobs.leave(job, "why")) == 0
+    assert run(fenced.conn, jobs.release(job, "detail")) == 0
     late = evolve(job, seq=fenced.job("seq"), epoch=fenced.job("epoch"))
     answer = attempt(fenced.conn, fenced.tree.chunk(late, 300, LEASE))
     assert isinstance(answer, Failed)
@@ -166,7 +156,7 @@ def test_only_a_stuck_job_is_tried_again(fenced: Any, phase: str, freed: int) ->
     jobs, job = fenced.tree.jobs, claimed(fenced)
     run(fenced.conn, ENDINGS[phase](jobs, job))
     assert run(fenced.conn, jobs.retry(job.id)) == freed
-    assert fenced.job("phase") == ("drain" if freed else phase)
+    assert fenced.job("phase") == ("active" if freed else phase)
 
 
 # -- abandoning ------------------------------------------------------------------------------------
@@ -177,14 +167,14 @@ def test_a_job_is_abandoned_once_in_whatever_state_it_is(fenced: Any, state: str
     jobs = fenced.tree.jobs
     job = unclaimed(fenced) if state == "waiting" else claimed(fenced)
     if state == "stuck":
-        run(fenced.conn, jobs.stick(job, "look at it"))
+        run(fenced.conn, jobs.mark_stuck(job, "look at it"))
     assert [run(fenced.conn, jobs.abandon(job.id)) for _ in range(2)] == [1, 0]
     assert fenced.job("phase, owner, lease_until") == ("abandoned", None, None)
     assert fenced.resume() == Report()
     assert fenced.left() == 1_000
-    backlog = run(fenced.conn, jobs.backlog("vpc"))
-    assert (backlog.abandoned, backlog.waiting, backlog.held, backlog.stuck) == (1, 0, 0, 0)
-    assert backlog.oldest is None
+    backlog = run(fenced.conn, jobs.stats("vpc"))
+    assert (backlog.abandoned, backlog.claimable, backlog.leased, backlog.stuck) == (1, 0, 0, 0)
+    assert backlog.oldest_age is None
 
 
 def test_a_done_job_is_not_abandoned(fenced: Any) -> None:
@@ -226,7 +216,7 @@ def test_an_abandon_that_waits_for_a_chunk_keeps_what_it_counted(fenced: Any, ra
 
 def test_an_abandon_that_waits_for_the_end_finds_it_done(fenced: Any, racing: Race) -> None:
     job = claimed(fenced)
-    answer = racing.run(fenced.tree.jobs.done(job), fenced.tree.jobs.abandon(job.id))
+    answer = racing.run(fenced.tree.jobs.mark_done(job), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(0)
     assert fenced.job("phase") == "done"
 
@@ -248,22 +238,22 @@ def test_under_any_name_there_is_one_unfinished_job_of_a_kind(
         conn.execute(jobs.ddl())
     conn.execute("CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL)")
     conn.execute("INSERT INTO rule VALUES (1, 1)")
-    stamp = Rewrite(name="v2", table="rule", set={"v": 2}, where={"v": 1}, jobs=jobs)
-    run(conn, stamp.begin())
-    with pytest.raises(AlreadyBegun):
-        run(conn, stamp.begin())
-    assert plan(conn, stamp).refusals == ()
+    stamp = Backfill(name="v2", table="rule", set={"v": 2}, where={"v": 1}, jobs=jobs)
+    run(conn, stamp.start())
+    with pytest.raises(JobExists):
+        run(conn, stamp.start())
+    assert preflight(conn, stamp).errors == ()
     assert resume(conn, [stamp], owner="test").jobs_done == 1
-    run(conn, stamp.begin())
+    run(conn, stamp.start())
 
 
 def test_two_tables_of_long_names_that_begin_alike_are_two(conn: Any) -> None:
     for last in "ab":
         jobs = Jobs(table="x" * 62 + last)
         conn.execute(jobs.ddl())
-        run(conn, jobs.insert(uuid4(), "tree", "7", KeyError()))
+        run(conn, jobs.create(uuid4(), "tree", "7", KeyError()))
         with pytest.raises(KeyError):
-            run(conn, jobs.insert(uuid4(), "tree", "7", KeyError()))
+            run(conn, jobs.create(uuid4(), "tree", "7", KeyError()))
 
 
 @pytest.mark.parametrize("name", ["", "a.", "x" * 64, "\u00e9" * 32, "a\0b", None], ids=ascii)
@@ -281,27 +271,27 @@ def failed(estate: Any) -> str:
     estate.conn.execute("ALTER TABLE rule RENAME TO elsewhere")
     estate.resume()
     estate.conn.execute("ALTER TABLE elsewhere RENAME TO rule")
-    why: str = estate.job("last_error")
-    assert "rule" in why
-    return why
+    detail: str = estate.job("last_error")
+    assert "rule" in detail
+    return detail
 
 
 def test_what_went_wrong_stays_to_be_read_until_something_is_done(fenced: Any) -> None:
-    why = failed(fenced)
+    detail = failed(fenced)
     for budget in (Budget(chunks=0), Budget(seconds=0)):
         report = fenced.resume(budget=budget)
-        assert (report.jobs_deferred, report.rows) == (1, 0)
-        assert fenced.job("last_error") == why
+        assert (report.jobs_released, report.rows) == (1, 0)
+        assert fenced.job("last_error") == detail
     assert fenced.resume(budget=Budget(chunks=1)).rows == 300
     assert fenced.job("last_error") is None
 
 
 def test_so_it_does_when_a_watcher_breaks_the_activation_off(fenced: Any) -> None:
-    why = failed(fenced)
+    detail = failed(fenced)
 
     def breaking(_: object) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        fenced.resume(watchers=[breaking])
-    assert fenced.job("last_error") == why
+        fenced.resume(observers=[breaking])
+    assert fenced.job("last_error") == detail

@@ -9,7 +9,9 @@ import pytest
 from attrs import evolve
 
 from batchq import run
-from batchq.bulk import Drain, LateRows, ParentKept, Reason, Stopped, Tree, plan
+from batchq.bulk import ChildDelete, DeleteTree, StopReason, preflight
+from batchq.bulk.errors import ParentKept, RowsAfterFence
+from batchq.bulk.preflight.findings import FindingCode
 from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
 
@@ -32,12 +34,12 @@ INSERT INTO rule SELECT * FROM plain;
 """
 SOFT = "ALTER TABLE rule ADD time_deleted timestamptz"
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
-HARD_RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at=None))
-SOFT_RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at="time_deleted"))
-NOBODYS = Drain(children=HARD_RULES.children, set={"vpc_id": None})
+HARD_RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at=None))
+SOFT_RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at="time_deleted"))
+NOBODYS = ChildDelete(relation=HARD_RULES.relation, set={"vpc_id": None})
 UNBOUND = "ALTER TABLE rule ALTER vpc_id DROP NOT NULL"
 
-CASES: dict[str, tuple[Drain, str, int]] = {
+CASES: dict[str, tuple[ChildDelete, str, int]] = {
     "a trigger keeps it": (HARD_RULES, KEEPS.format("DELETE", "rule", 500), 1),
     "a trigger of a partition keeps it": (
         HARD_RULES,
@@ -74,13 +76,13 @@ def test_in_chunks_the_job_is_stuck_at_it_and_ends_when_it_is_let_go(
 ) -> None:
     drain, ddl, fewer = CASES[case]
     estate.conn.execute(ddl)
-    estate.tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    estate.tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
     job = estate.fence()
     report = estate.resume()
-    assert (report.jobs_stuck, report.jobs_done, report.late_rows) == (1, 0, 4)
-    why = estate.job("last_error")
-    assert "rule, 500" in why
-    assert "a trigger" in why
+    assert (report.jobs_stuck, report.jobs_done, report.rows_after_fence) == (1, 0, 4)
+    detail = estate.job("last_error")
+    assert "rule, 500" in detail
+    assert "a trigger" in detail
     assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
     if fewer:
         assert report.rows == 999
@@ -95,10 +97,10 @@ def test_in_chunks_the_job_is_stuck_at_it_and_ends_when_it_is_let_go(
 def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
     drain, ddl, _ = CASES[case]
     estate.conn.execute(ddl)
-    tree = Tree(name="vpc", parent=VPC, drains=[drain])
-    answer = attempt(estate.conn, tree.at_once(1, missing=estate.gone()))
+    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
+    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.gone()))
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, LateRows)
+    assert isinstance(answer.error, RowsAfterFence)
     assert (answer.error.table, answer.error.key) == ("rule", 500)
     assert estate.left() == 1_000
     assert estate.one("SELECT time_deleted FROM vpc WHERE id = 1") is None
@@ -109,17 +111,17 @@ def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) 
     """The server refuses it in a chunk, and at once it is found at the end."""
     estate.conn.execute(f"CREATE RULE keep AS ON DELETE TO {table} DO INSTEAD NOTHING")
     for key in (1, 2):  # in chunks, and at once
-        refusals = plan(estate.conn, evolve(estate.tree, inline=100), key).refusals
-        assert [(one.reason, one.table, one.name) for one in refusals] == [
-            (Reason.RULE, table, "keep")
+        refusals = preflight(estate.conn, evolve(estate.tree, inline_limit=100), key).errors
+        assert [(one.code, one.table, one.name) for one in refusals] == [
+            (FindingCode.RULE, table, "keep")
         ]
-    answer = attempt(estate.conn, estate.tree.at_once(2, missing=estate.gone()))
+    answer = attempt(estate.conn, estate.tree.delete_now(2, missing=estate.gone()))
     assert isinstance(answer, Failed)
     if table == "rule":
-        assert isinstance(answer.error, LateRows)
+        assert isinstance(answer.error, RowsAfterFence)
     job = estate.fence()
     report = estate.resume()
-    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 0)
+    assert (report.stop_reason, report.jobs_stuck, report.jobs_done) == (StopReason.EXHAUSTED, 1, 0)
     assert f"{table}: a rule (CREATE RULE)" in estate.job("last_error")
     assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
     estate.conn.execute(f"DROP RULE keep ON {table}")
@@ -132,7 +134,7 @@ def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) 
 def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: str) -> None:
     estate.conn.execute(KEEPS.format("DELETE", "vpc", 1))
     if how == "at once":
-        answer = attempt(estate.conn, estate.tree.at_once(1, missing=estate.gone()))
+        answer = attempt(estate.conn, estate.tree.delete_now(1, missing=estate.gone()))
         assert isinstance(answer, Failed)
         assert isinstance(answer.error, ParentKept)
         assert estate.left() == 1_000
@@ -164,9 +166,9 @@ def test_a_parent_that_stays_and_lives_on_keeps_its_children_at_once(
 ) -> None:
     ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
-    tree = Tree(name="vpc", parent=VPC, drains=[HARD_RULES], removes=False)
-    answer = attempt(estate.conn, tree.at_once(1, missing=estate.gone()))
+    tree = DeleteTree(name="vpc", parent=VPC, children=[HARD_RULES], hard=False)
+    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.gone()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, ParentKept)
     assert estate.left() == 1_000
-    assert run(estate.conn, tree.at_once(2, missing=estate.gone())) == 10
+    assert run(estate.conn, tree.delete_now(2, missing=estate.gone())) == 10

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from batchq import InvalidBatch, run, sql
-from batchq.bulk import ChunkSize, Drain, Report, Rewrite, Tree, resume
+from batchq.bulk import Backfill, ChildDelete, ChunkSize, DeleteTree, Report, resume
 from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
 
@@ -28,15 +28,15 @@ UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
 """
 GONE = LookupError("no such vpc")
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
-FOUR = ChunkSize(least=4, first=4, most=4)
+FOUR = ChunkSize(minimum=4, initial=4, maximum=4)
 
 
 def addresses(deleted_at: str | None = None, **where: object) -> Any:
     return VPC.children("address", by="vpc_id", deleted_at=deleted_at, where=where)
 
 
-def tree(*drains: Drain) -> Tree:
-    return Tree(name="vpc", parent=VPC, drains=drains)
+def tree(*children: ChildDelete) -> DeleteTree:
+    return DeleteTree(name="vpc", parent=VPC, children=children)
 
 
 @pytest.fixture(name="conn")
@@ -46,9 +46,9 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return conn
 
 
-def drained(conn: Any, *drains: Drain, **options: Any) -> Report:
-    run(conn, tree(*drains).fence(1, missing=GONE))
-    return resume(conn, [tree(*drains)], owner="test", size=FOUR, **options)
+def drained(conn: Any, *children: ChildDelete, **options: Any) -> Report:
+    run(conn, tree(*children).fence(1, missing=GONE))
+    return resume(conn, [tree(*children)], owner="test", chunk_size=FOUR, **options)
 
 
 def ids(conn: Any, condition: str = "vpc_id = 1") -> set[int]:
@@ -71,20 +71,20 @@ KINDS = {
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["in chunks", "at once"])
-@pytest.mark.parametrize("removes", [True, False], ids=["deleted", "hidden"])
+@pytest.mark.parametrize("hard", [True, False], ids=["deleted", "hidden"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_children_of_the_kind_go(conn: Any, kind: str, removes: bool, at_once: bool) -> None:
+def test_only_children_of_the_kind_go(conn: Any, kind: str, hard: bool, at_once: bool) -> None:
     """The others stay, and are not what the look at the end is for."""
     where, condition = KINDS[kind]
-    living = "vpc_id = 1" if removes else "vpc_id = 1 AND time_deleted IS NULL"
+    living = "vpc_id = 1" if hard else "vpc_id = 1 AND time_deleted IS NULL"
     before, wanted = ids(conn, living), ids(conn, f"{living} AND {condition}")
     neighbour = ids(conn, "vpc_id = 2")
-    drain = Drain(children=addresses(None if removes else "time_deleted", **where))
+    drain = ChildDelete(relation=addresses(None if hard else "time_deleted", **where))
     if at_once:
-        assert run(conn, tree(drain).at_once(1, missing=GONE)) == len(wanted)
+        assert run(conn, tree(drain).delete_now(1, missing=GONE)) == len(wanted)
     else:
         report = drained(conn, drain)
-        assert (report.jobs_done, report.rows, report.late_rows) == (1, len(wanted), 0)
+        assert (report.jobs_done, report.rows, report.rows_after_fence) == (1, len(wanted), 0)
     assert ids(conn, living) == before - wanted
     assert ids(conn, "vpc_id = 2") == neighbour
     assert conn.execute("SELECT array_agg(id) FROM vpc").fetchone() == ([2],)
@@ -94,9 +94,9 @@ def test_only_children_of_the_kind_go(conn: Any, kind: str, removes: bool, at_on
 def test_a_late_row_is_one_of_its_kind(conn: Any, at: Any, kind: str, late: int) -> None:
     """Six go in two chunks; it comes before the look at the end."""
     coming = f"INSERT INTO address VALUES (91, 1, {kind})"
-    drain = Drain(children=addresses(kind="floating"))
+    drain = ChildDelete(relation=addresses(kind="floating"))
     report = drained(conn, drain, throttles=[at(3, lambda: conn.execute(coming))])
-    assert (report.jobs_done, report.late_rows, report.rows) == (1, late, 6 + late)
+    assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, late, 6 + late)
     assert ids(conn, "kind = 'floating' AND id % 2 = 0 OR id = 91") == ({91} if not late else set())
 
 
@@ -107,9 +107,11 @@ def test_kinds_of_one_table_go_each_its_own_way(conn: Any) -> None:
     rest = ids(conn, "vpc_id = 1 AND kind IS NULL")
     report = drained(
         conn,
-        Drain(children=addresses(kind="ephemeral")),
-        Drain(children=addresses(kind="floating"), set={"vpc_id": None, "node": sql("-node")}),
-        Drain(children=addresses("time_deleted", kind="snat")),
+        ChildDelete(relation=addresses(kind="ephemeral")),
+        ChildDelete(
+            relation=addresses(kind="floating"), set={"vpc_id": None, "node": sql("-node")}
+        ),
+        ChildDelete(relation=addresses("time_deleted", kind="snat")),
     )
     hidden_before = {key for key in snat if key > 40}
     assert report.rows == len(ephemeral | floating | snat) - len(hidden_before)
@@ -123,15 +125,15 @@ def test_kinds_of_one_table_go_each_its_own_way(conn: Any) -> None:
 
 def test_hidden_children_are_let_go_with_the_living_where_no_tombstone_is_named(conn: Any) -> None:
     whole = ids(conn)
-    report = drained(conn, Drain(children=addresses(), set={"vpc_id": None}))
+    report = drained(conn, ChildDelete(relation=addresses(), set={"vpc_id": None}))
     assert (report.rows, report.chunks, ids(conn)) == (len(whole), len(whole) // 4 + 1, set())
     assert ids(conn, "vpc_id IS NULL") == whole
 
 
 def test_children_that_are_hidden_keep_when_they_were_hidden(conn: Any) -> None:
-    """Without removes the tombstone is the end of them, and those that have one have ended."""
+    """Without hard the tombstone is the end of them, and those that have one have ended."""
     before = ids(conn)
-    report = drained(conn, Drain(children=addresses("time_deleted")))
+    report = drained(conn, ChildDelete(relation=addresses("time_deleted")))
     assert report.rows == len(before) - 4
     assert ids(conn) == before
     assert ids(conn, "vpc_id = 1 AND time_deleted = '2020-01-01'") == {42, 44, 46, 48}
@@ -139,14 +141,14 @@ def test_children_that_are_hidden_keep_when_they_were_hidden(conn: Any) -> None:
 
 def test_hidden_children_really_go_with_removes(conn: Any) -> None:
     whole = ids(conn)
-    report = drained(conn, Drain(children=addresses("time_deleted"), removes=True))
+    report = drained(conn, ChildDelete(relation=addresses("time_deleted"), hard=True))
     assert (report.rows, ids(conn)) == (len(whole), set())
 
 
 def test_a_foreign_key_of_a_kind_that_nobody_drains_keeps_the_parent(conn: Any) -> None:
     """It says which constraint, and may be done when that kind has gone."""
     conn.execute("ALTER TABLE address ADD CONSTRAINT of_vpc FOREIGN KEY (vpc_id) REFERENCES vpc")
-    drain = Drain(children=addresses(kind="floating"))
+    drain = ChildDelete(relation=addresses(kind="floating"))
     report = drained(conn, drain)
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
     error = conn.execute("SELECT last_error FROM bulk_job").fetchone()[0]
@@ -159,31 +161,34 @@ def test_a_foreign_key_of_a_kind_that_nobody_drains_keeps_the_parent(conn: Any) 
 
 ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
-ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at="time_deleted"))
+ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at="time_deleted"))
 BARE = Parent(table="router", deleted_at=None, key="id", generation="rcgen")
-OF_BARE = Drain(children=BARE.children("route", by="router_id", deleted_at="time_deleted"))
+OF_BARE = ChildDelete(relation=BARE.children("route", by="router_id", deleted_at="time_deleted"))
 REFUSED = {
-    "an order of nothing": (lambda: Drain(children=ROUTERS, order=()), "order=()"),
+    "an order of nothing": (lambda: ChildDelete(relation=ROUTERS, order=()), "order=()"),
     "a rewrite in no order": (
-        lambda: Rewrite(name="x", table="t", set={"a": 1}, where={"a": 0}, order=[]),  # type: ignore[arg-type]
+        lambda: Backfill(name="x", table="t", set={"a": 1}, where={"a": 0}, order=[]),  # type: ignore[arg-type]
         "order=()",
     ),
-    "rows that stay children": (lambda: Drain(children=ROUTERS, set={"name": None}), "'vpc_id'"),
+    "rows that stay children": (
+        lambda: ChildDelete(relation=ROUTERS, set={"name": None}),
+        "'vpc_id'",
+    ),
     "rows that are let go above others": (
-        lambda: Drain(children=ROUTERS, set={"vpc_id": None}, below=[ROUTES]),
+        lambda: ChildDelete(relation=ROUTERS, set={"vpc_id": None}, children=[ROUTES]),
         "below",
     ),
     "grandchildren as children": (lambda: tree(ROUTES), "below"),
     "children of another table below": (
-        lambda: Drain(children=addresses("time_deleted"), below=[ROUTES]),
+        lambda: ChildDelete(relation=addresses("time_deleted"), children=[ROUTES]),
         "'route' are children of 'router'",
     ),
     "a parent that is said to have another tombstone": (
-        lambda: Drain(children=ROUTERS, below=[OF_BARE]),
+        lambda: ChildDelete(relation=ROUTERS, children=[OF_BARE]),
         "'router'",
     ),
     "routers that cannot be hidden": (
-        lambda: Drain(children=attrs.evolve(ROUTERS, deleted_at=None), below=[OF_BARE]),
+        lambda: ChildDelete(relation=attrs.evolve(ROUTERS, deleted_at=None), children=[OF_BARE]),
         "no tombstone",
     ),
 }
@@ -198,7 +203,7 @@ def test_what_cannot_end_is_refused_where_it_is_declared(declaration: str) -> No
 
 
 def test_a_kind_that_has_nobody_left_ends_in_two_steps(conn: Any) -> None:
-    report = drained(conn, Drain(children=addresses(kind="none such")))
+    report = drained(conn, ChildDelete(relation=addresses(kind="none such")))
     assert (report.chunks, report.rows, report.jobs_done) == (1, 0, 1)
     answer = attempt(conn, tree().fence(1, missing=GONE))
     assert isinstance(answer, Failed)

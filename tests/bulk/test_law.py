@@ -12,16 +12,16 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchq.bulk.worker.chunk_size import ChunkSize, Pace
+from batchq.bulk.worker.chunk_size import ChunkSize, ChunkSizer
 
-SIZE = ChunkSize(target=0.1, first=1_000, least=10, most=10_000)  # steered to 0.06 seconds
-START = SIZE.begin()
+SIZE = ChunkSize(target=0.1, initial=1_000, minimum=10, maximum=10_000)  # steered to 0.06 seconds
+START = SIZE.sizer()
 
 # -- what may be asked for -------------------------------------------------------------------------
 
 
 def test_it_begins_with_the_first_size_and_may_grow_at_once():
-    assert SIZE.begin() == Pace(size=SIZE, rows=1_000, steady=0)
+    assert SIZE.sizer() == ChunkSizer(chunk_size=SIZE, rows=1_000, steady=0)
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_it_begins_with_the_first_size_and_may_grow_at_once():
     [
         {},
         {"target": 1e-6},
-        {"least": 1, "first": 1, "most": 1},
-        {"least": 200},
-        {"most": 200},
+        {"minimum": 1, "initial": 1, "maximum": 1},
+        {"minimum": 200},
+        {"maximum": 200},
     ],
 )
 def test_sizes_that_rise_from_one_row_are_taken(size):
-    assert ChunkSize(**size).begin().rows == ChunkSize(**size).first
+    assert ChunkSize(**size).sizer().rows == ChunkSize(**size).initial
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_sizes_that_rise_from_one_row_are_taken(size):
         ({"target": -0.1}, "the target is in seconds, more than 0"),
         ({"target": float("nan")}, "the target is in seconds, more than 0"),
         ({"target": float("inf")}, "the target is in seconds, more than 0"),
-        ({"least": 0}, "a chunk of no rows never ends"),
-        ({"least": -1, "first": -1, "most": -1}, "a chunk of no rows never ends"),
-        ({"first": 9}, "must be least <= first <= most"),
-        ({"first": 10_001}, "must be least <= first <= most"),
-        ({"most": 199}, "must be least <= first <= most"),
-        ({"least": 20, "first": 20, "most": 19}, "must be least <= first <= most"),
+        ({"minimum": 0}, "a chunk of no rows never ends"),
+        ({"minimum": -1, "initial": -1, "maximum": -1}, "a chunk of no rows never ends"),
+        ({"initial": 9}, "must be minimum <= initial <= maximum"),
+        ({"initial": 10_001}, "must be minimum <= initial <= maximum"),
+        ({"maximum": 199}, "must be minimum <= initial <= maximum"),
+        ({"minimum": 20, "initial": 20, "maximum": 19}, "must be minimum <= initial <= maximum"),
     ],
 )
 def test_other_sizes_are_refused_with_what_was_asked_for_and_what_to_write(size, lesson):
@@ -103,14 +103,14 @@ def test_a_chunk_that_was_not_full_is_followed_by_a_smaller_one_or_the_same(elap
 
 
 def test_time_is_measured_against_the_target_that_was_asked_for():
-    slower = ChunkSize(target=1.0, first=1_000).begin()
+    slower = ChunkSize(target=1.0, initial=1_000).sizer()
     assert slower.after(0.3, full=True).rows == 1_500
     assert slower.after(0.6, full=True).rows == 1_000
     assert slower.after(0.8, full=True).rows == 750
 
 
 def test_it_grows_from_a_single_row():
-    pace = ChunkSize(least=1, first=1).begin()
+    pace = ChunkSize(minimum=1, initial=1).sizer()
     sizes = []
     for _ in range(4):
         pace = pace.after(0.001, full=True)
@@ -129,7 +129,7 @@ def test_a_conflict_leaves_half():
     assert START.after_conflict() == evolve(START, rows=500, steady=5)
 
 
-@pytest.mark.parametrize("failed", [Pace.after_timeout, Pace.after_conflict])
+@pytest.mark.parametrize("failed", [ChunkSizer.after_timeout, ChunkSizer.after_conflict])
 @pytest.mark.parametrize("full", [True, False])
 def test_after_a_failure_five_chunks_do_not_make_it_grow_and_the_sixth_does(failed, full):
     pace = failed(START)
@@ -140,7 +140,7 @@ def test_after_a_failure_five_chunks_do_not_make_it_grow_and_the_sixth_does(fail
     assert pace.after(0.001, full=True) == evolve(pace, rows=2 * kept)
 
 
-@pytest.mark.parametrize("failed", [Pace.after_timeout, Pace.after_conflict])
+@pytest.mark.parametrize("failed", [ChunkSizer.after_timeout, ChunkSizer.after_conflict])
 def test_another_failure_counts_the_five_chunks_anew(failed):
     pace = START.after_conflict().after(0.06, full=True)
     assert pace.steady == 4
@@ -155,7 +155,8 @@ def test_after_a_failure_slow_chunks_still_make_it_shrink():
 
 
 @pytest.mark.parametrize(
-    "shrink", [Pace.after_timeout, Pace.after_conflict, lambda pace: pace.after(9.0, full=True)]
+    "shrink",
+    [ChunkSizer.after_timeout, ChunkSizer.after_conflict, lambda pace: pace.after(9.0, full=True)],
 )
 def test_nothing_makes_it_less_than_the_least(shrink):
     assert shrink(evolve(START, rows=11)).rows == 10
@@ -171,10 +172,12 @@ ELAPSED = st.floats(min_value=0, allow_nan=False) | st.floats(0.001, 1)
 COMMITTED = st.tuples(ELAPSED, st.booleans()).map(
     lambda chunk: lambda pace: pace.after(chunk[0], full=chunk[1])
 )
-EVENTS = st.lists(COMMITTED | st.sampled_from([Pace.after_timeout, Pace.after_conflict]))
+EVENTS = st.lists(
+    COMMITTED | st.sampled_from([ChunkSizer.after_timeout, ChunkSizer.after_conflict])
+)
 SIZES = st.builds(
     lambda rising, target: ChunkSize(
-        target=target, least=rising[0], first=rising[1], most=rising[2]
+        target=target, minimum=rising[0], initial=rising[1], maximum=rising[2]
     ),
     st.tuples(*[st.integers(1, 100_000)] * 3).map(sorted),
     st.floats(1e-6, 3600),
@@ -182,14 +185,14 @@ SIZES = st.builds(
 
 
 @given(SIZES, EVENTS)
-@example(ChunkSize(least=3), [Pace.after_timeout] * 9)
-@example(ChunkSize(most=333), [lambda pace: pace.after(0.0, full=True)] * 9)
+@example(ChunkSize(minimum=3), [ChunkSizer.after_timeout] * 9)
+@example(ChunkSize(maximum=333), [lambda pace: pace.after(0.0, full=True)] * 9)
 def test_whatever_happens_it_stays_between_least_and_most(size, events):
-    pace = size.begin()
+    pace = size.sizer()
     for event in events:
         pace = event(pace)
         assert isinstance(pace.rows, int)
-        assert size.least <= pace.rows <= size.most
+        assert size.minimum <= pace.rows <= size.maximum
         assert 0 <= pace.steady <= 5
 
 
@@ -253,13 +256,13 @@ def chunks(server, pace, number):
 
 def settled(cost, seed, number):
     """Chunks from when the size has been learnt."""
-    return list(chunks(Server(cost, seed), ChunkSize().begin(), 30 + number))[30:]
+    return list(chunks(Server(cost, seed), ChunkSize().sizer(), 30 + number))[30:]
 
 
 @every_cost
 def test_half_of_the_size_that_takes_the_target_is_reached_within_ten_chunks(cost):
     def reached(server):
-        learning = chunks(server, ChunkSize(first=200).begin(), 10)
+        learning = chunks(server, ChunkSize(initial=200).sizer(), 10)
         return any(pace.rows >= cost.target_rows / 2 for pace, _ in learning)
 
     assert reached(Server(cost, seed=0, noisy=False))
@@ -288,14 +291,14 @@ def test_after_a_tenfold_slowdown_time_is_back_within_six_chunks(cost):
 
 
 def test_a_server_that_is_out_of_bounds_gets_the_least_or_the_most_and_never_beyond():
-    size = ChunkSize(first=200, least=150, most=300)
+    size = ChunkSize(initial=200, minimum=150, maximum=300)
     for seed in SEEDS:
-        slow = [pace.rows for pace, _ in chunks(Server(NEARLY_STUCK, seed), size.begin(), 100)]
-        quick = [pace.rows for pace, _ in chunks(Server(QUICK, seed), size.begin(), 100)]
+        slow = [pace.rows for pace, _ in chunks(Server(NEARLY_STUCK, seed), size.sizer(), 100)]
+        quick = [pace.rows for pace, _ in chunks(Server(QUICK, seed), size.sizer(), 100)]
         assert (min(slow), max(quick)) == (150, 300)
 
 
 def test_a_server_without_noise_gets_chunks_of_one_size():
     steady = Server(USUAL, seed=0, noisy=False)
-    sizes = [pace.rows for pace, _ in chunks(steady, ChunkSize().begin(), 40)]
+    sizes = [pace.rows for pace, _ in chunks(steady, ChunkSize().sizer(), 40)]
     assert len(set(sizes[10:])) == 1

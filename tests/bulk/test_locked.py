@@ -19,19 +19,19 @@ from attrs import evolve
 
 from batchq import insert, run, sql
 from batchq.bulk import (
+    Backfill,
     Budget,
+    ChildDelete,
     ChunkSize,
-    Drain,
-    Event,
-    FenceMoved,
+    DeleteTree,
+    FenceBroken,
     Progress,
     Report,
-    Rewrite,
-    Stopped,
-    Tree,
+    StopReason,
     resume,
 )
-from batchq.bulk.worker.locked_rows import Around
+from batchq.bulk.progress.events import Event
+from batchq.bulk.worker.locked_rows import LockedRows
 from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
 
@@ -56,20 +56,23 @@ VPC, ROUTER = (
 )
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 SOFT = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
-ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at=None))
+ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at=None))
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 TREES = {
-    "deleted": [Drain(children=RULES)],
-    "hidden": [Drain(children=SOFT)],
-    "hidden or not": [Drain(children=SOFT, removes=True)],
-    "nobody's": [Drain(children=RULES, set={"vpc_id": None})],
-    "several columns": [Drain(children=RULES, order=("v", "id"))],
-    "below": [Drain(children=ROUTERS, removes=True, below=[ROUTES]), Drain(children=RULES)],
+    "deleted": [ChildDelete(relation=RULES)],
+    "hidden": [ChildDelete(relation=SOFT)],
+    "hidden or not": [ChildDelete(relation=SOFT, hard=True)],
+    "nobody's": [ChildDelete(relation=RULES, set={"vpc_id": None})],
+    "several columns": [ChildDelete(relation=RULES, order=("v", "id"))],
+    "below": [
+        ChildDelete(relation=ROUTERS, hard=True, children=[ROUTES]),
+        ChildDelete(relation=RULES),
+    ],
 }
-TREE = Tree(name="vpc", parent=VPC, drains=TREES["deleted"])
-STAMP = Rewrite(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TREE = DeleteTree(name="vpc", parent=VPC, children=TREES["deleted"])
+STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
 TIMEOUT, LEASE = 0.25, timedelta(minutes=1)
-SIZE = ChunkSize(least=100, first=300, most=300)
+SIZE = ChunkSize(minimum=100, initial=300, maximum=300)
 
 
 @pytest.fixture(name="conn")
@@ -92,8 +95,8 @@ def lock(connect: Callable[..., Any]) -> Callable[..., Any]:
     return locking
 
 
-def going_on(conn: Any, work: Tree | Rewrite = TREE, **options: Any) -> Report:
-    options = {"owner": "test", "timeout": TIMEOUT, "size": SIZE, **options}
+def going_on(conn: Any, work: DeleteTree | Backfill = TREE, **options: Any) -> Report:
+    options = {"owner": "test", "timeout": TIMEOUT, "chunk_size": SIZE, **options}
     return resume(conn, [work], **options)
 
 
@@ -102,7 +105,7 @@ def one(conn: Any, query: str) -> Any:
     return row[0] if len(row) == 1 else row
 
 
-def job(conn: Any, columns: str = "phase, passes, rows_done, last_error") -> Any:
+def job(conn: Any, columns: str = "phase, restarts, rows_done, last_error") -> Any:
     return one(conn, f"SELECT {columns} FROM bulk_job")
 
 
@@ -120,15 +123,15 @@ def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
     run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id = 1500", strength):
         report = going_on(conn)
-        assert (report.rows, report.stopped, report.why) == (2_999, Stopped.EXHAUSTED, "")
-        assert (report.jobs_done, report.jobs_deferred, report.jobs_waiting) == (0, 1, 1)
+        assert (report.rows, report.stop_reason, report.detail) == (2_999, StopReason.EXHAUSTED, "")
+        assert (report.jobs_done, report.jobs_released, report.jobs_unfinished) == (0, 1, 1)
         assert one(conn, "SELECT id FROM rule WHERE vpc_id = 1") == 1500
-        phase, passes, done, why = job(conn)
-        assert (phase, passes, done) == ("drain", 0, 2_999)
-        assert why == "all that is left is locked by others: rule; whoever resumes next goes on"
+        phase, stages, done, detail = job(conn)
+        assert (phase, stages, done) == ("active", 0, 2_999)
+        assert detail == "all that is left is locked by others: rule; whoever resumes next goes on"
         assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1
     report = going_on(conn)
-    assert (report.rows, report.passed_over, report.jobs_done) == (1, 0, 1)
+    assert (report.rows, report.skipped_locked, report.jobs_done) == (1, 0, 1)
     assert job(conn) == ("done", 0, 3_000, None)
     assert one(conn, "SELECT count(*) FROM rule") == 10
 
@@ -139,13 +142,13 @@ def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, loc
         held.enter_context(lock("rule", "id = 1500"))
 
         def watching(told: Progress | Report) -> None:
-            if isinstance(told, Progress) and told.event is Event.CHUNK and told.why:
-                assert told.why == "rows that others have locked were passed over"
+            if isinstance(told, Progress) and told.event is Event.CHUNK and told.detail:
+                assert told.detail == "rows that others have locked were passed over"
                 held.close()
 
-        report = going_on(conn, watchers=[watching])
-    assert (report.rows, report.passed_over, report.jobs_done) == (3_000, 1, 1)
-    assert report.late_rows == 0
+        report = going_on(conn, observers=[watching])
+    assert (report.rows, report.skipped_locked, report.jobs_done) == (3_000, 1, 1)
+    assert report.rows_after_fence == 0
 
 
 def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: Any) -> None:
@@ -165,9 +168,9 @@ def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
     with lock("rule", "id IN (1, 3000)"):
         for number in range(6):
             report = going_on(conn)
-            assert report.jobs_deferred == 1
+            assert report.jobs_released == 1
             assert report.rows == (0 if number else 2_998)
-            assert job(conn, "phase, passes") == ("drain", 0)
+            assert job(conn, "phase, restarts") == ("active", 0)
     assert going_on(conn).jobs_done == 1
 
 
@@ -192,8 +195,8 @@ def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> Non
     conn.execute("CREATE TRIGGER slow BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION slow()")
     conn.execute("DELETE FROM rule WHERE id BETWEEN 401 AND 3000")
     run(conn, TREE.fence(1, missing=KeyError()))
-    report = going_on(conn, size=ChunkSize(least=10, first=300, most=300))
-    assert (report.rows, report.passed_over, report.jobs_done) == (400, 0, 1)
+    report = going_on(conn, chunk_size=ChunkSize(minimum=10, initial=300, maximum=300))
+    assert (report.rows, report.skipped_locked, report.jobs_done) == (400, 0, 1)
     assert report.retries >= 1
 
 
@@ -213,14 +216,16 @@ def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_coun
             strength = draw.choice(["UPDATE", "SHARE", "KEY SHARE"])
             locking = f"SELECT FROM rule WHERE id = ANY(%s) FOR {strength}"
             held = holder.execute(locking, [ids]).rowcount
-            size = ChunkSize(least=1, first=most, most=most)
-            report = going_on(conn, size=size, budget=Budget(chunks=draw.choice([2, 20, 1_000])))
+            size = ChunkSize(minimum=1, initial=most, maximum=most)
+            report = going_on(
+                conn, chunk_size=size, budget=Budget(chunks=draw.choice([2, 20, 1_000]))
+            )
             phase, _, done, _ = job(conn)
             assert done + rules_left(conn) == 400, report
             seen = conn.execute("SELECT FROM rule WHERE id = ANY(%s)", [ids]).rowcount
             assert (seen, report.jobs_stuck) == (held, 0)
-            assert phase == "drain" or not held
-    while job(conn, "phase") == "drain":
+            assert phase == "active" or not held
+    while job(conn, "phase") == "active":
         assert going_on(conn).jobs_stuck == 0
     assert job(conn, "phase, rows_done") == ("done", 400)
 
@@ -230,11 +235,11 @@ def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_coun
 
 @pytest.mark.parametrize("kind", TREES)
 def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
-    tree = Tree(name="vpc", parent=VPC, drains=TREES[kind])
+    tree = DeleteTree(name="vpc", parent=VPC, children=TREES[kind])
     run(conn, tree.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 1500, 3000)"):
         report = going_on(conn, tree)
-        assert (report.jobs_done, report.jobs_stuck, report.jobs_deferred) == (0, 0, 1)
+        assert (report.jobs_done, report.jobs_stuck, report.jobs_released) == (0, 0, 1)
         assert rules_left(conn) == 3
         assert report.rows_by_table["rule"] == 2_997
     report = going_on(conn, tree)
@@ -245,11 +250,11 @@ def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
 @pytest.mark.parametrize("table", ["router", "route"])
 def test_so_it_is_of_children_of_children(conn: Any, lock: Any, table: str) -> None:
     """What is below a router that is locked stays, as does a router of which something stays."""
-    tree = Tree(name="vpc", parent=VPC, drains=TREES["below"])
+    tree = DeleteTree(name="vpc", parent=VPC, children=TREES["below"])
     run(conn, tree.fence(1, missing=KeyError()))
     with lock(table, "id = 7"):
         report = going_on(conn, tree)
-        assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 0)
+        assert (report.jobs_stuck, report.jobs_released, rules_left(conn)) == (0, 1, 0)
         counts = "SELECT (SELECT count(*) FROM router), (SELECT count(*) FROM route)"
         assert one(conn, counts) == ((1, 20) if table == "router" else (1, 1))
     assert going_on(conn, tree).jobs_done == 1
@@ -264,12 +269,16 @@ def test_one_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any
     conn.execute("ALTER TABLE rule ADD target int REFERENCES target")
     conn.execute("UPDATE rule SET target = 1 + id % 50 WHERE vpc_id = 1")
     targets = VPC.children("target", by="vpc_id", deleted_at=None)
-    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES), Drain(children=targets)])
+    tree = DeleteTree(
+        name="vpc",
+        parent=VPC,
+        children=[ChildDelete(relation=RULES), ChildDelete(relation=targets)],
+    )
     run(conn, tree.fence(1, missing=KeyError()))
     with lock("rule", "id = 10"):
         report = going_on(conn, tree)
-        assert (report.jobs_stuck, report.jobs_deferred, rules_left(conn)) == (0, 1, 1)
-        assert job(conn, "phase, passes") == ("drain", 0)
+        assert (report.jobs_stuck, report.jobs_released, rules_left(conn)) == (0, 1, 1)
+        assert job(conn, "phase, restarts") == ("active", 0)
     assert going_on(conn, tree).jobs_done == 1
 
 
@@ -281,18 +290,18 @@ def due(conn: Any) -> int:
 
 
 def test_a_rewrite_is_not_done_while_a_row_is_locked(conn: Any, lock: Any) -> None:
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     with lock("rule", "id = 1500"):
         report = going_on(conn, STAMP)
-        assert (report.rows, report.jobs_done, report.jobs_deferred) == (3_009, 0, 1)
-        assert (due(conn), *job(conn, "phase, passes")) == (1, "drain", 0)
+        assert (report.rows, report.jobs_done, report.jobs_released) == (3_009, 0, 1)
+        assert (due(conn), *job(conn, "phase, restarts")) == (1, "active", 0)
     assert going_on(conn, STAMP).jobs_done == 1
     assert (due(conn), job(conn, "rows_done")) == (0, 3_010)
 
 
 def test_nor_when_it_is_another_activation_that_comes_to_the_end(conn: Any, lock: Any) -> None:
     """A pass that has passed over rows has found something, whoever asks."""
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     with lock("rule", "id = 1500"):
         for _ in range(40):
             going_on(conn, STAMP, budget=Budget(chunks=1))
@@ -304,7 +313,7 @@ def test_nor_when_it_is_another_activation_that_comes_to_the_end(conn: Any, lock
 
 def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: Any) -> None:
     conn.execute("UPDATE rule SET v = 2 WHERE id % 2 = 0")
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     with lock("rule", "id % 2 = 0"):
         report = going_on(conn, STAMP)
     assert (report.jobs_done, report.retries, report.rows) == (1, 0, 1_505)
@@ -313,7 +322,7 @@ def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: An
 # -- the fence -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("around", [True, False])
+@pytest.mark.parametrize("skip_locked", [True, False])
 @pytest.mark.parametrize(
     "change",
     [
@@ -324,39 +333,39 @@ def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: An
     ],
 )
 def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
-    conn: Any, change: str, around: bool
+    conn: Any, change: str, skip_locked: bool
 ) -> None:
     made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
     for command in change.split(";"):
         conn.execute(command)
-    answer = attempt(conn, TREE.chunk(owned, 100, LEASE, around=around))
+    answer = attempt(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceMoved)
+    assert isinstance(answer.error, FenceBroken)
     assert job(conn, "rows_done, seq") == (0, 0)
 
 
 def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> None:
     """The parent is never passed over: what happens to it decides."""
     made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
     with connect() as restorer, restorer.transaction():
         restorer.execute("UPDATE vpc SET time_deleted = NULL WHERE id = 1")
-        answer = attempt(conn, TREE.chunk(owned, 100, LEASE, around=True), timeout=TIMEOUT)
+        answer = attempt(conn, TREE.chunk(owned, 100, LEASE, skip_locked=True), timeout=TIMEOUT)
     assert isinstance(answer, Failed)
     assert answer.report.violation is not None
     assert answer.report.violation.sqlstate == "57014"
 
 
-@pytest.mark.parametrize("around", [True, False])
-def test_both_forms_let_the_same_rows_go(conn: Any, around: bool) -> None:
+@pytest.mark.parametrize("skip_locked", [True, False])
+def test_both_forms_let_the_same_rows_go(conn: Any, skip_locked: bool) -> None:
     made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.read(made)), "me", LEASE, None))
-    first = run(conn, TREE.chunk(owned, 100, LEASE, around=around))
+    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
+    first = run(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
     assert (first.rows, first.full, first.cursor, first.passed) == (100, True, ["100"], False)
-    there = evolve(owned, seq=first.seq, cursor=first.cursor, cursor_of=first.cursor_of)
-    second = run(conn, TREE.chunk(there, 5_000, LEASE, around=around))
-    assert (second.rows, second.full, second.child, second.passed) == (2_900, False, 1, False)
+    there = evolve(owned, seq=first.seq, cursor=first.cursor, cursor_key=first.cursor_key)
+    second = run(conn, TREE.chunk(there, 5_000, LEASE, skip_locked=skip_locked))
+    assert (second.rows, second.full, second.stage, second.passed) == (2_900, False, 1, False)
 
 
 def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
@@ -370,7 +379,7 @@ def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any)
         "EXECUTE FUNCTION keep()"
     )
     report = going_on(conn)
-    assert (report.jobs_stuck, report.passed_over, rules_left(conn)) == (1, 0, 1)
+    assert (report.jobs_stuck, report.skipped_locked, rules_left(conn)) == (1, 0, 1)
     assert "rule, 5" in job(conn, "last_error")
     run(conn, insert("rule", {"id": 9_999, "vpc_id": 2}))
 
@@ -379,7 +388,7 @@ def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any)
 
 
 def test_a_chunk_waits_until_one_was_canceled() -> None:
-    around = Around()
+    around = LockedRows()
     assert not around.next
     around.canceled(300)
     for _ in range(3):
@@ -389,7 +398,7 @@ def test_a_chunk_waits_until_one_was_canceled() -> None:
 
 
 def test_one_that_has_passed_over_rows_waits_no_more_in_this_sweep() -> None:
-    around = Around()
+    around = LockedRows()
     around.canceled(10)
     around.took("rule", 10, passed=True)
     around.took("router", 10, passed=True)

@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from batchq.bulk import Event, Progress, Report, Stopped
+from batchq.bulk import Progress, Report, StopReason
+from batchq.bulk.progress.events import Event
 from batchq.bulk.progress.log import Log
 
 JOB = UUID(int=7)
@@ -20,7 +21,7 @@ def told(event: Event, **changes: Any) -> Progress:
     usual: dict[str, Any] = {
         "event": event,
         "job": JOB,
-        "tree": "vpc",
+        "task": "vpc",
         "root": "7",
         "table": "rule",
         "rows_done": 40,
@@ -38,7 +39,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
 LOUD = {
     Event.DONE: logging.INFO,
     Event.LEASE_LOST: logging.INFO,
-    Event.LATE: logging.WARNING,
+    Event.RESTARTED: logging.WARNING,
     Event.STUCK: logging.WARNING,
 }
 
@@ -47,7 +48,7 @@ LOUD = {
 def test_an_event_is_one_record_that_names_the_job_and_is_as_loud_as_it_is_rare(
     log: Log, caplog: pytest.LogCaptureFixture, event: Event
 ) -> None:
-    log(told(event, why="for this reason"))
+    log(told(event, detail="for this reason"))
 
     (record,) = caplog.records
     assert record.name == "batchq.bulk"
@@ -68,17 +69,17 @@ def test_an_activation_is_one_record_with_its_totals(
 ) -> None:
     log(
         Report(
-            stopped=Stopped.THROTTLED,
-            why="lag",
+            stop_reason=StopReason.THROTTLED,
+            detail="lag",
             rows=700,
             chunks=8,
             retries=1,
             jobs_done=2,
             jobs_stuck=3,
-            jobs_deferred=4,
-            jobs_refused=5,
-            jobs_waiting=6,
-            oldest=timedelta(minutes=2),
+            jobs_released=4,
+            jobs_skipped=5,
+            jobs_unfinished=6,
+            oldest_job_age=timedelta(minutes=2),
         )
     )
 
@@ -91,7 +92,7 @@ def test_an_activation_is_one_record_with_its_totals(
 
 
 def test_an_activation_that_failed_is_a_warning(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    log(Report(stopped=Stopped.FAILED, why="server closed the connection"))
+    log(Report(stop_reason=StopReason.FAILED, detail="server closed the connection"))
 
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -100,9 +101,9 @@ def test_an_activation_that_failed_is_a_warning(log: Log, caplog: pytest.LogCapt
 @pytest.mark.parametrize(
     "given",
     [
-        told(Event.RETRIED, why="canceled\nDETAIL: Key (email)=(a@b.c) exists"),
+        told(Event.RETRIED, detail="canceled\nDETAIL: Key (email)=(a@b.c) exists"),
         told(Event.CHUNK, root="7\nERROR forged"),
-        Report(stopped=Stopped.FAILED, why="refused\nDETAIL: Key (email)=(a@b.c) exists"),
+        Report(stop_reason=StopReason.FAILED, detail="refused\nDETAIL: Key (email)=(a@b.c) exists"),
     ],
 )
 def test_a_record_is_one_line_and_quotes_no_row(
@@ -116,7 +117,7 @@ def test_a_record_is_one_line_and_quotes_no_row(
 
 
 def test_signs_of_percent_are_text(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    log(told(Event.STUCK, tree="%s", root="%d", why="100% full"))
+    log(told(Event.STUCK, task="%s", root="%d", detail="100% full"))
 
     (message,) = caplog.messages
     assert message.startswith("%s '%d' (job")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from batchq.bulk import ChunkSize, Report, Stopped
+from batchq.bulk import ChunkSize, Report, StopReason
 from batchq.testing import Proxy, proxy
 from tests.support.lock_waits import TIMEOUT, until_waits
 
-SIZE = ChunkSize(least=600, first=600, most=600)
+SIZE = ChunkSize(minimum=600, initial=600, maximum=600)
 REQUESTS = (
     "unknown waiting estimate claim chunk chunk last again chunk last waiting backlog".split()
 )
@@ -62,12 +62,16 @@ def test_a_pool_whose_link_is_cut_at_a_request_costs_no_row_and_counts_none_twic
 
     settings: Any = {"min_size": 1, "max_size": 1, "open": True}
     with proxy(database) as link, Meddling(link.conninfo(), **settings) as pool:
-        report: Report = fenced.resume(pool, size=SIZE)
+        report: Report = fenced.resume(pool, chunk_size=SIZE)
 
     if REQUESTS[place] in {"chunk", "last"}:
-        assert (report.stopped, report.jobs_done, report.rows) == (Stopped.EXHAUSTED, 1, 1_001)
+        assert (report.stop_reason, report.jobs_done, report.rows) == (
+            StopReason.EXHAUSTED,
+            1,
+            1_001,
+        )
     if REQUESTS[place] in {"unknown", "claim", "again"}:
-        assert report.stopped is Stopped.FAILED
+        assert report.stop_reason is StopReason.FAILED
     assert report.rows == report.rows_by_table["rule"] == fenced.job("rows_done")
     assert report.chunks == report.chunks_by_table["rule"]
     fenced.end_lease()
@@ -87,8 +91,8 @@ def test_a_pool_that_has_no_connection_ends_the_activation(
 ) -> None:
     with pool.connection(30):
         report = fenced.resume(pool)
-    assert report.stopped is Stopped.FAILED
-    assert "0.10 sec" in report.why
+    assert report.stop_reason is StopReason.FAILED
+    assert "0.10 sec" in report.detail
     assert fenced.job("epoch") == 0
     fenced.resume()
     fenced.assert_gone()
@@ -100,7 +104,7 @@ def test_a_pool_that_has_none_any_more_ends_it_and_the_next_goes_on_after_the_le
     held: list[Any] = []
     report = fenced.resume(pool, throttles=[at(3, lambda: held.append(pool.getconn(30)))])
     pool.putconn(held[0])
-    assert (report.stopped, report.rows, report.jobs_deferred) == (Stopped.FAILED, 600, 1)
+    assert (report.stop_reason, report.rows, report.jobs_released) == (StopReason.FAILED, 600, 1)
     assert (report.rows_by_table, report.chunks_by_table) == ({"rule": 600}, {"rule": 2})
     assert fenced.resume().chunks == 0
     fenced.end_lease()
@@ -144,7 +148,7 @@ def test_a_server_that_takes_no_writes_any_more_is_left_for_another(
 
     pool.timeout = 30
     report = fenced.resume(pool, throttles=[at(3, fail_over)])
-    assert (report.stopped, report.why) == (Stopped.EXHAUSTED, "")
+    assert (report.stop_reason, report.detail) == (StopReason.EXHAUSTED, "")
     assert (report.jobs_done, report.rows, report.retries) == (1, 1_000, 1)
     fenced.assert_gone()
 
@@ -157,7 +161,7 @@ def test_a_connection_to_a_server_that_takes_no_writes_does_not_go_back(
         connection.execute("SET default_transaction_read_only = on")
     pool.timeout = 30
     report = fenced.resume(pool)
-    assert report.stopped is Stopped.FAILED
-    assert "read-only" in report.why or "no writes" in report.why
+    assert report.stop_reason is StopReason.FAILED
+    assert "read-only" in report.detail or "no writes" in report.detail
     assert fenced.resume(pool).rows == 1_000
     fenced.assert_gone()

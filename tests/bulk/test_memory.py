@@ -14,7 +14,7 @@ import pytest
 import batchq
 from batchq.bulk import ChunkSize
 
-FIVE = ChunkSize(least=5, first=5, most=5)
+FIVE = ChunkSize(minimum=5, initial=5, maximum=5)
 """200 chunks, and one that finds nothing."""
 PLACES = (50, 100, 150, 200)
 """Chunks after which it is looked; before the first of them, what is cached gets cached."""
@@ -52,7 +52,7 @@ def test_nothing_grows_with_the_number_of_chunks(
     def look() -> None:
         counted.append(count())
 
-    report = estate.resume(size=FIVE, throttles=[at(place, look) for place in PLACES])
+    report = estate.resume(chunk_size=FIVE, throttles=[at(place, look) for place in PLACES])
     assert report.chunks == PLACES[-1] + 1
     grown = [later - earlier for earlier, later in pairwise(counted)]
     # A single object more for each chunk would be 50 each time, and a place in a list 8 bytes. What

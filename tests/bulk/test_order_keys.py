@@ -14,18 +14,18 @@ import pytest
 
 from batchq import InvalidBatch, run, sql
 from batchq.bulk import (
+    Backfill,
     Budget,
+    ChildDelete,
     ChunkSize,
-    Drain,
-    Reason,
+    DeleteTree,
     Report,
-    Rewrite,
-    Stopped,
-    Tree,
-    plan,
+    StopReason,
+    preflight,
     resume,
 )
 from batchq.bulk.chunks.order_key import OUTPUTS
+from batchq.bulk.preflight.findings import FindingCode
 from batchq.hierarchy import Parent
 
 ROWS = 12
@@ -43,10 +43,10 @@ INSERT INTO item (id, n) SELECT n, n FROM generate_series(1, {ROWS}) AS n;
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
 INSERT INTO vpc VALUES (1);
 """
-REWRITE = Rewrite(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
+REWRITE = Backfill(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 CHILDREN = VPC.children("item", by="vpc_id", deleted_at=None)
-TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=CHILDREN)])
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=CHILDREN)])
 GONE = LookupError("no such vpc")
 MOST = 500
 """Chunks. What ends, ends long before."""
@@ -60,19 +60,19 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 def ordered(work: Any, *order: str) -> Any:
-    if isinstance(work, Rewrite):
+    if isinstance(work, Backfill):
         return attrs.evolve(work, order=order)
-    return attrs.evolve(work, drains=[Drain(children=CHILDREN, order=order)])
+    return attrs.evolve(work, children=[ChildDelete(relation=CHILDREN, order=order)])
 
 
 def begin(conn: Any, work: Any) -> Any:
-    return run(conn, work.begin() if isinstance(work, Rewrite) else work.fence(1, missing=GONE))
+    return run(conn, work.start() if isinstance(work, Backfill) else work.fence(1, missing=GONE))
 
 
 def go_on(conn: Any, work: Any, rows: int = 3, **options: Any) -> Report:
-    size = ChunkSize(least=rows, first=rows, most=rows)
+    size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
     budget = options.pop("budget", Budget(chunks=MOST))
-    return resume(conn, [work], owner="test", size=size, budget=budget, **options)
+    return resume(conn, [work], owner="test", chunk_size=size, budget=budget, **options)
 
 
 def job_of(conn: Any) -> Any:
@@ -101,13 +101,23 @@ WORKS = pytest.mark.parametrize("work", [REWRITE, TREE], ids=["rewrite", "tree"]
 # -- what cannot be one ----------------------------------------------------------------------------
 
 NO_KEYS = {
-    "may be NULL": ("int", "id", Reason.NULLABLE, "may be NULL"),
-    "of a composite type": ("pair", "ROW(id, 'x')::pair", Reason.NO_PLACE, "type pair"),
-    "a domain of one": ("pair_too", "ROW(id, '')", Reason.NO_PLACE, "type pair_too"),
-    "money": ("money", "id::money", Reason.NO_PLACE, "type money"),
-    "regclass": ("regclass", "id::regclass", Reason.NO_PLACE, "type regclass"),
-    "money in an array": ("money[]", "ARRAY[id::money]", Reason.NO_PLACE, "type money[]"),
-    "money in disguise": ("cash_too", "id::money", Reason.NO_PLACE, "type cash_too"),
+    "may be NULL": ("int", "id", FindingCode.NULLABLE, "may be NULL"),
+    "of a composite type": (
+        "pair",
+        "ROW(id, 'x')::pair",
+        FindingCode.INVALID_ORDER_KEY,
+        "type pair",
+    ),
+    "a domain of one": ("pair_too", "ROW(id, '')", FindingCode.INVALID_ORDER_KEY, "type pair_too"),
+    "money": ("money", "id::money", FindingCode.INVALID_ORDER_KEY, "type money"),
+    "regclass": ("regclass", "id::regclass", FindingCode.INVALID_ORDER_KEY, "type regclass"),
+    "money in an array": (
+        "money[]",
+        "ARRAY[id::money]",
+        FindingCode.INVALID_ORDER_KEY,
+        "type money[]",
+    ),
+    "money in disguise": ("cash_too", "id::money", FindingCode.INVALID_ORDER_KEY, "type cash_too"),
 }
 
 
@@ -118,18 +128,18 @@ def test_what_cannot_be_one_is_refused_before_and_when_it_runs_in_the_same_words
 ) -> None:
     type_, value, reason, words = NO_KEYS[key]
     conn.execute(f"ALTER TABLE item ADD k {type_}; UPDATE item SET k = {value}")
-    if reason is not Reason.NULLABLE:
+    if reason is not FindingCode.NULLABLE:
         conn.execute("ALTER TABLE item ALTER k SET NOT NULL")
     conn.execute("CREATE UNIQUE INDEX ON item (vpc_id, k); CREATE UNIQUE INDEX ON item (k)")
     bad = ordered(work, "k")
     (refusal,) = [
         one
-        for one in plan(conn, bad, *([1] if work is TREE else [])).refusals
-        if one.reason is not Reason.REFUSED
+        for one in preflight(conn, bad, *([1] if work is TREE else [])).errors
+        if one.code is not FindingCode.REJECTED
     ]
-    assert (refusal.reason, refusal.table, refusal.name) == (reason, "item", "k")
-    assert words in refusal.why
-    assert_refused(conn, bad, f"item.k: {refusal.why}")
+    assert (refusal.code, refusal.table, refusal.name) == (reason, "item", "k")
+    assert words in refusal.detail
+    assert_refused(conn, bad, f"item.k: {refusal.detail}")
 
 
 @WORKS
@@ -147,8 +157,8 @@ def test_one_null_in_it_does_not_make_the_rest_look_done(
 def test_a_system_column_is_none(conn: Any, work: Any) -> None:
     """``ctid`` has an order and a text; each update gives the row another, further on."""
     bad = ordered(work, "ctid")
-    reasons = [one.reason for one in plan(conn, bad, *([1] if work is TREE else [])).refusals]
-    assert Reason.NO_COLUMN in reasons
+    reasons = [one.code for one in preflight(conn, bad, *([1] if work is TREE else [])).errors]
+    assert FindingCode.NO_COLUMN in reasons
     assert_refused(conn, bad, "item.ctid", "system column")
 
 
@@ -157,11 +167,11 @@ def test_a_system_column_is_none(conn: Any, work: Any) -> None:
 def test_one_without_an_order_is_refused_by_the_server(conn: Any, work: Any, type_: str) -> None:
     conn.execute(f"ALTER TABLE item ADD k {type_}")
     bad = ordered(work, "k")
-    reasons = [one.reason for one in plan(conn, bad, *([1] if work is TREE else [])).refusals]
-    assert Reason.REFUSED in reasons
+    reasons = [one.code for one in preflight(conn, bad, *([1] if work is TREE else [])).errors]
+    assert FindingCode.REJECTED in reasons
     begin(conn, bad)
     report = go_on(conn, bad)
-    assert (report.stopped, report.rows, report.jobs_done) == (Stopped.FAILED, 0, 0)
+    assert (report.stop_reason, report.rows, report.jobs_done) == (StopReason.FAILED, 0, 0)
     assert go_on(conn, work).rows == ROWS
 
 
@@ -183,7 +193,7 @@ def test_not_null_has_to_hold_in_every_part_of_the_table(conn: Any, shard: str) 
         conn.execute(SHARDS[shard])
     except (psycopg.errors.InvalidTableDefinition, psycopg.errors.FeatureNotSupported):
         pytest.skip("this server does not let a part allow what the whole forbids")
-    assert Reason.NULLABLE in [one.reason for one in plan(conn, REWRITE).refusals]
+    assert FindingCode.NULLABLE in [one.code for one in preflight(conn, REWRITE).errors]
     if shard == "a foreign table":
         return  # which leads nowhere
     begin(conn, REWRITE)
@@ -205,7 +215,7 @@ def test_a_not_null_that_was_never_checked_is_none_at_the_end_of_a_pass(conn: An
     for rows in (3, 4, 100):
         report = go_on(conn, bad, rows)
         assert report.jobs_done == 0
-        conn.execute("UPDATE bulk_job SET phase = 'drain', cursor = NULL, child = 0")
+        conn.execute("UPDATE bulk_job SET phase = 'active', cursor = NULL, stage = 0")
     assert due(conn) == 1
 
 
@@ -220,7 +230,7 @@ def test_rows_of_one_key_go_together_and_none_is_passed_over(
     conn.execute("ALTER TABLE item ALTER k SET NOT NULL; CREATE INDEX ON item (vpc_id, k)")
     begin(conn, work := ordered(work, "k"))
     report = go_on(conn, work, rows)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert due(conn) == 0
 
 
@@ -287,7 +297,7 @@ def test_a_type_that_is_changed_on_the_way_begins_no_chunk_in_another_order(
     phase, error, rows = job_of(conn)
     assert rows == 3
     if change == "to one of no such texts":
-        assert (phase, report.stopped) == ("drain", Stopped.FAILED)
+        assert (phase, report.stop_reason) == ("active", StopReason.FAILED)
     else:
         assert (phase, report.jobs_stuck) == ("stuck", 1)
         assert "the columns had other types" in error
@@ -325,9 +335,9 @@ def test_a_text_that_follows_the_settings_is_not_what_a_chunk_begins_behind(  # 
     session = connect()
     session.execute(setting)
     report = go_on(session, work, rows)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
-    passes = 2 if isinstance(work, Rewrite) else 1
-    assert report.chunks == passes * (ROWS // rows + 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
+    stages = 2 if isinstance(work, Backfill) else 1
+    assert report.chunks == stages * (ROWS // rows + 1)
 
 
 def test_a_rewrite_that_sets_its_own_order_key_is_refused_when_it_is_written() -> None:
@@ -408,8 +418,8 @@ def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any)
     more = VPC.children("more", by="vpc_id", deleted_at=None)
     last = VPC.children("last", by="vpc_id", deleted_at=None)
     conn.execute("CREATE TABLE last (LIKE item INCLUDING ALL); INSERT INTO last TABLE item")
-    drains = [Drain(children=one) for one in (CHILDREN, more, last)]
-    three = attrs.evolve(TREE, drains=drains)
+    children = [ChildDelete(relation=one) for one in (CHILDREN, more, last)]
+    three = attrs.evolve(TREE, children=children)
     job = begin(conn, three)
     go_on(conn, three, rows=100, budget=Budget(chunks=2))
     conn.execute("DELETE FROM last")
@@ -417,7 +427,7 @@ def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any)
     assert (report.jobs_stuck, report.rows) == (1, 0)
     assert "pass 3" in job_of(conn)[1]
     assert "adopt" in job_of(conn)[1]
-    stuck = run(conn, TREE.jobs.read(job))
+    stuck = run(conn, TREE.jobs.get(job))
     assert stuck is not None
     assert run(conn, TREE.adopt(stuck)) == 1
     assert go_on(conn, TREE).jobs_done == 1

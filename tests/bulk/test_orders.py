@@ -11,7 +11,16 @@ import psycopg
 import pytest
 
 from batchq import run
-from batchq.bulk import Budget, ChunkSize, Drain, Jobs, Report, TooMany, Tree, resume
+from batchq.bulk import (
+    Budget,
+    ChildDelete,
+    ChunkSize,
+    DeleteTree,
+    Jobs,
+    Report,
+    TooManyRows,
+    resume,
+)
 from batchq.hierarchy import Parent
 
 VPC_TABLE = """
@@ -23,10 +32,12 @@ RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROWS = 23
 
 GONE = LookupError("no such vpc")
-SMALL = ChunkSize(least=4, first=4, most=4)
+SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 
 
-def planted(conn: psycopg.Connection[Any], columns: str, values: str, order: Any = "k") -> Tree:
+def planted(
+    conn: psycopg.Connection[Any], columns: str, values: str, order: Any = "k"
+) -> DeleteTree:
     """Give both VPCs the same rules, of which ``n`` counts; fence the first."""
     names = [order] if isinstance(order, str) else order
     key, never_null = ", ".join(names), ", ".join(f"ALTER {name} SET NOT NULL" for name in names)
@@ -34,14 +45,14 @@ def planted(conn: psycopg.Connection[Any], columns: str, values: str, order: Any
     conn.execute(f"ALTER TABLE rule {never_null}; CREATE UNIQUE INDEX ON rule (vpc_id, {key})")
     series = f"generate_series(1, {ROWS}) AS n, generate_series(1, 2) AS vpc"
     conn.execute(f"INSERT INTO rule SELECT vpc, {values} FROM {series} ORDER BY md5(n::text)")
-    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES, order=order)])
+    tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES, order=order)])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     run(conn, tree.fence(1, missing=GONE))
     return tree
 
 
-def drain(conn: Any, tree: Tree, **options: Any) -> Report:
-    return resume(conn, [tree], owner="test", size=SMALL, **options)
+def drain(conn: Any, tree: DeleteTree, **options: Any) -> Report:
+    return resume(conn, [tree], owner="test", chunk_size=SMALL, **options)
 
 
 def left(conn: Any, table: str = "rule") -> dict[int, int]:
@@ -85,7 +96,7 @@ def test_a_key_of_any_type_misses_no_row_between_chunks(
 ) -> None:
     tree = planted(conn, *KEYS[key])
     report = drain(conn, tree)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert report.chunks == ROWS // 4 + 1
     assert left(conn) == {2: ROWS}
 
@@ -105,7 +116,7 @@ def test_a_collation_may_sort_unlike_bytes(
     texts = "(ARRAY['a', 'A', 'ä', 'Z', 'z-', '_', '-a'])[1 + n % 7] || n"
     tree = planted(conn, "k text COLLATE odd", texts)
     report = drain(conn, tree)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
@@ -113,7 +124,7 @@ def test_an_enum_sorts_as_it_was_declared(conn: psycopg.Connection[Any]) -> None
     conn.execute("CREATE TYPE kind AS ENUM ('z', 'a', 'm %', 'B')")
     kind = "('{z,a,m %,B}'::kind[])[1 + n % 4]"
     tree = planted(conn, "kind kind, id int", f"{kind}, n", ("kind", "id"))
-    assert drain(conn, tree).late_rows == 0
+    assert drain(conn, tree).rows_after_fence == 0
     assert left(conn) == {2: ROWS}
 
 
@@ -155,9 +166,9 @@ def test_the_place_is_found_again_by_a_session_of_other_settings(
         session, values = connect(), SETTINGS[setting]
         session.execute("SELECT set_config(%s, %s, false)", [setting, values[n % len(values)]])
         reports.append(drain(session, tree, budget=Budget(chunks=1)))
-    assert {report.why for report in reports} == {""}
+    assert {report.detail for report in reports} == {""}
     assert sum(report.rows for report in reports) == ROWS
-    assert sum(report.late_rows for report in reports) == 0
+    assert sum(report.rows_after_fence for report in reports) == 0
     assert left(conn) == {2: ROWS}
 
 
@@ -169,7 +180,7 @@ def test_a_session_whose_dates_psycopg_cannot_read_goes_on_all_the_same(
     tree, session = planted(conn, *KEYS["timestamptz"]), connect()
     session.execute("SELECT set_config('DateStyle', %s, false)", [style])
     report = drain(session, tree, budget=Budget(chunks=2)) + drain(conn, tree)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
@@ -178,7 +189,7 @@ def test_a_place_is_not_rounded(conn: psycopg.Connection[Any], connect: Callable
     tree, rounding = planted(conn, "k float8", "1 + n * 1.1e-15::float8"), connect()
     rounding.execute("SET extra_float_digits = 0")
     report = drain(rounding, tree, budget=Budget(chunks=2)) + drain(conn, tree)
-    assert (report.rows, report.late_rows, report.jobs_done) == (ROWS, 0, 1)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
@@ -220,7 +231,7 @@ def sharded(request: Any, conn: psycopg.Connection[Any]) -> psycopg.Connection[A
 GOES = {
     "deleted": ({"tombstone": None}, {}),
     "hidden": ({}, {}),
-    "hidden, then deleted": ({}, {"removes": True}),
+    "hidden, then deleted": ({}, {"hard": True}),
     "let go": ({}, {"set": {"vpc_id": None}}),
 }
 
@@ -232,12 +243,12 @@ def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
 ) -> None:
     children, drained = GOES[goes]
     rules = VPC.children("rule", by="vpc_id", **children, deleted_at="time_deleted")  # type: ignore[arg-type]
-    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=rules, **drained)])  # type: ignore[arg-type]
+    tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=rules, **drained)])  # type: ignore[arg-type]
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     run(sharded, tree.fence(1, missing=GONE))
-    size = ChunkSize(least=rows, first=rows, most=rows)
-    report = resume(sharded, [tree], owner="test", size=size)
-    assert (report.rows, report.late_rows, report.jobs_done) == (20, 0, 1)
+    size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
+    report = resume(sharded, [tree], owner="test", chunk_size=size)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (20, 0, 1)
     living = "SELECT count(*) FROM rule WHERE time_deleted IS NULL AND vpc_id = "
     assert sharded.execute(f"{living} 1").fetchone() == (0,)
     assert sharded.execute(f"{living} 2").fetchone() == (20,)
@@ -251,14 +262,14 @@ def test_nor_does_one_that_is_below_another_parent_go(
         table="router", key="id", deleted_at="time_deleted", generation="rcgen"
     ).children("route", by="router_id", deleted_at=None)
     routers = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
-    below = [Drain(children=routes)]
-    drain = Drain(children=routers, removes=True, below=below)
-    tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    below = [ChildDelete(relation=routes)]
+    drain = ChildDelete(relation=routers, hard=True, children=below)
+    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     run(sharded, tree.fence(1, missing=GONE))
-    size = ChunkSize(least=rows, first=rows, most=rows)
-    report = resume(sharded, [tree], owner="test", size=size)
-    assert (report.rows, report.late_rows, report.jobs_done) == (21, 0, 1)
+    size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
+    report = resume(sharded, [tree], owner="test", chunk_size=size)
+    assert (report.rows, report.rows_after_fence, report.jobs_done) == (21, 0, 1)
     found = sharded.execute("SELECT router_id, count(*) FROM route GROUP BY 1").fetchall()
     assert found == [(2, 20)]
 
@@ -303,18 +314,18 @@ def test_a_table_and_its_columns_may_be_called_anything(
         router = Parent(table=f"{prefix}{name}_router", **parents)
         links = {"by": f"{name}_of", "tombstone": f"{name}_gone"}
         routes = router.children(f"{prefix}{name}", **links)
-        below = [Drain(children=routes, order=name, removes=True)]
+        below = [ChildDelete(relation=routes, order=name, hard=True)]
         routers_of = vpc.children(f"{prefix}{name}_router", **links)
-        drain = Drain(children=routers_of, order=[name], removes=True, below=below)  # type: ignore[arg-type]
+        drain = ChildDelete(relation=routers_of, order=[name], hard=True, children=below)  # type: ignore[arg-type]
         jobs = Jobs(table=f"{prefix}{name}_jobs")
-        tree = Tree(name=name, parent=vpc, drains=[drain], jobs=jobs)
+        tree = DeleteTree(name=name, parent=vpc, children=[drain], jobs=jobs)
         conn.execute(jobs.ddl())  # type: ignore[arg-type]
-        with pytest.raises(TooMany):
-            run(conn, attrs.evolve(tree, inline=14).at_once(1, missing=GONE))
+        with pytest.raises(TooManyRows):
+            run(conn, attrs.evolve(tree, inline_limit=14).delete_now(1, missing=GONE))
         run(conn, tree.fence(1, missing=GONE))
-        report = resume(conn, [tree], owner="test", size=SMALL)
-        assert (report.rows, report.late_rows, report.jobs_done) == (18, 0, 1)
-        assert run(conn, attrs.evolve(tree, inline=10).at_once(2, missing=GONE)) == 12
+        report = resume(conn, [tree], owner="test", chunk_size=SMALL)
+        assert (report.rows, report.rows_after_fence, report.jobs_done) == (18, 0, 1)
+        assert run(conn, attrs.evolve(tree, inline_limit=10).delete_now(2, missing=GONE)) == 12
     finally:
         if own:
             conn.execute(f"DROP SCHEMA {called(own)} CASCADE")  # type: ignore[arg-type]
@@ -326,8 +337,8 @@ def test_the_table_of_jobs_may_be_called_anything_too(
 ) -> None:
     conn.execute(f"{VPC_TABLE} CREATE TABLE rule (id int PRIMARY KEY, vpc_id int)")  # type: ignore[arg-type]
     conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1, 10) AS n")
-    drains = [Drain(children=RULES)]
-    tree = Tree(name="vpc", parent=VPC, drains=drains, jobs=Jobs(table=table))
+    children = [ChildDelete(relation=RULES)]
+    tree = DeleteTree(name="vpc", parent=VPC, children=children, jobs=Jobs(table=table))
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     run(conn, tree.fence(1, missing=GONE))
     assert drain(conn, tree).jobs_done == 1

@@ -11,10 +11,10 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq import sql
-from batchq.bulk import Drain, Jobs, Rewrite, Tree
-from batchq.bulk.preflight.findings import Reason
-from batchq.bulk.preflight.preflight import aplan, plan
-from batchq.bulk.preflight.result import PlanRefused
+from batchq.bulk import Backfill, ChildDelete, DeleteTree, Jobs
+from batchq.bulk.preflight.findings import FindingCode
+from batchq.bulk.preflight.preflight import apreflight, preflight
+from batchq.bulk.preflight.result import PreflightFailed
 from batchq.hierarchy import Parent
 from batchq.testing import server
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TREE, VPC
@@ -38,7 +38,7 @@ def tables(conn):
 def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
     conn.execute("SET enable_sort = off")  # of 50 routers, reading all of them is as good
     shown = [
-        one for one in plan(conn, TREE, 1).statements if one.title.endswith(f"{table}: {when}")
+        one for one in preflight(conn, TREE, 1).statements if one.title.endswith(f"{table}: {when}")
     ]
     assert shown
     for one in shown:
@@ -46,14 +46,14 @@ def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
 
 
 def test_it_counts_the_living_and_their_children_and_stops_counting_in_time(conn):
-    counts = plan(conn, TREE, 1, most=4500).counts
+    counts = preflight(conn, TREE, 1, count_limit=4500).counts
     assert [(one.table, one.rows, one.more) for one in counts] == [
         ("route", 4500, True),
         ("router", 50, False),
         ("rule", 4500, True),
         ("tag", 4000, False),
     ]
-    exact = [count.rows for count in plan(conn, TREE, 1, most=5000).counts]
+    exact = [count.rows for count in preflight(conn, TREE, 1, count_limit=5000).counts]
     assert exact == [5000, 50, 5000, 4000]
     estimates = [one.estimate for one in counts]
     assert all(0.5 < guess / rows < 2 for guess, rows in zip(estimates, exact, strict=True))
@@ -65,28 +65,28 @@ def test_a_tree_is_small_up_to_its_own_bound(conn, children, inline):
     conn.execute(
         "INSERT INTO rule SELECT 100000 + n, 5, 'k' FROM generate_series(1, %s) AS n", [children]
     )
-    tree = Tree(name="vpc", parent=VPC, drains=[RULES], inline=10)
-    seen = plan(conn, tree, 5, most=1)
+    tree = DeleteTree(name="vpc", parent=VPC, children=[RULES], inline_limit=10)
+    seen = preflight(conn, tree, 5, count_limit=1)
     assert seen.inline is inline
     assert seen.statements[0].title == ("at once: lock vpc" if inline else "fence: lock vpc")
 
 
 def test_what_the_server_does_not_plan_is_refused_in_its_own_words(conn):
-    wrong = Rewrite(name="v2", table="rule", set={"row_version": sql("'two'")}, where={"id": 1})
-    refusals = plan(conn, wrong).refusals
-    assert {one.reason for one in refusals} == {Reason.REFUSED}
+    wrong = Backfill(name="v2", table="rule", set={"row_version": sql("'two'")}, where={"id": 1})
+    refusals = preflight(conn, wrong).errors
+    assert {one.code for one in refusals} == {FindingCode.REJECTED}
     assert [one.table for one in refusals] == [
         "pass 1 of 1, rule: first chunk",
         "pass 1 of 1, rule: later chunks",
     ]
-    assert "invalid input syntax" in refusals[0].why
+    assert "invalid input syntax" in refusals[0].detail
 
 
 def test_a_key_of_another_type_is_refused_where_it_is_first_compared(conn):
-    refusals = plan(conn, TREE, "one").refusals
+    refusals = preflight(conn, TREE, "one").errors
     assert len(refusals) == 1
-    assert (refusals[0].reason, refusals[0].table) == (Reason.REFUSED, "vpc")
-    assert "invalid input syntax" in refusals[0].why
+    assert (refusals[0].code, refusals[0].table) == (FindingCode.REJECTED, "vpc")
+    assert "invalid input syntax" in refusals[0].detail
 
 
 def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
@@ -99,7 +99,7 @@ def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
         )
         reader = connect()
         reader.execute("SET ROLE reader")
-        seen = plan(reader, TREE, 1)
+        seen = preflight(reader, TREE, 1)
         assert (seen.ok, [count.table for count in seen.counts]) == (
             True,
             ["route", "router", "rule", "tag"],
@@ -115,7 +115,7 @@ def test_it_needs_no_more_than_a_session_that_cannot_write(connect):
     search_path = connect().execute("SHOW search_path").fetchone()[0]
     reader.execute(f"SET search_path = {search_path}")
     reader.commit()
-    seen = plan(reader, TREE, 1)
+    seen = preflight(reader, TREE, 1)
     assert seen.ok
     assert reader.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
@@ -134,14 +134,14 @@ def test_it_leaves_the_database_byte_identical(postgres):
         conn.execute("VACUUM (FREEZE, ANALYZE)")
         conn.execute("VACUUM (FREEZE)")
         before = snapshot(conn, own.directory)
-        assert plan(conn, TREE, 1).ok
-        assert plan(conn, REWRITE).ok
-        assert not plan(
+        assert preflight(conn, TREE, 1).ok
+        assert preflight(conn, REWRITE).ok
+        assert not preflight(
             conn,
-            Tree(
+            DeleteTree(
                 name="no",
                 parent=Parent(table="no", key="id", deleted_at="time_deleted", generation="rcgen"),
-                drains=[],
+                children=[],
             ),
             1,
         ).ok
@@ -164,41 +164,41 @@ def snapshot(conn, directory: Path):
 
 
 async def test_async_connections_and_pools_see_the_same(conn, database):
-    seen = plan(conn, TREE, 1)
+    seen = preflight(conn, TREE, 1)
     with ConnectionPool(database, min_size=1, open=True) as pool:
-        assert plan(pool, TREE, 1) == seen
+        assert preflight(pool, TREE, 1) == seen
     async with AsyncConnectionPool(database, min_size=1, open=False) as pool:
-        assert await aplan(pool, TREE, 1) == seen
+        assert await apreflight(pool, TREE, 1) == seen
     async with await psycopg.AsyncConnection.connect(database) as connection:
-        assert await aplan(connection, TREE, 1) == seen
-        assert [one.table for one in (await aplan(connection, TREE, "one")).refusals] == ["vpc"]
+        assert await apreflight(connection, TREE, 1) == seen
+        assert [one.table for one in (await apreflight(connection, TREE, "one")).errors] == ["vpc"]
 
 
 def test_a_connection_that_is_in_a_transaction_is_left_alone(conn):
     with conn.transaction(), pytest.raises(Exception, match="not IDLE"):
-        plan(conn, TREE, 1)
+        preflight(conn, TREE, 1)
 
 
 @pytest.mark.parametrize(("work", "key"), [(TREE, None), (REWRITE, 1)])
 def test_a_tree_has_a_key_and_a_rewrite_has_none(conn, work, key):
     with pytest.raises(ValueError, match=f"plan\\(…, '{work.name}', key={key}\\)"):
-        plan(conn, work, key)
+        preflight(conn, work, key)
 
 
 def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
-    seen = plan(conn, TREE, 1)
+    seen = preflight(conn, TREE, 1)
     seen.check()
     lines = str(seen).splitlines()
     assert lines == list(seen.lines())
     assert lines[0] == "vpc of 1: in chunks"
     assert "3. fence: insert bulk_job" in lines
     conn.execute("DROP TABLE bulk_job; DROP INDEX rules_by_vpc", prepare=False)
-    refused = plan(conn, TREE, 1)
-    with pytest.raises(PlanRefused) as caught:
+    refused = preflight(conn, TREE, 1)
+    with pytest.raises(PreflightFailed) as caught:
         refused.check()
-    assert caught.value.plan is refused
+    assert caught.value.preflight is refused
     text = str(caught.value)
-    assert text.startswith("'vpc' should not be begun, for 2 reasons:\nNO_JOBS bulk_job: ")
+    assert text.startswith("'vpc' should not be begun, for 2 reasons:\nNO_JOB_TABLE bulk_job: ")
     assert 'CREATE INDEX CONCURRENTLY ON "rule" ("vpc_id", "kind", "id");' in text
     assert f"Refused: {text.splitlines()[1]}" in str(refused)
 
@@ -221,16 +221,21 @@ def test_names_are_found_whatever_they_are(conn):
     try:
         parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', deleted_at="gone?")
         children = parent.children(f"{schema}.{odd}", by="by $2", deleted_at="Dead")
-        tree = Tree(name="odd", parent=parent, drains=[Drain(children=children, order="i %d")])
+        tree = DeleteTree(
+            name="odd", parent=parent, children=[ChildDelete(relation=children, order="i %d")]
+        )
         conn.execute(tree.jobs.ddl())
-        seen = plan(conn, tree, 1)
-        assert seen.refusals == ()
+        seen = preflight(conn, tree, 1)
+        assert seen.errors == ()
         assert [one.rows for one in seen.counts] == [5000]
         assert not [one for one in seen.statements if one.unexplained.startswith("the server")]
         conn.execute(f'DROP INDEX "{schema}"."odd $"')
-        lacking = plan(conn, tree, 1)
-        assert [one.reason for one in lacking.refusals] == [Reason.NO_INDEX, Reason.NOT_UNIQUE]
-        conn.execute(lacking.refusals[0].remedy)
-        assert plan(conn, tree, 1).ok
+        lacking = preflight(conn, tree, 1)
+        assert [one.code for one in lacking.errors] == [
+            FindingCode.NO_INDEX,
+            FindingCode.NOT_UNIQUE,
+        ]
+        conn.execute(lacking.errors[0].remedy)
+        assert preflight(conn, tree, 1).ok
     finally:
         conn.execute(f'DROP SCHEMA "{schema}" CASCADE')

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from batchq.bulk import Drain, Jobs
-from batchq.bulk.preflight.findings import Reason
-from batchq.bulk.preflight.preflight import plan
+from batchq.bulk import ChildDelete, Jobs
+from batchq.bulk.preflight.findings import FindingCode
+from batchq.bulk.preflight.preflight import preflight
 from tests.support.bulk_fixtures import (
     ROUTER,
     ROUTERS,
@@ -23,8 +23,8 @@ from tests.support.bulk_fixtures import (
     warned,
 )
 
-CASCADE, STILL_REFERS, CYCLE = Reason.CASCADE, Reason.STILL_REFERS, Reason.CYCLE
-MAY_REFER, TRIGGER = Reason.MAY_REFER, Reason.TRIGGER
+CASCADE, STILL_REFERS, CYCLE = FindingCode.CASCADE, FindingCode.STILL_REFERS, FindingCode.CYCLE
+MAY_REFER, TRIGGER = FindingCode.MAY_REFER, FindingCode.TRIGGER
 X_OF = "CREATE TABLE x (id int PRIMARY KEY, of int CONSTRAINT x_of REFERENCES "
 INDEXED = "; CREATE INDEX x_by_of ON x (of)"
 
@@ -40,7 +40,7 @@ def tables(conn):
 def test_hidden_work_is_refused_by_its_constraint(conn, onto, action):
     change(conn, f"{X_OF}{onto} ON DELETE {action}){INDEXED}")
     assert refused(conn) == [(CASCADE, "x", "x_of")]
-    (one,) = plan(conn, TREE, 1).refusals
+    (one,) = preflight(conn, TREE, 1).errors
     assert f"Parent(table={onto!r}).children('x', by='of'" in one.remedy
     assert ("drains=[" if onto == "vpc" else "below=[") in one.remedy
     assert warned(conn) == []
@@ -51,15 +51,17 @@ def test_hidden_work_that_finds_nothing_is_not_refused(conn):
     children = ROUTER.children("x", by="of", deleted_at=None)
 
     def tree(**options):
-        routers = evolve(ROUTERS, below=[Drain(children=children), *options.get("below", [ROUTES])])
-        return evolve(TREE, drains=[routers])
+        routers = evolve(
+            ROUTERS, children=[ChildDelete(relation=children), *options.get("children", [ROUTES])]
+        )
+        return evolve(TREE, children=[routers])
 
     assert refused(conn, tree()) == []
     # Without the routes among them, their own cascade would find them.
-    assert refused(conn, tree(below=[])) == [(CASCADE, "route", "route_router_id_fkey")]
+    assert refused(conn, tree(children=[])) == [(CASCADE, "route", "route_router_id_fkey")]
     # Only some of the rows go first; or they go by another column.
     some = evolve(children, where={"id": 1})
-    partly = evolve(TREE, drains=[evolve(ROUTERS, below=[Drain(children=some), ROUTES])])
+    partly = evolve(TREE, children=[evolve(ROUTERS, children=[ChildDelete(relation=some), ROUTES])])
     assert refused(conn, partly) == [(CASCADE, "x", "x_of")]
     change(conn, "ALTER TABLE x ADD also int CONSTRAINT x_also REFERENCES router ON DELETE CASCADE")
     change(conn, "CREATE INDEX ON x (also)")
@@ -69,30 +71,36 @@ def test_hidden_work_that_finds_nothing_is_not_refused(conn):
 def test_each_kind_of_what_is_deleted_has_its_own_rows_that_refer(conn):
     change(conn, "ALTER TABLE router ADD kind text; CREATE INDEX ON router (vpc_id, kind, id)")
     kinds = [
-        evolve(ROUTERS, children=evolve(ROUTERS.children, where={"kind": kind})) for kind in "ab"
+        evolve(ROUTERS, relation=evolve(ROUTERS.relation, where={"kind": kind})) for kind in "ab"
     ]
-    assert refused(conn, evolve(TREE, drains=kinds)) == []
-    kinds[1] = evolve(kinds[1], below=[])
-    assert refused(conn, evolve(TREE, drains=kinds)) == [(CASCADE, "route", "route_router_id_fkey")]
+    assert refused(conn, evolve(TREE, children=kinds)) == []
+    kinds[1] = evolve(kinds[1], children=[])
+    assert refused(conn, evolve(TREE, children=kinds)) == [
+        (CASCADE, "route", "route_router_id_fkey")
+    ]
 
 
 def test_rows_that_are_set_free_before_are_no_hidden_work(conn):
     change(
         conn, X_OF + "vpc ON DELETE CASCADE, time_deleted timestamptz); CREATE INDEX ON x (of, id)"
     )
-    free = Drain(children=VPC.children("x", by="of", deleted_at=None), set={"of": None})
-    assert refused(conn, evolve(TREE, drains=[free, *TREE.drains])) == []
+    free = ChildDelete(relation=VPC.children("x", by="of", deleted_at=None), set={"of": None})
+    assert refused(conn, evolve(TREE, children=[free, *TREE.children])) == []
     # Of those that have a tombstone only the living are set free.
-    living = Drain(children=VPC.children("x", by="of", deleted_at="time_deleted"), set={"of": None})
-    assert refused(conn, evolve(TREE, drains=[living, *TREE.drains])) == [(CASCADE, "x", "x_of")]
+    living = ChildDelete(
+        relation=VPC.children("x", by="of", deleted_at="time_deleted"), set={"of": None}
+    )
+    assert refused(conn, evolve(TREE, children=[living, *TREE.children])) == [
+        (CASCADE, "x", "x_of")
+    ]
 
 
 def test_hidden_rows_that_refer_to_deleted_ones_are_refused(conn):
     change(conn, "ALTER TABLE tag ADD CONSTRAINT tag_of FOREIGN KEY (vpc_id) REFERENCES vpc")
     assert refused(conn) == [(STILL_REFERS, "tag", "tag_of")]
-    assert refused(conn, evolve(TREE, removes=False)) == []
+    assert refused(conn, evolve(TREE, hard=False)) == []
     change(conn, "CREATE INDEX ON tag (vpc_id, id)")
-    assert refused(conn, evolve(TREE, drains=[ROUTERS, evolve(TAGS, removes=True)])) == []
+    assert refused(conn, evolve(TREE, children=[ROUTERS, evolve(TAGS, hard=True)])) == []
 
 
 def test_tables_that_refer_to_each_other_are_refused(conn):
@@ -100,7 +108,7 @@ def test_tables_that_refer_to_each_other_are_refused(conn):
     change(conn, "CREATE INDEX ON router (best)")
     assert refused(conn) == [(CYCLE, "router, route", "router_best, route_router_id_fkey")]
     # Hidden rows are not deleted: their references stay good.
-    assert refused(conn, evolve(TREE, drains=[evolve(ROUTERS, removes=False)])) == [
+    assert refused(conn, evolve(TREE, children=[evolve(ROUTERS, hard=False)])) == [
         (STILL_REFERS, "router", "router_vpc_id_fkey")
     ]
 
@@ -110,22 +118,24 @@ def test_a_table_that_refers_to_itself_is_refused(conn):
     change(conn, alter.format(*["tag"] * 3) + "; " + alter.format(*["rule"] * 3))
     change(conn, "CREATE INDEX ON rule (above)")
     assert refused(conn) == [(CYCLE, "rule", "rule_above")]
-    change(conn, plan(conn, TREE, 1).refusals[0].remedy)
+    change(conn, preflight(conn, TREE, 1).errors[0].remedy)
     assert refused(conn) == []
 
 
 def test_rows_that_nobody_declared_and_that_may_refer_are_a_warning(conn):
     change(conn, X_OF + "rule)" + INDEXED)
     assert warned(conn) == [(MAY_REFER, "x", "x_of")]
-    assert "Parent(table='rule').children('x', by='of'" in plan(conn, TREE, 1).warnings[0].remedy
-    assert warned(conn, evolve(TREE, drains=[ROUTERS, TAGS])) == []
+    assert (
+        "Parent(table='rule').children('x', by='of'" in preflight(conn, TREE, 1).warnings[0].remedy
+    )
+    assert warned(conn, evolve(TREE, children=[ROUTERS, TAGS])) == []
 
 
 def test_kinds_that_refer_to_each_other_are_to_go_in_that_order(conn):
     change(conn, "ALTER TABLE rule ADD via int CONSTRAINT rule_via REFERENCES router")
     change(conn, "CREATE INDEX ON rule (via)")
     assert warned(conn) == [(MAY_REFER, "rule", "rule_via")]
-    assert warned(conn, evolve(TREE, drains=[RULES, ROUTERS, TAGS])) == []
+    assert warned(conn, evolve(TREE, children=[RULES, ROUTERS, TAGS])) == []
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,20 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from batchq.bulk import Drain, Jobs, Tree
-from batchq.bulk.preflight.findings import Reason
-from batchq.bulk.preflight.preflight import plan
+from batchq.bulk import ChildDelete, DeleteTree, Jobs
+from batchq.bulk.preflight.findings import FindingCode
+from batchq.bulk.preflight.preflight import preflight
 from batchq.hierarchy import Parent
 from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
 
-NO_JOBS, OTHER_JOBS = Reason.NO_JOBS, Reason.OTHER_JOBS
-NO_TABLE, NO_COLUMN, WRONG_COLUMN = Reason.NO_TABLE, Reason.NO_COLUMN, Reason.WRONG_COLUMN
-NO_INDEX, NOT_UNIQUE, NULLABLE = Reason.NO_INDEX, Reason.NOT_UNIQUE, Reason.NULLABLE
-UNINDEXED = Reason.UNINDEXED
+NO_JOBS, OTHER_JOBS = FindingCode.NO_JOB_TABLE, FindingCode.WRONG_JOB_TABLE
+NO_TABLE, NO_COLUMN, WRONG_COLUMN = (
+    FindingCode.NO_TABLE,
+    FindingCode.NO_COLUMN,
+    FindingCode.WRONG_COLUMN,
+)
+NO_INDEX, NOT_UNIQUE, NULLABLE = FindingCode.NO_INDEX, FindingCode.NOT_UNIQUE, FindingCode.NULLABLE
+UNINDEXED = FindingCode.UNINDEXED
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +40,7 @@ PARTLY = (
     "DROP INDEX routers_by_vpc;CREATE INDEX other ON router (vpc_id, id) WHERE time_deleted IS NULL"
 )
 NO_VPC_KEY = "ALTER TABLE vpc DROP CONSTRAINT vpc_pkey CASCADE"
-VPC_TWICE = [(Reason.KEY_NOT_UNIQUE, "vpc", "id")]
+VPC_TWICE = [(FindingCode.KEY_NOT_UNIQUE, "vpc", "id")]
 X_OF = "CREATE TABLE x (id int PRIMARY KEY, of int CONSTRAINT x_of REFERENCES "
 INDEXED = "; CREATE INDEX x_by_of ON x (of)"
 
@@ -45,7 +49,7 @@ INDEXED = "; CREATE INDEX x_by_of ON x (of)"
     ("bad", "expected"),
     [
         ("DROP TABLE bulk_job", [(NO_JOBS, "bulk_job", "")]),
-        ("ALTER TABLE bulk_job DROP COLUMN rows_pass", [(OTHER_JOBS, "bulk_job", "rows_pass")]),
+        ("ALTER TABLE bulk_job DROP COLUMN scan_rows", [(OTHER_JOBS, "bulk_job", "scan_rows")]),
         ("ALTER TABLE bulk_job ALTER seq TYPE int", [(OTHER_JOBS, "bulk_job", "seq")]),
         ("DROP INDEX bulk_job_unfinished_key", [(OTHER_JOBS, "bulk_job", "")]),
         ("ALTER TABLE bulk_job DROP CONSTRAINT bulk_job_pkey", [(OTHER_JOBS, "bulk_job", "")]),
@@ -108,14 +112,14 @@ INDEXED = "; CREATE INDEX x_by_of ON x (of)"
         (NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (abs(id))", VPC_TWICE),
         (
             "ALTER TABLE router DROP CONSTRAINT router_pkey CASCADE",
-            [(Reason.KEY_NOT_UNIQUE, "router", "id")],
+            [(FindingCode.KEY_NOT_UNIQUE, "router", "id")],
         ),
     ],
 )
 def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
     change(conn, bad)
     assert refused(conn) == expected
-    for remedy in dict.fromkeys(one.remedy for one in plan(conn, TREE, 1).refusals):
+    for remedy in dict.fromkeys(one.remedy for one in preflight(conn, TREE, 1).errors):
         change(conn, remedy)
     assert refused(conn) == []
 
@@ -153,42 +157,46 @@ def test_what_is_nearly_the_same_is_not_refused(conn, twin):
 def test_a_table_that_is_not_there_is_refused_and_nothing_is_counted(conn, bad):
     change(conn, bad)
     assert refused(conn) == [(NO_TABLE, "tag", "")]
-    assert plan(conn, TREE, 1).counts == ()
+    assert preflight(conn, TREE, 1).counts == ()
 
 
 def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(conn):
-    drain = Drain(children=VPC.children("rule", by="vpc", deleted_at=None), set={"vpc": 1, "no": 2})
-    seen = plan(conn, Tree(name="vpc", parent=VPC, drains=[drain]), 1)
-    assert [(one.reason, one.name) for one in seen.refusals] == [
+    drain = ChildDelete(
+        relation=VPC.children("rule", by="vpc", deleted_at=None), set={"vpc": 1, "no": 2}
+    )
+    seen = preflight(conn, DeleteTree(name="vpc", parent=VPC, children=[drain]), 1)
+    assert [(one.code, one.name) for one in seen.errors] == [
         (NO_COLUMN, "vpc"),
         (NO_COLUMN, "no"),
     ]
-    assert "'id', 'vpc_id', 'kind', 'row_version'" in seen.refusals[0].remedy
+    assert "'id', 'vpc_id', 'kind', 'row_version'" in seen.errors[0].remedy
 
 
-@pytest.mark.parametrize(("inline", "reasons"), [(3, []), (2, [Reason.NO_FENCE])])
+@pytest.mark.parametrize(("inline", "reasons"), [(3, []), (2, [FindingCode.NO_FENCE])])
 def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
     conn.execute("INSERT INTO vpc VALUES (1)")
     conn.execute("INSERT INTO rule SELECT n, 1, 'k' FROM generate_series(1, 3) AS n")
     parent = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
-    rules = evolve(RULES, children=parent.children("rule", by="vpc_id", deleted_at=None))
-    seen = plan(conn, Tree(name="vpc", parent=parent, drains=[rules], inline=inline), 1)
-    assert [one.reason for one in seen.refusals] == reasons
+    rules = evolve(RULES, relation=parent.children("rule", by="vpc_id", deleted_at=None))
+    seen = preflight(
+        conn, DeleteTree(name="vpc", parent=parent, children=[rules], inline_limit=inline), 1
+    )
+    assert [one.code for one in seen.errors] == reasons
     assert seen.statements[0].title == "at once: lock vpc"
 
 
 def test_where_a_parent_has_one_child_its_key_is_enough(conn):
-    tree = evolve(TREE, drains=[evolve(RULES, order="vpc_id")])
+    tree = evolve(TREE, children=[evolve(RULES, order="vpc_id")])
     assert refused(conn, tree) == [(NOT_UNIQUE, "rule", "")]
-    change(conn, plan(conn, tree, 1).refusals[0].remedy)
+    change(conn, preflight(conn, tree, 1).errors[0].remedy)
     assert refused(conn, tree) == []
 
 
 @pytest.mark.parametrize("order", [("vpc_id", "kind", "id"), ("kind", "vpc_id", "id")])
 def test_the_parents_key_within_the_order_key_changes_nothing(conn, order):
-    assert refused(conn, evolve(TREE, drains=[evolve(RULES, order=order)])) == []
+    assert refused(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == []
     change(conn, "DROP INDEX rules_by_vpc")
-    assert refused(conn, evolve(TREE, drains=[evolve(RULES, order=order)])) == NO_RULES
+    assert refused(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == NO_RULES
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("x", []), (["x"], NO_RULES), (None, NO_RULES)])
@@ -196,7 +204,7 @@ def test_a_column_that_is_compared_with_one_value_may_stand_anywhere_in_the_inde
     conn, kind, expected
 ):
     children = VPC.children("rule", by="vpc_id", deleted_at=None, where={"kind": kind})
-    tree = Tree(name="vpc", parent=VPC, drains=[Drain(children=children, order="id")])
+    tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=children, order="id")])
     assert refused(conn, tree) == expected
 
 
@@ -220,9 +228,9 @@ def test_a_rewrite_needs_an_index_of_all_rows_by_its_order_key(conn, bad, expect
 def test_a_partitioned_table_is_told_an_index_that_it_can_have(conn):
     change(conn, "DROP TABLE rule; CREATE TABLE rule (LIKE tag) PARTITION BY HASH (vpc_id)")
     change(conn, "CREATE TABLE rule_0 PARTITION OF rule FOR VALUES WITH (modulus 1, remainder 0)")
-    tree = evolve(TREE, drains=[evolve(RULES, order="id")])
+    tree = evolve(TREE, children=[evolve(RULES, order="id")])
     assert refused(conn, tree) == [*NO_RULES, (NOT_UNIQUE, "rule", "")]
-    change(conn, plan(conn, tree, 1).refusals[0].remedy)
+    change(conn, preflight(conn, tree, 1).errors[0].remedy)
     assert refused(conn, tree) == []
 
 
@@ -232,5 +240,5 @@ def test_a_not_null_that_was_never_checked_is_none(conn):
     change(conn, "ALTER TABLE rule ALTER kind DROP NOT NULL")
     change(conn, "ALTER TABLE rule ADD CONSTRAINT kind_there NOT NULL kind NOT VALID")
     assert refused(conn) == [(NULLABLE, "rule", "kind")]
-    change(conn, plan(conn, TREE, 1).refusals[0].remedy)
+    change(conn, preflight(conn, TREE, 1).errors[0].remedy)
     assert refused(conn) == []

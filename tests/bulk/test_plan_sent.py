@@ -12,17 +12,8 @@ from attrs import evolve
 from psycopg.adapt import PyFormat, Transformer
 
 from batchq import run, select
-from batchq.bulk import (
-    ChunkSize,
-    Deleted,
-    Drain,
-    Jobs,
-    Stopped,
-    Tree,
-    resume,
-    start,
-)
-from batchq.bulk.preflight.preflight import plan
+from batchq.bulk import ChildDelete, ChunkSize, Deleted, DeleteTree, Jobs, StopReason, resume, start
+from batchq.bulk.preflight.preflight import preflight
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.plan import plan as laid_flat
 from batchq.engine.wire.encode import encode
@@ -55,7 +46,7 @@ TITLES = [
     "end: delete vpc",
     "end: update bulk_job",
 ]
-SMALL = ChunkSize(first=40, least=40, most=40)
+SMALL = ChunkSize(initial=40, minimum=40, maximum=40)
 LEASE = timedelta(seconds=30)
 GONE = LookupError("no such vpc")
 
@@ -86,29 +77,29 @@ def through(link, **kwargs):
     return psycopg.connect(link.conninfo(), autocommit=True, prepare_threshold=None, **kwargs)
 
 
-KNOWN = begun(child=5, epoch=1)
-LISTED = Drain(children=evolve(RULES.children, where={"row_version": [1, 2]}))
+KNOWN = begun(stage=5, epoch=1)
+LISTED = ChildDelete(relation=evolve(RULES.relation, where={"row_version": [1, 2]}))
 GUARDED = evolve(
-    TREE, childless=[lambda key: select("router", ["id"], where={"vpc_id": key}).expect(50)]
+    TREE, guards=[lambda key: select("router", ["id"], where={"vpc_id": key}).expect(50)]
 )
-FEW = Tree(name="vpc", parent=VPC, drains=[LISTED], inline=50_000)
+FEW = DeleteTree(name="vpc", parent=VPC, children=[LISTED], inline_limit=50_000)
 
 
 def test_what_it_shows_is_what_is_sent_in_that_order(conn, database):
-    seen = plan(conn, TREE, 1)
+    seen = preflight(conn, TREE, 1)
     assert [one.title for one in seen.statements] == TITLES
     with proxy(database) as link, through(link) as client, link.record() as recording:
         run(client, TREE.fence(1, missing=GONE))
-        report = resume(client, [TREE], owner="test", size=SMALL)
-    assert (report.stopped, report.jobs_done) == (Stopped.EXHAUSTED, 1)
+        report = resume(client, [TREE], owner="test", chunk_size=SMALL)
+    assert (report.stop_reason, report.jobs_done) == (StopReason.EXHAUSTED, 1)
     assert is_within([one.sql for one in seen.statements], texts(recording))
 
 
 def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
     conn.execute("DELETE FROM router WHERE vpc_id = 2; DELETE FROM rule WHERE vpc_id = 2")
     conn.execute("DELETE FROM tag WHERE vpc_id = 2 AND id > 100")
-    tree = Tree(name="vpc", parent=VPC, drains=[RULES, TAGS])
-    seen = plan(conn, tree, 2, most=10)
+    tree = DeleteTree(name="vpc", parent=VPC, children=[RULES, TAGS])
+    seen = preflight(conn, tree, 2, count_limit=10)
     assert (seen.inline, [count.rows for count in seen.counts]) == (True, [0, 20])
     with proxy(database) as link, through(link) as client, link.record() as recording:
         assert start(client, tree, 2, missing=GONE) == Deleted(rows=20)
@@ -118,7 +109,7 @@ def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
 
 def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(database):
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        seen = plan(client, TREE, 1)
+        seen = preflight(client, TREE, 1)
     sent = texts(recording)
     shown = [f"EXPLAIN {one.sql}" for one in seen.statements if one.explain]
     assert len(shown) == len(TITLES)
@@ -132,13 +123,13 @@ def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(dat
     [
         ("fence: ", TREE, TREE.fence(1, missing=GONE, job=KNOWN.id)),
         ("fence: ", GUARDED, GUARDED.fence(1, missing=GONE, job=KNOWN.id)),
-        ("end: ", TREE, TREE.last(KNOWN)),
-        ("pass 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, child=3), 200, LEASE)),
-        ("at once: ", FEW, FEW.at_once(1, missing=GONE)),
+        ("end: ", TREE, TREE.finish(KNOWN)),
+        ("pass 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, stage=3), 200, LEASE)),
+        ("at once: ", FEW, FEW.delete_now(1, missing=GONE)),
     ],
 )
 def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
-    shown = [one for one in plan(conn, tree, 1).statements if one.title.startswith(when)]
+    shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
     for one, sent in zip(shown, encode(laid_flat(batch), Transformer(conn), {}), strict=True):
         transformer = Transformer(conn)
         dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))
@@ -147,13 +138,13 @@ def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
 
 
 def test_the_guards_token_is_in_nothing_that_is_shown(conn):
-    seen = plan(conn, TREE, 1)
+    seen = preflight(conn, TREE, 1)
     assert TOKEN not in str(seen)
     assert TOKEN not in repr([one.values for one in seen.statements])
 
 
 def test_a_rewrite_is_shown_until_it_ends(conn, database):
-    seen = plan(conn, REWRITE)
+    seen = preflight(conn, REWRITE)
     assert (seen.ok, seen.key, seen.inline) == (True, None, False)
     assert [(one.table, one.rows) for one in seen.counts] == [("rule", 20000)]
     assert [one.title for one in seen.statements] == [
@@ -169,13 +160,13 @@ def test_a_rewrite_is_shown_until_it_ends(conn, database):
     for one in seen.statements[1:3]:
         assert any("Index Scan using rule_pkey on rule" in line for line in one.explain)
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        run(client, REWRITE.begin())
+        run(client, REWRITE.start())
         resume(client, [REWRITE], owner="test")
     assert is_within([one.sql for one in seen.statements], texts(recording))
 
 
 def test_a_chunk_that_nothing_comes_behind_is_shown_all_the_same(conn):
     conn.execute("DELETE FROM tag")
-    (later,) = [one for one in plan(conn, TREE, 1).statements if "tag: later" in one.title]
+    (later,) = [one for one in preflight(conn, TREE, 1).statements if "tag: later" in one.title]
     assert (later.explain, later.unexplained) == ((), "there is no row to begin behind")
     assert re.search(r"\(\"id\"\) > \(\$\d+\)", later.sql)

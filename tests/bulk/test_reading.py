@@ -13,7 +13,7 @@ from attrs import frozen
 from psycopg import IsolationLevel
 
 from batchq import gather, run, sql, steps
-from batchq.bulk import Budget, ChunkSize, Drain, Tree, read_tree, resume
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, resume
 from batchq.hierarchy import Parent
 from tests.support.lock_waits import until_waits
 
@@ -38,6 +38,11 @@ RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 WHOLE = Vpc(1, 0), [Rule(n, None) for n in range(1, 1_001)]
 SNAPSHOTS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 ISOLATIONS = [IsolationLevel.READ_COMMITTED, *SNAPSHOTS]
+
+
+def read_tree(parent: Any, children: Any) -> Any:
+    """Read the children first and their parent last, as docs/bulk.md shows it."""
+    return gather(children, parent).map(lambda read: read[::-1])
 
 
 def whole() -> Any:
@@ -114,7 +119,7 @@ def test_a_reader_who_is_overtaken_in_the_middle_sees_no_half(
 def test_one_who_reads_the_parent_first_would_see_half(
     estate: Any, connect: Callable[..., Any]
 ) -> None:
-    """Which is why read_tree does not, whatever the order of its arguments."""
+    """Which is why :func:`read_tree` does not."""
     vpc = VPC.read(1, Vpc, missing=NotFound(1))
     reading = gather(gather(vpc, _waiting()), RULES.read(1, Rule))
     (found, _), rules = _overtaken(estate, connect, reading, IsolationLevel.READ_COMMITTED, 1)
@@ -178,16 +183,14 @@ ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation=
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 
 
-@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize("hard", [True, False])
 def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
-    conn: psycopg.Connection[Any], connect: Callable[..., Any], removes: bool
+    conn: psycopg.Connection[Any], connect: Callable[..., Any], hard: bool
 ) -> None:
     conn.execute(TABLES)
-    routes = ROUTER.children(
-        "route", by="router_id", deleted_at=None if removes else "time_deleted"
-    )
-    drain = Drain(children=ROUTERS, removes=removes, below=[Drain(children=routes)])
-    tree = Tree(name="vpc", parent=VPC, drains=[drain])
+    routes = ROUTER.children("route", by="router_id", deleted_at=None if hard else "time_deleted")
+    drain = ChildDelete(relation=ROUTERS, hard=hard, children=[ChildDelete(relation=routes)])
+    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     reader, views = connect(), []
     reading = read_tree(ROUTER.read(11, Vpc, missing=NotFound(11)), routes.read(11, Rule))
@@ -202,11 +205,11 @@ def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
         conn,
         [tree],
         owner="test",
-        size=ChunkSize(least=1, first=1, most=1),
+        chunk_size=ChunkSize(minimum=1, initial=1, maximum=1),
         throttles=[look],
     )
     look()
-    assert len(whole[1]) == (12 if removes else 10)
+    assert len(whole[1]) == (12 if hard else 10)
     hidden = views.index("not found")
     assert hidden == 3  # before the fence, behind it, behind the other router's chunk
     assert views[:hidden] == [whole] * hidden

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from batchq import gather, insert, run, sql, steps
-from batchq.bulk import AlreadyBegun, Budget, ChunkSize, Report, Rewrite, resume
+from batchq.bulk import Backfill, Budget, ChunkSize, JobExists, Report, resume
 from batchq.result import attempt
 from tests.support.lock_waits import until_waits
 
@@ -21,8 +21,8 @@ TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 2, name text, note text);
 INSERT INTO rule (id, name) SELECT n, 'Rule ' || n FROM generate_series(1, 100) AS n;
 """
-STAMP = Rewrite(name="rules-v2", table="rule", set={"v": 2}, where=sql("v < 2"))
-TEN = ChunkSize(least=10, first=10, most=10)
+STAMP = Backfill(name="rules-v2", table="rule", set={"v": 2}, where=sql("v < 2"))
+TEN = ChunkSize(minimum=10, initial=10, maximum=10)
 PASS = 11
 """Chunks of a pass: ten of ten rows, and one that finds the end."""
 
@@ -38,13 +38,13 @@ def make_due(conn: Any, condition: str = "true") -> None:
     conn.execute(f"UPDATE rule SET v = 1 WHERE {condition}")
 
 
-def begun(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
-    run(conn, rewrite.begin())
+def begun(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
+    run(conn, rewrite.start())
     return going_on(conn, rewrite, **options)
 
 
-def going_on(conn: Any, rewrite: Rewrite = STAMP, **options: Any) -> Report:
-    return resume(conn, [rewrite], owner="test", **{"size": TEN, **options})
+def going_on(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
+    return resume(conn, [rewrite], owner="test", **{"chunk_size": TEN, **options})
 
 
 def one(conn: Any, query: str) -> Any:
@@ -57,7 +57,7 @@ def test_all_rows_are_stamped_in_one_pass_and_a_second_one_finds_nothing(conn: A
     report = begun(conn)
     assert (report.rows, report.chunks, report.jobs_done) == (100, 2 * PASS, 1)
     assert one(conn, "SELECT count(*) FROM rule WHERE v = 2") == 100
-    job = "SELECT phase, rows_done, rows_pass, passes, lease_until FROM bulk_job"
+    job = "SELECT phase, rows_done, scan_rows, restarts, lease_until FROM bulk_job"
     assert one(conn, job) == ("done", 100, 0, 1, None)
 
 
@@ -78,7 +78,7 @@ def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
     conn.execute("INSERT INTO rule SELECT n, 2 FROM generate_series(101, 20000) AS n")
     conn.execute("UPDATE rule SET v = 1 WHERE id IN (5000, 15000)")
     conn.execute("VACUUM ANALYZE rule")
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     (job,) = run(conn, STAMP.jobs.all(STAMP.name))
     for cursor in (None, ["4990"]):
         chunk = STAMP.chunk(attrs.evolve(job, cursor=cursor), 50, timedelta(seconds=9))
@@ -89,7 +89,9 @@ def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
         read = list(_rows_read(plan[0]["Plan"]))
         assert len(read) > 5
         assert max(read) <= 50
-    assert going_on(conn, size=ChunkSize(least=500, first=500, most=500)).chunks == 2 * 41
+    assert (
+        going_on(conn, chunk_size=ChunkSize(minimum=500, initial=500, maximum=500)).chunks == 2 * 41
+    )
 
 
 OF_GUARD = 1, ""
@@ -105,7 +107,7 @@ def _rows_read(plan: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("chunks", [1, 3, PASS])
 def test_it_goes_on_where_the_last_activation_ended(conn: Any, chunks: int) -> None:
     make_due(conn, "id % 3 = 0")
-    run(conn, STAMP.begin())
+    run(conn, STAMP.start())
     reports = []
     while sum(report.jobs_done for report in reports) == 0:
         reports.append(going_on(conn, budget=Budget(chunks=chunks)))
@@ -125,7 +127,7 @@ def test_a_row_that_comes_due_behind_the_place_is_done_in_the_next_pass(
     again = at(PASS + 8, lambda: make_due(writer, "id = 4"))
     report = begun(conn, throttles=[late, again])
     assert (report.rows, report.jobs_done) == (3, 1)
-    assert one(conn, "SELECT passes FROM bulk_job") == 3
+    assert one(conn, "SELECT restarts FROM bulk_job") == 3
     assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
 
 
@@ -133,23 +135,23 @@ def test_a_writer_that_never_stops_leaves_it_stuck_and_it_may_be_tried_again(con
     make_due(conn)
     report = begun(conn, throttles=[lambda: make_due(conn, "id = 3")])
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
-    phase, passes, error = one(conn, "SELECT phase, passes, last_error FROM bulk_job")
-    assert (phase, passes) == ("stuck", 3)
+    phase, stages, error = one(conn, "SELECT phase, restarts, last_error FROM bulk_job")
+    assert (phase, stages) == ("stuck", 3)
     assert "rule" in error
-    assert isinstance(attempt(conn, STAMP.begin()).error, AlreadyBegun)
+    assert isinstance(attempt(conn, STAMP.start()).error, JobExists)
     (job,) = run(conn, STAMP.jobs.all(STAMP.name))
     run(conn, STAMP.jobs.retry(job.id))
     assert going_on(conn).jobs_done == 1
 
 
 def test_it_is_begun_once_and_again_when_it_is_done(conn: Any) -> None:
-    first = run(conn, STAMP.begin())
-    twice = attempt(conn, gather(insert("rule", {"id": 999}), STAMP.begin()))
-    assert isinstance(twice.error, AlreadyBegun)
+    first = run(conn, STAMP.start())
+    twice = attempt(conn, gather(insert("rule", {"id": 999}), STAMP.start()))
+    assert isinstance(twice.error, JobExists)
     assert one(conn, "SELECT count(*) FROM rule WHERE id = 999") == 0
-    run(conn, attrs.evolve(STAMP, name="another").begin())
+    run(conn, attrs.evolve(STAMP, name="another").start())
     assert going_on(conn).jobs_done == 1
-    assert run(conn, STAMP.begin()) != first
+    assert run(conn, STAMP.start()) != first
     make_due(conn)
     assert going_on(conn).rows == 100
 
@@ -196,7 +198,7 @@ def test_an_order_of_several_columns_in_a_table_of_partitions(conn: Any) -> None
     """)
     facts = attrs.evolve(STAMP, table="fact", order=("kind", "id"))
     before = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 1")
-    report = begun(conn, facts, size=ChunkSize(least=7, first=7, most=7))
+    report = begun(conn, facts, chunk_size=ChunkSize(minimum=7, initial=7, maximum=7))
     assert (report.rows, report.jobs_done) == (40, 1)
     after = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 2")
     assert after == before
@@ -211,7 +213,7 @@ def test_the_planner_is_asked_how_many_are_due(conn: Any, where: Any) -> None:
     make_due(conn)
     conn.execute("ANALYZE rule")
     told: list[Any] = []
-    begun(conn, attrs.evolve(STAMP, where=where), watchers=[told.append])
+    begun(conn, attrs.evolve(STAMP, where=where), observers=[told.append])
     assert told[0].expected is not None
 
 

@@ -22,18 +22,29 @@ from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
 
 from batchq import gather, insert, run, sql
-from batchq.bulk import ChunkSize, Deleted, Drain, Fenced, Tree, plan, resume, start
+from batchq.bulk import (
+    ChildDelete,
+    ChunkSize,
+    Deleted,
+    DeleteTree,
+    Fenced,
+    preflight,
+    resume,
+    start,
+)
 from batchq.hierarchy import Parent
 from batchq.language.errors import BatchError
 
 PARENT = Parent(table="parent", key="id", deleted_at="time_deleted", generation="rcgen")
-TREE = Tree(
+TREE = DeleteTree(
     name="parent",
     parent=PARENT,
-    drains=[Drain(children=PARENT.children("child", by="parent_id", deleted_at=None), order="n")],
+    children=[
+        ChildDelete(relation=PARENT.children("child", by="parent_id", deleted_at=None), order="n")
+    ],
 )
-CHUNKED = Tree(name="parent", parent=PARENT, drains=TREE.drains, inline=0)
-TWO = ChunkSize(first=2, least=2, most=2)
+CHUNKED = DeleteTree(name="parent", parent=PARENT, children=TREE.children, inline_limit=0)
+TWO = ChunkSize(initial=2, minimum=2, maximum=2)
 LEASE = timedelta(minutes=2)
 GONE = LookupError("no such parent")
 BENT = {
@@ -198,8 +209,8 @@ def test_planned_and_at_once(make: Any, conn: psycopg.Connection[Any], kind: str
     type_, key, other = KEYS[kind]
     user = make(type_, key, other)
     for tree in (TREE, CHUNKED):
-        found = plan(user, tree, key)
-        assert ([one.rows for one in found.counts], found.refusals) == ([5], ())
+        found = preflight(user, tree, key)
+        assert ([one.rows for one in found.counts], found.errors) == ([5], ())
     assert start(user, TREE, key, missing=GONE) == Deleted(5)
     assert left(conn) == (1, 1)
 
@@ -224,8 +235,8 @@ def test_in_chunks(
     worker.execute("SET DateStyle = ISO")
     worker.execute("SET IntervalStyle = postgres")
     conn.execute("UPDATE bulk_job SET lease_until = NULL")
-    report = resume(worker, [CHUNKED], owner="worker", size=TWO)
-    assert (report.rows, report.jobs_done, report.why) == (4, 1, "")
+    report = resume(worker, [CHUNKED], owner="worker", chunk_size=TWO)
+    assert (report.rows, report.jobs_done, report.detail) == (4, 1, "")
     assert left(conn) == (1, 1)
 
 
@@ -258,7 +269,7 @@ def test_children_whose_column_is_of_another_type_are_refused_and_not_overlooked
     with pytest.raises(BatchError, match="42883"):
         start(user, TREE, str(ONE).upper(), missing=GONE)
     run(user, TREE.fence(ONE, missing=GONE))
-    assert "42883" in resume(user, [TREE], owner="test").why
+    assert "42883" in resume(user, [TREE], owner="test").detail
     assert left(conn) == (2, 6)
 
 
@@ -282,5 +293,5 @@ def test_types_that_compare_are_as_good_as_one(
     conn.execute("ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey")
     conn.execute(f"ALTER TABLE child ALTER parent_id TYPE {child} USING parent_id::{child}")
     start(user, CHUNKED if chunked else TREE, key, missing=GONE)
-    resume(user, [CHUNKED], owner="test", size=TWO)
+    resume(user, [CHUNKED], owner="test", chunk_size=TWO)
     assert left(conn) == (1, 1)

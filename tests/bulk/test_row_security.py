@@ -16,7 +16,8 @@ import pytest
 from psycopg import sql as psql
 
 from batchq import UnmappedViolation, gather, run, sql
-from batchq.bulk import Budget, Deleted, Reason, Rewrite, Stopped, Tree, plan, resume, start
+from batchq.bulk import Backfill, Budget, Deleted, DeleteTree, StopReason, preflight, resume, start
+from batchq.bulk.preflight.findings import FindingCode
 from batchq.result import Failed, attempt
 
 HIDES_RULE = """
@@ -75,12 +76,12 @@ def test_a_job_of_a_role_that_policies_hold_for_is_stuck_until_another_goes_on(
     estate.conn.execute(KINDS[kind])
     job = estate.fence()
     report = estate.resume(worker)
-    assert (report.stopped, report.jobs_stuck, report.jobs_done) == (Stopped.EXHAUSTED, 1, 0)
-    phase, why = estate.job("phase, last_error")
+    assert (report.stop_reason, report.jobs_stuck, report.jobs_done) == (StopReason.EXHAUSTED, 1, 0)
+    phase, detail = estate.job("phase, last_error")
     assert phase == "stuck"
-    assert "row level security" in why
-    assert ("vpc:" if "parent" in kind else "rule:") in why
-    assert "BYPASSRLS" in why
+    assert "row level security" in detail
+    assert ("vpc:" if "parent" in kind else "rule:") in detail
+    assert "BYPASSRLS" in detail
     assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
     estate.assert_exact()
     run(estate.conn, estate.tree.jobs.retry(job))
@@ -121,7 +122,11 @@ def test_a_privilege_that_is_missing_is_another_matter(estate: Any, worker: Any)
     estate.conn.execute(f"REVOKE DELETE ON rule FROM {worker.execute('SELECT user').fetchone()[0]}")
     estate.fence()
     report = estate.resume(worker)
-    assert (report.stopped, report.jobs_stuck, report.jobs_deferred) == (Stopped.FAILED, 0, 1)
+    assert (report.stop_reason, report.jobs_stuck, report.jobs_released) == (
+        StopReason.FAILED,
+        0,
+        1,
+    )
     assert "permission denied" in estate.job("last_error")
 
 
@@ -143,14 +148,14 @@ def test_the_steps_behind_find_the_setting_as_it_was(
     conn.execute(f"SET row_security = {setting}")
     forbid = estate.rules.forbid(3, unexpected=ValueError("it has rules"))
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
-    guarded = Tree(
+    guarded = DeleteTree(
         name="vpc",
         parent=estate.tree.parent,
-        drains=estate.tree.drains,
-        childless=[lambda key: estate.rules.forbid(key, unexpected=ValueError("it has rules"))],
+        children=estate.tree.children,
+        guards=[lambda key: estate.rules.forbid(key, unexpected=ValueError("it has rules"))],
     )
     batch = {
-        "at once": guarded.at_once(3, missing=estate.gone()),
+        "at once": guarded.delete_now(3, missing=estate.gone()),
         "fence": guarded.fence(3, missing=estate.gone()),
         "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
     }[what]
@@ -166,9 +171,11 @@ def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any,
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
     estate.conn.execute("UPDATE rule SET vpc_id = 3 WHERE id = 500")
     forbid = estate.rules.forbid(3, unexpected=ValueError("it has rules"))
-    guarded = Tree(name="vpc", parent=estate.tree.parent, drains=[], childless=[lambda _: forbid])
+    guarded = DeleteTree(
+        name="vpc", parent=estate.tree.parent, children=[], guards=[lambda _: forbid]
+    )
     batch: Any = {
-        "at once": guarded.at_once(3, missing=estate.gone()),
+        "at once": guarded.delete_now(3, missing=estate.gone()),
         "fence": guarded.fence(3, missing=estate.gone()),
         "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
     }[what]
@@ -183,14 +190,16 @@ def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any,
 @pytest.mark.parametrize("table", ["rule", "vpc"])
 @pytest.mark.parametrize("vpc", [1, 2], ids=["in chunks", "at once"])
 def test_the_plan_says_it_before(estate: Any, worker: Any, table: str, vpc: int) -> None:
-    estate.tree = Tree(name="vpc", parent=estate.tree.parent, drains=estate.tree.drains, inline=100)
-    assert plan(worker, estate.tree, vpc).ok
+    estate.tree = DeleteTree(
+        name="vpc", parent=estate.tree.parent, children=estate.tree.children, inline_limit=100
+    )
+    assert preflight(worker, estate.tree, vpc).ok
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     estate.conn.execute(f"CREATE POLICY every ON {table} USING (true)")
-    refusals = plan(worker, estate.tree, vpc).refusals
-    assert [(one.reason, one.table) for one in refusals] == [(Reason.ROW_SECURITY, table)]
+    refusals = preflight(worker, estate.tree, vpc).errors
+    assert [(one.code, one.table) for one in refusals] == [(FindingCode.ROW_SECURITY, table)]
     assert "BYPASSRLS" in refusals[0].remedy
-    assert plan(estate.conn, estate.tree, vpc).ok
+    assert preflight(estate.conn, estate.tree, vpc).ok
 
 
 SUBNETS = """
@@ -203,20 +212,20 @@ def test_it_does_of_every_table_that_a_tree_looks_at(estate: Any, worker: Any, t
     estate.conn.execute(SUBNETS)
     subnets = estate.tree.parent.children("subnet", by="vpc_id", deleted_at="time_deleted")
     guards = [lambda vpc: subnets.forbid(vpc, unexpected=ValueError())]
-    tree = attrs.evolve(estate.tree, childless=guards)
-    assert [one.reason for one in plan(worker, tree, 1).refusals] == []
+    tree = attrs.evolve(estate.tree, guards=guards)
+    assert [one.code for one in preflight(worker, tree, 1).errors] == []
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    found = [(one.reason, one.table) for one in plan(worker, tree, 1).refusals]
-    assert (Reason.ROW_SECURITY, table) in found
+    found = [(one.code, one.table) for one in preflight(worker, tree, 1).errors]
+    assert (FindingCode.ROW_SECURITY, table) in found
 
 
 @pytest.mark.parametrize("table", ["rule", "bulk_job"])
 def test_it_does_of_a_rewrite_too(estate: Any, worker: Any, table: str) -> None:
-    stamp = Rewrite(name="v2", table="rule", set={"name": "x"}, where={"name": None})
-    assert plan(worker, stamp).ok
+    stamp = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
+    assert preflight(worker, stamp).ok
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    found = [(one.reason, one.table) for one in plan(worker, stamp).refusals]
-    assert (Reason.ROW_SECURITY, table) in found
+    found = [(one.code, one.table) for one in preflight(worker, stamp).errors]
+    assert (FindingCode.ROW_SECURITY, table) in found
 
 
 REWRITTEN = {
@@ -240,13 +249,13 @@ def test_a_rewrite_is_not_done_by_a_role_that_policies_hold_for(
     estate: Any, worker: Any, kind: str
 ) -> None:
     estate.conn.execute(REWRITTEN[kind])
-    stamp = Rewrite(name="v2", table="rule", set={"name": "x"}, where={"name": None})
-    job = run(worker, stamp.begin())
+    stamp = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
+    job = run(worker, stamp.start())
     report = resume(worker, [stamp], owner="test")
-    assert (report.stopped, report.jobs_done, report.jobs_stuck) == (Stopped.EXHAUSTED, 0, 1)
-    why = estate.one("SELECT last_error FROM bulk_job")
-    assert "rule: row level security" in why
-    assert "BYPASSRLS" in why
+    assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
+    detail = estate.one("SELECT last_error FROM bulk_job")
+    assert "rule: row level security" in detail
+    assert "BYPASSRLS" in detail
     run(estate.conn, stamp.jobs.retry(job))
     assert resume(estate.conn, [stamp], owner="test").jobs_done == 1
     assert estate.one("SELECT count(*) FROM rule WHERE name IS NULL") == 0
@@ -279,7 +288,7 @@ def test_it_says_what_the_server_says_of_whoever_asks(
     if forced:
         estate.conn.execute("ALTER TABLE rule FORCE ROW LEVEL SECURITY")
     asked = worker.execute("SELECT row_security_active('rule')").fetchone()[0]
-    found = [one.table for one in plan(worker, estate.tree, 1).refusals]
+    found = [one.table for one in preflight(worker, estate.tree, 1).errors]
     estate.conn.execute("ALTER TABLE rule OWNER TO CURRENT_USER")
     if who == "member":
         estate.conn.execute(f"DROP OWNED BY {other}")

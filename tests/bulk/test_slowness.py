@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 import batchq
-from batchq.bulk import Budget, ChunkSize, Event, Progress, Report, Tree
+from batchq.bulk import Budget, ChunkSize, DeleteTree, Progress, Report
 from batchq.bulk.chunks.subquery import embed
+from batchq.bulk.progress.events import Event
 from tests.support.fake_jobs import Imagined
 from tests.support.worker_driver import driven
 
@@ -36,7 +37,7 @@ def test_a_chunk_is_back_near_the_target_within_six_on_a_server_that_is_tenfold_
             work.cost = cost if len(took) < 30 else 10 * cost
             took.append(work.cost * int(said.split()[2]))
 
-    driven(work, size=ChunkSize(), budget=Budget(chunks=36), meddle=slower)
+    driven(work, chunk_size=ChunkSize(), budget=Budget(chunks=36), meddle=slower)
     target = ChunkSize().target
     assert target / 3 < took[29] < target < 1.5 * target < took[30]
     assert min(took[30:36]) < 1.5 * target
@@ -54,20 +55,20 @@ CREATE TRIGGER sleep BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION sleep()
 
 def test_a_real_server_that_is_slower_gets_chunks_of_the_target_within_six(estate: Any) -> None:
     """A row costs as much, from the second chunk on, as makes the next one take six targets."""
-    size = ChunkSize(target=0.05, least=1, first=100, most=100)
+    size = ChunkSize(target=0.05, minimum=1, initial=100, maximum=100)
     estate.conn.execute(SLEEPS)
     estate.fence()
     chunks: list[Progress] = []
     costs = [0.0]
 
-    def watcher(told: Progress | Report) -> None:
+    def observer(told: Progress | Report) -> None:
         if isinstance(told, Progress) and told.event is Event.CHUNK:
             chunks.append(told)
             if len(chunks) == 2:
                 costs.append(6 * size.target / told.chunk_size)
                 estate.conn.execute("UPDATE slow SET seconds = %s", [costs[-1]])
 
-    estate.resume(size=size, watchers=[watcher], budget=Budget(chunks=8))
+    estate.resume(chunk_size=size, observers=[observer], budget=Budget(chunks=8))
     slow = chunks[2:]
     took = [told.rows * costs[-1] for told in slow]
     assert took[0] == pytest.approx(6 * size.target)
@@ -84,10 +85,10 @@ INSERT INTO rule SELECT 20000 + n, 1 FROM generate_series(1, 20000) n ORDER BY h
 """
 """Neighbours by their key are on pages far from each other: each dead row that is looked at is a
 page that is."""
-TWENTIETH = ChunkSize(first=1_000, least=1_000, most=1_000)
+TWENTIETH = ChunkSize(initial=1_000, minimum=1_000, maximum=1_000)
 
 
-def pages(conn: psycopg.Connection[Any], tree: Tree) -> int:
+def pages(conn: psycopg.Connection[Any], tree: DeleteTree) -> int:
     """How many pages the next chunk looks at, or writes: it is rolled back."""
     (job,) = batchq.run(conn, tree.jobs.all(tree.name))
     text, values = embed(tree.chunk(job, 1_000, timedelta(seconds=30)), "chunk")
@@ -116,9 +117,9 @@ def test_the_last_chunk_costs_at_most_three_times_the_first_while_an_old_snapsho
     looked: list[int] = []
     look = lambda: looked.append(pages(estate.conn, estate.tree))  # noqa: E731
     throttles = [at(1, look), at(20, look)]
-    report = estate.resume(worker, size=TWENTIETH, throttles=throttles)
+    report = estate.resume(worker, chunk_size=TWENTIETH, throttles=throttles)
 
     assert old.execute("SELECT count(*) FROM rule WHERE vpc_id = 1").fetchone() == (MANY,)
-    assert (report.why, report.jobs_done, report.rows) == ("", 1, MANY)
+    assert (report.detail, report.jobs_done, report.rows) == ("", 1, MANY)
     early, late = looked
     assert late <= 3 * early

@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from batchq import run
-from batchq.bulk import Drain, Fenced, Stopped, Tree, resume, start
+from batchq.bulk import ChildDelete, DeleteTree, Fenced, StopReason, resume, start
 from batchq.hierarchy import Parent
 
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
-TREE = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=1)
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)], inline_limit=1)
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
@@ -31,11 +31,11 @@ def test_a_job_is_read_whatever_the_sessions_styles_are(conn, dates, intervals):
     conn.execute("SET TimeZone = 'Asia/Kolkata'")
     fenced = start(conn, TREE, 1, missing=LookupError())
     assert isinstance(fenced, Fenced)
-    waiting = run(conn, TREE.jobs.backlog("vpc"))
-    assert waiting.waiting == 1
-    assert waiting.oldest is not None
-    assert resume(conn, [TREE], owner="me").stopped is Stopped.EXHAUSTED
-    job = run(conn, TREE.jobs.read(fenced.job))
+    waiting = run(conn, TREE.jobs.stats("vpc"))
+    assert waiting.claimable == 1
+    assert waiting.oldest_age is not None
+    assert resume(conn, [TREE], owner="me").stop_reason is StopReason.EXHAUSTED
+    job = run(conn, TREE.jobs.get(fenced.job))
     assert (job.phase, job.rows_done) == ("done", 5)
     (age,) = conn.execute("SELECT extract(epoch FROM created_at)::float8 FROM bulk_job").fetchone()
     assert job.created_at.timestamp() == pytest.approx(age, abs=1e-3)

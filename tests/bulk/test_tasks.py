@@ -74,7 +74,7 @@ async def _cancelled(work: asyncio.Task[Any]) -> None:
 
 def _assert_taken_up(fenced: Any, done: int) -> None:
     """It ended in the middle: the job is its owner's until the lease ends."""
-    assert fenced.job("phase, owner, rows_done") == ("drain", "test", done)
+    assert fenced.job("phase, owner, rows_done") == ("active", "test", done)
     fenced.assert_exact()
     assert fenced.resume().chunks == 0
     fenced.end_lease()
@@ -110,7 +110,7 @@ async def test_a_task_that_is_cancelled_between_two_steps_leaves_the_job_to_its_
         if fenced.job("rows_done"):
             await asyncio.Event().wait()
 
-    options: Any = {"throttles": [forever]} if place == "throttle" else {"rest": 1e9}
+    options: Any = {"throttles": [forever]} if place == "throttle" else {"pause_ratio": 1e9}
     async with opened(kind, database) as target:
         work = asyncio.create_task(going_on(kind, target, fenced, **options))
         await until(lambda: fenced.job("rows_done") and not fenced.one(BUSY))

@@ -13,8 +13,9 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import batchq
-from batchq.bulk import ChunkSize, Stopped, asking, replica_lag
-from batchq.bulk.worker.requests import Rest
+from batchq.bulk import ChunkSize, StopReason
+from batchq.bulk.throttles import query_throttle, replica_lag_throttle
+from batchq.bulk.worker.requests import Sleep
 from tests.support.fake_jobs import Imagined
 from tests.support.worker_driver import driven
 
@@ -35,7 +36,9 @@ def pause(conn: psycopg.Connection[Any]) -> None:
 
 @pytest.mark.usefixtures("pause")
 def test_the_first_row_of_a_query_is_the_reason_and_no_row_is_none(conn: Any) -> None:
-    throttle = asking(conn, "SELECT who FROM pause WHERE id > %(least)s ORDER BY id", least=1)
+    throttle = query_throttle(
+        conn, "SELECT who FROM pause WHERE id > %(least)s ORDER BY id", least=1
+    )
     conn.execute("INSERT INTO pause VALUES (1, 'too small')")
     assert throttle() is None
     conn.execute("INSERT INTO pause VALUES (3, 'second'), (2, 'first')")
@@ -48,13 +51,13 @@ def test_the_first_row_of_a_query_is_the_reason_and_no_row_is_none(conn: Any) ->
     ("value", "reason"), [("'a % and a ''quote'''", "a % and a 'quote'"), ("7", "7"), ("''", "")]
 )
 def test_a_reason_is_what_the_database_says_as_text(conn: Any, value: Any, reason: str) -> None:
-    assert asking(conn, f"SELECT {value} AS why")() == reason  # type: ignore[arg-type]
+    assert query_throttle(conn, f"SELECT {value} AS why")() == reason  # type: ignore[arg-type]
 
 
 def test_a_throttle_changes_nothing(conn: Any) -> None:
     conn.execute("CREATE TABLE asked (at int)")
     with pytest.raises(batchq.BatchError, match="25006"):
-        asking(conn, "INSERT INTO asked VALUES (1) RETURNING 'asked'")()
+        query_throttle(conn, "INSERT INTO asked VALUES (1) RETURNING 'asked'")()
     assert conn.execute("SELECT count(*) FROM asked").fetchone() == (0,)
 
 
@@ -71,14 +74,14 @@ def test_a_query_may_be_asked_on_what_is_resumed(
         if pooled
         else psycopg.connect(database, **options)
     ) as target:
-        throttle = asking(target, "SELECT 'paused by ' || who FROM pause")
+        throttle = query_throttle(target, "SELECT 'paused by ' || who FROM pause")
 
         def pausing() -> None:
             if fenced.job("rows_done") == 600:
                 fenced.conn.execute("INSERT INTO pause VALUES (1, 'ops')")
 
         report = fenced.resume(target, throttles=[pausing, throttle])
-        assert (report.stopped, report.why) == (Stopped.THROTTLED, "paused by ops")
+        assert (report.stop_reason, report.detail) == (StopReason.THROTTLED, "paused by ops")
         assert (report.throttled, report.rows) == ({"paused by ops": 1}, 600)
         fenced.conn.execute("DELETE FROM pause")
         assert fenced.resume(target, throttles=[throttle]).rows == 400
@@ -87,9 +90,9 @@ def test_a_query_may_be_asked_on_what_is_resumed(
 
 def test_a_query_that_fails_ends_the_activation_and_the_job_is_free(fenced: Any) -> None:
     """The database cannot be asked; whether there is a reason is not known."""
-    report = fenced.resume(throttles=[asking(fenced.conn, "SELECT who FROM nowhere")])
-    assert report.stopped is Stopped.FAILED
-    assert "42P01" in report.why
+    report = fenced.resume(throttles=[query_throttle(fenced.conn, "SELECT who FROM nowhere")])
+    assert report.stop_reason is StopReason.FAILED
+    assert "42P01" in report.detail
     assert fenced.job("lease_until, rows_done") == (None, 0)
 
 
@@ -97,7 +100,7 @@ def test_a_query_that_fails_ends_the_activation_and_the_job_is_free(fenced: Any)
 
 
 def test_without_replicas_none_is_behind(conn: Any) -> None:
-    assert replica_lag(conn, timedelta(0))() is None
+    assert replica_lag_throttle(conn, timedelta(0))() is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_the_replica_that_is_furthest_behind_is_the_reason(
     for row in lags.items():
         conn.execute(f"INSERT INTO {schema}.pg_stat_replication VALUES (%s, %s)", row)
     shadowed = connect(options=f"-csearch_path={schema},pg_catalog")
-    assert replica_lag(shadowed, timedelta(seconds=5))() == reason
+    assert replica_lag_throttle(shadowed, timedelta(seconds=5))() == reason
 
 
 # -- any other -------------------------------------------------------------------------------------
@@ -133,11 +136,11 @@ def test_a_flag_holds_it_back_and_the_first_reason_is_the_one_that_counts(fenced
         flag.set,
     ]
     report = fenced.resume(throttles=throttles)
-    assert (report.stopped, report.why, report.chunks) == (Stopped.THROTTLED, "flag", 1)
+    assert (report.stop_reason, report.detail, report.chunks) == (StopReason.THROTTLED, "flag", 1)
     assert asked == ["second"]
 
 
-@pytest.mark.parametrize("who", ["throttles", "stop", "watchers"])
+@pytest.mark.parametrize("who", ["throttles", "stop", "observers"])
 def test_no_transaction_is_open_while_somebody_elses_code_runs(
     fenced: Any, database: str, who: str
 ) -> None:
@@ -156,15 +159,15 @@ def test_no_transaction_is_open_while_somebody_elses_code_runs(
 
 # -- resting ---------------------------------------------------------------------------------------
 
-SIZE = ChunkSize(first=100, least=100, most=100)
+SIZE = ChunkSize(initial=100, minimum=100, maximum=100)
 
 
 def test_it_rests_after_each_chunk_in_proportion_to_it_and_not_at_the_end() -> None:
-    made = driven(Imagined({"1": [250]}, cost=0.02), size=SIZE, rest=0.5)
-    assert made.of_job == [*["chunk 1 100", "rest"] * 3, "last 1", "waiting vpc"]
-    assert [one.seconds for one in made.asked if isinstance(one, Rest)] == [1, 1, 1]
-    made = driven(Imagined({"1": [250]}, cost=0.02), size=SIZE)
-    assert "rest" not in made.said
+    made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE, pause_ratio=0.5)
+    assert made.of_job == [*["chunk 1 100", "sleep"] * 3, "finish 1", "claimable vpc"]
+    assert [one.seconds for one in made.asked if isinstance(one, Sleep)] == [1, 1, 1]
+    made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE)
+    assert "sleep" not in made.said
 
 
 def test_while_it_rests_no_transaction_is_open_and_no_connection_is_held(
@@ -183,7 +186,7 @@ def test_while_it_rests_no_transaction_is_open_and_no_connection_is_held(
 
         pool.wait()
         monkeypatch.setattr("time.sleep", sleep)
-        fenced.resume(pool, rest=1e6)
+        fenced.resume(pool, pause_ratio=1e6)
     assert [state for _, state in rests] == ["idle"] * 4
     assert all(seconds > 1e6 * 1e-6 for seconds, _ in rests)
     fenced.assert_gone()

@@ -12,16 +12,16 @@ import pytest
 from batchq import InvalidBatch, gather, insert, run, select, steps
 from batchq.bulk import (
     Budget,
+    ChildDelete,
     ChunkSize,
     Deleted,
-    Drain,
+    DeleteTree,
     Fenced,
     Job,
     Jobs,
     LeaseLost,
-    Stopped,
-    TooMany,
-    Tree,
+    StopReason,
+    TooManyRows,
     resume,
     start,
 )
@@ -44,10 +44,13 @@ GONE = LookupError("no such vpc")
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROUTES = VPC.children("route", by="vpc_id", deleted_at="time_deleted")
-TREE = Tree(
-    name="vpc", parent=VPC, drains=[Drain(children=ROUTES), Drain(children=RULES)], inline=10
+TREE = DeleteTree(
+    name="vpc",
+    parent=VPC,
+    children=[ChildDelete(relation=ROUTES), ChildDelete(relation=RULES)],
+    inline_limit=10,
 )
-FIVE = ChunkSize(first=5, least=5, most=5)
+FIVE = ChunkSize(initial=5, minimum=5, maximum=5)
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
     def no_subnet(vpc):
         return select("vpc_subnet", ["name"], where={"vpc_id": vpc})
 
-    guarded = attrs.evolve(TREE, childless=[lambda vpc: no_subnet(vpc).expect(0)])
+    guarded = attrs.evolve(TREE, guards=[lambda vpc: no_subnet(vpc).expect(0)])
     assert titles(guarded.fence(1, missing=GONE)) == [
         "lock vpc",
         "settings",
@@ -95,7 +98,7 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
 
 @pytest.mark.usefixtures("tables")
 def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
-    few = attrs.evolve(TREE, inline=25)
+    few = attrs.evolve(TREE, inline_limit=25)
     assert start(conn, few, 1, missing=GONE) == Deleted(37)
     assert left(conn) == OTHER
     assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
@@ -104,12 +107,12 @@ def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize(("inline", "fits"), [(25, True), (24, False)])
 def test_small_is_what_fits_to_the_row(conn, inline, fits):
-    answer = attempt(conn, attrs.evolve(TREE, inline=inline).at_once(1, missing=GONE))
+    answer = attempt(conn, attrs.evolve(TREE, inline_limit=inline).delete_now(1, missing=GONE))
     if fits:
         assert answer.value == 37
     else:
-        assert isinstance(answer.error, TooMany)
-        assert (answer.error.table, answer.error.most) == ("rule", 24)
+        assert isinstance(answer.error, TooManyRows)
+        assert (answer.error.table, answer.error.limit) == ("rule", 24)
 
 
 @pytest.mark.usefixtures("tables")
@@ -117,21 +120,21 @@ def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
     fenced = start(conn, TREE, 1, missing=GONE)
     assert isinstance(fenced, Fenced)
     assert left(conn) == ([(1, False), (2, True)], [(1, 25), (2, 5)], [(1, 12), (2, 3)])
-    report = resume(conn, [TREE], owner="a", size=FIVE)
-    assert (report.stopped, report.jobs_done, report.rows) == (Stopped.EXHAUSTED, 1, 37)
+    report = resume(conn, [TREE], owner="a", chunk_size=FIVE)
+    assert (report.stop_reason, report.jobs_done, report.rows) == (StopReason.EXHAUSTED, 1, 37)
     assert left(conn) == OTHER
-    job = run(conn, TREE.jobs.read(fenced.job))
+    job = run(conn, TREE.jobs.get(fenced.job))
     assert (job.phase, job.rows_done, job.root) == ("done", 37, "1")
 
 
 @pytest.mark.usefixtures("tables")
 def test_a_parent_whose_tombstone_is_the_end_stays_behind_it(conn):
-    keeps = attrs.evolve(TREE, removes=False)
+    keeps = attrs.evolve(TREE, hard=False)
     start(conn, keeps, 1, missing=GONE)
     resume(conn, [keeps], owner="a")
     assert left(conn) == ([(1, False), (2, True)], *OTHER[1:])
-    assert isinstance(attempt(conn, keeps.at_once(1, missing=GONE)), Failed)
-    run(conn, attrs.evolve(keeps, inline=25).at_once(2, missing=GONE))
+    assert isinstance(attempt(conn, keeps.delete_now(1, missing=GONE)), Failed)
+    run(conn, attrs.evolve(keeps, inline_limit=25).delete_now(2, missing=GONE))
     assert left(conn) == ([(1, False), (2, False)], [], [])
 
 
@@ -141,7 +144,7 @@ def test_the_name_is_free_and_the_parent_gone_as_soon_as_it_is_fenced(conn):
     run(conn, insert("vpc", {"id": 3, "name": "web"}))
     for gone in (
         TREE.fence(1, missing=GONE),
-        TREE.at_once(1, missing=GONE),
+        TREE.delete_now(1, missing=GONE),
         VPC.touch(1, missing=GONE),
     ):
         answer = attempt(conn, gone)
@@ -160,7 +163,7 @@ def test_a_fence_is_a_batch_that_composes_and_may_fail_as_a_whole(conn):
 def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
     for batch in (
         TREE.fence(1, missing=GONE, generation=7, stale=ValueError("stale")),
-        attrs.evolve(TREE, inline=25).at_once(
+        attrs.evolve(TREE, inline_limit=25).delete_now(
             1, missing=GONE, generation=7, stale=ValueError("stale")
         ),
     ):
@@ -172,7 +175,7 @@ def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
 def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
     run(conn, gather(TREE.fence(1, missing=GONE), TREE.fence(2, missing=GONE)))
     assert resume(conn, [attrs.evolve(TREE, name="subnet")], owner="a").chunks == 0
-    report = resume(conn, [TREE], owner="a", size=FIVE)
+    report = resume(conn, [TREE], owner="a", chunk_size=FIVE)
     assert (report.jobs_done, report.rows) == (2, 45)
     assert left(conn) == ([], [], [])
 
@@ -180,16 +183,16 @@ def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
 @pytest.mark.usefixtures("tables")
 def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn):
     run(conn, TREE.fence(1, missing=GONE))
-    report = resume(conn, [TREE], owner="a", size=FIVE, budget=Budget(rows=12))
-    assert (report.stopped, report.rows, report.jobs_deferred) == (Stopped.ROWS, 15 - 3, 1)
-    assert resume(conn, [TREE], owner="b", size=FIVE).jobs_done == 1
+    report = resume(conn, [TREE], owner="a", chunk_size=FIVE, budget=Budget(rows=12))
+    assert (report.stop_reason, report.rows, report.jobs_released) == (StopReason.ROWS, 15 - 3, 1)
+    assert resume(conn, [TREE], owner="b", chunk_size=FIVE).jobs_done == 1
 
 
 def test_a_tree_without_a_tombstone_cannot_be_fenced():
     bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
-    rules = Drain(children=bare.children("rule", by="vpc_id", deleted_at=None))
+    rules = ChildDelete(relation=bare.children("rule", by="vpc_id", deleted_at=None))
     with pytest.raises(InvalidBatch, match="tombstone"):
-        Tree(name="vpc", parent=bare, drains=[rules]).fence(1, missing=GONE)
+        DeleteTree(name="vpc", parent=bare, children=[rules]).fence(1, missing=GONE)
 
 
 def test_a_tree_is_of_its_own_parents_children():
@@ -208,7 +211,7 @@ def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
         "1",
         2,
         [9],
-        "drain",
+        "active",
         1,
         ["5"],
         3,
@@ -234,13 +237,15 @@ def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name(
 
 @pytest.mark.usefixtures("tables")
 def test_a_lease_begins_anew_for_its_owner_and_for_nobody_else(conn):
-    job = run(conn, TREE.jobs.read(run(conn, TREE.fence(1, missing=GONE))))
+    job = run(conn, TREE.jobs.get(run(conn, TREE.fence(1, missing=GONE))))
     first = run(conn, TREE.jobs.claim(job, "first", timedelta(seconds=5), None))
-    run(conn, TREE.jobs.keep(first, timedelta(hours=1)))
+    run(conn, TREE.jobs.renew_lease(first, timedelta(hours=1)))
     left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"
     assert conn.execute(left).fetchone() == (True, "first")
     assert run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None)) is None
     conn.execute("UPDATE bulk_job SET lease_until = now() - interval '1 second'")
     run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None))
-    assert isinstance(attempt(conn, TREE.jobs.keep(first, timedelta(hours=1))).error, LeaseLost)
+    assert isinstance(
+        attempt(conn, TREE.jobs.renew_lease(first, timedelta(hours=1))).error, LeaseLost
+    )
     assert conn.execute(left).fetchone() == (False, "second")

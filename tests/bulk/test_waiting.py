@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import batchq
-from batchq.bulk import Budget, Rewrite, resume
+from batchq.bulk import Backfill, Budget, resume
 
 
 def test_the_report_says_how_many_jobs_wait_and_for_how_long(estate: Any) -> None:
@@ -15,26 +15,26 @@ def test_the_report_says_how_many_jobs_wait_and_for_how_long(estate: Any) -> Non
     estate.fence(2)
     estate.conn.execute("UPDATE bulk_job SET created_at = now() - interval '1 hour' * root::int")
     report = estate.resume(budget=Budget(chunks=0))
-    assert report.jobs_waiting == 2
-    assert timedelta(hours=2) <= report.oldest < timedelta(hours=3)
+    assert report.jobs_unfinished == 2
+    assert timedelta(hours=2) <= report.oldest_job_age < timedelta(hours=3)
     report = estate.resume(budget=Budget(chunks=2))  # the oldest first
-    assert (report.jobs_done, report.jobs_waiting) == (1, 1)
-    assert timedelta(hours=1) <= report.oldest < timedelta(hours=2)
+    assert (report.jobs_done, report.jobs_unfinished) == (1, 1)
+    assert timedelta(hours=1) <= report.oldest_job_age < timedelta(hours=2)
     report = estate.resume()
-    assert (report.jobs_done, report.jobs_waiting, report.oldest) == (1, 0, None)
+    assert (report.jobs_done, report.jobs_unfinished, report.oldest_job_age) == (1, 0, None)
 
 
 def test_what_waits_is_added_up_over_all_that_is_resumed(estate: Any) -> None:
-    rules = Rewrite(name="rules", table="rule", set={"name": "x"}, where={"name": None})
+    rules = Backfill(name="rules", table="rule", set={"name": "x"}, where={"name": None})
     estate.fence(1)
-    batchq.run(estate.conn, rules.begin())
+    batchq.run(estate.conn, rules.start())
     estate.conn.execute(
         "UPDATE bulk_job SET created_at = now() - interval '1 hour' * (1 + (root = '1')::int)"
     )
     for works in ([estate.tree, rules], [rules, estate.tree]):
         report = resume(estate.conn, works, owner="test", budget=Budget(chunks=0))
-        assert report.jobs_waiting == 2
-        assert timedelta(hours=2) <= report.oldest < timedelta(hours=3)
+        assert report.jobs_unfinished == 2
+        assert timedelta(hours=2) <= report.oldest_job_age < timedelta(hours=3)
 
 
 def test_a_job_that_another_holds_waits_and_a_stuck_one_does_not(estate: Any) -> None:
@@ -43,5 +43,5 @@ def test_a_job_that_another_holds_waits_and_a_stuck_one_does_not(estate: Any) ->
     estate.conn.execute("UPDATE bulk_job SET phase = 'stuck' WHERE root = '2'")
     estate.conn.execute("UPDATE bulk_job SET lease_until = 'infinity' WHERE root = '1'")
     report = estate.resume()
-    assert (report.jobs_waiting, report.chunks) == (1, 0)
-    assert report.oldest < timedelta(minutes=5)
+    assert (report.jobs_unfinished, report.chunks) == (1, 0)
+    assert report.oldest_job_age < timedelta(minutes=5)

@@ -16,8 +16,9 @@ from uuid import UUID
 import attrs
 import pytest
 
-from batchq.bulk import Event, Progress, Report, Stopped
-from batchq.bulk.progress.monitor import Watch
+from batchq.bulk import Progress, Report, StopReason
+from batchq.bulk.progress.events import Event
+from batchq.bulk.progress.monitor import Monitor
 from tests.support.two_threads import Turns
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ def told(job: int = 1, **changes: Any) -> Progress:
         "event": Event.CHUNK,
         "at": NOON,
         "job": UUID(int=job),
-        "tree": "vpc",
+        "task": "vpc",
         "root": str(job),
         "table": "rule",
         "rows_done": 40,
@@ -40,7 +41,7 @@ def told(job: int = 1, **changes: Any) -> Progress:
 
 
 def test_the_latest_events_are_kept_and_the_oldest_go_first() -> None:
-    watch = Watch(most=3)
+    watch = Monitor(max_events=3)
     events = [told(rows_done=n) for n in range(5)]
 
     for event in events:
@@ -50,7 +51,7 @@ def test_the_latest_events_are_kept_and_the_oldest_go_first() -> None:
 
 
 def test_of_each_job_the_latest_is_kept_however_many_events_there_were() -> None:
-    watch = Watch(most=3)
+    watch = Monitor(max_events=3)
     watch(told(1, event=Event.STUCK))
     for n in range(50):
         watch(told(2, rows_done=n))
@@ -62,7 +63,7 @@ def test_of_each_job_the_latest_is_kept_however_many_events_there_were() -> None
 
 
 def test_the_job_that_was_not_heard_of_for_longest_goes_first() -> None:
-    watch = Watch(most=3)
+    watch = Monitor(max_events=3)
     for job in (1, 2, 3, 1, 4):
         watch(told(job))
 
@@ -70,29 +71,34 @@ def test_the_job_that_was_not_heard_of_for_longest_goes_first() -> None:
 
 
 def test_a_watch_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Watch\(most=0\)"):
-        Watch(most=0)
+    with pytest.raises(ValueError, match=r"Monitor\(max_events=0\)"):
+        Monitor(max_events=0)
 
 
 def test_the_bound_stays_as_it_was_made() -> None:
     with pytest.raises(attrs.exceptions.FrozenAttributeError):
-        Watch().most = 1
+        Monitor().max_events = 1
 
 
 def test_activations_add_up_and_the_last_one_stays_by_itself() -> None:
-    watch = Watch()
+    watch = Monitor()
     before = datetime.now(UTC)
-    assert (watch.last, watch.lifetime, watch.last_ended_at) == (None, None, None)
+    assert (watch.last_report, watch.lifetime, watch.last_ended_at) == (None, None, None)
     reports = [
-        Report(chunks=2, rows=20, rows_by_table=Counter(rule=15, route=5), jobs_waiting=4),
-        Report(chunks=1, rows=7, rows_by_table=Counter(rule=7), retries=1, jobs_waiting=1),
-        Report(stopped=Stopped.THROTTLED, why="lag", throttled=Counter(lag=1), jobs_waiting=2),
+        Report(chunks=2, rows=20, rows_by_table=Counter(rule=15, route=5), jobs_unfinished=4),
+        Report(chunks=1, rows=7, rows_by_table=Counter(rule=7), retries=1, jobs_unfinished=1),
+        Report(
+            stop_reason=StopReason.THROTTLED,
+            detail="lag",
+            throttled=Counter(lag=1),
+            jobs_unfinished=2,
+        ),
     ]
 
     for report in reports:
         watch(report)
 
-    assert watch.last == reports[2]
+    assert watch.last_report == reports[2]
     assert watch.lifetime == reports[0] + reports[1] + reports[2]
     assert watch.lifetime.rows_by_table == {"rule": 22, "route": 5}
     assert watch.last_ended_at is not None
@@ -100,31 +106,31 @@ def test_activations_add_up_and_the_last_one_stays_by_itself() -> None:
 
 
 def test_a_report_that_is_counted_on_in_changes_nothing_that_is_kept() -> None:
-    watch, report = Watch(), Report(rows=5, rows_by_table=Counter(rule=5))
+    watch, report = Monitor(), Report(rows=5, rows_by_table=Counter(rule=5))
     watch(report)
 
     report.rows += 100
     report.rows_by_table["rule"] += 100
 
-    assert watch.last == watch.lifetime == Report(rows=5, rows_by_table=Counter(rule=5))
+    assert watch.last_report == watch.lifetime == Report(rows=5, rows_by_table=Counter(rule=5))
 
 
 def test_what_was_read_may_be_changed_by_whoever_read_it() -> None:
-    watch = Watch()
+    watch = Monitor()
     watch(Report(rows_by_table=Counter(rule=5)))
     watch(told())
 
-    for report in (watch.last, watch.lifetime):
+    for report in (watch.last_report, watch.lifetime):
         assert report is not None
         report.rows_by_table["rule"] += 100
     watch.jobs.clear()
 
-    assert watch.last == watch.lifetime == Report(rows_by_table=Counter(rule=5))
+    assert watch.last_report == watch.lifetime == Report(rows_by_table=Counter(rule=5))
     assert len(watch.jobs) == 1
 
 
 def test_the_status_is_json_from_the_first_moment_on() -> None:
-    status = Watch().status()
+    status = Monitor().status()
 
     assert json.loads(json.dumps(status, allow_nan=False)) == status
     assert status.pop("jobs") == []
@@ -132,20 +138,20 @@ def test_the_status_is_json_from_the_first_moment_on() -> None:
 
 
 def test_the_status_says_how_it_stands_and_survives_json() -> None:
-    watch = Watch()
-    watch(told(7, event=Event.THROTTLED, why="lag"))
+    watch = Monitor()
+    watch(told(7, event=Event.THROTTLED, detail="lag"))
     watch(told(8, table=None, expected=None, rate=None))
     first = Report(rows=5, chunks=2, rows_by_table=Counter(a=5), chunks_by_table=Counter(a=1, b=1))
     watch(first)
     watch(
         Report(
-            stopped=Stopped.THROTTLED,
-            why="lag",
+            stop_reason=StopReason.THROTTLED,
+            detail="lag",
             rows=1,
             rows_by_table=Counter(a=1),
             throttled=Counter(lag=1),
-            jobs_waiting=3,
-            oldest=timedelta(minutes=2),
+            jobs_unfinished=3,
+            oldest_job_age=timedelta(minutes=2),
         )
     )
 
@@ -153,8 +159,8 @@ def test_the_status_says_how_it_stands_and_survives_json() -> None:
 
     assert json.loads(json.dumps(status, allow_nan=False)) == status
     assert datetime.fromisoformat(status["last_ended_at"]) == watch.last_ended_at
-    assert (status["stopped_because"], status["why"]) == ("THROTTLED", "lag")
-    assert (status["jobs_waiting"], status["oldest_job_age_seconds"]) == (3, 120.0)
+    assert (status["stop_reason"], status["detail"]) == ("THROTTLED", "lag")
+    assert (status["jobs_unfinished"], status["oldest_job_age_seconds"]) == (3, 120.0)
     assert status["last_run_counters"]["tables"] == {"a": {"rows": 1, "chunks": 0}}
     assert status["last_run_counters"]["throttled"] == {"lag": 1}
     lifetime = status["lifetime_counters"]
@@ -163,7 +169,7 @@ def test_the_status_says_how_it_stands_and_survives_json() -> None:
     assert status["jobs"] == [
         {
             "job": str(UUID(int=7)),
-            "tree": "vpc",
+            "task": "vpc",
             "root": "7",
             "event": "THROTTLED",
             "at": NOON.isoformat(),
@@ -173,7 +179,7 @@ def test_the_status_says_how_it_stands_and_survives_json() -> None:
             "remaining_seconds": 3.0,
             "rate": 20.0,
             "chunk_size": 10,
-            "why": "lag",
+            "detail": "lag",
         },
         {
             **status["jobs"][0],
@@ -184,20 +190,20 @@ def test_the_status_says_how_it_stands_and_survives_json() -> None:
             "expected": None,
             "remaining_seconds": None,
             "rate": None,
-            "why": "",
+            "detail": "",
         },
     ]
 
 
 def test_no_counter_of_a_report_is_left_out_of_the_status() -> None:
     names = [field.name for field in attrs.fields(Report) if field.type in {"int", int}]
-    watch = Watch()
+    watch = Monitor()
     watch(Report(**dict.fromkeys(names, 3)))
 
     status = watch.status()
 
     assert len(names) > 5
-    counters = {**status["last_run_counters"], "jobs_waiting": status["jobs_waiting"]}
+    counters = {**status["last_run_counters"], "jobs_unfinished": status["jobs_unfinished"]}
     assert {name: counters.get(name) for name in names} == dict.fromkeys(names, 3)
 
 
@@ -214,7 +220,7 @@ class _Told(Report):
 
 
 def test_reports_that_are_told_at_the_same_time_are_both_counted() -> None:
-    watch, first = Watch(), _Told(rows=1)
+    watch, first = Monitor(), _Told(rows=1)
     first.watch, first.turns = watch, Turns()
     watch._lock = first.turns
     watch(first)
@@ -237,7 +243,7 @@ class _Read(deque[Progress]):
 
 
 def test_what_is_told_while_somebody_reads_is_there_for_the_next_reader() -> None:
-    watch, events = Watch(), _Read()
+    watch, events = Monitor(), _Read()
     events.watch, events.turns = watch, Turns()
     watch._lock, watch._recent = events.turns, events
     watch(told(1))
@@ -250,7 +256,7 @@ def test_what_is_told_while_somebody_reads_is_there_for_the_next_reader() -> Non
 
 
 def test_many_activations_and_many_readers_have_one_watch() -> None:
-    watch = Watch(most=50)
+    watch = Monitor(max_events=50)
 
     def tell(first: int) -> None:
         for n in range(300):
@@ -285,7 +291,7 @@ class _Asked(dict[UUID, Progress]):
 
 
 def test_a_handler_of_signals_may_read_in_the_thread_that_is_being_told() -> None:
-    watch, seen = Watch(), list[int]()
+    watch, seen = Monitor(), list[int]()
     watch._jobs = _Asked()
 
     def handle(_signal: int, _frame: FrameType | None) -> None:

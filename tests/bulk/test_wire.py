@@ -114,7 +114,7 @@ def test_the_planner_is_asked_once_in_a_jobs_life(
 
     fenced.resume(worker, budget=Budget(chunks=1))
     assert explained() == 1
-    fenced.resume(worker, watchers=[lambda _told: None])
+    fenced.resume(worker, observers=[lambda _told: None])
     assert explained() == 1
 
 

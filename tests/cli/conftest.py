@@ -16,17 +16,19 @@ from batchq.bulk import Jobs
 from batchq.cli.main import batchq
 
 MODULE = """
-from batchq import Parent, sql
-from batchq.bulk import Drain, Rewrite, Tree
+from batchq import sql
+from batchq.bulk import Backfill, ChildDelete, DeleteTree
+from batchq.hierarchy import Parent
 
-VPC = Parent(table="vpc")
+VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 class Trees:
-    VPC = Tree(name="vpc", parent=VPC, drains=[Drain(children=RULES)], inline=10)
+    VPC = DeleteTree(
+        name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)], inline_limit=10)
 
-LOWER = Rewrite(name="lower", table="rule", set={"name": sql("lower(name)")},
-                where=sql("name <> lower(name)"))
+LOWER = Backfill(name="lower", table="rule", set={"name": sql("lower(name)")},
+                 where=sql("name <> lower(name)"))
 """
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);

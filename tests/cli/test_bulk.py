@@ -77,15 +77,15 @@ def test_preflight_fails_and_suggests_the_missing_index(cli, estate):
 def test_resume_dry_run_shows_the_jobs_and_claims_none(cli, estate):
     cli("start", TREE, 1)
     result = cli("resume", TREE, "--dry-run")
-    assert (result.exit_code, "1 waiting" in result.output) == (DONE, True)
+    assert (result.exit_code, "1 claimable" in result.output) == (DONE, True)
     assert estate.execute("SELECT epoch FROM bulk_job").fetchone() == (0,)
 
 
 def test_status_prints_text_or_json(cli, estate):
     cli("start", TREE, 1)
-    assert "1 waiting" in cli("status", TREE).output
+    assert "1 claimable" in cli("status", TREE).output
     (entry,) = json.loads(cli("status", TREE, "--json").stdout)
-    assert (entry["name"], entry["waiting"], entry["jobs"][0]["root"]) == ("vpc", 1, "1")
+    assert (entry["name"], entry["claimable"], entry["jobs"][0]["root"]) == ("vpc", 1, "1")
 
 
 def test_status_fails_if_a_job_is_stuck_or_too_old(cli, estate):
@@ -146,7 +146,7 @@ def test_adopt_continues_a_job_whose_table_was_replaced(cli, estate):
 def test_resume_prints_its_report_as_json(cli, estate):
     cli("start", TREE, 1)
     report = json.loads(cli("resume", TREE, "--json").stdout)
-    assert (report["rows"], report["stopped"], report["rows_by_table"]) == (
+    assert (report["rows"], report["stop_reason"], report["rows_by_table"]) == (
         1_000,
         "exhausted",
         {"rule": 1_000},

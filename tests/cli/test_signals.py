@@ -69,7 +69,7 @@ def test_first_signal_stops_after_the_chunk_and_releases_the_job(blocked, estate
     assert estate.execute("SELECT rows_done, lease_until, phase FROM bulk_job").fetchone() == (
         200,
         None,
-        "drain",
+        "active",
     )
     assert cli("resume", TREE).exit_code == 0
     assert estate.execute("SELECT rows_done FROM bulk_job").fetchone() == (1_000,)

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from batchq import run, steps
-from batchq.bulk import ChunkSize, Deleted, Fenced, Stopped, TooMany, resume
+from batchq.bulk import ChunkSize, Deleted, Fenced, StopReason, TooManyRows, resume
 from examples.datastore.datastore import DataStore
 from examples.datastore.errors import (
     AlreadyExists,
@@ -31,7 +31,7 @@ from examples.datastore.models import (
 from examples.datastore.vpc import vpc_view
 from examples.datastore.vpc_delete import TREE, vpc_delete, vpc_fence
 
-SMALL = ChunkSize(least=2, first=2, most=2)
+SMALL = ChunkSize(minimum=2, initial=2, maximum=2)
 BLOCK = IPv4Network("10.0.0.0/8")
 ROUTERS, ROUTES, RULES = 2, 6, 7
 """Rows of each VPC, including its system router and two default rules."""
@@ -130,18 +130,18 @@ def test_large_vpc_is_fenced_and_deleted_by_a_worker(datastore, create, vpc, lef
     datastore.database.execute(
         "INSERT INTO vpc_firewall_rule SELECT gen_random_uuid(), %s, 'more-' || n, 'inbound', "
         "'allow', '{}', 1 FROM generate_series(1, %s) AS n",
-        [vpc.id, TREE.inline],
+        [vpc.id, TREE.inline_limit],
     )
     fenced = datastore.vpc_delete(vpc)
     assert isinstance(fenced, Fenced)
-    assert left(vpc) == (ROUTERS, ROUTES, RULES + TREE.inline)
+    assert left(vpc) == (ROUTERS, ROUTES, RULES + TREE.inline_limit)
     watched = []
-    report = datastore.resume_deletes(owner="test", watchers=[watched.append])
-    assert (report.stopped, report.jobs_done) == (Stopped.EXHAUSTED, 1)
-    assert report.rows == CHILDREN + TREE.inline
+    report = datastore.resume_deletes(owner="test", observers=[watched.append])
+    assert (report.stop_reason, report.jobs_done) == (StopReason.EXHAUSTED, 1)
+    assert report.rows == CHILDREN + TREE.inline_limit
     assert watched[-1].rows == report.rows
-    job = run(datastore.database, TREE.jobs.read(fenced.job))
-    assert (job.phase, job.rows_done) == ("done", CHILDREN + TREE.inline)
+    job = run(datastore.database, TREE.jobs.get(fenced.job))
+    assert (job.phase, job.rows_done) == ("done", CHILDREN + TREE.inline_limit)
     assert left(vpc) == (0, 0, 0)
     assert left(neighbour) == (ROUTERS, ROUTES, RULES)
 
@@ -217,9 +217,11 @@ def test_name_and_limit_are_free_at_once(datastore, create, vpc, delete):
 
 
 def test_too_large_batch_changes_nothing(store, rows, vpc, monkeypatch):
-    monkeypatch.setattr("examples.datastore.vpc_delete.TREE", attrs.evolve(TREE, inline=RULES - 1))
+    monkeypatch.setattr(
+        "examples.datastore.vpc_delete.TREE", attrs.evolve(TREE, inline_limit=RULES - 1)
+    )
     before = rows()
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyRows):
         run(store, vpc_delete(vpc))
     assert rows() == before
 
@@ -273,7 +275,7 @@ def test_reader_sees_all_rows_or_not_found_at_every_step(datastore, connect, cre
     assert (view.vpc, view.routes, view.rules) == (vpc, ROUTES, RULES)
     assert len(reader.rule_list(vpc.id)) == RULES
     run(datastore.database, vpc_fence(vpc))
-    report = resume(datastore.database, [TREE], owner="test", size=SMALL, throttles=[look])
+    report = resume(datastore.database, [TREE], owner="test", chunk_size=SMALL, throttles=[look])
     assert report.jobs_done == 1
     assert set(seen) == {(ROUTES, RULES, RULES)}
     # It did look between: at routers that were hidden before their routes went, for one.

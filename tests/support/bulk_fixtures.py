@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from batchq import sql
-from batchq.bulk import Drain, Rewrite, Tree
-from batchq.bulk.preflight.preflight import plan
+from batchq.bulk import Backfill, ChildDelete, DeleteTree
+from batchq.bulk.preflight.preflight import preflight
 from batchq.hierarchy import Parent
 
 TABLES = """
@@ -39,16 +39,18 @@ VPC, ROUTER = (
     Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
     Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
 )
-ROUTES = Drain(children=ROUTER.children("route", by="router_id", deleted_at=None))
-ROUTERS = Drain(
-    children=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
-    removes=True,
-    below=[ROUTES],
+ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at=None))
+ROUTERS = ChildDelete(
+    relation=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
+    hard=True,
+    children=[ROUTES],
 )
-RULES = Drain(children=VPC.children("rule", by="vpc_id", deleted_at=None), order=("kind", "id"))
-TAGS = Drain(children=VPC.children("tag", by="vpc_id", deleted_at="time_deleted"))
-TREE = Tree(name="vpc", parent=VPC, drains=[ROUTERS, RULES, TAGS])
-REWRITE = Rewrite(name="v2", table="rule", set={"row_version": 2}, where=sql("row_version < 2"))
+RULES = ChildDelete(
+    relation=VPC.children("rule", by="vpc_id", deleted_at=None), order=("kind", "id")
+)
+TAGS = ChildDelete(relation=VPC.children("tag", by="vpc_id", deleted_at="time_deleted"))
+TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS, RULES, TAGS])
+REWRITE = Backfill(name="v2", table="rule", set={"row_version": 2}, where=sql("row_version < 2"))
 
 
 def change(conn, ddl):
@@ -59,10 +61,10 @@ def change(conn, ddl):
 
 def refused(conn, work=TREE):
     """What the dry run refuses: reason, table and name."""
-    found = plan(conn, work, None if isinstance(work, Rewrite) else 1).refusals
-    return [(one.reason, one.table, one.name) for one in found]
+    found = preflight(conn, work, None if isinstance(work, Backfill) else 1).errors
+    return [(one.code, one.table, one.name) for one in found]
 
 
 def warned(conn, work=TREE):
     """What it warns of."""
-    return [(one.reason, one.table, one.name) for one in plan(conn, work, 1).warnings]
+    return [(one.code, one.table, one.name) for one in preflight(conn, work, 1).warnings]

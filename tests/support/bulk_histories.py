@@ -21,13 +21,13 @@ from attrs import define, field
 
 from batchq import insert, run
 from batchq.bulk import (
-    AlreadyFenced,
     Budget,
+    ChildDelete,
     ChunkSize,
     Deleted,
-    Drain,
+    DeleteTree,
+    JobExists,
     Jobs,
-    Tree,
     resume,
     start,
 )
@@ -69,8 +69,8 @@ VPC, ROUTER = (
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 ROUTES = ROUTER.children("route", by="router_id", deleted_at=None)
-BELOW = Drain(children=ROUTERS, removes=True, below=[Drain(children=ROUTES)])
-ORDERS = ([Drain(children=RULES), BELOW], [BELOW, Drain(children=RULES)])
+BELOW = ChildDelete(relation=ROUTERS, hard=True, children=[ChildDelete(relation=ROUTES)])
+ORDERS = ([ChildDelete(relation=RULES), BELOW], [BELOW, ChildDelete(relation=RULES)])
 
 
 class Gone(Exception):
@@ -85,7 +85,7 @@ class History:
     link: Proxy
     schema: str
     seed: int
-    tree: Tree = field(init=False)
+    tree: DeleteTree = field(init=False)
     random: random.Random = field(init=False)
     ids: Iterator[int] = field(init=False)
     living: dict[int, set[int]] = field(factory=dict)
@@ -99,9 +99,9 @@ class History:
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311  not a secret
         self.ids = iter(range(1, 100_000))
-        drains = ORDERS[self.random.randrange(2)]
+        children = ORDERS[self.random.randrange(2)]
         jobs = Jobs(table=f"{self.schema}_jobs.job")
-        self.tree = Tree(name="vpc", parent=VPC, drains=drains, jobs=jobs, inline=4)
+        self.tree = DeleteTree(name="vpc", parent=VPC, children=children, jobs=jobs, inline_limit=4)
 
     def play(self, actions: int) -> None:
         """Play it, and see that nothing is missing and nothing is left over."""
@@ -167,7 +167,7 @@ class History:
         self._see(vpc)
         try:
             begun = start(self.conn, self.tree, vpc, missing=Gone())
-        except AlreadyFenced as error:
+        except JobExists as error:
             run(self.conn, self.tree.jobs.abandon(error.job))
             self._see(vpc)
             return
@@ -230,7 +230,7 @@ class History:
     def _abandon(self) -> None:
         jobs = run(self.conn, self.tree.jobs.all("vpc"))
         for job in jobs:
-            if job.phase in {"drain", "stuck"} and int(job.root) in self.living:
+            if job.phase in {"active", "stuck"} and int(job.root) in self.living:
                 run(self.conn, self.tree.jobs.abandon(job.id))
 
     def _terminate(self) -> None:
@@ -289,7 +289,7 @@ class History:
             conn,
             [self.tree],
             owner=owner,
-            size=ChunkSize(least=1, first=rows, most=rows),
+            chunk_size=ChunkSize(minimum=1, initial=rows, maximum=rows),
             budget=Budget(chunks=5),
             timeout=TIMEOUT if owner != "last" else 2,
             lease=timedelta(seconds=60),

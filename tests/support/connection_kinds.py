@@ -44,7 +44,7 @@ async def opened(kind: Any, conninfo: str) -> AsyncIterator[Any]:
 
 
 async def going_on(kind: Any, database: Any, estate: Any, **options: Any) -> Report:
-    options = {"owner": "test", "size": estate.size, **options}
+    options = {"owner": "test", "chunk_size": estate.size, **options}
     if kind in ASYNC:
         return await aresume(database, [estate.tree], **options)
     return resume(database, [estate.tree], **options)

@@ -17,11 +17,12 @@ from uuid import UUID, uuid4
 from attrs import define, evolve, field
 
 import batchq
-from batchq.bulk import Backlog, Job
+from batchq.bulk import Job
 from batchq.bulk.chunks.chunk import Chunk
-from batchq.bulk.errors import FenceMoved, LeaseLost
-from batchq.bulk.jobs import PASSES
-from batchq.bulk.worker.requests import Told
+from batchq.bulk.errors import FenceBroken, LeaseLost
+from batchq.bulk.job import QueueStats
+from batchq.bulk.jobs import MAX_RESTARTS
+from batchq.bulk.worker.requests import BatchDone
 from batchq.result import Failed, Ok
 from batchq.types import ViolationKind
 from tests.support.job_rows import begun
@@ -59,7 +60,9 @@ class Imagined:
     name: str = "vpc"
     cost: float = 0.0
     """Seconds for a row."""
-    failing: deque[Callable[[Imagined, Wish], Told | None]] = field(factory=deque, converter=deque)
+    failing: deque[Callable[[Imagined, Wish], BatchDone | None]] = field(
+        factory=deque, converter=deque
+    )
     """What comes of the next chunks and last steps, instead of what should; None: what should."""
     taken: set[str] = field(factory=set)
     """Jobs that somebody else is always faster to claim."""
@@ -68,7 +71,7 @@ class Imagined:
     stored: dict[UUID, Job] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        jobs = [begun(id=uuid4(), tree=self.name, root=root, generation=1) for root in self.left]
+        jobs = [begun(id=uuid4(), task=self.name, root=root, generation=1) for root in self.left]
         self.stored = {job.id: job for job in jobs}
 
     # -- the work, as an activation sees it
@@ -78,58 +81,62 @@ class Imagined:
         return self
 
     @property
-    def passes(self) -> list[Sweep]:
+    def stages(self) -> list[Sweep]:
         return [Sweep(f"table{n}") for n in range(max(map(len, self.left.values()), default=0))]
 
-    def chunk(self, job: Job, rows: int, lease: timedelta, *, around: bool = False) -> Wish:
+    def chunk(self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False) -> Wish:
         return Wish("chunk", job.root, job, rows)
 
-    def last(self, job: Job) -> Wish:
-        return Wish("last", job.root, job)
+    def finish(self, job: Job) -> Wish:
+        return Wish("finish", job.root, job)
 
-    def unknown(self, tree: str) -> Wish:
-        return Wish("unknown", tree)
+    def other_versions(self, tree: str) -> Wish:
+        return Wish("other_versions", tree)
 
-    def waiting(self, tree: str, but: list[UUID], most: int) -> Wish:
-        return Wish("waiting", tree, but=tuple(but))
+    def claimable(self, tree: str, but: list[UUID], most: int) -> Wish:
+        return Wish("claimable", tree, but=tuple(but))
 
     def claim(self, job: Job, owner: str, lease: timedelta, expected: int | None) -> Wish:
         return Wish("claim", job.root, evolve(job, expected=expected))
 
-    def keep(self, job: Job, lease: timedelta) -> Wish:
-        return Wish("keep", job.root, job)
+    def renew_lease(self, job: Job, lease: timedelta) -> Wish:
+        return Wish("renew_lease", job.root, job)
 
-    def leave(self, job: Job, why: str | None) -> Wish:
-        return Wish("leave", job.root, evolve(job, last_error=why))
+    def release(self, job: Job, detail: str | None) -> Wish:
+        return Wish("release", job.root, evolve(job, last_error=detail))
 
-    def again(self, job: Job, why: str) -> Wish:
-        return self.stick(job, why) if job.passes == PASSES else Wish("again", job.root, job)
+    def restart(self, job: Job, detail: str) -> Wish:
+        return (
+            self.mark_stuck(job, detail)
+            if job.restarts == MAX_RESTARTS
+            else Wish("restart", job.root, job)
+        )
 
-    def stick(self, job: Job, why: str) -> Wish:
-        return Wish("stick", job.root, evolve(job, last_error=why))
+    def mark_stuck(self, job: Job, detail: str) -> Wish:
+        return Wish("mark_stuck", job.root, evolve(job, last_error=detail))
 
-    def read(self, job: UUID) -> Wish:
-        return Wish("read", self.stored[job].root, self.stored[job])
+    def get(self, job: UUID) -> Wish:
+        return Wish("get", self.stored[job].root, self.stored[job])
 
-    def backlog(self, tree: str) -> Wish:
-        return Wish("backlog", tree)
+    def stats(self, tree: str) -> Wish:
+        return Wish("stats", tree)
 
     # -- the server
 
-    def answer(self, wish: Wish) -> Told:
+    def answer(self, wish: Wish) -> BatchDone:
         """Do what is asked, unless something else is to come of it."""
-        if wish.verb in {"chunk", "last"} and self.failing:
+        if wish.verb in {"chunk", "finish"} and self.failing:
             told = self.failing.popleft()(self, wish)
             if told is not None:
                 return told
-        return Told(Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
+        return BatchDone(Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
 
-    def _unknown(self, wish: Wish) -> int:
+    def _other_versions(self, wish: Wish) -> int:
         return 0
 
-    def _waiting(self, wish: Wish) -> list[Job]:
+    def _claimable(self, wish: Wish) -> list[Job]:
         return [
-            job for job in self.stored.values() if job.phase == "drain" and job.id not in wish.but
+            job for job in self.stored.values() if job.phase == "active" and job.id not in wish.but
         ]
 
     def _claim(self, wish: Wish) -> Job | None:
@@ -141,50 +148,50 @@ class Imagined:
 
     def _chunk(self, wish: Wish) -> Chunk:
         job = self._now(wish)
-        rows = min(wish.rows, self.left[job.root][job.child])
-        self.left[job.root][job.child] -= rows
-        self.gone[self.passes[job.child].table] += rows
+        rows = min(wish.rows, self.left[job.root][job.stage])
+        self.left[job.root][job.stage] -= rows
+        self.gone[self.stages[job.stage].table] += rows
         job = self._set(
             job,
             seq=job.seq + 1,
             rows_done=job.rows_done + rows,
-            child=job.child + (rows < wish.rows),
+            stage=job.stage + (rows < wish.rows),
         )
-        return Chunk(rows, rows == wish.rows, job.seq, job.rows_done, 0, job.child, None)
+        return Chunk(rows, rows == wish.rows, job.seq, job.rows_done, 0, job.stage, None)
 
-    def _last(self, wish: Wish) -> Job:
+    def _finish(self, wish: Wish) -> Job:
         job = self._now(wish)
         assert sum(self.left[job.root]) == 0
         return self._set(job, seq=job.seq + 1, phase="done")
 
-    def _again(self, wish: Wish) -> Job:
+    def _restart(self, wish: Wish) -> Job:
         job = self._now(wish)
-        return self._set(job, seq=job.seq + 1, child=0, passes=job.passes + 1)
+        return self._set(job, seq=job.seq + 1, stage=0, restarts=job.restarts + 1)
 
-    def _stick(self, wish: Wish) -> Job:
+    def _mark_stuck(self, wish: Wish) -> Job:
         job, told = self._now(wish), wish.job
         assert told
         return self._set(job, seq=job.seq + 1, phase="stuck", last_error=told.last_error)
 
-    def _keep(self, wish: Wish) -> int:
+    def _renew_lease(self, wish: Wish) -> int:
         return 1
 
-    def _leave(self, wish: Wish) -> int:
+    def _release(self, wish: Wish) -> int:
         job, told = self._now(wish), wish.job
         assert told
         self._set(job, last_error=told.last_error)
         return 1
 
-    def _read(self, wish: Wish) -> Job:
+    def _get(self, wish: Wish) -> Job:
         return self._now(wish)
 
-    def _look(self, wish: Wish) -> str:
+    def _diagnose(self, wish: Wish) -> str:
         return "it has changed"
 
-    def _backlog(self, wish: Wish) -> Backlog:
+    def _stats(self, wish: Wish) -> QueueStats:
         phases = Counter(job.phase for job in self.stored.values())
-        age = timedelta(hours=1) if phases["drain"] else None
-        return Backlog(phases["drain"], 0, phases["stuck"], phases["done"], 0, 0, age)
+        age = timedelta(hours=1) if phases["active"] else None
+        return QueueStats(phases["active"], 0, phases["stuck"], phases["done"], 0, 0, age)
 
     def _now(self, wish: Wish) -> Job:
         assert wish.job
@@ -200,40 +207,40 @@ class Imagined:
 
 def fails(
     kind: type[batchq.BatchError], sqlstate: str | None = None, **said: Any
-) -> Callable[[Imagined, Wish], Told]:
+) -> Callable[[Imagined, Wish], BatchDone]:
     """Make a step fail with nothing kept."""
     refused = None
     if sqlstate is not None:
         refused = batchq.Violation(kind=ViolationKind.OTHER, sqlstate=sqlstate, **said)
     error = kind(f"made up: {sqlstate}", outcome=batchq.Outcome.ROLLED_BACK, violation=refused)
-    return lambda _server, _wish: Told(Failed(error, error), 0.0)
+    return lambda _server, _wish: BatchDone(Failed(error, error), 0.0)
 
 
-def means(meaning: Exception) -> Callable[[Imagined, Wish], Told]:
+def means(meaning: Exception) -> Callable[[Imagined, Wish], BatchDone]:
     """Make a guard of a step refuse it."""
     guarded = batchq.GuardFailed("made up", outcome=batchq.Outcome.ROLLED_BACK)
-    return lambda _server, _wish: Told(Failed(meaning, guarded), 0.0)
+    return lambda _server, _wish: BatchDone(Failed(meaning, guarded), 0.0)
 
 
-def unsent(_server: Imagined, _wish: Wish) -> Told:
+def unsent(_server: Imagined, _wish: Wish) -> BatchDone:
     """Find the link closed before anything is sent over it."""
     error = batchq.ConnectionFailed("made up", outcome=batchq.Outcome.NOT_SENT)
-    return Told(Failed(error, error), 0.0)
+    return BatchDone(Failed(error, error), 0.0)
 
 
-def lost(*, done: bool) -> Callable[[Imagined, Wish], Told]:
+def lost(*, done: bool) -> Callable[[Imagined, Wish], BatchDone]:
     """Lose the answer to a step that was committed, or was not."""
 
-    def lose(server: Imagined, wish: Wish) -> Told:
+    def lose(server: Imagined, wish: Wish) -> BatchDone:
         if done:
             getattr(server, f"_{wish.verb}")(wish)
         error = batchq.OutcomeUnknown("made up", outcome=batchq.Outcome.UNKNOWN)
-        return Told(Failed(error, error), 0.0)
+        return BatchDone(Failed(error, error), 0.0)
 
     return lose
 
 
-moved = means(FenceMoved("1", cast("batchq.Batch[str]", Wish("look", "vpc"))))
+moved = means(FenceBroken("1", cast("batchq.Batch[str]", Wish("diagnose", "vpc"))))
 """The fence does not hold, and what is asked about it."""
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from attrs import define, field
 
 from batchq.bulk import Report
-from batchq.bulk.worker.context import Course
-from batchq.bulk.worker.options import Orders
-from batchq.bulk.worker.requests import Ask, Rest, Told
-from batchq.bulk.worker.worker import Activation
+from batchq.bulk.worker.context import RunContext
+from batchq.bulk.worker.options import WorkerOptions
+from batchq.bulk.worker.requests import BatchDone, RunBatch, Sleep
+from batchq.bulk.worker.worker import Worker
 from batchq.result import Ok
 from tests.support.fake_jobs import Imagined, Wish
 
@@ -28,21 +28,21 @@ class Driven:
     """What was asked, in words."""
     asked: list[Any] = field(factory=list)
     """The requests themselves."""
-    activation: Activation = field(init=False)
+    activation: Worker = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        orders = Orders(**{"owner": "test", **self.options})
+        options = WorkerOptions(**{"owner": "test", **self.options})
         works: Any = tuple(self.works)
-        self.activation = Activation(works=works, course=Course(orders=orders))
+        self.activation = Worker(works=works, context=RunContext(options=options))
 
     @property
     def report(self) -> Report:
-        return self.activation.course.report
+        return self.activation.context.report
 
     @property
     def of_job(self) -> list[str]:
         """What was asked about the one job, from its claim to where it is looked for the next."""
-        return self.said[self.said.index("claim 1") + 1 : self.said.index("backlog vpc")]
+        return self.said[self.said.index("claim 1") + 1 : self.said.index("stats vpc")]
 
     def requests(self, meddle: Callable[[str], object] = lambda _said: None) -> Iterator[str]:
         """Answer one request after the other; ``meddle`` may raise what is then thrown in."""
@@ -64,23 +64,23 @@ class Driven:
 
     def _answer(self, request: Any, by_name: dict[str, Imagined]) -> Any:
         match request:
-            case Rest():
+            case Sleep():
                 return None
-            case Ask(batch=Wish() as wish):
-                name = wish.job.tree if wish.job else wish.about
+            case RunBatch(batch=Wish() as wish):
+                name = wish.job.task if wish.job else wish.about
                 return by_name[name].answer(wish)
-            case Ask():  # the estimate, a batch of the library's own
-                return Told(Ok([100]), 0.0)
+            case RunBatch():  # the estimate, a batch of the library's own
+                return BatchDone(Ok([100]), 0.0)
             case throttle:
                 return throttle()
 
     def _words(self, request: Any) -> str:
         match request:
-            case Rest():
-                return "rest"
-            case Ask(batch=Wish() as wish):
+            case Sleep():
+                return "sleep"
+            case RunBatch(batch=Wish() as wish):
                 return str(wish)
-            case Ask():
+            case RunBatch():
                 return "estimate"
             case _:
                 return "throttle"

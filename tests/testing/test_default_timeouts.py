@@ -11,14 +11,14 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
-from batchq.bulk.worker.options import Orders
+from batchq.bulk.worker.options import WorkerOptions
 from tests.support.lock_waits import TIMEOUT
 
 
 def test_worker_run_has_no_default_time_limit():
-    orders = Orders(owner="any")
-    assert orders.budget == Budget(seconds=math.inf)
-    assert (orders.timeout, orders.lease) == (TIMEOUT, timedelta(days=1))
+    options = WorkerOptions(owner="any")
+    assert options.budget == Budget(seconds=math.inf)
+    assert (options.timeout, options.lease) == (TIMEOUT, timedelta(days=1))
 
 
 @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])

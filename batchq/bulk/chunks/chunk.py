@@ -16,7 +16,7 @@ from batchq.bulk.chunks.cursor import place
 from batchq.bulk.chunks.fence import Fence
 from batchq.bulk.chunks.order_key import OrderKey, described, judgement
 from batchq.bulk.chunks.subquery import column, columns, embed, quoted
-from batchq.bulk.errors import LeaseLost, UnfitOrderKey
+from batchq.bulk.errors import InvalidOrderKey, LeaseLost
 from batchq.bulk.job import Job
 from batchq.engine.client_encoding import own, textual
 from batchq.engine.compile.quoting import identifier, listed
@@ -37,12 +37,12 @@ class Chunk(NamedTuple):
     """Whether there were as many rows as it asked for."""
     seq: int
     rows_done: int
-    rows_pass: int
-    child: int
+    scan_rows: int
+    stage: int
     cursor: list[str] | None
     fenced: bool = True
     """The fence held: a chunk of which it did not is undone."""
-    cursor_of: list[str] | None = None
+    cursor_key: list[str] | None = None
     unfit: str | None = None
     """Nothing is wrong with the order key: a chunk of which something is is undone."""
     passed: bool = False
@@ -50,7 +50,7 @@ class Chunk(NamedTuple):
 
 
 @frozen(kw_only=True)
-class Parts:
+class ChunkParts:
     """What a chunk is made of."""
 
     table: str
@@ -58,7 +58,7 @@ class Parts:
     """Finds the keys of the rows behind the cursor, in their order."""
     where: tuple[Condition, ...]
     """Which rows of the table go: those that are :func:`within` the page, and due."""
-    going: Callable[[list[Condition]], Statement[None]]
+    mutation: Callable[[list[Condition]], Statement[None]]
     """Lets rows go of which some conditions hold."""
     order: tuple[str, ...]
     """The columns of the page, which the cursor is made of."""
@@ -70,7 +70,7 @@ class Parts:
     """Which of these columns is compared with a parent's key."""
     held: Statement[None] | None = None
     """Locks the parents of the page's rows; None where the fence does."""
-    stays: bool = False
+    in_place: bool = False
     """Whether the rows stay what they are to a pass, which they must not meet again."""
 
 
@@ -88,16 +88,16 @@ WITH {fence}batchq_page AS MATERIALIZED (
         {described} AS described, {unfit} AS unfit, {passed} AS passed
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1,
-    rows_done = job.rows_done + {counted}, rows_pass = job.rows_pass + {found},
-    passed_over = job.passed_over OR done.passed,
-    child = CASE WHEN done.full THEN job.child ELSE job.child + 1 END,
+    rows_done = job.rows_done + {counted}, scan_rows = job.scan_rows + {found},
+    skipped_locked = job.skipped_locked OR done.passed,
+    stage = CASE WHEN done.full THEN job.stage ELSE job.stage + 1 END,
     cursor = CASE WHEN done.full THEN done.last END,
-    cursor_of = CASE WHEN done.full THEN done.described END,
+    cursor_key = CASE WHEN done.full THEN done.described END,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
-WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'drain'
-RETURNING {fenced} AS fenced, {counted} AS rows, done.full, job.seq, job.rows_done, job.rows_pass,
-    job.child, job.cursor, job.cursor_of, done.unfit, done.passed
+WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'active'
+RETURNING {fenced} AS fenced, {counted} AS rows, done.full, job.seq, job.rows_done, job.scan_rows,
+    job.stage, job.cursor, job.cursor_key, done.unfit, done.passed
 """
 """The fence comes first: the page and what goes are found by the key of the row that it locks. The
 page is found by the order key from where the last one ended, so that no chunk looks at the
@@ -122,7 +122,7 @@ _PASSED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_free)"
 """Locks first what is free of the rows that go, so that no other is waited for; what is due and not
 free is passed over. Only where it has to be: it takes 1.6 times as long (docs/adr/0032)."""
 _FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
-_KEPT = "CASE WHEN done.rows = 0 AND job.rows_pass = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
+_KEPT = "CASE WHEN done.rows = 0 AND job.scan_rows = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
 """Rows that stay are looked for where none has changed: one that is due, and that a trigger or a
 policy has kept as it was, is there for the pass all the same. It is seen as it was before."""
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
@@ -132,33 +132,39 @@ _BEYOND = "({keys}) > ({last})"
 
 
 def chunk(
-    parts: Parts, job: Job, jobs: str, rows: int, lease: timedelta, *, around: bool = False
+    parts: ChunkParts,
+    job: Job,
+    jobs: str,
+    rows: int,
+    lease: timedelta,
+    *,
+    skip_locked: bool = False,
 ) -> Statement[Chunk]:
     """Write the statement of a chunk.
 
     :param jobs: the table of jobs.
     :param rows: how many rows to look for.
     :param lease: how long the job is then this owner's.
-    :param around: whether rows that others have locked are left, instead of waited for.
+    :param skip_locked: whether rows that others have locked are left, instead of waited for.
     """
     fence, fenced = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
     key = OrderKey(parts.table, parts.order, parts.given)
     begins = job.cursor is None
-    unfit, judged = judgement(key, job.cursor_of, begins=begins, moves=parts.stays)
+    unfit, judged = judgement(key, job.cursor_key, begins=begins, moves=parts.in_place)
     last = ", ".join(_LAST.format(key=column(name)) for name in parts.order)
     beyond = _BEYOND.format(keys=columns(parts.order), last=last)
     page, found = embed(parts.page, "page")
     held, held_with = ("", {}) if parts.held is None else embed(parts.held, "held")
     where, free, passed, due, due_with = list(parts.where), "", "false", "", dict[str, object]()
-    if around or parts.stays:
+    if skip_locked or parts.in_place:
         due, due_with = embed(select(parts.table, parts.order, where=where), "due")
-    if around:
+    if skip_locked:
         free = _FREE.format(free=due)
         passed = _PASSED.format(due=due, keys=columns(parts.order))
         where.append(written(_IS_FREE.format(keys=listed(parts.order))))
         due = _ALL_FREE
     counted = "done.rows" if parts.counts else "0"
-    going, going_with = embed(parts.going(where), "gone")
+    going, going_with = embed(parts.mutation(where), "gone")
     text = _CHUNK.format(
         fence=_FENCE.format(held=fence) if fence else "",
         fenced="true" if parts.fence is None else _FENCED.format(same=parts.fence.same()),
@@ -167,13 +173,13 @@ def chunk(
         free=free,
         passed=passed,
         going=going,
-        returned=f"{beyond} AS moved" if parts.stays else "1",
+        returned=f"{beyond} AS moved" if parts.in_place else "1",
         place=place(parts.order),
         described=described(key),
         unfit=unfit,
         downwards=columns(parts.order, behind=" DESC"),
         counted=counted,
-        found=_KEPT.format(due=due) if parts.stays else counted,
+        found=_KEPT.format(due=due) if parts.in_place else counted,
         jobs=quoted(jobs),
     )
     values = {
@@ -192,8 +198,8 @@ def chunk(
         moved = parts.fence.moved(job)
         one = one.ensure({"fenced": written("true")}, raises=lambda _: moved)
 
-    def refused(violation: Violation) -> UnfitOrderKey:
-        return UnfitOrderKey(key.told(str(textual(violation.row["unfit"]))))
+    def refused(violation: Violation) -> InvalidOrderKey:
+        return InvalidOrderKey(key.told(str(textual(violation.row["unfit"]))))
 
     return one.ensure({"unfit": None}, raises=refused)
 

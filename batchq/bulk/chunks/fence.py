@@ -14,7 +14,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from batchq.bulk.chunks.subquery import column, embed, quoted
-from batchq.bulk.errors import FenceMoved
+from batchq.bulk.errors import FenceBroken
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, literal
 from batchq.engine.compile.quoting import quoted as quoted_table
@@ -25,7 +25,7 @@ from batchq.language.local_settings import ALL_ROWS, changed, kept, under
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent
 
-PLAIN = {
+CANONICAL = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
@@ -81,7 +81,7 @@ class Fence:
     def told(self, key: object) -> Statement[None]:
         """Select what a job remembers of a parent that is hidden: key, generation, tables.
 
-        It leaves the settings :data:`PLAIN` behind: see
+        It leaves the settings :data:`CANONICAL` behind: see
         :func:`~batchq.language.local_settings.put_back`.
 
         :param key: as its caller says it.
@@ -89,12 +89,12 @@ class Fence:
         named = [
             written(f"{identifier(self.parent.key)} AS root"),
             written(f"{identifier(self.parent.generation)} AS generation"),
-            written(f"{kept(PLAIN)} AS kept"),
+            written(f"{kept(CANONICAL)} AS kept"),
         ]
         conditions: list[Condition] = [{self.parent.key: key}, self._hidden()]
         found, values = embed(select(self.parent.table, named, where=conditions), "found")
         text = _TOLD.format(
-            found=found, changed=changed(PLAIN), tables=self._tables().replace("%", "%%")
+            found=found, changed=changed(CANONICAL), tables=self._tables().replace("%", "%%")
         )
         return written(text, **values)
 
@@ -142,9 +142,9 @@ class Fence:
         ]
         return select(self.parent.table, named, where=[{self.parent.key: job.root}, self._hidden()])
 
-    def moved(self, job: Job) -> FenceMoved:
+    def moved(self, job: Job) -> FenceBroken:
         """Make the error that says that the fence does not hold."""
-        return FenceMoved(job.root, self._look(job))
+        return FenceBroken(job.root, self._look(job))
 
     def _look(self, job: Job) -> Batch[str]:
         """Find out why the fence does not hold, in words for whoever looks at the job."""

@@ -39,16 +39,16 @@ class OrderKey:
         """Say in words what the server has answered of a chunk: a flaw, and whose."""
         flaw, _, rest = unfit.partition(":")
         place, _, type_ = rest.partition(":")
-        why = FLAWS[flaw].format(type_)
-        return self.of(self.columns[int(place)], why) if place else f"{self}: {why}"
+        detail = FLAWS[flaw].format(type_)
+        return self.of(self.columns[int(place)], detail) if place else f"{self}: {detail}"
 
-    def of(self, name: str, why: str) -> str:
+    def of(self, name: str, detail: str) -> str:
         """Say what is wrong with one of the columns."""
-        return f"{self.table}.{name}: {why}"
+        return f"{self.table}.{name}: {detail}"
 
-    def written_down(self, cursor_of: list[str]) -> OrderKey:
+    def written_down(self, cursor_key: list[str]) -> OrderKey:
         """Read what was written down beside a cursor."""
-        table, *rest = cursor_of
+        table, *rest = cursor_key
         return OrderKey(table, tuple(rest[: len(rest) // 2]), self.given)
 
     @property
@@ -58,7 +58,7 @@ class OrderKey:
 
 
 @own
-class Unfit(NamedTuple):
+class InvalidColumn(NamedTuple):
     """A column that cannot be part of an order key."""
 
     n: int
@@ -67,7 +67,7 @@ class Unfit(NamedTuple):
     type: str
 
     @property
-    def why(self) -> str:
+    def detail(self) -> str:
         """What is wrong with it, in words."""
         return FLAWS[self.flaw].format(self.type)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from batchq.bulk.chunks.chunk import Parts, behind, ordered, within
+from batchq.bulk.chunks.chunk import ChunkParts, behind, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.fence import ROOT, Fence
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.chunks.subquery import column, embed
-from batchq.bulk.errors import LateRows, TooMany
+from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
@@ -44,10 +44,10 @@ NOT EXISTS (
 
 
 @frozen(kw_only=True)
-class Pass:
+class Stage:
     """One pass over one kind of rows."""
 
-    reach: tuple[Children, ...]
+    path: tuple[Children, ...]
     """How the rows are found: the parent's own children, their children, … and at last these."""
     order: tuple[str, ...]
     """Unique among the children of one parent, and indexed together with its key."""
@@ -57,73 +57,73 @@ class Pass:
     """Whether the rows are gone then; not those that are hidden until their own children are."""
     living: bool = True
     """Whether rows that are hidden already are none of these."""
-    childless: tuple[Children, ...] = ()
+    without_children: tuple[Children, ...] = ()
     """A row that has such children stays, to be found at the end: they came behind the fence."""
 
     @property
-    def children(self) -> Children:
+    def relation(self) -> Children:
         """What is swept."""
-        return self.reach[-1]
+        return self.path[-1]
 
     @property
     def table(self) -> str:
         """The table that is swept."""
-        return self.children.table
+        return self.relation.table
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns by which rows are ordered: the parent's key is one, where there are several
         parents."""
-        by = self.children.by
-        if len(self.reach) == 1:
+        by = self.relation.by
+        if len(self.path) == 1:
             return self.order
         return (by, *(name for name in self.order if name != by))
 
     @property
     def order_key(self) -> OrderKey:
         """The columns by which rows are ordered, and the one that has a parent's key."""
-        return OrderKey(self.table, self.keys, self.children.by)
+        return OrderKey(self.table, self.keys, self.relation.by)
 
-    def parts(self, job: Job, fence: Fence, rows: int) -> Parts:
+    def chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
         """Say what the next chunk is made of."""
         root = written(ROOT)
-        return Parts(
+        return ChunkParts(
             table=self.table,
             page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
             held=self._held(root),
             where=(*self._of_page(root), *within(self.keys, job.cursor)),
-            going=self._going,
+            mutation=self._mutation,
             order=self.keys,
             counts=self.counts,
             fence=fence,
-            given=self.children.by,
+            given=self.relation.by,
         )
 
-    def at_once(self, root: object) -> Statement[int]:
+    def apply_all(self, root: object) -> Statement[int]:
         """Let all rows go."""
-        return self._going([*_of_root(self.reach, root), *self._due()]).count().label(self.table)
+        return self._mutation([*_of_root(self.path, root), *self._due()]).count().label(self.table)
 
-    def few(self, root: object, most: int) -> Statement[None]:
+    def check_at_most(self, root: object, most: int) -> Statement[None]:
         """Forbid that there are more rows than so many."""
         page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
         many = written(_MORE.format(rows=page), **values, most=most)
-        return many.expect(0, unexpected=TooMany(self.table, most)).label(self.table)
+        return many.expect(0, unexpected=TooManyRows(self.table, most)).label(self.table)
 
-    def none_left(self, root: object) -> Statement[None]:
+    def check_empty(self, root: object) -> Statement[None]:
         """Forbid that there is any row."""
 
-        def late(violation: Violation) -> LateRows:
-            return LateRows(self.table, violation.row[key])
+        def late(violation: Violation) -> RowsAfterFence:
+            return RowsAfterFence(self.table, violation.row[key])
 
         key = self.order[-1]
         return self._left(root).expect(0, unexpected=late, columns=[key]).label(self.table)
 
-    def none_left_of(self, job: Job, root: object, fence: Fence) -> Statement[None]:
+    def check_empty_for(self, job: Job, root: object, fence: Fence) -> Statement[None]:
         """Forbid that there is any row of a job, in the tables that are its."""
 
         def late(violation: Violation) -> Exception:
             found = violation.row[key]
-            return fence.moved(job) if found is None else LateRows(self.table, found)
+            return fence.moved(job) if found is None else RowsAfterFence(self.table, found)
 
         key = self.order[-1]
         left = fence.looked(self._left(root), key, job)
@@ -136,7 +136,7 @@ class Pass:
         """Ask the planner how many rows will be gone."""
         if not self.counts:
             return written("SELECT 0").scalar(int)
-        conditions = [*_of_root(self.reach, root), *self._kind()]
+        conditions = [*_of_root(self.path, root), *self._kind()]
         return estimated(select(self.table, self.keys, where=conditions))
 
     def _rows(
@@ -156,17 +156,17 @@ class Pass:
         :param hidden: whether only rows of hidden parents are meant: one below the root may be
             brought back by itself.
         """
-        above, key = self.reach[:-1], self.children.parent.key
+        above, key = self.path[:-1], self.relation.parent.key
         after = [] if cursor is None else [behind(self.keys, cursor)]
         if not above:
-            return self._ordered([*_of_root(self.reach, root), *own, *after], most)
+            return self._ordered([*_of_root(self.path, root), *own, *after], most)
         parents = _parents(above, root)
         if hidden:
             parents.append(self._hidden())
         if cursor is not None:
             parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
         outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
-        of_parent = written(_OF_PARENT.format(by=identifier(self.children.by), key=identifier(key)))
+        of_parent = written(_OF_PARENT.format(by=identifier(self.relation.by), key=identifier(key)))
         inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
         places = [f"batchq_above.{column(key)}"]
         places += [f"batchq_below.{column(name)}" for name in self.keys[1:]]
@@ -179,25 +179,25 @@ class Pass:
 
     def _kind(self) -> list[Condition]:
         """What has to hold of a row besides whose child it is."""
-        living: dict[str, object] = dict(self.children.where)
-        if self.living and self.children.deleted_at is not None:
-            living[self.children.deleted_at] = None
+        living: dict[str, object] = dict(self.relation.where)
+        if self.living and self.relation.deleted_at is not None:
+            living[self.relation.deleted_at] = None
         return [living] if living else []
 
     def _due(self) -> list[Condition]:
         """What has to hold of a row that goes now."""
-        return [*self._kind(), *map(_childless, self.childless)]
+        return [*self._kind(), *map(_childless, self.without_children)]
 
     def _hidden(self) -> Statement[None]:
-        return written(f"{identifier(str(self.children.parent.deleted_at))} IS NOT NULL")
+        return written(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
 
     def _held(self, root: object) -> Statement[None] | None:
         """Select and lock the parents of a page's rows, but for those that are hidden no more;
         nothing, where the fence holds the only one."""
-        above, parent = self.reach[:-1], self.children.parent
+        above, parent = self.path[:-1], self.relation.parent
         if not above:
             return None
-        by, key = identifier(self.children.by), identifier(parent.key)
+        by, key = identifier(self.relation.by), identifier(parent.key)
         in_page = written(_IN_PAGE.format(key=key, by=by))
         where = [*_parents(above, root), self._hidden(), in_page]
         rows, values = embed(select(parent.table, [parent.key], where=where), "held")
@@ -206,23 +206,23 @@ class Pass:
 
     def _of_page(self, root: object) -> list[Condition]:
         """What holds of all the rows of a page, whose keys may lie between those of others."""
-        if len(self.reach) == 1:
-            return [*_of_root(self.reach, root), *self._due()]
-        by, key = identifier(self.children.by), identifier(self.children.parent.key)
+        if len(self.path) == 1:
+            return [*_of_root(self.path, root), *self._due()]
+        by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
         return [written(_OF_HELD.format(by=by, key=key)), *self._due()]
 
-    def _going(self, where: list[Condition]) -> Statement[None]:
+    def _mutation(self, where: list[Condition]) -> Statement[None]:
         if self.sets is None:
             return delete(self.table, where=where)
         return update(self.table, dict(self.sets), where=where)
 
 
-def _of_root(reach: tuple[Children, ...], root: object) -> list[Condition]:
+def _of_root(path: tuple[Children, ...], root: object) -> list[Condition]:
     """Whose children they are, down from the root; hidden parents are parents still.
 
     :param root: the key of the root, or a ``sql()`` fragment for it.
     """
-    *above, own = reach
+    *above, own = path
     if not above:
         return [{own.by: root}]
     parents, values = embed(
@@ -231,9 +231,9 @@ def _of_root(reach: tuple[Children, ...], root: object) -> list[Condition]:
     return [written(_AMONG.format(by=column(own.by), parents=parents), **values)]
 
 
-def _parents(reach: tuple[Children, ...], root: object) -> list[Condition]:
+def _parents(path: tuple[Children, ...], root: object) -> list[Condition]:
     """Which rows are parents of what is below: hidden ones too, but none of another kind."""
-    of_root, own = _of_root(reach, root), reach[-1]
+    of_root, own = _of_root(path, root), path[-1]
     return [*of_root, own.where] if own.where else of_root
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.chunks.order_key import OrderKey, Unfit, unfit
+from batchq.bulk.chunks.order_key import InvalidColumn, OrderKey, unfit
 from batchq.bulk.jobs import Jobs
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import quoted
@@ -104,14 +104,14 @@ class Rule(NamedTuple):
 
 
 @own
-class Veiled(NamedTuple):
+class RowSecurity(NamedTuple):
     """A table of which policies may hide rows from this role."""
 
     table: str
 
 
 @own
-class Lacking(NamedTuple):
+class JobColumn(NamedTuple):
     """A column that the table of jobs has not, or not with this type."""
 
     name: str
@@ -130,9 +130,9 @@ class Catalog:
     references: list[ForeignKey]
     triggers: list[Trigger]
     rules: list[Rule]
-    lacking: list[Lacking]
-    veiled: list[Veiled]
-    unfit: dict[OrderKey, list[Unfit]]
+    lacking: list[JobColumn]
+    veiled: list[RowSecurity]
+    unfit: dict[OrderKey, list[InvalidColumn]]
     """What cannot be part of each order key."""
 
     def relation(self, table: str) -> Relation | None:
@@ -264,9 +264,9 @@ def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batc
         references=ask(_REFERENCES).all(ForeignKey),
         triggers=ask(_TRIGGERS).all(Trigger),
         rules=ask(_RULES).all(Rule),
-        lacking=_lacking(jobs).all(Lacking),
-        veiled=ask(_VEILED).all(Veiled),
-        unfit=sequence([unfit(key).all(Unfit) for key in judged]).map(
+        lacking=_lacking(jobs).all(JobColumn),
+        veiled=ask(_VEILED).all(RowSecurity),
+        unfit=sequence([unfit(key).all(InvalidColumn) for key in judged]).map(
             lambda found: dict(zip(judged, found, strict=True))
         ),
     )

@@ -15,8 +15,8 @@ from attrs import evolve
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg.rows import tuple_row
 
-from batchq.bulk.preflight.findings import Reason, Refusal
-from batchq.bulk.preflight.statements import Planned
+from batchq.bulk.preflight.findings import Finding, FindingCode
+from batchq.bulk.preflight.statements import PlannedStatement
 from batchq.engine.client_encoding import codec, textual
 from batchq.engine.dialects import POSTGRESQL, dialect_of
 
@@ -26,13 +26,13 @@ _OWN = ("42", "22")
 _FORBIDDEN = "42501"
 """Not to this user. Whoever does the work may be another."""
 
-Explained = tuple[list[Planned], list[Refusal]]
+Explained = tuple[list[PlannedStatement], list[Finding]]
 """The statements with what was said, and what is refused of them."""
 
 
-def explained(connection: Connection[Any], statements: list[Planned]) -> Explained:
+def explained(connection: Connection[Any], statements: list[PlannedStatement]) -> Explained:
     """Explain statements, on a connection that is in no transaction."""
-    done, refusals = list[Planned](), list[Refusal]()
+    done, refusals = list[PlannedStatement](), list[Finding]()
     encoding = codec(connection.info.encoding)
     with connection.transaction(force_rollback=True):
         if _reads_only(connection):
@@ -52,9 +52,11 @@ def explained(connection: Connection[Any], statements: list[Planned]) -> Explain
     return done, refusals
 
 
-async def aexplained(connection: AsyncConnection[Any], statements: list[Planned]) -> Explained:
+async def aexplained(
+    connection: AsyncConnection[Any], statements: list[PlannedStatement]
+) -> Explained:
     """Explain statements, on an async connection."""
-    done, refusals = list[Planned](), list[Refusal]()
+    done, refusals = list[PlannedStatement](), list[Finding]()
     encoding = codec(connection.info.encoding)
     async with connection.transaction(force_rollback=True):
         if _reads_only(connection):
@@ -77,15 +79,17 @@ def _reads_only(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
     return dialect_of(connection.pgconn) is POSTGRESQL
 
 
-def _explain(one: Planned, encoding: str) -> bytes:
+def _explain(one: PlannedStatement, encoding: str) -> bytes:
     return f"EXPLAIN {one.sql}".encode(encoding)
 
 
-def _said(one: Planned, rows: list[tuple[Any, ...]]) -> Planned:
+def _said(one: PlannedStatement, rows: list[tuple[Any, ...]]) -> PlannedStatement:
     return evolve(one, explain=tuple(str(textual(line)) for (line,) in rows))
 
 
-def _unsaid(one: Planned, error: psycopg.Error, refusals: list[Refusal]) -> Planned:
+def _unsaid(
+    one: PlannedStatement, error: psycopg.Error, refusals: list[Finding]
+) -> PlannedStatement:
     """Keep the server's words, as a refusal if they are about the statement.
 
     :raises psycopg.Error: when it was the connection that failed.
@@ -98,7 +102,7 @@ def _unsaid(one: Planned, error: psycopg.Error, refusals: list[Refusal]) -> Plan
     return evolve(one, unexplained=f"the server says: {message}")
 
 
-def refused(title: str, message: str) -> Refusal:
+def refused(title: str, message: str) -> Finding:
     """Say that the server refuses a statement, in its own words."""
     remedy = "look at the key, the values that are set, and the types of these columns"
-    return Refusal(reason=Reason.REFUSED, table=title, why=message, remedy=remedy)
+    return Finding(code=FindingCode.REJECTED, table=title, detail=message, remedy=remedy)

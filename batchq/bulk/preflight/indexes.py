@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from batchq.bulk.backfill import Rewrite
+from batchq.bulk.backfill import Backfill
 from batchq.bulk.chunks.order_key import NULLS, OrderKey
-from batchq.bulk.chunks.stages import Pass
+from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.preflight.catalog import Catalog, Index
-from batchq.bulk.preflight.findings import Reason, Refusal, create_index, of_column
-from batchq.bulk.tree import Tree
+from batchq.bulk.preflight.findings import Finding, FindingCode, create_index, of_column
+from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier
 from batchq.language.batch import Batch
 
@@ -25,16 +25,16 @@ _ORDERED = {"btree": (0, 3), "prefix": (2, 1)}
 come there: in CockroachDB, whose method is ``prefix``, before all others."""
 
 
-def unfit(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
+def unfit(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
     """Find order keys that no index has, or that no chunk could begin behind."""
-    for one in work.passes:
+    for one in work.stages:
         yield from _order(_swept(one), catalog)
         yield from _unfit(one.order_key, catalog)
 
 
-def ambiguous(tree: Tree, catalog: Catalog) -> Iterator[Refusal]:
+def ambiguous(tree: DeleteTree, catalog: Catalog) -> Iterator[Finding]:
     """Find parents of which several may have one key."""
-    below = (children.parent for one in tree.passes for children in one.reach)
+    below = (children.parent for one in tree.stages for children in one.path)
     for table, key in dict.fromkeys((one.table, one.key) for one in (tree.parent, *below)):
         if catalog.column(table, key) is None:
             continue
@@ -43,12 +43,12 @@ def ambiguous(tree: Tree, catalog: Catalog) -> Iterator[Refusal]:
             for one in catalog.indexes_of(table)
         )
         if not any(unique):
-            yield Refusal(
-                reason=Reason.KEY_NOT_UNIQUE,
+            yield Finding(
+                code=FindingCode.KEY_NOT_UNIQUE,
                 table=table,
                 name=key,
-                why="it is the key by which children name their parent, and no unique index says "
-                "that one row has it, hidden rows included",
+                detail="it is the key by which children name their parent, but no unique index "
+                "covers all rows, hidden ones included",
                 remedy=create_index(catalog, table, (key,), unique=True),
             )
 
@@ -67,10 +67,10 @@ class _Swept:
     """The tombstone, where only the living are swept."""
 
 
-def _swept(one: Pass | Rewrite) -> _Swept:
-    if isinstance(one, Rewrite):
+def _swept(one: Stage | Backfill) -> _Swept:
+    if isinstance(one, Backfill):
         return _Swept(table=one.table, by=(), order=one.order, fixed=frozenset(), living=None)
-    children, many = one.children, (list, tuple, Batch)
+    children, many = one.relation, (list, tuple, Batch)
     return _Swept(
         table=one.table,
         by=(children.by,),
@@ -84,7 +84,7 @@ def _swept(one: Pass | Rewrite) -> _Swept:
     )
 
 
-def _order(swept: _Swept, catalog: Catalog) -> Iterator[Refusal]:
+def _order(swept: _Swept, catalog: Catalog) -> Iterator[Finding]:
     wanted = (*swept.by, *swept.order)
     if any(catalog.column(swept.table, name) is None for name in wanted):
         return
@@ -94,32 +94,34 @@ def _order(swept: _Swept, catalog: Catalog) -> Iterator[Refusal]:
     ddl = create_index(catalog, swept.table, wanted, unique=not unique)
     flaws = [(index, _flaw(index, swept)) for index in indexes if _leads(index, swept)]
     if all(flaw for _, flaw in flaws):
-        name, why, remedy = "", f"it has no index that begins with {what}", ddl
+        name, detail, remedy = "", f"it has no index that begins with {what}", ddl
         if flaws:
             index, flaw = flaws[0]
-            name, why = index.name, f"it is the only one that begins with {what}, and {flaw}"
+            name, detail = index.name, f"it is the only one that begins with {what}, and {flaw}"
             remedy = ddl if index.valid else f"REINDEX INDEX CONCURRENTLY {name};"
-        yield Refusal(reason=Reason.NO_INDEX, table=swept.table, name=name, why=why, remedy=remedy)
+        yield Finding(
+            code=FindingCode.NO_INDEX, table=swept.table, name=name, detail=detail, remedy=remedy
+        )
     if not unique:
-        why = f"no unique index, over all the rows that go, says that {what} is unique"
-        yield Refusal(reason=Reason.NOT_UNIQUE, table=swept.table, why=why, remedy=ddl)
+        detail = f"no unique index, over all the rows that go, says that {what} is unique"
+        yield Finding(code=FindingCode.NOT_UNIQUE, table=swept.table, detail=detail, remedy=ddl)
 
 
-def _unfit(key: OrderKey, catalog: Catalog) -> Iterator[Refusal]:
+def _unfit(key: OrderKey, catalog: Catalog) -> Iterator[Finding]:
     """Find columns that a chunk would refuse to begin behind, in its words."""
     for one in sorted(catalog.unfit[key]):
         column = catalog.column(key.table, one.name)
         if column is None:
             continue  # of the system's own, which is said of what is not there
         if one.flaw == NULLS:
-            yield of_column(Reason.NULLABLE, column, one.why, "SET NOT NULL")
+            yield of_column(FindingCode.NULLABLE, column, one.detail, "SET NOT NULL")
         else:
             remedy = "say order=… of other columns, the primary key to begin with"
-            yield Refusal(
-                reason=Reason.NO_PLACE,
+            yield Finding(
+                code=FindingCode.INVALID_ORDER_KEY,
                 table=key.table,
                 name=one.name,
-                why=one.why,
+                detail=one.detail,
                 remedy=remedy,
             )
 

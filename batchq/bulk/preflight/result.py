@@ -7,62 +7,62 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from batchq.bulk.preflight.findings import Refusal
-from batchq.bulk.preflight.row_counts import Count
-from batchq.bulk.preflight.statements import Planned
+from batchq.bulk.preflight.findings import Finding
+from batchq.bulk.preflight.row_counts import RowCount
+from batchq.bulk.preflight.statements import PlannedStatement
 
 
-class PlanRefused(Exception):
+class PreflightFailed(Exception):
     """A tree should not be drained as its tables are. ``plan`` says why, and what to do."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
-        self.plan = plan
+    def __init__(self, preflight: Preflight) -> None:
+        super().__init__(preflight)
+        self.preflight = preflight
 
     def __str__(self) -> str:
         """Say all the reasons, with their remedies."""
-        refusals = self.plan.refusals
+        refusals = self.preflight.errors
         reasons = "1 reason" if len(refusals) == 1 else f"{len(refusals)} reasons"
-        head = f"{self.plan.name!r} should not be begun, for {reasons}:"
+        head = f"{self.preflight.name!r} should not be begun, for {reasons}:"
         return "\n".join([head, *(line for one in refusals for line in one.lines())])
 
 
 @frozen(kw_only=True)
-class Plan:
+class Preflight:
     """What :func:`plan` finds. ``print(plan)`` shows all of it, but for the statements' values."""
 
     name: str
     """Of the tree or the rewrite."""
     key: str | None
     """The parent's, as text; None of a rewrite."""
-    statements: tuple[Planned, ...]
+    statements: tuple[PlannedStatement, ...]
     """In the order in which they would be sent. A later chunk is sent again and again."""
-    counts: tuple[Count, ...]
+    counts: tuple[RowCount, ...]
     """In the order in which the rows go; one table may be there twice. Empty where they could not
     be counted, which is among the refusals."""
     inline: bool
     """Whether the tree would be deleted in one batch."""
-    refusals: tuple[Refusal, ...]
-    warnings: tuple[Refusal, ...]
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
         """Whether nothing speaks against beginning."""
-        return not self.refusals
+        return not self.errors
 
     def check(self) -> None:
         """Raise when something does.
 
-        :raises PlanRefused: with all the reasons and their remedies.
+        :raises PreflightFailed: with all the reasons and their remedies.
         """
-        if self.refusals:
-            raise PlanRefused(self)
+        if self.errors:
+            raise PreflightFailed(self)
 
     def lines(self) -> Iterator[str]:
         """Show it to people."""
         root = "" if self.key is None else f" of {self.key}"
         yield f"{self.name}{root}: {'at once' if self.inline else 'in chunks'}"
-        for title, found in (("Refused", self.refusals), ("Look at", self.warnings)):
+        for title, found in (("Refused", self.errors), ("Look at", self.warnings)):
             for one in found:
                 first, *rest = one.lines()
                 yield f"{title}: {first}"

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from attrs import evolve, frozen
 
-from batchq.bulk.backfill import Rewrite
-from batchq.bulk.chunks.stages import Pass
+from batchq.bulk.backfill import Backfill
+from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.chunks.subquery import columns, embed
-from batchq.bulk.tree import Tree
+from batchq.bulk.tree import DeleteTree
 from batchq.engine.client_encoding import own
 from batchq.language.batch import Batch
 from batchq.language.builders import select, written
@@ -21,7 +21,7 @@ from batchq.language.syntax import Delete, Select, Update, condition_names
 
 
 @frozen(kw_only=True)
-class Count:
+class RowCount:
     """How many rows of a table there are to go."""
 
     table: str
@@ -46,10 +46,10 @@ class _Page(NamedTuple):
 
 
 @frozen
-class Tally:
+class StageRows:
     """What a pass finds."""
 
-    count: Count
+    count: RowCount
     sample: list[str] | None
     """The order key of some row, as texts."""
 
@@ -67,43 +67,45 @@ class _Key(NamedTuple):
     root: str
 
 
-def written_key(tree: Tree, key: object) -> Batch[list[str]]:
+def written_key(tree: DeleteTree, key: object) -> Batch[list[str]]:
     """Ask the server how it writes a parent's key; nothing, where there is no such parent."""
     text, values = embed(tree.root(key), "key")
     rows = written(_KEY.format(key=text), **values).all(_Key)
     return rows.label(tree.parent.table).map(lambda found: [one.root for one in found])
 
 
-def tally(one: Pass | Rewrite, root: object, key: object, most: int) -> Batch[Tally]:
+def tally(one: Stage | Backfill, root: object, key: object, most: int) -> Batch[StageRows]:
     """Count what a pass would let go.
 
     :param root: the parent's key as the pass is to be told it; nothing, of a rewrite.
     :param key: the same as the caller says it, which the planner knows something of.
     :param most: counted one by one up to here.
     """
-    if isinstance(one, Rewrite):
+    if isinstance(one, Backfill):
         keys, rows = one.order, select(one.table, one.order, where=one.where)
     else:
         # Before they go, children of its own are there, and are no reason for a row to stay.
-        one = evolve(one, childless=())
+        one = evolve(one, without_children=())
         keys, rows = one.keys, _selected(one, root)
     found, values = embed(rows, "row")
     text = _PAGE.format(rows=found, texts=columns(keys, behind="::text"))
     page = written(text, **values, most=most + 1).one(_Page).label(one.table)
     table = one.table
 
-    def told(answers: tuple[_Page, int]) -> Tally:
+    def told(answers: tuple[_Page, int]) -> StageRows:
         page, estimate = answers
         more = page.rows > most
         rows = most if more else page.rows
-        return Tally(Count(table=table, rows=rows, more=more, estimate=estimate), page.sample)
+        return StageRows(
+            RowCount(table=table, rows=rows, more=more, estimate=estimate), page.sample
+        )
 
     return gather(page, one.estimate(key)).map(told)
 
 
-def _selected(one: Pass, root: object) -> Statement[None]:
+def _selected(one: Stage, root: object) -> Statement[None]:
     """Select the very rows that the statement for all of them lets go."""
-    going = one.at_once(root)
+    going = one.apply_all(root)
     source = going._shape.source
     if not isinstance(source, Delete | Update):
         message = f"a pass deletes or updates, and this is a {type(source).__name__}"

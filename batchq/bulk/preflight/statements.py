@@ -11,10 +11,10 @@ from uuid import UUID
 from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
-from batchq.bulk.backfill import Rewrite
-from batchq.bulk.chunks.stages import Pass
+from batchq.bulk.backfill import Backfill
+from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.job import VERSION, Job
-from batchq.bulk.tree import Tree
+from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
 from batchq.engine.step import PlacedStep
@@ -23,7 +23,7 @@ from batchq.language.statement import Statement
 from batchq.language.syntax import Text
 from batchq.running.explain import steps
 
-_ROWS = ChunkSize().first
+_ROWS = ChunkSize().initial
 _LEASE = timedelta(seconds=30)
 _GONE = LookupError("no such parent")
 """What is sent is the same, whatever it means."""
@@ -33,7 +33,7 @@ _NO_ROWS = "there is no row to begin behind"
 
 
 @frozen(kw_only=True)
-class Planned:
+class PlannedStatement:
     """A statement that would be sent."""
 
     title: str
@@ -49,8 +49,13 @@ class Planned:
 
 
 def planned(
-    work: Tree | Rewrite, key: object, root: str, *, at_once: bool, samples: Mapping[int, list[str]]
-) -> Iterator[Planned]:
+    work: DeleteTree | Backfill,
+    key: object,
+    root: str,
+    *,
+    at_once: bool,
+    samples: Mapping[int, list[str]],
+) -> Iterator[PlannedStatement]:
     """Write down what would be sent.
 
     :param key: the parent's; nothing, of a rewrite.
@@ -60,59 +65,59 @@ def planned(
     """
     job = Job(
         id=UUID(int=0),
-        tree=work.name,
+        task=work.name,
         version=VERSION,
         root=root,
         generation=0,
         tables=[],
-        phase="drain",
-        child=0,
+        phase="active",
+        stage=0,
         cursor=None,
         seq=0,
         rows_done=0,
-        rows_pass=0,
+        scan_rows=0,
         expected=None,
-        passes=0,
+        restarts=0,
         epoch=1,
         created_at=datetime.now(UTC),
         last_error=None,
     )
-    if isinstance(work, Rewrite):
-        yield from _steps("begin", work.begin(job.id))
+    if isinstance(work, Backfill):
+        yield from _steps("begin", work.start(job.id))
     elif at_once:
-        yield from _steps("at once", work.at_once(key, missing=_GONE))
+        yield from _steps("at once", work.delete_now(key, missing=_GONE))
         return
     else:
         yield from _steps("fence", work.fence(key, missing=_GONE, job=job.id))
-    passes: tuple[Pass | Rewrite, ...] = work.passes
-    for child, one in enumerate(passes):
-        name = f"pass {child + 1} of {len(passes)}, {one.table}"
-        here = evolve(job, child=child)
+    stages: tuple[Stage | Backfill, ...] = work.stages
+    for child, one in enumerate(stages):
+        name = f"pass {child + 1} of {len(stages)}, {one.table}"
+        here = evolve(job, stage=child)
         yield _only(f"{name}: first chunk", work.chunk(here, _ROWS, _LEASE))
         sample = samples.get(child)
         there = evolve(here, cursor=sample or [""] * len(_keys(one)))
         later = _only(f"{name}: later chunks", work.chunk(there, _ROWS, _LEASE))
         yield later if sample else evolve(later, unexplained=_NO_ROWS)
-    if isinstance(work, Rewrite):
-        yield from _steps("end of a pass with rows", work.last(evolve(job, rows_pass=1)))
-    yield from _steps("end", work.last(evolve(job, child=len(passes))))
+    if isinstance(work, Backfill):
+        yield from _steps("end of a pass with rows", work.finish(evolve(job, scan_rows=1)))
+    yield from _steps("end", work.finish(evolve(job, stage=len(stages))))
 
 
-def _keys(one: Pass | Rewrite) -> tuple[str, ...]:
-    return one.order if isinstance(one, Rewrite) else one.keys
+def _keys(one: Stage | Backfill) -> tuple[str, ...]:
+    return one.order if isinstance(one, Backfill) else one.keys
 
 
-def _only(title: str, chunk: Statement[Any]) -> Planned:
+def _only(title: str, chunk: Statement[Any]) -> PlannedStatement:
     (one,) = _steps("", chunk)
     return evolve(one, title=title)
 
 
-def _steps(when: str, batch: Batch[Any]) -> Iterator[Planned]:
+def _steps(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
     for step in steps(batch):
         what = step.statement.title
         if step.path and isinstance(step.statement._shape.source, Text):
             what = step.path  # which says more than how a text begins
-        yield Planned(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
+        yield PlannedStatement(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
 
 
 def _values(step: PlacedStep) -> list[object]:

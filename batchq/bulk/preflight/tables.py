@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from batchq.bulk.backfill import Rewrite
+from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog
-from batchq.bulk.preflight.findings import Reason, Refusal, of_column
-from batchq.bulk.tree import Tree
+from batchq.bulk.preflight.findings import Finding, FindingCode, of_column
+from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.patterns.hierarchy import Parent
 
@@ -28,14 +28,16 @@ _TOMBSTONE = "the tombstone"
 _GENERATION = "the generation"
 
 
-def missing(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
+def missing(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
     """Find what is not there: tables and columns."""
     for named in _named(work):
         relation = catalog.relation(named.table)
         if relation is None or relation.kind not in ("r", "p"):
-            why = "the search path leads to none" if relation is None else "this is not a table"
+            detail = "the search path leads to none" if relation is None else "this is not a table"
             remedy = f"SET search_path = …;\nor name its schema, as in {'public.' + named.table!r}"
-            yield Refusal(reason=Reason.NO_TABLE, table=named.table, why=why, remedy=remedy)
+            yield Finding(
+                code=FindingCode.NO_TABLE, table=named.table, detail=detail, remedy=remedy
+            )
         elif catalog.column(named.table, named.column) is None:
             remedy = (
                 f"ALTER TABLE {quoted(named.table)} ADD COLUMN {identifier(named.column)} "
@@ -44,41 +46,41 @@ def missing(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
             if not named.definition:
                 there = [one.name for one in catalog.columns if one.table == named.table]
                 remedy = f"say another in Python: it has {', '.join(map(repr, there))}"
-            yield Refusal(
-                reason=Reason.NO_COLUMN,
+            yield Finding(
+                code=FindingCode.NO_COLUMN,
                 table=named.table,
                 name=named.column,
-                why=f"it has none of this name, which is {named.role}",
+                detail=f"it has none of this name, which is {named.role}",
                 remedy=remedy,
             )
 
 
-def wrong_columns(work: Tree | Rewrite, catalog: Catalog) -> Iterator[Refusal]:
+def wrong_columns(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
     """Find columns that are there, but do not serve."""
     for named in _named(work):
         column = catalog.column(named.table, named.column)
         if column is None:
             continue
         if named.role == _TOMBSTONE and not column.nullable:
-            why = "it is NOT NULL: a row lives while its tombstone is NULL"
-            yield of_column(Reason.WRONG_COLUMN, column, why, "DROP NOT NULL")
+            detail = "it is NOT NULL: a row lives while its tombstone is NULL"
+            yield of_column(FindingCode.WRONG_COLUMN, column, detail, "DROP NOT NULL")
         elif named.role == _GENERATION and not column.numeric:
-            why = f"it is of type {column.type}: a generation is counted up"
+            detail = f"it is of type {column.type}: a generation is counted up"
             change = f"TYPE bigint USING {identifier(column.name)}::bigint"
-            yield of_column(Reason.WRONG_COLUMN, column, why, change)
+            yield of_column(FindingCode.WRONG_COLUMN, column, detail, change)
 
 
-def _named(work: Tree | Rewrite) -> list[Named]:
+def _named(work: DeleteTree | Backfill) -> list[Named]:
     """Every column that is named, the first role first."""
-    if isinstance(work, Rewrite):
+    if isinstance(work, Backfill):
         named = [Named(work.table, name, "part of the order key") for name in work.order]
         return named + [Named(work.table, name, "what is set") for name in work.set]
     named = _of_parent(work.parent)
-    for one in work.passes:
-        for below in one.reach[1:]:
+    for one in work.stages:
+        for below in one.path[1:]:
             named += _of_parent(below.parent)
-    for one in work.passes:
-        table, children = one.table, one.children
+    for one in work.stages:
+        table, children = one.table, one.relation
         if children.deleted_at is not None:
             named.append(Named(table, children.deleted_at, _TOMBSTONE, "timestamptz"))
         named.append(Named(table, children.by, f"the key of {children.parent.table!r}"))

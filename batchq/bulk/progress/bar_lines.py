@@ -23,7 +23,7 @@ from batchq.bulk.progress.report import Report
 
 SHOWN = 5
 """How many jobs that are over keep their line."""
-_OVER = {Event.DONE, Event.STUCK, Event.DEFERRED, Event.LEASE_LOST}
+_OVER = {Event.DONE, Event.STUCK, Event.RELEASED, Event.LEASE_LOST}
 """After these nobody here works on the job."""
 _WORKING = {Event.CLAIMED, Event.CHUNK}
 _WIDTH = 20
@@ -31,7 +31,7 @@ _WIDTH = 20
 
 
 @define(eq=False)
-class Lines:
+class BarLines:
     """A line for each job, one for those whose line is gone, and one for how it ended."""
 
     _jobs: dict[UUID, Progress] = field(init=False, factory=dict[UUID, Progress])
@@ -56,7 +56,7 @@ class Lines:
             jobs, gone, ended = tuple(self._jobs.values()), self._gone.copy(), self._ended
         table = Table.grid(padding=(0, 1))
         for job in jobs:
-            table.add_row(_text(f"{job.tree} {job.root}"), _bar(job), _text(_doing(job)))
+            table.add_row(_text(f"{job.task} {job.root}"), _bar(job), _text(_doing(job)))
         some = ", ".join(f"{count:,} {how}" for how, count in gone.items())
         below = [f"and before these: {some}" if some else "", ended]
         drawn: list[RenderableType] = [table] if jobs else []
@@ -95,7 +95,7 @@ def _doing(job: Progress) -> str:
     known = job.expected is not None and job.event is not Event.DONE
     said = [f"{job.rows_done:,} of {job.expected:,} rows" if known else f"{job.rows_done:,} rows"]
     if job.event not in _WORKING:
-        said.append(f"{_word(job)}: {job.why}" if job.why else _word(job))
+        said.append(f"{_word(job)}: {job.detail}" if job.detail else _word(job))
     if job.event not in _OVER:
         said.append(job.table or "the parent")
         if job.remaining is not None:
@@ -111,6 +111,10 @@ def _word(job: Progress) -> str:
 
 
 def _end(report: Report) -> str:
-    because = f"{report.stopped.value}: {report.why}" if report.why else report.stopped.value
-    waiting = f", {report.jobs_waiting:,} jobs waiting" if report.jobs_waiting else ""
+    because = (
+        f"{report.stop_reason.value}: {report.detail}"
+        if report.detail
+        else report.stop_reason.value
+    )
+    waiting = f", {report.jobs_unfinished:,} jobs waiting" if report.jobs_unfinished else ""
     return f"{report.rows:,} rows in {report.chunks:,} chunks{waiting}; {because}"

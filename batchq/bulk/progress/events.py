@@ -18,12 +18,12 @@ class Event(Enum):
 
     CLAIMED = "claimed"
     CHUNK = "a chunk was committed"
-    LATE = "begun again: rows were found at the end, or a constraint holds some back"
+    RESTARTED = "begun again: rows were found at the end, or a constraint holds some back"
     RETRIED = "a step was rolled back, for a timeout or a conflict, and is tried again"
     THROTTLED = "a throttle holds it back"
     DONE = "done"
     STUCK = "stuck: somebody has to look at it"
-    DEFERRED = "left for the next activation"
+    RELEASED = "left for the next activation"
     LEASE_LOST = "somebody else has it now"
 
 
@@ -38,7 +38,7 @@ class Progress:
     event: Event
     at: datetime = field(factory=_now)
     job: UUID
-    tree: str
+    task: str
     root: str
     table: str | None
     """The one that is being swept; None when it is the parent's turn."""
@@ -55,7 +55,7 @@ class Progress:
     """Seconds that this event's chunk took."""
     rate: float | None = None
     """Rows a second, since the job was claimed; None before the first chunk."""
-    why: str = ""
+    detail: str = ""
     """Of THROTTLED, RETRIED, STUCK and DEFERRED: what the reason is."""
 
     @property
@@ -66,5 +66,5 @@ class Progress:
         return max(self.expected - self.rows_done, 0) / self.rate
 
 
-Watcher = Callable[[Progress | Report], object]
+Observer = Callable[[Progress | Report], object]
 """Told after everything that happens to a job, and at the end of the activation the report."""

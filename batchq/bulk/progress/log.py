@@ -12,12 +12,12 @@ import logging
 from attrs import field, frozen
 
 from batchq.bulk.progress.events import Event, Progress
-from batchq.bulk.progress.report import Report, Stopped
+from batchq.bulk.progress.report import Report, StopReason
 
 _LEVELS = {
     Event.DONE: logging.INFO,
     Event.LEASE_LOST: logging.INFO,
-    Event.LATE: logging.WARNING,
+    Event.RESTARTED: logging.WARNING,
     Event.STUCK: logging.WARNING,
 }
 """Of what is not at debug."""
@@ -25,7 +25,7 @@ _LEVELS = {
 
 @frozen
 class Log:
-    """Writes to a logger of the standard library; one of the ``watchers`` of ``resume``.
+    """Writes to a logger of the standard library; one of the ``observers`` of ``resume``.
 
     :param logger: ``batchq.bulk``, unless told.
 
@@ -51,31 +51,31 @@ class Log:
         self.logger.log(
             _LEVELS.get(told.event, logging.DEBUG),
             "%s %r (job %s) %s%s: %d rows in all%s",
-            told.tree,
+            told.task,
             told.root,
             told.job,
             told.event.name,
             _chunk(told) if told.event is Event.CHUNK else "",
             told.rows_done,
-            _because(told.why),
+            _because(told.detail),
         )
 
     def _activation(self, told: Report) -> None:
         self.logger.log(
-            logging.WARNING if told.stopped is Stopped.FAILED else logging.INFO,
+            logging.WARNING if told.stop_reason is StopReason.FAILED else logging.INFO,
             "activation ended, %s%s: %d rows in %d chunks, %d retries; "
             "jobs: %d done, %d stuck, %d deferred, %d refused, %d waiting, the oldest for %s",
-            told.stopped.name,
-            _because(told.why),
+            told.stop_reason.name,
+            _because(told.detail),
             told.rows,
             told.chunks,
             told.retries,
             told.jobs_done,
             told.jobs_stuck,
-            told.jobs_deferred,
-            told.jobs_refused,
-            told.jobs_waiting,
-            told.oldest,
+            told.jobs_released,
+            told.jobs_skipped,
+            told.jobs_unfinished,
+            told.oldest_job_age,
         )
 
 
@@ -83,6 +83,6 @@ def _chunk(told: Progress) -> str:
     return f", {told.rows} of {told.table} in {told.elapsed:.3f} s"
 
 
-def _because(why: str) -> str:
+def _because(detail: str) -> str:
     """The first line of a reason: below it an error teaches, and the server quotes rows."""
-    return f" ({why.splitlines()[0]})" if why else ""
+    return f" ({detail.splitlines()[0]})" if detail else ""

@@ -22,37 +22,38 @@ from batchq.bulk.progress.report import Report
 _COUNTERS = (
     "jobs_done",
     "jobs_stuck",
-    "jobs_deferred",
-    "jobs_refused",
+    "jobs_released",
+    "jobs_skipped",
     "leases_lost",
     "chunks",
     "rows",
     "retries",
-    "late_rows",
-    "passed_over",
+    "rows_after_fence",
+    "skipped_locked",
 )
 
 
 @define(kw_only=True, eq=False)
-class Watch:
-    """Keeps what is told of jobs and activations; one of the ``watchers`` of ``resume``.
+class Monitor:
+    """Keeps what is told of jobs and activations; one of the ``observers`` of ``resume``.
 
     One watch may be told by several activations at once, and read meanwhile from other threads:
     whatever is read is a copy.
 
-    :param most: how many events are kept, and of how many jobs the latest one. The oldest go first.
-    :raises ValueError: if ``most`` is not positive.
+    :param max_events: how many events are kept, and for how many jobs the latest event. The oldest
+        are dropped first.
+    :raises ValueError: if ``max_events`` is not positive.
 
-    >>> watch = Watch(most=100)
+    >>> watch = Monitor(max_events=100)
     >>> watch(Report(chunks=2, rows=900))
     >>> watch(Report(chunks=1, rows=100))
-    >>> watch.last.rows, watch.lifetime.rows
+    >>> watch.last_report.rows, watch.lifetime.rows
     (100, 1000)
-    >>> watch.status()["stopped_because"]
+    >>> watch.status()["stop_reason"]
     'EXHAUSTED'
     """
 
-    most: int = field(default=4096, on_setattr=setters.frozen)
+    max_events: int = field(default=4096, on_setattr=setters.frozen)
     _recent: deque[Progress] = field(init=False, repr=False)
     _jobs: OrderedDict[UUID, Progress] = field(
         init=False, repr=False, factory=OrderedDict[UUID, Progress]
@@ -65,9 +66,9 @@ class Watch:
     _lock: RLock = field(init=False, repr=False, factory=RLock)
 
     def __attrs_post_init__(self) -> None:
-        if self.most < 1:
-            raise ValueError(f"Watch(most={self.most!r}): at least one event is kept")
-        self._recent = deque(maxlen=self.most)
+        if self.max_events < 1:
+            raise ValueError(f"Monitor(max_events={self.max_events!r}): at least one event is kept")
+        self._recent = deque(maxlen=self.max_events)
 
     def __call__(self, told: Progress | Report) -> None:
         """Keep what has happened to a job, or what an activation did."""
@@ -91,7 +92,7 @@ class Watch:
             return dict(self._jobs)
 
     @property
-    def last(self) -> Report | None:
+    def last_report(self) -> Report | None:
         """What the last activation did; None before the end of the first."""
         with self._lock:
             return deepcopy(self._last)
@@ -114,19 +115,19 @@ class Watch:
         ``oldest_job_age_seconds`` is as of ``last_ended_at``: an alarm on the one looks at the
         other too, which stands still when nobody resumes any more.
 
-        >>> sorted(Watch().status())  # doctest: +NORMALIZE_WHITESPACE
-        ['jobs', 'jobs_waiting', 'last_ended_at', 'last_run_counters', 'lifetime_counters',
-         'oldest_job_age_seconds', 'stopped_because', 'why']
+        >>> sorted(Monitor().status())  # doctest: +NORMALIZE_WHITESPACE
+        ['detail', 'jobs', 'jobs_unfinished', 'last_ended_at', 'last_run_counters',
+         'lifetime_counters', 'oldest_job_age_seconds', 'stop_reason']
         """
         with self._lock:  # all of one moment
             jobs, last, lifetime = tuple(self._jobs.values()), self._last, self._lifetime
             ended = self._last_ended_at
-        oldest = None if last is None else last.oldest
+        oldest = None if last is None else last.oldest_job_age
         return {
             "last_ended_at": ended and ended.isoformat(),
-            "stopped_because": last and last.stopped.name,
-            "why": last and last.why,
-            "jobs_waiting": last and last.jobs_waiting,
+            "stop_reason": last and last.stop_reason.name,
+            "detail": last and last.detail,
+            "jobs_unfinished": last and last.jobs_unfinished,
             "oldest_job_age_seconds": None if oldest is None else oldest.total_seconds(),
             "last_run_counters": last and _counters(last),
             "lifetime_counters": lifetime and _counters(lifetime),
@@ -137,7 +138,7 @@ class Watch:
         self._recent.append(progress)
         self._jobs[progress.job] = progress
         self._jobs.move_to_end(progress.job)
-        if len(self._jobs) > self.most:
+        if len(self._jobs) > self.max_events:
             self._jobs.popitem(last=False)
 
     def _ended(self, report: Report) -> None:
@@ -161,7 +162,7 @@ def _counters(report: Report) -> dict[str, Any]:
 def _job(progress: Progress) -> dict[str, Any]:
     return {
         "job": str(progress.job),
-        "tree": progress.tree,
+        "task": progress.task,
         "root": progress.root,
         "event": progress.event.name,
         "at": progress.at.isoformat(),
@@ -171,5 +172,5 @@ def _job(progress: Progress) -> dict[str, Any]:
         "remaining_seconds": progress.remaining,
         "rate": progress.rate,
         "chunk_size": progress.chunk_size,
-        "why": progress.why,
+        "detail": progress.detail,
     }

@@ -47,23 +47,23 @@ class ChunkSize:
     """What the size of chunks is steered by, and its bounds.
 
     The target should be several times a round trip to the server: where a chunk of no rows takes
-    most of it, no size can meet it, and every chunk has ``least`` rows.
+    most of it, no size can meet it, and every chunk has ``minimum`` rows.
 
     :param target: seconds that a chunk should take at the 95th percentile; the middle is near 0.6
         of it.
-    :param first: rows of the first chunk.
-    :param least: the fewest rows that a chunk is ever asked for.
-    :param most: the most rows that a chunk is ever asked for.
-    :raises ValueError: if one is not positive, or not ``least <= first <= most``.
+    :param initial: rows of the first chunk.
+    :param minimum: the fewest rows that a chunk is ever asked for.
+    :param maximum: the most rows that a chunk is ever asked for.
+    :raises ValueError: if one is not positive, or not ``minimum <= initial <= maximum``.
 
-    >>> ChunkSize(target=0.05, most=1_000).begin().rows
+    >>> ChunkSize(target=0.05, maximum=1_000).sizer().rows
     200
     """
 
     target: float = 0.1
-    first: int = 200
-    least: int = 10
-    most: int = 10_000
+    initial: int = 200
+    minimum: int = 10
+    maximum: int = 10_000
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.target < math.inf:
@@ -71,31 +71,32 @@ class ChunkSize:
                 f"ChunkSize(target={self.target!r}): the target is in seconds, more than 0: "
                 "for 100 milliseconds, ChunkSize(target=0.1)"
             )
-        if self.least < 1:
+        if self.minimum < 1:
             raise ValueError(
-                f"ChunkSize(least={self.least!r}): a chunk of no rows never ends; "
-                "the smallest is ChunkSize(least=1)"
+                f"ChunkSize(minimum={self.minimum!r}): a chunk of no rows never ends; "
+                "the smallest is ChunkSize(minimum=1)"
             )
-        if not self.least <= self.first <= self.most:
+        if not self.minimum <= self.initial <= self.maximum:
             raise ValueError(
-                f"ChunkSize(least={self.least!r}, first={self.first!r}, most={self.most!r}): "
-                "these must be least <= first <= most; pass those that you left to their defaults"
+                f"ChunkSize(minimum={self.minimum!r}, initial={self.initial!r}, "
+                f"maximum={self.maximum!r}): these must be minimum <= initial <= maximum; "
+                "pass those that you left to their defaults"
             )
 
-    def begin(self) -> Pace:
+    def sizer(self) -> ChunkSizer:
         """The pace of the first chunk."""
-        return Pace(size=self, rows=self.first)
+        return ChunkSizer(size=self, rows=self.initial)
 
 
 @frozen(kw_only=True)
-class Pace:
+class ChunkSizer:
     """How many rows the next chunk is asked for. Each chunk's end gives the pace of the next one.
 
     One for each table of each job: what a row costs differs between tables. Nothing of it is
     stored; whoever resumes begins again and has learnt the size in about ten chunks (measured in
     simulation: see docs/adr/0019).
 
-    >>> pace = ChunkSize(target=0.1).begin()
+    >>> pace = ChunkSize(target=0.1).sizer()
     >>> pace.after(0.012, full=True).rows     # quick: twice as many
     400
     >>> pace.after(0.012, full=False).rows    # quick because there was little left
@@ -109,11 +110,11 @@ class Pace:
     size: ChunkSize = field(repr=False)
     """What it is steered by."""
     rows: int
-    """Rows to ask the next chunk for; from ``size.least`` to ``size.most``."""
+    """Rows to ask the next chunk for; from ``size.minimum`` to ``size.maximum``."""
     steady: int = 0
     """The number of chunks to come that do not make it grow, however quick."""
 
-    def after(self, elapsed: float, /, *, full: bool) -> Pace:
+    def after(self, elapsed: float, /, *, full: bool) -> ChunkSizer:
         """The pace after a chunk that was committed.
 
         :param elapsed: seconds from sending the chunk to its answer; without the wait for a
@@ -127,16 +128,16 @@ class Pace:
             steady=max(self.steady - 1, 0),
         )
 
-    def after_timeout(self) -> Pace:
+    def after_timeout(self) -> ChunkSizer:
         """The pace after a chunk that was rolled back for taking too long."""
         return self._next(self.rows / _AFTER_TIMEOUT, steady=_STEADY)
 
-    def after_conflict(self) -> Pace:
+    def after_conflict(self) -> ChunkSizer:
         """The pace after a chunk that was rolled back for what others did at the same time."""
         return self._next(self.rows / _AFTER_CONFLICT, steady=_STEADY)
 
-    def _next(self, rows: float, *, steady: int) -> Pace:
-        within = max(self.size.least, min(round(rows), self.size.most))
+    def _next(self, rows: float, *, steady: int) -> ChunkSizer:
+        within = max(self.size.minimum, min(round(rows), self.size.maximum))
         return evolve(self, rows=within, steady=steady)
 
 

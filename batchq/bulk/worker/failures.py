@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from batchq.bulk.errors import ParentKept, UnfitOrderKey
+from batchq.bulk.errors import InvalidOrderKey, ParentKept
 from batchq.bulk.worker.row_security import BLINDED, is_blinded
 from batchq.bulk.worker.rules import RULED, is_ruled
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
@@ -45,7 +45,7 @@ def for_people(failed: Failed, way_on: str) -> str | None:
                 f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
                 f"was moved in this very moment"
             )
-        case UnfitOrderKey():
+        case InvalidOrderKey():
             return f"{failed.error}; {way_on}"
         case _:
             report = failed.report

@@ -17,7 +17,7 @@ from attrs import define, field
 
 
 @define
-class Around:
+class LockedRows:
     """What one sweep knows of locked rows."""
 
     _rows: float = 0

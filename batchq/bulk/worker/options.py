@@ -13,7 +13,7 @@ from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
-from batchq.bulk.progress.events import Watcher
+from batchq.bulk.progress.events import Observer
 from batchq.bulk.worker.budget import Budget
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.language.batch import Batch
@@ -28,8 +28,8 @@ Throttle = Callable[[], str | Awaitable[str | None] | None]
 :func:`~batchq.bulk.aresume` it may be a coroutine function."""
 
 
-class Work(Protocol):
-    """What jobs are about: a :class:`Tree` or a :class:`Rewrite`."""
+class Task(Protocol):
+    """What jobs are about: a :class:`DeleteTree` or a :class:`Backfill`."""
 
     @property
     def name(self) -> str:
@@ -42,17 +42,17 @@ class Work(Protocol):
         ...
 
     @property
-    def passes(self) -> Sequence[Sweep]:
+    def stages(self) -> Sequence[Sweep]:
         """What is swept, in this order."""
         ...
 
     def chunk(
-        self, job: Job, rows: int, lease: timedelta, *, around: bool = False
+        self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
         """The next chunk of a job; one that goes around rows that others have locked, or waits."""
         ...
 
-    def last(self, job: Job) -> Batch[Job]:
+    def finish(self, job: Job) -> Batch[Job]:
         """What ends a job, or begins it again."""
         ...
 
@@ -82,7 +82,7 @@ class Options(TypedDict, total=False):
     """Who this is, for people who look at the table of jobs."""
     budget: Budget
     """How much this activation may do."""
-    size: ChunkSize
+    chunk_size: ChunkSize
     """What the size of chunks is steered by."""
     lease: timedelta
     """How long a job stays this owner's when nothing is heard of it; longer than ``timeout``."""
@@ -92,9 +92,9 @@ class Options(TypedDict, total=False):
     """Each a reason to end here; the jobs are left for later."""
     stop: Callable[[], bool]
     """Whether to end here; asked before each chunk."""
-    rest: float
+    pause_ratio: float
     """Seconds of rest after each second that a chunk took; no transaction is open meanwhile."""
-    watchers: Iterable[Watcher]
+    observers: Iterable[Observer]
     """Who is told of it."""
 
 
@@ -106,12 +106,12 @@ def _throttles(throttles: Iterable[Throttle]) -> tuple[Throttle, ...]:
     return tuple(throttles)
 
 
-def _watchers(watchers: Iterable[Watcher]) -> tuple[Watcher, ...]:
-    return tuple(watchers)
+def _observers(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    return tuple(observers)
 
 
 @frozen(kw_only=True)
-class Orders:
+class WorkerOptions:
     """The options, complete and checked.
 
     :raises ValueError: for what cannot be meant, before anything is claimed.
@@ -119,13 +119,13 @@ class Orders:
 
     owner: str
     budget: Budget = field(factory=Budget)
-    size: ChunkSize = field(factory=ChunkSize)
+    chunk_size: ChunkSize = field(factory=ChunkSize)
     lease: timedelta = timedelta(seconds=30)
     timeout: float = 5.0
     throttles: tuple[Throttle, ...] = field(default=(), converter=_throttles)
     stop: Callable[[], bool] = lambda: False
-    rest: float = 0.0
-    watchers: tuple[Watcher, ...] = field(default=(), converter=_watchers)
+    pause_ratio: float = 0.0
+    observers: tuple[Observer, ...] = field(default=(), converter=_observers)
 
     def __attrs_post_init__(self) -> None:
         if not self.owner:
@@ -135,14 +135,16 @@ class Orders:
                 f"resume(timeout={self.timeout!r}, lease={self.lease!r}): a chunk may last for the "
                 f"timeout, in seconds and more than 0, and the lease has to be longer"
             )
-        if self.rest < 0:
-            raise ValueError(f"resume(rest={self.rest!r}): seconds of rest for each of work")
+        if self.pause_ratio < 0:
+            raise ValueError(
+                f"resume(pause_ratio={self.pause_ratio!r}): seconds of rest for each of work"
+            )
 
 
-def orders(call: str, options: Options) -> Orders:
+def worker_options(call: str, options: Options) -> WorkerOptions:
     """Read the options of a call.
 
     :raises TypeError: for one that there is not, and without those that have to be said.
     """
     check_options(call, options, _KNOWN, _REQUIRED)
-    return Orders(**options)
+    return WorkerOptions(**options)

@@ -17,36 +17,36 @@ from batchq.running.result import Failed, Ok
 T = TypeVar("T")
 
 
-class Ask(NamedTuple):
+class RunBatch(NamedTuple):
     """Run this batch, and say how long it took."""
 
     batch: Batch[Any]
     timeout: float
 
 
-class Told(NamedTuple):
+class BatchDone(NamedTuple):
     """What came of it."""
 
-    answer: Ok[Any] | Failed
+    result: Ok[Any] | Failed
     elapsed: float
     """Seconds, without the wait for a connection, which no smaller chunk would shorten."""
 
 
-class Rest(NamedTuple):
+class Sleep(NamedTuple):
     """Wait so many seconds; no transaction is open, and no connection of a pool is held."""
 
     seconds: float
 
 
-Request = Ask | Rest | Throttle
-"""A throttle's answer is what it says; that of a :class:`Rest` is None."""
+Request = RunBatch | Sleep | Throttle
+"""A throttle's answer is what it says; that of a :class:`Sleep` is None."""
 
-Steps = Generator[Request, Any, T]
+Requests = Generator[Request, Any, T]
 
 
-def ask(batch: Batch[T], timeout: float) -> Steps[T]:
+def ask(batch: Batch[T], timeout: float) -> Requests[T]:
     """Run a batch for its result."""
-    told: Told = yield Ask(batch, timeout)
-    if isinstance(told.answer, Failed):
-        raise told.answer.error
-    return cast("T", told.answer.value)
+    told: BatchDone = yield RunBatch(batch, timeout)
+    if isinstance(told.result, Failed):
+        raise told.result.error
+    return cast("T", told.result.value)

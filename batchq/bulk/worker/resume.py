@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.bulk.progress.report import Report
-from batchq.bulk.worker.context import Course
-from batchq.bulk.worker.options import Options, Work, orders
-from batchq.bulk.worker.requests import Ask, Request, Rest, Told
-from batchq.bulk.worker.worker import Activation
+from batchq.bulk.worker.context import RunContext
+from batchq.bulk.worker.options import Options, Task, worker_options
+from batchq.bulk.worker.requests import BatchDone, Request, RunBatch, Sleep
+from batchq.bulk.worker.worker import Worker
 from batchq.running.pooled import close_read_only
 from batchq.running.run import aattempt, attempt
 
@@ -35,7 +35,7 @@ committed until it was held, and not a snapshot that is older."""
 
 def resume(
     database: Connection[Any] | ConnectionPool[Any],
-    works: Iterable[Work],
+    works: Iterable[Task],
     **options: Unpack[Options],
 ) -> Report:
     """Go on with the jobs of these trees and rewrites, within a budget.
@@ -47,8 +47,8 @@ def resume(
     :raises TypeError: for an option that there is not, and without ``owner``.
     :raises ValueError: for options that cannot be meant, before anything is claimed.
     """
-    course = Course(orders=orders("resume()", options))
-    activation = Activation(works=tuple(works), course=course)
+    context = RunContext(options=worker_options("resume()", options))
+    activation = Worker(works=tuple(works), context=context)
     with closing(activation.steps()) as steps, suppress(StopIteration):
         request = next(steps)
         while True:
@@ -58,17 +58,17 @@ def resume(
                 request = steps.throw(error)
             else:
                 request = steps.send(told)
-    return activation.course.report
+    return activation.context.report
 
 
 async def aresume(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any],
-    works: Iterable[Work],
+    works: Iterable[Task],
     **options: Unpack[Options],
 ) -> Report:
     """Go on with jobs on an async connection or pool; as :func:`resume`."""
-    course = Course(orders=orders("aresume()", options))
-    activation = Activation(works=tuple(works), course=course)
+    context = RunContext(options=worker_options("aresume()", options))
+    activation = Worker(works=tuple(works), context=context)
     with closing(activation.steps()) as steps, suppress(StopIteration):
         request = next(steps)
         while True:
@@ -78,19 +78,19 @@ async def aresume(
                 request = steps.throw(error)
             else:
                 request = steps.send(told)
-    return activation.course.report
+    return activation.context.report
 
 
 def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> object:
     match request:
-        case Ask():
+        case RunBatch():
             if isinstance(database, Connection):
                 return _asked(database, request)
             with database.connection() as connection:
                 told = _asked(connection, request)
-                close_read_only(connection, told.answer)
+                close_read_only(connection, told.result)
                 return told
-        case Rest():
+        case Sleep():
             time.sleep(request.seconds)
             return None
         case throttle:
@@ -101,24 +101,24 @@ def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> ob
             return reason
 
 
-def _asked(connection: Connection[Any], request: Ask) -> Told:
+def _asked(connection: Connection[Any], request: RunBatch) -> BatchDone:
     began = time.monotonic()
     answer = attempt(connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED)
-    return Told(answer, time.monotonic() - began)
+    return BatchDone(answer, time.monotonic() - began)
 
 
 async def _ado(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any], request: Request
 ) -> object:
     match request:
-        case Ask():
+        case RunBatch():
             if isinstance(database, AsyncConnection):
                 return await _aasked(database, request)
             async with database.connection() as connection:
                 told = await _aasked(connection, request)
-                close_read_only(connection, told.answer)
+                close_read_only(connection, told.result)
                 return told
-        case Rest():
+        case Sleep():
             await asyncio.sleep(request.seconds)
             return None
         case throttle:
@@ -126,9 +126,9 @@ async def _ado(
             return await reason if isawaitable(reason) else reason
 
 
-async def _aasked(connection: AsyncConnection[Any], request: Ask) -> Told:
+async def _aasked(connection: AsyncConnection[Any], request: RunBatch) -> BatchDone:
     began = time.monotonic()
     answer = await aattempt(
         connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED
     )
-    return Told(answer, time.monotonic() - began)
+    return BatchDone(answer, time.monotonic() - began)
