@@ -98,8 +98,11 @@ def many(batches):
             yield sequence(charge(one, 1, level) for level in levels)
 
 
-def test_scopes_declared_in_opposite_orders_from_32_threads_never_deadlock(database, conn, book):
-    batches, levels = 10_000, [PROJECT, SILO, FLEET]
+@pytest.mark.parametrize("batches", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_scopes_declared_in_opposite_orders_from_32_threads_never_deadlock(
+    database, conn, book, batches
+):
+    levels = [PROJECT, SILO, FLEET]
     set_limits(conn, *((level, "vpcs", None) for level in levels))
     answers = at_once(database, 32, many(batches))
     assert [answer for answer in answers if not isinstance(answer, Ok)] == []

@@ -205,7 +205,8 @@ class World(RuleBasedStateMachine):
 
 # Making a failure smaller takes longer than finding it.
 @pytest.mark.timeout(600)
-def test_the_counter_is_the_sum_of_its_charges_whatever_happens(database, conn, book):
+@pytest.mark.parametrize("examples", [20, pytest.param(200, marks=pytest.mark.soak)])
+def test_the_counter_is_the_sum_of_its_charges_whatever_happens(database, conn, book, examples):
     conn.execute("CREATE TABLE disk (id uuid PRIMARY KEY)")
     with proxy(database) as through:
 
@@ -214,5 +215,5 @@ def test_the_counter_is_the_sum_of_its_charges_whatever_happens(database, conn, 
 
         Here.conn = book.conn
         run_state_machine_as_test(
-            Here, settings=settings(max_examples=100, stateful_step_count=25, deadline=None)
+            Here, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None)
         )

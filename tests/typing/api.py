@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The types are API: what mypy and pyright must infer, and what they must refuse.
 
-Never run, only checked (see ``test_types.py``). Each ignore states what must *not* type check, for
-one checker or both; an ignore that is not needed is an error, so the statement is proven.
+`make types` checks it; a run only proves that its names exist. Each ignore states what must *not*
+type check, for one checker or both; an ignore that is not needed is an error, so the statement is
+proven.
 """
 
 from __future__ import annotations
