@@ -16,7 +16,7 @@ from rich.console import Console
 from batchq.bulk import Progress, Report, StopReason, progress_bar
 from batchq.bulk.progress.bar_lines import SHOWN, BarLines
 from batchq.bulk.progress.events import Event, Observer
-from tests.support.two_threads import Turns
+from tests.support.two_threads import WatchedLock
 
 FULL, WIDTH = "━" * 20, 160
 
@@ -216,7 +216,7 @@ class _Drawn(dict[UUID, Progress]):
     """Jobs that an activation tells of while they are being drawn."""
 
     def __init__(self, lines: BarLines) -> None:
-        self.turns = lines._lock = Turns()
+        self.turns = lines._lock = WatchedLock()
         self.lines = lines
 
     def values(self) -> Iterator[Progress]:

@@ -33,7 +33,7 @@ from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, TABLES, TREE, VPC
-from tests.support.fake_server import omniscient
+from tests.support.fake_server import fake_server
 from tests.support.job_rows import begun
 
 JOB = begun(root="7", generation=1, tables=[1], epoch=1)
@@ -241,7 +241,7 @@ def test_what_writes_is_explained_in_no_read_only_transaction(
 )
 def test_nothing_of_it_is_refused_there(batch: Any) -> None:
     """No outputs, no barrier: one flight with one Sync, to a server that says it is CockroachDB."""
-    with omniscient(cockroach=True) as server, server.connect(prepare_threshold=None) as there:
+    with fake_server(cockroach=True) as server, server.connect(prepare_threshold=None) as there:
         run(there, batch)
         assert server.committed
 

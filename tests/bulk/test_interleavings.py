@@ -18,7 +18,7 @@ from batchq import delete, gather, insert, sql, update
 from batchq.bulk import ChildDelete, DeleteTree
 from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
-from tests.support.interleavings import Table
+from tests.support.interleavings import Interleaver
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -94,7 +94,7 @@ def table(conn, connect):
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())
     conn.execute(KEEP)
-    return Table.of(connect, RESET)
+    return Interleaver.connect(connect, RESET)
 
 
 @pytest.fixture
@@ -151,24 +151,24 @@ def levels(*few):
 @pytest.mark.parametrize("adds", ADDS)
 def test_what_is_deleted_at_once_leaves_no_child_of_those_that_the_page_names(table, adds, levels):
     own, other = levels
-    judged = table.judge(
+    summary = table.check_all(
         Side("delete", at_once(), own), Side("add", once(ADDS[adds]), other), orphans(table)
     )
     if adds == "FOR SHARE" and own is not RC and not own is other is SER:
-        assert judged.wrong, "docs/bulk.md says less than is so"
+        assert summary.wrong, "docs/bulk.md says less than is so"
     else:
-        assert not judged.wrong, str(judged)
-        assert judged.committed >= {(True, False)}
+        assert not summary.wrong, str(summary)
+        assert summary.committed >= {(True, False)}
 
 
 @pytest.mark.parametrize("adds", ADDS)
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
 def test_a_fence_keeps_out_whoever_looks_that_the_parent_lives(table, fenced, adds, level):
-    judged = table.judge(
+    summary = table.check_all(
         Side("job", sweeping(fenced)), Side("add", once(ADDS[adds]), level), orphans(table)
     )
-    assert not judged.wrong, str(judged)
-    assert judged.committed == {(True, False)}
+    assert not summary.wrong, str(summary)
+    assert summary.committed == {(True, False)}
 
 
 # -- somebody who locks children -------------------------------------------------------------------
@@ -194,21 +194,23 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
     def going_around():
         told.append((yield TREE.chunk(fenced, 5, LEASE, skip_locked=True)))
 
-    def wrong(played):
+    def wrong(schedule):
         done, told[:] = told[-1] if told else None, []
         (left,) = table.observer.execute(RULES_LEFT).fetchone()
         rows, seq = table.observer.execute("SELECT rows_done, seq FROM bulk_job").fetchone()
         gone = 2 - left - (locker in {"gives one away", "deletes one"})
-        waited = any("waits" in move and "job" in move for move in played.moves)
+        waited = any("waits" in move and "job" in move for move in schedule.moves)
         if done is None or waited or seq != 1:
             return "it waited, or did nothing"
         if rows != done.rows or (left and not done.passed):
             return f"{left} are left of {rows}, and it says {done}"
         return gone > rows
 
-    judged = table.judge(Side("job", going_around), Side("other", once(LOCKERS[locker])), wrong)
-    assert not judged.wrong, str(judged)
-    assert judged.committed == {(True, True)}
+    summary = table.check_all(
+        Side("job", going_around), Side("other", once(LOCKERS[locker])), wrong
+    )
+    assert not summary.wrong, str(summary)
+    assert summary.committed == {(True, True)}
 
 
 ENDS = {"at once": TREE.delete_now(1, missing=Gone), "fence": FENCE}
@@ -222,11 +224,11 @@ def test_of_two_who_delete_one_parent_one_does(table, first, second, levels):
         query = "SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM bulk_job)"
         return table.observer.execute(query).fetchone() not in {(0, 0), (1, 1)}
 
-    judged = table.judge(
+    summary = table.check_all(
         Side("a", once(ENDS[first]), levels[0]), Side("b", once(ENDS[second]), levels[1]), wrong
     )
-    assert not judged.wrong, str(judged)
-    assert judged.committed == {(True, False), (False, True)}
+    assert not summary.wrong, str(summary)
+    assert summary.committed == {(True, False), (False, True)}
 
 
 def test_two_who_think_that_a_job_is_theirs_count_each_row_once(table, fenced):
@@ -234,9 +236,9 @@ def test_two_who_think_that_a_job_is_theirs_count_each_row_once(table, fenced):
         query = "SELECT rows_done + (SELECT count(*) FROM rule) FROM bulk_job"
         return table.observer.execute(query).fetchone() != (2,)
 
-    judged = table.judge(Side("a", sweeping(fenced, 1)), Side("b", sweeping(fenced, 1)), wrong)
-    assert not judged.wrong, str(judged)
-    assert judged.committed == {(True, False), (False, True)}
+    summary = table.check_all(Side("a", sweeping(fenced, 1)), Side("b", sweeping(fenced, 1)), wrong)
+    assert not summary.wrong, str(summary)
+    assert summary.committed == {(True, False), (False, True)}
 
 
 ONE_LEVEL = pytest.mark.parametrize(
@@ -253,10 +255,12 @@ def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
         yield FENCE
         yield from sweeping((yield TREE.jobs.get(JOB)))()
 
-    judged = table.judge(Side("job", program), Side("add", once(ADDS[adds]), level), orphans(table))
-    assert not judged.wrong, str(judged)
+    summary = table.check_all(
+        Side("job", program), Side("add", once(ADDS[adds]), level), orphans(table)
+    )
+    assert not summary.wrong, str(summary)
     # A child that was there before the fence goes with the others; one that comes later does not.
-    assert judged.committed == {(True, True), (True, False)}
+    assert summary.committed == {(True, True), (True, False)}
 
 
 @ONE_LEVEL
@@ -264,29 +268,29 @@ def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
 def test_a_parent_that_lives_again_keeps_what_it_has(table, fenced, restores, level):
     table.look = RULES_LEFT
 
-    def wrong(played):
-        if played.failures[1] is not None:
+    def wrong(schedule):
+        if schedule.failures[1] is not None:
             return False
-        committed = played.moves.index("people: COMMIT")
+        committed = schedule.moves.index("people: COMMIT")
         lives = table.observer.execute(LIVES).fetchone()
-        return lives is None or played.seen[committed] != played.seen[-1]
+        return lives is None or schedule.seen[committed] != schedule.seen[-1]
 
     people = Side("people", once(RESTORES[restores]), level)
-    judged = table.judge(Side("job", sweeping(fenced, 1)), people, wrong)
-    assert not judged.wrong, str(judged)
-    assert (False, True) in judged.committed
+    summary = table.check_all(Side("job", sweeping(fenced, 1)), people, wrong)
+    assert not summary.wrong, str(summary)
+    assert (False, True) in summary.committed
 
 
-def sees_half(played):
-    return any(len(rules) != 2 for _, rules in played.results[0])
+def sees_half(schedule):
+    return any(len(rules) != 2 for _, rules in schedule.results[0])
 
 
 @levels((RC, RC))
 def test_nobody_sees_half_of_what_is_deleted_at_once(table, levels):
-    judged = table.judge(
+    summary = table.check_all(
         Side("read", once(READ), levels[0]), Side("delete", at_once(), levels[1]), sees_half
     )
-    assert not judged.wrong, str(judged)
+    assert not summary.wrong, str(summary)
 
 
 @ONE_LEVEL
@@ -295,6 +299,6 @@ def test_nobody_sees_half_of_what_goes_in_chunks(table, job, level):
         yield FENCE
         yield TREE.chunk(job, 1, LEASE)
 
-    judged = table.judge(Side("read", once(READ), level), Side("job", program), sees_half)
-    assert not judged.wrong, str(judged)
-    assert judged.committed == {(True, True), (False, True)}
+    summary = table.check_all(Side("read", once(READ), level), Side("job", program), sees_half)
+    assert not summary.wrong, str(summary)
+    assert summary.committed == {(True, True), (False, True)}

@@ -19,7 +19,7 @@ import pytest
 from batchq.bulk import Progress, Report, StopReason
 from batchq.bulk.progress.events import Event
 from batchq.bulk.progress.monitor import Monitor
-from tests.support.two_threads import Turns
+from tests.support.two_threads import WatchedLock
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -221,7 +221,7 @@ class _Told(Report):
 
 def test_reports_that_are_told_at_the_same_time_are_both_counted() -> None:
     watch, first = Monitor(), _Told(rows=1)
-    first.watch, first.turns = watch, Turns()
+    first.watch, first.turns = watch, WatchedLock()
     watch._lock = first.turns
     watch(first)
 
@@ -244,7 +244,7 @@ class _Read(deque[Progress]):
 
 def test_what_is_told_while_somebody_reads_is_there_for_the_next_reader() -> None:
     watch, events = Monitor(), _Read()
-    events.watch, events.turns = watch, Turns()
+    events.watch, events.turns = watch, WatchedLock()
     watch._lock, watch._recent = events.turns, events
     watch(told(1))
 

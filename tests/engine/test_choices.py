@@ -30,7 +30,7 @@ from batchq import (
     update,
 )
 from batchq.result import attempt
-from tests.support.looks import absent, present
+from tests.support.existence import absent, present
 from tests.support.row_values import Unmet
 
 

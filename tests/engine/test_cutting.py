@@ -28,7 +28,7 @@ from batchq.engine.plan import plan
 from batchq.engine.truncated_names import refuse_cut_names
 from batchq.language.spelling import spelled
 from batchq.testing import proxy
-from tests.support.fake_server import omniscient
+from tests.support.fake_server import fake_server
 
 pytestmark = pytest.mark.postgres_only("names are not cut there")
 
@@ -105,7 +105,7 @@ def test_the_server_makes_of_it_what_is_said_or_it_is_taken(conn, name):
 
 
 def test_cockroachdb_cuts_none():
-    with omniscient(cockroach=True) as server, server.connect() as conn:
+    with fake_server(cockroach=True) as server, server.connect() as conn:
         run(conn, DECLARED["around it all"])
         assert server.committed
 

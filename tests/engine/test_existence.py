@@ -19,7 +19,7 @@ from batchq import (
     sql,
 )
 from batchq.result import Ok, attempt
-from tests.support.looks import absent, present
+from tests.support.existence import absent, present
 from tests.support.row_values import Unmet
 
 TABLES = """

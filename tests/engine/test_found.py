@@ -25,7 +25,7 @@ from batchq import BatchError, format_error, gather, insert, run, select, sequen
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.builders import written
 from batchq.result import attempt
-from tests.support.row_values import Colour, Unmet, found_by
+from tests.support.row_values import Colour, Unmet, row_by_guard
 
 # One column each: its type, a value of it, and where psycopg loads another one, that.
 VALUES = {
@@ -99,7 +99,7 @@ def holding(planned):
 def test_a_value_is_found_as_a_query_would_return_it(planned, holding, type_, value):
     holding(type_, value)
     returned = run(planned, select("t", ["c"], where={"id": 1}).one(tuple))[0]
-    for found in found_by(planned, "t", ["b", "c", "d", "id"]):
+    for found in row_by_guard(planned, "t", ["b", "c", "d", "id"]):
         assert list(found) == ["b", "c", "d", "id"]
         assert (found["id"], found["b"], found["d"]) == (1, ",", None)
         if value != value:  # noqa: PLR0124  NaN
@@ -116,7 +116,7 @@ def test_a_value_is_loaded_by_what_the_connection_has_registered(conn):
 
     conn.adapters.register_loader("text", Loud)
     conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'quiet'::text AS c")
-    assert list(found_by(conn, "t", ["c"])) == [{"c": "QUIET"}] * 3
+    assert list(row_by_guard(conn, "t", ["c"])) == [{"c": "QUIET"}] * 3
 
 
 STYLED = {
@@ -142,7 +142,7 @@ def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, tex
         before = sequence(written(f"SET LOCAL {one.removeprefix('SET ')}") for one in _bent())
     else:
         conn.execute(f"SET {BENT}")
-    assert list(found_by(conn, "t", ["c"], before=before)) == [{"c": value}] * 3
+    assert list(row_by_guard(conn, "t", ["c"], before=before)) == [{"c": value}] * 3
 
 
 def _bent():
@@ -161,24 +161,24 @@ def test_a_value_in_a_style_that_no_loader_is_told_of_is_found_as_text(conn):
     conn.adapters.register_loader("date", Reader)
     conn.adapters.register_loader("text", Reader)
     styled = written("SET LOCAL DateStyle = 'SQL, DMY'")
-    assert next(found_by(conn, "t", ["c"])) == {"c": "read 2024-02-01"}
-    assert next(found_by(conn, "t", ["c", "d"], before=styled)) == {
+    assert next(row_by_guard(conn, "t", ["c"])) == {"c": "read 2024-02-01"}
+    assert next(row_by_guard(conn, "t", ["c", "d"], before=styled)) == {
         "c": "01/02/2024",
         "d": "read x",
     }
     conn.execute("SET DateStyle = 'SQL, DMY'")
-    assert next(found_by(conn, "t", ["c"])) == {"c": "read 01/02/2024"}
+    assert next(row_by_guard(conn, "t", ["c"])) == {"c": "read 01/02/2024"}
 
 
 def test_a_composite_value_is_loaded_in_the_sessions_style_and_in_no_other(conn):
     conn.execute("CREATE TYPE stay AS (day date)")
     conn.execute("CREATE TABLE t AS SELECT 1 AS id, ROW('2024-02-01')::stay AS c")
     register_composite(CompositeInfo.fetch(conn, "stay"), conn)
-    assert next(found_by(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
+    assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
     conn.execute("SET DateStyle = 'SQL, DMY'")
-    assert next(found_by(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
+    assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
     other = written("SET LOCAL DateStyle = 'SQL, MDY'")
-    assert next(found_by(conn, "t", ["c"], before=other)) == {"c": "(02/01/2024)"}
+    assert next(row_by_guard(conn, "t", ["c"], before=other)) == {"c": "(02/01/2024)"}
 
 
 @pytest.mark.postgres_only("it has UTF-8 alone")
@@ -198,7 +198,7 @@ def test_a_guard_fires_with_what_it_found_in_a_database_of_any_encoding(conn, da
                 text = (
                     value.decode("utf-8", "surrogateescape") if encoding == "SQL_ASCII" else value
                 )
-                for found in found_by(there, "t", ["c"]):
+                for found in row_by_guard(there, "t", ["c"]):
                     assert found == {"c": text}
                 assert run(there, select("t", ["c"], where={"id": 1}).one(tuple)) == (value,)
     finally:
@@ -221,7 +221,7 @@ def test_a_value_that_the_driver_cannot_load_is_found_as_text(conn, type_, value
     conn.execute(f"CREATE TABLE t (id int, c {type_}); INSERT INTO t VALUES (1, '{value}')")
     for setting in settings:
         conn.execute(setting)
-    for found in found_by(conn, "t", ["c"]):
+    for found in row_by_guard(conn, "t", ["c"]):
         assert type(found["c"]) is str
         assert found["c"].startswith(text)
     assert run(conn, sql("SELECT 1").scalar(int)) == 1
@@ -231,7 +231,7 @@ def test_many_columns_are_found(conn):
     names = [f"c{n}" for n in range(200)]
     conn.execute(f"CREATE TABLE t (id int, {', '.join(f'{name} int DEFAULT 7' for name in names)})")
     conn.execute("INSERT INTO t VALUES (1)")
-    assert list(found_by(conn, "t", names)) == [dict.fromkeys(names, 7)] * 3
+    assert list(row_by_guard(conn, "t", names)) == [dict.fromkeys(names, 7)] * 3
 
 
 # -- secrets ---------------------------------------------------------------------------------------

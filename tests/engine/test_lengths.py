@@ -8,7 +8,7 @@ from attrs import evolve
 
 from batchq import InvalidBatch, gather, insert, run, sql
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL
-from tests.support.fake_server import omniscient
+from tests.support.fake_server import fake_server
 
 LIMIT = 16 << 20
 
@@ -16,7 +16,7 @@ LIMIT = 16 << 20
 @pytest.fixture
 def cockroach():
     """A made-up CockroachDB, and a connection to it."""
-    with omniscient(cockroach=True) as server, server.connect() as conn:
+    with fake_server(cockroach=True) as server, server.connect() as conn:
         yield server, conn
 
 

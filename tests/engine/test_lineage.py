@@ -26,7 +26,7 @@ from batchq import (
 from batchq.result import Failed, attempt
 from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
-from tests.support.fake_server import Plot, omniscient
+from tests.support.fake_server import Scenario, fake_server
 
 pytestmark = pytest.mark.postgres_only("partitions are no tables there")
 
@@ -298,8 +298,8 @@ def test_cockroachdb_is_not_asked(monkeypatch):
     monkeypatch.setattr("batchq.engine.outcome.lineage.exchange", asked)
     said = {"S": "ERROR", "V": "ERROR", "C": "23505", "M": "duplicate", "F": "f", "R": "r"}
     named = {"n": "booking_a_pkey", "t": "booking_a", "s": "public"}
-    with omniscient(cockroach=True) as server, server.connect() as conn:
-        server.plot = Plot(place=1, fields=said | named)
+    with fake_server(cockroach=True) as server, server.connect() as conn:
+        server.scenario = Scenario(place=1, fields=said | named)
         failed = attempt(conn, booking().on(KEY, Taken))
     assert type(failed.error) is UnmappedViolation
 

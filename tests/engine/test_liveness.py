@@ -13,7 +13,7 @@ from batchq import ConnectionFailed, Outcome, sql
 from batchq.result import attempt
 from batchq.testing import error_response
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
-from tests.support.idle_relay import idle
+from tests.support.idle_relay import idle_relay
 from tests.support.lock_waits import until_readable
 
 READ = sql("SELECT 1").scalar(int)
@@ -36,7 +36,7 @@ NOTIFICATION = message(b"A", (7).to_bytes(4, "big") + b"news\0read all about it\
 @pytest.fixture
 def link(database, conn):
     conn.execute(ITEMS)
-    with idle(database) as link:
+    with idle_relay(database) as link:
         yield link
 
 
@@ -47,12 +47,15 @@ def client(request, link):
 
 
 ENDS = {
-    "hung up": lambda link: link.hang_up(),
+    "hung up": lambda link: link.end_of_file(),
     "reset": lambda link: link.reset(),
-    "a farewell": lambda link: link.say(FATAL),
-    "a farewell and hung up": lambda link: (link.say(FATAL), link.hang_up()),
-    "a pooler's farewell": lambda link: (link.say(POOLER), link.hang_up()),
-    "news, and hung up": lambda link: (link.say(NOTICE + NOTIFICATION), link.hang_up()),
+    "a farewell": lambda link: link.send_to_client(FATAL),
+    "a farewell and hung up": lambda link: (link.send_to_client(FATAL), link.end_of_file()),
+    "a pooler's farewell": lambda link: (link.send_to_client(POOLER), link.end_of_file()),
+    "news, and hung up": lambda link: (
+        link.send_to_client(NOTICE + NOTIFICATION),
+        link.end_of_file(),
+    ),
 }
 
 
@@ -75,7 +78,7 @@ def test_nothing_is_sent_over_a_link_that_is_closed(link, client, conn, end, opt
 
 
 def test_the_servers_farewell_is_in_the_report(link, client):
-    link.say(FATAL)
+    link.send_to_client(FATAL)
     until_readable(client.conn)
     report = client.attempt(item(1)).report
     assert report.violation.sqlstate == "57P05"
@@ -88,7 +91,7 @@ def test_a_living_link_that_has_something_to_say_is_used(link, client, words):
     told = []
     client.conn.add_notice_handler(lambda notice: told.append(notice.message_primary))
     client.conn.add_notify_handler(lambda notify: told.append(notify.payload))
-    link.say(words)
+    link.send_to_client(words)
     until_readable(client.conn)
     assert client.run(READ) == 1
     if words is SETTING:

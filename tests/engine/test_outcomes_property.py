@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from batchq import Outcome, gather, insert
 from batchq.result import Ok, attempt
-from tests.support.fake_server import Omniscient, Plot, omniscient
+from tests.support.fake_server import FakeServer, Scenario, fake_server
 
 STEPS = 3
 CLOSING = STEPS + 1
@@ -66,7 +66,7 @@ def proves(cockroach: bool, code: str, severity: str, synced: bool) -> bool:
 
 
 @st.composite
-def plots(draw: st.DrawFn, cockroach: bool) -> tuple[Plot, Outcome | None]:
+def scenarios(draw: st.DrawFn, cockroach: bool) -> tuple[Scenario, Outcome | None]:
     """What becomes of a flight, and what is known of it then, where something is.
 
     Whether the server has committed is free only where nothing is known.
@@ -74,7 +74,7 @@ def plots(draw: st.DrawFn, cockroach: bool) -> tuple[Plot, Outcome | None]:
     place = draw(st.sampled_from([None, *range(CLOSING + 1), CLOSING, CLOSING]))
     if place is None:
         cut = draw(st.none() | st.integers(0, 24))
-        return Plot(cut=cut), None
+        return Scenario(cut=cut), None
     code = draw(st.sampled_from((COCKROACHS if cockroach else POSTGRESQLS) + USERS))
     severity = draw(st.sampled_from(["ERROR", "ERROR", "FATAL", "PANIC"]))
     manner = draw(st.sampled_from(list(MANNERS)))
@@ -90,29 +90,29 @@ def plots(draw: st.DrawFn, cockroach: bool) -> tuple[Plot, Outcome | None]:
     else:
         known = True
     commits = not known and draw(st.booleans())
-    plot = Plot(place=place, fields=fields, commits=commits, ends=ends)
-    return plot, Outcome.ROLLED_BACK if known else None
+    scenario = Scenario(place=place, fields=fields, commits=commits, ends=ends)
+    return scenario, Outcome.ROLLED_BACK if known else None
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["postgresql", "cockroachdb"])
-def server(request) -> Iterator[Omniscient]:
-    with omniscient(cockroach=request.param) as server:
+def server(request) -> Iterator[FakeServer]:
+    with fake_server(cockroach=request.param) as server:
         yield server
 
 
 class Link:
     """A connection to it, made anew when the last one was closed."""
 
-    def __init__(self, server: Omniscient) -> None:
+    def __init__(self, server: FakeServer) -> None:
         self.server = server
         self.conn: psycopg.Connection[Any] | None = None
 
-    def attempt(self, plot: Plot, **options: Any) -> Outcome:
+    def attempt(self, scenario: Scenario, **options: Any) -> Outcome:
         if self.conn is None or self.conn.closed:
             self.conn = self.server.connect(prepare_threshold=None)
-        self.server.plot, self.server.committed = plot, False
+        self.server.scenario, self.server.committed = scenario, False
         answer = attempt(self.conn, BATCH, **options)
-        if plot.ends or plot.cut is not None:
+        if scenario.ends or scenario.cut is not None:
             self.conn.close()  # it may not have seen the end of the link yet
         return Outcome.COMMITTED if isinstance(answer, Ok) else answer.outcome
 
@@ -127,8 +127,8 @@ def link(server) -> Iterator[Link]:
         yield link
 
 
-def check(link: Link, plot: Plot, known: Outcome | None) -> None:
-    outcome = link.attempt(plot)
+def check(link: Link, scenario: Scenario, known: Outcome | None) -> None:
+    outcome = link.attempt(scenario)
     if outcome is not Outcome.UNKNOWN:
         assert (outcome is Outcome.COMMITTED) == link.server.committed
     if known is not None:
@@ -136,7 +136,7 @@ def check(link: Link, plot: Plot, known: Outcome | None) -> None:
 
 
 def drawn(link: Link, data: st.DataObject) -> None:
-    check(link, *data.draw(plots(link.server.cockroach)))
+    check(link, *data.draw(scenarios(link.server.cockroach)))
 
 
 EASY = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -151,8 +151,8 @@ def test_the_outcome_is_never_false_and_never_unknown_where_something_is_proven(
 @EASY
 @given(data=st.data())
 def test_what_only_reads_is_never_unknown(link, data):
-    plot, _ = data.draw(plots(link.server.cockroach))
-    outcome = link.attempt(plot, read_only=True)
+    scenario, _ = data.draw(scenarios(link.server.cockroach))
+    outcome = link.attempt(scenario, read_only=True)
     assert outcome in {Outcome.COMMITTED, Outcome.ROLLED_BACK}
 
 

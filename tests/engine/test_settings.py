@@ -12,7 +12,7 @@ from psycopg import sql as pg
 from batchq import InvalidBatch, gather, insert, run, select, sql, steps, update
 from batchq.language.builders import written
 from batchq.result import attempt
-from tests.support.row_values import Unmet, found_by
+from tests.support.row_values import Unmet, row_by_guard
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
 
@@ -88,7 +88,7 @@ def test_settings_may_be_the_defaults_of_a_role_and_a_database(connect, conn, so
             assert their.execute("SHOW DateStyle").fetchone() == ("German, DMY",)
             at = {"at": source.output("at"), "day": source.output("day")}
             run(their, gather(source, insert("copy", at)))
-            for found in found_by(their, "source", ["at", "day"]):
+            for found in row_by_guard(their, "source", ["at", "day"]):
                 assert (found["at"], found["day"]) == (NOON, date(2024, 2, 3))
         assert conn.execute("SELECT at, day FROM copy").fetchone() == (NOON, date(2024, 2, 3))
     finally:
@@ -159,7 +159,7 @@ def test_a_name_of_any_letters_is_that_name_wherever_it_stands(reading, name):
     reading.execute(pg.SQL(make).format(quoted, column, column))
     reading.execute(pg.SQL("CREATE UNIQUE INDEX ON {} (id) WHERE {} = 'x'").format(quoted, column))
     reading.execute(pg.SQL("INSERT INTO {} VALUES (1, 'x')").format(quoted))
-    for found in found_by(reading, table, [name]):
+    for found in row_by_guard(reading, table, [name]):
         assert found == {name: "x"}
     row = select(table, where={"id": 1})
     run(reading, gather(row, insert("copy", {name: row.output(name)})))

@@ -16,12 +16,19 @@ from psycopg.types.range import Range
 
 from batchq import gather, insert, run, select, sequence
 from batchq.language.builders import written
-from tests.support.row_values import found_by
-from tests.support.session_settings import BENDING, BENT, FIXED, MAKE, assignment, some
+from tests.support.row_values import row_by_guard
+from tests.support.session_settings import (
+    FIXED_SETTINGS,
+    MAKE,
+    SENSITIVE_VALUES,
+    VARYING_SETTINGS,
+    any_of,
+    assignment,
+)
 
 EASY = settings(deadline=None)
 FEW, MANY = settings(EASY, max_examples=25), settings(EASY, max_examples=2_000)
-ROWS = max(map(len, BENT.values()))
+ROWS = max(map(len, SENSITIVE_VALUES.values()))
 
 
 class Scene:
@@ -30,7 +37,7 @@ class Scene:
     def __init__(self, connect) -> None:
         self.observer: psycopg.Connection = connect(prepare_threshold=None)
         self.schema = self.observer.execute("SELECT current_schema()").fetchone()[0]
-        self.types = [kind.replace("{schema}", self.schema) for kind in BENT]
+        self.types = [kind.replace("{schema}", self.schema) for kind in SENSITIVE_VALUES]
         self.observer.execute(MAKE.replace("{schema}", self.schema))
         columns = ", ".join(f"c{i} {kind}" for i, kind in enumerate(self.types))
         # A table may be called as a type is; its schema tells them apart.
@@ -38,7 +45,7 @@ class Scene:
         for table in (f"{self.source} (id int, {columns})", f"{self.copy} ({columns})"):
             self.observer.execute(f"CREATE TABLE {table}")
         for row in range(ROWS):
-            texts = [values[row % len(values)] for values in BENT.values()]
+            texts = [values[row % len(values)] for values in SENSITIVE_VALUES.values()]
             texts = [text.replace("{schema}", self.schema) for text in texts]
             casts = ", ".join(f"%s::text::{kind}" for kind in self.types)
             insertion = f"INSERT INTO {self.source} VALUES ({row}, {casts})"
@@ -86,7 +93,7 @@ def by_sql(scene, made):
 
 
 # What every setting says, in the middle of a batch.
-NAMES = ", ".join(f"pg_catalog.current_setting('{name}')" for name in BENDING)
+NAMES = ", ".join(f"pg_catalog.current_setting('{name}')" for name in VARYING_SETTINGS)
 TOLD = written(f"SELECT pg_catalog.concat_ws('|', {NAMES})").one(tuple)
 
 
@@ -97,9 +104,9 @@ def outputs(connect, scene, way, examples):
     @examples
     @given(
         st.integers(0, ROWS),
-        some({**FIXED, **BENDING}),
-        some(BENDING),
-        some(BENDING),
+        any_of({**FIXED_SETTINGS, **VARYING_SETTINGS}),
+        any_of(VARYING_SETTINGS),
+        any_of(VARYING_SETTINGS),
         st.sampled_from([None, 0]),
     )
     def arrives(row, session, before, between, threshold):
@@ -149,7 +156,7 @@ TEXTS = {"text", "char(5)", '"char"', "name", "varbit", "text[]"}
 # The driver has no loader for the others: they are found as the server writes them.
 LOADED = [
     i
-    for i, kind in enumerate(BENT)
+    for i, kind in enumerate(SENSITIVE_VALUES)
     if not kind.startswith(("{", "reg", "money", "point", "tsvector"))
 ]
 
@@ -158,15 +165,15 @@ def findings(connect, scene, examples, *, local):
     columns = [f"c{i}" for i in LOADED]
 
     @examples
-    @given(st.integers(0, ROWS), some(FIXED), some(BENDING))
+    @given(st.integers(0, ROWS), any_of(FIXED_SETTINGS), any_of(VARYING_SETTINGS))
     def found(row, fixed, bending):
-        expected = next(found_by(scene.observer, scene.source, columns, row=row))
+        expected = next(row_by_guard(scene.observer, scene.source, columns, row=row))
         with connect() as conn:
             bend(conn, scene.schema, fixed if local else {**fixed, **bending})
             before = scene.set_local(bending if local else {})
-            for seen in found_by(conn, scene.source, columns, row=row, before=before):
+            for seen in row_by_guard(conn, scene.source, columns, row=row, before=before):
                 for column, value in expected.items():
-                    kind = list(BENT)[int(column[1:])]
+                    kind = list(SENSITIVE_VALUES)[int(column[1:])]
                     assert same(kind, seen[column], value), kind
 
     found()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from batchq import GuardFailed, gather, insert, run, select, update
 from batchq.result import attempt
-from tests.support.row_values import found_by
+from tests.support.row_values import row_by_guard
 
 NOON = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
 
@@ -92,7 +92,7 @@ def test_what_is_found_before_pg_catalog_changes_no_guard_and_no_output(planned)
     spoil(conn, schema)
     for path in (f"{schema}, pg_catalog", f"{schema}"):
         conn.execute(f"SET search_path = {path}", prepare=False)
-        for found in found_by(conn, "t", ["at", "names"]):
+        for found in row_by_guard(conn, "t", ["at", "names"]):
             assert found == {"at": NOON, "names": ["a", None]}
         for query in (select("t", ["id"], where={"id": 1}), update("t", {"id": 1}, {"id": 1})):
             for wanted in (query.expect(2), query.expect(at_least=2), query.expect(0)):

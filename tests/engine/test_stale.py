@@ -23,17 +23,23 @@ from batchq import gather, insert, run, select, sql, unique, update
 from batchq.engine.outcome.stale import _CANONICAL
 from batchq.engine.wire.connection_state import state_of
 from batchq.result import Ok, attempt
-from tests.support.prepared_connections import COLUMNS, STATEMENTS, Sides, sides, statement
+from tests.support.prepared_connections import (
+    COLUMNS,
+    STATEMENTS,
+    ConnectionPair,
+    connection_pair,
+    statement,
+)
 
 
 @pytest.fixture
 def two(connect):
-    with sides(connect) as two:
+    with connection_pair(connect) as two:
         yield two
 
 
 class TestTheIssue:
-    def test_a_text_that_went_to_an_integer_keeps_its_zeros(self, two: Sides):
+    def test_a_text_that_went_to_an_integer_keeps_its_zeros(self, two: ConnectionPair):
         two.execute("CREATE TABLE t (k int, v int)")
         run(two.warm, insert("t", {"k": 1, "v": "007"}))
         two.execute("ALTER TABLE t ALTER v TYPE text")
@@ -41,7 +47,7 @@ class TestTheIssue:
         run(two.warm, update("t", {"v": "007"}, {"k": 1}))
         assert two.admin.execute("SELECT v FROM t").fetchall() == [("007",), ("007",)]
 
-    def test_a_time_that_went_to_a_date_is_no_midnight(self, two: Sides):
+    def test_a_time_that_went_to_a_date_is_no_midnight(self, two: ConnectionPair):
         two.execute("CREATE TABLE t (k int, v date)")
         run(two.warm, insert("t", {"k": 1, "v": "2024-05-01 10:30"}))
         two.execute("ALTER TABLE t ALTER v TYPE timestamp")
@@ -49,7 +55,7 @@ class TestTheIssue:
         found = two.admin.execute("SELECT v FROM t WHERE k = 2").fetchone()
         assert found == (datetime(2024, 5, 1, 10, 30),)  # noqa: DTZ001  the column has no zone
 
-    def test_a_name_that_nobody_has_is_not_taken(self, two: Sides):
+    def test_a_name_that_nobody_has_is_not_taken(self, two: ConnectionPair):
         class NameTaken(Exception):
             pass
 
@@ -64,7 +70,7 @@ class TestTheIssue:
             run(two.warm, named("7"))
 
     @pytest.mark.parametrize("value", [str(UUID(int=7)), UUID(int=7)], ids=["str", "UUID"])
-    def test_no_run_fails_because_the_column_is_a_uuid_now(self, two: Sides, value):
+    def test_no_run_fails_because_the_column_is_a_uuid_now(self, two: ConnectionPair, value):
         two.execute("CREATE TABLE t (k int, v text)")
         batch = insert("t", {"k": 1, "v": value})
         run(two.warm, batch)
@@ -74,7 +80,9 @@ class TestTheIssue:
         assert two.admin.execute("SELECT DISTINCT v FROM t").fetchall() == [(UUID(int=7),)]
 
     @pytest.mark.parametrize("threshold", [None, 0], ids=["unprepared", "prepared"])
-    def test_a_null_goes_to_a_column_that_had_another_type(self, two: Sides, connect, threshold):
+    def test_a_null_goes_to_a_column_that_had_another_type(
+        self, two: ConnectionPair, connect, threshold
+    ):
         two.execute("CREATE TABLE t (k int, v bigint)")
         conn = connect(prepare_threshold=threshold)
         run(conn, insert("t", {"k": 1, "v": 7}))
@@ -143,7 +151,7 @@ TEXTS = ("007", "7", "ab", "AB", "ab  ")
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_change_means_for_a_statement_it_means_prepared_as_well(two: Sides, change):
+def test_what_a_change_means_for_a_statement_it_means_prepared_as_well(two: ConnectionPair, change):
     before, after = CHANGES[change]
     two.execute(before)
     values = (*TEXTS, None)
@@ -151,7 +159,7 @@ def test_what_a_change_means_for_a_statement_it_means_prepared_as_well(two: Side
     for batch in batches:
         warm, cold = two.both(batch)
         assert warm == cold
-    assert len(two.warmed_up()) > len(STATEMENTS) / 3
+    assert len(two.prepared_names()) > len(STATEMENTS) / 3
     two.execute(after)
     for still in (True, False):
         for batch in batches:
@@ -174,14 +182,14 @@ VALUES = [
 ]
 
 
-def check_pair(two: Sides, before, after, *, anew, values, names, still=True) -> int:
+def check_pair(two: ConnectionPair, before, after, *, new_table, values, names, still=True) -> int:
     """Run statements with values before and after a change of the column's type."""
     batches = [one for name in names for v in values if (one := statement(name, v)) is not None]
-    two.become(before)
+    two.set_column_type(before)
     for batch in batches:
         warm, cold = two.both(batch)
         assert warm == cold, (before, batch)
-    two.become(after, anew=anew)
+    two.set_column_type(after, new_table=new_table)
     for batch in batches:
         warm, cold = two.both(batch, still=still)
         assert warm == cold, (before, after, batch)
@@ -199,21 +207,21 @@ def test_a_text_means_the_same_by_way_of_a_column_of_another_type(two, before, a
         two,
         before,
         after,
-        anew=False,
+        new_table=False,
         values=[*VALUES[:5], "{ a , b }", "x" * 70],
         names=STATEMENTS,
     )
 
 
-def test_a_null_by_the_type_last_sent_is_asked_about_and_no_failure(two: Sides):
+def test_a_null_by_the_type_last_sent_is_asked_about_and_no_failure(two: ConnectionPair):
     """The question is sent with the type that the last value had, which the column is not of."""
-    check_pair(two, "words", "char(8)", anew=True, values=VALUES, names=["check"])
+    check_pair(two, "words", "char(8)", new_table=True, values=VALUES, names=["check"])
 
 
 @settings(max_examples=12, deadline=None)
 @given(
     pair=st.sampled_from([*permutations(COLUMNS, 2)]),
-    anew=st.booleans(),
+    new_table=st.booleans(),
     values=st.lists(st.sampled_from(VALUES), min_size=1, max_size=6),
     names=st.lists(st.sampled_from([*STATEMENTS]), min_size=1, max_size=5, unique=True),
     still=st.booleans(),
@@ -235,7 +243,7 @@ def two_for_all(postgres):
                     postgres.conninfo(), autocommit=True, options=options, **kwargs
                 )
 
-            with sides(connect) as two:
+            with connection_pair(connect) as two:
                 yield two
         finally:
             two.admin.close()
@@ -253,7 +261,7 @@ def test_no_value_is_another_by_way_of_any_type_at_length(two_for_all):
             two_for_all,
             before,
             after,
-            anew=number % 2 > 0,
+            new_table=number % 2 > 0,
             values=VALUES,
             names=STATEMENTS,
             still=number % 4 > 0,
@@ -263,7 +271,7 @@ def test_no_value_is_another_by_way_of_any_type_at_length(two_for_all):
 
 @pytest.mark.parametrize("mode", ["auto", "force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("index", [False, True], ids=["no index", "an index"])
-def test_a_guard_sees_what_its_column_has_become(two: Sides, mode, index):
+def test_a_guard_sees_what_its_column_has_become(two: ConnectionPair, mode, index):
     """A name is taken whatever its case, from the day on that the column says so."""
     two.warm.execute(f"SET plan_cache_mode = {mode}", prepare=False)
     two.execute("CREATE TABLE t (k int, v text); INSERT INTO t VALUES (1, 'Ada')")
@@ -278,7 +286,9 @@ def test_a_guard_sees_what_its_column_has_become(two: Sides, mode, index):
         run(two.warm, free)
 
 
-def test_a_search_path_that_a_batch_sets_decides_in_the_very_flight_that_prepares(two: Sides):
+def test_a_search_path_that_a_batch_sets_decides_in_the_very_flight_that_prepares(
+    two: ConnectionPair,
+):
     two.execute("CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE TABLE elsewhere.t (k int, v text)")
     two.execute("CREATE TABLE t (k int, v int)")
     try:
@@ -298,20 +308,20 @@ class TestHidden:
     has found already. Documented, with the way out."""
 
     @pytest.fixture
-    def hidden(self, two: Sides):
+    def hidden(self, two: ConnectionPair):
         two.execute("CREATE TABLE t (v text); INSERT INTO t VALUES ('of all')")
         two.warm.execute("CREATE TEMPORARY TABLE first_one ()", prepare=False)
         two.warm.execute("CREATE FUNCTION f(text) RETURNS text LANGUAGE sql RETURN 'text'")
         return two
 
-    def test_a_first_temporary_table_is_noticed(self, two: Sides):
+    def test_a_first_temporary_table_is_noticed(self, two: ConnectionPair):
         two.execute("CREATE TABLE t (v text); INSERT INTO t VALUES ('of all')")
         read = select("t", ["v"], where={"v": ["of all", "mine"]}).all(tuple)
         assert run(two.warm, read) == [("of all",)]
         two.warm.execute("CREATE TEMPORARY TABLE t AS SELECT 'mine' AS v", prepare=False)
         assert run(two.warm, read) == [("mine",)]
 
-    def test_another_is_once_plans_are_discarded(self, hidden: Sides):
+    def test_another_is_once_plans_are_discarded(self, hidden: ConnectionPair):
         read = select("t", ["v"], where={"v": ["of all", "mine"]}).all(tuple)
         for _ in range(2):  # asked about, and prepared
             assert run(hidden.warm, read) == [("of all",)]
@@ -328,17 +338,17 @@ class TestStays:
     """What stays prepared: where values mean the same, and nowhere else."""
 
     @pytest.fixture
-    def stays(self, two: Sides):
+    def stays(self, two: ConnectionPair):
         def stays(column, make, *values):
             """How many statements are prepared by these, run twice, once others are closed."""
-            two.become(column)
+            two.set_column_type(column)
             state_of(two.warm).invalidate(lost=False)
             run(two.warm, _LAST)
-            before = two.warmed_up()
+            before = two.prepared_names()
             for value in values * 2:
                 attempt(two.warm, make(value))
             run(two.warm, _LAST)
-            return len(two.warmed_up() - before)
+            return len(two.prepared_names() - before)
 
         return stays
 
@@ -389,9 +399,9 @@ class TestStays:
     def test_a_declared_type(self, stays, value):
         assert stays("text", lambda v: sql("SELECT %(v)s AS w", v=v), value) == 1
 
-    def test_a_system_column_is_refused_once_and_not_again(self, two: Sides):
+    def test_a_system_column_is_refused_once_and_not_again(self, two: ConnectionPair):
         """It has no place in the row's type that the check of its type goes by."""
-        two.become("text")
+        two.set_column_type("text")
         read = select("t", ["k"], where={"ctid": "(0,1)"}).all(tuple)
         assert [run(two.warm, read) for _ in range(3)] == [[(1,)]] * 3
 

@@ -17,9 +17,9 @@ import batchq
 from batchq import Outcome, sql
 from batchq.running import waiting
 from batchq.testing import proxy
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, item
-from tests.support.flights import telling, wrapped_wait
+from tests.support.flights import notifying, wrapped_wait
 from tests.support.lock_waits import TIMEOUT
 
 READ = sql("SELECT 1").scalar(int)
@@ -142,10 +142,10 @@ class TestKeyboardInterrupt:
             pid = first.info.backend_pid
         main = threading.main_thread().ident
         with (
-            once_stalled(conn, pid, lambda: signal.pthread_kill(main, signal.SIGINT)),
+            once_blocked(conn, pid, lambda: signal.pthread_kill(main, signal.SIGINT)),
             pytest.raises(KeyboardInterrupt) as raised,
         ):
-            batchq.run(pool, STALLING)
+            batchq.run(pool, BLOCKED_BATCH)
         # A cancel request was sent, and the answer read.
         assert said(raised) == ROLLED_BACK
         assert is_true(ROLLED_BACK, conn)
@@ -163,7 +163,7 @@ class TestCancellation:
     async def test_at_any_await_the_pools_next_user_is_served(self, pool, conn, batch, at):
         yields = count()
         cancels = wrapped_wait(
-            lambda gen: telling(gen, lambda: next(yields) == at and task.cancel())
+            lambda gen: notifying(gen, lambda: next(yields) == at and task.cancel())
         )
         task = asyncio.ensure_future(batchq.arun(pool, batch))
         try:
@@ -182,9 +182,12 @@ class TestCancellation:
         lock_row(connect())
         async with pool.connection() as first:
             pid = first.info.backend_pid
-        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(batchq.arun(pool, STALLING))
+        loop, task = (
+            asyncio.get_running_loop(),
+            asyncio.ensure_future(batchq.arun(pool, BLOCKED_BATCH)),
+        )
         with (
-            once_stalled(conn, pid, lambda: loop.call_soon_threadsafe(task.cancel)),
+            once_blocked(conn, pid, lambda: loop.call_soon_threadsafe(task.cancel)),
             pytest.raises(asyncio.CancelledError) as raised,
         ):
             await task
@@ -202,7 +205,7 @@ class TestCancellation:
                     pass
                 link.hold(syncs=3)
                 begun = asyncio.Event()
-                with wrapped_wait(lambda gen: telling(gen, begun.set)):
+                with wrapped_wait(lambda gen: notifying(gen, begun.set)):
                     task = asyncio.ensure_future(batchq.arun(pool, item(1)))
                     await begun.wait()
                 task.cancel()
@@ -221,8 +224,8 @@ class TestCancellation:
         lock_row(holder)
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as shared:
             begun = asyncio.Event()
-            with wrapped_wait(lambda gen: telling(gen, begun.set)):
-                first = asyncio.ensure_future(batchq.arun(shared, STALLING))
+            with wrapped_wait(lambda gen: notifying(gen, begun.set)):
+                first = asyncio.ensure_future(batchq.arun(shared, BLOCKED_BATCH))
                 await begun.wait()
             second = asyncio.ensure_future(batchq.arun(shared, item(9)))
             await asyncio.sleep(0)
@@ -278,7 +281,7 @@ class TestASilentNetwork:
                 async with asyncio.timeout(0.05 if timed else None):
                     await batchq.arun(mine, item(1))
 
-            with wrapped_wait(lambda gen: telling(gen, begun.set)):
+            with wrapped_wait(lambda gen: notifying(gen, begun.set)):
                 task = asyncio.ensure_future(work())
                 await begun.wait()
             if not timed:

@@ -16,7 +16,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 import batchq
 from batchq import BatchError, Outcome, gather, sql
 from batchq.engine.transaction import Transaction
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, item
 from tests.support.flights import wrapped_wait
 
@@ -109,7 +109,7 @@ def test_ctrl_c_at_any_yield_of_any_flight_keeps_the_outer_row_or_closes(
             mine = connect()
             wrap = wrapped_wait(
                 lambda gen, at=at: Interrupted(gen, at, place, KeyboardInterrupt()),
-                behind=flight,
+                skip=flight,
             )
             outcome = Outcome.RELEASED.value
             with mine.transaction():
@@ -144,7 +144,7 @@ async def test_a_cancellation_at_any_yield_keeps_the_outer_row_or_closes(
             async with link as mine:
                 wrap = wrapped_wait(
                     lambda gen, at=at: Interrupted(gen, at, place, asyncio.CancelledError()),
-                    behind=flight,
+                    skip=flight,
                 )
                 outcome = Outcome.RELEASED.value
                 async with mine.transaction():
@@ -167,13 +167,13 @@ async def test_a_cancellation_at_any_yield_keeps_the_outer_row_or_closes(
 def test_ctrl_c_while_a_step_waits_keeps_the_outer_row(conn, connect):
     lock_row(connect())
     mine, main = connect(), threading.main_thread().ident
-    interrupt = once_stalled(
+    interrupt = once_blocked(
         conn, mine.info.backend_pid, lambda: signal.pthread_kill(main, signal.SIGINT)
     )
     with mine.transaction():
         batchq.run(mine, OUTER, nested=True)
         with interrupt, pytest.raises(KeyboardInterrupt) as raised:
-            batchq.run(mine, STALLING, nested=True)
+            batchq.run(mine, BLOCKED_BATCH, nested=True)
     assert note_of(raised.value) == Outcome.ROLLED_BACK.value
     assert not mine.closed
     check_kept(mine, conn, Outcome.ROLLED_BACK.value)
@@ -185,10 +185,10 @@ async def test_a_cancellation_while_a_step_waits_keeps_the_outer_row(database, c
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as mine:
         async with mine.transaction():
             await batchq.arun(mine, OUTER, nested=True)
-            task = asyncio.ensure_future(batchq.arun(mine, STALLING, nested=True))
+            task = asyncio.ensure_future(batchq.arun(mine, BLOCKED_BATCH, nested=True))
             pid = mine.info.backend_pid
             with (
-                once_stalled(conn, pid, lambda: loop.call_soon_threadsafe(task.cancel)),
+                once_blocked(conn, pid, lambda: loop.call_soon_threadsafe(task.cancel)),
                 pytest.raises(asyncio.CancelledError) as raised,
             ):
                 await task
@@ -204,14 +204,14 @@ def test_without_time_to_undo_it_the_connection_is_closed_and_a_note_says_so(
     monkeypatch.setattr(Transaction, "undo_left", lambda _: None)
     lock_row(connect())
     mine, main = connect(), threading.main_thread().ident
-    interrupt = once_stalled(
+    interrupt = once_blocked(
         conn, mine.info.backend_pid, lambda: signal.pthread_kill(main, signal.SIGINT)
     )
     batchq.run(mine, sql("SELECT 1"))
     mine.execute("BEGIN")
     batchq.run(mine, OUTER, nested=True)
     with interrupt, pytest.raises(KeyboardInterrupt) as raised:
-        batchq.run(mine, STALLING, nested=True)
+        batchq.run(mine, BLOCKED_BATCH, nested=True)
     assert mine.closed
     assert [note for note in raised.value.__notes__ if "the transaction around it" in note]
     check_kept(mine, conn, Outcome.ROLLED_BACK.value)

@@ -10,7 +10,7 @@ import pytest
 
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather
 from batchq.testing import server
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 from tests.support.lock_waits import until_readable
 
@@ -64,8 +64,8 @@ def test_a_server_killed_during_the_batch_leaves_the_outcome_unknown(crash, kind
         kind(crash.conninfo(tcp=True)) as client,
     ):
         lock_row(holder)
-        with once_stalled(observer, client.conn.info.backend_pid, crash.kill):
-            answer = client.attempt(STALLING)
+        with once_blocked(observer, client.conn.info.backend_pid, crash.kill):
+            answer = client.attempt(BLOCKED_BATCH)
         assert isinstance(answer.error, OutcomeUnknown)
         assert answer.report.step is None
         assert client.conn.closed
@@ -99,8 +99,8 @@ class TestTermination:
     def test_during_a_step_it_rolls_back_and_blames_nobody(self, client, conn, connect):
         lock_row(connect())
         pid = client.conn.info.backend_pid
-        with once_stalled(conn, pid, lambda: self.terminate(conn, client)):
-            answer = client.attempt(STALLING)
+        with once_blocked(conn, pid, lambda: self.terminate(conn, client)):
+            answer = client.attempt(BLOCKED_BATCH)
         assert isinstance(answer.error, ConnectionFailed)
         assert answer.outcome is Outcome.ROLLED_BACK
         assert answer.report.violation.sqlstate == "57P01"

@@ -25,7 +25,7 @@ from batchq import (
     steps,
     update,
 )
-from tests.support.looks import absent, present
+from tests.support.existence import absent, present
 from tests.support.titles import title
 
 ANY, ANY_OR_NULL = '"c" = ANY($1)', '("c" = ANY($1) OR "c" IS NULL)'

@@ -14,7 +14,7 @@ from batchq import (
     sql,
     steps,
 )
-from tests.support.looks import absent, present
+from tests.support.existence import absent, present
 
 QUERY = select("vpc", ["id", "name"], where={"project_id": 7})
 BOTH = pytest.mark.parametrize("guard", [present, absent])

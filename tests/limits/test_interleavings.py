@@ -12,7 +12,7 @@ from psycopg import IsolationLevel
 
 from tests.limits.helpers import LIMITS, PROJECT, SILO, WRONG, A, B, C
 from tests.support.interleaved_session import Side, once
-from tests.support.interleavings import Table
+from tests.support.interleavings import Interleaver
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -42,7 +42,7 @@ PAIRS = list(combinations_with_replacement(VERBS, 2))
 
 @pytest.fixture
 def table(book, connect):
-    return Table.of(connect, RESET)
+    return Interleaver.connect(connect, RESET)
 
 
 def play(table, first, second, levels, may_fail):
@@ -54,10 +54,10 @@ def play(table, first, second, levels, may_fail):
         Side(str(number), once(batch), level)
         for number, batch, level in zip((1, 2), (first, second), levels, strict=True)
     )
-    judged = table.judge(*sides, wrong)
-    assert not judged.wrong, str(judged)
-    assert {failure.sqlstate for failure in judged.failures} <= may_fail
-    return judged
+    summary = table.check_all(*sides, wrong)
+    assert not summary.wrong, str(summary)
+    assert {failure.sqlstate for failure in summary.failures} <= may_fail
+    return summary
 
 
 def may_fail(levels):
@@ -80,21 +80,21 @@ def test_so_they_do_between_all_levels(table, levels):
 
 def test_of_two_charges_for_the_last_place_one_is_refused(table):
     for levels in ((RC, RC), (RR, RC), (SER, SER)):
-        judged = play(table, VERBS["charge"], VERBS["charge another"], levels, may_fail(levels))
-        assert judged.committed == {(True, False), (False, True)}
+        summary = play(table, VERBS["charge"], VERBS["charge another"], levels, may_fail(levels))
+        assert summary.committed == {(True, False), (False, True)}
 
 
 @pytest.mark.parametrize("levels", [(RC, RC), (RR, RR)], ids=str)
 def test_a_recount_loses_no_charge_and_mends_what_has_drifted(table, levels):
-    def wrong(played):
+    def wrong(schedule):
         found = table.observer.execute(WRONG).fetchall()
-        return found if played.failures[0] is None else found not in ([], DRIFTED)
+        return found if schedule.failures[0] is None else found not in ([], DRIFTED)
 
     charge = LIMITS.charge("vpcs", scope=SILO, id=B)
-    judged = table.judge(
+    summary = table.check_all(
         Side("recount", once(LIMITS.reconcile(SILO)), levels[0]),
         Side("charge", once(charge), levels[1]),
         wrong,
     )
-    assert judged.schedules > 1
-    assert (True, True) in judged.committed
+    assert summary.schedules > 1
+    assert (True, True) in summary.committed

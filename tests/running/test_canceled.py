@@ -11,7 +11,7 @@ import pytest
 import batchq
 from batchq import InvariantViolation, Outcome, StatementCanceled, gather, sql, sqlstate
 from batchq.result import attempt
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import item
 
 READ = sql("SELECT 1").scalar(int)
@@ -76,8 +76,8 @@ def test_somebody_cancels_it(connection, conn, connect, options):
         connection.execute("BEGIN")
     lock_row(connect())
     pid = connection.conn.info.backend_pid
-    with once_stalled(conn, pid, lambda: conn.execute("SELECT pg_cancel_backend(%s)", [pid])):
-        answer = connection.attempt(STALLING, **options)
+    with once_blocked(conn, pid, lambda: conn.execute("SELECT pg_cancel_backend(%s)", [pid])):
+        answer = connection.attempt(BLOCKED_BATCH, **options)
     assert type(answer.error) is StatementCanceled
     assert answer.error.timeout == options.get("timeout")
     assert answer.report.index == 1
@@ -93,8 +93,8 @@ def test_somebody_cancels_it(connection, conn, connect, options):
 def test_the_connections_own_cancel_is_somebody(connect, conn):
     lock_row(connect())
     mine = connect()
-    with once_stalled(conn, mine.info.backend_pid, mine.cancel_safe):
-        answer = attempt(mine, STALLING)
+    with once_blocked(conn, mine.info.backend_pid, mine.cancel_safe):
+        answer = attempt(mine, BLOCKED_BATCH)
     assert type(answer.error) is StatementCanceled
     assert ids(conn) == []
 
@@ -105,7 +105,7 @@ def test_at_commit_it_was_somebody(connection, conn, connect, timeout):
     conn.execute(SLOW_COMMIT)
     lock_row(connect())
     pid = connection.conn.info.backend_pid
-    with once_stalled(conn, pid, lambda: conn.execute("SELECT pg_cancel_backend(%s)", [pid])):
+    with once_blocked(conn, pid, lambda: conn.execute("SELECT pg_cancel_backend(%s)", [pid])):
         answer = connection.attempt(item(1), timeout=timeout)
     assert type(answer.error) is StatementCanceled
     assert answer.error.timeout is None

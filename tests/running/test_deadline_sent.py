@@ -22,7 +22,7 @@ from batchq import (
 )
 from batchq.engine.outcome.stale import may_be_stale
 from batchq.running import waiting
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, SyncClient, item
 from tests.support.clock import LONG, overtaken, standing_clock
 
@@ -46,8 +46,8 @@ class TestWhatWasSent:
         holder = connect()
         lock_row(holder)
         pid = client.run(sql("SELECT pg_backend_pid()").scalar(int))
-        with standing_clock() as clock, once_stalled(conn, pid, lambda: clock.pass_by(LONG)):
-            answer = client.attempt(STALLING, deadline=LONG)
+        with standing_clock() as clock, once_blocked(conn, pid, lambda: clock.pass_by(LONG)):
+            answer = client.attempt(BLOCKED_BATCH, deadline=LONG)
         assert is_nobodys_fault(answer)
         assert client.run(sql("SELECT pg_backend_pid()").scalar(int)) == pid
         holder.execute("ROLLBACK")
@@ -64,7 +64,7 @@ class TestWhatWasSent:
         )
         lock_row(connect())
         pid = client.run(sql("SELECT pg_backend_pid()").scalar(int))
-        with standing_clock() as clock, once_stalled(conn, pid, lambda: clock.pass_by(LONG)):
+        with standing_clock() as clock, once_blocked(conn, pid, lambda: clock.pass_by(LONG)):
             answer = client.attempt(item(1), deadline=LONG)
         assert is_nobodys_fault(answer)
         assert conn.execute("SELECT id FROM item").fetchall() == [(0,)]
@@ -102,7 +102,7 @@ class TestTheGrace:
     def test_the_servers_own_limit_is_nobodys_fault_either(self, client, conn, connect):
         lock_row(connect())
         with overtaken(server=SOON):
-            answer = client.attempt(STALLING, deadline=LONG)
+            answer = client.attempt(BLOCKED_BATCH, deadline=LONG)
         assert is_nobodys_fault(answer)
         assert conn.execute("SELECT id FROM item").fetchall() == [(0,)]
 
@@ -113,11 +113,11 @@ class TestTheGrace:
             connection.execute("SET transaction_timeout = '1h'")
         lock_row(connect())
         with overtaken(server=SOON):
-            assert is_nobodys_fault(connection.attempt(STALLING, deadline=LONG))
+            assert is_nobodys_fault(connection.attempt(BLOCKED_BATCH, deadline=LONG))
 
     def test_a_mapping_of_its_code_is_for_what_others_do(self, client, connect):
         lock_row(connect())
-        batch = STALLING.on(batchq.sqlstate("57014"), LookupError()).on(
+        batch = BLOCKED_BATCH.on(batchq.sqlstate("57014"), LookupError()).on(
             batchq.sqlstate("25P04"), LookupError()
         )
         with overtaken(server=SOON):

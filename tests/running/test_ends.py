@@ -24,7 +24,7 @@ import batchq
 from batchq import ConnectionFailed, DecodeFailed, InvalidBatch, Outcome, OutcomeUnknown, sql
 from batchq.result import Ok, aattempt, attempt
 from batchq.running import waiting
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import item
 from tests.support.flights import wrapped_wait
 
@@ -365,8 +365,8 @@ class TestAConnectionThatSomebodyElseCloses:
     def test_while_a_step_waits_the_outcome_is_unknown(self, connect, conn, end):
         lock_row(connect())
         mine = connect()
-        with once_stalled(conn, mine.info.backend_pid, lambda: end(mine)):
-            answer = attempt(mine, STALLING)
+        with once_blocked(conn, mine.info.backend_pid, lambda: end(mine)):
+            answer = attempt(mine, BLOCKED_BATCH)
         assert isinstance(answer.error, OutcomeUnknown)
         assert isinstance(answer.error.__cause__, psycopg.Error)
         assert mine.closed
@@ -379,10 +379,10 @@ class TestAConnectionThatSomebodyElseCloses:
         async def attempt():
             mine = await psycopg.AsyncConnection.connect(database, autocommit=True)
             loop = asyncio.get_running_loop()
-            with once_stalled(
+            with once_blocked(
                 conn, mine.info.backend_pid, lambda: loop.call_soon_threadsafe(end, mine)
             ):
-                answer = await aattempt(mine, STALLING)
+                answer = await aattempt(mine, BLOCKED_BATCH)
             assert mine.closed
             return answer
 

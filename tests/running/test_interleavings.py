@@ -13,7 +13,7 @@ from psycopg import IsolationLevel
 from batchq import delete, gather, insert, select, sql, update
 from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
-from tests.support.interleavings import Table
+from tests.support.interleavings import Interleaver
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -133,27 +133,27 @@ def is_covered(end, own, adds, other):
 @pytest.fixture
 def table(conn, connect):
     conn.execute(TABLES)
-    return Table.of(connect, RESET)
+    return Interleaver.connect(connect, RESET)
 
 
 def play(table, end, own, adds, other):
     def orphans(_played):
         return table.observer.execute(ORPHANS).fetchall()
 
-    judged = table.judge(
+    summary = table.check_all(
         Side("delete", once(ENDS[end]), own), Side("add", once(ADDS[adds](end)), other), orphans
     )
     if is_refused(end, own):
-        assert not judged.wrong, str(judged)
-        assert all(committed is False for committed, _ in judged.committed)
-        assert any(failure.refused for failure in judged.failures)
+        assert not summary.wrong, str(summary)
+        assert all(committed is False for committed, _ in summary.committed)
+        assert any(failure.refused for failure in summary.failures)
         return
-    assert not any(failure.refused for failure in judged.failures)
+    assert not any(failure.refused for failure in summary.failures)
     if is_covered(end, own, adds, other):
-        assert not judged.wrong, str(judged)
-        assert judged.committed >= {(True, False), (False, True)}, "somebody always loses"
+        assert not summary.wrong, str(summary)
+        assert summary.committed >= {(True, False), (False, True)}, "somebody always loses"
     else:
-        assert judged.wrong, "docs/guards.md says less than is so"
+        assert summary.wrong, "docs/guards.md says less than is so"
 
 
 @pytest.mark.parametrize("adds", FEW_PAIRS)

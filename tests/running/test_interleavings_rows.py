@@ -14,7 +14,7 @@ from psycopg import IsolationLevel
 from batchq import check, delete, gather, insert, insert_or_get, sql, update
 from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
-from tests.support.interleavings import Table
+from tests.support.interleavings import Interleaver
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -95,7 +95,7 @@ def ensure(name, state="ready", same=("state",)):
 @pytest.fixture
 def table(conn, connect):
     conn.execute(TABLES)
-    return Table.of(connect, RESET)
+    return Interleaver.connect(connect, RESET)
 
 
 @pytest.fixture
@@ -103,16 +103,16 @@ def play(table, levels):
     """Play two batches, and expect that nothing is wrong and that so many are committed."""
 
     def play(first, second, wrong, committed):
-        def is_wrong(played):
-            return wrong(played, table.observer)
+        def is_wrong(schedule):
+            return wrong(schedule, table.observer)
 
         sides = (Side(str(n), once(batch), levels[n]) for n, batch in enumerate((first, second)))
-        judged = table.judge(*sides, is_wrong)
-        assert not judged.wrong, str(judged)
-        assert all(failure.sqlstate != "57014" for failure in judged.failures), "a deadlock"
+        summary = table.check_all(*sides, is_wrong)
+        assert not summary.wrong, str(summary)
+        assert all(failure.sqlstate != "57014" for failure in summary.failures), "a deadlock"
         above = {(True, False), (False, True)} if max(levels) > RC else set()
-        assert judged.committed <= committed | above
-        assert judged.committed >= committed - above
+        assert summary.committed <= committed | above
+        assert summary.committed >= committed - above
 
     return play
 
@@ -129,8 +129,8 @@ def test_of_two_that_take_the_last_slot_one_gets_it(play):
 
 @IN_PAIRS
 def test_of_two_that_have_seen_the_same_generation_one_goes_on(play):
-    def wrong(played, observer):
-        winner = "db" if played.failures[0] is None else "www"
+    def wrong(schedule, observer):
+        winner = "db" if schedule.failures[0] is None else "www"
         row = observer.execute("SELECT name, rcgen FROM project").fetchone()
         return row != (winner, 2)
 
@@ -145,8 +145,8 @@ def test_a_row_that_has_its_tombstone_is_not_renamed(play):
         .require({"rcgen": 1}, raises=Refused)
     )
 
-    def wrong(played, observer):
-        renamed = played.failures[0] is None
+    def wrong(schedule, observer):
+        renamed = schedule.failures[0] is None
         row = observer.execute("SELECT name, time_deleted IS NULL, rcgen FROM project").fetchone()
         return row != (("db", True, 2) if renamed else ("web", False, 2))
 
@@ -160,9 +160,9 @@ def test_two_children_that_are_added_at_once_are_both_counted(play):
     ).children("vpc", by="project_id", deleted_at=None)
     add = vpcs.add(1, insert("vpc", {"project_id": 1}), missing=Missing)
 
-    def wrong(played, observer):
+    def wrong(schedule, observer):
         row = observer.execute("SELECT rcgen, (SELECT count(*) FROM vpc) FROM project").fetchone()
-        return row != (1 + played.failures.count(None), 1 + played.failures.count(None))
+        return row != (1 + schedule.failures.count(None), 1 + schedule.failures.count(None))
 
     play(add, add, wrong, BOTH)
 
@@ -174,8 +174,8 @@ def living(observer, name):
 
 @IN_PAIRS
 def test_what_both_insert_or_get_is_one_row_that_is_new_to_one(play):
-    def wrong(played, observer):
-        got = [result for (result,) in filter(None, played.results)]
+    def wrong(schedule, observer):
+        got = [result for (result,) in filter(None, schedule.results)]
         rows = {one.row.id for one in got}
         return living(observer, "api") != list(rows) or sum(one.new for one in got) != 1
 
@@ -184,8 +184,8 @@ def test_what_both_insert_or_get_is_one_row_that_is_new_to_one(play):
 
 @IN_PAIRS
 def test_what_differs_is_refused_to_whoever_comes_second(play):
-    def wrong(played, observer):
-        winner = "ready" if played.failures[0] is None else "idle"
+    def wrong(schedule, observer):
+        winner = "ready" if schedule.failures[0] is None else "idle"
         return observer.execute("SELECT state FROM project WHERE name = 'api'").fetchall() != [
             (winner,)
         ]
@@ -200,18 +200,18 @@ END = {
 
 
 @IN_PAIRS
-@pytest.mark.parametrize("same", [(), ("state",)], ids=["not judged", "judged"])
+@pytest.mark.parametrize("same", [(), ("state",)], ids=["not summary", "summary"])
 @pytest.mark.parametrize("end", END)
 def test_a_row_that_was_got_while_it_is_deleted_was_there_or_is_new(play, end, same):
-    def wrong(played, observer):
+    def wrong(schedule, observer):
         here = living(observer, "web")
-        if played.failures[0] is not None:
-            return here != ([] if played.failures[1] is None else [1])
-        (got,) = played.results[0]
+        if schedule.failures[0] is not None:
+            return here != ([] if schedule.failures[1] is None else [1])
+        (got,) = schedule.results[0]
         if got.new:
             return here != [got.row.id]
         # It came first: the other, if it was not in conflict, has deleted it.
-        return got.row.id != 1 or here != ([] if played.failures[1] is None else [1])
+        return got.row.id != 1 or here != ([] if schedule.failures[1] is None else [1])
 
     # Deleted between the two steps, it fails by the guard of the second; with same= it cannot be.
     play(ensure("web", same=same), END[end], wrong, BOTH if same else {*BOTH, (False, True)})

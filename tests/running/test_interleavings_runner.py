@@ -10,7 +10,7 @@ from psycopg import IsolationLevel
 
 from batchq import gather, insert, sql, update
 from tests.support.interleaved_session import Side, once
-from tests.support.interleavings import Table
+from tests.support.interleavings import Interleaver
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -22,7 +22,7 @@ RC, RR = IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ
 @pytest.fixture
 def table(conn, connect):
     conn.execute(TABLES)
-    return Table.of(connect, RESET)
+    return Interleaver.connect(connect, RESET)
 
 
 def adding(*accounts):
@@ -35,12 +35,12 @@ def test_where_nobody_waits_every_order_is_played_once(table, first, second, lev
     logging = [
         gather(*(insert("log", {"n": n}) for n in range(count))) for count in (first, second)
     ]
-    played = list(
-        table.play_all(Side("a", once(logging[0]), level), Side("b", once(logging[1]), level))
+    schedule = list(
+        table.run_all(Side("a", once(logging[0]), level), Side("b", once(logging[1]), level))
     )
     ends = 1 if level is RC else 2  # COMMIT, and what takes the snapshot
-    orders = {tuple(move[0] for move in one.moves) for one in played}
-    assert len(orders) == len(played) == comb(first + second + 2 * ends, first + ends)
+    orders = {tuple(move[0] for move in one.moves) for one in schedule}
+    assert len(orders) == len(schedule) == comb(first + second + 2 * ends, first + ends)
 
 
 def test_a_transaction_of_one_snapshot_takes_it_before_or_after_the_other_commits(table):
@@ -48,7 +48,7 @@ def test_a_transaction_of_one_snapshot_takes_it_before_or_after_the_other_commit
     seen = {
         level: {
             one.results[0][0]
-            for one in table.play_all(
+            for one in table.run_all(
                 Side("a", once(gather(count, count)), level),
                 Side("b", once(insert("log", {"n": 1}))),
             )
@@ -59,33 +59,33 @@ def test_a_transaction_of_one_snapshot_takes_it_before_or_after_the_other_commit
 
 
 def test_a_side_that_waits_goes_on_when_the_other_has_ended_and_not_before(table):
-    played = list(table.play_all(Side("a", once(adding(1))), Side("b", once(adding(1)))))
-    assert [one.moves for one in played if any("waits" in move for move in one.moves)] == [
+    schedule = list(table.run_all(Side("a", once(adding(1))), Side("b", once(adding(1)))))
+    assert [one.moves for one in schedule if any("waits" in move for move in one.moves)] == [
         ("a: update account", "b: update account: waits", "a: COMMIT",
          "b: update account (had waited)", "b: COMMIT"),
         ("b: update account", "a: update account: waits", "b: COMMIT",
          "a: update account (had waited)", "a: COMMIT"),
     ]  # fmt: skip
-    assert len(played) == 4
-    assert all(one.failures == (None, None) for one in played)
+    assert len(schedule) == 4
+    assert all(one.failures == (None, None) for one in schedule)
 
 
 def test_of_a_deadlock_either_side_is_the_victim(table):
-    judged = table.judge(
+    summary = table.check_all(
         Side("a", once(adding(1, 2))), Side("b", once(adding(2, 1))), lambda _: False
     )
-    assert judged.committed == {(True, True), (True, False), (False, True)}
-    assert {failure.sqlstate for failure in judged.failures} == {"57014"}
+    assert summary.committed == {(True, True), (True, False), (False, True)}
+    assert {failure.sqlstate for failure in summary.failures} == {"57014"}
 
 
 def test_a_conflict_ends_a_side_and_the_other_goes_on(table):
     def wrong(_played):
         return table.observer.execute("SELECT n FROM account WHERE id = 1").fetchone() != (1,)
 
-    judged = table.judge(Side("a", once(adding(1)), RR), Side("b", once(adding(1)), RR), wrong)
-    assert {failure.sqlstate for failure in judged.failures} == {"40001"}
+    summary = table.check_all(Side("a", once(adding(1)), RR), Side("b", once(adding(1)), RR), wrong)
+    assert {failure.sqlstate for failure in summary.failures} == {"40001"}
     # Where both are committed, one after the other, both have counted.
-    assert {len(one.results[0]) + len(one.results[1]) for one in judged.wrong} == {2}
+    assert {len(one.results[0]) + len(one.results[1]) for one in summary.wrong} == {2}
 
 
 def test_a_side_of_several_transactions_is_sent_the_result_of_each(table):
@@ -93,7 +93,7 @@ def test_a_side_of_several_transactions_is_sent_the_result_of_each(table):
         count = yield sql("SELECT count(*) FROM log").scalar(int)
         yield insert("log", {"n": count})
 
-    for one in table.play_all(Side("a", program), Side("b", once(insert("log", {"n": 9})))):
+    for one in table.run_all(Side("a", program), Side("b", once(insert("log", {"n": 9})))):
         assert len(one.results[0]) == 2
         assert table.observer.execute("SELECT count(*) FROM log").fetchone() == (2,)
 
@@ -107,9 +107,11 @@ def test_it_finds_a_lost_update_and_shows_the_schedule_which_can_be_played_again
         return table.observer.execute("SELECT n FROM account WHERE id = 1").fetchone() != (2,)
 
     a, b = Side("a", program), Side("b", program)
-    judged = table.judge(a, b, wrong)
-    assert str(judged).startswith(f"{len(judged.wrong)} of {judged.schedules} schedules are wrong")
-    assert "a: update account\n" in str(judged)
-    again = table.play(a, b, judged.wrong[0].choices)
-    assert again.moves == judged.wrong[0].moves
+    summary = table.check_all(a, b, wrong)
+    assert str(summary).startswith(
+        f"{len(summary.wrong)} of {summary.schedules} schedules are wrong"
+    )
+    assert "a: update account\n" in str(summary)
+    again = table.run(a, b, summary.wrong[0].choices)
+    assert again.moves == summary.wrong[0].moves
     assert wrong(again)

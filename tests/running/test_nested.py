@@ -21,7 +21,7 @@ from batchq import (
 )
 from batchq.result import Ok, attempt
 from tests.support.clients import item
-from tests.support.fake_server import Plot, omniscient
+from tests.support.fake_server import Scenario, fake_server
 from tests.support.flights import wrapped_wait
 
 READ = sql("SELECT 1").scalar(int)
@@ -210,9 +210,9 @@ class TestAConflict:
     def test_leaves_the_owners_connection_open_where_it_cannot_be_undone(self, place):
         """CockroachDB takes no ROLLBACK TO SAVEPOINT then, and the owner has to roll back the whole
         on this connection. After its documentation and source; not seen on a live one."""
-        with omniscient(cockroach=True) as server, server.connect() as mine:
+        with fake_server(cockroach=True) as server, server.connect() as mine:
             mine.execute("BEGIN")
-            server.plot = Plot(place=place, fields=CONFLICT)
+            server.scenario = Scenario(place=place, fields=CONFLICT)
             steps = gather(sql("SELECT 1"), sql("SELECT 2"))
             answer = attempt(mine, steps, nested=True)
             assert type(answer.error) is SerializationConflict
@@ -225,9 +225,9 @@ class TestAConflict:
 
     def test_an_interrupt_closes_the_connection_where_it_cannot_be_undone(self):
         """Nobody tells its owner of the conflict then, and a COMMIT would end without an error."""
-        with omniscient(cockroach=True) as server, server.connect() as mine:
+        with fake_server(cockroach=True) as server, server.connect() as mine:
             mine.execute("BEGIN")
-            server.plot = Plot(place=1, fields=CONFLICT)
+            server.scenario = Scenario(place=1, fields=CONFLICT)
             with wrapped_wait(interrupted_behind), pytest.raises(KeyboardInterrupt) as raised:
                 batchq.run(mine, sql("SELECT 1"), nested=True)
             assert mine.closed

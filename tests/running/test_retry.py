@@ -23,7 +23,7 @@ from batchq import (
     sqlstate,
 )
 from batchq.result import Failed
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import item
 
 READ = sql("SELECT 1").scalar(int)
@@ -84,9 +84,9 @@ def test_a_conflict_of_two_real_transactions(connection, conn, connect):
         holder.execute("COMMIT")
 
     seen = []
-    with once_stalled(conn, connection.conn.info.backend_pid, change):
+    with once_blocked(conn, connection.conn.info.backend_pid, change):
         connection.run(
-            gather(sql("SELECT FROM item"), STALLING),
+            gather(sql("SELECT FROM item"), BLOCKED_BATCH),
             isolation=IsolationLevel.REPEATABLE_READ,
             retry=retry(before_sleep=seen.append),
         )

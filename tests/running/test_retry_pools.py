@@ -16,7 +16,7 @@ import batchq
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, Retry, sql
 from batchq.result import Ok, aattempt, attempt
 from batchq.testing import proxy
-from tests.support.blocked_batch import STALLING, lock_row, once_stalled
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, item
 from tests.support.lock_waits import until_readable
 
@@ -147,8 +147,8 @@ class TestASessionThatTheServerEnds:
             terminate(conn, pid)
             holder.execute("ROLLBACK")
 
-        with once_stalled(conn, pid, end):
-            pool.run(STALLING, retry=retry(2, told))
+        with once_blocked(conn, pid, end):
+            pool.run(BLOCKED_BATCH, retry=retry(2, told))
         assert [type(one.report) for one in told] == [ConnectionFailed]
         assert told[0].report.outcome is Outcome.ROLLED_BACK
         assert told[0].report.violation.sqlstate == "57P01"
@@ -160,8 +160,8 @@ class TestASessionThatTheServerEnds:
         lock_row(connect())
         told = []
         pid = connection.conn.info.backend_pid
-        with once_stalled(conn, pid, lambda: terminate(conn, pid)):
-            answer = connection.attempt(STALLING, retry=retry(3, told))
+        with once_blocked(conn, pid, lambda: terminate(conn, pid)):
+            answer = connection.attempt(BLOCKED_BATCH, retry=retry(3, told))
         assert type(answer.error) is ConnectionFailed
         assert (answer.report.attempts, told) == (1, [])
         again = connection.attempt(item(1), retry=retry(3, told))

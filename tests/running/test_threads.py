@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 import batchq
 from batchq import gather, sql
 from batchq.result import Failed, Ok, attempt
-from tests.support.blocked_batch import STALLING, lock_row, waits
+from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, waits
 from tests.support.clients import ITEMS, item
 
 READ = sql("SELECT 1").scalar(int)
@@ -76,7 +76,7 @@ def test_a_thread_that_has_finished_leaves_the_next_ones_batch_alone(connect, co
     def work(name, batch):
         answers[name] = attempt(shared, batch)
 
-    second = threading.Thread(target=work, args=["second", STALLING], daemon=True)
+    second = threading.Thread(target=work, args=["second", BLOCKED_BATCH], daemon=True)
 
     def let_second_work():
         second.start()

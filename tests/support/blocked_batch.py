@@ -16,11 +16,11 @@ import psycopg
 import batchq
 from tests.support.clients import item
 
-STALLING = batchq.gather(item(1), batchq.update("item", {"size": 2}, {"id": 0}), item(3))
+BLOCKED_BATCH = batchq.gather(item(1), batchq.update("item", {"size": 2}, {"id": 0}), item(3))
 
 
 def lock_row(holder: psycopg.Connection[Any]) -> None:
-    """Take the lock that STALLING waits for; ROLLBACK lets it go on."""
+    """Take the lock that BLOCKED_BATCH waits for; ROLLBACK lets it go on."""
     holder.execute("INSERT INTO item VALUES (0, 1)")
     holder.execute("BEGIN")
     holder.execute("SELECT FROM item WHERE id = 0 FOR UPDATE")
@@ -34,7 +34,7 @@ def waits(observer: psycopg.Connection[Any], pid: int) -> bool:
 
 
 @contextmanager
-def once_stalled(
+def once_blocked(
     observer: psycopg.Connection[Any], pid: int, do: Callable[[], object]
 ) -> Iterator[None]:
     """Do something in another thread as soon as the session waits for a lock."""

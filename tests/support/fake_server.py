@@ -39,7 +39,7 @@ def error(fields: dict[str, str]) -> bytes:
 
 
 @frozen(kw_only=True)
-class Plot:
+class Scenario:
     """What is to become of the next flight."""
 
     place: int | None = None
@@ -60,13 +60,13 @@ class Plot:
 class Session:
     """One connection."""
 
-    server: Omniscient
+    server: FakeServer
     state: str = "I"
     names: dict[bytes, str] = field(factory=dict)
     conflict: dict[str, str] = field(factory=dict)
     """On CockroachDB what a ROLLBACK TO SAVEPOINT meets behind a conflict: the same again."""
 
-    def answer(self, groups: list[Group], plot: Plot) -> list[bytes]:
+    def answer(self, groups: list[Group], scenario: Scenario) -> list[bytes]:
         """Do a flight, group by group as its Syncs have it, and say what was done."""
         said: list[bytes] = []
         place, bound = 0, ""
@@ -75,11 +75,11 @@ class Session:
             for kind, whole in group:
                 if kind == "S":
                     said.append(message(b"Z", self.state.encode()))
-                elif kind == "E" and not skipping and place == plot.place:
-                    said.append(error(plot.fields))
-                    self._fail(bound, plot)
+                elif kind == "E" and not skipping and place == scenario.place:
+                    said.append(error(scenario.fields))
+                    self._fail(bound, scenario)
                     skipping = True
-                    if plot.ends:
+                    if scenario.ends:
                         return said
                 elif kind == "E" and not skipping and self._is_refused(bound):
                     said.append(error(self.conflict))
@@ -102,13 +102,13 @@ class Session:
     def _bound(self, whole: bytes) -> str:
         return self.names[whole[5:].split(b"\0")[1]]
 
-    def _fail(self, text: str, plot: Plot) -> None:
-        self.server.committed |= plot.commits
+    def _fail(self, text: str, scenario: Scenario) -> None:
+        self.server.committed |= scenario.commits
         opening, closing = text.startswith("BEGIN"), text.startswith("COMMIT")
         self.state = "I" if opening or closing else "E"
 
-        is_conflict = self.server.cockroach and plot.fields.get("C") == "40001"
-        self.conflict = plot.fields if is_conflict else {}
+        is_conflict = self.server.cockroach and scenario.fields.get("C") == "40001"
+        self.conflict = scenario.fields if is_conflict else {}
 
     def _is_refused(self, text: str) -> bool:
         return bool(self.conflict) and text.startswith("ROLLBACK TO")
@@ -131,11 +131,11 @@ class Session:
 
 
 @define(eq=False)
-class Omniscient:
-    """The server. One flight at a time: say the plot, run the batch, look at ``committed``."""
+class FakeServer:
+    """The server. One flight at a time: say the scenario, run the batch, look at ``committed``."""
 
     cockroach: bool
-    plot: Plot = field(factory=Plot)
+    scenario: Scenario = field(factory=Scenario)
     committed: bool = False
     _listener: socket.socket = field(init=False)
 
@@ -191,11 +191,11 @@ class Omniscient:
 
     def _answered(self, client: socket.socket, session: Session, groups: list[Group]) -> bool:
         """Answer, and say whether the link still stands."""
-        plot, self.plot = self.plot, Plot()
-        said = session.answer(groups[:-1], plot)
+        scenario, self.scenario = self.scenario, Scenario()
+        said = session.answer(groups[:-1], scenario)
         groups[:] = [[]]
-        client.sendall(b"".join(said[: plot.cut]))
-        return plot.cut is None and not plot.ends
+        client.sendall(b"".join(said[: scenario.cut]))
+        return scenario.cut is None and not scenario.ends
 
 
 def _is_whole(groups: list[Group], session: Session) -> bool:
@@ -214,8 +214,8 @@ def _text(whole: bytes, session: Session) -> str:
 
 
 @contextmanager
-def omniscient(*, cockroach: bool) -> Iterator[Omniscient]:
-    server = Omniscient(cockroach=cockroach)
+def fake_server(*, cockroach: bool) -> Iterator[FakeServer]:
+    server = FakeServer(cockroach=cockroach)
     try:
         yield server
     finally:

@@ -37,7 +37,7 @@ WELCOME = b"".join(
 )
 
 
-class Cockroach:
+class FakeCockroach:
     """Keeps what it was asked; lets nobody in as often as `refusals` says."""
 
     def __init__(self, refusals: int) -> None:
@@ -92,15 +92,15 @@ class Cockroach:
 
 
 @contextmanager
-def scripted_cockroach(*, refusals: int = 0) -> Iterator[Cockroach]:
-    server = Cockroach(refusals)
+def fake_cockroach(*, refusals: int = 0) -> Iterator[FakeCockroach]:
+    server = FakeCockroach(refusals)
     try:
         yield server
     finally:
         server.close()
 
 
-class Docker:
+class FakeDocker:
     """Stands in for testcontainers' `DockerClient`. In its container runs what is at `port`."""
 
     def __init__(self, port: int, status: str, trouble: Exception | None) -> None:
@@ -109,19 +109,19 @@ class Docker:
         self._port, self._status, self._trouble = port, status, trouble
         self.client = self
 
-    def __call__(self) -> Docker:
+    def __call__(self) -> FakeDocker:
         return self
 
     def close(self) -> None:
         self.events.append("client closed")
 
-    def create(self, image: str, **how: Any) -> Container:
+    def create(self, image: str, **how: Any) -> FakeContainer:
         if self._trouble:
             raise self._trouble
         self.created.append({"image": image, **how})
-        return Container(self, self._status)
+        return FakeContainer(self, self._status)
 
-    def start(self, _: Container) -> None:
+    def start(self, _: FakeContainer) -> None:
         self.events.append("started")
 
     def get_connection_mode(self) -> ConnectionMode:
@@ -135,10 +135,10 @@ class Docker:
         return self._port
 
 
-class Container:
+class FakeContainer:
     id = short_id = "c0ffee"
 
-    def __init__(self, docker: Docker, status: str) -> None:
+    def __init__(self, docker: FakeDocker, status: str) -> None:
         self._docker, self.status = docker, status
 
     def reload(self) -> None:

@@ -14,12 +14,12 @@ Flight = Generator[Any, Any, Any]
 
 
 @contextmanager
-def wrapped_wait(wrap: Callable[[Flight], Any], *, behind: int = 0) -> Iterator[None]:
+def wrapped_wait(wrap: Callable[[Flight], Any], *, skip: int = 0) -> Iterator[None]:
     """Wrap the generator of the next wait for a flight, and of no later one.
 
-    :param behind: how many flights are let pass before.
+    :param skip: how many flights are let pass before.
     """
-    wraps: list[Callable[[Flight], Any]] = [wrap, *[_as_it_is] * behind]
+    wraps: list[Callable[[Flight], Any]] = [wrap, *[_as_it_is] * skip]
 
     def wrapping(driven: Callable[..., Any]) -> Callable[..., Any]:
         def wait(gen: Flight, *how: Any) -> Any:
@@ -38,7 +38,7 @@ def _as_it_is(gen: Flight) -> Flight:
     return gen
 
 
-def telling(gen: Flight, tell: Callable[[], object]) -> Flight:
+def notifying(gen: Flight, tell: Callable[[], object]) -> Flight:
     """Call ``tell`` whenever the generator is about to wait."""
     ready = None
     while True:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
-class Idle:
+class IdleRelay:
     """One client's link to a server."""
 
     def __init__(self, conninfo: str) -> None:
@@ -28,11 +28,11 @@ class Idle:
         here = {"host": "127.0.0.1", "hostaddr": None, "port": port, "sslmode": "disable"}
         return make_conninfo("", **{**self._upstream, **here, "gssencmode": "disable"})
 
-    def say(self, words: bytes) -> None:
+    def send_to_client(self, words: bytes) -> None:
         """Send the client what the server never sent."""
         self._sides[0].sendall(words)
 
-    def hang_up(self) -> None:
+    def end_of_file(self) -> None:
         """End the client's link, as a proxy does whose patience is over; the server's lives on."""
         self._sides[0].shutdown(socket.SHUT_WR)
 
@@ -68,8 +68,8 @@ class Idle:
 
 
 @contextmanager
-def idle(conninfo: str) -> Iterator[Idle]:
-    link = Idle(conninfo)
+def idle_relay(conninfo: str) -> Iterator[IdleRelay]:
+    link = IdleRelay(conninfo)
     try:
         yield link
     finally:

@@ -24,7 +24,7 @@ from tests.support.lock_waits import TIMEOUT
 
 
 @frozen(eq=False)
-class Played:
+class Schedule:
     """One schedule, and what came of it."""
 
     moves: tuple[str, ...]
@@ -47,7 +47,7 @@ class When:
     """All schedules of two sides."""
 
     schedules: int = 0
-    wrong: list[Played] = field(factory=list)
+    wrong: list[Schedule] = field(factory=list)
     failures: set[Failure] = field(factory=set)
     committed: set[tuple[bool, ...]] = field(factory=set)
     """Who was committed: neither, one, both."""
@@ -58,8 +58,8 @@ class When:
 
 
 @define(eq=False)
-class Table:
-    """Where sides are played: two connections, and a third that looks on and clears up."""
+class Interleaver:
+    """Where sides are schedule: two connections, and a third that looks on and clears up."""
 
     observer: psycopg.Connection[Any]
     connections: tuple[psycopg.Connection[Any], psycopg.Connection[Any]]
@@ -69,9 +69,9 @@ class Table:
     """SQL of one value, asked after each move."""
 
     @classmethod
-    def of(
+    def connect(
         cls, connect: Callable[[], psycopg.Connection[Any]], reset: str, look: str | None = None
-    ) -> Table:
+    ) -> Interleaver:
         """Sit down. Deadlocks are left to the schedule, where this user may say so."""
         made = cls(connect(), (connect(), connect()), reset, look)
         for connection in made.connections:
@@ -79,35 +79,35 @@ class Table:
                 connection.execute("SET deadlock_timeout = '1h'")
         return made
 
-    def judge(self, first: Side, second: Side, is_wrong: Callable[[Played], object]) -> When:
+    def check_all(self, first: Side, second: Side, is_wrong: Callable[[Schedule], object]) -> When:
         """Play all schedules of two sides.
 
-        :param is_wrong: says of each, when it has been played, what is wrong in the tables.
+        :param is_wrong: says of each, when it has been schedule, what is wrong in the tables.
         """
         made = When()
-        for played in self.play_all(first, second):
+        for schedule in self.run_all(first, second):
             made.schedules += 1
-            made.wrong += [played] * bool(is_wrong(played))
-            made.failures |= {failure for failure in played.failures if failure is not None}
-            made.committed.add(tuple(failure is None for failure in played.failures))
+            made.wrong += [schedule] * bool(is_wrong(schedule))
+            made.failures |= {failure for failure in schedule.failures if failure is not None}
+            made.committed.add(tuple(failure is None for failure in schedule.failures))
         return made
 
-    def play_all(self, first: Side, second: Side) -> Iterator[Played]:
+    def run_all(self, first: Side, second: Side) -> Iterator[Schedule]:
         """Play all schedules of two sides."""
         todo: list[tuple[int, ...]] = [()]
         while todo:
             prefix = todo.pop()
-            played = self.play(first, second, prefix)
-            yield played
-            for place in range(len(prefix), len(played.choices)):
-                before = played.choices[:place]
+            schedule = self.run(first, second, prefix)
+            yield schedule
+            for place in range(len(prefix), len(schedule.choices)):
+                before = schedule.choices[:place]
                 todo += [
                     (*before, other)
-                    for other in range(played.options[place])
-                    if other != played.choices[place]
+                    for other in range(schedule.options[place])
+                    if other != schedule.choices[place]
                 ]
 
-    def play(self, first: Side, second: Side, prefix: tuple[int, ...] = ()) -> Played:
+    def run(self, first: Side, second: Side, prefix: tuple[int, ...] = ()) -> Schedule:
         """Play one schedule: choices to begin with, then always the first that there is."""
         self.observer.execute(self.reset.encode())
         sessions = [
@@ -131,7 +131,7 @@ class Table:
             if self.look is not None:
                 row = self.observer.execute(self.look.encode()).fetchone()
                 seen += [row and row[0]] * (len(moves) - len(seen))
-        return Played(
+        return Schedule(
             tuple(moves),
             (sessions[0].results, sessions[1].results),
             (sessions[0].failure, sessions[1].failure),

@@ -86,7 +86,7 @@ STATEMENTS: dict[str, Callable[[Any], Batch[Any]]] = {
 }
 
 
-class Sides:
+class ConnectionPair:
     """The two connections, and the schema that both are in."""
 
     def __init__(self, admin: psycopg.Connection[Any], warm: Any, cold: Any) -> None:
@@ -96,10 +96,10 @@ class Sides:
         """Change the schema, by a third connection."""
         self.admin.execute(query, prepare=False)  # type: ignore[call-overload]  # no literal
 
-    def become(self, column: str, *, anew: bool = True) -> None:
+    def set_column_type(self, column: str, *, new_table: bool = True) -> None:
         """Give the table's column a type: a new table, or the old one altered."""
         column = column.replace(".", ",")
-        if anew:
+        if new_table:
             self.execute(f"DROP TABLE IF EXISTS t; CREATE TABLE t (k int, v {column})")
         else:
             self.execute(f"TRUNCATE t; ALTER TABLE t ALTER v TYPE {column} USING NULL")
@@ -122,7 +122,7 @@ class Sides:
             vars(books).update(before, _epoch=books._epoch + 1)
         return seen
 
-    def warmed_up(self) -> set[bytes]:
+    def prepared_names(self) -> set[bytes]:
         """What is prepared, BEGIN and the like aside."""
         return {name for name in prepared(self.warm) if len(name) > 30}
 
@@ -152,7 +152,7 @@ def statement(name: str, value: object) -> Batch[Any] | None:
 
 
 @contextmanager
-def sides(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Sides]:
+def connection_pair(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[ConnectionPair]:
     """Open both, in a schema that has the types; their enum is registered with both."""
     admin = connect(prepare_threshold=None)
     for command in TYPES.split(";\n"):
@@ -163,4 +163,4 @@ def sides(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Sides]:
         warm.prepared_max = 100_000
         for conn in (warm, cold):
             register_enum(info, conn)
-        yield Sides(admin, warm, cold)
+        yield ConnectionPair(admin, warm, cold)

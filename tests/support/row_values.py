@@ -26,7 +26,7 @@ class Unmet(Exception):
         self.requirement, self.found = violation.requirement, dict(violation.row)
 
 
-def found_by(
+def row_by_guard(
     conn: psycopg.Connection[Any],
     table: str,
     columns: Sequence[str],

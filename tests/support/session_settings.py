@@ -12,11 +12,11 @@ OWN = "{schema}"
 """Stands for the schema of the test in a search path."""
 
 # Not to be changed while a batch runs: it is encoded and read before it is sent.
-FIXED: Mapping[str, tuple[str, ...]] = {
+FIXED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "client_encoding": ("UTF8", "LATIN1", "SQL_ASCII", "EUC_JP"),
     "standard_conforming_strings": ("on", "off"),
 }
-BENDING: Mapping[str, tuple[str, ...]] = {
+VARYING_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "DateStyle": tuple(
         f"{style}, {order}"
         for style in ("ISO", "SQL", "German", "Postgres")
@@ -48,7 +48,7 @@ BENDING: Mapping[str, tuple[str, ...]] = {
 Settings = Mapping[str, str]
 
 
-def some(of: Mapping[str, tuple[str, ...]]) -> st.SearchStrategy[Settings]:
+def any_of(of: Mapping[str, tuple[str, ...]]) -> st.SearchStrategy[Settings]:
     """Any values for any of the settings."""
     return st.fixed_dictionaries(
         {}, optional={name: st.sampled_from(values) for name, values in of.items()}
@@ -64,7 +64,7 @@ def assignment(name: str, value: str, schema: str) -> tuple[str, str]:
 
 
 # Types and texts of values, read under the settings that a session begins with.
-BENT: Mapping[str, tuple[str, ...]] = {
+SENSITIVE_VALUES: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("2024-02-03 12:00:00+05:30", "0044-03-15 00:00:00+00 BC", "infinity",
                     "1890-01-01 00:00:00.000001+00"),
     "timestamp": ("2024-02-03 12:00:00.000001", "-infinity", "0044-03-05 00:00:00 BC"),

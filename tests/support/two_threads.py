@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 
-class Turns:
+class WatchedLock:
     """A lock that knows whether somebody came for it. A thread may take it twice, as an RLock."""
 
     def __init__(self) -> None:

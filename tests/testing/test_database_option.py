@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from batchq.testing import server
-from tests.support.fake_services import scripted_cockroach
+from tests.support.fake_services import fake_cockroach
 
 pytest_plugins = ["pytester"]
 
@@ -171,7 +171,7 @@ def test_run_on_an_existing_server_leaves_nothing_and_disturbs_no_session(run):
 
 
 def test_run_on_cockroachdb_has_schemas_and_reports_skipped_tests(run):
-    with scripted_cockroach() as cockroach:
+    with fake_cockroach() as cockroach:
         code, output = run(
             COCKROACH_TESTS, "--database=cockroach", BATCHQ_COCKROACH_URL=cockroach.url
         )

@@ -13,7 +13,7 @@ from testcontainers.core.config import testcontainers_config
 
 from batchq.testing import containers, installations, server
 from batchq.testing.databases import DatabaseUnavailable, database, kind_of
-from tests.support.fake_services import Docker, scripted_cockroach
+from tests.support.fake_services import FakeDocker, fake_cockroach
 
 REMOVED = ["removed, force True, volumes True", "client closed"]
 
@@ -34,7 +34,7 @@ def docker(monkeypatch):
     monkeypatch.setattr(testcontainers_config, "sleep_time", 0.001)
 
     def make(port=0, *, status="running", trouble=None):
-        docker_engine = Docker(port, status, trouble)
+        docker_engine = FakeDocker(port, status, trouble)
         for module in (container, containers):
             monkeypatch.setattr(module, "DockerClient", docker_engine)
         return docker_engine
@@ -133,7 +133,7 @@ class TestUrl:
 
 class TestExistingCockroach:
     def test_cockroachdb_is_recognized(self, monkeypatch):
-        with scripted_cockroach() as cockroach:
+        with fake_cockroach() as cockroach:
             monkeypatch.setenv("BATCHQ_COCKROACH_URL", cockroach.url)
             with database("cockroach") as running:
                 assert running.kind == kind_of("cockroach") == "CockroachDB"
@@ -219,7 +219,7 @@ class TestPostgresContainer:
 
 class TestCockroachContainer:
     def test_container_is_one_node_in_memory_with_settings_for_tests(self, docker):
-        with scripted_cockroach() as inside:
+        with fake_cockroach() as inside:
             docker_engine = docker(inside.port)
             with database("cockroach") as running:
                 assert running.kind == "CockroachDB"
@@ -249,14 +249,14 @@ class TestCockroachContainer:
 
     def test_image_can_be_chosen(self, docker, monkeypatch):
         monkeypatch.setenv("BATCHQ_COCKROACH_IMAGE", "cockroachdb/cockroach:v26.2.0")
-        with scripted_cockroach() as inside:
+        with fake_cockroach() as inside:
             docker_engine = docker(inside.port)
             with database("cockroach"):
                 pass
         assert docker_engine.created[0]["image"] == "cockroachdb/cockroach:v26.2.0"
 
     def test_login_is_retried_until_it_succeeds(self, docker):
-        with scripted_cockroach(refusals=3) as inside:
+        with fake_cockroach(refusals=3) as inside:
             docker_engine = docker(inside.port)
             with database("cockroach") as running:
                 assert running.kind == "CockroachDB"

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The two guards on a query that only looks: that there is a row, and that there is none."""
+"""Guards that a query finds a row, or none."""
 
 from __future__ import annotations
 
 
 def present(query, raises=None):
-    """Guard that the query finds a row."""
+    """Return the query, guarded: it must find a row."""
     return query.expect(at_least=1, missing=raises)
 
 
 def absent(query, raises=None):
-    """Guard that the query finds none."""
+    """Return the query, guarded: it must find no row."""
     return query.expect(0, unexpected=raises)
