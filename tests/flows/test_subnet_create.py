@@ -51,7 +51,7 @@ def test_subnets_that_do_not_overlap_live_beside_each_other(service, new):
 def test_said_again_it_answers_with_the_row_that_is_there(service, new):
     first = service.run(subnet_create(new))
     second = service.run(subnet_create(new))
-    assert (second.row, first.new, second.created) == (first.row, True, False)
+    assert (second.row, first.created, second.created) == (first.row, True, False)
     assert service.execute("SELECT count(*) FROM vpc_subnet") == [(1,)]
 
 

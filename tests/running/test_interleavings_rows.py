@@ -208,7 +208,7 @@ def test_a_row_that_was_got_while_it_is_deleted_was_there_or_is_new(play, end, s
         if schedule.failures[0] is not None:
             return here != ([] if schedule.failures[1] is None else [1])
         (got,) = schedule.results[0]
-        if got.new:
+        if got.created:
             return here != [got.row.id]
         # It came first: the other, if it was not in conflict, has deleted it.
         return got.row.id != 1 or here != ([] if schedule.failures[1] is None else [1])
