@@ -58,7 +58,7 @@ bench: .venv/installed
 	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.profile
-	@$(BIN)/python -m benchmarks.bulk 200_000 1
+	@$(BIN)/python -m benchmarks.bulk 100_000 1
 
 lint: .venv/installed
 	$(BIN)/ruff check .

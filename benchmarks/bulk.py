@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Measure a chunked delete: half of a table, by one DELETE and by batchq.bulk.
 
-Three questions. How many rows a second are deleted in chunks, beside one single DELETE of the same
-rows? How long does a writer in another VPC wait meanwhile, beside its waits while it is alone? And
-does the deleting process grow? Each delete has a fresh copy of the same database, all of it in the
-server's memory; the sides take turns, and the figure is the median of each round's ratio.
+How many rows a second are deleted in chunks, beside one single DELETE of the same rows? And how
+long does a writer in another VPC wait meanwhile, beside its waits while it is alone? Each delete
+has a fresh copy of the same database, all of it in the server's memory; the sides take turns, and
+the figure is the median of each round's ratio.
 
 The rules of the VPC lie among those of others, as they came in turns. Their keys are random, as
 uuid4 makes them, so that the order of the keys is not that of the rows; or in order, as of uuid7.
@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
 from statistics import median, quantiles
 from time import monotonic, sleep
 from typing import Any
@@ -33,10 +31,9 @@ import psycopg
 from attrs import frozen
 
 from batchq import run
-from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Fenced, Report, resume, start
+from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Fenced, resume, start
 from batchq.hierarchy import Parent
 from batchq.testing import Server, server
-from benchmarks.environment import environment
 from benchmarks.workloads.rules import rules, rules_insert
 
 ROWS, ROUNDS = 1_000_000, 3
@@ -89,16 +86,15 @@ Connection = psycopg.Connection[Any]
 Delete = Callable[[Connection], object]
 
 
-def chunked(conn: Connection, size: ChunkSize, stop: Callable[[], bool] = lambda: False) -> Report:
+def chunked(conn: Connection, size: ChunkSize) -> None:
     """Delete by batchq, and check that the job has counted what the report says."""
     fenced = start(conn, TREE, LARGE, missing=LookupError("no such vpc"))
     budget = Budget(seconds=math.inf)
-    report = resume(conn, [TREE], owner="benchmark", budget=budget, chunk_size=size, stop=stop)
+    report = resume(conn, [TREE], owner="benchmark", budget=budget, chunk_size=size)
     job = run(conn, TREE.jobs.get(fenced.job)) if isinstance(fenced, Fenced) else None
     # The step after the chunks removes the VPC itself.
     if job is None or (job.rows_done, job.seq) != (report.rows, report.chunks + 1):
         sys.exit(f"the job has counted something else than the report: {job}, {report}")
-    return report
 
 
 def of_size(rows: int) -> ChunkSize:
@@ -106,14 +102,7 @@ def of_size(rows: int) -> ChunkSize:
     return ChunkSize(minimum=rows, initial=rows, maximum=rows)
 
 
-def computing(_: Connection) -> None:
-    """Delete nothing, but keep a CPU busy meanwhile, as the server does."""
-    end = monotonic() + QUIET
-    while monotonic() < end:
-        pass
-
-
-SINGLE, NOTHING = "one DELETE", "no delete, a loop"
+SINGLE = "one DELETE"
 SIDES: dict[str, Delete] = {
     SINGLE: lambda conn: conn.execute("DELETE FROM vpc_firewall_rule WHERE vpc_id = %s", [LARGE]),
     "chunks of 1,000": lambda conn: chunked(conn, of_size(1_000)),
@@ -122,8 +111,6 @@ SIDES: dict[str, Delete] = {
 }
 RATE_TARGETS = {"chunks of 1,000": 5, "chunks of 10,000": 4}
 """At most so many times as long as one DELETE."""
-WAIT_TARGET, GROWTH_TARGET = 2.0, 20.0
-"""Of the writer's 99th percentile beside its quiet time; and MB."""
 
 
 @frozen
@@ -161,23 +148,6 @@ class Bench:
         if left != (0, self.rows + written):
             sys.exit(f"left of the VPC, and in all: {left} and not (0, {self.rows + written})")
 
-    def memory(self) -> None:
-        """Sample this process over a delete, before others have made it grow."""
-        samples: list[float] = []
-
-        def sample() -> bool:
-            samples.append(_resident())
-            return False
-
-        with self.copy("random") as conn:
-            report = chunked(conn, of_size(1_000), stop=sample)  # asked before each chunk
-            self.check_deleted(conn)
-        growth = max(samples) - samples[0]
-        print(
-            f"memory: {samples[0]:.1f} MB at first, {max(samples):.1f} MB at the most over "
-            f"{report.chunks:,} chunks: growth {growth:.1f} MB  {_met(growth, GROWTH_TARGET)}"
-        )
-
     def rates(self, keys: str, rounds: int) -> None:
         """Time each side's delete."""
         seconds: dict[str, list[float]] = defaultdict(list)
@@ -191,39 +161,30 @@ class Bench:
         print(f"\n{keys + ' keys':20}{'rows/s':>12}    times as long as one DELETE")
         for name, taken in seconds.items():
             ratios = [mine / one for mine, one in zip(taken, seconds[SINGLE], strict=True)]
-            target = _met(median(ratios), RATE_TARGETS.get(name))
+            target = f"target {RATE_TARGETS[name]}" if name in RATE_TARGETS else ""
             rate = f"{self.rows / median(taken):12,.0f}"
             print(f"  {name:18}{rate}    {median(ratios):5.1f} {_all(ratios)}  {target}")
 
     def waits(self, rounds: int) -> None:
         """Time a writer in another VPC, alone and while each side deletes."""
-        quiet: dict[str, list[float]] = defaultdict(list)
-        busy: dict[str, list[float]] = defaultdict(list)
-        ratios: dict[str, list[float]] = defaultdict(list)
-        sides = {NOTHING: computing, **SIDES}
+        waits: dict[str, list[tuple[list[float], list[float]]]] = defaultdict(list)
         for _ in range(rounds):
-            for name, delete in sides.items():
-                alone, meanwhile = self._wait(delete)
-                quiet[name] += alone
-                busy[name] += meanwhile
-                ratios[name].append(_percentile(meanwhile, 99) / _percentile(alone, 99))
-        print("\na writer in another VPC, random keys: ms of an INSERT, alone and meanwhile")
-        for name, own in ratios.items():
-            figures = [
-                f"p{percent} {_percentile(waits[name], percent):.3f}"
-                for percent in (50, 99)
-                for waits in (quiet, busy)
-            ]
-            target = _met(median(own), WAIT_TARGET if name in RATE_TARGETS else None)
-            print(f"  {name:18}", *figures, f"p99 x {median(own):.2f} {_all(own)}  {target}")
+            for name, delete in SIDES.items():
+                waits[name].append(self._wait(delete))
+        print("\na writer in another VPC, random keys: the 99th percentile of an INSERT, in ms")
+        for name, own in waits.items():
+            ratios = [_p99(then) / _p99(before) for before, then in own]
+            alone, busy = (median(map(_p99, side)) for side in zip(*own, strict=True))
+            figures = f"alone {alone:.3f}, meanwhile {busy:.3f}"
+            print(f"  {name:18} {figures}: x {median(ratios):.2f} {_all(ratios)}")
 
     def _wait(self, delete: Delete) -> tuple[list[float], list[float]]:
         # A process and not a thread: a thread would wait for this one's interpreter.
         spawning = multiprocessing.get_context("spawn")
         near, far = spawning.Pipe()
         with self.copy("random") as conn:
-            args = (self.postgres.conninfo("copy"), far)
-            writer = spawning.Process(target=write, args=args)
+            conninfo = self.postgres.conninfo("copy")
+            writer = spawning.Process(target=write, args=(conninfo, far))
             writer.start()
             far.close()  # or the writer's death would not be seen
             near.recv()
@@ -235,8 +196,7 @@ class Bench:
             near.send(None)
             writes = near.recv()
             writer.join()
-            if delete is not computing:
-                self.check_deleted(conn, len(writes))
+            self.check_deleted(conn, len(writes))
         return (
             [(last - first) * 1e3 for first, last in writes if alone <= first and last <= begin],
             [(last - first) * 1e3 for first, last in writes if begin <= last and first <= end],
@@ -259,26 +219,12 @@ def write(conninfo: str, pipe: Pipe[Any, Any]) -> None:
     pipe.send(writes)
 
 
-def _resident() -> float:
-    """Return the MB of this process in memory; 0 if unknown."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0.0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    return quantiles(values, n=100)[percent - 1]
+def _p99(values: list[float]) -> float:
+    return quantiles(values, n=100)[-1]
 
 
 def _all(values: list[float]) -> str:
     return "(" + ", ".join(f"{value:.1f}" for value in sorted(values)) + ")"
-
-
-def _met(value: float, target: float | None) -> str:
-    if target is None:
-        return ""
-    return f"target {target:g}: {'met' if value <= target else 'MISSED'}"
 
 
 def main(rows: int = ROWS, rounds: int = ROUNDS) -> None:
@@ -290,13 +236,11 @@ def main(rows: int = ROWS, rounds: int = ROUNDS) -> None:
         "autovacuum": "off",
     }
     with server(settings=settings) as postgres:
-        for name, value in (environment(postgres.conninfo()) | settings).items():
-            print(f"{name}: {value}")
+        print(f"PostgreSQL {postgres.version}, unix socket, fsync off, {settings}")
         print(f"{rows:,} of {2 * rows:,} rules are deleted, in {rounds} rounds: medians (and all)")
         bench = Bench(postgres, rows)
         for keys in KEYS:
             bench.prepare(keys)
-        bench.memory()
         for keys in KEYS:
             bench.rates(keys, rounds)
         bench.waits(rounds)

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from attrs import frozen
 
-from benchmarks import workers
 from benchmarks.delay_proxy import delay_proxy, round_trip
 from benchmarks.interleave import WARM_UP, interleave
-from benchmarks.measure import Contender, Result, Settings, contenders, measure, opened
+from benchmarks.measure import Contender, Result, Settings, contenders, measure, opened, title
 from benchmarks.peers import Peer
 from benchmarks.peers.asyncpg import Asyncpg, AsyncpgMany
 from benchmarks.peers.bare import Bare, BareModels
@@ -22,62 +21,39 @@ from benchmarks.peers.sqlalchemy import Core, CoreMany, Orm
 from benchmarks.pytest_adapter import ENVIRONMENT
 from benchmarks.sandbox import sandbox
 from benchmarks.throughput import SERVED, in_tasks, in_threads
-from benchmarks.workers import CHARGES
+from benchmarks.workers import CHARGES, contend, processes
 from benchmarks.workloads.guards import GUARDS, guards
-from benchmarks.workloads.projects import (
-    PLACES,
-    PROJECT_CREATE,
-    PROJECT_DELETE,
-    VPC_CREATE,
-    failing,
-)
+from benchmarks.workloads.projects import PLACES, PROJECT_CREATE, PROJECT_DELETE, failing
 from benchmarks.workloads.rules import READS, inserts
 
 BASELINE = Bare.name
 """The peer that the others are compared with: all that a library on psycopg needs, and no more."""
 
 ALL: tuple[type[Peer], ...] = (
-    Batchq,
-    Bare,
-    BareModels,
-    Cte,
-    Plpgsql,
-    Queued,
-    Pipeline,
-    Transaction,
-    Asyncpg,
-    Core,
-    Orm,
+    *(Batchq, Bare, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction, Asyncpg, Core, Orm),
 )
-_SENDING: tuple[type[Peer], ...] = (Batchq, Bare, Pipeline, Transaction, Asyncpg)
+_DELETING: tuple[type[Peer], ...] = (Batchq, Bare, Pipeline, Transaction, Asyncpg)
 _READING: tuple[type[Peer], ...] = (Batchq, Bare, BareModels, Pipeline, Transaction, Asyncpg, Core)
 _INSERTING: tuple[type[Peer], ...] = (
-    Batchq,
-    Bare,
-    Pipeline,
-    Transaction,
-    ExecuteMany,
-    AsyncpgMany,
-    CoreMany,
-    Copy,
+    *(Batchq, Bare, Pipeline, Transaction, ExecuteMany, AsyncpgMany, CoreMany, Copy),
 )
 
 RTTS = (0.0005, 0.001, 0.005, 0.02, 0.08)
-SIZES = (1, 2, 5, 10, 50, 100, 1_000, 10_000)
-WORKERS = (1, 4, 16, 64)
 SUCCEEDING = f"{Batchq.name}, succeeding"
 FAILING = f"{Batchq.name}, failing in the middle"
+
+_STATEMENTS = 8
+"""Of project_create: a turn of another workload has about as many statements as one of that."""
+_COUNTED = 10
+"""Statements of the largest batch whose messages are counted."""
 
 
 @frozen
 class Effort:
-    """How long to measure: so many turns of each peer, of so many calls."""
+    """How long to measure: so many turns of each peer, of so many calls of project_create."""
 
     rounds: int
     calls: int
-
-
-Measure = Callable[[str, Effort], Iterator[Result]]
 
 
 @frozen
@@ -85,210 +61,118 @@ class Case:
     """A workload under some conditions.
 
     Attributes:
-        sides: their names.
-        measure: measures this case, and others that need the same connections.
+        sides: the contenders, by name; of charges, the ways.
+        statements: of one call.
+        callers: how many work at the same time.
     """
 
     workload: str
     settings: Settings
-    sides: tuple[str, ...]
-    measure: Measure
+    sides: Mapping[str, Any]
+    statements: int = _STATEMENTS
+    callers: int = 1
 
     @property
     def title(self) -> str:
         """Return the title of the result."""
-        return Result.title_of(self.workload, self.settings)
+        return title(self.workload, self.settings)
 
-
-def _plain(
-    workload: str,
-    settings: Settings,
-    sides: Mapping[str, Contender],
-    *,
-    turns: Callable[[Effort], tuple[int, int, int]] = lambda e: (e.rounds, e.calls, WARM_UP),
-    wires: bool = True,
-) -> Case:
-    """Return a case of its own.
-
-    :param turns: the rounds, the calls in a turn, and those for warming up.
-    """
-
-    def measured(conninfo: str, effort: Effort) -> Iterator[Result]:
-        rounds, calls, warm_up = turns(effort)
+    def measure(self, conninfo: str, effort: Effort) -> Iterator[Result]:
+        """Measure this case, and others that need the same connections."""
+        calls = min(effort.calls, effort.calls * _STATEMENTS // self.statements)
         yield measure(
             conninfo,
-            sides,
-            workload=workload,
-            settings=settings,
-            rounds=rounds,
-            calls=calls,
-            warm_up=warm_up,
-            wires=wires,
-        )
-
-    return Case(workload, settings, tuple(sides), measured)
-
-
-# -- one batch after the other ---------------------------------------------------------------------
-
-
-def _failing() -> Iterator[Case]:
-    succeeding = Contender(PROJECT_CREATE, Batchq(PROJECT_CREATE).open)
-    for at in PLACES:
-        sides = contenders(failing(at), ALL) | {SUCCEEDING: succeeding}
-        yield _plain(
-            "failing",
-            {"at": at},
-            sides,
-            turns=lambda e: (e.rounds, max(1, e.calls // 4), WARM_UP),
-            wires=False,
+            self.sides,
+            workload=self.workload,
+            settings=self.settings,
+            rounds=max(4, min(effort.rounds, effort.rounds * 400 // self.statements)),
+            calls=max(1, calls, 2 * self.callers),
+            warm_up=max(1, min(WARM_UP, WARM_UP * _STATEMENTS // self.statements), self.callers),
+            wires=self.statements <= _COUNTED and self.callers == 1,
         )
 
 
-_TURN = 200
-"""Statements that a turn has at least, so that small batches are seen above the noise."""
-_ROUND = 400
-"""Statements of a batch from which on there are fewer rounds, but never fewer than _LEAST."""
-_LEAST = 4
-_COUNTED = 10
-"""The largest batch whose messages are counted."""
+class Distance(Case):
+    """project_create from further and further away, on the same connections."""
+
+    PATIENCE = 0.02
+    """Seconds of distance that a turn, and as many rounds, may add up to: from further away fewer
+    are needed, because what is measured is then nearly all distance."""
+
+    def measure(self, conninfo: str, effort: Effort) -> Iterator[Result]:
+        """Measure at all distances."""
+        most = {rtt: int(self.PATIENCE / rtt) for rtt in RTTS}
+        turns = {
+            rtt: (max(3, min(effort.rounds, own)), max(1, min(effort.calls // 4, own)))
+            for rtt, own in most.items()
+        }
+        total = WARM_UP + sum(1 + rounds * calls for rounds, calls in turns.values())
+        with (
+            delay_proxy(conninfo) as link,
+            opened(conninfo, self.sides, total, through=link.conninfo) as contest,
+        ):
+            ENVIRONMENT["delay proxy"] = (
+                f"{round_trip(link.conninfo) * 1e6:.0f} us a round trip by itself, "
+                f"beside {round_trip(conninfo) * 1e6:.0f} us directly"
+            )
+            interleave(contest.sides, rounds=0, calls=0)  # warm, while it is near
+            first = WARM_UP
+            for rtt, (rounds, calls) in turns.items():
+                link.set_rtt(rtt)
+                samples = interleave(
+                    contest.sides, rounds=rounds, calls=calls, warm_up=1, first=first
+                )
+                first += 1 + rounds * calls
+                yield Result(self.workload, {"rtt": rtt}, samples, {}, contest.different())
 
 
-def _inserts() -> Iterator[Case]:
-    def turns(size: int, effort: Effort) -> tuple[int, int, int]:
-        rounds = min(effort.rounds, max(_LEAST, effort.rounds * _ROUND // size))
-        calls = max(1, min(effort.calls, _TURN // size))
-        return rounds, calls, max(1, min(WARM_UP, _TURN // size))
+class Charges(Case):
+    """Takes from one counter by some processes, near or far."""
 
-    for size in SIZES:
-        sides = contenders(inserts(size), _INSERTING)
-        yield _plain(
-            "inserts",
-            {"statements": size},
-            sides,
-            turns=partial(turns, size),
-            wires=size <= _COUNTED,
-        )
-
-
-def _guards() -> Iterator[Case]:
-    def turns(size: int, effort: Effort) -> tuple[int, int, int]:
-        return effort.rounds, max(1, 10 * effort.calls // size), max(1, _TURN // size)
-
-    for size in (1, 8, 50):
-        sides = {}
-        for form in GUARDS:
-            workload = guards(form, size)
-            sides[form] = Contender(workload, Batchq(workload).open)
-        yield _plain("guards", {"updates": size}, sides, turns=partial(turns, size), wires=False)
-
-
-# -- from a distance -------------------------------------------------------------------------------
-
-_PATIENCE = 0.02
-"""Seconds of distance that a turn of calls, and as many rounds, may add up to: from further away
-fewer are needed, because what is measured is then nearly all distance."""
-
-
-def _measure_distance(conninfo: str, effort: Effort) -> Iterator[Result]:
-    turns = {
-        rtt: (
-            max(3, min(effort.rounds, int(_PATIENCE / rtt))),
-            max(1, min(effort.calls // 4, int(_PATIENCE / rtt))),
-        )
-        for rtt in RTTS
-    }
-    total = WARM_UP + sum(1 + rounds * calls for rounds, calls in turns.values())
-    with (
-        delay_proxy(conninfo) as link,
-        opened(conninfo, _far(), total, through=link.conninfo) as contest,
-    ):
-        ENVIRONMENT["delay proxy"] = (
-            f"{round_trip(link.conninfo) * 1e6:.0f} us a round trip by itself, "
-            f"beside {round_trip(conninfo) * 1e6:.0f} us directly"
-        )
-        interleave(contest.sides, rounds=0, calls=0)  # warm, while it is near
-        first = WARM_UP
-        for rtt, (rounds, calls) in turns.items():
-            link.set_rtt(rtt)
-            samples = interleave(contest.sides, rounds=rounds, calls=calls, warm_up=1, first=first)
-            first += 1 + rounds * calls
-            yield Result(PROJECT_CREATE.name, {"rtt": rtt}, samples, {}, contest.different())
-
-
-def _far() -> dict[str, Contender]:
-    workload = failing("middle")
-    return contenders(PROJECT_CREATE, ALL) | {FAILING: Contender(workload, Batchq(workload).open)}
-
-
-def _distance() -> Iterator[Case]:
-    for rtt in RTTS:
-        yield Case(PROJECT_CREATE.name, {"rtt": rtt}, tuple(_far()), _measure_distance)
-
-
-# -- many at once ----------------------------------------------------------------------------------
-
-
-def _measure_charges(rtt: float, conninfo: str, effort: Effort) -> Iterator[Result]:
-    with sandbox(conninfo) as place, delay_proxy(place.conninfo) as link:
-        there = link.conninfo if rtt else place.conninfo
-        with workers.processes(there, max(WORKERS)) as crew:
-            link.set_rtt(rtt)
-            for number in WORKERS:
+    def measure(self, conninfo: str, effort: Effort) -> Iterator[Result]:
+        """Measure with this number of workers."""
+        rtt = float(self.settings.get("rtt", 0.0))
+        with sandbox(conninfo) as place, delay_proxy(place.conninfo) as link:
+            there = link.conninfo if rtt else place.conninfo
+            with processes(there, self.callers) as workers:
+                link.set_rtt(rtt)
                 rounds = max(3, effort.rounds // 6)
-                found = workers.contend(place.conninfo, crew, number, rounds=rounds)
-                settings = _charge_settings(number, rtt)
-                yield Result("charges", settings, found.times, {}, found.miscounted)
-                yield Result("charges, slowest in 100", settings, found.slowest)
+                samples, miscounted = contend(place.conninfo, workers, rounds=rounds)
+        yield Result(self.workload, self.settings, samples, {}, miscounted)
 
 
-def _charge_settings(number: int, rtt: float) -> Settings:
-    return {"workers": number, "rtt": rtt} if rtt else {"workers": number}
-
-
-def _charges() -> Iterator[Case]:
-    for rtt in (0.0, 0.001):
-        for number in WORKERS:
-            for workload in ("charges", "charges, slowest in 100"):
-                settings = _charge_settings(number, rtt)
-                yield Case(workload, settings, tuple(CHARGES), partial(_measure_charges, rtt))
-
-
-def _throughput() -> Iterator[Case]:
-    def turns(number: int, effort: Effort) -> tuple[int, int, int]:
-        return max(4, effort.rounds // 2), max(2 * effort.calls, 2 * number), 100
-
+def _cases() -> Iterator[Case]:
+    create = contenders(PROJECT_CREATE, ALL)
+    yield Case("project_create", {}, create)
+    yield Case("project_delete", {}, contenders(PROJECT_DELETE, _DELETING))
+    yield Case("reads", {}, contenders(READS, _READING))
+    for at in PLACES:
+        succeeding = {SUCCEEDING: create[Batchq.name]}
+        # A quarter of the calls.
+        sides = contenders(failing(at), ALL) | succeeding
+        yield Case("failing", {"at": at}, sides, statements=4 * _STATEMENTS)
+    in_the_middle = contenders(failing("middle"), [Batchq])[Batchq.name]
+    for rtt in RTTS:
+        yield Distance("project_create", {"rtt": rtt}, create | {FAILING: in_the_middle})
+    for size in (1, 2, 5, 10, 50, 100, 1_000, 10_000):
+        sides = contenders(inserts(size), _INSERTING)
+        yield Case("inserts", {"statements": size}, sides, statements=size)
+    for size in (1, 8, 50):
+        workloads = {form: guards(form, size) for form in GUARDS}
+        sides = {form: Contender(own, Batchq(own).open) for form, own in workloads.items()}
+        yield Case("guards", {"updates": size}, sides, statements=size)
+    for distance in ({}, {"rtt": 0.001}):
+        for number in (1, 4, 16, 64):
+            settings = {"workers": number, **distance}
+            yield Charges("charges", settings, CHARGES, callers=number)
     for number in (1, 4, 16):
         threads = (Batchq, Bare, Pipeline, Transaction)
-        sides = {peer.name: Contender(SERVED, in_threads(peer(SERVED), number)) for peer in threads}
-        yield _plain(
-            "throughput of threads",
-            {"threads": number},
-            sides,
-            turns=partial(turns, number),
-            wires=False,
-        )
+        sides = {p.name: Contender(SERVED, in_threads(p(SERVED), number)) for p in threads}
+        yield Case("throughput of threads", {"threads": number}, sides, callers=number)
     for number in (1, 16, 128):
         tasks = (Batchq(SERVED), Bare(SERVED), Transaction(SERVED), Asyncpg(SERVED))
         sides = {peer.name: Contender(SERVED, in_tasks(peer, number)) for peer in tasks}
-        yield _plain(
-            "throughput of tasks",
-            {"tasks": number},
-            sides,
-            turns=partial(turns, number),
-            wires=False,
-        )
+        yield Case("throughput of tasks", {"tasks": number}, sides, callers=number)
 
 
-CASES: tuple[Case, ...] = (
-    _plain(PROJECT_CREATE.name, {}, contenders(PROJECT_CREATE, ALL)),
-    _plain(VPC_CREATE.name, {}, contenders(VPC_CREATE, _SENDING)),
-    _plain(PROJECT_DELETE.name, {}, contenders(PROJECT_DELETE, _SENDING)),
-    _plain(READS.name, {}, contenders(READS, _READING)),
-    *_failing(),
-    *_distance(),
-    *_inserts(),
-    *_guards(),
-    *_charges(),
-    *_throughput(),
-)
+CASES: tuple[Case, ...] = tuple(_cases())

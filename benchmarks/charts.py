@@ -25,17 +25,14 @@ from benchmarks.interleave import Spread
 from benchmarks.measure import Result, Settings
 from benchmarks.pytest_adapter import load
 
-Points = Sequence[tuple[float, Spread]]
-"""What was measured at each place of the axis."""
-Lines = Mapping[str, Points]
+Lines = Mapping[str, Sequence[tuple[float, Spread]]]
+"""The points of each peer: what was measured at each place of the axis."""
 
 _SOCKET = 0.0002
 """The place of the server's own socket on the axis of seconds: a logarithmic axis has no 0."""
 
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = "osD^v<>Xp*hPd"
-# 13, and 4 kinds of lines: it takes 52 peers until two look alike.
-_COLOURS = mpl.color_sequences["tab20"]
+_LINES, _MARKERS, _COLOURS = ("-", "--", "-.", ":"), "osD^v<>Xp*hPd", mpl.color_sequences["tab20"]
+# 13 markers, and 4 kinds of lines: it takes 52 peers until two look alike.
 _numbers = count()
 _STYLES: dict[str, int] = {peer.name: next(_numbers) for peer in ALL}
 
@@ -95,69 +92,54 @@ def _each(wall: float, place: float) -> float:
 
 _DISTANCE = Panel("round trip (ms)", "project_create", "rtt")
 _SIZE = Panel("statements in a batch", "inserts", "statements")
-_WORKERS = Panel("workers, unix socket", "charges", "workers")
-_FAR_WORKERS = Panel("workers, RTT 1 ms", "charges", "workers", {"rtt": 0.001})
+_NEAR = Panel("workers, unix socket", "charges", "workers")
+_FAR = Panel("workers, RTT 1 ms", "charges", "workers", {"rtt": 0.001})
 _THREADS = Panel("threads", "throughput of threads", "threads")
 _TASKS = Panel("tasks", "throughput of tasks", "tasks")
 
+_TITLE = "project_create, by distance from the server"
+_MANY, _FOUR = "one counter, many workers", "project_create on 4 connections"
 CHARTS = (
-    Chart(
-        "distance",
-        "project_create, by distance from the server",
-        "project_create (ms)",
-        _milliseconds,
-        [_DISTANCE],
-    ),
+    Chart("distance", _TITLE, "project_create (ms)", _milliseconds, [_DISTANCE]),
     Chart("batch-size", "inserts, by size of the batch", "ms a batch", _milliseconds, [_SIZE]),
     Chart("statement-cost", "inserts, by the statement", "us a statement", _each, [_SIZE]),
-    Chart(
-        "contention",
-        "one counter",
-        "charges a second, by all workers",
-        _rate,
-        [_WORKERS, _FAR_WORKERS],
-    ),
-    Chart(
-        "throughput",
-        "project_create on 4 connections",
-        "batches a second",
-        _rate,
-        [_THREADS, _TASKS],
-    ),
+    Chart("contention", _MANY, "charges a second, by all workers", _rate, [_NEAR, _FAR]),
+    Chart("throughput", _FOUR, "batches a second", _rate, [_THREADS, _TASKS]),
 )
 
 
 def main(results: Sequence[Result], directory: Path) -> None:
-    """Draw what there are figures for."""
+    """Draw what there are figures for.
+
+    The files depend on the figures alone: they have no dates and no random ids.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for chart in CHARTS:
         panels = {panel.label: panel.lines(results, chart.shown) for panel in chart.panels}
         panels = {label: lines for label, lines in panels.items() if lines}
         if panels:
-            write(draw(chart.title, panels, chart.up), directory / chart.name)
+            path = directory / chart.name
+            figure = draw(chart, panels)
+            with mpl.rc_context({"svg.hashsalt": "batchq", "svg.fonttype": "none"}):
+                figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+                figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
-def draw(title: str, panels: Mapping[str, Lines], up: str) -> Figure:
-    """Draw charts side by side, with logarithmic axes that show plain numbers.
-
-    :param panels: the lines of each chart, by the label of its axis.
-    :param up: the label of the axis that they share.
-    """
+def draw(chart: Chart, panels: Mapping[str, Lines]) -> Figure:
+    """Draw panels side by side, with logarithmic axes that show plain numbers."""
     figure = Figure(figsize=(4.5 + 4.5 * len(panels), 5.5), layout="constrained")
     scales = {"xscale": "log", "yscale": "log"}
     made = figure.subplots(1, len(panels), sharey=True, squeeze=False, subplot_kw=scales)
-    charts: list[Axes] = list(made[0])
-    charts[0].set_ylabel(up)
-    figure.suptitle(title)
-    for axes, (label, lines) in zip(charts, panels.items(), strict=True):
+    figure.suptitle(chart.title)
+    made[0][0].set_ylabel(chart.up)
+    named: dict[str, Artist] = {}
+    for axes, (label, lines) in zip(made[0], panels.items(), strict=True):
         axes.set_xlabel(label)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.grid(visible=True, which="major", linewidth=0.4)
         axes.minorticks_off()
         _draw_lines(axes, lines)
-    named: dict[str, Artist] = {}
-    for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         named.update(zip(labels, handles, strict=True))
     ends = {peer: points[-1][1].middle for own in panels.values() for peer, points in own.items()}
@@ -189,13 +171,6 @@ def _draw_lines(axes: Axes, lines: Lines) -> None:
     places = sorted({place for points in lines.values() for place, _ in points})
     texts = ["unix socket" if place == _SOCKET * 1e3 else f"{place:,g}" for place in places]
     axes.set_xticks(places, texts)
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Write an SVG and a PNG that depend on the figures alone: without dates and random ids."""
-    with mpl.rc_context({"svg.hashsalt": "batchq", "svg.fonttype": "none"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":

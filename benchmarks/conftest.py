@@ -11,14 +11,17 @@ On the embedded PostgreSQL, on another server, and for longer, so that there is 
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
+import psycopg
 import pytest
 
 from batchq.testing.databases import Database
 from benchmarks.cases import Effort
-from benchmarks.environment import environment
 from benchmarks.pytest_adapter import ENVIRONMENT
 
 pytest_plugins = ["tests.support.database_option"]
@@ -33,7 +36,7 @@ _SETTINGS = {"synchronous_commit": "off", "autovacuum": "off"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("batchq's benchmarks")
-    group.addoption("--rounds", type=int, default=25, help="turns of each peer (default 25)")
+    group.addoption("--rounds", type=int, default=20, help="turns of each peer (default 20)")
     group.addoption("--calls", type=int, default=40, help="calls in a turn (default 40)")
 
 
@@ -57,7 +60,7 @@ def database_settings() -> Mapping[str, str | int]:
 @pytest.fixture(scope="session")
 def conninfo(shared_database: Database) -> str:
     """Return the server of this run."""
-    ENVIRONMENT.update(environment(shared_database.conninfo()))
+    ENVIRONMENT.update(_environment(shared_database.conninfo()))
     return shared_database.conninfo()
 
 
@@ -65,3 +68,20 @@ def conninfo(shared_database: Database) -> str:
 def effort(pytestconfig: pytest.Config) -> Effort:
     """Return how long to measure."""
     return Effort(pytestconfig.getoption("--rounds"), pytestconfig.getoption("--calls"))
+
+
+def _environment(conninfo: str) -> dict[str, str]:
+    """Return a name and a text of each."""
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        text = "SELECT version(), current_setting('synchronous_commit'), current_setting('fsync')"
+        server, synchronous, fsync = conn.execute(text).fetchone() or ("?",) * 3
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return {
+        "server": str(server).split(" on ")[0],
+        "settings": f"synchronous_commit {synchronous}, fsync {fsync}",
+        "Python": platform.python_version(),
+        "psycopg": f"{version('psycopg')} ({psycopg.pq.__impl__}), libpq {psycopg.pq.version()}",
+        "peers": f"asyncpg {version('asyncpg')}, SQLAlchemy {version('sqlalchemy')}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
+        "load at the start": f"{load:.1f}",
+    }

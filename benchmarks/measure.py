@@ -44,18 +44,16 @@ class Result:
 
     @property
     def title(self) -> str:
-        """Return a title such as ``project_create, RTT 1 ms``."""
-        return self.title_of(self.workload, self.settings)
-
-    @staticmethod
-    def title_of(workload: str, settings: Settings) -> str:
-        """Return the title of a workload under some conditions."""
-        return ", ".join([workload, *map(_setting, settings.items())])
+        """Return the title."""
+        return title(self.workload, self.settings)
 
 
-def _setting(setting: tuple[str, float | str]) -> str:
-    name, value = setting
-    return f"RTT {float(value) * 1000:g} ms" if name == "rtt" else f"{name} {value}"
+def title(workload: str, settings: Settings) -> str:
+    """Return a title such as ``project_create, RTT 1 ms``."""
+    texts = {name: f"{name} {value}" for name, value in settings.items()}
+    if "rtt" in settings:
+        texts["rtt"] = f"RTT {float(settings['rtt']) * 1000:g} ms"
+    return ", ".join([workload, *texts.values()])
 
 
 @frozen

@@ -11,14 +11,13 @@ only the batch and its wire have one. The others never wait, and are timed by th
 from __future__ import annotations
 
 import gc
-import json
 import subprocess
 import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 from pkgutil import resolve_name
 from statistics import median
 from time import perf_counter, thread_time
@@ -26,21 +25,19 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-import psycopg
 from attrs import define, evolve, field
 from rich.console import Console
-from rich.table import Table
 
-from batchq import run
 from batchq.testing import server
 from benchmarks.interleave import WARM_UP, Spread
-from benchmarks.peers import Connection, OnPsycopg
+from benchmarks.peers import OnPsycopg
 from benchmarks.peers.bare import Bare
 from benchmarks.peers.batchq import Batchq
+from benchmarks.report import new_table
 from benchmarks.sandbox import sandbox
 from benchmarks.workloads import Workload
 from benchmarks.workloads.projects import PROJECT_CREATE
-from benchmarks.workloads.rules import VPC_OF_RULES, inserts, rules, rules_insert
+from benchmarks.workloads.rules import inserts
 
 STAGES = ("build", "compile", "encode", "wire", "attribute", "decode", "the rest", "all")
 
@@ -59,9 +56,6 @@ _STAGES_OF: dict[type[OnPsycopg], Mapping[str, str]] = {
     },
 }
 _WAITS = ("batchq.running.waiting:wait", "psycopg:Connection.wait")
-
-_IMPORT_ROUNDS = 15
-_MEMORY = (100, 1_000, 10_000)
 
 
 @define(eq=False)
@@ -102,10 +96,11 @@ def stages(
         build = "batch" if kind is Batchq else "values"
         timed: dict[str, Any] = {build: clocks.timed("build", getattr(workload, build))}
         driver = stack.enter_context(kind(evolve(workload, **timed)).open(place.conninfo))
-        for name in _WAITS:
-            _patch(stack, name, clocks.timed("wire", resolve_name(name), thread_time))
-        for name, stage in _STAGES_OF[kind].items():
-            _patch(stack, name, clocks.timed(stage, resolve_name(name)))
+        waits = dict.fromkeys(_WAITS, "wire")
+        for name, stage in {**waits, **_STAGES_OF[kind]}.items():
+            clock = thread_time if name in waits else perf_counter
+            function = clocks.timed(stage, resolve_name(name), clock)
+            stack.enter_context(patch(name.replace(":", "."), function))
         whole = clocks.timed("all", driver, thread_time)
         driver(inputs[:WARM_UP])
         gc.collect()
@@ -122,66 +117,38 @@ def stages(
     return {**split, "the rest": rest, "all": rest + sum(split.values())}
 
 
-def _patch(stack: ExitStack, name: str, function: Callable[..., Any]) -> None:
-    stack.enter_context(patch(name.replace(":", "."), function))
+def count_calls(work: Callable[[], object]) -> Counter[str]:
+    """Count the functions that are called, in Python and in C."""
+    counter: Counter[str] = Counter()
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        # Python 3.12 and later have no call for a comprehension.
+        if event == "c_call" or (event == "call" and not frame.f_code.co_name.endswith("comp>")):
+            counter["C" if event == "c_call" else "Python"] += 1
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counter
 
 
-def calls(conn: Connection, workload: Workload[Any], inputs: Any) -> dict[str, int]:
-    """Return how many functions of each kind a warm batch calls, at the fewest.
+def calls_and_memory(conninfo: str, workload: Workload[Any]) -> tuple[int, int, int]:
+    """Return how many functions a warm batch calls, in Python and in C, and the bytes it takes.
 
-    A wait for the server that is interrupted takes another call or two.
+    The bytes are Python's, at the most, beside the parameters.
     """
-    counted: list[Counter[str]] = []
-    for given in inputs:
-        counter: Counter[str] = Counter()
-
-        def look(frame: FrameType, event: str, _: Any, counter: Counter[str] = counter) -> None:
-            if event == "c_call":
-                counter["C"] += 1
-            # Python 3.12 and later have no call for a comprehension.
-            elif event == "call" and not frame.f_code.co_name.endswith("comp>"):
-                counter["Python"] += 1
-
-        sys.setprofile(look)
-        try:
-            run(conn, workload.batch(given))
-        finally:
-            sys.setprofile(None)
-        counted.append(counter)
-    return {kind: min(own[kind] for own in counted[WARM_UP:]) for kind in ("Python", "C")}
-
-
-def memory(conninfo: str, statements: int) -> dict[str, float]:
-    """Return the bytes that a batch takes beside its parameters, at the most, by statement.
-
-    Python's part is traced. libpq's buffers and results are not Python's, so the whole process is
-    looked at as well, if the system knows its peak (Linux).
-    """
-    with psycopg.connect(conninfo, autocommit=True) as conn:
-        for number in range(3):  # prepared, and everything imported
-            run(conn, rules_insert(rules(VPC_OF_RULES, range(number * 10, number * 10 + 10))))
-        first, second = (
-            rules(VPC_OF_RULES, range(begin, begin + statements))
-            for begin in (100, 100 + statements)
-        )
-        gc.collect()
-        before = _resident("VmRSS")
-        run(conn, rules_insert(first))
-        resident = _resident("VmHWM") - before
+    with sandbox(conninfo) as place, Batchq(workload).open(place.conninfo) as driver:
+        *warm, last = workload.inputs(place, WARM_UP if workload is PROJECT_CREATE else 3)
+        # A wait for the server that is interrupted takes another call or two: the fewest count.
+        counted = [count_calls(partial(driver, [given])) for given in warm]
         gc.collect()
         tracemalloc.start()
-        run(conn, rules_insert(second))
-        _, traced = tracemalloc.get_traced_memory()
-    return {"Python": traced / statements, "resident": resident / statements}
-
-
-def _resident(name: str) -> int:
-    """Return the bytes in memory, now (VmRSS) or at the most (VmHWM); 0 if unknown."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(lines[name].split()[0]) * 1024
+        driver([last])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return min(own["Python"] for own in counted), min(own["C"] for own in counted), peak
 
 
 def import_milliseconds(module: str) -> float:
@@ -193,61 +160,38 @@ def import_milliseconds(module: str) -> float:
 
 def main() -> None:
     """Profile and print."""
-    console = Console(width=120)
-    split = _table("CPU time, us a statement", "", *STAGES)
-    called = _table("calls of a warm batch", "", "Python", "C")
-    taken = _table("memory beside the parameters, bytes a statement", "", "Python", "resident")
-    profiled: tuple[tuple[type[OnPsycopg], Workload[Any], int, int], ...] = (
-        (Batchq, PROJECT_CREATE, 8, 500),
-        (Bare, PROJECT_CREATE, 8, 500),
-        (Batchq, inserts(100), 100, 50),
-    )
+    split = new_table("CPU time, us a statement", "", *STAGES)
+    warm = new_table("a warm batch", "", "Python calls", "C calls", "bytes a statement")
     with server(settings={"synchronous_commit": "off", "autovacuum": "off"}) as postgres:
         conninfo = postgres.conninfo()
-        for kind, workload, statements, times in profiled:
+        workload: Workload[Any]
+        kind: type[OnPsycopg]
+        for kind, workload, statements, times in (
+            (Batchq, PROJECT_CREATE, 8, 500),
+            (Bare, PROJECT_CREATE, 8, 500),
+            (Batchq, inserts(100), 100, 50),
+        ):
             own = stages(conninfo, kind, workload, times)
             cells = [f"{own[s] / statements * 1e6:.1f}" if s in own else "-" for s in STAGES]
-            name = f"{kind.name}, {workload.name} ({statements} statements)"
-            split.add_row(name, *cells)
-            if kind is Batchq:
-                with (
-                    sandbox(conninfo) as place,
-                    psycopg.connect(place.conninfo, autocommit=True) as conn,
-                ):
-                    found = calls(conn, workload, workload.inputs(place, WARM_UP + 5))
-                called.add_row(name, *map(str, found.values()))
-        for statements in _MEMORY:
-            with sandbox(conninfo) as place:
-                command = [sys.executable, "-m", "benchmarks.profile", place.conninfo]
-                text = subprocess.check_output([*command, str(statements)])  # noqa: S603  our own
-            bytes_taken = json.loads(text).values()
-            taken.add_row(f"{statements:,}", *[f"{value:,.0f}" for value in bytes_taken])
-    for table in (split, called, taken):
-        console.print(table)
-        console.print()
+            split.add_row(f"{kind.name}, {workload.name} ({statements} statements)", *cells)
+        for statements in (8, 100, 1_000, 10_000):
+            workload = PROJECT_CREATE if statements == 8 else inserts(statements)  # noqa: PLR2004
+            python, in_c, peak = calls_and_memory(conninfo, workload)
+            name = f"{workload.name} ({statements:,} statements)"
+            warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
     for module in ("psycopg", "batchq"):  # compile and read from disk what is not yet
         import_milliseconds(module)
+    rounds = range(15)
     more = Spread.of(
-        [
-            import_milliseconds("batchq") - import_milliseconds("psycopg")
-            for _ in range(_IMPORT_ROUNDS)
-        ]
+        [import_milliseconds("batchq") - import_milliseconds("psycopg") for _ in rounds]
     )
+    console = Console(width=140)
+    console.print(split, "", warm, "", sep="\n")
     console.print(
         f"import batchq takes {more.middle:.0f} ms more than import psycopg "
         f"(middle half {more.low:.0f} - {more.high:.0f}; target <= 150)"
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    return table
-
-
 if __name__ == "__main__":
-    if sys.argv[1:]:  # in a process of its own, which has done little else
-        print(json.dumps(memory(sys.argv[1], int(sys.argv[2]))))
-    else:
-        main()
+    main()

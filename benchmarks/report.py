@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Print the tables of a run: times and ratios, the wire, rates, and the targets.
+"""Print the tables of a run: times and ratios, the wire, and the targets.
 
 ``python -m benchmarks.report RESULTS.json``, the file that pytest-benchmark has written.
 """
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.cases import BASELINE, FAILING, RTTS, SUCCEEDING
 from benchmarks.interleave import Spread
-from benchmarks.measure import Result, Settings
+from benchmarks.measure import Result, Settings, title
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.batchq import Batchq
 from benchmarks.peers.one_statement import Cte, Plpgsql
@@ -27,12 +27,6 @@ from benchmarks.workloads.guards import GUARDS, PLAIN
 from benchmarks.workloads.projects import PLACES
 
 _WIDTH = 160
-_RATES = {
-    "inserts": ("statements", "rows a second"),
-    "charges": ("workers", "charges a second"),
-    "throughput of threads": ("threads", "batches a second"),
-    "throughput of tasks": ("tasks", "batches a second"),
-}
 
 
 @frozen
@@ -53,10 +47,10 @@ class Target:
 
     def row(self, results: Sequence[Result]) -> tuple[str, ...] | None:
         """Return the target's row of the table; None if it was not measured."""
-        title = Result.title_of(self.workload, self.settings)
+        case = title(self.workload, self.settings)
         limit = f"<= {self.at_most}" if self.at_least is None else f">= {self.at_least}"
-        name = f"{title}: {self.of} / {self.to}"
-        found = next((result for result in results if result.title == title), None)
+        name = f"{case}: {self.of} / {self.to}"
+        found = next((result for result in results if result.title == case), None)
         if found is None or not {self.of, self.to} <= found.samples.costs.keys():
             return None
         ratio = found.samples.ratio(self.of, to=self.to)
@@ -90,13 +84,7 @@ def tables(results: Sequence[Result]) -> Iterator[Table]:
     """Make all tables that there are figures for."""
     for result in results:
         yield _compared(result)
-    for workload, (axis, unit) in _RATES.items():
-        for near in (True, False):
-            measured = [r for r in results if r.workload == workload]
-            measured = [r for r in measured if ("rtt" not in r.settings) == near]
-            if measured:
-                yield _rates(f"{workload}: {unit}" + ("" if near else ", RTT 1 ms"), measured, axis)
-    targets = _table("targets", "", "target", "ratio", "middle half", "")
+    targets = new_table("targets", "", "target", "ratio", "middle half", "")
     for target in _targets():
         if (row := target.row(results)) is not None:
             targets.add_row(*row)
@@ -107,9 +95,9 @@ def _compared(result: Result) -> Table:
     """Compare each side with the baseline."""
     samples = result.samples
     baseline = BASELINE if BASELINE in samples.costs else next(iter(samples.costs))
-    table = _table(result.title, "", "us a call", "middle half", f"/ {baseline}", "middle half")
-    for title in ("CPU us", *(("flights", "messages", "bytes") if result.wires else ())):
-        table.add_column(title, justify="right")
+    table = new_table(result.title, "", "us a call", "middle half", f"/ {baseline}", "middle half")
+    for column in ("CPU us", *(("flights", "messages", "bytes") if result.wires else ())):
+        table.add_column(column, justify="right")
     for name in samples.costs:
         wall, cpu = samples.wall(name), samples.cpu(name)
         ratio = samples.ratio(name, to=baseline)
@@ -124,28 +112,11 @@ def _compared(result: Result) -> Table:
     return table
 
 
-def _rates(title: str, measured: Sequence[Result], axis: str) -> Table:
-    """List how many a second, and the part of the baseline's rate."""
-    places = [float(result.settings[axis]) for result in measured]
-    table = _table(title, "", *[f"{place:,g}" for place in places])
-    for peer in measured[0].samples.costs:
-        cells: list[str] = []
-        for result, place in zip(measured, places, strict=True):
-            rows = place if result.workload == "inserts" else 1.0
-            rate = Spread.of([rows / cost.wall for cost in result.samples.costs[peer]])
-            part = result.samples.ratio(BASELINE, to=peer)
-            cells.append(f"{rate.middle:,.0f} ({part.middle:.2f})")
-        table.add_row(peer, *cells)
-    table.caption = f"in brackets: beside {BASELINE}"
-    table.caption_justify = "left"
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for other in others:
-        table.add_column(other, justify="right")
+def new_table(name: str, *columns: str) -> Table:
+    """Return a table whose first column is of names, and the others of figures."""
+    table = Table(title=name, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
 
 

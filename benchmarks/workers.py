@@ -10,16 +10,15 @@ The workers begin and stop by the clock, which is the same for all processes of 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from multiprocessing.connection import Connection as Pipe
-from statistics import quantiles
 from time import perf_counter, process_time, sleep
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import psycopg
-from attrs import frozen
+from attrs import astuple, frozen
 
 from batchq import run
 from batchq.limits import LimitExceeded as NoRoom
@@ -107,120 +106,68 @@ class WorkerTask:
 
 @frozen
 class WorkerResult:
-    """The work of one worker.
+    """The work of one worker, or of all of them.
 
     Attributes:
         taken: all it took, the last one included, which may have come too late.
+        in_time: those that ended in time.
         refused: how often there was no room.
         cpu: seconds.
-        waits: the seconds of each one that ended in time.
     """
 
     taken: int
+    in_time: int
     refused: int
     cpu: float
-    waits: Sequence[float]
 
-
-@frozen
-class Shift:
-    """The work of all of them in the same time."""
-
-    seconds: float
-    results: Sequence[WorkerResult]
-
-    @property
-    def taken(self) -> int:
-        """Return how many were taken."""
-        return sum(result.taken for result in self.results)
-
-    @property
-    def refused(self) -> int:
-        """Return how often there was no room."""
-        return sum(result.refused for result in self.results)
-
-    @property
-    def waits(self) -> list[float]:
-        """Return the seconds of each one that ended in time."""
-        return [wait for result in self.results for wait in result.waits]
-
-    @property
-    def cost(self) -> Cost:
-        """Return the time from one to the next of all workers, and the CPU's for one."""
-        cpu = sum(result.cpu for result in self.results) / (self.taken + self.refused or 1)
-        return Cost(self.seconds / (len(self.waits) or 1), cpu)
-
-    @property
-    def slowest(self) -> Cost:
-        """Return the time of the slowest one in a hundred."""
-        if len(self.waits) < 2:  # noqa: PLR2004  quantiles() needs two
-            return Cost(self.seconds, None)
-        return Cost(quantiles(self.waits, n=100, method="inclusive")[-1], None)
+    @classmethod
+    def total(cls, results: Iterable[WorkerResult]) -> WorkerResult:
+        """Add the results of all workers."""
+        sums = map(sum, zip(*map(astuple, results), strict=True))
+        return cls(*sums)
 
 
 @frozen
 class Workers:
     """Processes that are connected and wait for orders."""
 
-    _pipes: Sequence[Pipe[WorkerTask | None, WorkerResult]]
+    pipes: Sequence[Pipe[WorkerTask | None, WorkerResult]]
 
-    def work(self, way: str, silos: Sequence[UUID], seconds: float) -> Shift:
-        """Let as many workers as there are silos work for so long, each on its silo."""
+    def work(self, way: str, silos: Sequence[UUID], seconds: float) -> WorkerResult:
+        """Let all workers work for so long, each on its silo."""
         begin = perf_counter() + _NOTICE
-        pipes = self._pipes[: len(silos)]
-        for pipe, silo in zip(pipes, silos, strict=True):
+        for pipe, silo in zip(self.pipes, silos, strict=True):
             pipe.send(WorkerTask(way, silo, begin, begin + seconds))
-        return Shift(seconds, [pipe.recv() for pipe in pipes])
-
-    def interleave(
-        self, silos: Mapping[str, Sequence[UUID]], *, rounds: int, seconds: float
-    ) -> dict[str, list[Shift]]:
-        """Let the ways take turns, as :func:`~benchmarks.interleave.interleave` does.
-
-        :param silos: the silo of each worker, for each way.
-        :return: the shifts of each way; the first one is for warming up.
-        """
-        shifts = {way: [self.work(way, own, seconds)] for way, own in silos.items()}
-        for number in range(rounds):
-            for way in rotated(list(silos), number):
-                shifts[way].append(self.work(way, silos[way], seconds))
-        return shifts
+        return WorkerResult.total([pipe.recv() for pipe in self.pipes])
 
 
-@frozen
-class Contention:
-    """What was measured of all ways with the same number of workers.
+def contend(conninfo: str, workers: Workers, *, rounds: int) -> tuple[Samples, tuple[str, ...]]:
+    """Let the ways take turns; the first shift of each is for warming up.
 
-    Attributes:
-        times: from one to the next, of all workers together.
-        slowest: of the slowest one in a hundred: ``times`` does not show how even the waits are.
-        miscounted: ways whose counter differs from what the workers took.
+    :return: the time from one to the next of all workers together and the CPU's for one, and the
+        ways whose counter differs from what the workers took.
     """
-
-    times: Samples
-    slowest: Samples
-    miscounted: tuple[str, ...]
-
-
-def contend(conninfo: str, workers: Workers, number: int, *, rounds: int) -> Contention:
-    """Let so many workers take from one counter, or each from its own if that is the way."""
+    number = len(workers.pipes)
     with psycopg.connect(conninfo, autocommit=True) as conn:
         LIMITS.create(conn)
         silos = {
             way: create_counters(conn, number if way == OWN_COUNTER else 1, room=PLENTY)
             for way in CHARGES
         }
-        shifts = workers.interleave(
-            {way: (own * number)[:number] for way, own in silos.items()},
-            rounds=rounds,
-            seconds=_SHIFT,
-        )
+        shifts: dict[str, list[WorkerResult]] = {way: [] for way in CHARGES}
+        for round_ in range(1 + rounds):
+            for way in rotated(list(CHARGES), round_):
+                each = (silos[way] * number)[:number]
+                shifts[way].append(workers.work(way, each, _SHIFT))
         counted = {way: sum(taken(conn, silo) for silo in own) for way, own in silos.items()}
-    return Contention(
-        Samples({way: [shift.cost for shift in own[1:]] for way, own in shifts.items()}),
-        Samples({way: [shift.slowest for shift in own[1:]] for way, own in shifts.items()}),
-        tuple(w for w, own in shifts.items() if sum(s.taken for s in own) != counted[w]),
-    )
+    costs = {
+        way: [
+            Cost(_SHIFT / (shift.in_time or 1), shift.cpu / (shift.taken or 1)) for shift in own[1:]
+        ]
+        for way, own in shifts.items()
+    }
+    miscounted = [w for w, own in shifts.items() if counted[w] != sum(s.taken for s in own)]
+    return Samples(costs), tuple(miscounted)
 
 
 @contextmanager
@@ -253,19 +200,15 @@ def _worker(pipe: Pipe[Any, WorkerTask | None], conninfo: str) -> None:
 
 
 def _work(conn: Connection, task: WorkerTask) -> WorkerResult:
-    count = refused = 0
-    waits: list[float] = []
+    count = in_time = refused = 0
     take = CHARGES[task.way]
     sleep(max(0.0, task.begin - perf_counter()))
-    cpu, before = process_time(), perf_counter()
-    while before < task.end:
+    cpu = process_time()
+    while perf_counter() < task.end:
         try:
             take(conn, task.silo)
             count += 1
+            in_time += perf_counter() <= task.end
         except FULL:
             refused += 1
-        after = perf_counter()
-        if after <= task.end:
-            waits.append(after - before)
-        before = after
-    return WorkerResult(count, refused, process_time() - cpu, waits)
+    return WorkerResult(count, in_time, refused, process_time() - cpu)

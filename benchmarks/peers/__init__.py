@@ -35,6 +35,19 @@ class Peer(ABC):
     def open(self, conninfo: str, /) -> AbstractContextManager[Driver]:
         """Connect, and create what is created once."""
 
+    def driver(self, call: Callable[[Any], object]) -> Driver:
+        """Make one call after the other; compare failures with the one that is expected."""
+
+        def fail(given: Any) -> object:
+            try:
+                call(given)
+            except Exception as error:  # noqa: BLE001  compared with the failure that is expected
+                return self.outcome(error)
+            return self.outcome(None)
+
+        one = call if self.workload.failure is None else fail
+        return lambda inputs: [one(given) for given in inputs]
+
     def outcome(self, error: Exception | None) -> str | None:
         """Describe how a call ended; reject an end that is not the workload's.
 
@@ -64,12 +77,4 @@ class OnPsycopg(Peer):
     def open(self, conninfo: str) -> Iterator[Driver]:
         """Connect."""
         with psycopg.connect(conninfo, autocommit=True) as conn:
-            call = partial(self.call if self.workload.failure is None else self._fail, conn)
-            yield lambda inputs: [call(given) for given in inputs]
-
-    def _fail(self, conn: Connection, given: Any) -> object:
-        try:
-            self.call(conn, given)
-        except Exception as error:  # noqa: BLE001  compared with the failure that is expected
-            return self.outcome(error)
-        return self.outcome(None)
+            yield self.driver(partial(self.call, conn))

@@ -66,14 +66,13 @@ class Asyncpg(Peer):
         results: list[Rows] = []
         commands = zip(self.workload.commands, self.workload.values(given), strict=True)
         for command, values in commands:
-            if command.sql.startswith("UPDATE"):
-                status = await conn.execute(command.sql, *values)
-                rows, count = [], int(status.rpartition(" ")[2])
+            if command.returns:
+                results.append(await conn.fetch(command.sql, *values))
+                count = len(results[-1])
             else:
-                rows = await conn.fetch(command.sql, *values)
-                count = len(rows)
-            command.check(count, rows, given)
-            results.append(rows)
+                results.append(())
+                count = int((await conn.execute(command.sql, *values)).rpartition(" ")[2])
+            command.check(count, results[-1], given)
         return results
 
 

@@ -9,26 +9,15 @@ https://www.psycopg.org/psycopg3/docs/advanced/pipeline.html
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import psycopg
-from attrs import frozen
-from psycopg.rows import BaseRowFactory, class_row, tuple_row
+from psycopg.rows import class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.peers import Connection, OnPsycopg
 from benchmarks.workloads import Command, Rows, Workload
-
-
-@frozen
-class _Sent:
-    """A command in the form that psycopg takes."""
-
-    command: Command
-    text: bytes
-    factory: BaseRowFactory[Any]
-    returns: bool
 
 
 class Transaction(OnPsycopg):
@@ -39,12 +28,7 @@ class Transaction(OnPsycopg):
     def __init__(self, workload: Workload[Any]) -> None:
         super().__init__(workload)
         self.sent = [
-            _Sent(
-                command,
-                self.text(command).encode(),
-                class_row(command.model) if command.model else tuple_row,
-                command.model is not None or command.sql.startswith("SELECT"),
-            )
+            (self.text(command).encode(), class_row(command.model) if command.model else tuple_row)
             for command in workload.commands
         ]
 
@@ -62,39 +46,34 @@ class Transaction(OnPsycopg):
 
     def work(self, conn: Connection, given: Any) -> object:
         """Send each command, and check its answer before the next one."""
+        # A generator: the next one is sent when the answer to the last one was checked.
+        return self.result(self.cursors(conn, given), given)
+
+    def cursors(self, conn: Connection, given: Any) -> Iterator[psycopg.Cursor[Any]]:
+        """Send the commands."""
+        for (text, factory), values in zip(self.sent, self.workload.values(given), strict=True):
+            yield conn.cursor(row_factory=factory).execute(text, values)
+
+    def result(self, cursors: Iterable[psycopg.Cursor[Any]], given: Any) -> object:
+        """Check the answers, and make the result of their rows."""
         rows: list[Rows] = []
-        for sent, values in zip(self.sent, self.workload.values(given), strict=True):
-            cursor = conn.cursor(row_factory=sent.factory).execute(sent.text, values)
-            rows.append(self.checked(cursor, sent, given))
+        for cursor, command in zip(cursors, self.workload.commands, strict=True):
+            rows.append(cursor.fetchall() if command.returns else ())
+            command.check(cursor.rowcount, rows[-1], given)
         return self.workload.result(rows)
 
     async def apooled(self, pool: AsyncConnectionPool[Any], given: Any) -> object:
         """Run the commands on an async pool."""
         rows: list[Rows] = []
+        all_values = self.workload.values(given)
         async with pool.connection() as conn, conn.transaction():
-            for sent, values in zip(self.sent, self.workload.values(given), strict=True):
-                cursor = await conn.cursor(row_factory=sent.factory).execute(sent.text, values)
-                rows.append(await cursor.fetchall() if sent.returns else ())
-                sent.command.check(cursor.rowcount, rows[-1], given)
+            for command, sent, values in zip(
+                self.workload.commands, self.sent, all_values, strict=True
+            ):
+                cursor = await conn.cursor(row_factory=sent[1]).execute(sent[0], values)
+                rows.append(await cursor.fetchall() if command.returns else ())
+                command.check(cursor.rowcount, rows[-1], given)
         return self.workload.result(rows)
-
-    def send(self, conn: Connection, given: Any) -> list[psycopg.Cursor[Any]]:
-        """Send all commands in pipeline mode."""
-        return [
-            conn.cursor(row_factory=sent.factory).execute(sent.text, values)
-            for sent, values in zip(self.sent, self.workload.values(given), strict=True)
-        ]
-
-    def checked(self, cursor: psycopg.Cursor[Any], sent: _Sent, given: Any) -> Rows:
-        """Return the rows of an answer, if it is as it has to be."""
-        rows: Rows = cursor.fetchall() if sent.returns else ()
-        sent.command.check(cursor.rowcount, rows, given)
-        return rows
-
-    def result(self, cursors: Sequence[psycopg.Cursor[Any]], given: Any) -> object:
-        """Make the result of all answers."""
-        pairs = zip(cursors, self.sent, strict=True)
-        return self.workload.result([self.checked(cursor, sent, given) for cursor, sent in pairs])
 
 
 class Pipeline(Transaction):
@@ -109,7 +88,7 @@ class Pipeline(Transaction):
         """Run the commands in a transaction block in pipeline mode."""
         try:
             with conn.pipeline() as pipeline, conn.transaction():
-                cursors = self.send(conn, given)
+                cursors = [*self.cursors(conn, given)]
                 pipeline.sync()
                 return self.result(cursors, given)
         except psycopg.IntegrityError as error:
@@ -138,7 +117,7 @@ class Queued(Transaction):
         try:
             with conn.pipeline():
                 conn.execute("BEGIN")
-                cursors = self.send(conn, given)
+                cursors = [*self.cursors(conn, given)]
                 conn.execute("COMMIT")
             return self.result(cursors, given)
         except psycopg.errors.DivisionByZero as error:
@@ -157,7 +136,7 @@ class ExecuteMany(Transaction):
     def call(self, conn: Connection, given: Any) -> object:
         """Run the commands by ``executemany()``."""
         with conn.transaction(), conn.cursor() as cursor:
-            cursor.executemany(self.sent[0].text, self.workload.values(given))
+            cursor.executemany(self.sent[0][0], self.workload.values(given))
         return None
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import psycopg
@@ -41,9 +42,8 @@ class OnEngine(Peer):
         metadata = MetaData()
         metadata.reflect(engine, only=[c.table for c in self.workload.commands[:10] if c.table])
         self.prepare(metadata)
-        ended = self._call if self.workload.failure is None else self._fail
         try:
-            yield lambda inputs: [ended(engine, given) for given in inputs]
+            yield self.driver(partial(self._call, engine))
         finally:
             engine.dispose()
 
@@ -62,13 +62,6 @@ class OnEngine(Peer):
             constraint = cast("psycopg.Error", error.orig).diag.constraint_name
             raise self.workload.error(constraint, given) from error
 
-    def _fail(self, engine: Engine, given: Any) -> object:
-        try:
-            self._call(engine, given)
-        except Exception as error:  # noqa: BLE001  compared with the failure that is expected
-            return self.outcome(error)
-        return self.outcome(None)
-
 
 class Core(OnEngine):
     """Wait for the answer to each statement; rows are named tuples."""
@@ -82,37 +75,29 @@ class Core(OnEngine):
     def call(self, engine: Engine, given: Any) -> object:
         """Run the commands."""
         rows: list[Rows] = []
+        values_of = zip(
+            self.workload.commands, self._sent, self.workload.values(given), strict=True
+        )
         with engine.begin() as conn:
-            for command, statement, values in self._each(given):
-                answer = conn.execute(statement, values)
-                found = answer.all() if answer.returns_rows else ()
-                count = len(found) if answer.returns_rows else answer.rowcount
-                command.check(count, found, given)
-                rows.append(found)
+            for command, statement, values in values_of:
+                answer = conn.execute(statement, _named(command, values))
+                rows.append(answer.all() if answer.returns_rows else ())
+                count = len(rows[-1]) if answer.returns_rows else answer.rowcount
+                command.check(count, rows[-1], given)
         return rows
 
-    def _each(self, given: Any) -> Iterator[tuple[Command, Executable, Mapping[str, object]]]:
-        all_values = self.workload.values(given)
-        commands = self.workload.commands
-        for command, statement, values in zip(commands, self._sent, all_values, strict=True):
-            yield command, statement, _named(command, values)
 
-
-class CoreMany(OnEngine):
+class CoreMany(Core):
     """Send one statement with the values of all commands, which are the same insert."""
 
     name: ClassVar[str] = "SQLAlchemy Core, executemany"
-
-    def prepare(self, metadata: MetaData) -> None:
-        """Make a statement of the first command."""
-        self._statement = _statement(self.workload.commands[0], metadata)
 
     def call(self, engine: Engine, given: Any) -> object:
         """Run the commands as one."""
         command = self.workload.commands[0]
         with engine.begin() as conn:
             rows = [_named(command, values) for values in self.workload.values(given)]
-            conn.execute(self._statement, rows)
+            conn.execute(self._sent[0], rows)
         return None
 
 

@@ -42,6 +42,7 @@ class Command:
         rows: how many rows it has to find or change; None if any number is right.
         error: makes the error if it is another number, from the call's input and the rows.
         table, columns: of an insert, for peers that write it in another form.
+        returns: whether it returns rows at all.
     """
 
     sql: str
@@ -50,6 +51,11 @@ class Command:
     error: Callable[[Any, Rows], Exception] = _unexpected
     table: str = ""
     columns: tuple[str, ...] = ()
+    returns: bool = field(init=False)
+
+    @returns.default
+    def _returns(self) -> bool:
+        return self.model is not None or self.sql.startswith("SELECT")
 
     def check(self, count: int, rows: Rows, given: Any) -> None:
         """Raise the error unless the number of rows is right."""

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.numeric import Int8
 
 from batchq import Batch, gather
-from benchmarks.sandbox import PLENTY, Sandbox
+from benchmarks.sandbox import Sandbox
 from benchmarks.workloads import Command, Rows, Values, Workload, columns_of, insert_command
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound, Refused
 from examples.datastore.limits import limits_take_project
@@ -30,30 +30,28 @@ from examples.datastore.models import (
 )
 from examples.datastore.parents import PROJECTS
 from examples.datastore.project import project_create, project_delete, project_insert
-from examples.datastore.vpc import DEFAULT_BLOCK, vpc_create, vpc_with_defaults
+from examples.datastore.vpc import DEFAULT_BLOCK, vpc_with_defaults
 
 # -- project_create: the example's eight statements ------------------------------------------------
 
-_SILO = Command(
-    "UPDATE silo SET rcgen = rcgen + 1 WHERE id = $1 AND time_deleted IS NULL",
-    rows=1,
-    error=lambda given, _: NotFound("silo", given[0].silo_id),
+_TAKE_PROJECT = Command(
+    "UPDATE silo_limits SET projects_used = projects_used + 1 WHERE silo_id = $1", rows=1
 )
-_VPC = (
+_RULE = insert_command(
+    "vpc_firewall_rule", "id vpc_id name direction action protocols priority", FirewallRule
+)
+_COMMANDS = (
+    Command(
+        "UPDATE silo SET rcgen = rcgen + 1 WHERE id = $1 AND time_deleted IS NULL",
+        rows=1,
+        error=lambda given, _: NotFound("silo", given[0].silo_id),
+    ),
+    insert_command("project", "id silo_id name description", Project),
     insert_command("vpc", "id project_id system_router_id name", Vpc),
     insert_command("vpc_router", "id vpc_id kind name", Router),
     insert_command("vpc_subnet", "id vpc_id name ipv4_block", Subnet),
-    *[
-        insert_command(
-            "vpc_firewall_rule",
-            "id vpc_id name direction action protocols priority",
-            FirewallRule,
-        )
-    ]
-    * 2,
-)
-_TAKE_PROJECT = Command(
-    "UPDATE silo_limits SET projects_used = projects_used + 1 WHERE silo_id = $1", rows=1
+    *(_RULE, _RULE),
+    _TAKE_PROJECT,
 )
 
 NewProjectInput = tuple[NewProject, UUID | None]
@@ -61,51 +59,35 @@ NewProjectInput = tuple[NewProject, UUID | None]
 
 
 def _projects(place: Sandbox, calls: int) -> list[NewProjectInput]:
-    return [
-        (NewProject(silo_id=place.silo, name=f"project-{number}"), None) for number in range(calls)
-    ]
+    return [(NewProject(silo_id=place.silo, name=f"project-{n}"), None) for n in range(calls)]
 
 
 def _project_values(given: NewProjectInput) -> Values:
     new, router_id = given
+    vpc_id = uuid4()
+    router_id = router_id or uuid4()
     return [
         (new.silo_id,),
         (new.id, new.silo_id, new.name, new.description),
-        *_vpc_values(uuid4(), new.id, router_id or uuid4(), "default"),
-        (new.silo_id,),
-    ]
-
-
-def _vpc_values(vpc_id: UUID, project_id: UUID, router_id: UUID, name: str) -> Values:
-    return [
-        (vpc_id, project_id, router_id, name),
+        (vpc_id, new.id, router_id, "default"),
         (router_id, vpc_id, "system", "system"),
         (uuid4(), vpc_id, "default", DEFAULT_BLOCK),
         (uuid4(), vpc_id, "allow-internal-inbound", "inbound", "allow", [], Int8(65534)),
         (uuid4(), vpc_id, "allow-ssh", "inbound", "allow", ["tcp"], Int8(65534)),
+        (new.silo_id,),
     ]
 
 
 def _project_created(rows: Sequence[Rows]) -> ProjectCreated:
-    _, (project,), *vpc, _ = rows
-    return ProjectCreated(project, _vpc_created(vpc))
-
-
-def _vpc_created(rows: Sequence[Rows]) -> VpcCreated:
-    (vpc,), (router,), (subnet,), *rules = rows
-    return VpcCreated(vpc, router, subnet, [rule for (rule,) in rules])
+    _, (project,), (vpc,), (router,), (subnet,), (internal,), (ssh,), _ = rows
+    return ProjectCreated(project, VpcCreated(vpc, router, subnet, [internal, ssh]))
 
 
 PROJECT_CREATE: Workload[NewProjectInput] = Workload(
     "project_create",
     _projects,
     lambda given: project_create(given[0]),
-    (
-        _SILO,
-        insert_command("project", "id silo_id name description", Project),
-        *_VPC,
-        _TAKE_PROJECT,
-    ),
+    _COMMANDS,
     _project_values,
     _project_created,
     {
@@ -165,36 +147,6 @@ def _project_create_with_router(given: NewProjectInput) -> Batch[ProjectCreated]
         .label("project_create")
     )
 
-
-# -- vpc_create: seven statements that write -------------------------------------------------------
-
-
-def _vpcs(place: Sandbox, calls: int) -> list[NewVpc]:
-    with psycopg.connect(place.conninfo, autocommit=True) as conn:
-        conn.execute("UPDATE project SET vpcs_limit = %s", (PLENTY,))
-    return [NewVpc(project_id=place.project, name=f"vpc-{number}") for number in range(calls)]
-
-
-VPC_CREATE: Workload[NewVpc] = Workload(
-    "vpc_create",
-    _vpcs,
-    vpc_create,
-    (
-        Command(
-            "UPDATE project SET rcgen = rcgen + 1 WHERE id = $1 AND time_deleted IS NULL",
-            rows=1,
-            error=lambda new, _: NotFound("project", new.project_id),
-        ),
-        *_VPC,
-        Command("UPDATE project SET vpcs_used = vpcs_used + 1 WHERE id = $1", rows=1),
-    ),
-    lambda new: [
-        (new.project_id,),
-        *_vpc_values(new.id, new.project_id, new.system_router_id, new.name),
-        (new.project_id,),
-    ],
-    lambda rows: _vpc_created(rows[1:-1]),
-)
 
 # -- project_delete: nearly all of it is guards ----------------------------------------------------
 
