@@ -13,46 +13,37 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
-from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
+from attrs import define, field
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.client_encoding import codec
-from batchq.engine.dialects import POSTGRESQL, Dialect, dialect_of
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import decode, load_cell
 from batchq.engine.outcome.lineage import Tracing
 from batchq.engine.outcome.overdue import not_sent, overdue, silence
 from batchq.engine.outcome.report import Report, driver_error, report
 from batchq.engine.outcome.rewriting import Rewriting
-from batchq.engine.outcome.stale import give_up, is_alike, learn_types, may_be_stale
+from batchq.engine.outcome.stale import give_up, is_alike, learn, may_be_stale
 from batchq.engine.plan import Plan
-from batchq.engine.truncated_names import refuse_cut_names
-from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
-from batchq.engine.wire.deadline import Deadline, bound
-from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.ready import Ready, make_ready
+from batchq.engine.wire.connection_state import AnyConnection
+from batchq.engine.wire.deadline import Deadline, bounded
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import Loading, load, load_undo
 from batchq.engine.wire.liveness import closed
-from batchq.engine.wire.readiness import check_state, refuse_escapes
-from batchq.language.errors import ConnectionFailed, DecodeFailed, InvalidBatch
+from batchq.engine.wire.readiness import check_state
+from batchq.language.errors import DecodeFailed
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
-    from psycopg import abc
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn, PGresult
+    from psycopg.pq.abc import PGconn
 
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 _ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
 _FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
-
-_NO_OUTPUTS = (
-    "output(): values do not flow between statements on {}. Let the client choose the key, or "
-    "select it again by one that it knows, in a sql() fragment"
-)
 
 
 @define(eq=False)
@@ -67,10 +58,7 @@ class Transaction:
     plan: Plan
     frame: Frame
     deadline: Deadline | None = None
-    _steps: list[Encoded] = field(init=False)
-    _transformer: abc.Transformer = field(init=False)
-    _dialect: Dialect = field(init=False, default=POSTGRESQL)
-    _state: ConnectionState = field(init=False)
+    _ready: Ready = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
@@ -84,26 +72,7 @@ class Transaction:
         :raises InvalidBatch: when the batch cannot be sent as it is.
         :raises ConnectionFailed: when the connection is closed already.
         """
-        pg = self.connection.pgconn
-        if pg.status != ConnStatus.OK:
-            message = "the connection is closed; nothing was sent"
-            raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
-        self._transformer = Transformer(self.connection)
-        self._state = state_of(self.connection)
-        self._dialect = dialect_of(pg)
-        self._steps = encode(
-            self.plan,
-            self._transformer,
-            self._state.parameter_types,
-            binary=self._dialect.makes_binary,
-            longest=self._dialect.longest,
-        )
-        if pg.parameter_status(b"standard_conforming_strings") == b"off":
-            refuse_escapes(self.plan, self._steps)
-        if self.plan.long_names and self._dialect.cuts_names:
-            refuse_cut_names(self.plan, pg.parameter_status(b"server_encoding"))
-        if self.plan.outputs and not self._dialect.carries_outputs:
-            raise InvalidBatch(_NO_OUTPUTS.format(self._dialect.name))
+        self._ready = make_ready(self.connection, self.plan)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """What goes to the server, flight by flight; for nearly every batch it is one.
@@ -127,14 +96,18 @@ class Transaction:
             yield from self._attempt(pg)
             # What fails alike is the schema's own, and what is prepared is as good as it was.
             if self._verdict is None or not is_alike(first, self._verdict):
-                give_up(self._state, first, flight)
+                give_up(self._ready.state, first, flight)
         verdict = self._verdict
-        if verdict is not None and verdict.violation is not None and self._dialect.can_be_asked:
+        if (
+            verdict is not None
+            and verdict.violation is not None
+            and self._ready.dialect.can_be_asked
+        ):
             yield from self._trace(pg, verdict)
         self._complete = True
 
     def _check_link(self, pg: PGconn) -> None:
-        found = closed(pg, self._dialect, self._transformer.encoding)
+        found = closed(pg, self._ready.dialect, self._ready.transformer.encoding)
         if found is not None:
             pg.finish()
             verdict = Verdict(Outcome.NOT_SENT, violation=found.farewell, session_ended=True)
@@ -150,14 +123,22 @@ class Transaction:
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and judge the answer."""
         loading = self._loading(pg)
-        flight = load(loading, self._bounded(pg), self._steps, barrier=self._dialect.barrier)
+        frame = self.frame
+        if self.deadline is not None:
+            queries = not self._ready.steps[0].compiled.moves
+            frame = bounded(
+                frame, self.deadline, self._ready.dialect, pg.server_version, queries=queries
+            )
+        flight = load(loading, frame, self._ready.steps, barrier=self._ready.dialect.barrier)
         self._sent = flight
         self._times += 1
         # From here on bytes may have left, and until there is an answer nothing is known.
         self._verdict, self._slots = unanswered(self.frame), (slots := Slots([]))
         yield from exchange(pg, flight, slots)
         self._verdict = self._judged(flight, slots)
-        self._learn(flight, slots, well=self._verdict.outcome is self.frame.kept)
+        well = self._verdict.outcome is self.frame.kept
+        adapters = self._ready.transformer.adapters
+        learn(self._ready.state.statements, flight, slots.answers, adapters, well=well)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
@@ -197,21 +178,8 @@ class Transaction:
                 yield self._undo(pg)
 
     def _ask(self, pg: PGconn, question: Tracing | Rewriting) -> PQGen[None]:
-        encoding = codec(self._transformer.encoding)
+        encoding = codec(self._ready.transformer.encoding)
         self._slots.lost = yield from question.ask(pg, self.frame, encoding)
-
-    def _bounded(self, pg: PGconn) -> Frame:
-        """The frame, with what bounds the server by the time that is left."""
-        if self.deadline is None:
-            return self.frame
-        limits = bound(
-            self.deadline,
-            self._dialect,
-            pg.server_version,
-            timeout=self.frame.timeout,
-            queries=not self._steps[0].compiled.moves,
-        )
-        return evolve(self.frame, settings=(*self.frame.settings, *limits))
 
     @property
     def _is_late(self) -> bool:
@@ -232,18 +200,18 @@ class Transaction:
         """
         if not self.frame.nested:
             return _ONLY_IDLE
-        is_told = self._complete and not self._dialect.undoes_conflicts
+        is_told = self._complete and not self._ready.dialect.undoes_conflicts
         return _FAILED_OR_OPEN if is_told else _ONLY_OPEN
 
     def _loading(self, pg: PGconn) -> Loading:
         limit = self.connection.prepared_max
         return Loading(
             pg,
-            codec(self._transformer.encoding),
-            self._state.statements,
+            codec(self._ready.transformer.encoding),
+            self._ready.state.statements,
             None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
-            checks=self._dialect.carries_outputs,
+            checks=self._ready.dialect.carries_outputs,
         )
 
     def _judged(self, flight: Flight, slots: Slots) -> Verdict:
@@ -251,17 +219,10 @@ class Transaction:
             flight.owners,
             slots.answers,
             frame=self.frame,
-            dialect=self._dialect,
-            encoding=codec(self._transformer.encoding),
-            load=lambda cell: load_cell(cell, self._transformer),
+            dialect=self._ready.dialect,
+            encoding=codec(self._ready.transformer.encoding),
+            load=lambda cell: load_cell(cell, self._ready.transformer),
         )
-
-    def _learn(self, flight: Flight, slots: Slots, *, well: bool) -> None:
-        """Tell the preparations what really got prepared and closed, and what was inferred."""
-        prepared = {key for index, key in flight.parses if _is_well(slots.answers[index])}
-        closed = sum(_is_closed(slots.answers[index]) for index in flight.closes)
-        self._state.statements.record(prepared, closed, well=well)
-        learn_types(self._state.statements, flight, slots.answers, self._transformer.adapters)
 
     def _may_be_stale(self, verdict: Verdict) -> bool:
         """Whether it is certain that nothing was kept, and a preparation may be why."""
@@ -336,7 +297,9 @@ class Transaction:
         if verdict.violation is not None and verdict.slot is not None:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
-                cause = driver_error(answer, verdict.violation, codec(self._transformer.encoding))
+                cause = driver_error(
+                    answer, verdict.violation, codec(self._ready.transformer.encoding)
+                )
         late = None if self.deadline is None else self._overdue(verdict, self.deadline, cause)
         made = late or self._report(verdict, cause)
         made.report.attempts = max(self._times, 1)
@@ -353,7 +316,7 @@ class Transaction:
         return report(
             verdict,
             self.plan.placed,
-            dialect=self._dialect,
+            dialect=self._ready.dialect,
             cause=cause,
             frame=self.frame,
             server=self.connection.pgconn,
@@ -369,18 +332,7 @@ class Transaction:
             if owner >= 0:
                 answers[owner] = answer  # a Parse's first, the command's own last
         try:
-            return decode(self.plan, answers, self._transformer, self.outcome)
+            return decode(self.plan, answers, self._ready.transformer, self.outcome)
         except DecodeFailed as error:
             error.attempts = self._times
             raise
-
-
-def _is_well(answer: PGresult | None) -> bool:
-    return answer is not None and answer.status == ExecStatus.COMMAND_OK
-
-
-def _is_closed(answer: PGresult | None) -> bool:
-    """DEALLOCATE of a name that is gone is as good as done."""
-    return _is_well(answer) or (
-        answer is not None and answer.error_field(DiagnosticField.SQLSTATE) == b"26000"
-    )

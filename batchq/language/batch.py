@@ -53,14 +53,14 @@ class Batch(Expression, Generic[T_co]):
         """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
         return Labelled(self, checked_label(name))
 
-    def on(self, matcher: Matcher, meaning: Raises) -> Batch[T_co]:
+    def on(self, matcher: Matcher, raises: Raises) -> Batch[T_co]:
         """Say from outside what a failure of any statement inside means.
 
         The outermost mapping that matches wins: the same clash is one thing where a user names a
         VPC and another where the default one is created. See :meth:`Statement.on` for the
         arguments.
         """
-        mapping = mapping_of(matcher, meaning)
+        mapping = mapping_of(matcher, raises)
         return Remapped(self, mapping, (mapping.matcher,) if mapping.matcher.is_long else ())
 
     def as_invariant(self, context: str) -> Batch[T_co]:

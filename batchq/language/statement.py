@@ -3,31 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from itertools import takewhile
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
-from batchq.language import shape as shapes
-from batchq.language.batch import NO_EXPRESSION, Batch
+from batchq.language import shape_changes
+from batchq.language.batch import NO_EXPRESSION
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import EXACTLY_ONE, Bound, Requirement, When
-from batchq.language.inputs import Where, conflict, read_conditions
+from batchq.language.guards import EXACTLY_ONE
+from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import ErrorMapping, Raises, checked_raises
-from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
+from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output, checked_type
 from batchq.language.results import NO_RESULT, Rows
+from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape
-from batchq.language.syntax import Conditions, Insert, Text, compared
-from batchq.language.templates import ErrorTemplate
-from batchq.language.validation import checked_label, is_text, listed
+from batchq.language.syntax import Text
+from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
 T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
-
-Strength = Literal["update", "no key update", "share", "key share"]
-"""PostgreSQL documentation, "Row-Level Locks", strongest first."""
 
 _LONGEST_TITLE = 40
 _STRINGS = frozenset("'$")
@@ -35,7 +32,7 @@ _STRINGS = frozenset("'$")
 
 
 @value
-class Statement(Batch[T_co]):
+class Statement(RowGuards[T_co]):
     """A batch of one. Immutable: every method returns a new statement.
 
     Made by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
@@ -128,15 +125,15 @@ class Statement(Batch[T_co]):
         >>> insert("project", {"name": "web"}).returning("id").scalar(UUID)
         <Statement insert project: scalar(UUID)>
         """
-        return self._shaped(shapes.with_returning(self._shape, columns))
+        return self._shaped(shape_changes.with_returning(self._shape, columns))
 
     # -- what failures mean ------------------------------------------------------------------------
 
-    def on(self, matcher: Matcher, meaning: Raises) -> Statement[T_co]:
+    def on(self, matcher: Matcher, raises: Raises) -> Statement[T_co]:
         """Say what a failure of this statement means.
 
         :param matcher: which failures: ``unique("name")``, ``check("name")``, …
-        :param meaning: an exception (a fresh copy is raised each time), an exception class (called
+        :param raises: an exception (a fresh copy is raised each time), an exception class (called
             with the :class:`~batchq.Violation`) or a function from the Violation to an exception.
         :raises InvalidBatch: for what could not be raised when the time comes: a class or function
             that cannot be called with one argument, an exception that cannot be copied, and
@@ -145,232 +142,13 @@ class Statement(Batch[T_co]):
         When several mappings match, the one declared last wins, and any mapping from outside the
         statement (``batch.on``) wins over its own.
         """
-        raises = (*self._raises, checked_raises(matcher, meaning))
-        shape = shapes.with_mapping(self._shape, matcher)
-        return Statement(shape, self._values, raises, self._labels, self._identity)
+        checked = (*self._raises, checked_raises(matcher, raises))
+        shape = shape_changes.with_mapping(self._shape, matcher)
+        return Statement(shape, self._values, checked, self._labels, self._identity)
 
     def invariant(self, *constraints: str) -> Statement[T_co]:
         """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
-        return self._shaped(shapes.with_invariants(self._shape, constraints))
-
-    def expect(
-        self,
-        rows: int | None = None,
-        /,
-        *,
-        at_least: int | None = None,
-        at_most: int | None = None,
-        missing: Raises | None = None,
-        unexpected: Raises | None = None,
-        columns: Iterable[str] = (),
-    ) -> Statement[T_co]:
-        """Guard the number of rows: the server aborts the transaction before COMMIT.
-
-        :param rows: exactly this number of rows.
-        :param at_least: this number of rows or more; instead of ``rows``.
-        :param at_most: this number of rows or fewer; instead of ``rows``.
-        :param missing: what to raise for too few rows, as in :meth:`on`.
-        :param unexpected: what to raise for too many rows. With ``expect(0)`` on a ``select()`` or
-            on a ``sql()`` that selects, the error carries the first of them, and
-            :func:`~batchq.format_error` writes its text.
-        :param columns: with ``expect(0)`` on a ``sql()``, the columns that the error carries
-            besides those that ``format_error()`` names. A ``select()`` carries all it selects by
-            name.
-        :raises InvalidBatch: for a number that always holds or never can.
-
-        Without a mapping for it, the wrong number of rows raises :class:`~batchq.GuardFailed`.
-
-        A select without a result shape is a guard alone. It is a step of its own, and under READ
-        COMMITTED it sees what was committed until it runs. ``expect(0)``, and ``at_least=`` on a
-        ``select()`` of plain columns, stop at the row that decides.
-
-        >>> from batchq import format_error, select, update
-        >>> update("project", {"name": "web"}, where={"id": 7}).expect(1, missing=LookupError("7"))
-        <Statement update project: exactly 1 row>
-        >>> vpcs = select("vpc", ["name"], where={"project_id": 7})
-        >>> vpcs.expect(0, unexpected=format_error(ValueError, "project contains a vpc: {name}"))
-        <Statement select vpc: exactly 0 rows>
-        """
-        bound, number = _row_count(rows, at_least, at_most)
-        if missing is not None and (bound is Bound.AT_MOST or number == 0):
-            message = "expect(missing=…): no number of rows is too few here; say unexpected="
-            raise InvalidBatch(message)
-        if unexpected is not None and bound is Bound.AT_LEAST:
-            message = "expect(at_least=…, unexpected=…): no number of rows is too many here"
-            raise InvalidBatch(message)
-        carried = columns_of(columns)
-        if isinstance(unexpected, ErrorTemplate):
-            carried = (*carried, *unexpected.columns)
-        if carried and (bound is not Bound.EXACTLY or number != 0):
-            message = "expect(columns=…): only expect(0) finds a row to carry columns of"
-            raise InvalidBatch(message)
-        counted = shapes.with_row_count(self._shape, bound.value, number, carried)
-        guarded: Statement[T_co] = self._shaped(counted)
-        if missing is not None:
-            guarded = guarded.on(MISSING_ROWS, missing)
-        return guarded if unexpected is None else guarded.on(UNEXPECTED_ROWS, unexpected)
-
-    def require(
-        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
-    ) -> Statement[T_co]:
-        """Require a condition of each row that ``where`` finds, before the statement changes it.
-
-        A row that does not exist, a row that is soft-deleted and a row of another generation are
-        three different answers to a caller. ``where`` says which row is meant; each ``require``
-        says what must hold of it. They are checked in order. The first that does not hold decides
-        the error, and :attr:`Violation.row` carries the values of the row.
-
-        On an update or delete without a result shape it implies ``.expect(1)``: write
-        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row may be absent.
-
-        :param condition: as ``where`` of :func:`~batchq.update`.
-        :param raises: what to raise for a row that does not meet it, as in :meth:`on`; default:
-            :class:`~batchq.GuardFailed`, an internal error.
-        :param columns: columns whose values the error carries, besides those of the conditions.
-        :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` there.
-
-        >>> from batchq import update
-        >>> (
-        ...     update("project", {"name": "web"}, where={"id": 7})
-        ...     .expect(1, missing=LookupError("no such project"))
-        ...     .require({"deleted_at": None}, raises=LookupError("deleted"))
-        ...     .require({"version": 3}, raises=lambda v: ValueError(f"now {v.row['version']}"))
-        ... )
-        <Statement update project: exactly 1 row, require("deleted_at"), require("version")>
-        """
-        return self._check_before("require", condition, raises, columns)
-
-    def refuse(
-        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
-    ) -> Statement[T_co]:
-        """Refuse each row that ``where`` finds and for which a condition holds.
-
-        The negative of :meth:`require`, with the same arguments and in the same order as those. A
-        row for which the condition is false or NULL passes.
-
-        >>> from batchq import update
-        >>> attach = update("disk", {"state": "attached", "instance_id": 3}, where={"id": 7})
-        >>> mine = {"state": "attached", "instance_id": 3}
-        >>> attach.refuse(mine, raises=ValueError("attached to this instance already"))
-        <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
-        """
-        return self._check_before("refuse", condition, raises, columns)
-
-    def _check_before(
-        self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
-    ) -> Statement[T_co]:
-        if isinstance(self._shape.source, Text | Insert):
-            message = (
-                f"{call}(): where= finds no row of an insert or a sql() text; of the rows that "
-                'they return say .ensure({"column": …})'
-            )
-            raise InvalidBatch(message)
-        test, values = read_conditions(condition)
-        return self._with_condition(
-            When.BEFORE, test, values, raises, columns, refuses=call == "refuse"
-        )
-
-    def ensure(
-        self,
-        expected: Mapping[str, object],
-        /,
-        *,
-        raises: Raises | None = None,
-        columns: Iterable[str] = (),
-    ) -> Statement[T_co]:
-        """Check each row that the statement returns, as it is afterwards.
-
-        :param expected: columns that are returned, each with its value as in ``where`` of
-            :func:`~batchq.update`. A built write returns them for this alone.
-        :param raises: what to raise for a row that differs, as in :meth:`require`.
-        :param columns: columns whose values the error carries, besides these.
-
-        >>> from batchq import insert
-        >>> insert("disk", {"id": 7}).ensure({"state": "creating"}, raises=ValueError("raced"))
-        <Statement insert disk: ensure("state")>
-        """
-        given = cast("object", expected)
-        if not isinstance(given, Mapping):
-            message = (
-                'ensure(): name the columns that are returned, {"state": "ready"}, not '
-                f"{type(given).__name__}"
-            )
-            raise InvalidBatch(message)
-        test, values = read_conditions(expected)
-        return self._with_condition(When.AFTER, test, values, raises, columns)
-
-    def for_update(
-        self,
-        *,
-        strength: Strength = "update",
-        nowait: bool = False,
-        skip_locked: bool = False,
-        order: Iterable[str] = (),
-    ) -> Statement[T_co]:
-        """Lock the rows that a select finds until COMMIT.
-
-        Under READ COMMITTED every statement sees what was committed before it began. The steps
-        after this one begin once the lock is held, so what they see is no older than the lock.
-        Conditions on the row itself are said by :meth:`require`, and ``.one(Model)`` reads it. A
-        row that does not meet them fails at once, without waiting for a transaction that is about
-        to change it.
-
-        Under REPEATABLE READ the later steps would see what was committed when the transaction
-        began, before the lock was held. It is rejected with :class:`~batchq.InvalidBatch` before
-        anything is sent if ``isolation=`` or the connection says so, and by the server with
-        :class:`~batchq.GuardFailed` if it is the default of the session or of an outer transaction.
-        Under SERIALIZABLE the server finds the conflict with every other SERIALIZABLE transaction
-        and with every change of the row; not with a transaction that only locks it at another
-        level.
-
-        :param strength: ``"update"`` also keeps out inserts that reference the row by a foreign
-            key; ``"no key update"`` is what an update of other columns takes; ``"share"``, ``"key
-            share"`` (PostgreSQL documentation, "Row-Level Locks"). CockroachDB has two of the four,
-            and takes the stronger one for the others.
-        :param nowait: fail with SQLSTATE 55P03 instead of waiting for a lock.
-        :param skip_locked: leave out rows that are locked.
-        :param order: columns by which the rows are locked in order, so that two batches that lock
-            the same rows do not deadlock.
-        :raises InvalidBatch: on anything but a ``select()``.
-
-        >>> from batchq import select
-        >>> project = select("project", where={"id": 7})
-        >>> project.for_update().expect(1, missing=LookupError("no such project"))
-        <Statement lock project: exactly 1 row>
-        """
-        return self._locked(strength, nowait=nowait, skip_locked=skip_locked, order=order)
-
-    def _locked(
-        self,
-        strength: Strength,
-        *,
-        nowait: bool = False,
-        skip_locked: bool = False,
-        order: Iterable[str] = (),
-        fresh: bool = True,
-    ) -> Statement[T_co]:
-        """Lock rows as :meth:`for_update`.
-
-        :param fresh: False for patterns in which every other transaction *changes* that row. Above
-            READ COMMITTED the second of them is a conflict, and an old snapshot decides nothing.
-        """
-        if strength not in get_args(Strength):
-            message = (
-                f"for_update(strength=): one of {', '.join(get_args(Strength))}, not "
-                f"{strength!r:.40}"
-            )
-            raise InvalidBatch(message)
-        if nowait and skip_locked:
-            message = (
-                "for_update(): nowait= fails at a locked row, skip_locked= leaves it out: drop one"
-            )
-            raise InvalidBatch(message)
-        by = listed("for_update(order=)", order, '["id"]')
-        if not all(map(is_text, by)):
-            message = 'for_update(order=): name columns, ["id"]'
-            raise InvalidBatch(message)
-        wait = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
-        return self._shaped(shapes.with_lock(self._shape, strength.upper() + wait, by, fresh))
+        return self._shaped(shape_changes.with_invariants(self._shape, constraints))
 
     def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
         """Let an insert pass over a row that is there already: it then affects no row.
@@ -386,7 +164,7 @@ class Statement(Batch[T_co]):
         >>> quiet.steps()[0].sql.partition(" ON ")[2]
         'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
         """
-        return self._shaped(shapes.with_conflict(self._shape, conflict(columns, where)))
+        return self._shaped(shape_changes.with_conflict(self._shape, conflict(columns, where)))
 
     def output(self, column: str, type: str | None = None, /) -> Output:
         """Name a value that this statement produces, for a later statement of the same batch.
@@ -473,48 +251,18 @@ class Statement(Batch[T_co]):
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
         try:
-            return self._shaped(shapes.with_result(self._shape, rows, model))
+            return self._shaped(shape_changes.with_result(self._shape, rows, model))
         except TypeError as error:
             message = f"{rows}() takes a class or function, which is hashable: {error}"
             raise InvalidBatch(message) from error
 
-    def _with_condition(
-        self,
-        when: When,
-        test: Conditions,
-        values: tuple[object, ...],
-        raises: Raises | None,
-        columns: Iterable[str],
-        *,
-        refuses: bool = False,
-    ) -> Statement[T_co]:
-        """Add a requirement: :meth:`require`, :meth:`refuse` and :meth:`ensure` come down to it."""
-        named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        carried = tuple(dict.fromkeys((*compared(test), *columns_of(columns), *named)))
-        requirement = Requirement(when, test, carried, refuses)
-        shape = shapes.with_condition(self._shape, requirement)
-        guarded = Statement[T_co](
-            shape, self._values + values, self._raises, self._labels, self._identity
-        )
-        if raises is None:
-            return guarded
-        return guarded.on(unmet(len(self._shape.conditions), requirement), raises)
+    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
+        """Return the statement with another shape.
 
-    def _shaped(self, shape: Shape) -> Statement[Any]:
-        return Statement(shape, self._values, self._raises, self._labels, self._identity)
-
-
-def _row_count(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
-    """Read the arguments of :meth:`Statement.expect`.
-
-    :raises InvalidBatch: for none or several of them.
-    """
-    if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
-        message = "expect() takes either a number of rows, or at_least=, or at_most="
-        raise InvalidBatch(message)
-    if at_least is not None:
-        return Bound.AT_LEAST, at_least
-    return (Bound.EXACTLY, cast("int", rows)) if at_most is None else (Bound.AT_MOST, at_most)
+        :param values: what that takes after the values so far.
+        """
+        taken = self._values + values
+        return type(self)(shape, taken, self._raises, self._labels, self._identity)
 
 
 def check_single_row(producer: Statement[Any]) -> None:
@@ -528,11 +276,3 @@ def check_single_row(producer: Statement[Any]) -> None:
             f"an output is of exactly one row, and {producer.title} may have another number of them"
         )
         raise InvalidBatch(message)
-
-
-def columns_of(columns: Iterable[str]) -> tuple[str, ...]:
-    """Read ``columns=``.
-
-    :raises InvalidBatch: for what is not a list.
-    """
-    return listed("columns=", columns, '["id", "name"]')

@@ -180,7 +180,7 @@ def test_no_default_is_a_string_for_an_array_of_oids() -> None:
 
 @pytest.fixture
 def cockroach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: COCKROACHDB)
     monkeypatch.setattr(explain, "dialect_of", lambda _: COCKROACHDB)
 
 

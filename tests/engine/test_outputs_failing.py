@@ -233,7 +233,7 @@ def test_it_is_not_blamed_for_a_value_beside_it_that_cannot_be_sent(conn):
 def test_a_dialect_that_cannot_carry_them_refuses(conn, monkeypatch):
     from batchq.engine.dialects import COCKROACHDB  # noqa: PLC0415  beside what it patches
 
-    monkeypatch.setattr("batchq.engine.transaction.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: COCKROACHDB)
     made = project()
     with pytest.raises(InvalidBatch, match="cockroachdb"):
         run(conn, gather(made, insert("log", {"n": made.output("id")})))

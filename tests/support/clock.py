@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 from attrs import define
 
-from batchq.engine.wire.deadline import Deadline, bound
+from batchq.engine.wire.deadline import Deadline, bounded
+from batchq.engine.wire.frame import Frame
 
 
 @define
@@ -46,10 +47,10 @@ def overtaken(*, server: float = LONG) -> Iterator[Clock]:
     """A deadline of so LONG that passes when the flight is ready; what the server is told of it."""
     with standing_clock() as clock:
 
-        def told(_: Deadline, *rest: Any, **how: Any) -> tuple[str, ...]:
-            commands = bound(Deadline(clock.now + server), *rest, **how)
+        def bound_then_passed(frame: Frame, _: Deadline, *rest: Any, **how: Any) -> Frame:
+            bound = bounded(frame, Deadline(clock.now + server), *rest, **how)
             clock.pass_by(LONG)
-            return commands
+            return bound
 
-        with patch("batchq.engine.transaction.bound", told):
+        with patch("batchq.engine.transaction.bounded", bound_then_passed):
             yield clock

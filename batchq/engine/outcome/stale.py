@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from psycopg.pq import ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.types.enum import EnumInfo
 
 from batchq.engine.compile.parameter_places import Place
@@ -121,16 +121,24 @@ def _exact(place: Place, type_: int, adapters: AdaptersMap) -> Callable[[Any], o
     return never
 
 
-def learn_types(
+def learn(
     statements: StatementCache,
     flight: Flight,
     answers: Sequence[PGresult | None],
     adapters: AdaptersMap,
+    *,
+    well: bool,
 ) -> None:
-    """Learn from a flight's answers which types the server infers, to declare them from then on."""
+    """Record what the answers say was prepared and closed, and which types the server inferred.
+
+    :param well: whether the batch succeeded with what was prepared before.
+    """
+    prepared = {key for index, key in flight.parses if _is_well(answers[index])}
+    closed = sum(_is_closed(answers[index]) for index in flight.closes)
+    statements.record(prepared, closed, well=well)
     for slot, key, step in flight.looks:
         answer = answers[slot]
-        if answer is None or answer.status != ExecStatus.COMMAND_OK:
+        if answer is None or not _is_well(answer):
             continue
         form = step.compiled.form(step.settled)
         types = list(step.settled)
@@ -139,6 +147,17 @@ def learn_types(
         declared = tuple(types)
         doubts = doubts_of(step, answer, adapters)
         statements.know(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
+
+
+def _is_well(answer: PGresult | None) -> bool:
+    return answer is not None and answer.status == ExecStatus.COMMAND_OK
+
+
+def _is_closed(answer: PGresult | None) -> bool:
+    """Whether a name is closed; DEALLOCATE of one that does not exist closes it as well."""
+    return _is_well(answer) or (
+        answer is not None and answer.error_field(DiagnosticField.SQLSTATE) == b"26000"
+    )
 
 
 def may_be_stale(violation: Violation, owner: int | None) -> bool:

@@ -15,12 +15,13 @@ from numbers import Real
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from batchq.language.errors import InvalidBatch
 
 if TYPE_CHECKING:
     from batchq.engine.dialects import Dialect
+    from batchq.engine.wire.frame import Frame
 
 GRACE = 1.0
 """Seconds that an answer may still take once the deadline has passed, or the run was interrupted.
@@ -91,19 +92,25 @@ def deadline_from(seconds: object) -> Deadline:
     raise InvalidBatch(message)
 
 
-def bound(
-    deadline: Deadline, dialect: Dialect, version: int, *, timeout: float | None, queries: bool
-) -> tuple[str, ...]:
-    """Write what bounds the server by the time that is left, until the transaction ends.
+def bounded(
+    frame: Frame, deadline: Deadline, dialect: Dialect, version: int, *, queries: bool
+) -> Frame:
+    """Return the frame, with the settings that bound the server by the time that is left.
 
-    Where the session has a limit of its own that is shorter, that one stays in force. Only a query
-    can find out, and a query fixes the snapshot of a transaction, and its isolation level. The
-    texts differ from run to run, so they are never prepared.
+    If the session has a shorter limit of its own, that one stays in force. Only a query can find
+    out, and a query fixes the snapshot of a transaction, and its isolation level. The texts differ
+    from run to run, so they are never prepared.
 
     :param version: the server's, as ``PGconn.server_version`` has it.
-    :param timeout: the seconds that a statement may take, where the caller has said so.
     :param queries: whether the batch begins with a query itself.
     """
+    limits = _limits(deadline, dialect, version, timeout=frame.timeout, queries=queries)
+    return evolve(frame, settings=(*frame.settings, *limits))
+
+
+def _limits(
+    deadline: Deadline, dialect: Dialect, version: int, *, timeout: float | None, queries: bool
+) -> tuple[str, ...]:
     milliseconds = min(max(ceil(deadline.left * 1000), 1), _SETTABLE)
     if queries:
         return (dialect.bound(milliseconds, version),)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Everything that can fail before the first byte is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus
+
+from batchq.engine.dialects import Dialect, dialect_of
+from batchq.engine.truncated_names import refuse_cut_names
+from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
+from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.wire.readiness import refuse_escapes
+from batchq.language.errors import ConnectionFailed, InvalidBatch
+from batchq.language.outcome import Outcome
+
+if TYPE_CHECKING:
+    from psycopg import abc
+
+    from batchq.engine.plan import Plan
+
+_NO_OUTPUTS = (
+    "output(): values do not flow between statements on {}. Let the client choose the key, or "
+    "select it again by one that it knows, in a sql() fragment"
+)
+
+
+@frozen(eq=False)
+class Ready:
+    """A batch that can be sent on a connection."""
+
+    state: ConnectionState
+    dialect: Dialect
+    transformer: abc.Transformer
+    steps: list[Encoded]
+
+
+def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
+    """Encode a batch, and reject what this server cannot take.
+
+    :raises InvalidBatch: if the batch cannot be sent as it is.
+    :raises ConnectionFailed: if the connection is closed already.
+    """
+    pg = connection.pgconn
+    if pg.status != ConnStatus.OK:
+        message = "the connection is closed; nothing was sent"
+        raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
+    transformer = Transformer(connection)
+    state = state_of(connection)
+    dialect = dialect_of(pg)
+    steps = encode(
+        plan,
+        transformer,
+        state.parameter_types,
+        binary=dialect.makes_binary,
+        longest=dialect.longest,
+    )
+    if pg.parameter_status(b"standard_conforming_strings") == b"off":
+        refuse_escapes(plan, steps)
+    if plan.long_names and dialect.cuts_names:
+        refuse_cut_names(plan, pg.parameter_status(b"server_encoding"))
+    if plan.outputs and not dialect.carries_outputs:
+        raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
+    return Ready(state, dialect, transformer, steps)
