@@ -22,10 +22,10 @@ from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.language.batch import Batch
-from batchq.language.builders import select, update, written
+from batchq.language.builders import raw_sql, select, update
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
-from batchq.language.local_settings import ALL_ROWS, under
+from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Backfill:
         :param skip_locked: whether rows that others have locked are left, instead of waited for.
         """
         due = [] if job.cursor is None else [behind(self.order, job.cursor)]
-        found = select(self.table, self.order, where=due or written("true"))
+        found = select(self.table, self.order, where=due or raw_sql("true"))
         conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
         parts = ChunkParts(
             table=self.table,
@@ -131,16 +131,16 @@ class Backfill:
         Not before it was seen that no row can have been passed over, for a NULL in its order key or
         for somebody else's lock, nor be hidden from this role by a policy.
         """
-        seen = select(self.table, self.order, where=written("false")).label(self.table)
+        seen = select(self.table, self.order, where=raw_sql("false")).label(self.table)
         if job.scan_rows == 0 and not job.skipped_locked:
             done = self.jobs.mark_done(job)
             for name in self.order:
                 text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
                 refused = InvalidOrderKey(self.order_key.of(name, FLAWS[NULLS]))
-                done = done.require(written(_NONE.format(rows=text), **values), raises=refused)
+                done = done.require(raw_sql(_NONE.format(rows=text), **values), raises=refused)
         else:
             done = self.jobs.restart(job, _DUE.format(table=self.table))
-        return gather(under(ALL_ROWS, seen), done).map(_second)
+        return gather(with_settings(ALL_ROWS, seen), done).map(_second)
 
     def _where(self) -> list[Condition]:
         where = self.where

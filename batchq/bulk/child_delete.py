@@ -9,7 +9,7 @@ from attrs import Factory, field, frozen
 
 from batchq.bulk.chunks.chunk import order_key
 from batchq.bulk.chunks.stages import Stage
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.errors import InvalidBatch
 from batchq.patterns.hierarchy import Children
 
@@ -89,4 +89,4 @@ class ChildDelete:
     def _changes(self) -> tuple[tuple[str, object], ...]:
         if self.set is not None:
             return tuple(self.set.items())
-        return ((str(self.relation.deleted_at), written("now()")),)
+        return ((str(self.relation.deleted_at), raw_sql("now()")),)

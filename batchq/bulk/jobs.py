@@ -22,7 +22,7 @@ from batchq.bulk.job import VERSION, Job, QueueStats
 from batchq.bulk.job_table import ddl, unfinished_key
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
-from batchq.language.builders import insert, select, update, written
+from batchq.language.builders import insert, raw_sql, select, update
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
 from batchq.language.matchers import unique
@@ -72,7 +72,7 @@ class Jobs:
         :raises JobExists: by the server, if a job of an earlier fence is not finished.
         """
         text, values = embed(parent, "parent")
-        inserted = written(
+        inserted = raw_sql(
             _CREATE_FENCED.format(table=quoted(self.table), parent=text),
             **values,
             job=job,
@@ -92,21 +92,21 @@ class Jobs:
 
     def all(self, task: str) -> Statement[list[Job]]:
         """Read all jobs of a task: unfinished ones first, each group by age."""
-        return written(_select(_ALL, self.table), task=task).all(Job)
+        return raw_sql(_select(_ALL, self.table), task=task).all(Job)
 
     def stats(self, task: str) -> Statement[QueueStats]:
         """Count the jobs of a task."""
-        return written(_select(_STATS, self.table), task=task).one(QueueStats)
+        return raw_sql(_select(_STATS, self.table), task=task).one(QueueStats)
 
     def claimable(self, task: str, exclude: list[UUID], limit: int) -> Statement[list[Job]]:
         """Read jobs of a task that no worker holds, the oldest first."""
         text = _select(_CLAIMABLE, self.table)
         values = {"task": task, "version": VERSION, "exclude": exclude, "limit": limit}
-        return written(text, **values).all(Job)
+        return raw_sql(text, **values).all(Job)
 
     def other_versions(self, task: str) -> Statement[int]:
         """Count active jobs that were written by another version of batchq."""
-        others = written("version <> %(version)s AND phase = 'active'", version=VERSION)
+        others = raw_sql("version <> %(version)s AND phase = 'active'", version=VERSION)
         return select(self.table, ["id"], where=[{"task": task}, others]).count()
 
     def claim(
@@ -125,7 +125,7 @@ class Jobs:
             "lease_until": _until(lease),
             "expected": expected,
         }
-        free: list[Condition] = [{**self._claimed(job), "version": VERSION}, written(_FREE)]
+        free: list[Condition] = [{**self._claimed(job), "version": VERSION}, raw_sql(_FREE)]
         return update(self.table, changes, where=free).maybe(Job)
 
     def renew_lease(self, job: Job, lease: timedelta) -> Statement[int]:
@@ -169,8 +169,8 @@ class Jobs:
 
         :return: 1; 0 if the job has ended, is held by a worker, or does not exist.
         """
-        free = written(f"phase = 'stuck' OR phase = 'active' AND cursor IS NOT NULL AND ({_FREE})")
-        changes = {**_FROM_START, "seq": written("seq + 1")}
+        free = raw_sql(f"phase = 'stuck' OR phase = 'active' AND cursor IS NOT NULL AND ({_FREE})")
+        changes = {**_FROM_START, "seq": raw_sql("seq + 1")}
         return update(self.table, changes, where=[{"id": job}, free]).count()
 
     def adopt(self, job: Job, parent: Statement[None]) -> Statement[int]:
@@ -180,7 +180,7 @@ class Jobs:
         """
         text, values = embed(parent, "parent")
         seen = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
-        return written(
+        return raw_sql(
             _ADOPT.format(table=quoted(self.table), parent=text), **values, **seen
         ).count()
 
@@ -194,11 +194,11 @@ class Jobs:
         """
         ended = {
             "phase": "abandoned",
-            "epoch": written("epoch + 1"),
+            "epoch": raw_sql("epoch + 1"),
             "lease_until": None,
             "owner": None,
         }
-        unfinished = written("phase IN ('active', 'stuck')")
+        unfinished = raw_sql("phase IN ('active', 'stuck')")
         return update(self.table, ended, where=[{"id": job}, unfinished]).count()
 
     def release(self, job: Job, last_error: str | None) -> Statement[int]:
@@ -222,7 +222,7 @@ _FROM_START = {
 
 
 def _until(lease: timedelta) -> Statement[None]:
-    return written("now() + %(lease)s", lease=lease)
+    return raw_sql("now() + %(lease)s", lease=lease)
 
 
 _CREATE_FENCED = """\

@@ -24,10 +24,10 @@ from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.language.batch import Batch
-from batchq.language.builders import select, written
+from batchq.language.builders import raw_sql, select
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
-from batchq.language.local_settings import ALL_ROWS, put_back, under
+from batchq.language.local_settings import ALL_ROWS, put_back, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
@@ -161,7 +161,7 @@ class DeleteTree:
         last = Scheduled(ending, resets=touch_key(self.parent, key))
         swept = sequence(going).map(self._gone)
         place = len(self.guards) + len(few)
-        seen = under(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
+        seen = with_settings(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
         return gather(
             self.parent.lock(key, missing=missing), seen, last, *self._ended(key, kept)
         ).map(lambda results: results[1][place])
@@ -181,7 +181,7 @@ class DeleteTree:
         kept = ParentKept(self.parent.table)
         parent = [self._fence.remove(job).expect(1, missing=kept)] if self.hard else []
         return gather(
-            under(ALL_ROWS, gather(self._fence.lock(job), *looking)),
+            with_settings(ALL_ROWS, gather(self._fence.lock(job), *looking)),
             *parent,
             self.jobs.mark_done(job),
         ).map(lambda results: results[-1])
@@ -205,7 +205,7 @@ class DeleteTree:
         """
         parent = select(self.parent.table, [self.parent.key], where={self.parent.key: key})
         text, values = embed(parent, "root")
-        return written(text, **values)
+        return raw_sql(text, **values)
 
     def _ended(self, key: object, kept: ParentKept) -> list[Statement[None]]:
         """Forbid that a parent that stays lives on: a trigger may have set its tombstone back."""
@@ -217,7 +217,7 @@ class DeleteTree:
 
     def _guarded(self, key: object) -> list[Batch[Any]]:
         """The guards, which see all rows; nothing, where there are none."""
-        return [under(ALL_ROWS, gather(*self._guards(key)))] if self.guards else []
+        return [with_settings(ALL_ROWS, gather(*self._guards(key)))] if self.guards else []
 
     def _guards(self, key: object) -> list[Statement[None]]:
         return [guard(key) for guard in self.guards]

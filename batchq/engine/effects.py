@@ -8,7 +8,7 @@ from typing import Any
 
 from batchq.language.guards import Bound
 from batchq.language.statement import Statement
-from batchq.language.syntax import Delete, Insert, Select, Text, Update
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Update
 
 _NO_WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _LOCKS = re.compile(
@@ -24,7 +24,7 @@ def locks(statement: Statement[Any]) -> bool:
     source, guard = statement._shape.source, statement._shape.guard
     if isinstance(source, Select):
         return source.lock is not None
-    if isinstance(source, Text):
+    if isinstance(source, RawSql):
         return _LOCKS.search(_words(source)) is not None
     # What may change no row holds no lock.
     at_least_one = guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
@@ -34,10 +34,10 @@ def locks(statement: Statement[Any]) -> bool:
 def writes(statement: Statement[Any]) -> bool:
     """Whether it changes anything that another transaction may see."""
     source = statement._shape.source
-    if isinstance(source, Text):
+    if isinstance(source, RawSql):
         return _WRITES.search(_words(source)) is not None
     return isinstance(source, Insert | Update | Delete)
 
 
-def _words(text: Text) -> str:
+def _words(text: RawSql) -> str:
     return " ".join(_NO_WORDS.sub("''", " ".join(text.pieces)).split())

@@ -31,7 +31,7 @@ from batchq.engine.wire.deadline import Deadline, bounded
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
-from batchq.engine.wire.layout import Loading, load, load_undo
+from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
 from batchq.engine.wire.liveness import closed
 from batchq.engine.wire.readiness import check_state
 from batchq.language.errors import DecodeFailed
@@ -122,28 +122,28 @@ class Transaction:
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and judge the answer."""
-        loading = self._loading(pg)
+        builder = self._loading(pg)
         frame = self.frame
         if self.deadline is not None:
             queries = not self._ready.steps[0].compiled.moves
             frame = bounded(
                 frame, self.deadline, self._ready.dialect, pg.server_version, queries=queries
             )
-        flight = load(loading, frame, self._ready.steps, barrier=self._ready.dialect.barrier)
+        flight = lay_out(builder, frame, self._ready.steps, barrier=self._ready.dialect.barrier)
         self._sent = flight
         self._times += 1
         # From here on bytes may have left, and until there is an answer nothing is known.
         self._verdict, self._slots = unanswered(self.frame), (slots := Slots([]))
         yield from exchange(pg, flight, slots)
         self._verdict = self._judged(flight, slots)
-        well = self._verdict.outcome is self.frame.kept
+        well = self._verdict.outcome is self.frame.outcome_on_success
         adapters = self._ready.transformer.adapters
         learn(self._ready.state.statements, flight, slots.answers, adapters, well=well)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
         undone = Slots([])
-        yield from exchange(pg, load_undo(self._loading(pg), self.frame), undone)
+        yield from exchange(pg, lay_out_rollback(self._loading(pg), self.frame), undone)
         self._slots.lost = undone.lost
 
     def undo_left(self) -> PQGen[None] | None:
@@ -203,9 +203,9 @@ class Transaction:
         is_told = self._complete and not self._ready.dialect.undoes_conflicts
         return _FAILED_OR_OPEN if is_told else _ONLY_OPEN
 
-    def _loading(self, pg: PGconn) -> Loading:
+    def _loading(self, pg: PGconn) -> FlightBuilder:
         limit = self.connection.prepared_max
-        return Loading(
+        return FlightBuilder(
             pg,
             codec(self._ready.transformer.encoding),
             self._ready.state.statements,
@@ -230,7 +230,7 @@ class Transaction:
         if (
             violation is None
             or verdict.outcome is not Outcome.ROLLED_BACK
-            or verdict.slot in self._sent.nameless
+            or verdict.slot in self._sent.unnamed
             or verdict.link_lost
             or self._slots.lost is not None
             or self.connection.pgconn.transaction_status != self._rest
@@ -256,7 +256,7 @@ class Transaction:
 
     # -- afterwards --------------------------------------------------------------------------------
 
-    def close_unless_at_rest(self) -> None:
+    def close_unless_idle(self) -> None:
         """Close a connection that the batch went out on and that is not proven usable since.
 
         What is not proven is a transaction left open or an answer outstanding: the next user of a
@@ -289,7 +289,7 @@ class Transaction:
         verdict = self._verdict
         if verdict is None and broken is not None:
             verdict = Verdict(Outcome.NOT_SENT)
-        if verdict is None or verdict.outcome is self.frame.kept:
+        if verdict is None or verdict.outcome is self.frame.outcome_on_success:
             return None
         cause: BaseException | None = broken
         if self._verdict is not None and self._slots.lost is not None:

@@ -20,7 +20,7 @@ from batchq.language.value import value
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
     from batchq.language.outputs import Output
-    from batchq.language.syntax import Text
+    from batchq.language.syntax import RawSql
 
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
@@ -74,7 +74,7 @@ class Batch(Expression, Generic[T_co]):
             raise InvalidBatch(message)
         return AsInvariant(self, context)
 
-    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
         """Reject the batch: it is more than one expression."""
         del column
         raise InvalidBatch(NO_EXPRESSION)

@@ -19,15 +19,15 @@ from batchq.language.outputs import casts
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
-    Cell,
     Conditions,
     Delete,
+    Expr,
     Expression,
     Insert,
+    RawSql,
     Select,
-    Text,
     Update,
-    compared,
+    columns_in,
 )
 from batchq.language.validation import listed
 
@@ -48,10 +48,10 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
     """
-    return written(text, **params)
+    return raw_sql(text, **params)
 
 
-def written(text: str, /, **params: object) -> Statement[None]:
+def raw_sql(text: str, /, **params: object) -> Statement[None]:
     """As :func:`sql`, for text that batchq itself writes around names that it was given."""
     if not params:
         return Statement(_text(text, (), ()), ())
@@ -121,7 +121,7 @@ def select(
     conditions, wanted = read_conditions(where)
     if columns is None:
         return Statement(_select(table, None, conditions), wanted)
-    cells: list[str | Text] = []
+    cells: list[str | RawSql] = []
     values: list[object] = []
     for column in listed("select(columns=)", columns, '["id", "name"]'):
         if isinstance(column, Expression):
@@ -142,29 +142,29 @@ def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> S
 
 
 @lru_cache(maxsize=4096)
-def _insert(table: str, columns: tuple[str, ...], cells: tuple[Cell, ...]) -> Shape:
+def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Shape:
     _check_names(table, *columns)
     return Shape(Insert(table, columns, cells))
 
 
 @lru_cache(maxsize=4096)
 def _update(
-    table: str, columns: tuple[str, ...], cells: tuple[Cell, ...], where: Conditions
+    table: str, columns: tuple[str, ...], cells: tuple[Expr, ...], where: Conditions
 ) -> Shape:
-    _check_names(table, *columns, *compared(where))
+    _check_names(table, *columns, *columns_in(where))
     return Shape(Update(table, columns, cells, where))
 
 
 @lru_cache(maxsize=4096)
 def _delete(table: str, where: Conditions) -> Shape:
-    _check_names(table, *compared(where))
+    _check_names(table, *columns_in(where))
     return Shape(Delete(table, where))
 
 
 @lru_cache(maxsize=4096)
-def _select(table: str, columns: tuple[str | Text, ...] | None, where: Conditions) -> Shape:
-    named = [column for column in columns or () if not isinstance(column, Text)]
-    _check_names(table, *named, *compared(where))
+def _select(table: str, columns: tuple[str | RawSql, ...] | None, where: Conditions) -> Shape:
+    named = [column for column in columns or () if not isinstance(column, RawSql)]
+    _check_names(table, *named, *columns_in(where))
     return Shape(Select(table, columns, where))
 
 

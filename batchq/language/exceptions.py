@@ -46,7 +46,7 @@ def why_not_made(cls: type[BaseException], given: object) -> str | None:
     return None
 
 
-def fresh(error: E) -> E:
+def fresh_copy(error: E) -> E:
     """Copy an exception without its traceback and causes, so that each failure has one of its own.
 
     Raising one object from two threads would mix their tracebacks. ``copy.copy`` calls the class

@@ -13,7 +13,7 @@ from enum import Enum
 from attrs import frozen
 
 from batchq.language.spelling import spelled
-from batchq.language.syntax import Conditions, Text, compared
+from batchq.language.syntax import Conditions, RawSql, columns_in
 
 
 class Bound(Enum):
@@ -77,9 +77,9 @@ class Requirement:
         if self.when is When.NEVER:
             return "expect(0)"
         call = "refuse" if self.refuses else _CALLS[self.when]
-        if isinstance(self.test, Text):
+        if isinstance(self.test, RawSql):
             return f"{call}(sql)"
-        return f"{call}({', '.join(map(spelled, compared(self.test))) or '...'})"
+        return f"{call}({', '.join(map(spelled, columns_in(self.test))) or '...'})"
 
 
 _CALLS = {When.BEFORE: "require", When.CONFLICT: "same", When.AFTER: "ensure"}

@@ -24,12 +24,12 @@ from batchq.language.syntax import (
     NOT_AS_IS,
     OUTPUT,
     WHOLE,
-    Cell,
     Conditions,
     Conflict,
+    Expr,
     Expression,
-    Flow,
-    Text,
+    OutputRef,
+    RawSql,
 )
 from batchq.language.validation import is_text
 
@@ -44,7 +44,7 @@ Where = Condition | Sequence[Condition]
 """Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
 
 
-def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object, ...]]:
+def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object, ...]]:
     """Split a row into its columns, what stands in them, and the values that these take."""
     if type(row) is dict or (read := _reader(type(row))) is None:
         named = cast("Mapping[str, object]", row)
@@ -55,7 +55,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Cell, ...], tuple[object,
         return columns, _plain(len(columns)), values
     if NO_PARAMETERS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), kept(values)
-    cells: list[Cell] = []
+    cells: list[Expr] = []
     flat: list[object] = []
     for value in values:
         if isinstance(value, Expression):
@@ -96,7 +96,7 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     if not where:
         message = 'where={} would be every row: if that is meant, say where=sql("true")'
         raise InvalidBatch(message)
-    tests: list[tuple[str, str | Text]] = []
+    tests: list[tuple[str, str | RawSql]] = []
     values: list[object] = []
     for column, value in where.items():
         if value is None:
@@ -111,7 +111,7 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
     return tuple(tests), tuple(values)
 
 
-def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | Text:
+def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | RawSql:
     """Read a value that does not stand for itself; what it takes is added to the values."""
     match reading:
         case Reading.CHOICE:
@@ -125,7 +125,7 @@ def _special(column: str, value: object, reading: Reading, values: list[object])
         case Reading.OUTPUT:
             values.append(value)
             flowing = _flowing(cast("Output", value))
-            return EQUALS_OUTPUT if isinstance(flowing, Flow) else flowing
+            return EQUALS_OUTPUT if isinstance(flowing, OutputRef) else flowing
         case Reading.NULL | Reading.REFUSED:  # the former is read already, as nearly always
             raise refused(column, type(value))
 
@@ -135,16 +135,16 @@ def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, 
     if not conditions:
         message = 'where=[] would be every row: if that is meant, say where=sql("true")'
         raise InvalidBatch(message)
-    tests: list[tuple[str, str | Text]] = []
+    tests: list[tuple[str, str | RawSql]] = []
     values: list[object] = []
     for condition in conditions:
         read, taken = read_conditions(condition)
-        tests.extend([(WHOLE, read)] if isinstance(read, Text) else read)
+        tests.extend([(WHOLE, read)] if isinstance(read, RawSql) else read)
         values.extend(taken)
     return tuple(tests), tuple(values)
 
 
-def _flowing(output: Output) -> Text | Flow:
+def _flowing(output: Output) -> RawSql | OutputRef:
     """What stands for an output: its column says the type, unless the output does."""
     if output.type is None:
         return OUTPUT

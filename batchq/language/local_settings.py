@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from batchq.language.batch import Batch
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.compose import gather
 from batchq.language.statement import Statement
 
@@ -29,18 +29,18 @@ WITH batchq_was AS MATERIALIZED (SELECT {kept} AS kept)
 SELECT CASE WHEN kept IS NOT NULL THEN {changed} END FROM batchq_was"""
 
 
-def under(settings: Mapping[str, str], batch: Batch[T]) -> Batch[T]:
+def with_settings(settings: Mapping[str, str], batch: Batch[T]) -> Batch[T]:
     """Run a batch under settings.
 
     :param settings: their names and values, which are part of the SQL.
     """
-    changing = written(_changing(tuple(settings.items()))).label("settings")
+    changing = raw_sql(_changing(tuple(settings.items()))).label("settings")
     return gather(changing, batch, put_back(settings)).map(_second)
 
 
 def put_back(settings: Mapping[str, str]) -> Statement[None]:
     """Set what :func:`kept` has kept."""
-    return written(_putting_back(tuple(settings))).label("settings put back")
+    return raw_sql(_putting_back(tuple(settings))).label("settings put back")
 
 
 def kept(settings: Mapping[str, str]) -> str:

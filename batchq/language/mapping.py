@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Final, cast
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.exceptions import fresh, why_not_made
+from batchq.language.exceptions import fresh_copy, why_not_made
 from batchq.language.matchers import UNEXPECTED_ROWS, Matcher, is_matcher
 from batchq.language.signatures import why_not_one
 from batchq.language.templates import ErrorTemplate
@@ -101,7 +101,7 @@ def _check_copy(matcher: Matcher, error: BaseException) -> None:
     """
     _check_stop(matcher, type(error))
     try:
-        fresh(error)
+        fresh_copy(error)
     except Exception as problem:
         message = (
             f".on({matcher}, {describe(error)}(…)): a copy is raised each time, and this cannot be "
@@ -161,7 +161,7 @@ def exception_for(meaning: Raises, violation: Violation) -> BaseException:
     :raises TypeError: when the caller's function returns something else.
     """
     if isinstance(meaning, BaseException):
-        return fresh(meaning)
+        return fresh_copy(meaning)
     made = cast("object", meaning(violation))
     if not isinstance(made, BaseException):
         message = f"{describe(meaning)} was to make an exception but returned {type(made).__name__}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
 from batchq.language.expressions import is_query, label, why_no_column, why_no_value
-from batchq.language.syntax import Text
+from batchq.language.syntax import RawSql
 
 NUL = "\0"
 """Ends a text for libpq, which sends what is before it; so batchq marks places with it."""
@@ -19,7 +19,7 @@ _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
 
 
 @lru_cache(maxsize=4096)
-def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> Text:
+def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> RawSql:
     """Cut SQL at its placeholders, once per text.
 
     As in psycopg, ``%`` means nothing special in a text without parameters, and is written ``%%``
@@ -69,7 +69,7 @@ def _read(
     order: tuple[int, ...],
     names: tuple[str, ...],
     casts: tuple[str | None, ...],
-) -> Text:
+) -> RawSql:
     """Make a text of what it was cut into.
 
     :raises InvalidBatch: when it is not whole.
@@ -77,12 +77,12 @@ def _read(
     reading = lexing.read(lexing.PLACE.join(pieces))
     if reading.broken in lexing.NO_PARAMETER:
         # A whole statement is read again when it is compiled, and refused there for this.
-        return Text(pieces, order, names, casts, reading.broken, no_column=reading.broken)
+        return RawSql(pieces, order, names, casts, reading.broken, no_column=reading.broken)
     if reading.broken is not None:
         message = f"this SQL cannot be read: {reading.broken}"
         raise InvalidBatch(message)
     outermost = reading.outermost
-    return Text(
+    return RawSql(
         pieces,
         order,
         names,

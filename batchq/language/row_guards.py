@@ -14,7 +14,7 @@ from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
 from batchq.language.shape import Shape
-from batchq.language.syntax import Conditions, Insert, Text, compared
+from batchq.language.syntax import Conditions, Insert, RawSql, columns_in
 from batchq.language.templates import ErrorTemplate
 from batchq.language.validation import is_text, listed
 
@@ -144,7 +144,7 @@ class RowGuards(Batch[T_co]):
     def _check_before(
         self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
     ) -> Self:
-        if isinstance(self._shape.source, Text | Insert):
+        if isinstance(self._shape.source, RawSql | Insert):
             message = (
                 f"{call}(): where= finds no row of an insert or a sql() text; of the rows that "
                 'they return say .ensure({"column": …})'
@@ -271,7 +271,7 @@ class RowGuards(Batch[T_co]):
     ) -> Self:
         """Add a requirement: :meth:`require`, :meth:`refuse` and :meth:`ensure` come down to it."""
         named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        carried = tuple(dict.fromkeys((*compared(test), *columns_of(columns), *named)))
+        carried = tuple(dict.fromkeys((*columns_in(test), *columns_of(columns), *named)))
         requirement = Requirement(when, test, carried, refuses)
         shape = shape_changes.with_condition(self._shape, requirement)
         guarded = self._shaped(shape, values)

@@ -28,9 +28,9 @@ from batchq.language.results import NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.syntax import (
     STAR,
     Insert,
+    RawSql,
     Select,
     Source,
-    Text,
     condition_names,
     parameter_names,
     selects,
@@ -156,7 +156,7 @@ def _probe(shape: Shape) -> int | None:
     if shape.result.rows is not Rows.NONE:
         return None
     columns = source.columns or ()
-    if guard.bound is not Bound.AT_LEAST or any(isinstance(column, Text) for column in columns):
+    if guard.bound is not Bound.AT_LEAST or any(isinstance(column, RawSql) for column in columns):
         return None
     return guard.rows
 
@@ -173,7 +173,7 @@ def answered(shape: Shape) -> tuple[str | None, ...] | None:
 
 def _columns(shape: Shape) -> tuple[str, ...] | None:
     source = shape.source
-    if isinstance(source, Text) or (isinstance(source, Select) and source.columns is not None):
+    if isinstance(source, RawSql) or (isinstance(source, Select) and source.columns is not None):
         return None
     if shape.returned is not None or shape.result.rows not in WITH_MODEL:
         return shape.returned

@@ -18,7 +18,7 @@ from batchq.language.matchers import Matcher, constraint
 from batchq.language.models import model_of, why_not
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.shape import Shape, answered
-from batchq.language.syntax import Conflict, Insert, Select, Text
+from batchq.language.syntax import Conflict, Insert, RawSql, Select
 from batchq.language.validation import is_text
 
 
@@ -49,7 +49,7 @@ def _is_checkable(model: object) -> bool:
 def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
     """Name the columns that a built write returns."""
     named = columns and all(map(is_text, columns))
-    if isinstance(shape.source, Text | Select) or not named:
+    if isinstance(shape.source, RawSql | Select) or not named:
         message = (
             "returning() names at least one column of a built insert, update or delete; a sql() "
             "text has its own RETURNING, a select() its columns"

@@ -18,7 +18,7 @@ from batchq.language.outputs import Output, checked_type
 from batchq.language.results import NO_RESULT, Rows
 from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape
-from batchq.language.syntax import Text
+from batchq.language.syntax import RawSql
 from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
@@ -214,9 +214,9 @@ class Statement(RowGuards[T_co]):
         """Its mappings, in the order of declaration: the last that matches wins."""
         return tuple(self._shape.mappings(self._raises))
 
-    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
         source = self._shape.source
-        if not isinstance(source, Text):
+        if not isinstance(source, RawSql):
             raise InvalidBatch(NO_EXPRESSION)
         if not self._shape.is_bare:
             message = (
@@ -243,7 +243,7 @@ class Statement(RowGuards[T_co]):
     def title(self) -> str:
         """A few words for people: ``insert project``, or the first words of a ``sql()`` text, up to
         a string in it, which may be anybody's data."""
-        if isinstance(self._shape.source, Text):
+        if isinstance(self._shape.source, RawSql):
             first = "…".join(self._shape.source.pieces).split()[:3]
             words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self._shape.source.verb
             return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"

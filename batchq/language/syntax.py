@@ -40,7 +40,7 @@ class Expression(Special):
 
     __slots__ = ()
 
-    def _as_expression(self, *, column: bool = False) -> tuple[Text, tuple[object, ...]]:
+    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
         """Return the SQL and the values it takes.
 
         :param column: whether it is a column of a select, which may have a name.
@@ -50,7 +50,7 @@ class Expression(Special):
 
 
 @frozen(eq=False)
-class Text:
+class RawSql:
     """Real SQL as a user wrote it, cut at its placeholders: ``pieces[i]`` stands before the
     parameter ``order[i]`` (an index into ``names``), the last piece after all of them."""
 
@@ -80,15 +80,15 @@ STAR = "*"
 """As the name of a column: all that there are."""
 
 
-class Flow(Enum):
+class OutputRef(Enum):
     """What stands in a cell for another statement's output."""
 
     OUTPUT = "output"
 
 
-OUTPUT: Final = Flow.OUTPUT
+OUTPUT: Final = OutputRef.OUTPUT
 
-Cell = Text | Flow | None
+Expr = RawSql | OutputRef | None
 """What stands in a column: a fragment, another statement's output, or, for None, a parameter."""
 
 
@@ -101,7 +101,7 @@ class Conflict:
     """
 
     columns: tuple[str, ...]
-    predicate: tuple[tuple[str, str], ...] | Text | None
+    predicate: tuple[tuple[str, str], ...] | RawSql | None
 
 
 @frozen(eq=False)
@@ -110,7 +110,7 @@ class Insert:
 
     table: str
     columns: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[Expr, ...]
     conflict: Conflict | None = None
 
     verb: ClassVar[str] = "insert"
@@ -129,7 +129,7 @@ EQUALS_OUTPUT = "= output"
 SAME = "IS NOT DISTINCT FROM EXCLUDED"
 """``column IS NOT DISTINCT FROM EXCLUDED.column``: takes no value but the one that is inserted."""
 
-Conditions = tuple[tuple[str, str | Text], ...] | Text
+Conditions = tuple[tuple[str, str | RawSql], ...] | RawSql
 """Columns, each with one of the tests above or a fragment that it equals; or one fragment. Behind
 :data:`WHOLE` in the place of a column stands a fragment that is a condition by itself."""
 
@@ -145,7 +145,7 @@ class Update:
 
     table: str
     columns: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[Expr, ...]
     where: Conditions
 
     verb: ClassVar[str] = "update"
@@ -166,7 +166,7 @@ class Select:
     """SELECT of named columns; ``columns`` is None when the model names them."""
 
     table: str
-    columns: tuple[str | Text, ...] | None
+    columns: tuple[str | RawSql, ...] | None
     where: Conditions = field(default=())
     lock: str | None = None
     """How the rows are locked: ``UPDATE``, ``SHARE NOWAIT``, and so on."""
@@ -179,13 +179,13 @@ class Select:
         return "lock" if self.lock else "select"
 
 
-Source = Text | Insert | Update | Delete | Select
+Source = RawSql | Insert | Update | Delete | Select
 
 
 def parameter_names(source: Source) -> tuple[str, ...]:
     """A name for each of the values that the source takes, in their order; for people."""
     match source:
-        case Text():
+        case RawSql():
             return source.names
         case Insert():
             return _cell_names(source.columns, source.cells)
@@ -195,7 +195,9 @@ def parameter_names(source: Source) -> tuple[str, ...]:
             return condition_names(source.where)
         case Select():
             columns = source.columns or ()
-            inner = tuple(n for column in columns if isinstance(column, Text) for n in column.names)
+            inner = tuple(
+                n for column in columns if isinstance(column, RawSql) for n in column.names
+            )
             return inner + condition_names(source.where)
 
 
@@ -206,13 +208,13 @@ _SELECTS = re.compile(
 
 def selects(source: Source) -> bool:
     """Whether a ``sql()`` text certainly does nothing but select: WITH may hold a write."""
-    return isinstance(source, Text) and _SELECTS.match(source.pieces[0]) is not None
+    return isinstance(source, RawSql) and _SELECTS.match(source.pieces[0]) is not None
 
 
-def _cell_names(columns: tuple[str, ...], cells: tuple[Cell, ...]) -> tuple[str, ...]:
+def _cell_names(columns: tuple[str, ...], cells: tuple[Expr, ...]) -> tuple[str, ...]:
     names: list[str] = []
     for column, cell in zip(columns, cells, strict=True):
-        names.extend(cell.names if isinstance(cell, Text) else (column,))
+        names.extend(cell.names if isinstance(cell, RawSql) else (column,))
     return tuple(names)
 
 
@@ -221,39 +223,39 @@ def value_of(insert: Insert, values: tuple[object, ...], column: str) -> object:
     place = 0
     for name, cell in zip(insert.columns, insert.cells, strict=True):
         if name == column:
-            return cell if isinstance(cell, Text) else values[place]
-        place += len(cell.names) if isinstance(cell, Text) else 1
+            return cell if isinstance(cell, RawSql) else values[place]
+        place += len(cell.names) if isinstance(cell, RawSql) else 1
     raise KeyError(column)
 
 
 def condition_names(where: Conditions) -> tuple[str, ...]:
     """A name for each of the values that conditions take, in their order; for people."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return where.names
     names: list[str] = []
     for column, test in where:
-        if isinstance(test, Text):
+        if isinstance(test, RawSql):
             names.extend(test.names)
         elif test not in _WITHOUT_VALUE:
             names.append(column)
     return tuple(names)
 
 
-def compared(where: Conditions) -> tuple[str, ...]:
+def columns_in(where: Conditions) -> tuple[str, ...]:
     """The columns that conditions name; a fragment's are nobody's to know."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return ()
-    return tuple(name for name, test in where if name != WHOLE or not isinstance(test, Text))
+    return tuple(name for name, test in where if name != WHOLE or not isinstance(test, RawSql))
 
 
 def chosen(source: Source) -> tuple[str, ...]:
     """The columns that the source compares with a list."""
-    return () if isinstance(source, Text | Insert) else chosen_by(source.where)
+    return () if isinstance(source, RawSql | Insert) else chosen_by(source.where)
 
 
 def chosen_by(where: Conditions) -> tuple[str, ...]:
     """The columns that conditions compare with a list."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return ()
     return tuple(name for name, test in where if test in (EQUALS_ANY, EQUALS_ANY_OR_NULL))
 
@@ -261,7 +263,7 @@ def chosen_by(where: Conditions) -> tuple[str, ...]:
 def takes_outputs(source: Source) -> bool:
     """Whether another statement's output stands anywhere in it."""
     match source:
-        case Text():
+        case RawSql():
             return any(source.casts)
         case Insert():
             return _flows(source.cells)
@@ -275,11 +277,11 @@ def takes_outputs(source: Source) -> bool:
 
 def tests_outputs(where: Conditions) -> bool:
     """Whether conditions compare with another statement's output."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return any(where.casts)
     tests = [test for _, test in where]
     return EQUALS_OUTPUT in tests or _flows(tests)
 
 
-def _flows(cells: Iterable[Cell | str]) -> bool:
-    return any(c is OUTPUT or (isinstance(c, Text) and any(c.casts)) for c in cells)
+def _flows(cells: Iterable[Expr | str]) -> bool:
+    return any(c is OUTPUT or (isinstance(c, RawSql) and any(c.casts)) for c in cells)

@@ -22,7 +22,7 @@ from batchq.engine.client_encoding import codec
 from batchq.engine.compile.quoting import check_table, derived, unqualified
 from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.batch import Batch
-from batchq.language.builders import select, written
+from batchq.language.builders import raw_sql, select
 from batchq.language.compose import gather, sequence
 from batchq.language.mapping import Raises
 from batchq.language.matchers import check, sqlstate
@@ -32,7 +32,7 @@ from batchq.language.statement import Statement
 from batchq.limits import tables
 from batchq.limits.drift import Drift, in_order
 from batchq.limits.errors import LimitExceeded, LimitMissing, NotCharged
-from batchq.limits.queries import Texts, texts
+from batchq.limits.queries import Queries, queries
 from batchq.limits.shortfalls import Shortfall, shortfalls_of
 from batchq.limits.tables import (
     UNLIMITED,
@@ -135,7 +135,7 @@ class Limits:
 
         def charging(one: UUID) -> Statement[int]:
             meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
-            statement = written(
+            statement = raw_sql(
                 self._sql.charge, scope=one, resource=resource, id=charged, n=amount
             )
             return self._limited(statement, meaning).count()
@@ -160,7 +160,7 @@ class Limits:
         charged = checked_id(id)
 
         def releasing(one: UUID) -> Statement[int]:
-            statement = written(self._sql.release, scope=one, resource=resource, id=charged)
+            statement = raw_sql(self._sql.release, scope=one, resource=resource, id=charged)
             return self._counted(statement).count()
 
         return self._at("release", resource, scope, releasing, missing=missing).map(any)
@@ -187,7 +187,7 @@ class Limits:
         def resizing(one: UUID) -> Statement[None]:
             meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
             unknown = NotCharged(resource, one, charged) if not_charged is None else not_charged
-            statement = written(
+            statement = raw_sql(
                 self._sql.resize, scope=one, resource=resource, id=charged, n=amount
             )
             limited = self._limited(self._counted(statement), meaning)
@@ -205,7 +205,7 @@ class Limits:
         checked = UNLIMITED if limit is None else checked_amount(limit, "a limit", least=0)
         setting = (
             self._last(
-                written(self._sql.set_limit, scope=one, resource=resource, lim=checked),
+                raw_sql(self._sql.set_limit, scope=one, resource=resource, lim=checked),
                 f"set limit of {resource}",
                 one,
                 resource,
@@ -232,8 +232,8 @@ class Limits:
         A counter that is missing is not made: nobody knows its limit. Set it, then reconcile.
         """
         (one,) = checked_scopes((scope,))
-        locking = written(self._sql.lock_scope, scope=one)
-        counting = written(self._sql.recount, scope=one).all(Drift)
+        locking = raw_sql(self._sql.lock_scope, scope=one)
+        counting = raw_sql(self._sql.recount, scope=one).all(Drift)
         return gather(
             self._last(locking, "lock counters", one), self._last(counting, "recount", one)
         ).map(lambda both: in_order(both[1]))
@@ -241,8 +241,8 @@ class Limits:
     # -- parts -------------------------------------------------------------------------------------
 
     @property
-    def _sql(self) -> Texts:
-        return texts(self.table, self.ledger)
+    def _sql(self) -> Queries:
+        return queries(self.table, self.ledger)
 
     def _limited(self, statement: Statement[T], exceeded: Raises) -> Statement[T]:
         """Say what no room means."""

@@ -98,7 +98,7 @@ ORDER BY asked.place"""
 
 
 @frozen
-class Texts:
+class Queries:
     """The SQL for one pair of tables."""
 
     charge: str
@@ -111,10 +111,10 @@ class Texts:
 
 
 @lru_cache(maxsize=64)
-def texts(table: str, ledger: str) -> Texts:
+def queries(table: str, ledger: str) -> Queries:
     """Write the SQL for a pair of tables, once."""
     # A percent sign in a name is one in a text with placeholders.
     names = {"table": quoted(table), "ledger": quoted(ledger)}
     escaped = {kind: name.replace("%", "%%") for kind, name in names.items()}
     templates = _CHARGE, _RELEASE, _RESIZE, _SET_LIMIT, _LOCK_SCOPE, _RECOUNT, _LOOK
-    return Texts(*(template.format(**escaped) for template in templates))
+    return Queries(*(template.format(**escaped) for template in templates))

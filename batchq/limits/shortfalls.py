@@ -14,11 +14,11 @@ from uuid import UUID
 from attrs import define, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.compose import gather
 from batchq.language.outputs import Output
-from batchq.language.syntax import Source, Text
-from batchq.limits.queries import Texts
+from batchq.language.syntax import RawSql, Source
+from batchq.limits.queries import Queries
 from batchq.running.explain import steps
 
 
@@ -89,12 +89,12 @@ class _Counter:
         self.lim, self.ceiling = lim, max(lim, self.used)
 
 
-def shortfalls_of(batch: Batch[Any], sql: Texts) -> Batch[list[Shortfall]]:
+def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
     """Read what a batch would find and say what it lacks room for; see ``Limits.explain``."""
     asks = _asks(batch, sql)
     if not asks:
         return gather().map(lambda _: [])
-    reading = written(
+    reading = raw_sql(
         sql.look,
         scopes=[ask.counter[0] for ask in asks],
         resources=[ask.counter[1] for ask in asks],
@@ -103,7 +103,7 @@ def shortfalls_of(batch: Batch[Any], sql: Texts) -> Batch[list[Shortfall]]:
     return reading.all(Found).label("explain limits").map(lambda found: _played(asks, found))
 
 
-def _asks(batch: Batch[Any], sql: Texts) -> list[_Ask]:
+def _asks(batch: Batch[Any], sql: Queries) -> list[_Ask]:
     """The steps that are about counters, in the order in which they run."""
     known = {
         sql.charge: "charge",
@@ -166,7 +166,7 @@ def _wanted(verb: str, n: int, held: int | None) -> int | None:
 
 def _text_of(source: Source) -> str | None:
     """The text that a statement was written as; None for a builder's."""
-    if not isinstance(source, Text):
+    if not isinstance(source, RawSql):
         return None
     first, *others = (piece.replace("%", "%%") for piece in source.pieces)
     names = (source.names[place] for place in source.order)

@@ -15,17 +15,17 @@ from typing import Any, TypeVar, cast
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, select, update, written
+from batchq.language.builders import delete, raw_sql, select, update
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
-from batchq.language.local_settings import ALL_ROWS, under
+from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.outputs import Output
 from batchq.language.placement import Last, Scheduled
 from batchq.language.statement import Statement
-from batchq.language.syntax import Insert, Text, value_of
+from batchq.language.syntax import Insert, RawSql, value_of
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import statements, unmet_outputs
 
@@ -120,7 +120,7 @@ class Parent:
         ending = self.delete_row(key, missing=missing, generation=generation, stale=stale)
         last = Scheduled(ending, resets=touch_key(self, key))
         looks = tuple(guards)
-        seen = [under(ALL_ROWS, gather(*looks))] if looks else []
+        seen = [with_settings(ALL_ROWS, gather(*looks))] if looks else []
         return gather(self.lock(key, missing=missing), *seen, last).map(_nothing)
 
     def delete_row(
@@ -153,7 +153,7 @@ class Parent:
         if self.deleted_at is None:
             message = f"{self.table!r} has no tombstone: its rows cannot be hidden, only deleted"
             raise InvalidBatch(message)
-        return {self.deleted_at: written("now()"), self.generation: _bumped(self.generation)}
+        return {self.deleted_at: raw_sql("now()"), self.generation: _bumped(self.generation)}
 
     def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
         """Read a living parent.
@@ -269,7 +269,7 @@ class Children:
                 f"from others: name it in the row"
             )
             raise InvalidBatch(message)
-        if isinstance(value, Text | Output) or isinstance(wanted, Batch | Output):
+        if isinstance(value, RawSql | Output) or isinstance(wanted, Batch | Output):
             return
         several = isinstance(wanted, list | tuple)
         if value not in cast("Sequence[object]", wanted if several else (wanted,)):
@@ -298,7 +298,7 @@ _NO_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 @lru_cache(maxsize=256)
 def _bumped(column: str) -> Statement[None]:
     name = column.replace('"', '""')
-    return written(f'"{name}" + 1')
+    return raw_sql(f'"{name}" + 1')
 
 
 def _nothing(_: object) -> None:

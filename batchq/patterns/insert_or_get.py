@@ -22,7 +22,7 @@ from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.statement import Statement
-from batchq.language.syntax import SAME, Insert, Text, value_of
+from batchq.language.syntax import SAME, Insert, RawSql, value_of
 from batchq.language.validation import is_text, listed
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _value(inserting: Statement[Any], column: str) -> object:
         message = f"insert_or_get(): the row has no {column!r}"
         raise InvalidBatch(message)
     value = value_of(source, inserting._values, column)
-    if isinstance(value, Text):
+    if isinstance(value, RawSql):
         message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
         raise InvalidBatch(message)
     reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is

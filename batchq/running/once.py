@@ -18,17 +18,17 @@ from batchq.running.result import Failed, Ok
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
-    from batchq.running.request import Order
+    from batchq.running.request import RunRequest
     from batchq.running.result import Answer
 
 
-def once(connection: Connection[Any], todo: Order) -> Answer:
+def once(connection: Connection[Any], request: RunRequest) -> Answer:
     """Run a batch once.
 
     :raises InvalidBatch: when it cannot be sent as it is.
     """
-    work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
-    todo.work = work
+    work = Transaction(connection, request.plan, request.frame_for(connection), request.deadline)
+    request.work = work
     try:
         work.prepare()
         drive(connection, work)
@@ -37,10 +37,10 @@ def once(connection: Connection[Any], todo: Order) -> Answer:
         return _broken_off(work, error)
 
 
-async def aonce(connection: AsyncConnection[Any], todo: Order) -> Answer:
+async def aonce(connection: AsyncConnection[Any], request: RunRequest) -> Answer:
     """Run a batch once; as :func:`once`."""
-    work = Transaction(connection, todo.plan, todo.frame_for(connection), todo.deadline)
-    todo.work = work
+    work = Transaction(connection, request.plan, request.frame_for(connection), request.deadline)
+    request.work = work
     try:
         work.prepare()
         await drive_async(connection, work)
@@ -49,10 +49,10 @@ async def aonce(connection: AsyncConnection[Any], todo: Order) -> Answer:
         return _broken_off(work, error)
 
 
-def settled_unsent(todo: Order) -> Answer:
+def settled_unsent(request: RunRequest) -> Answer:
     """Answer for a batch that has nothing to send."""
     try:
-        return Ok(todo.plan.combine(()))
+        return Ok(request.plan.combine(()))
     except Exception as error:  # noqa: BLE001  a function of the caller's
         message = f"a function of the batch raised {type(error).__name__}; it had nothing to send"
         failed = DecodeFailed(message, outcome=Outcome.NOT_SENT)

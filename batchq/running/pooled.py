@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
     from batchq.engine.wire.connection_state import AnyConnection
-    from batchq.running.request import Order
+    from batchq.running.request import RunRequest
     from batchq.running.result import Answer
 
 _LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
@@ -38,19 +38,19 @@ _BY_A_HOOK = (
 _log = logging.getLogger("batchq")
 
 
-def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
+def pooled(pool: ConnectionPool[Any], request: RunRequest) -> Answer:
     """Run a batch once, on a connection of the pool.
 
     :raises InvalidBatch: when it cannot be sent as it is.
     """
-    spare, late = _spare(pool, todo), todo.deadline
+    spare, late = _spare(pool, request), request.deadline
     while True:
         visit = _Visit()
         try:
             with pool.connection() if late is None else taken(pool, late) as connection:
                 visit.connection = connection
                 try:
-                    visit.answer = once(connection, todo)
+                    visit.answer = once(connection, request)
                 except BaseException as error:
                     visit.passes(error)
                     raise
@@ -62,9 +62,9 @@ def pooled(pool: ConnectionPool[Any], todo: Order) -> Answer:
         spare -= 1
 
 
-async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
+async def apooled(pool: AsyncConnectionPool[Any], request: RunRequest) -> Answer:
     """Run a batch once, on a connection of the pool; as :func:`pooled`."""
-    spare, late = _spare(pool, todo), todo.deadline
+    spare, late = _spare(pool, request), request.deadline
     plain = late is None and not checks(pool)
     while True:
         visit = _Visit()
@@ -72,7 +72,7 @@ async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
             async with pool.connection() if plain else taken_async(pool, late) as connection:
                 visit.connection = connection
                 try:
-                    visit.answer = await aonce(connection, todo)
+                    visit.answer = await aonce(connection, request)
                 except BaseException as error:
                     visit.passes(error)
                     raise
@@ -84,12 +84,12 @@ async def apooled(pool: AsyncConnectionPool[Any], todo: Order) -> Answer:
         spare -= 1
 
 
-def _spare(pool: object, todo: Order) -> int:
+def _spare(pool: object, request: RunRequest) -> int:
     """How many connections that are found closed are no attempt: as many as the pool may hold.
 
     After a restart of the server they all are. Only for who asked for more than one attempt.
     """
-    most = 0 if todo.retry is None else getattr(pool, "max_size", 0)
+    most = 0 if request.retry is None else getattr(pool, "max_size", 0)
     return most if isinstance(most, int) else 0
 
 

@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
 
 
 @define(eq=False)
-class Order:
+class RunRequest:
     """A batch laid flat, and how it is to run."""
 
     plan: Plan
@@ -88,9 +88,9 @@ def _refuse_old_snapshots(plan: Plan) -> None:
             raise InvalidBatch(message, step=step)
 
 
-def outcome_by(todo: Order | None) -> Outcome:
+def outcome_by(request: RunRequest | None) -> Outcome:
     """What became of a batch, by its last attempt; None is one whose options were being read."""
-    work = None if todo is None else todo.work
+    work = None if request is None else request.work
     return Outcome.NOT_SENT if work is None else work.outcome
 
 
@@ -98,7 +98,7 @@ _KNOWN = frozenset(Options.__annotations__)
 _NOT_NESTED = ("isolation", "read_only", "timeout", "deadline", "retry")
 
 
-def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> Order:
+def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> RunRequest:
     """Check the arguments before anything happens."""
     kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
     wrong, right = kinds if sync else kinds[::-1]
@@ -106,7 +106,7 @@ def order(target: object, batch: Batch[Any], options: Options, *, sync: bool) ->
     if not isinstance(target, right):
         _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
     values = _read(target, options, call) if options else NONE_SAID
-    return Order(plan(batch), values, values.retry, values.deadline)
+    return RunRequest(plan(batch), values, values.retry, values.deadline)
 
 
 def _check_target(

@@ -16,7 +16,7 @@ from batchq.language.batch import Batch
 from batchq.running.interrupts import interrupted
 from batchq.running.once import aonce, once, settled_unsent
 from batchq.running.pooled import apooled, pooled
-from batchq.running.request import Options, Order, order, outcome_by
+from batchq.running.request import Options, RunRequest, outcome_by, run_request
 from batchq.running.result import Failed, Ok
 from batchq.running.retry import Tries
 
@@ -54,21 +54,23 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
 
     :raises InvalidBatch: all the same: a batch that cannot be sent is a bug, not an answer.
     """
-    todo: Order | None = None
+    request: RunRequest | None = None
     try:
-        todo = order(target, batch, options, sync=True)
-        if not todo.plan.statements:
-            return settled_unsent(todo)
+        request = run_request(target, batch, options, sync=True)
+        if not request.plan.statements:
+            return settled_unsent(request)
         tried: Callable[[], Any]
         if isinstance(target, Connection):
-            tried = partial(once, target, todo)
+            tried = partial(once, target, request)
         else:
-            tried = partial(pooled, target, todo)
-        if todo.retry is None:
+            tried = partial(pooled, target, request)
+        if request.retry is None:
             return cast("Ok[T] | Failed", tried())
         from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
 
-        tries = Tries(todo.retry, pooled=not isinstance(target, Connection), deadline=todo.deadline)
+        tries = Tries(
+            request.retry, pooled=not isinstance(target, Connection), deadline=request.deadline
+        )
         try:
             return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
         except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
@@ -76,7 +78,7 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     except BaseException as error:
         # While the options are read, or between the engine's end and the return.
         if not isinstance(error, Exception):
-            interrupted(error, outcome_by(todo))
+            interrupted(error, outcome_by(request))
         raise
 
 
@@ -84,22 +86,22 @@ async def aattempt(
     target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Options]
 ) -> Ok[T] | Failed:
     """Run a batch on an async connection or pool; as :func:`attempt`."""
-    todo: Order | None = None
+    request: RunRequest | None = None
     try:
-        todo = order(target, batch, options, sync=False)
-        if not todo.plan.statements:
-            return settled_unsent(todo)
+        request = run_request(target, batch, options, sync=False)
+        if not request.plan.statements:
+            return settled_unsent(request)
         tried: Callable[[], Any]
         if isinstance(target, AsyncConnection):
-            tried = partial(aonce, target, todo)
+            tried = partial(aonce, target, request)
         else:
-            tried = partial(apooled, target, todo)
-        if todo.retry is None:
+            tried = partial(apooled, target, request)
+        if request.retry is None:
             return cast("Ok[T] | Failed", await tried())
         from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
         tries = Tries(
-            todo.retry, pooled=not isinstance(target, AsyncConnection), deadline=todo.deadline
+            request.retry, pooled=not isinstance(target, AsyncConnection), deadline=request.deadline
         )
         try:
             return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
@@ -107,7 +109,7 @@ async def aattempt(
             return tries.broken_off(error)
     except BaseException as error:
         if not isinstance(error, Exception):
-            interrupted(error, outcome_by(todo))
+            interrupted(error, outcome_by(request))
         raise
 
 

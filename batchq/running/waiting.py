@@ -67,7 +67,7 @@ def drive(connection: Connection[Any], work: Transaction) -> None:
                 break
         finally:
             # Before the lock is released: the next thread's batch is not at rest.
-            work.close_unless_at_rest()
+            work.close_unless_idle()
 
 
 async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> None:
@@ -93,7 +93,7 @@ async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> No
                 break
         finally:
             # Before the lock is released: the next task's batch is not at rest.
-            work.close_unless_at_rest()
+            work.close_unless_idle()
 
 
 # -- winding up ------------------------------------------------------------------------------------

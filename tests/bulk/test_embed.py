@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchq import Statement, delete, run, select, sql, update
 from batchq.bulk.chunks.subquery import column, columns, embed, quoted
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 
 TABLE = 'od%d "t" %s'
 NAME, KIND, COUNT = "na%me", 'k"ind %(x)d', "N 1 %%"
@@ -56,13 +56,13 @@ FRAGMENTS = [
     "%(a)s<id AND %(b)s>=0",
 ]
 fragments = st.sampled_from(BARE) | st.builds(
-    lambda text, a, b: written(text, **{k: v for k, v in (("a", a), ("b", b)) if f"({k})" in text}),
+    lambda text, a, b: raw_sql(text, **{k: v for k, v in (("a", a), ("b", b)) if f"({k})" in text}),
     st.sampled_from(FRAGMENTS),
     small,
     small,
 )
 numbers = st.builds(
-    lambda a, text: written(text, a=a),
+    lambda a, text: raw_sql(text, a=a),
     small,
     st.sampled_from(["%(a)s + 1", "%(a)s::int %% 20 + %(a)s -- 5%%", "abs(%(a)s)"]),
 )
@@ -104,7 +104,7 @@ ANY = settings(max_examples=60, deadline=None)
 
 def around(text: str, values: dict[str, object]) -> Statement[None]:
     """A text with a parameter of its own: what is embedded is for such."""
-    return written(f"{text} LIMIT %(most)s", **values, most=1_000)
+    return raw_sql(f"{text} LIMIT %(most)s", **values, most=1_000)
 
 
 def sorted_rows(rows: list[dict[str, Any]]) -> list[str]:
@@ -168,7 +168,7 @@ def test_a_text_does_not_vary_with_its_values() -> None:
 
 
 def test_a_name_that_is_used_twice_is_one_parameter() -> None:
-    twice = written("SELECT %(a)s, %(b)s, %(a)s -- 5%%", b=1, a=2)
+    twice = raw_sql("SELECT %(a)s, %(b)s, %(a)s -- 5%%", b=1, a=2)
     text, values = embed(twice, "x")
     assert text == "SELECT %(x1)s, %(x2)s, %(x1)s -- 5%%"
     assert values == {"x1": 2, "x2": 1}

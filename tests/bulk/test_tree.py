@@ -26,7 +26,7 @@ from batchq.bulk import (
     start,
 )
 from batchq.hierarchy import Parent
-from batchq.language.syntax import Text
+from batchq.language.syntax import RawSql
 from batchq.result import Failed, attempt
 
 TABLES = """
@@ -75,7 +75,7 @@ OTHER = ([(2, True)], [(2, 5)], [(2, 3)])
 def titles(batch):
     """What the steps do, or whom a text is about."""
     return [
-        step.path if isinstance(step.statement._shape.source, Text) else step.statement.title
+        step.path if isinstance(step.statement._shape.source, RawSql) else step.statement.title
         for step in steps(batch)
     ]
 

@@ -13,7 +13,7 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from batchq.engine import commit_proofs
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL, Dialect
 from batchq.engine.outcome.attribute import Verdict, attribute
-from batchq.engine.wire.flight import CLOSING, FORGET, OPENING, SETTING, SYNC
+from batchq.engine.wire.flight import CLOSE, CLOSING, OPENING, SETTING, SYNC
 from batchq.engine.wire.frame import NESTED, PLAIN, Frame, transaction
 from batchq.language.outcome import Outcome
 from batchq.language.violation import ViolationKind
@@ -24,7 +24,7 @@ POSTGRESQL_SLOTS = (OPENING, 0, 1, 2, SYNC, CLOSING, SYNC)
 COCKROACHDB_SLOTS = (OPENING, 0, 1, 2, CLOSING, SYNC)
 NESTED_SLOTS = COCKROACHDB_SLOTS
 # A step that is prepared in the same flight has two slots, and so has the frame.
-PREPARING_SLOTS = (OPENING, OPENING, SETTING, 0, 0, 1, 1, SYNC, CLOSING, CLOSING, FORGET, SYNC)
+PREPARING_SLOTS = (OPENING, OPENING, SETTING, 0, 0, 1, 1, SYNC, CLOSING, CLOSING, CLOSE, SYNC)
 
 
 @frozen
@@ -124,7 +124,7 @@ in_every_layout = pytest.mark.parametrize(
 
 @in_every_layout
 def test_all_well_is_kept_and_nobody_is_blamed(layout):
-    assert layout.judge(layout.well()) == Verdict(layout.frame.kept)
+    assert layout.judge(layout.well()) == Verdict(layout.frame.outcome_on_success)
 
 
 @in_every_layout
@@ -142,7 +142,7 @@ def test_a_link_gone_before_the_closing_answer_leaves_the_outcome_open(layout):
     # The transaction around a savepoint is the caller's, and its COMMIT was never sent.
     lost = ROLLED_BACK if layout.frame.nested else UNKNOWN
     for answered in range(len(layout.owners)):
-        expected = layout.frame.kept if answered > layout.closing else lost
+        expected = layout.frame.outcome_on_success if answered > layout.closing else lost
         assert layout.judge(layout.well()[:answered]) == Verdict(expected), answered
 
 
@@ -168,7 +168,7 @@ def test_the_end_of_the_session_before_commit_ends_the_transaction_and_blames_no
 def test_the_end_of_the_session_behind_the_closing_tag_changes_nothing(layout):
     for at in range(layout.closing + 1, len(layout.owners)):
         verdict = layout.judge([*layout.well()[:at], error("57P01", "FATAL")])
-        assert verdict == Verdict(layout.frame.kept)
+        assert verdict == Verdict(layout.frame.outcome_on_success)
 
 
 def test_a_commit_that_answers_rollback_is_no_commit():
@@ -199,7 +199,7 @@ def test_a_skipped_slot_without_an_error_before_it_proves_nothing(at):
 
 def test_an_error_while_closing_a_prepared_statement_is_no_failure_of_the_batch():
     answers = well(PREPARING_SLOTS)
-    answers[PREPARING_SLOTS.index(FORGET)] = error("26000")
+    answers[PREPARING_SLOTS.index(CLOSE)] = error("26000")
     assert judge(PREPARING_SLOTS, answers) == Verdict(COMMITTED)
 
 

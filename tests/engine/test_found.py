@@ -23,7 +23,7 @@ from psycopg.types.range import Range
 
 from batchq import BatchError, format_error, gather, insert, run, select, sequence, sql, update
 from batchq.engine.compile.sentinel import TOKEN
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.result import attempt
 from tests.support.row_values import Colour, Unmet, row_by_guard
 
@@ -139,7 +139,7 @@ def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, tex
     conn.execute(f"CREATE TABLE t (id int, c {type_}); INSERT INTO t VALUES (1, '{text}')")
     before = None
     if local:
-        before = sequence(written(f"SET LOCAL {one.removeprefix('SET ')}") for one in _bent())
+        before = sequence(raw_sql(f"SET LOCAL {one.removeprefix('SET ')}") for one in _bent())
     else:
         conn.execute(f"SET {BENT}")
     assert list(row_by_guard(conn, "t", ["c"], before=before)) == [{"c": value}] * 3
@@ -160,7 +160,7 @@ def test_a_value_in_a_style_that_no_loader_is_told_of_is_found_as_text(conn):
     conn.execute("CREATE TABLE t AS SELECT 1 AS id, '2024-02-01'::date AS c, 'x'::text AS d")
     conn.adapters.register_loader("date", Reader)
     conn.adapters.register_loader("text", Reader)
-    styled = written("SET LOCAL DateStyle = 'SQL, DMY'")
+    styled = raw_sql("SET LOCAL DateStyle = 'SQL, DMY'")
     assert next(row_by_guard(conn, "t", ["c"])) == {"c": "read 2024-02-01"}
     assert next(row_by_guard(conn, "t", ["c", "d"], before=styled)) == {
         "c": "01/02/2024",
@@ -177,7 +177,7 @@ def test_a_composite_value_is_loaded_in_the_sessions_style_and_in_no_other(conn)
     assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
     conn.execute("SET DateStyle = 'SQL, DMY'")
     assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
-    other = written("SET LOCAL DateStyle = 'SQL, MDY'")
+    other = raw_sql("SET LOCAL DateStyle = 'SQL, MDY'")
     assert next(row_by_guard(conn, "t", ["c"], before=other)) == {"c": "(02/01/2024)"}
 
 

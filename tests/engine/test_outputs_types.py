@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import gather, insert, run, select, sql
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.result import attempt
 from tests.support.literals import ANY, MAKE_TYPES, ODD
 
@@ -48,7 +48,7 @@ def by_column(types):
 def by_sql(types):
     params = {f"c{i}": SOURCE.output(f"c{i}", name) for i, name in enumerate(types)}
     values = ", ".join(f"%({name})s" for name in params)
-    return written(f"INSERT INTO copy VALUES ({values})", **params)
+    return raw_sql(f"INSERT INTO copy VALUES ({values})", **params)
 
 
 def by_fragment(types):

@@ -31,7 +31,7 @@ from batchq import (
 )
 from batchq.language.guards import When
 from batchq.language.results import Rows
-from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
 from batchq.result import attempt
 from batchq.types import ViolationKind
 from tests.support.plan_modes import pairwise_mode
@@ -104,18 +104,21 @@ SOURCES: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
         Select,
         lambda _: select("thing", where=ONLY).for_update().expect(1, missing=LookupError()),
     ),
-    "sql update": (Text, lambda _: sql(f"UPDATE thing SET note = 'x' {RETURNING}")),
-    "sql delete": (Text, lambda _: sql(f"DELETE FROM thing WHERE id = %(id)s {RETURNING}", id=1)),
+    "sql update": (RawSql, lambda _: sql(f"UPDATE thing SET note = 'x' {RETURNING}")),
+    "sql delete": (RawSql, lambda _: sql(f"DELETE FROM thing WHERE id = %(id)s {RETURNING}", id=1)),
     "sql insert": (
-        Text,
+        RawSql,
         lambda r: sql(
             f"INSERT INTO thing VALUES (2, %(state)s, %(n)s) {RETURNING}", state=r[0], n=r[1]
         ),
     ),
-    "sql cte": (Text, lambda _: sql(f"WITH x AS (DELETE FROM thing {RETURNING}) SELECT * FROM x")),
-    "sql select": (Text, lambda _: sql("SELECT id, state FROM thing")),
+    "sql cte": (
+        RawSql,
+        lambda _: sql(f"WITH x AS (DELETE FROM thing {RETURNING}) SELECT * FROM x"),
+    ),
+    "sql select": (RawSql, lambda _: sql("SELECT id, state FROM thing")),
     "sql select by group": (
-        Text,
+        RawSql,
         lambda _: sql("SELECT id, max(state) AS state FROM thing GROUP BY id"),
     ),
 }
@@ -125,8 +128,8 @@ SCALARS: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
     "update": SOURCES["update"],
     "delete": SOURCES["delete"],
     "select": (Select, lambda _: select("thing", ["state"], where=ONLY)),
-    "sql update": (Text, lambda _: sql("UPDATE thing SET note = 'x' RETURNING state")),
-    "sql select": (Text, lambda _: sql("SELECT state FROM thing")),
+    "sql update": (RawSql, lambda _: sql("UPDATE thing SET note = 'x' RETURNING state")),
+    "sql select": (RawSql, lambda _: sql("SELECT state FROM thing")),
 }
 ALL_ROWS = frozenset(Rows)
 # What is judged of which source, and with which shapes; what is not here is refused.
@@ -138,9 +141,9 @@ ASKED: dict[tuple[When, type[Any]], frozenset[Rows]] = {
     (When.AFTER, Update): ALL_ROWS,
     (When.AFTER, Delete): ALL_ROWS,
     (When.AFTER, Select): ALL_ROWS,
-    (When.AFTER, Text): ALL_ROWS,
+    (When.AFTER, RawSql): ALL_ROWS,
     (When.NEVER, Select): frozenset({Rows.NONE}),
-    (When.NEVER, Text): frozenset({Rows.NONE}),
+    (When.NEVER, RawSql): frozenset({Rows.NONE}),
 }
 
 SHAPES: dict[Rows, Callable[[Statement[Any], Any], Statement[Any]]] = {
@@ -155,7 +158,7 @@ SHAPES: dict[Rows, Callable[[Statement[Any], Any], Statement[Any]]] = {
 
 def shaped(statement: Statement[Any], rows: Rows) -> Statement[Any]:
     """Ask for a shape. What batchq writes out itself returns the id, and nothing else."""
-    built = not isinstance(statement._shape.source, Text | Select)
+    built = not isinstance(statement._shape.source, RawSql | Select)
     if rows in (Rows.NONE, Rows.COUNT):
         return SHAPES[rows](statement, None)
     if statement._shape.source.verb == "lock":  # it names no columns
@@ -233,7 +236,7 @@ def fill(observer: psycopg.Connection[Any], row: Row | None) -> None:
 def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
     """What a statement that passes answers: what was asked for, and no column of its guards."""
     new = 2 if "insert" in statement.title.lower() else 1
-    built = not isinstance(statement._shape.source, Text | Select)
+    built = not isinstance(statement._shape.source, RawSql | Select)
     if rows in (Rows.NONE, Rows.COUNT):
         return None if rows is Rows.NONE else 1
     if rows is Rows.SCALAR:

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql as pg
 
 from batchq import InvalidBatch, gather, insert, run, select, sql, steps, update
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.result import attempt
 from tests.support.row_values import Unmet, row_by_guard
 
@@ -54,7 +54,7 @@ def test_a_setting_that_changes_between_producer_and_user_changes_no_value(
 ):
     conn.execute("SET DateStyle = 'SQL, DMY'")
     use = insert("copy", {column: source.output(column)})
-    run(conn, gather(source, written(f"SET LOCAL {setting}"), use))
+    run(conn, gather(source, raw_sql(f"SET LOCAL {setting}"), use))
     conn.execute("SET DateStyle = 'ISO'")
     assert conn.execute(f"SELECT {column} FROM copy").fetchone() == (value,)
 
@@ -64,7 +64,7 @@ def test_a_table_keeps_its_schema_when_the_search_path_changes(conn, source, sch
     conn.execute(f"CREATE SCHEMA other_{schema}; CREATE TABLE other_{schema}.copy ()")
     try:
         use = insert(f"{schema}.copy", {"t": source.output("t")})
-        move = written(f"SET LOCAL search_path = other_{schema}, {schema}")
+        move = raw_sql(f"SET LOCAL search_path = other_{schema}, {schema}")
         run(conn, gather(source, move, use))
         assert conn.execute("SELECT t = 'copy'::regclass FROM copy").fetchone() == (True,)
     finally:
@@ -187,7 +187,7 @@ SAFE = [r"SELECT E'a\\b'", r"SELECT $$a\b$$", r'SELECT 1 AS "a\b"', r"SELECT 1 -
 @pytest.mark.parametrize("text", PLAIN)
 def test_a_plain_string_with_a_backslash_is_refused_where_it_means_another(reading, text):
     on = reading.execute("SHOW standard_conforming_strings").fetchone() == ("on",)
-    for statement in (written(text), written(text).all(tuple).expect(1)):
+    for statement in (raw_sql(text), raw_sql(text).all(tuple).expect(1)):
         if on and not statement._shape.guard:
             run(reading, statement)
         elif not on:
@@ -201,7 +201,7 @@ def test_a_plain_string_with_a_backslash_is_refused_where_it_means_another(readi
 
 @pytest.mark.parametrize("text", SAFE)
 def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
-    assert len(run(reading, written(text).all(tuple))) == 1
+    assert len(run(reading, raw_sql(text).all(tuple))) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
 def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text):
     """A step behind it would store other letters than it was given."""
     with pytest.raises(InvalidBatch, match="before it is sent"):
-        steps(written(text))[0].sql  # noqa: B018
+        steps(raw_sql(text))[0].sql  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,9 @@ def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text)
 def test_a_setting_whose_name_is_not_written_out_is_refused(name):
     """It could be one that changes the meaning of bytes."""
     values = {"n": "client_encoding"} if "%" in name else {}
-    call = written(f"set_config({name}, 'LATIN1', true)", **values)
+    call = raw_sql(f"set_config({name}, 'LATIN1', true)", **values)
     for statement in (
-        written(f"SELECT set_config({name}, 'LATIN1', true)", **values),
+        raw_sql(f"SELECT set_config({name}, 'LATIN1', true)", **values),
         update("vpc", {"name": call}, {"id": 1}),
         update("vpc", {"name": "a"}, {"id": 1}).ensure({"name": call}, raises=KeyError),
     ):
@@ -270,16 +270,16 @@ def test_settings_of_a_transaction_are_still_a_users_to_set(conn):
 def test_a_string_that_goes_on_in_a_second_one_with_a_backslash_is_refused():
     r"""The second is read as the first: ``'\''`` is one string there."""
     with pytest.raises(InvalidBatch, match="write it as one"):
-        steps(written("SELECT E'a'\n'b\\\\'"))[0].sql  # noqa: B018
+        steps(raw_sql("SELECT E'a'\n'b\\\\'"))[0].sql  # noqa: B018
 
 
 @pytest.mark.parametrize("letter", "\ue000\ue001\ue002\ue003")
 def test_private_letters_in_a_users_text_are_letters(conn, letter):
     conn.execute(f'CREATE TABLE "{letter}1" (id int, "{letter}" text)')
-    row = written(f"INSERT INTO \"{letter}1\" VALUES (%(n)s, '{letter}1') RETURNING *", n=1)
+    row = raw_sql(f"INSERT INTO \"{letter}1\" VALUES (%(n)s, '{letter}1') RETURNING *", n=1)
     (answer,) = run(conn, row.all(tuple).expect(1))
     assert answer == (1, f"{letter}1")
-    test = written(f"\"{letter}\" = '{letter}0'")
+    test = raw_sql(f"\"{letter}\" = '{letter}0'")
     change = update(f"{letter}1", {"id": 2}, {"id": 1}).require(
         test, raises=Unmet, columns=[letter]
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psycopg.types.range import Range
 
 from batchq import gather, insert, run, select, sequence
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from tests.support.row_values import row_by_guard
 from tests.support.session_settings import (
     FIXED_SETTINGS,
@@ -56,7 +56,7 @@ class Scene:
     def set_local(self, values):
         """Steps that set something until the transaction ends."""
         pairs = (assignment(name, value, self.schema) for name, value in values.items())
-        return sequence(written(f"SET LOCAL {name} = {value}") for name, value in pairs)
+        return sequence(raw_sql(f"SET LOCAL {name} = {value}") for name, value in pairs)
 
     def changed(self, row: int):
         """The columns whose values are not what they were."""
@@ -89,12 +89,12 @@ def by_column(scene, made):
 def by_sql(scene, made):
     params = {f"c{i}": made.output(f"c{i}", kind) for i, kind in enumerate(scene.types)}
     values = ", ".join(f"%({name})s" for name in params)
-    return written(f"INSERT INTO {scene.copy} VALUES ({values})", **params)
+    return raw_sql(f"INSERT INTO {scene.copy} VALUES ({values})", **params)
 
 
 # What every setting says, in the middle of a batch.
 NAMES = ", ".join(f"pg_catalog.current_setting('{name}')" for name in VARYING_SETTINGS)
-TOLD = written(f"SELECT pg_catalog.concat_ws('|', {NAMES})").one(tuple)
+TOLD = raw_sql(f"SELECT pg_catalog.concat_ws('|', {NAMES})").one(tuple)
 
 
 WAYS = [by_column, by_sql]

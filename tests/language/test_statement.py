@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from batchq import InvalidBatch, delete, explain, insert, select, sql, steps, unique, update
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 
 STATEMENT = update("t", {"a": 1}, {"b": 2})
 
@@ -167,7 +167,7 @@ def test_a_statement_shows_what_it_does_and_promises(statement, text):
     ],
 )
 def test_a_title_shows_no_string_of_its_text(text, title):
-    assert written(text).title == title
+    assert raw_sql(text).title == title
 
 
 def test_a_long_text_has_a_short_title():

@@ -20,7 +20,7 @@ from batchq.bulk.errors import InvalidOrderKey, LeaseLost
 from batchq.bulk.job import Job
 from batchq.engine.client_encoding import own, textual
 from batchq.engine.compile.quoting import identifier, listed
-from batchq.language.builders import select, written
+from batchq.language.builders import raw_sql, select
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
 from batchq.language.statement import Statement
@@ -161,7 +161,7 @@ def chunk(
     if skip_locked:
         free = _FREE.format(free=due)
         passed = _PASSED.format(due=due, keys=columns(parts.order))
-        where.append(written(_IS_FREE.format(keys=listed(parts.order))))
+        where.append(raw_sql(_IS_FREE.format(keys=listed(parts.order))))
         due = _ALL_FREE
     counted = "done.rows" if parts.counts else "0"
     going, going_with = embed(parts.mutation(where), "gone")
@@ -192,11 +192,11 @@ def chunk(
         "described": key.names,
     }
     values |= {"rows": rows, "lease": lease}
-    deleting = written(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
+    deleting = raw_sql(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
     one = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
     if parts.fence is not None:
         moved = parts.fence.moved(job)
-        one = one.ensure({"fenced": written("true")}, raises=lambda _: moved)
+        one = one.ensure({"fenced": raw_sql("true")}, raises=lambda _: moved)
 
     def refused(violation: Violation) -> InvalidOrderKey:
         return InvalidOrderKey(key.told(str(textual(violation.row["unfit"]))))
@@ -207,20 +207,20 @@ def chunk(
 def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:
     """Write a query for the first of its rows in an order."""
     text, values = embed(rows, "row")
-    return written(_ORDERED.format(rows=text, order=columns(order)), **values, most=most)
+    return raw_sql(_ORDERED.format(rows=text, order=columns(order)), **values, most=most)
 
 
 def behind(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
     """Write the condition that a row comes behind the cursor."""
     places = ", ".join(f"%(at{n})s" for n in range(len(cursor)))
     values = {f"at{n}": value for n, value in enumerate(cursor)}
-    return written(f"({columns(order)}) > ({places})", **values)
+    return raw_sql(f"({columns(order)}) > ({places})", **values)
 
 
 def within(order: tuple[str, ...], cursor: list[str] | None) -> list[Statement[None]]:
     """Write the conditions that a row lies on the page: behind the cursor, up to its last row."""
     last = ", ".join(_LAST.format(key=identifier(key)) for key in order)
-    upto = written(_WITHIN.format(keys=listed(order), last=last))
+    upto = raw_sql(_WITHIN.format(keys=listed(order), last=last))
     return [upto] if cursor is None else [behind(order, cursor), upto]
 
 

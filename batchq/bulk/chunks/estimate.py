@@ -9,7 +9,7 @@ from typing import Any
 from batchq.bulk.chunks.subquery import embed
 from batchq.engine.client_encoding import textual
 from batchq.language.batch import Batch
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.statement import Statement
 
 _ROWS = re.compile(r"\(cost=[\d.]+ rows=(\d+) width=\d+\)$")
@@ -27,7 +27,7 @@ def estimated(rows: Statement[None]) -> Batch[int]:
     text, values = embed(rows, "row")
     if not values:
         text = text.replace("%%", "%")  # which are doubled only beside parameters
-    return written(f"EXPLAIN {text}", **values).all(tuple).map(_expected)
+    return raw_sql(f"EXPLAIN {text}", **values).all(tuple).map(_expected)
 
 
 def _expected(lines: list[tuple[Any, ...]]) -> int:

@@ -19,9 +19,9 @@ from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, literal
 from batchq.engine.compile.quoting import quoted as quoted_table
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, select, written
+from batchq.language.builders import delete, raw_sql, select
 from batchq.language.inputs import Condition
-from batchq.language.local_settings import ALL_ROWS, changed, kept, under
+from batchq.language.local_settings import ALL_ROWS, changed, kept, with_settings
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent
 
@@ -87,23 +87,23 @@ class Fence:
         :param key: as its caller says it.
         """
         named = [
-            written(f"{identifier(self.parent.key)} AS root"),
-            written(f"{identifier(self.parent.generation)} AS generation"),
-            written(f"{kept(CANONICAL)} AS kept"),
+            raw_sql(f"{identifier(self.parent.key)} AS root"),
+            raw_sql(f"{identifier(self.parent.generation)} AS generation"),
+            raw_sql(f"{kept(CANONICAL)} AS kept"),
         ]
         conditions: list[Condition] = [{self.parent.key: key}, self._hidden()]
         found, values = embed(select(self.parent.table, named, where=conditions), "found")
         text = _TOLD.format(
             found=found, changed=changed(CANONICAL), tables=self._tables().replace("%", "%%")
         )
-        return written(text, **values)
+        return raw_sql(text, **values)
 
     def held(self, job: Job) -> tuple[str, dict[str, object]]:
         """Write the part of a chunk that locks the parent, and finds none if the fence has moved.
 
         :return: the text, and its parameters.
         """
-        root = written(f"{identifier(self.parent.key)} AS batchq_root")
+        root = raw_sql(f"{identifier(self.parent.key)} AS batchq_root")
         rows = select(self.parent.table, [root], where=self._fenced(job))
         text, values = embed(rows, "fence")
         return f"{text} FOR SHARE", {**values, "tables": job.tables}
@@ -122,7 +122,7 @@ class Fence:
         """Select a key of what a last look finds, or NULL where it has looked elsewhere."""
         text, values = embed(left, "left")
         looking = _LOOKED.format(left=text, key=column(key), same=self.same())
-        return written(looking, **values, tables=job.tables)
+        return raw_sql(looking, **values, tables=job.tables)
 
     def remove(self, job: Job) -> Statement[None]:
         """Delete the parent of a job, which is locked; none is found if the fence has moved."""
@@ -137,8 +137,8 @@ class Fence:
     def now(self, job: Job) -> Statement[None]:
         """Select generation and tables as they are now, of a job's parent that is hidden."""
         named = [
-            written(f"{identifier(self.parent.generation)} AS generation"),
-            written(f"{self._tables()} AS tables"),
+            raw_sql(f"{identifier(self.parent.generation)} AS generation"),
+            raw_sql(f"{self._tables()} AS tables"),
         ]
         return select(self.parent.table, named, where=[{self.parent.key: job.root}, self._hidden()])
 
@@ -155,15 +155,17 @@ class Fence:
             key=column(self.parent.key),
             same=self.same(),
         )
-        looking = written(text, root=job.root, tables=job.tables).one(Seen)
-        return under(ALL_ROWS, looking.label(self.parent.table)).map(lambda seen: _why(job, seen))
+        looking = raw_sql(text, root=job.root, tables=job.tables).one(Seen)
+        return with_settings(ALL_ROWS, looking.label(self.parent.table)).map(
+            lambda seen: _why(job, seen)
+        )
 
     def _fenced(self, job: Job) -> list[Condition]:
         parent = {self.parent.key: job.root, self.parent.generation: job.generation}
-        return [parent, self._hidden(), written(self.same(), tables=job.tables)]
+        return [parent, self._hidden(), raw_sql(self.same(), tables=job.tables)]
 
     def _hidden(self) -> Statement[None]:
-        return written(f"{identifier(str(self.parent.deleted_at))} IS NOT NULL")
+        return raw_sql(f"{identifier(str(self.parent.deleted_at))} IS NOT NULL")
 
     def _tables(self) -> str:
         names = ", ".join(f"{literal(quoted_table(table))}::regclass" for table in self.tables)

@@ -18,7 +18,7 @@ from attrs import frozen
 from batchq.bulk.chunks.subquery import column
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import quoted
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.statement import Statement
 
 
@@ -136,7 +136,7 @@ _MOVED = "(SELECT 'moved' FROM batchq_gone WHERE moved LIMIT 1)"
 
 def unfit(key: OrderKey) -> Statement[None]:
     """Write a query for the columns of an order key that cannot be part of one."""
-    return written(_asked(_PARTS), **_values(key))
+    return raw_sql(_asked(_PARTS), **_values(key))
 
 
 def described(key: OrderKey) -> str:

@@ -18,7 +18,7 @@ from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, select, update, written
+from batchq.language.builders import delete, raw_sql, select, update
 from batchq.language.inputs import Condition
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
@@ -86,7 +86,7 @@ class Stage:
 
     def chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
         """Say what the next chunk is made of."""
-        root = written(ROOT)
+        root = raw_sql(ROOT)
         return ChunkParts(
             table=self.table,
             page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
@@ -106,7 +106,7 @@ class Stage:
     def check_at_most(self, root: object, most: int) -> Statement[None]:
         """Forbid that there are more rows than so many."""
         page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
-        many = written(_MORE.format(rows=page), **values, most=most)
+        many = raw_sql(_MORE.format(rows=page), **values, most=most)
         return many.expect(0, unexpected=TooManyRows(self.table, most)).label(self.table)
 
     def check_empty(self, root: object) -> Statement[None]:
@@ -135,7 +135,7 @@ class Stage:
     def estimate(self, root: object) -> Batch[int]:
         """Ask the planner how many rows will be gone."""
         if not self.counts:
-            return written("SELECT 0").scalar(int)
+            return raw_sql("SELECT 0").scalar(int)
         conditions = [*_of_root(self.path, root), *self._kind()]
         return estimated(select(self.table, self.keys, where=conditions))
 
@@ -164,15 +164,15 @@ class Stage:
         if hidden:
             parents.append(self._hidden())
         if cursor is not None:
-            parents.append(written(f"{column(key)} >= %(at)s", at=cursor[0]))
+            parents.append(raw_sql(f"{column(key)} >= %(at)s", at=cursor[0]))
         outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
-        of_parent = written(_OF_PARENT.format(by=identifier(self.relation.by), key=identifier(key)))
+        of_parent = raw_sql(_OF_PARENT.format(by=identifier(self.relation.by), key=identifier(key)))
         inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
         places = [f"batchq_above.{column(key)}"]
         places += [f"batchq_below.{column(name)}" for name in self.keys[1:]]
         order = ", ".join(places)
         text = _BELOW.format(parents=outer, key=column(key), rows=inner, order=order)
-        return written(text, **outer_values, **inner_values, most=most)
+        return raw_sql(text, **outer_values, **inner_values, most=most)
 
     def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
         return ordered(select(self.table, self.keys, where=where), self.order, most)
@@ -189,7 +189,7 @@ class Stage:
         return [*self._kind(), *map(_childless, self.without_children)]
 
     def _hidden(self) -> Statement[None]:
-        return written(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
+        return raw_sql(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
 
     def _held(self, root: object) -> Statement[None] | None:
         """Select and lock the parents of a page's rows, but for those that are hidden no more;
@@ -198,18 +198,18 @@ class Stage:
         if not above:
             return None
         by, key = identifier(self.relation.by), identifier(parent.key)
-        in_page = written(_IN_PAGE.format(key=key, by=by))
+        in_page = raw_sql(_IN_PAGE.format(key=key, by=by))
         where = [*_parents(above, root), self._hidden(), in_page]
         rows, values = embed(select(parent.table, [parent.key], where=where), "held")
         text = _HELD.format(rows=rows, key=column(parent.key))
-        return written(text if values else text.replace("%%", "%"), **values)
+        return raw_sql(text if values else text.replace("%%", "%"), **values)
 
     def _of_page(self, root: object) -> list[Condition]:
         """What holds of all the rows of a page, whose keys may lie between those of others."""
         if len(self.path) == 1:
             return [*_of_root(self.path, root), *self._due()]
         by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
-        return [written(_OF_HELD.format(by=by, key=key)), *self._due()]
+        return [raw_sql(_OF_HELD.format(by=by, key=key)), *self._due()]
 
     def _mutation(self, where: list[Condition]) -> Statement[None]:
         if self.sets is None:
@@ -228,7 +228,7 @@ def _of_root(path: tuple[Children, ...], root: object) -> list[Condition]:
     parents, values = embed(
         select(above[-1].table, [own.parent.key], where=_parents(tuple(above), root)), "of"
     )
-    return [written(_AMONG.format(by=column(own.by), parents=parents), **values)]
+    return [raw_sql(_AMONG.format(by=column(own.by), parents=parents), **values)]
 
 
 def _parents(path: tuple[Children, ...], root: object) -> list[Condition]:
@@ -246,4 +246,4 @@ def _childless(children: Children) -> Statement[None]:
         key=identifier(children.parent.key),
         living="" if deleted_at is None else f" AND batchq_below.{identifier(deleted_at)} IS NULL",
     )
-    return written(text)
+    return raw_sql(text)

@@ -19,7 +19,7 @@ from batchq.bulk.jobs import Jobs
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import written
+from batchq.language.builders import raw_sql
 from batchq.language.compose import into, sequence
 from batchq.language.statement import Statement
 
@@ -254,7 +254,7 @@ def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batc
     named = tuple(dict.fromkeys((*tables, jobs.table)))
 
     def ask(text: str) -> Statement[None]:
-        return written(text.format(named=_NAMED), names=list(named), shown=list(map(quoted, named)))
+        return raw_sql(text.format(named=_NAMED), names=list(named), shown=list(map(quoted, named)))
 
     return into(
         Catalog,
@@ -277,4 +277,4 @@ def _lacking(jobs: Jobs) -> Statement[None]:
     found: Sequence[tuple[str, str, str]] = _DEFINED.findall(Jobs().ddl())
     names, types, rest = (list(part) for part in zip(*found, strict=True))
     table, definitions = quoted(jobs.table), list(map(str.__add__, types, rest))
-    return written(_LACKING, names=names, types=types, definitions=definitions, table=table)
+    return raw_sql(_LACKING, names=names, types=types, definitions=definitions, table=table)

@@ -13,7 +13,7 @@ from batchq.bulk.chunks.subquery import columns, embed
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.client_encoding import own
 from batchq.language.batch import Batch
-from batchq.language.builders import select, written
+from batchq.language.builders import raw_sql, select
 from batchq.language.compose import gather
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
@@ -70,7 +70,7 @@ class _Key(NamedTuple):
 def written_key(tree: DeleteTree, key: object) -> Batch[list[str]]:
     """Ask the server how it writes a parent's key; nothing, where there is no such parent."""
     text, values = embed(tree.root(key), "key")
-    rows = written(_KEY.format(key=text), **values).all(_Key)
+    rows = raw_sql(_KEY.format(key=text), **values).all(_Key)
     return rows.label(tree.parent.table).map(lambda found: [one.root for one in found])
 
 
@@ -89,7 +89,7 @@ def tally(one: Stage | Backfill, root: object, key: object, most: int) -> Batch[
         keys, rows = one.keys, _selected(one, root)
     found, values = embed(rows, "row")
     text = _PAGE.format(rows=found, texts=columns(keys, behind="::text"))
-    page = written(text, **values, most=most + 1).one(_Page).label(one.table)
+    page = raw_sql(text, **values, most=most + 1).one(_Page).label(one.table)
     table = one.table
 
     def told(answers: tuple[_Page, int]) -> StageRows:

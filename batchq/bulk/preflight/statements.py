@@ -20,7 +20,7 @@ from batchq.engine.compile.compile import compiled
 from batchq.engine.step import PlacedStep
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
-from batchq.language.syntax import Text
+from batchq.language.syntax import RawSql
 from batchq.running.explain import steps
 
 _ROWS = ChunkSize().initial
@@ -115,7 +115,7 @@ def _only(title: str, chunk: Statement[Any]) -> PlannedStatement:
 def _steps(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
     for step in steps(batch):
         what = step.statement.title
-        if step.path and isinstance(step.statement._shape.source, Text):
+        if step.path and isinstance(step.statement._shape.source, RawSql):
             what = step.path  # which says more than how a text begins
         yield PlannedStatement(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
 

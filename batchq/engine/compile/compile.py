@@ -16,7 +16,7 @@ from psycopg.pq import Format
 
 from batchq.engine.client_encoding import is_own
 from batchq.engine.compile import scan
-from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, Judgement, Wrapping, guarded
+from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, GuardSpec, PostCondition, wrap
 from batchq.engine.compile.notes import one_snapshot
 from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
@@ -29,7 +29,7 @@ from batchq.language.lexing import NO_PARAMETER
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
 from batchq.language.spelling import spelled
-from batchq.language.syntax import Delete, Insert, Select, Source, Text, Update
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
@@ -121,7 +121,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         shape.columns,
         shape.result.rows,
         shape.requirements,
-        Wrapping(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
+        GuardSpec(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
         binary=binary,
     )
     return evolve(made, answers=Format.BINARY) if is_own(shape.result.model) else made
@@ -133,7 +133,7 @@ def _compiled(
     columns: tuple[str, ...] | None,
     answer: Rows,
     requirements: tuple[Requirement, ...],
-    wrapping: Wrapping,
+    wrapping: GuardSpec,
     *,
     binary: bool,
     checked: frozenset[int] = frozenset(),
@@ -147,21 +147,21 @@ def _compiled(
     asked = wanted
     if hidden and wanted is not None:
         asked = (*wanted, *hidden)
-    if isinstance(source, Text) and source.no_value in NO_PARAMETER:
+    if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
     mark = scan.mark_for(_dry(source, requirements, asked))
     numbering = Numbering(mark, binary=binary, checked=checked)
     sql = render(numbering, source, requirements, asked)
-    seen = scan.read(sql, mark)
+    seen = scan.scan(sql, mark)
     judgements, parts = _judgements(numbering, mark, source, requirements)
-    if seen.verb == "CALL" and isinstance(source, Text):
+    if seen.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
     if wrapping.bound is not None or judgements:
-        if isinstance(source, Text) and source.unsure is not None:
+        if isinstance(source, RawSql) and source.unsure is not None:
             message = f"what is guarded is whole, and this may not be: {source.unsure}"
             raise InvalidBatch(message)
         shown = None if rows and not hidden else wanted or ()
-        sql = guarded(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
+        sql = wrap(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
     counts = wrapping.bound is not None
     judges = counts or bool(requirements)
     order = tuple(numbering.order)
@@ -181,7 +181,7 @@ def _compiled(
         parameters,
         counts,
         judges,
-        isinstance(source, Text) and _moves(seen.verb, source),
+        isinstance(source, RawSql) and _moves(seen.verb, source),
         (*numbering.places, *(Place.OURS,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
@@ -207,21 +207,21 @@ def _dry(
 
 def _judgements(
     numbering: Numbering, mark: str, source: Source, requirements: tuple[Requirement, ...]
-) -> tuple[tuple[Judgement, ...], list[scan.Fragment]]:
+) -> tuple[tuple[PostCondition, ...], list[scan.Fragment]]:
     """What is required of the rows that the statement returns, and what the conditions are."""
-    made: list[Judgement] = []
+    made: list[PostCondition] = []
     parts: list[scan.Fragment] = []
     for index, one in enumerate(requirements):
         if one.when not in INSIDE:
             test = None
             if one.test:
                 test = requirement(numbering, source, requirements, index)
-                parts.append(scan.read_fragment(test, mark))
-            made.append(Judgement(index, test, numbering.finding(one)))
+                parts.append(scan.scan_fragment(test, mark))
+            made.append(PostCondition(index, test, numbering.finding(one)))
     return tuple(made), parts
 
 
-def _check_call(source: Text) -> None:
+def _check_call(source: RawSql) -> None:
     """Refuse an output that a CALL cannot take.
 
     :raises InvalidBatch: for a type that is only read under settings of its own, in a subquery.
@@ -244,10 +244,10 @@ def _hidden(
     """
     judged = [one.columns for one in requirements if one.when not in INSIDE]
     needed = dict.fromkeys(sum(judged, ()) + outputs)
-    if isinstance(source, Text):
+    if isinstance(source, RawSql):
         return ()  # it returns what it returns, and the server knows what that is
     if isinstance(source, Select) and source.columns is not None:
-        if any(isinstance(column, Text) for column in source.columns):
+        if any(isinstance(column, RawSql) for column in source.columns):
             return ()  # what a fragment is called, the server knows
         for column in needed:
             if column not in source.columns:
@@ -267,7 +267,7 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
-def _moves(verb: str, text: Text) -> bool:
+def _moves(verb: str, text: RawSql) -> bool:
     said = _OWN_SETTING.sub("", "".join(text.pieces).lower())
     return verb not in scan.VERBS_WITH_ROWS or "set_config" in said
 

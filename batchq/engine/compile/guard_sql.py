@@ -18,7 +18,7 @@ from attrs import frozen
 
 from batchq.engine.compile.output_sql import carry
 from batchq.engine.compile.quoting import identifier
-from batchq.engine.compile.scan import RETURNING_VERBS, VERBS_WITH_ROWS, Anatomy
+from batchq.engine.compile.scan import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.engine.compile.sentinel import isolation_sentinel, row_sentinel, rows_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
@@ -32,7 +32,7 @@ _COUNT = "pg_catalog.count(*)"
 
 
 @frozen
-class Judgement:
+class PostCondition:
     """What is required of every row that a statement returns."""
 
     requirement: int
@@ -44,12 +44,12 @@ class Judgement:
 
 
 @frozen
-class Wrapping:
+class GuardSpec:
     """What goes around a statement."""
 
     bound: Bound | None
     """How its rows are counted; None: they are not."""
-    judgements: tuple[Judgement, ...] = ()
+    judgements: tuple[PostCondition, ...] = ()
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
     wanted: tuple[str, ...] | None = ()
@@ -60,7 +60,7 @@ class Wrapping:
     """Whether the steps behind it must see all that was committed before it got its locks."""
 
 
-def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
+def wrap(sql: str, anatomy: CommandSpans, wrapping: GuardSpec) -> str:
     """Wrap a statement in its guards.
 
     Where no rows are wanted, the one row returned is their number.
@@ -95,7 +95,7 @@ def guarded(sql: str, anatomy: Anatomy, wrapping: Wrapping) -> str:
     return f"{ctes} SELECT {rows} WHERE {right}"
 
 
-def _returning(verb: str, wrapping: Wrapping) -> str:
+def _returning(verb: str, wrapping: GuardSpec) -> str:
     """Let a ``sql()`` text without a RETURNING return something to count, if that is enough."""
     if wrapping.wanted != () or wrapping.judgements or wrapping.outputs:
         message = f"this {verb} returns no rows: add RETURNING, or use count()"
@@ -103,7 +103,7 @@ def _returning(verb: str, wrapping: Wrapping) -> str:
     return " RETURNING 1"
 
 
-def _judged(wrapping: Wrapping, count: str) -> tuple[str, str]:
+def _judged(wrapping: GuardSpec, count: str) -> tuple[str, str]:
     """Write what is gathered over the rows, and the condition that fails the statement."""
     gathered, arms = [f"{_COUNT} AS n"], list[str]()
     if wrapping.bound is not None:

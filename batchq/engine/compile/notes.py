@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchq.engine.compile.scan import Anatomy, Fragment
+from batchq.engine.compile.scan import CommandSpans, Fragment
 from batchq.language.models import How, model_name, model_of
 from batchq.language.results import WITH_MODEL, Rows
 from batchq.language.shape import Shape, answered
-from batchq.language.syntax import Select, Text
+from batchq.language.syntax import RawSql, Select
 
 LOOK = (
     "no earlier step locks anything, and a later step writes: rows that this one looks for may "
@@ -34,7 +34,7 @@ _COLUMNS = (
 )
 
 
-def one_snapshot(command: Anatomy, conditions: Iterable[Fragment]) -> tuple[str, ...]:
+def one_snapshot(command: CommandSpans, conditions: Iterable[Fragment]) -> tuple[str, ...]:
     """Return the note on a statement that reads other rows while it writes."""
     reads = command.reads or any(condition.reads for condition in conditions)
     return (_ONE_SNAPSHOT,) if command.writes and reads else ()
@@ -44,7 +44,7 @@ def unknown_result(shape: Shape) -> tuple[str, ...]:
     """Return the note on a result that only the server decides."""
     source, result, names = shape.source, shape.result, answered(shape)
     if result.rows is Rows.SCALAR:
-        by_sql = isinstance(source, Text) or (isinstance(source, Select) and names == (None,))
+        by_sql = isinstance(source, RawSql) or (isinstance(source, Select) and names == (None,))
         return (_SCALAR.format(model_name(result.model)),) if by_sql or names is None else ()
     asks = result.rows in WITH_MODEL and model_of(result.model).how is How.COLUMNS
     known = names is not None and None not in names

@@ -11,7 +11,7 @@ import re
 from enum import Enum
 
 from batchq.engine.compile.quoting import identifier, quoted
-from batchq.language.syntax import Text
+from batchq.language.syntax import RawSql
 
 
 class Place(Enum):
@@ -37,7 +37,7 @@ CHECKED = frozenset({Place.COMPARED, Place.LISTED})
 """Where the type of a column has to be checked, if the value has none."""
 
 
-def uncast(text: Text) -> set[int]:
+def uncast(text: RawSql) -> set[int]:
     """The names that stand somewhere without a cast, ``%(name)s::type`` or ``CAST(%(name)s AS
     type)``."""
     around = zip(text.order, text.pieces, text.pieces[1:], strict=False)

@@ -19,21 +19,21 @@ from batchq.language.syntax import (
     EQUALS_OUTPUT,
     IS_NULL,
     WHOLE,
-    Cell,
     Conditions,
     Conflict,
     Delete,
+    Expr,
     Insert,
+    RawSql,
     Select,
     Source,
-    Text,
     Update,
-    compared,
+    columns_in,
     condition_names,
     parameter_names,
 )
 
-_ONE = Text(("1",), (), ())
+_ONE = RawSql(("1",), (), ())
 _THERE = "_batchq_there"
 """What the table of an insert is called where the row that is there is judged."""
 
@@ -63,7 +63,7 @@ class Numbering:
         self._taken += 1
         return f"{self._mark}{len(self.order)}"
 
-    def compared(self, table: str | None, column: str, place: Place) -> tuple[str, str]:
+    def compare(self, table: str | None, column: str, place: Place) -> tuple[str, str]:
         """Compare a column with the next value, or with one of the next values.
 
         :return: what checks the column's type, where that is wanted, to stand before all that hangs
@@ -80,11 +80,11 @@ class Numbering:
         """Go on with another value: those between stand elsewhere in the text."""
         self._taken = value
 
-    def fragment(self, text: Text) -> str:
+    def fragment(self, text: RawSql) -> str:
         """Place a text within other SQL, which a comment at its end must not swallow."""
         return self.text(text) + ("\n" if "--" in text.pieces[-1] else "")
 
-    def text(self, text: Text) -> str:
+    def text(self, text: RawSql) -> str:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
         placed: dict[int, str] = {}
         parts = [text.pieces[0]]
@@ -146,7 +146,7 @@ def render(
     """
     where_of = partial(_where, n, source, requirements)
     match source:
-        case Text():
+        case RawSql():
             return n.text(source)
         case Insert(table, names, cells, conflict):
             rows = "DEFAULT VALUES"
@@ -171,7 +171,7 @@ def render(
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
-                n.fragment(c) if isinstance(c, Text) else identifier(c) for c in named or (_ONE,)
+                n.fragment(c) if isinstance(c, RawSql) else identifier(c) for c in named or (_ONE,)
             )
             sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
             sql += f" ORDER BY {listed(order)}" if order else ""
@@ -217,8 +217,8 @@ def requirement(
     return conditions(n, source.table, requirements[index].test)
 
 
-def _cell(n: Numbering, table: str, column: str, cell: Cell) -> str:
-    if isinstance(cell, Text):
+def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
+    if isinstance(cell, RawSql):
         return f"({n.fragment(cell)})"
     return n.one(Place.ASSIGNED) if cell is None else n.output(table, column)
 
@@ -233,7 +233,7 @@ def _on_conflict(
     if conflict is None:
         return ""
     predicate = conflict.predicate
-    if isinstance(predicate, Text):
+    if isinstance(predicate, RawSql):
         where = f" WHERE {n.fragment(predicate)}"
     elif predicate:
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
@@ -256,10 +256,10 @@ def _judging(n: Numbering, requirements: tuple[Requirement, ...], columns: tuple
     names: list[str] = []
     for index, one in enumerate(requirements):
         if one.when is When.CONFLICT:
-            names += compared(one.test)
+            names += columns_in(one.test)
             differs = " OR ".join(
                 f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"
-                for name in map(identifier, compared(one.test))
+                for name in map(identifier, columns_in(one.test))
             )
             arms.append(f"WHEN {differs} THEN {n.unmet(index, one, f'{_THERE}.')}")
     name = identifier(next((name for name in names if name not in columns), names[0]))
@@ -269,22 +269,22 @@ def _judging(n: Numbering, requirements: tuple[Requirement, ...], columns: tuple
 
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     """Write conditions on columns; ``table`` is whose they are, where outputs may be among them."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return f"({n.fragment(where)})" if where.is_query else n.fragment(where)
     tests: list[str] = []
     for column, test in where:
-        if column == WHOLE and isinstance(test, Text):
+        if column == WHOLE and isinstance(test, RawSql):
             tests.append(f"({n.fragment(test)})")
             continue
         name = identifier(column)
-        if isinstance(test, Text):
+        if isinstance(test, RawSql):
             tests.append(f"{name} = ({n.fragment(test)})")
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:
-            tests.append("".join(n.compared(table, column, Place.LISTED)))
+            tests.append("".join(n.compare(table, column, Place.LISTED)))
         elif test == EQUALS_ANY_OR_NULL:
-            check, one = n.compared(table, column, Place.LISTED)
+            check, one = n.compare(table, column, Place.LISTED)
             tests.append(f"{check}({one} OR {name} IS NULL)")
         elif test == EQUALS_OUTPUT:
             if table is None:
@@ -294,5 +294,5 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
             output = n.output(table, column)
             tests.append(f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))")
         else:
-            tests.append("".join(n.compared(table, column, Place.COMPARED)))
+            tests.append("".join(n.compare(table, column, Place.COMPARED)))
     return " AND ".join(tests)

@@ -24,7 +24,7 @@ _READING = frozenset({TokenType.SELECT, TokenType.TABLE})
 
 
 @frozen
-class Anatomy:
+class CommandSpans:
     """Where the parts of one command lie in its text."""
 
     verb: str
@@ -65,7 +65,7 @@ def mark_for(*texts: str) -> str:
     return next(mark for mark in map(chr, _PRIVATE) if not any(mark in text for text in texts))
 
 
-def read(marked: str, mark: str) -> Anatomy:
+def scan(marked: str, mark: str) -> CommandSpans:
     """Read one command.
 
     :param marked: its text, with a mark for the ``$`` of each parameter.
@@ -78,7 +78,7 @@ def read(marked: str, mark: str) -> Anatomy:
     outer = outermost(tokens[main:])
     refuse(verb, tokens, main)
     _check_parameters(tokens, marked, mark)
-    return Anatomy(
+    return CommandSpans(
         verb=verb,
         ctes=tokens[main - 1].end + 1 if main else 0,
         main=tokens[main].start,
@@ -90,7 +90,7 @@ def read(marked: str, mark: str) -> Anatomy:
     )
 
 
-def read_fragment(marked: str, mark: str) -> Fragment:
+def scan_fragment(marked: str, mark: str) -> Fragment:
     """Read a fragment that stands outside the command.
 
     :raises InvalidBatch: for text that cannot be read, or that no command could hold.

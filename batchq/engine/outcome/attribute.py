@@ -143,7 +143,7 @@ def _closed(tag: bytes, frame: Frame) -> Verdict:
     behind it changes nothing any more.
     """
     if tag == frame.tag:
-        return _COMMITTED if frame.kept is Outcome.COMMITTED else _RELEASED
+        return _COMMITTED if frame.outcome_on_success is Outcome.COMMITTED else _RELEASED
     return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
 
 

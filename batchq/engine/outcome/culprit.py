@@ -19,12 +19,12 @@ from batchq.engine.outcome.rendering import Written, kept_as, written_as
 from batchq.language.syntax import (
     EQUALS,
     IS_NULL,
-    Cell,
     Conditions,
     Delete,
+    Expr,
     Insert,
+    RawSql,
     Select,
-    Text,
     Update,
 )
 from batchq.language.violation import Violation, ViolationKind
@@ -175,7 +175,7 @@ def _put(step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[Plac
                 found = MAYBE
         case Update():
             found = _updated(source, values, key, violation, steps)
-        case Text():
+        case RawSql():
             pass
     return found
 
@@ -196,7 +196,7 @@ def _updated(
     steps: Sequence[PlacedStep],
 ) -> Written:
     new = dict(_given(source.columns, source.cells, values))
-    taken = sum(len(cell.names) if isinstance(cell, Text) else 1 for cell in source.cells)
+    taken = sum(len(cell.names) if isinstance(cell, RawSql) else 1 for cell in source.cells)
     old = dict(_pinned(source.where, values[taken:]))
     sides: list[Written] = []
     if key.missing is not False:
@@ -248,23 +248,23 @@ def _both(one: Written, other: Written) -> Written:
 
 
 def _given(
-    columns: tuple[str, ...], cells: tuple[Cell, ...], values: tuple[object, ...]
+    columns: tuple[str, ...], cells: tuple[Expr, ...], values: tuple[object, ...]
 ) -> Iterator[tuple[str, object]]:
     """The columns that are given a value which is known here."""
     place = 0
     for column, cell in zip(columns, cells, strict=True):
         if cell is None:
             yield column, values[place]
-        place += len(cell.names) if isinstance(cell, Text) else 1
+        place += len(cell.names) if isinstance(cell, RawSql) else 1
 
 
 def _pinned(where: Conditions, values: tuple[object, ...]) -> Iterator[tuple[str, object]]:
     """The columns that conditions compare with a value which is known here."""
-    if isinstance(where, Text):
+    if isinstance(where, RawSql):
         return
     place = 0
     for column, test in where:
-        if isinstance(test, Text):
+        if isinstance(test, RawSql):
             place += len(test.names)
         elif test == IS_NULL:
             yield column, None

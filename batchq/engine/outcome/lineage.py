@@ -28,7 +28,7 @@ from psycopg.pq import ExecStatus
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import CLOSING, LINEAGE, SYNC, Flight
 from batchq.language.outcome import Outcome
-from batchq.language.syntax import Source, Text
+from batchq.language.syntax import RawSql, Source
 from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class _Asking:
 
         SQL that writes to two tables may meet a partition that was the one's and is the other's.
         """
-        one_table = len(self.sources) == 1 and not isinstance(self.sources[0], Text)
+        one_table = len(self.sources) == 1 and not isinstance(self.sources[0], RawSql)
         return one_table or len(self.names) == 1
 
 

@@ -16,7 +16,7 @@ from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
-    from batchq.engine.outcome.resolve import Blame
+    from batchq.engine.outcome.resolve import FailedStep
     from batchq.language.statement import Statement
 
 WHAT_BECAME = {
@@ -34,7 +34,7 @@ With nested=True it is the outer transaction that has to begin at that level."""
 _MOST_CANDIDATES = 10
 
 
-def what_happened(verdict: Verdict, violation: Violation, found: Blame) -> str:
+def describe_failure(verdict: Verdict, violation: Violation, found: FailedStep) -> str:
     """Say where, what, and what became of it all."""
     wanted = ""
     about_rows = violation.kind is ViolationKind.GUARD and violation.isolation is None
@@ -49,7 +49,7 @@ def _wanted(violation: Violation, statement: Statement[Any]) -> str:
     return str(statement._shape.guard or EXACTLY_ONE)  # what has an output has exactly one row
 
 
-def where(verdict: Verdict, found: Blame) -> str:
+def where(verdict: Verdict, found: FailedStep) -> str:
     """Name the step to blame, or the part of the frame that reported it."""
     if found.step is not None:
         why = f" ({found.why})" if found.why else ""
@@ -63,7 +63,7 @@ def where(verdict: Verdict, found: Blame) -> str:
     return f"{place} ({found.why}: {steps})"
 
 
-def teach(violation: Violation, found: Blame) -> str:
+def suggest_mapping(violation: Violation, found: FailedStep) -> str:
     """Say what was mapped, and which line to add."""
     if found.candidates:
         where_to = "around those steps" if len(found.candidates) > 1 else "there"
@@ -90,7 +90,7 @@ def _declarable(violation: Violation) -> str | None:
     return violation.part_of[-1] if violation.part_of else violation.constraint
 
 
-def _partition(violation: Violation, found: Blame) -> str:
+def _partition(violation: Violation, found: FailedStep) -> str:
     """Tell of partitions where the server names an index of another table than the statement's."""
     if violation.kind not in (ViolationKind.UNIQUE, ViolationKind.EXCLUSION) or violation.part_of:
         return ""
@@ -103,7 +103,7 @@ def _partition(violation: Violation, found: Blame) -> str:
     )
 
 
-def teach_guard(violation: Violation, found: Blame) -> str:
+def suggest_guard(violation: Violation, found: FailedStep) -> str:
     """Say how to map a row that was refused, or too few; too many are nobody's mapping."""
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 import psycopg
 from attrs import frozen
 
-from batchq.engine.outcome.messages import WHAT_BECAME, teach, teach_guard, what_happened, where
+from batchq.engine.outcome.messages import (
+    WHAT_BECAME,
+    describe_failure,
+    suggest_guard,
+    suggest_mapping,
+    where,
+)
 from batchq.engine.outcome.read_only import CALLERS_OWN, is_callers_own, why_read_only
-from batchq.engine.outcome.resolve import Blame, blame
+from batchq.engine.outcome.resolve import FailedStep, find_failed_step
 from batchq.engine.scope import PlacedStatement, Resolution
 from batchq.engine.wire.flight import CLOSING, OPENING
 from batchq.language.errors import (
@@ -68,7 +74,7 @@ def report(
         failed = _link_failed(verdict, cause)
         failed.__cause__ = cause
         return Report(failed, failed)
-    found = blame(verdict, violation, leaves)
+    found = find_failed_step(verdict, violation, leaves)
     made = _explained(_Failure(verdict, violation, found, dialect, frame, server))
     made.__cause__ = cause
     meaning = None if found.resolution is None else found.resolution.for_caller
@@ -91,7 +97,7 @@ class _Failure:
 
     verdict: Verdict
     violation: Violation
-    found: Blame
+    found: FailedStep
     dialect: Dialect
     frame: Frame
     server: Parameters
@@ -116,7 +122,7 @@ def _explained(failure: _Failure) -> BatchError:
     return error
 
 
-def _context(found: Blame) -> str | None:
+def _context(found: FailedStep) -> str | None:
     """What was being done, where that has a say in what the failure is."""
     if found.resolution is not None:
         return found.resolution.context
@@ -125,7 +131,7 @@ def _context(found: Blame) -> str | None:
 
 def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
     violation, found = failure.violation, failure.found
-    what = what_happened(failure.verdict, violation, found)
+    what = describe_failure(failure.verdict, violation, found)
     if context := _context(found):
         what = f"{context}: {what}"
     resolution = found.resolution
@@ -136,13 +142,13 @@ def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
     if resolution is not None and resolution.for_caller is None:
         return InvariantViolation, _invariant(what, resolution)
     if violation.kind is ViolationKind.GUARD:
-        return GuardFailed, what if resolution else what + teach_guard(violation, found)
+        return GuardFailed, what if resolution else what + suggest_guard(violation, found)
     cls = UnmappedViolation if resolution is None else BatchError
     if violation.sqlstate == _CANCELED:
         cls, what = StatementCanceled, f"{what}; {_why_canceled(failure)}"
     if resolution is not None:
         return cls, f"{what}; mapped to {describe(resolution.mapping.raises)}"
-    lesson = CALLERS_OWN if is_callers_own(violation) else teach(violation, found)
+    lesson = CALLERS_OWN if is_callers_own(violation) else suggest_mapping(violation, found)
     return cls, what + lesson
 
 
@@ -205,7 +211,7 @@ def _link_lost(verdict: Verdict, cause: BaseException | None) -> str:
         return in_doubt if unknown else "the server ended the session"
     if verdict.refused:
         tag = "neither COMMIT nor ROLLBACK" if unknown else "ROLLBACK"
-        return f"{where(verdict, Blame())} answered {tag} though nothing had failed"
+        return f"{where(verdict, FailedStep())} answered {tag} though nothing had failed"
     if cause is not None and not isinstance(cause, psycopg.Error):  # of an event loop, for one
         return f"waiting for the connection failed with {type(cause).__name__}"
     if outcome is Outcome.NOT_SENT:

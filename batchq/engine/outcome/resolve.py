@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Blame:
+class FailedStep:
     """The step that failed and what that means; each None where nobody knows."""
 
     step: PlacedStep | None = None
@@ -33,13 +33,15 @@ class Blame:
     """Why none of these is the one; or why the step is, though it does not declare it."""
 
 
-def blame(verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]) -> Blame:
+def find_failed_step(
+    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+) -> FailedStep:
     """Find the step that a violation belongs to, and the mapping that decides what it means."""
     if verdict.blamed is not None:
         leaf = leaves[verdict.blamed]
-        return Blame(PlacedStep(verdict.blamed, leaf), leaf.resolve(violation))
+        return FailedStep(PlacedStep(verdict.blamed, leaf), leaf.resolve(violation))
     if verdict.owner != CLOSING:
-        return Blame()  # the frame's own
+        return FailedStep()  # the frame's own
     return _deferred(verdict, violation, leaves)
 
 
@@ -59,7 +61,9 @@ def told_by_key(
     return steps
 
 
-def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]) -> Blame:
+def _deferred(
+    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+) -> FailedStep:
     """Trace what COMMIT reports back to the step that declared that constraint.
 
     The server does not say which statement broke a deferred constraint. Where several steps declare
@@ -73,25 +77,27 @@ def _deferred(verdict: Verdict, violation: Violation, leaves: Sequence[PlacedSta
     if doubted is not None:
         return _doubted(doubted, violation)
     if len(declaring) == 1:
-        return Blame(*declaring[0])
+        return FailedStep(*declaring[0])
     if len(meanings) == 1:
-        return Blame(None, meanings[0], candidates, _several(candidates, "it does not say which"))
+        return FailedStep(
+            None, meanings[0], candidates, _several(candidates, "it does not say which")
+        )
     if not candidates:
-        return Blame()
+        return FailedStep()
     place, unclear = culprit(violation, candidates)
     if place is not None and verdict.rewrites is False:
-        return Blame(*declaring[place])
+        return FailedStep(*declaring[place])
     if place is not None:
         unclear = _REWRITTEN if verdict.rewrites else _UNANSWERED
-    return Blame(None, None, candidates, _several(candidates, unclear))
+    return FailedStep(None, None, candidates, _several(candidates, unclear))
 
 
-def _doubted(found: Doubt, violation: Violation) -> Blame:
+def _doubted(found: Doubt, violation: Violation) -> FailedStep:
     """Blame who has written the key, if that is known, and say what was said about that step."""
     if found.is_proven:
         step = found.suspects[0]
-        return Blame(step, step.placed.resolve(violation), (), found.why)
-    return Blame(None, None, found.suspects, found.why)
+        return FailedStep(step, step.placed.resolve(violation), (), found.why)
+    return FailedStep(None, None, found.suspects, found.why)
 
 
 def _others(leaves: Sequence[PlacedStatement], steps: Sequence[PlacedStep]) -> list[PlacedStep]:

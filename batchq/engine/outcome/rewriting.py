@@ -24,7 +24,7 @@ from batchq.engine.outcome.resolve import told_by_key
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import LINEAGE, SYNC, Flight
 from batchq.language.outcome import Outcome
-from batchq.language.syntax import Insert, Select, Text
+from batchq.language.syntax import Insert, RawSql, Select
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -95,7 +95,7 @@ class Rewriting:
             return tables
         for step in told_by_key(self.verdict, violation, self.leaves):
             source = step.statement._shape.source
-            if not isinstance(source, Text | Select):
+            if not isinstance(source, RawSql | Select):
                 name, moves = quoted(source.table), not isinstance(source, Insert)
                 tables[name] = moves or tables.get(name, False)
         if tables and self._named is not None:

@@ -24,7 +24,7 @@ from batchq.engine.redaction import is_drivers, is_plain, stand_in
 from batchq.engine.scope import PlacedStatement
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.message_length import check_lengths
-from batchq.engine.wire.output_settings import Settings
+from batchq.engine.wire.output_settings import OutputSettings
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.statement import Statement
@@ -86,12 +86,12 @@ def encode(
     dumped: Sequence[Any] = ()
     refused: InvalidBatch | None = None
     try:
-        settings = Settings(plan) if plan.outputs else None
+        settings = OutputSettings(plan) if plan.outputs else None
         for index, shape in enumerate(shapes):
             start = len(flat)
             _extend(flat, plan.statements[index], shape)
             if settings is not None:
-                settings.pass_on(index, flat, start)
+                settings.bind(index, flat, start)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
     except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
         refused = _culprit(plan.placed, transformer, error)

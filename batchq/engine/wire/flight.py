@@ -18,8 +18,8 @@ OPENING = -1
 SETTING = -2
 CLOSING = -3
 SYNC = -4
-FORGET = -5
-UNDO = -6
+CLOSE = -5
+ROLLBACK = -6
 LOOK = -7
 LINEAGE = -8
 
@@ -28,8 +28,8 @@ OWNERS = {
     SETTING: "the transaction's settings",
     CLOSING: "COMMIT",
     SYNC: "a Sync",
-    FORGET: "closing a prepared statement",
-    UNDO: "the rollback",
+    CLOSE: "closing a prepared statement",
+    ROLLBACK: "the rollback",
     LOOK: "the look at a prepared statement",
     LINEAGE: "a question about a failure",
 }
@@ -55,6 +55,6 @@ class Flight:
         """Which commands close a prepared statement."""
         self.checked: set[int] = set()
         """Which commands prepare or run a text that checks the types of columns."""
-        self.nameless: set[int] = set()
+        self.unnamed: set[int] = set()
         """Which commands run unprepared, and so cannot fail because a name is lost, stale or
         taken."""

@@ -22,7 +22,7 @@ class Frame:
     undo: tuple[str, ...]
     tag: bytes
     """What the closing command answers when it has done its work."""
-    kept: Outcome
+    outcome_on_success: Outcome
     """What that answer means."""
     nested: bool = False
     unseen: Outcome = Outcome.UNKNOWN
@@ -39,7 +39,7 @@ NESTED = Frame(
     closing="RELEASE SAVEPOINT batchq",
     undo=("ROLLBACK TO SAVEPOINT batchq", "RELEASE SAVEPOINT batchq"),
     tag=b"RELEASE",
-    kept=Outcome.RELEASED,
+    outcome_on_success=Outcome.RELEASED,
     nested=True,
     unseen=Outcome.ROLLED_BACK,
 )
@@ -80,7 +80,7 @@ def transaction(
         closing="COMMIT",
         undo=("ROLLBACK",),
         tag=b"COMMIT",
-        kept=Outcome.COMMITTED,
+        outcome_on_success=Outcome.COMMITTED,
         unseen=Outcome.ROLLED_BACK if read_only else Outcome.UNKNOWN,
         read_only=bool(read_only),
         timeout=timeout,

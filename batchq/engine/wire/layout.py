@@ -11,7 +11,7 @@ from attrs import define, field
 from psycopg import capabilities
 
 from batchq.engine.compile.quoting import name_of
-from batchq.engine.wire.flight import CLOSING, FORGET, LOOK, OPENING, SETTING, SYNC, UNDO, Flight
+from batchq.engine.wire.flight import CLOSE, CLOSING, LOOK, OPENING, ROLLBACK, SETTING, SYNC, Flight
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @define(eq=False)
-class Loading:
+class FlightBuilder:
     """Puts a batch's commands into a flight."""
 
     pg: PGconn
@@ -52,7 +52,7 @@ class Loading:
             sql = compiled.sql.encode(self.encoding)
             whole = sql, step.params, step.types, step.formats, compiled.answers
             send = partial(self.pg.send_query_params, *whole)
-            flight.nameless.add(len(flight.commands))
+            flight.unnamed.add(len(flight.commands))
         else:
             if parse:
                 if form.checks:
@@ -74,7 +74,7 @@ class Loading:
         key = _frame_key(sql) if prepare else b""
         name, parse = self._name(key) if prepare else (None, False)
         if name is None:
-            self.flight.nameless.add(len(self.flight.commands))
+            self.flight.unnamed.add(len(self.flight.commands))
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
         if parse:
@@ -89,9 +89,9 @@ class Loading:
         """Load the closing of a prepared statement."""
         self.flight.closes.append(len(self.flight.commands))
         if capabilities.has_send_close_prepared():
-            self._add(FORGET, partial(self.pg.send_close_prepared, name))
+            self._add(CLOSE, partial(self.pg.send_close_prepared, name))
         else:  # libpq before 17
-            self._add(FORGET, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
+            self._add(CLOSE, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
 
     def _name(self, key: bytes | None) -> tuple[bytes | None, bool]:
         if key is None or self.threshold is None:
@@ -150,45 +150,47 @@ def _frame_key(sql: str) -> bytes:
     return name
 
 
-def load(loading: Loading, frame: Frame, steps: Sequence[Encoded], *, barrier: bool) -> Flight:
+def lay_out(
+    builder: FlightBuilder, frame: Frame, steps: Sequence[Encoded], *, barrier: bool
+) -> Flight:
     """Load a whole batch: opening, steps, closing, and the Syncs that the dialect wants.
 
     In a transaction of the caller's own there is no barrier: the RELEASE behind it would fail.
     """
     # A lost name would fail a SAVEPOINT, and with it the transaction around it.
     prepare = not frame.nested
-    loading.frame(OPENING, frame.opening, prepare=prepare)
+    builder.frame(OPENING, frame.opening, prepare=prepare)
     for setting in frame.settings:
-        loading.frame(SETTING, setting, prepare=False)
+        builder.frame(SETTING, setting, prepare=False)
     for index, step in enumerate(steps):
-        loading.step(index, step)
+        builder.step(index, step)
     if barrier and not frame.nested:
-        loading.sync()
-    loading.frame(CLOSING, frame.closing, prepare=prepare)
+        builder.sync()
+    builder.frame(CLOSING, frame.closing, prepare=prepare)
     if capabilities.has_send_close_prepared():
-        for name in loading.statements.to_close:
-            loading.forget(name)
-        loading.sync()
+        for name in builder.statements.to_close:
+            builder.forget(name)
+        builder.sync()
     else:
-        loading.sync()
-        _deallocate(loading, frame)
-    return loading.flight
+        builder.sync()
+        _deallocate(builder, frame)
+    return builder.flight
 
 
-def _deallocate(loading: Loading, frame: Frame) -> None:
+def _deallocate(builder: FlightBuilder, frame: Frame) -> None:
     """Close prepared statements as libpq before 17 can.
 
     DEALLOCATE fails for a name that is gone, so each stands alone, and outside any transaction.
     """
     if not frame.nested:
-        for name in loading.statements.to_close:
-            loading.forget(name)
-            loading.sync()
+        for name in builder.statements.to_close:
+            builder.forget(name)
+            builder.sync()
 
 
-def load_undo(loading: Loading, frame: Frame) -> Flight:
+def lay_out_rollback(builder: FlightBuilder, frame: Frame) -> Flight:
     """Load what ends a transaction that an error has left open: a second flight."""
     for command in frame.undo:
-        loading.frame(UNDO, command, prepare=False)
-    loading.sync()
-    return loading.flight
+        builder.frame(ROLLBACK, command, prepare=False)
+    builder.sync()
+    return builder.flight

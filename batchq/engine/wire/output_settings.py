@@ -12,14 +12,14 @@ from batchq.engine.plan import Plan
 from batchq.language.outputs import Output
 
 
-class Settings:
+class OutputSettings:
     """Names the settings of a batch's outputs."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._producers: dict[object, int] = {}
 
-    def pass_on(self, index: int, flat: list[object], start: int) -> None:
+    def bind(self, index: int, flat: list[object], start: int) -> None:
         """Complete a statement's values.
 
         :param index: its place in the batch; its predecessors have been here.
