@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The process that compare.py starts for each side: it creates projects when it is told to.
+"""The process that compare.py starts for each side: it creates projects on request.
 
 It imports the batchq and the example of the checkout that is on the path, and uses only names that
 no commit has changed.

@@ -75,7 +75,7 @@ class Samples:
     def ratio(self, side: str, *, to: str) -> Spread:
         """Return how many times as long as the other side a side took."""
         pairs = zip(self.costs[side], self.costs[to], strict=True)
-        return Spread.of([mine.wall / theirs.wall for mine, theirs in pairs])
+        return Spread.of([cost.wall / other.wall for cost, other in pairs])
 
 
 def rotated(names: Sequence[str], number: int) -> list[str]:
@@ -89,7 +89,7 @@ def interleave(
 ) -> Samples:
     """Let all sides take turns.
 
-    All sides do calls of the same numbers, so that they leave the same rows behind.
+    All sides do calls of the same numbers, so that they leave the same rows.
 
     :param rounds: turns of each side.
     :param calls: calls in a turn.

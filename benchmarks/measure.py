@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Measure one workload with all its peers: in turns, each in a sandbox of its own.
 
-Beside the times it counts what one call sends, and compares the rows that the peers leave behind:
+Beside the times it counts what one call sends, and compares the rows that the peers leave:
 peers that do not do the same work are not compared.
 """
 
@@ -33,7 +33,7 @@ class Result:
 
     Attributes:
         wires: what each peer sends for one call; without the peers that were not counted.
-        different: peers that left other rows behind than the first one.
+        different: peers that left other rows than the first one.
     """
 
     workload: str
@@ -83,7 +83,7 @@ class Open:
     sandboxes: Mapping[str, Sandbox]
 
     def different(self) -> tuple[str, ...]:
-        """Return those that left other rows behind than the first one with the same workload."""
+        """Return those that left other rows than the first one with the same workload."""
         digests: dict[tuple[str, str | None], object] = {}
         found: list[str] = []
         for name, contender in self.contenders.items():

@@ -27,7 +27,7 @@ ENVIRONMENT: dict[str, str] = {}
 
 @define(eq=False)
 class _Clock:
-    """A clock that goes on by one sample a tick."""
+    """A clock that advances by one sample a tick."""
 
     samples: Iterator[float]
     now: float = 0.0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Set up a schema for one peer, with the example's tables and the rows that are there at first.
 
-Each peer has its own, so that none pays for the rows of another, and the rows that it leaves behind
-can be compared with those of the others.
+Each peer has its own, so that none pays for the rows of another, and the rows that it leaves can be
+compared with those of the others.
 """
 
 from __future__ import annotations

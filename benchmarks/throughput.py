@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Threads or tasks that share few connections of a pool, as a service does.
 
-Each call goes to one of many silos, so that no caller waits for a row: to wait for one is measured
-by workers.py.
+Each call writes to one of many silos, so that no caller waits for a row: workers.py measures that.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """Trace which files a reader visits who follows a batch through the code, call by call.
 
 A *stay* is a series of calls of functions of one file; a *return* is a stay in a file that was left
-before. The fewer returns, the more a listing of the files tells of what happens. The figures depend
-on no machine. Code that attrs generates has no file, and is not counted.
+before. The fewer returns, the better a listing of the files shows what happens. The figures do
+not depend on the machine. Code that attrs generates has no file, and is not counted.
 
     python -m benchmarks.walk [-v]        # -v: list the stays as well
 """
@@ -133,18 +133,17 @@ def _batch(number: int, name: str | None = None) -> Batch[Vpc]:
 
 def _bulk(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
     """Walk the start of a delete of 2,000 rows, which leaves a job."""
-    conn.execute(FILL, [UUID(int=1)])
-    gone = LookupError("no such vpc")
+    key = UUID(int=1)
+    conn.execute(FILL, [key])
+    missing = LookupError("no such vpc")
 
     def build() -> object:
-        return TREE.delete_now(UUID(int=1), missing=gone), TREE.fence(UUID(int=1), missing=gone)
+        return TREE.delete_now(key, missing=missing), TREE.fence(key, missing=missing)
 
     walks = {
         "bulk: start's two batches, cold": traced(build),
         "bulk: start's two batches, warm": traced(build),
-        "bulk: start, with its two runs": traced(
-            lambda: start(conn, TREE, UUID(int=1), missing=gone)
-        ),
+        "bulk: start, with its two runs": traced(lambda: start(conn, TREE, key, missing=missing)),
     }
     own = {
         f"{name}, bulk/ only": Walk(tuple(file for file in walk.files if file.startswith("bulk/")))

@@ -66,7 +66,7 @@ CHARGES: Mapping[str, Callable[[Connection, UUID], object]] = {
     Transaction.name: _lock_and_check,
     OWN_COUNTER: Batchq(CHARGE).call,
 }
-"""The ways to take one from a counter; they raise one of FULL if there is no room."""
+"""The ways to take one from a counter; they raise one of FULL if it is full."""
 
 FULL: Final = (LimitExceeded, NoRoom, psycopg.errors.CheckViolation)
 
@@ -111,7 +111,7 @@ class WorkerResult:
     Attributes:
         taken: all it took, the last one included, which may have come too late.
         in_time: those that ended in time.
-        refused: how often there was no room.
+        refused: how often the counter was full.
         cpu: seconds.
     """
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- project_create as one statement. Each part takes its rows from the one before, so that nothing is
--- written where the silo is gone; there is no row then either. The parts all see what was there
+-- written if the silo is missing; no row is returned then either. The parts all see what was there
 -- before the statement, so what was written is handed on by RETURNING.
 WITH silo AS (
     UPDATE silo SET rcgen = rcgen + 1

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- project_create as a function: what was written comes back as one row, one thing behind the other.
+-- project_create as a function: it returns one row, in which all rows that were written follow each other.
 CREATE OR REPLACE FUNCTION project_create(
     in_silo_id uuid, in_id uuid, in_name text, in_description text, in_vpc_id uuid,
     in_router_id uuid, in_subnet_id uuid, in_block cidr, in_internal_id uuid, in_ssh_id uuid,

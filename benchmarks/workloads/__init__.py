@@ -76,7 +76,7 @@ class Workload(Generic[T]):
         result: makes a call's result of the rows of each command.
         errors: makes the error for a violated constraint, by its name.
         failure: what each call has to fail with, as :func:`described`; None if it succeeds.
-        digest: describes the rows that are left behind, in the same way for all peers.
+        digest: describes the rows that are left, in the same way for all peers.
     """
 
     name: str

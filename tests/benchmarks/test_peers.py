@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The peers do the same work: the rows that they leave behind, return and fail with."""
+"""The peers do the same work: the rows that they leave and return, and how they fail."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def flat(value):
         return [value]
     if has(type(value)):
         value = asdict(value, recurse=False).values()
-    # Records of asyncpg and rows of SQLAlchemy are no tuples to isinstance().
+    # Records of asyncpg and rows of SQLAlchemy are not tuples to isinstance().
     return [each for own in value for each in flat(own)] if hasattr(value, "__iter__") else [value]
 
 
