@@ -40,7 +40,7 @@ class Flight:
 
     __slots__ = (
         *("commands", "owners", "parses"),
-        *("looks", "closes", "checked", "nameless"),
+        *("looks", "closes", "checked", "unnamed"),
     )
 
     def __init__(self) -> None:
