@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the documentation shows is run: the docstrings' examples, and the README's."""
+"""Run the examples of the documentation: docstrings, README, pages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import doctest
 import importlib
 import pkgutil
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
-import attrs
 import psycopg
 import pytest
 
@@ -27,100 +27,58 @@ MODULES = ["batchq"] + [
     )
 ]
 
-SCHEMA = """
-CREATE TABLE org_limits (org_id uuid PRIMARY KEY, projects int NOT NULL,
-    CONSTRAINT org_limits_projects_check CHECK (projects <= 2));
-CREATE TABLE project (id uuid CONSTRAINT project_pkey PRIMARY KEY, org_id uuid, name text,
-    CONSTRAINT project_org_id_name_key UNIQUE (org_id, name));
-CREATE TABLE vpc (project_id uuid, name text,
-    CONSTRAINT vpc_project_id_name_key UNIQUE (project_id, name));
-"""
-
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_are_true(name: str) -> None:
+def test_examples_in_docstrings_are_true(name: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
 
     assert failed == 0
 
 
-class _Error(Exception):
-    pass
+def _readme() -> tuple[str, str, str]:
+    """Return the quickstart, its output, and the async example."""
+    page = (ROOT / "README.md").read_text()
+    quickstart, async_example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (output,) = re.findall(r"```python\n.*?```\n\n```\n(.*?)```", page, re.DOTALL)[:1]
+    return quickstart, output, async_example
 
 
-@attrs.frozen
-class NewProject:
-    id: UUID
-    org_id: UUID
-    name: str
+def test_readme_quickstart_is_a_program_that_prints_what_is_shown() -> None:
+    quickstart, output, _ = _readme()
+    printed = StringIO()
+
+    with redirect_stdout(printed):
+        exec(quickstart, {})  # noqa: S102  this project's README
+
+    assert printed.getvalue() == output
 
 
-@attrs.frozen
-class Vpc:
-    project_id: UUID
-    name: str
+async def test_readme_async_example_runs(database: str, conn: psycopg.Connection[Any]) -> None:
+    quickstart, _, async_example = _readme()
+    definitions, program = quickstart.split("with server()")
+    (schema,) = re.findall(r'"""(.*?)"""', program, re.DOTALL)
+    conn.pgconn.exec_(schema.encode())
+    names: dict[str, Any] = {}
 
+    exec(definitions + async_example, names)  # noqa: S102  as above
 
-def _readme(conn: psycopg.Connection[Any], new: NewProject) -> dict[str, Any]:
-    """Run the README's example as it stands."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    errors = {name: type(name, (_Error,), {}) for name in ("NotFound", "LimitReached", "NameTaken")}
-    names: dict[str, Any] = {
-        **errors,
-        "UUID": UUID,
-        "NewProject": NewProject,
-        "Project": NewProject,
-        "Vpc": Vpc,
-        "conn": conn,
-        "new": new,
-    }
-    exec(code, names)  # noqa: S102  our own README
-    return names
-
-
-def test_the_readmes_example_runs_as_it_stands(conn: psycopg.Connection[Any]) -> None:
-    conn.pgconn.exec_(SCHEMA.encode())
-    org = uuid4()
-    conn.execute("INSERT INTO org_limits VALUES (%s, 0)", [org])
-    new = NewProject(uuid4(), org, "web")
-
-    made = _readme(conn, new)
-
-    assert made["project"] == new
-    assert made["vpc"] == Vpc(new.id, "default")
-
-
-def test_the_readmes_example_fails_as_it_says(conn: psycopg.Connection[Any]) -> None:
-    conn.pgconn.exec_(SCHEMA.encode())
-    org = uuid4()
-    conn.execute("INSERT INTO org_limits VALUES (%s, 0)", [org])
-    _readme(conn, NewProject(uuid4(), org, "web"))
-
-    with pytest.raises(_Error) as taken:
-        _readme(conn, NewProject(uuid4(), org, "web"))
-
-    assert type(taken.value).__name__ == "NameTaken"
-    assert str(taken.value.__cause__) in _unwrapped((ROOT / "README.md").read_text())
+    assert (await names["main"](database)).name == "api"
 
 
 @pytest.mark.parametrize("name", ["guards.md", "bulk.md"])
-def test_the_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
+def test_examples_in_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
     page = (ROOT / "docs" / name).read_text()
     (schema,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     conn.pgconn.exec_(schema.encode())
     parsed = doctest.DocTestParser().get_doctest(page, {"conn": conn}, name, None, 0)
-    said: list[str] = []
+    failures: list[str] = []
 
-    doctest.DocTestRunner().run(parsed, out=said.append)
+    doctest.DocTestRunner().run(parsed, out=failures.append)
 
-    assert "".join(said) == ""
-
-
-def _unwrapped(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    assert "".join(failures) == ""
 
 
-def test_everything_that_batchq_shows_is_documented() -> None:
+def test_each_public_name_has_a_docstring() -> None:
     undocumented = [name for name in batchq.__all__ if not getattr(batchq, name).__doc__]
 
     assert undocumented == []
