@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A module with a tree and a rewrite, and the command line run on it."""
+"""Run the command line on a module with a tree and a backfill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of the module, which is the current one."""
+    """Write the module into the current directory, and return that."""
     (tmp_path / "cli_trees.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
@@ -55,7 +55,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def estate(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """The tables: one VPC of 1,000 rules, one of 5."""
+    """Create the tables: one VPC has 1,000 rules, one has 5."""
     conn.execute(TABLES, prepare=False)
     conn.execute(Jobs().ddl(), prepare=False)  # type: ignore[arg-type]
     return conn

@@ -31,7 +31,7 @@ def until_waits(conn: Any, process: Any) -> None:
 
 @pytest.fixture
 def blocked(cli: Any, estate: Any, connect: Any, app: Path, database: str) -> Iterator[Any]:
-    """A `resume` process whose second chunk waits for a row that `holder` has locked."""
+    """Start a `resume` process whose second chunk waits for a row that `holder` has locked."""
     cli("start", TREE, 1)
     holder = connect(autocommit=False)
     holder.execute("SELECT FROM rule WHERE id = 150 FOR UPDATE")

@@ -13,14 +13,14 @@ from examples.datastore.silo import silo_create
 
 @pytest.fixture
 def store(conn):
-    """A connection to the example's tables."""
+    """Create the example's tables, and return a connection."""
     create_tables(conn)
     return conn
 
 
 @pytest.fixture
 def silo(store):
-    """A silo with a limit of two projects."""
+    """Create a silo with a limit of two projects."""
     new = NewSilo(name="acme")
     run(store, silo_create(new, projects=2))
     return new

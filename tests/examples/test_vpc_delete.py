@@ -55,7 +55,7 @@ def datastore(store):
 
 @pytest.fixture
 def project(datastore, silo):
-    """A project with room for its default VPC and two more."""
+    """Create a project with a limit of three VPCs."""
     made = datastore.project_create(NewProject(silo_id=silo.id, name="web"))
     datastore.database.execute("UPDATE project SET vpcs_limit = 3")
     return made.project
@@ -81,7 +81,7 @@ def create(datastore, project):
 
 @pytest.fixture
 def vpc(create):
-    """The VPC to delete."""
+    """Create the VPC to delete."""
     return create("shop")
 
 

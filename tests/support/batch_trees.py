@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Batches of any shape for property tests, each with what should come of it.
+"""Generate batches of any shape for property tests, each with its expected result.
 
-The expectations are kept by other means than batchq's: it walks a scope from the outside in and a
-program in postfix order; here everything is accumulated from the inside out while a tree is built.
+The expectations are computed differently from batchq: it walks scopes from the outside in and a
+program in postfix order; here they are accumulated from the inside out while a tree is built.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ MATCHERS = {
 }
 
 Accepts = Callable[[Violation], bool]
-Said = tuple[Accepts, type[Exception] | None] | str
+MappingSpec = tuple[Accepts, type[Exception] | None] | str
 """A mapping: whom it is for and what it means, None for internal. Or an as_invariant's context."""
 
 
 @frozen(eq=False)
 class Expected:
-    """What should be true of one statement of a tree."""
+    """Expectations about one statement of a tree."""
 
     statement: Statement[Any]
     labels: tuple[str, ...] = ()
-    said: tuple[Said, ...] = ()
+    mappings: tuple[MappingSpec, ...] = ()
     """From the inside out."""
 
     def meaning(self, violation: Violation) -> tuple[type[Exception] | None, str | None] | None:
-        """What the violation means here and the context that makes it ours, or None."""
+        """Return the violation's meaning and the context that makes it a bug, or None."""
         found: tuple[type[Exception] | None, str | None] | None = None
-        for one in self.said:
+        for one in self.mappings:
             if isinstance(one, str):
                 if found is not None and found[1] is None:
                     found = found[0], one
@@ -72,7 +72,7 @@ class Expected:
 
 @frozen(eq=False)
 class Tree:
-    """A batch, and what should come of it."""
+    """A batch, and what should result from it."""
 
     batch: Batch[Any]
     leaves: tuple[Expected, ...]
@@ -80,8 +80,8 @@ class Tree:
     """From the statements' results to the batch's."""
 
 
-def _said(tree: Tree, batch: Batch[Any], said: Said) -> Tree:
-    leaves = tuple(evolve(leaf, said=(*leaf.said, said)) for leaf in tree.leaves)
+def _add_mapping(tree: Tree, batch: Batch[Any], mappings: MappingSpec) -> Tree:
+    leaves = tuple(evolve(leaf, mappings=(*leaf.mappings, mappings)) for leaf in tree.leaves)
     return Tree(batch, leaves, tree.combine)
 
 
@@ -97,7 +97,7 @@ def _joined(batch: Batch[Any], trees: list[Tree], make: Callable[[list[Any]], An
     return Tree(batch, tuple(leaf for tree in trees for leaf in tree.leaves), combine)
 
 
-# -- what is drawn ---------------------------------------------------------------------------------
+# -- strategies -----------------------------------------------------------------------------------
 
 labels = st.sampled_from(["project", "vpc", "subnet"])
 meanings = st.sampled_from([KeyError, ValueError, LookupError])
@@ -106,7 +106,7 @@ contexts = st.sampled_from(["creating", "deleting"])
 
 @st.composite
 def violations(draw: st.DrawFn) -> Violation:
-    """A failure of any kind; it may name a constraint where a column belongs, and vice versa."""
+    """Draw a failure; it may name a constraint in place of a column, and vice versa."""
     kind = draw(st.sampled_from([*CODES]))
     name = draw(st.sampled_from(NAMES))
     if kind is ViolationKind.NOT_NULL:
@@ -117,7 +117,7 @@ def violations(draw: st.DrawFn) -> Violation:
 
 @st.composite
 def rules(draw: st.DrawFn) -> tuple[Matcher, Accepts]:
-    """A matcher, and whom it should be for."""
+    """Draw a matcher, and a function that decides what it should match."""
     kind = draw(st.sampled_from([*CODES]))
     if kind is ViolationKind.OTHER or draw(st.integers(0, 9)) == 0:
         code = CODES[kind]
@@ -132,7 +132,7 @@ def rules(draw: st.DrawFn) -> tuple[Matcher, Accepts]:
 def _leaf(draw: st.DrawFn) -> Tree:
     statement: Statement[Any] = sql("SELECT 1")
     names: tuple[str, ...] = ()
-    said: list[Said] = []
+    mappings: list[MappingSpec] = []
     for step in draw(st.lists(st.sampled_from(["label", "on", "internal"]), max_size=3)):
         if step == "label":
             names = (draw(labels), *names)
@@ -141,12 +141,14 @@ def _leaf(draw: st.DrawFn) -> Tree:
             matcher, accepts = draw(rules())
             meaning = draw(meanings)
             statement = statement.on(matcher, meaning)
-            said.append((accepts, meaning))
+            mappings.append((accepts, meaning))
         else:
             name = draw(st.sampled_from(NAMES))
             statement = statement.invariant(name)
-            said.append((lambda violation, name=name: violation.constraint == name, None))
-    return Tree(statement, (Expected(statement, names, tuple(said)),), lambda results: results[0])
+            mappings.append((lambda violation, name=name: violation.constraint == name, None))
+    return Tree(
+        statement, (Expected(statement, names, tuple(mappings)),), lambda results: results[0]
+    )
 
 
 @st.composite
@@ -185,10 +187,10 @@ def _wrapped(draw: st.DrawFn, children: st.SearchStrategy[Tree]) -> Tree:
         case "on":
             matcher, accepts = draw(rules())
             meaning = draw(meanings)
-            return _said(tree, batch.on(matcher, meaning), (accepts, meaning))
+            return _add_mapping(tree, batch.on(matcher, meaning), (accepts, meaning))
         case _:
             context = draw(contexts)
-            return _said(tree, batch.as_invariant(context), context)
+            return _add_mapping(tree, batch.as_invariant(context), context)
 
 
 def _labelled(tree: Tree, name: str) -> Tree:
@@ -215,5 +217,5 @@ def _inner(children: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 def trees() -> st.SearchStrategy[Tree]:
-    """Batches of any shape."""
+    """Return a strategy for batches of any shape."""
     return st.recursive(_leaf(), _inner, max_leaves=12)

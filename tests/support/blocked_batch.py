@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A batch that is under way for as long as a test wants: a step of it waits for a row's lock.
+"""A batch that a test can block: one of its steps waits for a row's lock.
 
-That it waits is asked of the server, so what a test does meanwhile happens during the batch.
+The server is polled for that, so what the test does next happens during the batch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ BLOCKED_BATCH = batchq.gather(item(1), batchq.update("item", {"size": 2}, {"id":
 
 
 def lock_row(holder: psycopg.Connection[Any]) -> None:
-    """Take the lock that BLOCKED_BATCH waits for; ROLLBACK lets it go on."""
+    """Take the lock that BLOCKED_BATCH waits for; ROLLBACK releases it."""
     holder.execute("INSERT INTO item VALUES (0, 1)")
     holder.execute("BEGIN")
     holder.execute("SELECT FROM item WHERE id = 0 FOR UPDATE")
 
 
 def waits(observer: psycopg.Connection[Any], pid: int) -> bool:
-    """Whether the session waits for a lock of another one."""
+    """Return True if the session waits for a lock of another one."""
     row = observer.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()
     assert row is not None
     return bool(row[0])
@@ -37,7 +37,7 @@ def waits(observer: psycopg.Connection[Any], pid: int) -> bool:
 def once_blocked(
     observer: psycopg.Connection[Any], pid: int, do: Callable[[], object]
 ) -> Iterator[None]:
-    """Do something in another thread as soon as the session waits for a lock."""
+    """Call a function in another thread as soon as the session waits for a lock."""
     over = threading.Event()
     raised: list[BaseException] = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One way to run a batch for tests that must hold on a sync and an async connection alike."""
+"""Run a batch on a sync or an async connection, for tests that must hold on both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def item(id: int, *, size: int = 1, place: int | None = None) -> batchq.Statemen
 
 
 class Client:
-    """A connection that runs batches; in autocommit unless told."""
+    """A connection that runs batches, in autocommit by default."""
 
     conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
@@ -98,7 +98,7 @@ class AsyncClient(Client):
 
 
 def parsed(recording: Recording) -> list[bytes]:
-    """The names of the Parse messages sent, in order; empty for an unnamed statement."""
+    """Return the names in the Parse messages sent, in order; empty for an unnamed statement."""
     return [
         message.body.partition(b"\0")[0]
         for message in recording.messages
@@ -107,7 +107,7 @@ def parsed(recording: Recording) -> list[bytes]:
 
 
 def prepared(conn: psycopg.Connection[Any]) -> set[bytes]:
-    """The names of what the server has prepared for this connection."""
-    # The simple protocol: asking must not prepare anything itself.
+    """Return the names of the statements that the server has prepared for this connection."""
+    # The simple protocol: this query must not prepare a statement itself.
     answer = conn.pgconn.exec_(b"SELECT name FROM pg_prepared_statements")
     return {value for row in range(answer.ntuples) if (value := answer.get_value(row, 0))}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clock that deadlines are kept by, in the hands of a test: it stands still unless told."""
+"""Replace the clock of deadlines by one that a test controls: it stands still by default."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from batchq.engine.wire.frame import Frame
 
 @define
 class Clock:
-    """Called for the time, in seconds."""
+    """A clock: call it for the time, in seconds."""
 
     now: float = 1000.0
     step: float = 0.0
-    """By how much each look moves it on."""
+    """Seconds that each call advances it."""
 
     def __call__(self) -> float:
         self.now += self.step
@@ -32,7 +32,7 @@ class Clock:
 
 @contextmanager
 def standing_clock() -> Iterator[Clock]:
-    """Keep deadlines by a clock of the test's own."""
+    """Patch the clock of deadlines."""
     clock = Clock()
     with patch("batchq.engine.wire.deadline.monotonic", clock):
         yield clock
@@ -44,7 +44,7 @@ LONG = 3600
 
 @contextmanager
 def overtaken(*, server: float = LONG) -> Iterator[Clock]:
-    """A deadline of so LONG that passes when the flight is ready; what the server is told of it."""
+    """Let a deadline of LONG pass when the flight is ready."""
     with standing_clock() as clock:
 
         def bound_then_passed(frame: Frame, _: Deadline, *rest: Any, **how: Any) -> Frame:

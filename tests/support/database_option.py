@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A pytest plugin: which server a run is on, for the suite and for the benchmarks.
+"""Choose the database of a run by the option --database: a pytest plugin for suite and benchmarks.
 
-A run whose server cannot be had ends before anything is collected, with one line that says why:
-it exits with 5, pytest's "no tests were run", where there is no Docker engine for a container (the
-run is skipped, and nobody takes it for a success), and with 4 where the command line is wrong.
+If the database cannot be used, the run ends before tests are collected, and prints the reason in
+one line. The exit code is 5, pytest's "no tests were run", if a container needs a Docker engine and
+none answers: a skipped run must not look like a success. It is 4 if the command line is wrong.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
-    # Here, because nothing has been printed yet: the one line is all there is.
+    # In this hook, because nothing has been printed yet: the output is this one line.
     name = config.getoption("--database")
     try:
         config.stash[KIND] = kind_of(name)
@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def database_settings() -> Mapping[str, str | int]:
-    """PostgreSQL's settings for a server that this run starts: override it to have others."""
+    """Return settings for a PostgreSQL that this run starts; override it to change them."""
     return {}
 
 
@@ -87,7 +87,7 @@ def database_settings() -> Mapping[str, str | int]:
 def shared_database(
     pytestconfig: pytest.Config, database_settings: Mapping[str, str | int]
 ) -> Iterator[Database]:
-    """The server of this run, started when a test first asks for it.
+    """Yield the database of this run, started when a test first requests it.
 
     Do not kill or configure it, other programs may use it: `server(shared_database.installation)`
     starts one for that.
@@ -102,6 +102,6 @@ def shared_database(
                 )
             )
         except (RuntimeError, InstallationMissing) as error:
-            # Once, instead of from every test.
+            # Report it once, instead of in each test.
             pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
         yield running

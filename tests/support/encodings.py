@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Databases of other encodings than UTF8, and clients of any."""
+"""Create databases with other encodings than UTF8."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CLIENTS = {
     "LATIN1": [None, "UTF8", "SQL_ASCII"],
     "UTF8": [None, "LATIN1", "SQL_ASCII"],
 }
-"""Of each database's encoding: those that a client asks for; None is what libpq takes by itself."""
+"""The client encodings to test with each database encoding; None is libpq's default."""
 
 
 @contextmanager
 def database_in(database: Database, encoding: str) -> Iterator[str]:
-    """Make a database in an encoding; its conninfo. It is dropped at the end."""
+    """Create a database in an encoding, and yield its conninfo; drop it at the end."""
     name = f"encoded_{token_hex(6)}"
     with psycopg.connect(database.conninfo(), autocommit=True) as admin:
         made = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"

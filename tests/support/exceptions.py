@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions as callers write them: of every kind that has broken a copy or a chain somewhere."""
+"""Exceptions of callers: each kind has broken copying or chaining an exception somewhere."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class FrozenSlots(Exception):
 
 
 class Unwritable(Exception):
-    """Nothing may be set once it is made, and nothing of its own works when it is copied."""
+    """No attribute can be set after __init__, and all hooks for copying raise."""
 
     def __init__(self, *, name):
         super().__init__(name)
@@ -150,7 +150,7 @@ EXCEPTIONS = [
 
 
 def raised(meaning):
-    """What the caller gets, once it was raised and chained as ``run`` does it."""
+    """Raise and chain an exception as ``run`` does; return what the caller gets."""
     error = exception_for(meaning, VIOLATION)
     caused_by(error, BatchError("the report"))
     with pytest.raises(type(error)):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A made-up server on a real socket that knows whether it has committed, and says what it is told.
+"""A fake server on a real socket, which knows whether it has committed and answers as configured.
 
-It reads a whole flight, does it as PostgreSQL or CockroachDB would, and only then answers. So the
-truth is settled before the client hears the first word, and whatever the client makes of the words
-can be held against it.
+It reads a whole flight, executes it as PostgreSQL or CockroachDB would, and only then answers. So
+the true outcome is known before the client gets its first answer, and the outcome that the client
+reports can be compared with it.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ def message(kind: bytes, body: bytes) -> bytes:
 
 
 def error(fields: dict[str, str]) -> bytes:
-    """An ErrorResponse with these fields and no others, by their letters."""
+    """Return an ErrorResponse with exactly these fields, by their letters."""
     return message(b"E", b"".join(f"{k}{v}\0".encode() for k, v in fields.items()) + b"\0")
 
 
 @frozen(kw_only=True)
 class Scenario:
-    """What is to become of the next flight."""
+    """What happens to the next flight."""
 
     place: int | None = None
-    """Which command meets an error: 0 opens, then come the steps, the last one closes. None: no
-    command does."""
+    """Index of the command that fails: 0 opens the transaction, then come the steps, the last one
+    closes it. None: no command fails."""
     fields: dict[str, str] = field(factory=dict)
-    """The error."""
+    """The fields of the error."""
     commits: bool = False
-    """Whether the transaction is committed all the same: before the error is said, or, where it is
-    the word of whoever stands between, behind it."""
+    """If True, the transaction is committed nevertheless: before the error is sent, or after it if
+    a pooler sends the error."""
     ends: bool = False
-    """Whether the session ends with the error, before the Sync behind it is answered."""
+    """If True, the session ends with the error, before the next Sync is answered."""
     cut: int | None = None
-    """After how many messages of the answer the link is cut; None: not at all."""
+    """Number of answer messages after which the connection is cut; None: it is not."""
 
 
 @define(eq=False)
@@ -64,34 +64,34 @@ class Session:
     state: str = "I"
     names: dict[bytes, str] = field(factory=dict)
     conflict: dict[str, str] = field(factory=dict)
-    """On CockroachDB what a ROLLBACK TO SAVEPOINT meets behind a conflict: the same again."""
+    """On CockroachDB, the error of a ROLLBACK TO SAVEPOINT after a conflict: the same again."""
 
     def answer(self, groups: list[Group], scenario: Scenario) -> list[bytes]:
-        """Do a flight, group by group as its Syncs have it, and say what was done."""
-        said: list[bytes] = []
+        """Execute a flight, group by group between its Syncs, and return the answers."""
+        answers: list[bytes] = []
         place, bound = 0, ""
         for group in groups:
             skipping = False
             for kind, whole in group:
                 if kind == "S":
-                    said.append(message(b"Z", self.state.encode()))
+                    answers.append(message(b"Z", self.state.encode()))
                 elif kind == "E" and not skipping and place == scenario.place:
-                    said.append(error(scenario.fields))
+                    answers.append(error(scenario.fields))
                     self._fail(bound, scenario)
                     skipping = True
                     if scenario.ends:
-                        return said
+                        return answers
                 elif kind == "E" and not skipping and self._is_refused(bound):
-                    said.append(error(self.conflict))
+                    answers.append(error(self.conflict))
                     skipping = True
                 elif not skipping:
                     bound = self._bound(whole) if kind == "B" else bound
-                    said += self._do(bound) if kind == "E" else self._prepare(kind, whole)
+                    answers += self._do(bound) if kind == "E" else self._prepare(kind, whole)
                 place += kind == "E"
-        return said
+        return answers
 
     def _prepare(self, kind: str, whole: bytes) -> list[bytes]:
-        """Answer what comes before the execution of a command."""
+        """Answer the messages before a command's Execute."""
         if kind == "P":
             name, text = whole[5:].split(b"\0")[:2]
             self.names[name] = text.decode()
@@ -118,7 +118,7 @@ class Session:
         if tag == "BEGIN":
             self.state = "T"
         elif tag == "COMMIT":
-            # Outside a transaction it is only warned of, and answers the same.
+            # Outside a transaction it only gives a warning, and the same answer.
             warned = [message(b"N", b"SWARNING\0VWARNING\0C25P01\0Mnone\0\0")] * (self.state == "I")
             self.server.committed |= self.state == "T"
             tag = "ROLLBACK" if self.state == "E" else tag
@@ -132,7 +132,7 @@ class Session:
 
 @define(eq=False)
 class FakeServer:
-    """The server. One flight at a time: say the scenario, run the batch, look at ``committed``."""
+    """The server. For each flight: set the scenario, run the batch, read ``committed``."""
 
     cockroach: bool
     scenario: Scenario = field(factory=Scenario)
@@ -164,10 +164,15 @@ class FakeServer:
         with client, client.makefile("rb") as stream:
             startup(stream.read)
             settings = SETTINGS | ({"crdb_version": "v25.4"} if self.cockroach else {})
-            said = [message(b"S", f"{k}\0{v}\0".encode()) for k, v in settings.items()]
+            answers = [message(b"S", f"{k}\0{v}\0".encode()) for k, v in settings.items()]
             client.sendall(
                 b"".join(
-                    [message(b"R", bytes(4)), *said, message(b"K", bytes(8)), message(b"Z", b"I")]
+                    [
+                        message(b"R", bytes(4)),
+                        *answers,
+                        message(b"K", bytes(8)),
+                        message(b"Z", b"I"),
+                    ]
                 )
             )
             session, buffer = Session(self), bytearray()
@@ -192,14 +197,14 @@ class FakeServer:
     def _answered(self, client: socket.socket, session: Session, groups: list[Group]) -> bool:
         """Answer, and say whether the link still stands."""
         scenario, self.scenario = self.scenario, Scenario()
-        said = session.answer(groups[:-1], scenario)
+        answers = session.answer(groups[:-1], scenario)
         groups[:] = [[]]
-        client.sendall(b"".join(said[: scenario.cut]))
+        client.sendall(b"".join(answers[: scenario.cut]))
         return scenario.cut is None and not scenario.ends
 
 
 def _is_whole(groups: list[Group], session: Session) -> bool:
-    """Whether the flight has come: it ends with the Sync behind the closing command, or an undo."""
+    """Return True if the flight is complete: it ends with the Sync after the last command, or a rollback."""
     if groups[-1] or len(groups) < 2:
         return False
     texts = [_text(whole, session) for group in groups for kind, whole in group if kind in "PB"]

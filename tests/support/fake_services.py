@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What this machine may not have, as far as a test of what starts it needs it: a CockroachDB that
-takes every statement, and a Docker engine whose containers are servers of this process."""
+"""Fakes of services that may not be installed, for the tests of `batchq.testing.databases`.
+
+A CockroachDB that accepts every statement, and a Docker engine whose containers are servers of this
+process."""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ WELCOME = b"".join(
 
 
 class FakeCockroach:
-    """Keeps what it was asked; lets nobody in as often as `refusals` says."""
+    """Record the statements; reject the first `refusals` logins."""
 
     def __init__(self, refusals: int) -> None:
         self.sent: list[str] = []
@@ -101,7 +103,7 @@ def fake_cockroach(*, refusals: int = 0) -> Iterator[FakeCockroach]:
 
 
 class FakeDocker:
-    """Stands in for testcontainers' `DockerClient`. In its container runs what is at `port`."""
+    """Replace testcontainers' `DockerClient`; a container's port is `port`."""
 
     def __init__(self, port: int, status: str, trouble: Exception | None) -> None:
         self.created: list[dict[str, Any]] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wait for a flight, wrapped: so a test knows when it waits, and can make it end."""
+"""Wrap the wait for a flight, so that a test knows when it waits, and can end it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Flight = Generator[Any, Any, Any]
 
 @contextmanager
 def wrapped_wait(wrap: Callable[[Flight], Any], *, skip: int = 0) -> Iterator[None]:
-    """Wrap the generator of the next wait for a flight, and of no later one.
+    """Wrap the generator of one wait for a flight.
 
-    :param skip: how many flights are let pass before.
+    :param skip: number of flights before that one.
     """
-    wraps: list[Callable[[Flight], Any]] = [wrap, *[_as_it_is] * skip]
+    wraps: list[Callable[[Flight], Any]] = [wrap, *[_unchanged] * skip]
 
     def wrapping(driven: Callable[..., Any]) -> Callable[..., Any]:
         def wait(gen: Flight, *how: Any) -> Any:
@@ -34,17 +34,17 @@ def wrapped_wait(wrap: Callable[[Flight], Any], *, skip: int = 0) -> Iterator[No
         yield
 
 
-def _as_it_is(gen: Flight) -> Flight:
+def _unchanged(gen: Flight) -> Flight:
     return gen
 
 
-def notifying(gen: Flight, tell: Callable[[], object]) -> Flight:
-    """Call ``tell`` whenever the generator is about to wait."""
+def notifying(gen: Flight, notify: Callable[[], object]) -> Flight:
+    """Call ``notify`` whenever the generator is about to wait."""
     ready = None
     while True:
         try:
             state = gen.send(ready)
         except StopIteration as stop:
             return stop.value
-        tell()
+        notify()
         ready = yield state

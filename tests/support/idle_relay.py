@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A relay that lives while nobody speaks: a test says something to the idle client, or hangs up."""
+"""A relay for idle connections: a test sends messages to the client, or closes the connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
 class IdleRelay:
-    """One client's link to a server."""
+    """One client's connection to a server."""
 
     def __init__(self, conninfo: str) -> None:
         self._upstream = conninfo_to_dict(conninfo)
@@ -29,27 +29,27 @@ class IdleRelay:
         return make_conninfo("", **{**self._upstream, **here, "gssencmode": "disable"})
 
     def send_to_client(self, words: bytes) -> None:
-        """Send the client what the server never sent."""
+        """Send the client a message that the server did not send."""
         self._sides[0].sendall(words)
 
     def end_of_file(self) -> None:
-        """End the client's link, as a proxy does whose patience is over; the server's lives on."""
+        """Send the client the end of file, as a proxy does after a timeout; the session stays."""
         self._sides[0].shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Break the client's link off, as a firewall does."""
-        self._sides[0].shutdown(socket.SHUT_RD)  # wakes the thread, and tells nobody
+        """Reset the client's connection, as a firewall does."""
+        self._sides[0].shutdown(socket.SHUT_RD)  # wakes the thread, and sends nothing
         self._thread.join()
         self._sides[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self._sides[0].close()
 
     def close(self) -> None:
-        for one in self._sides:
+        for side in self._sides:
             with suppress(OSError):  # wakes the thread, unless that has ended
-                one.shutdown(socket.SHUT_RDWR)
+                side.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        for one in (self._listener, *self._sides):
-            one.close()
+        for side in (self._listener, *self._sides):
+            side.close()
 
     def _run(self) -> None:
         client, _ = self._listener.accept()
@@ -60,11 +60,11 @@ class IdleRelay:
         pairs = {client: server, server: client}
         with suppress(OSError, ValueError):
             while True:
-                for one in select.select(list(pairs), [], [])[0]:
-                    data = one.recv(1 << 16)
+                for side in select.select(list(pairs), [], [])[0]:
+                    data = side.recv(1 << 16)
                     if not data:
                         return
-                    pairs[one].sendall(data)
+                    pairs[side].sendall(data)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A side of two that are interleaved: its batches, sent one statement at a time.
+"""Run the batches of one side of an interleaving, one statement at a time.
 
-By the very texts and values that batchq sends, in transactions of its own. See interleavings.py.
+The texts and values are those that batchq sends. See interleavings.py.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Failure:
     sqlstate: str
     step: str
     guard: sentinel.Sentinel | None
-    """What its guard said, where it was one."""
+    """What its guard reported, if it was one."""
 
     @property
     def refused(self) -> bool:
@@ -109,10 +109,10 @@ class Session:
     def send(self) -> bool:
         """Send the next statement.
 
-        BEGIN goes with the first one: nobody else can see it. But a snapshot that is for the whole
+        BEGIN is sent with the first one: the other side cannot see it. But a snapshot for the whole
         transaction is taken in a move of its own, as if other statements came before these.
 
-        :return: whether an answer is to be waited for.
+        :return: True if an answer has to be waited for.
         """
         pg = self.connection.pgconn
         if not self._open:

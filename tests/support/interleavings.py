@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""All interleavings of two sides on a real server, statement by statement.
+"""Run all interleavings of two sides on a real server, statement by statement.
 
-After every statement either side may go on, so all orders are a tree: it is walked to every leaf,
-each time from the beginning, so a schedule is found again by its choices.
+After each statement either side may continue, so the schedules form a tree. It is walked to each
+leaf, always from the root, so a schedule can be repeated from its choices.
 
-A side whose statement waits for the other cannot go on; that it waits is asked of the server. Its
-statement is answered when the other's transaction ends, before anybody goes on. Where both wait for
-each other, each in turn is the victim. So nothing depends on how fast anything is.
+A side whose statement waits for the other cannot continue; the server is polled for that. Its
+statement is answered when the other's transaction ends, before either side continues. If both wait
+for each other, each is the victim in one schedule. So no result depends on timing.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from tests.support.lock_waits import TIMEOUT
 
 @frozen(eq=False)
 class Schedule:
-    """One schedule, and what came of it."""
+    """One schedule, and its results."""
 
     moves: tuple[str, ...]
-    """What happened, in its order; a side that waits is marked."""
+    """The statements, in order; one that waits is marked."""
     results: tuple[list[Any], list[Any]]
-    """Of each side: the results of the transactions that were committed."""
+    """For each side: the results of the committed transactions."""
     failures: tuple[Failure | None, Failure | None]
     seen: tuple[Any, ...]
-    """After each move, what the table's ``look`` found."""
+    """The value of ``look`` after each move."""
     choices: tuple[int, ...]
     options: tuple[int, ...]
-    """How many choices there were at each place."""
+    """Number of choices at each place."""
 
     def __str__(self) -> str:
         return "\n".join(self.moves)
 
 
 @define(eq=False)
-class When:
-    """All schedules of two sides."""
+class Summary:
+    """Results of all schedules of two sides."""
 
     schedules: int = 0
     wrong: list[Schedule] = field(factory=list)
     failures: set[Failure] = field(factory=set)
     committed: set[tuple[bool, ...]] = field(factory=set)
-    """Who was committed: neither, one, both."""
+    """Which sides were committed, for each schedule."""
 
     def __str__(self) -> str:
         first = f"; the first:\n{self.wrong[0]}" if self.wrong else ""
@@ -59,32 +59,34 @@ class When:
 
 @define(eq=False)
 class Interleaver:
-    """Where sides are schedule: two connections, and a third that looks on and clears up."""
+    """Two connections for the sides, and a third one that observes and resets the tables."""
 
     observer: psycopg.Connection[Any]
     connections: tuple[psycopg.Connection[Any], psycopg.Connection[Any]]
     reset: str
-    """SQL that makes what there is in the beginning."""
+    """SQL that creates the initial state."""
     look: str | None = None
-    """SQL of one value, asked after each move."""
+    """SQL of one value, read after each move."""
 
     @classmethod
     def connect(
         cls, connect: Callable[[], psycopg.Connection[Any]], reset: str, look: str | None = None
     ) -> Interleaver:
-        """Sit down. Deadlocks are left to the schedule, where this user may say so."""
+        """Open the connections. Deadlocks are left to the schedule, if the user may set that."""
         made = cls(connect(), (connect(), connect()), reset, look)
         for connection in made.connections:
             with suppress(psycopg.errors.InsufficientPrivilege):
                 connection.execute("SET deadlock_timeout = '1h'")
         return made
 
-    def check_all(self, first: Side, second: Side, is_wrong: Callable[[Schedule], object]) -> When:
-        """Play all schedules of two sides.
+    def check_all(
+        self, first: Side, second: Side, is_wrong: Callable[[Schedule], object]
+    ) -> Summary:
+        """Run all schedules of two sides.
 
-        :param is_wrong: says of each, when it has been schedule, what is wrong in the tables.
+        :param is_wrong: called after each schedule; true if its result is wrong.
         """
-        made = When()
+        made = Summary()
         for schedule in self.run_all(first, second):
             made.schedules += 1
             made.wrong += [schedule] * bool(is_wrong(schedule))
@@ -93,7 +95,7 @@ class Interleaver:
         return made
 
     def run_all(self, first: Side, second: Side) -> Iterator[Schedule]:
-        """Play all schedules of two sides."""
+        """Yield all schedules of two sides."""
         todo: list[tuple[int, ...]] = [()]
         while todo:
             prefix = todo.pop()
@@ -108,7 +110,7 @@ class Interleaver:
                 ]
 
     def run(self, first: Side, second: Side, prefix: tuple[int, ...] = ()) -> Schedule:
-        """Play one schedule: choices to begin with, then always the first that there is."""
+        """Run one schedule: the given choices, then always the first possible one."""
         self.observer.execute(self.reset.encode())
         sessions = [
             Session(side, connection)
@@ -118,11 +120,11 @@ class Interleaver:
         seen: list[Any] = []
         choices: list[int] = []
         options: list[int] = []
-        while open_ := [one for one in sessions if not one.ended]:
-            able = [one for one in open_ if not one.waits]
+        while open_ := [session for session in sessions if not session.ended]:
+            able = [session for session in open_ if not session.waits]
             at = len(choices)
             options.append(len(able or open_))
-            # The server may give a serialization failure more than the last time.
+            # The server may raise one serialization failure more than the last time.
             choices.append(min(prefix[at], options[-1] - 1) if at < len(prefix) else 0)
             if able:
                 self._move(able[choices[-1]], sessions, moves)
@@ -141,29 +143,29 @@ class Interleaver:
         )
 
     def _move(self, mover: Session, sessions: list[Session], moves: list[str]) -> None:
-        """Let a side go on, until its statement is answered or waits."""
-        (other,) = (one for one in sessions if one is not mover)
+        """Run a side until its statement is answered or waits."""
+        (other,) = (session for session in sessions if session is not mover)
         what = mover.next_step
         if mover.send():
             self._settle(mover, other)
-        moves.append(_told(mover, what))
+        moves.append(_describe(mover, what))
         if other.waits and not mover.in_transaction:
             self._resume(other, moves)
 
     def _break(self, victim: Session, sessions: list[Session], moves: list[str]) -> None:
-        """End a deadlock as the server does: one of the two fails."""
-        (other,) = (one for one in sessions if one is not victim)
+        """Resolve a deadlock as the server does: one of the two fails."""
+        (other,) = (session for session in sessions if session is not victim)
         what = victim.next_step
         self.observer.execute("SELECT pg_cancel_backend(%s)", [victim.pid])
         self._answer(victim)
-        moves.append(f"{_told(victim, what)} (deadlock)")
+        moves.append(f"{_describe(victim, what)} (deadlock)")
         self._resume(other, moves)
 
     def _resume(self, waiter: Session, moves: list[str]) -> None:
-        """Have the statement answered that waited for a transaction that has ended."""
+        """Read the answer of a statement that waited for a transaction that has ended."""
         what = waiter.next_step
         self._answer(waiter)
-        moves.append(f"{_told(waiter, what)} (had waited)")
+        moves.append(f"{_describe(waiter, what)} (had waited)")
 
     def _settle(self, mover: Session, other: Session) -> None:
         deadline = time.monotonic() + TIMEOUT
@@ -175,16 +177,16 @@ class Interleaver:
                 return
             assert time.monotonic() < deadline, f"no answer to {mover.next_step}"
 
-    def _answer(self, one: Session) -> None:
+    def _answer(self, session: Session) -> None:
         deadline = time.monotonic() + TIMEOUT
-        while not one.answered():
-            assert time.monotonic() < deadline, f"no answer to {one.next_step}"
+        while not session.answered():
+            assert time.monotonic() < deadline, f"no answer to {session.next_step}"
 
 
-def _told(one: Session, what: str) -> str:
-    became = ""
-    if one.waits:
-        became = ": waits"
-    elif one.failure is not None:
-        became = f": {one.failure}, ROLLBACK"
-    return f"{one.side.name}: {what}{became}"
+def _describe(session: Session, what: str) -> str:
+    suffix = ""
+    if session.waits:
+        suffix = ": waits"
+    elif session.failure is not None:
+        suffix = f": {session.failure}, ROLLBACK"
+    return f"{session.side.name}: {what}{suffix}"

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Values of many of PostgreSQL's types, as the text that their input takes: the odd ones of each by
-hand, and where it makes sense any."""
+"""Values of many PostgreSQL types, as input texts: chosen odd ones, and random ones."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ CREATE TYPE mood AS ENUM ('sad', 'it''s "ok"');
 CREATE TYPE pair AS (a int, b text, c float8);
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN document AS jsonb;
-CREATE TYPE told AS ENUM ('x', 'y');
-CREATE FUNCTION told_json(told) RETURNS json LANGUAGE sql AS $$ SELECT '"told"'::json $$;
-CREATE CAST (told AS json) WITH FUNCTION told_json(told);
+CREATE TYPE tag AS ENUM ('x', 'y');
+CREATE FUNCTION tag_json(tag) RETURNS json LANGUAGE sql AS $$ SELECT '"tag"'::json $$;
+CREATE CAST (tag AS json) WITH FUNCTION tag_json(tag);
 """
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -71,7 +70,7 @@ ODD: dict[str, list[str]] = {
     "json": ['"x"', "[null, 1.00]", '{"a": null}'],
     "document": ['"x"', '{"a": [1]}'],
     "mood": ["sad", "it's \"ok\""],
-    "told": ["x"],
+    "tag": ["x"],
     "positive": ["7"],
     "pair": ['(1,"a,b",2.5)', "(,,)", '(1,"",-0)'],
     "int[]": ["{}", "{1,NULL,3}", "{{1,2},{3,4}}", "[2:3]={1,2}"],
@@ -89,7 +88,7 @@ ODD: dict[str, list[str]] = {
     "tsvector": ["'a':1"],
     "regclass": ["pg_class"],
 }  # fmt: skip
-"""Types, and values of each that a careless copy changes."""
+"""Types, and values of each that a careless copy would change."""
 
 ANY: dict[str, st.SearchStrategy[str]] = {
     "bigint": st.integers(-(2**63), 2**63 - 1).map(str),

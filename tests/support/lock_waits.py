@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Two transactions in an order that a lock forces: one holds it, the other is known to wait for it.
+"""Run two transactions in an order that a lock forces: one holds it, the other waits for it.
 
-Who waits is asked of the server, again and again, so nothing depends on how fast anything is.
+The server is polled for the waiting session, so the order does not depend on timing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from batchq.result import Failed, Ok, attempt
 T = TypeVar("T")
 
 TIMEOUT = 300
-"""Seconds until a wait that never comes is a failure, and not a hanging run."""
+"""Seconds after which a wait that never happens fails the test, instead of hanging the run."""
 
 
 def until_waits(observer: psycopg.Connection[Any], pid: int, work: Future[Any]) -> None:
-    """Return when the server says that the session waits for a lock of another."""
+    """Return once the session waits for a lock of another one, according to the server."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        # Waiting for the lock of a row is waiting for the transaction that holds it.
+        # A session that waits for a row's lock waits for the transaction that holds it.
         row = observer.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()
         if row is not None and row[0]:
             return
@@ -37,13 +37,13 @@ def until_waits(observer: psycopg.Connection[Any], pid: int, work: Future[Any]) 
 
 
 def until_readable(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Return when something has come over the link, its end included."""
+    """Return once bytes have arrived, or the end of file."""
     readable, _, _ = select.select([conn.fileno()], [], [], TIMEOUT)
     assert readable, "nothing came"
 
 
 class Race:
-    """A batch that is half-way through, and another that waits for it."""
+    """A batch that is not finished, and another one that waits for its lock."""
 
     def __init__(
         self, connect: Callable[..., psycopg.Connection[Any]], threads: ThreadPoolExecutor
@@ -59,11 +59,11 @@ class Race:
         rollback: bool = False,
         **options: Any,
     ) -> Ok[Any] | Failed:
-        """Run one batch but for its COMMIT, the other until it waits, and let them both end.
+        """Run one batch without its COMMIT, the other until it waits, and let both finish.
 
-        :param rollback: whether the one that is held open is rolled back in the end.
-        :param options: of the waiting batch; the isolation is that of the other one too.
-        :return: what became of the one that waited.
+        :param rollback: roll the first batch back.
+        :param options: options of the waiting batch; the isolation is used for both.
+        :return: result of the batch that waited.
         """
         self.first.isolation_level = options.get("isolation")
         with self.first.transaction(force_rollback=rollback):
@@ -72,7 +72,7 @@ class Race:
         return work.result()
 
     def submit(self, work: Callable[..., T], *args: Any, **options: Any) -> Future[T]:
-        """Begin something on the second connection, and return when it waits for a lock."""
+        """Start work on the second connection, and return once it waits for a lock."""
         begun = self._threads.submit(work, *args, **options)
         until_waits(self._observer, self.second.info.backend_pid, begun)
         return begun
@@ -80,7 +80,7 @@ class Race:
 
 @contextmanager
 def race(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
-    """Set up a race; a thread that still waits at its end is let go first."""
+    """Set up a race; at its end the first connection is closed, so that no thread waits."""
     with ThreadPoolExecutor(1) as threads:
         made = Race(connect, threads)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A PgBouncer that starts by itself, in transaction mode, before the server of this run."""
+"""Start PgBouncer in transaction mode, connected to the server of this run."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """Every PgBouncer on the PATH, and where Debian puts it, which may not be on it."""
+    """Return each PgBouncer on the PATH, and in the directory of Debian's package."""
     found: dict[tuple[int, ...], Program] = {}
     for place in [*os.get_exec_path(), "/usr/sbin", "/usr/local/sbin"]:
         path = shutil.which("pgbouncer", path=place)
         if path is not None:
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-            if number := re.search(r"(\d+)\.(\d+)\.(\d+)", said.stdout + said.stderr):
+            output = subprocess.run(
+                [path, "--version"], capture_output=True, text=True, check=False
+            )
+            if number := re.search(r"(\d+)\.(\d+)\.(\d+)", output.stdout + output.stderr):
                 version = tuple(map(int, number.groups()))
                 found.setdefault(version, Program(Path(path), version))
     return list(found.values())
@@ -63,11 +65,11 @@ class Pooler:
     _dbname: str
 
     def conninfo(self, **parameters: str) -> str:
-        """How to reach the database through it."""
+        """Return a conninfo of the database, through it."""
         return make_conninfo("", **self._own, dbname=self._dbname, **parameters)
 
     def console(self, command: str) -> list[dict[str, Any]]:
-        """Tell it something by its own console: SHOW, PAUSE, RESUME, KILL, RECONNECT."""
+        """Run a command of its console: SHOW, PAUSE, RESUME, KILL, RECONNECT."""
         with psycopg.connect(
             make_conninfo("", **self._own, dbname="pgbouncer"),
             autocommit=True,
@@ -125,7 +127,7 @@ def pgbouncer(program: Program, upstream: str, **settings: object) -> Iterator[P
             _wait_until_ready(pooler, process, directory / "log")
             yield pooler
         finally:
-            process.kill()  # others wait until every client has gone (SIGTERM, 1.23 on)
+            process.kill()  # SIGTERM waits until all clients have disconnected (1.23 or newer)
             process.wait()
     finally:
         shutil.rmtree(directory)

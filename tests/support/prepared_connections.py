@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A connection that has prepared statements, beside one that never does: whatever becomes of the
-schema, both must say the same and store the same."""
+"""A connection that prepares statements, and one that does not.
+
+Whatever changes in the schema, both must return and store the same."""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ STATEMENTS: dict[str, Callable[[Any], Batch[Any]]] = {
 
 
 class ConnectionPair:
-    """The two connections, and the schema that both are in."""
+    """The two connections, and their schema."""
 
     def __init__(self, admin: psycopg.Connection[Any], warm: Any, cold: Any) -> None:
         self.admin, self.warm, self.cold = admin, warm, cold
@@ -97,7 +98,7 @@ class ConnectionPair:
         self.admin.execute(query, prepare=False)  # type: ignore[call-overload]  # no literal
 
     def set_column_type(self, column: str, *, new_table: bool = True) -> None:
-        """Give the table's column a type: a new table, or the old one altered."""
+        """Change the column's type: in a new table, or by ALTER TABLE."""
         column = column.replace(".", ",")
         if new_table:
             self.execute(f"DROP TABLE IF EXISTS t; CREATE TABLE t (k int, v {column})")
@@ -110,10 +111,10 @@ class ConnectionPair:
                 continue
 
     def both(self, batch: Batch[Any], *, still: bool = False) -> list[Any]:
-        """Run a batch on each, and undo it; what it answered and what the table held then.
+        """Run a batch on each connection, and roll it back; return the answers and the rows.
 
-        :param still: leave what is prepared as it was. Otherwise what one failure makes it give up
-            would hide what the next statement gets wrong.
+        :param still: restore the statement cache. Otherwise the statements that one failure
+            invalidates would hide an error of the next one.
         """
         books = state_of(self.warm).statements
         before = {name: copy(value) for name, value in vars(books).items()}
@@ -123,7 +124,7 @@ class ConnectionPair:
         return seen
 
     def prepared_names(self) -> set[bytes]:
-        """What is prepared, BEGIN and the like aside."""
+        """Return the names of prepared statements, without BEGIN and the like."""
         return {name for name in prepared(self.warm) if len(name) > 30}
 
 
@@ -131,20 +132,20 @@ def _seen(conn: psycopg.Connection[Any], batch: Batch[Any]) -> Any:
     conn.execute("BEGIN", prepare=False)
     answer = attempt(conn, batch, nested=True)
     if isinstance(answer, Ok):
-        said: object = repr(answer.value)
+        result: object = repr(answer.value)
     else:
         report, violation = answer.report, answer.report.violation
         what = violation and (violation.sqlstate, violation.kind, violation.message)
-        said = type(answer.error), type(report), report.outcome, report.path, what, str(report)
-    stored = "table t is gone"
+        result = type(answer.error), type(report), report.outcome, report.path, what, str(report)
+    stored = "table t does not exist"
     if conn.execute("SELECT to_regclass('t')", prepare=False).fetchone() != (None,):
         stored = repr(conn.execute("SELECT * FROM t ORDER BY 1, 2::text", prepare=False).fetchall())
     conn.execute("ROLLBACK", prepare=False)
-    return said, stored
+    return result, stored
 
 
 def statement(name: str, value: object) -> Batch[Any] | None:
-    """Make one of the statements; None where none takes such a value."""
+    """Return the statement for a value, or None if it does not accept that."""
     try:
         return STATEMENTS[name](value)
     except InvalidBatch:
@@ -153,7 +154,7 @@ def statement(name: str, value: object) -> Batch[Any] | None:
 
 @contextmanager
 def connection_pair(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[ConnectionPair]:
-    """Open both, in a schema that has the types; their enum is registered with both."""
+    """Open both connections, in a schema with the types; register its enum with both."""
     admin = connect(prepare_threshold=None)
     for command in TYPES.split(";\n"):
         admin.execute(command)  # type: ignore[call-overload]  # no literal

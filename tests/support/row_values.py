@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each of the guards on a row finds in one."""
+"""Read a row's values by each kind of guard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Colour(Enum):
 
 
 class Unmet(Exception):
-    """Carries what a guard found."""
+    """Hold the row that a guard reported."""
 
     def __init__(self, violation: Violation) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def row_by_guard(
     row: int = 1,
     before: Batch[Any] | None = None,
 ) -> Iterator[Mapping[str, Any]]:
-    """What each kind of guard finds in a row of a table, whose id is 1 or the one given.
+    """Yield the row that each kind of guard reports, of the row whose id is ``row``.
 
     :param before: steps that run before the guard.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Settings that bend how a session writes, reads and finds things, and values that they bend."""
+"""Settings that change how a session writes and resolves values, and values that they affect."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 OWN = "{schema}"
-"""Stands for the schema of the test in a search path."""
+"""Placeholder for the test's schema in a search path."""
 
-# Not to be changed while a batch runs: it is encoded and read before it is sent.
+# Not changed while a batch runs: a batch is encoded before it is sent.
 FIXED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "client_encoding": ("UTF8", "LATIN1", "SQL_ASCII", "EUC_JP"),
     "standard_conforming_strings": ("on", "off"),
@@ -49,21 +49,21 @@ Settings = Mapping[str, str]
 
 
 def any_of(of: Mapping[str, tuple[str, ...]]) -> st.SearchStrategy[Settings]:
-    """Any values for any of the settings."""
+    """Return a strategy for some of the settings, each with any of its values."""
     return st.fixed_dictionaries(
         {}, optional={name: st.sampled_from(values) for name, values in of.items()}
     )
 
 
 def assignment(name: str, value: str, schema: str) -> tuple[str, str]:
-    """What stands on both sides of the equals sign of a SET."""
+    """Return both sides of a SET."""
     if name == "search_path":
         names = [part.strip().replace(OWN, schema) for part in value.split(",")]
         return name, ", ".join(sql.Literal(part).as_string() for part in names)
     return name, sql.Literal(value).as_string()
 
 
-# Types and texts of values, read under the settings that a session begins with.
+# Types and texts of values, as read with a session's initial settings.
 SENSITIVE_VALUES: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("2024-02-03 12:00:00+05:30", "0044-03-15 00:00:00+00 BC", "infinity",
                     "1890-01-01 00:00:00.000001+00"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two threads at one value: the second comes at the very moment that the test names."""
+"""Let a second thread access a value at an exact moment in the first one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class WatchedLock:
-    """A lock that knows whether somebody came for it. A thread may take it twice, as an RLock."""
+    """A reentrant lock that notices when another thread tries to take it."""
 
     def __init__(self) -> None:
         self._lock, self._come = threading.RLock(), threading.Event()
@@ -22,7 +22,7 @@ class WatchedLock:
         self._lock.release()
 
     def meanwhile(self, do: Callable[[], object]) -> None:
-        """Let another thread do it, until it waits for its turn or is through."""
+        """Call a function in another thread; return once that waits or has finished."""
 
         def other() -> None:
             do()
@@ -34,6 +34,6 @@ class WatchedLock:
         self._come.wait()
 
     def join(self) -> None:
-        """Wait for the others."""
+        """Wait for the other threads."""
         for other in self.others:
             other.join()

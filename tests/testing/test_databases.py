@@ -52,7 +52,7 @@ def no_docker(monkeypatch):
 
 @pytest.fixture(scope="module")
 def existing():
-    """A PostgreSQL that `database()` did not start."""
+    """Start a PostgreSQL without `database()`."""
     with server() as running:
         yield running
 

@@ -41,7 +41,7 @@ def conn(link):
 
 @pytest.fixture
 def direct(postgres):
-    """A connection without the proxy, and an empty table `t`."""
+    """Connect without the proxy, and create an empty table `t`."""
     with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (a int)")
         yield connection

@@ -60,7 +60,7 @@ with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
 
 @pytest.fixture
 def scratch(monkeypatch):
-    """The directory below which servers create their own; writable for all, as /tmp is."""
+    """Create the directory below which servers create their own; writable for all, as /tmp is."""
     # Not below TMPDIR: if that is long, a server avoids it, because of its socket's path.
     path = Path(tempfile.mkdtemp(prefix="scratch-", dir="/tmp"))
     path.chmod(0o1777)
@@ -71,7 +71,7 @@ def scratch(monkeypatch):
 
 @pytest.fixture(scope="module")
 def shared():
-    """A server for tests that change nothing in it but their own tables; they may restart it."""
+    """Start a server for tests that change only their own tables; they may restart it."""
     with server() as postgres:
         yield postgres
 
