@@ -204,7 +204,7 @@ class FakeServer:
 
 
 def _is_whole(groups: list[Group], session: Session) -> bool:
-    """Return True if the flight is complete: it ends with the Sync after the last command, or a rollback."""
+    """Return True if the flight is complete: it ends with COMMIT or ROLLBACK, and a Sync."""
     if groups[-1] or len(groups) < 2:
         return False
     texts = [_text(whole, session) for group in groups for kind, whole in group if kind in "PB"]

@@ -36,7 +36,7 @@ def test_allowed_phrase_and_other_words_are_not_found(text):
 
 def test_markdown_is_checked_line_by_line(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# Title\n\nIt is gone.\nNobody\n")
+    page.write_text("# Title\n\nIt is gone.\nNobody [reads](docs/gone.md)\n")
     assert found(page) == [(3, "gone", "deleted"), (4, "Nobody", "no session")]
 
 
