@@ -12,7 +12,7 @@ from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine import commit_proofs
-from batchq.engine.plain_messages import is_plain
+from batchq.engine.safe_messages import is_safe
 from batchq.language.violation import Violation, ViolationKind
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
@@ -54,44 +54,44 @@ class Dialect:
     """Errors that mean: nothing was kept, and the same batch may well succeed."""
     proofs: commit_proofs.Proofs = commit_proofs.POSTGRESQL
     """Which errors at COMMIT can only mean that nothing was applied."""
-    carries_outputs: bool = True
+    supports_outputs: bool = True
     """Whether a statement can use what one before it produced. It takes settings of the transaction
     and rows of a table's type; nobody has seen CockroachDB do both."""
 
-    undoes_conflicts: bool = True
+    rolls_back_conflicts: bool = True
     """Whether it takes ROLLBACK TO SAVEPOINT after a conflict."""
 
-    can_be_asked: bool = True
+    traces_failures: bool = True
     """Whether the catalogue says of what a partition's constraint is a part, and which triggers a
     table has. On CockroachDB partitions are no tables, and no constraint is deferred."""
 
-    cuts_names: bool = True
+    truncates_names: bool = True
     """Whether names have at most 63 bytes, and the server cuts a longer one without a word."""
 
-    makes_binary: bool = True
+    has_record_send: bool = True
     """Whether ``record_send`` can be called in SQL. Nobody has seen CockroachDB have it."""
-    longest: int = (1 << 30) - 5
+    max_message_bytes: int = (1 << 30) - 5
     """Bytes that a message may have behind its length (PostgreSQL sources, libpq/libpq.h,
     ``PQ_LARGE_MESSAGE_LIMIT``). Beyond, the server ends the session in the midst of the batch."""
 
-    def limit(self, version: int) -> str:
+    def limit_setting(self, version: int) -> str:
         """The setting that bounds a transaction, or else each of its statements."""
         return "transaction_timeout" if version >= _TRANSACTION_TIMEOUT else "statement_timeout"
 
-    def bound(self, milliseconds: int, version: int) -> str:
+    def limit_query(self, milliseconds: int, version: int) -> str:
         """Write the query that sets it, unless the session's own limit is shorter.
 
         ``transaction_timeout`` is switched off first: its timer runs since BEGIN, and would not be
         set again by another value.
         """
-        name = self.limit(version)
+        name = self.limit_setting(version)
         off, known = "", "true"
         if name == "transaction_timeout":
             off = f", pg_catalog.set_config('{name}', '0', true) AS off"
             known = "off OPERATOR(pg_catalog.=) '0'"
         return _BOUND.format(name=name, n=milliseconds, off=off, known=known)
 
-    def is_servers_own(self, answer: ErrorAnswer) -> bool:
+    def is_from_server(self, answer: ErrorAnswer) -> bool:
         """Whether an error is the server's own word, and not that of a pooler in between.
 
         The server's own has the field V, and F and R, of which an extension may leave out R; a
@@ -115,7 +115,7 @@ class Dialect:
         anybody's.
         """
         about_session = sqlstate[:2] in _ABOUT_SESSION or sqlstate == _NO_PRIVILEGE
-        plain = position or about_session or is_plain(sqlstate, file, raised_by)
+        plain = position or about_session or is_safe(sqlstate, file, raised_by)
         return raised_by == "exec_stmt_raise" or not plain
 
     def column(self, kind: ViolationKind, message: str) -> str | None:
@@ -127,12 +127,12 @@ class Dialect:
 class _CockroachDB(Dialect):
     """From CockroachDB's documentation, source and own tests; not run against a live one here."""
 
-    def limit(self, version: int) -> str:
+    def limit_setting(self, version: int) -> str:
         """The setting is there from 23.1 on."""
         del version
         return "transaction_timeout"
 
-    def bound(self, milliseconds: int, version: int) -> str:
+    def limit_query(self, milliseconds: int, version: int) -> str:
         """The setting is shown in milliseconds, and counted from BEGIN at every statement, so it
         need not be switched off."""
         del version
@@ -151,7 +151,7 @@ class _CockroachDB(Dialect):
         found = self._NULL.search(message) if kind is ViolationKind.NOT_NULL else None
         return _unquoted(found[1]) if found else None
 
-    def is_servers_own(self, answer: ErrorAnswer) -> bool:
+    def is_from_server(self, answer: ErrorAnswer) -> bool:
         """V alone tells, from 22.1.3 on: where an error was raised is optional there."""
         return bool(answer.error_field(Field.SEVERITY_NONLOCALIZED))
 
@@ -191,13 +191,13 @@ COCKROACHDB = _CockroachDB(
     # A deadlock is 40001 here too.
     retryable=frozenset({"40001"}),
     proofs=commit_proofs.COCKROACHDB,
-    carries_outputs=False,
-    undoes_conflicts=False,
-    cuts_names=False,
-    can_be_asked=False,
-    makes_binary=False,
+    supports_outputs=False,
+    rolls_back_conflicts=False,
+    truncates_names=False,
+    traces_failures=False,
+    has_record_send=False,
     # The default of sql.conn.max_read_buffer_message_size, which no server tells its clients.
-    longest=16 << 20,
+    max_message_bytes=16 << 20,
 )
 
 

@@ -10,10 +10,10 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus
 
 from batchq.engine.dialects import Dialect, dialect_of
-from batchq.engine.truncated_names import refuse_cut_names
+from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
 from batchq.engine.wire.encode import Encoded, encode
-from batchq.engine.wire.readiness import refuse_escapes
+from batchq.engine.wire.readiness import check_backslashes
 from batchq.language.errors import ConnectionFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 
@@ -55,13 +55,13 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
         plan,
         transformer,
         state.parameter_types,
-        binary=dialect.makes_binary,
-        longest=dialect.longest,
+        binary=dialect.has_record_send,
+        max_bytes=dialect.max_message_bytes,
     )
     if pg.parameter_status(b"standard_conforming_strings") == b"off":
-        refuse_escapes(plan, steps)
-    if plan.long_names and dialect.cuts_names:
-        refuse_cut_names(plan, pg.parameter_status(b"server_encoding"))
-    if plan.outputs and not dialect.carries_outputs:
+        check_backslashes(plan, steps)
+    if plan.long_names and dialect.truncates_names:
+        check_name_lengths(plan, pg.parameter_status(b"server_encoding"))
+    if plan.outputs and not dialect.supports_outputs:
         raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
     return Ready(state, dialect, transformer, steps)

@@ -25,7 +25,7 @@ _WITHOUT_VALUES = (
 """How texts of psycopg's begin that name types at most (psycopg 3.3 sources, ``types/``)."""
 
 
-def is_plain(error: Exception) -> bool:
+def is_safe(error: Exception) -> bool:
     """Whether the words of an error are psycopg's own, and hold no value."""
     return isinstance(error, psycopg.Error) and str(error).startswith(_WITHOUT_VALUES)
 

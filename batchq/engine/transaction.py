@@ -32,7 +32,7 @@ from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
-from batchq.engine.wire.liveness import closed
+from batchq.engine.wire.liveness import closed_link
 from batchq.engine.wire.readiness import check_state
 from batchq.language.errors import DecodeFailed
 from batchq.language.outcome import Outcome
@@ -101,16 +101,16 @@ class Transaction:
         if (
             verdict is not None
             and verdict.violation is not None
-            and self._ready.dialect.can_be_asked
+            and self._ready.dialect.traces_failures
         ):
             yield from self._trace(pg, verdict)
         self._complete = True
 
     def _check_link(self, pg: PGconn) -> None:
-        found = closed(pg, self._ready.dialect, self._ready.transformer.encoding)
+        found = closed_link(pg, self._ready.dialect, self._ready.transformer.encoding)
         if found is not None:
             pg.finish()
-            verdict = Verdict(Outcome.NOT_SENT, violation=found.farewell, session_ended=True)
+            verdict = Verdict(Outcome.NOT_SENT, violation=found.final_error, session_ended=True)
             raise self._report(verdict, found.error).report
 
     def _attempt(self, pg: PGconn) -> Iterator[PQGen[None]]:
@@ -122,10 +122,10 @@ class Transaction:
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and judge the answer."""
-        builder = self._loading(pg)
+        builder = self._flight_builder(pg)
         frame = self.frame
         if self.deadline is not None:
-            queries = not self._ready.steps[0].compiled.moves
+            queries = not self._ready.steps[0].compiled.may_change_names
             frame = bounded(
                 frame, self.deadline, self._ready.dialect, pg.server_version, queries=queries
             )
@@ -143,7 +143,7 @@ class Transaction:
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
         undone = Slots([])
-        yield from exchange(pg, lay_out_rollback(self._loading(pg), self.frame), undone)
+        yield from exchange(pg, lay_out_rollback(self._flight_builder(pg), self.frame), undone)
         self._slots.lost = undone.lost
 
     def undo_left(self) -> PQGen[None] | None:
@@ -200,10 +200,10 @@ class Transaction:
         """
         if not self.frame.nested:
             return _ONLY_IDLE
-        is_told = self._complete and not self._ready.dialect.undoes_conflicts
+        is_told = self._complete and not self._ready.dialect.rolls_back_conflicts
         return _FAILED_OR_OPEN if is_told else _ONLY_OPEN
 
-    def _loading(self, pg: PGconn) -> FlightBuilder:
+    def _flight_builder(self, pg: PGconn) -> FlightBuilder:
         limit = self.connection.prepared_max
         return FlightBuilder(
             pg,
@@ -211,7 +211,7 @@ class Transaction:
             self._ready.state.statements,
             None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
-            checks=self._ready.dialect.carries_outputs,
+            checks=self._ready.dialect.supports_outputs,
         )
 
     def _judged(self, flight: Flight, slots: Slots) -> Verdict:

@@ -20,7 +20,7 @@ from batchq.language.matchers import Matcher
 from batchq.language.spelling import spelled
 
 
-def refuse_cut_names(plan: Plan, encoding: bytes | None) -> None:
+def check_name_lengths(plan: Plan, encoding: bytes | None) -> None:
     """Refuse mappings by names that the server never sends.
 
     :param encoding: the database's, as the server reported it when the session began.

@@ -110,7 +110,7 @@ def batches() -> Iterator[tuple[str, Any]]:
 def texts() -> Iterator[tuple[str, str]]:
     for name, batch in batches():
         for step in steps(batch):
-            made = compiled(step.statement._shape, step.placed.outputs, COCKROACHDB.makes_binary)
+            made = compiled(step.statement._shape, step.placed.outputs, COCKROACHDB.has_record_send)
             yield f"{name}: {step.path or step.statement.title}", made.sql
 
 

@@ -25,7 +25,7 @@ from batchq import (
     unique,
 )
 from batchq.engine.plan import plan
-from batchq.engine.truncated_names import refuse_cut_names
+from batchq.engine.truncated_names import check_name_lengths
 from batchq.language.spelling import spelled
 from batchq.testing import proxy
 from tests.support.fake_server import fake_server
@@ -47,7 +47,7 @@ def item():
 
 def told(plan_, encoding=b"UTF8"):
     with pytest.raises(InvalidBatch) as caught:
-        refuse_cut_names(plan_, encoding)
+        check_name_lengths(plan_, encoding)
     return str(caught.value)
 
 
@@ -114,7 +114,7 @@ def test_cockroachdb_cuts_none():
 def test_what_is_said_is_the_longest_beginning_that_fits(name):
     planned = plan(item().on(unique(name), Taken))
     if len(name.encode()) <= 63:
-        return refuse_cut_names(planned, b"UTF8")
+        return check_name_lengths(planned, b"UTF8")
     cut = literal_eval(told(planned).rpartition("so it is called ")[2].removesuffix(" there"))
     assert name.startswith(cut)
     assert 60 <= len(cut.encode()) <= 63
@@ -142,16 +142,16 @@ def test_what_is_said_is_the_longest_beginning_that_fits(name):
 )
 def test_what_fits_is_counted_in_the_encoding_of_the_database(encoding, letter, bytes_each):
     most = 63 // bytes_each
-    refuse_cut_names(plan(item().on(unique(letter * most), Taken)), encoding)
+    check_name_lengths(plan(item().on(unique(letter * most), Taken)), encoding)
     text = told(plan(item().on(unique(letter * (most + 1)), Taken)), encoding)
     assert f'called "{letter * most}" there' in text
 
 
 def test_of_an_encoding_that_python_does_not_know_only_the_certain_is_said():
-    refuse_cut_names(plan(item().on(unique("鑰" * 63), Taken)), b"EUC_TW")
+    check_name_lengths(plan(item().on(unique("鑰" * 63), Taken)), b"EUC_TW")
     assert "called" not in told(plan(item().on(unique("鑰" * 64), Taken)), b"EUC_TW")
     # What the encoding does not have may be spelled otherwise there.
-    refuse_cut_names(plan(item().on(unique("ж" * 64), Taken)), b"LATIN1")
+    check_name_lengths(plan(item().on(unique("ж" * 64), Taken)), b"LATIN1")
 
 
 def test_what_a_guard_is_called_is_no_name():

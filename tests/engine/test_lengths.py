@@ -58,14 +58,14 @@ def test_what_it_reads_is_sent(cockroach, batch):
 
 
 def test_postgresql_reads_more(conn):
-    assert POSTGRESQL.longest > 60 * COCKROACHDB.longest
+    assert POSTGRESQL.max_message_bytes > 60 * COCKROACHDB.max_message_bytes
     size = run(conn, sql("SELECT length(%(a)s) AS n", a="x" * (LIMIT + 1)).scalar(int))
     assert size == LIMIT + 1
 
 
 def test_what_postgresql_does_not_read_is_refused_too(conn, monkeypatch):
     """The limit made small, for a gigabyte is much."""
-    short = evolve(POSTGRESQL, longest=1_000)
+    short = evolve(POSTGRESQL, max_message_bytes=1_000)
     monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: short)
     with pytest.raises(InvalidBatch, match=r"step 1 \(SELECT"):
         run(conn, gather(sql("SELECT 1"), sql("SELECT %(a)s AS n", a="x" * 1_000)))

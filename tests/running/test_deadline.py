@@ -112,7 +112,7 @@ class TestTheServer:
     )
     def test_cockroachdb_is_told_in_milliseconds(self, conn, own, told):
         """The text is read by PostgreSQL, which has the functions that it calls."""
-        text = COCKROACHDB.bound(5_000, 130000).replace("transaction_timeout", "batchq.limit")
+        text = COCKROACHDB.limit_query(5_000, 130000).replace("transaction_timeout", "batchq.limit")
         conn.execute("SELECT set_config('batchq.limit', %s, false)", [own])
         assert conn.execute(text).fetchone() == (told,)
 

@@ -124,10 +124,10 @@ def _values(step: PlacedStep) -> list[object]:
     """What the engine sends, with what it adds: see :mod:`batchq.engine.wire.encode`."""
     made = compiled(step.statement._shape, step.placed.outputs)
     values = [_sent(value) for value in step.parameters]
-    if made.counts:
+    if made.takes_row_count:
         guard = step.statement._shape.guard
         values.append(Int8(1 if guard is None else guard.rows))
-    if made.judges:
+    if made.takes_token:
         values.append(_IN_PLACE)
     return values
 

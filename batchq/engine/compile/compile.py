@@ -49,8 +49,8 @@ class Form:
     """Which parameters have no declared type, so that the server infers one when it prepares, and
     stays with it: it has to be asked which."""
     sql: str
-    """What is prepared. Not what runs unprepared where it :attr:`checks`."""
-    checks: bool
+    """What is prepared. Not what runs unprepared where it :attr:`checks_types`."""
+    checks_types: bool
     """Whether it checks that columns still have the type that the server inferred from them."""
 
 
@@ -64,24 +64,24 @@ class Compiled:
     parameters: int
     """How many parameters it takes, with those that batchq adds, which stand last: the wanted
     number of rows, the guards' token, and the settings that carry its outputs."""
-    counts: bool
+    takes_row_count: bool
     """Whether it takes the wanted number of rows."""
-    judges: bool
+    takes_token: bool
     """Whether it takes the guards' token."""
-    moves: bool
+    may_change_names: bool
     """Whether it may set what names mean from then on, as ``SET search_path`` does."""
     places: tuple[Place, ...]
     """Where each parameter stands."""
     _checking: Callable[[frozenset[int]], str]
     """Makes the text that checks the types of the columns that these are compared with."""
-    escapes: bool
+    has_backslash: bool
     """Whether the user's SQL has a plain string with a backslash in it, which only a server with
     ``standard_conforming_strings`` on reads as batchq does."""
     notes: tuple[str, ...] = ()
     """What a reader should know about it, unless a step before it holds a lock."""
     long: bool = False
     """Whether its text is so long that a server may not read it in one message."""
-    answers: Format = Format.TEXT
+    result_format: Format = Format.TEXT
     """How it is answered: what batchq reads for itself in binary, which no setting changes."""
     _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
 
@@ -96,7 +96,7 @@ class Compiled:
         untyped = [
             index
             for index, type_ in enumerate(types)
-            if not type_ and self.places[index] is not Place.OURS
+            if not type_ and self.places[index] is not Place.BUILT_IN
         ]
         checked = frozenset(index for index in untyped if self.places[index] in CHECKED)
         free = any(self.places[index] is Place.FREE for index in untyped)
@@ -124,7 +124,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         GuardSpec(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
         binary=binary,
     )
-    return evolve(made, answers=Format.BINARY) if is_own(shape.result.model) else made
+    return evolve(made, result_format=Format.BINARY) if is_own(shape.result.model) else made
 
 
 @lru_cache(maxsize=4096)
@@ -133,7 +133,7 @@ def _compiled(
     columns: tuple[str, ...] | None,
     answer: Rows,
     requirements: tuple[Requirement, ...],
-    wrapping: GuardSpec,
+    spec: GuardSpec,
     *,
     binary: bool,
     checked: frozenset[int] = frozenset(),
@@ -143,29 +143,29 @@ def _compiled(
     if rows:
         _check_columns(source, columns, answer)
     wanted = columns if rows else ()
-    hidden = _hidden(source, wanted or (), requirements, wrapping.outputs)
+    hidden = _hidden_columns(source, wanted or (), requirements, spec.outputs)
     asked = wanted
     if hidden and wanted is not None:
         asked = (*wanted, *hidden)
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
-    mark = scan.mark_for(_dry(source, requirements, asked))
+    mark = scan.mark_for(_user_sql(source, requirements, asked))
     numbering = Numbering(mark, binary=binary, checked=checked)
     sql = render(numbering, source, requirements, asked)
     seen = scan.scan(sql, mark)
-    judgements, parts = _judgements(numbering, mark, source, requirements)
+    post_conditions, parts = _post_conditions(numbering, mark, source, requirements)
     if seen.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
-    if wrapping.bound is not None or judgements:
+    if spec.bound is not None or post_conditions:
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"what is guarded is whole, and this may not be: {source.unsure}"
             raise InvalidBatch(message)
         shown = None if rows and not hidden else wanted or ()
-        sql = wrap(sql, seen, evolve(wrapping, judgements=judgements, wanted=shown))
-    counts = wrapping.bound is not None
+        sql = wrap(sql, seen, evolve(spec, post_conditions=post_conditions, wanted=shown))
+    counts = spec.bound is not None
     judges = counts or bool(requirements)
     order = tuple(numbering.order)
-    parameters = len(order) + counts + judges + len(wrapping.outputs)
+    parameters = len(order) + counts + judges + len(spec.outputs)
     if parameters > MAX_PARAMETERS:
         own, added = len(order), parameters - len(order)
         and_ours = f", and {added} that batchq adds" if added else ""
@@ -181,20 +181,20 @@ def _compiled(
         parameters,
         counts,
         judges,
-        isinstance(source, RawSql) and _moves(seen.verb, source),
-        (*numbering.places, *(Place.OURS,) * (parameters - len(order))),
+        isinstance(source, RawSql) and _may_change_names(seen.verb, source),
+        (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
-                source, columns, answer, requirements, wrapping, binary=binary, checked=checked
+                source, columns, answer, requirements, spec, binary=binary, checked=checked
             ).sql
         ),
-        seen.escapes or any(part.escapes for part in parts),
+        seen.has_backslash or any(part.has_backslash for part in parts),
         one_snapshot(seen, parts),
         len(sql) > _LONG,
     )
 
 
-def _dry(
+def _user_sql(
     source: Source, requirements: tuple[Requirement, ...], asked: tuple[str, ...] | None
 ) -> str:
     """All the user's SQL of a statement in a row."""
@@ -205,7 +205,7 @@ def _dry(
     )
 
 
-def _judgements(
+def _post_conditions(
     numbering: Numbering, mark: str, source: Source, requirements: tuple[Requirement, ...]
 ) -> tuple[tuple[PostCondition, ...], list[scan.Fragment]]:
     """What is required of the rows that the statement returns, and what the conditions are."""
@@ -232,7 +232,7 @@ def _check_call(source: RawSql) -> None:
             raise InvalidBatch(message)
 
 
-def _hidden(
+def _hidden_columns(
     source: Source,
     wanted: tuple[str, ...],
     requirements: tuple[Requirement, ...],
@@ -267,7 +267,7 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
-def _moves(verb: str, text: RawSql) -> bool:
+def _may_change_names(verb: str, text: RawSql) -> bool:
     said = _OWN_SETTING.sub("", "".join(text.pieces).lower())
     return verb not in scan.VERBS_WITH_ROWS or "set_config" in said
 

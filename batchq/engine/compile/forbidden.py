@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sqlglot import Token, TokenType
 
-from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_body, outermost
+from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_cte_body, outermost
 from batchq.language.errors import InvalidBatch
 
 _TRANSACTION = frozenset("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE".split())
@@ -33,7 +33,7 @@ _SET_ELSEWHERE = (
 _SOURCES = frozenset({TokenType.FROM, TokenType.JOIN})
 
 
-def refuse(verb: str, tokens: list[Token], main: int) -> None:
+def check_command(verb: str, tokens: list[Token], main: int) -> None:
     """Refuse a command that cannot be part of a batch.
 
     :param verb: of its main command, in capitals.
@@ -44,10 +44,10 @@ def refuse(verb: str, tokens: list[Token], main: int) -> None:
     for inner in _statements_inside(tokens, main):
         _refuse(inner.text.upper(), [inner])
     _refuse(verb, tokens[main:])
-    refuse_settings(tokens)
+    check_settings(tokens)
 
 
-def refuse_settings(tokens: list[Token]) -> None:
+def check_settings(tokens: list[Token]) -> None:
     """Refuse a call that changes, or may change, what the bytes of the batch mean.
 
     :raises InvalidBatch: for ``set_config`` of such a setting, or of one that is not written out.
@@ -110,7 +110,7 @@ def _statements_inside(tokens: list[Token], main: int) -> Iterator[Token]:
     for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if token.token_type is L_PAREN:
             depth += 1
-            if depth == 1 and token.start < tokens[main].start and opens_body(before):
+            if depth == 1 and token.start < tokens[main].start and opens_cte_body(before):
                 yield after
         elif token.token_type is R_PAREN:
             depth -= 1

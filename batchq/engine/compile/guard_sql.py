@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from batchq.engine.compile.output_sql import carry
+from batchq.engine.compile.output_sql import carry_outputs
 from batchq.engine.compile.quoting import identifier
 from batchq.engine.compile.scan import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.engine.compile.sentinel import isolation_sentinel, row_sentinel, rows_sentinel
@@ -49,7 +49,7 @@ class GuardSpec:
 
     bound: Bound | None
     """How its rows are counted; None: they are not."""
-    judgements: tuple[PostCondition, ...] = ()
+    post_conditions: tuple[PostCondition, ...] = ()
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
     wanted: tuple[str, ...] | None = ()
@@ -60,28 +60,28 @@ class GuardSpec:
     """Whether the steps behind it must see all that was committed before it got its locks."""
 
 
-def wrap(sql: str, anatomy: CommandSpans, wrapping: GuardSpec) -> str:
+def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
     """Wrap a statement in its guards.
 
     Where no rows are wanted, the one row returned is their number.
 
     :raises InvalidBatch: for a command that has no rows to count.
     """
-    if anatomy.verb not in VERBS_WITH_ROWS:
-        message = f"{anatomy.verb} cannot be guarded: drop expect() and the result shape"
+    if spans.verb not in VERBS_WITH_ROWS:
+        message = f"{spans.verb} cannot be guarded: drop expect() and the result shape"
         raise InvalidBatch(message)
-    ctes = sql[: anatomy.ctes] + "," if anatomy.ctes else "WITH"
-    command = sql[anatomy.main : anatomy.end]
-    bound, wanted = wrapping.bound, wrapping.wanted
-    if anatomy.verb in RETURNING_VERBS and not anatomy.returning:
-        command += _returning(anatomy.verb, wrapping)
-    if wrapping.probe is not None:
-        command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT {wrapping.probe}"
+    ctes = sql[: spans.ctes] + "," if spans.ctes else "WITH"
+    command = sql[spans.main : spans.end]
+    bound, wanted = spec.bound, spec.wanted
+    if spans.verb in RETURNING_VERBS and not spans.returning:
+        command += _returning(spans.verb, spec)
+    if spec.probe is not None:
+        command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT {spec.probe}"
     ctes = f"{ctes} _batchq_rows AS ({command})"
-    if wanted == () and not wrapping.judgements and not wrapping.outputs:
-        _, right = _judged(wrapping, _COUNT)
+    if wanted == () and not spec.post_conditions and not spec.outputs:
+        _, right = _guard_condition(spec, _COUNT)
         return f"{ctes} SELECT {_COUNT} AS n FROM _batchq_rows HAVING {right}"
-    gathered, right = _judged(wrapping, "_batchq_count.n")
+    gathered, right = _guard_condition(spec, "_batchq_count.n")
     ctes += f", _batchq_count AS (SELECT {gathered} FROM _batchq_rows)"
     if wanted == ():
         rows = "_batchq_count.n FROM _batchq_count"
@@ -95,32 +95,32 @@ def wrap(sql: str, anatomy: CommandSpans, wrapping: GuardSpec) -> str:
     return f"{ctes} SELECT {rows} WHERE {right}"
 
 
-def _returning(verb: str, wrapping: GuardSpec) -> str:
+def _returning(verb: str, spec: GuardSpec) -> str:
     """Let a ``sql()`` text without a RETURNING return something to count, if that is enough."""
-    if wrapping.wanted != () or wrapping.judgements or wrapping.outputs:
+    if spec.wanted != () or spec.post_conditions or spec.outputs:
         message = f"this {verb} returns no rows: add RETURNING, or use count()"
         raise InvalidBatch(message)
     return " RETURNING 1"
 
 
-def _judged(wrapping: GuardSpec, count: str) -> tuple[str, str]:
+def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
     """Write what is gathered over the rows, and the condition that fails the statement."""
     gathered, arms = [f"{_COUNT} AS n"], list[str]()
-    if wrapping.bound is not None:
-        right = f"{count} OPERATOR(pg_catalog.{wrapping.bound.value}) {ROWS_MARK}::bigint"
+    if spec.bound is not None:
+        right = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {ROWS_MARK}::bigint"
         arms.append(f"WHEN NOT ({right}) THEN {rows_sentinel(count)}")
-    for one in wrapping.judgements:
+    for one in spec.post_conditions:
         unmet = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
         gathered.append(f"pg_catalog.min({one.found}){unmet} AS r{one.requirement}")
         seen = f"_batchq_count.r{one.requirement}"
         arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
-    if wrapping.outputs:
-        names = (f"{SETTING_MARK}{n}::pg_catalog.text" for n in range(len(wrapping.outputs)))
-        gathered.append(f"pg_catalog.max({carry(wrapping.outputs, tuple(names))}) AS carried")
+    if spec.outputs:
+        names = (f"{SETTING_MARK}{n}::pg_catalog.text" for n in range(len(spec.outputs)))
+        gathered.append(f"pg_catalog.max({carry_outputs(spec.outputs, tuple(names))}) AS carried")
         # Never so; but what nobody looks at, a planner may leave out.
         arms.append(f"WHEN _batchq_count.carried IS NULL THEN {rows_sentinel(count)}")
     right = f"CASE {' '.join(arms)} ELSE true END"
-    return ", ".join(gathered), f"{_FRESH} AND {right}" if wrapping.fresh else right
+    return ", ".join(gathered), f"{_FRESH} AND {right}" if spec.fresh else right
 
 
 _LEVEL = "pg_catalog.current_setting('transaction_isolation')"

@@ -48,7 +48,7 @@ _LENGTH = re.compile(r"\([^)]*\)")
 _TEXT = "pg_catalog.text"
 
 
-def carry(columns: Sequence[str], names: Sequence[str]) -> str:
+def carry_outputs(columns: Sequence[str], names: Sequence[str]) -> str:
     """Write what puts columns of a row into settings of the transaction. NULL if it did not.
 
     :param columns: what they are called.

@@ -29,7 +29,7 @@ class Place(Enum):
     """The cast that the text puts it in; no column has a say."""
     FREE = "free"
     """What the text around it says, in SQL of the user's own: anything."""
-    OURS = "ours"
+    BUILT_IN = "built in"
     """The cast to a built-in type that batchq itself puts it in."""
 
 
@@ -37,7 +37,7 @@ CHECKED = frozenset({Place.COMPARED, Place.LISTED})
 """Where the type of a column has to be checked, if the value has none."""
 
 
-def uncast(text: RawSql) -> set[int]:
+def names_without_cast(text: RawSql) -> set[int]:
     """The names that stand somewhere without a cast, ``%(name)s::type`` or ``CAST(%(name)s AS
     type)``."""
     around = zip(text.order, text.pieces, text.pieces[1:], strict=False)
@@ -55,7 +55,7 @@ _AS = re.compile(r"\s+AS\b", re.IGNORECASE)
 _TEXTS, _LISTS = "{25,1043}", "{1009,1015}"  # text, varchar
 
 
-def same_type(table: str, column: str, parameter: str, place: Place) -> str:
+def type_check(table: str, column: str, parameter: str, place: Place) -> str:
     """Fail with 22P02 when a value that the server took for text meets a column of another type.
 
     Many a type can be compared with text, but by other rules than with its own values: citext by

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from batchq.engine.compile import output_sql
-from batchq.engine.compile.parameter_places import Place, same_type, uncast
+from batchq.engine.compile.parameter_places import Place, names_without_cast, type_check
 from batchq.engine.compile.quoting import identifier, listed, quoted
 from batchq.engine.compile.sentinel import SENTINEL_MARK, finding, row_sentinel
 from batchq.language.errors import InvalidBatch
@@ -74,7 +74,7 @@ class Numbering:
         test = f"{identifier(column)} = {value}"
         if table is None or len(self.order) - 1 not in self._checked:
             return "", test
-        return f"(false AND {test} OR {same_type(table, column, number, place)}) AND ", test
+        return f"(false AND {test} OR {type_check(table, column, number, place)}) AND ", test
 
     def skip_to(self, value: int) -> None:
         """Go on with another value: those between stand elsewhere in the text."""
@@ -88,14 +88,14 @@ class Numbering:
         """Place a text's values; a name used twice is one parameter, as in psycopg."""
         placed: dict[int, str] = {}
         parts = [text.pieces[0]]
-        free = uncast(text)
+        free = names_without_cast(text)
         for name, piece in zip(text.order, text.pieces[1:], strict=True):
             if name not in placed:
                 self.order.append(self._taken + name)
                 placed[name] = f"{self._mark}{len(self.order)}"
                 kind = text.casts[name] if text.casts else None
                 place = Place.FREE if name in free else Place.CAST
-                self.places.append(place if kind is None else Place.OURS)
+                self.places.append(place if kind is None else Place.BUILT_IN)
                 if kind is not None:
                     self._outputs[len(self.order)] = partial(output_sql.typed, kind=kind)
             parts += (placed[name], piece)
@@ -104,7 +104,7 @@ class Numbering:
 
     def output(self, table: str, column: str) -> str:
         """Place another statement's output, with the type that a column has."""
-        place = self.one(Place.OURS)
+        place = self.one(Place.BUILT_IN)
         of_column = partial(output_sql.of_column, table=table, column=column)
         self._outputs[len(self.order)] = of_column
         return place
@@ -153,7 +153,7 @@ def render(
             if names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
-            called = f" AS {_THERE}" if _judges(requirements) else ""
+            called = f" AS {_THERE}" if _has_conflict_check(requirements) else ""
             passing = _on_conflict(n, conflict, requirements)
             sql = f"INSERT INTO {quoted(table)}{called} {rows}{passing}"
         case Update(table, names, cells, where):
@@ -223,7 +223,7 @@ def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
     return n.one(Place.ASSIGNED) if cell is None else n.output(table, column)
 
 
-def _judges(requirements: tuple[Requirement, ...]) -> bool:
+def _has_conflict_check(requirements: tuple[Requirement, ...]) -> bool:
     return any(one.when is When.CONFLICT for one in requirements)
 
 
@@ -239,11 +239,17 @@ def _on_conflict(
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
         where = ""
-    action = _judging(n, requirements, conflict.columns) if _judges(requirements) else "DO NOTHING"
+    action = (
+        _compare_existing(n, requirements, conflict.columns)
+        if _has_conflict_check(requirements)
+        else "DO NOTHING"
+    )
     return f" ON CONFLICT ({listed(conflict.columns)}){where} {action}"
 
 
-def _judging(n: Numbering, requirements: tuple[Requirement, ...], columns: tuple[str, ...]) -> str:
+def _compare_existing(
+    n: Numbering, requirements: tuple[Requirement, ...], columns: tuple[str, ...]
+) -> str:
     """Judge the row that is in the way, which the server locks first, and update nothing.
 
     EXCLUDED is the row that would have been inserted, so what a column's type and the triggers make

@@ -10,8 +10,8 @@ from itertools import pairwise
 from attrs import frozen
 from sqlglot import Token, TokenType
 
-from batchq.engine.compile.forbidden import refuse, refuse_settings
-from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_body, outermost, tokens_of
+from batchq.engine.compile.forbidden import check_command, check_settings
+from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_cte_body, outermost, tokens_of
 from batchq.language.errors import InvalidBatch
 
 _PRIVATE = range(0xE000, 0xF900)
@@ -41,7 +41,7 @@ class CommandSpans:
     """Whether it writes, its common table expressions included."""
     reads: bool
     """Whether it reads other rows than those that the main command is about."""
-    escapes: bool
+    has_backslash: bool
     """Whether a plain string of it holds a backslash; see :class:`Fragment`."""
 
 
@@ -51,7 +51,7 @@ class Fragment:
 
     reads: bool
     """Whether it reads rows of its own."""
-    escapes: bool
+    has_backslash: bool
     """Whether a plain string of it, ``'a\\b'``, holds a backslash. It is read here as SQL has it; a
     server whose ``standard_conforming_strings`` is off reads something else."""
 
@@ -76,7 +76,7 @@ def scan(marked: str, mark: str) -> CommandSpans:
     main = _main(tokens)
     verb = next((t.text.upper() for t in tokens[main:] if t.token_type is not L_PAREN), "")
     outer = outermost(tokens[main:])
-    refuse(verb, tokens, main)
+    check_command(verb, tokens, main)
     _check_parameters(tokens, marked, mark)
     return CommandSpans(
         verb=verb,
@@ -86,7 +86,7 @@ def scan(marked: str, mark: str) -> CommandSpans:
         returning=any(token.token_type is TokenType.RETURNING for token in outer),
         writes=verb in RETURNING_VERBS or any(_opens_write(*pair) for pair in pairwise(tokens)),
         reads=_reads(tokens, verb) or _joins(outer, verb, _names(tokens[:main])),
-        escapes=_escapes(tokens),
+        has_backslash=_has_backslash(tokens),
     )
 
 
@@ -96,12 +96,12 @@ def scan_fragment(marked: str, mark: str) -> Fragment:
     :raises InvalidBatch: for text that cannot be read, or that no command could hold.
     """
     tokens = tokens_of(marked)
-    refuse_settings(tokens)
+    check_settings(tokens)
     _check_parameters(tokens, marked, mark)
-    return Fragment(_reads(tokens, ""), _escapes(tokens))
+    return Fragment(_reads(tokens, ""), _has_backslash(tokens))
 
 
-def _escapes(tokens: list[Token]) -> bool:
+def _has_backslash(tokens: list[Token]) -> bool:
     return any(token.token_type in _PLAIN_STRINGS and "\\" in token.text for token in tokens)
 
 
@@ -159,7 +159,7 @@ def _main(tokens: list[Token]) -> int:
     for i, token in enumerate(tokens):
         if token.token_type is L_PAREN:
             depth += 1
-            if depth == 1 and opens_body(tokens[i - 1]):
+            if depth == 1 and opens_cte_body(tokens[i - 1]):
                 in_body, searching = True, False
         elif token.token_type is R_PAREN:
             depth -= 1

@@ -72,6 +72,6 @@ def outermost(tokens: list[Token]) -> list[Token]:
     return kept
 
 
-def opens_body(before: Token) -> bool:
+def opens_cte_body(before: Token) -> bool:
     """Whether a parenthesis behind this token opens the body of a common table expression."""
     return before.token_type is TokenType.ALIAS or before.text.upper() == "MATERIALIZED"

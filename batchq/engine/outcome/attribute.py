@@ -162,7 +162,7 @@ def _failed(
     # Class 08 is what a pooler says when it has lost the server.
     relayed = (
         answer is None
-        or not dialect.is_servers_own(answer)
+        or not dialect.is_from_server(answer)
         or (ended and violation.sqlstate.startswith("08"))
     )
     skipped, synced = _behind(owners, answers, slot)

@@ -136,7 +136,7 @@ def learn(
     prepared = {key for index, key in flight.parses if _is_well(answers[index])}
     closed = sum(_is_closed(answers[index]) for index in flight.closes)
     statements.record(prepared, closed, well=well)
-    for slot, key, step in flight.looks:
+    for slot, key, step in flight.describes:
         answer = answers[slot]
         if answer is None or not _is_well(answer):
             continue
@@ -146,7 +146,7 @@ def learn(
             types[index] = answer.param_type(index)
         declared = tuple(types)
         doubts = doubts_of(step, answer, adapters)
-        statements.know(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
+        statements.record_types(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
 
 
 def _is_well(answer: PGresult | None) -> bool:
@@ -187,8 +187,8 @@ def is_alike(first: Verdict, second: Verdict) -> bool:
 def give_up(state: ConnectionState, verdict: Verdict, flight: Flight) -> None:
     """Learn from a failure that did not come again with nothing prepared."""
     code = None if verdict.violation is None else verdict.violation.sqlstate
-    asked = next((key for slot, key, _ in flight.looks if slot - 1 == verdict.slot), None)
+    asked = next((key for slot, key, _ in flight.describes if slot - 1 == verdict.slot), None)
     if asked is None:
         state.invalidate(lost=code in LOST)
     else:  # Nothing is stale of it; the server cannot prepare it as it is.
-        state.statements.know(asked, None)
+        state.statements.record_types(asked, None)

@@ -113,8 +113,8 @@ def _limits(
 ) -> tuple[str, ...]:
     milliseconds = min(max(ceil(deadline.left * 1000), 1), _SETTABLE)
     if queries:
-        return (dialect.bound(milliseconds, version),)
-    name = dialect.limit(version)
+        return (dialect.limit_query(milliseconds, version),)
+    name = dialect.limit_setting(version)
     if name == "transaction_timeout":
         return f"SET LOCAL {name} = 0", f"SET LOCAL {name} = {milliseconds}"
     if timeout is not None:

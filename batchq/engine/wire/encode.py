@@ -20,7 +20,7 @@ from batchq.engine.compile.parameter_places import Place
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.hints import JSONB
 from batchq.engine.plan import Plan
-from batchq.engine.redaction import is_drivers, is_plain, stand_in
+from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.scope import PlacedStatement
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.message_length import check_lengths
@@ -62,7 +62,7 @@ def encode(
     sent: SentTypes,
     *,
     binary: bool = True,
-    longest: int = sys.maxsize,
+    max_bytes: int = sys.maxsize,
 ) -> list[Encoded]:
     """Encode every statement's values with the connection's own adapters.
 
@@ -70,7 +70,7 @@ def encode(
 
     :param sent: the types that were last sent on this connection, which is brought up to date.
     :param binary: whether the server can make a value binary in SQL.
-    :param longest: bytes that the server reads in one message.
+    :param max_bytes: bytes that the server reads in one message.
     :raises InvalidBatch: for a statement that cannot be compiled, a value that cannot be adapted,
         or what is too long for one message; its ``step`` is the one. It has no tie to an error
         that may hold the value.
@@ -107,7 +107,7 @@ def encode(
         if own != sent.get(shape):
             settled = _remembered(sent, shape, own, flat[start:end])
         encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
-    check_lengths(plan, encoded, dumped, longest, texts=long)
+    check_lengths(plan, encoded, dumped, max_bytes, texts=long)
     return encoded
 
 
@@ -151,10 +151,10 @@ def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> N
     if not _UNSTABLE.isdisjoint(map(type, values)):
         values = [_stable(value) if type(value) in _UNSTABLE else value for value in values]
     flat += values
-    if shape.counts:
+    if shape.takes_row_count:
         guard = statement._shape.guard
         flat.append(_ONE if guard is None else Int8(guard.rows))
-    if shape.judges:
+    if shape.takes_token:
         flat.append(TOKEN)
 
 
@@ -212,7 +212,7 @@ def _culprit(
                 kind = type(value).__name__
                 what = f"the value of {name!r}, a {kind}, cannot be sent"
                 # Anybody else's words may quote the value.
-                plain = isinstance(error, _NoBigint) or is_plain(error)
+                plain = isinstance(error, _NoBigint) or is_safe(error)
                 said = f": {error}" if plain else ""
                 refused = _located(
                     InvalidBatch(what + said + _instead_of(value)), PlacedStep(index, leaf)

@@ -63,23 +63,23 @@ def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
             raise
         slots.lost = error
     for owner in flight.owners:
-        yield from _arrival(pg, slots) if pg.is_busy() else ()
+        yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
         answer = pg.get_result()
         if answer is not None and answer.status == _FATAL_ERROR:
-            answer = _or_none(pg, slots, answer)
+            answer = _server_error(pg, slots, answer)
         slots.answers.append(answer)
         if owner != SYNC:
-            yield from _arrival(pg, slots) if pg.is_busy() else ()
+            yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
             pg.get_result()  # the NULL that closes each command's results
         elif answer is not None and answer.status != _PIPELINE_SYNC:
             # Only the end of the session stands in a Sync's place, right behind COMMIT's tag even.
             slots.lost = OperationalError(_message(answer))
-    hand_on_notifications(pg)
+    forward_notifications(pg)
     if slots.lost is None:
         pg.exit_pipeline_mode()
 
 
-def hand_on_notifications(pg: PGconn) -> None:
+def forward_notifications(pg: PGconn) -> None:
     """Hand on what LISTEN brought in passing, as psycopg does.
 
     A handler that fails is logged, as psycopg logs those of notices: it is no failure of the batch
@@ -104,7 +104,7 @@ def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
             pg.consume_input()
 
 
-def _arrival(pg: PGconn, slots: Slots) -> PQGen[None]:
+def _wait_for_result(pg: PGconn, slots: Slots) -> PQGen[None]:
     """Wait until the next result is there, or the link is gone."""
     try:
         while pg.status != _BAD and pg.is_busy():
@@ -114,7 +114,7 @@ def _arrival(pg: PGconn, slots: Slots) -> PQGen[None]:
         slots.lost = error
 
 
-def _or_none(pg: PGconn, slots: Slots, answer: PGresult) -> PGresult | None:
+def _server_error(pg: PGconn, slots: Slots, answer: PGresult) -> PGresult | None:
     """Keep an error of the server's; drop one of libpq's own making.
 
     With the link gone libpq still hands out what was received, and then says so in the slot of a

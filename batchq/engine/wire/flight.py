@@ -20,7 +20,7 @@ CLOSING = -3
 SYNC = -4
 CLOSE = -5
 ROLLBACK = -6
-LOOK = -7
+DESCRIBE = -7
 LINEAGE = -8
 
 OWNERS = {
@@ -30,7 +30,7 @@ OWNERS = {
     SYNC: "a Sync",
     CLOSE: "closing a prepared statement",
     ROLLBACK: "the rollback",
-    LOOK: "the look at a prepared statement",
+    DESCRIBE: "the look at a prepared statement",
     LINEAGE: "a question about a failure",
 }
 
@@ -40,7 +40,7 @@ class Flight:
 
     __slots__ = (
         *("commands", "owners", "parses"),
-        *("looks", "closes", "checked", "unnamed"),
+        *("describes", "closes", "checked", "unnamed"),
     )
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Flight:
         self.owners: list[int] = []
         self.parses: list[tuple[int, bytes]] = []
         """Which commands prepare which statement."""
-        self.looks: list[tuple[int, bytes, Encoded]] = []
+        self.describes: list[tuple[int, bytes, Encoded]] = []
         """Which commands ask for the types that the server infers, and the step that they are
         asked for. Each stands behind the Parse that it is about."""
         self.closes: list[int] = []

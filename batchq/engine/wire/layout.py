@@ -11,7 +11,16 @@ from attrs import define, field
 from psycopg import capabilities
 
 from batchq.engine.compile.quoting import name_of
-from batchq.engine.wire.flight import CLOSE, CLOSING, LOOK, OPENING, ROLLBACK, SETTING, SYNC, Flight
+from batchq.engine.wire.flight import (
+    CLOSE,
+    CLOSING,
+    DESCRIBE,
+    OPENING,
+    ROLLBACK,
+    SETTING,
+    SYNC,
+    Flight,
+)
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -38,7 +47,7 @@ class FlightBuilder:
     """Whether names may mean other tables and types than they did when the flight began."""
     flight: Flight = field(init=False, factory=Flight)
 
-    def step(self, owner: int, step: Encoded) -> None:
+    def add_step(self, owner: int, step: Encoded) -> None:
         """Load one step: Parse if it has to be prepared, then the command itself."""
         compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
@@ -50,25 +59,25 @@ class FlightBuilder:
         send: Callable[[], Any]
         if name is None or key is None:
             sql = compiled.sql.encode(self.encoding)
-            whole = sql, step.params, step.types, step.formats, compiled.answers
+            whole = sql, step.params, step.types, step.formats, compiled.result_format
             send = partial(self.pg.send_query_params, *whole)
             flight.unnamed.add(len(flight.commands))
         else:
             if parse:
-                if form.checks:
+                if form.checks_types:
                     flight.checked.add(len(flight.commands))
                 self._parse(owner, key, name, form.sql.encode(self.encoding), types)
             send = partial(
-                self.pg.send_query_prepared, name, step.params, step.formats, compiled.answers
+                self.pg.send_query_prepared, name, step.params, step.formats, compiled.result_format
             )
-            if form.checks:
+            if form.checks_types:
                 flight.checked.add(len(flight.commands))
         flight.owners.append(owner)
         flight.commands.append(send)
-        if compiled.moves:
+        if compiled.may_change_names:
             self.moved = True
 
-    def frame(self, owner: int, sql: str, *, prepare: bool) -> None:
+    def add_frame_command(self, owner: int, sql: str, *, prepare: bool) -> None:
         """Load one of the frame's own commands, which take no parameters."""
         text = sql.encode()
         key = _frame_key(sql) if prepare else b""
@@ -81,11 +90,11 @@ class FlightBuilder:
             self._parse(owner, key, name, text, ())
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
-    def sync(self) -> None:
+    def add_sync(self) -> None:
         """Load a Sync: the server answers what came before it, and an error skips no further."""
         self._add(SYNC, self.pg.pipeline_sync)
 
-    def forget(self, name: bytes) -> None:
+    def add_close(self, name: bytes) -> None:
         """Load the closing of a prepared statement."""
         self.flight.closes.append(len(self.flight.commands))
         if capabilities.has_send_close_prepared():
@@ -102,22 +111,22 @@ class FlightBuilder:
         """Find by what types a step is prepared whose values do not all have one; None: it is not,
         as long as the server has not been asked, or because these values would not be the same."""
         key, statements, threshold = form.key, self.statements, self.threshold
-        if key is None or threshold is None or (form.checks and not self.checks):
+        if key is None or threshold is None or (form.checks_types and not self.checks):
             return None
         if key in statements.learnt:
             learnt = statements.learnt[key]
             if learnt is None or (learnt.doubts and not learnt.fits(step.params)):
                 return None
             return learnt
-        if not self.moved and statements.ask(key, threshold, self.limit):
-            self._look(owner, form, key, step)
+        if not self.moved and statements.should_describe(key, threshold, self.limit):
+            self._describe(owner, form, key, step)
         return None
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
         self.flight.parses.append((len(self.flight.commands), key))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
-    def _look(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
+    def _describe(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
         """Load the question which types the server infers.
 
         By no name: what has one may be another client's, who prepared it under another schema. Like
@@ -126,12 +135,12 @@ class FlightBuilder:
         # Not among what is nameless: a NULL in it may have the type of the value before, and fail
         # by it where the step itself, which declares none, does not.
         slot = len(self.flight.commands)
-        if form.checks:
+        if form.checks_types:
             self.flight.checked.add(slot)
         sql = form.sql.encode(self.encoding)
         self._add(owner, partial(self.pg.send_prepare, b"", sql, step.settled))
-        self.flight.looks.append((slot + 1, key, step))
-        self._add(LOOK, partial(self.pg.send_describe_prepared, b""))
+        self.flight.describes.append((slot + 1, key, step))
+        self._add(DESCRIBE, partial(self.pg.send_describe_prepared, b""))
 
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
         self.flight.owners.append(owner)
@@ -159,20 +168,20 @@ def lay_out(
     """
     # A lost name would fail a SAVEPOINT, and with it the transaction around it.
     prepare = not frame.nested
-    builder.frame(OPENING, frame.opening, prepare=prepare)
+    builder.add_frame_command(OPENING, frame.opening, prepare=prepare)
     for setting in frame.settings:
-        builder.frame(SETTING, setting, prepare=False)
+        builder.add_frame_command(SETTING, setting, prepare=False)
     for index, step in enumerate(steps):
-        builder.step(index, step)
+        builder.add_step(index, step)
     if barrier and not frame.nested:
-        builder.sync()
-    builder.frame(CLOSING, frame.closing, prepare=prepare)
+        builder.add_sync()
+    builder.add_frame_command(CLOSING, frame.closing, prepare=prepare)
     if capabilities.has_send_close_prepared():
         for name in builder.statements.to_close:
-            builder.forget(name)
-        builder.sync()
+            builder.add_close(name)
+        builder.add_sync()
     else:
-        builder.sync()
+        builder.add_sync()
         _deallocate(builder, frame)
     return builder.flight
 
@@ -184,13 +193,13 @@ def _deallocate(builder: FlightBuilder, frame: Frame) -> None:
     """
     if not frame.nested:
         for name in builder.statements.to_close:
-            builder.forget(name)
-            builder.sync()
+            builder.add_close(name)
+            builder.add_sync()
 
 
 def lay_out_rollback(builder: FlightBuilder, frame: Frame) -> Flight:
     """Load what ends a transaction that an error has left open: a second flight."""
     for command in frame.undo:
-        builder.frame(ROLLBACK, command, prepare=False)
-    builder.sync()
+        builder.add_frame_command(ROLLBACK, command, prepare=False)
+    builder.add_sync()
     return builder.flight

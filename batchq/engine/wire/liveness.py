@@ -15,7 +15,7 @@ from attrs import frozen
 from psycopg import OperationalError
 
 from batchq.engine.client_encoding import codec
-from batchq.engine.wire.exchange import hand_on_notifications
+from batchq.engine.wire.exchange import forward_notifications
 from batchq.engine.wire.read_error import read_error
 from batchq.language.violation import Violation
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Closed:
+class ClosedLink:
     """A link that is closed."""
 
     error: psycopg.Error
     """Why: what the server said last, or libpq's words."""
-    farewell: Violation | None
+    final_error: Violation | None
     """The error with which the server ended the session, where it came through."""
 
 
-def closed(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
+def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
     """Look whether the link is closed, and keep what else has come over it.
 
     A living link may be readable too: a session that LISTENs, a notice, a setting that was
@@ -44,21 +44,21 @@ def closed(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
     """
     if not _readable(pg.socket):
         return None
-    return _heard(pg, dialect, encoding)
+    return _read_pending(pg, dialect, encoding)
 
 
-def _heard(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
+def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
     """Read what has come, and find out whether it was the end."""
-    farewell: Violation | None = None
+    final_error: Violation | None = None
     error: psycopg.Error | None = None
     hand_on = pg.notice_handler
 
     def listen(notice: PGresult) -> None:
         # To libpq an error that answers nothing is a notice.
-        nonlocal farewell
+        nonlocal final_error
         said = read_error(notice, dialect, codec(encoding))
         if dialect.ends_session(said):
-            farewell = said
+            final_error = said
         if hand_on:
             hand_on(notice)
 
@@ -66,12 +66,12 @@ def _heard(pg: PGconn, dialect: Dialect, encoding: str) -> Closed | None:
         pg.notice_handler = listen
         try:
             error = _consume(pg)
-            hand_on_notifications(pg)
+            forward_notifications(pg)
         finally:
             pg.notice_handler = hand_on
-    if farewell is not None:
-        error = _error_of(farewell)
-    return None if error is None else Closed(error, farewell)
+    if final_error is not None:
+        error = _error_of(final_error)
+    return None if error is None else ClosedLink(error, final_error)
 
 
 def _consume(pg: PGconn) -> psycopg.Error | None:
@@ -82,12 +82,12 @@ def _consume(pg: PGconn) -> psycopg.Error | None:
     return None
 
 
-def _error_of(farewell: Violation) -> psycopg.Error:
+def _error_of(final_error: Violation) -> psycopg.Error:
     try:
-        cls = psycopg.errors.lookup(farewell.sqlstate)
+        cls = psycopg.errors.lookup(final_error.sqlstate)
     except KeyError:
         cls = OperationalError
-    return cls(str(farewell))
+    return cls(str(final_error))
 
 
 if hasattr(select, "poll"):

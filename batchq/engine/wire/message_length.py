@@ -43,26 +43,26 @@ class Sent(Protocol):
 
 
 def check_lengths(
-    plan: Plan, steps: Sequence[Sent], values: Values, longest: int, *, texts: bool
+    plan: Plan, steps: Sequence[Sent], values: Values, max_bytes: int, *, texts: bool
 ) -> None:
     """Refuse what is too long for one message.
 
     :param values: those of all steps. They are summed at once, as most batches have nothing big.
-    :param longest: bytes that the server reads in one message.
+    :param max_bytes: bytes that the server reads in one message.
     :param texts: whether the text of a step may be too long as well.
     :raises InvalidBatch: for the first step that has such a message.
     """
-    if not texts and _length(values) <= longest - _BESIDE_ALL:
+    if not texts and _length(values) <= max_bytes - _BESIDE_ALL:
         return
     for index, (leaf, step) in enumerate(zip(plan.placed, steps, strict=True)):
         text = len(step.compiled.sql.encode("utf-8", "surrogatepass"))
         text += _BESIDE_TYPE * len(step.params)
         what, length = max(("values", _length(step.params)), ("SQL", text), key=itemgetter(1))
-        if length > longest - _BESIDE_ALL:
+        if length > max_bytes - _BESIDE_ALL:
             place = PlacedStep(index, leaf)
             message = (
                 f"{place}: its {what} would be a message of {length:,} bytes, and this server "
-                f"reads {longest:,}: send it in parts"
+                f"reads {max_bytes:,}: send it in parts"
             )
             raise InvalidBatch(message, step=place)
 

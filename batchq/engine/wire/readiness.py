@@ -47,12 +47,12 @@ def check_state(pg: PGconn, frame: Frame) -> None:
         raise InvalidBatch(message)
 
 
-def refuse_escapes(plan: Plan, steps: Sequence[Encoded]) -> None:
+def check_backslashes(plan: Plan, steps: Sequence[Encoded]) -> None:
     """Refuse a text that this session reads otherwise than batchq has.
 
     :raises InvalidBatch: naming the first such statement.
     """
     for index, step in enumerate(steps):
-        if step.compiled.escapes:
+        if step.compiled.has_backslash:
             place = PlacedStep(index, plan.placed[index])
             raise InvalidBatch(f"{place}: {_ESCAPES}", step=place)

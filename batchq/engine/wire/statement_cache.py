@@ -83,7 +83,7 @@ class StatementCache:
         """Names that the server should forget, with the flight being planned."""
         return tuple(self._to_close)
 
-    def ask(self, key: bytes, threshold: int, limit: int) -> bool:
+    def should_describe(self, key: bytes, threshold: int, limit: int) -> bool:
         """Plan one use of a statement with types to infer; say whether to ask which.
 
         :param threshold: how often a statement runs before it is prepared.
@@ -113,7 +113,7 @@ class StatementCache:
             return self._sent[key], False
         if self._losses >= _MOST_LOSSES:
             return None, False
-        if self._count(key, limit) <= threshold or not self._has_room(limit):
+        if self._count(key, limit) <= threshold or not self._make_room(limit):
             return None, False
         self._sent[key] = name = b"%b_%d" % (key, self._epoch) if self._epoch else key
         return name, True
@@ -126,7 +126,7 @@ class StatementCache:
             self._uses.popitem(last=False)
         return uses
 
-    def _has_room(self, limit: int) -> bool:
+    def _make_room(self, limit: int) -> bool:
         """Make room for one more, by closing what has not been used for longest."""
         if len(self._names) + len(self._sent) < limit:
             return True
@@ -158,7 +158,7 @@ class StatementCache:
         self._used.clear()
         self._asked.clear()
 
-    def know(self, key: bytes, learnt: Learnt | None) -> None:
+    def record_types(self, key: bytes, learnt: Learnt | None) -> None:
         """Learn what types the server inferred for a statement, which is prepared by them.
 
         :param learnt: None: it cannot be prepared as it is.

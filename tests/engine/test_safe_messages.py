@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from batchq import BatchError, insert, run, sql, update
-from batchq.engine.plain_messages import _FILES, is_plain
+from batchq.engine.safe_messages import _FILES, is_safe
 
 pytestmark = pytest.mark.postgres_only("any message may quote values there")
 
@@ -151,5 +151,5 @@ def test_every_code_that_is_taken_for_plain_is_shown_here():
 
 @pytest.mark.parametrize("file", ["pl_exec.c", "plpy_elog.c", "connection.c", "numutils.c", None])
 def test_a_code_alone_says_nothing(file):
-    assert not any(is_plain(code, file, "f") for code in _FILES)
-    assert not is_plain("22003", "float.c", "float8in_internal")
+    assert not any(is_safe(code, file, "f") for code in _FILES)
+    assert not is_safe("22003", "float.c", "float8in_internal")

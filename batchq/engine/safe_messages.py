@@ -33,7 +33,7 @@ _FILES = {
 _FLOAT = frozenset({"float_overflow_error", "float_underflow_error", "dtoi4", "dtoi2", "dtoi8"})
 
 
-def is_plain(sqlstate: str, file: str | None, function: str | None) -> bool:
+def is_safe(sqlstate: str, file: str | None, function: str | None) -> bool:
     """Whether the message of an error holds no value.
 
     :param file: of the server's source, as it names it in field F.
