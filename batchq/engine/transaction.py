@@ -19,10 +19,10 @@ from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 from batchq.engine.client_encoding import codec
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import decode, load_cell
-from batchq.engine.outcome.lineage import Tracing
 from batchq.engine.outcome.overdue import not_sent, overdue, silence
+from batchq.engine.outcome.partition_constraints import PartitionLookup
 from batchq.engine.outcome.report import Report, driver_error, report
-from batchq.engine.outcome.rewriting import Rewriting
+from batchq.engine.outcome.row_triggers import TriggerLookup
 from batchq.engine.outcome.stale import give_up, is_alike, learn, may_be_stale
 from batchq.engine.plan import Plan
 from batchq.engine.ready import Ready, make_ready
@@ -164,20 +164,22 @@ class Transaction:
         The failure is certain by then, and what goes wrong in here changes no word of it.
         """
         leaves = self.plan.placed
-        tracing = Tracing(self.connection, leaves, verdict)
+        tracing = PartitionLookup(self.connection, leaves, verdict)
         yield from self._asked(pg, tracing)
-        rewriting = Rewriting(leaves, tracing.verdict)
+        rewriting = TriggerLookup(leaves, tracing.verdict)
         yield from self._asked(pg, rewriting)
         self._verdict = rewriting.verdict
 
-    def _asked(self, pg: PGconn, question: Tracing | Rewriting) -> Iterator[PQGen[None]]:
+    def _asked(
+        self, pg: PGconn, question: PartitionLookup | TriggerLookup
+    ) -> Iterator[PQGen[None]]:
         at_rest = self._slots.lost is None and pg.transaction_status == self._rest
         if at_rest and not self._is_late and question.asks:
             yield self._ask(pg, question)
             if self._slots.lost is None and pg.transaction_status != self._rest:
                 yield self._undo(pg)
 
-    def _ask(self, pg: PGconn, question: Tracing | Rewriting) -> PQGen[None]:
+    def _ask(self, pg: PGconn, question: PartitionLookup | TriggerLookup) -> PQGen[None]:
         encoding = codec(self._ready.transformer.encoding)
         self._slots.lost = yield from question.ask(pg, self.frame, encoding)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGcancel
 
 
-def ask_to_stop(connection: Connection[Any], seconds: float) -> bool:
+def request_cancel(connection: Connection[Any], seconds: float) -> bool:
     """Ask the server to cancel what it is doing.
 
     :return: whether the request is over: the server has had it, or none was made.
@@ -42,8 +42,8 @@ def ask_to_stop(connection: Connection[Any], seconds: float) -> bool:
     return False
 
 
-async def ask_to_stop_async(connection: AsyncConnection[Any], seconds: float) -> bool:
-    """Ask the server to cancel what it is doing; as :func:`ask_to_stop`."""
+async def request_cancel_async(connection: AsyncConnection[Any], seconds: float) -> bool:
+    """Ask the server to cancel what it is doing; as :func:`request_cancel`."""
     with suppress(psycopg.Error, TimeoutError):
         if capabilities.has_cancel_safe():
             await connection.cancel_safe(timeout=seconds)

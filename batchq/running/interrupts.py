@@ -10,19 +10,19 @@ from batchq.language.outcome import Outcome
 from batchq.running.result import Failed
 
 if TYPE_CHECKING:
-    from batchq.running.result import Answer
+    from batchq.running.result import Result
 
 _NOTE = "batchq: interrupted; the outcome of the batch is "
 _OUTER_GONE = "batchq: the connection was closed: the transaction around it is rolled back as well"
 
 
-def interrupted(error: BaseException, outcome: Outcome) -> None:
+def note_interrupt(error: BaseException, outcome: Outcome) -> None:
     """Note what became of the batch, once: the attempt knows best, and notes it first."""
     if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
         annotate(error, f"{_NOTE}{outcome.value}")
 
 
-def took_outer(error: BaseException) -> None:
+def note_outer_rolled_back(error: BaseException) -> None:
     """Note that a nested batch has taken the transaction around it along.
 
     It has to be said: psycopg's ``transaction()`` ends without a word on a closed connection.
@@ -30,7 +30,7 @@ def took_outer(error: BaseException) -> None:
     annotate(error, _OUTER_GONE)
 
 
-def outcome_of(answer: Answer | None) -> Outcome:
+def result_outcome(answer: Result | None) -> Outcome:
     """What became of a batch that has had its answer, or none yet; it is not nested."""
     if answer is None:
         return Outcome.NOT_SENT

@@ -13,16 +13,16 @@ from psycopg import AsyncConnection, Connection
 from batchq.engine.transaction import Transaction
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
-from batchq.running.interrupts import interrupted, took_outer
+from batchq.running.interrupts import note_interrupt, note_outer_rolled_back
 from batchq.running.result import Failed, Ok
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
     from batchq.running.request import RunRequest
-    from batchq.running.result import Answer
+    from batchq.running.result import Result
 
 
-def once(connection: Connection[Any], request: RunRequest) -> Answer:
+def run_once(connection: Connection[Any], request: RunRequest) -> Result:
     """Run a batch once.
 
     :raises InvalidBatch: when it cannot be sent as it is.
@@ -32,25 +32,25 @@ def once(connection: Connection[Any], request: RunRequest) -> Answer:
     try:
         work.prepare()
         drive(connection, work)
-        return _settled(work)
+        return _to_result(work)
     except BaseException as error:  # noqa: BLE001  an interrupt too must find the connection closed
-        return _broken_off(work, error)
+        return _interrupted(work, error)
 
 
-async def aonce(connection: AsyncConnection[Any], request: RunRequest) -> Answer:
-    """Run a batch once; as :func:`once`."""
+async def arun_once(connection: AsyncConnection[Any], request: RunRequest) -> Result:
+    """Run a batch once; as :func:`run_once`."""
     work = Transaction(connection, request.plan, request.frame_for(connection), request.deadline)
     request.work = work
     try:
         work.prepare()
         await drive_async(connection, work)
-        return _settled(work)
-    except BaseException as error:  # noqa: BLE001  as in once()
-        return _broken_off(work, error)
+        return _to_result(work)
+    except BaseException as error:  # noqa: BLE001  as in run_once()
+        return _interrupted(work, error)
 
 
-def settled_unsent(request: RunRequest) -> Answer:
-    """Answer for a batch that has nothing to send."""
+def run_nothing(request: RunRequest) -> Result:
+    """Result for a batch that has nothing to send."""
     try:
         return Ok(request.plan.combine(()))
     except Exception as error:  # noqa: BLE001  a function of the caller's
@@ -59,11 +59,11 @@ def settled_unsent(request: RunRequest) -> Answer:
         failed.__cause__ = error
         return Failed(failed, failed)
     except BaseException as error:
-        interrupted(error, Outcome.NOT_SENT)
+        note_interrupt(error, Outcome.NOT_SENT)
         raise
 
 
-def _broken_off(work: Transaction, error: BaseException) -> Answer:
+def _interrupted(work: Transaction, error: BaseException) -> Result:
     """Sort what ended an attempt: a failure to report, or somebody else's exception."""
     if isinstance(error, InvalidBatch):
         raise error
@@ -72,15 +72,15 @@ def _broken_off(work: Transaction, error: BaseException) -> Answer:
     if isinstance(error, Exception):
         # The waiting itself failed: the socket was closed, or the event loop. What was answered
         # before that counts.
-        return _settled(work, error)
+        return _to_result(work, error)
     # KeyboardInterrupt, CancelledError. The run was wound up; that is what is known by now.
-    interrupted(error, work.outcome)
+    note_interrupt(error, work.outcome)
     if work.frame.nested and work.connection.closed:
-        took_outer(error)
+        note_outer_rolled_back(error)
     raise error
 
 
-def _settled(work: Transaction, error: Exception | None = None) -> Answer:
+def _to_result(work: Transaction, error: Exception | None = None) -> Result:
     """Make the answer of what is known.
 
     :param error: what the waiting failed with, when it did.

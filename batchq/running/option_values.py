@@ -66,7 +66,7 @@ def _wrong(name: str, value: object, right: str) -> InvalidBatch:
 
 
 @frozen(kw_only=True)
-class Values:
+class OptionValues:
     """The options of a run, each read; None is one that was left out.
 
     :raises InvalidBatch: for a value that cannot be meant, naming the option.
@@ -81,5 +81,5 @@ class Values:
     retry: Retry | None = field(default=None, validator=_policy)
 
 
-NONE_SAID = Values()
+NO_OPTIONS = OptionValues()
 """All of them left out."""

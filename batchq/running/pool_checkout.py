@@ -28,7 +28,7 @@ _WAITED = "it waited for a connection of the pool"
 
 
 @contextmanager
-def taken(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection[Any]]:
+def checkout(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection[Any]]:
     """Take a connection for as long as the block lasts, as ``pool.connection()`` does.
 
     :raises DeadlineExceeded: when there is none in time.
@@ -37,7 +37,7 @@ def taken(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection
         if may_stall(pool):
             connection = _ask(pool, deadline)
         else:
-            connection = pool.getconn(timeout=_patience(pool, deadline))
+            connection = pool.getconn(timeout=_timeout_for(pool, deadline))
     except Exception as error:
         if _is_late(error, deadline):
             raise not_sent(_WAITED) from error
@@ -50,10 +50,10 @@ def taken(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection
 
 
 @asynccontextmanager
-async def taken_async(
+async def checkout_async(
     pool: AsyncConnectionPool[Any], deadline: Deadline | None
 ) -> AsyncGenerator[AsyncConnection[Any]]:
-    """Take a connection for as long as the block lasts; as :func:`taken`.
+    """Take a connection for as long as the block lasts; as :func:`checkout`.
 
     Without a deadline too, a task that is cancelled does not wait for a pool that checks.
     """
@@ -61,7 +61,7 @@ async def taken_async(
         if may_stall(pool):
             connection = await _ask_async(pool, deadline)
         else:
-            connection = await pool.getconn(timeout=_patience(pool, deadline))
+            connection = await pool.getconn(timeout=_timeout_for(pool, deadline))
     except Exception as error:
         if _is_late(error, deadline):
             raise not_sent(_WAITED) from error
@@ -89,7 +89,7 @@ def checks(pool: object) -> bool:
     return getattr(pool, "_check", None) is not None
 
 
-def _patience(pool: object, deadline: Deadline | None) -> float | None:
+def _timeout_for(pool: object, deadline: Deadline | None) -> float | None:
     """How long the pool may wait: for as long as ever, or until the deadline."""
     if deadline is None:
         return None
@@ -110,7 +110,7 @@ def _ask(pool: ConnectionPool[Any], deadline: Deadline) -> Connection[Any]:
 
     def ask() -> None:
         try:
-            connection = pool.getconn(timeout=_patience(pool, deadline))
+            connection = pool.getconn(timeout=_timeout_for(pool, deadline))
         except BaseException as error:  # noqa: BLE001  for the thread that asks
             if asked.set_running_or_notify_cancel():
                 asked.set_exception(error)
@@ -134,7 +134,7 @@ async def _ask_async(
     pool: AsyncConnectionPool[Any], deadline: Deadline | None
 ) -> AsyncConnection[Any]:
     asked: asyncio.Future[AsyncConnection[Any]] = asyncio.ensure_future(
-        pool.getconn(timeout=_patience(pool, deadline))
+        pool.getconn(timeout=_timeout_for(pool, deadline))
     )
     try:
         await asyncio.wait({asked}, timeout=None if deadline is None else deadline.left)

@@ -15,9 +15,9 @@ from psycopg.pq import TransactionStatus
 from batchq.language.errors import InvalidBatch, ReadOnlyServer
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
-from batchq.running.interrupts import interrupted, outcome_of
-from batchq.running.once import aonce, once
-from batchq.running.pool_checkout import checks, taken, taken_async
+from batchq.running.interrupts import note_interrupt, result_outcome
+from batchq.running.once import arun_once, run_once
+from batchq.running.pool_checkout import checkout, checkout_async, checks
 from batchq.running.pool_errors import no_connection
 from batchq.running.result import Failed
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.wire.connection_state import AnyConnection
     from batchq.running.request import RunRequest
-    from batchq.running.result import Answer
+    from batchq.running.result import Result
 
 _LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _BY_A_HOOK = (
@@ -38,7 +38,7 @@ _BY_A_HOOK = (
 _log = logging.getLogger("batchq")
 
 
-def pooled(pool: ConnectionPool[Any], request: RunRequest) -> Answer:
+def run_on_pool(pool: ConnectionPool[Any], request: RunRequest) -> Result:
     """Run a batch once, on a connection of the pool.
 
     :raises InvalidBatch: when it cannot be sent as it is.
@@ -47,10 +47,10 @@ def pooled(pool: ConnectionPool[Any], request: RunRequest) -> Answer:
     while True:
         visit = _Visit()
         try:
-            with pool.connection() if late is None else taken(pool, late) as connection:
+            with pool.connection() if late is None else checkout(pool, late) as connection:
                 visit.connection = connection
                 try:
-                    visit.answer = once(connection, request)
+                    visit.answer = run_once(connection, request)
                 except BaseException as error:
                     visit.passes(error)
                     raise
@@ -62,22 +62,22 @@ def pooled(pool: ConnectionPool[Any], request: RunRequest) -> Answer:
         spare -= 1
 
 
-async def apooled(pool: AsyncConnectionPool[Any], request: RunRequest) -> Answer:
-    """Run a batch once, on a connection of the pool; as :func:`pooled`."""
+async def arun_on_pool(pool: AsyncConnectionPool[Any], request: RunRequest) -> Result:
+    """Run a batch once, on a connection of the pool; as :func:`run_on_pool`."""
     spare, late = _spare(pool, request), request.deadline
     plain = late is None and not checks(pool)
     while True:
         visit = _Visit()
         try:
-            async with pool.connection() if plain else taken_async(pool, late) as connection:
+            async with pool.connection() if plain else checkout_async(pool, late) as connection:
                 visit.connection = connection
                 try:
-                    visit.answer = await aonce(connection, request)
+                    visit.answer = await arun_once(connection, request)
                 except BaseException as error:
                     visit.passes(error)
                     raise
                 close_read_only(connection, visit.answer)
-        except BaseException as error:  # noqa: BLE001  as in pooled()
+        except BaseException as error:  # noqa: BLE001  as in run_on_pool()
             visit.end(error)
         if not (spare and visit.found_closed):
             return visit.told()
@@ -93,7 +93,7 @@ def _spare(pool: object, request: RunRequest) -> int:
     return most if isinstance(most, int) else 0
 
 
-def close_read_only(connection: AnyConnection, answer: Answer) -> None:
+def close_read_only(connection: AnyConnection, answer: Result) -> None:
     """Keep a connection to a server that takes no writes from going back to its pool.
 
     A pool that gets back what is closed opens another, perhaps to the server that does.
@@ -108,7 +108,7 @@ class _Visit:
 
     connection: Connection[Any] | AsyncConnection[Any] | None = None
     """The one that was given, if one was."""
-    answer: Answer | None = None
+    answer: Result | None = None
     """The attempt's, if there was one and it has one."""
     raised: BaseException | None = None
     """What the attempt raised instead: nobody's failure."""
@@ -138,7 +138,7 @@ class _Visit:
         if not isinstance(error, Exception):  # an interrupt, while taking it or giving it back
             for note in getattr(self.raised, "__notes__", ()):
                 annotate(error, note)
-            interrupted(error, outcome_of(self.answer))
+            note_interrupt(error, result_outcome(self.answer))
             self.raised = error
         elif self.answer is None and self.raised is None:
             failed = no_connection(error)
@@ -146,7 +146,7 @@ class _Visit:
         else:  # What became of the batch is no other thing for that.
             _log.warning("a pool did not take back the connection of a batch", exc_info=error)
 
-    def told(self) -> Answer:
+    def told(self) -> Result:
         """What the attempt has answered.
 
         :raises BaseException: what it raised instead.
@@ -156,6 +156,6 @@ class _Visit:
         try:
             if raised is not None:
                 raise raised
-            return cast("Answer", answer)
+            return cast("Result", answer)
         finally:
             del raised, answer  # and this call

@@ -20,7 +20,7 @@ from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, tra
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
-from batchq.running.option_values import NONE_SAID, Values
+from batchq.running.option_values import NO_OPTIONS, OptionValues
 from batchq.running.retry import Retry
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RunRequest:
     """A batch laid flat, and how it is to run."""
 
     plan: Plan
-    values: Values
+    values: OptionValues
     retry: Retry | None
     deadline: Deadline | None = None
     work: Transaction | None = None
@@ -88,7 +88,7 @@ def _refuse_old_snapshots(plan: Plan) -> None:
             raise InvalidBatch(message, step=step)
 
 
-def outcome_by(request: RunRequest | None) -> Outcome:
+def request_outcome(request: RunRequest | None) -> Outcome:
     """What became of a batch, by its last attempt; None is one whose options were being read."""
     work = None if request is None else request.work
     return Outcome.NOT_SENT if work is None else work.outcome
@@ -105,7 +105,7 @@ def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bo
     call = "run()" if sync else "arun()"
     if not isinstance(target, right):
         _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
-    values = _read(target, options, call) if options else NONE_SAID
+    values = _read(target, options, call) if options else NO_OPTIONS
     return RunRequest(plan(batch), values, values.retry, values.deadline)
 
 
@@ -147,15 +147,15 @@ def check_options(
         raise TypeError(message)
 
 
-def _read(target: object, options: Options, call: str) -> Values:
+def _read(target: object, options: Options, call: str) -> OptionValues:
     check_options(call, options, _KNOWN)
-    values = Values(**cast("dict[str, Any]", options))
+    values = OptionValues(**cast("dict[str, Any]", options))
     if values.nested:
         _check_nested(target, values)
     return values
 
 
-def _check_nested(target: object, values: Values) -> None:
+def _check_nested(target: object, values: OptionValues) -> None:
     if not isinstance(target, Connection | AsyncConnection):
         message = "nested=True is for a connection with an open transaction; a pool's have none"
         raise InvalidBatch(message)

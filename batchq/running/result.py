@@ -35,5 +35,5 @@ class Failed:
         return self.report.outcome
 
 
-Answer = Ok[Any] | Failed
+Result = Ok[Any] | Failed
 """What an attempt answers."""

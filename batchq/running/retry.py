@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from batchq.engine.wire.deadline import Deadline
-    from batchq.running.result import Answer
+    from batchq.running.result import Result
 
 
 @frozen
@@ -152,7 +152,7 @@ def _was_not_sent_in_time(report: BatchError) -> bool:
 
 
 def _too_late(before: BatchError) -> Failed:
-    """Answer that the deadline leaves no time for another attempt."""
+    """Result that the deadline leaves no time for another attempt."""
     report = no_more(before)
     return Failed(report, report)
 
@@ -168,7 +168,7 @@ class Tries:
     """Until when another one may begin."""
     _times: int = 0
     """How often it was tried, what an attempt itself has tried again included."""
-    _last: Answer | None = None
+    _last: Result | None = None
     _late: bool = False
     """Whether there would have been another one, had there been time."""
     _bug: Exception | None = None
@@ -191,7 +191,7 @@ class Tries:
 
     def _again(self, state: RetryCallState) -> bool:
         """Judge an attempt, once, and count those before it as well."""
-        answer = cast("Answer | None", state.outcome and state.outcome.result())
+        answer = cast("Result | None", state.outcome and state.outcome.result())
         before, self._last = self._last, answer
         if not isinstance(answer, Failed):
             return False
@@ -211,7 +211,7 @@ class Tries:
             self._late = True
         return self._late
 
-    def _given_up(self, _: RetryCallState) -> Answer | None:
+    def _given_up(self, _: RetryCallState) -> Result | None:
         if self._late and isinstance(self._last, Failed):
             return _too_late(self._last.report)
         return self._last
@@ -226,7 +226,7 @@ class Tries:
             self._bug = bug
             raise
 
-    def broken_off(self, error: BaseException) -> Answer:
+    def interrupted(self, error: BaseException) -> Result:
         """Sort what ended the attempts: the hook's own failure, an interrupt, a batch that cannot
         be sent. What an interrupt has left is for the caller to say: it knows the last attempt."""
         last = self._last

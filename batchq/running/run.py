@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from psycopg import AsyncConnection, Connection
 
 from batchq.language.batch import Batch
-from batchq.running.interrupts import interrupted
-from batchq.running.once import aonce, once, settled_unsent
-from batchq.running.pooled import apooled, pooled
-from batchq.running.request import Options, RunRequest, outcome_by, run_request
+from batchq.running.interrupts import note_interrupt
+from batchq.running.once import arun_once, run_nothing, run_once
+from batchq.running.pooled import arun_on_pool, run_on_pool
+from batchq.running.request import Options, RunRequest, request_outcome, run_request
 from batchq.running.result import Failed, Ok
 from batchq.running.retry import Tries
 
@@ -58,12 +58,12 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     try:
         request = run_request(target, batch, options, sync=True)
         if not request.plan.statements:
-            return settled_unsent(request)
+            return run_nothing(request)
         tried: Callable[[], Any]
         if isinstance(target, Connection):
-            tried = partial(once, target, request)
+            tried = partial(run_once, target, request)
         else:
-            tried = partial(pooled, target, request)
+            tried = partial(run_on_pool, target, request)
         if request.retry is None:
             return cast("Ok[T] | Failed", tried())
         from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
@@ -74,11 +74,11 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
         try:
             return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
         except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
-            return tries.broken_off(error)
+            return tries.interrupted(error)
     except BaseException as error:
         # While the options are read, or between the engine's end and the return.
         if not isinstance(error, Exception):
-            interrupted(error, outcome_by(request))
+            note_interrupt(error, request_outcome(request))
         raise
 
 
@@ -90,12 +90,12 @@ async def aattempt(
     try:
         request = run_request(target, batch, options, sync=False)
         if not request.plan.statements:
-            return settled_unsent(request)
+            return run_nothing(request)
         tried: Callable[[], Any]
         if isinstance(target, AsyncConnection):
-            tried = partial(aonce, target, request)
+            tried = partial(arun_once, target, request)
         else:
-            tried = partial(apooled, target, request)
+            tried = partial(arun_on_pool, target, request)
         if request.retry is None:
             return cast("Ok[T] | Failed", await tried())
         from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
@@ -106,10 +106,10 @@ async def aattempt(
         try:
             return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
         except BaseException as error:  # noqa: BLE001  as in attempt()
-            return tries.broken_off(error)
+            return tries.interrupted(error)
     except BaseException as error:
         if not isinstance(error, Exception):
-            interrupted(error, outcome_by(request))
+            note_interrupt(error, request_outcome(request))
         raise
 
 

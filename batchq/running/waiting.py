@@ -23,7 +23,7 @@ from psycopg.waiting import wait, wait_async
 from batchq.engine.outcome.overdue import not_sent
 from batchq.engine.wire.deadline import GRACE, Deadline
 from batchq.engine.wire.exchange import until
-from batchq.running.cancel import ask_to_stop, ask_to_stop_async
+from batchq.running.cancel import request_cancel, request_cancel_async
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
@@ -110,7 +110,7 @@ def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]
     try:
         with suppress(Exception):  # the outcome is what is known all the same
             if not over:
-                over = ask_to_stop(connection, _REQUEST * GRACE)
+                over = request_cancel(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
                 wait(until(flight, grace), pg.socket, grace.tick)
             # The request is over, so it cannot strike this.
@@ -131,7 +131,7 @@ async def _wind_up_async(
     try:
         with suppress(Exception):  # as in _wind_up()
             if not over:
-                over = await ask_to_stop_async(connection, _REQUEST * GRACE)
+                over = await request_cancel_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
             undo = work.undo_left() if over else None

@@ -132,7 +132,7 @@ def test_an_error_is_blamed_on_the_owner_of_its_slot(layout):
     for at, owner in layout.up_to_closing:
         verdict = layout.judge(failing(layout.owners, at, error("23505", constraint_name="key")))
         assert (verdict.outcome, verdict.owner, verdict.slot) == (ROLLED_BACK, owner, at)
-        assert verdict.blamed == (owner if owner >= 0 else None)
+        assert verdict.step_index == (owner if owner >= 0 else None)
         assert verdict.violation.kind is ViolationKind.UNIQUE
         assert verdict.violation.constraint == "key"
 
@@ -160,7 +160,7 @@ def test_the_end_of_the_session_before_commit_ends_the_transaction_and_blames_no
 ):
     for at in range(layout.owners.index(CLOSING)):  # a Sync's slot among them
         verdict = layout.judge([*layout.well()[:at], error("57P01", severity)])
-        assert (verdict.outcome, verdict.blamed) == (ROLLED_BACK, None), at
+        assert (verdict.outcome, verdict.step_index) == (ROLLED_BACK, None), at
         assert verdict.session_ended
 
 
@@ -180,7 +180,7 @@ def test_a_begin_that_failed_is_no_commit_though_commit_answers_so():
     answers = failing(POSTGRESQL_SLOTS, 0, error("26000"))
     answers[POSTGRESQL_SLOTS.index(CLOSING)] = Slot(command_status=b"COMMIT")
     verdict = judge(POSTGRESQL_SLOTS, answers)
-    assert (verdict.outcome, verdict.owner, verdict.blamed) == (ROLLED_BACK, OPENING, None)
+    assert (verdict.outcome, verdict.owner, verdict.step_index) == (ROLLED_BACK, OPENING, None)
 
 
 @pytest.mark.parametrize("at", range(1, 4))
@@ -216,7 +216,7 @@ def at_commit(dialect: Dialect, what: Slot, *, synced: bool = True) -> Verdict:
 @pytest.mark.parametrize("sqlstate", ["23503", "23505", "40001", "40P01", "25006", "25P02"])
 def test_an_error_at_commit_that_can_only_mean_so_is_rolled_back(dialect, sqlstate, synced):
     verdict = at_commit(dialect, error(sqlstate), synced=synced)
-    assert (verdict.outcome, verdict.owner, verdict.blamed) == (ROLLED_BACK, CLOSING, None)
+    assert (verdict.outcome, verdict.owner, verdict.step_index) == (ROLLED_BACK, CLOSING, None)
     assert verdict.violation.sqlstate == sqlstate
 
 
@@ -254,7 +254,7 @@ def test_some_errors_at_commit_prove_something_only_with_the_sync_behind_them(sq
 )
 def test_every_other_error_at_commit_leaves_the_outcome_open(dialect, sqlstate, severity):
     verdict = at_commit(dialect, error(sqlstate, severity))
-    assert (verdict.outcome, verdict.owner, verdict.blamed) == (UNKNOWN, CLOSING, None)
+    assert (verdict.outcome, verdict.owner, verdict.step_index) == (UNKNOWN, CLOSING, None)
 
 
 @pytest.mark.parametrize("sqlstate", ["57014", "57P01", "08006", "XXA00", "XXUUU", "58C00"])
@@ -275,7 +275,7 @@ def test_a_drained_node_blames_no_step_though_it_says_error(layout):
         verdict = layout.judge(failing(layout.owners, at, error("57P01")))
         ended = layout.dialect is COCKROACHDB
         assert verdict.session_ended is ended
-        assert verdict.blamed == (None if ended or owner < 0 else owner)
+        assert verdict.step_index == (None if ended or owner < 0 else owner)
 
 
 def bare(sqlstate: str, severity: str, *letters: str) -> Slot:
@@ -295,14 +295,14 @@ def test_what_a_pooler_says_is_a_lost_link_in_whatever_slot(severity, letters):
     for at, _ in Layout(POSTGRESQL_SLOTS).up_to_closing:
         answers = failing(POSTGRESQL_SLOTS, at, bare("23505", severity, *letters))
         verdict = judge(POSTGRESQL_SLOTS, answers)
-        assert (verdict.outcome, verdict.blamed, verdict.link_lost) == (UNKNOWN, None, True)
+        assert (verdict.outcome, verdict.step_index, verdict.link_lost) == (UNKNOWN, None, True)
 
 
 @pytest.mark.parametrize("letters", [(V, F, R), (V, F), (V, R)], ids=["all", "no R", "no F"])
 def test_what_the_server_or_an_extension_says_is_its_own(letters):
     answers = failing(POSTGRESQL_SLOTS, 2, bare("23505", "ERROR", *letters))
     verdict = judge(POSTGRESQL_SLOTS, answers)
-    assert (verdict.outcome, verdict.blamed, verdict.link_lost) == (ROLLED_BACK, 1, False)
+    assert (verdict.outcome, verdict.step_index, verdict.link_lost) == (ROLLED_BACK, 1, False)
 
 
 def test_on_cockroachdb_v_alone_tells():
@@ -317,16 +317,14 @@ def test_a_fatal_of_class_08_is_a_lost_link_in_whatever_slot(layout):
     lost = ROLLED_BACK if layout.frame.nested else UNKNOWN
     for at, _ in layout.up_to_closing:
         verdict = layout.judge([*layout.well()[:at], error("08P01", "FATAL")])
-        assert (verdict.outcome, verdict.blamed) == (lost, None)
+        assert (verdict.outcome, verdict.step_index) == (lost, None)
 
 
 def test_an_error_of_class_08_in_a_step_is_the_steps():
     """What a foreign data wrapper raises when it cannot reach its server."""
     answers = failing(POSTGRESQL_SLOTS, 2, error("08001"))
-    assert (judge(POSTGRESQL_SLOTS, answers).outcome, judge(POSTGRESQL_SLOTS, answers).blamed) == (
-        ROLLED_BACK,
-        1,
-    )
+    verdict = judge(POSTGRESQL_SLOTS, answers)
+    assert (verdict.outcome, verdict.step_index) == (ROLLED_BACK, 1)
 
 
 def test_an_error_behind_which_commands_were_done_proves_nothing():
@@ -371,7 +369,7 @@ def test_every_class_that_postgresql_uses_is_known():
 def test_a_node_out_of_reach_before_commit_ends_the_transaction(sqlstate):
     answers = failing(COCKROACHDB_SLOTS, 2, error(sqlstate))
     verdict = judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB)
-    assert (verdict.outcome, verdict.blamed) == (ROLLED_BACK, 1)
+    assert (verdict.outcome, verdict.step_index) == (ROLLED_BACK, 1)
 
 
 @pytest.mark.parametrize("dialect", [POSTGRESQL, COCKROACHDB], ids=lambda d: d.name)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import capabilities
 
-from batchq.running.cancel import ask_to_stop, ask_to_stop_async
+from batchq.running.cancel import request_cancel, request_cancel_async
 from batchq.testing import proxy
 from tests.support.lock_waits import TIMEOUT
 
@@ -49,13 +49,13 @@ def blocking():
 class TestBeforeLibpq17:
     def test_nobody_waits_for_the_thread_that_blocks(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        assert not ask_to_stop(blocking, 0.01)
+        assert not request_cancel(blocking, 0.01)
         assert blocking.asked.wait(TIMEOUT)
         assert not blocking.over.is_set()
 
     async def test_no_task_waits_for_it_either(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
-        assert not await ask_to_stop_async(blocking, 0.01)
+        assert not await request_cancel_async(blocking, 0.01)
         assert blocking.asked.wait(TIMEOUT)
         assert not blocking.over.is_set()
 
@@ -63,8 +63,8 @@ class TestBeforeLibpq17:
         self, blocking, monkeypatch
     ):
         monkeypatch.setattr("psycopg.pq.__impl__", "c")
-        assert ask_to_stop(blocking, 0.01)
-        assert await ask_to_stop_async(blocking, 0.01)
+        assert request_cancel(blocking, 0.01)
+        assert await request_cancel_async(blocking, 0.01)
         assert not blocking.asked.is_set()
 
 
@@ -78,17 +78,17 @@ class TestFromLibpq17On:
             yield link
 
     def test_a_request_that_gets_nowhere_is_told_from_one_that_the_server_had(self, silent, conn):
-        assert ask_to_stop(conn, TIMEOUT)
+        assert request_cancel(conn, TIMEOUT)
         with closing(psycopg.connect(silent.conninfo())) as mine:
             mine.pgconn.send_query(b"SELECT 1")
             assert silent.fell_silent.wait(TIMEOUT)
-            assert not ask_to_stop(mine, 0.01)
+            assert not request_cancel(mine, 0.01)
 
     async def test_and_so_it_is_for_a_task(self, silent, database):
         async with await psycopg.AsyncConnection.connect(database) as mine:
-            assert await ask_to_stop_async(mine, TIMEOUT)
+            assert await request_cancel_async(mine, TIMEOUT)
         mine = await psycopg.AsyncConnection.connect(silent.conninfo())
         mine.pgconn.send_query(b"SELECT 1")
         assert await asyncio.to_thread(silent.fell_silent.wait, TIMEOUT)
-        assert not await ask_to_stop_async(mine, 0.01)
+        assert not await request_cancel_async(mine, 0.01)
         await mine.close()

@@ -47,12 +47,12 @@ Answers = Sequence[Answer | None]
 
 
 @frozen
-class Table:
+class TableFacts:
     """What the server says of a table that a step writes to."""
 
-    rewrites: bool
+    may_change_rows: bool
     """Whether a trigger, a rule or a view may make other rows of what the step says."""
-    acts: bool
+    may_write_more: bool
     """Whether more than that step's rows may be written with them, there or elsewhere."""
     is_other: bool
     """Whether it is certain to be another table than the one that the violation is about."""
@@ -75,14 +75,14 @@ class Verdict:
     relayed: bool = False
     """Whether the error is the word of a pooler, which lost the server or took it away: the server
     may have gone on meanwhile."""
-    tables: Mapping[str, Table] | None = None
+    tables: Mapping[str, TableFacts] | None = None
     """What the server says of the tables that decide whose failure it is, by their quoted names;
     None where it was not asked, or gave no answer."""
 
     @property
-    def rewrites(self) -> bool | None:
+    def may_change_rows(self) -> bool | None:
         """Whether a trigger, a rule or a view may have made other rows of what the steps say."""
-        return None if self.tables is None else any(t.rewrites for t in self.tables.values())
+        return None if self.tables is None else any(t.may_change_rows for t in self.tables.values())
 
     @property
     def link_lost(self) -> bool:
@@ -90,7 +90,7 @@ class Verdict:
         return self.session_ended or self.relayed
 
     @property
-    def blamed(self) -> int | None:
+    def step_index(self) -> int | None:
         """The index of the step that is to blame; nobody is when the session was ended."""
         if self.owner is None or self.owner < 0 or self.link_lost:
             return None

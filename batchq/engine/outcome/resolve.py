@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from batchq.engine.outcome.culprit import culprit
-from batchq.engine.outcome.innocence import Doubt, asked_of, doubt
+from batchq.engine.outcome.deferred_key import find_step_by_key
+from batchq.engine.outcome.deferred_suspects import Suspects, find_suspects, steps_to_look_up
 from batchq.engine.scope import PlacedStatement, Resolution
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.flight import CLOSING
@@ -37,26 +37,26 @@ def find_failed_step(
     verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
 ) -> FailedStep:
     """Find the step that a violation belongs to, and the mapping that decides what it means."""
-    if verdict.blamed is not None:
-        leaf = leaves[verdict.blamed]
-        return FailedStep(PlacedStep(verdict.blamed, leaf), leaf.resolve(violation))
+    if verdict.step_index is not None:
+        leaf = leaves[verdict.step_index]
+        return FailedStep(PlacedStep(verdict.step_index, leaf), leaf.resolve(violation))
     if verdict.owner != CLOSING:
         return FailedStep()  # the frame's own
     return _deferred(verdict, violation, leaves)
 
 
-def told_by_key(
+def steps_decided_by_key(
     verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
 ) -> tuple[PlacedStep, ...]:
     """Of a failure at COMMIT that the table and the key which the server names may decide: the
     steps that it is decided among."""
-    if verdict.blamed is not None or verdict.owner != CLOSING:
+    if verdict.step_index is not None or verdict.owner != CLOSING:
         return ()
     declaring, meanings = _declaring(violation, leaves)
     steps = tuple(step for step, _ in declaring)
-    if asked := asked_of(violation, steps, _others(leaves, steps)):
+    if asked := steps_to_look_up(violation, steps, _others(leaves, steps)):
         return tuple(asked)
-    if len(meanings) == 1 or len(steps) < 2 or culprit(violation, steps)[0] is None:  # noqa: PLR2004
+    if len(meanings) == 1 or len(steps) < 2 or find_step_by_key(violation, steps)[0] is None:  # noqa: PLR2004
         return ()
     return steps
 
@@ -73,7 +73,7 @@ def _deferred(
     """
     declaring, meanings = _declaring(violation, leaves)
     candidates = tuple(step for step, _ in declaring)
-    doubted = doubt(violation, candidates, _others(leaves, candidates), verdict.tables)
+    doubted = find_suspects(violation, candidates, _others(leaves, candidates), verdict.tables)
     if doubted is not None:
         return _doubted(doubted, violation)
     if len(declaring) == 1:
@@ -84,15 +84,15 @@ def _deferred(
         )
     if not candidates:
         return FailedStep()
-    place, unclear = culprit(violation, candidates)
-    if place is not None and verdict.rewrites is False:
+    place, unclear = find_step_by_key(violation, candidates)
+    if place is not None and verdict.may_change_rows is False:
         return FailedStep(*declaring[place])
     if place is not None:
-        unclear = _REWRITTEN if verdict.rewrites else _UNANSWERED
+        unclear = _REWRITTEN if verdict.may_change_rows else _UNANSWERED
     return FailedStep(None, None, candidates, _several(candidates, unclear))
 
 
-def _doubted(found: Doubt, violation: Violation) -> FailedStep:
+def _doubted(found: Suspects, violation: Violation) -> FailedStep:
     """Blame who has written the key, if that is known, and say what was said about that step."""
     if found.is_proven:
         step = found.suspects[0]

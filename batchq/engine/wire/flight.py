@@ -21,7 +21,7 @@ SYNC = -4
 CLOSE = -5
 ROLLBACK = -6
 DESCRIBE = -7
-LINEAGE = -8
+CATALOG = -8
 
 OWNERS = {
     OPENING: "the transaction's beginning",
@@ -31,7 +31,7 @@ OWNERS = {
     CLOSE: "closing a prepared statement",
     ROLLBACK: "the rollback",
     DESCRIBE: "the look at a prepared statement",
-    LINEAGE: "a question about a failure",
+    CATALOG: "a question about a failure",
 }
 
 

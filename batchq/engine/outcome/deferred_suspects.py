@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from batchq.engine.compile.quoting import quoted, unqualified
-from batchq.engine.outcome.culprit import put_there
-from batchq.engine.outcome.rendering import Written
+from batchq.engine.outcome.deferred_key import match_each_step
+from batchq.engine.outcome.text_forms import TextMatch
 from batchq.language.syntax import Insert
 from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
-    from batchq.engine.outcome.attribute import Table
+    from batchq.engine.outcome.attribute import TableFacts
     from batchq.engine.step import PlacedStep
 
-YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
+YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 _ABOUT_KEYS = frozenset({ViolationKind.UNIQUE, ViolationKind.FOREIGN_KEY, ViolationKind.EXCLUSION})
 
@@ -42,7 +42,7 @@ _UNANSWERED = (
 
 
 @frozen
-class Doubt:
+class Suspects:
     """That the steps which declare a constraint are not certain to be those that broke it."""
 
     why: str
@@ -52,12 +52,12 @@ class Doubt:
     """Whether it is for certain the one that is left."""
 
 
-def doubt(
+def find_suspects(
     violation: Violation,
     declaring: Sequence[PlacedStep],
     others: Sequence[PlacedStep],
-    tables: Mapping[str, Table] | None,
-) -> Doubt | None:
+    tables: Mapping[str, TableFacts] | None,
+) -> Suspects | None:
     """Hold what the server names against the steps that declare a constraint, and the others.
 
     :param tables: what the server says of the tables that they write to, by their quoted names;
@@ -66,18 +66,18 @@ def doubt(
     """
     if violation.kind not in _ABOUT_KEYS or not declaring:
         return None
-    known: Mapping[str, Table] = {} if tables is None else tables
+    known: Mapping[str, TableFacts] = {} if tables is None else tables
     every = _in_order(declaring, others)
     words = [
         _weighed(step, word, violation, known.get(_table(step)))
-        for step, word in zip(every, put_there(violation, every), strict=True)
+        for step, word in zip(every, match_each_step(violation, every), strict=True)
     ]
     own, foreign = _parted(every, words, declaring)
     if YES in own or not _may_be(foreign):
         return None
     suspects = tuple(step for step, word in zip(every, words, strict=True) if word is not NO)
     if MAYBE in own:
-        return Doubt(_OTHERS, suspects) if YES in foreign else None
+        return Suspects(_OTHERS, suspects) if YES in foreign else None
     return _acquitted(declaring, suspects, YES in foreign, tables)
 
 
@@ -85,26 +85,26 @@ def _acquitted(
     declaring: Sequence[PlacedStep],
     suspects: tuple[PlacedStep, ...],
     is_written: bool,  # noqa: FBT001  whether one of them has written the key
-    tables: Mapping[str, Table] | None,
-) -> Doubt:
+    tables: Mapping[str, TableFacts] | None,
+) -> Suspects:
     """Say whose it is where what the server names is of none that declares it."""
     if tables is None:
-        return Doubt(_UNANSWERED, _in_order(declaring, suspects))
-    if len(suspects) == 1 and is_written and not any(t.rewrites for t in tables.values()):
-        return Doubt(_PROVEN, suspects, is_proven=True)
-    if any(tables[name].acts for name in map(_table, declaring) if name in tables):
-        return Doubt(_ACTS, _in_order(declaring, suspects))
-    return Doubt(_EXCLUDED, suspects)
+        return Suspects(_UNANSWERED, _in_order(declaring, suspects))
+    if len(suspects) == 1 and is_written and not any(t.may_change_rows for t in tables.values()):
+        return Suspects(_PROVEN, suspects, is_proven=True)
+    if any(tables[name].may_write_more for name in map(_table, declaring) if name in tables):
+        return Suspects(_ACTS, _in_order(declaring, suspects))
+    return Suspects(_EXCLUDED, suspects)
 
 
-def asked_of(
+def steps_to_look_up(
     violation: Violation, declaring: Sequence[PlacedStep], others: Sequence[PlacedStep]
 ) -> Sequence[PlacedStep]:
     """The steps whose tables decide whether a declaration stands; none where nothing does."""
     if violation.kind not in _ABOUT_KEYS or not declaring:
         return ()
     every = (*declaring, *others)
-    words = put_there(violation, every)
+    words = match_each_step(violation, every)
     own, foreign = _parted(every, words, declaring)
     if not _may_be(foreign):
         return ()
@@ -116,8 +116,8 @@ def asked_of(
 
 
 def _parted(
-    every: Sequence[PlacedStep], words: Sequence[Written], declaring: Sequence[PlacedStep]
-) -> tuple[list[Written], list[Written]]:
+    every: Sequence[PlacedStep], words: Sequence[TextMatch], declaring: Sequence[PlacedStep]
+) -> tuple[list[TextMatch], list[TextMatch]]:
     """The words about the steps that declare it, and those about the others."""
     places = set(map(_place, declaring))
     own = [word for step, word in zip(every, words, strict=True) if _place(step) in places]
@@ -133,19 +133,19 @@ def _place(step: PlacedStep) -> int:
     return step.index
 
 
-def _may_be(words: Sequence[Written]) -> bool:
+def _may_be(words: Sequence[TextMatch]) -> bool:
     return any(word is not NO for word in words)
 
 
 def _weighed(
-    step: PlacedStep, by_key: Written, violation: Violation, table: Table | None
-) -> Written:
+    step: PlacedStep, by_key: TextMatch, violation: Violation, table: TableFacts | None
+) -> TextMatch:
     """Weigh what the key says of a step by what the server says of its table."""
     if table is None or not table.is_other:
         return by_key
     if not _writes_only_there(step, violation):
-        return MAYBE if table.acts and by_key is NO else by_key
-    return MAYBE if table.acts else NO
+        return MAYBE if table.may_write_more and by_key is NO else by_key
+    return MAYBE if table.may_write_more else NO
 
 
 def _is_elsewhere(step: PlacedStep, violation: Violation) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 
-class Written(Enum):
+class TextMatch(Enum):
     """Whether a value is written as a text."""
 
     YES = "yes"
@@ -26,10 +26,10 @@ class Written(Enum):
     MAYBE = "maybe"
 
 
-YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
+YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 
-def written_as(value: object, text: str) -> Written:
+def match_parameter(value: object, text: str) -> TextMatch:
     """Say whether a value of a parameter is written as this text in the column that it went to."""
     if value is None:
         # A text may say the same.
@@ -38,23 +38,23 @@ def written_as(value: object, text: str) -> Written:
     return MAYBE if compare is None else compare(value, text)
 
 
-def kept_as(value: object, text: str) -> Written:
+def match_stored(value: object, text: str) -> TextMatch:
     """Say whether a row that was found by a value has this text in that column.
 
     What is equal need not be the same: collations and types may pass over case, accents, blanks.
     """
-    written = written_as(value, text)
+    written = match_parameter(value, text)
     is_exact = type(value) is not str or _INTEGER.fullmatch(text) or _UUID.fullmatch(text)
     return MAYBE if written is NO and not is_exact else written
 
 
-def _bool(value: bool, text: str) -> Written:  # noqa: FBT001  the value itself
+def _bool(value: bool, text: str) -> TextMatch:  # noqa: FBT001  the value itself
     """``t`` in its own type, and ``true`` in a text, where ``t`` may be anything."""
     opposites = ("t", "true") if not value else ("f", "false")
     return NO if text in opposites else MAYBE
 
 
-def _number(value: int | Decimal, text: str) -> Written:
+def _number(value: int | Decimal, text: str) -> TextMatch:
     """A number has as many decimals as its column, to which it was rounded, half away from 0."""
     plain = format(value, "f") if isinstance(value, Decimal) else str(value)
     if plain == text:
@@ -74,18 +74,18 @@ def _exponent(number: Decimal) -> int:
     return exponent if isinstance(exponent, int) else 0
 
 
-def _uuid(value: UUID, text: str) -> Written:
+def _uuid(value: UUID, text: str) -> TextMatch:
     if text == str(value):
         return YES
     return NO if _UUID.fullmatch(text) else MAYBE
 
 
-def _date(value: date, text: str) -> Written:
+def _date(value: date, text: str) -> TextMatch:
     """In a text it is written as DateStyle has it, so what looks alike may be another's."""
     return NO if _DATE.fullmatch(text) and text != value.isoformat() else MAYBE
 
 
-def _str(value: str, text: str) -> Written:
+def _str(value: str, text: str) -> TextMatch:
     """A string is read as its column's type has it, and written anew.
 
     What no other type writes is a text's own, and that is written as it was but for blanks at its
@@ -160,7 +160,7 @@ _TIMES = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-_BY_TYPE: dict[type, Callable[[Any, str], Written]] = {
+_BY_TYPE: dict[type, Callable[[Any, str], TextMatch]] = {
     bool: _bool,
     int: _number,
     Decimal: _number,

@@ -19,10 +19,10 @@ from psycopg import OperationalError
 from psycopg.pq import ExecStatus
 
 from batchq.engine.compile.quoting import identifier, quoted
-from batchq.engine.outcome.attribute import Table, Verdict
-from batchq.engine.outcome.resolve import told_by_key
+from batchq.engine.outcome.attribute import TableFacts, Verdict
+from batchq.engine.outcome.resolve import steps_decided_by_key
 from batchq.engine.wire.exchange import Slots, exchange
-from batchq.engine.wire.flight import LINEAGE, SYNC, Flight
+from batchq.engine.wire.flight import CATALOG, SYNC, Flight
 from batchq.language.outcome import Outcome
 from batchq.language.syntax import Insert, RawSql, Select
 
@@ -65,7 +65,7 @@ one than the violation's, which is none that it is a partition of, or inherits f
 
 
 @define(eq=False)
-class Rewriting:
+class TriggerLookup:
     """One failure, and whether the tables of the steps that it is told apart by rewrite rows."""
 
     leaves: Sequence[PlacedStatement]
@@ -93,7 +93,7 @@ class Rewriting:
         violation = self.verdict.violation
         if violation is None:
             return tables
-        for step in told_by_key(self.verdict, violation, self.leaves):
+        for step in steps_decided_by_key(self.verdict, violation, self.leaves):
             source = step.statement._shape.source
             if not isinstance(source, RawSql | Select):
                 name, moves = quoted(source.table), not isinstance(source, Insert)
@@ -120,7 +120,7 @@ class Rewriting:
         send = partial(pg.send_query_params, (_QUESTION % told).encode(), params)
         flight, slots = Flight(), Slots([])
         flight.commands += [send, pg.pipeline_sync]
-        flight.owners += [LINEAGE, SYNC]
+        flight.owners += [CATALOG, SYNC]
         try:
             yield from exchange(pg, flight, slots)
         except OperationalError as error:
@@ -128,7 +128,7 @@ class Rewriting:
         answer = slots.answers[0]
         if answer is not None and answer.status == ExecStatus.TUPLES_OK:
             facts = {
-                table: Table(*(answer.get_value(row, column) == b"t" for column in range(3)))
+                table: TableFacts(*(answer.get_value(row, column) == b"t" for column in range(3)))
                 for row, table in enumerate(tables)
             }
             self.verdict = evolve(self.verdict, tables=facts)

@@ -29,7 +29,8 @@ from batchq import (
     unique,
     update,
 )
-from batchq.engine.outcome.culprit import culprit
+from batchq.engine.outcome.deferred_key import find_step_by_key
+from batchq.running.explain import steps
 from batchq.testing import proxy
 from batchq.types import ViolationKind
 from tests.support.clients import SyncClient
@@ -130,7 +131,7 @@ TOLD_APART = {
 @pytest.mark.parametrize("case", TOLD_APART)
 def test_the_step_whose_key_it_is_is_to_blame(conn, case):
     matcher, innocent, guilty = TOLD_APART[case]
-    guilty_is_batch = not hasattr(guilty, "shape")
+    guilty_is_batch = not hasattr(guilty, "_shape")
     for turned in (False, True):
         right = guilty if guilty_is_batch else guilty.on(matcher, Second("2"))
         parts = [innocent.on(matcher, First("1")), insert("parent", {"id": 77}), right.label("it")]
@@ -233,7 +234,7 @@ NOBODY = {
 @pytest.mark.parametrize("case", NOBODY)
 def test_nobody_is_blamed_where_it_is_not_certain_and_the_text_says_why(conn, case):
     matcher, one, two, why = NOBODY[case]
-    one = one if not hasattr(one, "shape") else one.on(matcher, First("1"))
+    one = one if not hasattr(one, "_shape") else one.on(matcher, First("1"))
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, gather(one, two.on(matcher, Second("2"))))
     error = caught.value
@@ -396,9 +397,9 @@ DETAILS = [
 """Of PostgreSQL's own translations."""
 
 
-def told(detail, *steps, kind=ViolationKind.FOREIGN_KEY, table="child"):
+def told(detail, *statements, kind=ViolationKind.FOREIGN_KEY, table="child"):
     violation = Violation(kind=kind, sqlstate="23503", constraint="k", table=table, detail=detail)
-    return culprit(violation, [step for one in steps for step in steps(one)])
+    return find_step_by_key(violation, [step for one in statements for step in steps(one)])
 
 
 @pytest.mark.parametrize("detail", DETAILS)

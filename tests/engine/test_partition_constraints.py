@@ -295,7 +295,7 @@ def test_cockroachdb_is_not_asked(monkeypatch):
     def asked(*_):
         raise AssertionError
 
-    monkeypatch.setattr("batchq.engine.outcome.lineage.exchange", asked)
+    monkeypatch.setattr("batchq.engine.outcome.partition_constraints.exchange", asked)
     said = {"S": "ERROR", "V": "ERROR", "C": "23505", "M": "duplicate", "F": "f", "R": "r"}
     named = {"n": "booking_a_pkey", "t": "booking_a", "s": "public"}
     with fake_server(cockroach=True) as server, server.connect() as conn:

@@ -26,7 +26,7 @@ from psycopg import OperationalError
 from psycopg.pq import ExecStatus
 
 from batchq.engine.wire.exchange import Slots, exchange
-from batchq.engine.wire.flight import CLOSING, LINEAGE, SYNC, Flight
+from batchq.engine.wire.flight import CATALOG, CLOSING, SYNC, Flight
 from batchq.language.outcome import Outcome
 from batchq.language.syntax import RawSql, Source
 from batchq.language.violation import Violation, ViolationKind
@@ -108,7 +108,7 @@ class _Asking:
 
 
 @define(eq=False)
-class Tracing:
+class PartitionLookup:
     """One failure, and what its constraint is a part of as far as that decides what it means."""
 
     connection: AnyConnection
@@ -153,8 +153,8 @@ class Tracing:
             or verdict.link_lost
         ):
             return None
-        if verdict.blamed is not None:
-            leaves = (leaves[verdict.blamed],)
+        if verdict.step_index is not None:
+            leaves = (leaves[verdict.step_index],)
         elif verdict.owner != CLOSING:
             return None
         sources, names = list[Source](), set[str | None]()
@@ -243,7 +243,7 @@ def _load(pg: PGconn, violation: Violation, frame: Frame, encoding: str) -> Flig
         commands.append(partial(pg.send_query_params, last, None))
     flight = Flight()
     flight.commands += [*commands, pg.pipeline_sync]
-    flight.owners += [*(LINEAGE,) * len(commands), SYNC]
+    flight.owners += [*(CATALOG,) * len(commands), SYNC]
     return flight
 
 

@@ -15,9 +15,9 @@ from uuid import UUID
 import pytest
 
 from batchq import BatchError, insert, run
-from batchq.engine.outcome.rendering import Written, kept_as, written_as
+from batchq.engine.outcome.text_forms import TextMatch, match_parameter, match_stored
 
-YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
+YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 pytestmark = pytest.mark.postgres_only("the types of PostgreSQL")
 
@@ -121,7 +121,7 @@ def taken(conn, kind):
 
 def test_what_is_said_holds_in_every_column(columns):
     said = [
-        (kind, value, text, written_as(value, text), seen == other)
+        (kind, value, text, match_parameter(value, text), seen == other)
         for kind, held in columns.items()
         for value, seen in held
         for _, other in held
@@ -177,7 +177,7 @@ def readable(text):
     ],
 )
 def test_what_is_certain_of_the_values_that_keys_mostly_have(value, text, said):
-    assert written_as(value, text) is said
+    assert match_parameter(value, text) is said
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_what_is_certain_of_the_values_that_keys_mostly_have(value, text, said):
     [(7, "7", YES), (8, "7", NO), ("web", "web", YES), ("WEB", "web", MAYBE), ("a", "web", MAYBE)],
 )
 def test_what_is_found_by_a_text_may_have_another_that_equals_it(value, text, said):
-    assert kept_as(value, text) is said
+    assert match_stored(value, text) is said

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from batchq.engine.compile.quoting import unqualified
-from batchq.engine.outcome.rendering import Written, kept_as, written_as
+from batchq.engine.outcome.text_forms import TextMatch, match_parameter, match_stored
 from batchq.language.syntax import (
     EQUALS,
     IS_NULL,
@@ -32,7 +32,7 @@ from batchq.language.violation import Violation, ViolationKind
 if TYPE_CHECKING:
     from batchq.engine.step import PlacedStep
 
-YES, NO, MAYBE = Written.YES, Written.NO, Written.MAYBE
+YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 
 @frozen
@@ -46,7 +46,7 @@ class _Key:
     None where the language hides which."""
 
 
-def culprit(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | None, str]:
+def find_step_by_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | None, str]:
     """Find the one among several steps that has put the key there, or taken it away.
 
     :return: its place among them; None where that is not certain, and why.
@@ -66,7 +66,7 @@ def culprit(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | No
     return None, unclear
 
 
-def put_there(violation: Violation, steps: Sequence[PlacedStep]) -> list[Written]:
+def match_each_step(violation: Violation, steps: Sequence[PlacedStep]) -> list[TextMatch]:
     """Say of each step whether it has put the key there that DETAIL names, or taken it away.
 
     A "no" is one also where a step is not looked at beside another one that did: what becomes of a
@@ -78,7 +78,7 @@ def put_there(violation: Violation, steps: Sequence[PlacedStep]) -> list[Written
 
 def _put_alone(
     step: PlacedStep, key: _Key | None, violation: Violation, steps: Sequence[PlacedStep]
-) -> Written:
+) -> TextMatch:
     source = step.statement._shape.source
     if key is None:
         return NO if isinstance(source, Select) else MAYBE
@@ -158,7 +158,9 @@ def _is_misleading(step: PlacedStep) -> bool:
 # -- what a step is about --------------------------------------------------------------------------
 
 
-def _put(step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]) -> Written:
+def _put(
+    step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]
+) -> TextMatch:
     """Say whether a step has put the key there or, where it is referred to still, taken it away."""
     source, values = step.statement._shape.source, step.statement._values
     found = MAYBE  # what stands in the user's own SQL
@@ -180,7 +182,7 @@ def _put(step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[Plac
     return found
 
 
-def _inserted(source: Insert, values: tuple[object, ...], key: _Key) -> Written:
+def _inserted(source: Insert, values: tuple[object, ...], key: _Key) -> TextMatch:
     if key.missing is False:
         return NO
     found = _all(key, dict(_given(source.columns, source.cells, values)))
@@ -194,11 +196,11 @@ def _updated(
     key: _Key,
     violation: Violation,
     steps: Sequence[PlacedStep],
-) -> Written:
+) -> TextMatch:
     new = dict(_given(source.columns, source.cells, values))
     taken = sum(len(cell.names) if isinstance(cell, RawSql) else 1 for cell in source.cells)
     old = dict(_pinned(source.where, values[taken:]))
-    sides: list[Written] = []
+    sides: list[TextMatch] = []
     if key.missing is not False:
         # What is not set stays as it is found.
         put = _all(key, new)
@@ -231,9 +233,9 @@ def _only(key: _Key, columns: Sequence[str]) -> _Key:
     return _Key(tuple(name for name, _ in pairs), tuple(value for _, value in pairs), key.missing)
 
 
-def _all(key: _Key, known: dict[str, object], *, stored: bool = False) -> Written:
+def _all(key: _Key, known: dict[str, object], *, stored: bool = False) -> TextMatch:
     """Compare the columns of a key with what is known of a row's."""
-    compare = kept_as if stored else written_as
+    compare = match_stored if stored else match_parameter
     found = MAYBE if not key.columns else YES
     for column, text in zip(key.columns, key.values, strict=True):
         one = compare(known[column], text) if column in known else MAYBE
@@ -241,7 +243,7 @@ def _all(key: _Key, known: dict[str, object], *, stored: bool = False) -> Writte
     return found
 
 
-def _both(one: Written, other: Written) -> Written:
+def _both(one: TextMatch, other: TextMatch) -> TextMatch:
     if NO in (one, other):
         return NO
     return YES if one is other is YES else MAYBE
