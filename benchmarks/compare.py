@@ -14,6 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,11 +22,11 @@ from statistics import median
 from typing import IO
 
 import psycopg
-from attrs import frozen
+from attrs import field, frozen
 from psycopg.conninfo import make_conninfo
 
 from batchq.testing import server
-from benchmarks.interleave import WARM_UP, Samples, interleave
+from benchmarks.interleave import WARM_UP, Cost, Samples, interleave
 
 HERE = Path(__file__).parent.parent
 OLD, NEW, BARE = "old", "new", "bare"
@@ -34,16 +35,17 @@ _SETTINGS: dict[str, str | int] = {"synchronous_commit": "off", "autovacuum": "o
 
 @frozen
 class Worker:
-    """A process that has connected."""
+    """A process that has connected, and the costs of its turns by its own clocks."""
 
     _requests: IO[str]
     _answers: IO[str]
+    turns: list[Cost] = field(factory=list[Cost])
 
     def __call__(self, numbers: range) -> None:
         """Let it make the calls of these numbers."""
         print(numbers.start, numbers.stop, file=self._requests, flush=True)
-        if self._answers.readline() != "done\n":
-            raise RuntimeError("a worker has failed")
+        wall, cpu = map(float, self._answers.readline().split())
+        self.turns.append(Cost(wall / len(numbers), cpu / len(numbers)))
 
 
 @contextmanager
@@ -66,8 +68,11 @@ def worker(checkout: Path, side: str, conninfo: str) -> Iterator[Worker]:
             yield Worker(requests, answers)
 
 
-def measured(old: Path, *, rounds: int, calls: int) -> Samples:
-    """Let the workers take turns on a new server, each in a schema of its own."""
+def measured(old: Path, *, rounds: int, calls: int) -> dict[str, Samples]:
+    """Let the workers take turns on a new server, each in a schema of its own.
+
+    :return: the time on the wall and that of the worker's CPU.
+    """
     with server(settings=_SETTINGS) as postgres, ExitStack() as stack:
         sides: dict[str, Worker] = {}
         for side, checkout in ((OLD, old), (NEW, HERE), (BARE, HERE)):
@@ -75,7 +80,10 @@ def measured(old: Path, *, rounds: int, calls: int) -> Samples:
                 conn.execute(f"CREATE SCHEMA {side}".encode())
             conninfo = make_conninfo(postgres.conninfo(), options=f"-csearch_path={side}")
             sides[side] = stack.enter_context(worker(checkout, side, conninfo))
-        return interleave(sides, rounds=rounds, calls=calls, warm_up=2 * WARM_UP)
+        interleave(sides, rounds=rounds, calls=calls, warm_up=2 * WARM_UP)
+    turns = {side: worker.turns[1:] for side, worker in sides.items()}  # without the warm-up
+    cpu = {side: [Cost(cost.cpu or 0.0, None) for cost in own] for side, own in turns.items()}
+    return {"wall": Samples(turns), "CPU": Samples(cpu)}
 
 
 def main() -> None:
@@ -86,21 +94,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--calls", type=int, default=40)
     options = parser.parse_args()
-    pairs = ((OLD, BARE), (NEW, BARE), (NEW, OLD))
-    ratios: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    ratios: dict[str, list[float]] = defaultdict(list)
     for number in range(options.runs):
-        samples = measured(options.checkout.resolve(), rounds=options.rounds, calls=options.calls)
-        for side, to in pairs:
-            ratios[side, to].append(samples.ratio(side, to=to).middle)
-        print(
-            f"run {number + 1}:",
-            *[f"{side} {samples.wall(side).middle * 1e6:.0f} us" for side in (OLD, NEW, BARE)],
-            *[f"{side}/{to} {ratios[side, to][-1]:.3f}" for side, to in pairs],
-            sep="  ",
-            flush=True,
-        )
-    for (side, to), own in ratios.items():
-        print(f"{side}/{to}: median {median(own):.3f}, from {min(own):.3f} to {max(own):.3f}")
+        both = measured(options.checkout.resolve(), rounds=options.rounds, calls=options.calls)
+        for clock, samples in both.items():
+            cells = [f"{side} {samples.wall(side).middle * 1e6:.0f}" for side in samples.costs]
+            for side, to in ((OLD, BARE), (NEW, BARE), (NEW, OLD)):
+                ratio = samples.ratio(side, to=to).middle
+                ratios[f"{clock} {side}/{to}"].append(ratio)
+                cells.append(f"{side}/{to} {ratio:.3f}")
+            print(f"run {number + 1}, {clock:4} us:", *cells, sep="  ", flush=True)
+    for name, own in ratios.items():
+        print(f"{name}: median {median(own):.3f}, from {min(own):.3f} to {max(own):.3f}")
 
 
 if __name__ == "__main__":

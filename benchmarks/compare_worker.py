@@ -7,8 +7,10 @@ no commit has changed.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
+from time import perf_counter, process_time
 
 import psycopg
 
@@ -20,16 +22,20 @@ from examples.datastore.silo import silo_create
 
 
 def main(side: str, conninfo: str) -> None:
-    """Take the numbers of the calls, a range a line, and answer when they are done."""
+    """Take the numbers of the calls, a range a line; answer with the seconds, wall and CPU."""
     with psycopg.connect(conninfo, autocommit=True) as conn:
         create_tables(conn)
         silo = NewSilo(name="silo")
         run(conn, silo_create(silo, projects=1_000_000_000))
         create = _bare(conn) if side == "bare" else lambda new: run(conn, project_create(new))
         for line in sys.stdin:
+            gc.collect()
+            gc.disable()
+            wall, cpu = perf_counter(), process_time()
             for number in range(*map(int, line.split())):
                 create(NewProject(silo_id=silo.id, name=f"project-{number}"))
-            print("done", flush=True)
+            print(perf_counter() - wall, process_time() - cpu, flush=True)
+            gc.enable()
 
 
 def _bare(conn: psycopg.Connection[tuple[object, ...]]) -> Callable[[NewProject], object]:
