@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every test stands on: one real server a run, one empty schema a test."""
+"""Fixtures of all tests: one real server for a run, one empty schema for a test."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def postgres(shared_database: Database) -> Database:
 # Another run may be on the same server, or one that was killed have left its schema there.
 _SCHEMA = f"test_{token_hex(4)}"
 
-# Whoever a test left connected holds locks on what is to be dropped. Only they are ended: the
-# server may have other users. CockroachDB does not tell who locks what, so there it goes by name.
+# A session that a test left open holds locks on its tables. Only those sessions are ended: the
+# server may have other users. CockroachDB does not show locks, so there they are found by name.
 _END_SESSIONS = {
     "PostgreSQL": """
         SELECT pg_terminate_backend(pid) FROM (

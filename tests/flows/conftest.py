@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The flows' tables in a schema of the test's own, and a service that runs flows on them."""
+"""The example's tables, with the flows' own beside them, and a service that runs flows on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from attrs import frozen
 
-from batchq import Batch, BatchError, Outcome, gather, run
+from batchq import Batch, BatchError, Outcome, run
 from batchq.result import Failed, attempt
 from batchq.testing import Proxy, proxy
-from tests.flows.datastore.project import NewProject, Project, collection_insert, project_insert
+from examples.datastore.models import NewProject, NewSilo, Project, Silo
+from examples.datastore.project import project_insert
+from examples.datastore.schema import create_tables
+from examples.datastore.silo import silo_create
 
-SCHEMA = Path(__file__).with_name("datastore") / "schema.sql"
+SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 @frozen
 class Service:
-    """Runs flows, each on a link that withholds every answer until both Syncs are answered: what
-    needs a second flight gets none."""
+    """Runs flows, each on a link that withholds every answer until both Syncs are answered: a flow
+    that needs a second flight never ends."""
 
     conn: psycopg.Connection[Any]
     link: Proxy
@@ -34,7 +36,7 @@ class Service:
         self.link.hold(syncs=2)
         with self.link.record() as recording:
             answer = attempt(self.conn, flow)
-        assert recording.flights == 1
+        assert recording.flights == 1, answer
         return answer
 
     def run(self, flow: Batch[Any]) -> Any:
@@ -45,20 +47,20 @@ class Service:
         return answer.value
 
     def refuse(
-        self, flow: Batch[Any], error: type[Exception], says: str | None = None, *, at: str
+        self, flow: Batch[Any], error: type[Exception], text: str | None = None, *, at: str
     ) -> BatchError:
-        """Run a flow that fails, with this error and text, at this step, and keeps nothing."""
+        """Run a flow that fails with this error and text, at this step, and applies nothing."""
         before = self.rows()
         answer = self.attempt(flow)
         assert isinstance(answer, Failed)
         assert type(answer.error) is error, answer.report
-        assert says is None or str(answer.error) == says
+        assert text is None or str(answer.error) == text
         assert (answer.report.path, answer.report.outcome) == (at, Outcome.ROLLED_BACK)
         assert self.rows() == before
         return answer.report
 
     def rows(self) -> dict[str, list[str]]:
-        """Read everything that is in all tables."""
+        """Read all rows of all tables."""
         tables = [
             name
             for (name,) in self.execute(
@@ -71,24 +73,25 @@ class Service:
         }
 
     def execute(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Set the scene, or look, beside the flow."""
+        """Run a statement beside the flow."""
         cursor = self.observer.execute(query, values)
         return cursor.fetchall() if cursor.description else []
 
-    def meddle(self, table: str, statement: str) -> None:
-        """Let something come between two steps: what runs when the first has inserted NEW."""
+    def interpose(self, table: str, statement: str) -> None:
+        """Run a statement between two steps of a flow: after the first has inserted NEW."""
         self.execute(
             f"""
-            CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
+            CREATE FUNCTION interpose() RETURNS trigger LANGUAGE plpgsql AS
                 $$BEGIN {statement}; RETURN NULL; END$$;
-            CREATE TRIGGER meddle AFTER INSERT ON {table}
-                FOR EACH ROW EXECUTE FUNCTION meddle();
+            CREATE TRIGGER interpose AFTER INSERT ON {table}
+                FOR EACH ROW EXECUTE FUNCTION interpose();
             """
         )
 
 
 @pytest.fixture
 def service(database, conn) -> Iterator[Service]:
+    create_tables(conn)
     conn.execute(SCHEMA.read_bytes())
     with (
         proxy(database) as link,
@@ -98,16 +101,12 @@ def service(database, conn) -> Iterator[Service]:
 
 
 @pytest.fixture
-def silo(service) -> UUID:
-    """A silo with room for two projects."""
-    silo_id = uuid4()
-    service.execute("INSERT INTO silo (id, name) VALUES (%s, 'acme')", silo_id)
-    service.execute("INSERT INTO limits (silo_id, max_nprojects) VALUES (%s, 2)", silo_id)
-    return silo_id
+def silo(service) -> Silo:
+    """A silo with a limit of two projects."""
+    return run(service.observer, silo_create(NewSilo(name="acme"), projects=2))
 
 
 @pytest.fixture
 def project(service, silo) -> Project:
     """A project with nothing in it."""
-    new = NewProject(silo_id=silo, name="web")
-    return run(service.observer, gather(project_insert(new), collection_insert(new.id)))[0]
+    return run(service.observer, project_insert(NewProject(silo_id=silo.id, name="web")))

@@ -55,7 +55,7 @@ def work(conninfo: str, client: int) -> Counter[str]:
     return seen
 
 
-def test_all_is_right_and_who_keeps_losing_stops_preparing(start, lane, conn):
+def test_crowded_clients_are_right_and_stop_preparing_if_it_keeps_failing(start, lane, conn):
     pooler = start(default_pool_size=SERVERS)
     with ThreadPoolExecutor(CLIENTS) as threads:
         done = [threads.submit(work, pooler.conninfo(), n) for n in range(CLIENTS)]
@@ -73,7 +73,7 @@ def test_all_is_right_and_who_keeps_losing_stops_preparing(start, lane, conn):
 
 
 @pytest.mark.parametrize("threshold", [None, 0, 5])
-def test_no_threshold_is_wrong(start, conn, threshold):
+def test_each_prepare_threshold_is_right(start, conn, threshold):
     pooler = start(default_pool_size=2)
     clients = [
         psycopg.connect(pooler.conninfo(), autocommit=True, prepare_threshold=threshold)

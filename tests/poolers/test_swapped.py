@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The server connection is another one than that of the batch before: what was prepared is not
-there, or somebody else's."""
+"""The server connection is another one than that of the batch before: its prepared statements are
+missing, or another client's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def item(key, *, size=1):
     return made.on(check("item_size_check"), TooSmall)
 
 
-def test_what_is_prepared_elsewhere_is_no_failure(clients, two, servers, conn):
+def test_statement_prepared_on_another_server_connection_is_not_a_failure(
+    clients, two, servers, conn
+):
     client = clients()
     for n in range(12):
         with two.on(servers[n % 2]):
@@ -66,7 +68,7 @@ def test_what_is_prepared_elsewhere_is_no_failure(clients, two, servers, conn):
     assert conn.execute("SELECT count(*) FROM item WHERE name = '007'").fetchone() == (12,)
 
 
-def test_nor_is_what_another_client_has_prepared_there(clients, two, servers):
+def test_statement_prepared_by_another_client_is_not_a_failure(clients, two, servers):
     """The names of both are the same, for so are the statements."""
     for n in range(6):
         client = clients()
@@ -75,7 +77,7 @@ def test_nor_is_what_another_client_has_prepared_there(clients, two, servers):
                 assert isinstance(attempt(client, gather(item(f"{n}-{m}"), sql("SELECT 1"))), Ok)
 
 
-def test_the_second_try_reports_as_the_first_would_have(clients, two, servers, conn, lane):
+def test_second_attempt_reports_what_the_first_would_have(clients, two, servers, conn, lane):
     client = clients()
     with two.on(servers[0]):
         for n in range(3):
@@ -90,7 +92,7 @@ def test_the_second_try_reports_as_the_first_would_have(clients, two, servers, c
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (3,)
 
 
-def test_no_value_goes_by_a_type_that_another_client_has_had_inferred(clients, two, servers, conn):
+def test_value_is_not_sent_by_the_type_inferred_for_another_client(clients, two, servers, conn):
     """One prepared on this server before the column became a text; both send the same statement."""
     first, second = servers
     conn.execute("CREATE TABLE code (id int, v int)")

@@ -219,7 +219,7 @@ def a_guard_on_rows_keeps_the_result() -> None:
 
 def existence_has_no_result_and_a_lock_may_read() -> None:
     assert_type(ROW.expect(at_least=1, missing=LookupError), Statement[None])
-    assert_type(sql("SELECT 1").expect(at_least=1, missing=LookupError("gone")), Statement[None])
+    assert_type(sql("SELECT 1").expect(at_least=1, missing=LookupError("missing")), Statement[None])
     assert_type(
         ROW.expect(0, unexpected=format_error(ValueError, "{name}"), columns=["name"]),
         Statement[None],
@@ -297,7 +297,7 @@ def run_returns_the_result(conn: Connection, pool: ConnectionPool) -> None:
     run(conn, sql("SELECT 1"))
     assert_type(run(conn, INT, nested=True), int)
     assert_type(run(conn, INT, isolation="repeatable read"), int)
-    assert_type(run(pool, INT, retry=Retry(backoff=0.1, before_sleep=tell)), int)
+    assert_type(run(pool, INT, retry=Retry(backoff=0.1, before_sleep=notify)), int)
     assert_type(
         run(
             pool,
@@ -317,7 +317,7 @@ def run_returns_the_result(conn: Connection, pool: ConnectionPool) -> None:
     Retry(backoff="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def tell(retrying: RetryDetails) -> None:
+def notify(retrying: RetryDetails) -> None:
     assert_type(retrying.report, BatchError)
 
 
@@ -390,7 +390,7 @@ def a_meaning_becomes_an_exception() -> None:
 def a_guard_is_of_a_query_and_its_meaning_becomes_an_exception() -> None:
     gather(ROW).expect(0)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ROW.expect(at_least=1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ROW.require({"a": 1}, raises="gone")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.require({"a": 1}, raises="missing")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ROW.ensure({1: 1}, raises=KeyError)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     select("t", where={"a": 1}).for_update(strength="UPDATE").expect(1, missing=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     format_error("KeyError", "{a}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What PgBouncer itself says and does, and what becomes of the batch: the outcome is true."""
+"""Errors and limits of PgBouncer itself: the outcome of the batch is true in each case."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def is_pooled(row):
     return row["database"] == "pooled"
 
 
-def test_a_query_that_takes_too_long_leaves_the_outcome_open(start, conn, threshold):
-    """It cuts the server off and tells the client so; COMMIT may have run."""
+def test_query_timeout_leaves_the_outcome_unknown(start, conn, threshold):
+    """It cuts the server off and reports that to the client; COMMIT may have run."""
     pooler = start(query_timeout=1)
     with connected(pooler, threshold) as client:
         answer = attempt(client, gather(item("a"), SLOW))
@@ -53,7 +53,7 @@ def test_a_query_that_takes_too_long_leaves_the_outcome_open(start, conn, thresh
         assert answer.outcome is Outcome.ROLLED_BACK
 
 
-def test_kill_leaves_it_open_too(start, conn, threshold):
+def test_kill_leaves_the_outcome_unknown(start, conn, threshold):
     pooler = start()
     with connected(pooler, threshold) as client, ThreadPoolExecutor(1) as threads:
         work = threads.submit(attempt, client, gather(item("a"), SLOW))
@@ -64,7 +64,7 @@ def test_kill_leaves_it_open_too(start, conn, threshold):
         assert client.closed
 
 
-def test_a_batch_waits_for_resume(start, conn, threshold):
+def test_paused_pooler_lets_a_batch_wait_for_resume(start, conn, threshold):
     pooler = start()
     with connected(pooler, threshold) as client, ThreadPoolExecutor(1) as threads:
         run(client, item("a"))
@@ -75,7 +75,7 @@ def test_a_batch_waits_for_resume(start, conn, threshold):
         assert isinstance(work.result(), Ok)
 
 
-def test_new_servers_are_no_failure(start, conn, threshold):
+def test_replaced_server_connection_is_not_a_failure(start, conn, threshold):
     """RECONNECT and server_lifetime: what was prepared went with the old one."""
     pooler = start(default_pool_size=1)
     with connected(pooler, threshold) as client:
@@ -87,7 +87,7 @@ def test_new_servers_are_no_failure(start, conn, threshold):
         assert len(pids) == 6
 
 
-def test_a_client_too_many_is_a_failed_connection(start):
+def test_client_beyond_the_limit_is_a_failed_connection(start):
     pooler = start(max_client_conn=1)
     with connected(pooler, None):
         waits = {"min_size": 0, "max_size": 1, "timeout": 1.0, "reconnect_timeout": 0.1}
@@ -97,7 +97,7 @@ def test_a_client_too_many_is_a_failed_connection(start):
     assert answer.outcome is Outcome.NOT_SENT
 
 
-def test_what_is_set_for_a_batch_ends_with_it(start, conn, threshold):
+def test_setting_of_a_batch_ends_with_it(start, conn, threshold):
     """The next client on the same server connection has its own."""
     pooler = start(default_pool_size=1)
     seen = sql(
@@ -111,9 +111,7 @@ def test_what_is_set_for_a_batch_ends_with_it(start, conn, threshold):
             assert run(other, seen) == ("0", "read committed", "off")
 
 
-def test_after_a_restart_of_the_server_a_batch_fails_truly_or_runs(
-    shared_database, lane, threshold
-):
+def test_batch_after_a_server_restart_fails_truly_or_runs(shared_database, lane, threshold):
     from tests.support.pgbouncer import pgbouncer  # noqa: PLC0415
 
     with server(shared_database.installation) as postgres:
