@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How text is written and read for a client whose encoding is SQL_ASCII, which is none.
+"""Write and read text for a client whose encoding is SQL_ASCII, which names no encoding.
 
-psycopg sends a str as UTF-8 there, and gives bytes for text. What batchq sends and reads of its own
-(names, errors, its own tables) is UTF-8 both ways, or a phase would be ``b"drain"``, and no job
-would ever be in it.
+There psycopg sends a str as UTF-8, and returns bytes for text. What batchq itself sends and reads
+(names, errors, its own tables) is UTF-8 in both directions. Otherwise the phase of a job would be
+read as ``b"drain"``, and would match no phase.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ _OWN = "__batchq_own__"
 
 
 def codec(encoding: str) -> str:
-    """Python's codec for a client's encoding.
+    """Return Python's codec for a client's encoding.
 
-    :param encoding: as psycopg calls it: ``ascii`` stands for SQL_ASCII.
+    :param encoding: as psycopg names it: ``ascii`` stands for SQL_ASCII.
     """
     return "utf-8" if encoding == "ascii" else encoding
 
 
 def textual(value: object) -> object:
-    """Make text of bytes, in a list as well; anything else stays as it is.
+    """Decode bytes, also inside a list; return any other value unchanged.
 
-    What is no UTF-8 is kept in surrogates: it can be shown, and cannot be sent for something else.
+    Bytes that are not UTF-8 become surrogates. They can be shown, and cannot be sent as if they
+    were other text.
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
@@ -36,11 +37,11 @@ def textual(value: object) -> object:
 
 
 def own(model: M) -> M:
-    """Mark a model of batchq's own: what it is made of comes in binary, and all bytes are text."""
+    """Mark a model as batchq's own: its rows are read in binary, and bytes in them are text."""
     setattr(model, _OWN, True)
     return model
 
 
 def is_own(model: object) -> bool:
-    """Whether a model is batchq's own."""
+    """Return whether a model is batchq's own."""
     return getattr(model, _OWN, False) is True

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The differences between PostgreSQL and CockroachDB: the layout on the wire, how an error reads,
-and which errors say what about the outcome.
+"""Describe the differences between PostgreSQL and CockroachDB.
+
+They lay out a flight differently, put different fields into an error, and prove different outcomes
+by one. Each difference is a field or a method here, so no other module compares server names.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 
 _TRANSACTION_TIMEOUT = 170000
-"""The first server that has the setting."""
+"""The first server version that has the setting."""
 
-# One SELECT, because only the server knows what the session has. What is in the subquery is read,
-# and then switched off, from left to right; being volatile it is neither moved nor left out.
-_BOUND = (
+# One SELECT, because only the server knows the session's own limit. The subquery reads the setting
+# and then switches it off, from left to right. set_config() is volatile, so the planner neither
+# moves nor drops it.
+_LIMIT_QUERY = (
     "SELECT pg_catalog.set_config('{name}', CASE"
     " WHEN own::interval OPERATOR(pg_catalog.>) '0'"
     " AND own::interval OPERATOR(pg_catalog.<) '{n} ms' THEN own ELSE '{n}' END, true)"
@@ -35,108 +38,112 @@ _BOUND = (
 
 
 class ErrorAnswer(Protocol):
-    """The part of a PGresult that an error is read from."""
+    """The part of a PGresult from which an error is read."""
 
     def error_field(self, fieldcode: Field, /) -> bytes | None:
-        """One field of the server's ErrorResponse."""
+        """Return one field of the server's ErrorResponse."""
 
 
 @frozen
 class Dialect:
-    """The differences, one by one. The defaults are PostgreSQL's."""
+    """The properties of a server. The defaults are PostgreSQL's."""
 
     name: str = "postgresql"
     barrier: bool = True
-    """Whether a Sync goes between the last step and COMMIT. On PostgreSQL it makes a failed batch
-    end in one flight: the server skips to it and the COMMIT behind it answers ROLLBACK. CockroachDB
-    re-runs a conflicted batch by itself, but only until the first Sync."""
+    """Whether a Sync is sent between the last step and COMMIT. On PostgreSQL it ends a failed batch
+    within the flight: the server skips to the Sync, and answers the COMMIT after it with ROLLBACK.
+    CockroachDB runs a conflicted batch again by itself, but only until the first Sync."""
     retryable: frozenset[str] = frozenset({"40001", "40P01"})
-    """Errors that mean: nothing was kept, and the same batch may well succeed."""
+    """SQLSTATEs that mean: nothing was applied, and the same batch may succeed."""
     proofs: commit_proofs.Proofs = commit_proofs.POSTGRESQL
     """Which errors at COMMIT can only mean that nothing was applied."""
     supports_outputs: bool = True
-    """Whether a statement can use what one before it produced. It takes settings of the transaction
-    and rows of a table's type; nobody has seen CockroachDB do both."""
+    """Whether a statement can use an output of an earlier one. This needs settings of the
+    transaction and rows of a table's type; CockroachDB has not been observed to support both."""
 
     rolls_back_conflicts: bool = True
-    """Whether it takes ROLLBACK TO SAVEPOINT after a conflict."""
+    """Whether ROLLBACK TO SAVEPOINT works after a serialization conflict."""
 
     traces_failures: bool = True
-    """Whether the catalogue says of what a partition's constraint is a part, and which triggers a
-    table has. On CockroachDB partitions are no tables, and no constraint is deferred."""
+    """Whether the catalog is queried after a failure: for the parent of a partition's constraint,
+    and for a table's triggers. On CockroachDB a partition is not a table, and no constraint is
+    deferred."""
 
     truncates_names: bool = True
-    """Whether names have at most 63 bytes, and the server cuts a longer one without a word."""
+    """Whether the server truncates a name of more than 63 bytes, with only a notice."""
 
     has_record_send: bool = True
-    """Whether ``record_send`` can be called in SQL. Nobody has seen CockroachDB have it."""
+    """Whether SQL can call ``record_send``. CockroachDB has not been observed to have it."""
     max_message_bytes: int = (1 << 30) - 5
-    """Bytes that a message may have behind its length (PostgreSQL sources, libpq/libpq.h,
-    ``PQ_LARGE_MESSAGE_LIMIT``). Beyond, the server ends the session in the midst of the batch."""
+    """The most bytes of a message after its length field (PostgreSQL sources, libpq/libpq.h,
+    ``PQ_LARGE_MESSAGE_LIMIT``). For a longer one the server ends the session within the batch."""
 
     def limit_setting(self, version: int) -> str:
-        """The setting that bounds a transaction, or else each of its statements."""
+        """Return the setting that limits a transaction's duration, or else each statement's."""
         return "transaction_timeout" if version >= _TRANSACTION_TIMEOUT else "statement_timeout"
 
     def limit_query(self, milliseconds: int, version: int) -> str:
-        """Write the query that sets it, unless the session's own limit is shorter.
+        """Return the query that sets the limit unless the session's own limit is shorter.
 
-        ``transaction_timeout`` is switched off first: its timer runs since BEGIN, and would not be
-        set again by another value.
+        ``transaction_timeout`` is switched off first: its timer has run since BEGIN, and another
+        value would not restart it.
         """
         name = self.limit_setting(version)
         off, known = "", "true"
         if name == "transaction_timeout":
             off = f", pg_catalog.set_config('{name}', '0', true) AS off"
             known = "off OPERATOR(pg_catalog.=) '0'"
-        return _BOUND.format(name=name, n=milliseconds, off=off, known=known)
+        return _LIMIT_QUERY.format(name=name, n=milliseconds, off=off, known=known)
 
     def is_from_server(self, answer: ErrorAnswer) -> bool:
-        """Whether an error is the server's own word, and not that of a pooler in between.
+        """Return whether the server sent an error, and not a pooler between client and server.
 
-        The server's own has the field V, and F and R, of which an extension may leave out R; a
-        pooler leaves out two of them or all (seen: PgBouncer 1.18).
+        The server's errors have the fields V, F and R, of which an extension may leave out R. A
+        pooler leaves out at least two of them (observed: PgBouncer 1.18).
         """
         has = answer.error_field
-        said = has(Field.SEVERITY_NONLOCALIZED)
-        return bool(said and (has(Field.SOURCE_FILE) or has(Field.SOURCE_FUNCTION)))
+        severity = has(Field.SEVERITY_NONLOCALIZED)
+        return bool(severity and (has(Field.SOURCE_FILE) or has(Field.SOURCE_FUNCTION)))
 
     def ends_session(self, violation: Violation) -> bool:
-        """Whether the server ended the session with the error."""
+        """Return whether the server ended the session with the error."""
         return violation.severity in _ENDS_SESSION
 
     def may_quote_values(
         self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
     ) -> bool:
-        """Whether an error's message may quote values.
+        """Return whether an error's message may quote values.
 
-        It cannot when the error lies at a place in the statement's text, which holds none, is about
-        the transaction or the session, or has one message for all. The words of a RAISE are
-        anybody's.
+        It cannot if the error has a position in the statement's text, which holds no values. Nor
+        can it if the error is about the transaction or the session, or has a fixed message. The
+        message of a RAISE may hold anything.
         """
         about_session = sqlstate[:2] in _ABOUT_SESSION or sqlstate == _NO_PRIVILEGE
-        plain = position or about_session or is_safe(sqlstate, file, raised_by)
-        return raised_by == "exec_stmt_raise" or not plain
+        safe = position or about_session or is_safe(sqlstate, file, raised_by)
+        return raised_by == "exec_stmt_raise" or not safe
 
     def column(self, kind: ViolationKind, message: str) -> str | None:
-        """Find the column of an error that has no field for it."""
+        """Return the column that an error names in its message only."""
         del kind, message
         return None
 
 
 class _CockroachDB(Dialect):
-    """From CockroachDB's documentation, source and own tests; not run against a live one here."""
+    """CockroachDB, by its documentation, source and tests; not run against a live server here."""
 
     def limit_setting(self, version: int) -> str:
-        """The setting is there from 23.1 on."""
+        """Return ``transaction_timeout``, which exists from version 23.1 on."""
         del version
         return "transaction_timeout"
 
     def limit_query(self, milliseconds: int, version: int) -> str:
-        """The setting is shown in milliseconds, and counted from BEGIN at every statement, so it
-        need not be switched off."""
+        """Return the query that sets the limit unless the session's own limit is shorter.
+
+        The server shows the setting in milliseconds. It counts from BEGIN at every statement, so
+        the setting need not be switched off first.
+        """
         del version
-        # Whatever else it should be shown as would be no number, and is then not asked.
+        # If the setting is shown in another form, it is not a number, and is not compared.
         return (
             "SELECT set_config('transaction_timeout', CASE WHEN own ~ '^[1-9][0-9]*$' THEN"
             f" CASE WHEN own::INT8 < {milliseconds} THEN own ELSE '{milliseconds}' END"
@@ -147,22 +154,22 @@ class _CockroachDB(Dialect):
     _NULL = re.compile(r'null value in column "((?:[^"\\]|\\.)+)"')
 
     def column(self, kind: ViolationKind, message: str) -> str | None:
-        """NOT NULL names its column in the message text alone (flatten.go, ``writeErrFields``)."""
-        found = self._NULL.search(message) if kind is ViolationKind.NOT_NULL else None
-        return _unquoted(found[1]) if found else None
+        """Return the column of NOT NULL from the message (flatten.go, ``writeErrFields``)."""
+        match = self._NULL.search(message) if kind is ViolationKind.NOT_NULL else None
+        return _unquoted(match[1]) if match else None
 
     def is_from_server(self, answer: ErrorAnswer) -> bool:
-        """V alone tells, from 22.1.3 on: where an error was raised is optional there."""
+        """Return whether the error has the field V; F and R are optional (22.1.3 and later)."""
         return bool(answer.error_field(Field.SEVERITY_NONLOCALIZED))
 
     def ends_session(self, violation: Violation) -> bool:
-        """A node that is drained ends its sessions with 57P01, which has the severity ERROR."""
+        """Return True also for 57P01: a node that drains ends sessions by it as an ERROR."""
         return super().ends_session(violation) or violation.sqlstate == "57P01"
 
     def may_quote_values(
         self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
     ) -> bool:
-        """Any message may: a conflict names the keys that it was about."""
+        """Return True: any message may quote values, as a conflict names its keys."""
         del sqlstate, position, file, raised_by
         return True
 
@@ -172,8 +179,10 @@ _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "
 
 
 def _unquoted(text: str) -> str:
-    """Read a name as Go's ``%q`` writes it, which CockroachDB puts names into messages with
-    (documentation of Go's strconv, ``Quote``)."""
+    """Return a name that CockroachDB put into a message by Go's ``%q``.
+
+    (Documentation of Go's strconv, ``Quote``.)
+    """
 
     def character(escape: re.Match[str]) -> str:
         *digits, letter = escape.groups()
@@ -196,18 +205,18 @@ COCKROACHDB = _CockroachDB(
     truncates_names=False,
     traces_failures=False,
     has_record_send=False,
-    # The default of sql.conn.max_read_buffer_message_size, which no server tells its clients.
+    # The default of sql.conn.max_read_buffer_message_size, which no server reports to its clients.
     max_message_bytes=16 << 20,
 )
 
 
 class Parameters(Protocol):
-    """The part of a PGconn that tells the server apart."""
+    """The part of a PGconn by which servers are distinguished."""
 
     def parameter_status(self, name: bytes, /) -> bytes | None:
-        """A setting that the server reported when the session began."""
+        """Return a setting that the server reported when the session began."""
 
 
 def dialect_of(server: Parameters) -> Dialect:
-    """Choose by ``crdb_version``: ``server_version`` says 13.0.0 on CockroachDB."""
+    """Return the dialect, by ``crdb_version``: CockroachDB's ``server_version`` is 13.0.0."""
     return POSTGRESQL if server.parameter_status(b"crdb_version") is None else COCKROACHDB

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a statement locks and writes, as far as its text says. Only notes depend on it."""
+"""Decide what a statement locks and writes, as far as its text shows.
+
+Only the notes of a step depend on it, so a wrong answer changes no run.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ _WRITES = re.compile(r"(?<!FOR )(?<!KEY )\b(?:INSERT|UPDATE|DELETE|MERGE|CALL)\b
 
 
 def locks(statement: Statement[Any]) -> bool:
-    """Whether it certainly holds a row lock once it has run."""
+    """Return whether a statement certainly holds a row lock after it has run."""
     source, guard = statement._shape.source, statement._shape.guard
     if isinstance(source, Select):
         return source.lock is not None
     if isinstance(source, RawSql):
         return _LOCKS.search(_words(source)) is not None
-    # What may change no row holds no lock.
+    # A statement that may change no row may hold no lock.
     at_least_one = guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
     return isinstance(source, Update | Delete) and at_least_one
 
 
 def writes(statement: Statement[Any]) -> bool:
-    """Whether it changes anything that another transaction may see."""
+    """Return whether a statement changes anything that another transaction may see."""
     source = statement._shape.source
     if isinstance(source, RawSql):
         return _WRITES.search(_words(source)) is not None

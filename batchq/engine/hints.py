@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What may be behind an error of the server's, where its code and the types that it names say so.
+"""Suggest the cause of a server's error, from its code and the types that it names.
 
-A hint that is not about this error sends the reader the wrong way. So each asks for what it is
-about: the types in the message, which no server translates, and what the step's parameters are.
+A hint that is not about the error at hand misleads the reader. So each hint is given only if the
+types in the message fit, which no server translates, and the step's parameters fit as well.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ _FUNCTION_OF_INT = (
     "\nbatchq sends an int as bigint: write %(n)s::int in sql() if a function wants int"
 )
 _NO_COLUMN = (
-    "\nthe server names no column, as where a domain refuses NULL by its type: not_null() is for "
-    "columns only"
+    "\nthe server names no column, as for a domain with NOT NULL: not_null() matches columns only"
 )
-_NO_TYPE = "\nthe server cannot tell a parameter's type from its place: cast it, %(x)s::text"
+_NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 
 
 def hint(violation: Violation, step: PlacedStep | None) -> str:
-    """Say what may be behind an error; empty where nothing is known.
+    """Return a hint at the cause of an error; empty if none is known.
 
-    :param step: the one to blame, if one is.
+    :param step: the step that failed, if one did.
     """
     match violation.sqlstate:
         case "23502" if violation.column is None:
@@ -57,49 +56,49 @@ _TEXTS = frozenset({"text", "character varying", "character", "name", "unknown"}
 _JSON = frozenset({"json", "jsonb"})
 
 
-def _operator(seen: re.Match[str], step: PlacedStep | None) -> str:
-    """Tell what to do about two types that have no such operator."""
-    left, operator, right = seen["left"], seen["operator"], seen["right"]
-    said = ""
+def _operator(match: re.Match[str], step: PlacedStep | None) -> str:
+    """Return what to write instead of comparing two types that have no such operator."""
+    left, operator, right = match["left"], match["operator"], match["right"]
+    text = ""
     if left.endswith("[]") and not right.endswith("[]"):
-        said = _array(step)
+        text = _array(step)
     elif left == "jsonb" and right not in _JSON:
-        said = f"\na jsonb column is compared with a document: {JSONB}"
+        text = f"\na jsonb column is compared with a document: {JSONB}"
     elif left == "json" or right in ("unknown", left):
         other = "jsonb" if left == "json" else "text"
-        said = (
+        text = (
             f"\n{left} has no {operator}: compare it as another type, by a condition such as "
             f'sql("column::{other} {operator} %(value)s::{other}", value=...)'
         )
     elif left in _TEXTS and right == "bigint":
-        said = f"\nan int is compared with a {left} there: pass a str"
+        text = f"\nan int is compared with a {left}: pass a str"
     elif right in _TEXTS and left not in _TEXTS:
-        said = (
-            f"\na text is compared with a {left} there: pass a value of that type, or write "
+        text = (
+            f"\na text is compared with a {left}: pass a value of that type, or write "
             f"%(x)s::{left} in sql()"
         )
-    return said
+    return text
 
 
 def _function(violation: Violation, step: PlacedStep | None) -> str:
-    """Tell that an int is bigint, where a function was given one."""
-    sent = () if step is None else step.parameters
-    return _FUNCTION_OF_INT if "bigint" in violation.message and int in map(type, sent) else ""
+    """Return the hint that an int is sent as bigint, if a function was called with one."""
+    values = () if step is None else step.parameters
+    return _FUNCTION_OF_INT if "bigint" in violation.message and int in map(type, values) else ""
 
 
 def _array(step: PlacedStep | None) -> str:
-    """Tell of a list that was compared with a column that holds lists itself."""
+    """Return how to compare an array column, if a list was compared with a column."""
     if step is None:
         return ""
     shape = step.statement._shape
-    conditions = (one.test for one in shape.requirements)
+    conditions = (requirement.test for requirement in shape.requirements)
     columns = (*chosen(shape.source), *(name for test in conditions for name in chosen_by(test)))
     if not columns:
         return ""
     condition = f"{_in_sql(columns[0])} = %(value)s::text[]"
     return (
-        f'\na list means "one of these": an array column is compared whole, by a condition such as '
-        f"sql({spelled(condition)}, value=[...]), with the type that it has"
+        f'\na list means "one of these": compare an array column as a whole, by a condition like '
+        f"sql({spelled(condition)}, value=[...]), with the column's own type"
     )
 
 
@@ -107,7 +106,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def _in_sql(column: str) -> str:
-    """Write a column as a ``sql()`` with parameters takes it: quoted unless it is plain."""
+    """Return a column as ``sql()`` with parameters takes it: quoted unless that is not needed."""
     return column if _PLAIN.fullmatch(column) else identifier(column).replace("%", "%%")
 
 
@@ -118,13 +117,13 @@ _MADE_DOCUMENTS = frozenset({"Json", "Jsonb"})
 
 
 def _document(violation: Violation, step: PlacedStep | None) -> str:
-    """Tell how a document is sent, where a value of another kind came to a json column."""
-    sent = () if step is None else step.parameters
-    kinds = {type(value).__name__ for value in sent}
+    """Return how to send a document, if a json column got a value of another type."""
+    values = () if step is None else step.parameters
+    kinds = {type(value).__name__ for value in values}
     if not kinds or not _MADE_DOCUMENTS.isdisjoint(kinds):
         return ""
     about_json = _IS_JSON.search(_IN_QUOTES.sub("", violation.message))
-    # The type of the column comes first, and that of what was to be put there last.
+    # The message names the column's type first, and the value's type last.
     is_column = violation.sqlstate == "42804" and not _ENDS_IN_JSON.search(violation.message)
     is_read = violation.sqlstate == "22P02" and not violation.may_quote_values
     if not about_json or not (is_column or is_read):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A batch laid flat: its statements in the order they run, and how their results are combined.
+"""Plan a batch: its statements in the order they run, and how their results are combined.
 
-Both directions are walked without recursion, so nesting has no depth limit: a batch folded from ten
-thousand others is as good as a flat one.
+Neither planning nor combining recurses, so nesting has no depth limit: a batch folded from ten
+thousand others works like a flat one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from batchq.language.value import value
 
 @value
 class Combine:
-    """An instruction of a plan's program: take so many results, put back what is made of them."""
+    """An instruction of a plan's program: replace the last ``arity`` results by one."""
 
     arity: int
     function: Callable[[Sequence[Any]], Any]
@@ -31,21 +31,21 @@ class Combine:
 
 @value
 class Plan:
-    """The statements in order, and the program, in postfix order, that combines their results."""
+    """The statements in order, and the postfix program that combines their results."""
 
     statements: list[Statement[Any]]
     scopes: list[Scope | None]
-    """What was said around each statement."""
+    """The wrappers around each statement."""
     program: list[Combine | int]
-    """A number takes the result of that statement."""
+    """A number pushes the result of that statement."""
     outputs: Mapping[int, tuple[str, ...]]
     """The columns that later statements use, for each statement that has any."""
     long_names: list[Matcher] = field(factory=list[Matcher])
-    """What is mapped by names that may be too long for the server."""
+    """The matchers by names that may be too long for the server."""
 
     @property
     def placed(self) -> list[PlacedStatement]:
-        """Each statement at its place. Made on failure only."""
+        """Each statement at its place, computed on failure only."""
         return [
             PlacedStatement(statement, scope, self.outputs.get(index, ()))
             for index, (statement, scope) in enumerate(
@@ -54,7 +54,7 @@ class Plan:
         ]
 
     def combine(self, results: Sequence[Any]) -> Any:
-        """Run the program over the statements' results."""
+        """Return the batch's result: run the program over the statements' results."""
         stack: list[Any] = []
         for instruction in self.program:
             if isinstance(instruction, int):
@@ -69,19 +69,19 @@ class Plan:
 
 
 _NOTHING = Combine(0, lambda _: None)
-"""The result of a statement that has run already."""
+"""The result of a scheduled statement that is not repeated."""
 
 
 def plan(batch: Batch[Any]) -> Plan:
-    """Lay a batch flat.
+    """Return the plan of a batch.
 
-    :raises TypeError: for what is no batch.
-    :raises InvalidBatch: for one that uses an output of a statement outside.
+    :raises TypeError: if an object is not a batch.
+    :raises InvalidBatch: if a statement uses an output of a statement outside the batch.
     """
     statements: list[Statement[Any]] = []
     scopes: list[Scope | None] = []
     program: list[Combine | int] = []
-    said: set[Hashable] = set()
+    keys: set[Hashable] = set()
     tail: list[_Last] = []
     long_names: list[Matcher] = []
     todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
@@ -107,54 +107,55 @@ def plan(batch: Batch[Any]) -> Plan:
             if node.run_last is not None:
                 tail.append(_Last(node.run_last, len(program), node, scope))
                 program.append(_NOTHING)
-            elif _is_said(node, said):
+            elif _is_duplicate(node, keys):
                 program.append(_NOTHING)
             else:
                 todo.append((node.statement, scope))
         else:
-            message = (
-                f"not a batch: {type(node).__name__}; make one by sql(), insert(), gather(), …"
-            )
+            message = f"not a batch: {type(node).__name__}; use sql(), insert(), gather(), …"
             raise TypeError(message)
-    for last in _in_order(tail, said):
-        program[last.wanted] = len(statements)
-        statements.append(last.placed.statement)
+    for last in _in_order(tail, keys):
+        program[last.position] = len(statements)
+        statements.append(last.scheduled.statement)
         scopes.append(last.scope)
-        long_names += last.placed.statement._shape.long_names
+        long_names += last.scheduled.statement._shape.long_names
     return Plan(statements, scopes, program, _outputs(batch, statements), long_names)
 
 
 class _Last(NamedTuple):
-    """A statement that runs behind the others."""
+    """A statement that runs after all others."""
 
     order: tuple[str, ...]
-    wanted: int
-    """Where in the program its result is wanted."""
-    placed: Scheduled[Any]
+    position: int
+    """The position in the program that takes its result."""
+    scheduled: Scheduled[Any]
     scope: Scope | None
 
 
-def _in_order(tail: list[_Last], said: set[Hashable]) -> Iterator[_Last]:
-    """What runs last, in its own order, and among equals in the order of the batch."""
-    for last in sorted(tail, key=lambda last: (last.order, last.wanted)):
-        if not _is_said(last.placed, said):
+def _in_order(tail: list[_Last], keys: set[Hashable]) -> Iterator[_Last]:
+    """Yield the statements that run last, by their order, and by the batch's order among equals."""
+    for last in sorted(tail, key=lambda last: (last.order, last.position)):
+        if not _is_duplicate(last.scheduled, keys):
             yield last
 
 
-def _is_said(placed: Scheduled[Any], said: set[Hashable]) -> bool:
-    """Whether the batch has said this before; what is not said once is never said before."""
-    said.discard(placed.resets)
-    if placed.dedupe_key is None:
+def _is_duplicate(scheduled: Scheduled[Any], keys: set[Hashable]) -> bool:
+    """Return whether a statement with the same key has run since the last reset of that key.
+
+    :param keys: the keys of the statements so far, which is brought up to date.
+    """
+    keys.discard(scheduled.resets)
+    if scheduled.dedupe_key is None:
         return False
-    before = placed.dedupe_key in said
-    said.add(placed.dedupe_key)
-    return before
+    is_duplicate = scheduled.dedupe_key in keys
+    keys.add(scheduled.dedupe_key)
+    return is_duplicate
 
 
 def _outputs(
     batch: Batch[Any], statements: Sequence[Statement[Any]]
 ) -> Mapping[int, tuple[str, ...]]:
-    """Find which columns of which statements are used by those behind them."""
+    """Return the columns that later statements use, by the statement that produces them."""
     for statement in statements:
         if statement._shape.takes_outputs:
             break
@@ -167,11 +168,11 @@ def _outputs(
         for output in statement._required_outputs:
             producer = producers[output.identity]
             check_single_row(statements[producer])
-            wanted = columns.setdefault(producer, [])
-            if output.column not in wanted:
-                wanted.append(output.column)
+            used = columns.setdefault(producer, [])
+            if output.column not in used:
+                used.append(output.column)
         producers[statement._identity] = index
-    return {index: tuple(wanted) for index, wanted in columns.items()}
+    return {index: tuple(used) for index, used in columns.items()}
 
 
 _NO_OUTPUTS: Mapping[int, tuple[str, ...]] = {}

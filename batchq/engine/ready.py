@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Everything that can fail before the first byte is sent."""
+"""Make a batch ready to be sent on a connection.
+
+Everything that can fail before the first byte is sent fails here, so such a failure leaves the
+connection untouched.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from batchq.engine.plan import Plan
 
 _NO_OUTPUTS = (
-    "output(): values do not flow between statements on {}. Let the client choose the key, or "
-    "select it again by one that it knows, in a sql() fragment"
+    "output(): {} does not pass values between statements; generate the key in the client, or "
+    "select it by a known column in a sql() fragment"
 )
 
 
@@ -39,14 +43,14 @@ class Ready:
 
 
 def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
-    """Encode a batch, and reject what this server cannot take.
+    """Encode a batch, and reject a batch that this server cannot run.
 
     :raises InvalidBatch: if the batch cannot be sent as it is.
     :raises ConnectionFailed: if the connection is closed already.
     """
     pg = connection.pgconn
     if pg.status != ConnStatus.OK:
-        message = "the connection is closed; nothing was sent"
+        message = "run(): the connection is closed, nothing was sent; use an open connection"
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
     transformer = Transformer(connection)
     state = state_of(connection)

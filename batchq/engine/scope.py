@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A statement at its place: its labels, and the mappings around it that decide a failure."""
+"""Place a statement in its batch: its labels, and the mappings around it that decide a failure.
+
+Wrappers stay a linked list until a failure is resolved, so a batch that succeeds pays nothing for
+its labels and mappings.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from batchq.language.violation import Violation
 class Scope:
     """One wrapper around a part of the batch, and the wrappers around that.
 
-    A linked list from the inside out, shared by all statements inside.
+    A linked list from the inside out, which all statements inside share.
     """
 
     around: Scope | None
@@ -45,7 +49,7 @@ class PlacedStatement:
 
     @property
     def path(self) -> str:
-        """Its labels, outermost first: ``project_create/vpc``."""
+        """The labels, outermost first: ``project_create/vpc``."""
         wrappers = self.scope.outwards() if self.scope else ()
         outer = [wrapper.name for wrapper in wrappers if isinstance(wrapper, Labelled)]
         return "/".join([*reversed(outer), *self.statement._labels])
@@ -54,7 +58,7 @@ class PlacedStatement:
     def mappings(self) -> list[ErrorMapping | str]:
         """Every mapping that applies, strongest first; a str is the context of an as_invariant.
 
-        An as_invariant is as strong as its place: it turns what is mapped inside it.
+        An as_invariant is as strong as its place: it turns the mappings inside it into bugs.
         """
         outer: list[ErrorMapping | str] = []
         for wrapper in self.scope.outwards() if self.scope else ():
@@ -71,12 +75,12 @@ class PlacedStatement:
         return contexts[-1] if contexts else None
 
     def resolve(self, violation: Violation) -> Resolution | None:
-        """Return the mapping that decides a violation: the outermost that matches wins."""
+        """Return the mapping that decides a violation: the outermost one that matches."""
         context: str | None = None
         for mapping in self.mappings:
             if isinstance(mapping, str):
                 context = mapping
-            elif mapping.matcher.matches(violation) and _is_for(
+            elif mapping.matcher.matches(violation) and _fits_row_count(
                 violation, mapping.matcher, self.statement
             ):
                 return Resolution(mapping, context)
@@ -97,8 +101,11 @@ class Resolution:
         return None if self.context is not None or isinstance(raises, Invariant) else raises
 
 
-def _is_for(violation: Violation, matcher: Matcher, statement: Statement[Any]) -> bool:
-    """Whether a mapping of row counts is for this one: ``missing=`` maps too few rows only."""
+def _fits_row_count(violation: Violation, matcher: Matcher, statement: Statement[Any]) -> bool:
+    """Return False for a row-count mapping of the other direction.
+
+    ``missing=`` maps too few rows only, ``unexpected=`` too many.
+    """
     shape = statement._shape
     if violation.requirement is not None:
         return matcher is not UNEXPECTED_ROWS or shape.carries_unexpected

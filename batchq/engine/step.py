@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A step: what errors and ``steps(batch)`` show of a statement at its place."""
+"""Describe a statement at its place, for errors and for ``steps(batch)``.
+
+Each property is computed when it is read, so a step that no caller looks at costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,21 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class PlacedStep(Step):
-    """A step of a batch that was laid flat."""
+    """A step of a planned batch."""
 
     index: int
     placed: PlacedStatement = field(repr=False)
     around: tuple[PlacedStatement, ...] = field(default=(), repr=False)
-    """All statements of the batch in order; empty unless the step is made to be looked at."""
+    """All statements of the batch in order; empty unless ``steps()`` or ``explain()`` made it."""
 
     @property
     def statement(self) -> Statement[Any]:
-        """The very object that the caller built."""
+        """The statement object that the caller built."""
         return self.placed.statement
 
     @property
     def path(self) -> str:
-        """Its labels, outermost first."""
+        """The labels, outermost first."""
         return self.placed.path
 
     @property
@@ -43,7 +46,7 @@ class PlacedStep(Step):
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Which value stands at ``$1``, ``$2``, …, without what a guard adds."""
+        """The index of the value at ``$1``, ``$2``, …, without the parameters a guard adds."""
         order = compiled(self.statement._shape, self.placed.outputs).order
         return tuple(range(len(self.statement._values))) if order is None else order
 
@@ -54,7 +57,7 @@ class PlacedStep(Step):
 
     @property
     def guard(self) -> str | None:
-        """The guard on its number of rows."""
+        """The guard on the number of rows."""
         guard = self.statement._shape.guard
         return None if guard is None else str(guard)
 
@@ -72,7 +75,7 @@ class PlacedStep(Step):
 
     @property
     def mappings(self) -> tuple[str, ...]:
-        """Its mappings, strongest first."""
+        """The mappings, strongest first."""
         return tuple(
             f"inside {mapping!r}: as mapped below -> InvariantViolation"
             if isinstance(mapping, str)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One batch as one transaction: where compile, encode, prepare, wire, attribute, report and decode
-meet.
+"""Run one batch as one transaction: all stages of the engine meet here.
 
     Batch ──plan──▶ encode ──flight──▶ wire ──slots──▶ attribute ──verdict──▶ report or decode
 
-What does I/O is a generator, driven by the sync and the async façade alike.
+Each flight is a generator, which the sync and the async façade drive alike.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
-from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, PipelineStatus
 
 from batchq.engine.client_encoding import codec
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
@@ -33,7 +32,7 @@ from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
 from batchq.engine.wire.liveness import closed_link
-from batchq.engine.wire.readiness import check_state
+from batchq.engine.wire.readiness import check_state, resting_status, usable_statuses
 from batchq.language.errors import DecodeFailed
 from batchq.language.outcome import Outcome
 
@@ -41,17 +40,13 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
 
-_IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
-_ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
-_FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
-
 
 @define(eq=False)
 class Transaction:
     """One attempt to run a batch on one connection.
 
-    What fails in a way that a preparation may be to blame for is sent once more with nothing
-    prepared, which settles it. That is the one case in which anything is sent twice unasked.
+    If a stale preparation may have caused a failure, the batch is sent once more with nothing
+    prepared, which decides it. Nothing else is sent twice without a request of the caller.
     """
 
     connection: AnyConnection
@@ -62,28 +57,28 @@ class Transaction:
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
-    _times: int = field(init=False, default=0)  # how often it was sent
+    _times: int = field(init=False, default=0)  # how often the batch was sent
     _given_up: bool = field(init=False, default=False)  # with answers outstanding
-    _complete: bool = field(init=False, default=False)  # no flight was left out
+    _complete: bool = field(init=False, default=False)  # all flights were sent and answered
 
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
 
-        :raises InvalidBatch: when the batch cannot be sent as it is.
-        :raises ConnectionFailed: when the connection is closed already.
+        :raises InvalidBatch: if the batch cannot be sent as it is.
+        :raises ConnectionFailed: if the connection is closed already.
         """
         self._ready = make_ready(self.connection, self.plan)
 
     def flights(self) -> Iterator[PQGen[None]]:
-        """What goes to the server, flight by flight; for nearly every batch it is one.
+        """Yield the flights to send; for nearly every batch there is one.
 
-        To be waited for one after the other, with the connection's lock held. Each is a generator
-        of its own, because psycopg drives the one that was interrupted to its end: a batch that is
-        sent once more must not be part of it.
+        The caller waits for one after the other, with the connection's lock held. Each is a
+        generator of its own, because psycopg drives an interrupted generator to its end: it must
+        not send the batch once more.
 
-        :raises InvalidBatch: when the connection is in no state to begin a transaction.
-        :raises ConnectionFailed: when the link is closed already.
-        :raises DeadlineExceeded: when the deadline has passed already.
+        :raises InvalidBatch: if the connection cannot begin a transaction in its state.
+        :raises ConnectionFailed: if the connection is closed already.
+        :raises DeadlineExceeded: if the deadline has passed already.
         """
         pg = self.connection.pgconn
         check_state(pg, self.frame)
@@ -94,158 +89,124 @@ class Transaction:
         first, flight = self._verdict, self._sent
         if first is not None and self._may_be_stale(first) and not self._is_late:
             yield from self._attempt(pg)
-            # What fails alike is the schema's own, and what is prepared is as good as it was.
+            # If it fails again in the same way, the schema is the cause, and the preparations stay.
             if self._verdict is None or not is_alike(first, self._verdict):
                 give_up(self._ready.state, first, flight)
-        verdict = self._verdict
-        if (
-            verdict is not None
-            and verdict.violation is not None
-            and self._ready.dialect.traces_failures
-        ):
-            yield from self._trace(pg, verdict)
+        yield from self._trace(pg)
         self._complete = True
 
     def _check_link(self, pg: PGconn) -> None:
-        found = closed_link(pg, self._ready.dialect, self._ready.transformer.encoding)
-        if found is not None:
+        link = closed_link(pg, self._ready.dialect, self._ready.transformer.encoding)
+        if link is not None:
             pg.finish()
-            verdict = Verdict(Outcome.NOT_SENT, violation=found.final_error, session_ended=True)
-            raise self._report(verdict, found.error).report
+            verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)
+            raise self._report(verdict, link.error).report
 
     def _attempt(self, pg: PGconn) -> Iterator[PQGen[None]]:
         yield self._batch(pg)
-        verdict = self._verdict
-        lost = self._slots.lost is not None or (verdict is not None and verdict.link_lost)
+        verdict, lost = self._verdict, self._slots.lost is not None
+        lost = lost or (verdict is not None and verdict.link_lost)
         if not lost and pg.transaction_status != self._rest:
             yield self._undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
-        """Send the batch, and judge the answer."""
-        builder = self._flight_builder(pg)
-        frame = self.frame
+        """Send the batch, and decide the verdict by the answers."""
+        builder, frame, ready = self._flight_builder(pg), self.frame, self._ready
         if self.deadline is not None:
-            queries = not self._ready.steps[0].compiled.may_change_names
-            frame = bounded(
-                frame, self.deadline, self._ready.dialect, pg.server_version, queries=queries
-            )
-        flight = lay_out(builder, frame, self._ready.steps, barrier=self._ready.dialect.barrier)
-        self._sent = flight
+            queries = not ready.steps[0].compiled.may_change_names
+            frame = bounded(frame, self.deadline, ready.dialect, pg.server_version, queries=queries)
+        self._sent = flight = lay_out(builder, frame, ready.steps, barrier=ready.dialect.barrier)
         self._times += 1
-        # From here on bytes may have left, and until there is an answer nothing is known.
+        # From here on bytes may have been sent, and without an answer the outcome is unknown.
         self._verdict, self._slots = unanswered(self.frame), (slots := Slots([]))
         yield from exchange(pg, flight, slots)
-        self._verdict = self._judged(flight, slots)
+        self._verdict = self._attribute(flight, slots)
         well = self._verdict.outcome is self.frame.outcome_on_success
-        adapters = self._ready.transformer.adapters
-        learn(self._ready.state.statements, flight, slots.answers, adapters, well=well)
+        learn(ready.state.statements, flight, slots.answers, ready.transformer.adapters, well=well)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
-        undone = Slots([])
-        yield from exchange(pg, lay_out_rollback(self._flight_builder(pg), self.frame), undone)
-        self._slots.lost = undone.lost
+        slots = Slots([])
+        yield from exchange(pg, lay_out_rollback(self._flight_builder(pg), self.frame), slots)
+        self._slots.lost = slots.lost
 
     def undo_left(self) -> PQGen[None] | None:
-        """What ends the transaction that the end of the flights has left open.
+        """Return the flight that ends a transaction left open after the last flight.
 
-        :return: a flight of its own; None when there is nothing to end, or an answer outstanding.
+        :return: None if no transaction is open, or an answer is outstanding.
         """
-        pg = self.connection.pgconn
-        verdict = self._verdict
+        pg, verdict = self.connection.pgconn, self._verdict
         lost = verdict is None or verdict.link_lost or self._slots.lost is not None
         if lost or pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status == self._rest:
             return None
         return self._undo(pg)
 
-    def _trace(self, pg: PGconn, verdict: Verdict) -> Iterator[PQGen[None]]:
-        """Ask the server what it has not said, and what decides whom the failure belongs to.
+    def _trace(self, pg: PGconn) -> Iterator[PQGen[None]]:
+        """Query the catalog for what the error does not report, to find the step that failed.
 
-        The failure is certain by then, and what goes wrong in here changes no word of it.
+        The outcome is decided by then, and a failure of these queries does not change it.
         """
-        leaves = self.plan.placed
-        tracing = PartitionLookup(self.connection, leaves, verdict)
-        yield from self._asked(pg, tracing)
-        rewriting = TriggerLookup(leaves, tracing.verdict)
-        yield from self._asked(pg, rewriting)
-        self._verdict = rewriting.verdict
+        verdict = self._verdict
+        if verdict is None or verdict.violation is None or not self._ready.dialect.traces_failures:
+            return
+        placed = self.plan.placed
+        partitions = PartitionLookup(self.connection, placed, verdict)
+        yield from self._query(pg, partitions)
+        triggers = TriggerLookup(placed, partitions.verdict)
+        yield from self._query(pg, triggers)
+        self._verdict = triggers.verdict
 
-    def _asked(
-        self, pg: PGconn, question: PartitionLookup | TriggerLookup
-    ) -> Iterator[PQGen[None]]:
+    def _query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> Iterator[PQGen[None]]:
         at_rest = self._slots.lost is None and pg.transaction_status == self._rest
-        if at_rest and not self._is_late and question.asks:
-            yield self._ask(pg, question)
+        if at_rest and not self._is_late and lookup.asks:
+            yield self._send_query(pg, lookup)
             if self._slots.lost is None and pg.transaction_status != self._rest:
                 yield self._undo(pg)
 
-    def _ask(self, pg: PGconn, question: PartitionLookup | TriggerLookup) -> PQGen[None]:
-        encoding = codec(self._ready.transformer.encoding)
-        self._slots.lost = yield from question.ask(pg, self.frame, encoding)
+    def _send_query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
+        self._slots.lost = yield from lookup.ask(pg, self.frame, self._encoding)
+
+    @property
+    def _encoding(self) -> str:
+        return codec(self._ready.transformer.encoding)
 
     @property
     def _is_late(self) -> bool:
         return self.deadline is not None and self.deadline.passed
 
     @property
-    def _rest(self) -> TransactionStatus:
-        """The state that the connection has to be in before and after."""
-        return _INTRANS if self.frame.nested else _IDLE
-
-    @property
-    def _usable(self) -> frozenset[TransactionStatus]:
-        """The states behind which nothing of the batch's is left that somebody else could commit.
-
-        A transaction that is the caller's own may also have failed for good: CockroachDB takes no
-        ROLLBACK TO SAVEPOINT after a conflict. Then the caller, who is told so, rolls it back on
-        this connection. Who was interrupted is not told: COMMIT would roll it back without a word.
-        """
-        if not self.frame.nested:
-            return _ONLY_IDLE
-        is_told = self._complete and not self._ready.dialect.rolls_back_conflicts
-        return _FAILED_OR_OPEN if is_told else _ONLY_OPEN
+    def _rest(self) -> int:
+        return resting_status(self.frame)
 
     def _flight_builder(self, pg: PGconn) -> FlightBuilder:
         limit = self.connection.prepared_max
         return FlightBuilder(
             pg,
-            codec(self._ready.transformer.encoding),
+            self._encoding,
             self._ready.state.statements,
             None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
             checks=self._ready.dialect.supports_outputs,
         )
 
-    def _judged(self, flight: Flight, slots: Slots) -> Verdict:
+    def _attribute(self, flight: Flight, slots: Slots) -> Verdict:
         return attribute(
             flight.owners,
             slots.answers,
             frame=self.frame,
             dialect=self._ready.dialect,
-            encoding=codec(self._ready.transformer.encoding),
+            encoding=self._encoding,
             load=lambda cell: load_cell(cell, self._ready.transformer),
         )
 
     def _may_be_stale(self, verdict: Verdict) -> bool:
-        """Whether it is certain that nothing was kept, and a preparation may be why."""
-        violation = verdict.violation
-        if (
-            violation is None
-            or verdict.outcome is not Outcome.ROLLED_BACK
-            or verdict.slot in self._sent.unnamed
-            or verdict.link_lost
-            or self._slots.lost is not None
-            or self.connection.pgconn.transaction_status != self._rest
-        ):
-            return False
-        # What lies at a place in the text may lie in what was added to it.
-        added = verdict.slot in self._sent.checked and violation.position is not None
-        return added or may_be_stale(violation, verdict.owner)
+        at_rest = self.connection.pgconn.transaction_status == self._rest
+        return at_rest and self._slots.lost is None and may_be_stale(verdict, self._sent)
 
     def give_up(self, broken: Exception | None = None) -> None:
-        """Wait for no more answers, and judge by those that have come.
+        """Wait for no more answers, and decide the verdict by those received.
 
-        :param broken: what the waiting failed with; None when there was no more time for it.
+        :param broken: the error that ended the waiting; None if the time was up.
         """
         if self._verdict is None:
             return  # nothing was sent
@@ -254,39 +215,40 @@ class Transaction:
         if missing and broken is None:
             self._given_up = True
             self._slots.lost = self._slots.lost or silence()
-        self._verdict = self._judged(self._sent, self._slots)
+        self._verdict = self._attribute(self._sent, self._slots)
 
     # -- afterwards --------------------------------------------------------------------------------
 
     def close_unless_idle(self) -> None:
-        """Close a connection that the batch went out on and that is not proven usable since.
+        """Close the connection unless it is provably usable after the batch.
 
-        What is not proven is a transaction left open or an answer outstanding: the next user of a
-        pooled connection would write into it, or read ours.
+        The next user of a pooled connection would write into a transaction that was left open, or
+        read an answer that is outstanding.
         """
         if self._verdict is None:
-            return  # never touched
+            return  # nothing was sent
         pg = self.connection.pgconn
+        usable = usable_statuses(self.frame, self._ready.dialect, complete=self._complete)
         at_rest = (
             pg.status == ConnStatus.OK
             and self._slots.lost is None
             and not self._verdict.link_lost
             and pg.pipeline_status == PipelineStatus.OFF
-            and pg.transaction_status in self._usable
+            and pg.transaction_status in usable
         )
         if not at_rest:
             pg.finish()
 
     @property
     def outcome(self) -> Outcome:
-        """What became of it, as far as is known by now."""
+        """The outcome, as far as it is known by now."""
         return Outcome.NOT_SENT if self._verdict is None else self._verdict.outcome
 
     def failure(self, broken: Exception | None = None) -> Report | None:
-        """What went wrong on the server or on the way there; None when nothing did.
+        """Return the report of a failure of the server or the connection; None without one.
 
-        :param broken: what waiting for the connection failed with, when it did. What was answered
-            before that counts all the same.
+        :param broken: the error that ended the waiting, if one did. The answers received before it
+            still count.
         """
         verdict = self._verdict
         if verdict is None and broken is not None:
@@ -299,18 +261,16 @@ class Transaction:
         if verdict.violation is not None and verdict.slot is not None:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
-                cause = driver_error(
-                    answer, verdict.violation, codec(self._ready.transformer.encoding)
-                )
+                cause = driver_error(answer, verdict.violation, self._encoding)
         late = None if self.deadline is None else self._overdue(verdict, self.deadline, cause)
-        made = late or self._report(verdict, cause)
-        made.report.attempts = max(self._times, 1)
-        return made
+        failure = late or self._report(verdict, cause)
+        failure.report.attempts = max(self._times, 1)
+        return failure
 
     def _overdue(
         self, verdict: Verdict, deadline: Deadline, cause: BaseException | None
     ) -> Report | None:
-        # What a preparation may be to blame for is settled by sending it once more: too late now.
+        # Only sending the batch once more decides whether a preparation is the cause: too late now.
         unsettled = self._is_late and self._times == 1 and self._may_be_stale(verdict)
         return overdue(verdict, deadline, given_up=self._given_up, unsettled=unsettled, cause=cause)
 
@@ -325,14 +285,11 @@ class Transaction:
         )
 
     def result(self) -> Any:
-        """Decode what came back.
+        """Return the batch's result, decoded from the answers.
 
-        :raises DecodeFailed: when it cannot be turned into what the batch promises.
+        :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
         """
-        answers: list[Any] = [None] * len(self.plan.statements)
-        for owner, answer in zip(self._sent.owners, self._slots.answers, strict=True):
-            if owner >= 0:
-                answers[owner] = answer  # a Parse's first, the command's own last
+        answers: list[Any] = self._sent.step_answers(self._slots.answers, len(self.plan.statements))
         try:
             return decode(self.plan, answers, self._ready.transformer, self.outcome)
         except DecodeFailed as error:

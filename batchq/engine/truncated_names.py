@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Names that are too long for the server: it cuts what it is given, and never sends the whole.
+"""Reject mappings by names that the server truncates.
 
-PostgreSQL keeps 63 bytes of a name, in the encoding of the database, and cuts between characters
-(``NAMEDATALEN`` in pg_config_manual.h, ``truncate_identifier`` in parser/scansup.c). So a mapping
-by a longer name would match nothing, ever. A server may be built with another number; it does not
-say so unasked.
+PostgreSQL keeps 63 bytes of a name, in the encoding of the database, and truncates it between
+characters (``NAMEDATALEN`` in pg_config_manual.h, ``truncate_identifier`` in parser/scansup.c). An
+error never names more than that, so a mapping by a longer name would never match. A server may be
+built with another limit; it reports that only to a query.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from batchq.language.spelling import spelled
 
 
 def check_name_lengths(plan: Plan, encoding: bytes | None) -> None:
-    """Refuse mappings by names that the server never sends.
+    """Reject mappings by names that the server never sends.
 
     :param encoding: the database's, as the server reported it when the session began.
-    :raises InvalidBatch: saying what it makes of the first one.
+    :raises InvalidBatch: for the first such name, with the truncated name to write instead.
     """
     for matcher in plan.long_names:
-        why = _why_never(matcher, encoding or b"UTF8")
-        if why is not None:
+        reason = _reason(matcher, encoding or b"UTF8")
+        if reason is not None:
             step = _step_of(plan, matcher)
-            raise InvalidBatch(f"{step}: {why}" if step else why, step=step)
+            raise InvalidBatch(f"{step}: {reason}" if step else reason, step=step)
 
 
 @lru_cache(maxsize=1024)
-def _why_never(matcher: Matcher, encoding: bytes) -> str | None:
+def _reason(matcher: Matcher, encoding: bytes) -> str | None:
+    """Return why a matcher never matches; None if it can."""
     name = matcher.name or ""
     codec = _codec(encoding.decode("ascii", "replace"))
-    if codec is None:  # each character takes a byte at least
+    if codec is None:  # each character takes at least one byte
         return f"{matcher} matches nothing: {_KEEPS}" if len(name) > LONGEST else None
     try:
         if len(name.encode(codec)) <= LONGEST:
@@ -45,23 +46,23 @@ def _why_never(matcher: Matcher, encoding: bytes) -> str | None:
         cut = _cut(name, codec)
     except UnicodeEncodeError:
         return None
-    return f"{matcher} matches nothing: {_KEEPS}, so it is called {spelled(cut)} there"
+    return f"{matcher} matches nothing: {_KEEPS}; write {spelled(cut)}"
 
 
 _KEEPS = f"the server keeps the first {LONGEST} bytes of a name"
 
 
 def _cut(name: str, codec: str) -> str:
-    """Keep whole characters, as many as there is room for."""
+    """Return as many whole characters as fit."""
     while len(name.encode(codec)) > LONGEST:
         name = name[:-1]
     return name
 
 
 def _codec(encoding: str) -> str | None:
-    """Python's codec for a database's encoding; None where it has none.
+    """Return Python's codec for a database's encoding; None if Python has none.
 
-    In SQL_ASCII the server takes the bytes that it is sent, which are UTF-8.
+    With SQL_ASCII the server stores the bytes that it receives, which are UTF-8.
     """
     if encoding in ("UTF8", "SQL_ASCII"):
         return "utf-8"
@@ -73,8 +74,9 @@ def _codec(encoding: str) -> str | None:
 
 
 def _step_of(plan: Plan, matcher: Matcher) -> PlacedStep | None:
-    """The first step that the mapping is for."""
+    """Return the first step that the mapping applies to."""
     for index, leaf in enumerate(plan.placed):
-        if any(not isinstance(one, str) and one.matcher is matcher for one in leaf.mappings):
+        mappings = (mapping for mapping in leaf.mappings if not isinstance(mapping, str))
+        if any(mapping.matcher is matcher for mapping in mappings):
             return PlacedStep(index, leaf)
     return None

@@ -72,7 +72,7 @@ def test_a_name_that_the_server_would_cut_is_refused_before_anything_is_sent(dat
             assert recording.messages == ()
     error = caught.value
     assert error.outcome is Outcome.NOT_SENT
-    assert f'called "{LONG[:63]}" there' in str(error)
+    assert f'write "{LONG[:63]}"' in str(error)
     assert error.step is not None
 
 
@@ -99,7 +99,7 @@ def test_the_server_makes_of_it_what_is_said_or_it_is_taken(conn, name):
     else:
         with pytest.raises(InvalidBatch) as caught:
             run(conn, batch)
-        assert f"called {spelled(called)} there" in str(caught.value)
+        assert f"write {spelled(called)}" in str(caught.value)
     with pytest.raises(Taken):
         run(conn, item().on(unique(called), Taken))
 
@@ -115,7 +115,7 @@ def test_what_is_said_is_the_longest_beginning_that_fits(name):
     planned = plan(item().on(unique(name), Taken))
     if len(name.encode()) <= 63:
         return check_name_lengths(planned, b"UTF8")
-    cut = literal_eval(told(planned).rpartition("so it is called ")[2].removesuffix(" there"))
+    cut = literal_eval(told(planned).rpartition("write ")[2])
     assert name.startswith(cut)
     assert 60 <= len(cut.encode()) <= 63
     assert len(name[: len(cut) + 1].encode()) > 63
@@ -144,7 +144,7 @@ def test_what_fits_is_counted_in_the_encoding_of_the_database(encoding, letter, 
     most = 63 // bytes_each
     check_name_lengths(plan(item().on(unique(letter * most), Taken)), encoding)
     text = told(plan(item().on(unique(letter * (most + 1)), Taken)), encoding)
-    assert f'called "{letter * most}" there' in text
+    assert f'write "{letter * most}"' in text
 
 
 def test_of_an_encoding_that_python_does_not_know_only_the_certain_is_said():

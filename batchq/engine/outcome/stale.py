@@ -19,7 +19,8 @@ from batchq.engine.compile.parameter_places import Place
 from batchq.engine.compile.quoting import name_of
 from batchq.engine.wire.flight import CLOSING, OPENING
 from batchq.engine.wire.statement_cache import Learnt
-from batchq.language.violation import Violation, ViolationKind
+from batchq.language.outcome import Outcome
+from batchq.language.violation import ViolationKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,17 +161,28 @@ def _is_closed(answer: PGresult | None) -> bool:
     )
 
 
-def may_be_stale(violation: Violation, owner: int | None) -> bool:
-    """Whether a failure of what ran prepared may be the preparation's.
+def may_be_stale(verdict: Verdict, flight: Flight) -> bool:
+    """Return whether nothing was applied, and a stale preparation may be the cause.
 
-    :param owner: whose it was. BEGIN and COMMIT name nothing in the schema; what fails at COMMIT
-        otherwise are deferred constraints.
+    BEGIN and COMMIT name nothing in the schema: the other failures at COMMIT are deferred
+    constraints.
     """
+    violation = verdict.violation
+    if (
+        violation is None
+        or verdict.outcome is not Outcome.ROLLED_BACK
+        or verdict.slot in flight.unnamed
+        or verdict.link_lost
+    ):
+        return False
+    # An error with a position in the text may lie in the type check that was added to it.
+    if verdict.slot in flight.checked and violation.position is not None:
+        return True
     if violation.kind is ViolationKind.GUARD:
         return False
     if violation.sqlstate in _OF_VALUES and violation.position is not None:
         return False
-    return violation.sqlstate in (LOST if owner in _FRAME else STALE)
+    return violation.sqlstate in (LOST if verdict.owner in _FRAME else STALE)
 
 
 def is_alike(first: Verdict, second: Verdict) -> bool:

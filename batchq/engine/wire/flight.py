@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""A flight: everything that goes to the server in one go, command by command, and whose it is.
+"""Hold a flight: all commands that are sent to the server together, each with its owner.
 
-Slot i of the answer belongs to command i, always. So each command carries its owner: a step's
-index, or a part of the frame.
+The answer in slot i always belongs to command i. So each command has an owner: a step's index, or a
+part of the frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from batchq.engine.wire.encode import Encoded
 
-# Owners that are no step. Steps are owned by their index, from 0.
+Answer = TypeVar("Answer")
+
+# Owners that are not steps. The owner of a step's command is the step's index, from 0.
 OPENING = -1
 SETTING = -2
 CLOSING = -3
@@ -30,13 +32,13 @@ OWNERS = {
     SYNC: "a Sync",
     CLOSE: "closing a prepared statement",
     ROLLBACK: "the rollback",
-    DESCRIBE: "the look at a prepared statement",
-    CATALOG: "a question about a failure",
+    DESCRIBE: "the Describe of a prepared statement",
+    CATALOG: "a catalog query about a failure",
 }
 
 
 class Flight:
-    """Commands for libpq's pipeline, and what is known about each."""
+    """Commands for libpq's pipeline, and the purpose of each."""
 
     __slots__ = (
         *("commands", "owners", "parses"),
@@ -47,14 +49,26 @@ class Flight:
         self.commands: list[Callable[[], None]] = []
         self.owners: list[int] = []
         self.parses: list[tuple[int, bytes]] = []
-        """Which commands prepare which statement."""
+        """The commands that prepare a statement, each with the statement's key."""
         self.describes: list[tuple[int, bytes, Encoded]] = []
-        """Which commands ask for the types that the server infers, and the step that they are
-        asked for. Each stands behind the Parse that it is about."""
+        """The commands that request the types the server infers, each with a key and its step. Each
+        follows the Parse that it describes."""
         self.closes: list[int] = []
-        """Which commands close a prepared statement."""
+        """The commands that close a prepared statement."""
         self.checked: set[int] = set()
-        """Which commands prepare or run a text that checks the types of columns."""
+        """The commands that prepare or run a text that checks the types of columns."""
         self.unnamed: set[int] = set()
-        """Which commands run unprepared, and so cannot fail because a name is lost, stale or
+        """The commands that run unprepared, and so cannot fail because a name is lost, stale or
         taken."""
+
+    def step_answers(self, answers: Sequence[Answer], count: int) -> list[Answer]:
+        """Return the answer of each step.
+
+        :param answers: one for each command.
+        :param count: the number of steps.
+        """
+        by_step: list[Any] = [None] * count
+        for owner, answer in zip(self.owners, answers, strict=True):
+            if owner >= 0:
+                by_step[owner] = answer  # first a Parse's answer, last the command's own
+        return by_step

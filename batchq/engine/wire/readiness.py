@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Whether a connection is in a state to begin a batch, and reads its texts as batchq does."""
+"""Check the state of a connection before a batch, and know the states allowed after it.
+
+A batch begins on an idle connection, or with ``nested=True`` within an open transaction. It has to
+leave the connection in the same state: the next user of a pooled connection would otherwise commit
+what is left.
+"""
 
 from __future__ import annotations
 
@@ -14,45 +19,71 @@ from batchq.language.errors import InvalidBatch
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
+    from batchq.engine.dialects import Dialect
     from batchq.engine.plan import Plan
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.frame import Frame
 
-_ESCAPES = (
-    "a plain string in its SQL has a backslash, which means another thing on this session: "
+_BACKSLASHES = (
+    "a plain string in its SQL has a backslash, which has another meaning on this session: "
     "standard_conforming_strings is off. Write E'…', pass it as a parameter, or turn that on"
 )
+_IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
+_ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
+_FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
+
+
+def resting_status(frame: Frame) -> TransactionStatus:
+    """Return the status that the connection has to have before and after a batch."""
+    return _INTRANS if frame.nested else _IDLE
+
+
+def usable_statuses(
+    frame: Frame, dialect: Dialect, *, complete: bool
+) -> frozenset[TransactionStatus]:
+    """Return the statuses in which nothing of the batch is left that another user could commit.
+
+    A transaction of the caller's own may also have failed for good: CockroachDB accepts no ROLLBACK
+    TO SAVEPOINT after a conflict. The error reports that, and the caller rolls it back on this
+    connection. An interrupted caller gets no such error, and a COMMIT would then roll back
+    silently.
+
+    :param complete: whether all flights were sent and answered, so the caller gets the error.
+    """
+    if not frame.nested:
+        return _ONLY_IDLE
+    return _FAILED_OR_OPEN if complete and not dialect.rolls_back_conflicts else _ONLY_OPEN
 
 
 def check_state(pg: PGconn, frame: Frame) -> None:
-    """Refuse a connection that is in the midst of something else.
+    """Reject a connection that is in use for something else.
 
-    :raises InvalidBatch: saying what to do first.
+    :raises InvalidBatch: with what to do first.
     """
     if pg.pipeline_status != PipelineStatus.OFF:
-        message = "the connection is in pipeline mode: leave `with conn.pipeline()` first"
+        message = "run(): the connection is in pipeline mode; leave `with conn.pipeline()` first"
         raise InvalidBatch(message)
     status = pg.transaction_status
-    if frame.nested and status != TransactionStatus.INTRANS:
+    if frame.nested and status != _INTRANS:
         message = (
-            "nested=True needs an open transaction, as in `with conn.transaction()`; "
-            f"the connection is {TransactionStatus(status).name}"
+            f"run(nested=True): the connection is {TransactionStatus(status).name}; "
+            "open a transaction first, as in `with conn.transaction()`"
         )
         raise InvalidBatch(message)
-    if not frame.nested and status != TransactionStatus.IDLE:
+    if not frame.nested and status != _IDLE:
         message = (
-            f"the connection is {TransactionStatus(status).name}, not IDLE: commit or roll back "
-            "first, or pass nested=True to be part of the open transaction"
+            f"run(): the connection is {TransactionStatus(status).name}, not IDLE; commit or roll "
+            "back first, or pass nested=True to join the open transaction"
         )
         raise InvalidBatch(message)
 
 
 def check_backslashes(plan: Plan, steps: Sequence[Encoded]) -> None:
-    """Refuse a text that this session reads otherwise than batchq has.
+    """Reject a text that this session reads differently from batchq's scanner.
 
-    :raises InvalidBatch: naming the first such statement.
+    :raises InvalidBatch: for the first such statement.
     """
     for index, step in enumerate(steps):
         if step.compiled.has_backslash:
             place = PlacedStep(index, plan.placed[index])
-            raise InvalidBatch(f"{place}: {_ESCAPES}", step=place)
+            raise InvalidBatch(f"{place}: {_BACKSLASHES}", step=place)
