@@ -11,7 +11,7 @@ from benchmarks.delay_proxy import delay_proxy, round_trip
 MEGABYTES = 3 << 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def link(postgres):
     with delay_proxy(postgres.conninfo()) as link:
         yield link
