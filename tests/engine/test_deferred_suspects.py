@@ -176,7 +176,7 @@ def test_a_declaration_stands_where_nothing_speaks_against_it(conn, case):
     matcher, guilty, others = STANDS[case]
     with pytest.raises(Declared) as caught:
         run(conn, gather(*others, guilty.on(matcher, Declared("x"))))
-    assert caught.value.__cause__.statement._shape.source is guilty.source
+    assert caught.value.__cause__.statement._shape.source is guilty._shape.source
 
 
 def test_a_step_whose_trigger_writes_the_row_is_not_innocent_by_its_table(conn):

@@ -84,7 +84,7 @@ CONDITIONS = ONE_COLUMN | {
         sql("state = %(s)s OR n > %(n)s", s="ready", n=5),
         (("ready", 1), ("gone", 6), (None, 6), ("ready", None)),
         (("gone", 1), (None, None), (None, 1)),
-        found=("state", "n"),
+        columns=("state", "n"),
     ),
     "whole fragment that names nothing": Condition(
         sql("n = 1"), (("ready", 1),), (("ready", 2), ("ready", None))

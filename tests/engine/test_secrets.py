@@ -32,6 +32,7 @@ from batchq import (
     update,
 )
 from batchq.engine.dialects import COCKROACHDB
+from batchq.engine.wire.read_error import read_error
 from batchq.result import attempt
 
 SECRET = "hunter2"
@@ -150,7 +151,7 @@ def test_no_text_of_a_failure_shows_a_value(conn, caplog, broken, code, mapped):
     ],
 )
 def test_no_text_shows_a_key_that_cockroachdb_quotes(code, message):
-    seen = COCKROACHDB.violation(Said({"SQLSTATE": code, "MESSAGE_PRIMARY": message}), "utf-8")
+    seen = read_error(Said({"SQLSTATE": code, "MESSAGE_PRIMARY": message}), COCKROACHDB, "utf-8")
     assert SECRET not in str(seen)
     assert seen.message == message
 

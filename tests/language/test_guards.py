@@ -122,7 +122,7 @@ def test_the_guard_compares_as_it_says(statement, operator):
     ids=str,
 )
 def test_what_promises_nothing_about_rows_or_cannot_break_it_is_not_wrapped(statement):
-    assert statement._shape._shape.guard is None
+    assert statement._shape.guard is None
     assert "_batchq" not in guarded(statement)
 
 

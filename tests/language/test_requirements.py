@@ -64,9 +64,9 @@ def test_what_is_required_stands_in_a_case_behind_what_is_looked_for(statement):
 )
 def test_a_require_implies_one_row_where_nothing_says_how_many(ask, guard):
     statement = ask(CHANGE.require({"rcgen": 3}, raises=Stale))
-    assert (str(statement._shape._shape.guard) if statement._shape.guard else None) == guard
+    assert (str(statement._shape.guard) if statement._shape.guard else None) == guard
     statement = ask(CHANGE).require({"rcgen": 3}, raises=Stale)
-    assert (str(statement._shape._shape.guard) if statement._shape.guard else None) == guard
+    assert (str(statement._shape.guard) if statement._shape.guard else None) == guard
 
 
 def test_a_check_implies_nothing_about_how_many():

@@ -210,4 +210,4 @@ def test_two_statements_of_one_text_have_models_of_their_own():
 def test_the_last_shape_is_the_one_that_counts():
     statement = sql("SELECT 1").one(tuple).all(dict)
     assert str(statement._shape.result) == "all(dict)"
-    assert statement._shape._shape.guard is None
+    assert statement._shape.guard is None

@@ -99,7 +99,7 @@ class TestAgain:
             run(conn, boot(size=asked))
 
     def test_null_is_the_same_as_null(self, conn):
-        again = [run(conn, boot(size=None)).new for _ in range(2)]
+        again = [run(conn, boot(size=None)).created for _ in range(2)]
         assert again == [True, False]
 
     def test_a_key_may_be_what_another_statement_puts_out(self, conn):

@@ -177,7 +177,7 @@ def test_what_both_insert_or_get_is_one_row_that_is_new_to_one(play):
     def wrong(schedule, observer):
         got = [result for (result,) in filter(None, schedule.results)]
         rows = {one.row.id for one in got}
-        return living(observer, "api") != list(rows) or sum(one.new for one in got) != 1
+        return living(observer, "api") != list(rows) or sum(one.created for one in got) != 1
 
     play(ensure("api"), ensure("api"), wrong, BOTH)
 

@@ -142,7 +142,7 @@ class TestAdd:
     def test_takes_what_inserts_or_gets_a_child(self, conn):
         row = {"id": 7, "project_id": 1, "name": "web"}
         adding = VPCS.add(1, insert_or_get("vpc", row, Vpc, key=["id"]), missing=NotFoundError)
-        assert [run(conn, adding).new for _ in range(2)] == [True, False]
+        assert [run(conn, adding).created for _ in range(2)] == [True, False]
         assert (generation(conn), children(conn)) == (3, 1)
 
 
@@ -162,7 +162,7 @@ class TestDelete:
         run(conn, child)
         with pytest.raises(InUseError, match=text) as caught:
             run(conn, end())
-        assert caught.value.__cause__.statement.title == f"select {child.source.table}"
+        assert caught.value.__cause__.statement.title == f"select {child._shape.source.table}"
         assert lives(conn)
 
     def test_is_refused_by_the_kind_that_is_asked_first(self, conn):

@@ -181,8 +181,8 @@ class TestArguments:
         assert repr(Retry(attempts=3)) == "Retry(attempts=3, backoff=0.05, max_backoff=2.0)"
 
     def test_times_are_seconds_or_timedeltas(self):
-        assert Retry(backoff=timedelta(milliseconds=5), longest=timedelta(seconds=1)) == Retry(
-            backoff=0.005, longest=1
+        assert Retry(backoff=timedelta(milliseconds=5), max_backoff=timedelta(seconds=1)) == Retry(
+            backoff=0.005, max_backoff=1
         )
 
     @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ class TestArguments:
             {"attempts": 0},
             {"attempts": -1},
             {"backoff": -0.1},
-            {"longest": -1},
+            {"max_backoff": -1},
             {"backoff": timedelta(seconds=-1)},
         ],
         ids=str,
@@ -210,7 +210,7 @@ class TestArguments:
             (1e30, "nobody can sleep for so long"),
         ],
     )
-    @pytest.mark.parametrize("name", ["backoff", "longest"])
+    @pytest.mark.parametrize("name", ["backoff", "max_backoff"])
     def test_a_time_that_is_no_time_and_one_too_long_are_two_mistakes(self, name, seconds, told):
         with pytest.raises(ValueError, match=told):
             Retry(**{name: seconds})
