@@ -26,6 +26,7 @@ from batchq import (
     steps,
     update,
 )
+from batchq.engine.outcome.messages import OLD_SNAPSHOT
 from batchq.result import Ok, aattempt, attempt
 from tests.support.row_values import Unmet
 
@@ -148,11 +149,7 @@ def test_the_error_says_what_to_write_and_no_value(planned):
     assert str(answer.error) == (
         "step 1 (parent: lock project): guard refused the isolation level REPEATABLE READ; rolled "
         "back, nothing was kept\n"
-        "The steps behind a lock() have to see all that was committed before it got its lock. At "
-        "this level\n"
-        "they see what was committed when the transaction began. Run the batch at READ COMMITTED:\n"
-        "    run(conn, batch, isolation=IsolationLevel.READ_COMMITTED)\n"
-        "With nested=True it is the outer transaction that has to begin at that level."
+        f"{OLD_SNAPSHOT}"
     )
     assert isinstance(attempt(planned, of(1), isolation=RC), Ok)
 

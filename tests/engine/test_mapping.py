@@ -347,20 +347,20 @@ def test_a_conflict_stays_a_conflict_where_every_mapped_failure_is_ours(conn, in
 
 def test_each_requirement_is_taught_by_the_argument_that_it_takes(conn):
     """One that is judged of the row in the way, and one of what is returned, in one statement."""
-    for expected, name, argument in [("x", "default", "else_"), ("default", "web", "differs")]:
+    for expected, name, is_new in [("x", "default", True), ("default", "web", False)]:
         same = (("name", SAME),)
-        both = insert("vpc", {"id": 1 if argument == "differs" else 9, "name": name})
-        both = both.on_conflict_do_nothing("id").requiring(When.CONFLICT, same, (), None, ())
-        if argument == "else_":
+        both = insert("vpc", {"id": 9 if is_new else 1, "name": name})
+        both = both.on_conflict_do_nothing("id")._with_condition(When.CONFLICT, same, (), None, ())
+        if is_new:
             both = both.ensure({"name": expected})
             conn.execute("DELETE FROM vpc")
-        with pytest.raises(GuardFailed, match=f"{argument}=YourError"):
+        with pytest.raises(GuardFailed, match="raises=YourError"):
             run(conn, both)
         conn.execute("INSERT INTO vpc VALUES (1, 'default') ON CONFLICT DO NOTHING")
 
 
-def test_a_row_that_has_to_be_there_is_taught_by_the_argument_of_require(conn):
-    with pytest.raises(GuardFailed, match=r"    else_=YourError"):
+def test_a_missing_row_is_taught_by_the_argument_of_expect(conn):
+    with pytest.raises(GuardFailed, match=r"    \.expect\(at_least=1, missing=YourError"):
         run(conn, select("vpc", ["id"], where={"id": 99}).expect(at_least=1))
     with pytest.raises(GuardFailed, match=r"    \.expect\(at_least=1, missing=YourError"):
         run(conn, delete("vpc", {"id": 99}).expect(at_least=1))

@@ -127,7 +127,7 @@ class TestKeyboardInterrupt:
 
         with pool.connection() as first:
             pass
-        monkeypatch.setattr("batchq.engine.transaction.encode", interrupted)
+        monkeypatch.setattr("batchq.engine.ready.encode", interrupted)
         with pytest.raises(KeyboardInterrupt) as raised:
             batchq.run(pool, item(1))
         monkeypatch.undo()
