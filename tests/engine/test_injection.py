@@ -98,8 +98,8 @@ class Tree:
     def around(self, batch: Batch[Any], *labels: str) -> Tree:
         """The same leaves, in a batch around this one."""
         if isinstance(batch, Statement):  # what is said of a statement makes a new statement
-            return Tree(batch, [(batch, (*labels, *self.placed[0][1]))])
-        return Tree(batch, [(statement, (*labels, *path)) for statement, path in self.placed])
+            return Tree(batch, [(batch, (*labels, *self.leaves[0][1]))])
+        return Tree(batch, [(statement, (*labels, *path)) for statement, path in self.leaves])
 
 
 def wrapped(tree: Tree, random: Random) -> Tree:
@@ -182,7 +182,7 @@ def check(
     observer.execute(SEED)
     before = observer.execute(STATE).fetchone()
     cls, sqlstate = SHAPES[injected.shape]
-    statement, path = injected.broken.placed[injected.index]
+    statement, path = injected.broken.leaves[injected.index]
 
     with pytest.raises(BatchError) as caught:
         runs(injected.broken.batch)
@@ -198,7 +198,7 @@ def check(
 
     runs(injected.healthy.batch)
     kept = observer.execute(STATE).fetchone()
-    shapes = [s for s, _ in injected.healthy.placed]
+    shapes = [s for s, _ in injected.healthy.leaves]
     added = sum("INSERT" in steps(s)[0].sql for s in shapes)
     counted = sum("UPDATE" in steps(s)[0].sql for s in shapes)
     assert (len(kept[0]), kept[1]) == (1 + added, counted)

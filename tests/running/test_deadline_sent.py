@@ -91,8 +91,8 @@ class TestTheGrace:
         async def lost(*_):
             return True
 
-        monkeypatch.setattr(waiting, "ask_to_stop", lambda *_: True)
-        monkeypatch.setattr(waiting, "ask_to_stop_async", lost)
+        monkeypatch.setattr(waiting, "request_cancel", lambda *_: True)
+        monkeypatch.setattr(waiting, "request_cancel_async", lost)
 
     @pytest.fixture
     def late(self):
@@ -138,8 +138,8 @@ class TestTheGrace:
         async def pending(*_):
             return False
 
-        monkeypatch.setattr(waiting, "ask_to_stop", lambda *_: False)
-        monkeypatch.setattr(waiting, "ask_to_stop_async", pending)
+        monkeypatch.setattr(waiting, "request_cancel", lambda *_: False)
+        monkeypatch.setattr(waiting, "request_cancel_async", pending)
         assert connection.run(gather(item(1), READ), deadline=LONG) == (None, 1)
         assert connection.conn.closed
         assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]

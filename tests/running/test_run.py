@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
+import batchq.result
 from batchq import BatchError, InvalidBatch, Outcome, gather, sequence, sql, unique
 from batchq.result import Failed, Ok, aattempt, attempt
 from batchq.testing import proxy
@@ -105,11 +106,11 @@ class TestTeaching:
         said = {}
         for name in ("run", "attempt"):
             with pytest.raises(TypeError) as raised:
-                getattr(batchq, name)(target, batch, **options)
+                getattr(batchq.result if "attempt" in name else batchq, name)(target, batch, **options)
             said[name] = str(raised.value)
         for name in ("arun", "aattempt"):
             with pytest.raises(TypeError) as raised:
-                await getattr(batchq, name)(target, batch, **options)
+                await getattr(batchq.result if "attempt" in name else batchq, name)(target, batch, **options)
             said[name] = str(raised.value)
         return said
 

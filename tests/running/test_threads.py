@@ -39,11 +39,11 @@ def test_eight_threads_run_the_same_value_over_a_pool(database, conn):
 def test_threads_that_share_a_connection_take_turns(connect, conn):
     shared = connect()
 
-    def attempt(n):
+    def attempt_one(n):
         return attempt(shared, gather(item(n), item(-n - 1, size=n % 2)).map(lambda _: n))
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(attempt, range(80)))
+        answers = list(threads.map(attempt_one, range(80)))
     # Every other one fails; and each thread has the answer to its own batch.
     assert all(isinstance(answer, Failed) for answer in answers[::2])
     assert [answer.value for answer in answers[1::2]] == list(range(1, 80, 2))
