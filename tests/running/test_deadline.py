@@ -175,7 +175,9 @@ class TestWhatWasNotSent:
 
     def test_it_was_over_before_the_first_byte(self, connection, conn, monkeypatch):
         with standing_clock() as clock:
-            monkeypatch.setattr("batchq.engine.transaction.closed_link", lambda *_: clock.pass_by(LONG))
+            monkeypatch.setattr(
+                "batchq.engine.transaction.closed_link", lambda *_: clock.pass_by(LONG)
+            )
             answer = connection.attempt(item(1), deadline=LONG)
         assert isinstance(answer.error, DeadlineExceeded)
         assert answer.outcome is Outcome.NOT_SENT

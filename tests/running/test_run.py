@@ -106,11 +106,15 @@ class TestTeaching:
         said = {}
         for name in ("run", "attempt"):
             with pytest.raises(TypeError) as raised:
-                getattr(batchq.result if "attempt" in name else batchq, name)(target, batch, **options)
+                getattr(batchq.result if "attempt" in name else batchq, name)(
+                    target, batch, **options
+                )
             said[name] = str(raised.value)
         for name in ("arun", "aattempt"):
             with pytest.raises(TypeError) as raised:
-                await getattr(batchq.result if "attempt" in name else batchq, name)(target, batch, **options)
+                await getattr(batchq.result if "attempt" in name else batchq, name)(
+                    target, batch, **options
+                )
             said[name] = str(raised.value)
         return said
 
