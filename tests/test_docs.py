@@ -65,6 +65,16 @@ async def test_readme_async_example_runs(database: str, conn: psycopg.Connection
     assert (await names["main"](database)).name == "api"
 
 
+@pytest.mark.parametrize(
+    ("page", "folder"), [("docs/architecture.md", "batchq"), ("CONTRIBUTING.md", ".")]
+)
+def test_files_named_in_pages_exist(page: str, folder: str) -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_0-9/]*(?:\.[a-z]+)?)`", (ROOT / page).read_text())
+
+    assert named
+    assert [name for name in named if not (ROOT / folder / name).exists()] == []
+
+
 @pytest.mark.parametrize("name", ["guards.md", "bulk.md"])
 def test_examples_in_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
     page = (ROOT / "docs" / name).read_text()

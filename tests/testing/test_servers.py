@@ -25,16 +25,18 @@ from tests.support.lock_waits import TIMEOUT
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 # Programs for a subprocess: start a server, print its directory, and wait for a signal. All their
-# processes inherit a pipe, whose other end is readable once the last of them has ended.
+# processes inherit a pipe, whose other end is readable once the last of them has ended. They sleep
+# again and again: a signal just before `signal.pause()` would only be handled after the next one.
 INHERIT = """
-import functools, signal, subprocess, sys
+import functools, subprocess, sys, time
 subprocess.Popen = functools.partial(subprocess.Popen, pass_fds=[int(sys.argv[1])])
 from batchq.testing import Server, server
 """
 RUNNING = f"""{INHERIT}
 with server() as postgres:
     print(postgres.directory, flush=True)
-    signal.pause()
+    while True:
+        time.sleep(1)
 """
 CREATING = f"""{INHERIT}
 wait = Server._wait_until_created
@@ -46,13 +48,14 @@ with server():
     raise SystemExit("no signal came")
 """
 INTERRUPTED = """
-import signal
+import time
 import psycopg
 from batchq.testing import server
 with server() as postgres, psycopg.connect(postgres.conninfo()) as conn:
     try:
         print("ready", flush=True)
-        signal.pause()
+        while True:
+            time.sleep(1)
     except KeyboardInterrupt:
         print(conn.execute("SELECT 'still here'").fetchone()[0])
 """
