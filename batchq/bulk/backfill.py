@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Rows that are updated in chunks: a new version's stamp, a column that is filled.
+"""Update rows in chunks: stamp them with a new version, fill a column.
 
-There is no parent and no fence: rows may come while it goes on. So it is over when a whole pass has
-found nothing to do. What keeps them from coming again is a constraint's business, not a sweep's.
+There is no parent and no fence, so rows may be inserted in the meantime. Therefore a backfill ends
+when a whole scan has found nothing to update. Keeping new rows from becoming due is the job of a
+constraint.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from uuid import UUID, uuid4
 
 from attrs import evolve, field, frozen
 
-from batchq.bulk.chunks.chunk import Chunk, ChunkParts, behind, chunk, order_key, ordered, within
+from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, order_key, ordered, within
 from batchq.bulk.chunks.estimate import estimated
-from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, unfit
+from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
 from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
@@ -33,18 +34,18 @@ if TYPE_CHECKING:
 
 
 _NONE = "NOT EXISTS ({rows})"
-_DUE = (
-    "rows of {table} are due after every pass: they keep coming, or a trigger, a rule or a policy "
-    "keeps them as they are or sets them back, or what set= says does not make where= false"
+_STILL_DUE = (
+    "rows of {table} are due after every scan: they keep being inserted, or a trigger, a rule or a "
+    "policy keeps them as they are or sets them back, or set= does not make where= false"
 )
 
 
 @frozen(kw_only=True)
 class Backfill:
-    """Rows of a table that are to be updated, however many there are.
+    """Rows of a table to update, however many there are.
 
-    A chunk looks at so many rows in the order of a key, due or not: the server need not search a
-    large table for a few that are, and no transaction lasts longer for it.
+    A chunk reads a number of rows in the order of a key, due or not: so the server does not search
+    a large table for a few rows that are due, and no transaction takes longer because of it.
 
     >>> from batchq import sql, steps
     >>> restamp = Backfill(
@@ -58,61 +59,66 @@ class Backfill:
     """
 
     name: str
-    """What its job is called."""
+    """The task name of its job."""
     table: str
     set: Mapping[str, object]
-    """As of :func:`~batchq.update`."""
+    """As for :func:`~batchq.update`."""
     where: Where
-    """Which rows are due; as of :func:`~batchq.update`. One that was updated no longer is."""
+    """Which rows are due; as for :func:`~batchq.update`. An updated row must not be due.
+    """
     order: tuple[str, ...] = field(default=("id",), converter=order_key)
-    """A column, or several, with a unique index of their own: the primary key."""
+    """The order key: one or more columns with a unique index, such as the primary key."""
     jobs: Jobs = field(factory=Jobs)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what might not end."""
+        """Reject a backfill that might not end."""
         if moved := [name for name in self.order if name in self.set]:
-            message = (
-                f"Rewrite({self.name!r}) sets {', '.join(map(repr, moved))}, which it is ordered "
-                f"by: rows would move ahead and be met again; say order=… of other columns"
+            raise InvalidBatch(
+                f"Backfill({self.name!r}): set= changes {', '.join(map(repr, moved))}, a part of "
+                f"the order key, so that rows may move ahead and be found again; order= other "
+                f"columns"
             )
-            raise InvalidBatch(message)
 
     ROOT: ClassVar = "*"
-    """What stands in the place of a parent's key."""
+    """Stands in a job for the parent's key."""
 
     @property
     def stages(self) -> tuple[Backfill]:
-        """What is swept: one table."""
+        """Return its only stage: the scan of its table."""
         return (self,)
 
     @property
+    def order_columns(self) -> tuple[str, ...]:
+        """Return the columns of the scan's order."""
+        return self.order
+
+    @property
     def order_key(self) -> OrderKey:
-        """The columns by which rows are ordered."""
+        """Return the order key."""
         return OrderKey(self.table, self.order)
 
     def start(self, job: UUID | None = None) -> Batch[UUID]:
-        """Leave a job behind; an ordinary batch, to be composed with others.
+        """Insert a job; an ordinary batch that can be composed with others.
 
-        :param job: its id, where the caller wants to choose it.
-        :raises JobExists: by the server, when one of that name is not finished.
+        :param job: its id, to be chosen by the caller.
+        :raises JobExists: by the server, if there is an unfinished one of this name.
         """
         job = job or uuid4()
-        leaving = self.jobs.create(job, self.name, self.ROOT, JobExists(self.name))
-        return leaving.map(lambda _: job)
+        return self.jobs.create(job, self.name, self.ROOT, JobExists(self.name)).map(lambda _: job)
 
     def chunk(
         self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
-        """Update what is due among the next rows, and count them in the same statement.
+        """Update the rows that are due among the next rows, and record them in the job.
 
-        :param skip_locked: whether rows that others have locked are left, instead of waited for.
+        :param skip_locked: skip rows that other transactions have locked, instead of waiting.
         """
-        due = [] if job.cursor is None else [behind(self.order, job.cursor)]
-        found = select(self.table, self.order, where=due or raw_sql("true"))
+        where = [] if job.cursor is None else [after(self.order, job.cursor)]
+        rows_after = select(self.table, self.order, where=where or raw_sql("true"))
         conditions: list[Condition] = [*within(self.order, job.cursor), *self._where()]
         parts = ChunkParts(
             table=self.table,
-            page=ordered(found, self.order, rows),
+            page=ordered(rows_after, self.order, rows),
             where=tuple(conditions),
             mutation=lambda where: update(self.table, self.set, where=where),
             order=self.order,
@@ -122,25 +128,26 @@ class Backfill:
         return chunk(parts, job, self.jobs.table, rows, lease, skip_locked=skip_locked)
 
     def estimate(self, root: object) -> Batch[int]:  # noqa: ARG002  there is only one
-        """Ask the planner how many rows are due."""
+        """Return the planner's estimate of how many rows are due."""
         return estimated(select(self.table, self.order, where=self.where))
 
     def finish(self, job: Job) -> Batch[Job]:
-        """End a job whose last pass found nothing; otherwise sweep once more.
+        """End a job whose last scan has found nothing; otherwise restart it.
 
-        Not before it was seen that no row can have been passed over, for a NULL in its order key or
-        for somebody else's lock, nor be hidden from this role by a policy.
+        It does not end before it is certain that no row was left out: neither for a NULL in its
+        order key, nor for a lock, nor because a policy hides it from this role.
         """
-        seen = select(self.table, self.order, where=raw_sql("false")).label(self.table)
+        visible = select(self.table, self.order, where=raw_sql("false")).label(self.table)
         if job.scan_rows == 0 and not job.skipped_locked:
-            done = self.jobs.mark_done(job)
+            end = self.jobs.mark_done(job)
             for name in self.order:
-                text, values = embed(unfit(evolve(self.order_key, columns=(name,))), "unfit")
-                refused = InvalidOrderKey(self.order_key.of(name, FLAWS[NULLS]))
-                done = done.require(raw_sql(_NONE.format(rows=text), **values), raises=refused)
+                key = evolve(self.order_key, columns=(name,))
+                text, values = embed(invalid_columns(key), "invalid")
+                invalid = InvalidOrderKey(self.order_key.describe(name, FLAWS[NULLS]))
+                end = end.require(raw_sql(_NONE.format(rows=text), **values), raises=invalid)
         else:
-            done = self.jobs.restart(job, _DUE.format(table=self.table))
-        return gather(with_settings(ALL_ROWS, seen), done).map(_second)
+            end = self.jobs.restart(job, _STILL_DUE.format(table=self.table))
+        return gather(with_settings(ALL_ROWS, visible), end).map(_second)
 
     def _where(self) -> list[Condition]:
         where = self.where

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One kind of children, and how they go: the passes over them and over what is below them."""
+"""How to delete one kind of children, and in which stages."""
 
 from __future__ import annotations
 
@@ -15,76 +15,80 @@ from batchq.patterns.hierarchy import Children
 
 
 def child_deletes(children: Iterable[ChildDelete]) -> tuple[ChildDelete, ...]:
-    """Convert an iterable of drains to a tuple."""
+    """Convert an iterable of child deletes to a tuple."""
     return tuple(children)
 
 
-def _is_hard(drain: ChildDelete) -> bool:
-    return drain.relation.deleted_at is None
+def _is_hard(child: ChildDelete) -> bool:
+    return child.relation.deleted_at is None
 
 
 @frozen(kw_only=True)
 class ChildDelete:
-    """One kind of children, and how they go.
+    """How to delete one kind of children.
 
     >>> from batchq.hierarchy import Parent
     >>> columns = {"key": "id", "deleted_at": "deleted_at", "generation": "version"}
     >>> vpc, router = Parent(table="vpc", **columns), Parent(table="vpc_router", **columns)
     >>> routes = router.children("router_route", by="router_id", deleted_at=None)
     >>> routers = vpc.children("vpc_router", by="vpc_id", deleted_at="deleted_at")
-    >>> drain = ChildDelete(relation=routers, children=[ChildDelete(relation=routes)])
+    >>> delete = ChildDelete(relation=routers, children=[ChildDelete(relation=routes)])
     """
 
     relation: Children
+    """Which rows they are: made by :meth:`Parent.children`."""
     order: tuple[str, ...] = field(default=("id",), converter=order_key)
-    """A column, or several, unique among the children of one parent and indexed with its key."""
+    """The order key: one or more columns that are unique among the children of one parent, and
+    that an index has after the parent's key."""
     hard: bool = field(default=Factory(_is_hard, takes_self=True))
-    """Whether the rows are really deleted, those that were hidden before as well. Left out: where
-    they have no tombstone. Otherwise they are hidden, which is the end of them."""
+    """Delete the rows, those that are soft-deleted already as well; if False, soft-delete them.
+    The default is True if the table has no column for soft deletes."""
     set: Mapping[str, object] | None = None
-    """What is set of them instead: ``{"vpc_id": None}`` makes them nobody's."""
+    """Update these columns instead of deleting: ``{"vpc_id": None}`` orphans the rows."""
     children: tuple[ChildDelete, ...] = field(default=(), converter=child_deletes)
-    """Their own children. They are hidden before these go, so they need a tombstone."""
+    """Their own children. The rows are soft-deleted before these are deleted, so their table needs
+    a column for soft deletes."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what could not end."""
+        """Reject a delete that might not end."""
         if self.set is not None and (self.children or self.relation.by not in self.set):
-            message = (
-                f"Drain({self.table!r}, set=…) has to set {self.relation.by!r}: rows that stay "
-                f"children are found again, and such rows have nothing below"
+            raise InvalidBatch(
+                f"ChildDelete({self.table!r}, set=…) must set {self.relation.by!r}, otherwise the "
+                f"same rows are found again; and it takes no children=[…]"
             )
-            raise InvalidBatch(message)
-        for drain in self.children:
-            parent = drain.relation.parent
+        for child in self.children:
+            parent = child.relation.parent
             if parent.table != self.table or parent.deleted_at != self.relation.deleted_at:
-                message = (
-                    f"Drain({self.table!r}, below=…): {drain.table!r} are children of "
-                    f"{parent.table!r}, with the tombstone {parent.deleted_at!r}"
+                raise InvalidBatch(
+                    f"ChildDelete({self.table!r}, children=[…]): {child.table!r} are children of "
+                    f"{parent.table!r} with deleted_at={parent.deleted_at!r}; declare them by a "
+                    f"Parent(table={self.table!r}, deleted_at={self.relation.deleted_at!r}, …)"
                 )
-                raise InvalidBatch(message)
-            parent.soft_delete_values()  # refuses a parent that has no tombstone
+            parent.soft_delete_values()  # rejects a parent without a column for soft deletes
 
     @property
     def table(self) -> str:
-        """Their table."""
+        """Return the children's table."""
         return self.relation.table
 
-    def stages(self, above: tuple[Children, ...] = ()) -> Iterator[Stage]:
-        """The passes over them and what is below them, in their order.
+    def stages(self, ancestors: tuple[Children, ...] = ()) -> Iterator[Stage]:
+        """Return the stages that delete these rows and their children, in order.
 
-        :param above: whose children they are, where the tree's parent is not.
+        :param ancestors: the relations between the tree's parent and these rows.
         """
-        path, order = (*above, self.relation), self.order
+        path, order = (*ancestors, self.relation), self.order
         if self.children:
             hidden = tuple(self.children[0].relation.parent.soft_delete_values().items())
-            yield Stage(path=path, order=order, sets=hidden, counts=not self.hard)
-            for drain in self.children:
-                yield from drain.stages(path)
+            yield Stage(path=path, order=order, changes=hidden, counts=not self.hard)
+            for child in self.children:
+                yield from child.stages(path)
         if self.hard and self.set is None:
-            below = tuple(drain.relation for drain in self.children)
-            yield Stage(path=path, order=order, sets=None, living=False, without_children=below)
+            below = tuple(child.relation for child in self.children)
+            yield Stage(
+                path=path, order=order, changes=None, live_only=False, without_children=below
+            )
         elif not self.children:
-            yield Stage(path=path, order=order, sets=self._changes())
+            yield Stage(path=path, order=order, changes=self._changes())
 
     def _changes(self) -> tuple[tuple[str, object], ...]:
         if self.set is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Beginning: a small tree is deleted in one batch; a large one is fenced, and a job is left."""
+"""Start the delete of a tree: in one batch if it is small, otherwise by a fence and a job."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ T = TypeVar("T")
 
 @frozen
 class Deleted:
-    """The tree is gone."""
+    """The parent and all its children are deleted."""
 
     rows: int
-    """How many children went with the parent."""
+    """How many children were deleted with the parent."""
 
 
 @frozen
 class Fenced:
-    """The parent is hidden; :func:`~batchq.bulk.resume` does the rest."""
+    """The parent is hidden; :func:`~batchq.bulk.resume` deletes it and its children."""
 
     job: UUID
 
 
-class Options(TypedDict, total=False):
-    """What :func:`start` and :func:`astart` are told: see :meth:`DeleteTree.fence`."""
+class StartOptions(TypedDict, total=False):
+    """Options of :func:`start` and :func:`astart`; see :meth:`DeleteTree.fence`."""
 
     missing: Required[Raises]
     generation: object
     stale: Raises | None
 
 
-_KNOWN = frozenset({*Options.__annotations__, "also", "job"})
+_KNOWN = frozenset({*StartOptions.__annotations__, "also", "job"})
 _REQUIRED = frozenset({"missing"})
 
 
@@ -61,22 +61,23 @@ def start(
     *,
     also: Batch[Any] | None = None,
     job: UUID | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[StartOptions],
 ) -> Deleted | Fenced:
-    """Delete a parent and its children: at once if they are few, else behind a fence.
+    """Delete a parent and its children now if there are few, otherwise fence it.
 
-    One round trip for a small tree, two for a large one; at READ COMMITTED, whatever the session's
-    default is, so that the looks behind the parent's lock see what was committed before it.
+    It takes one round trip for a small tree and two for a large one. Both run at READ COMMITTED,
+    whatever the session's default is, so that the checks after the parent's lock see everything
+    that was committed before it.
 
-    :param key: the parent's.
-    :param also: what has to happen together with it, when the parent is gone for everybody: an
-        audit row, a release of limits.
-    :param job: the id of the job, where the caller wants to choose it.
-    :param options: as of :meth:`DeleteTree.fence`; ``missing`` has to be said.
-    :raises TypeError: for an option that there is not, and without ``missing``.
+    :param key: the parent's key.
+    :param also: a batch to run in the same transaction, such as an audit row or the release of
+        limits.
+    :param job: the id of the job, to be chosen by the caller.
+    :param options: as for :meth:`DeleteTree.fence`; ``missing`` is required.
+    :raises TypeError: for an unknown option, or without ``missing``.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
-    small, large = _both(tree, key, also, job, options)
+    small, large = _batches(tree, key, also, job, options)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
@@ -90,19 +91,19 @@ async def astart(
     *,
     also: Batch[Any] | None = None,
     job: UUID | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[StartOptions],
 ) -> Deleted | Fenced:
-    """Delete a parent and its children on an async connection or pool; as :func:`start`."""
+    """Start a delete on an async connection or pool; as :func:`start`."""
     check_options("astart()", options, _KNOWN, _REQUIRED)
-    small, large = _both(tree, key, also, job, options)
+    small, large = _batches(tree, key, also, job, options)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
         return Fenced(await arun(database, large, isolation=READ_COMMITTED))
 
 
-def _both(
-    tree: DeleteTree, key: object, also: Batch[Any] | None, job: UUID | None, options: Options
+def _batches(
+    tree: DeleteTree, key: object, also: Batch[Any] | None, job: UUID | None, options: StartOptions
 ) -> tuple[Batch[int], Batch[UUID]]:
     small, large = tree.delete_now(key, **options), tree.fence(key, job=job, **options)
     return (small, large) if also is None else (_with(small, also), _with(large, also))

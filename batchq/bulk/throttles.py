@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two reasons to wait that a database can tell. Any other is a callable of your own."""
+"""Throttles that query a database. Any other throttle is a callable of your own."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ WHERE replay_lag > %(max_lag)s ORDER BY replay_lag DESC"""
 def query_throttle(
     database: Connection[Any] | ConnectionPool[Any], query: LiteralString, **params: object
 ) -> Callable[[], str | None]:
-    """Make a throttle of a query, whose first row is the reason; no row is none.
+    """Make a throttle from a query: its first row is the reason to stop; no row means none.
 
-    :param database: may be the one that is resumed: no transaction is open on it when it asks.
-    :param query: as of :func:`~batchq.sql`; one column, of text.
+    :param database: may be the one that is resumed: no transaction is open on it at that time.
+    :param query: as for :func:`~batchq.sql`; it returns one column of text.
 
     >>> pool = None  # a ConnectionPool
-    >>> throttle = query_throttle(pool, "SELECT 'paused by ' || who FROM pause")
+    >>> throttle = query_throttle(pool, "SELECT 'paused by ' || name FROM pause")
     """
-    looking = sql(query, **params).all(_reason)
+    statement = sql(query, **params).all(_reason)
 
     def throttle() -> str | None:
-        return next(iter(run(database, looking, read_only=True)), None)
+        return next(iter(run(database, statement, read_only=True)), None)
 
     return throttle
 
@@ -42,7 +42,7 @@ def query_throttle(
 def replica_lag_throttle(
     primary: Connection[Any] | ConnectionPool[Any], max_lag: timedelta
 ) -> Callable[[], str | None]:
-    """Make a throttle of the lag of a primary's replicas.
+    """Make a throttle from the lag of a primary's replicas.
 
     :param primary: as ``database`` of :func:`query_throttle`. Its role must see the replication of
         other sessions, as ``pg_monitor`` does (PostgreSQL documentation, "pg_stat_replication").

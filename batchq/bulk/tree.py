@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A parent and its children, of which there may be a million: fence, chunks, guarded end.
+"""A parent and its children, to be deleted now or by a job: fence, chunks, guarded end.
 
-No child is deleted before a committed state exists in which the parent is hidden and can gain no
-more of them: the fence. Then they go in chunks, each a small transaction of one round trip. The
-parent goes last, in a batch that looks once more, under its lock, that no child is left.
+No child is deleted before the fence: a committed state in which the parent is hidden and can gain
+no more children. Then the children are deleted in chunks, each a small transaction of one round
+trip. The parent is deleted last, in a batch that checks, under the parent's lock, that no child is
+left.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent, touch_key
 
 INLINE_LIMIT = 1_000
-"""Children of one kind up to which a tree is deleted in one batch."""
+"""Up to how many children of one kind a tree is deleted in one batch."""
 Guard = Callable[[Any], Statement[None]]
 
 
@@ -43,17 +44,17 @@ def _guards(guards: Iterable[Guard]) -> tuple[Guard, ...]:
 
 
 def _stages(tree: DeleteTree) -> tuple[Stage, ...]:
-    return tuple(one for drain in tree.children for one in drain.stages())
+    return tuple(stage for child in tree.children for stage in child.stages())
 
 
 def _fence(tree: DeleteTree) -> Fence:
-    swept = (children.table for one in tree.stages for children in one.path)
-    return Fence(tree.parent, tuple(dict.fromkeys((tree.parent.table, *swept))))
+    tables = (relation.table for stage in tree.stages for relation in stage.path)
+    return Fence(tree.parent, tuple(dict.fromkeys((tree.parent.table, *tables))))
 
 
 @frozen(kw_only=True)
 class DeleteTree:
-    """What is deleted with a parent.
+    """A parent, and the children to delete with it.
 
     >>> from batchq import steps
     >>> vpc = Parent(table="vpc", key="id", deleted_at="deleted_at", generation="version")
@@ -65,34 +66,35 @@ class DeleteTree:
     """
 
     name: str
-    """What its jobs are called."""
+    """The task name of its jobs."""
     parent: Parent
     children: tuple[ChildDelete, ...] = field(converter=child_deletes)
-    """The kinds of children, in the order in which they go."""
+    """The kinds of children, in the order in which they are deleted."""
     hard: bool = True
-    """Whether the parent's row goes in the end. Otherwise its tombstone is the end."""
+    """Delete the parent row; if False, leave it soft-deleted."""
     guards: tuple[Guard, ...] = field(default=(), converter=_guards)
-    """Guards on children that are not drained but must not be there, each made for a parent's key:
+    """Functions that make a guard for a parent's key, on children that must not exist:
     ``lambda key: SUBNETS.forbid(key, unexpected=VpcHasSubnets())``; see :meth:`Parent.delete`."""
     jobs: Jobs = field(factory=Jobs)
     inline_limit: int = INLINE_LIMIT
+    """Up to how many children of one kind :meth:`delete_now` deletes the tree in one batch."""
     stages: tuple[Stage, ...] = field(
         default=Factory(_stages, takes_self=True), init=False, repr=False, eq=False
     )
-    """In which order the rows go: the leaves first."""
+    """The stages of a job, in order: a table's children are deleted before its own rows."""
     _fence: Fence = field(
         default=Factory(_fence, takes_self=True), init=False, repr=False, eq=False
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a drain of another parent's children."""
-        for drain in self.children:
-            if drain.relation.parent != self.parent:
-                message = (
-                    f"Tree({self.name!r}) is one of {self.parent.table!r}, and {drain.table!r} are "
-                    f"children of {drain.relation.parent!r}: say Drain(…, below=[…]) of their own"
+        """Reject children of another parent."""
+        for child in self.children:
+            if child.relation.parent != self.parent:
+                raise InvalidBatch(
+                    f"DeleteTree({self.name!r}): {child.table!r} are children of "
+                    f"{child.relation.parent!r}, not of {self.parent.table!r}; declare them in the "
+                    f"children=[…] of that table's ChildDelete"
                 )
-                raise InvalidBatch(message)
 
     def fence(
         self,
@@ -103,34 +105,34 @@ class DeleteTree:
         stale: Raises | None = None,
         job: UUID | None = None,
     ) -> Batch[UUID]:
-        """Hide a parent and leave a job behind; an ordinary batch, to be composed with others.
+        """Hide a parent and insert a job; an ordinary batch that can be composed with others.
 
-        :param key: the parent's.
-        :param missing: what it means that there is none, or no longer.
+        :param key: the parent's key.
+        :param missing: the error if there is no such parent, or it is soft-deleted.
         :param generation: the generation that the caller has seen, or None for any.
-        :param stale: what another generation means.
-        :param job: the id of the job. Chosen by the caller, it tells after a lost connection
-            whether the fence was committed: ``tree.jobs.get(job)``.
+        :param stale: the error if the parent has another generation.
+        :param job: the id of the job. If the caller chooses it, ``tree.jobs.get(job)`` shows after
+            a lost connection whether the fence was committed.
         :return: the job's id.
-        :raises JobExists: by the server, when the job of an earlier fence is not finished.
-        :raises ParentKept: by the server, when a trigger or a rule does not let it be hidden.
+        :raises JobExists: by the server, if the job of an earlier fence is not finished.
+        :raises ParentKept: by the server, if a trigger or a rule keeps the parent as it was.
         """
         if self.parent.deleted_at is None:
-            message = (
-                f"a fence hides the parent until its children are gone, and {self.parent.table!r} "
-                f"has no tombstone"
+            raise InvalidBatch(
+                f"DeleteTree({self.name!r}).fence(): it hides the parent until its children are "
+                f"deleted, and {self.parent.table!r} has no column for that; declare "
+                f"Parent(…, deleted_at=…)"
             )
-            raise InvalidBatch(message)
         job = job or uuid4()
-        # The lock has found it: what keeps it from being hidden is a trigger or a rule.
+        # The lock has found the parent, so only a trigger or a rule can keep it from being hidden.
         kept = ParentKept(self.parent.table)
         hidden = self.parent.delete_row(key, missing=kept, generation=generation, stale=stale)
-        told = self._fence.told(key)
+        snapshot = self._fence.snapshot(key)
         return gather(
             self.parent.lock(key, missing=missing),
             *self._guarded(key),
             Scheduled(hidden, resets=touch_key(self.parent, key)),
-            self.jobs.create_fenced(job, self.name, told, missing=kept),
+            self.jobs.create_fenced(job, self.name, snapshot, missing=kept),
             put_back(CANONICAL),
         ).map(lambda _: job)
 
@@ -144,83 +146,87 @@ class DeleteTree:
     ) -> Batch[int]:
         """Delete a small tree in one batch; the arguments are those of :meth:`fence`.
 
-        :return: how many children went.
-        :raises TooManyRows: by the server, when there are more than ``inline`` of a kind.
-        :raises RowsAfterFence: by the server, when some are left: they have children that are not
-            drained, or a trigger or a rule keeps them.
-        :raises ParentKept: by the server, when a trigger or a rule keeps the parent.
+        :return: how many children were deleted.
+        :raises TooManyRows: by the server, if there are more than ``inline_limit`` of a kind.
+        :raises RowsAfterFence: by the server, if some are left: they have children that are not
+            part of the tree, or a trigger or a rule keeps them.
+        :raises ParentKept: by the server, if a trigger or a rule keeps the parent.
         """
         root = self.root(key)
-        ended = evolve(self.parent, deleted_at=None) if self.hard else self.parent
+        parent = evolve(self.parent, deleted_at=None) if self.hard else self.parent
         kept = ParentKept(self.parent.table)
-        ending = ended.delete_row(key, missing=kept, generation=generation, stale=stale)
-        few = [one.check_at_most(root, self.inline_limit) for one in self.stages if one.counts]
-        going = [one.apply_all(root) for one in self.stages]
-        # What had children of another kind has stayed, and what a trigger keeps.
-        left = [one.check_empty(root) for one in self.stages if one.counts]
-        last = Scheduled(ending, resets=touch_key(self.parent, key))
-        swept = sequence(going).map(self._gone)
-        place = len(self.guards) + len(few)
-        seen = with_settings(ALL_ROWS, gather(*self._guards(key), *few, swept, *left))
+        deleted = parent.delete_row(key, missing=kept, generation=generation, stale=stale)
+        counted = [stage for stage in self.stages if stage.counts]
+        limits = [stage.check_at_most(root, self.inline_limit) for stage in counted]
+        deletes = sequence([stage.apply_all(root) for stage in self.stages]).map(self._total)
+        # Left are rows that a trigger keeps, and rows with children that are not part of the tree.
+        checks = [stage.check_empty(root) for stage in counted]
+        place = len(self.guards) + len(limits)
+        children = with_settings(ALL_ROWS, gather(*self._guards(key), *limits, deletes, *checks))
         return gather(
-            self.parent.lock(key, missing=missing), seen, last, *self._ended(key, kept)
+            self.parent.lock(key, missing=missing),
+            children,
+            Scheduled(deleted, resets=touch_key(self.parent, key)),
+            *self._check_hidden(key, kept),
         ).map(lambda results: results[1][place])
 
     def chunk(
         self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
-        """Let the next rows of a job go, and count them in the same statement; all of them, or
-        around those that others have locked."""
+        """Delete the next chunk and record it in the job, in one statement.
+
+        :param skip_locked: skip rows that other transactions have locked, instead of waiting.
+        """
         parts = self.stages[job.stage].chunk_parts(job, self._fence, rows)
         return chunk(parts, job, self.jobs.table, rows, lease, skip_locked=skip_locked)
 
     def finish(self, job: Job) -> Batch[Job]:
-        """End a job whose children are gone: look once more, under the parent's lock."""
+        """End a job after its last stage: check under the parent's lock that no child is left."""
         root = self.root(job.root)
-        looking = [one.check_empty_for(job, root, self._fence) for one in self.stages if one.counts]
+        counted = [stage for stage in self.stages if stage.counts]
+        checks = [stage.check_empty_for(job, root, self._fence) for stage in counted]
         kept = ParentKept(self.parent.table)
-        parent = [self._fence.remove(job).expect(1, missing=kept)] if self.hard else []
+        parent = [self._fence.delete_parent(job).expect(1, missing=kept)] if self.hard else []
         return gather(
-            with_settings(ALL_ROWS, gather(self._fence.lock(job), *looking)),
+            with_settings(ALL_ROWS, gather(self._fence.lock(job), *checks)),
             *parent,
             self.jobs.mark_done(job),
         ).map(lambda results: results[-1])
 
     def adopt(self, job: Job) -> Statement[int]:
-        """Let a stuck job go on with its parent as it is now, once people have seen that it may.
+        """Make a stuck job claimable again, with its parent and tables as they are now.
 
-        That is: with the tables that the names lead to now, and at the generation that the parent
-        has now. It still has to be hidden.
+        To be called after a person has looked at what has changed. The parent must still be hidden.
 
-        :param job: as it was looked at: :meth:`Jobs.get`.
-        :return: 1, or 0 where it is not stuck any more, or no parent of its key is hidden.
+        :param job: the job as that person has seen it: :meth:`Jobs.get`.
+        :return: 1; 0 if it is not stuck any more, or no hidden parent has its key.
         """
-        return self.jobs.adopt(job, self._fence.now(job))
+        return self.jobs.adopt(job, self._fence.current(job))
 
     def root(self, key: object) -> Statement[None]:
-        """Write the parent's key as its row has it, a ``sql()`` fragment to compare children with.
+        """Return an expression for the key in the parent's row, to compare the children with.
 
-        So they are those of the row that the caller's key finds, however he says it: ``"A0EE…"`` is
-        a UUID's key as well.
+        Children are then found by the value in the row, however the caller has written the key:
+        ``"A0EE…"`` finds the same parent as the UUID does.
         """
         parent = select(self.parent.table, [self.parent.key], where={self.parent.key: key})
         text, values = embed(parent, "root")
         return raw_sql(text, **values)
 
-    def _ended(self, key: object, kept: ParentKept) -> list[Statement[None]]:
-        """Forbid that a parent that stays lives on: a trigger may have set its tombstone back."""
+    def _check_hidden(self, key: object, kept: ParentKept) -> list[Statement[None]]:
+        """Check that a soft-deleted parent is hidden: a trigger may have reset the column."""
         if self.hard or self.parent.deleted_at is None:
             return []
-        living = {self.parent.key: key, self.parent.deleted_at: None}
-        found = select(self.parent.table, [self.parent.key], where=living)
-        return [found.expect(0, unexpected=kept).label(self.parent.table)]
+        live = {self.parent.key: key, self.parent.deleted_at: None}
+        parent = select(self.parent.table, [self.parent.key], where=live)
+        return [parent.expect(0, unexpected=kept).label(self.parent.table)]
 
     def _guarded(self, key: object) -> list[Batch[Any]]:
-        """The guards, which see all rows; nothing, where there are none."""
+        """Return the guards, which see all rows whatever the policies are."""
         return [with_settings(ALL_ROWS, gather(*self._guards(key)))] if self.guards else []
 
     def _guards(self, key: object) -> list[Statement[None]]:
         return [guard(key) for guard in self.guards]
 
-    def _gone(self, rows: list[int]) -> int:
-        return sum(n for n, one in zip(rows, self.stages, strict=True) if one.counts)
+    def _total(self, rows: list[int]) -> int:
+        return sum(n for n, stage in zip(rows, self.stages, strict=True) if stage.counts)

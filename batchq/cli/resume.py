@@ -16,7 +16,7 @@ from attrs import evolve
 from rich.console import Console
 
 from batchq.bulk import Budget, ChunkSize, progress_bar, resume
-from batchq.bulk.worker.options import Options
+from batchq.bulk.worker.options import ResumeOptions
 from batchq.cli.exit_codes import Exit, exit_of
 from batchq.cli.options import dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, print_report, to_json
@@ -78,7 +78,7 @@ def resume_command(
         return
     console = Console(stderr=True)
     show_bar = (console.is_terminal and not as_json) if progress is None else progress
-    options: Options = {
+    options: ResumeOptions = {
         "owner": owner or f"{socket.gethostname()}:{os.getpid()}",
         "budget": _budget(max_chunks, max_rows, max_seconds),
         "chunk_size": _chunk_size(chunk_seconds, max_chunk_rows),

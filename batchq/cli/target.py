@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from batchq.bulk import Backfill, DeleteTree
-from batchq.bulk.worker.failures import told
+from batchq.bulk.worker.failures import first_line
 from batchq.language.errors import BatchError
 
 Task = DeleteTree | Backfill
@@ -60,7 +60,7 @@ def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
         with _connection(dsn) as connection:
             yield connection
     except (psycopg.Error, BatchError) as error:
-        raise click.ClickException(told(error)) from error
+        raise click.ClickException(first_line(error)) from error
 
 
 _REACHED = re.compile("connection to server (?:at|on) ")

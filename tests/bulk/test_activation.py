@@ -113,7 +113,7 @@ def test_a_budget_bounds_the_chunks_that_are_asked_for(
     size = ChunkSize(minimum=100, initial=100, maximum=100)
     options = {"chunk_size": size, "budget": Budget(**{"seconds": math.inf, **budget})}
     made = Driven([work], options)
-    made.activation.context._began = 0
+    made.worker.context._started = 0
     assert list(made.requests()) == [*ONE, *["chunk 1 100"] * chunks, "release 1", "stats vpc"]
     assert (made.report.stop_reason, made.report.chunks) == (stop_reason, chunks)
     assert (made.report.jobs_released, made.report.jobs_done) == (1, 0)

@@ -175,7 +175,7 @@ def test_an_activation_that_could_not_begin_says_why(page: Page) -> None:
         )
 
     assert page.lines() == [
-        "0 rows in 0 chunks, 2 jobs waiting; a throttle holds it back: the replica lags"
+        "0 rows in 0 chunks, 2 jobs unfinished; a throttle stopped it: the replica lags"
     ]
 
 

@@ -24,10 +24,10 @@ from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.preflight import explain
 from batchq.bulk.preflight.catalog import Catalog, Index, catalog
 from batchq.bulk.preflight.findings import FindingCode
-from batchq.bulk.preflight.indexes import unfit
-from batchq.bulk.preflight.job_table import wrong_job_table
-from batchq.bulk.preflight.row_counts import tally, written_key
-from batchq.bulk.preflight.tables import missing, wrong_columns
+from batchq.bulk.preflight.indexes import find_order_errors
+from batchq.bulk.preflight.job_table import find_job_table_errors
+from batchq.bulk.preflight.row_counts import count_rows, key_as_text
+from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
@@ -65,7 +65,7 @@ def batches() -> Iterator[tuple[str, Any]]:
             yield f"{name}: chunk around", work.chunk(later, 200, LEASE, skip_locked=True)
             yield f"{name}: estimate", one.estimate("7")
             of = TREE.root(7) if work is TREE else None
-            yield f"{name}: tally", tally(one, of, 7, 100)
+            yield f"{name}: tally", count_rows(one, of, 7, 100)
     yield "begin", REWRITE.start()
     yield "rewrite's end", REWRITE.finish(JOB)
     yield "rewrite's end with rows", REWRITE.finish(attrs.evolve(JOB, scan_rows=1))
@@ -88,7 +88,7 @@ def batches() -> Iterator[tuple[str, Any]]:
         ),
     )
     yield "catalog", catalog(["vpc"], [one.order_key for one in TREE.stages], jobs)
-    yield "key", written_key(TREE, 7)
+    yield "key", key_as_text(TREE, 7)
     yield (
         "limits",
         gather(
@@ -268,8 +268,8 @@ def found(filled: psycopg.Connection[Any]) -> Catalog:
 
 
 def all_found(work: Any, seen: Any) -> list[Any]:
-    found = [*wrong_job_table(work, seen), *missing(work, seen)]
-    return [*found, *wrong_columns(work, seen), *unfit(work, seen)]
+    found = [*find_job_table_errors(work, seen), *find_missing(work, seen)]
+    return [*found, *find_wrong_columns(work, seen), *find_order_errors(work, seen)]
 
 
 def refused(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
@@ -292,12 +292,12 @@ def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog)
     assert refused(found, options=[2, 1, 2]) == bad
     assert refused(found, method="inverted") == bad
     assert refused(found, valid=False)[:1] == bad
-    assert refused(found, usual=[True, False, True]) == bad
+    assert refused(found, default=[True, False, True]) == bad
     assert refused(found, predicate="kind = 'x':::STRING") == bad
-    none = refused(found, columns=[], options=[], usual=[])  # all of it is implicit
+    none = refused(found, columns=[], options=[], default=[])  # all of it is implicit
     assert none == [(FindingCode.NO_INDEX, "")]
-    keyless = [one._replace(columns=[], options=[], usual=[]) for one in found.indexes]
-    reasons = {one.code for one in unfit(TREE, attrs.evolve(found, indexes=keyless))}
+    keyless = [one._replace(columns=[], options=[], default=[]) for one in found.indexes]
+    reasons = {one.code for one in find_order_errors(TREE, attrs.evolve(found, indexes=keyless))}
     assert reasons == {FindingCode.NO_INDEX, FindingCode.NOT_UNIQUE}
 
 
@@ -319,7 +319,7 @@ def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
         for one in found.indexes
     ]
     seen = attrs.evolve(found, indexes=indexes)
-    assert [one.code for one in wrong_job_table(TREE, seen)] == [FindingCode.WRONG_JOB_TABLE]
+    assert [one.code for one in find_job_table_errors(TREE, seen)] == [FindingCode.WRONG_JOB_TABLE]
 
 
 @pytest.mark.parametrize(

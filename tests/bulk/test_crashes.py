@@ -34,12 +34,13 @@ WORKER = """
 import sys, psycopg, batchq
 from datetime import timedelta
 from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, resume
+from batchq.hierarchy import Parent
 
 def throttle():
     print("asked", flush=True)
     sys.stdin.readline()
 
-vpc = batchq.Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
+vpc = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 rules = ChildDelete(relation=vpc.children("rule", by="vpc_id", deleted_at=None))
 with psycopg.connect(sys.argv[1], autocommit=True) as conn:
     size = ChunkSize(minimum=300, initial=300, maximum=300)

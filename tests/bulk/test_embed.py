@@ -176,5 +176,5 @@ def test_a_name_that_is_used_twice_is_one_parameter() -> None:
 
 def test_names_are_quoted_for_a_text_where_a_percent_sign_is_doubled() -> None:
     assert column(NAME) == '"na%%me"'
-    assert columns((KIND, "id"), behind=" DESC") == '"k""ind %%(x)d" DESC, "id" DESC'
+    assert columns((KIND, "id"), suffix=" DESC") == '"k""ind %%(x)d" DESC, "id" DESC'
     assert quoted('a%.b"') == '"a%%"."b"""'

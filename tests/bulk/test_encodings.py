@@ -138,7 +138,7 @@ def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: s
     )
     for work, key in ((rewrite, None), (tree, name)):
         seen = preflight(conn, work, key)
-        assert (seen.errors, seen.counts[0].rows) == ((), ROWS + (key is None))
+        assert (seen.errors, seen.row_counts[0].rows) == ((), ROWS + (key is None))
         assert all(isinstance(line, str) for one in seen.statements for line in one.explain)
         assert all(one.explain or "output" in one.unexplained for one in seen.statements), seen
     run(conn, rewrite.start())

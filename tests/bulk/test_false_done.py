@@ -113,7 +113,7 @@ def test_a_row_that_a_trigger_keeps_beside_one_that_is_locked_ends_neither_false
         holder.execute("SELECT FROM rule WHERE id = %s FOR UPDATE", [locked])
         report = going_on(conn, timeout=0.2)
         assert (report.jobs_done, report.jobs_stuck, report.jobs_released) == (0, 0, 1)
-        assert "locked by others" in job(conn)[1]
+        assert "locked by other transactions" in job(conn)[1]
     assert going_on(conn).jobs_stuck == 1
     assert conn.execute("SELECT id FROM rule WHERE v < 2").fetchall() == [(7,)]
 

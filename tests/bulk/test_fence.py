@@ -65,7 +65,7 @@ def test_a_parent_that_lives_again_keeps_its_children_and_can_be_deleted_once_mo
     report = fenced.resume()
     detail = stuck(fenced, report)
     assert (report.rows, fenced.left()) == (0, 1_001 - done)
-    assert "lives again" in detail
+    assert "was restored" in detail
     assert "Jobs.abandon()" in detail
 
     job = fenced.job("id")
@@ -90,14 +90,14 @@ def test_a_parent_that_lives_again_is_deleted_at_once_whatever_became_of_the_job
     fenced.resume(budget=Budget(chunks=2))
     fenced.conn.execute(RESTORED)
     assert run(fenced.conn, fenced.tree.delete_now(1, missing=fenced.gone())) == 400
-    assert "gone" in stuck(fenced, fenced.resume())
+    assert "row was deleted" in stuck(fenced, fenced.resume())
 
 
 CHANGES = {
-    "lives, its generation as it was": ("time_deleted = NULL", "lives again"),
-    "lives": ("time_deleted = NULL, rcgen = rcgen + 1", "lives again"),
+    "lives, its generation as it was": ("time_deleted = NULL", "was restored"),
+    "lives": ("time_deleted = NULL, rcgen = rcgen + 1", "was restored"),
     "hidden at another generation": ("rcgen = rcgen + 1", "at generation 2 and not 1"),
-    "has another key": ("id = 100", "the parent is gone"),
+    "has another key": ("id = 100", "row was deleted"),
 }
 
 
@@ -121,14 +121,14 @@ def test_a_parent_that_has_changed_keeps_what_is_left_and_the_job_says_how(
 
 def test_a_parent_that_somebody_removed_leaves_its_children_to_people(fenced: Any) -> None:
     fenced.conn.execute("DELETE FROM vpc WHERE id = 1")
-    assert "the parent is gone" in stuck(fenced, fenced.resume())
+    assert "row was deleted" in stuck(fenced, fenced.resume())
     assert fenced.left() == 1_000
 
 
 def test_a_job_that_is_tried_again_before_anything_has_changed_is_stuck_again(fenced: Any) -> None:
     fenced.conn.execute(RESTORED)
     for _ in range(2):
-        assert "lives again" in stuck(fenced, fenced.resume())
+        assert "was restored" in stuck(fenced, fenced.resume())
         assert run(fenced.conn, fenced.tree.jobs.retry(fenced.job("id"))) == 1
     fenced.conn.execute("UPDATE vpc SET time_deleted = now(), rcgen = rcgen - 1 WHERE id = 1")
     fenced.resume()
@@ -393,7 +393,7 @@ def test_a_restore_loses_no_row_that_it_finds(
         assert restore.result().rowcount == 1
         assert fenced.left() == 700
         fenced.end_lease()
-        assert "lives again" in stuck(fenced, fenced.resume())
+        assert "was restored" in stuck(fenced, fenced.resume())
         assert fenced.left() == 700
     else:
         assert isinstance(answer, Ok)

@@ -202,7 +202,7 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
         waited = any("waits" in move and "job" in move for move in schedule.moves)
         if done is None or waited or seq != 1:
             return "it waited, or did nothing"
-        if rows != done.rows or (left and not done.passed):
+        if rows != done.rows or (left and not done.skipped):
             return f"{left} are left of {rows}, and it says {done}"
         return gone > rows
 

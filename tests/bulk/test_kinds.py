@@ -176,9 +176,9 @@ REFUSED = {
     ),
     "rows that are let go above others": (
         lambda: ChildDelete(relation=ROUTERS, set={"vpc_id": None}, children=[ROUTES]),
-        "below",
+        "must set",
     ),
-    "grandchildren as children": (lambda: tree(ROUTES), "below"),
+    "grandchildren as children": (lambda: tree(ROUTES), "not of 'vpc'"),
     "children of another table below": (
         lambda: ChildDelete(relation=addresses("time_deleted"), children=[ROUTES]),
         "'route' are children of 'router'",

@@ -21,7 +21,7 @@ START = SIZE.sizer()
 
 
 def test_it_begins_with_the_first_size_and_may_grow_at_once():
-    assert SIZE.sizer() == ChunkSizer(chunk_size=SIZE, rows=1_000, steady=0)
+    assert SIZE.sizer() == ChunkSizer(size=SIZE, rows=1_000, steady=0)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_sizes_that_rise_from_one_row_are_taken(size):
 @pytest.mark.parametrize(
     ("size", "lesson"),
     [
-        ({"target": 0}, "the target is in seconds, more than 0"),
-        ({"target": -0.1}, "the target is in seconds, more than 0"),
-        ({"target": float("nan")}, "the target is in seconds, more than 0"),
-        ({"target": float("inf")}, "the target is in seconds, more than 0"),
+        ({"target": 0}, "it must be more than 0 seconds"),
+        ({"target": -0.1}, "it must be more than 0 seconds"),
+        ({"target": float("nan")}, "it must be more than 0 seconds"),
+        ({"target": float("inf")}, "it must be more than 0 seconds"),
         ({"minimum": 0}, "a chunk of no rows never ends"),
         ({"minimum": -1, "initial": -1, "maximum": -1}, "a chunk of no rows never ends"),
         ({"initial": 9}, "must be minimum <= initial <= maximum"),

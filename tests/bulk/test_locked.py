@@ -128,7 +128,10 @@ def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
         assert one(conn, "SELECT id FROM rule WHERE vpc_id = 1") == 1500
         phase, stages, done, detail = job(conn)
         assert (phase, stages, done) == ("active", 0, 2_999)
-        assert detail == "all that is left is locked by others: rule; whoever resumes next goes on"
+        assert (
+            detail == "all rows that are left are locked by other transactions: rule; "
+            "the next worker tries again"
+        )
         assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1
     report = going_on(conn)
     assert (report.rows, report.skipped_locked, report.jobs_done) == (1, 0, 1)
@@ -143,7 +146,7 @@ def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, loc
 
         def watching(told: Progress | Report) -> None:
             if isinstance(told, Progress) and told.event is Event.CHUNK and told.detail:
-                assert told.detail == "rows that others have locked were passed over"
+                assert told.detail == "rows that other transactions have locked were skipped"
                 held.close()
 
         report = going_on(conn, observers=[watching])
@@ -362,10 +365,10 @@ def test_both_forms_let_the_same_rows_go(conn: Any, skip_locked: bool) -> None:
     made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
     first = run(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
-    assert (first.rows, first.full, first.cursor, first.passed) == (100, True, ["100"], False)
+    assert (first.rows, first.full, first.cursor, first.skipped) == (100, True, ["100"], False)
     there = evolve(owned, seq=first.seq, cursor=first.cursor, cursor_key=first.cursor_key)
     second = run(conn, TREE.chunk(there, 5_000, LEASE, skip_locked=skip_locked))
-    assert (second.rows, second.full, second.stage, second.passed) == (2_900, False, 1, False)
+    assert (second.rows, second.full, second.stage, second.skipped) == (2_900, False, 1, False)
 
 
 def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
@@ -388,22 +391,22 @@ def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any)
 
 
 def test_a_chunk_waits_until_one_was_canceled() -> None:
-    around = LockedRows()
-    assert not around.next
-    around.canceled(300)
+    locked = LockedRows()
+    assert not locked.skip
+    locked.canceled(300)
     for _ in range(3):
-        assert around.next
-        around.took("rule", 100, passed=False)
-    assert not around.next
+        assert locked.skip
+        locked.committed("rule", 100, skipped=False)
+    assert not locked.skip
 
 
 def test_one_that_has_passed_over_rows_waits_no_more_in_this_sweep() -> None:
-    around = LockedRows()
-    around.canceled(10)
-    around.took("rule", 10, passed=True)
-    around.took("router", 10, passed=True)
-    around.took("rule", 10_000, passed=False)
-    assert around.next
-    assert "rule, router" in str(around.end())
-    assert not around.next
-    assert around.end() is None
+    locked = LockedRows()
+    locked.canceled(10)
+    locked.committed("rule", 10, skipped=True)
+    locked.committed("router", 10, skipped=True)
+    locked.committed("rule", 10_000, skipped=False)
+    assert locked.skip
+    assert "rule, router" in str(locked.end_scan())
+    assert not locked.skip
+    assert locked.end_scan() is None

@@ -86,8 +86,8 @@ def test_an_activation_is_one_record_with_its_totals(
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert record.getMessage() == (
-        "activation ended, THROTTLED (lag): 700 rows in 8 chunks, 1 retries; jobs: 2 done, 3 stuck,"
-        " 4 deferred, 5 refused, 6 waiting, the oldest for 0:02:00"
+        "worker stopped, THROTTLED (lag): 700 rows in 8 chunks, 1 retries; jobs: 2 done, 3 stuck,"
+        " 4 released, 5 skipped, 6 unfinished, the oldest is 0:02:00 old"
     )
 
 

@@ -300,7 +300,7 @@ def test_a_type_that_is_changed_on_the_way_begins_no_chunk_in_another_order(
         assert (phase, report.stop_reason) == ("active", StopReason.FAILED)
     else:
         assert (phase, report.jobs_stuck) == ("stuck", 1)
-        assert "the columns had other types" in error
+        assert "columns had other types" in error
     assert "retry" in error
     assert run(conn, work.jobs.retry(job)) == 1
     assert go_on(conn, work).jobs_done == 1
@@ -364,7 +364,7 @@ def test_rows_that_an_update_moves_ahead_are_not_met_for_ever(conn: Any, moving:
     still_due = attrs.evolve(
         REWRITE, set={"v": sql("v + 1")}, where=sql("v < 1000000"), order=("n",)
     )
-    assert_refused(conn, still_due, "item (n)", "move ahead")
+    assert_refused(conn, still_due, "item (n)", "rows ahead")
     assert conn.execute("SELECT max(v) FROM item").fetchone() == (1,)
 
 
@@ -425,7 +425,7 @@ def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any)
     conn.execute("DELETE FROM last")
     report = go_on(conn, TREE)
     assert (report.jobs_stuck, report.rows) == (1, 0)
-    assert "pass 3" in job_of(conn)[1]
+    assert "stage 3" in job_of(conn)[1]
     assert "adopt" in job_of(conn)[1]
     stuck = run(conn, TREE.jobs.get(job))
     assert stuck is not None

@@ -229,10 +229,10 @@ def sharded(request: Any, conn: psycopg.Connection[Any]) -> psycopg.Connection[A
 
 
 GOES = {
-    "deleted": ({"tombstone": None}, {}),
-    "hidden": ({}, {}),
-    "hidden, then deleted": ({}, {"hard": True}),
-    "let go": ({}, {"set": {"vpc_id": None}}),
+    "deleted": ({"deleted_at": None}, {}),
+    "hidden": ({"deleted_at": "time_deleted"}, {}),
+    "hidden, then deleted": ({"deleted_at": "time_deleted"}, {"hard": True}),
+    "let go": ({"deleted_at": "time_deleted"}, {"set": {"vpc_id": None}}),
 }
 
 
@@ -242,7 +242,7 @@ def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
     sharded: psycopg.Connection[Any], goes: str, rows: int
 ) -> None:
     children, drained = GOES[goes]
-    rules = VPC.children("rule", by="vpc_id", **children, deleted_at="time_deleted")  # type: ignore[arg-type]
+    rules = VPC.children("rule", by="vpc_id", **children)  # type: ignore[arg-type]
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=rules, **drained)])  # type: ignore[arg-type]
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     run(sharded, tree.fence(1, missing=GONE))
@@ -309,10 +309,10 @@ def test_a_table_and_its_columns_may_be_called_anything(
         conn.execute(routers)  # type: ignore[arg-type]
         leaves = f"INSERT INTO {table('')} SELECT n, 1 + n % 5 FROM generate_series(1, 25) n"
         conn.execute(leaves)  # type: ignore[arg-type]
-        parents = {"key": name, "tombstone": f"{name}_gone", "generation": f"{name}_gen"}
+        parents = {"key": name, "deleted_at": f"{name}_gone", "generation": f"{name}_gen"}
         vpc = Parent(table=f"{prefix}{name}_vpc", **parents)
         router = Parent(table=f"{prefix}{name}_router", **parents)
-        links = {"by": f"{name}_of", "tombstone": f"{name}_gone"}
+        links = {"by": f"{name}_of", "deleted_at": f"{name}_gone"}
         routes = router.children(f"{prefix}{name}", **links)
         below = [ChildDelete(relation=routes, order=name, hard=True)]
         routers_of = vpc.children(f"{prefix}{name}_router", **links)

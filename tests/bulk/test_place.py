@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.bulk.chunks.cursor import place
+from batchq.bulk.chunks.cursor import cursor_texts
 from tests.support.literals import ANY, MAKE_TYPES, ODD
 
 # The fixture gives one connection to all examples, and each begins by emptying the table.
@@ -72,8 +72,8 @@ odd_settings = st.fixed_dictionaries(
 )
 
 TOLD = f"""
-WITH batchq_last AS MATERIALIZED (SELECT k FROM key), {place(("k",))}
-SELECT told[1] FROM batchq_place WHERE back <> ''
+WITH batchq_last AS MATERIALIZED (SELECT k FROM key), {cursor_texts(("k",))}
+SELECT texts[1] FROM batchq_cursor WHERE restored <> ''
 """
 NAMES = list(CHOICES)
 

@@ -46,14 +46,14 @@ def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
 
 
 def test_it_counts_the_living_and_their_children_and_stops_counting_in_time(conn):
-    counts = preflight(conn, TREE, 1, count_limit=4500).counts
+    counts = preflight(conn, TREE, 1, count_limit=4500).row_counts
     assert [(one.table, one.rows, one.more) for one in counts] == [
         ("route", 4500, True),
         ("router", 50, False),
         ("rule", 4500, True),
         ("tag", 4000, False),
     ]
-    exact = [count.rows for count in preflight(conn, TREE, 1, count_limit=5000).counts]
+    exact = [count.rows for count in preflight(conn, TREE, 1, count_limit=5000).row_counts]
     assert exact == [5000, 50, 5000, 4000]
     estimates = [one.estimate for one in counts]
     assert all(0.5 < guess / rows < 2 for guess, rows in zip(estimates, exact, strict=True))
@@ -68,7 +68,7 @@ def test_a_tree_is_small_up_to_its_own_bound(conn, children, inline):
     tree = DeleteTree(name="vpc", parent=VPC, children=[RULES], inline_limit=10)
     seen = preflight(conn, tree, 5, count_limit=1)
     assert seen.inline is inline
-    assert seen.statements[0].title == ("at once: lock vpc" if inline else "fence: lock vpc")
+    assert seen.statements[0].title == ("delete now: lock vpc" if inline else "fence: lock vpc")
 
 
 def test_what_the_server_does_not_plan_is_refused_in_its_own_words(conn):
@@ -76,8 +76,8 @@ def test_what_the_server_does_not_plan_is_refused_in_its_own_words(conn):
     refusals = preflight(conn, wrong).errors
     assert {one.code for one in refusals} == {FindingCode.REJECTED}
     assert [one.table for one in refusals] == [
-        "pass 1 of 1, rule: first chunk",
-        "pass 1 of 1, rule: later chunks",
+        "stage 1 of 1, rule: first chunk",
+        "stage 1 of 1, rule: later chunks",
     ]
     assert "invalid input syntax" in refusals[0].detail
 
@@ -100,7 +100,7 @@ def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
         reader = connect()
         reader.execute("SET ROLE reader")
         seen = preflight(reader, TREE, 1)
-        assert (seen.ok, [count.table for count in seen.counts]) == (
+        assert (seen.ok, [count.table for count in seen.row_counts]) == (
             True,
             ["route", "router", "rule", "tag"],
         )
@@ -181,13 +181,13 @@ def test_a_connection_that_is_in_a_transaction_is_left_alone(conn):
 
 @pytest.mark.parametrize(("work", "key"), [(TREE, None), (REWRITE, 1)])
 def test_a_tree_has_a_key_and_a_rewrite_has_none(conn, work, key):
-    with pytest.raises(ValueError, match=f"plan\\(…, '{work.name}', key={key}\\)"):
+    with pytest.raises(ValueError, match=f"preflight\\('{work.name}', key={key}\\)"):
         preflight(conn, work, key)
 
 
 def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
     seen = preflight(conn, TREE, 1)
-    seen.check()
+    seen.raise_for_errors()
     lines = str(seen).splitlines()
     assert lines == list(seen.lines())
     assert lines[0] == "vpc of 1: in chunks"
@@ -195,12 +195,14 @@ def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
     conn.execute("DROP TABLE bulk_job; DROP INDEX rules_by_vpc", prepare=False)
     refused = preflight(conn, TREE, 1)
     with pytest.raises(PreflightFailed) as caught:
-        refused.check()
+        refused.raise_for_errors()
     assert caught.value.preflight is refused
     text = str(caught.value)
-    assert text.startswith("'vpc' should not be begun, for 2 reasons:\nNO_JOB_TABLE bulk_job: ")
+    assert text.startswith(
+        "'vpc' should not be started, the preflight has found 2 errors:\nNO_JOB_TABLE "
+    )
     assert 'CREATE INDEX CONCURRENTLY ON "rule" ("vpc_id", "kind", "id");' in text
-    assert f"Refused: {text.splitlines()[1]}" in str(refused)
+    assert f"Error: {text.splitlines()[1]}" in str(refused)
 
 
 def test_names_are_found_whatever_they_are(conn):
@@ -227,7 +229,7 @@ def test_names_are_found_whatever_they_are(conn):
         conn.execute(tree.jobs.ddl())
         seen = preflight(conn, tree, 1)
         assert seen.errors == ()
-        assert [one.rows for one in seen.counts] == [5000]
+        assert [one.rows for one in seen.row_counts] == [5000]
         assert not [one for one in seen.statements if one.unexplained.startswith("the server")]
         conn.execute(f'DROP INDEX "{schema}"."odd $"')
         lacking = preflight(conn, tree, 1)

@@ -157,7 +157,7 @@ def test_what_is_nearly_the_same_is_not_refused(conn, twin):
 def test_a_table_that_is_not_there_is_refused_and_nothing_is_counted(conn, bad):
     change(conn, bad)
     assert refused(conn) == [(NO_TABLE, "tag", "")]
-    assert preflight(conn, TREE, 1).counts == ()
+    assert preflight(conn, TREE, 1).row_counts == ()
 
 
 def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(conn):
@@ -182,7 +182,7 @@ def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
         conn, DeleteTree(name="vpc", parent=parent, children=[rules], inline_limit=inline), 1
     )
     assert [one.code for one in seen.errors] == reasons
-    assert seen.statements[0].title == "at once: lock vpc"
+    assert seen.statements[0].title == "delete now: lock vpc"
 
 
 def test_where_a_parent_has_one_child_its_key_is_enough(conn):

@@ -26,16 +26,16 @@ TITLES = [
     "fence: update vpc",
     "fence: insert bulk_job",
     "fence: settings put back",
-    "pass 1 of 5, router: first chunk",
-    "pass 1 of 5, router: later chunks",
-    "pass 2 of 5, route: first chunk",
-    "pass 2 of 5, route: later chunks",
-    "pass 3 of 5, router: first chunk",
-    "pass 3 of 5, router: later chunks",
-    "pass 4 of 5, rule: first chunk",
-    "pass 4 of 5, rule: later chunks",
-    "pass 5 of 5, tag: first chunk",
-    "pass 5 of 5, tag: later chunks",
+    "stage 1 of 5, router: first chunk",
+    "stage 1 of 5, router: later chunks",
+    "stage 2 of 5, route: first chunk",
+    "stage 2 of 5, route: later chunks",
+    "stage 3 of 5, router: first chunk",
+    "stage 3 of 5, router: later chunks",
+    "stage 4 of 5, rule: first chunk",
+    "stage 4 of 5, rule: later chunks",
+    "stage 5 of 5, tag: first chunk",
+    "stage 5 of 5, tag: later chunks",
     "end: settings",
     "end: lock vpc",
     "end: route",
@@ -100,7 +100,7 @@ def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
     conn.execute("DELETE FROM tag WHERE vpc_id = 2 AND id > 100")
     tree = DeleteTree(name="vpc", parent=VPC, children=[RULES, TAGS])
     seen = preflight(conn, tree, 2, count_limit=10)
-    assert (seen.inline, [count.rows for count in seen.counts]) == (True, [0, 20])
+    assert (seen.inline, [count.rows for count in seen.row_counts]) == (True, [0, 20])
     with proxy(database) as link, through(link) as client, link.record() as recording:
         assert start(client, tree, 2, missing=GONE) == Deleted(rows=20)
     assert is_within([one.sql for one in seen.statements], texts(recording))
@@ -124,8 +124,8 @@ def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(dat
         ("fence: ", TREE, TREE.fence(1, missing=GONE, job=KNOWN.id)),
         ("fence: ", GUARDED, GUARDED.fence(1, missing=GONE, job=KNOWN.id)),
         ("end: ", TREE, TREE.finish(KNOWN)),
-        ("pass 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, stage=3), 200, LEASE)),
-        ("at once: ", FEW, FEW.delete_now(1, missing=GONE)),
+        ("stage 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, stage=3), 200, LEASE)),
+        ("delete now: ", FEW, FEW.delete_now(1, missing=GONE)),
     ],
 )
 def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
@@ -146,14 +146,14 @@ def test_the_guards_token_is_in_nothing_that_is_shown(conn):
 def test_a_rewrite_is_shown_until_it_ends(conn, database):
     seen = preflight(conn, REWRITE)
     assert (seen.ok, seen.key, seen.inline) == (True, None, False)
-    assert [(one.table, one.rows) for one in seen.counts] == [("rule", 20000)]
+    assert [(one.table, one.rows) for one in seen.row_counts] == [("rule", 20000)]
     assert [one.title for one in seen.statements] == [
-        "begin: insert bulk_job",
-        "pass 1 of 1, rule: first chunk",
-        "pass 1 of 1, rule: later chunks",
+        "start: insert bulk_job",
+        "stage 1 of 1, rule: first chunk",
+        "stage 1 of 1, rule: later chunks",
         *(
             f"{end}: {what}"
-            for end in ("end of a pass with rows", "end")
+            for end in ("end of a scan with rows", "end")
             for what in ("settings", "select rule", "settings put back", "update bulk_job")
         ),
     ]
@@ -168,5 +168,8 @@ def test_a_rewrite_is_shown_until_it_ends(conn, database):
 def test_a_chunk_that_nothing_comes_behind_is_shown_all_the_same(conn):
     conn.execute("DELETE FROM tag")
     (later,) = [one for one in preflight(conn, TREE, 1).statements if "tag: later" in one.title]
-    assert (later.explain, later.unexplained) == ((), "there is no row to begin behind")
+    assert (later.explain, later.unexplained) == (
+        (),
+        "there is no row after which a chunk could start",
+    )
     assert re.search(r"\(\"id\"\) > \(\$\d+\)", later.sql)

@@ -210,7 +210,7 @@ def test_planned_and_at_once(make: Any, conn: psycopg.Connection[Any], kind: str
     user = make(type_, key, other)
     for tree in (TREE, CHUNKED):
         found = preflight(user, tree, key)
-        assert ([one.rows for one in found.counts], found.errors) == ([5], ())
+        assert ([one.rows for one in found.row_counts], found.errors) == ([5], ())
     assert start(user, TREE, key, missing=GONE) == Deleted(5)
     assert left(conn) == (1, 1)
 

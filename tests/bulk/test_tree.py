@@ -191,12 +191,12 @@ def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn
 def test_a_tree_without_a_tombstone_cannot_be_fenced():
     bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
     rules = ChildDelete(relation=bare.children("rule", by="vpc_id", deleted_at=None))
-    with pytest.raises(InvalidBatch, match="tombstone"):
+    with pytest.raises(InvalidBatch, match="deleted_at="):
         DeleteTree(name="vpc", parent=bare, children=[rules]).fence(1, missing=GONE)
 
 
 def test_a_tree_is_of_its_own_parents_children():
-    with pytest.raises(InvalidBatch, match="below"):
+    with pytest.raises(InvalidBatch, match="not of 'subnet'"):
         attrs.evolve(
             TREE,
             parent=Parent(table="subnet", key="id", deleted_at="time_deleted", generation="rcgen"),

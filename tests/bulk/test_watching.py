@@ -25,7 +25,7 @@ def fenced(estate: Any) -> Any:
     return estate
 
 
-class BatchDone(list[Any]):
+class Events(list[Any]):
     """A watcher that keeps everything."""
 
     __call__ = list.append
@@ -45,7 +45,7 @@ CHUNKS = [Event.CHUNK] * 4
 
 def test_each_event_is_told_with_how_far_the_job_is_and_the_report_at_the_end(fenced: Any) -> None:
     fenced.conn.execute("ANALYZE rule")
-    told = BatchDone()
+    told = Events()
     report = fenced.resume(observers=[told])
     assert told.events == [Event.CLAIMED, *CHUNKS, Event.DONE]
     assert told[-1] == report
@@ -63,7 +63,7 @@ def test_each_event_is_told_with_how_far_the_job_is_and_the_report_at_the_end(fe
 
 def test_rates_and_what_remains_follow_from_the_chunks(fenced: Any) -> None:
     fenced.conn.execute("ANALYZE rule")
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     first, *chunks, last = told[:-1]
     assert {one.expected for one in told[:-1]} == {1_000}  # 1,000 of 1,010 are this parent's
@@ -81,7 +81,7 @@ def test_more_rows_than_expected_are_expected_by_then(fenced: Any) -> None:
     """The statistics may be of a time when there were none."""
     fenced.conn.execute("DELETE FROM rule WHERE vpc_id = 1 AND id > 10; ANALYZE rule")
     fenced.conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(11, 1000) n")
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     assert all(one.expected >= one.rows_done for one in told[:-1])
     assert told[0].expected < 1_000
@@ -93,7 +93,7 @@ def test_a_job_that_is_taken_up_again_expects_what_it_did_and_counts_its_whole_l
 ) -> None:
     fenced.conn.execute("ANALYZE rule")
     fenced.resume(budget=Budget(chunks=2))
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     claimed, chunk = told[:2]
     assert (claimed.rows_done, chunk.rows_done) == (600, 900)
@@ -102,7 +102,7 @@ def test_a_job_that_is_taken_up_again_expects_what_it_did_and_counts_its_whole_l
 
 
 def test_every_event_and_report_can_be_written_down(fenced: Any) -> None:
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     assert all(json.dumps(repr(one)) for one in told)
 
@@ -111,7 +111,7 @@ def test_every_event_and_report_can_be_written_down(fenced: Any) -> None:
 
 
 def test_a_throttle_that_holds_it_back_is_told_with_its_reason(fenced: Any) -> None:
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told], throttles=[lambda: "replica lag" if len(told) == 3 else None])
     assert told.events == [Event.CLAIMED, *CHUNKS[:2], Event.THROTTLED, Event.RELEASED]
     held = told.of(Event.THROTTLED)
@@ -124,7 +124,7 @@ def test_a_throttle_that_holds_it_back_is_told_with_its_reason(fenced: Any) -> N
     [
         ({"budget": Budget(chunks=1)}, "chunks"),
         ({"budget": Budget(rows=1)}, "rows"),
-        ({"budget": Budget(seconds=0)}, "time"),
+        ({"budget": Budget(seconds=0)}, "seconds"),
         ({"stop": lambda: True}, "asked to stop"),
         ({"throttles": [lambda: "lag"]}, "lag"),
     ],
@@ -133,7 +133,7 @@ def test_a_throttle_that_holds_it_back_is_told_with_its_reason(fenced: Any) -> N
 def test_a_job_that_is_deferred_is_told_with_the_reason(
     fenced: Any, options: dict[str, Any], detail: str
 ) -> None:
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told], **options)
     assert told.events[-1] is Event.RELEASED
     assert detail in told.of(Event.RELEASED).detail
@@ -141,7 +141,7 @@ def test_a_job_that_is_deferred_is_told_with_the_reason(
 
 def test_a_job_that_the_server_refuses_is_deferred_with_what_it_said(fenced: Any) -> None:
     fenced.conn.execute("ALTER TABLE rule RENAME TO elsewhere")
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     assert told.events == [Event.CLAIMED, Event.RELEASED]
     assert "42P01" in told.of(Event.RELEASED).detail
@@ -151,7 +151,7 @@ def test_a_job_whose_activation_lost_its_connection_is_deferred_with_that(
     fenced: Any, connect: Callable[..., Any], at: At
 ) -> None:
     """And not with the reason that activations end for when all is well."""
-    worker, told = connect(), BatchDone()
+    worker, told = connect(), Events()
     report = fenced.resume(worker, observers=[told], throttles=[at(2, worker.close)])
     assert told.events == [Event.CLAIMED, Event.CHUNK, Event.RETRIED, Event.RELEASED]
     assert told.of(Event.RELEASED).detail == report.detail
@@ -160,7 +160,7 @@ def test_a_job_whose_activation_lost_its_connection_is_deferred_with_that(
 def test_late_rows_are_told_with_where_they_are_and_then_swept(
     fenced: Any, connect: Callable[..., Any], at: At
 ) -> None:
-    writer, told = connect(), BatchDone()
+    writer, told = connect(), Events()
     late = at(5, lambda: writer.execute("INSERT INTO rule VALUES (5000, 1)"))
     fenced.resume(observers=[told], throttles=[late])
     again = [Event.RESTARTED, *CHUNKS[:1], Event.DONE]
@@ -172,7 +172,7 @@ def test_late_rows_are_told_with_where_they_are_and_then_swept(
 
 def test_a_stuck_job_is_told_with_what_somebody_has_to_look_at(fenced: Any) -> None:
     fenced.conn.execute("UPDATE vpc SET rcgen = rcgen + 1")
-    told = BatchDone()
+    told = Events()
     fenced.resume(observers=[told])
     assert told.events == [Event.CLAIMED, Event.STUCK]
     assert told.of(Event.STUCK).detail == fenced.job("last_error")
@@ -184,7 +184,7 @@ def test_a_step_that_is_tried_again_is_told_with_what_the_server_said(
     holder = connect()
     holder.execute("BEGIN")
     holder.execute("SELECT FROM rule WHERE id = 1 FOR UPDATE")
-    told = BatchDone()
+    told = Events()
 
     def let_in(one: Any) -> None:
         if isinstance(one, Progress) and one.event is Event.RETRIED:
@@ -202,7 +202,7 @@ def test_a_step_that_is_tried_again_is_told_with_what_the_server_said(
 def test_an_owner_is_told_that_somebody_else_has_the_job_now(
     fenced: Any, connect: Callable[..., Any], at: At
 ) -> None:
-    told = BatchDone()
+    told = Events()
 
     def take_away() -> None:
         fenced.end_lease()
@@ -215,7 +215,7 @@ def test_an_owner_is_told_that_somebody_else_has_the_job_now(
 
 def test_every_row_that_is_counted_is_told(fenced: Any, database: str, at: At) -> None:
     """Those of a chunk whose answer was lost as well: it is read again."""
-    told = BatchDone()
+    told = Events()
     settings: Any = {"min_size": 1, "max_size": 1, "open": True}
     with proxy(database) as link, ConnectionPool(link.conninfo(), **settings) as pool:
 
@@ -285,7 +285,7 @@ def test_what_a_throttle_or_stop_raises_is_the_callers_and_the_job_is_free_at_on
 
 def test_the_report_that_watchers_are_told_is_nobody_elses(fenced: Any) -> None:
     """One may keep it and add it up, whatever becomes of the one that is returned."""
-    told = BatchDone()
+    told = Events()
     report = fenced.resume(observers=[told])
     kept = told[-1]
     report.rows += 1

@@ -165,7 +165,7 @@ def test_resume_prints_its_report_as_json(cli, estate):
         (("resume",), "Missing"),
         (("resume", TREE, "--max-chunks", "-1"), "--max-chunks"),
         (("resume", TREE, "--timeout", "60"), "lease"),
-        (("resume", TREE, TREE), "two are called"),
+        (("resume", TREE, TREE), "two tasks are named"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )

@@ -28,16 +28,16 @@ class Driven:
     """What was asked, in words."""
     asked: list[Any] = field(factory=list)
     """The requests themselves."""
-    activation: Worker = field(init=False)
+    worker: Worker = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         options = WorkerOptions(**{"owner": "test", **self.options})
         works: Any = tuple(self.works)
-        self.activation = Worker(works=works, context=RunContext(options=options))
+        self.worker = Worker(tasks=works, context=RunContext(options=options))
 
     @property
     def report(self) -> Report:
-        return self.activation.context.report
+        return self.worker.context.report
 
     @property
     def of_job(self) -> list[str]:
@@ -47,7 +47,7 @@ class Driven:
     def requests(self, meddle: Callable[[str], object] = lambda _said: None) -> Iterator[str]:
         """Answer one request after the other; ``meddle`` may raise what is then thrown in."""
         by_name = {work.name: work for work in self.works}
-        with closing(self.activation.steps()) as asked, suppress(StopIteration):
+        with closing(self.worker.run()) as asked, suppress(StopIteration):
             request: Any = next(asked)
             while True:
                 words = self._words(request)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A chunk: one statement that lets the next rows go and counts them in their job.
+"""The statement of a chunk: it deletes the next rows and records them in their job.
 
-What is deleted and what is written down of it is one statement, so that no crash comes between.
+Why one statement: no crash can come between the delete and its record.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.chunks.cursor import place
+from batchq.bulk.chunks.cursor import cursor_texts
 from batchq.bulk.chunks.fence import Fence
-from batchq.bulk.chunks.order_key import OrderKey, described, judgement
+from batchq.bulk.chunks.order_key import OrderKey, flaw_in_chunk, signature
 from batchq.bulk.chunks.subquery import column, columns, embed, quoted
 from batchq.bulk.errors import InvalidOrderKey, LeaseLost
 from batchq.bulk.job import Job
@@ -29,10 +29,10 @@ from batchq.language.violation import Violation
 
 @own
 class Chunk(NamedTuple):
-    """What a chunk did, and how far the job is then."""
+    """What a chunk did, and the state of its job after it."""
 
     rows: int
-    """That went for good: none, of those that are only hidden to be deleted later."""
+    """How many rows it finished; 0 if they are only hidden, to be deleted later."""
     full: bool
     """Whether there were as many rows as it asked for."""
     seq: int
@@ -41,12 +41,12 @@ class Chunk(NamedTuple):
     stage: int
     cursor: list[str] | None
     fenced: bool = True
-    """The fence held: a chunk of which it did not is undone."""
+    """The fence holds. A chunk that finds it broken is rolled back."""
     cursor_key: list[str] | None = None
-    unfit: str | None = None
-    """Nothing is wrong with the order key: a chunk of which something is is undone."""
-    passed: bool = False
-    """Whether it passed over rows that others have locked."""
+    flaw: str | None = None
+    """What is wrong with the order key. A chunk that finds something is rolled back."""
+    skipped: bool = False
+    """Whether it skipped rows that other transactions had locked."""
 
 
 @frozen(kw_only=True)
@@ -55,77 +55,80 @@ class ChunkParts:
 
     table: str
     page: Statement[None]
-    """Finds the keys of the rows behind the cursor, in their order."""
+    """Selects the keys of the rows after the cursor, in order."""
     where: tuple[Condition, ...]
-    """Which rows of the table go: those that are :func:`within` the page, and due."""
+    """Which rows of the table to delete: those :func:`within` the page that are due."""
     mutation: Callable[[list[Condition]], Statement[None]]
-    """Lets rows go of which some conditions hold."""
+    """Makes the DELETE or UPDATE of the rows that meet some conditions."""
     order: tuple[str, ...]
-    """The columns of the page, which the cursor is made of."""
+    """The columns of the page, which make up the cursor."""
     counts: bool
-    """Whether the rows are gone then, and not only hidden."""
+    """Whether the rows are finished then, and not only hidden."""
     fence: Fence | None = None
-    """What has to hold of their parent; None where there is none."""
-    given: str | None = None
-    """Which of these columns is compared with a parent's key."""
-    held: Statement[None] | None = None
-    """Locks the parents of the page's rows; None where the fence does."""
+    """The fence of their parent; None if there is no parent."""
+    parent_column: str | None = None
+    """The column of the order that is compared with a parent's key."""
+    parents: Statement[None] | None = None
+    """Locks the parents of the page's rows; None if the fence locks the only one."""
     in_place: bool = False
-    """Whether the rows stay what they are to a pass, which they must not meet again."""
+    """Whether the rows stay in the table, where the same scan must not meet them again."""
 
 
 _CHUNK = """\
 WITH {fence}batchq_page AS MATERIALIZED (
     {page}
 ), batchq_last AS MATERIALIZED (
-    SELECT * FROM batchq_page ORDER BY {downwards} LIMIT 1
-), {held}{free}batchq_gone AS (
-    {going} RETURNING {returned}
-), {place}, batchq_done AS MATERIALIZED (
-    SELECT (SELECT count(*) FROM batchq_gone) AS rows,
+    SELECT * FROM batchq_page ORDER BY {descending} LIMIT 1
+), {parents}{unlocked}batchq_changed AS (
+    {mutation} RETURNING {returned}
+), {cursor}, batchq_done AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM batchq_changed) AS rows,
         (SELECT count(*) FROM batchq_page) >= %(rows)s AS full,
-        (SELECT told FROM batchq_place WHERE back <> '') AS last,
-        {described} AS described, {unfit} AS unfit, {passed} AS passed
+        (SELECT texts FROM batchq_cursor WHERE restored <> '') AS last,
+        {signature} AS signature, {flaw} AS flaw, {skipped} AS skipped
 )
 UPDATE {jobs} AS job SET seq = job.seq + 1,
     rows_done = job.rows_done + {counted}, scan_rows = job.scan_rows + {found},
-    skipped_locked = job.skipped_locked OR done.passed,
+    skipped_locked = job.skipped_locked OR done.skipped,
     stage = CASE WHEN done.full THEN job.stage ELSE job.stage + 1 END,
     cursor = CASE WHEN done.full THEN done.last END,
-    cursor_key = CASE WHEN done.full THEN done.described END,
+    cursor_key = CASE WHEN done.full THEN done.signature END,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
 WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'active'
 RETURNING {fenced} AS fenced, {counted} AS rows, done.full, job.seq, job.rows_done, job.scan_rows,
-    job.stage, job.cursor, job.cursor_key, done.unfit, done.passed
+    job.stage, job.cursor, job.cursor_key, done.flaw, done.skipped
 """
-"""The fence comes first: the page and what goes are found by the key of the row that it locks. The
-page is found by the order key from where the last one ended, so that no chunk looks at the
-dead rows of those before it. What goes is what lies between the two by the same key: each row is
-visited once, and one that somebody changes meanwhile is followed to its new version. By a list of
-keys or of ``ctid`` it takes half as long again, and more (measured: docs/adr/0019)."""
+"""The fence comes first: the page and the rows to delete are found by the key of the row that it
+locks. The page starts after the cursor, so that no chunk reads the dead rows of those before it.
+What is deleted lies between the cursor and the end of the page: so each row is visited once, and a
+row that is updated meanwhile is followed to its new version. Deleting by a list of keys or of
+``ctid`` takes half as long again, or more (measured: docs/adr/0019)."""
 _FENCE = """\
 batchq_fence AS MATERIALIZED (
-    {held}
+    {lock}
 ), """
-_HELD = """\
-batchq_held AS MATERIALIZED (
-    {held}
+_PARENTS = """\
+batchq_parents AS MATERIALIZED (
+    {lock}
 ), """
-_FREE = """\
-batchq_free AS MATERIALIZED (
-    {free} FOR UPDATE SKIP LOCKED
+_UNLOCKED = """\
+batchq_unlocked AS MATERIALIZED (
+    {due} FOR UPDATE SKIP LOCKED
 ), """
-_ALL_FREE = "SELECT FROM batchq_free"
-_IS_FREE = "({keys}) IN (SELECT {keys} FROM batchq_free)"
-_PASSED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_free)"
-"""Locks first what is free of the rows that go, so that no other is waited for; what is due and not
-free is passed over. Only where it has to be: it takes 1.6 times as long (docs/adr/0032)."""
-_FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same}"
-_KEPT = "CASE WHEN done.rows = 0 AND job.scan_rows = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
-"""Rows that stay are looked for where none has changed: one that is due, and that a trigger or a
-policy has kept as it was, is there for the pass all the same. It is seen as it was before."""
-_ORDERED = "{rows} ORDER BY {order} LIMIT %(most)s"
+_ALL_UNLOCKED = "SELECT FROM batchq_unlocked"
+_IS_UNLOCKED = "({keys}) IN (SELECT {keys} FROM batchq_unlocked)"
+_SKIPPED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_unlocked)"
+"""Lock the unlocked rows first, so that the chunk waits for no other; rows that are due and not
+among them are skipped. Only used after a timeout: it takes 1.6 times as long (docs/adr/0032)."""
+_FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same_tables}"
+_FOUND = (
+    "CASE WHEN done.rows = 0 AND job.scan_rows = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
+)
+"""If an update has changed no row, look for rows that are due: a trigger or a policy may have kept
+one as it was, and then the scan has found something all the same. The look sees the rows as they
+were before the update."""
+_ORDERED = "{rows} ORDER BY {order} LIMIT %(limit)s"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
 _BEYOND = "({keys}) > ({last})"
@@ -142,95 +145,107 @@ def chunk(
 ) -> Statement[Chunk]:
     """Write the statement of a chunk.
 
-    :param jobs: the table of jobs.
+    :param jobs: the job table.
     :param rows: how many rows to look for.
-    :param lease: how long the job is then this owner's.
-    :param skip_locked: whether rows that others have locked are left, instead of waited for.
+    :param lease: how long the job is this worker's after the chunk.
+    :param skip_locked: skip rows that other transactions have locked, instead of waiting.
     """
-    fence, fenced = ("", dict[str, object]()) if parts.fence is None else parts.fence.held(job)
-    key = OrderKey(parts.table, parts.order, parts.given)
-    begins = job.cursor is None
-    unfit, judged = judgement(key, job.cursor_key, begins=begins, moves=parts.in_place)
+    fence, fence_values = (
+        ("", dict[str, object]()) if parts.fence is None else parts.fence.locked(job)
+    )
+    key = OrderKey(parts.table, parts.order, parts.parent_column)
+    flaw, flaw_values = flaw_in_chunk(
+        key, job.cursor_key, first=job.cursor is None, in_place=parts.in_place
+    )
     last = ", ".join(_LAST.format(key=column(name)) for name in parts.order)
     beyond = _BEYOND.format(keys=columns(parts.order), last=last)
-    page, found = embed(parts.page, "page")
-    held, held_with = ("", {}) if parts.held is None else embed(parts.held, "held")
-    where, free, passed, due, due_with = list(parts.where), "", "false", "", dict[str, object]()
+    page, page_values = embed(parts.page, "page")
+    parents, parents_values = ("", {}) if parts.parents is None else embed(parts.parents, "held")
+    where, unlocked, skipped = list(parts.where), "", "false"
+    due, due_values = "", dict[str, object]()
     if skip_locked or parts.in_place:
-        due, due_with = embed(select(parts.table, parts.order, where=where), "due")
+        due, due_values = embed(select(parts.table, parts.order, where=where), "due")
     if skip_locked:
-        free = _FREE.format(free=due)
-        passed = _PASSED.format(due=due, keys=columns(parts.order))
-        where.append(raw_sql(_IS_FREE.format(keys=listed(parts.order))))
-        due = _ALL_FREE
+        unlocked = _UNLOCKED.format(due=due)
+        skipped = _SKIPPED.format(due=due, keys=columns(parts.order))
+        where.append(raw_sql(_IS_UNLOCKED.format(keys=listed(parts.order))))
+        due = _ALL_UNLOCKED
     counted = "done.rows" if parts.counts else "0"
-    going, going_with = embed(parts.mutation(where), "gone")
+    mutation, mutation_values = embed(parts.mutation(where), "changed")
     text = _CHUNK.format(
-        fence=_FENCE.format(held=fence) if fence else "",
-        fenced="true" if parts.fence is None else _FENCED.format(same=parts.fence.same()),
+        fence=_FENCE.format(lock=fence) if fence else "",
+        fenced="true"
+        if parts.fence is None
+        else _FENCED.format(same_tables=parts.fence.same_tables()),
         page=page,
-        held=_HELD.format(held=held) if held else "",
-        free=free,
-        passed=passed,
-        going=going,
+        parents=_PARENTS.format(lock=parents) if parents else "",
+        unlocked=unlocked,
+        skipped=skipped,
+        mutation=mutation,
         returned=f"{beyond} AS moved" if parts.in_place else "1",
-        place=place(parts.order),
-        described=described(key),
-        unfit=unfit,
-        downwards=columns(parts.order, behind=" DESC"),
+        cursor=cursor_texts(parts.order),
+        signature=signature(key),
+        flaw=flaw,
+        descending=columns(parts.order, suffix=" DESC"),
         counted=counted,
-        found=_KEPT.format(due=due) if parts.in_place else counted,
+        found=_FOUND.format(due=due) if parts.in_place else counted,
         jobs=quoted(jobs),
     )
     values = {
-        **fenced,
-        **found,
-        **held_with,
-        **due_with,
-        **going_with,
-        **judged,
-        "described": key.names,
+        **fence_values,
+        **page_values,
+        **parents_values,
+        **due_values,
+        **mutation_values,
+        **flaw_values,
+        "signature": key.names,
+        "rows": rows,
+        "lease": lease,
+        "job": job.id,
+        "epoch": job.epoch,
+        "seq": job.seq,
     }
-    values |= {"rows": rows, "lease": lease}
-    deleting = raw_sql(text, **values, job=job.id, epoch=job.epoch, seq=job.seq)
-    one = deleting.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
+    statement = raw_sql(text, **values).one(Chunk).expect(1, missing=LeaseLost())
+    statement = statement.label(parts.table)
     if parts.fence is not None:
-        moved = parts.fence.moved(job)
-        one = one.ensure({"fenced": raw_sql("true")}, raises=lambda _: moved)
+        broken = parts.fence.broken(job)
+        statement = statement.ensure({"fenced": raw_sql("true")}, raises=lambda _: broken)
 
-    def refused(violation: Violation) -> InvalidOrderKey:
-        return InvalidOrderKey(key.told(str(textual(violation.row["unfit"]))))
+    def invalid(violation: Violation) -> InvalidOrderKey:
+        return InvalidOrderKey(key.describe_flaw(str(textual(violation.row["flaw"]))))
 
-    return one.ensure({"unfit": None}, raises=refused)
+    return statement.ensure({"flaw": None}, raises=invalid)
 
 
-def ordered(rows: Statement[None], order: tuple[str, ...], most: int) -> Statement[None]:
-    """Write a query for the first of its rows in an order."""
+def ordered(rows: Statement[None], order: tuple[str, ...], limit: int) -> Statement[None]:
+    """Limit a query to its first rows in an order."""
     text, values = embed(rows, "row")
-    return raw_sql(_ORDERED.format(rows=text, order=columns(order)), **values, most=most)
+    return raw_sql(_ORDERED.format(rows=text, order=columns(order)), **values, limit=limit)
 
 
-def behind(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
-    """Write the condition that a row comes behind the cursor."""
+def after(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
+    """Write the condition that a row comes after the cursor."""
     places = ", ".join(f"%(at{n})s" for n in range(len(cursor)))
     values = {f"at{n}": value for n, value in enumerate(cursor)}
     return raw_sql(f"({columns(order)}) > ({places})", **values)
 
 
 def within(order: tuple[str, ...], cursor: list[str] | None) -> list[Statement[None]]:
-    """Write the conditions that a row lies on the page: behind the cursor, up to its last row."""
+    """Write the conditions that a row comes after the cursor, and not after the page's last row."""
     last = ", ".join(_LAST.format(key=identifier(key)) for key in order)
-    upto = raw_sql(_WITHIN.format(keys=listed(order), last=last))
-    return [upto] if cursor is None else [behind(order, cursor), upto]
+    up_to_last = raw_sql(_WITHIN.format(keys=listed(order), last=last))
+    return [up_to_last] if cursor is None else [after(order, cursor), up_to_last]
 
 
 def order_key(order: str | Iterable[str]) -> tuple[str, ...]:
-    """Read the columns of an order key.
+    """Convert the ``order`` of a declaration to a tuple of columns.
 
-    :raises InvalidBatch: when there is none.
+    :raises InvalidBatch: if it is empty.
     """
     names = (order,) if isinstance(order, str) else tuple(order)
     if not names:
-        message = "order=(): a chunk begins behind the last row of the one before, in some order"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "order=(): a chunk starts after the last row of the chunk before, so rows need an "
+            "order; name the columns of a unique index"
+        )
     return names

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many rows there are to come, without counting them: what the planner thinks."""
+"""The planner's estimate of how many rows a query finds, without reading them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from batchq.language.builders import raw_sql
 from batchq.language.statement import Statement
 
 _ROWS = re.compile(r"\(cost=[\d.]+ rows=(\d+) width=\d+\)$")
-"""What a plan's line ends with, behind names that may look like it (documentation, "EXPLAIN")."""
-_COCKROACHS = re.compile(r"^[\s│└├─]*estimated row count: ([\d,]+)")
-"""How CockroachDB says it, in a line of its own below each operator (its documentation, "EXPLAIN").
-"""
+"""The end of a line of a plan; names before it may look like it (documentation, "EXPLAIN")."""
+_COCKROACHDB_ROWS = re.compile(r"^[\s│└├─]*estimated row count: ([\d,]+)")
+"""CockroachDB writes it in a line of its own below each operator (its documentation, "EXPLAIN")."""
 
 
 def estimated(rows: Statement[None]) -> Batch[int]:
-    """Ask the planner how many rows it expects a query to find; nothing is read.
+    """Estimate how many rows a query finds.
 
-    The answer is as good as the table's statistics (PostgreSQL documentation, "EXPLAIN").
+    The estimate is as good as the table's statistics (PostgreSQL documentation, "EXPLAIN").
     """
     text, values = embed(rows, "row")
     if not values:
-        text = text.replace("%%", "%")  # which are doubled only beside parameters
-    return raw_sql(f"EXPLAIN {text}", **values).all(tuple).map(_expected)
+        text = text.replace("%%", "%")  # doubled only in a text with parameters
+    return raw_sql(f"EXPLAIN {text}", **values).all(tuple).map(_estimate)
 
 
-def _expected(lines: list[tuple[Any, ...]]) -> int:
-    """Read the first line that says it, which is of the whole; 0 where none does.
+def _estimate(lines: list[tuple[Any, ...]]) -> int:
+    """Return the first estimate, which is that of the whole plan; 0 if there is none.
 
-    As text: JSON is not read in every encoding of a client, and CockroachDB writes none.
+    It is read from text: JSON is not decoded in every client encoding, and CockroachDB has none.
     """
     for (line,) in lines:
         text = str(textual(line))
-        if seen := _ROWS.search(text) or _COCKROACHS.search(text):
-            return int(seen[1].replace(",", ""))
+        if match := _ROWS.search(text) or _COCKROACHDB_ROWS.search(text):
+            return int(match[1].replace(",", ""))
     return 0

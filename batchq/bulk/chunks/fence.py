@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The fence: what has to hold of the parent whenever one of its children goes.
+"""The fence: what must be true of the parent whenever one of its children is deleted.
 
-Its row is there, still hidden, and at the generation at which it was fenced; and each table is the
-one that it was then. Whoever brings the parent back changes its row. So whoever deletes a child
-locks that row first, in the same statement, FOR SHARE: he waits for a restore that is under way and
-then finds that the fence has moved, and a restore that comes later waits for him.
+The parent's row exists, is hidden, and has the generation at which it was fenced; and each table is
+the one that it was then. A restore changes the parent's row. Therefore each delete of children
+locks that row FOR SHARE first, in the same statement: it waits for a restore that is under way and
+then finds the fence broken, and a later restore waits for it.
 """
 
 from __future__ import annotations
@@ -32,41 +32,40 @@ CANONICAL = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
 }
-"""Settings under which a value's text says all of it, and is read as that value under any others
-(PostgreSQL documentation, "Locale and Formatting", "Statement Behavior")."""
+"""Settings under which the text of a value is complete, and is read back as that value under any
+others (PostgreSQL documentation, "Locale and Formatting", "Statement Behavior")."""
 
 ROOT = "SELECT batchq_root FROM batchq_fence"
-"""The parent's key, in a chunk."""
+"""The parent's key, inside a chunk."""
 
-_TOLD = """\
-WITH batchq_found AS MATERIALIZED (
-    {found}
-), batchq_plain AS MATERIALIZED (
+_SNAPSHOT = """\
+WITH batchq_parent AS MATERIALIZED (
+    {parent}
+), batchq_canonical AS MATERIALIZED (
     SELECT root, generation, CASE WHEN kept IS NOT NULL THEN {changed} END AS changed
-    FROM batchq_found
+    FROM batchq_parent
 )
 SELECT CASE WHEN changed IS NOT NULL THEN root::text END AS root, generation, {tables} AS tables
-FROM batchq_plain"""
-"""The key is found under the caller's settings, by which it may be read, and written under plain
-ones. A row of each part is there before the next is evaluated."""
-_SEEN = """\
-SELECT parent.generation, parent.lives, {same} AS same
+FROM batchq_canonical"""
+"""The parent is found under the caller's settings, which its key may depend on; its key is written
+under :data:`CANONICAL`. The row of each part exists before the next part is evaluated."""
+_DIAGNOSIS = """\
+SELECT parent.generation, parent.live, {same_tables} AS same_tables
 FROM (SELECT 1) AS always LEFT JOIN (
-    SELECT {generation} AS generation, {deleted_at} IS NULL AS lives FROM {table}
+    SELECT {generation} AS generation, {deleted_at} IS NULL AS live FROM {table}
     WHERE {key} = %(root)s
 ) AS parent ON true"""
-_LOOKED = """\
-SELECT {key} FROM ({left}) AS batchq_left UNION ALL SELECT NULL WHERE NOT ({same})"""
-_WAY_ON = "Jobs.abandon() ends the job, and then the parent can be fenced again"
+_OR_OTHER_TABLES = """\
+SELECT {key} FROM ({left}) AS batchq_left UNION ALL SELECT NULL WHERE NOT ({same_tables})"""
 
 
-class Seen(NamedTuple):
-    """How a parent is found when its fence does not hold."""
+class Diagnosis(NamedTuple):
+    """The state of a parent whose fence is broken."""
 
     generation: int | None
-    """None where it is not found."""
-    lives: bool | None
-    same: bool
+    """None if there is no such row."""
+    live: bool | None
+    same_tables: bool
     """Whether the tables are those that were fenced."""
 
 
@@ -76,123 +75,125 @@ class Fence:
 
     parent: Parent
     tables: tuple[str, ...]
-    """The parent's and all that are swept: a name may lead to another one later."""
+    """The parent's table and its children's. A name may resolve to another table later."""
 
-    def told(self, key: object) -> Statement[None]:
-        """Select what a job remembers of a parent that is hidden: key, generation, tables.
+    def snapshot(self, key: object) -> Statement[None]:
+        """Select what a job stores of a hidden parent: key, generation, tables.
 
-        It leaves the settings :data:`CANONICAL` behind: see
+        It leaves the settings :data:`CANONICAL` in force: see
         :func:`~batchq.language.local_settings.put_back`.
 
-        :param key: as its caller says it.
+        :param key: as the caller has written it.
         """
-        named = [
+        columns = [
             raw_sql(f"{identifier(self.parent.key)} AS root"),
             raw_sql(f"{identifier(self.parent.generation)} AS generation"),
             raw_sql(f"{kept(CANONICAL)} AS kept"),
         ]
-        conditions: list[Condition] = [{self.parent.key: key}, self._hidden()]
-        found, values = embed(select(self.parent.table, named, where=conditions), "found")
-        text = _TOLD.format(
-            found=found, changed=changed(CANONICAL), tables=self._tables().replace("%", "%%")
-        )
+        conditions: list[Condition] = [{self.parent.key: key}, self._is_hidden()]
+        parent, values = embed(select(self.parent.table, columns, where=conditions), "parent")
+        tables = self._oids().replace("%", "%%")
+        text = _SNAPSHOT.format(parent=parent, changed=changed(CANONICAL), tables=tables)
         return raw_sql(text, **values)
 
-    def held(self, job: Job) -> tuple[str, dict[str, object]]:
-        """Write the part of a chunk that locks the parent, and finds none if the fence has moved.
+    def locked(self, job: Job) -> tuple[str, dict[str, object]]:
+        """Write the part of a chunk that locks the parent; it finds no row if the fence is broken.
 
-        :return: the text, and its parameters.
+        :return: the text, and the values of its parameters.
         """
         root = raw_sql(f"{identifier(self.parent.key)} AS batchq_root")
         rows = select(self.parent.table, [root], where=self._fenced(job))
         text, values = embed(rows, "fence")
         return f"{text} FOR SHARE", {**values, "tables": job.tables}
 
-    def same(self) -> str:
-        """Write the condition that the tables are those that ``tables`` holds, a parameter.
+    def same_tables(self) -> str:
+        """Write the condition that the tables are those of the parameter ``tables``.
 
-        It stands once more behind all else that a statement reads. A schema may be renamed while
-        the server looks up one table after the other, which no lock keeps it from: whoever renames
-        it between two of them is found out by what is looked up last.
+        A statement evaluates it once more after everything else that it reads. No lock keeps a
+        schema from being renamed while the server looks up one table after the other; the last
+        look-up finds a rename between two of them.
         """
-        # Constants, which the server looks up when it does the tables.
-        return f"{self._tables().replace('%', '%%')} = %(tables)s::oid[]"
+        # These are constants, which the server looks up together with the tables.
+        return f"{self._oids().replace('%', '%%')} = %(tables)s::oid[]"
 
-    def looked(self, left: Statement[None], key: str, job: Job) -> Statement[None]:
-        """Select a key of what a last look finds, or NULL where it has looked elsewhere."""
+    def or_other_tables(self, left: Statement[None], key: str, job: Job) -> Statement[None]:
+        """Select a key of the rows that are left, or NULL if these are other tables."""
         text, values = embed(left, "left")
-        looking = _LOOKED.format(left=text, key=column(key), same=self.same())
-        return raw_sql(looking, **values, tables=job.tables)
+        query = _OR_OTHER_TABLES.format(left=text, key=column(key), same_tables=self.same_tables())
+        return raw_sql(query, **values, tables=job.tables)
 
-    def remove(self, job: Job) -> Statement[None]:
-        """Delete the parent of a job, which is locked; none is found if the fence has moved."""
+    def delete_parent(self, job: Job) -> Statement[None]:
+        """Delete the parent of a job, which is locked; it finds no row if the fence is broken."""
         return delete(self.parent.table, where=self._fenced(job)).label(self.parent.table)
 
     def lock(self, job: Job) -> Statement[None]:
-        """Lock the parent of a job against everybody, or fail where the fence has moved."""
-        moved = self.moved(job)
+        """Lock the parent of a job FOR UPDATE, and fail if the fence is broken."""
+        broken = self.broken(job)
         parent = select(self.parent.table, where=self._fenced(job)).for_update()
-        return parent.expect(1, missing=lambda _: moved).label(self.parent.table)
+        return parent.expect(1, missing=lambda _: broken).label(self.parent.table)
 
-    def now(self, job: Job) -> Statement[None]:
-        """Select generation and tables as they are now, of a job's parent that is hidden."""
-        named = [
+    def current(self, job: Job) -> Statement[None]:
+        """Select the generation and the tables of a job's hidden parent as they are now."""
+        columns = [
             raw_sql(f"{identifier(self.parent.generation)} AS generation"),
-            raw_sql(f"{self._tables()} AS tables"),
+            raw_sql(f"{self._oids()} AS tables"),
         ]
-        return select(self.parent.table, named, where=[{self.parent.key: job.root}, self._hidden()])
+        where: list[Condition] = [{self.parent.key: job.root}, self._is_hidden()]
+        return select(self.parent.table, columns, where=where)
 
-    def moved(self, job: Job) -> FenceBroken:
-        """Make the error that says that the fence does not hold."""
-        return FenceBroken(job.root, self._look(job))
+    def broken(self, job: Job) -> FenceBroken:
+        """Return the error for a job whose fence is broken."""
+        return FenceBroken(job.root, self._diagnose(job))
 
-    def _look(self, job: Job) -> Batch[str]:
-        """Find out why the fence does not hold, in words for whoever looks at the job."""
-        text = _SEEN.format(
+    def _diagnose(self, job: Job) -> Batch[str]:
+        """Return a batch that describes why the fence is broken."""
+        text = _DIAGNOSIS.format(
             generation=column(self.parent.generation),
             deleted_at=column(str(self.parent.deleted_at)),
             table=quoted(self.parent.table),
             key=column(self.parent.key),
-            same=self.same(),
+            same_tables=self.same_tables(),
         )
-        looking = raw_sql(text, root=job.root, tables=job.tables).one(Seen)
-        return with_settings(ALL_ROWS, looking.label(self.parent.table)).map(
-            lambda seen: _why(job, seen)
-        )
+        parent = raw_sql(text, root=job.root, tables=job.tables).one(Diagnosis)
+        labeled = parent.label(self.parent.table)
+        return with_settings(ALL_ROWS, labeled).map(lambda diagnosis: _describe(job, diagnosis))
 
     def _fenced(self, job: Job) -> list[Condition]:
         parent = {self.parent.key: job.root, self.parent.generation: job.generation}
-        return [parent, self._hidden(), raw_sql(self.same(), tables=job.tables)]
+        return [parent, self._is_hidden(), raw_sql(self.same_tables(), tables=job.tables)]
 
-    def _hidden(self) -> Statement[None]:
+    def _is_hidden(self) -> Statement[None]:
         return raw_sql(f"{identifier(str(self.parent.deleted_at))} IS NOT NULL")
 
-    def _tables(self) -> str:
+    def _oids(self) -> str:
         names = ", ".join(f"{literal(quoted_table(table))}::regclass" for table in self.tables)
         return f"ARRAY[{names}]::oid[]"
 
 
-def _why(job: Job, seen: Seen) -> str:
-    if not seen.same:
+def _describe(job: Job, diagnosis: Diagnosis) -> str:
+    if not diagnosis.same_tables:
         return (
-            "the names lead to other tables than those that were fenced: another search path, "
-            "another table of that name, or the same in a restored database; Tree.adopt() says "
-            "that these are meant"
+            "the names resolve to other tables than those that were fenced: another search path, "
+            "another table of that name, or the same tables in a restored database; "
+            "DeleteTree.adopt() accepts these"
         )
-    if seen.generation is None:
+    if diagnosis.generation is None:
         return (
-            "the parent is gone: somebody removed its row, and children that are left are "
-            "nobody's; Jobs.abandon() ends the job"
+            "the parent's row was deleted, and children that are left are orphans; Jobs.abandon() "
+            "ends the job"
         )
-    if seen.lives:
-        return f"the parent lives again, and keeps the children that are left; {_WAY_ON}"
-    if seen.generation != job.generation:
+    if diagnosis.live:
         return (
-            f"the parent is hidden, but at generation {seen.generation} and not {job.generation}: "
-            f"somebody brought it back and hid it again; Tree.adopt() says that it is to go as it "
-            f"is now"
+            "the parent was restored, and keeps the children that are left; Jobs.abandon() ends "
+            "the job, and then the parent can be fenced again"
+        )
+    if diagnosis.generation != job.generation:
+        return (
+            f"the parent is hidden, but at generation {diagnosis.generation} and not "
+            f"{job.generation}: it was restored and hidden again; DeleteTree.adopt() accepts it as "
+            f"it is now"
         )
     return (
-        "the parent could not be locked as it was fenced, though it looks so now: it has changed "
-        "meanwhile, or a policy keeps it from this role; Jobs.retry() tries it again"
+        "the parent could not be locked as it was fenced, although it is unchanged now: it was "
+        "changed in between, or a policy hides it from this role; Jobs.retry() tries it again"
     )

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""One pass over one kind of rows below a parent: which they are, and how they go.
+"""A stage of a job: one scan over one kind of rows below the parent.
 
-A tree is swept in passes, the leaves first. What has children of its own is hidden in a pass before
-theirs, so that it gains no more of them.
+A tree is deleted stage by stage, a table's children before its own rows. Rows that have children
+are soft-deleted in a stage before theirs, so that they gain no more of them.
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from batchq.bulk.chunks.chunk import ChunkParts, behind, ordered, within
+from batchq.bulk.chunks.chunk import ChunkParts, after, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.fence import ROOT, Fence
 from batchq.bulk.chunks.order_key import OrderKey
@@ -24,56 +24,57 @@ from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 from batchq.patterns.hierarchy import Children
 
-_MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(most)s"
-_OF_PARENT = "{by} = batchq_above.{key}"
-_OF_HELD = "{by} = ANY(ARRAY(SELECT {key} FROM batchq_held))"
-_IN_PAGE = "{key} = ANY(ARRAY(SELECT DISTINCT {by} FROM batchq_page))"
-_HELD = "{rows} ORDER BY {key} FOR SHARE"
+_MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(limit)s"
+_OF_PARENT = "{by} = batchq_parent.{key}"
+_OF_LOCKED_PARENTS = "{by} = ANY(ARRAY(SELECT {key} FROM batchq_parents))"
+_PARENTS_OF_PAGE = "{key} = ANY(ARRAY(SELECT DISTINCT {by} FROM batchq_page))"
+_LOCKED_PARENTS = "{rows} ORDER BY {key} FOR SHARE"
 _AMONG = "{by} IN ({parents})"
-_BELOW = """\
-SELECT batchq_below.* FROM ({parents} ORDER BY {key}) AS batchq_above, LATERAL (
+_BY_PARENT = """\
+SELECT batchq_child.* FROM ({parents} ORDER BY {key}) AS batchq_parent, LATERAL (
     {rows}
-) AS batchq_below ORDER BY {order} LIMIT %(most)s"""
-"""Parent by parent, in the order of their keys: rows of several parents in one page, found without
-a look at any other parent's. The order that is said last is what holds; the others let PostgreSQL
-sort one parent's rows at a time, and stop (measured: docs/adr/0032)."""
-_CHILDLESS = """\
+) AS batchq_child ORDER BY {order} LIMIT %(limit)s"""
+"""Parent by parent, in the order of their keys: a page holds rows of several parents, and finding
+it reads no other parent's rows. The last ORDER BY is what holds; the others let PostgreSQL sort the
+rows of one parent at a time, and stop early (measured: docs/adr/0032)."""
+_WITHOUT_CHILDREN = """\
 NOT EXISTS (
-    SELECT 1 FROM {table} AS batchq_below WHERE batchq_below.{by} = {above}.{key}{living}
+    SELECT 1 FROM {table} AS batchq_child WHERE batchq_child.{by} = {parent}.{key}{live}
 )"""
 
 
 @frozen(kw_only=True)
 class Stage:
-    """One pass over one kind of rows."""
+    """One scan over one kind of rows."""
 
     path: tuple[Children, ...]
-    """How the rows are found: the parent's own children, their children, … and at last these."""
+    """How the rows are found: the parent's own children, their children, … and these at last."""
     order: tuple[str, ...]
     """Unique among the children of one parent, and indexed together with its key."""
-    sets: tuple[tuple[str, object], ...] | None
-    """What is set of a row that goes; None where it is deleted."""
+    changes: tuple[tuple[str, object], ...] | None
+    """The columns to update; None to delete the rows."""
     counts: bool = True
-    """Whether the rows are gone then; not those that are hidden until their own children are."""
-    living: bool = True
-    """Whether rows that are hidden already are none of these."""
+    """Whether the rows are finished then; False if they are only hidden, to be deleted later."""
+    live_only: bool = True
+    """Whether to leave out rows that are soft-deleted already."""
     without_children: tuple[Children, ...] = ()
-    """A row that has such children stays, to be found at the end: they came behind the fence."""
+    """Rows that have such children are left, and the check at the end of the job finds them: the
+    children were inserted after the fence."""
 
     @property
     def relation(self) -> Children:
-        """What is swept."""
+        """Return which rows they are."""
         return self.path[-1]
 
     @property
     def table(self) -> str:
-        """The table that is swept."""
+        """Return the rows' table."""
         return self.relation.table
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """The columns by which rows are ordered: the parent's key is one, where there are several
-        parents."""
+    def order_columns(self) -> tuple[str, ...]:
+        """Return the columns of the scan's order, which has the parent's key first if there are
+        several parents."""
         by = self.relation.by
         if len(self.path) == 1:
             return self.order
@@ -81,169 +82,169 @@ class Stage:
 
     @property
     def order_key(self) -> OrderKey:
-        """The columns by which rows are ordered, and the one that has a parent's key."""
-        return OrderKey(self.table, self.keys, self.relation.by)
+        """Return the order key, and the column that holds the parent's key."""
+        return OrderKey(self.table, self.order_columns, self.relation.by)
 
     def chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
-        """Say what the next chunk is made of."""
+        """Return what the next chunk is made of."""
         root = raw_sql(ROOT)
         return ChunkParts(
             table=self.table,
             page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
-            held=self._held(root),
-            where=(*self._of_page(root), *within(self.keys, job.cursor)),
+            parents=self._locked_parents(root),
+            where=(*self._of_page(root), *within(self.order_columns, job.cursor)),
             mutation=self._mutation,
-            order=self.keys,
+            order=self.order_columns,
             counts=self.counts,
             fence=fence,
-            given=self.relation.by,
+            parent_column=self.relation.by,
         )
 
     def apply_all(self, root: object) -> Statement[int]:
-        """Let all rows go."""
+        """Delete or update all the rows at once."""
         return self._mutation([*_of_root(self.path, root), *self._due()]).count().label(self.table)
 
-    def check_at_most(self, root: object, most: int) -> Statement[None]:
-        """Forbid that there are more rows than so many."""
-        page, values = embed(self._rows(root, None, most + 1, self._kind()), "page")
-        many = raw_sql(_MORE.format(rows=page), **values, most=most)
-        return many.expect(0, unexpected=TooManyRows(self.table, most)).label(self.table)
+    def check_at_most(self, root: object, limit: int) -> Statement[None]:
+        """Check that there are no more rows than ``limit``."""
+        page, values = embed(self._rows(root, None, limit + 1, self._kind()), "page")
+        more = raw_sql(_MORE.format(rows=page), **values, limit=limit)
+        return more.expect(0, unexpected=TooManyRows(self.table, limit)).label(self.table)
 
     def check_empty(self, root: object) -> Statement[None]:
-        """Forbid that there is any row."""
+        """Check that there is no such row."""
 
-        def late(violation: Violation) -> RowsAfterFence:
+        def error(violation: Violation) -> RowsAfterFence:
             return RowsAfterFence(self.table, violation.row[key])
 
         key = self.order[-1]
-        return self._left(root).expect(0, unexpected=late, columns=[key]).label(self.table)
+        return self._left(root).expect(0, unexpected=error, columns=[key]).label(self.table)
 
     def check_empty_for(self, job: Job, root: object, fence: Fence) -> Statement[None]:
-        """Forbid that there is any row of a job, in the tables that are its."""
+        """Check that there is no such row, in the very tables that the job was made for."""
 
-        def late(violation: Violation) -> Exception:
-            found = violation.row[key]
-            return fence.moved(job) if found is None else RowsAfterFence(self.table, found)
+        def error(violation: Violation) -> Exception:
+            value = violation.row[key]
+            return fence.broken(job) if value is None else RowsAfterFence(self.table, value)
 
         key = self.order[-1]
-        left = fence.looked(self._left(root), key, job)
-        return left.expect(0, unexpected=late, columns=[key]).label(self.table)
+        left = fence.or_other_tables(self._left(root), key, job)
+        return left.expect(0, unexpected=error, columns=[key]).label(self.table)
 
     def _left(self, root: object) -> Statement[None]:
         return self._rows(root, None, 1, self._kind())
 
     def estimate(self, root: object) -> Batch[int]:
-        """Ask the planner how many rows will be gone."""
+        """Return the planner's estimate of how many rows this stage will finish."""
         if not self.counts:
             return raw_sql("SELECT 0").scalar(int)
         conditions = [*_of_root(self.path, root), *self._kind()]
-        return estimated(select(self.table, self.keys, where=conditions))
+        return estimated(select(self.table, self.order_columns, where=conditions))
 
     def _rows(
         self,
         root: object,
         cursor: list[str] | None,
-        most: int,
+        limit: int,
         own: list[Condition],
         *,
         hidden: bool = False,
     ) -> Statement[None]:
-        """Select the keys of the first rows behind the cursor, in their order.
+        """Select the keys of the first rows after the cursor, in order.
 
-        The order is there even where one row is enough: without it the server may read the whole
-        table, in the belief that such a row comes soon.
+        The order is there even if one row is enough: without it the server may read the whole
+        table, expecting to meet such a row soon.
 
-        :param hidden: whether only rows of hidden parents are meant: one below the root may be
-            brought back by itself.
+        :param hidden: only rows of hidden parents: a parent below the root may have been restored.
         """
-        above, key = self.path[:-1], self.relation.parent.key
-        after = [] if cursor is None else [behind(self.keys, cursor)]
-        if not above:
-            return self._ordered([*_of_root(self.path, root), *own, *after], most)
-        parents = _parents(above, root)
+        ancestors, key = self.path[:-1], self.relation.parent.key
+        further = [] if cursor is None else [after(self.order_columns, cursor)]
+        if not ancestors:
+            return self._ordered([*_of_root(self.path, root), *own, *further], limit)
+        parents = _parents(ancestors, root)
         if hidden:
-            parents.append(self._hidden())
+            parents.append(self._is_hidden())
         if cursor is not None:
             parents.append(raw_sql(f"{column(key)} >= %(at)s", at=cursor[0]))
-        outer, outer_values = embed(select(above[-1].table, [key], where=parents), "above")
+        outer, outer_values = embed(select(ancestors[-1].table, [key], where=parents), "parent")
         of_parent = raw_sql(_OF_PARENT.format(by=identifier(self.relation.by), key=identifier(key)))
-        inner, inner_values = embed(self._ordered([of_parent, *own, *after], most), "below")
-        places = [f"batchq_above.{column(key)}"]
-        places += [f"batchq_below.{column(name)}" for name in self.keys[1:]]
-        order = ", ".join(places)
-        text = _BELOW.format(parents=outer, key=column(key), rows=inner, order=order)
-        return raw_sql(text, **outer_values, **inner_values, most=most)
+        children = self._ordered([of_parent, *own, *further], limit)
+        inner, inner_values = embed(children, "child")
+        columns = [f"batchq_parent.{column(key)}"]
+        columns += [f"batchq_child.{column(name)}" for name in self.order_columns[1:]]
+        order = ", ".join(columns)
+        text = _BY_PARENT.format(parents=outer, key=column(key), rows=inner, order=order)
+        return raw_sql(text, **outer_values, **inner_values, limit=limit)
 
-    def _ordered(self, where: list[Condition], most: int) -> Statement[None]:
-        return ordered(select(self.table, self.keys, where=where), self.order, most)
+    def _ordered(self, where: list[Condition], limit: int) -> Statement[None]:
+        return ordered(select(self.table, self.order_columns, where=where), self.order, limit)
 
     def _kind(self) -> list[Condition]:
-        """What has to hold of a row besides whose child it is."""
-        living: dict[str, object] = dict(self.relation.where)
-        if self.living and self.relation.deleted_at is not None:
-            living[self.relation.deleted_at] = None
-        return [living] if living else []
+        """Return the conditions on a row of this kind, besides whose child it is."""
+        conditions: dict[str, object] = dict(self.relation.where)
+        if self.live_only and self.relation.deleted_at is not None:
+            conditions[self.relation.deleted_at] = None
+        return [conditions] if conditions else []
 
     def _due(self) -> list[Condition]:
-        """What has to hold of a row that goes now."""
-        return [*self._kind(), *map(_childless, self.without_children)]
+        """Return the conditions on a row that may be deleted now."""
+        return [*self._kind(), *map(_without, self.without_children)]
 
-    def _hidden(self) -> Statement[None]:
+    def _is_hidden(self) -> Statement[None]:
         return raw_sql(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
 
-    def _held(self, root: object) -> Statement[None] | None:
-        """Select and lock the parents of a page's rows, but for those that are hidden no more;
-        nothing, where the fence holds the only one."""
-        above, parent = self.path[:-1], self.relation.parent
-        if not above:
+    def _locked_parents(self, root: object) -> Statement[None] | None:
+        """Select and lock the hidden parents of a page's rows; None if the root is the only parent,
+        which the fence locks."""
+        ancestors, parent = self.path[:-1], self.relation.parent
+        if not ancestors:
             return None
         by, key = identifier(self.relation.by), identifier(parent.key)
-        in_page = raw_sql(_IN_PAGE.format(key=key, by=by))
-        where = [*_parents(above, root), self._hidden(), in_page]
+        in_page = raw_sql(_PARENTS_OF_PAGE.format(key=key, by=by))
+        where = [*_parents(ancestors, root), self._is_hidden(), in_page]
         rows, values = embed(select(parent.table, [parent.key], where=where), "held")
-        text = _HELD.format(rows=rows, key=column(parent.key))
+        text = _LOCKED_PARENTS.format(rows=rows, key=column(parent.key))
         return raw_sql(text if values else text.replace("%%", "%"), **values)
 
     def _of_page(self, root: object) -> list[Condition]:
-        """What holds of all the rows of a page, whose keys may lie between those of others."""
+        """Return the conditions on the rows of a page: their keys may lie between other rows'."""
         if len(self.path) == 1:
             return [*_of_root(self.path, root), *self._due()]
         by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
-        return [raw_sql(_OF_HELD.format(by=by, key=key)), *self._due()]
+        return [raw_sql(_OF_LOCKED_PARENTS.format(by=by, key=key)), *self._due()]
 
     def _mutation(self, where: list[Condition]) -> Statement[None]:
-        if self.sets is None:
+        if self.changes is None:
             return delete(self.table, where=where)
-        return update(self.table, dict(self.sets), where=where)
+        return update(self.table, dict(self.changes), where=where)
 
 
 def _of_root(path: tuple[Children, ...], root: object) -> list[Condition]:
-    """Whose children they are, down from the root; hidden parents are parents still.
+    """Return the conditions that rows descend from the root; a hidden parent is a parent still.
 
     :param root: the key of the root, or a ``sql()`` fragment for it.
     """
-    *above, own = path
-    if not above:
+    *ancestors, own = path
+    if not ancestors:
         return [{own.by: root}]
-    parents, values = embed(
-        select(above[-1].table, [own.parent.key], where=_parents(tuple(above), root)), "of"
-    )
+    where = _parents(tuple(ancestors), root)
+    parents, values = embed(select(ancestors[-1].table, [own.parent.key], where=where), "of")
     return [raw_sql(_AMONG.format(by=column(own.by), parents=parents), **values)]
 
 
 def _parents(path: tuple[Children, ...], root: object) -> list[Condition]:
-    """Which rows are parents of what is below: hidden ones too, but none of another kind."""
+    """Return the conditions on the rows at the end of a path, hidden ones included."""
     of_root, own = _of_root(path, root), path[-1]
     return [*of_root, own.where] if own.where else of_root
 
 
-def _childless(children: Children) -> Statement[None]:
+def _without(children: Children) -> Statement[None]:
     deleted_at = children.deleted_at
-    text = _CHILDLESS.format(
+    live = "" if deleted_at is None else f" AND batchq_child.{identifier(deleted_at)} IS NULL"
+    text = _WITHOUT_CHILDREN.format(
         table=quoted(children.table),
         by=identifier(children.by),
-        above=quoted(children.parent.table),
+        parent=quoted(children.parent.table),
         key=identifier(children.parent.key),
-        living="" if deleted_at is None else f" AND batchq_below.{identifier(deleted_at)} IS NULL",
+        live=live,
     )
     return raw_sql(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A statement as a part of another one's text: a chunk is one statement made of several."""
+"""Write a statement as a part of another statement's text: a chunk is made of several."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from batchq.language.statement import Statement
 from batchq.language.syntax import Source
 
 _MARK = "\0"
-"""Where a parameter stands until it has a name; no name and no SQL has one in it."""
-_PLACE = re.compile(rf"{_MARK}(\d+)")
+"""Marks a parameter until it has a name; neither names nor SQL text contain a NUL."""
+_PARAMETER = re.compile(rf"{_MARK}(\d+)")
 
 
 def embed(statement: Statement[Any], name: str) -> tuple[str, dict[str, object]]:
-    """Write a bare statement for the inside of a text with parameters.
+    """Write a statement for use inside a text with ``%(name)s`` parameters.
 
-    :param name: what its parameters are called, each with a number behind it.
-    :return: the text, and its parameters.
+    :param name: the prefix of its parameters' names; a number follows it.
+    :return: the text, and the values of its parameters.
 
     >>> from batchq import delete
-    >>> embed(delete("vpc", where={"id": 7}), "gone")
-    ('DELETE FROM "vpc" WHERE "id" = %(gone1)s', {'gone1': 7})
+    >>> embed(delete("vpc", where={"id": 7}), "id")
+    ('DELETE FROM "vpc" WHERE "id" = %(id1)s', {'id1': 7})
     """
     text, order = _embedded(statement._shape.source, name)
     return text, {f"{name}{n}": statement._values[value] for n, value in enumerate(order, 1)}
@@ -36,22 +36,22 @@ def embed(statement: Statement[Any], name: str) -> tuple[str, dict[str, object]]
 def _embedded(source: Source, name: str) -> tuple[str, tuple[int, ...]]:
     numbering = Numbering(_MARK)
     text = render(numbering, source, (), None).replace("%", "%%")
-    return _PLACE.sub(rf"%({name}\1)s", text), tuple(numbering.order)
+    return _PARAMETER.sub(rf"%({name}\1)s", text), tuple(numbering.order)
 
 
 def column(name: str) -> str:
-    """Quote a column's name for a text with parameters, where a percent sign is doubled."""
+    """Quote a column for a text with parameters, which doubles percent signs."""
     return identifier(name).replace("%", "%%")
 
 
-def columns(names: tuple[str, ...], *, behind: str = "") -> str:
-    """Quote several, with commas between.
+def columns(names: tuple[str, ...], *, suffix: str = "") -> str:
+    """Quote several columns, separated by commas.
 
-    :param behind: what stands behind each: ``" DESC"``, ``"::text"``.
+    :param suffix: SQL to write after each: ``" DESC"``, ``"::text"``.
     """
-    return ", ".join(column(name) + behind for name in names)
+    return ", ".join(column(name) + suffix for name in names)
 
 
 def quoted(table: str) -> str:
-    """Quote a table's name for a text with parameters."""
+    """Quote a table for a text with parameters."""
     return quoted_table(table).replace("%", "%%")

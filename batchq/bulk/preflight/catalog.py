@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the server's catalog says of the tables of a tree: all of it read in one round trip.
+"""Read the catalog about the tables of a task, in one round trip.
 
-Source: PostgreSQL documentation, "System Catalogs"; of CockroachDB, which was not run here, its
-``pg_catalog.go``. What it lacks is not asked for: it has no operator classes, no array slices, no
-``row_security_active()``, and says of no index that it is ready.
+Source: PostgreSQL documentation, "System Catalogs"; and CockroachDB's ``pg_catalog.go``, which was
+not tested. What CockroachDB lacks is not read: operator classes, array slices,
+``row_security_active()``, and ``indisready``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.chunks.order_key import InvalidColumn, OrderKey, unfit
+from batchq.bulk.chunks.order_key import InvalidColumn, OrderKey, invalid_columns
 from batchq.bulk.jobs import Jobs
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import quoted
@@ -26,13 +26,13 @@ from batchq.language.statement import Statement
 
 @own
 class Relation(NamedTuple):
-    """What stands behind a table's name."""
+    """What a table's name resolves to."""
 
     name: str
-    """As the tree says it."""
+    """As the task has it."""
     oid: int
     kind: str
-    """``pg_class.relkind``: ``r`` of a table, ``p`` of a partitioned one."""
+    """``pg_class.relkind``: ``r`` for a table, ``p`` for a partitioned one."""
 
 
 @own
@@ -52,40 +52,40 @@ class Index(NamedTuple):
 
     table: str
     name: str
-    """As SQL, quoted where it has to be."""
+    """As SQL, quoted if necessary."""
     method: str
-    """``btree``, and on CockroachDB ``prefix``, have an order."""
+    """Only ``btree``, and CockroachDB's ``prefix``, have an order."""
     unique: bool
     valid: bool
     columns: list[str | None]
-    """Its key, without what is only included; None for an expression."""
+    """Its key columns, without INCLUDE; None for an expression."""
     options: list[int]
-    """Of each: 1 for descending, and 2 for NULLs first."""
-    usual: list[bool]
-    """Of each: whether operator class and collation are those that the column has by itself."""
+    """For each: 1 if descending, plus 2 if NULLs come first."""
+    default: list[bool]
+    """For each: whether it has the column's default operator class and collation."""
     predicate: str | None
 
 
 @own
 class ForeignKey(NamedTuple):
-    """A foreign key onto one of the tables."""
+    """A foreign key that refers to one of the tables."""
 
     onto: str
     referred: list[str]
     name: str
     oid: int
-    """Of the table that refers."""
+    """The OID of the table that refers."""
     table: str
     columns: list[str]
     action: str
     """``pg_constraint.confdeltype``."""
     indexed: bool
-    """Whether the rows that refer to one row are found by an index."""
+    """Whether an index finds the rows that refer to one row."""
 
 
 @own
 class Trigger(NamedTuple):
-    """A trigger that is fired for every row that is deleted, or updated."""
+    """A trigger that is fired for each row that is deleted or updated."""
 
     table: str
     name: str
@@ -95,7 +95,7 @@ class Trigger(NamedTuple):
 
 @own
 class Rule(NamedTuple):
-    """A rule that says what is done in the place of a command, or besides."""
+    """A rule that replaces a command or adds another."""
 
     table: str
     name: str
@@ -105,24 +105,24 @@ class Rule(NamedTuple):
 
 @own
 class RowSecurity(NamedTuple):
-    """A table of which policies may hide rows from this role."""
+    """A table whose policies may hide rows from this role."""
 
     table: str
 
 
 @own
 class JobColumn(NamedTuple):
-    """A column that the table of jobs has not, or not with this type."""
+    """A column that the job table lacks, or has with another type."""
 
     name: str
     type: str
-    there: bool
+    exists: bool
     definition: str
 
 
 @frozen(kw_only=True)
 class Catalog:
-    """What was read. A table that there is none of has nothing in it."""
+    """What was read. There is nothing about a table that does not exist."""
 
     relations: list[Relation]
     columns: list[Column]
@@ -130,22 +130,22 @@ class Catalog:
     references: list[ForeignKey]
     triggers: list[Trigger]
     rules: list[Rule]
-    lacking: list[JobColumn]
-    veiled: list[RowSecurity]
-    unfit: dict[OrderKey, list[InvalidColumn]]
-    """What cannot be part of each order key."""
+    job_columns: list[JobColumn]
+    row_security: list[RowSecurity]
+    invalid_columns: dict[OrderKey, list[InvalidColumn]]
+    """For each order key, the columns that cannot be part of it."""
 
     def relation(self, table: str) -> Relation | None:
-        """What stands behind a name."""
-        return next((one for one in self.relations if one.name == table), None)
+        """Return what a table's name resolves to."""
+        return next((found for found in self.relations if found.name == table), None)
 
     def column(self, table: str, name: str) -> Column | None:
-        """A column of a table."""
-        return next((one for one in self.columns if one[:2] == (table, name)), None)
+        """Return a column of a table."""
+        return next((found for found in self.columns if found[:2] == (table, name)), None)
 
     def indexes_of(self, table: str) -> list[Index]:
-        """A table's indexes."""
-        return [one for one in self.indexes if one.table == table]
+        """Return a table's indexes."""
+        return [index for index in self.indexes if index.table == table]
 
 
 _NAMED = """\
@@ -167,7 +167,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped"""
 _INDEXES = """\
 SELECT named.name AS table, i.indexrelid::regclass::text AS name, m.amname::text AS method,
     i.indisunique AS unique, i.indisvalid AS valid, key.columns, key.options,
-    key.usual, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate
+    key."default", pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate
 FROM {named} JOIN pg_catalog.pg_index AS i ON i.indrelid = named.oid
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
@@ -176,7 +176,7 @@ FROM {named} JOIN pg_catalog.pg_index AS i ON i.indrelid = named.oid
             coalesce(array_agg(i.indoption[n]::int ORDER BY n), ARRAY[]::int[]) AS options,
             coalesce(array_agg(coalesce(
                 coalesce(o.opcdefault, true) AND i.indcollation[n] = a.attcollation, false
-            ) ORDER BY n), ARRAY[]::bool[]) AS usual
+            ) ORDER BY n), ARRAY[]::bool[]) AS "default"
         FROM generate_series(0, i.indnkeyatts - 1) AS n
             LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[n]
             LEFT JOIN pg_catalog.pg_attribute AS a
@@ -208,8 +208,8 @@ FROM {named} JOIN pg_catalog.pg_constraint AS k ON k.confrelid = named.oid
     ) AS key
 WHERE k.contype = 'f' AND k.conparentid = 0
 ORDER BY named.name, c.relname, k.conname"""
-"""A row that refers has no NULL in its key, so an index without the NULLs finds it as well. Those
-of a partition are its table's."""
+"""A partial index without NULLs counts as well, because a row that refers has no NULL in its key.
+The foreign keys of a partition are listed with its table."""
 
 _TRIGGERS = """\
 SELECT named.name AS table, t.tgname::text AS name,
@@ -225,56 +225,56 @@ FROM {named} JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = named.oid
 WHERE r.ev_type::text IN ('2', '4') AND r.ev_enabled::text <> 'D'
 ORDER BY named.name, r.rulename"""
 
-_VEILED = """\
+_ROW_SECURITY = """\
 SELECT named.name AS table FROM {named} JOIN pg_catalog.pg_class AS c ON c.oid = named.oid
     JOIN pg_catalog.pg_roles AS r ON r.rolname = current_user
 WHERE c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
     AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(c.relowner, 'USAGE'))
 ORDER BY named.name"""
-"""What ``row_security_active()`` says, which CockroachDB has not (PostgreSQL sources, rls.c)."""
+"""As ``row_security_active()``, which CockroachDB lacks (PostgreSQL sources, rls.c)."""
 
-_LACKING = """\
-SELECT wanted.name, wanted.type, a.attnum IS NOT NULL AS there, wanted.definition
+_JOB_COLUMNS = """\
+SELECT wanted.name, wanted.type, a.attnum IS NOT NULL AS "exists", wanted.definition
 FROM unnest(%(names)s::text[], %(types)s::text[], %(definitions)s::text[])
         AS wanted(name, type, definition)
     LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = pg_catalog.to_regclass(%(table)s::text)
         AND a.attname = wanted.name AND NOT a.attisdropped
 WHERE a.attnum IS NULL OR a.atttypid IS DISTINCT FROM pg_catalog.to_regtype(wanted.type)"""
 
-_DEFINED = re.compile(r"^    ([a-z_]+) ([a-z]+(?:\[\])?)(.*),$", re.MULTILINE)
+_COLUMN = re.compile(r"^    ([a-z_]+) ([a-z]+(?:\[\])?)(.*),$", re.MULTILINE)
 
 
 def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batch[Catalog]:
-    """Read what the catalog says of tables, and of the table of jobs.
+    """Read the catalog about tables, and about the job table.
 
-    :param tables: as a tree names them: ``"rule"`` or ``"net.rule"``.
-    :param keys: by which they are swept.
+    :param tables: as a task names them: ``"rule"`` or ``"net.rule"``.
+    :param keys: the order keys of its stages.
     """
-    judged = tuple(dict.fromkeys(keys))
-    named = tuple(dict.fromkeys((*tables, jobs.table)))
+    order_keys = tuple(dict.fromkeys(keys))
+    names = tuple(dict.fromkeys((*tables, jobs.table)))
 
-    def ask(text: str) -> Statement[None]:
-        return raw_sql(text.format(named=_NAMED), names=list(named), shown=list(map(quoted, named)))
+    def query(text: str) -> Statement[None]:
+        return raw_sql(text.format(named=_NAMED), names=list(names), shown=list(map(quoted, names)))
 
     return into(
         Catalog,
-        relations=ask(_RELATIONS).all(Relation),
-        columns=ask(_COLUMNS).all(Column),
-        indexes=ask(_INDEXES).all(Index),
-        references=ask(_REFERENCES).all(ForeignKey),
-        triggers=ask(_TRIGGERS).all(Trigger),
-        rules=ask(_RULES).all(Rule),
-        lacking=_lacking(jobs).all(JobColumn),
-        veiled=ask(_VEILED).all(RowSecurity),
-        unfit=sequence([unfit(key).all(InvalidColumn) for key in judged]).map(
-            lambda found: dict(zip(judged, found, strict=True))
-        ),
+        relations=query(_RELATIONS).all(Relation),
+        columns=query(_COLUMNS).all(Column),
+        indexes=query(_INDEXES).all(Index),
+        references=query(_REFERENCES).all(ForeignKey),
+        triggers=query(_TRIGGERS).all(Trigger),
+        rules=query(_RULES).all(Rule),
+        job_columns=_job_columns(jobs).all(JobColumn),
+        row_security=query(_ROW_SECURITY).all(RowSecurity),
+        invalid_columns=sequence(
+            [invalid_columns(key).all(InvalidColumn) for key in order_keys]
+        ).map(lambda found: dict(zip(order_keys, found, strict=True))),
     )
 
 
-def _lacking(jobs: Jobs) -> Statement[None]:
-    """Compare with the library's own DDL, which is where the columns are said."""
-    found: Sequence[tuple[str, str, str]] = _DEFINED.findall(Jobs().ddl())
-    names, types, rest = (list(part) for part in zip(*found, strict=True))
+def _job_columns(jobs: Jobs) -> Statement[None]:
+    """Compare the job table with the library's own DDL."""
+    wanted: Sequence[tuple[str, str, str]] = _COLUMN.findall(Jobs().ddl())
+    names, types, rest = (list(part) for part in zip(*wanted, strict=True))
     table, definitions = quoted(jobs.table), list(map(str.__add__, types, rest))
-    return raw_sql(_LACKING, names=names, types=types, definitions=definitions, table=table)
+    return raw_sql(_JOB_COLUMNS, names=names, types=types, definitions=definitions, table=table)

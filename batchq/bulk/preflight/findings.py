@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Why a tree should not be drained as its tables are, in words: reason, place and remedy.
+"""Findings of the preflight: an error or a warning, with its place and a remedy.
 
-Why before: what is found out on the way is a job that is stuck behind its fence, or a chunk that
-reads a whole table each time.
+Why before the start: otherwise the fence is committed, and then the job is stuck, or each chunk
+reads a whole table.
 """
 
 from __future__ import annotations
@@ -16,61 +16,60 @@ from batchq.engine.compile.quoting import identifier, quoted
 
 
 class FindingCode(Enum):
-    """What is wrong, or may be."""
+    """The kinds of findings, each with its meaning."""
 
-    NO_JOB_TABLE = "there is no table of jobs"
-    WRONG_JOB_TABLE = "the table of jobs is not as this library writes it"
-    NO_TABLE = "there is no such table"
-    NO_COLUMN = "there is no such column"
-    WRONG_COLUMN = "the column cannot hold what is set"
+    NO_JOB_TABLE = "the job table does not exist"
+    WRONG_JOB_TABLE = "the job table is not as Jobs.ddl() writes it"
+    NO_TABLE = "the table does not exist"
+    NO_COLUMN = "the column does not exist"
+    WRONG_COLUMN = "the column cannot hold the values that are set"
     NO_FENCE = "there are too many rows for one batch, and the parent cannot be hidden"
-    NO_INDEX = "no index finds the next rows, so every chunk would search for them"
-    NOT_UNIQUE = "rows of one order key all go in one chunk, however many they are"
-    KEY_NOT_UNIQUE = "several parents may have one key, so nobody can say whose the children are"
-    NULLABLE = "a row without an order key is behind no other, so no chunk would find it"
-    INVALID_ORDER_KEY = (
-        "the key has no text that leads back to it, so no chunk could begin behind it"
-    )
-    CASCADE = "a chunk would change any number of rows that nobody declared"
-    STILL_REFERS = "rows that are only hidden refer to rows that are to be deleted"
-    UNINDEXED = "whoever refers to a deleted row would be searched for in a whole table"
-    ROW_SECURITY = "policies hide rows from this role, so it cannot say that none is left"
-    RULE = "a rule rewrites what a chunk does, so rows may stay, or the server refuses it"
-    CYCLE = "tables refer to each other, so none of them can go first"
-    REJECTED = "the server refuses the statement"
-    MAY_REFER = "rows that nobody declared may refer to rows that are deleted, which then fails"
-    TRIGGER = "a trigger is fired for every row"
+    NO_INDEX = "no index finds the next rows, so each chunk would search for them"
+    NOT_UNIQUE = "the order key is not unique: rows that share one are all deleted in one chunk"
+    KEY_NOT_UNIQUE = "the parent's key is not unique, so it is unknown whose the children are"
+    NULLABLE = "the order key may be NULL, and no chunk would find such a row"
+    INVALID_ORDER_KEY = "the order key has no text that is read back as the same value"
+    CASCADE = "a chunk would change any number of rows that are not part of the tree"
+    STILL_REFERS = "rows that are only soft-deleted refer to rows that are deleted"
+    UNINDEXED = "rows that refer to a deleted row would be searched for in a whole table"
+    ROW_SECURITY = "policies hide rows from this role, so it cannot be known that none is left"
+    RULE = "a rule rewrites what a chunk does: rows may stay, or the server rejects the chunk"
+    CYCLE = "tables refer to each other, so none of them can be deleted first"
+    REJECTED = "the server rejects the statement"
+    MAY_REFER = "rows that are not part of the tree may refer to deleted rows; then a chunk fails"
+    TRIGGER = "a trigger is fired for each row"
 
 
 @frozen(kw_only=True)
 class Finding:
-    """One reason not to begin, or a warning."""
+    """One error or warning."""
 
     code: FindingCode
     table: str
     name: str = ""
-    """The index, the constraint, the column or the trigger; empty where there is none."""
+    """The index, constraint, column or trigger; empty if there is none."""
     detail: str
     remedy: str
-    """The DDL to run or the Python to write. To begin with: read it first."""
+    """The DDL to run or the Python to write. It is a suggestion: read it first."""
 
     def lines(self) -> list[str]:
-        """Say it in a few lines."""
+        """Format the finding in a few lines."""
         name = f" {self.name}" if self.name else ""
         head = f"{self.code.name} {self.table}{name}: {self.detail}"
         return [head, *(f"    {line}" for line in self.remedy.splitlines())]
 
 
-def of_column(code: FindingCode, column: Column, detail: str, change: str) -> Finding:
-    """Refuse a column as it is; ``change`` is what to alter."""
+def column_finding(code: FindingCode, column: Column, detail: str, change: str) -> Finding:
+    """Make a finding about a column; ``change`` is the end of the ALTER COLUMN that fixes it."""
     alter = f"ALTER TABLE {quoted(column.table)} ALTER COLUMN {identifier(column.name)} {change};"
     return Finding(code=code, table=column.table, name=column.name, detail=detail, remedy=alter)
 
 
 def create_index(catalog: Catalog, table: str, columns: tuple[str, ...], *, unique: bool) -> str:
-    """Write the DDL of an index; a partitioned table's cannot be made beside its writers."""
+    """Write the DDL of an index; that of a partitioned table cannot be built CONCURRENTLY."""
     relation = catalog.relation(table)
-    beside = "" if relation is not None and relation.kind == "p" else "CONCURRENTLY "
+    partitioned = relation is not None and relation.kind == "p"
+    concurrently = "" if partitioned else "CONCURRENTLY "
     names = ", ".join(map(identifier, columns))
     kind = "UNIQUE INDEX" if unique else "INDEX"
-    return f"CREATE {kind} {beside}ON {quoted(table)} ({names});"
+    return f"CREATE {kind} {concurrently}ON {quoted(table)} ({names});"

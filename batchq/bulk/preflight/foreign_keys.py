@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Who refers to the rows that are deleted: foreign keys that do more than they should, or forbid.
+"""Find foreign keys onto deleted rows that change more than they should, or forbid the delete.
 
-A foreign key with ON DELETE CASCADE or SET NULL does its work inside the chunk, as much of it as
-there is. One that forbids the delete sends the job back until it is stuck. So the rows that refer
-have to be declared and to go first; then neither finds any.
+A foreign key with ON DELETE CASCADE or SET NULL changes its rows inside the chunk, however many
+there are. One that forbids the delete makes the job stuck. So the rows that refer must be part of
+the tree and be deleted first; then neither finds any.
 """
 
 from __future__ import annotations
@@ -26,64 +26,64 @@ _ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE
 
 
 @frozen(kw_only=True)
-class References:
-    """The foreign keys onto the tables of which rows are really deleted."""
+class ForeignKeys:
+    """The foreign keys onto tables whose rows are deleted."""
 
     tree: DeleteTree
     catalog: Catalog
 
-    def refusals(self) -> Iterator[Finding]:
-        """Find those that cannot stay as they are."""
+    def errors(self) -> Iterator[Finding]:
+        """Find foreign keys that must be changed first."""
         for cycle in self._cycles:
-            tables = list(dict.fromkeys(one.table for one in cycle))
-            how = " and ".join(f"{one.table!r} to {one.onto!r}" for one in cycle)
+            tables = list(dict.fromkeys(key.table for key in cycle))
+            references = " and ".join(f"{key.table!r} to {key.onto!r}" for key in cycle)
             yield Finding(
                 code=FindingCode.CYCLE,
                 table=", ".join(tables),
-                name=", ".join(one.name for one in cycle),
-                detail=f"{how}, and the rows are really deleted",
-                remedy=_dropping(cycle[-1]),
+                name=", ".join(key.name for key in cycle),
+                detail=f"{references}, and the rows of all are deleted",
+                remedy=_drop(cycle[-1]),
             )
-        for one in self._undeclared():
-            if one.action in _ACTIONS:
+        for key in self._unhandled():
+            if key.action in _ACTIONS:
                 yield Finding(
                     code=FindingCode.CASCADE,
-                    table=one.table,
-                    name=one.name,
-                    detail=f"it refers to {one.onto!r} {_ACTIONS[one.action]}",
-                    remedy=self._declaring(one),
+                    table=key.table,
+                    name=key.name,
+                    detail=f"it refers to {key.onto!r} {_ACTIONS[key.action]}",
+                    remedy=self._declare(key),
                 )
-            elif self._hiding(one) is not None:
+            elif self._soft_delete(key) is not None:
                 yield Finding(
                     code=FindingCode.STILL_REFERS,
-                    table=one.table,
-                    name=one.name,
-                    detail=f"its rows are hidden and stay, and those of {one.onto!r} are deleted",
-                    remedy=self._declaring(one),
+                    table=key.table,
+                    name=key.name,
+                    detail=f"its rows are soft-deleted, and those of {key.onto!r} are deleted",
+                    remedy=self._declare(key),
                 )
-        for one in self._all():
-            if not one.indexed and self._chunked(one) and not self._covered(one):
-                columns = tuple(one.columns)
+        for key in self._all():
+            if not key.indexed and self._in_chunks(key) and not self._handled(key):
+                columns = tuple(key.columns)
                 yield Finding(
                     code=FindingCode.UNINDEXED,
-                    table=one.table,
-                    name=one.name,
-                    detail=f"no index on ({', '.join(columns)}), which refers to {one.onto!r}",
-                    remedy=create_index(self.catalog, one.table, columns, unique=False),
+                    table=key.table,
+                    name=key.name,
+                    detail=f"no index on ({', '.join(columns)}), which refers to {key.onto!r}",
+                    remedy=create_index(self.catalog, key.table, columns, unique=False),
                 )
 
     def warnings(self) -> Iterator[Finding]:
-        """Find what may be as it should."""
-        deleted = {self._oid(one.table) for one in self.tree.stages if one.sets is None}
-        for one in self._undeclared():
-            before = one.oid in deleted and self._deleted[one.oid] < self._when(one)
-            if one.action not in _ACTIONS and self._hiding(one) is None and not before:
+        """Find foreign keys and triggers that may be in order."""
+        deleted = {self._oid(stage.table) for stage in self.tree.stages if stage.changes is None}
+        for key in self._unhandled():
+            before = key.oid in deleted and self._deleted[key.oid] < self._stage_of(key)
+            if key.action not in _ACTIONS and self._soft_delete(key) is None and not before:
                 yield Finding(
                     code=FindingCode.MAY_REFER,
-                    table=one.table,
-                    name=one.name,
-                    detail=f"it refers to {one.onto!r}, and nobody says that its rows go first",
-                    remedy=self._declaring(one),
+                    table=key.table,
+                    name=key.name,
+                    detail=f"it refers to {key.onto!r}, whose rows the tree does not delete last",
+                    remedy=self._declare(key),
                 )
         for trigger in self.catalog.triggers:
             if trigger.deletes and self._oid(trigger.table) in deleted:
@@ -91,102 +91,104 @@ class References:
                     code=FindingCode.TRIGGER,
                     table=trigger.table,
                     name=trigger.name,
-                    detail="it is fired FOR EACH ROW that is deleted, and is part of every chunk",
+                    detail="it is fired FOR EACH ROW that is deleted, as a part of each chunk",
                     remedy=f"DROP TRIGGER {identifier(trigger.name)} ON {quoted(trigger.table)};",
                 )
 
     @cached_property
     def _deleted(self) -> dict[int, int]:
-        """When the rows of each table are deleted: in which pass, or after the last."""
-        deleting = [one.table if one.sets is None else None for one in self.tree.stages]
+        """The stage in which the rows of each table are deleted; the parent's after the last."""
+        tables = [stage.table if stage.changes is None else None for stage in self.tree.stages]
         if self.tree.hard:
-            deleting.append(self.tree.parent.table)
-        return {self._oid(table): at for at, table in enumerate(deleting) if table is not None}
+            tables.append(self.tree.parent.table)
+        return {self._oid(table): at for at, table in enumerate(tables) if table is not None}
 
     @cached_property
     def _cycles(self) -> list[list[ForeignKey]]:
-        drained = {self._oid(one.table) for one in self.tree.stages}
-        edges = [one for one in self._all() if {one.oid, self._oid(one.onto)} <= drained]
+        tables = {self._oid(stage.table) for stage in self.tree.stages}
+        edges = [key for key in self._all() if {key.oid, self._oid(key.onto)} <= tables]
         cycles: list[list[ForeignKey]] = []
         while True:
             sorter = TopologicalSorter[int]()
-            for one in edges:
-                sorter.add(one.oid, self._oid(one.onto))
+            for key in edges:
+                sorter.add(key.oid, self._oid(key.onto))
             try:
                 sorter.prepare()
             except CycleError as error:
                 around = set(pairwise(error.args[1]))
-                found = [one for one in edges if (self._oid(one.onto), one.oid) in around]
-                cycles.append(found)
-                edges = [one for one in edges if one not in found]
+                cycle = [key for key in edges if (self._oid(key.onto), key.oid) in around]
+                cycles.append(cycle)
+                edges = [key for key in edges if key not in cycle]
             else:
                 return cycles
 
     def _all(self) -> list[ForeignKey]:
-        return [one for one in self.catalog.references if self._oid(one.onto) in self._deleted]
+        return [key for key in self.catalog.references if self._oid(key.onto) in self._deleted]
 
-    def _undeclared(self) -> list[ForeignKey]:
-        """Those that find rows when their turn has come, as far as the tree says."""
-        cyclic = [one for cycle in self._cycles for one in cycle]
-        return [one for one in self._all() if one not in cyclic and not self._covered(one)]
+    def _unhandled(self) -> list[ForeignKey]:
+        """Return those that may find rows when the rows that they refer to are deleted."""
+        cyclic = [key for cycle in self._cycles for key in cycle]
+        return [key for key in self._all() if key not in cyclic and not self._handled(key)]
 
-    def _of(self, one: ForeignKey) -> list[Stage]:
-        """The passes over just the rows that refer: they go before, as children do."""
+    def _stages_of(self, key: ForeignKey) -> list[Stage]:
+        """Return the stages over exactly the rows that refer: these are deleted before."""
         return [
-            drain
-            for drain in self.tree.stages
-            if drain.counts
-            and not drain.relation.where
-            and self._oid(drain.table) == one.oid
-            and [drain.relation.by] == one.columns
-            and [drain.relation.parent.key] == one.referred
-            and self._oid(drain.relation.parent.table) == self._oid(one.onto)
+            stage
+            for stage in self.tree.stages
+            if stage.counts
+            and not stage.relation.where
+            and self._oid(stage.table) == key.oid
+            and [stage.relation.by] == key.columns
+            and [stage.relation.parent.key] == key.referred
+            and self._oid(stage.relation.parent.table) == self._oid(key.onto)
         ]
 
-    def _covered(self, one: ForeignKey) -> bool:
-        """Whether all the rows that refer are gone before, whichever pass deletes the others."""
-        gone = [
-            _same(drain.path[:-1])
-            for drain in self._of(one)
-            if drain.sets is None
-            or (drain.relation.deleted_at is None and drain.relation.by in dict(drain.sets))
+    def _handled(self, key: ForeignKey) -> bool:
+        """Return whether all rows that refer are deleted before each stage that deletes others."""
+        done = [
+            _identity(stage.path[:-1])
+            for stage in self._stages_of(key)
+            if stage.changes is None
+            or (stage.relation.deleted_at is None and stage.relation.by in dict(stage.changes))
         ]
-        onto = self._oid(one.onto)
-        deleting = [drain for drain in self.tree.stages if drain.sets is None]
-        reaches = [_same(drain.path) for drain in deleting if self._oid(drain.table) == onto]
+        onto = self._oid(key.onto)
+        deletes = [stage for stage in self.tree.stages if stage.changes is None]
+        paths = [_identity(stage.path) for stage in deletes if self._oid(stage.table) == onto]
         if self.tree.hard and self._oid(self.tree.parent.table) == onto:
-            reaches.append(())
-        return all(path in gone for path in reaches)
+            paths.append(())
+        return all(path in done for path in paths)
 
-    def _hiding(self, one: ForeignKey) -> Stage | None:
-        """The pass that only hides the rows that refer."""
-        return next(iter(self._of(one)), None)
+    def _soft_delete(self, key: ForeignKey) -> Stage | None:
+        """Return the stage that only soft-deletes the rows that refer."""
+        return next(iter(self._stages_of(key)), None)
 
-    def _chunked(self, one: ForeignKey) -> bool:
-        return self._when(one) < len(self.tree.stages)
+    def _in_chunks(self, key: ForeignKey) -> bool:
+        return self._stage_of(key) < len(self.tree.stages)
 
-    def _when(self, one: ForeignKey) -> int:
-        return self._deleted[self._oid(one.onto)]
+    def _stage_of(self, key: ForeignKey) -> int:
+        return self._deleted[self._oid(key.onto)]
 
     def _oid(self, table: str) -> int:
         relation = self.catalog.relation(table)
         return 0 if relation is None else relation.oid
 
-    def _declaring(self, one: ForeignKey) -> str:
-        """Write what lets the rows that refer go first."""
-        if self._hiding(one) is not None:
-            return f"Drain(children=….children({one.table!r}, …), removes=True)"
-        if len(one.columns) > 1:
-            return _dropping(one)
-        where = "drains" if self._when(one) == len(self.tree.stages) else "below"
-        children = f"Parent(table={one.onto!r}).children({one.table!r}, by={one.columns[0]!r}, …)"
-        return f"Drain(children={children}) in {where}=[…], before {one.onto!r} goes"
+    def _declare(self, key: ForeignKey) -> str:
+        """Write how to delete the rows that refer first."""
+        if self._soft_delete(key) is not None:
+            return f"ChildDelete(relation=….children({key.table!r}, …), hard=True)"
+        if len(key.columns) > 1:
+            return _drop(key)
+        is_last = self._stage_of(key) == len(self.tree.stages)
+        owner = f"DeleteTree({self.tree.name!r}, …)" if is_last else "the ChildDelete"
+        parent = f"Parent(table={key.onto!r}, …)"
+        children = f"{parent}.children({key.table!r}, by={key.columns[0]!r}, …)"
+        return f"ChildDelete(relation={children}) in the children=[…] of {owner} of {key.onto!r}"
 
 
-def _same(path: tuple[Children, ...]) -> tuple[int, ...]:
-    """Children that differ in what makes them such are equal, and not the same."""
+def _identity(path: tuple[Children, ...]) -> tuple[int, ...]:
+    """Compare relations by identity: equal ones may differ in their ``where``."""
     return tuple(map(id, path))
 
 
-def _dropping(one: ForeignKey) -> str:
-    return f"ALTER TABLE {quoted(one.table)} DROP CONSTRAINT {identifier(one.name)};"
+def _drop(key: ForeignKey) -> str:
+    return f"ALTER TABLE {quoted(key.table)} DROP CONSTRAINT {identifier(key.name)};"

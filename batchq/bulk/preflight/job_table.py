@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether the table of jobs is as this library writes it."""
+"""Compare the job table with the one that the library's DDL creates."""
 
 from __future__ import annotations
 
@@ -13,56 +13,54 @@ from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import quoted
 
 _UNFINISHED = "(phase = ANY (ARRAY['active'::text, 'stuck'::text]))"
-"""As PostgreSQL writes the predicate of the index that keeps a second job out."""
-_ONE_OF = re.compile(r"\W*phase\W+(?:=\W+ANY|IN)\b(.*)", re.DOTALL)
-"""As that does, and as CockroachDB may: ``phase IN ('active':::STRING, 'stuck':::STRING)``."""
+"""The predicate of the index on unfinished jobs, as PostgreSQL writes it."""
+_PHASE_IN = re.compile(r"\W*phase\W+(?:=\W+ANY|IN)\b(.*)", re.DOTALL)
+"""The same, or as CockroachDB may write it: ``phase IN ('active':::STRING, 'stuck':::STRING)``."""
 
 
-def wrong_job_table(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
-    """Find what the table of jobs lacks."""
-    table, ddl = work.jobs.table, work.jobs.ddl()
+def find_job_table_errors(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+    """Find what the job table lacks."""
+    table, ddl = task.jobs.table, task.jobs.ddl()
     if catalog.relation(table) is None:
-        detail = "the search path leads to none"
+        detail = "the search path leads to no such table"
         yield Finding(code=FindingCode.NO_JOB_TABLE, table=table, detail=detail, remedy=ddl)
         return
     alter = f"ALTER TABLE {quoted(table)}"
-    for one in catalog.lacking:
-        if one.there:
-            detail, remedy = (
-                f"it is not of type {one.type}",
-                f"ALTER COLUMN {one.name} TYPE {one.type}",
-            )
+    for wanted in catalog.job_columns:
+        if wanted.exists:
+            detail = f"it is not of type {wanted.type}"
+            change = f"ALTER COLUMN {wanted.name} TYPE {wanted.type}"
         else:
-            detail, remedy = "it has no such column", f"ADD COLUMN {one.name} {one.definition}"
-        remedy = f"{alter} {remedy};"
+            detail, change = "it does not exist", f"ADD COLUMN {wanted.name} {wanted.definition}"
         yield Finding(
             code=FindingCode.WRONG_JOB_TABLE,
             table=table,
-            name=one.name,
+            name=wanted.name,
             detail=detail,
-            remedy=remedy,
+            remedy=f"{alter} {change};",
         )
     for columns, partial, remedy in (
         (["id"], False, f"{alter} ADD PRIMARY KEY (id);"),
         (["task", "root"], True, ddl[ddl.index("CREATE UNIQUE INDEX") :]),
     ):
         if not any(
-            one.unique
-            and one.valid
-            and one.columns == columns
-            and (_is_unfinished(one.predicate) if partial else one.predicate is None)
-            for one in catalog.indexes_of(table)
+            index.unique
+            and index.valid
+            and index.columns == columns
+            and (_is_unfinished(index.predicate) if partial else index.predicate is None)
+            for index in catalog.indexes_of(table)
         ):
-            only = f" WHERE {_UNFINISHED}" if partial else ""
-            detail = (
-                f"it has no unique index ({', '.join(columns)}){only}: a job would be there twice"
-            )
+            where = f" WHERE {_UNFINISHED}" if partial else ""
             yield Finding(
-                code=FindingCode.WRONG_JOB_TABLE, table=table, detail=detail, remedy=remedy
+                code=FindingCode.WRONG_JOB_TABLE,
+                table=table,
+                detail=f"it has no unique index ({', '.join(columns)}){where}, so there could be "
+                f"two rows for one job",
+                remedy=remedy,
             )
 
 
 def _is_unfinished(predicate: str | None) -> bool:
-    """Whether an index has just the jobs that are not finished."""
-    listed = _ONE_OF.fullmatch(predicate or "")
-    return listed is not None and sorted(re.findall(r"'(\w+)'", listed[1])) == ["active", "stuck"]
+    """Return whether an index holds exactly the unfinished jobs."""
+    match = _PHASE_IN.fullmatch(predicate or "")
+    return match is not None and sorted(re.findall(r"'(\w+)'", match[1])) == ["active", "stuck"]

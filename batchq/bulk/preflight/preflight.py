@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The dry run: what would be sent, how the server would do it, how much there is, what is wrong.
+"""The dry run: what would be sent, the server's plans for it, the number of rows, and the errors.
 
-It writes nothing: what is asked is asked in READ ONLY transactions, and a statement is explained,
-never executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN"; on CockroachDB the same).
+It writes nothing: it reads in READ ONLY transactions, and statements are explained and never
+executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN"; CockroachDB's is the same).
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any, cast
 from psycopg import AsyncConnection, Connection
 
 from batchq.bulk.backfill import Backfill
-from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.preflight.catalog import Catalog, catalog
-from batchq.bulk.preflight.explain import Explained, aexplained, explained, refused
+from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
 from batchq.bulk.preflight.findings import Finding, FindingCode
-from batchq.bulk.preflight.foreign_keys import References
-from batchq.bulk.preflight.indexes import ambiguous, unfit
-from batchq.bulk.preflight.job_table import wrong_job_table
+from batchq.bulk.preflight.foreign_keys import ForeignKeys
+from batchq.bulk.preflight.indexes import find_ambiguous_keys, find_order_errors
+from batchq.bulk.preflight.job_table import find_job_table_errors
 from batchq.bulk.preflight.result import Preflight
-from batchq.bulk.preflight.row_counts import StageRows, tally, written_key
-from batchq.bulk.preflight.row_security import veiled
-from batchq.bulk.preflight.rules import ruled, triggered
+from batchq.bulk.preflight.row_counts import StageRows, count_rows, key_as_text
+from batchq.bulk.preflight.row_security import find_row_security
+from batchq.bulk.preflight.rules import find_rules, find_update_triggers
 from batchq.bulk.preflight.statements import PlannedStatement, planned
-from batchq.bulk.preflight.tables import missing, wrong_columns
+from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.bulk.tree import DeleteTree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
@@ -37,169 +36,177 @@ from batchq.running.run import aattempt, attempt
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-_NOTHING_THERE = (FindingCode.NO_TABLE, FindingCode.NO_COLUMN)
+    from batchq.bulk.chunks.stages import Stage
 
 
 def preflight(
     database: Connection[Any] | ConnectionPool[Any],
-    work: DeleteTree | Backfill,
+    task: DeleteTree | Backfill,
     key: object = None,
     *,
     count_limit: int = 100_000,
 ) -> Preflight:
-    """Look at what a tree or a rewrite would do, and write nothing.
+    """Report what a tree or a backfill would do, and write nothing.
 
-    Two round trips, and three for each statement that is explained. A tree's statements are as sent
-    without the caller's ``generation``; chunks ask for as many rows as a first one does. On a
-    standby nothing that writes can be explained; the rest is found out there as well. On
-    CockroachDB, where it was not run, it reads what that server's sources have.
+    It takes two round trips, and three for each statement that is explained. A tree's statements
+    are those without the caller's ``generation``, and chunks ask for as many rows as a first one.
+    On a standby no write can be explained; everything else works there as well. On CockroachDB,
+    where this was not tested, it reads what that server's sources have.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param key: the parent's key, which a tree needs and a rewrite does not have.
-    :param count_limit: up to how many rows of a kind are counted; a tree's ``inline`` at least.
-    :raises ValueError: when the key is missing, or is one too many.
-    :raises BatchError: when the catalog cannot be read.
+    :param key: the parent's key, required for a tree and not allowed for a backfill.
+    :param count_limit: up to how many rows of a kind are counted; at least a tree's
+        ``inline_limit``.
+    :raises ValueError: if the key is missing, or not allowed.
+    :raises BatchError: if the catalog cannot be read.
 
-    To be looked at before the first fence, and in a test of the schema::
+    Call it before the first start, and in a test of your schema::
 
-        print(plan(conn, TREE, 7))
-        plan(conn, TREE, 7).check()
+        print(preflight(conn, TREE, 7))
+        preflight(conn, TREE, 7).raise_for_errors()
     """
-    with closing(_course(work, key, count_limit)) as context:
-        request = next(context)
+    with closing(_requests(task, key, count_limit)) as requests:
+        request = next(requests)
         while True:
-            told: object
+            response: object
             if isinstance(request, Batch):
-                told = attempt(database, request, read_only=True)
+                response = attempt(database, request, read_only=True)
             elif isinstance(database, Connection):
-                told = explained(database, request)
+                response = explain(database, request)
             else:
                 with database.connection() as connection:
-                    told = explained(connection, request)
+                    response = explain(connection, request)
             try:
-                request = context.send(told)
+                request = requests.send(response)
             except StopIteration as end:
                 return cast("Preflight", end.value)
 
 
 async def apreflight(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any],
-    work: DeleteTree | Backfill,
+    task: DeleteTree | Backfill,
     key: object = None,
     *,
     count_limit: int = 100_000,
 ) -> Preflight:
-    """Look at what would be done on an async connection or pool; as :func:`plan`."""
-    with closing(_course(work, key, count_limit)) as context:
-        request = next(context)
+    """Report what a task would do on an async connection or pool; as :func:`preflight`."""
+    with closing(_requests(task, key, count_limit)) as requests:
+        request = next(requests)
         while True:
-            told: object
+            response: object
             if isinstance(request, Batch):
-                told = await aattempt(database, request, read_only=True)
+                response = await aattempt(database, request, read_only=True)
             elif isinstance(database, AsyncConnection):
-                told = await aexplained(database, request)
+                response = await aexplain(database, request)
             else:
                 async with database.connection() as connection:
-                    told = await aexplained(connection, request)
+                    response = await aexplain(connection, request)
             try:
-                request = context.send(told)
+                request = requests.send(response)
             except StopIteration as end:
                 return cast("Preflight", end.value)
 
 
-# -- what is asked, and by whom --------------------------------------------------------------------
+# -- the requests, which are the same sync and async -----------------------------------------------
 
 _Request = Batch[Any] | list[PlannedStatement]
-"""A batch to run, which is answered as :func:`attempt` does; or statements to explain, which are
-answered by the same with what was said, and by what is refused of them."""
+"""A batch to run, whose response is that of :func:`attempt`; or statements to explain, whose
+response is an :data:`Explained`."""
 
 
-def _course(
-    work: DeleteTree | Backfill, key: object, most: int
+def _requests(
+    task: DeleteTree | Backfill, key: object, count_limit: int
 ) -> Generator[_Request, Any, Preflight]:
-    is_tree = isinstance(work, DeleteTree)
-    if is_tree is (key is None):
+    tree = task if isinstance(task, DeleteTree) else None
+    if (tree is None) is not (key is None):
         raise ValueError(
-            f"plan(…, {work.name!r}, key={key!r}): a tree has a parent, whose key it needs; a "
-            f"rewrite has none"
+            f"preflight({task.name!r}, key={key!r}): a DeleteTree needs the key of a parent, and a "
+            f"Backfill takes none"
         )
-    root = str(key) if is_tree else Backfill.ROOT
-    answer: Ok[Any] | Failed = yield catalog(
-        _tables(work, key), [one.order_key for one in work.stages], work.jobs
+    root = Backfill.ROOT if tree is None else str(key)
+    order_keys = [stage.order_key for stage in task.stages]
+    result: Ok[Any] | Failed = yield catalog(_tables(task, key), order_keys, task.jobs)
+    if isinstance(result, Failed):
+        raise result.error
+    read: Catalog = result.value
+    missing = [*find_job_table_errors(task, read), *find_missing(task, read)]
+    errors, warnings = _findings(task, read, missing)
+    # What the server rejects for one of these reasons is no error of its own.
+    explained_already = bool(missing) or any(
+        error.code is FindingCode.WRONG_COLUMN for error in errors
     )
-    if isinstance(answer, Failed):
-        raise answer.error
-    found: Catalog = answer.value
-    lacking = [*wrong_job_table(work, found), *missing(work, found)]
-    refusals, warnings = [*lacking, *wrong_columns(work, found)], list[Finding]()
-    refusals += [*unfit(work, found), *ruled(work, found)]
-    refusals += veiled(found)
-    if isinstance(work, DeleteTree):
-        refusals += ambiguous(work, found)
-        references = References(tree=work, catalog=found)
-        refusals += references.refusals()
-        warnings += references.warnings()
-        most = max(most, work.inline_limit)
-    else:
-        warnings += triggered(work, found)
-    stages: tuple[Stage | Backfill, ...] = work.stages
-    blamed = bool(lacking) or any(one.code is FindingCode.WRONG_COLUMN for one in refusals)
-    tallies: list[StageRows] = []
-    if not any(one.code in _NOTHING_THERE for one in lacking):
-        keys, of = (
-            (written_key(work, key), work.root(key))
-            if isinstance(work, DeleteTree)
-            else (gather(), None)
-        )
-        answer = yield gather(keys, sequence([tally(one, of, key, most) for one in stages]))
-        if isinstance(answer, Ok):
-            (found_keys, tallies) = answer.value
+    stages: tuple[Stage | Backfill, ...] = task.stages
+    counted: list[StageRows] = []
+    if not any(error.code in (FindingCode.NO_TABLE, FindingCode.NO_COLUMN) for error in missing):
+        limit = count_limit if tree is None else max(count_limit, tree.inline_limit)
+        parent = None if tree is None else tree.root(key)
+        keys = gather() if tree is None else key_as_text(tree, key)
+        rows = [count_rows(stage, parent, key, limit) for stage in stages]
+        result = yield gather(keys, sequence(rows))
+        if isinstance(result, Ok):
+            (found_keys, counted) = result.value
             root = next(iter(found_keys), root)
-        elif (violation := answer.report.violation) is not None:
-            refusals.append(refused(answer.report.path or work.name, violation.message))
-            blamed = True
+        elif (violation := result.report.violation) is not None:
+            errors.append(rejected(result.report.path or task.name, violation.message))
+            explained_already = True
         else:
-            raise answer.error
+            raise result.error
     counts = [
-        one.count
-        for one, swept in zip(tallies, stages, strict=False)
-        if isinstance(swept, Backfill) or swept.counts
+        rows.count
+        for rows, stage in zip(counted, stages, strict=False)
+        if isinstance(stage, Backfill) or stage.counts
     ]
     inline = False
-    if isinstance(work, DeleteTree) and counts:
-        inline = not any(one.more or one.rows > work.inline_limit for one in counts)
-        if not inline and work.parent.deleted_at is None:
-            refusals.append(_no_fence(work))
-    samples = {n: one.sample for n, one in enumerate(tallies) if one.sample is not None}
-    at_once = inline or (isinstance(work, DeleteTree) and work.parent.deleted_at is None)
-    statements = list(planned(work, key, root, at_once=at_once, samples=samples))
-    told: Explained = yield statements
-    statements, own = told
+    if tree is not None and counts:
+        inline = not any(count.more or count.rows > tree.inline_limit for count in counts)
+        if not inline and tree.parent.deleted_at is None:
+            errors.append(_no_fence(tree))
+    samples = {n: rows.sample for n, rows in enumerate(counted) if rows.sample is not None}
+    now = inline or (tree is not None and tree.parent.deleted_at is None)
+    statements = list(planned(task, key, root, now=now, samples=samples))
+    explained: Explained = yield statements
+    statements, rejections = explained
     return Preflight(
-        name=work.name,
-        key=root if is_tree else None,
+        name=task.name,
+        key=None if tree is None else root,
         statements=tuple(statements),
-        counts=tuple(counts),
+        row_counts=tuple(counts),
         inline=inline,
-        # What the server refuses for the same has been said.
-        errors=_once(refusals if blamed else refusals + own),
-        warnings=_once(warnings),
+        errors=_distinct(errors if explained_already else errors + rejections),
+        warnings=_distinct(warnings),
     )
 
 
-def _tables(work: DeleteTree | Backfill, key: object) -> list[str]:
-    """What is swept, and what is looked at, as far as a guard says it."""
-    if isinstance(work, Backfill):
-        return [work.table]
-    reached = [children for one in work.stages for children in one.path]
-    looks = (guard(key)._shape.source for guard in work.guards)
-    guarded = [source.table for source in looks if isinstance(source, Select)]
-    return [work.parent.table, *(one.table for one in reached), *guarded]
+def _findings(
+    task: DeleteTree | Backfill, read: Catalog, missing: list[Finding]
+) -> tuple[list[Finding], list[Finding]]:
+    """Return the errors and warnings that the catalog shows."""
+    errors, warnings = [*missing, *find_wrong_columns(task, read)], list[Finding]()
+    errors += [*find_order_errors(task, read), *find_rules(task, read), *find_row_security(read)]
+    if isinstance(task, DeleteTree):
+        errors += find_ambiguous_keys(task, read)
+        foreign_keys = ForeignKeys(tree=task, catalog=read)
+        errors += foreign_keys.errors()
+        warnings += foreign_keys.warnings()
+    else:
+        warnings += find_update_triggers(task, read)
+    return errors, warnings
 
 
-def _once(refusals: list[Finding]) -> tuple[Finding, ...]:
-    """Two passes over one table find the same."""
-    return tuple({(one.code, one.table, one.name): one for one in refusals[::-1]}.values())[::-1]
+def _tables(task: DeleteTree | Backfill, key: object) -> list[str]:
+    """Return the tables of a task, those of its guards included if they are no ``sql()``."""
+    if isinstance(task, Backfill):
+        return [task.table]
+    relations = [relation for stage in task.stages for relation in stage.path]
+    sources = (guard(key)._shape.source for guard in task.guards)
+    guarded = [source.table for source in sources if isinstance(source, Select)]
+    return [task.parent.table, *(relation.table for relation in relations), *guarded]
+
+
+def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Remove duplicates, which two stages over one table have."""
+    by_place = {(found.code, found.table, found.name): found for found in findings[::-1]}
+    return tuple(by_place.values())[::-1]
 
 
 def _no_fence(tree: DeleteTree) -> Finding:
@@ -207,6 +214,7 @@ def _no_fence(tree: DeleteTree) -> Finding:
     return Finding(
         code=FindingCode.NO_FENCE,
         table=table,
-        detail=f"it has no tombstone, and more than {tree.inline_limit:,} children of a kind",
-        remedy=f"Parent(table={table!r}, deleted_at=…, generation={generation!r})",
+        detail=f"it has no column for soft deletes, and more than {tree.inline_limit:,} children "
+        f"of a kind",
+        remedy=f"Parent(table={table!r}, deleted_at=…, generation={generation!r}, …)",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the dry run finds, and how it is shown."""
+"""The result of a preflight, and how it is printed."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from batchq.bulk.preflight.statements import PlannedStatement
 
 
 class PreflightFailed(Exception):
-    """A tree should not be drained as its tables are. ``plan`` says why, and what to do."""
+    """The preflight has found errors. They are listed with their remedies."""
 
     def __init__(self, preflight: Preflight) -> None:
         super().__init__(preflight)
         self.preflight = preflight
 
     def __str__(self) -> str:
-        """Say all the reasons, with their remedies."""
-        refusals = self.preflight.errors
-        reasons = "1 reason" if len(refusals) == 1 else f"{len(refusals)} reasons"
-        head = f"{self.preflight.name!r} should not be begun, for {reasons}:"
-        return "\n".join([head, *(line for one in refusals for line in one.lines())])
+        """List the errors with their remedies."""
+        errors = self.preflight.errors
+        number = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        head = f"{self.preflight.name!r} should not be started, the preflight has found {number}:"
+        return "\n".join([head, *(line for error in errors for line in error.lines())])
 
 
 @frozen(kw_only=True)
 class Preflight:
-    """What :func:`plan` finds. ``print(plan)`` shows all of it, but for the statements' values."""
+    """The result of :func:`preflight`. ``print()`` shows all of it but the statements' values."""
 
     name: str
-    """Of the tree or the rewrite."""
+    """The task name."""
     key: str | None
-    """The parent's, as text; None of a rewrite."""
+    """The parent's key, as text; None for a backfill."""
     statements: tuple[PlannedStatement, ...]
     """In the order in which they would be sent. A later chunk is sent again and again."""
-    counts: tuple[RowCount, ...]
-    """In the order in which the rows go; one table may be there twice. Empty where they could not
-    be counted, which is among the refusals."""
+    row_counts: tuple[RowCount, ...]
+    """In the order in which rows are deleted; a table may be in it twice. Empty if the rows could
+    not be counted, which is then one of the errors."""
     inline: bool
     """Whether the tree would be deleted in one batch."""
     errors: tuple[Finding, ...]
@@ -47,34 +47,34 @@ class Preflight:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against beginning."""
+        """Return whether there are no errors."""
         return not self.errors
 
-    def check(self) -> None:
-        """Raise when something does.
+    def raise_for_errors(self) -> None:
+        """Raise if there are errors.
 
-        :raises PreflightFailed: with all the reasons and their remedies.
+        :raises PreflightFailed: with all errors and their remedies.
         """
         if self.errors:
             raise PreflightFailed(self)
 
     def lines(self) -> Iterator[str]:
-        """Show it to people."""
+        """Format the result."""
         root = "" if self.key is None else f" of {self.key}"
-        yield f"{self.name}{root}: {'at once' if self.inline else 'in chunks'}"
-        for title, found in (("Refused", self.errors), ("Look at", self.warnings)):
-            for one in found:
-                first, *rest = one.lines()
+        yield f"{self.name}{root}: {'in one batch' if self.inline else 'in chunks'}"
+        for title, findings in (("Error", self.errors), ("Warning", self.warnings)):
+            for finding in findings:
+                first, *rest = finding.lines()
                 yield f"{title}: {first}"
                 yield from rest
-        for count in self.counts:
+        for count in self.row_counts:
             yield f"Rows of {count.table}: {count}"
-        for number, sent in enumerate(self.statements, 1):
-            yield f"{number}. {sent.title}"
-            yield from (f"    {line}" for line in sent.sql.splitlines())
-            said = sent.explain or [f"not explained: {sent.unexplained}"]
-            yield from (f"    | {line}" for line in said)
+        for number, statement in enumerate(self.statements, 1):
+            yield f"{number}. {statement.title}"
+            yield from (f"    {line}" for line in statement.sql.splitlines())
+            explain = statement.explain or [f"not explained: {statement.unexplained}"]
+            yield from (f"    | {line}" for line in explain)
 
     def __str__(self) -> str:
-        """Show it to people."""
+        """Format the result."""
         return "\n".join(self.lines())

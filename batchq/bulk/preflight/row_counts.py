@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many rows there are to go, counted up to a bound, and one of them as a sample."""
+"""Count the rows that a stage would delete or update, up to a limit, and take one as a sample."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from batchq.language.syntax import Delete, Select, Update, condition_names
 
 @frozen(kw_only=True)
 class RowCount:
-    """How many rows of a table there are to go."""
+    """How many rows of a table would be deleted or updated."""
 
     table: str
     rows: int
     more: bool
-    """Whether there are more than these, which were counted."""
+    """Whether there are more than ``rows``, the limit up to which they were counted."""
     estimate: int
-    """The planner's."""
+    """The planner's estimate."""
 
     def __str__(self) -> str:
-        """Say it."""
+        """Format the count."""
         more = "more than " if self.more else ""
         return f"{more}{self.rows:,} (the planner expects {self.estimate:,})"
 
 
 @own
 class _Page(NamedTuple):
-    """Some rows of a pass."""
+    """The number of rows up to the limit, and a sample."""
 
     rows: int
     sample: list[str] | None
@@ -47,16 +47,16 @@ class _Page(NamedTuple):
 
 @frozen
 class StageRows:
-    """What a pass finds."""
+    """The rows of a stage."""
 
     count: RowCount
     sample: list[str] | None
-    """The order key of some row, as texts."""
+    """The order key of one of them, as text."""
 
 
-_KEY = "SELECT root FROM (SELECT ({key})::text AS root) AS told WHERE root IS NOT NULL"
+_KEY = "SELECT root FROM (SELECT ({key})::text AS root) AS parent WHERE root IS NOT NULL"
 _PAGE = """\
-WITH page AS MATERIALIZED ({rows} LIMIT %(most)s)
+WITH page AS MATERIALIZED ({rows} LIMIT %(limit)s)
 SELECT (SELECT count(*) FROM page) AS rows, (SELECT ARRAY[{texts}] FROM page LIMIT 1) AS sample"""
 
 
@@ -67,49 +67,47 @@ class _Key(NamedTuple):
     root: str
 
 
-def written_key(tree: DeleteTree, key: object) -> Batch[list[str]]:
-    """Ask the server how it writes a parent's key; nothing, where there is no such parent."""
+def key_as_text(tree: DeleteTree, key: object) -> Batch[list[str]]:
+    """Read a parent's key as the server writes it; empty if there is no such parent."""
     text, values = embed(tree.root(key), "key")
     rows = raw_sql(_KEY.format(key=text), **values).all(_Key)
-    return rows.label(tree.parent.table).map(lambda found: [one.root for one in found])
+    return rows.label(tree.parent.table).map(lambda keys: [row.root for row in keys])
 
 
-def tally(one: Stage | Backfill, root: object, key: object, most: int) -> Batch[StageRows]:
-    """Count what a pass would let go.
+def count_rows(stage: Stage | Backfill, root: object, key: object, limit: int) -> Batch[StageRows]:
+    """Count the rows of a stage.
 
-    :param root: the parent's key as the pass is to be told it; nothing, of a rewrite.
-    :param key: the same as the caller says it, which the planner knows something of.
-    :param most: counted one by one up to here.
+    :param root: the parent's key as an expression; None for a backfill.
+    :param key: the key as the caller has written it, for which the planner has statistics.
+    :param limit: how many rows to count one by one.
     """
-    if isinstance(one, Backfill):
-        keys, rows = one.order, select(one.table, one.order, where=one.where)
+    if isinstance(stage, Backfill):
+        rows = select(stage.table, stage.order, where=stage.where)
     else:
-        # Before they go, children of its own are there, and are no reason for a row to stay.
-        one = evolve(one, without_children=())
-        keys, rows = one.keys, _selected(one, root)
-    found, values = embed(rows, "row")
-    text = _PAGE.format(rows=found, texts=columns(keys, behind="::text"))
-    page = raw_sql(text, **values, most=most + 1).one(_Page).label(one.table)
-    table = one.table
+        # Their own children, which are deleted before them, are no reason to leave them out.
+        stage = evolve(stage, without_children=())
+        rows = _selected(stage, root)
+    text, values = embed(rows, "row")
+    text = _PAGE.format(rows=text, texts=columns(stage.order_columns, suffix="::text"))
+    page = raw_sql(text, **values, limit=limit + 1).one(_Page).label(stage.table)
+    table = stage.table
 
-    def told(answers: tuple[_Page, int]) -> StageRows:
+    def result(answers: tuple[_Page, int]) -> StageRows:
         page, estimate = answers
-        more = page.rows > most
-        rows = most if more else page.rows
-        return StageRows(
-            RowCount(table=table, rows=rows, more=more, estimate=estimate), page.sample
-        )
+        more = page.rows > limit
+        counted = limit if more else page.rows
+        count = RowCount(table=table, rows=counted, more=more, estimate=estimate)
+        return StageRows(count, page.sample)
 
-    return gather(page, one.estimate(key)).map(told)
+    return gather(page, stage.estimate(key)).map(result)
 
 
-def _selected(one: Stage, root: object) -> Statement[None]:
-    """Select the very rows that the statement for all of them lets go."""
-    going = one.apply_all(root)
-    source = going._shape.source
+def _selected(stage: Stage, root: object) -> Statement[None]:
+    """Select exactly the rows that the stage would delete or update."""
+    mutation = stage.apply_all(root)
+    source = mutation._shape.source
     if not isinstance(source, Delete | Update):
-        message = f"a pass deletes or updates, and this is a {type(source).__name__}"
-        raise TypeError(message)
-    last = len(going._values) - len(condition_names(source.where))
-    selected = Select(one.table, one.keys, source.where)
-    return Statement(Shape(selected), going._values[last:])
+        raise TypeError(f"a stage deletes or updates, and this is a {type(source).__name__}")
+    last = len(mutation._values) - len(condition_names(source.where))
+    selected = Select(stage.table, stage.order_columns, source.where)
+    return Statement(Shape(selected), mutation._values[last:])

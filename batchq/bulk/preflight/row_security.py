@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables of which a policy hides rows: nobody could say that none is left."""
+"""Find tables of which row level security hides rows from this role."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from batchq.bulk.preflight.catalog import Catalog
 from batchq.bulk.preflight.findings import Finding, FindingCode
 
 
-def veiled(catalog: Catalog) -> Iterator[Finding]:
-    """Find tables of which this role does not see every row, that of the jobs among them."""
-    for one in catalog.veiled:
+def find_row_security(catalog: Catalog) -> Iterator[Finding]:
+    """Find tables whose policies apply to this role, the job table included."""
+    for hidden in catalog.row_security:
         yield Finding(
             code=FindingCode.ROW_SECURITY,
-            table=one.table,
-            detail="row level security is on, and holds for this role",
+            table=hidden.table,
+            detail="row level security is enabled and applies to this role",
             remedy="ALTER ROLE … BYPASSRLS;\nor be the table's owner, and row level security "
             "not FORCEd",
         )

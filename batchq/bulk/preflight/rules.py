@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rules (``CREATE RULE``) of the tables that are swept, which do something else instead; and
-triggers of those that are rewritten, which may keep a row as it was."""
+"""Find rules (``CREATE RULE``) that may replace a command, and triggers that may undo an update."""
 
 from __future__ import annotations
 
@@ -17,44 +16,44 @@ _UPDATE, _DELETE = "2", "4"
 _COMMANDS = {_UPDATE: "UPDATE", _DELETE: "DELETE"}
 
 
-def ruled(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
-    """Find rules of a command that is sent, in the tables that it names: a partition's own hold
-    only for who names the partition."""
-    sent = set(_sent(work))
+def find_rules(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+    """Find rules of the commands that are sent, on the tables that these name: the rules of a
+    partition apply only if a command names the partition."""
+    commands = set(_commands(task))
     for rule in catalog.rules:
-        if (rule.table, rule.event) in sent:
+        if (rule.table, rule.event) in commands:
             yield Finding(
                 code=FindingCode.RULE,
                 table=rule.table,
                 name=rule.name,
-                detail=f"it is ON {_COMMANDS[rule.event]}, applies to each row or fails the chunk",
+                detail=f"it is ON {_COMMANDS[rule.event]}, and changes each row or fails the chunk",
                 remedy=f"ALTER TABLE {quoted(rule.table)} DISABLE RULE {identifier(rule.name)};\n"
                 f"or make it a trigger",
             )
 
 
-def triggered(rewrite: Backfill, catalog: Catalog) -> Iterator[Finding]:
-    """Find triggers that may leave a row due; whether one does, its function alone says."""
+def find_update_triggers(backfill: Backfill, catalog: Catalog) -> Iterator[Finding]:
+    """Find triggers that may leave a row due; only their functions show whether they do."""
     for trigger in catalog.triggers:
-        if trigger.updates and trigger.table == rewrite.table:
+        if trigger.updates and trigger.table == backfill.table:
             yield Finding(
                 code=FindingCode.TRIGGER,
                 table=trigger.table,
                 name=trigger.name,
                 detail="it is fired FOR EACH ROW that is updated: if it keeps a row as it was, or "
-                "sets it back, the job ends as stuck",
+                "sets it back, the job becomes stuck",
                 remedy=f"DROP TRIGGER {identifier(trigger.name)} ON {quoted(trigger.table)};",
             )
 
 
-def _sent(work: DeleteTree | Backfill) -> Iterator[tuple[str, str]]:
-    if isinstance(work, Backfill):
-        yield work.table, _UPDATE
+def _commands(task: DeleteTree | Backfill) -> Iterator[tuple[str, str]]:
+    if isinstance(task, Backfill):
+        yield task.table, _UPDATE
     else:
-        for one in work.stages:
-            yield one.table, _DELETE if one.sets is None else _UPDATE
-        if work.parent.deleted_at is not None:
-            yield work.parent.table, _UPDATE
-        if work.hard:
-            yield work.parent.table, _DELETE
-    yield work.jobs.table, _UPDATE
+        for stage in task.stages:
+            yield stage.table, _DELETE if stage.changes is None else _UPDATE
+        if task.parent.deleted_at is not None:
+            yield task.parent.table, _UPDATE
+        if task.hard:
+            yield task.parent.table, _DELETE
+    yield task.jobs.table, _UPDATE

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Every statement of a long delete as it would be sent, text and values, and in that order."""
+"""All statements of a task as they would be sent: text and values, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
 from batchq.bulk.backfill import Backfill
-from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.job import VERSION, Job
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
@@ -23,13 +22,16 @@ from batchq.language.statement import Statement
 from batchq.language.syntax import RawSql
 from batchq.running.explain import steps
 
+if TYPE_CHECKING:
+    from batchq.bulk.chunks.stages import Stage
+
 _ROWS = ChunkSize().initial
 _LEASE = timedelta(seconds=30)
-_GONE = LookupError("no such parent")
-"""What is sent is the same, whatever it means."""
-_IN_PLACE = "batchq:...:"
-"""Stands for the guards' token, a secret of this process that is in nobody's logs."""
-_NO_ROWS = "there is no row to begin behind"
+_MISSING = LookupError("no such parent")
+"""Any error: what is sent does not depend on it."""
+_HIDDEN = "batchq:...:"
+"""Stands for the guards' token, a secret of this process that must not be in any log."""
+_NO_ROWS = "there is no row after which a chunk could start"
 
 
 @frozen(kw_only=True)
@@ -39,33 +41,33 @@ class PlannedStatement:
     title: str
     """When it is sent, and what it does: ``fence: lock vpc``."""
     sql: str
-    """Its text, to the letter, with its guards."""
+    """Its exact text, with its guards."""
     explain: tuple[str, ...] = ()
-    """What EXPLAIN says, line by line."""
+    """The lines of EXPLAIN."""
     unexplained: str = ""
-    """Why it does not say anything."""
+    """Why there are none."""
     values: tuple[object, ...] = field(default=(), repr=False)
-    """What is sent for ``$1``, ``$2``, …; may hold secrets."""
+    """The values of ``$1``, ``$2``, …; may hold secrets."""
 
 
 def planned(
-    work: DeleteTree | Backfill,
+    task: DeleteTree | Backfill,
     key: object,
     root: str,
     *,
-    at_once: bool,
+    now: bool,
     samples: Mapping[int, list[str]],
 ) -> Iterator[PlannedStatement]:
-    """Write down what would be sent.
+    """List the statements that would be sent.
 
-    :param key: the parent's; nothing, of a rewrite.
-    :param root: what a job calls it.
-    :param at_once: whether a tree is deleted in one batch.
-    :param samples: of each pass that finds rows, the order key of one.
+    :param key: the parent's key; None for a backfill.
+    :param root: the parent's key as a job stores it.
+    :param now: whether a tree is deleted in one batch.
+    :param samples: the order key of a row of each stage, if there is one.
     """
     job = Job(
         id=UUID(int=0),
-        task=work.name,
+        task=task.name,
         version=VERSION,
         root=root,
         generation=0,
@@ -82,53 +84,49 @@ def planned(
         created_at=datetime.now(UTC),
         last_error=None,
     )
-    if isinstance(work, Backfill):
-        yield from _steps("begin", work.start(job.id))
-    elif at_once:
-        yield from _steps("at once", work.delete_now(key, missing=_GONE))
+    if isinstance(task, Backfill):
+        yield from _batch("start", task.start(job.id))
+    elif now:
+        yield from _batch("delete now", task.delete_now(key, missing=_MISSING))
         return
     else:
-        yield from _steps("fence", work.fence(key, missing=_GONE, job=job.id))
-    stages: tuple[Stage | Backfill, ...] = work.stages
-    for child, one in enumerate(stages):
-        name = f"pass {child + 1} of {len(stages)}, {one.table}"
-        here = evolve(job, stage=child)
-        yield _only(f"{name}: first chunk", work.chunk(here, _ROWS, _LEASE))
-        sample = samples.get(child)
-        there = evolve(here, cursor=sample or [""] * len(_keys(one)))
-        later = _only(f"{name}: later chunks", work.chunk(there, _ROWS, _LEASE))
-        yield later if sample else evolve(later, unexplained=_NO_ROWS)
-    if isinstance(work, Backfill):
-        yield from _steps("end of a pass with rows", work.finish(evolve(job, scan_rows=1)))
-    yield from _steps("end", work.finish(evolve(job, stage=len(stages))))
+        yield from _batch("fence", task.fence(key, missing=_MISSING, job=job.id))
+    stages: tuple[Stage | Backfill, ...] = task.stages
+    for number, stage in enumerate(stages):
+        name = f"stage {number + 1} of {len(stages)}, {stage.table}"
+        first = evolve(job, stage=number)
+        yield _statement(f"{name}: first chunk", task.chunk(first, _ROWS, _LEASE))
+        sample = samples.get(number)
+        later = evolve(first, cursor=sample or [""] * len(stage.order_columns))
+        statement = _statement(f"{name}: later chunks", task.chunk(later, _ROWS, _LEASE))
+        yield statement if sample else evolve(statement, unexplained=_NO_ROWS)
+    if isinstance(task, Backfill):
+        yield from _batch("end of a scan with rows", task.finish(evolve(job, scan_rows=1)))
+    yield from _batch("end", task.finish(evolve(job, stage=len(stages))))
 
 
-def _keys(one: Stage | Backfill) -> tuple[str, ...]:
-    return one.order if isinstance(one, Backfill) else one.keys
+def _statement(title: str, chunk: Statement[Any]) -> PlannedStatement:
+    (statement,) = _batch("", chunk)
+    return evolve(statement, title=title)
 
 
-def _only(title: str, chunk: Statement[Any]) -> PlannedStatement:
-    (one,) = _steps("", chunk)
-    return evolve(one, title=title)
-
-
-def _steps(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
+def _batch(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
     for step in steps(batch):
-        what = step.statement.title
+        title = step.statement.title
         if step.path and isinstance(step.statement._shape.source, RawSql):
-            what = step.path  # which says more than how a text begins
-        yield PlannedStatement(title=f"{when}: {what}", sql=step.sql, values=tuple(_values(step)))
+            title = step.path  # it tells more than the first words of an SQL text
+        yield PlannedStatement(title=f"{when}: {title}", sql=step.sql, values=tuple(_values(step)))
 
 
 def _values(step: PlacedStep) -> list[object]:
-    """What the engine sends, with what it adds: see :mod:`batchq.engine.wire.encode`."""
+    """Return what the engine sends, with what it adds: see :mod:`batchq.engine.wire.encode`."""
     made = compiled(step.statement._shape, step.placed.outputs)
     values = [_sent(value) for value in step.parameters]
     if made.takes_row_count:
         guard = step.statement._shape.guard
         values.append(Int8(1 if guard is None else guard.rows))
     if made.takes_token:
-        values.append(_IN_PLACE)
+        values.append(_HIDDEN)
     return values
 
 

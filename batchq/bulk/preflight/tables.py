@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether tables and columns are as a tree needs them: there, and of a type that serves."""
+"""Find tables and columns that are missing, or of a type that cannot be used."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from typing import NamedTuple
 
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog
-from batchq.bulk.preflight.findings import Finding, FindingCode, of_column
+from batchq.bulk.preflight.findings import Finding, FindingCode, column_finding
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.patterns.hierarchy import Parent
 
 
-class Named(NamedTuple):
-    """A column that is named."""
+class NamedColumn(NamedTuple):
+    """A column that a task names."""
 
     table: str
     column: str
     role: str
     definition: str = ""
-    """What to add, where that can be said."""
+    """How to add it; empty if that is unknown."""
 
 
-_TOMBSTONE = "the tombstone"
+_DELETED_AT = "the column for soft deletes"
 _GENERATION = "the generation"
 
 
-def missing(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
-    """Find what is not there: tables and columns."""
-    for named in _named(work):
+def find_missing(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+    """Find tables and columns that do not exist."""
+    for named in _named(task):
         relation = catalog.relation(named.table)
         if relation is None or relation.kind not in ("r", "p"):
-            detail = "the search path leads to none" if relation is None else "this is not a table"
+            detail = (
+                "the search path leads to no such table"
+                if relation is None
+                else "it is not a table"
+            )
             remedy = f"SET search_path = …;\nor name its schema, as in {'public.' + named.table!r}"
             yield Finding(
                 code=FindingCode.NO_TABLE, table=named.table, detail=detail, remedy=remedy
@@ -44,57 +48,59 @@ def missing(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
                 f"{named.definition};"
             )
             if not named.definition:
-                there = [one.name for one in catalog.columns if one.table == named.table]
-                remedy = f"say another in Python: it has {', '.join(map(repr, there))}"
+                existing = [found.name for found in catalog.columns if found.table == named.table]
+                remedy = f"name another one in Python: it has {', '.join(map(repr, existing))}"
             yield Finding(
                 code=FindingCode.NO_COLUMN,
                 table=named.table,
                 name=named.column,
-                detail=f"it has none of this name, which is {named.role}",
+                detail=f"it does not exist; it is named as {named.role}",
                 remedy=remedy,
             )
 
 
-def wrong_columns(work: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
-    """Find columns that are there, but do not serve."""
-    for named in _named(work):
+def find_wrong_columns(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+    """Find columns whose type or constraint rules out what they are used for."""
+    for named in _named(task):
         column = catalog.column(named.table, named.column)
         if column is None:
             continue
-        if named.role == _TOMBSTONE and not column.nullable:
-            detail = "it is NOT NULL: a row lives while its tombstone is NULL"
-            yield of_column(FindingCode.WRONG_COLUMN, column, detail, "DROP NOT NULL")
+        if named.role == _DELETED_AT and not column.nullable:
+            detail = "it is NOT NULL, and must be NULL in rows that are not soft-deleted"
+            yield column_finding(FindingCode.WRONG_COLUMN, column, detail, "DROP NOT NULL")
         elif named.role == _GENERATION and not column.numeric:
-            detail = f"it is of type {column.type}: a generation is counted up"
+            detail = f"it is of type {column.type}, and a generation is incremented"
             change = f"TYPE bigint USING {identifier(column.name)}::bigint"
-            yield of_column(FindingCode.WRONG_COLUMN, column, detail, change)
+            yield column_finding(FindingCode.WRONG_COLUMN, column, detail, change)
 
 
-def _named(work: DeleteTree | Backfill) -> list[Named]:
-    """Every column that is named, the first role first."""
-    if isinstance(work, Backfill):
-        named = [Named(work.table, name, "part of the order key") for name in work.order]
-        return named + [Named(work.table, name, "what is set") for name in work.set]
-    named = _of_parent(work.parent)
-    for one in work.stages:
-        for below in one.path[1:]:
-            named += _of_parent(below.parent)
-    for one in work.stages:
-        table, children = one.table, one.relation
+def _named(task: DeleteTree | Backfill) -> list[NamedColumn]:
+    """List the columns that a task names, each with its role."""
+    if isinstance(task, Backfill):
+        named = [NamedColumn(task.table, name, "part of the order key") for name in task.order]
+        return named + [NamedColumn(task.table, name, "what is set") for name in task.set]
+    named = _of_parent(task.parent)
+    for stage in task.stages:
+        for relation in stage.path[1:]:
+            named += _of_parent(relation.parent)
+    for stage in task.stages:
+        table, children = stage.table, stage.relation
         if children.deleted_at is not None:
-            named.append(Named(table, children.deleted_at, _TOMBSTONE, "timestamptz"))
-        named.append(Named(table, children.by, f"the key of {children.parent.table!r}"))
-        named += [Named(table, name, "part of the order key") for name in one.order]
-        named += [Named(table, name, "what makes it such a child") for name in children.where]
-        named += [Named(table, name, "what is set") for name, _ in one.sets or ()]
+            named.append(NamedColumn(table, children.deleted_at, _DELETED_AT, "timestamptz"))
+        named.append(NamedColumn(table, children.by, f"the key of {children.parent.table!r}"))
+        named += [NamedColumn(table, name, "part of the order key") for name in stage.order]
+        named += [
+            NamedColumn(table, name, "a condition on these children") for name in children.where
+        ]
+        named += [NamedColumn(table, name, "what is set") for name, _ in stage.changes or ()]
     return named
 
 
-def _of_parent(parent: Parent) -> list[Named]:
+def _of_parent(parent: Parent) -> list[NamedColumn]:
     named = [
-        Named(parent.table, parent.key, "the key"),
-        Named(parent.table, parent.generation, _GENERATION, "bigint NOT NULL DEFAULT 0"),
+        NamedColumn(parent.table, parent.key, "the key"),
+        NamedColumn(parent.table, parent.generation, _GENERATION, "bigint NOT NULL DEFAULT 0"),
     ]
     if parent.deleted_at is not None:
-        named.append(Named(parent.table, parent.deleted_at, _TOMBSTONE, "timestamptz"))
+        named.append(NamedColumn(parent.table, parent.deleted_at, _DELETED_AT, "timestamptz"))
     return named

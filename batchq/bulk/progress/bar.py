@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A progress bar for people: one line for each job, on a terminal or, at the end, in a file."""
+"""A progress bar with one line for each job."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(*, console: Console | None = None) -> Generator[Observer]:
-    """Show how far the jobs are, until the block ends. Needs the extra ``batchq[cli]``.
+    """Show the progress of jobs until the block ends. Needs the extra ``batchq[cli]``.
 
-    What it gives is one of the ``observers`` of ``resume``, for as many activations as one likes.
-    Where there is no terminal, only how it stands at the end is written, without control
-    characters.
+    It returns an observer, which any number of workers may use. Without a terminal only the state
+    at the end is written, without control characters.
 
-    :param console: where to; standard error unless told, for standard output is for data.
+    :param console: the default is standard error, because standard output is for data.
     :raises ModuleNotFoundError: without rich.
 
     >>> from rich.console import Console
     >>> from batchq.bulk.progress.report import Report
     >>> with progress_bar(console=Console(file=sys.stdout, force_terminal=False)) as observer:
     ...     observer(Report(rows=1000, chunks=3))  # resume(…, observers=[observer]) does it
-    1,000 rows in 3 chunks; no job is left that nobody holds
+    1,000 rows in 3 chunks; no claimable job is left
     """
     try:
-        from rich import console as consoles  # noqa: PLC0415  an extra: only who shows bars needs it
+        from rich import console as consoles  # noqa: PLC0415  an extra: only a progress bar needs it
         from rich.live import Live  # noqa: PLC0415
 
         from batchq.bulk.progress.bar_lines import BarLines  # noqa: PLC0415
@@ -43,9 +42,9 @@ def progress_bar(*, console: Console | None = None) -> Generator[Observer]:
     with Live(
         get_renderable=lines.draw,
         console=console,
-        # On a terminal a print() goes above the lines. Data for a pipe goes where it was to go.
+        # On a terminal a print() is shown above the lines. Data for a pipe is not redirected.
         redirect_stdout=sys.stdout.isatty(),
     ):
         yield lines
     if lines and not console.is_terminal:
-        console.print()  # the last line ends, which Live leaves open there
+        console.print()  # Live does not end the last line there

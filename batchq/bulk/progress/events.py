@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What watchers are told of a job while somebody works on it."""
+"""The events that observers receive while a worker runs a job."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Event(Enum):
 
     CLAIMED = "claimed"
     CHUNK = "a chunk was committed"
-    RESTARTED = "begun again: rows were found at the end, or a constraint holds some back"
-    RETRIED = "a step was rolled back, for a timeout or a conflict, and is tried again"
-    THROTTLED = "a throttle holds it back"
+    RESTARTED = "restarted: rows were left after the last stage, or a constraint rejected a step"
+    RETRIED = "a step was rolled back after a timeout or a conflict, and is tried again"
+    THROTTLED = "a throttle stopped the worker"
     DONE = "done"
-    STUCK = "stuck: somebody has to look at it"
-    RELEASED = "left for the next activation"
-    LEASE_LOST = "somebody else has it now"
+    STUCK = "stuck: a person has to look at it"
+    RELEASED = "released for the next worker"
+    LEASE_LOST = "another worker holds it now"
 
 
 def _now() -> datetime:
@@ -33,7 +33,7 @@ def _now() -> datetime:
 
 @frozen(kw_only=True)
 class Progress:
-    """How far a job is, after something has happened to it."""
+    """The progress of a job after an event."""
 
     event: Event
     at: datetime = field(factory=_now)
@@ -41,30 +41,30 @@ class Progress:
     task: str
     root: str
     table: str | None
-    """The one that is being swept; None when it is the parent's turn."""
+    """The table of the current stage; None after the last stage."""
     rows: int = 0
-    """How many went with this event's chunk."""
+    """The rows of this event's chunk."""
     rows_done: int
-    """Of the job, in its whole life."""
+    """All rows of the job so far, by any worker."""
     expected: int | None = None
-    """The planner's estimate of its rows in all, from before it was first claimed, or what is done
-    if that is more; None where it had none."""
+    """The planner's estimate of all rows of the job, made before the first claim, or ``rows_done``
+    if that is more; None if there was no estimate."""
     chunk_size: int
-    """Rows that the next chunk is asked for."""
+    """Rows that the next chunk asks for."""
     elapsed: float = 0.0
     """Seconds that this event's chunk took."""
     rate: float | None = None
-    """Rows a second, since the job was claimed; None before the first chunk."""
+    """Rows per second since the job was claimed; None before the first chunk."""
     detail: str = ""
-    """Of THROTTLED, RETRIED, STUCK and DEFERRED: what the reason is."""
+    """The reason for THROTTLED, RETRIED, RESTARTED, STUCK or RELEASED."""
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the job's last row is gone, at this rate; None while there is none."""
+        """Return the seconds until the last row at this rate; None if that is unknown."""
         if self.expected is None or not self.rate:
             return None
         return max(self.expected - self.rows_done, 0) / self.rate
 
 
 Observer = Callable[[Progress | Report], object]
-"""Told after everything that happens to a job, and at the end of the activation the report."""
+"""Called after each event of a job, and with the report when the worker stops."""

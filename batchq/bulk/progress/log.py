@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Long deletes in the log: one line for an activation, one for a job's end, and what is amiss.
+"""Log the end of workers and jobs, and what goes wrong.
 
-A row's values are in none of them: jobs are named by their tree, their root's key and their id.
-Chunks are at debug, for there are thousands of them; a Watch keeps the latest.
+No line holds the values of a row: a job is named by its task, its parent's key and its id. Chunks
+are logged at DEBUG, because there are thousands of them; a Monitor keeps the latest.
 """
 
 from __future__ import annotations
@@ -20,69 +20,70 @@ _LEVELS = {
     Event.RESTARTED: logging.WARNING,
     Event.STUCK: logging.WARNING,
 }
-"""Of what is not at debug."""
+"""The levels of events that are not logged at DEBUG."""
 
 
 @frozen
 class Log:
-    """Writes to a logger of the standard library; one of the ``observers`` of ``resume``.
+    """An observer that writes to a logger of the standard library.
 
-    :param logger: ``batchq.bulk``, unless told.
+    :param logger: the default is ``batchq.bulk``.
 
     >>> import sys
     >>> logger = logging.Logger("deletes")
     >>> logger.addHandler(logging.StreamHandler(sys.stdout))
     >>> Log(logger)(Report(chunks=3, rows=1200, jobs_done=1))  # doctest: +NORMALIZE_WHITESPACE
-    activation ended, EXHAUSTED: 1200 rows in 3 chunks, 0 retries;
-    jobs: 1 done, 0 stuck, 0 deferred, 0 refused, 0 waiting, the oldest for None
+    worker stopped, EXHAUSTED: 1200 rows in 3 chunks, 0 retries;
+    jobs: 1 done, 0 stuck, 0 released, 0 skipped, 0 unfinished, the oldest is None old
     """
 
     logger: logging.Logger = field(factory=lambda: logging.getLogger("batchq.bulk"))
 
-    def __call__(self, told: Progress | Report) -> None:
-        """Write one line."""
-        if isinstance(told, Progress):
-            self._job(told)
+    def __call__(self, event: Progress | Report) -> None:
+        """Log an event or a report."""
+        if isinstance(event, Progress):
+            self._job(event)
         else:
-            self._activation(told)
+            self._worker(event)
 
-    def _job(self, told: Progress) -> None:
-        # The key is written as a literal: it is the caller's, and may hold an end of line.
+    def _job(self, progress: Progress) -> None:
+        # The key is logged by repr(): it may hold a line break.
         self.logger.log(
-            _LEVELS.get(told.event, logging.DEBUG),
+            _LEVELS.get(progress.event, logging.DEBUG),
             "%s %r (job %s) %s%s: %d rows in all%s",
-            told.task,
-            told.root,
-            told.job,
-            told.event.name,
-            _chunk(told) if told.event is Event.CHUNK else "",
-            told.rows_done,
-            _because(told.detail),
+            progress.task,
+            progress.root,
+            progress.job,
+            progress.event.name,
+            _chunk(progress) if progress.event is Event.CHUNK else "",
+            progress.rows_done,
+            _in_brackets(progress.detail),
         )
 
-    def _activation(self, told: Report) -> None:
+    def _worker(self, report: Report) -> None:
         self.logger.log(
-            logging.WARNING if told.stop_reason is StopReason.FAILED else logging.INFO,
-            "activation ended, %s%s: %d rows in %d chunks, %d retries; "
-            "jobs: %d done, %d stuck, %d deferred, %d refused, %d waiting, the oldest for %s",
-            told.stop_reason.name,
-            _because(told.detail),
-            told.rows,
-            told.chunks,
-            told.retries,
-            told.jobs_done,
-            told.jobs_stuck,
-            told.jobs_released,
-            told.jobs_skipped,
-            told.jobs_unfinished,
-            told.oldest_job_age,
+            logging.WARNING if report.stop_reason is StopReason.FAILED else logging.INFO,
+            "worker stopped, %s%s: %d rows in %d chunks, %d retries; "
+            "jobs: %d done, %d stuck, %d released, %d skipped, %d unfinished, "
+            "the oldest is %s old",
+            report.stop_reason.name,
+            _in_brackets(report.detail),
+            report.rows,
+            report.chunks,
+            report.retries,
+            report.jobs_done,
+            report.jobs_stuck,
+            report.jobs_released,
+            report.jobs_skipped,
+            report.jobs_unfinished,
+            report.oldest_job_age,
         )
 
 
-def _chunk(told: Progress) -> str:
-    return f", {told.rows} of {told.table} in {told.elapsed:.3f} s"
+def _chunk(progress: Progress) -> str:
+    return f", {progress.rows} of {progress.table} in {progress.elapsed:.3f} s"
 
 
-def _because(detail: str) -> str:
-    """The first line of a reason: below it an error teaches, and the server quotes rows."""
+def _in_brackets(detail: str) -> str:
+    """Format the first line of a detail: the server quotes rows in those after it."""
     return f" ({detail.splitlines()[0]})" if detail else ""

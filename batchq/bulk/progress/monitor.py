@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What this process knows of its long deletes, without asking the database.
+"""Keep the progress of this process's jobs in memory, to be read without asking the database.
 
-Why: who looks at a service wants to know how far it is while the database is what is in trouble.
-So what happens is kept here as it is told, within bounds, and may be read from any thread.
+Why: the status of a service is needed most when its database is in trouble. So the latest events
+are kept here, within bounds, and any thread may read them.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _COUNTERS = (
 
 @define(kw_only=True, eq=False)
 class Monitor:
-    """Keeps what is told of jobs and activations; one of the ``observers`` of ``resume``.
+    """An observer that keeps the latest events and reports.
 
-    One watch may be told by several activations at once, and read meanwhile from other threads:
-    whatever is read is a copy.
+    Several workers may share one monitor, and other threads may read it meanwhile: what they read
+    is a copy.
 
     :param max_events: how many events are kept, and for how many jobs the latest event. The oldest
         are dropped first.
     :raises ValueError: if ``max_events`` is not positive.
 
-    >>> watch = Monitor(max_events=100)
-    >>> watch(Report(chunks=2, rows=900))
-    >>> watch(Report(chunks=1, rows=100))
-    >>> watch.last_report.rows, watch.lifetime.rows
+    >>> monitor = Monitor(max_events=100)
+    >>> monitor(Report(chunks=2, rows=900))
+    >>> monitor(Report(chunks=1, rows=100))
+    >>> monitor.last_report.rows, monitor.lifetime.rows
     (100, 1000)
-    >>> watch.status()["stop_reason"]
+    >>> monitor.status()["stop_reason"]
     'EXHAUSTED'
     """
 
@@ -61,65 +61,64 @@ class Monitor:
     _last: Report | None = field(init=False, repr=False, default=None)
     _lifetime: Report | None = field(init=False, repr=False, default=None)
     _last_ended_at: datetime | None = field(init=False, repr=False, default=None)
-    # A handler of signals may read in the very thread that is being told something, and would wait
-    # for itself.
+    # A signal handler may read in the very thread that is in __call__, and would deadlock.
     _lock: RLock = field(init=False, repr=False, factory=RLock)
 
     def __attrs_post_init__(self) -> None:
         if self.max_events < 1:
-            raise ValueError(f"Monitor(max_events={self.max_events!r}): at least one event is kept")
+            raise ValueError(f"Monitor(max_events={self.max_events!r}): it must be at least 1")
         self._recent = deque(maxlen=self.max_events)
 
-    def __call__(self, told: Progress | Report) -> None:
-        """Keep what has happened to a job, or what an activation did."""
+    def __call__(self, event: Progress | Report) -> None:
+        """Keep an event or a report."""
         with self._lock:
-            if isinstance(told, Progress):
-                self._happened(told)
+            if isinstance(event, Progress):
+                self._add_event(event)
             else:
-                # Whoever tells it may go on counting in it.
-                self._ended(deepcopy(told))
+                # The worker may continue to count in it.
+                self._add_report(deepcopy(event))
 
     @property
     def recent(self) -> tuple[Progress, ...]:
-        """What has happened, the latest last."""
+        """Return the latest events, oldest first."""
         with self._lock:
             return tuple(self._recent)
 
     @property
     def jobs(self) -> dict[UUID, Progress]:
-        """The latest of each job, the one heard of last at the end."""
+        """Return the latest event of each job; the job with the latest event comes last."""
         with self._lock:
             return dict(self._jobs)
 
     @property
     def last_report(self) -> Report | None:
-        """What the last activation did; None before the end of the first."""
+        """Return the report of the last worker; None before the first one has stopped."""
         with self._lock:
             return deepcopy(self._last)
 
     @property
     def lifetime(self) -> Report | None:
-        """What all of them did, since this watch was made; None before the end of the first."""
+        """Return the sum of all reports; None before the first worker has stopped."""
         with self._lock:
             return deepcopy(self._lifetime)
 
     @property
     def last_ended_at(self) -> datetime | None:
-        """When the last activation ended (aware, UTC); None before the end of the first."""
+        """Return when the last worker stopped (aware, UTC); None before the first has stopped."""
         with self._lock:
             return self._last_ended_at
 
     def status(self) -> dict[str, Any]:
-        """All of it but the single events, for ``json.dumps``. Times are ISO 8601, ages seconds.
+        """Return everything but the single events, for ``json.dumps``.
 
-        ``oldest_job_age_seconds`` is as of ``last_ended_at``: an alarm on the one looks at the
-        other too, which stands still when nobody resumes any more.
+        Times are in ISO 8601, ages in seconds. ``oldest_job_age_seconds`` is as of
+        ``last_ended_at``: an alarm should look at both, because neither changes if no worker runs.
 
         >>> sorted(Monitor().status())  # doctest: +NORMALIZE_WHITESPACE
         ['detail', 'jobs', 'jobs_unfinished', 'last_ended_at', 'last_run_counters',
          'lifetime_counters', 'oldest_job_age_seconds', 'stop_reason']
         """
-        with self._lock:  # all of one moment
+        with self._lock:  # all from the same moment
             jobs, last, lifetime = tuple(self._jobs.values()), self._last, self._lifetime
             ended = self._last_ended_at
         oldest = None if last is None else last.oldest_job_age
@@ -134,14 +133,14 @@ class Monitor:
             "jobs": [_job(job) for job in jobs],
         }
 
-    def _happened(self, progress: Progress) -> None:
+    def _add_event(self, progress: Progress) -> None:
         self._recent.append(progress)
         self._jobs[progress.job] = progress
         self._jobs.move_to_end(progress.job)
         if len(self._jobs) > self.max_events:
             self._jobs.popitem(last=False)
 
-    def _ended(self, report: Report) -> None:
+    def _add_report(self, report: Report) -> None:
         self._last_ended_at = datetime.now(UTC)
         self._last = report
         self._lifetime = report if self._lifetime is None else self._lifetime + report

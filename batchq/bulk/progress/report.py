@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What one activation did."""
+"""The report of a worker: what it has done, and why it stopped."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ def _counter() -> Counter[str]:
 
 
 class StopReason(Enum):
-    """Why an activation ended."""
+    """Why a worker stopped."""
 
-    EXHAUSTED = "no job is left that nobody holds"
+    EXHAUSTED = "no claimable job is left"
     CHUNKS = "its budget of chunks is used up"
     ROWS = "its budget of rows is used up"
-    SECONDS = "its time is used up"
+    SECONDS = "its budget of seconds is used up"
     INTERRUPTED = "it was asked to stop"
-    THROTTLED = "a throttle holds it back"
-    FAILED = "the server refused a step, or the connection was lost"
+    THROTTLED = "a throttle stopped it"
+    FAILED = "the server rejected a step, or the connection was lost"
 
 
 @define(kw_only=True)
 class Report:
-    """What an activation did. Two of them add up, to what both did."""
+    """What a worker has done. Two reports can be added."""
 
     stop_reason: StopReason = StopReason.EXHAUSTED
     detail: str = ""
-    """The throttle's reason, or the failure."""
+    """The throttle's reason, or the first line of the failure."""
     jobs_done: int = 0
     jobs_stuck: int = 0
     jobs_released: int = 0
-    """Claimed, and left with rows for the next activation."""
+    """Jobs that were claimed and are left to the next worker, unfinished."""
     jobs_skipped: int = 0
-    """Of a version that this library does not know; left as they are."""
+    """Jobs of another version of batchq, which are left as they are."""
     leases_lost: int = 0
     chunks: int = 0
     rows: int = 0
-    """Gone and committed by this activation; never one twice."""
+    """Rows deleted or updated by this worker, each counted once."""
     rows_by_table: Counter[str] = field(factory=_counter)
     chunks_by_table: Counter[str] = field(factory=_counter)
     retries: int = 0
-    """Steps that were rolled back for a timeout or a conflict, and tried again."""
+    """Steps that were tried again after a timeout or a conflict."""
     throttled: Counter[str] = field(factory=_counter)
-    """How often each throttle's reason ended an activation."""
+    """How often each reason of a throttle has stopped a worker."""
     elapsed: float = field(default=0.0, eq=False)
     """Seconds."""
     rows_after_fence: int = 0
-    """How often rows were found at the end: come behind the fence, or changed by somebody while a
+    """How often rows were left after the last stage: inserted after the fence, or changed while a
     chunk waited for them."""
     skipped_locked: int = 0
-    """Chunks that went around rows which others had locked."""
+    """Chunks that skipped rows which other transactions had locked."""
     jobs_unfinished: int = 0
-    """Unfinished jobs of these trees when it ended, those that others hold included."""
+    """Active jobs of these tasks when the worker stopped, those of other workers included."""
     oldest_job_age: timedelta | None = None
-    """The age of the oldest of them: what to raise an alarm on. None where there is none."""
+    """The age of the oldest of them, for alarms; None if there is none."""
 
     def __add__(self, later: Report) -> Report:
-        """What both did; how it stands at the end is as the later one says."""
+        """Return what both have done; the state at the end is that of the later one."""
         return Report(
             stop_reason=later.stop_reason,
             detail=later.detail,

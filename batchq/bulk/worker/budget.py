@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much one activation may do."""
+"""How much one worker may do."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class Budget:
-    """What one activation may do; what is left over is deferred to the next.
+    """How much one worker may do; the next worker does the rest.
 
-    :raises ValueError: if one is negative.
+    :raises ValueError: if one of them is negative.
     """
 
     chunks: float = math.inf
     rows: float = math.inf
-    """No chunk is begun beyond it: the last one may end above."""
+    """No chunk is started after so many rows; the last chunk may exceed it."""
     seconds: float = 25.0
 
     def __attrs_post_init__(self) -> None:
         for name in ("chunks", "rows", "seconds"):
             if not getattr(self, name) >= 0:
                 raise ValueError(
-                    f"Budget({name}={getattr(self, name)!r}): at least 0, and math.inf for no bound"
+                    f"Budget({name}={getattr(self, name)!r}): must be at least 0; math.inf is no "
+                    f"limit"
                 )

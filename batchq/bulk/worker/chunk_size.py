@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How many rows the next chunk takes, from what the last one did.
+"""How many rows the next chunk asks for, computed from the time of the last one.
 
 Why: no fixed size is right. A chunk that is too large holds its locks for seconds; one that is too
-small spends its life on round trips; and which is which changes with the table, the server and the
+small spends its time on round trips; and what is too large depends on the table, the server and the
 hour. So the size follows a latency, up and down, and one chunk is all it has to remember.
 
 Pure: no clock and no I/O. Every number here was measured in simulation: see docs/adr/0019.
@@ -15,12 +15,12 @@ import math
 from attrs import evolve, field, frozen
 
 _GOAL = 0.6
-"""Where a chunk is steered to, as a share of the target: chunks scatter, and their 95th percentile
-is to meet the target, not their middle. Measured in simulation: see docs/adr/0019."""
+"""The time to aim for, as a share of the target: the times of chunks scatter, and their 95th
+percentile should meet the target, not their median. Measured in simulation: see docs/adr/0019."""
 
 _CLOSE_ENOUGH = (0.9, 1.1)
-"""The goal over the chunk's time, where the size stays: a server that is steady gets chunks that
-are. Measured in simulation, to cost nothing: see docs/adr/0019."""
+"""The size is kept while the goal divided by the chunk's time is between these: a steady server
+gets chunks of a steady size. It costs nothing (measured in simulation: docs/adr/0019)."""
 
 _SHRINK_AT_MOST = 0.5
 """One slow chunk in fifty is chance, and must not cost more than half of the size. Measured in
@@ -28,29 +28,29 @@ simulation: see docs/adr/0019."""
 
 _GROW_AT_MOST = 2.0
 _GROW_BY = 0.5
-"""The share of the room found that is taken: a chunk may have been quick by chance, and what is
-grown for luck is paid for at the 95th percentile. Measured in simulation: see docs/adr/0019."""
+"""The part of the possible growth that is taken: a chunk may have been quick by chance, and growing
+too far shows at the 95th percentile. Measured in simulation: see docs/adr/0019."""
 
 _AFTER_TIMEOUT = 4
 _AFTER_CONFLICT = 2
-"""What the size is divided by. A timeout says that the chunk was far too slow, not by how much: 4
-finds the right size a chunk sooner than 2 (three at worst), and more than 4 gains less. A conflict
-says that a smaller chunk is less often in the way. Measured in simulation: see docs/adr/0019."""
+"""What the size is divided by. A timeout shows that the chunk was far too slow, but not by how
+much: 4 finds the right size a chunk sooner than 2 (three at worst), and more than 4 gains less.
+After a conflict a smaller chunk collides less often. Measured in simulation: see docs/adr/0019."""
 
 _STEADY = 5
-"""Chunks without growth after a failure, so that it is not run into again at once: a quarter fewer
+"""Chunks without growth after a failure, so that it does not happen again at once: a quarter fewer
 conflicts, for a twenty-fifth of the rate. Measured in simulation: see docs/adr/0019."""
 
 
 @frozen(kw_only=True)
 class ChunkSize:
-    """What the size of chunks is steered by, and its bounds.
+    """The target and the bounds for the size of chunks.
 
-    The target should be several times a round trip to the server: where a chunk of no rows takes
-    most of it, no size can meet it, and every chunk has ``minimum`` rows.
+    The target should be several times a round trip to the server: if a chunk of no rows takes most
+    of it, no size can meet it, and every chunk has ``minimum`` rows.
 
-    :param target: seconds that a chunk should take at the 95th percentile; the middle is near 0.6
-        of it.
+    :param target: seconds that a chunk should take at the 95th percentile; the median is near
+        0.6 of it.
     :param initial: rows of the first chunk.
     :param minimum: the fewest rows that a chunk is ever asked for.
     :param maximum: the most rows that a chunk is ever asked for.
@@ -68,8 +68,8 @@ class ChunkSize:
     def __attrs_post_init__(self) -> None:
         if not 0 < self.target < math.inf:
             raise ValueError(
-                f"ChunkSize(target={self.target!r}): the target is in seconds, more than 0: "
-                "for 100 milliseconds, ChunkSize(target=0.1)"
+                f"ChunkSize(target={self.target!r}): it must be more than 0 seconds; "
+                "100 milliseconds are ChunkSize(target=0.1)"
             )
         if self.minimum < 1:
             raise ValueError(
@@ -84,43 +84,43 @@ class ChunkSize:
             )
 
     def sizer(self) -> ChunkSizer:
-        """The pace of the first chunk."""
+        """Return the sizer for the first chunk."""
         return ChunkSizer(size=self, rows=self.initial)
 
 
 @frozen(kw_only=True)
 class ChunkSizer:
-    """How many rows the next chunk is asked for. Each chunk's end gives the pace of the next one.
+    """How many rows the next chunk asks for. After each chunk there is a new sizer.
 
-    One for each table of each job: what a row costs differs between tables. Nothing of it is
-    stored; whoever resumes begins again and has learnt the size in about ten chunks (measured in
-    simulation: see docs/adr/0019).
+    There is one for each stage of each job, because the time for a row differs between tables.
+    Nothing of it is stored: the next worker starts with ``initial``, and has found the size after
+    about ten chunks (measured in simulation: docs/adr/0019).
 
-    >>> pace = ChunkSize(target=0.1).sizer()
-    >>> pace.after(0.012, full=True).rows     # quick: twice as many
+    >>> sizer = ChunkSize(target=0.1).sizer()
+    >>> sizer.after(0.012, full=True).rows     # quick: twice as many
     400
-    >>> pace.after(0.012, full=False).rows    # quick because there was little left
+    >>> sizer.after(0.012, full=False).rows    # quick because few rows were left
     200
-    >>> pace.after(0.080, full=True).rows     # slow: three quarters
+    >>> sizer.after(0.080, full=True).rows     # slow: three quarters
     150
-    >>> pace.after_timeout().rows
+    >>> sizer.after_timeout().rows
     50
     """
 
     size: ChunkSize = field(repr=False)
-    """What it is steered by."""
+    """The target and the bounds."""
     rows: int
-    """Rows to ask the next chunk for; from ``size.minimum`` to ``size.maximum``."""
+    """Rows that the next chunk asks for; from ``size.minimum`` to ``size.maximum``."""
     steady: int = 0
-    """The number of chunks to come that do not make it grow, however quick."""
+    """How many of the next chunks do not make it grow, however quick they are."""
 
     def after(self, elapsed: float, /, *, full: bool) -> ChunkSizer:
-        """The pace after a chunk that was committed.
+        """Return the sizer after a chunk that was committed.
 
-        :param elapsed: seconds from sending the chunk to its answer; without the wait for a
+        :param elapsed: seconds between sending the chunk and its answer; without the wait for a
             connection or a throttle, which a smaller chunk would not shorten.
-        :param full: whether it found as many rows as :attr:`rows`. Only then does being quick say
-            anything: false for the last page, and for a chunk that was asked for fewer.
+        :param full: whether it found as many rows as :attr:`rows`. Only then does it grow: the last
+            chunk of a stage is quick because few rows are left.
         """
         may_grow = full and not self.steady
         return self._next(
@@ -129,11 +129,11 @@ class ChunkSizer:
         )
 
     def after_timeout(self) -> ChunkSizer:
-        """The pace after a chunk that was rolled back for taking too long."""
+        """Return the sizer after a chunk that timed out."""
         return self._next(self.rows / _AFTER_TIMEOUT, steady=_STEADY)
 
     def after_conflict(self) -> ChunkSizer:
-        """The pace after a chunk that was rolled back for what others did at the same time."""
+        """Return the sizer after a chunk that conflicted with another transaction."""
         return self._next(self.rows / _AFTER_CONFLICT, steady=_STEADY)
 
     def _next(self, rows: float, *, steady: int) -> ChunkSizer:
@@ -142,7 +142,7 @@ class ChunkSizer:
 
 
 def _factor(goal: float, elapsed: float, *, may_grow: bool) -> float:
-    """What to multiply the size by: all the way down to the goal, half of the way up to it."""
+    """Return the factor for the size: all the way down to the goal, half of the way up to it."""
     slow, quick = _CLOSE_ENOUGH
     room = goal / elapsed if elapsed > 0 else math.inf  # a coarse clock can say 0
     if room < slow:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A job that another version of a program left, of which pass and place mean something else now."""
+"""Recognize a job whose stage and cursor mean something else in this version of the program."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from batchq.bulk.job import Job
 from batchq.bulk.worker.options import Task
 
 
-def of_another_program(work: Task, job: Job, way_on: str) -> str | None:
-    """Say what was changed since the job came to where it is, by another version of a program or in
-    it: neither its pass nor its cursor would be what they were.
+def incompatible(task: Task, job: Job, remedy: str) -> str | None:
+    """Describe what another version of the program has changed in the task; None if nothing.
 
-    :param way_on: how the job is begun again.
+    The job cannot continue then: its stage or its cursor would no longer mean what they did.
+
+    :param remedy: how to restart the job.
     """
-    stages = work.stages
+    stages = task.stages
     if not 0 <= job.stage <= len(stages):
-        here = f"the job is in pass {job.stage + 1}, and now there are {len(stages)}"
-        return f"{here}; adopt(job) begins it again, from the start, with the tables as now"
+        return (
+            f"the job is in stage {job.stage + 1}, and now there are {len(stages)}; adopt(job) "
+            f"restarts it from the first stage, with the tables as they are now"
+        )
     if job.cursor is None or job.cursor_key is None or job.stage == len(stages):
         return None
     key = stages[job.stage].order_key
-    was = key.written_down(job.cursor_key)
-    if was == key:
+    saved = key.from_cursor_key(job.cursor_key)
+    if saved == key:
         return None
-    return f"the order key of the job was {was}, and is {key} now; {way_on}"
+    return f"the order key of the job was {saved}, and is {key} now; {remedy}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the jobs of one activation share: its orders, its report, and what ends it."""
+"""What the job runs of one worker share: its options, its report, and when to stop."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ from attrs import define, evolve, field
 from batchq.bulk.progress.events import Event, Progress
 from batchq.bulk.progress.report import Report, StopReason
 from batchq.bulk.worker.options import WorkerOptions
-from batchq.bulk.worker.requests import Requests, T, ask
+from batchq.bulk.worker.requests import Requests, T, run_batch
 from batchq.language.batch import Batch
 
 
 class WorkerStopped(Exception):
-    """The activation ends here."""
+    """The worker stops here, between two steps of a job."""
 
 
 @define(kw_only=True, eq=False)
 class RunContext:
-    """The course of one activation."""
+    """What the job runs of one worker share."""
 
     options: WorkerOptions
     report: Report = field(factory=Report)
-    _began: float = field(factory=time.monotonic)
+    _started: float = field(factory=time.monotonic)
 
-    def ask(self, batch: Batch[T]) -> Requests[T]:
+    def run(self, batch: Batch[T]) -> Requests[T]:
         """Run a batch for its result."""
-        return ask(batch, self.options.timeout)
+        return run_batch(batch, self.options.timeout)
 
-    def check(self, held: Progress) -> Requests[None]:
-        """End here when there is a reason to.
+    def check_limits(self, progress: Progress) -> Requests[None]:
+        """Stop the worker if it should do no more.
 
-        :param held: what watchers are told of the job that a throttle holds back.
-        :raises WorkerStopped: when there is one.
+        :param progress: the event that observers receive if a throttle is the reason.
+        :raises WorkerStopped: if the worker stops.
         """
         report, budget = self.report, self.options.budget
         if self.options.stop():
-            self._over(StopReason.INTERRUPTED)
+            self._stop(StopReason.INTERRUPTED)
         if report.chunks >= budget.chunks:
-            self._over(StopReason.CHUNKS)
+            self._stop(StopReason.CHUNKS)
         if report.rows >= budget.rows:
-            self._over(StopReason.ROWS)
+            self._stop(StopReason.ROWS)
         if self.elapsed() >= budget.seconds:
-            self._over(StopReason.SECONDS)
+            self._stop(StopReason.SECONDS)
         reason = yield from self._throttled()
         if reason is not None:
             report.throttled[reason] += 1
-            self.tell(evolve(held, event=Event.THROTTLED, detail=reason))
-            self._over(StopReason.THROTTLED, reason)
+            self.notify(evolve(progress, event=Event.THROTTLED, detail=reason))
+            self._stop(StopReason.THROTTLED, reason)
 
-    def _over(self, stopped: StopReason, detail: str = "") -> NoReturn:
-        self.end(stopped, detail)
-        raise WorkerStopped(detail or stopped.value)
+    def _stop(self, stop_reason: StopReason, detail: str = "") -> NoReturn:
+        self.set_stop_reason(stop_reason, detail)
+        raise WorkerStopped(detail or stop_reason.value)
 
-    def end(self, stopped: StopReason, detail: str = "") -> None:
-        """Write down why it ends; a failure before it is what there is to look at."""
+    def set_stop_reason(self, stop_reason: StopReason, detail: str = "") -> None:
+        """Record why the worker stops, unless a failure is recorded already."""
         if self.report.stop_reason is not StopReason.FAILED:
-            self.report.stop_reason, self.report.detail = stopped, detail
+            self.report.stop_reason, self.report.detail = stop_reason, detail
 
     def elapsed(self) -> float:
-        """How long it has been going on, in seconds."""
-        return time.monotonic() - self._began
+        """Return the seconds since the worker was started."""
+        return time.monotonic() - self._started
 
-    def tell(self, progress: Progress | Report) -> None:
-        """Tell whoever watches."""
+    def notify(self, event: Progress | Report) -> None:
+        """Pass an event or the report to all observers."""
         for observer in self.options.observers:
-            observer(progress)
+            observer(event)
 
     def _throttled(self) -> Requests[str | None]:
         for throttle in self.options.throttles:

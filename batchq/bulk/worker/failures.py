@@ -1,67 +1,73 @@
 # SPDX-License-Identifier: MIT
-"""What a step's failure says, as far as it decides what is done about it."""
+"""Classify the failure of a step: retry it, mark the job as stuck, or stop the worker."""
 
 from __future__ import annotations
 
 from batchq.bulk.errors import InvalidOrderKey, ParentKept
-from batchq.bulk.worker.row_security import BLINDED, is_blinded
-from batchq.bulk.worker.rules import RULED, is_ruled
+from batchq.bulk.worker.row_security import ROW_SECURITY, is_row_security
+from batchq.bulk.worker.rules import RULE, is_rule
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 from batchq.running.result import Failed
 
 TIMEOUTS = frozenset({"57014", "55P03"})
-"""What statement_timeout and lock_timeout answer (PostgreSQL documentation, appendix A)."""
-_ENDED = "57P"
-"""What a session answers that the server ends (as above); with a pool the next one goes on, as it
-does where a link was closed before anything was sent."""
+"""The SQLSTATEs of statement_timeout and lock_timeout (PostgreSQL documentation, appendix A)."""
+_SESSION_ENDED = "57P"
+"""The SQLSTATEs of a session that the server ends (as above). With a pool the next attempt may use
+another connection, as it does if a connection was closed before anything was sent."""
 INTEGRITY = "23"
-"""The class of what a constraint answers (as above)."""
+"""The class of SQLSTATEs of constraints (as above)."""
 
 
 def sqlstate_of(failed: Failed) -> str:
-    """The server's code; empty where it said nothing."""
+    """Return the server's SQLSTATE; empty if there is none."""
     violation = failed.report.violation
     return "" if violation is None else violation.sqlstate
 
 
 def is_conflict(failed: Failed) -> bool:
-    """Whether others were in the way, or the session ended, or its server takes no writes: it may
-    well succeed another time, with a pool over another connection."""
-    report = failed.report
-    ended = sqlstate_of(failed).startswith(_ENDED) or report.outcome is Outcome.NOT_SENT
-    return isinstance(report, SerializationConflict | ReadOnlyServer) or ended
+    """Return whether the step may succeed when it is tried again.
+
+    That is the case after a conflict with other transactions, and if the session has ended or its
+    server is read-only: a pool may have another connection.
+    """
+    error = failed.report
+    ended = sqlstate_of(failed).startswith(_SESSION_ENDED) or error.outcome is Outcome.NOT_SENT
+    return isinstance(error, SerializationConflict | ReadOnlyServer) or ended
 
 
-def for_people(failed: Failed, way_on: str) -> str | None:
-    """Say what somebody has to look at, if it is that.
+def needs_attention(failed: Failed, remedy: str) -> str | None:
+    """Describe a failure that a person has to resolve; None if it is another.
 
-    :param way_on: how the job is begun again.
+    :param remedy: how to restart the job.
     """
     match failed.error:
         case ParentKept():
             return (
-                f"{failed.error}: the server keeps the parent: a trigger or a rule does, or it "
-                f"was moved in this very moment"
+                f"{failed.error}: the parent's row is kept: a trigger or a rule does that, or it "
+                f"was moved at this very moment"
             )
         case InvalidOrderKey():
-            return f"{failed.error}; {way_on}"
+            return f"{failed.error}; {remedy}"
         case _:
-            report = failed.report
-            if is_ruled(report):
-                return f"{RULED.format(report.path)}; {way_on}"
-            return BLINDED.format(report.path) if is_blinded(report) else None
+            error = failed.report
+            if is_rule(error):
+                return f"{RULE.format(error.path)}; {remedy}"
+            return ROW_SECURITY.format(error.path) if is_row_security(error) else None
 
 
-def refusal(violation: Violation) -> str:
-    """Say what a constraint refuses."""
-    what = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
+def describe_violation(violation: Violation) -> str:
+    """Describe which constraint has rejected a step."""
+    name = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
     where = ", ".join(filter(None, (violation.table, violation.column)))
-    return f"{what} refuses it: {where} ({violation.sqlstate})"
+    return f"{name} rejects it: {where} ({violation.sqlstate})"
 
 
-def told(error: Exception) -> str:
-    """Say a failure in one line. Below it a report teaches whoever wrote the statement, and here
-    nobody did; and the server quotes rows."""
+def first_line(error: Exception) -> str:
+    """Return the first line of an error.
+
+    The lines after it are for the author of a statement, and these statements are the library's
+    own; and the server quotes rows in them.
+    """
     return str(error).partition("\n")[0] or type(error).__name__

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Rows that others have locked: a sweep waits for them once, then goes around, and comes back.
+"""Rows that other transactions have locked: when to wait for them and when to skip them.
 
-A chunk waits for a row that another transaction holds, and all its siblings with it. So what was
-canceled is asked for anew, without the rows that are locked. They are still there when the sweep
-ends: then it begins again, and waits again, as long as it finds others to take. When it does not,
-the job is left to the next activation.
+A chunk waits for a locked row, and all its siblings wait with it. So a chunk that was canceled is
+sent again with SKIP LOCKED. The skipped rows are still there at the end of the scan. Then the job
+is restarted and its chunks wait again, as long as each scan deletes other rows. If a scan deletes
+none, the job is released for the next worker.
 
-Pure: which form the next chunk has, and what comes behind the last one. See docs/adr/0032.
+Pure: it decides the form of the next chunk, and what follows the last one. See docs/adr/0032.
 """
 
 from __future__ import annotations
@@ -18,40 +18,43 @@ from attrs import define, field
 
 @define
 class LockedRows:
-    """What one sweep knows of locked rows."""
+    """What one scan knows of locked rows."""
 
     _rows: float = 0
-    """How many are to be asked for before a chunk waits again."""
+    """How many rows to ask for with SKIP LOCKED before a chunk waits again."""
     _tables: dict[str, None] = field(factory=dict[str, None])
-    """Where some were passed over, as far as this activation knows."""
+    """The tables in which this worker has skipped rows."""
 
     @property
-    def next(self) -> bool:
-        """Whether the next chunk goes around what is locked."""
+    def skip(self) -> bool:
+        """Return whether the next chunk skips locked rows."""
         return self._rows > 0
 
     def canceled(self, rows: int) -> None:
-        """A chunk waited too long, for a lock or for its own size: nobody says which."""
+        """Record that a chunk timed out, for a lock or for its size: the server does not say."""
         self._rows = max(self._rows, rows)
 
-    def took(self, table: str, asked: int, *, passed: bool) -> None:
-        """A chunk is done.
+    def committed(self, table: str, asked: int, *, skipped: bool) -> None:
+        """Record that a chunk was committed.
 
-        :param passed: whether it passed over some; then the sweep waits no more.
+        :param skipped: whether it skipped rows; then the rest of the scan does not wait.
         """
-        self._rows = math.inf if passed else max(self._rows - asked, 0)
-        if passed:
+        self._rows = math.inf if skipped else max(self._rows - asked, 0)
+        if skipped:
             self._tables[table] = None
 
-    def end(self) -> str | None:
-        """The sweep is over, and the next one waits again for what is locked.
+    def end_scan(self) -> str | None:
+        """Let the next scan wait for locked rows again.
 
-        :return: why there is no sense in another one now, if it took no row; None where it was an
-            earlier activation that passed over some.
+        :return: why another scan would be of no use now if this one has deleted no row; None if
+            rows were skipped by an earlier worker only.
         """
-        where = ", ".join(self._tables)
+        tables = ", ".join(self._tables)
         self._rows = 0
         self._tables.clear()
-        if not where:
+        if not tables:
             return None
-        return f"all that is left is locked by others: {where}; whoever resumes next goes on"
+        return (
+            f"all rows that are left are locked by other transactions: {tables}; the next worker "
+            f"tries again"
+        )

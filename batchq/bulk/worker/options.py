@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What an activation is told: how much it may do, how fast, who listens, and when to stop."""
+"""The options of a worker, and the tasks that it can run.
+
+The options are there twice, because a type checker takes the keywords of a function from a
+TypedDict, and defaults and checks need a class: :class:`ResumeOptions` has their types,
+:class:`WorkerOptions` the rest.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Throttle = Callable[[], str | Awaitable[str | None] | None]
-"""Asked before each chunk, outside any transaction: a reason to wait, or None. With
+"""Called before each chunk, outside any transaction; returns a reason to stop, or None. With
 :func:`~batchq.bulk.aresume` it may be a coroutine function."""
 
 
@@ -33,72 +38,63 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """What its jobs are called."""
+        """Return the task name of its jobs."""
         ...
 
     @property
     def jobs(self) -> Jobs:
-        """Where its jobs are."""
+        """Return its job table."""
         ...
 
     @property
-    def stages(self) -> Sequence[Sweep]:
-        """What is swept, in this order."""
+    def stages(self) -> Sequence[TaskStage]:
+        """Return its stages, in order."""
         ...
 
     def chunk(
         self, job: Job, rows: int, lease: timedelta, *, skip_locked: bool = False
     ) -> Statement[Chunk]:
-        """The next chunk of a job; one that goes around rows that others have locked, or waits."""
+        """Return the next chunk of a job."""
         ...
 
     def finish(self, job: Job) -> Batch[Job]:
-        """What ends a job, or begins it again."""
+        """Return what ends a job after its last stage, or restarts it."""
         ...
 
 
-class Sweep(Protocol):
-    """One of the passes over a table."""
+class TaskStage(Protocol):
+    """One scan over a table."""
 
     @property
     def order_key(self) -> OrderKey:
-        """By what the rows are swept."""
+        """Return the order of the scan."""
         ...
 
     @property
     def table(self) -> str:
-        """Which."""
+        """Return the table."""
         ...
 
     def estimate(self, root: object) -> Batch[int]:
-        """The planner's guess of how many rows will go."""
+        """Return the planner's estimate of how many rows this stage will finish."""
         ...
 
 
-class Options(TypedDict, total=False):
-    """What :func:`~batchq.bulk.resume` and :func:`~batchq.bulk.aresume` are told."""
+class ResumeOptions(TypedDict, total=False):
+    """The keywords of :func:`~batchq.bulk.resume`; see :class:`WorkerOptions`."""
 
     owner: Required[str]
-    """Who this is, for people who look at the table of jobs."""
     budget: Budget
-    """How much this activation may do."""
     chunk_size: ChunkSize
-    """What the size of chunks is steered by."""
     lease: timedelta
-    """How long a job stays this owner's when nothing is heard of it; longer than ``timeout``."""
     timeout: float
-    """Seconds after which the server cancels a chunk, which is then asked for fewer rows."""
     throttles: Iterable[Throttle]
-    """Each a reason to end here; the jobs are left for later."""
     stop: Callable[[], bool]
-    """Whether to end here; asked before each chunk."""
     pause_ratio: float
-    """Seconds of rest after each second that a chunk took; no transaction is open meanwhile."""
     observers: Iterable[Observer]
-    """Who is told of it."""
 
 
-_KNOWN = frozenset(Options.__annotations__)
+_KNOWN = frozenset(ResumeOptions.__annotations__)
 _REQUIRED = frozenset({"owner"})
 
 
@@ -112,39 +108,52 @@ def _observers(observers: Iterable[Observer]) -> tuple[Observer, ...]:
 
 @frozen(kw_only=True)
 class WorkerOptions:
-    """The options, complete and checked.
+    """The options of a worker.
 
-    :raises ValueError: for what cannot be meant, before anything is claimed.
+    :raises ValueError: for values that make no sense, before any job is claimed.
     """
 
     owner: str
+    """The name of the worker in the job table, for people who read it."""
     budget: Budget = field(factory=Budget)
+    """How much the worker may do."""
     chunk_size: ChunkSize = field(factory=ChunkSize)
+    """How the number of rows of a chunk is controlled."""
     lease: timedelta = timedelta(seconds=30)
+    """How long a job stays this worker's after its last step; longer than ``timeout``."""
     timeout: float = 5.0
+    """Seconds after which a chunk is canceled and sent again for fewer rows."""
     throttles: tuple[Throttle, ...] = field(default=(), converter=_throttles)
+    """Each may return a reason to stop; the jobs are left for later."""
     stop: Callable[[], bool] = lambda: False
+    """Called before each chunk; True stops the worker."""
     pause_ratio: float = 0.0
+    """Seconds to sleep for each second that a chunk took; no transaction is open meanwhile."""
     observers: tuple[Observer, ...] = field(default=(), converter=_observers)
+    """Called with a :class:`Progress` for each event, and with the :class:`Report` at the end."""
 
     def __attrs_post_init__(self) -> None:
         if not self.owner:
-            raise ValueError("resume(owner=''): say who this is, for people who look at the jobs")
+            raise ValueError(
+                "resume(owner=''): the name of the worker is empty; pass one that people who read "
+                "the job table recognize"
+            )
         if not 0 < self.timeout < self.lease.total_seconds():
             raise ValueError(
-                f"resume(timeout={self.timeout!r}, lease={self.lease!r}): a chunk may last for the "
-                f"timeout, in seconds and more than 0, and the lease has to be longer"
+                f"resume(timeout={self.timeout!r}, lease={self.lease!r}): the timeout must be more "
+                f"than 0 seconds, and the lease longer than the timeout"
             )
         if self.pause_ratio < 0:
             raise ValueError(
-                f"resume(pause_ratio={self.pause_ratio!r}): seconds of rest for each of work"
+                f"resume(pause_ratio={self.pause_ratio!r}): it must be at least 0, the seconds to "
+                f"sleep for each second that a chunk took"
             )
 
 
-def worker_options(call: str, options: Options) -> WorkerOptions:
-    """Read the options of a call.
+def worker_options(call: str, options: ResumeOptions) -> WorkerOptions:
+    """Check the options of a call and add the defaults.
 
-    :raises TypeError: for one that there is not, and without those that have to be said.
+    :raises TypeError: for an unknown option, or without a required one.
     """
     check_options(call, options, _KNOWN, _REQUIRED)
     return WorkerOptions(**options)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What an activation wants done: it is a generator of requests, and does no I/O of its own.
+"""The requests of a worker: it is a generator of them, and does no I/O of its own.
 
-So it is the same for a connection and for a pool, sync and async: see
+Why: so the same code serves a connection and a pool, sync and async; see
 :mod:`batchq.bulk.worker.resume`.
 """
 
@@ -18,35 +18,35 @@ T = TypeVar("T")
 
 
 class RunBatch(NamedTuple):
-    """Run this batch, and say how long it took."""
+    """Run a batch; the response is a :class:`BatchDone`."""
 
     batch: Batch[Any]
     timeout: float
 
 
 class BatchDone(NamedTuple):
-    """What came of it."""
+    """The result of a batch."""
 
     result: Ok[Any] | Failed
     elapsed: float
-    """Seconds, without the wait for a connection, which no smaller chunk would shorten."""
+    """Seconds, without the wait for a connection, which a smaller chunk would not shorten."""
 
 
 class Sleep(NamedTuple):
-    """Wait so many seconds; no transaction is open, and no connection of a pool is held."""
+    """Sleep, with no transaction open and no connection of a pool taken; the response is None."""
 
     seconds: float
 
 
 Request = RunBatch | Sleep | Throttle
-"""A throttle's answer is what it says; that of a :class:`Sleep` is None."""
+"""The response to a throttle is what it returns."""
 
 Requests = Generator[Request, Any, T]
 
 
-def ask(batch: Batch[T], timeout: float) -> Requests[T]:
-    """Run a batch for its result."""
-    told: BatchDone = yield RunBatch(batch, timeout)
-    if isinstance(told.result, Failed):
-        raise told.result.error
-    return cast("T", told.result.value)
+def run_batch(batch: Batch[T], timeout: float) -> Requests[T]:
+    """Request to run a batch, and return its result or raise its error."""
+    done: BatchDone = yield RunBatch(batch, timeout)
+    if isinstance(done.result, Failed):
+        raise done.result.error
+    return cast("T", done.result.value)

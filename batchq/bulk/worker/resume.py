@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Going on with the jobs: one bounded activation, safe to call from anywhere.
+"""Run a worker: perform its requests on a connection or pool, sync or async.
 
-Any number of processes may do it at any time, from cron, a thread, a loop or a task.
+Any number of processes may do so at any time, from cron, a thread, an event loop or a task.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.bulk.progress.report import Report
 from batchq.bulk.worker.context import RunContext
-from batchq.bulk.worker.options import Options, Task, worker_options
+from batchq.bulk.worker.options import ResumeOptions, Task, worker_options
 from batchq.bulk.worker.requests import BatchDone, Request, RunBatch, Sleep
 from batchq.bulk.worker.worker import Worker
 from batchq.running.pooled import close_read_only
@@ -29,67 +29,67 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 READ_COMMITTED = IsolationLevel.READ_COMMITTED
-"""Of every step, whatever the session's default is: what looks behind a lock has to see what was
-committed until it was held, and not a snapshot that is older."""
+"""The isolation level of every step, whatever the session's default is: a check after a lock must
+see what was committed until the lock was taken, and not an older snapshot."""
 
 
 def resume(
     database: Connection[Any] | ConnectionPool[Any],
-    works: Iterable[Task],
-    **options: Unpack[Options],
+    tasks: Iterable[Task],
+    **options: Unpack[ResumeOptions],
 ) -> Report:
-    """Go on with the jobs of these trees and rewrites, within a budget.
+    """Process the jobs of some trees and backfills, within a budget.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param options: see :class:`~batchq.bulk.worker.options.Options`; ``owner`` has to be said.
-    :return: what was done, and why it ended. A failure of the server's is in it, not raised: what
-        was done until then is done.
-    :raises TypeError: for an option that there is not, and without ``owner``.
-    :raises ValueError: for options that cannot be meant, before anything is claimed.
+    :param options: see :class:`~batchq.bulk.worker.options.WorkerOptions`; ``owner`` is required.
+    :return: what was done, and why the worker stopped. A failure of the server is in the report and
+        not raised, because everything until then is committed.
+    :raises TypeError: for an unknown option, or without ``owner``.
+    :raises ValueError: for values that make no sense, before any job is claimed.
     """
     context = RunContext(options=worker_options("resume()", options))
-    activation = Worker(works=tuple(works), context=context)
-    with closing(activation.steps()) as steps, suppress(StopIteration):
-        request = next(steps)
+    worker = Worker(tasks=tuple(tasks), context=context)
+    with closing(worker.run()) as requests, suppress(StopIteration):
+        request = next(requests)
         while True:
             try:
-                told = _do(database, request)
-            except Exception as error:  # noqa: BLE001  the activation's to judge
-                request = steps.throw(error)
+                response = _perform(database, request)
+            except Exception as error:  # noqa: BLE001  the worker decides
+                request = requests.throw(error)
             else:
-                request = steps.send(told)
-    return activation.context.report
+                request = requests.send(response)
+    return context.report
 
 
 async def aresume(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any],
-    works: Iterable[Task],
-    **options: Unpack[Options],
+    tasks: Iterable[Task],
+    **options: Unpack[ResumeOptions],
 ) -> Report:
-    """Go on with jobs on an async connection or pool; as :func:`resume`."""
+    """Process jobs on an async connection or pool; as :func:`resume`."""
     context = RunContext(options=worker_options("aresume()", options))
-    activation = Worker(works=tuple(works), context=context)
-    with closing(activation.steps()) as steps, suppress(StopIteration):
-        request = next(steps)
+    worker = Worker(tasks=tuple(tasks), context=context)
+    with closing(worker.run()) as requests, suppress(StopIteration):
+        request = next(requests)
         while True:
             try:
-                told = await _ado(database, request)
+                response = await _aperform(database, request)
             except Exception as error:  # noqa: BLE001  as in resume()
-                request = steps.throw(error)
+                request = requests.throw(error)
             else:
-                request = steps.send(told)
-    return activation.context.report
+                request = requests.send(response)
+    return context.report
 
 
-def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> object:
+def _perform(database: Connection[Any] | ConnectionPool[Any], request: Request) -> object:
     match request:
         case RunBatch():
             if isinstance(database, Connection):
-                return _asked(database, request)
+                return _run_batch(database, request)
             with database.connection() as connection:
-                told = _asked(connection, request)
-                close_read_only(connection, told.result)
-                return told
+                done = _run_batch(connection, request)
+                close_read_only(connection, done.result)
+                return done
         case Sleep():
             time.sleep(request.seconds)
             return None
@@ -97,27 +97,29 @@ def _do(database: Connection[Any] | ConnectionPool[Any], request: Request) -> ob
             reason = throttle()
             if iscoroutine(reason):
                 reason.close()
-                raise TypeError("resume() awaits nothing: a coroutine function is for aresume()")
+                raise TypeError(
+                    "resume(): a throttle returned a coroutine; await aresume(…) instead"
+                )
             return reason
 
 
-def _asked(connection: Connection[Any], request: RunBatch) -> BatchDone:
-    began = time.monotonic()
-    answer = attempt(connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED)
-    return BatchDone(answer, time.monotonic() - began)
+def _run_batch(connection: Connection[Any], request: RunBatch) -> BatchDone:
+    started = time.monotonic()
+    result = attempt(connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED)
+    return BatchDone(result, time.monotonic() - started)
 
 
-async def _ado(
+async def _aperform(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any], request: Request
 ) -> object:
     match request:
         case RunBatch():
             if isinstance(database, AsyncConnection):
-                return await _aasked(database, request)
+                return await _arun_batch(database, request)
             async with database.connection() as connection:
-                told = await _aasked(connection, request)
-                close_read_only(connection, told.result)
-                return told
+                done = await _arun_batch(connection, request)
+                close_read_only(connection, done.result)
+                return done
         case Sleep():
             await asyncio.sleep(request.seconds)
             return None
@@ -126,9 +128,9 @@ async def _ado(
             return await reason if isawaitable(reason) else reason
 
 
-async def _aasked(connection: AsyncConnection[Any], request: RunBatch) -> BatchDone:
-    began = time.monotonic()
-    answer = await aattempt(
+async def _arun_batch(connection: AsyncConnection[Any], request: RunBatch) -> BatchDone:
+    started = time.monotonic()
+    result = await aattempt(
         connection, request.batch, timeout=request.timeout, isolation=READ_COMMITTED
     )
-    return BatchDone(answer, time.monotonic() - began)
+    return BatchDone(result, time.monotonic() - started)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Row level security, where a look has to see everything: the server refuses it, and says why."""
+"""Recognize a step that failed because row level security would have hidden rows from it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import psycopg
 
 from batchq.language.errors import BatchError
 
-BLINDED = (
-    "{}: row level security hides rows from this role, so nobody can say that none is left; "
-    "resume as a role with BYPASSRLS, or as the table's owner where it is not FORCEd, after "
+ROW_SECURITY = (
+    "{}: row level security hides rows from this role, so it cannot be known that none is left; "
+    "resume as a role with BYPASSRLS, or as the table's owner if it is not FORCEd, after "
     "Jobs.retry()"
 )
 
-_REFUSED_BY = "check_enable_rls"
-"""The server's own function, which is the same in every language of its messages. A privilege that
-is missing has the same SQLSTATE, 42501 (PostgreSQL sources, rls.c)."""
+_SERVER_FUNCTION = "check_enable_rls"
+"""The server function that raises it, which does not depend on the language of messages. Its
+SQLSTATE, 42501, is also that of a missing privilege (PostgreSQL sources, rls.c)."""
 
 
-def is_blinded(report: BatchError) -> bool:
-    """Whether a step was refused because a policy would hide rows from it."""
-    cause = report.__cause__
-    return isinstance(cause, psycopg.Error) and cause.diag.source_function == _REFUSED_BY
+def is_row_security(error: BatchError) -> bool:
+    """Return whether a step failed because a policy would have hidden rows from it."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.diag.source_function == _SERVER_FUNCTION

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A rule (``CREATE RULE``) of a table that is swept: the server takes most of them in no chunk."""
+"""Recognize a chunk that failed because its table has a rule (``CREATE RULE``)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import psycopg
 
 from batchq.language.errors import BatchError
 
-RULED = (
-    "{}: a rule (CREATE RULE) rewrites what a chunk does, and the server takes no such rule in a "
+RULE = (
+    "{}: a rule (CREATE RULE) rewrites what a chunk does, and the server allows no such rule in a "
     "WITH; ALTER TABLE … DISABLE RULE, or make it a trigger"
 )
 
-_REFUSED_BY = "RewriteQuery"
+_SERVER_FUNCTION = "RewriteQuery"
 _UNSUPPORTED = "0A000"
-"""The server's own function, which is the same in every language of its messages, and says with
-this SQLSTATE nothing but this (PostgreSQL sources, rewriteHandler.c)."""
+"""The server function that raises it, which does not depend on the language of messages; it raises
+nothing else with this SQLSTATE (PostgreSQL sources, rewriteHandler.c)."""
 
 
-def is_ruled(report: BatchError) -> bool:
-    """Whether a step was refused because of a rule."""
-    cause = report.__cause__
+def is_rule(error: BatchError) -> bool:
+    """Return whether a chunk failed because of a rule."""
+    cause = error.__cause__
     return (
         isinstance(cause, psycopg.Error)
         and cause.sqlstate == _UNSUPPORTED
-        and cause.diag.source_function == _REFUSED_BY
+        and cause.diag.source_function == _SERVER_FUNCTION
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One activation: which jobs it claims, one after the other, until there is none or it has to end.
+"""A worker: it claims one job after the other until there is none, or until it has to stop.
 
-It keeps no state of its own: what it has done is in the jobs, and whoever comes next, in whatever
-process, goes on from there.
+It keeps no state of its own. What it has done is in the job table, and the next worker, in any
+process, continues from there.
 """
 
 from __future__ import annotations
@@ -17,78 +17,79 @@ from attrs import define, field
 from batchq.bulk.job import Job
 from batchq.bulk.progress.report import StopReason
 from batchq.bulk.worker.context import RunContext, WorkerStopped
-from batchq.bulk.worker.failures import told
+from batchq.bulk.worker.failures import first_line
 from batchq.bulk.worker.job_run import JobRun
 from batchq.bulk.worker.options import Task
 from batchq.bulk.worker.requests import Requests
 from batchq.language.compose import sequence
 from batchq.language.errors import BatchError
 
-_CLAIMED = 16
-"""Jobs that are looked at together."""
+_PAGE = 16
+"""How many claimable jobs are read together."""
 
 
 @define(kw_only=True, eq=False)
 class Worker:
-    """One activation.
+    """One bounded run over the jobs of some tasks.
 
-    :raises ValueError: when two works have one name.
+    :raises ValueError: if two tasks have the same name.
     """
 
-    works: tuple[Task, ...]
+    tasks: tuple[Task, ...]
     context: RunContext
-    _tried: list[UUID] = field(factory=list[UUID])
-    """The jobs that have had their turn."""
+    _seen: list[UUID] = field(factory=list[UUID])
+    """The jobs that this worker has run or tried to claim."""
 
     def __attrs_post_init__(self) -> None:
-        names = [work.name for work in self.works]
-        if twice := {name for name in names if names.count(name) > 1}:
+        names = [task.name for task in self.tasks]
+        if duplicates := {name for name in names if names.count(name) > 1}:
             raise ValueError(
-                f"two are called {', '.join(sorted(twice))}: by its name a job knows what it is of"
+                f"resume(): two tasks are named {', '.join(sorted(duplicates))}; give each its own "
+                f"name, by which its jobs are found"
             )
 
-    def steps(self) -> Requests[None]:
-        """Go on with the jobs."""
+    def run(self) -> Requests[None]:
+        """Run the jobs."""
         context = self.context
         try:
-            for work in self.works:
-                yield from self._all_of(work)
+            for task in self.tasks:
+                yield from self._run_jobs(task)
         except WorkerStopped:
             pass
-        except (BatchError, psycopg.Error) as error:  # of a pool too; the jobs know what is done
-            context.end(StopReason.FAILED, told(error))
+        except (BatchError, psycopg.Error) as error:  # psycopg's from a pool; the jobs are intact
+            context.set_stop_reason(StopReason.FAILED, first_line(error))
         with suppress(BatchError, psycopg.Error):
-            yield from self._look_back()
+            yield from self._count_unfinished()
         context.report.elapsed = context.elapsed()
-        context.tell(deepcopy(context.report))
+        context.notify(deepcopy(context.report))
 
-    def _all_of(self, work: Task) -> Requests[None]:
-        context, jobs = self.context, work.jobs
-        context.report.jobs_skipped += yield from context.ask(jobs.other_versions(work.name))
-        while some := (yield from context.ask(jobs.claimable(work.name, self._tried, _CLAIMED))):
-            for job in some:
-                self._tried.append(job.id)
-                expected = yield from self._expected(work, job)
+    def _run_jobs(self, task: Task) -> Requests[None]:
+        context, jobs = self.context, task.jobs
+        context.report.jobs_skipped += yield from context.run(jobs.other_versions(task.name))
+        while page := (yield from context.run(jobs.claimable(task.name, self._seen, _PAGE))):
+            for job in page:
+                self._seen.append(job.id)
+                expected = yield from self._expected(task, job)
                 claim = jobs.claim(job, context.options.owner, context.options.lease, expected)
-                claimed = yield from context.ask(claim)
+                claimed = yield from context.run(claim)
                 if claimed is not None:
-                    yield from JobRun(context=context, work=work, job=claimed).run()
+                    yield from JobRun(context=context, task=task, job=claimed).run()
 
-    def _expected(self, work: Task, job: Job) -> Requests[int | None]:
-        """Ask the planner how many rows there are, before any is gone: it knows nothing of dead
-        rows until the table is analyzed. Where it has no answer there is none."""
+    def _expected(self, task: Task, job: Job) -> Requests[int | None]:
+        """Estimate the rows of a job before any of them is deleted: the planner counts dead rows
+        until the table is analyzed. None if there is no estimate."""
         if job.expected is not None or job.seq:
             return job.expected
-        guesses = [one.estimate(job.root) for one in work.stages]
+        estimates = [stage.estimate(job.root) for stage in task.stages]
         with suppress(BatchError):
-            return sum((yield from self.context.ask(sequence(guesses))))
+            return sum((yield from self.context.run(sequence(estimates))))
         return None
 
-    def _look_back(self) -> Requests[None]:
-        """Say what is left, which is what alarms are raised on."""
+    def _count_unfinished(self) -> Requests[None]:
+        """Report what is left, for alarms."""
         report = self.context.report
-        for work in self.works:
-            backlog = yield from self.context.ask(work.jobs.stats(work.name))
-            report.jobs_unfinished += backlog.claimable + backlog.leased
-            ages = (report.oldest_job_age, backlog.oldest_age)
+        for task in self.tasks:
+            stats = yield from self.context.run(task.jobs.stats(task.name))
+            report.jobs_unfinished += stats.claimable + stats.leased
+            ages = (report.oldest_job_age, stats.oldest_age)
             report.oldest_job_age = max((age for age in ages if age is not None), default=None)
