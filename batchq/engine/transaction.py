@@ -18,7 +18,7 @@ from psycopg.pq import ConnStatus, PipelineStatus
 from batchq.engine.client_encoding import codec
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import decode, load_cell
-from batchq.engine.outcome.overdue import not_sent, overdue, silence
+from batchq.engine.outcome.overdue import no_answer, not_sent, overdue
 from batchq.engine.outcome.partition_constraints import PartitionLookup
 from batchq.engine.outcome.report import Report, driver_error, report
 from batchq.engine.outcome.row_triggers import TriggerLookup
@@ -158,13 +158,13 @@ class Transaction:
 
     def _query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> Iterator[PQGen[None]]:
         at_rest = self._slots.lost is None and pg.transaction_status == self._rest
-        if at_rest and not self._is_late and lookup.asks:
+        if at_rest and not self._is_late and lookup.is_needed:
             yield self._send_query(pg, lookup)
             if self._slots.lost is None and pg.transaction_status != self._rest:
                 yield self._undo(pg)
 
     def _send_query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
-        self._slots.lost = yield from lookup.ask(pg, self.frame, self._encoding)
+        self._slots.lost = yield from lookup.query(pg, self.frame, self._encoding)
 
     @property
     def _encoding(self) -> str:
@@ -214,7 +214,7 @@ class Transaction:
         self._slots.answers += [None] * missing
         if missing and broken is None:
             self._given_up = True
-            self._slots.lost = self._slots.lost or silence()
+            self._slots.lost = self._slots.lost or no_answer()
         self._verdict = self._attribute(self._sent, self._slots)
 
     # -- afterwards --------------------------------------------------------------------------------

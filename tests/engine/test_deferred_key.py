@@ -160,7 +160,7 @@ SEVERAL = "several of them"
 NONE = "none of them is certain"
 OTHERS = "only the server knows"
 READINGS = "more than one way"
-HIDDEN = "names no key"
+HIDDEN = "DETAIL has no key"
 
 NOBODY = {
     "the same key": (PARENT, child(parent=9), child(parent=9, place=5), SEVERAL),
@@ -251,7 +251,7 @@ def test_of_what_is_about_no_key_nobody_is_blamed(conn):
         "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON child DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
-    with pytest.raises(UnmappedViolation, match="about no key"):
+    with pytest.raises(UnmappedViolation, match="not about a key"):
         run(conn, both(sqlstate("ZZ001"), child(parent=1), child(parent=2)))
 
 

@@ -131,7 +131,7 @@ def test_an_innocent_step_is_not_blamed_where_only_the_server_knows_of_the_other
     assert type(failed) is UnmappedViolation
     assert failed.step is None
     assert [step.statement for step in failed.candidates] == [maybe]
-    assert "another one than that of who declares it, so" in str(failed)
+    assert "no step that declares it writes" in str(failed)
     assert f".on({matcher}, YourError(...))" in str(failed)
 
 
@@ -149,7 +149,7 @@ def test_who_may_be_it_is_not_blamed_for_what_another_step_has_written(conn):
     failed = attempt(conn, gather(maybe.on(NAME, Declared("x")), TAKEN)).error
     assert type(failed) is UnmappedViolation
     assert [step.index for step in failed.candidates] == [0, 1]
-    assert "a step that does not declare it is about the key in DETAIL" in str(failed)
+    assert "a step that does not declare it writes the key in DETAIL" in str(failed)
 
 
 STANDS = {
@@ -216,7 +216,7 @@ def test_nobody_is_blamed_where_a_trigger_may_have_made_the_key(conn, other):
         assert type(failed) is UnmappedViolation
         assert failed.step is None
         assert [step.index for step in failed.candidates] == [0, 1]
-        assert "a trigger, a rule or a view may have made it" in str(failed)
+        assert "a trigger, a rule or a view may have written it" in str(failed)
 
 
 def test_a_trigger_is_the_declarers_own_where_no_other_step_may_be_it(conn):

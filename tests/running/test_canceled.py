@@ -60,17 +60,17 @@ def test_whatever_language_the_server_speaks(connection):
     assert "by timeout=5" in str(answer.error)
 
 
-def test_without_one_it_was_the_sessions_own_or_somebody(connection, conn):
+def test_without_timeout_the_session_or_a_cancel_request_did(connection, conn):
     connection.execute("SET statement_timeout = 10")
     answer = connection.attempt(gather(item(1), SLOW))
     assert type(answer.error) is StatementCanceled
     assert answer.error.timeout is None
-    assert "no timeout= was in force" in str(answer.error)
+    assert "timeout= was unset" in str(answer.error)
     assert ids(conn) == []
 
 
 @pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"nested": True}], ids=str)
-def test_somebody_cancels_it(connection, conn, connect, options):
+def test_a_cancel_request_is_reported(connection, conn, connect, options):
     nested = options.get("nested", False)
     if nested:
         connection.execute("BEGIN")
@@ -81,7 +81,7 @@ def test_somebody_cancels_it(connection, conn, connect, options):
     assert type(answer.error) is StatementCanceled
     assert answer.error.timeout == options.get("timeout")
     assert answer.report.index == 1
-    assert "somebody" in str(answer.error)
+    assert "cancel request" in str(answer.error)
     assert answer.outcome is Outcome.ROLLED_BACK
     assert not connection.conn.closed
     if nested:
@@ -90,7 +90,7 @@ def test_somebody_cancels_it(connection, conn, connect, options):
 
 
 @pytest.mark.usefixtures("items")
-def test_the_connections_own_cancel_is_somebody(connect, conn):
+def test_cancel_of_the_connection_is_a_cancel_request(connect, conn):
     lock_row(connect())
     mine = connect()
     with once_blocked(conn, mine.info.backend_pid, mine.cancel_safe):
@@ -100,7 +100,7 @@ def test_the_connections_own_cancel_is_somebody(connect, conn):
 
 
 @pytest.mark.parametrize("timeout", [None, 60], ids=["no timeout", "a timeout"])
-def test_at_commit_it_was_somebody(connection, conn, connect, timeout):
+def test_at_commit_it_was_a_cancel_request(connection, conn, connect, timeout):
     """No statement_timeout reaches COMMIT, so it is not named."""
     conn.execute(SLOW_COMMIT)
     lock_row(connect())
@@ -110,7 +110,7 @@ def test_at_commit_it_was_somebody(connection, conn, connect, timeout):
     assert type(answer.error) is StatementCanceled
     assert answer.error.timeout is None
     assert answer.error.step is None
-    assert "canceled by somebody: no statement_timeout reaches COMMIT" in str(answer.error)
+    assert "canceled by a cancel request: statement_timeout does not apply to COMMIT" in str(answer.error)
     assert answer.outcome is Outcome.ROLLED_BACK
     assert ids(conn) == []
 

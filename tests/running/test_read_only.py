@@ -181,13 +181,13 @@ class TestTheCallersOwn:
         mine.read_only = True
         answer = attempt(mine, item(1))
         assert type(answer.error) is UnmappedViolation
-        assert "read_only of the connection" in str(answer.error)
+        assert "the connection's read_only" in str(answer.error)
 
     def test_so_it_is_where_the_transaction_around_it_says_so(self, connection):
         connection.execute("BEGIN READ ONLY")
         answer = connection.attempt(item(1), nested=True)
         assert type(answer.error) is UnmappedViolation
-        assert "the transaction around it" in str(answer.error)
+        assert "the outer transaction" in str(answer.error)
 
     @pytest.mark.usefixtures("items")
     def test_and_where_both_are_so(self, connect):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Outcome: from the answers to a result, or to the error that names the failed step."""
+"""Turn the answers of the server into a result, or into the error that names the failed step."""

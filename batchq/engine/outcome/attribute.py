@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""From slots to verdict: what became of the transaction, and which step is to blame.
+"""Derive the outcome of the transaction, and the step that failed, from the answers.
 
-Pure. A statement is blamed only if a server error sits in its slot: not because it came first, not
-because the link went while it ran, and not because the session was ended during it. "Committed" and
-"rolled back" are both said only of what proves them; whatever is left over is unknown.
+Pure functions. A step has failed only if its slot holds an error of the server: not because it was
+the first one, not because the connection was lost while it ran, and not because the server ended
+the session during it. "Committed" and "rolled back" both need a proof; anything else is unknown.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from batchq.engine.wire.read_error import LoadCell, as_text, read_error
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
-_WELL = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
+_SUCCESS = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 _FATAL_ERROR, _SKIPPED = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED
 _SYNCED = ExecStatus.PIPELINE_SYNC
 
 _COMPLETION_UNKNOWN = "40003"
-"""The server's own word that it does not know (PostgreSQL documentation, appendix A)."""
+"""PostgreSQL documentation, appendix A: statement_completion_unknown."""
 
 
 class Answer(ErrorAnswer, Protocol):
-    """The part of a PGresult that is read here."""
+    """The attributes of a PGresult that :func:`attribute` reads."""
 
     @property
     def status(self) -> int:
-        """How the command went."""
+        """Return the status of the command."""
         ...
 
     @property
     def command_status(self) -> bytes | None:
-        """The command's tag: ``INSERT 0 1``, ``COMMIT``."""
+        """Return the command tag: ``INSERT 0 1``, ``COMMIT``."""
         ...
 
 
@@ -48,50 +48,55 @@ Answers = Sequence[Answer | None]
 
 @frozen
 class TableFacts:
-    """What the server says of a table that a step writes to."""
+    """Facts from the catalog about a table that a step writes to."""
 
     may_change_rows: bool
-    """Whether a trigger, a rule or a view may make other rows of what the step says."""
+    """True if a trigger, a rule or a view may change the rows that the step writes."""
     may_write_more: bool
-    """Whether more than that step's rows may be written with them, there or elsewhere."""
+    """True if writing these rows may also write other rows, in this table or in another one."""
     is_other: bool
-    """Whether it is certain to be another table than the one that the violation is about."""
+    """True if it is certainly not the table of the violation."""
 
 
 @frozen
 class Verdict:
-    """What the slots say."""
+    """The outcome of a batch, and its first error, as the slots prove them."""
 
     outcome: Outcome
     owner: int | None = None
-    """In whose slot the error sits, when the server sent one: a step's index, or the frame."""
+    """Owner of the slot with the server's error, if there is one: a step's index, or a negative
+    number for a part of the frame."""
     slot: int | None = None
-    """In which slot it sits."""
+    """Index of that slot."""
     violation: Violation | None = None
     refused: bool = False
-    """Whether the closing command answered, without an error, that it did something else."""
+    """True if the closing command was answered by another tag than its own: COMMIT by
+    ``ROLLBACK``, for example."""
     session_ended: bool = False
-    """Whether the server ended the session with the error."""
+    """True if the server ended the session with the error."""
     relayed: bool = False
-    """Whether the error is the word of a pooler, which lost the server or took it away: the server
-    may have gone on meanwhile."""
+    """True if a pooler wrote the error, because it lost the server or disconnected it: the server
+    may have continued meanwhile."""
     tables: Mapping[str, TableFacts] | None = None
-    """What the server says of the tables that decide whose failure it is, by their quoted names;
-    None where it was not asked, or gave no answer."""
+    """Facts about the tables of the steps that may have failed, by quoted name; None if they were
+    not looked up, or the look-up failed."""
 
     @property
     def may_change_rows(self) -> bool | None:
-        """Whether a trigger, a rule or a view may have made other rows of what the steps say."""
-        return None if self.tables is None else any(t.may_change_rows for t in self.tables.values())
+        """Return True if a trigger, a rule or a view may have changed the rows of these steps; None
+        if that is unknown."""
+        if self.tables is None:
+            return None
+        return any(table.may_change_rows for table in self.tables.values())
 
     @property
     def link_lost(self) -> bool:
-        """Whether nothing more can be had from the connection."""
+        """Return True if the connection is lost."""
         return self.session_ended or self.relayed
 
     @property
     def step_index(self) -> int | None:
-        """The index of the step that is to blame; nobody is when the session was ended."""
+        """Return the index of the step that failed; None if the frame did, or the session ended."""
         if self.owner is None or self.owner < 0 or self.link_lost:
             return None
         return self.owner
@@ -110,17 +115,17 @@ def attribute(
     encoding: str = "utf-8",
     load: LoadCell = as_text,
 ) -> Verdict:
-    """Judge a batch by its slots.
+    """Return the verdict on a batch.
 
-    :param owners: whose command each slot answers.
-    :param answers: the slots; None where no answer came.
-    :param load: makes Python values of those that a guard found.
+    :param owners: owner of the command that each slot answers.
+    :param answers: answer in each slot; None if none came.
+    :param load: converts the values that a guard reports to Python.
     """
     for slot, (owner, answer) in enumerate(zip(owners, answers, strict=True)):
         if answer is None:
             break
         status = answer.status
-        if status in _WELL:
+        if status in _SUCCESS:
             if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
                 return _closed(answer.command_status, frame)
         elif status == _FATAL_ERROR:
@@ -132,15 +137,15 @@ def attribute(
 
 
 def unanswered(frame: Frame) -> Verdict:
-    """Judge a batch that was sent and whose end nobody has seen."""
+    """Return the verdict on a batch that was sent and whose end was not answered."""
     return _UNKNOWN if frame.unseen is Outcome.UNKNOWN else _LOST
 
 
 def _closed(tag: bytes, frame: Frame) -> Verdict:
-    """Judge by the closing command's tag.
+    """Return the verdict that follows from the closing command's tag.
 
-    The tag alone would prove nothing, but here every slot before it was answered well. What comes
-    behind it changes nothing any more.
+    The tag alone would prove nothing, but here every slot before it holds a success. The slots
+    after it cannot change the outcome.
     """
     if tag == frame.tag:
         return _COMMITTED if frame.outcome_on_success is Outcome.COMMITTED else _RELEASED
@@ -156,23 +161,23 @@ def _failed(
     frame: Frame,
     dialect: Dialect,
 ) -> Verdict:
-    """Judge by the first error."""
+    """Return the verdict that follows from the first error."""
     owner, answer = owners[slot], answers[slot]
     ended = dialect.ends_session(violation)
-    # Class 08 is what a pooler says when it has lost the server.
+    # A pooler reports class 08 if it has lost the server.
     relayed = (
         answer is None
         or not dialect.is_from_server(answer)
         or (ended and violation.sqlstate.startswith("08"))
     )
-    skipped, synced = _behind(owners, answers, slot)
+    skipped, synced = _after(owners, answers, slot)
     in_doubt = violation.sqlstate == _COMPLETION_UNKNOWN
     if relayed or in_doubt or not skipped:
         proven = False
     elif owner == CLOSING:
         proven = dialect.proofs.nothing_applied(violation.sqlstate, fatal=ended, synced=synced)
     else:
-        # COMMIT stands behind it, and is skipped or meets no transaction any more.
+        # COMMIT comes after it, and is skipped or finds no transaction.
         proven = ended or owner != SYNC
     outcome = Outcome.ROLLED_BACK if proven else frame.unseen
     if in_doubt and frame.nested:
@@ -180,9 +185,9 @@ def _failed(
     return Verdict(outcome, owner, slot, violation, session_ended=ended, relayed=relayed)
 
 
-def _behind(owners: Sequence[int], answers: Answers, slot: int) -> tuple[bool, bool]:
-    """What stands behind an error: whether the server has skipped all that came before the next
-    Sync, as the protocol has it, and whether that Sync was answered."""
+def _after(owners: Sequence[int], answers: Answers, slot: int) -> tuple[bool, bool]:
+    """Return what follows an error: whether the server skipped every command up to the next Sync,
+    as the protocol demands, and whether it answered that Sync."""
     for owner, answer in zip(owners[slot + 1 :], answers[slot + 1 :], strict=True):
         if owner == SYNC:
             return True, answer is not None and answer.status == _SYNCED

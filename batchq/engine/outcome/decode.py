@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Decoding: from rows to what the batch promises. It runs after COMMIT, so its failures are no
-rollback and never look like one.
+"""Convert the rows of the steps into the result of the batch.
+
+This runs after COMMIT, so its failure is not a rollback and never looks like one.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ _BYTES = frozenset({types["bytea"].oid, types["bytea"].array_oid})
 
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
-"""Makes a statement's result of its answer."""
+"""Converts the answer to a statement into its result."""
 
 
 def decode(
     plan: Plan, answers: Sequence[PGresult], transformer: Transformer, outcome: Outcome
 ) -> Any:
-    """Make the batch's result of its steps' answers.
+    """Return the batch's result, from the answers to its steps.
 
-    :raises DecodeFailed: when a row does not fit its model, or a function of the caller's raises.
-        It has no tie to a loader's own error, which may hold the value.
+    :raises DecodeFailed: if a row does not fit its model, or a function of the caller raises.
+        A loader's own error is not chained to it, since that may contain the value.
     """
     results: list[Any] = []
     failed: DecodeFailed | None = None
@@ -50,12 +51,12 @@ def decode(
         for statement, answer in zip(plan.statements, answers, strict=True):
             read = _decoder(statement._shape)
             results.append(None if read is None else read(answer, transformer))
-    except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
+    except Exception as error:  # noqa: BLE001  it becomes the cause
         step = PlacedStep(len(results), plan.placed[len(results)])
         failed = _failed(step, error, outcome)
-        failed.__cause__ = _hidden(error, answers[step.index], transformer)
+        failed.__cause__ = _without_value(error, answers[step.index], transformer)
     if failed is not None:
-        raise failed  # not above, where the error would be its context
+        raise failed  # outside of the except block, which would set __context__
     try:
         return plan.combine(results)
     except Exception as error:
@@ -66,19 +67,20 @@ def decode(
 
 
 def _failed(step: PlacedStep, error: Exception, outcome: Outcome) -> DecodeFailed:
-    why = str(error) if isinstance(error, _Misfit) else type(error).__name__
+    reason = str(error) if isinstance(error, _ResultMismatch) else type(error).__name__
     shape = step.statement._shape.result
-    doing = f"{step.placed.context}: " if step.placed.context else ""
-    message = f"{doing}{step}: {shape} failed: {why}; the batch is {outcome.value}"
+    context = f"{step.placed.context}: " if step.placed.context else ""
+    message = f"{context}{step}: {shape} failed: {reason}; the batch is {outcome.value}"
     failed = DecodeFailed(message, outcome=outcome, step=step)
     failed.context = step.placed.context
     return failed
 
 
-def _hidden(error: Exception, answer: PGresult, transformer: Transformer) -> Exception:
-    """Make what stands for an error of a loader of psycopg's; any other stays as it is.
+def _without_value(error: Exception, answer: PGresult, transformer: Transformer) -> Exception:
+    """Return a stand-in for the error of a psycopg loader, whose text may quote the value.
 
-    Which it is, loading each value once more says: one alike is the same.
+    Any other error is returned unchanged. To find the loader, each value is loaded again: an equal
+    error is taken for the same one.
     """
     for row in range(answer.ntuples):
         for column in range(answer.nfields):
@@ -92,18 +94,18 @@ def _hidden(error: Exception, answer: PGresult, transformer: Transformer) -> Exc
             except Exception as again:  # noqa: BLE001  any loader may be the user's own
                 if type(again) is type(error) and str(again) == str(error):
                     name = (answer.fname(column) or b"").decode("utf-8", "replace")
-                    doing = f"the value of column {name!r}, whose type has the OID {type_}"
-                    return stand_in(error, doing) if is_drivers(loader) else error
+                    what = f"the value of column {name!r}, whose type has the OID {type_}"
+                    return stand_in(error, what) if is_drivers(loader) else error
     return error
 
 
-class _Misfit(Exception):
-    """The rows are not what the shape promises; its text shows no values."""
+class _ResultMismatch(Exception):
+    """The rows do not fit the result shape. The text shows no values."""
 
 
 @lru_cache(maxsize=4096)
 def _decoder(shape: Shape) -> Decoder | None:
-    """How to read the answers of statements of this shape; None when nobody wants them read."""
+    """Return the decoder for statements of this shape; None if there is no result shape."""
     result = shape.result
     match result.rows:
         case Rows.NONE:
@@ -119,9 +121,9 @@ def _decoder(shape: Shape) -> Decoder | None:
 
 
 def load_cell(cell: Cell, transformer: Transformer) -> object:
-    """Make a Python value of one that a guard found, as of one that a statement returns.
+    """Convert a value that a guard reports to Python, as a value that a statement returns.
 
-    One that cannot be made is left as text: the failure must not be lost for what it found.
+    If that fails, return its text: a value that cannot be loaded must not hide the guard's failure.
     """
     if cell.text is None:
         return None
@@ -129,7 +131,7 @@ def load_cell(cell: Cell, transformer: Transformer) -> object:
         loaded = _load(cell, cell.text, transformer)
     except Exception:  # noqa: BLE001  any loader may be the user's own
         return cell.text
-    # Text of a client in SQL_ASCII.
+    # With client encoding SQL_ASCII, psycopg returns text as bytes.
     return loaded if cell.type in _BYTES else textual(loaded)
 
 
@@ -137,26 +139,29 @@ def _load(cell: Cell, text: str, transformer: Transformer) -> object:
     loader = transformer.get_loader(cell.type, Format.TEXT)
     if cell.binary is not None and _is_drivers(cell.type, transformer):
         return transformer.get_loader(cell.type, Format.BINARY).load(cell.binary)
-    if cell.type >= _FIRST_OF_USERS or cell.binary is not None:
+    if cell.type >= _FIRST_USER_OID or cell.binary is not None:
         pg = transformer.connection.pgconn if transformer.connection else None
-        if pg is not None and cell.styles != tuple(map(_told, map(pg.parameter_status, _STYLES))):
-            # Set for this transaction alone: no loader knows how to read that.
+        styles = None if pg is None else tuple(_decoded(pg.parameter_status(s)) for s in _STYLES)
+        if styles is not None and cell.styles != styles:
+            # They were set for this transaction only, so loaders would misread the text.
             return text
     return loader.load(text.encode(codec(transformer.encoding), "surrogateescape"))
 
 
 _STYLES = (b"DateStyle", b"IntervalStyle")
-_FIRST_OF_USERS = 16384
-"""PostgreSQL source, ``FirstNormalObjectId``: types from here on are made of others."""
+_FIRST_USER_OID = 16384
+"""PostgreSQL source, ``FirstNormalObjectId``: types from here on may be composed of others."""
 
 
-def _told(value: bytes | None) -> str:
+def _decoded(value: bytes | None) -> str:
     return (value or b"").decode()
 
 
 def _is_drivers(type_: int, transformer: Transformer) -> bool:
-    """Whether a type is loaded by psycopg itself, and the types that it may be made of too: what
-    the caller has registered reads text."""
+    """Return True if psycopg itself loads the type, and the types that it may be composed of.
+
+    A loader that the caller has registered expects text.
+    """
     loaders = (transformer.get_loader(oid, Format.TEXT) for oid in (type_, *_SCALARS))
     return all(type(loader).__module__.startswith("psycopg") for loader in loaders)
 
@@ -169,26 +174,26 @@ def _affected(answer: PGresult, _: Transformer) -> int:
 
 
 def _counted(answer: PGresult, transformer: Transformer) -> Any:
-    """The one value that a guard answers with when the rows are not wanted."""
+    """Return the row count, which a guard returns in place of the rows."""
     return _rows(answer, transformer, tuple)[0][0]
 
 
 def _scalar(model: type[Any], answer: PGresult, transformer: Transformer) -> Any:
     rows = _rows(answer, transformer, tuple)
     if len(rows) != 1 or answer.nfields != 1:
-        message = f"it promises one row of one column and got {len(rows)} of {answer.nfields}"
-        raise _Misfit(message)
+        message = f"expected one row of one column, got {len(rows)} of {answer.nfields}"
+        raise _ResultMismatch(message)
     value = rows[0][0]
     if not isinstance(value, model):
         message = f"the value is a {type(value).__name__}"
         if value is None:
-            message = "the value is NULL: coalesce() it, or use one(tuple)"
-        raise _Misfit(message)
+            message = "the value is NULL; use coalesce() in the SQL, or one(tuple)"
+        raise _ResultMismatch(message)
     return value
 
 
 def _reader(shape: Shape) -> Decoder:
-    """Read every row. What batchq wrote out itself has the columns that it wrote."""
+    """Return a decoder of all rows. The columns are known if batchq wrote the select list."""
     model, columns = shape.result.model, shape.columns
     if columns is not None:
         make = _maker(model, columns)
@@ -205,9 +210,9 @@ def _single(read: Decoder, *, optional: bool) -> Decoder:
             return rows[0]
         if optional and not rows:
             return None
-        # An insert that a trigger turned into nothing, for one.
-        message = f"it promises one row and got {len(rows)}"
-        raise _Misfit(message)
+        # For example, a trigger suppressed an insert.
+        message = f"expected one row, got {len(rows)}"
+        raise _ResultMismatch(message)
 
     return single
 
@@ -224,10 +229,10 @@ def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
-    """How to make a model of a row with these columns."""
-    why = why_not(model, columns)
-    if why is not None:
-        raise _Misfit(why)
+    """Return a function that makes a model from a row with these columns."""
+    reason = why_not(model, columns)
+    if reason is not None:
+        raise _ResultMismatch(reason)
     make = maker(model, columns)
     if is_own(model):
         return lambda row: make([textual(value) for value in row])

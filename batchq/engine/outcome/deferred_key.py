@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which of several steps has put the key there that COMMIT complains of.
+"""Find the step that wrote the key of a failed deferred constraint.
 
-All that the server says is DETAIL: ``Key (vpc_id, name)=(7, web) is not present in table "vpc".``
-The words are in the server's language, the brackets are not. A step is to blame when its values are
-that key and those of all the others are another one, for certain. Nothing here is a guess: what can
-be read in two ways is not read at all.
+At COMMIT the server reports the key in DETAIL only: ``Key (vpc_id, name)=(7, web) is not present in
+table "vpc".`` The words are in the server's language, the parentheses are not. A step has failed if
+its values are certainly that key, and those of all other steps certainly another one. Nothing is
+guessed: a DETAIL that can be read in two ways is not read at all.
 """
 
 from __future__ import annotations
@@ -37,46 +37,47 @@ YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 @frozen
 class _Key:
-    """What DETAIL names."""
+    """The key in DETAIL."""
 
     columns: tuple[str, ...]
     values: tuple[str, ...]
     missing: bool | None = None
-    """Of a foreign key: whether the row is missing that it refers to, or it is referred to still;
-    None where the language hides which."""
+    """For a foreign key: True if the referenced row is missing, False if the row is still
+    referenced; None if the server's language hides which."""
 
 
 def find_step_by_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | None, str]:
-    """Find the one among several steps that has put the key there, or taken it away.
+    """Find the step that wrote the key or, if it is still referenced, removed it.
 
-    :return: its place among them; None where that is not certain, and why.
+    :return: its index among the steps; or None, and the reason why it is not certain.
     """
-    key, unclear = _told(violation, steps)
+    key, reason = _read_key(violation, steps)
     if key is None:
-        return None, unclear
-    found = [_put(step, key, violation, steps) for step in steps]
-    if found.count(YES) == 1 and MAYBE not in found:
-        return found.index(YES), ""
-    if found.count(YES) > 1:
-        unclear = "several of them are about the key that DETAIL names"
-    elif YES in found:
-        unclear = "what others of them are about, only the server knows"
+        return None, reason
+    matches = [_match(step, key, violation, steps) for step in steps]
+    if matches.count(YES) == 1 and MAYBE not in matches:
+        return matches.index(YES), ""
+    if matches.count(YES) > 1:
+        reason = "several of them write the key in DETAIL"
+    elif YES in matches:
+        reason = "only the server knows which keys the others of them write"
     else:
-        unclear = "none of them is certain to be about the key that DETAIL names"
-    return None, unclear
+        reason = "none of them is certain to write the key in DETAIL"
+    return None, reason
 
 
 def match_each_step(violation: Violation, steps: Sequence[PlacedStep]) -> list[TextMatch]:
-    """Say of each step whether it has put the key there that DETAIL names, or taken it away.
+    """Return for each step whether it wrote the key in DETAIL, or removed it.
 
-    A "no" is one also where a step is not looked at beside another one that did: what becomes of a
-    parent may leave a key of a child without it, and no column of the parent's is told then.
+    Unlike :func:`find_step_by_key`, this does not compare the steps with each other, so a "no" must
+    hold by itself. A write to a parent may leave a child without it, and then DETAIL names no
+    column of the parent.
     """
-    key, _ = _told(violation, steps)
-    return [_put_alone(step, key, violation, steps) for step in steps]
+    key, _ = _read_key(violation, steps)
+    return [_match_alone(step, key, violation, steps) for step in steps]
 
 
-def _put_alone(
+def _match_alone(
     step: PlacedStep, key: _Key | None, violation: Violation, steps: Sequence[PlacedStep]
 ) -> TextMatch:
     source = step.statement._shape.source
@@ -85,21 +86,21 @@ def _put_alone(
     is_parents = violation.kind is ViolationKind.FOREIGN_KEY and key.missing is not False
     if is_parents and isinstance(source, Delete):
         return MAYBE
-    found = _put(step, key, violation, steps)
-    if found is NO and is_parents and isinstance(source, Update):
+    match = _match(step, key, violation, steps)
+    if match is NO and is_parents and isinstance(source, Update):
         return NO if unqualified(source.table) == violation.table else MAYBE
-    return found
+    return match
 
 
-def _told(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[_Key | None, str]:
-    """Read the key that the server names; or say why there is none to go by."""
+def _read_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[_Key | None, str]:
+    """Return the key in DETAIL; or None, and the reason why it cannot be used."""
     detail = violation.detail or ""
     if violation.kind is ViolationKind.EXCLUSION:
-        return None, "two keys are in conflict, each of which may be of another step"
+        return None, "two keys are in conflict, and each may be another step's"
     if violation.kind not in (ViolationKind.FOREIGN_KEY, ViolationKind.UNIQUE):
-        return None, "such an error is about no key"
+        return None, "such an error is not about a key"
     if _SPLIT not in detail:
-        return None, "the server names no key in DETAIL, as where this role may not read all of it"
+        return None, "DETAIL has no key; this role may lack the privilege to read it"
     key = None if any(map(_is_misleading, steps)) else _key_in(detail, violation)
     return key, "the key in DETAIL can be read in more than one way"
 
@@ -113,21 +114,24 @@ _MISSING = ') is not present in table "'
 
 
 def _key_in(detail: str, violation: Violation) -> _Key | None:
-    """Read a key, if there is one reading only."""
+    """Return the key in DETAIL; None if it can be read in more than one way."""
     left, _, right = detail.partition(_SPLIT)
     if _SPLIT in right or left.count("(") != 1:
         return None
     names = [_unquoted(name) for name in left.partition("(")[2].split(", ")]
-    ended = _ended(right, violation)
-    if ended is None:
+    values_text = _values_in(right, violation)
+    if values_text is None:
         return None
-    text, missing = ended
+    text, missing = values_text
     values = [text] if len(names) == 1 else text.split(", ")
     return None if len(values) != len(names) else _Key(tuple(names), tuple(values), missing)
 
 
-def _ended(right: str, violation: Violation) -> tuple[str, bool | None] | None:
-    """Find where the values end: by the words behind them, in English, or by the one bracket."""
+def _values_in(right: str, violation: Violation) -> tuple[str, bool | None] | None:
+    """Return the values, as text, and ``missing`` of :class:`_Key`.
+
+    They end before the English words after them or, in other languages, at the only parenthesis.
+    """
     if violation.kind is ViolationKind.UNIQUE and right.endswith(_EXISTS):
         return right.removesuffix(_EXISTS), None
     referenced = f') is still referenced from table "{violation.table}".'
@@ -143,85 +147,89 @@ def _ended(right: str, violation: Violation) -> tuple[str, bool | None] | None:
 
 
 def _unquoted(name: str) -> str:
-    """A unique key's columns are quoted where they have to be, a foreign key's never are."""
+    """Return a column's name without quotes.
+
+    The server quotes the columns of a unique key if they need it, and never those of a foreign key.
+    """
     quoted = len(name) > 1 and name[0] == name[-1] == '"'
     return name[1:-1].replace('""', '"') if quoted else name
 
 
 def _is_misleading(step: PlacedStep) -> bool:
-    """Whether a column's own name could be taken for several, or for a part of the sentence."""
+    """Return True if a column's name could be read as several names, or as part of the sentence."""
     source = step.statement._shape.source
     columns = source.columns if isinstance(source, Insert | Update) else ()
     return any(letter in column for column in columns for letter in _NAMES)
 
 
-# -- what a step is about --------------------------------------------------------------------------
+# -- the keys that a step writes -------------------------------------------------------------------
 
 
-def _put(
+def _match(
     step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]
 ) -> TextMatch:
-    """Say whether a step has put the key there or, where it is referred to still, taken it away."""
+    """Return whether a step wrote the key or, if it is still referenced, removed it."""
     source, values = step.statement._shape.source, step.statement._values
-    found = MAYBE  # what stands in the user's own SQL
+    result = MAYBE  # SQL of the user
     match source:
         case Select():
-            found = NO
+            result = NO
         case Delete():
-            is_about_others = violation.kind is ViolationKind.UNIQUE or key.missing
-            pinned = dict(_pinned(source.where, values))
-            found = NO if is_about_others else _all(key, pinned, stored=True)
+            cannot_fail = violation.kind is ViolationKind.UNIQUE or key.missing
+            old = dict(_compared_values(source.where, values))
+            result = NO if cannot_fail else _compare(key, old, stored=True)
         case Insert():
-            found = _inserted(source, values, key)
-            if found is YES and not _is_about(source.table, violation, steps):
-                found = MAYBE
+            result = _match_insert(source, values, key)
+            if result is YES and not _may_be_table(source.table, violation, steps):
+                result = MAYBE
         case Update():
-            found = _updated(source, values, key, violation, steps)
+            result = _match_update(source, values, key, violation, steps)
         case RawSql():
             pass
-    return found
+    return result
 
 
-def _inserted(source: Insert, values: tuple[object, ...], key: _Key) -> TextMatch:
+def _match_insert(source: Insert, values: tuple[object, ...], key: _Key) -> TextMatch:
     if key.missing is False:
         return NO
-    found = _all(key, dict(_given(source.columns, source.cells, values)))
-    # It may have passed over a row that was there.
-    return MAYBE if found is YES and source.conflict is not None else found
+    match = _compare(key, dict(_set_values(source.columns, source.cells, values)))
+    # ON CONFLICT DO NOTHING may have inserted nothing.
+    return MAYBE if match is YES and source.conflict is not None else match
 
 
-def _updated(
+def _match_update(
     source: Update,
     values: tuple[object, ...],
     key: _Key,
     violation: Violation,
     steps: Sequence[PlacedStep],
 ) -> TextMatch:
-    new = dict(_given(source.columns, source.cells, values))
-    taken = sum(len(cell.names) if isinstance(cell, RawSql) else 1 for cell in source.cells)
-    old = dict(_pinned(source.where, values[taken:]))
-    sides: list[TextMatch] = []
+    new = dict(_set_values(source.columns, source.cells, values))
+    count = sum(len(cell.names) if isinstance(cell, RawSql) else 1 for cell in source.cells)
+    old = dict(_compared_values(source.where, values[count:]))
+    matches: list[TextMatch] = []
     if key.missing is not False:
-        # What is not set stays as it is found.
-        put = _all(key, new)
+        # A column that is not set keeps its old value.
+        written = _compare(key, new)
         unset = [name for name in key.columns if name not in new]
         if unset and all(name in old for name in unset) and len(unset) < len(key.columns):
-            kept = _all(_only(key, unset), old, stored=True)
-            put = _both(_all(_only(key, [n for n in key.columns if n in new]), new), kept)
-        if put is YES and not _is_about(source.table, violation, steps):
-            put = MAYBE
-        sides.append(put)
+            kept = _compare(_only(key, unset), old, stored=True)
+            set_ = _compare(_only(key, [name for name in key.columns if name in new]), new)
+            written = _both(set_, kept)
+        if written is YES and not _may_be_table(source.table, violation, steps):
+            written = MAYBE
+        matches.append(written)
     if violation.kind is ViolationKind.FOREIGN_KEY and not key.missing:
-        sides.append(_all(key, old, stored=True))
-    if YES in sides:
+        matches.append(_compare(key, old, stored=True))
+    if YES in matches:
         return YES
-    return NO if set(sides) == {NO} else MAYBE
+    return NO if set(matches) == {NO} else MAYBE
 
 
-def _is_about(table: str, violation: Violation, steps: Sequence[PlacedStep]) -> bool:
-    """Whether a write to this table may be one to the table that the server names.
+def _may_be_table(table: str, violation: Violation, steps: Sequence[PlacedStep]) -> bool:
+    """Return True if a write to this table may be a write to the table of the violation.
 
-    That is another one where it is a partition: then the steps at least have to be of one table.
+    The server names another table if it is a partition: then all steps must write to one table.
     """
     if unqualified(table) == violation.table or violation.part_of:
         return True
@@ -233,26 +241,28 @@ def _only(key: _Key, columns: Sequence[str]) -> _Key:
     return _Key(tuple(name for name, _ in pairs), tuple(value for _, value in pairs), key.missing)
 
 
-def _all(key: _Key, known: dict[str, object], *, stored: bool = False) -> TextMatch:
-    """Compare the columns of a key with what is known of a row's."""
+def _compare(key: _Key, row: dict[str, object], *, stored: bool = False) -> TextMatch:
+    """Compare a key with the known columns of a row.
+
+    :param stored: whether these are values that found a stored row, not values that were written.
+    """
     compare = match_stored if stored else match_parameter
-    found = MAYBE if not key.columns else YES
+    match = MAYBE if not key.columns else YES
     for column, text in zip(key.columns, key.values, strict=True):
-        one = compare(known[column], text) if column in known else MAYBE
-        found = _both(found, one)
-    return found
+        match = _both(match, compare(row[column], text) if column in row else MAYBE)
+    return match
 
 
-def _both(one: TextMatch, other: TextMatch) -> TextMatch:
-    if NO in (one, other):
+def _both(first: TextMatch, second: TextMatch) -> TextMatch:
+    if NO in (first, second):
         return NO
-    return YES if one is other is YES else MAYBE
+    return YES if first is second is YES else MAYBE
 
 
-def _given(
+def _set_values(
     columns: tuple[str, ...], cells: tuple[Expr, ...], values: tuple[object, ...]
 ) -> Iterator[tuple[str, object]]:
-    """The columns that are given a value which is known here."""
+    """Yield the columns that are set to a known value, each with that value."""
     place = 0
     for column, cell in zip(columns, cells, strict=True):
         if cell is None:
@@ -260,8 +270,8 @@ def _given(
         place += len(cell.names) if isinstance(cell, RawSql) else 1
 
 
-def _pinned(where: Conditions, values: tuple[object, ...]) -> Iterator[tuple[str, object]]:
-    """The columns that conditions compare with a value which is known here."""
+def _compared_values(where: Conditions, values: tuple[object, ...]) -> Iterator[tuple[str, object]]:
+    """Yield the columns that conditions compare with a known value, each with that value."""
     if isinstance(where, RawSql):
         return
     place = 0

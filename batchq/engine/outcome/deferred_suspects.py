@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whether the steps that declare a constraint can have broken it at all.
+"""Check whether the steps that declare a deferred constraint can have violated it.
 
-Who declares a deferred constraint need not be who broke it: another step of the batch may write
-there and say nothing. So the table and the key that the server names at COMMIT are held against
-every step. A declaration stands unless they speak against it.
+Another step of the batch may have violated it without declaring it. So the table and the key that
+the server reports at COMMIT are compared with every step. The declaration decides unless they
+exclude the steps that declare it.
 """
 
 from __future__ import annotations
@@ -28,28 +28,27 @@ YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 _ABOUT_KEYS = frozenset({ViolationKind.UNIQUE, ViolationKind.FOREIGN_KEY, ViolationKind.EXCLUSION})
 
 _PROVEN = "the key in DETAIL is that of this step alone, which does not declare the constraint"
-_MAY_BE = "it may be one of these"
-_EXCLUDED = f"the table or key is another one than that of who declares it, so {_MAY_BE}"
-_OTHERS = f"a step that does not declare it is about the key in DETAIL, so {_MAY_BE}"
-_ACTS = (
-    "the key in DETAIL is another one than that of who declares it, but a trigger, a rule or a "
-    f"view may have made it, so {_MAY_BE}"
+_ONE_OF = "it may be one of these"
+_EXCLUDED = f"no step that declares it writes this table and key, so {_ONE_OF}"
+_OTHERS = f"a step that does not declare it writes the key in DETAIL, so {_ONE_OF}"
+_INDIRECT = (
+    "no step that declares it writes the key in DETAIL, but a trigger, a rule or a view may have "
+    f"written it, so {_ONE_OF}"
 )
 _UNANSWERED = (
-    "the key in DETAIL is another one than that of who declares it, and the server did not say "
-    f"whether a trigger has made it, so {_MAY_BE}"
+    "no step that declares it writes the key in DETAIL, and the server did not say whether a "
+    f"trigger has written it, so {_ONE_OF}"
 )
 
 
 @frozen
 class Suspects:
-    """That the steps which declare a constraint are not certain to be those that broke it."""
+    """Steps that may have violated a constraint, if the steps that declare it may not have."""
 
-    why: str
-    suspects: tuple[PlacedStep, ...]
-    """Whom it may be."""
+    reason: str
+    steps: tuple[PlacedStep, ...]
     is_proven: bool = False
-    """Whether it is for certain the one that is left."""
+    """True if it is certainly the only step in ``steps``."""
 
 
 def find_suspects(
@@ -58,89 +57,95 @@ def find_suspects(
     others: Sequence[PlacedStep],
     tables: Mapping[str, TableFacts] | None,
 ) -> Suspects | None:
-    """Hold what the server names against the steps that declare a constraint, and the others.
+    """Compare the table and key that the server reports with all steps.
 
-    :param tables: what the server says of the tables that they write to, by their quoted names;
-        None where it was not asked, or gave no answer.
-    :return: None where the declaration stands.
+    :param declaring: the steps that declare the constraint.
+    :param others: all other steps.
+    :param tables: facts about the tables that they write to, by quoted name; None if they were
+        not looked up, or the look-up failed.
+    :return: None if the declaration decides.
     """
     if violation.kind not in _ABOUT_KEYS or not declaring:
         return None
     known: Mapping[str, TableFacts] = {} if tables is None else tables
-    every = _in_order(declaring, others)
-    words = [
-        _weighed(step, word, violation, known.get(_table(step)))
-        for step, word in zip(every, match_each_step(violation, every), strict=True)
+    steps = _in_order(declaring, others)
+    matches = [
+        _refine(step, match, violation, known.get(_table(step)))
+        for step, match in zip(steps, match_each_step(violation, steps), strict=True)
     ]
-    own, foreign = _parted(every, words, declaring)
-    if YES in own or not _may_be(foreign):
+    own, foreign = _split(steps, matches, declaring)
+    if YES in own or not _any_possible(foreign):
         return None
-    suspects = tuple(step for step, word in zip(every, words, strict=True) if word is not NO)
+    suspects = tuple(step for step, match in zip(steps, matches, strict=True) if match is not NO)
     if MAYBE in own:
         return Suspects(_OTHERS, suspects) if YES in foreign else None
-    return _acquitted(declaring, suspects, YES in foreign, tables)
+    return _without_declaring(declaring, suspects, tables, key_is_written=YES in foreign)
 
 
-def _acquitted(
+def _without_declaring(
     declaring: Sequence[PlacedStep],
     suspects: tuple[PlacedStep, ...],
-    is_written: bool,  # noqa: FBT001  whether one of them has written the key
     tables: Mapping[str, TableFacts] | None,
+    *,
+    key_is_written: bool,
 ) -> Suspects:
-    """Say whose it is where what the server names is of none that declares it."""
+    """Return the suspects, if no step that declares the constraint writes the key.
+
+    :param key_is_written: whether one of the suspects certainly does.
+    """
     if tables is None:
         return Suspects(_UNANSWERED, _in_order(declaring, suspects))
-    if len(suspects) == 1 and is_written and not any(t.may_change_rows for t in tables.values()):
+    rows_change = any(facts.may_change_rows for facts in tables.values())
+    if len(suspects) == 1 and key_is_written and not rows_change:
         return Suspects(_PROVEN, suspects, is_proven=True)
     if any(tables[name].may_write_more for name in map(_table, declaring) if name in tables):
-        return Suspects(_ACTS, _in_order(declaring, suspects))
+        return Suspects(_INDIRECT, _in_order(declaring, suspects))
     return Suspects(_EXCLUDED, suspects)
 
 
 def steps_to_look_up(
     violation: Violation, declaring: Sequence[PlacedStep], others: Sequence[PlacedStep]
 ) -> Sequence[PlacedStep]:
-    """The steps whose tables decide whether a declaration stands; none where nothing does."""
+    """Return the steps whose tables decide whether the declaration counts; empty if none does."""
     if violation.kind not in _ABOUT_KEYS or not declaring:
         return ()
-    every = (*declaring, *others)
-    words = match_each_step(violation, every)
-    own, foreign = _parted(every, words, declaring)
-    if not _may_be(foreign):
+    steps = (*declaring, *others)
+    matches = match_each_step(violation, steps)
+    own, foreign = _split(steps, matches, declaring)
+    if not _any_possible(foreign):
         return ()
     elsewhere = any(_is_elsewhere(step, violation) for step in declaring)
-    if YES in own:  # it may be its namesake's, of another schema
-        written = {_table(step) for step, word in zip(every, words, strict=True) if word is YES}
-        return every if elsewhere or len(written) > 1 else ()
-    return every if elsewhere or NO in own or YES in foreign else ()
+    if YES in own:  # the violated table may have the same name in another schema
+        tables = {_table(step) for step, match in zip(steps, matches, strict=True) if match is YES}
+        return steps if elsewhere or len(tables) > 1 else ()
+    return steps if elsewhere or NO in own or YES in foreign else ()
 
 
-def _parted(
-    every: Sequence[PlacedStep], words: Sequence[TextMatch], declaring: Sequence[PlacedStep]
+def _split(
+    steps: Sequence[PlacedStep], matches: Sequence[TextMatch], declaring: Sequence[PlacedStep]
 ) -> tuple[list[TextMatch], list[TextMatch]]:
-    """The words about the steps that declare it, and those about the others."""
-    places = set(map(_place, declaring))
-    own = [word for step, word in zip(every, words, strict=True) if _place(step) in places]
-    rest = [word for step, word in zip(every, words, strict=True) if _place(step) not in places]
-    return own, rest
+    """Return the matches of the steps that declare the constraint, and those of the others."""
+    indexes = {step.index for step in declaring}
+    own: list[TextMatch] = []
+    foreign: list[TextMatch] = []
+    for step, match in zip(steps, matches, strict=True):
+        (own if step.index in indexes else foreign).append(match)
+    return own, foreign
 
 
-def _in_order(*steps: Sequence[PlacedStep]) -> tuple[PlacedStep, ...]:
-    return tuple(sorted((step for some in steps for step in some), key=_place))
+def _in_order(*groups: Sequence[PlacedStep]) -> tuple[PlacedStep, ...]:
+    steps = [step for group in groups for step in group]
+    return tuple(sorted(steps, key=lambda step: step.index))
 
 
-def _place(step: PlacedStep) -> int:
-    return step.index
+def _any_possible(matches: Sequence[TextMatch]) -> bool:
+    return any(match is not NO for match in matches)
 
 
-def _may_be(words: Sequence[TextMatch]) -> bool:
-    return any(word is not NO for word in words)
-
-
-def _weighed(
+def _refine(
     step: PlacedStep, by_key: TextMatch, violation: Violation, table: TableFacts | None
 ) -> TextMatch:
-    """Weigh what the key says of a step by what the server says of its table."""
+    """Correct the match by key with the facts about the step's table."""
     if table is None or not table.is_other:
         return by_key
     if not _writes_only_there(step, violation):
@@ -149,7 +154,7 @@ def _weighed(
 
 
 def _is_elsewhere(step: PlacedStep, violation: Violation) -> bool:
-    """Whether a step may be found innocent by its table alone."""
+    """Return True if the step's table alone may exclude it."""
     table = step.statement._shape.source.table
     if table is None or not _writes_only_there(step, violation):
         return False
@@ -158,8 +163,10 @@ def _is_elsewhere(step: PlacedStep, violation: Violation) -> bool:
 
 
 def _writes_only_there(step: PlacedStep, violation: Violation) -> bool:
-    """Whether a step breaks the constraints of its own table only. A foreign key, which is always
-    the child's, is broken by what becomes of a parent too."""
+    """Return True if a step can violate constraints of its own table only.
+
+    A foreign key is a constraint of the child, and a write to the parent may violate it too.
+    """
     return violation.kind is not ViolationKind.FOREIGN_KEY or isinstance(
         step.statement._shape.source, Insert
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The reports of a run that its deadline has ended."""
+"""Report a run that its deadline ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import OperationalError
 
-from batchq.engine.outcome.messages import WHAT_BECAME
+from batchq.engine.outcome.messages import OUTCOME_TEXTS
 from batchq.engine.outcome.report import Report
 from batchq.language.errors import BatchError, DeadlineExceeded, OutcomeUnknown
 from batchq.language.outcome import Outcome
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
     from batchq.engine.wire.deadline import Deadline
 
-_STOPPED = frozenset({"57014", "25P04"})
-"""What the server says of a cancel request and of ``statement_timeout``, and of
-``transaction_timeout``."""
+_CANCELED = frozenset({"57014", "25P04"})
+"""SQLSTATE after a cancel request or ``statement_timeout``, and after ``transaction_timeout``."""
 
 
 def overdue(
@@ -29,21 +28,21 @@ def overdue(
     unsettled: bool,
     cause: BaseException | None,
 ) -> Report | None:
-    """Report a batch that was sent and that its deadline has ended; None when something else has.
+    """Report a batch that was sent and that its deadline ended.
 
-    Nobody is to blame for an error that is the deadline's own doing. Any other answer stays the
-    answer, however late it came.
+    No step has failed if the deadline caused the error. Any other answer counts, however late.
 
     :param given_up: whether the client stopped waiting for the answer.
-    :param unsettled: whether it would have been sent once more, had there been time.
+    :param unsettled: whether the batch would have been sent again, with more time.
+    :return: None if the deadline did not end it.
     """
     violation, outcome = verdict.violation, verdict.outcome
     if violation is None:
-        own = given_up and not verdict.refused
+        by_deadline = given_up and not verdict.refused
     else:
-        stopped = violation.sqlstate in _STOPPED and deadline.due
-        own = outcome.nothing_applied and (stopped or unsettled)
-    if not own:
+        canceled = violation.sqlstate in _CANCELED and deadline.due
+        by_deadline = outcome.nothing_applied and (canceled or unsettled)
+    if not by_deadline:
         return None
     error: BatchError
     if outcome is Outcome.UNKNOWN:
@@ -59,24 +58,24 @@ def overdue(
     return Report(error, error)
 
 
-def not_sent(while_: str) -> DeadlineExceeded:
-    """Report a batch whose deadline passed before a byte of it was sent."""
-    message = f"the deadline passed while {while_}; nothing was sent"
+def not_sent(activity: str) -> DeadlineExceeded:
+    """Report a batch whose deadline passed before any of it was sent."""
+    message = f"the deadline passed while {activity}; nothing was sent"
     return DeadlineExceeded(message, outcome=Outcome.NOT_SENT)
 
 
 def no_more(before: BatchError) -> DeadlineExceeded:
     """Report that there is no time for another attempt.
 
-    :param before: the report of the last one, of which the outcome is known.
+    :param before: the report of the last attempt, whose outcome is known.
     """
-    message = f"the deadline leaves no time for another attempt; {WHAT_BECAME[before.outcome]}"
+    message = f"the deadline leaves no time for another attempt; {OUTCOME_TEXTS[before.outcome]}"
     error = DeadlineExceeded(message, outcome=before.outcome)
     error.attempts = before.attempts
     error.__cause__ = before
     return error
 
 
-def silence() -> OperationalError:
-    """Make the error for a link on which no answer came in time."""
+def no_answer() -> OperationalError:
+    """Return the error for a connection on which no answer came in time."""
     return OperationalError("no answer came in time, and the connection was closed")

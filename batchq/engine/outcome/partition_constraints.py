@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What a constraint of a partition is a part of: the name that a user has declared.
+"""Look up the partitioned table's constraint that a partition's constraint belongs to.
 
-Each partition has indexes and foreign keys of its own, under names of their own, and the server
-names those in its errors: ``b2_id_day_key`` where the table's constraint is ``b_key``. Only the
-catalogue knows which is part of which. So when a step fails, and a mapping of its names another
-constraint than the server does, the server is asked, once the transaction has ended.
+Each partition has indexes and foreign keys of its own, with names of their own, and the server
+reports those names: ``b2_id_day_key``, for example, if the table's constraint is ``b_key``. Only
+the catalog knows which belongs to which. So if a step fails, and has a mapping for another
+constraint than the reported one, the catalog is queried after the transaction has ended.
 
-CHECK constraints have one name in all partitions, and NOT NULL has a column's: nothing is asked.
+CHECK constraints have the same name in all partitions, and NOT NULL is reported with the column:
+they need no query.
 
-An answer is remembered by connection, for the statement that it was asked for, and the constraint
-with its table and the columns of its key. It may grow older than the partitions are. So one that
-leads to no mapping is asked for again, and none is remembered that chooses among the names of
-several tables.
+Answers are cached per connection. The key is the statement, and the constraint with its table and
+columns. A cached answer may be out of date. So if it leads to no mapping, the catalog is queried
+again; and an answer that may choose among the constraints of several tables is not cached.
 """
 
 from __future__ import annotations
@@ -48,60 +48,61 @@ WITH RECURSIVE part(id, level) AS (
     SELECT pg_index.indexrelid, 0
     FROM pg_catalog.pg_index
     JOIN pg_catalog.pg_class AS own ON own.oid {_EQUALS} pg_index.indexrelid
-    JOIN pg_catalog.pg_class AS told ON told.oid {_EQUALS} pg_index.indrelid
-    JOIN pg_catalog.pg_namespace ON pg_namespace.oid {_EQUALS} told.relnamespace
-    WHERE nspname {_EQUALS} $1 AND told.relname {_EQUALS} $2 AND own.relname {_EQUALS} $3
+    JOIN pg_catalog.pg_class AS partition_ ON partition_.oid {_EQUALS} pg_index.indrelid
+    JOIN pg_catalog.pg_namespace ON pg_namespace.oid {_EQUALS} partition_.relnamespace
+    WHERE nspname {_EQUALS} $1 AND partition_.relname {_EQUALS} $2 AND own.relname {_EQUALS} $3
   UNION
     SELECT inhparent, level OPERATOR(pg_catalog.+) 1
     FROM pg_catalog.pg_inherits JOIN part ON inhrelid {_EQUALS} id
 )
 SELECT relname FROM pg_catalog.pg_class JOIN part ON oid {_EQUALS} id
 WHERE level OPERATOR(pg_catalog.>) 0 ORDER BY level"""
-"""A constraint that an index upholds has its name; a unique index need not be a constraint."""
+"""A constraint that is enforced by an index has the index's name. A unique index need not belong to
+a constraint."""
 
-_KEYS = f"""\
+_FOREIGN_KEYS = f"""\
 WITH RECURSIVE part(id, name, above, level) AS (
     SELECT pg_constraint.oid, conname, conparentid, 0
     FROM pg_catalog.pg_constraint
-    JOIN pg_catalog.pg_class AS told ON told.oid {_EQUALS} conrelid
-    JOIN pg_catalog.pg_namespace ON pg_namespace.oid {_EQUALS} told.relnamespace
-    WHERE nspname {_EQUALS} $1 AND told.relname {_EQUALS} $2 AND conname {_EQUALS} $3
+    JOIN pg_catalog.pg_class AS partition_ ON partition_.oid {_EQUALS} conrelid
+    JOIN pg_catalog.pg_namespace ON pg_namespace.oid {_EQUALS} partition_.relnamespace
+    WHERE nspname {_EQUALS} $1 AND partition_.relname {_EQUALS} $2 AND conname {_EQUALS} $3
         AND contype {_EQUALS} 'f'::pg_catalog."char"
   UNION
     SELECT pg_constraint.oid, conname, conparentid, level OPERATOR(pg_catalog.+) 1
     FROM pg_catalog.pg_constraint JOIN part ON pg_constraint.oid {_EQUALS} above
 )
 SELECT name FROM part WHERE level OPERATOR(pg_catalog.>) 0 ORDER BY level"""
-"""A foreign key has a part for each partition of the table that has it, and of the one that it
-refers to."""
+"""A foreign key has a constraint for each partition of its own table, and of the referenced one."""
 
-_QUESTIONS = {
+_QUERIES = {
     ViolationKind.UNIQUE: _INDEXES,
     ViolationKind.EXCLUSION: _INDEXES,
-    ViolationKind.FOREIGN_KEY: _KEYS,
+    ViolationKind.FOREIGN_KEY: _FOREIGN_KEYS,
 }
-_NAME = 19
-"""The type ``name``: pg_type.dat."""
-_MOST_REMEMBERED = 1024
+_NAME_OID = 19
+"""OID of the type ``name`` (pg_type.dat)."""
+_CACHE_SIZE = 1024
 
-_Key = tuple[object, ...]
-_Answers = dict[_Key, tuple[str, ...]]
-_remembered: WeakKeyDictionary[AnyConnection, _Answers] = WeakKeyDictionary()
+_CacheKey = tuple[object, ...]
+_Cache = dict[_CacheKey, tuple[str, ...]]
+_caches: WeakKeyDictionary[AnyConnection, _Cache] = WeakKeyDictionary()
 
 
 @frozen
-class _Asking:
-    """The statements with mappings that an answer may lead to."""
+class _Candidates:
+    """The statements with mappings that the answer may lead to."""
 
     sources: tuple[Source, ...]
     names: frozenset[str | None]
-    """What these mappings call the constraint."""
+    """Constraint names in these mappings."""
 
     @property
-    def is_certain(self) -> bool:
-        """Whether an answer stays true: one statement of one table, or one name to choose from.
+    def may_be_cached(self) -> bool:
+        """Return True if there is one statement on one table, or one name to choose from.
 
-        SQL that writes to two tables may meet a partition that was the one's and is the other's.
+        SQL that writes to two tables may fail in a partition that was attached to the one, and now
+        is attached to the other.
         """
         one_table = len(self.sources) == 1 and not isinstance(self.sources[0], RawSql)
         return one_table or len(self.names) == 1
@@ -109,85 +110,85 @@ class _Asking:
 
 @define(eq=False)
 class PartitionLookup:
-    """One failure, and what its constraint is a part of as far as that decides what it means."""
+    """The look-up of the constraint of one failure, if its mapping depends on it."""
 
     connection: AnyConnection
-    leaves: Sequence[PlacedStatement]
+    statements: Sequence[PlacedStatement]
     verdict: Verdict
-    """What the slots say, and what the constraint is part of once that is known."""
-    asks: bool = field(init=False)
-    """Whether the server has to be asked."""
-    _key: _Key | None = field(init=False, default=None)
-    """What the answer is remembered by; None where it is not."""
+    """The verdict so far; once they are known, its violation has the parent constraints."""
+    is_needed: bool = field(init=False)
+    """True if the query has to run."""
+    _key: _CacheKey | None = field(init=False, default=None)
+    """Key of the answer in the cache; None if it is not cached."""
 
     def __attrs_post_init__(self) -> None:
-        """Judge by what is remembered, where that is enough."""
-        asking, sent = self._asking(), self.verdict
-        self.asks = asking is not None
-        if asking is None or not asking.is_certain:
+        """Use the cached answer, if it leads to a mapping."""
+        candidates, initial = self._candidates(), self.verdict
+        self.is_needed = candidates is not None
+        if candidates is None or not candidates.may_be_cached:
             return
-        self._key = _key_of(asking, sent)
-        known = self._answers.get(self._key) if self._key else None
-        if known is not None:
-            self.verdict = _answered(sent, known)
-            # Part of something, but of nothing that is mapped: it may be part of another by now.
-            self.asks = bool(known) and self._asking() is not None
-            if self.asks:
-                self.verdict = sent
+        self._key = _cache_key(candidates, initial)
+        cached = self._cache.get(self._key) if self._key else None
+        if cached is not None:
+            self.verdict = _with_parents(initial, cached)
+            # It has parents, but none is mapped: it may have been attached to another table.
+            self.is_needed = bool(cached) and self._candidates() is not None
+            if self.is_needed:
+                self.verdict = initial
 
     @property
-    def _answers(self) -> _Answers:
-        return _remembered.setdefault(self.connection, {})
+    def _cache(self) -> _Cache:
+        return _caches.setdefault(self.connection, {})
 
-    def _asking(self) -> _Asking | None:
-        """Find whether what the constraint is part of may decide what the failure means.
+    def _candidates(self) -> _Candidates | None:
+        """Return the mappings that the parent constraint may lead to; None if there are none.
 
-        It may not where a mapping has the very name that the server has sent.
+        There are none if a mapping has the reported name itself.
         """
-        verdict, violation, leaves = self.verdict, self.verdict.violation, self.leaves
+        verdict, violation, statements = self.verdict, self.verdict.violation, self.statements
         if (
             violation is None
-            or violation.kind not in _QUESTIONS
+            or violation.kind not in _QUERIES
             or None in _names_of(violation)
             or verdict.outcome is not Outcome.ROLLED_BACK
             or verdict.link_lost
         ):
             return None
         if verdict.step_index is not None:
-            leaves = (leaves[verdict.step_index],)
+            statements = (statements[verdict.step_index],)
         elif verdict.owner != CLOSING:
             return None
         sources, names = list[Source](), set[str | None]()
-        for leaf in leaves:
-            matched, passed = _decided(leaf, violation)
-            if matched is not None and _is_named(matched, violation):
+        for placed in statements:
+            mapping, other_names = _first_match(placed, violation)
+            if mapping is not None and _is_named(mapping, violation):
                 return None
-            if passed:
-                sources.append(leaf.statement._shape.source)
-                names |= passed
-        return _Asking(tuple(sources), frozenset(names)) if sources else None
+            if other_names:
+                sources.append(placed.statement._shape.source)
+                names |= other_names
+        return _Candidates(tuple(sources), frozenset(names)) if sources else None
 
-    def ask(self, pg: PGconn, frame: Frame, encoding: str) -> PQGen[OperationalError | None]:
-        """Ask the server, and learn what it says, if anything.
+    def query(self, pg: PGconn, frame: Frame, encoding: str) -> PQGen[OperationalError | None]:
+        """Query the catalog, and add the parent constraints to the verdict if they are sent.
 
-        :return: why the link is gone or not usable any more, when it is.
+        :return: why the connection is lost, if it is.
         """
         violation = self.verdict.violation
         if violation is None:
             return None
         slots = Slots([])
         try:
-            yield from exchange(pg, _load(pg, violation, frame, encoding), slots)
+            yield from exchange(pg, _flight(pg, violation, frame, encoding), slots)
         except OperationalError as error:
             return error
         parents = _parents_in(slots.answers, encoding)
         if parents is not None:
             if self._key is not None:
-                answers = self._answers
-                if len(answers) >= _MOST_REMEMBERED:
-                    answers.clear()
-                answers[self._key] = parents
-            self.verdict = _answered(self.verdict, parents)
+                cache = self._cache
+                if len(cache) >= _CACHE_SIZE:
+                    cache.clear()
+                cache[self._key] = parents
+            self.verdict = _with_parents(self.verdict, parents)
         return slots.lost
 
 
@@ -195,47 +196,47 @@ def _names_of(violation: Violation) -> tuple[str | None, ...]:
     return violation.schema, violation.table, violation.constraint
 
 
-def _key_of(asking: _Asking, verdict: Verdict) -> _Key | None:
-    """What an answer is for. The columns stand in DETAIL: ``Key (id, day)=(7, 1) …``."""
+def _cache_key(candidates: _Candidates, verdict: Verdict) -> _CacheKey | None:
+    """Return the key of an answer. The columns are in DETAIL: ``Key (id, day)=(7, 1) …``."""
     violation = verdict.violation
     if violation is None:
         return None
     columns = (violation.detail or "").partition(")=(")[0]
-    return (*asking.sources, violation.kind, *_names_of(violation), columns)
+    return (*candidates.sources, violation.kind, *_names_of(violation), columns)
 
 
-def _decided(
-    leaf: PlacedStatement, violation: Violation
+def _first_match(
+    placed: PlacedStatement, violation: Violation
 ) -> tuple[ErrorMapping | None, set[str | None]]:
-    """Find the mapping that decides, and the other names that stronger ones have for a constraint
-    of that kind."""
-    passed = set[str | None]()
-    for one in leaf.mappings:
-        if isinstance(one, str):
+    """Return the first mapping that matches, and the constraint names of the mappings before it."""
+    other_names = set[str | None]()
+    for mapping in placed.mappings:
+        if isinstance(mapping, str):
             continue
-        if one.matcher.matches(violation):
-            return one, passed
-        if _is_named(one, violation):
-            passed.add(one.matcher.name)
-    return None, passed
+        if mapping.matcher.matches(violation):
+            return mapping, other_names
+        if _is_named(mapping, violation):
+            other_names.add(mapping.matcher.name)
+    return None, other_names
 
 
-def _is_named(rule: ErrorMapping, violation: Violation) -> bool:
-    """Whether a mapping is for constraints of that kind, by name."""
-    return rule.matcher.sqlstate is None and rule.matcher.kind in (None, violation.kind)
+def _is_named(mapping: ErrorMapping, violation: Violation) -> bool:
+    """Return True if a mapping matches constraints of that kind by name."""
+    matcher = mapping.matcher
+    return matcher.sqlstate is None and matcher.kind in (None, violation.kind)
 
 
-def _answered(verdict: Verdict, parents: tuple[str, ...]) -> Verdict:
+def _with_parents(verdict: Verdict, parents: tuple[str, ...]) -> Verdict:
     violation = verdict.violation
     return evolve(verdict, violation=violation and evolve(violation, part_of=parents))
 
 
-def _load(pg: PGconn, violation: Violation, frame: Frame, encoding: str) -> Flight:
-    """Load the question: by itself or, in the caller's own transaction, behind a savepoint."""
+def _flight(pg: PGconn, violation: Violation, frame: Frame, encoding: str) -> Flight:
+    """Return the flight with the query; in the caller's own transaction, inside a savepoint."""
     params = [(name or "").encode(encoding, "replace") for name in _names_of(violation)]
-    sql = _QUESTIONS[violation.kind].encode()
+    sql = _QUERIES[violation.kind].encode()
     commands: list[Callable[[], Any]] = [
-        partial(pg.send_query_params, sql, params, (_NAME,) * len(params))
+        partial(pg.send_query_params, sql, params, (_NAME_OID,) * len(params))
     ]
     if frame.nested:
         first, last = frame.opening.encode(), frame.closing.encode()
@@ -248,7 +249,7 @@ def _load(pg: PGconn, violation: Violation, frame: Frame, encoding: str) -> Flig
 
 
 def _parents_in(answers: Sequence[PGresult | None], encoding: str) -> tuple[str, ...] | None:
-    """Read the answer; None where the server has not given one."""
+    """Return the parent constraints; None if the server did not send them."""
     for answer in answers:
         if answer is not None and answer.status == ExecStatus.TUPLES_OK:
             cells = (answer.get_value(row, 0) for row in range(answer.ntuples))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Whether a server takes no writes, as against a transaction that the caller wants to read only.
+"""Distinguish a read-only server from a transaction that the caller made read only.
 
-Both answer 25006 (PostgreSQL documentation, appendix A).
+Both report SQLSTATE 25006 (PostgreSQL documentation, appendix A).
 """
 
 from __future__ import annotations
@@ -24,41 +24,48 @@ _REPORTED = {
     b"in_hot_standby": "it is a standby",
     b"default_transaction_read_only": "its default_transaction_read_only is on",
 }
-"""What PostgreSQL reports of itself, unasked, from 14 on, and reports again when it changes."""
-_NOBODY_ASKED = "the transaction is read only, and the batch did not ask for that"
+"""Parameters that PostgreSQL 14 and later reports at connect, and again if they change."""
+_NOT_REQUESTED = "the transaction is read only, and the batch did not request that"
 
 CALLERS_OWN = (
-    "\nThe transaction is read only because read_only=True says so, or the read_only of the "
-    "connection, or the transaction around it: what writes needs one that is not"
+    "\nThe transaction is read only because of read_only=True, the connection's read_only, or the "
+    "outer transaction; run a batch that writes in a transaction that is not read only"
 )
-"""What is said of a write in a transaction that the caller wants to read only."""
+"""Hint for a write in a transaction that the caller made read only."""
 
 
 def why_read_only(
     verdict: Verdict, violation: Violation, frame: Frame, server: Parameters
 ) -> str | None:
-    """Say why the server takes no writes; None where it does not say so, or the caller did."""
+    """Return why the server is read only; None if it is not, or the caller asked for it."""
     if frame.read_only:
         return None
     reported = _reported(server)
     if violation.sqlstate == _READ_ONLY:
-        # Of the transaction around a nested batch only the server can tell why it is read only.
-        return reported if frame.nested else reported or _NOBODY_ASKED
-    # What a standby says to BEGIN READ WRITE, and to BEGIN ISOLATION LEVEL SERIALIZABLE.
+        # Of an outer transaction, only the server knows why it is read only.
+        return reported if frame.nested else reported or _NOT_REQUESTED
+    # A standby answers so to BEGIN READ WRITE, and to BEGIN ISOLATION LEVEL SERIALIZABLE.
     is_begin = verdict.owner == OPENING and not frame.nested
     return reported if is_begin and violation.sqlstate == _NOT_SUPPORTED else None
 
 
 def is_callers_own(violation: Violation) -> bool:
-    """Whether a violation that is not the server's doing is a write where none is allowed."""
+    """Return True if a violation is a write in a read-only transaction.
+
+    Call it only if :func:`why_read_only` has returned None: then the caller made it read only.
+    """
     return violation.sqlstate == _READ_ONLY
 
 
 def _reported(server: Parameters) -> str | None:
     try:
         return next(
-            (why for name, why in _REPORTED.items() if server.parameter_status(name) == b"on"),
+            (
+                reason
+                for name, reason in _REPORTED.items()
+                if server.parameter_status(name) == b"on"
+            ),
             None,
         )
-    except OperationalError:  # the connection is closed by now
+    except OperationalError:  # the connection is closed
         return None

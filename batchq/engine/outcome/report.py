@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From verdict to report: the BatchError that says what happened, and the caller's exception."""
+"""Turn a verdict into the BatchError that reports it, and the exception that it is mapped to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from attrs import frozen
 
 from batchq.engine.outcome.messages import (
-    WHAT_BECAME,
+    OUTCOME_TEXTS,
     describe_failure,
     suggest_guard,
     suggest_mapping,
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
 @frozen
 class Report:
-    """A failed batch, in both views."""
+    """The exceptions of a failed batch."""
 
     error: BaseException
-    """What the caller gets: their own exception where the failure is mapped, else the report."""
+    """Exception for the caller: the mapped one if the failure is mapped, else the report."""
     report: BatchError
-    """What happened. The ``__cause__`` of a mapped ``error``."""
+    """The failed step, the violation and the outcome. The ``__cause__`` of a mapped ``error``."""
 
 
 def report(
     verdict: Verdict,
-    leaves: Sequence[PlacedStatement],
+    statements: Sequence[PlacedStatement],
     *,
     dialect: Dialect,
     cause: BaseException | None,
@@ -65,56 +65,57 @@ def report(
 ) -> Report:
     """Turn a verdict on a failed batch into exceptions, ready to be raised.
 
-    :param cause: the driver's own exception.
-    :param frame: what the batch was framed by.
-    :param server: what the server reports of itself.
+    :param cause: the driver's exception.
+    :param frame: the frame that the batch was sent in.
+    :param server: the parameters that the server has reported.
     """
     violation = verdict.violation
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
         failed = _link_failed(verdict, cause)
         failed.__cause__ = cause
         return Report(failed, failed)
-    found = find_failed_step(verdict, violation, leaves)
-    made = _explained(_Failure(verdict, violation, found, dialect, frame, server))
-    made.__cause__ = cause
-    meaning = None if found.resolution is None else found.resolution.for_caller
-    if meaning is None:
-        return Report(made, made)
+    failed_step = find_failed_step(verdict, violation, statements)
+    batch_error = _batch_error(_Failure(verdict, violation, failed_step, dialect, frame, server))
+    batch_error.__cause__ = cause
+    resolution = failed_step.resolution
+    raises = None if resolution is None else resolution.for_caller
+    if raises is None:
+        return Report(batch_error, batch_error)
     try:
-        error = exception_for(meaning, violation)
+        error = exception_for(raises, violation)
     except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
         error = bug
-    except BaseException as interrupt:  # Ctrl-C just then is no answer to the batch
-        caused_by(interrupt, made)
+    except BaseException as interrupt:  # Ctrl-C in that function is not the batch's failure
+        caused_by(interrupt, batch_error)
         raise
-    caused_by(error, made)
-    return Report(error, made)
+    caused_by(error, batch_error)
+    return Report(error, batch_error)
 
 
 @frozen
 class _Failure:
-    """What is known of a failure, from which the class of its report is chosen."""
+    """The facts about a failure, from which the class of its report is chosen."""
 
     verdict: Verdict
     violation: Violation
-    found: FailedStep
+    failed_step: FailedStep
     dialect: Dialect
     frame: Frame
     server: Parameters
 
 
-def _explained(failure: _Failure) -> BatchError:
-    """Choose the class of the report, and write its text."""
-    cls, text = _classified(failure)
-    found = failure.found
+def _batch_error(failure: _Failure) -> BatchError:
+    """Return the report: the class that fits, with its text."""
+    cls, text = _classify(failure)
+    failed_step = failure.failed_step
     error = cls(
         text,
         outcome=failure.verdict.outcome,
-        step=found.step,
+        step=failed_step.step,
         violation=failure.violation,
-        candidates=found.candidates,
+        candidates=failed_step.candidates,
     )
-    error.context = _context(found)
+    error.context = _context(failed_step)
     if isinstance(error, SerializationConflict):
         error.rerun_outer = failure.frame.nested
     elif isinstance(error, StatementCanceled):
@@ -122,82 +123,89 @@ def _explained(failure: _Failure) -> BatchError:
     return error
 
 
-def _context(found: FailedStep) -> str | None:
-    """What was being done, where that has a say in what the failure is."""
-    if found.resolution is not None:
-        return found.resolution.context
-    return None if found.step is None else found.step.placed.context
+def _context(failed_step: FailedStep) -> str | None:
+    """Return the context of the mapping that applies or, without one, of the step."""
+    if failed_step.resolution is not None:
+        return failed_step.resolution.context
+    return None if failed_step.step is None else failed_step.step.placed.context
 
 
-def _classified(failure: _Failure) -> tuple[type[BatchError], str]:
-    violation, found = failure.violation, failure.found
-    what = describe_failure(failure.verdict, violation, found)
-    if context := _context(found):
-        what = f"{context}: {what}"
-    resolution = found.resolution
-    at_fault = _servers_own(failure)
-    if at_fault is not None:
-        cls, why = at_fault
-        return cls, f"{what}; {why}"
+def _classify(failure: _Failure) -> tuple[type[BatchError], str]:
+    """Return the class of the report and its text."""
+    violation, failed_step = failure.violation, failure.failed_step
+    text = describe_failure(failure.verdict, violation, failed_step)
+    if context := _context(failed_step):
+        text = f"{context}: {text}"
+    resolution = failed_step.resolution
+    transient = _classify_transient(failure)
+    if transient is not None:
+        cls, reason = transient
+        return cls, f"{text}; {reason}"
     if resolution is not None and resolution.for_caller is None:
-        return InvariantViolation, _invariant(what, resolution)
+        return InvariantViolation, _invariant_text(text, resolution)
     if violation.kind is ViolationKind.GUARD:
-        return GuardFailed, what if resolution else what + suggest_guard(violation, found)
+        return GuardFailed, text if resolution else text + suggest_guard(violation, failed_step)
     cls = UnmappedViolation if resolution is None else BatchError
     if violation.sqlstate == _CANCELED:
-        cls, what = StatementCanceled, f"{what}; {_why_canceled(failure)}"
+        cls, text = StatementCanceled, f"{text}; {_why_canceled(failure)}"
     if resolution is not None:
-        return cls, f"{what}; mapped to {describe(resolution.mapping.raises)}"
-    lesson = CALLERS_OWN if is_callers_own(violation) else suggest_mapping(violation, found)
-    return cls, what + lesson
+        return cls, f"{text}; mapped to {describe(resolution.mapping.raises)}"
+    hint = CALLERS_OWN if is_callers_own(violation) else suggest_mapping(violation, failed_step)
+    return cls, text + hint
 
 
-def _servers_own(failure: _Failure) -> tuple[type[BatchError], str] | None:
-    """Tell what is nobody's fault, whatever it is mapped to: another attempt may succeed."""
+def _classify_transient(failure: _Failure) -> tuple[type[BatchError], str] | None:
+    """Return class and text of a failure after which another attempt may succeed.
+
+    It is not the statement's, so its mapping does not apply.
+    """
     if failure.violation.sqlstate in failure.dialect.retryable:
         return SerializationConflict, _RERUN_OUTER if failure.frame.nested else _RERUN
-    why = why_read_only(failure.verdict, failure.violation, failure.frame, failure.server)
-    return None if why is None else (ReadOnlyServer, f"{why}: another server may take it")
+    reason = why_read_only(failure.verdict, failure.violation, failure.frame, failure.server)
+    return None if reason is None else (ReadOnlyServer, f"{reason}: another server may accept it")
 
 
 _RERUN = "running the batch again may succeed"
-_RERUN_OUTER = (
-    "the transaction around it has to be rolled back, and running the whole of it again may succeed"
-)
+_RERUN_OUTER = "roll back the outer transaction; running all of it again may succeed"
 _CANCELED = "57014"
 """PostgreSQL documentation, appendix A: query_canceled."""
 
 
 def _timeout(failure: _Failure) -> float | None:
-    """The ``timeout=`` that may have canceled it. COMMIT switches it off before it does its work
-    (PostgreSQL, tcop/postgres.c, ``finish_xact_command``)."""
+    """Return the ``timeout=`` that may have canceled the statement.
+
+    COMMIT disables it before it does its work (PostgreSQL, tcop/postgres.c,
+    ``finish_xact_command``).
+    """
     return None if failure.verdict.owner in (OPENING, CLOSING) else failure.frame.timeout
 
 
 def _why_canceled(failure: _Failure) -> str:
-    """Say who has canceled it, as far as that can be known without reading the server's message,
-    which is translated."""
+    """Return what may have canceled the statement.
+
+    The server's message is not read, since it is translated.
+    """
     if failure.verdict.owner == CLOSING:
-        return "canceled by somebody: no statement_timeout reaches COMMIT"
+        return "canceled by a cancel request: statement_timeout does not apply to COMMIT"
     timeout = _timeout(failure)
     if timeout is None:
-        return "canceled by somebody or the session's statement_timeout: no timeout= was in force"
-    return f"canceled by timeout={timeout:g}, or by somebody before that"
+        return "canceled by a cancel request or the session's statement_timeout; timeout= was unset"
+    return f"canceled by timeout={timeout:g}, or by a cancel request before that"
 
 
-def _invariant(what: str, resolution: Resolution) -> str:
-    rule = resolution.mapping
-    why = f"{rule.matcher} was declared internal"
-    if not isinstance(rule.raises, Invariant):
-        why = f"it would be {describe(rule.raises)}, but every failure in here is ours"
-    return f"{what}; {why}"
+def _invariant_text(text: str, resolution: Resolution) -> str:
+    mapping = resolution.mapping
+    reason = f"{mapping.matcher} was declared an invariant"
+    if not isinstance(mapping.raises, Invariant):
+        reason = f"mapped to {describe(mapping.raises)}, but as_invariant() applies to all of it"
+    return f"{text}; {reason}"
 
 
 def _link_failed(verdict: Verdict, cause: BaseException | None) -> BatchError:
-    """Report a transaction that the server did not end in the ordinary way."""
+    """Report a transaction whose connection was lost or whose end the server refused."""
     outcome, violation = verdict.outcome, verdict.violation
-    said = f": {violation}" if violation else ""
-    message = f"{_link_lost(verdict, cause)}{said}; {WHAT_BECAME[outcome]}"
+    detail = f": {violation}" if violation else ""
+    message = f"{_link_lost(verdict, cause)}{detail}; {OUTCOME_TEXTS[outcome]}"
     cls = OutcomeUnknown if outcome is Outcome.UNKNOWN else ConnectionFailed
     return cls(message, outcome=outcome, violation=violation)
 
@@ -205,14 +213,14 @@ def _link_failed(verdict: Verdict, cause: BaseException | None) -> BatchError:
 def _link_lost(verdict: Verdict, cause: BaseException | None) -> str:
     outcome, unknown = verdict.outcome, verdict.outcome is Outcome.UNKNOWN
     if verdict.relayed:
-        return "an error that is not the server's own came back, as from a pooler that has lost it"
+        return "a pooler, not the server, reported an error; it may have lost the server"
     if verdict.violation is not None:
         in_doubt = "the server could not say whether COMMIT took effect"
         return in_doubt if unknown else "the server ended the session"
     if verdict.refused:
         tag = "neither COMMIT nor ROLLBACK" if unknown else "ROLLBACK"
         return f"{where(verdict, FailedStep())} answered {tag} though nothing had failed"
-    if cause is not None and not isinstance(cause, psycopg.Error):  # of an event loop, for one
+    if cause is not None and not isinstance(cause, psycopg.Error):  # an event loop's, for example
         return f"waiting for the connection failed with {type(cause).__name__}"
     if outcome is Outcome.NOT_SENT:
         return "the connection was closed before anything was sent"
@@ -224,10 +232,10 @@ def _link_lost(verdict: Verdict, cause: BaseException | None) -> str:
 
 
 def driver_error(answer: PGresult, violation: Violation, encoding: str) -> psycopg.Error:
-    """Make psycopg's own exception of an error, with ``diag``, whose text shows no values.
+    """Return psycopg's exception for an error, with ``diag`` and a text that shows no values.
 
-    It becomes the ``__cause__``, and tracebacks show the text of causes. The server's own words,
-    which may quote parameters, are in ``diag.message_primary`` and ``diag.message_detail``.
+    It becomes the ``__cause__``, and tracebacks show the text of causes. The server's message,
+    which may quote parameters, is in ``diag.message_primary`` and ``diag.message_detail``.
     """
     error = psycopg.errors.error_from_result(answer, encoding)
     error.args = (str(violation),)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whom a failure belongs to, and what was said about it: from verdict to step and meaning."""
+"""Resolve a verdict to the step that failed and the mapping that applies to it.
+
+At COMMIT the server does not report which statement violated a deferred constraint. So the step is
+found by the mappings that declare that constraint, and by the table and key that are reported.
+"""
 
 from __future__ import annotations
 
@@ -22,123 +26,128 @@ if TYPE_CHECKING:
 
 @frozen
 class FailedStep:
-    """The step that failed and what that means; each None where nobody knows."""
+    """The step that failed, and the mapping that applies; each None if unknown."""
 
     step: PlacedStep | None = None
     resolution: Resolution | None = None
     candidates: tuple[PlacedStep, ...] = ()
-    """At COMMIT only: the steps that it may be, when they are several or who declares the
-    constraint is not to blame."""
-    why: str = ""
-    """Why none of these is the one; or why the step is, though it does not declare it."""
+    """At COMMIT only: the steps that may have failed, if it is not certain which of them did."""
+    reason: str = ""
+    """Why it is not certain; or why ``step`` has failed although it does not declare the
+    constraint."""
 
 
 def find_failed_step(
-    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
 ) -> FailedStep:
-    """Find the step that a violation belongs to, and the mapping that decides what it means."""
+    """Find the step that failed, and the mapping that applies to the violation."""
     if verdict.step_index is not None:
-        leaf = leaves[verdict.step_index]
-        return FailedStep(PlacedStep(verdict.step_index, leaf), leaf.resolve(violation))
+        placed = statements[verdict.step_index]
+        return FailedStep(PlacedStep(verdict.step_index, placed), placed.resolve(violation))
     if verdict.owner != CLOSING:
-        return FailedStep()  # the frame's own
-    return _deferred(verdict, violation, leaves)
+        return FailedStep()  # another part of the frame failed
+    return _deferred(verdict, violation, statements)
 
 
 def steps_decided_by_key(
-    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
 ) -> tuple[PlacedStep, ...]:
-    """Of a failure at COMMIT that the table and the key which the server names may decide: the
-    steps that it is decided among."""
+    """Return the steps of which the reported table and key may decide which one failed.
+
+    Empty unless COMMIT failed and they can decide.
+    """
     if verdict.step_index is not None or verdict.owner != CLOSING:
         return ()
-    declaring, meanings = _declaring(violation, leaves)
+    declaring, resolutions = _declaring(violation, statements)
     steps = tuple(step for step, _ in declaring)
-    if asked := steps_to_look_up(violation, steps, _others(leaves, steps)):
-        return tuple(asked)
-    if len(meanings) == 1 or len(steps) < 2 or find_step_by_key(violation, steps)[0] is None:  # noqa: PLR2004
+    if suspects := steps_to_look_up(violation, steps, _others(statements, steps)):
+        return tuple(suspects)
+    if len(resolutions) == 1 or len(steps) < 2 or find_step_by_key(violation, steps)[0] is None:  # noqa: PLR2004
         return ()
     return steps
 
 
 def _deferred(
-    verdict: Verdict, violation: Violation, leaves: Sequence[PlacedStatement]
+    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
 ) -> FailedStep:
-    """Trace what COMMIT reports back to the step that declared that constraint.
+    """Find the step that failed at COMMIT among those that declare the constraint.
 
-    The server does not say which statement broke a deferred constraint. Where several steps declare
-    it, and all of them mean the same, that much is certain. Else the key in DETAIL tells, where one
-    of them alone can have put it there, and nothing makes other rows of what the steps say. And
-    what they declare is not held against them where it is another step's, as far as is known.
+    If several steps declare it with one mapping, the mapping is certain although the step is not.
+    Else the key in DETAIL decides, if only one of them can have written it and nothing changes the
+    rows that they write. The declaration does not count if another step is known to have failed.
     """
-    declaring, meanings = _declaring(violation, leaves)
+    declaring, resolutions = _declaring(violation, statements)
     candidates = tuple(step for step, _ in declaring)
-    doubted = find_suspects(violation, candidates, _others(leaves, candidates), verdict.tables)
-    if doubted is not None:
-        return _doubted(doubted, violation)
+    others = _others(statements, candidates)
+    suspects = find_suspects(violation, candidates, others, verdict.tables)
+    if suspects is not None:
+        return _from_suspects(suspects, violation)
     if len(declaring) == 1:
         return FailedStep(*declaring[0])
-    if len(meanings) == 1:
-        return FailedStep(
-            None, meanings[0], candidates, _several(candidates, "it does not say which")
-        )
+    if len(resolutions) == 1:
+        reason = _several(candidates, "it does not say which")
+        return FailedStep(None, resolutions[0], candidates, reason)
     if not candidates:
         return FailedStep()
-    place, unclear = find_step_by_key(violation, candidates)
-    if place is not None and verdict.may_change_rows is False:
-        return FailedStep(*declaring[place])
-    if place is not None:
-        unclear = _REWRITTEN if verdict.may_change_rows else _UNANSWERED
-    return FailedStep(None, None, candidates, _several(candidates, unclear))
+    index, reason = find_step_by_key(violation, candidates)
+    if index is not None and verdict.may_change_rows is False:
+        return FailedStep(*declaring[index])
+    if index is not None:
+        reason = _KEYS_CHANGE if verdict.may_change_rows else _UNANSWERED
+    return FailedStep(None, None, candidates, _several(candidates, reason))
 
 
-def _doubted(found: Suspects, violation: Violation) -> FailedStep:
-    """Blame who has written the key, if that is known, and say what was said about that step."""
-    if found.is_proven:
-        step = found.suspects[0]
-        return FailedStep(step, step.placed.resolve(violation), (), found.why)
-    return FailedStep(None, None, found.suspects, found.why)
+def _from_suspects(suspects: Suspects, violation: Violation) -> FailedStep:
+    """Return the step that wrote the key, if it is proven, with the mapping that applies to it."""
+    if suspects.is_proven:
+        step = suspects.steps[0]
+        return FailedStep(step, step.placed.resolve(violation), (), suspects.reason)
+    return FailedStep(None, None, suspects.steps, suspects.reason)
 
 
-def _others(leaves: Sequence[PlacedStatement], steps: Sequence[PlacedStep]) -> list[PlacedStep]:
-    places = {step.index for step in steps}
-    return [PlacedStep(n, leaf) for n, leaf in enumerate(leaves) if n not in places]
+def _others(statements: Sequence[PlacedStatement], steps: Sequence[PlacedStep]) -> list[PlacedStep]:
+    indexes = {step.index for step in steps}
+    return [PlacedStep(n, placed) for n, placed in enumerate(statements) if n not in indexes]
 
 
-def _several(steps: Sequence[PlacedStep], unclear: str) -> str:
-    return f"declared by {len(steps)} steps, and {unclear}"
+def _several(steps: Sequence[PlacedStep], reason: str) -> str:
+    return f"declared by {len(steps)} steps, and {reason}"
 
 
-_REWRITTEN = "a trigger, a rule or a view there may make other keys of what they say"
-_UNANSWERED = "the server did not say whether a trigger makes other keys of what they say"
+_KEYS_CHANGE = "a trigger, a rule or a view there may change the keys that they write"
+_UNANSWERED = "the server did not say whether a trigger changes the keys that they write"
 
 _Declaring = list[tuple[PlacedStep, Resolution]]
 
 
 def _declaring(
-    violation: Violation, leaves: Sequence[PlacedStatement]
+    violation: Violation, statements: Sequence[PlacedStatement]
 ) -> tuple[_Declaring, list[Resolution]]:
-    """Find the steps that declare a constraint, and the different things that is said to mean."""
-    found = [
-        (PlacedStep(index, leaf), leaf.resolve(violation)) for index, leaf in enumerate(leaves)
+    """Return the steps that declare a constraint, and the different mappings that they have."""
+    resolved = [
+        (PlacedStep(index, placed), placed.resolve(violation))
+        for index, placed in enumerate(statements)
     ]
-    mapped = [(step, resolution) for step, resolution in found if resolution is not None]
+    mapped = [(step, resolution) for step, resolution in resolved if resolution is not None]
     own = [step for step, _ in mapped if _declares(step.statement, violation)]
-    # A mapping around a step that declares it says what that means, and declares nothing itself.
+    # A mapping around a step that declares it says what the failure means there. It does not
+    # declare the constraint for the other steps within it.
     around = {
-        id(said.raises)
+        id(mapping.raises)
         for step in own
-        for said in step.placed.mappings
-        if not isinstance(said, str)
+        for mapping in step.placed.mappings
+        if not isinstance(mapping, str)
     }
     declaring = [
         (step, resolution)
         for step, resolution in mapped
         if step in own or id(resolution.mapping.raises) not in around
     ]
-    meanings = {(id(one.mapping.raises), one.context): one for _, one in mapped}
-    return declaring, list(meanings.values())
+    different = {
+        (id(resolution.mapping.raises), resolution.context): resolution for _, resolution in mapped
+    }
+    return declaring, list(different.values())
 
 
 def _declares(statement: Statement[Any], violation: Violation) -> bool:
-    return any(rule.matcher.matches(violation) for rule in statement._mappings)
+    return any(mapping.matcher.matches(violation) for mapping in statement._mappings)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Whether what a step puts into a table is what the table gets, and all that is written.
+"""Look up whether a table stores the rows that a step writes, and no others.
 
-A BEFORE trigger may make another key of a row, a rule or a view another row. Where the key in
-DETAIL is to tell which step broke a deferred constraint, their tables must have none of these; and
-where a step is to be found innocent, nothing else may write for it: the server is asked, once the
-transaction has ended. It is asked each time, for a trigger may come at any time, and such a failure
-is rare.
+A BEFORE trigger may change the key of a row; a rule or a view may write another row. If the key in
+DETAIL decides which step violated a deferred constraint, the tables must have none of these; and if
+a step is excluded by its key, nothing else may write rows because of it. So the catalog is queried
+after the transaction has ended. The answer is not cached, since a trigger may be created at any
+time, and such a failure is rare.
 """
 
 from __future__ import annotations
@@ -33,53 +33,54 @@ if TYPE_CHECKING:
     from batchq.engine.scope import PlacedStatement
     from batchq.engine.wire.frame import Frame
 
-_IS, _IS_NOT, _AND = (f"OPERATOR(pg_catalog.{operator})" for operator in ("=", "<>", "&"))
+_EQ, _NE, _AND = (f"OPERATOR(pg_catalog.{operator})" for operator in ("=", "<>", "&"))
 
-_QUESTION = f"""\
+_QUERY = f"""\
 SELECT rewrites, rewrites OR EXISTS (
         SELECT FROM pg_catalog.pg_trigger
-        WHERE tgrelid {_IS} asked.oid AND NOT tgisinternal AND tgenabled {_IS_NOT} 'D'
+        WHERE tgrelid {_EQ} written.oid AND NOT tgisinternal AND tgenabled {_NE} 'D'
     ) OR EXISTS (
         SELECT FROM pg_catalog.pg_constraint
-        WHERE confrelid {_IS} asked.oid AND contype {_IS} 'f' AND moves
-            AND NOT (confdeltype {_IS} ANY ('{{a,r}}') AND confupdtype {_IS} ANY ('{{a,r}}'))
-    ), asked.oid {_IS_NOT} pg_catalog.to_regclass($1::pg_catalog.text) AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_inherits WHERE inhparent {_IS} asked.oid
+        WHERE confrelid {_EQ} written.oid AND contype {_EQ} 'f' AND moves
+            AND NOT (confdeltype {_EQ} ANY ('{{a,r}}') AND confupdtype {_EQ} ANY ('{{a,r}}'))
+    ), written.oid {_NE} pg_catalog.to_regclass($1::pg_catalog.text) AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_inherits WHERE inhparent {_EQ} written.oid
     )
 FROM (
-    SELECT nr, moves, oid, oid IS NULL OR NOT (relkind {_IS} 'r' OR relkind {_IS} 'p')
-        OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class {_IS} pg_class.oid)
+    SELECT nr, moves, oid, oid IS NULL OR NOT (relkind {_EQ} 'r' OR relkind {_EQ} 'p')
+        OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class {_EQ} pg_class.oid)
         OR EXISTS (
             SELECT FROM pg_catalog.pg_trigger
-            WHERE tgrelid {_IS} pg_class.oid AND NOT tgisinternal AND tgenabled {_IS_NOT} 'D'
-                AND (tgtype {_AND} 3::pg_catalog.int2) {_IS} 3::pg_catalog.int2
-                AND (tgtype {_AND} 20::pg_catalog.int2) {_IS_NOT} 0::pg_catalog.int2
+            WHERE tgrelid {_EQ} pg_class.oid AND NOT tgisinternal AND tgenabled {_NE} 'D'
+                AND (tgtype {_AND} 3::pg_catalog.int2) {_EQ} 3::pg_catalog.int2
+                AND (tgtype {_AND} 20::pg_catalog.int2) {_NE} 0::pg_catalog.int2
         ) AS rewrites
-    FROM (VALUES %s) AS told(nr, name, moves)
-    LEFT JOIN pg_catalog.pg_class ON pg_class.oid {_IS} pg_catalog.to_regclass(name)
-) AS asked
+    FROM (VALUES %s) AS given(nr, name, moves)
+    LEFT JOIN pg_catalog.pg_class ON pg_class.oid {_EQ} pg_catalog.to_regclass(name)
+) AS written
 ORDER BY nr"""
-"""Triggers BEFORE, FOR EACH ROW, for INSERT or UPDATE: TRIGGER_TYPE_… in pg_trigger.h; all of them
-and, where rows are updated or deleted, foreign keys that cascade; and whether the table is another
-one than the violation's, which is none that it is a partition of, or inherits from."""
+"""The columns are the fields of :class:`TableFacts`. The first: triggers BEFORE INSERT or UPDATE,
+FOR EACH ROW (TRIGGER_TYPE_… in pg_trigger.h). The second: any trigger and, if rows are updated or
+deleted, foreign keys that cascade. The third: a table is not another one if the violation's may be
+a partition of it, or inherit from it."""
 
 
 @define(eq=False)
 class TriggerLookup:
-    """One failure, and whether the tables of the steps that it is told apart by rewrite rows."""
+    """The look-up of the tables of the steps that may have failed."""
 
-    leaves: Sequence[PlacedStatement]
+    statements: Sequence[PlacedStatement]
     verdict: Verdict
-    """What the slots say, and what the server answers once it is asked."""
+    """The verdict so far; after the query with ``tables``."""
 
     @property
-    def asks(self) -> bool:
-        """Whether the server has to be asked."""
+    def is_needed(self) -> bool:
+        """Return True if the query has to run."""
         return self.verdict.outcome is Outcome.ROLLED_BACK and bool(self._tables)
 
     @property
-    def _named(self) -> str | None:
-        """The table that the server names, which may be a partition."""
+    def _violated_table(self) -> str | None:
+        """Return the table of the violation, which may be a partition."""
         violation = self.verdict.violation
         if violation is None or not violation.schema or not violation.table:
             return None
@@ -87,37 +88,37 @@ class TriggerLookup:
 
     @property
     def _tables(self) -> dict[str, bool]:
-        """Those of the steps, each with whether its rows are updated or deleted; and the one that
-        the server names."""
+        """Return the steps' tables, each with whether rows of it are updated or deleted, and the
+        table of the violation."""
         tables: dict[str, bool] = {}
         violation = self.verdict.violation
         if violation is None:
             return tables
-        for step in steps_decided_by_key(self.verdict, violation, self.leaves):
+        for step in steps_decided_by_key(self.verdict, violation, self.statements):
             source = step.statement._shape.source
             if not isinstance(source, RawSql | Select):
                 name, moves = quoted(source.table), not isinstance(source, Insert)
                 tables[name] = moves or tables.get(name, False)
-        if tables and self._named is not None:
-            tables.setdefault(self._named, False)
+        if tables and self._violated_table is not None:
+            tables.setdefault(self._violated_table, False)
         return tables
 
-    def ask(self, pg: PGconn, frame: Frame, encoding: str) -> PQGen[OperationalError | None]:
-        """Ask the server, and learn what it says, if anything.
+    def query(self, pg: PGconn, frame: Frame, encoding: str) -> PQGen[OperationalError | None]:
+        """Query the catalog, and add the facts to the verdict if the server sends them.
 
-        :return: why the link is gone or not usable any more, when it is.
+        :return: why the connection is lost, if it is.
         """
-        del frame  # nothing is deferred to the end of a savepoint
-        tables, named = self._tables, self._named
-        told = ", ".join(
+        del frame  # no constraint is deferred to the end of a savepoint
+        tables, violated = self._tables, self._violated_table
+        rows = ", ".join(
             f"({nr}, ${nr}::pg_catalog.text, {'true' if moves else 'false'})"
             for nr, moves in enumerate(tables.values(), start=2)
         )
         params = [
             None if table is None else table.encode(encoding, "replace")
-            for table in (named, *tables)
+            for table in (violated, *tables)
         ]
-        send = partial(pg.send_query_params, (_QUESTION % told).encode(), params)
+        send = partial(pg.send_query_params, (_QUERY % rows).encode(), params)
         flight, slots = Flight(), Slots([])
         flight.commands += [send, pg.pipeline_sync]
         flight.owners += [CATALOG, SYNC]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What a prepared statement may get wrong because it is older than the schema: which types that the
-server inferred may stay, and which failures may be a preparation's and not the statement's.
+"""Decide what a prepared statement may get wrong if the schema has changed since.
 
-The server infers the type of a parameter that has none declared, as psycopg's strings have none,
-when it prepares a statement, and never again. Read into the type of a column as it was, a value may
-become another one in the column as it is: ``"007"`` is 7 by way of int.
+These are the values that it may misread, and the failures that may disappear without preparation.
+
+The server infers the type of an undeclared parameter (psycopg declares none for strings) when it
+prepares a statement, and never again. If the column's type has changed since, a value is converted
+to the old type first, and may become another value: ``"007"`` becomes 7 by way of int.
 """
 
 from __future__ import annotations
@@ -32,87 +33,89 @@ if TYPE_CHECKING:
     from batchq.engine.wire.connection_state import ConnectionState
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.flight import Flight
-    from batchq.engine.wire.statement_cache import Doubts, StatementCache
+    from batchq.engine.wire.statement_cache import StatementCache, ValueChecks
 
 LOST: Final = {
-    "26000": "the name is gone: DISCARD ALL, or a pooler that hands out another server session",
-    "42P05": "the name is taken: such a pooler again, and another client of it",
+    "26000": "the name does not exist: after DISCARD ALL, or in another server session of a pooler",
+    "42P05": "the name exists: another client of a pooler prepared it in this server session",
 }
-"""Failures of a name, whatever the statement."""
+"""SQLSTATEs of a statement name, whatever the statement."""
 
 STALE: Final = {
     **LOST,
-    "0A000": "the columns of the answer have other types: cached plan must not change result type",
-    "42804": "a column has another type, which none of the parameter's is made",
+    "0A000": "the result columns have other types: cached plan must not change result type",
+    "42804": "a column has another type, to which the parameter's type is not converted",
     "42883": "no operator or function takes the type that a column had",
-    "42846": "a cast takes the type that another type of this name was",
-    "XX000": "the type that a parameter had is gone: cache lookup failed for type",
-    "22P02": "a value is no label of the enum that a column had; or a column that is compared with "
-    "text is none any more, which batchq checks",
-    "42P01": "a value that is read by way of text names no table, for a column that is a regclass",
-    "3F000": "likewise: no schema",
+    "42846": "no cast from the type that had this name before",
+    "XX000": "the type of a parameter was dropped: cache lookup failed for type",
+    "22P02": "a value is not a label of the enum that a column had; or a column compared with text "
+    "has another type, which batchq checks",
+    "42P01": "a value converted by way of text is not a table, for a column of type regclass",
+    "3F000": "likewise, for a schema",
 }
-"""Every SQLSTATE by which a batch is sent once more without preparation, and why: each was seen to
-come from a prepared statement where one that is not prepared succeeds or fails otherwise."""
+"""SQLSTATEs after which a batch is sent again without preparation, and why. For each of them a
+prepared statement was seen to fail while an unprepared one succeeds, or fails otherwise."""
 
-_OF_VALUES = frozenset({"42P01", "3F000"})
-"""Codes that are a value's fault when they lie at no place in the text, and else the text's."""
+_VALUE_CODES = frozenset({"42P01", "3F000"})
+"""SQLSTATEs that a value causes if the error has no position; else the SQL causes them."""
 
 _FRAME = frozenset({OPENING, CLOSING})
 
-_TEXTS = frozenset({25, 1043})  # text, varchar: what goes in comes out
+_TEXTS = frozenset({25, 1043})  # text, varchar: the value is returned as it was sent
 _LISTS = frozenset({1009, 1015})  # text[], varchar[]
 
 _WORD = rb'(?:NULL|(?!(?i:null)[,}])[^"{},\\ \t\n\r\v\f]+)'
 _QUOTED = rb'"(?:|(?i:null)|(?=[^"]*[{},\\ \t\n\r\v\f])(?:[^"\\]|\\["\\])*)"'
 _CANONICAL = re.compile(rb"\{(?:E(?:,E)*)?\}".replace(b"E", rb"(?:%b|%b)" % (_WORD, _QUOTED)))
-"""A list of strings as array_out writes it (utils/adt/arrayfuncs.c): in quotes what has to be."""
-_FIRST_OWN = 16_384
-"""OIDs from here on are given to what users create: FirstNormalObjectId, access/transam.h."""
+"""Array of strings as array_out writes it, with quotes only if needed (utils/adt/arrayfuncs.c)."""
+_FIRST_USER_OID = 16_384
+"""The first OID of objects that users create: FirstNormalObjectId, access/transam.h."""
 
 
 class Described(Protocol):
-    """The part of the answer to a Describe that is read here."""
+    """The attributes of the answer to a Describe that :func:`checks_of` reads."""
 
     @property
     def nparams(self) -> int:
-        """How many parameters the statement has."""
+        """Return the number of parameters."""
         ...
 
     def param_type(self, param_number: int, /) -> int:
-        """The type of one of them."""
+        """Return the type of a parameter."""
         ...
 
 
-def doubts_of(step: Encoded, answer: Described, adapters: AdaptersMap) -> Doubts:
-    """Say which values a statement does not fit once it is prepared.
+def checks_of(step: Encoded, answer: Described, adapters: AdaptersMap) -> ValueChecks:
+    """Return the checks that values must pass to be sent to a prepared statement.
 
-    :param answer: what the server says of its parameters, those among them whose types it inferred.
+    :param answer: the server's description of the parameters, with the types that it inferred.
     """
-    found: list[tuple[int, Callable[[Any], object]]] = []
+    checks: list[tuple[int, Callable[[Any], object]]] = []
     for index in step.compiled.form(step.settled).inferred:
         is_exact = _exact(step.compiled.places[index], answer.param_type(index), adapters)
         if is_exact is not None:
-            found.append((index, is_exact))
-    return tuple(found)
+            checks.append((index, is_exact))
+    return tuple(checks)
 
 
 def never(value: object) -> bool:
-    """Say of every value that it may be misread."""
+    """Return False: the statement may misread any value."""
     del value
     return False
 
 
 def _exact(place: Place, type_: int, adapters: AdaptersMap) -> Callable[[Any], object] | None:
-    """Tell which values mean the same by way of a type whatever becomes of the column; None: all.
+    """Return a check that a value keeps its meaning by way of a type, for any type of the column.
 
-    What the text itself says is not inferred from the schema, but for the types that users create,
-    whose names may come to mean others. A text is as it was by way of text, and an enum's label is
-    one or fails; but that a type is an enum, only a registered adapter tells. A list, when it is
-    written as the server writes it. What is compared with is never written again, and the column's
-    type is checked.
+    A type in the SQL itself is not inferred from the schema; but the name of a type that a user has
+    created may come to mean another one. A string keeps its value by way of text. A label of an
+    enum keeps it or fails; but only a registered adapter shows that a type is an enum. An array
+    keeps it if it is written as the server writes it. A value that is only compared is not stored,
+    and the column's type is checked.
+
+    :return: None if all values keep their meaning.
     """
-    if type_ in _TEXTS or (place is Place.CAST and type_ < _FIRST_OWN):
+    if type_ in _TEXTS or (place is Place.CAST and type_ < _FIRST_USER_OID):
         return None
     info = adapters.types.get(type_)
     if isinstance(info, EnumInfo) and info.oid == type_:
@@ -130,42 +133,42 @@ def learn(
     *,
     well: bool,
 ) -> None:
-    """Record what the answers say was prepared and closed, and which types the server inferred.
+    """Record which statements were prepared and closed, and which types the server inferred.
 
-    :param well: whether the batch succeeded with what was prepared before.
+    :param well: whether the batch succeeded with the statements that were prepared before.
     """
-    prepared = {key for index, key in flight.parses if _is_well(answers[index])}
+    prepared = {key for index, key in flight.parses if _succeeded(answers[index])}
     closed = sum(_is_closed(answers[index]) for index in flight.closes)
     statements.record(prepared, closed, well=well)
     for slot, key, step in flight.describes:
         answer = answers[slot]
-        if answer is None or not _is_well(answer):
+        if answer is None or not _succeeded(answer):
             continue
         form = step.compiled.form(step.settled)
         types = list(step.settled)
         for index in form.inferred:
             types[index] = answer.param_type(index)
         declared = tuple(types)
-        doubts = doubts_of(step, answer, adapters)
-        statements.record_types(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, doubts))
+        checks = checks_of(step, answer, adapters)
+        statements.record_types(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, checks))
 
 
-def _is_well(answer: PGresult | None) -> bool:
+def _succeeded(answer: PGresult | None) -> bool:
     return answer is not None and answer.status == ExecStatus.COMMAND_OK
 
 
 def _is_closed(answer: PGresult | None) -> bool:
-    """Whether a name is closed; DEALLOCATE of one that does not exist closes it as well."""
-    return _is_well(answer) or (
+    """Return True if a name is closed; DEALLOCATE of a name that does not exist counts, too."""
+    return _succeeded(answer) or (
         answer is not None and answer.error_field(DiagnosticField.SQLSTATE) == b"26000"
     )
 
 
 def may_be_stale(verdict: Verdict, flight: Flight) -> bool:
-    """Return whether nothing was applied, and a stale preparation may be the cause.
+    """Return True if nothing was applied, and a stale preparation may be the cause.
 
-    BEGIN and COMMIT name nothing in the schema: the other failures at COMMIT are deferred
-    constraints.
+    BEGIN and COMMIT refer to nothing in the schema: the other failures at COMMIT are those of
+    deferred constraints.
     """
     violation = verdict.violation
     if (
@@ -180,27 +183,27 @@ def may_be_stale(verdict: Verdict, flight: Flight) -> bool:
         return True
     if violation.kind is ViolationKind.GUARD:
         return False
-    if violation.sqlstate in _OF_VALUES and violation.position is not None:
+    if violation.sqlstate in _VALUE_CODES and violation.position is not None:
         return False
     return violation.sqlstate in (LOST if verdict.owner in _FRAME else STALE)
 
 
 def is_alike(first: Verdict, second: Verdict) -> bool:
-    """Whether a batch has failed twice in the same way."""
-    one, other = first.violation, second.violation
+    """Return True if a batch has failed twice in the same way."""
+    before, after = first.violation, second.violation
     return (
         first.owner == second.owner
-        and one is not None
-        and other is not None
-        and (one.sqlstate, one.message) == (other.sqlstate, other.message)
+        and before is not None
+        and after is not None
+        and (before.sqlstate, before.message) == (after.sqlstate, after.message)
     )
 
 
 def give_up(state: ConnectionState, verdict: Verdict, flight: Flight) -> None:
-    """Learn from a failure that did not come again with nothing prepared."""
+    """Update the cache after a failure that did not occur again without preparation."""
     code = None if verdict.violation is None else verdict.violation.sqlstate
-    asked = next((key for slot, key, _ in flight.describes if slot - 1 == verdict.slot), None)
-    if asked is None:
+    described = next((key for slot, key, _ in flight.describes if slot - 1 == verdict.slot), None)
+    if described is None:
         state.invalidate(lost=code in LOST)
-    else:  # Nothing is stale of it; the server cannot prepare it as it is.
-        state.statements.record_types(asked, None)
+    else:  # It is not stale: the server cannot prepare it as it is.
+        state.statements.record_types(described, None)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whether the server may write a value as a certain text, once the value is in a column.
+"""Compare a value with the text in which the server writes it after it is stored in a column.
 
-Which column that is, and of what type, is not known here. So "it does" and "it does not" are said
-where they hold for every type that takes such a value, and "it may" of the rest: ``12.345`` in a
-numeric(10, 2) is ``12.35``, ``'ab'`` in a char(5) has blanks behind it, a timestamp is written as
-DateStyle has it.
+The column's type is not known here. So the result is YES or NO only if it holds for every type that
+accepts such a value, and MAYBE otherwise: ``12.345`` in a numeric(10, 2) is ``12.35``, ``'ab'`` in
+a char(5) is padded with spaces, and the text of a timestamp depends on DateStyle.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from uuid import UUID
 
 
 class TextMatch(Enum):
-    """Whether a value is written as a text."""
+    """Result of comparing a value with a text."""
 
     YES = "yes"
     NO = "no"
@@ -30,42 +29,42 @@ YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 
 def match_parameter(value: object, text: str) -> TextMatch:
-    """Say whether a value of a parameter is written as this text in the column that it went to."""
+    """Compare the value of a parameter with the text of the column that it was written to."""
     if value is None:
-        # A text may say the same.
+        # The string 'null' has this text, too.
         return MAYBE if text == "null" else NO
     compare = _BY_TYPE.get(type(value))
     return MAYBE if compare is None else compare(value, text)
 
 
 def match_stored(value: object, text: str) -> TextMatch:
-    """Say whether a row that was found by a value has this text in that column.
+    """Compare a value with the text of a column that is equal to it.
 
-    What is equal need not be the same: collations and types may pass over case, accents, blanks.
+    Equal values need not have the same text: collations and types may ignore case, accents, spaces.
     """
-    written = match_parameter(value, text)
+    match = match_parameter(value, text)
     is_exact = type(value) is not str or _INTEGER.fullmatch(text) or _UUID.fullmatch(text)
-    return MAYBE if written is NO and not is_exact else written
+    return MAYBE if match is NO and not is_exact else match
 
 
 def _bool(value: bool, text: str) -> TextMatch:  # noqa: FBT001  the value itself
-    """``t`` in its own type, and ``true`` in a text, where ``t`` may be anything."""
+    """Compare a bool: ``t`` in a bool, ``true`` in a text, where ``t`` may be any string."""
     opposites = ("t", "true") if not value else ("f", "false")
     return NO if text in opposites else MAYBE
 
 
 def _number(value: int | Decimal, text: str) -> TextMatch:
-    """A number has as many decimals as its column, to which it was rounded, half away from 0."""
+    """Compare a number, which was rounded to the column's scale, half away from zero."""
     plain = format(value, "f") if isinstance(value, Decimal) else str(value)
     if plain == text:
         return YES
     if not _DECIMAL.fullmatch(text):
-        return MAYBE  # a float, money, a text with blanks
+        return MAYBE  # a float, money, a text with spaces
     try:
-        told = Decimal(text)
-        unit = Decimal(1).scaleb(min(_exponent(told), 0))
-        return MAYBE if Decimal(value).quantize(unit, ROUND_HALF_UP) == told else NO
-    except InvalidOperation:  # beyond what is compared here, NaN among it
+        number = Decimal(text)
+        unit = Decimal(1).scaleb(min(_exponent(number), 0))
+        return MAYBE if Decimal(value).quantize(unit, ROUND_HALF_UP) == number else NO
+    except InvalidOperation:  # too large for the context, or NaN
         return MAYBE
 
 
@@ -81,37 +80,37 @@ def _uuid(value: UUID, text: str) -> TextMatch:
 
 
 def _date(value: date, text: str) -> TextMatch:
-    """In a text it is written as DateStyle has it, so what looks alike may be another's."""
+    """Compare a date. In a text its form depends on DateStyle, so an equal one may be another."""
     return NO if _DATE.fullmatch(text) and text != value.isoformat() else MAYBE
 
 
 def _str(value: str, text: str) -> TextMatch:
-    """A string is read as its column's type has it, and written anew.
+    """Compare a string, which the column's type may have parsed and formatted again.
 
-    What no other type writes is a text's own, and that is written as it was but for blanks at its
-    end, or cut (``name``). What looks like a whole number or a UUID is told apart as such.
+    A text that only string types produce is unchanged, except for spaces at its end and truncation
+    (type ``name``). A text that looks like an integer or a UUID is compared as one.
     """
     if value == text:
         return YES if text != "null" else MAYBE
     if (len(text) == 1 and value.startswith(text)) or "\\" in value:
-        return MAYBE  # "char" keeps the first byte, bytea has escapes
+        return MAYBE  # "char" keeps the first byte; bytea has escapes
     if _INTEGER.fullmatch(text):
         return NO if _INTEGER.fullmatch(value) and value[0] != "-" else MAYBE  # an OID is unsigned
     if _UUID.fullmatch(text):
         digits = _NO_HEX.sub("", value.lower())
         is_uuid = len(digits) == _UUID_DIGITS
         return NO if is_uuid and digits != text.replace("-", "") else MAYBE
-    if _is_texts_own(text, value) and value.rstrip(" ") != text.rstrip(" "):
+    if _is_string_type(text, value) and value.rstrip(" ") != text.rstrip(" "):
         is_cut = len(text.encode()) >= _CUT and value.startswith(text)
         return MAYBE if is_cut or _is_same_name(value, text) else NO
     return MAYBE
 
 
-def _is_texts_own(text: str, value: str) -> bool:
-    """Whether only a text, an enum or a name is written so, at least where it was read from this.
+def _is_string_type(text: str, value: str) -> bool:
+    """Return True if only a string type, an enum or a name can produce the text from the value.
 
-    Numbers, dates, UUIDs, networks and bytes begin with a digit or have no letter but hexadecimal
-    ones; arrays, ranges and JSON are in brackets or quotes; some have words of their own.
+    Numbers, dates, UUIDs, networks and bytes begin with a digit or have hexadecimal letters only;
+    arrays, ranges and JSON are in brackets or quotes; some types have words of their own.
     """
     if not text[:1].isalpha() or text in ("t", "f") or _BRACKETS.search(text):
         return False
@@ -124,9 +123,12 @@ def _is_texts_own(text: str, value: str) -> bool:
 
 
 def _is_same_name(value: str, text: str) -> bool:
-    """Whether they may name one table, type or function: in quotes, with its schema, by OID."""
-    last = _name_in(value)
-    return last == _name_in(text) or last.isdigit()
+    """Return True if both may name the same table, type or function.
+
+    A name may be quoted or have a schema, and an OID may stand for it.
+    """
+    name = _name_in(value)
+    return name == _name_in(text) or name.isdigit()
 
 
 def _name_in(text: str) -> str:
@@ -141,12 +143,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID_DIGITS = 32
 _NO_HEX = re.compile(r"[^0-9a-f]")
 _CUT = 59
-"""A ``name`` is cut behind its last whole character of 63 bytes."""
+"""A ``name`` of this many bytes may be truncated: it keeps 63 bytes, and whole characters."""
 _NO_HEX_LETTER = re.compile(r"[^\W\d_a-fA-F]")
-_BRACKETS = re.compile(r"""[\[\]{}<>"'\\:]""")  # and the times, networks and bytes among them
+_BRACKETS = re.compile(r"""[\[\]{}<>"'\\:]""")  # also in times, networks, bytes
 _WORDS = re.compile(
     r"""true|false|null|nan|empty|infinity
-    | boolean|smallint|integer|bigint|real|double\ precision|numeric|interval  # regtype has others
+    | boolean|smallint|integer|bigint|real|double\ precision|numeric|interval  # of regtype
     | (?:character|bit)(?:\ varying)?|time(?:stamp)?\ with(?:out)?\ time\ zone""",
     re.IGNORECASE | re.VERBOSE,
 )

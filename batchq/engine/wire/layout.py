@@ -115,7 +115,7 @@ class FlightBuilder:
             return None
         if key in statements.learnt:
             learnt = statements.learnt[key]
-            if learnt is None or (learnt.doubts and not learnt.fits(step.params)):
+            if learnt is None or (learnt.checks and not learnt.fits(step.params)):
                 return None
             return learnt
         if not self.moved and statements.should_describe(key, threshold, self.limit):

@@ -35,7 +35,7 @@ a ``DISCARD ALL`` now and then."""
 _MOST_LEARNT = 4096
 """Of as many statements it is kept what types the server inferred."""
 
-Doubts = tuple[tuple[int, Callable[[Any], object]], ...]
+ValueChecks = tuple[tuple[int, Callable[[Any], object]], ...]
 """Parameters of a statement, and which values but NULL mean the same when it is prepared."""
 
 _EARNED = 1 << 30
@@ -49,12 +49,12 @@ class Learnt:
     key: bytes
     """Of what is prepared: the same statement, with every type declared."""
     types: tuple[int, ...]
-    doubts: Doubts
+    checks: ValueChecks
     """Which values it does not fit when it is prepared."""
 
     def fits(self, params: Sequence[Any]) -> bool:
         """Whether these values mean the same when it is prepared."""
-        for index, is_exact in self.doubts:
+        for index, is_exact in self.checks:
             value = params[index]
             if value is not None and not is_exact(value):
                 return False
