@@ -66,8 +66,8 @@ def insert(table: str, row: Row) -> Statement[None]:
     :param row: a mapping, or an attrs or dataclass object, whose fields are the columns. A value
         may be a ``sql()`` fragment: ``{"created_at": sql("now()")}``.
 
-    >>> from batchq import insert
-    >>> insert("project", {"id": 7, "name": "web"}).steps()[0].sql
+    >>> from batchq import insert, steps
+    >>> steps(insert("project", {"id": 7, "name": "web"}))[0].sql
     'INSERT INTO "project" ("id", "name") VALUES ($1, $2)'
     """
     columns, cells, values = read_row(row)
@@ -83,9 +83,9 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
         fragment is compared by ``=``; an array is compared whole by ``sql()``. Or a ``sql()``
         fragment, or a list of both: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``.
 
-    >>> from batchq import sql, update
+    >>> from batchq import sql, steps, update
     >>> bump = update("silo", {"rcgen": sql("rcgen + 1")}, {"id": 7, "time_deleted": None})
-    >>> bump.steps()[0].sql
+    >>> steps(bump)[0].sql
     'UPDATE "silo" SET "rcgen" = (rcgen + 1) WHERE "id" = $1 AND "time_deleted" IS NULL'
     """
     columns, cells, values = read_row(set)
@@ -100,8 +100,8 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
 def delete(table: str, where: Where) -> Statement[None]:
     """Delete the rows that ``where`` selects; conditions as in :func:`update`.
 
-    >>> from batchq import delete
-    >>> delete("vpc", where={"id": [7, 8]}).steps()[0].sql
+    >>> from batchq import delete, steps
+    >>> steps(delete("vpc", where={"id": [7, 8]}))[0].sql
     'DELETE FROM "vpc" WHERE "id" = ANY($1)'
     """
     conditions, values = read_conditions(where)

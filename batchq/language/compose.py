@@ -92,9 +92,9 @@ def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
 def gather(*batches: Batch[Any]) -> Batch[Any]:
     """Run batches in this order in one transaction; the result is the tuple of their results.
 
-    >>> from batchq import sql
+    >>> from batchq import sql, steps
     >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT current_user").scalar(str))
-    >>> [step.statement.title for step in pair.steps()]
+    >>> [step.statement.title for step in steps(pair)]
     ['SELECT 1', 'SELECT current_user']
     """
     parts = _checked_parts("gather()", batches)

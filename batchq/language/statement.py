@@ -158,10 +158,10 @@ class Statement(RowGuards[T_co]):
             by it when it plans, so it takes None, booleans, integers, strings, and ``sql()``
             without parameters, all of which become part of the text.
 
-        >>> from batchq import insert
+        >>> from batchq import insert, steps
         >>> new = insert("project", {"silo_id": 7, "name": "web"})
         >>> quiet = new.on_conflict_do_nothing("silo_id", "name", where={"time_deleted": None})
-        >>> quiet.steps()[0].sql.partition(" ON ")[2]
+        >>> steps(quiet)[0].sql.partition(" ON ")[2]
         'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
         """
         return self._shaped(shape_changes.with_conflict(self._shape, conflict(columns, where)))

@@ -53,7 +53,7 @@ def format_error(error: Callable[[str], BaseException], template: str, /) -> Err
         own is doubled, as for ``str.format``.
     :raises InvalidBatch: when the template names anything but columns.
 
-    >>> from batchq import forbid, select
+    >>> from batchq import select
     >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "time_deleted": None})
     >>> vpcs.expect(0, unexpected=format_error(ValueError, "the project contains a vpc: {name}"))
     <Statement select vpc: exactly 0 rows>

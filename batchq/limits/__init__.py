@@ -10,7 +10,7 @@ A counter column and a CHECK of your own need none of this: one :func:`~batchq.u
 ``.on(check(…))`` and ``.expect(1)``. See "A limit of your own" in ``docs/guards.md``.
 
 >>> from uuid import UUID
->>> from batchq import gather, insert
+>>> from batchq import gather, insert, steps
 >>> from batchq.limits import Limits
 >>> limits = Limits()
 >>> project, vpc = UUID(int=7), UUID(int=8)
@@ -18,7 +18,7 @@ A counter column and a CHECK of your own need none of this: one :func:`~batchq.u
 ...     limits.charge("vpcs", scope=project, id=vpc),
 ...     insert("vpc", {"id": vpc, "project_id": project}).label("vpc"),
 ... )
->>> [step.path for step in batch.steps()]
+>>> [step.path for step in steps(batch)]
 ['vpc', 'lock vpcs', 'charge vpcs']
 
 ``limits.create(conn)`` makes the two tables, and ``run(conn, limits.set_limit("vpcs", 50,

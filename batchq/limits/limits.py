@@ -67,10 +67,11 @@ class Limits:
     ``missing=``. Two steps that lock one counter lock it once: the first one's ``missing=`` counts.
 
     >>> from uuid import UUID
+    >>> from batchq import steps
     >>> limits = Limits(table="quota.resource_limit", ledger="quota.resource_charge")
     >>> project, silo, disk = UUID(int=1), UUID(int=2), UUID(int=3)
     >>> grow = limits.charge("gigabytes", 100, scope=[silo, project], id=disk)
-    >>> [f"{step.path} {step.parameters[0].int}" for step in grow.steps()[::2]]
+    >>> [f"{step.path} {step.parameters[0].int}" for step in steps(grow)[::2]]
     ['lock gigabytes 1', 'lock gigabytes 2']
     """
 

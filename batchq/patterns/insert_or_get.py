@@ -69,7 +69,7 @@ def insert_or_get(
         :class:`~batchq.SerializationConflict`.
 
     >>> from typing import NamedTuple
-    >>> from batchq import insert_or_get
+    >>> from batchq import insert_or_get, steps
     >>> class Disk(NamedTuple):
     ...     id: int
     ...     name: str
@@ -77,7 +77,7 @@ def insert_or_get(
     >>> boot = insert_or_get(
     ...     "disk", {"id": 7, "name": "boot"}, Disk, key=["id"], same=["name"], raises=other
     ... )
-    >>> for step in boot.steps():
+    >>> for step in steps(boot):
     ...     step.statement
     <Statement insert disk: count(), same("name")>
     <Statement lock disk: one(Disk), exactly 1 row>
