@@ -123,12 +123,12 @@ in_every_layout = pytest.mark.parametrize(
 
 
 @in_every_layout
-def test_all_well_is_kept_and_nobody_is_blamed(layout):
+def test_success_is_committed_and_no_step_is_named(layout):
     assert layout.judge(layout.well()) == Verdict(layout.frame.outcome_on_success)
 
 
 @in_every_layout
-def test_an_error_is_blamed_on_the_owner_of_its_slot(layout):
+def test_error_is_attributed_to_the_owner_of_its_slot(layout):
     for at, owner in layout.up_to_closing:
         verdict = layout.judge(failing(layout.owners, at, error("23505", constraint_name="key")))
         assert (verdict.outcome, verdict.owner, verdict.slot) == (ROLLED_BACK, owner, at)
@@ -138,7 +138,7 @@ def test_an_error_is_blamed_on_the_owner_of_its_slot(layout):
 
 
 @in_every_layout
-def test_a_link_gone_before_the_closing_answer_leaves_the_outcome_open(layout):
+def test_link_lost_before_the_last_answer_leaves_the_outcome_unknown(layout):
     # The transaction around a savepoint is the caller's, and its COMMIT was never sent.
     lost = ROLLED_BACK if layout.frame.nested else UNKNOWN
     for answered in range(len(layout.owners)):
@@ -147,7 +147,7 @@ def test_a_link_gone_before_the_closing_answer_leaves_the_outcome_open(layout):
 
 
 @in_every_layout
-def test_a_link_gone_behind_an_error_does_not_hide_the_error(layout):
+def test_link_lost_after_an_error_does_not_hide_the_error(layout):
     for at, owner in layout.up_to_closing:
         verdict = layout.judge(failing(layout.owners, at, error("23505"))[: at + 1])
         assert (verdict.outcome, verdict.owner) == (ROLLED_BACK, owner)
@@ -155,9 +155,7 @@ def test_a_link_gone_behind_an_error_does_not_hide_the_error(layout):
 
 @in_every_layout
 @pytest.mark.parametrize("severity", ["FATAL", "PANIC"])
-def test_the_end_of_the_session_before_commit_ends_the_transaction_and_blames_no_step(
-    layout, severity
-):
+def test_session_end_before_commit_rolls_back_and_names_no_step(layout, severity):
     for at in range(layout.owners.index(CLOSING)):  # a Sync's slot among them
         verdict = layout.judge([*layout.well()[:at], error("57P01", severity)])
         assert (verdict.outcome, verdict.step_index) == (ROLLED_BACK, None), at
@@ -165,7 +163,7 @@ def test_the_end_of_the_session_before_commit_ends_the_transaction_and_blames_no
 
 
 @in_every_layout
-def test_the_end_of_the_session_behind_the_closing_tag_changes_nothing(layout):
+def test_session_end_after_the_last_tag_changes_nothing(layout):
     for at in range(layout.closing + 1, len(layout.owners)):
         verdict = layout.judge([*layout.well()[:at], error("57P01", "FATAL")])
         assert verdict == Verdict(layout.frame.outcome_on_success)
@@ -197,7 +195,7 @@ def test_a_skipped_slot_without_an_error_before_it_proves_nothing(at):
     assert judge(POSTGRESQL_SLOTS, answers) == Verdict(UNKNOWN)
 
 
-def test_an_error_while_closing_a_prepared_statement_is_no_failure_of_the_batch():
+def test_error_in_closing_a_prepared_statement_does_not_fail_the_batch():
     answers = well(PREPARING_SLOTS)
     answers[PREPARING_SLOTS.index(CLOSE)] = error("26000")
     assert judge(PREPARING_SLOTS, answers) == Verdict(COMMITTED)
@@ -223,13 +221,13 @@ def test_an_error_at_commit_that_can_only_mean_so_is_rolled_back(dialect, sqlsta
 @pytest.mark.parametrize(
     "sqlstate", ["57014", "P0001", "22012", "42501", "0A000", "26000", "3D000"]
 )
-def test_a_statements_own_failure_at_commit_is_definite_on_postgresql_alone(sqlstate):
+def test_statement_failure_at_commit_is_definite_on_postgresql_alone(sqlstate):
     assert at_commit(POSTGRESQL, error(sqlstate)).outcome is ROLLED_BACK
     assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
 
 
 @pytest.mark.parametrize("sqlstate", ["53100", "58030", "XX000", "F0000", "U0001"])
-def test_some_errors_at_commit_prove_something_only_with_the_sync_behind_them(sqlstate):
+def test_some_errors_at_commit_prove_a_rollback_only_with_a_sync_after(sqlstate):
     assert at_commit(POSTGRESQL, error(sqlstate)).outcome is ROLLED_BACK
     assert at_commit(POSTGRESQL, error(sqlstate), synced=False).outcome is UNKNOWN
     assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
@@ -258,7 +256,7 @@ def test_every_other_error_at_commit_leaves_the_outcome_open(dialect, sqlstate, 
 
 
 @pytest.mark.parametrize("sqlstate", ["57014", "57P01", "08006", "XXA00", "XXUUU", "58C00"])
-def test_cockroachdb_may_have_committed_before_it_says_so(sqlstate):
+def test_cockroachdb_may_have_committed_before_it_reports_an_error(sqlstate):
     assert at_commit(COCKROACHDB, error(sqlstate)).outcome is UNKNOWN
 
 
@@ -270,7 +268,7 @@ def test_a_timeout_of_the_transaction_ends_session_and_transaction(sqlstate):
 
 
 @in_every_layout
-def test_a_drained_node_blames_no_step_though_it_says_error(layout):
+def test_drained_node_names_no_step_though_it_sends_an_error(layout):
     for at, owner in layout.up_to_closing:
         verdict = layout.judge(failing(layout.owners, at, error("57P01")))
         ended = layout.dialect is COCKROACHDB
@@ -291,7 +289,7 @@ V, F, R = "SEVERITY_NONLOCALIZED", "SOURCE_FILE", "SOURCE_FUNCTION"
 
 @pytest.mark.parametrize("severity", ["ERROR", "FATAL"])
 @pytest.mark.parametrize("letters", [(), (V,), (F, R)], ids=["none", "V", "F and R"])
-def test_what_a_pooler_says_is_a_lost_link_in_whatever_slot(severity, letters):
+def test_pooler_error_is_a_lost_link_in_each_slot(severity, letters):
     for at, _ in Layout(POSTGRESQL_SLOTS).up_to_closing:
         answers = failing(POSTGRESQL_SLOTS, at, bare("23505", severity, *letters))
         verdict = judge(POSTGRESQL_SLOTS, answers)
@@ -299,13 +297,13 @@ def test_what_a_pooler_says_is_a_lost_link_in_whatever_slot(severity, letters):
 
 
 @pytest.mark.parametrize("letters", [(V, F, R), (V, F), (V, R)], ids=["all", "no R", "no F"])
-def test_what_the_server_or_an_extension_says_is_its_own(letters):
+def test_error_of_server_or_extension_is_not_a_lost_link(letters):
     answers = failing(POSTGRESQL_SLOTS, 2, bare("23505", "ERROR", *letters))
     verdict = judge(POSTGRESQL_SLOTS, answers)
     assert (verdict.outcome, verdict.step_index, verdict.link_lost) == (ROLLED_BACK, 1, False)
 
 
-def test_on_cockroachdb_v_alone_tells():
+def test_cockroachdb_sends_the_severity_in_v_alone():
     answers = failing(COCKROACHDB_SLOTS, 2, bare("23505", "ERROR", V))
     assert judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).outcome is ROLLED_BACK
     answers = failing(COCKROACHDB_SLOTS, 2, bare("23505", "ERROR"))
@@ -327,7 +325,7 @@ def test_an_error_of_class_08_in_a_step_is_the_steps():
     assert (verdict.outcome, verdict.step_index) == (ROLLED_BACK, 1)
 
 
-def test_an_error_behind_which_commands_were_done_proves_nothing():
+def test_error_followed_by_completed_commands_proves_nothing():
     answers = failing(POSTGRESQL_SLOTS, 1, error("23505"))
     answers[2] = Slot()
     assert judge(POSTGRESQL_SLOTS, answers).outcome is UNKNOWN
@@ -346,7 +344,7 @@ def test_a_closing_tag_that_is_neither_proves_nothing():
     assert (verdict.outcome, verdict.refused) == (UNKNOWN, True)
 
 
-def test_what_only_reads_has_kept_nothing_whatever_became_of_its_end():
+def test_read_only_batch_applies_nothing_whatever_its_end():
     reading = transaction(read_only=True)
     assert reading.unseen is ROLLED_BACK
     assert transaction(read_only=False).unseen is UNKNOWN
@@ -386,7 +384,7 @@ def test_a_failed_release_leaves_nothing_open(sqlstate, severity):
     assert judge(NESTED_SLOTS, answers, NESTED).outcome is ROLLED_BACK
 
 
-def test_cockroachdb_names_the_column_of_a_not_null_violation_in_its_message_alone():
+def test_cockroachdb_names_a_not_null_column_in_the_message_alone():
     message = 'null value in column "name" violates not-null constraint'
     answers = failing(COCKROACHDB_SLOTS, 3, error("23502", message_primary=message))
     seen = judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).violation
@@ -406,7 +404,7 @@ def test_cockroachdb_names_the_column_of_a_not_null_violation_in_its_message_alo
         (r'"x\" violates not-null constraint"', 'x" violates not-null constraint'),
     ],
 )
-def test_cockroachdb_quotes_the_column_as_go_does(quoted, column):
+def test_cockroachdb_quotes_a_column_as_go_does(quoted, column):
     message = f"null value in column {quoted} violates not-null constraint"
     answers = failing(COCKROACHDB_SLOTS, 3, error("23502", message_primary=message))
     seen = judge(COCKROACHDB_SLOTS, answers, dialect=COCKROACHDB).violation

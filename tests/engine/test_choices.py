@@ -85,7 +85,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("column", "choice", "found"), CHOICES, ids=repr)
-def test_a_choice_finds_what_it_says_and_guards_fire_and_do_not(planned, column, choice, found):
+def test_choice_finds_its_values_and_guards_fire_accordingly(planned, column, choice, found):
     for _ in range(2):
         rows = select("disk", ["id"], where={column: choice})
         assert sorted(row[0] for row in run(planned, rows.all(tuple))) == found
@@ -183,7 +183,7 @@ TEACHES = r'a list means "one of these": an array column .* sql\("c = %\(value\)
 
 
 @pytest.mark.parametrize(("kind", "choice"), ARRAYS, ids=repr)
-def test_an_array_column_tells_how_it_is_compared(planned, kind, choice):
+def test_array_column_fails_with_how_to_compare_it(planned, kind, choice):
     planned.execute("CREATE DOMAIN tags AS text[]", prepare=False)
     planned.execute(f"CREATE TABLE t (c {kind}); INSERT INTO t VALUES (NULL)", prepare=False)
     one = select("t", ["c"], where=sql("true"))
@@ -200,7 +200,7 @@ def test_an_array_column_tells_how_it_is_compared(planned, kind, choice):
     assert run(planned, one.count()) == 1
 
 
-def test_an_array_is_compared_whole_as_the_sentence_says(planned):
+def test_array_is_compared_as_a_whole_as_the_error_advises(planned):
     planned.execute(
         "CREATE TABLE t (c text[]); INSERT INTO t VALUES ('{a,NULL}'), ('{a}')", prepare=False
     )
@@ -208,7 +208,7 @@ def test_an_array_is_compared_whole_as_the_sentence_says(planned):
     assert run(planned, select("t", ["c"], where=whole).all(tuple)) == [(["a", None],)]
 
 
-def test_another_failure_of_a_type_does_not_tell_of_arrays(conn):
+def test_other_type_error_does_not_mention_arrays(conn):
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, select("disk", [sql("nothing(1)")], where={"id": 1}).all(tuple))
     assert caught.value.violation.sqlstate == "42883"

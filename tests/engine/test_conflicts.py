@@ -164,7 +164,7 @@ def test_after_a_conflict_the_same_batch_succeeds_when_it_is_run_again(side, con
 
 @pytest.mark.parametrize("timeout", [0.3, timedelta(milliseconds=300)])
 @pytest.mark.parametrize("threshold", [None, 0])
-def test_a_statement_that_takes_too_long_is_ended_and_blamed(side, conn, timeout, threshold):
+def test_statement_over_its_timeout_is_canceled_and_named(side, conn, timeout, threshold):
     conn.prepare_threshold = threshold
     broken = sql("SELECT pg_sleep(60)").label("slow")
     batch = gather(insert("log", {"n": 1}), broken, insert("log", {"n": 2}))

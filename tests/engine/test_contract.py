@@ -52,7 +52,7 @@ def meaning(result):
 
 
 class TestWaiting:
-    def test_a_generator_is_told_what_is_ready_and_its_value_is_returned(self, wait):
+    def test_generator_is_sent_what_is_ready_and_returns_its_value(self, wait):
         wait, conn = wait
 
         def ask():
@@ -124,7 +124,7 @@ class TestWaiting:
             assert conn.lock.locked()
         assert not conn.lock.locked()
 
-    def test_a_connection_says_how_to_begin_and_what_to_prepare(self, wait):
+    def test_connection_knows_how_to_begin_and_what_to_prepare(self, wait):
         _, conn = wait
         assert (conn.isolation_level, conn.read_only, conn.deferrable) == (None, None, None)
         assert (conn.prepare_threshold, conn.prepared_max) == (5, 100)
@@ -189,7 +189,7 @@ class TestPipelining:
         pg.exit_pipeline_mode()
         assert not prepared(conn)
 
-    def test_sending_does_not_block_and_flush_says_what_is_left(self, pg):
+    def test_send_does_not_block_and_flush_returns_what_is_left(self, pg):
         pg.send_query_params(b"SELECT length($1)", [b"x" * 20_000_000], [25], [0])
         pg.pipeline_sync()
         assert pg.flush() == 1
@@ -283,7 +283,7 @@ class TestPools:
         assert kind("", open=False)._check is None
         assert kind("", open=False, check=kind.check_connection)._check is kind.check_connection
 
-    def test_those_that_connect_by_themselves_are_others(self):
+    def test_generators_that_connect_are_different_ones(self):
         assert not may_stall(ConnectionPool("", open=False))
         assert not may_stall(AsyncConnectionPool("", open=False))
         assert may_stall(NullConnectionPool("", open=False))

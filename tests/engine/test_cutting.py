@@ -63,7 +63,7 @@ DECLARED = {
 
 
 @pytest.mark.parametrize("batch", DECLARED.values(), ids=DECLARED)
-def test_a_name_that_the_server_would_cut_is_refused_before_anything_is_sent(database, conn, batch):
+def test_name_that_the_server_would_truncate_is_rejected_before_sending(database, conn, batch):
     conn.execute("CREATE TABLE item (id int)")
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as there:
         for _ in range(2):
@@ -84,7 +84,7 @@ async def test_arun_refuses_it_as_well(aconn):
 @pytest.mark.parametrize(
     "name", [LONG, FITS, "ключ_" * 20, "é" * 31, "é" * 32, "x" + "é" * 31, "🔑" * 16]
 )
-def test_the_server_makes_of_it_what_is_said_or_it_is_taken(conn, name):
+def test_name_is_truncated_by_the_server_as_predicted_or_accepted(conn, name):
     """The server's own word: what a constraint that was made by that name is called."""
     with conn.cursor() as cursor:
         cursor.execute(f'CREATE TABLE item (id int CONSTRAINT "{name}" UNIQUE)')
@@ -111,7 +111,7 @@ def test_cockroachdb_cuts_none():
 
 
 @given(name=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=80))
-def test_what_is_said_is_the_longest_beginning_that_fits(name):
+def test_predicted_name_is_the_longest_prefix_that_fits(name):
     planned = plan(item().on(unique(name), Taken))
     if len(name.encode()) <= 63:
         return check_name_lengths(planned, b"UTF8")
@@ -140,21 +140,21 @@ def test_what_is_said_is_the_longest_beginning_that_fits(name):
         (None, "é", 2),
     ],
 )
-def test_what_fits_is_counted_in_the_encoding_of_the_database(encoding, letter, bytes_each):
+def test_length_of_a_name_is_counted_in_the_database_encoding(encoding, letter, bytes_each):
     most = 63 // bytes_each
     check_name_lengths(plan(item().on(unique(letter * most), Taken)), encoding)
     text = told(plan(item().on(unique(letter * (most + 1)), Taken)), encoding)
     assert f'write "{letter * most}"' in text
 
 
-def test_of_an_encoding_that_python_does_not_know_only_the_certain_is_said():
+def test_unknown_encoding_predicts_only_what_is_certain():
     check_name_lengths(plan(item().on(unique("鑰" * 63), Taken)), b"EUC_TW")
     assert "called" not in told(plan(item().on(unique("鑰" * 64), Taken)), b"EUC_TW")
     # What the encoding does not have may be spelled otherwise there.
     check_name_lengths(plan(item().on(unique("ж" * 64), Taken)), b"LATIN1")
 
 
-def test_what_a_guard_is_called_is_no_name():
+def test_alias_of_a_guard_is_not_a_name():
     assert plan(item().ensure({"c" * 80: 1}, raises=Taken)).long_names == []
 
 

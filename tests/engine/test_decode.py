@@ -137,7 +137,7 @@ def test_a_row_becomes_its_model(conn, model, made, threshold):
 @pytest.mark.parametrize(
     "model", [m for m in MADE if m not in (tuple, from_row)], ids=lambda m: m.__name__
 )
-def test_columns_go_to_fields_by_name_in_any_order(conn, model):
+def test_columns_become_fields_by_name_in_any_order(conn, model):
     assert run(conn, sql("SELECT 'a' AS name, 1 AS id").one(model)) == MADE[model]
 
 
@@ -206,18 +206,18 @@ def test_a_scalar_has_one_column(misfit):
     assert "2" in str(misfit(sql("SELECT 1, 2").scalar(int)))
 
 
-def test_a_scalar_of_what_no_value_can_be_checked_against_is_refused_when_built():
+def test_scalar_of_a_type_that_cannot_be_checked_is_rejected_when_built():
     with pytest.raises(InvalidBatch):
         sql("SELECT '{1}'::int[]").scalar(list[int])
 
 
-def test_a_model_that_raises_is_a_misfit_with_its_exception_behind_it(misfit):
+def test_model_that_raises_fails_decoding_with_its_exception_as_cause(misfit):
     error = misfit(sql("SELECT 1 AS id").one(lambda row: row["nothing"]))
     assert error.index == 1
     assert isinstance(error.__cause__, KeyError)
 
 
-def test_a_map_that_raises_is_a_misfit_with_its_exception_behind_it(misfit):
+def test_map_that_raises_fails_decoding_with_its_exception_as_cause(misfit):
     error = misfit(sql("SELECT 0").scalar(int).map(lambda n: 1 // n))
     assert error.outcome is Outcome.COMMITTED
     assert error.step is None
@@ -225,7 +225,7 @@ def test_a_map_that_raises_is_a_misfit_with_its_exception_behind_it(misfit):
     assert "ZeroDivisionError" in str(error)
 
 
-def test_an_into_whose_model_raises_is_a_misfit(misfit):
+def test_into_whose_model_raises_fails_decoding(misfit):
     def made(n):
         return 1 // n
 
@@ -247,7 +247,7 @@ async def test_a_misfit_is_a_misfit_in_async_code_too(aconn):
     assert await arun(aconn, select("t", ["id"], where={"id": 1}).scalar(int)) == 1
 
 
-def test_in_a_transaction_of_the_callers_own_a_misfit_is_released(conn):
+def test_decoding_failure_in_the_callers_transaction_is_released(conn):
     with conn.transaction(force_rollback=True):
         with pytest.raises(DecodeFailed) as caught:
             run(conn, gather(insert("t", {"id": 1}), sql("SELECT 'a'").scalar(int)), nested=True)

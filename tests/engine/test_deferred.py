@@ -79,7 +79,7 @@ def twin():
         (twin, unique("child_place_key"), "23505"),
     ],
 )
-def test_it_is_traced_to_the_step_that_declared_the_constraint(report, broken, matcher, code):
+def test_deferred_violation_is_traced_to_the_step_that_mapped_it(report, broken, matcher, code):
     declaring = broken().on(matcher, Taken)
     error, found = report(gather(insert("parent", {"id": 2}), declaring.label("late"), twin()))
     assert type(error) is Taken
@@ -90,14 +90,14 @@ def test_it_is_traced_to_the_step_that_declared_the_constraint(report, broken, m
     assert (found.violation.constraint, found.violation.table) == (matcher.name, "child")
 
 
-def test_it_names_the_very_statement_that_declared_it(report):
+def test_deferred_violation_names_the_statement_that_mapped_it(report):
     declaring = orphan().invariant("child_parent_fkey")
     error, found = report(gather(insert("parent", {"id": 2}), declaring))
     assert type(error) is InvariantViolation
     assert found.statement is declaring
 
 
-def test_nobody_is_blamed_when_nobody_declared_it(report):
+def test_deferred_violation_that_no_step_mapped_names_no_step(report):
     error, found = report(gather(insert("parent", {"id": 2}), orphan()))
     assert type(error) is UnmappedViolation
     assert (found.step, found.candidates) == (None, ())
@@ -105,12 +105,12 @@ def test_nobody_is_blamed_when_nobody_declared_it(report):
     assert "COMMIT" in str(error)
 
 
-def test_what_to_write_is_taught_even_when_nobody_declared_it(report):
+def test_deferred_violation_that_no_step_mapped_suggests_a_mapping(report):
     error, _ = report(gather(insert("parent", {"id": 2}), orphan()))
     assert '.on(foreign_key("child_parent_fkey"), ' in str(error)
 
 
-def test_nobody_is_blamed_when_two_steps_declared_it(report):
+def test_deferred_violation_that_two_steps_mapped_names_no_step(report):
     first = orphan(5).on(foreign_key("child_parent_fkey"), Gone).label("first")
     second = orphan(6).on(foreign_key("child_parent_fkey"), Taken).label("second")
     error, found = report(gather(first, insert("parent", {"id": 2}), second))
@@ -148,7 +148,7 @@ def test_one_statement_in_two_places_means_the_same_in_both(report):
     assert found.step is None
 
 
-def test_what_a_step_in_the_middle_broke_is_not_taken_for_commits(report):
+def test_violation_of_a_step_is_not_taken_for_one_of_commit(report):
     declaring = orphan().on(unique("parent_pkey"), Gone)
     error, found = report(gather(declaring, insert("parent", {"id": 1})))
     assert type(error) is UnmappedViolation
@@ -181,7 +181,7 @@ def test_a_raise_at_commit_is_mapped_by_its_sqlstate(conn, report):
     assert found.statement is step
 
 
-def test_a_conflict_at_commit_is_a_conflict_whoever_caused_it(conn, report):
+def test_conflict_at_commit_is_a_conflict_whatever_caused_it(conn, report):
     conn.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE serialization_failure; END $$;"

@@ -129,7 +129,7 @@ TOLD_APART = {
 
 
 @pytest.mark.parametrize("case", TOLD_APART)
-def test_the_step_whose_key_it_is_is_to_blame(conn, case):
+def test_violation_is_attributed_to_the_step_with_its_key(conn, case):
     matcher, innocent, guilty = TOLD_APART[case]
     guilty_is_batch = not hasattr(guilty, "_shape")
     for turned in (False, True):
@@ -144,12 +144,12 @@ def test_the_step_whose_key_it_is_is_to_blame(conn, case):
         assert "COMMIT" in str(report)
 
 
-async def test_arun_tells_them_apart_as_well(aconn):
+async def test_arun_attributes_by_key_as_well(aconn):
     with pytest.raises(Second):
         await arun(aconn, both(PARENT, child(parent=1), child(parent=9)))
 
 
-def test_what_is_internal_is_told_apart_too(conn):
+def test_invariant_is_attributed_by_key_too(conn):
     one, two = child(parent=1).on(PARENT, First), child(parent=9).invariant("child_parent")
     with pytest.raises(InvariantViolation) as caught:
         run(conn, gather(one, two))
@@ -232,7 +232,7 @@ NOBODY = {
 
 
 @pytest.mark.parametrize("case", NOBODY)
-def test_nobody_is_blamed_where_it_is_not_certain_and_the_text_says_why(conn, case):
+def test_uncertain_violation_names_no_step_and_gives_the_reason(conn, case):
     matcher, one, two, why = NOBODY[case]
     one = one if not hasattr(one, "_shape") else one.on(matcher, First("1"))
     with pytest.raises(UnmappedViolation) as caught:
@@ -244,7 +244,7 @@ def test_nobody_is_blamed_where_it_is_not_certain_and_the_text_says_why(conn, ca
     assert str(matcher) in str(error)
 
 
-def test_of_what_is_about_no_key_nobody_is_blamed(conn):
+def test_violation_without_a_key_names_no_step(conn):
     conn.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE 'no' USING ERRCODE = 'ZZ001', DETAIL = 'Key (parent)=(1)'; END $$;"
@@ -255,7 +255,7 @@ def test_of_what_is_about_no_key_nobody_is_blamed(conn):
         run(conn, both(sqlstate("ZZ001"), child(parent=1), child(parent=2)))
 
 
-def test_of_two_rows_that_exclude_each_other_nobody_is_blamed(conn):
+def test_exclusion_of_two_rows_names_no_step(conn):
     conn.execute(
         "CREATE TABLE x (k int, CONSTRAINT x_k EXCLUDE USING btree (k WITH =)"
         " DEFERRABLE INITIALLY DEFERRED); INSERT INTO x VALUES (1)"
@@ -313,7 +313,7 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NU
 
 
 @pytest.mark.parametrize("ddl", REWRITERS.values(), ids=REWRITERS)
-def test_nobody_is_blamed_where_a_trigger_may_have_made_the_key(conn, ddl):
+def test_key_that_a_trigger_may_have_written_names_no_step(conn, ddl):
     """Here 8 becomes 9, and 9 becomes 10, which is there: whoever says 9 is innocent."""
     conn.execute(FUNCTIONS + ddl + "; INSERT INTO parent VALUES (10)")
     with pytest.raises(UnmappedViolation, match="a trigger, a rule or a view") as caught:
@@ -331,14 +331,14 @@ def test_a_trigger_that_makes_no_key_is_no_hindrance(conn, ddl):
         run(conn, both(PARENT, child(parent=1), child(parent=9)))
 
 
-def test_what_goes_through_a_view_is_the_servers_to_know(conn):
+def test_write_through_a_view_is_resolved_by_the_server(conn):
     conn.execute("CREATE VIEW children AS SELECT parent FROM child")
     one, two = insert("children", {"parent": 1}), insert("children", {"parent": 9})
     with pytest.raises(UnmappedViolation, match="a view"):
         run(conn, both(PARENT, one, two))
 
 
-def test_a_link_that_breaks_meanwhile_blames_nobody(database, conn):
+def test_link_lost_during_the_lookup_names_no_step(database, conn):
     batch = both(PARENT, child(parent=1), child(parent=9))
     with proxy(database) as link, SyncClient(link.conninfo()) as client:
         with link.record() as recording:
@@ -355,7 +355,7 @@ def test_a_link_that_breaks_meanwhile_blames_nobody(database, conn):
                 assert other.conn.closed
 
 
-def test_a_partition_is_told_apart_by_its_key_too(conn):
+def test_violation_of_a_partition_is_attributed_by_key_too(conn):
     conn.execute(
         "CREATE TABLE note (k int, CONSTRAINT note_k UNIQUE (k) DEFERRABLE INITIALLY DEFERRED)"
         " PARTITION BY RANGE (k); INSERT INTO parent VALUES (78);"
@@ -414,7 +414,7 @@ def test_the_key_is_read_in_every_language(detail):
 @pytest.mark.parametrize(
     "detail", ["", "Key", ")=(", "Key (=(", "Key (parent)=(", "Key )=(9)", "(((", "a)=(b)=(c)"]
 )
-def test_what_is_no_key_tells_nobody(detail):
+def test_text_that_is_not_a_key_names_no_step(detail):
     assert told(detail, child(parent=9), child(parent=8))[0] is None
 
 
@@ -430,7 +430,7 @@ texts = st.text(st.sampled_from("ab1,() =\"'é"), max_size=6)
         max_size=3,
     ),
 )
-def test_whoever_is_blamed_has_put_that_key_there(detail, columns, rows):
+def test_named_step_has_written_that_key(detail, columns, rows):
     """The third row's key is told, and only the first two steps are asked about."""
     keys = [tuple(map(str, row[: len(columns)])) for row in rows]
     steps = [insert("child", dict(zip(columns, row, strict=False))) for row in rows[:2]]

@@ -78,7 +78,7 @@ CULPRITS = {
 
 @pytest.mark.parametrize("case", CULPRITS)
 @pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
-def test_whose_key_it_is_is_to_blame_though_another_step_declares_it(conn, case, turned):
+def test_step_with_the_key_is_named_though_another_step_maps_it(conn, case, turned):
     matcher, innocent, guilty = CULPRITS[case]
     parts = [innocent.on(matcher, Declared("x")), guilty]
     failed = attempt(conn, gather(*(reversed(parts) if turned else parts))).error
@@ -97,7 +97,7 @@ def test_no_invariant_of_a_step_is_broken_by_another_one(conn):
     assert failed.statement is TAKEN
 
 
-def test_what_is_said_around_all_of_them_is_said_of_the_culprit_too(conn):
+def test_mapping_around_all_steps_applies_to_the_named_step_too(conn):
     with pytest.raises(Around) as caught:
         run(conn, gather(FREE.on(NAME, Declared), TAKEN).on(NAME, Around("y")))
     assert caught.value.__cause__.statement is TAKEN
@@ -125,7 +125,7 @@ MAYBES = {
 
 
 @pytest.mark.parametrize("case", MAYBES)
-def test_an_innocent_step_is_not_blamed_where_only_the_server_knows_of_the_other(conn, case):
+def test_innocent_step_is_not_named_if_only_the_server_knows_the_other(conn, case):
     matcher, innocent, maybe = MAYBES[case]
     failed = attempt(conn, gather(innocent.on(matcher, Declared("x")), maybe)).error
     assert type(failed) is UnmappedViolation
@@ -144,7 +144,7 @@ def test_two_that_may_be_it_are_both_named(conn):
     assert type(attempt(conn, around).error) is UnmappedViolation
 
 
-def test_who_may_be_it_is_not_blamed_for_what_another_step_has_written(conn):
+def test_suspect_is_not_named_for_a_key_of_another_step(conn):
     maybe = sql("INSERT INTO a VALUES (2, 'free')")
     failed = attempt(conn, gather(maybe.on(NAME, Declared("x")), TAKEN)).error
     assert type(failed) is UnmappedViolation
@@ -179,7 +179,7 @@ def test_a_declaration_stands_where_nothing_speaks_against_it(conn, case):
     assert caught.value.__cause__.statement._shape.source is guilty._shape.source
 
 
-def test_a_step_whose_trigger_writes_the_row_is_not_innocent_by_its_table(conn):
+def test_step_whose_trigger_writes_the_row_is_not_cleared_by_its_table(conn):
     conn.execute(
         "CREATE FUNCTION copy() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN INSERT INTO a VALUES (7, NEW.name); RETURN NEW; END $$;"
@@ -209,7 +209,7 @@ RENAMES = (
 
 
 @pytest.mark.parametrize("other", [TAKEN, TAKEN_IN_SQL], ids=["builder", "SQL"])
-def test_nobody_is_blamed_where_a_trigger_may_have_made_the_key(conn, other):
+def test_key_that_a_trigger_may_have_written_names_no_step(conn, other):
     conn.execute(RENAMES)
     for mine in (FREE, insert("a", {"id": 2, "name": "old"})):
         failed = attempt(conn, gather(mine.on(NAME, Declared("x")), other)).error
@@ -282,7 +282,7 @@ def test_the_server_is_asked_only_where_its_answer_decides(database, conn):
             assert recording.server.count("Z") == syncs
 
 
-def test_nobody_is_blamed_where_the_server_does_not_answer(database, conn):
+def test_lookup_without_an_answer_names_no_step(database, conn):
     with proxy(database) as link, SyncClient(link.conninfo()) as client:
         batch = gather(FREE.on(NAME, Declared), TAKEN)
         with link.record() as recording:

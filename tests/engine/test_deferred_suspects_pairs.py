@@ -41,7 +41,7 @@ class Declared(Exception):
 
 
 @pytest.mark.parametrize("declared_by_guilty", [True, False], ids=["guilty", "innocent"])
-def test_who_is_blamed_has_broken_it_and_who_has_is_named_where_nobody_is(conn, declared_by_guilty):
+def test_named_step_has_violated_it_and_suspects_include_the_culprit(conn, declared_by_guilty):
     conn.execute(TABLES)
     seen = 0
     for how, guilty in GUILTY.items():

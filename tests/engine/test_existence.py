@@ -116,7 +116,7 @@ def test_each_of_many_in_a_batch_has_its_own_error_and_its_own_step(planned, obs
     assert observer.execute("SELECT count(*) FROM log").fetchone() == (2,)
 
 
-def test_they_see_what_the_batch_did_before_them(planned):
+def test_existence_guards_see_earlier_steps_of_the_batch(planned):
     here = select("vpc", ["id"], where={"silo_id": 5})
     new = insert("vpc", {"id": 9, "silo_id": 5, "name": "new"})
     run(
@@ -149,7 +149,7 @@ def test_the_row_that_is_found_is_the_first_of_the_querys_own_order(planned):
         assert answer.report.violation.row == {"name": name}
 
 
-def test_forbid_finds_what_a_select_names_and_what_it_is_told_to_of_a_sql(planned):
+def test_unexpected_row_has_the_columns_of_a_select_or_those_requested(planned):
     named = attempt(
         planned, select("vpc", ["name", "id"], where={"id": 7}).expect(0, unexpected=Unmet)
     )
@@ -184,14 +184,14 @@ def test_a_column_that_a_query_does_not_return_is_an_error_in_that_step(planned)
     assert 'column "nome" does not exist' in str(answer.error)
 
 
-def test_they_are_as_internal_as_what_is_around_them(planned):
+def test_existence_guards_become_invariants_with_their_batch(planned):
     creating = gather(living(2).expect(at_least=1, missing=Gone), insert("log", {"n": 1}))
     answer = attempt(planned, creating.as_invariant("creating the default VPC"))
     assert type(answer.error) is InvariantViolation
     assert "creating the default VPC" in str(answer.error)
 
 
-def test_a_lock_says_whether_its_row_is_there(scanned):
+def test_lock_requires_its_row(scanned):
     for strength in ("update", "no key update", "share", "key share"):
         for where in ({"id": 1, "time_deleted": None}, sql("id = 1 AND time_deleted IS NULL")):
             run(

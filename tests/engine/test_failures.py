@@ -262,7 +262,7 @@ def kept(conn: psycopg.Connection[Any]) -> int:
     return conn.execute("SELECT count(*) FROM log").fetchone()[0]
 
 
-def test_it_is_reported_as_the_server_said_it_on_the_step_it_said_it_about(case, conn):
+def test_failure_is_reported_as_sent_on_the_step_it_is_about(case, conn):
     broken = case.broken.label("broken")
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, gather(insert("log", {"n": 1}), broken, insert("log", {"n": 2})).label("job"))
@@ -302,7 +302,7 @@ def test_no_other_matcher_catches_it(case, conn):
 
 
 @pytest.mark.parametrize(("value", "told"), [(7, True), ("seven", False)])
-def test_that_an_int_is_bigint_is_told_only_where_one_was_sent(conn, value, told):
+def test_hint_that_int_is_bigint_appears_only_if_one_was_sent(conn, value, told):
     conn.execute("CREATE FUNCTION f(smallint, point) RETURNS int LANGUAGE sql AS 'SELECT 1'")
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, sql("SELECT f(%(x)s, '{}'::json)", x=value))

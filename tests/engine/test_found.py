@@ -149,7 +149,7 @@ def _bent():
     return [part.strip() for part in BENT.split(";")]
 
 
-def test_a_value_in_a_style_that_no_loader_is_told_of_is_found_as_text(conn):
+def test_value_in_a_style_without_a_loader_is_found_as_text(conn):
     """A loader of the caller's own, or of a composite type, reads text, as of its session; set
     for the transaction alone, day and month would change places."""
 
@@ -280,7 +280,7 @@ def test_no_text_shows_what_was_found_but_the_one_that_was_asked_for(conn, caplo
     assert str(asked_for) == f"in the way: {SECRET}"
 
 
-def test_what_was_found_is_on_the_report_for_whoever_asks(conn):
+def test_found_row_is_on_the_report(conn):
     conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'x'::text AS c")
     with pytest.raises(Unmet) as caught:
         run(conn, update("t", {"c": "y"}, {"id": 1}).require({"c": "z"}, raises=Unmet))

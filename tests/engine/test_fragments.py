@@ -60,7 +60,7 @@ def test_a_guarded_text_brings_no_statement_with_it(conn):
     assert rows(conn) == [(1, "x", 10, 10), *OTHERS]
 
 
-def test_what_a_setting_would_read_in_another_way_is_refused(conn):
+def test_text_that_a_setting_would_change_is_rejected(conn):
     """A backslash escapes the quote behind it when standard_conforming_strings is off."""
     text = r"a = '\' || ') OR true OR (a = '' -- '"
     found = f"SELECT count(*) FROM t WHERE id = 1 AND ({text}\n)"

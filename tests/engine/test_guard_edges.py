@@ -70,7 +70,7 @@ def test_the_order_of_the_rows_survives_the_guard(planned):
     assert run(planned, sql(f"{down} LIMIT 1").maybe(tuple)) == (5,)
 
 
-def test_too_few_rows_mean_what_the_caller_says_and_too_many_do_not(conn):
+def test_too_few_rows_raise_the_mapped_error_and_too_many_do_not(conn):
     def rename(n: int):
         change = update("t", {"note": "x"}, sql("id <= %(n)s", n=n))
         return change.expect(1, missing=LookupError("gone"))
@@ -91,7 +91,7 @@ def test_a_guard_that_fires_is_no_failed_cast_to_any_mapping(conn):
 
 
 @pytest.mark.parametrize("command", ["SHOW work_mem", "EXPLAIN SELECT 1"])
-def test_what_has_no_rows_to_count_cannot_be_guarded(conn, command):
+def test_statement_without_rows_cannot_be_guarded(conn, command):
     with pytest.raises(InvalidBatch, match="cannot be guarded"):
         run(conn, sql(command).one(tuple))
 
@@ -216,7 +216,7 @@ def test_a_merge_is_guarded_where_it_can_return_rows(conn):
     ],
     ids=["require", "check", "forbid()", "require()"],
 )
-def test_what_is_required_without_a_meaning_is_ours_and_teaches_how_to_say_one(conn, guarded):
+def test_requirement_without_a_mapping_suggests_one(conn, guarded):
     with pytest.raises(GuardFailed) as caught:
         run(conn, guarded)
     assert caught.value.statement is guarded

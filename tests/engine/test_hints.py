@@ -76,7 +76,7 @@ def test_the_hint_is_about_this_error_and_no_other_is_given(conn, case):
     assert given == ([] if wanted is None else [wanted])
 
 
-def test_what_the_hints_teach_works(conn):
+def test_code_suggested_by_hints_works(conn):
     conn.execute(TABLE)
     conn.execute("INSERT INTO t (js, p, id) VALUES ('1', '(1,1)', %s)", [ID])
     run(conn, insert("t", {"j": Jsonb([1, 2])}))

@@ -31,7 +31,7 @@ def cockroach():
     ],
     ids=["a text", "bytes", "an array", "many values", "SQL"],
 )
-def test_what_cockroachdb_does_not_read_is_refused_before_anything_is_sent(cockroach, step):
+def test_message_too_long_for_cockroachdb_is_rejected_before_sending(cockroach, step):
     server, conn = cockroach
     batch = gather(insert("t", {"a": 1}), step.label("big"), insert("t", {"a": 2}))
     with pytest.raises(InvalidBatch, match=r"big.*bytes, and this server reads 16,777,216") as got:
@@ -51,7 +51,7 @@ def test_what_cockroachdb_does_not_read_is_refused_before_anything_is_sent(cockr
     ],
     ids=["many that are not", "just short enough", "SQL"],
 )
-def test_what_it_reads_is_sent(cockroach, batch):
+def test_message_that_cockroachdb_accepts_is_sent(cockroach, batch):
     server, conn = cockroach
     run(conn, batch)
     assert server.committed
@@ -63,7 +63,7 @@ def test_postgresql_reads_more(conn):
     assert size == LIMIT + 1
 
 
-def test_what_postgresql_does_not_read_is_refused_too(conn, monkeypatch):
+def test_message_too_long_for_postgresql_is_rejected_too(conn, monkeypatch):
     """The limit made small, for a gigabyte is much."""
     short = evolve(POSTGRESQL, max_message_bytes=1_000)
     monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: short)

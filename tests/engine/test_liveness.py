@@ -87,7 +87,7 @@ def test_the_servers_farewell_is_in_the_report(link, client):
 
 
 @pytest.mark.parametrize("words", [NOTICE, SETTING, NOTIFICATION, NOTICE * 300 + SETTING])
-def test_a_living_link_that_has_something_to_say_is_used(link, client, words):
+def test_living_link_with_pending_input_is_used(link, client, words):
     told = []
     client.conn.add_notice_handler(lambda notice: told.append(notice.message_primary))
     client.conn.add_notify_handler(lambda notify: told.append(notify.payload))

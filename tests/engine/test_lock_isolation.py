@@ -107,7 +107,7 @@ def refused(answer, index=0):
 
 
 @pytest.mark.parametrize("often", [1, 7], ids=["planned anew", "planned once"])
-def test_the_server_refuses_a_level_that_sees_less_whether_there_is_a_row_or_not(scanned, often):
+def test_snapshot_level_is_rejected_with_and_without_a_row(scanned, often):
     default_to(scanned, OLD)
     for name, make in LOCKS.items():
         for id_ in (1, 2, 9):
@@ -116,7 +116,7 @@ def test_the_server_refuses_a_level_that_sees_less_whether_there_is_a_row_or_not
 
 
 @pytest.mark.parametrize("level", FRESH)
-def test_at_every_other_level_it_says_whether_the_row_is_there(scanned, level):
+def test_each_other_level_reports_whether_the_row_exists(scanned, level):
     default_to(scanned, level)
     for name, make in LOCKS.items():
         there, missing = attempt(scanned, make(1)), attempt(scanned, make(9))
@@ -128,13 +128,13 @@ def test_at_every_other_level_it_says_whether_the_row_is_there(scanned, level):
             assert type(missing.error) in {Missing, GuardFailed}
 
 
-def test_at_most_one_row_that_is_read_is_no_row_where_there_is_none(planned):
+def test_optional_row_that_does_not_exist_is_none(planned):
     reading = of(9).expect(at_most=1).all(Project)
     assert run(planned, reading) == []
     assert run(planned, of(1).expect(at_most=1).all(Project)) == [(1, "web")]
 
 
-def test_it_is_refused_before_it_waits_for_a_row(planned, observer):
+def test_level_is_rejected_before_waiting_for_a_row(planned, observer):
     default_to(planned, OLD)
     planned.execute("SET lock_timeout = '60s'", prepare=False)
     with observer.transaction():
@@ -142,7 +142,7 @@ def test_it_is_refused_before_it_waits_for_a_row(planned, observer):
         assert refused(attempt(planned, of(1)))
 
 
-def test_the_error_says_what_to_write_and_no_value(planned):
+def test_level_error_suggests_code_and_shows_no_value(planned):
     default_to(planned, OLD)
     answer = attempt(planned, gather(insert("log", {"n": 1}), of(1).label("parent")))
     assert refused(answer, index=1)
@@ -162,13 +162,13 @@ def test_no_mapping_is_for_it(planned):
     assert refused(attempt(planned, gather(batch).as_invariant("creating a vpc")))
 
 
-def test_it_is_not_tried_again(planned):
+def test_level_error_is_not_retried(planned):
     default_to(planned, OLD)
     assert attempt(planned, of(1), retry=Retry(attempts=3, backoff=0)).report.attempts == 1
 
 
 @pytest.mark.parametrize("make", LOCKS.values(), ids=LOCKS)
-def test_what_is_known_before_is_refused_before_anything_is_sent(conn, make):
+def test_level_known_before_is_rejected_before_sending(conn, make):
     with pytest.raises(InvalidBatch, match=r"REPEATABLE READ(.|\n)*isolation=") as caught:
         attempt(conn, gather(insert("log", {"n": 1}), make(1)), isolation=RR)
     assert caught.value.outcome is Outcome.NOT_SENT
@@ -180,14 +180,14 @@ def test_what_is_known_before_is_refused_before_anything_is_sent(conn, make):
     assert isinstance(attempt(conn, of(1), isolation=RC), Ok)
 
 
-async def test_so_it_is_on_async_connections(aconn):
+async def test_level_is_rejected_on_async_connections(aconn):
     with pytest.raises(InvalidBatch, match="REPEATABLE READ"):
         await aattempt(aconn, of(1), isolation=RR)
     await aconn.execute(f"SET default_transaction_isolation = '{OLD}'")
     assert refused(await aattempt(aconn, of(1)))
 
 
-def test_and_from_a_pool_whose_connection_is_not_harmed(database):
+def test_level_is_rejected_on_a_pool_and_its_connection_stays_usable(database):
     with ConnectionPool(database, min_size=1, max_size=1) as pool:
         with pytest.raises(InvalidBatch, match="REPEATABLE READ"):
             run(pool, of(1), isolation=RR)
@@ -205,7 +205,7 @@ def test_inside_a_transaction_of_the_callers_the_server_knows_the_level(planned,
     assert planned.execute("SELECT n FROM log", prepare=False).fetchall() == [(7,)]
 
 
-def test_what_a_connection_would_choose_says_nothing_of_a_transaction_that_is_open(conn):
+def test_connection_default_level_is_ignored_in_an_open_transaction(conn):
     conn.isolation_level = RR
     conn.execute("BEGIN")
     assert isinstance(attempt(conn, of(1), nested=True), Ok)

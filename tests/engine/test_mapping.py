@@ -98,7 +98,7 @@ def free(id_: int = 3):
 # -- which mapping decides -------------------------------------------------------------------------
 
 
-def test_one_constraint_means_one_thing_in_one_step_and_another_in_the_next(failure):
+def test_same_constraint_is_mapped_differently_in_two_steps(failure):
     first = free().on(NAME, Inner)
     second = taken().on(NAME, Outer)
     assert type(failure(gather(first, second))) is Outer
@@ -126,7 +126,7 @@ def test_the_last_of_a_statements_own_mappings_wins(failure):
     assert type(failure(taken().on(NAME, Inner).on(NAME, Outer))) is Outer
 
 
-def test_a_check_and_a_unique_of_one_name_are_told_apart(failure):
+def test_check_and_unique_of_one_name_are_distinguished(failure):
     def both(n: int):
         row = insert("twin", {"n": n})
         return row.on(check("twin_rule"), Inner).on(unique("twin_rule"), Outer)
@@ -145,7 +145,7 @@ def test_internal_declares_a_constraint_of_any_kind(failure):
 # -- as_invariant ---------------------------------------------------------------------------------
 
 
-def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
+def test_mapped_violation_inside_as_invariant_is_a_bug_with_its_context(failure):
     step = taken().on(NAME, NameTaken("default")).label("vpc")
     inside = gather(step).as_invariant("creating the default VPC")
     error = failure(gather(free(), inside))
@@ -157,7 +157,7 @@ def test_what_is_mapped_inside_as_internal_is_our_bug_with_its_context(failure):
     assert isinstance(error.__cause__, psycopg.errors.UniqueViolation)
 
 
-def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
+def test_unmapped_violation_inside_as_invariant_stays_unmapped(failure):
     assert type(failure(gather(taken()).as_invariant("x"))) is UnmappedViolation
 
 
@@ -170,7 +170,7 @@ def test_what_nobody_mapped_inside_as_internal_stays_unmapped(failure):
     ],
     ids=["violation", "guard", "decoding"],
 )
-def test_what_nobody_mapped_says_what_was_being_done(conn, inside, kind):
+def test_unmapped_violation_names_the_step(conn, inside, kind):
     step = gather(gather(inside).as_invariant("creating the VPC")).as_invariant("creating all")
     with pytest.raises(kind) as caught:
         run(conn, gather(free(), step))
@@ -187,7 +187,7 @@ def test_the_context_of_a_mapping_around_it_is_none(failure):
 
 
 @pytest.mark.parametrize("context", ["", None, 7])
-def test_a_context_that_says_nothing_is_refused(context):
+def test_empty_context_is_rejected(context):
     with pytest.raises(InvalidBatch, match="what is being done"):
         gather(free()).as_invariant(context)
 
@@ -232,7 +232,7 @@ def test_a_class_and_a_function_are_called_with_the_violation(failure, meaning):
     assert violation.detail == "Key (name)=(default) already exists."
 
 
-def test_a_mapped_exception_is_raised_from_the_report_and_that_from_the_drivers(failure):
+def test_mapped_exception_has_the_report_and_the_driver_error_as_causes(failure):
     step = taken().on(NAME, Outer).label("vpc")
     report = failure(gather(free(), step)).__cause__
     assert type(report) is BatchError
@@ -255,7 +255,7 @@ def test_attempt_returns_what_run_returns_or_raises(conn):
     assert done.value == 3
 
 
-def test_a_meaning_that_makes_no_exception_is_told_with_the_report_behind_it(conn):
+def test_mapping_that_returns_no_exception_fails_with_the_report_as_cause(conn):
     with pytest.raises(TypeError, match="was to make an exception") as caught:
         run(conn, taken().on(NAME, no_exception))
     assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (1,)
@@ -289,7 +289,7 @@ async def test_an_exception_that_is_frozen_is_raised_with_its_cause_by_arun(acon
     assert type(caught.value.__cause__) is BatchError
 
 
-def test_an_interrupt_while_the_exception_is_made_is_no_answer_and_has_the_report(conn):
+def test_interrupt_in_a_mapping_function_propagates_with_the_report(conn):
     with pytest.raises(KeyboardInterrupt) as caught:
         attempt(conn, taken().on(NAME, interrupted))
     assert caught.value.__cause__.violation.constraint == "vpc_name_key"
@@ -299,7 +299,7 @@ def test_an_interrupt_while_the_exception_is_made_is_no_answer_and_has_the_repor
 # -- what the texts teach --------------------------------------------------------------------------
 
 
-def test_the_text_of_an_unmapped_violation_shows_what_was_mapped_and_the_line_to_add(failure):
+def test_unmapped_violation_lists_the_mappings_and_suggests_a_line(failure):
     step = taken().on(PKEY, Inner).on(check("vpc_check"), Outer(b"x")).invariant("vpc_other")
     error = failure(gather(gather(step).on(not_null("name"), NameTaken), free()).as_invariant("c"))
     assert type(error) is UnmappedViolation
@@ -322,7 +322,7 @@ def test_the_line_that_the_text_teaches_works(failure):
     assert type(failure(eval(f"step{line}", names))) is Outer  # noqa: S307  it is ours
 
 
-def test_the_text_says_that_nothing_was_mapped(failure):
+def test_unmapped_violation_reports_that_nothing_was_mapped(failure):
     assert "maps nothing" in str(failure(taken()))
 
 
@@ -335,7 +335,7 @@ def test_the_text_of_a_failed_guard_teaches_how_to_map_it(failure):
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_a_conflict_stays_a_conflict_where_every_mapped_failure_is_ours(conn, inside):
+def test_conflict_inside_as_invariant_stays_a_conflict(conn, inside):
     conflict = sql("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$")
     mapped = conflict.on(sqlstate("40001"), LookupError("busy"))
 

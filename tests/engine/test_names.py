@@ -17,7 +17,7 @@ ALIKE = ["x" * 54, "x" * 55, "x" * 62, "x" * 63, "x" * 62 + "y", "\u00e9" * 31, 
 
 
 @given(NAME, st.sampled_from(SUFFIXES))
-def test_it_fits_and_begins_as_the_table_does(name, suffix):
+def test_name_fits_and_begins_as_the_table_does(name, suffix):
     made = derived(f"schema.{name}", suffix)
     assert len(made.encode()) <= LONGEST
     assert made.endswith(f"_{suffix}")

@@ -144,13 +144,13 @@ EASY = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 @EASY
 @given(data=st.data())
-def test_the_outcome_is_never_false_and_never_unknown_where_something_is_proven(link, data):
+def test_outcome_is_never_false_and_never_unknown_if_it_is_proven(link, data):
     drawn(link, data)
 
 
 @EASY
 @given(data=st.data())
-def test_what_only_reads_is_never_unknown(link, data):
+def test_read_only_batch_is_never_unknown(link, data):
     scenario, _ = data.draw(scenarios(link.server.cockroach))
     outcome = link.attempt(scenario, read_only=True)
     assert outcome in {Outcome.COMMITTED, Outcome.ROLLED_BACK}

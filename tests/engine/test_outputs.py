@@ -170,7 +170,7 @@ def test_all_producers_may_run_before_all_their_users(conn):
     assert row(conn, f"{same} AND vpc.name = project.name") == (20,)
 
 
-def test_one_statement_may_put_out_many_columns_and_one_column_be_used_many_times(conn):
+def test_many_columns_are_outputs_and_one_output_is_used_many_times(conn):
     made = project().returning("code").scalar(UUID)
     columns = ["id", "code", "shout", "name"]
     typed = {name: made.output(name, "text") for name in columns}
@@ -235,7 +235,7 @@ PRODUCERS = {
 
 
 @pytest.mark.parametrize("name", PRODUCERS)
-def test_whatever_has_exactly_one_row_is_a_producer(planned, name):
+def test_statement_of_exactly_one_row_is_a_producer(planned, name):
     make, column, value = PRODUCERS[name]
     producer = make()
     for _ in range(4):

@@ -121,7 +121,7 @@ def test_a_producer_without_exactly_one_row_fails_itself(planned, make, rows):
 
 
 @pytest.mark.parametrize("where", ["plain", "as_invariant", "mapped"])
-def test_a_user_that_fails_is_blamed_itself(planned, where):
+def test_failure_of_the_consumer_is_attributed_to_it(planned, where):
     made = project()
     use = insert("log", {"n": sql("-%(n)s", n=made.output("id", AN_INT))})
     use = use.on(check("log_positive"), RefusedError)
@@ -136,7 +136,7 @@ def test_a_user_that_fails_is_blamed_itself(planned, where):
     assert (answer.report.index, answer.report.path) == (2, "third")
 
 
-def test_a_producer_that_fails_is_blamed_itself(planned):
+def test_failure_of_the_producer_is_attributed_to_it(planned):
     run(planned, project())
     made = project().on(unique("project_name_key"), RefusedError)
     answer = attempt(planned, gather(made, insert("log", {"n": made.output("id")})))
@@ -154,7 +154,7 @@ def test_null_is_handed_on_and_refused_where_it_is_not_wanted(planned):
     assert answer.report.index == 1
 
 
-def test_what_does_not_fit_the_other_column_fails_the_user(conn):
+def test_output_that_does_not_fit_the_column_fails_the_consumer(conn):
     made = project("no number")
     answer = attempt(conn, gather(made, insert("log", {"n": made.output("name")})))
     assert (answer.report.index, answer.report.violation.sqlstate) == (1, "22P02")
@@ -190,7 +190,7 @@ def test_nothing_is_left_on_the_connection(conn):
     assert row(conn, LEFT)[0] in (None, "")
 
 
-def test_in_a_transaction_of_the_callers_it_is_gone_with_that(conn):
+def test_output_ends_with_the_callers_transaction(conn):
     made = project()
     batch = gather(made, insert("log", {"n": made.output("id")}))
     with conn.transaction():
@@ -203,7 +203,7 @@ def test_in_a_transaction_of_the_callers_it_is_gone_with_that(conn):
     assert row(conn, "SELECT array_agg(n ORDER BY n) FROM log") == ([100, 102],)
 
 
-def test_it_costs_no_round_trip(link, client, conn):
+def test_output_costs_no_round_trip(link, client, conn):
     made = item(7).returning("id").scalar(int)
     use = insert("log", {"n": made.output("id")})
     link.hold(syncs=2)
@@ -223,7 +223,7 @@ def test_an_output_is_no_choice_in_a_list(conn):
     assert row(conn, "SELECT count(*) FROM project") == (0,)
 
 
-def test_it_is_not_blamed_for_a_value_beside_it_that_cannot_be_sent(conn):
+def test_output_is_not_named_for_another_value_that_cannot_be_sent(conn):
     made = project()
     use = insert("log", {"n": made.output("id"), "note": object()})
     with pytest.raises(InvalidBatch, match="'note', a object"):

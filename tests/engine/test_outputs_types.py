@@ -89,7 +89,7 @@ def test_any_values_of_all_types_arrive_as_they_are_in_one_statement(conn, way):
                 "bytea_output = escape", "IntervalStyle = sql_standard"],
 )  # fmt: skip
 @pytest.mark.parametrize("way", WAYS)
-def test_it_does_not_matter_how_the_session_writes_them(conn, way, setting):
+def test_outputs_do_not_depend_on_the_session_styles(conn, way, setting):
     odd = [(kind, value) for kind in ODD for value in ODD[kind]]
     some = [
         (kind, value) for kind, value in odd if kind.startswith(("time", "date", "inter", "byt"))
@@ -120,7 +120,7 @@ def test_json_arrives_letter_by_letter_and_its_null_is_a_value(conn, way, kind, 
     assert texts(conn, "copy", 1) == [value]
 
 
-def test_json_finds_its_column_among_those_of_any_name_and_those_that_are_gone(conn):
+def test_json_output_finds_its_column_beside_odd_and_dropped_ones(conn):
     conn.execute("CREATE TABLE source AS SELECT 1 AS id, 'null'::jsonb AS c0")
     conn.execute('CREATE TABLE copy (a int, gone int, "c0,""" text, ",c0" json, c0 jsonb, z int)')
     conn.execute("ALTER TABLE copy DROP COLUMN gone")
@@ -128,7 +128,7 @@ def test_json_finds_its_column_among_those_of_any_name_and_those_that_are_gone(c
     assert conn.execute("SELECT c0::text, z FROM copy").fetchone() == ("null", 1)
 
 
-def test_a_type_is_found_for_columns_of_other_schemas_and_names_that_need_quotes(conn):
+def test_output_type_is_found_in_other_schemas_and_for_quoted_names(conn):
     schema = conn.execute("SELECT current_schema").fetchone()[0]
     conn.execute('CREATE TABLE "co py" ("se""lect" numeric, "%s" text); CREATE TABLE s (v numeric)')
     conn.execute("INSERT INTO s VALUES (1.50)")
@@ -138,7 +138,7 @@ def test_a_type_is_found_for_columns_of_other_schemas_and_names_that_need_quotes
     assert conn.execute('SELECT * FROM "co py"').fetchone()[1] == "1.50"
 
 
-def test_a_table_whose_other_columns_refuse_null_takes_an_output_of_a_type(conn):
+def test_table_with_not_null_columns_takes_a_typed_output(conn):
     """A row of the table's type cannot be made of one column there."""
     conn.execute("CREATE DOMAIN given AS text NOT NULL; CREATE TABLE copy (c0 int, note given)")
     conn.execute("CREATE TABLE source (id int, c0 int); INSERT INTO source VALUES (1, 7)")

@@ -171,7 +171,7 @@ def test_an_exclusion_constraint_is_traced_too(client, conn):
     assert failed.report.violation.constraint == "x1_k_excl"
 
 
-def test_of_two_schemas_the_partitions_own_is_looked_at(client, conn):
+def test_partition_is_looked_up_in_its_own_schema(client, conn):
     conn.execute("CREATE SCHEMA IF NOT EXISTS lineage_other")
     try:
         conn.execute(
@@ -250,7 +250,7 @@ def test_a_stronger_mapping_by_name_is_found_before_a_code(client):
     assert type(client.attempt(gather(batch).on(sqlstate("23505"), OSError)).error) is OSError
 
 
-def test_what_is_part_of_nothing_is_asked_for_once_and_reported_as_ever(link, client):
+def test_table_that_is_not_a_partition_is_looked_up_once(link, client):
     plain = sql("INSERT INTO plain VALUES (1)").on(unique("another"), Taken)
     client.execute("CREATE TABLE plain (id int CONSTRAINT plain_key PRIMARY KEY)")
     client.execute("INSERT INTO plain VALUES (1)")
@@ -268,7 +268,7 @@ def test_the_line_that_is_taught_names_the_whole_constraint(client):
     assert '.invariant("booking_key")' in str(failed.error)
 
 
-def test_where_nothing_was_asked_the_text_tells_of_partitions(client):
+def test_violation_without_a_lookup_mentions_partitions(client):
     text = str(client.attempt(booking()).error)
     assert '.on(unique("booking_a_pkey"), ' in text
     assert "if booking_a is a partition" in text.lower()
@@ -277,7 +277,7 @@ def test_where_nothing_was_asked_the_text_tells_of_partitions(client):
     assert "partition" not in str(client.attempt(insert("plain", {"id": 1})).error)
 
 
-def test_the_report_says_what_was_sent_and_what_it_is_part_of(client):
+def test_report_has_the_sent_constraint_and_its_parent(client):
     report = client.attempt(booking(day=11).on(KEY, Taken)).report
     assert report.violation.constraint == "booking_b1_pkey"
     assert report.violation.part_of == ("booking_b_pkey", "booking_key")
@@ -317,7 +317,7 @@ def test_names_are_asked_for_in_the_clients_encoding(database, conn, encoding):
         assert failed.report.violation.part_of == ("bé_clé",)
 
 
-def test_what_hides_the_catalogue_changes_no_answer(client, conn):
+def test_search_path_that_hides_the_catalog_changes_no_answer(client, conn):
     conn.execute(
         "CREATE FUNCTION same(name, name) RETURNS bool LANGUAGE sql AS 'SELECT true';"
         "CREATE OPERATOR = (LEFTARG = name, RIGHTARG = name, FUNCTION = same);"
@@ -360,7 +360,7 @@ def test_a_partition_that_was_detached_is_part_of_nothing(client, conn):
     assert type(client.attempt(alone).error) is UnmappedViolation
 
 
-def test_a_partition_that_was_made_anew_is_part_of_what_it_was(client, conn):
+def test_recreated_partition_has_the_same_parent(client, conn):
     batch = booking(7, 25).on(KEY, Taken)
     conn.execute("INSERT INTO booking VALUES (7, 25, 7)")
     assert type(client.attempt(batch).error) is Taken
@@ -424,7 +424,7 @@ def answers_to(link, client, batch, nested):
 
 @pytest.mark.parametrize("nested", [False, True], ids=["alone", "nested"])
 @pytest.mark.parametrize("kind", [SyncClient, AsyncClient], ids=["sync", "async"])
-def test_a_server_that_refuses_to_tell_changes_nothing(database, conn, kind, nested):
+def test_refused_lookup_changes_nothing(database, conn, kind, nested):
     conn.execute(TABLES)
     role = conn.execute("SELECT 'blind_' || pg_backend_pid()").fetchone()[0]
     conn.execute(

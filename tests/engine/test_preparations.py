@@ -48,7 +48,7 @@ def test_a_statement_is_prepared_after_so_many_uses(link, client, threshold):
 
 
 @pytest.mark.parametrize("threshold", [0, 1, 5])
-def test_with_a_type_to_infer_it_is_asked_for_a_batch_before(link, client, threshold):
+def test_type_to_infer_is_described_a_batch_earlier(link, client, threshold):
     client.conn.prepare_threshold = threshold
     seen = [steps(link, client, item(n)) for n in range(threshold + 3)]
     assert seen[: threshold + 1] == [[]] * (threshold + 1)
@@ -70,7 +70,7 @@ def test_begin_and_commit_are_prepared_as_well(link, client):
     assert (names[0], names[2]) == (b"batchq_BEGIN", b"batchq_COMMIT")
 
 
-def test_what_has_a_name_has_no_type_left_to_infer(link, direct, conn):
+def test_named_statement_has_no_type_left_to_infer(link, direct, conn):
     """Behind a pooler it may be another client that prepared it, under another schema."""
     conn.execute("CREATE TABLE word (k int, v text)")
     direct.conn.prepare_threshold = 0
@@ -130,7 +130,7 @@ def test_a_list_is_the_same_statement_whatever_is_in_it(link, direct):
     assert sum(map(len, seen)) == 1
 
 
-def test_with_no_threshold_nothing_is_prepared(link, client):
+def test_no_threshold_prepares_nothing(link, client):
     client.conn.prepare_threshold = None
     assert [steps(link, client, item(n)) for n in range(8)] == [[]] * 8
 
@@ -145,7 +145,7 @@ class TestBound:
             assert len(names_of(client)) <= most
 
     @pytest.mark.parametrize("most", range(5))
-    def test_nor_within_one_batch(self, client, most):
+    def test_repeats_within_one_batch_prepare_nothing(self, client, most):
         client.conn.prepare_threshold = 0
         client.conn.prepared_max = most
         for _ in range(3):
@@ -168,7 +168,7 @@ class TestBound:
         names = [name for n in (1, 2, 3) * 3 for name in steps(link, direct, select(n))]
         assert len(names) == len({*names}) == 9
 
-    def test_what_a_failed_batch_closes_is_closed(self, direct):
+    def test_statement_closed_by_a_failed_batch_is_closed(self, direct):
         direct.conn.prepare_threshold = 0
         direct.conn.prepared_max = 3
         direct.run(select(1))
@@ -191,7 +191,7 @@ def names_of(client):
 
 
 class TestFailures:
-    def test_a_name_whose_parse_was_skipped_is_never_sent_again(self, link, client):
+    def test_name_whose_parse_was_skipped_is_not_sent_again(self, link, client):
         """PgBouncer remembers it, and ends a client that sends it again (08P01)."""
         client.conn.prepare_threshold = 0
         sent = []
@@ -202,13 +202,13 @@ class TestFailures:
         assert client.run(gather(select(1), select(2))) == (2, 3)
         assert steps(link, client, gather(select(1), select(2))) == []
 
-    def test_what_was_prepared_before_the_failure_stays_prepared(self, link, client):
+    def test_statement_prepared_before_the_failure_stays_prepared(self, link, client):
         client.conn.prepare_threshold = 0
         sent = steps(link, client, gather(select(1), sql("SELECT 1/0")))
         assert len(sent) == 2
         assert steps(link, client, select(1)) == []
 
-    def test_what_the_server_could_not_parse_is_parsed_by_another_name(self, link, client, conn):
+    def test_statement_that_failed_to_parse_is_parsed_by_another_name(self, link, client, conn):
         client.conn.prepare_threshold = 0
         missing = sql("SELECT a FROM missing").all(tuple)
         first = steps(link, client, missing)

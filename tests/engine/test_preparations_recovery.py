@@ -81,7 +81,7 @@ def schema(conn):
 
 @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
 @pytest.mark.parametrize("warm", [False, True], ids=["at first", "later"])
-def test_a_name_that_somebody_else_has_taken_is_not_insisted_on(link, client, conn, nested, warm):
+def test_name_taken_by_another_client_is_replaced(link, client, conn, nested, warm):
     if warm:
         client.run(sql("SELECT 1").scalar(int))
     steal(link, client, gather(item(1), THING))
@@ -137,7 +137,7 @@ def test_any_one_name_may_be_taken(link, client, conn, which):
 
 @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
 @pytest.mark.parametrize("code", ["26000", "0A000", "42P05"])
-def test_it_is_sent_once_more_and_not_twice(link, client, conn, code, nested):
+def test_lost_statement_is_sent_once_more_and_not_twice(link, client, conn, code, nested):
     """The error is the schema's own: it comes again."""
     conn.execute(
         "CREATE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS "
@@ -160,7 +160,7 @@ def test_it_is_sent_once_more_and_not_twice(link, client, conn, code, nested):
     assert ids(conn) == [1, 4]
 
 
-def test_a_failure_behind_the_loss_is_reported_as_it_is(client, conn):
+def test_failure_after_the_loss_is_reported_as_it_is(client, conn):
     batch = gather(item(1), item(2, size=0).label("here"))
     client.attempt(batch)
     client.run(item(3))
@@ -192,7 +192,7 @@ class TestOlderLibpq:
             "batchq.engine.wire.layout.capabilities.has_send_close_prepared", lambda **_: False
         )
 
-    def test_what_is_evicted_is_deallocated(self, client, conn):
+    def test_evicted_statement_is_deallocated(self, client, conn):
         client.conn.prepared_max = 4
         for n in range(20):
             if n % 7 == 6:
@@ -203,7 +203,7 @@ class TestOlderLibpq:
             assert int(answer.get_value(0, 0)) <= 4
         assert ids(conn) == list(range(20))
 
-    def test_a_name_that_is_gone_does_not_fail_the_transaction_around(self, client, conn):
+    def test_lost_name_does_not_fail_the_outer_transaction(self, client, conn):
         client.run(gather(item(1), THING))
         client.execute("DEALLOCATE ALL")
         client.execute("BEGIN")

@@ -78,9 +78,7 @@ def racing(connect):
 
 
 @pytest.mark.parametrize("guarded", GUARDED.values(), ids=GUARDED)
-def test_under_read_committed_a_guard_that_waited_judges_the_row_that_it_waited_for(
-    racing, observer, guarded
-):
+def test_guard_under_read_committed_judges_the_row_it_waited_for(racing, observer, guarded):
     before = observer.execute("SELECT silo, rcgen + 1 FROM project").fetchone()
     answer = racing.run(BUMP, guarded)
     assert (type(answer.error), answer.error.found) == (Stale, {"rcgen": 4})
@@ -117,7 +115,7 @@ END = update("project", {"time_deleted": sql("now()")}, ROW).expect(1, missing=M
 CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT 1 FROM vpc WHERE project_id = project.id)")
 
 
-def test_what_follows_a_lock_that_was_waited_for_sees_what_it_waited_for(racing, observer):
+def test_step_after_a_contended_lock_sees_the_new_row(racing, observer):
     """The orphan of the facts: it needs the lock in a step of its own."""
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
     ending = gather(
@@ -131,7 +129,7 @@ def test_what_follows_a_lock_that_was_waited_for_sees_what_it_waited_for(racing,
     assert observer.execute("SELECT time_deleted FROM project").fetchone() == (None,)
 
 
-def test_require_behind_a_lock_sees_it_too(racing):
+def test_require_after_a_contended_lock_sees_the_new_row(racing):
     adding = gather(BUMP.expect(1, missing=Missing), CHILD)
     using = gather(
         select("project", where=ROW).for_update().expect(1, missing=Missing),
@@ -150,7 +148,7 @@ def test_a_condition_inside_the_write_does_not_which_is_what_explain_notes(racin
     assert observer.execute(orphan).fetchone() == (True,)
 
 
-def test_a_child_cannot_be_added_behind_a_lock(racing, observer):
+def test_child_cannot_be_added_while_the_parent_is_locked(racing, observer):
     ending = gather(
         select("project", where=ROW).for_update().expect(1, missing=Missing),
         CHILDREN.expect(0, unexpected=Unmet),
@@ -174,7 +172,7 @@ CONFLICTS = {
 
 @pytest.mark.parametrize("held", STRENGTHS)
 @pytest.mark.parametrize("wanted", STRENGTHS)
-def test_a_lock_is_as_strong_as_it_is_said_to_be(connect, observer, held, wanted):
+def test_lock_has_the_requested_strength(connect, observer, held, wanted):
     conn = connect()
     with conn.transaction():
         run(

@@ -57,7 +57,7 @@ ROW = {
 
 
 @pytest.mark.parametrize("row", ROW.values(), ids=ROW)
-def test_a_row_that_is_missing_deleted_in_the_wrong_state_or_stale_is_told_apart(scanned, row):
+def test_missing_deleted_wrong_state_and_stale_rows_are_distinguished(scanned, row):
     scanned.execute("UPDATE project SET state = 'ready', rcgen = 4 WHERE id = 5", prepare=False)
     for id_, error, found in (
         (9, Missing, None),
@@ -76,7 +76,7 @@ def test_a_row_that_is_missing_deleted_in_the_wrong_state_or_stale_is_told_apart
     assert isinstance(attempt(scanned, required(row(1))), Ok)
 
 
-def test_the_requirement_said_first_decides_in_whatever_order_the_columns_are(planned):
+def test_first_requirement_decides_in_each_order_of_columns(planned):
     for first, second in product((Stale, WrongState), repeat=2):
         conditions = {Stale: {"rcgen": 3}, WrongState: {"state": "ready"}}
         both = update("project", {"silo": 2}, {"id": 4})
@@ -87,7 +87,7 @@ def test_the_requirement_said_first_decides_in_whatever_order_the_columns_are(pl
         assert caught.error.requirement == 0
 
 
-def test_a_requirement_behind_an_unmet_one_is_not_even_evaluated(scanned):
+def test_requirement_after_an_unmet_one_is_not_evaluated(scanned):
     """As in any CASE: a later condition may rely on an earlier one."""
     change = (
         update("project", {"silo": 2}, {"id": 3})
@@ -133,7 +133,7 @@ def test_rows_that_where_finds_at_a_great_cost_only_are_not_judged_before(scanne
     ],
     ids=["or", "twice", "subselect", "comment", "comment at the end", "comment in a cell"],
 )
-def test_where_may_be_any_fragment(scanned, where):
+def test_requirement_works_with_each_kind_of_where(scanned, where):
     for row in (
         update("project", {"silo": 1}, where()),
         select("project", ["id"], where=where()),
@@ -145,7 +145,7 @@ def test_where_may_be_any_fragment(scanned, where):
         run(scanned, row.require(sql("state = 'ready' -- or else"), raises=Unmet))
 
 
-def test_a_comment_behind_a_fragment_hides_nothing_of_the_statement(scanned, observer):
+def test_comment_after_a_fragment_hides_nothing_of_the_statement(scanned, observer):
     only = sql("id = 1 -- the one")
     renamed = update("project", {"state": "x"}, only).returning("id").all(tuple)
     assert run(scanned, renamed) == [(1,)]
@@ -176,7 +176,7 @@ def test_each_of_many_rows_has_to_meet_it(scanned, wanted):
     assert run(scanned, sql("SELECT count(*) FROM project WHERE silo = 1").scalar(int)) == 5
 
 
-def test_a_requirement_implies_that_there_is_a_row_unless_none_is_said_to_do(planned):
+def test_requirement_implies_a_row_unless_none_is_allowed(planned):
     change = update("project", {"silo": 2}, {"id": 9})
     for statement in (
         change,
@@ -204,7 +204,7 @@ def test_a_requirement_of_another_statement_is_not_this_ones(planned):
     assert (type(answer.error), answer.report.index) == (WrongState, 1)
 
 
-def test_requirements_and_checks_mix_in_any_order_with_their_own_parameters(planned):
+def test_require_and_ensure_combine_in_any_order(planned):
     change = (
         update(
             "project", {"rcgen": sql("rcgen + %(n)s", n=1), "state": "new"}, {"id": [1], "silo": 1}

@@ -85,7 +85,7 @@ def test_a_partitioned_table_is_a_table(scanned, observer):
 
 
 @pytest.mark.parametrize("barrier", ["", "WITH (security_barrier)"])
-def test_a_view_is_a_table_whose_hidden_rows_are_not_there(scanned, observer, barrier):
+def test_row_hidden_by_a_view_is_missing(scanned, observer, barrier):
     observer.execute(
         f"CREATE VIEW alive {barrier} AS SELECT id, state AS phase, rcgen * 2 AS twice "
         "FROM project WHERE time_deleted IS NULL"
@@ -101,7 +101,7 @@ def test_a_view_is_a_table_whose_hidden_rows_are_not_there(scanned, observer, ba
     assert type(attempt(scanned, hidden.require({"twice": 7}, raises=Unmet)).error) is Missing
 
 
-def test_rows_that_row_level_security_hides_are_missing_and_tell_nothing(scanned, observer):
+def test_row_hidden_by_row_level_security_is_missing_and_not_shown(scanned, observer):
     observer.execute(
         "CREATE ROLE tenant_of_a_test; ALTER TABLE project ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY own ON project USING (time_deleted IS NULL);"
@@ -128,7 +128,7 @@ def test_rows_that_row_level_security_hides_are_missing_and_tell_nothing(scanned
         observer.execute("DROP OWNED BY tenant_of_a_test; DROP ROLE tenant_of_a_test")
 
 
-def test_what_a_trigger_makes_of_a_row_is_what_is_checked(planned, observer):
+def test_ensure_checks_the_row_as_a_trigger_changed_it(planned, observer):
     observer.execute(
         "CREATE FUNCTION settle() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN NEW.state = 'settled'; RETURN NEW; END $$;"

@@ -129,7 +129,7 @@ def test_one_that_may_quote_them_is_not(conn, case):
     assert "its message may quote values" in str(caught.value)
 
 
-def test_a_lock_that_is_held_says_so(conn, connect):
+def test_unavailable_lock_has_a_safe_message(conn, connect):
     other = connect()
     with other.transaction():
         other.execute("SELECT * FROM t FOR UPDATE")
@@ -150,6 +150,6 @@ def test_every_code_that_is_taken_for_plain_is_shown_here():
 
 
 @pytest.mark.parametrize("file", ["pl_exec.c", "plpy_elog.c", "connection.c", "numutils.c", None])
-def test_a_code_alone_says_nothing(file):
+def test_code_alone_has_no_safe_message(file):
     assert not any(is_safe(code, file, "f") for code in _FILES)
     assert not is_safe("22003", "float.c", "float8in_internal")

@@ -103,7 +103,7 @@ def test_a_value_is_the_same_again_whatever_its_column_makes_of_it(
 
 
 @pytest.mark.parametrize("value", ["12.345", 12.345, Decimal("12.345")])
-def test_it_says_what_the_row_holds(conn, value):
+def test_different_row_is_reported_with_its_values(conn, value):
     make(conn, "numeric(10,2)")
     run(conn, ask(value))
     assert refused(conn, ask(Decimal("12.36"))) == {"c": Decimal("12.35")}
@@ -111,7 +111,7 @@ def test_it_says_what_the_row_holds(conn, value):
         run(conn, ask(Decimal("12.36"), raises=None))
 
 
-def test_what_a_trigger_makes_of_a_new_row_is_not_held_against_it(planned):
+def test_new_row_changed_by_a_trigger_is_not_different(planned):
     make(planned, "text", *UPPER)
     assert run(planned, ask("web")).created
     assert not run(planned, ask("web")).created
@@ -119,7 +119,7 @@ def test_what_a_trigger_makes_of_a_new_row_is_not_held_against_it(planned):
     assert refused(planned, ask("shop")) == {"c": "WEB"}
 
 
-def test_what_a_later_trigger_makes_of_a_new_row_is_seen_by_the_next_request_alone(conn):
+def test_change_by_a_later_trigger_is_seen_by_the_next_request_alone(conn):
     """That one cannot know what became of the value: the row holds another one than it brings."""
     after = "$$BEGIN UPDATE t SET c = c || random(); RETURN NULL; END$$"
     make(
@@ -205,7 +205,7 @@ def test_every_column_is_judged_and_the_first_that_is_named_decides(conn):
         assert next(iter(answer.report.violation.row)) == said
 
 
-def test_a_key_that_its_column_alters_is_not_found_again_and_fails_the_batch(conn):
+def test_key_altered_by_its_column_is_not_found_and_fails_the_batch(conn):
     conn.execute("CREATE TABLE k (id numeric(4,1) PRIMARY KEY)")
     with pytest.raises(GuardFailed, match="rolled back"):
         run(conn, insert_or_get("k", {"id": Decimal("1.25")}, Row, key=["id"]))

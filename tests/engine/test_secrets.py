@@ -156,7 +156,7 @@ def test_no_text_shows_a_key_that_cockroachdb_quotes(code, message):
     assert seen.message == message
 
 
-def test_what_the_server_said_is_on_the_error_for_whoever_asks(conn):
+def test_server_message_is_an_attribute_of_the_error(conn):
     report = attempt(conn, sql("SELECT refuse(%(x)s)", x=SECRET)).report
     assert report.violation.message == f"weak: {SECRET}"
     assert report.violation.detail == report.violation.hint == SECRET

@@ -160,7 +160,7 @@ class Theirs(Exception):
     pass
 
 
-def test_what_a_loader_a_dumper_or_a_model_of_the_callers_own_raises_stays_as_it_is(conn):
+def test_exception_of_the_callers_loader_dumper_or_model_is_unchanged(conn):
     raised = Theirs(SECRET)
 
     class Own(Loader):

@@ -37,7 +37,7 @@ def raising(conn, code):
 
 @pytest.mark.parametrize("nested", [False, True], ids=["of its own", "nested"])
 @pytest.mark.parametrize("code", [*STALE, "23505", "40001", "22003", "42703"])
-def test_these_codes_and_no_others_are_sent_once_more(link, client, conn, code, nested):
+def test_only_these_codes_are_sent_once_more(link, client, conn, code, nested):
     batch = gather(item(1), raising(conn, code))
     client.attempt(gather(item(2, size=0)))
     if nested:
@@ -56,14 +56,14 @@ def test_these_codes_and_no_others_are_sent_once_more(link, client, conn, code, 
 
 
 @pytest.mark.parametrize("code", STALE)
-def test_what_ran_unprepared_is_sent_once(link, client, conn, code):
+def test_unprepared_statement_is_sent_once(link, client, conn, code):
     client.conn.prepare_threshold = None
     with link.record() as recording:
         answer = client.attempt(gather(item(1), raising(conn, code)))
     assert (answer.report.attempts, recording.client.count("S")) == (1, 2)
 
 
-def test_nor_is_what_another_step_prepared(client, conn):
+def test_statement_prepared_by_another_step_is_not_sent_once_more(client, conn):
     """It is the failed step that has to have been prepared."""
     client.conn.prepare_threshold = 1
     client.run(item(1))
@@ -90,7 +90,7 @@ def test_a_deferred_constraint_that_fails_at_commit_is_sent_once(client, conn, c
     assert client.attempt(item(1)).report.attempts == 1
 
 
-def test_what_fails_alike_leaves_the_preparations_as_they_are(link, client, conn):
+def test_same_failure_again_leaves_the_statement_cache_unchanged(link, client, conn):
     client.run(item(1))
     for _ in range(2):
         client.attempt(gather(item(2), raising(conn, "42883")))
@@ -131,7 +131,7 @@ def test_a_retry_counts_them_as_well(connect, conn):
 class TestLosing:
     """What a pooler does that knows nothing of prepared statements: names come and go."""
 
-    def test_who_loses_each_time_stops_preparing(self, link, client, conn):
+    def test_connection_that_always_loses_stops_preparing(self, link, client, conn):
         for n in range(12):
             client.run(item(n))
             client.execute("DEALLOCATE ALL")
@@ -141,7 +141,7 @@ class TestLosing:
         assert recording.client.count("S") == 2
         assert conn.execute("SELECT count(*) FROM item").fetchone() == (13,)
 
-    def test_who_loses_now_and_then_does_not(self, link, client):
+    def test_connection_that_rarely_loses_keeps_preparing(self, link, client):
         """One loss in a hundred batches is that of a DISCARD ALL, and no pooler."""
         for n in range(5):
             client.execute("DEALLOCATE ALL")
@@ -152,7 +152,7 @@ class TestLosing:
         assert recording.client.count("S") == 2
         assert not parsed(recording), "all of it is prepared"
 
-    def test_who_is_lucky_in_between_stops_all_the_same(self, link, client):
+    def test_connection_that_succeeds_in_between_stops_preparing_too(self, link, client):
         """Behind a pooler a batch may well meet the server connection that it was prepared on."""
         for n in range(0, 40, 10):
             client.execute("DEALLOCATE ALL")
@@ -163,7 +163,7 @@ class TestLosing:
         assert not any(parsed(recording))
         assert recording.client.count("S") == 2
 
-    def test_nor_who_meets_one_schema_after_another(self, link, client, conn):
+    def test_connection_that_meets_schema_changes_keeps_preparing(self, link, client, conn):
         conn.execute("CREATE TABLE thing (a int)")
         for n in range(6):
             client.run(sql("SELECT * FROM thing").all(tuple))
@@ -174,7 +174,7 @@ class TestLosing:
         assert all(parsed(recording))
 
 
-def test_it_begins_anew_by_new_names(connect, conn):
+def test_statement_is_prepared_again_by_a_new_name(connect, conn):
     conn.execute("CREATE TABLE thing (a text)")
     prepares = connect(prepare_threshold=0)
     batch = insert("thing", {"a": "7"})

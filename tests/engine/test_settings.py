@@ -224,7 +224,7 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
         "RESET ALL",
     ],
 )
-def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text):
+def test_setting_that_changes_encoded_bytes_is_rejected(text):
     """A step behind it would store other letters than it was given."""
     with pytest.raises(InvalidBatch, match="before it is sent"):
         steps(raw_sql(text))[0].sql  # noqa: B018
@@ -242,7 +242,7 @@ def test_what_would_change_the_meaning_of_bytes_already_encoded_is_refused(text)
         "(SELECT 'client_encoding')",
     ],
 )
-def test_a_setting_whose_name_is_not_written_out_is_refused(name):
+def test_setting_with_a_computed_name_is_rejected(name):
     """It could be one that changes the meaning of bytes."""
     values = {"n": "client_encoding"} if "%" in name else {}
     call = raw_sql(f"set_config({name}, 'LATIN1', true)", **values)
@@ -267,7 +267,7 @@ def test_settings_of_a_transaction_are_still_a_users_to_set(conn):
     )
 
 
-def test_a_string_that_goes_on_in_a_second_one_with_a_backslash_is_refused():
+def test_string_continued_with_a_backslash_is_rejected():
     r"""The second is read as the first: ``'\''`` is one string there."""
     with pytest.raises(InvalidBatch, match="write it as one"):
         steps(raw_sql("SELECT E'a'\n'b\\\\'"))[0].sql  # noqa: B018

@@ -180,12 +180,12 @@ def findings(connect, scene, examples, *, local):
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_what_a_guard_finds_is_what_is_there_whatever_is_set(connect, scene, local):
+def test_guard_finds_the_stored_value_under_all_settings(connect, scene, local):
     findings(connect, scene, FEW, local=local)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("local", [False, True])
-def test_what_a_guard_finds_is_what_is_there_two_thousand_times(connect, scene, local):
+def test_guard_finds_the_stored_value_two_thousand_times(connect, scene, local):
     findings(connect, scene, MANY, local=local)

@@ -79,7 +79,7 @@ def spoil(conn, schema):
     conn.execute(EVIL.replace("{s}", schema), prepare=False)
 
 
-def test_what_is_found_before_pg_catalog_changes_no_guard_and_no_output(planned):
+def test_objects_before_pg_catalog_change_no_guard_and_no_output(planned):
     """And what fits better than the one in pg_catalog, wherever it stands, is not taken either."""
     conn = planned
     schema = conn.execute("SELECT current_schema()").fetchone()[0]

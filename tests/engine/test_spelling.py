@@ -98,12 +98,12 @@ def test_a_condition_on_an_array_that_is_taught_works(conn, name):
     assert found.value == ["x"]
 
 
-def test_a_model_that_names_no_columns_is_told_of_in_python():
+def test_model_without_columns_is_reported_in_python_terms():
     with pytest.raises(InvalidBatch, match=r'insert\("q\\"uote", …\)'):
         _ = steps(insert('q"uote', {"a": 1}).one(dict))[0].sql
 
 
-def test_a_domain_that_refuses_null_is_told_of(conn):
+def test_domain_that_rejects_null_is_reported(conn):
     conn.execute("CREATE DOMAIN full_name AS text NOT NULL; CREATE TABLE t (a full_name)")
     failing = insert("t", {"a": None})
     report = attempt(conn, failing).error

@@ -55,7 +55,7 @@ class TestTheIssue:
         found = two.admin.execute("SELECT v FROM t WHERE k = 2").fetchone()
         assert found == (datetime(2024, 5, 1, 10, 30),)  # noqa: DTZ001  the column has no zone
 
-    def test_a_name_that_nobody_has_is_not_taken(self, two: ConnectionPair):
+    def test_unused_name_is_not_taken(self, two: ConnectionPair):
         class NameTaken(Exception):
             pass
 
@@ -80,7 +80,7 @@ class TestTheIssue:
         assert two.admin.execute("SELECT DISTINCT v FROM t").fetchall() == [(UUID(int=7),)]
 
     @pytest.mark.parametrize("threshold", [None, 0], ids=["unprepared", "prepared"])
-    def test_a_null_goes_to_a_column_that_had_another_type(
+    def test_null_is_sent_to_a_column_that_had_another_type(
         self, two: ConnectionPair, connect, threshold
     ):
         two.execute("CREATE TABLE t (k int, v bigint)")
@@ -151,7 +151,7 @@ TEXTS = ("007", "7", "ab", "AB", "ab  ")
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_change_means_for_a_statement_it_means_prepared_as_well(two: ConnectionPair, change):
+def test_schema_change_affects_prepared_and_unprepared_alike(two: ConnectionPair, change):
     before, after = CHANGES[change]
     two.execute(before)
     values = (*TEXTS, None)
@@ -286,7 +286,7 @@ def test_a_guard_sees_what_its_column_has_become(two: ConnectionPair, mode, inde
         run(two.warm, free)
 
 
-def test_a_search_path_that_a_batch_sets_decides_in_the_very_flight_that_prepares(
+def test_search_path_set_by_a_batch_applies_in_the_flight_that_prepares(
     two: ConnectionPair,
 ):
     two.execute("CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE TABLE elsewhere.t (k int, v text)")
@@ -371,7 +371,7 @@ class TestStays:
             if not column.endswith("[]"):
                 assert stays(column, STATEMENTS[name], "7") == (column in columns), column
 
-    def test_a_text_whose_type_the_statement_says(self, stays):
+    def test_text_with_its_type_in_the_statement_is_prepared(self, stays):
         for cast in (
             "%(v)s::text",
             "%(v)s ::numeric",
@@ -382,17 +382,17 @@ class TestStays:
             assert stays("text", lambda v, c=cast: sql(f"SELECT {c} AS w", v=v), value) == 1, cast
 
     @pytest.mark.parametrize("name", ["sql", "sql, coalesce", "sql, insert", "fragment"])
-    def test_no_text_in_sql_that_says_no_type(self, stays, name):
+    def test_text_in_sql_without_a_type_is_not_prepared(self, stays, name):
         assert stays("text", STATEMENTS[name], "ab") == 0
 
     @pytest.mark.parametrize("cast", ["%(v)s::words", "%(v)s::mood2", "%(v)s::text || %(v)s"])
-    def test_nor_one_whose_type_a_user_has_made(self, stays, cast):
+    def test_text_of_a_user_defined_type_is_not_prepared(self, stays, cast):
         assert stays("text", lambda v: sql(f"SELECT {cast} AS w", v=v), "ab") == 0
 
     def test_a_null_in_a_column_of_any_type(self, stays):
         assert [stays(column, STATEMENTS["insert"], None) for column in ("int", "uuid")] == [1, 1]
 
-    def test_a_text_behind_a_null(self, stays):
+    def test_text_after_a_null_is_sent_again(self, stays):
         assert stays("text", STATEMENTS["insert"], None, "ab", "AB") == 1
 
     @pytest.mark.parametrize("value", [7, UUID(int=7), Decimal(7), [7], date(2024, 5, 1)])

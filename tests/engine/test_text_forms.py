@@ -119,7 +119,7 @@ def taken(conn, kind):
     return [(VALUES[int(n)], b"null" if text is None else text) for n, text in rows]
 
 
-def test_what_is_said_holds_in_every_column(columns):
+def test_predicted_match_holds_in_every_column(columns):
     said = [
         (kind, value, text, match_parameter(value, text), seen == other)
         for kind, held in columns.items()
@@ -176,7 +176,7 @@ def readable(text):
         ([7], "{7}", MAYBE),
     ],
 )
-def test_what_is_certain_of_the_values_that_keys_mostly_have(value, text, said):
+def test_match_of_common_key_values_is_certain(value, text, said):
     assert match_parameter(value, text) is said
 
 
@@ -184,5 +184,5 @@ def test_what_is_certain_of_the_values_that_keys_mostly_have(value, text, said):
     ("value", "text", "said"),
     [(7, "7", YES), (8, "7", NO), ("web", "web", YES), ("WEB", "web", MAYBE), ("a", "web", MAYBE)],
 )
-def test_what_is_found_by_a_text_may_have_another_that_equals_it(value, text, said):
+def test_value_found_by_a_text_may_be_stored_as_another_text(value, text, said):
     assert match_stored(value, text) is said

@@ -91,7 +91,7 @@ FATAL = error_response(
 )
 
 
-def test_a_fatal_right_behind_the_tag_of_commit_takes_nothing_back(link, client, conn):
+def test_fatal_right_after_the_commit_tag_rolls_nothing_back(link, client, conn):
     link.hold(syncs=2)
     link.cut_answers(after=SUCCESS.rindex("C") + 1, last_words=FATAL)
     assert client.run(gather(item(1), READ)) == (None, 1)
@@ -110,7 +110,7 @@ def test_a_fatal_in_the_place_of_commits_answer_leaves_the_outcome_unknown(link,
 
 
 @pytest.mark.parametrize("after", [0, len("12nC"), len("12nC12n"), SUCCESS.index("Z")])
-def test_a_fatal_before_commit_rolls_back_and_blames_nobody(link, client, after):
+def test_fatal_before_commit_rolls_back_and_names_no_step(link, client, after):
     link.cut_answers(after=after, last_words=FATAL)
     answer = client.attempt(gather(item(1), READ))
     assert isinstance(answer.error, ConnectionFailed)
@@ -141,7 +141,7 @@ def test_a_poolers_word_that_it_lost_the_server_is_no_rollback(link, client, con
 
 
 @pytest.mark.parametrize("after", range(SUCCESS.rindex("C") + 1))
-def test_what_only_reads_has_kept_nothing_wherever_the_link_is_cut(link, client, after):
+def test_read_only_batch_applies_nothing_wherever_the_link_is_cut(link, client, after):
     link.hold(syncs=2)
     link.cut_answers(after=after)
     answer = client.attempt(gather(READ, READ), read_only=True)
@@ -177,7 +177,7 @@ class TestBegin:
     ANSWERS = "E" + "Z" + "2nNC" + "Z"  # the notice: WARNING 25P01
 
     @pytest.mark.parametrize("after", range(1, len(ANSWERS)))
-    def test_it_is_never_taken_for_a_commit(self, link, client, conn, after):
+    def test_cut_is_never_taken_for_a_commit(self, link, client, conn, after):
         # The cut keeps batchq from preparing anew and sending once more.
         link.hold(syncs=2)
         link.cut_answers(after=after)

@@ -31,7 +31,7 @@ def client(request, database, conn):
 
 
 @pytest.mark.parametrize("decoding", DECODING.values(), ids=DECODING)
-def test_a_failure_to_decode_says_that_the_batch_is_committed(client, conn, decoding):
+def test_decoding_failure_reports_that_the_batch_is_committed(client, conn, decoding):
     answer = client.attempt(gather(item(1), decoding, item(2)))
     assert isinstance(answer.error, DecodeFailed)
     assert answer.error is answer.report

@@ -88,7 +88,7 @@ class TestKeyboardInterrupt:
     @pytest.mark.parametrize("inside", [True, False], ids=["inside", "while waiting"])
     @pytest.mark.parametrize("at", range(4))
     @pytest.mark.parametrize("batch", [SHORT, LONG], ids=["short", "long"])
-    def test_at_any_yield_the_pools_next_user_is_served(self, pool, conn, batch, at, inside):
+    def test_interrupt_at_any_yield_leaves_the_pool_usable(self, pool, conn, batch, at, inside):
         try:
             with wrapped_wait(lambda gen: Interrupting(gen, at, inside=inside)):
                 batchq.run(pool, batch)
@@ -160,7 +160,7 @@ class TestCancellation:
 
     @pytest.mark.parametrize("at", range(4))
     @pytest.mark.parametrize("batch", [SHORT, LONG], ids=["short", "long"])
-    async def test_at_any_await_the_pools_next_user_is_served(self, pool, conn, batch, at):
+    async def test_cancellation_at_any_await_leaves_the_pool_usable(self, pool, conn, batch, at):
         yields = count()
         cancels = wrapped_wait(
             lambda gen: notifying(gen, lambda: next(yields) == at and task.cancel())

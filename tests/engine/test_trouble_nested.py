@@ -197,9 +197,7 @@ async def test_a_cancellation_while_a_step_waits_keeps_the_outer_row(database, c
         check_kept(mine, conn, Outcome.ROLLED_BACK.value)
 
 
-def test_without_time_to_undo_it_the_connection_is_closed_and_a_note_says_so(
-    conn, connect, monkeypatch
-):
+def test_connection_is_closed_with_a_note_if_there_is_no_time_to_undo(conn, connect, monkeypatch):
     """The cancel request is made and the answer read, but the undoing finds no time."""
     monkeypatch.setattr(Transaction, "undo_left", lambda _: None)
     lock_row(connect())

@@ -63,7 +63,7 @@ def test_every_bigint_can_be_sent(client, value):
     assert client.run(sql("SELECT %(n)s::bigint", n=value).scalar(int)) == value
 
 
-def test_a_closed_connection_is_said_to_be_closed(client):
+def test_closed_connection_is_reported_as_closed(client):
     client.disconnect()
     answer = client.attempt(item(1))
     assert isinstance(answer.error, ConnectionFailed)

@@ -96,7 +96,7 @@ class TestTermination:
             "SELECT pg_terminate_backend(%s, 10000)", [client.conn.info.backend_pid]
         ).fetchone() == (True,)
 
-    def test_during_a_step_it_rolls_back_and_blames_nobody(self, client, conn, connect):
+    def test_shutdown_during_a_step_rolls_back_and_names_no_step(self, client, conn, connect):
         lock_row(connect())
         pid = client.conn.info.backend_pid
         with once_blocked(conn, pid, lambda: self.terminate(conn, client)):

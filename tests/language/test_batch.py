@@ -33,7 +33,7 @@ def result(batch, values=None):
 
 
 @given(trees())
-def test_every_statement_runs_in_the_order_it_is_written_and_is_the_very_object(tree):
+def test_statements_run_in_the_order_written_as_the_same_objects(tree):
     seen = statements(tree.batch)
     assert len(seen) == len(tree.leaves)
     assert all(a is leaf.statement for a, leaf in zip(seen, tree.leaves, strict=True))
@@ -48,7 +48,7 @@ def test_labels_nest_into_paths(tree):
 
 
 @given(trees())
-def test_results_go_where_the_shape_says(tree):
+def test_results_are_placed_as_the_composition_shapes_them(tree):
     values = list(range(len(tree.leaves)))
     assert result(tree.batch) == tree.combine(values)
 
@@ -137,7 +137,7 @@ def resolved(batch):
     return [None if one is None else (one.mapping.raises, one.context) for one in found]
 
 
-def test_the_same_clash_is_the_users_in_one_place_and_ours_in_another():
+def test_same_violation_is_an_error_in_one_place_and_a_bug_in_another():
     vpc = ONE.on(unique("vpc_name_key"), KeyError)
     both = gather(vpc, vpc.as_invariant("the default VPC"), TWO.as_invariant("nothing mapped"))
     assert resolved(both) == [(KeyError, None), (KeyError, "the default VPC"), None]
@@ -216,7 +216,7 @@ def test_fold_deeper_than_the_recursion_limit_is_as_good_as_a_flat_batch(fold):
         (lambda: ONE.label(7), r"label\(\)"),
     ],
 )
-def test_what_would_fail_only_after_commit_is_refused_when_built(compose, teaches):
+def test_mistake_that_would_fail_after_commit_is_rejected_when_built(compose, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         compose()
 
@@ -228,13 +228,13 @@ FORMS = {name: fold(gather(ONE)) for name, fold in FOLDS.items()}
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["needs", "anything"])
-def test_no_attribute_can_be_added_to_a_batch_and_what_is_derived_cannot_be_set(form, name):
+def test_batch_takes_no_new_attribute_and_derived_ones_are_read_only(form, name):
     """That the others are read only is for type checkers to see: tests/typing/api.py."""
     with pytest.raises(AttributeError):
         setattr(FORMS[form], name, None)
 
 
-def test_one_statement_may_be_composed_and_looked_at_from_eight_threads_at_once():
+def test_statement_is_composed_and_explained_from_eight_threads():
     statement = sql("SELECT %(x)s FROM nowhere_else", x=1).on(unique("k"), KeyError).scalar(int)
     start, seen = threading.Barrier(8), []
 

@@ -43,7 +43,7 @@ IDS = [7, 8]
     ],
     ids=repr,
 )
-def test_a_condition_says_what_its_value_means(where, expected, values):
+def test_condition_depends_on_the_kind_of_its_value(where, expected, values):
     assert sent(delete("t", where)) == (f'DELETE FROM "t" WHERE {expected}', values)
     assert sent(select("t", ["c"], where=where)) == (
         f'SELECT "c" FROM "t" WHERE {expected}',
@@ -52,7 +52,7 @@ def test_a_condition_says_what_its_value_means(where, expected, values):
 
 
 @pytest.mark.parametrize("build", [delete, lambda t, w: update(t, {"a": 1}, w)])
-def test_no_condition_at_all_has_to_be_said_aloud(build):
+def test_statement_on_all_rows_has_to_be_explicit(build):
     with pytest.raises(InvalidBatch, match=r'where=sql\("true"\)'):
         build("t", {})
 
@@ -101,7 +101,7 @@ def test_update_of_nothing_is_refused():
         update("t", {}, {"a": 1})
 
 
-def test_a_list_is_a_value_where_it_is_written_and_a_choice_where_it_is_compared():
+def test_list_is_a_value_in_a_row_and_a_choice_in_a_condition():
     assert sent(update("t", {"a": [1]}, {"a": [1]})) == (
         'UPDATE "t" SET "a" = $1 WHERE "a" = ANY($2)',
         ([1], [1]),
@@ -111,7 +111,7 @@ def test_a_list_is_a_value_where_it_is_written_and_a_choice_where_it_is_compared
 # -- select ----------------------------------------------------------------------------------------
 
 
-def test_a_list_of_conditions_takes_columns_and_fragments_and_all_have_to_hold():
+def test_list_of_columns_and_fragments_is_a_conjunction():
     where = [{"a": 1, "b": None}, sql("c && %(x)s -- x", x=2), {"e": [3]}, sql("f OR g")]
     text, values = sent(delete("t", where))
     _, _, conditions = text.partition(" WHERE ")
@@ -166,7 +166,7 @@ def test_select_of_columns_takes_a_list_and_not_a_string():
         ("/* a", '"/* a"'),
     ],
 )
-def test_whatever_an_identifier_holds_it_stays_one(name, quoted):
+def test_identifier_stays_one_whatever_it_contains(name, quoted):
     assert sent(insert(name, {name: 1}).returning(name).one(tuple)) == (
         f"INSERT INTO {quoted} ({quoted}) VALUES ($1) RETURNING {quoted}",
         (1,),
@@ -194,7 +194,7 @@ def test_a_dot_in_a_table_separates_its_schema_and_one_in_a_column_nothing():
         lambda n: select("t", [n], where={"a": 1}),
     ],
 )
-def test_what_cannot_be_a_name_is_refused(build, name):
+def test_value_that_is_not_a_name_is_rejected(build, name):
     with pytest.raises(InvalidBatch, match="has a name"):
         build(name)
 
@@ -252,7 +252,7 @@ def test_a_fragment_may_be_a_field_of_an_object():
 
 
 @pytest.mark.parametrize("row", [["a"], "a", 7, None, Named("n"), Attrs])
-def test_what_has_no_columns_is_no_row(row):
+def test_value_without_columns_is_not_a_row(row):
     with pytest.raises(InvalidBatch, match="a row is"):
         insert("t", row)
 
@@ -283,6 +283,6 @@ def test_what_has_no_columns_is_no_row(row):
     ],
     ids=["insert", "update", "condition", "where", "column"],
 )
-def test_only_a_bare_sql_is_a_fragment(build, value):
+def test_fragment_is_a_bare_sql_alone(build, value):
     with pytest.raises(InvalidBatch, match="fragment"):
         build(value)

@@ -79,7 +79,7 @@ def test_a_list_or_tuple_means_one_of_these_and_null_may_be_among_them(value, ex
     [b"x", bytearray(b"x"), memoryview(b"x"), "text", ip_network("10.0.0.0/8"), Multirange([])],
     ids=title,
 )
-def test_what_can_be_iterated_over_and_is_a_columns_value_stands_for_itself(value):
+def test_iterable_that_is_a_column_value_is_one_value(value):
     assert condition({"c": value}) == ('"c" = $1', (value,))
 
 
@@ -120,7 +120,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize(("value", "teaches"), REFUSED.values(), ids=REFUSED)
-def test_what_holds_values_and_is_no_list_of_values_is_refused_by_name(call, value, teaches):
+def test_container_that_is_not_a_list_is_rejected_by_name(call, value, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         call(value)
 
@@ -171,7 +171,7 @@ LISTS = {
 
 @pytest.mark.parametrize("call", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("names", NO_LISTS.values(), ids=NO_LISTS)
-def test_where_a_list_is_expected_nothing_else_is_taken_for_one(call, names):
+def test_list_argument_accepts_nothing_but_a_list(call, names):
     with pytest.raises(InvalidBatch, match=rf"takes a list, .* not an? {type(names).__name__}"):
         call(names)
 

@@ -45,7 +45,7 @@ def test_a_report_names_the_statement_and_its_place(error):
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_report_that_blames_nobody_says_so_everywhere(error):
+def test_report_without_a_step_has_none_in_each_attribute(error):
     report = error("what happened")
     for name in ("step", "statement", "index", "path", "sql", "parameters", "violation"):
         assert getattr(report, name) is None
@@ -53,7 +53,7 @@ def test_a_report_that_blames_nobody_says_so_everywhere(error):
     assert report.outcome is Outcome.NOT_SENT
 
 
-def test_the_sql_and_parameters_of_a_report_are_attributes_and_never_its_text():
+def test_sql_and_parameters_of_a_report_are_never_in_its_text():
     report = BatchError("what happened", step=steps(STATEMENT)[0])
     assert "INSERT" not in str(report) + repr(report)
     assert "web" not in str(report) + repr(report)
@@ -104,7 +104,7 @@ def test_nothing_was_kept_only_when_that_is_certain(outcome):
         ),
     ],
 )
-def test_a_violation_says_what_was_observed(violation, text):
+def test_violation_text_is_what_was_observed(violation, text):
     assert str(violation) == text
     assert repr(violation) == f"Violation({text})"
 

@@ -85,7 +85,7 @@ def test_a_function_makes_the_exception_of_the_violation():
     assert error.name == "k"
 
 
-def test_what_a_function_makes_is_raised_as_it_is():
+def test_exception_made_by_a_function_is_raised_as_it_is():
     made = Plain("mine")
     assert raised(lambda _: made) is made
 
@@ -99,7 +99,7 @@ def test_a_function_that_makes_no_exception_is_a_type_error_that_names_it(junk):
         exception_for(meaning_of_it, VIOLATION)
 
 
-def test_what_a_function_raised_its_exception_from_stays_as_its_context():
+def test_exception_made_with_a_cause_keeps_it_as_context():
     first = OSError("no answer")
 
     def caught(_):
@@ -112,7 +112,7 @@ def test_what_a_function_raised_its_exception_from_stays_as_its_context():
     assert error.__context__ is first
 
 
-def test_one_object_that_a_function_makes_each_time_keeps_no_earlier_report():
+def test_exception_object_made_twice_keeps_no_earlier_report():
     made = Plain("mine")
     raised(lambda _: made)
     last = raised(lambda _: made).__cause__

@@ -66,7 +66,7 @@ DECLARE = [
 
 @pytest.mark.parametrize("meaning", ["taken", 409, int, object(), ["a"]], ids=title)
 @pytest.mark.parametrize("declare", DECLARE)
-def test_what_can_never_become_an_exception_is_refused_when_built(declare, meaning):
+def test_value_that_cannot_become_an_exception_is_rejected_when_built(declare, meaning):
     with pytest.raises(InvalidBatch, match="takes an exception, an exception class, or a function"):
         declare(meaning)
 
@@ -129,7 +129,7 @@ NEVER = [
 
 @pytest.mark.parametrize("meaning", NEVER, ids=lambda m: getattr(m, "__name__", "partial"))
 @pytest.mark.parametrize("declare", DECLARE)
-def test_what_cannot_be_called_with_a_violation_is_refused_when_it_is_written(declare, meaning):
+def test_function_that_takes_no_violation_is_rejected_when_built(declare, meaning):
     with pytest.raises(InvalidBatch, match="called with the Violation, and cannot be"):
         declare(meaning)
 
@@ -138,13 +138,13 @@ async def nobody_awaits(_):
     return Plain()
 
 
-def test_a_function_that_nobody_would_await_is_refused():
+def test_async_function_is_rejected():
     with pytest.raises(InvalidBatch, match="async"):
         STATEMENT.on(unique("k"), nobody_awaits)
 
 
 @pytest.mark.parametrize("meaning", [StopIteration, StopIteration(1), StopAsyncIteration("a")])
-def test_what_no_coroutine_can_raise_is_refused(meaning):
+def test_exception_that_a_coroutine_cannot_raise_is_rejected(meaning):
     with pytest.raises(InvalidBatch, match="RuntimeError"):
         STATEMENT.on(unique("k"), meaning)
 
@@ -199,7 +199,7 @@ class NewAndInit(Exception):
     ids=lambda m: getattr(m, "__name__", "partial"),
 )
 @pytest.mark.parametrize("declare", DECLARE)
-def test_what_can_be_called_with_a_violation_is_taken_and_raised(declare, meaning):
+def test_function_that_takes_a_violation_is_accepted_and_raised(declare, meaning):
     declare(meaning)
     raised(meaning)
 

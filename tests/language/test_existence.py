@@ -46,7 +46,7 @@ def test_expect_none_of_a_text_that_writes_counts_every_row(text):
 
 
 @BOTH
-def test_what_is_no_exception_is_refused(guard):
+def test_value_that_is_not_an_exception_is_rejected(guard):
     for meaning in ("gone", 404, int):
         with pytest.raises(InvalidBatch, match="takes an exception"):
             guard(QUERY, raises=meaning)
@@ -77,7 +77,7 @@ def test_one_row_of_the_query_is_looked_at():
         assert f"SELECT * FROM ({inner}) AS _batchq_probe LIMIT 1" in text
 
 
-def test_they_say_what_they_are():
+def test_repr_shows_the_guard():
     assert (
         repr(QUERY.expect(at_least=1, missing=ValueError))
         == "<Statement select vpc: at least 1 row>"
@@ -111,7 +111,7 @@ def test_the_statement_it_was_made_of_stays_what_it_is():
         ("key share", "FOR KEY SHARE"),
     ],
 )
-def test_a_lock_says_its_strength(strength, words):
+def test_lock_shows_its_strength(strength, words):
     text = sent(
         select("project", where={"id": 7})
         .for_update(strength=strength)
@@ -120,7 +120,7 @@ def test_a_lock_says_its_strength(strength, words):
     assert f'(SELECT 1 FROM "project" WHERE "id" = $1 {words})' in text
 
 
-def test_a_lock_is_of_exactly_one_row_and_says_so():
+def test_lock_of_one_row_shows_it():
     row = select("project", where={"id": 7}).for_update().expect(1, missing=ValueError)
     assert str(row._shape.guard) == "exactly 1 row"
     assert repr(row) == "<Statement lock project: exactly 1 row>"

@@ -106,14 +106,14 @@ SAYS_MORE = [
 
 @pytest.mark.parametrize("place", [*PLACES.values(), *COLUMN.values()], ids=[*PLACES, *COLUMN])
 @pytest.mark.parametrize("text", SAYS_MORE)
-def test_what_says_more_than_one_expression_is_refused_when_written(place, text):
+def test_fragment_of_more_than_one_expression_is_rejected_when_built(place, text):
     with pytest.raises(InvalidBatch):
         place(sql(text))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("text", ["a AS b", "a AS", "1 AS a, 2 AS b", "a AS b c", "AS a"])
-def test_only_a_selected_column_has_a_name(place, text):
+def test_name_is_allowed_for_a_selected_column_alone(place, text):
     with pytest.raises(InvalidBatch):
         place(sql(text))  # type: ignore[arg-type]
 
@@ -121,7 +121,7 @@ def test_only_a_selected_column_has_a_name(place, text):
 @pytest.mark.parametrize(
     "text", ["a AS", "1 AS a, 2 AS b", "a AS b c", "AS a", "a AS b AS c", "AS"]
 )
-def test_a_selected_column_has_one_name_behind_as(text):
+def test_selected_column_has_one_name_after_as(text):
     with pytest.raises(InvalidBatch):
         select("t", [sql(text)], where={"b": 1})  # type: ignore[arg-type]
 
@@ -182,7 +182,7 @@ ONE_EXPRESSION = [
 
 
 @pytest.mark.parametrize("text", ONE_EXPRESSION)
-def test_whatever_is_one_expression_may_stand_anywhere(text):
+def test_fragment_of_one_expression_is_allowed_everywhere(text):
     for place in [*PLACES.values(), *COLUMN.values()]:
         (step,) = steps(place(sql(text)))  # type: ignore[arg-type]
         assert text.removesuffix(" -- the end (") in step.sql
@@ -270,7 +270,7 @@ def test_a_guarded_statement_is_read_in_one_way():
             _ = steps(guarded)[0].sql
 
 
-def test_nothing_holds_a_nul_behind_which_the_server_would_see_nothing():
+def test_text_with_a_nul_is_rejected():
     with pytest.raises(InvalidBatch, match="NUL"):
         sql("SELECT '\0'")
     with pytest.raises(InvalidBatch, match="index"):

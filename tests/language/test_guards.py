@@ -103,7 +103,7 @@ def test_a_common_table_expression_may_be_called_like_a_command():
     ],
     ids=str,
 )
-def test_the_guard_compares_as_it_says(statement, operator):
+def test_guard_compares_as_its_bound(statement, operator):
     spelled = re.escape(f"OPERATOR(pg_catalog.{operator})")
     assert re.search(rf"CASE WHEN NOT \(\S+ {spelled} \$", guarded(statement))
 
@@ -121,19 +121,19 @@ def test_the_guard_compares_as_it_says(statement, operator):
     ],
     ids=str,
 )
-def test_what_promises_nothing_about_rows_or_cannot_break_it_is_not_wrapped(statement):
+def test_statement_that_cannot_break_its_bound_is_not_wrapped(statement):
     assert statement._shape.guard is None
     assert "_batchq" not in guarded(statement)
 
 
-def test_the_guards_own_values_stand_behind_the_users_and_are_not_theirs():
+def test_values_of_the_guard_come_after_the_users():
     (step,) = steps(update("t", {"a": 1}, {"b": 2}).expect(3))
     assert "$3::bigint" in step.sql
     assert "$4::pg_catalog.text" in step.sql
     assert step.parameters == (1, 2)
 
 
-def test_the_text_of_a_guarded_statement_does_not_vary_with_the_number_wanted():
+def test_text_of_a_guarded_statement_is_the_same_for_each_number():
     one, two = (guarded(update("t", {"a": 1}, {"b": 2}).expect(n)) for n in (1, 2))
     assert one == two
 
@@ -172,12 +172,12 @@ def test_a_write_that_returns_nothing_cannot_be_asked_for_rows(text):
         lambda s: s.expect(at_most=2).maybe(tuple),
     ],
 )
-def test_at_most_says_one_thing_that_can_hold_and_can_fail(ask):
+def test_at_most_is_one_condition(ask):
     with pytest.raises(InvalidBatch):
         ask(sql("SELECT a FROM t"))
 
 
-def test_maybe_says_at_most_one_row_by_itself():
+def test_maybe_implies_at_most_one_row():
     """The words of a refusal are true."""
     with pytest.raises(InvalidBatch) as caught:
         sql("SELECT a FROM t").maybe(tuple).expect(at_most=2)

@@ -23,14 +23,14 @@ def boot(row=None, **options):
     return insert_or_get("disk", new, Disk, **{"key": ["id"], **options})
 
 
-def test_it_inserts_quietly_and_reads_what_is_there_under_a_lock():
+def test_insert_or_get_does_nothing_on_conflict_and_reads_under_a_lock():
     quiet, getting = steps(boot())
     assert quiet.sql.endswith('VALUES ($1, $2, $3) ON CONFLICT ("id") DO NOTHING')
     assert 'FROM "disk" WHERE "id" = $1 FOR NO KEY UPDATE' in getting.sql
     assert getting.parameters == (7,)
 
 
-def test_what_has_to_be_the_same_is_judged_of_the_row_that_is_in_the_way_and_of_no_other():
+def test_same_columns_are_judged_of_the_conflicting_row_alone():
     quiet, getting = steps(boot(same=["id", "name"], raises=MEANING))
     before, _, judged = quiet.sql.partition(' ON CONFLICT ("id") DO UPDATE ')
     assert before.startswith('INSERT INTO "disk" AS _batchq_there ("id", "name", "size") VALUES')
@@ -43,7 +43,7 @@ def test_what_has_to_be_the_same_is_judged_of_the_row_that_is_in_the_way_and_of_
     assert not getting.mappings
 
 
-def test_the_predicate_of_the_index_is_text_where_it_is_found_and_a_value_where_it_is_asked():
+def test_index_predicate_is_text_to_infer_and_a_value_to_read():
     where = {"time_deleted": None, "kind": "it's \\", "level": 0, "active": True}
     quiet, getting = steps(boot(key=["name"], where=where))
     assert quiet.sql.partition(" ON ")[2] == (
@@ -54,7 +54,7 @@ def test_the_predicate_of_the_index_is_text_where_it_is_found_and_a_value_where_
     assert getting.parameters == ("boot", "it's \\", 0, True)
 
 
-def test_it_is_a_batch_of_two_and_no_statement():
+def test_insert_or_get_is_a_batch_of_two_statements():
     assert isinstance(boot(), Batch)
     assert not isinstance(boot(), Statement)
     assert not hasattr(boot(), "output")
@@ -81,7 +81,7 @@ def test_it_is_a_batch_of_two_and_no_statement():
     ],
     ids=str,
 )
-def test_what_would_not_find_the_row_again_is_refused(options, teaches):
+def test_key_that_would_not_find_the_row_again_is_rejected(options, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         boot(**options)
 
@@ -115,7 +115,7 @@ def test_a_model_that_names_no_columns_is_refused_when_it_is_written(model, call
     assert "select(" not in str(caught.value)
 
 
-def test_on_conflict_is_said_of_an_insert_and_of_columns():
+def test_on_conflict_is_for_inserts_and_columns_alone():
     with pytest.raises(InvalidBatch, match="insert"):
         sql("INSERT INTO disk DEFAULT VALUES").on_conflict_do_nothing("id")
     for columns in [(), ("",), (7,)]:

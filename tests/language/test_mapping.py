@@ -36,7 +36,7 @@ STATEMENT = insert("t", {"a": 1})
 
 @pytest.mark.parametrize("matcher", ["k", None, ViolationKind.UNIQUE, unique])
 @pytest.mark.parametrize("batch", [STATEMENT, STATEMENT.map(str)], ids=["statement", "batch"])
-def test_what_is_no_matcher_is_refused_when_built_and_not_when_it_would_be_needed(batch, matcher):
+def test_value_that_is_not_a_matcher_is_rejected_when_built(batch, matcher):
     with pytest.raises(InvalidBatch, match="matcher"):
         batch.on(matcher, Plain)
 
@@ -50,11 +50,11 @@ def test_what_is_no_matcher_is_refused_when_built_and_not_when_it_would_be_neede
         (INVARIANT, "InvariantViolation"),
     ],
 )
-def test_a_meaning_is_described_by_a_name(meaning, name):
+def test_mapping_is_described_by_a_name(meaning, name):
     assert describe(meaning) == name
 
 
-def test_what_has_some_arguments_already_is_described_by_what_it_calls():
+def test_partial_is_described_by_the_function_it_calls():
     assert describe(functools.partial(functools.partial(Plain, "a"), "b")) == "Plain"
 
 
@@ -94,7 +94,7 @@ def test_each_failure_finds_the_rule_that_was_made_for_it():
         assert meaning_of(statement, seen) is meaning
 
 
-def test_of_two_rules_of_a_statement_the_one_declared_last_wins():
+def test_last_of_two_mappings_of_a_statement_wins():
     assert meaning_of(STATEMENT.on(unique("k"), Plain).on(unique("k"), Fourth), VIOLATION) is Fourth
     assert meaning_of(STATEMENT.on(unique("k"), Plain).invariant("k"), VIOLATION) is INVARIANT
 

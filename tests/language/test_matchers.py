@@ -44,7 +44,7 @@ def test_a_matcher_is_for_its_own_kind_and_name(kind, seen):
     assert not matcher.matches(violated(seen, None))
 
 
-def test_a_check_and_a_unique_of_the_same_name_are_told_apart():
+def test_check_and_unique_of_the_same_name_are_distinguished():
     assert unique("a").matches(violated(ViolationKind.UNIQUE, "a"))
     assert not unique("a").matches(violated(ViolationKind.CHECK, "a"))
     assert not check("a").matches(violated(ViolationKind.UNIQUE, "a"))

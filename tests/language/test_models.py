@@ -227,7 +227,7 @@ def test_columns_that_a_model_does_not_take_are_refused_when_written(model, colu
                 getattr(statement, shape)(model)
 
 
-def test_they_are_refused_in_whichever_order_it_is_said():
+def test_contradictory_results_are_rejected_in_each_order():
     new = insert("t", {"a": 1})
     with pytest.raises(InvalidBatch, match=r"one\(Named\).*also needs name"):
         new.returning("id").one(Named)
@@ -290,7 +290,7 @@ OF_ROWS = [
 
 
 @pytest.mark.parametrize("model", OF_ROWS, ids=title)
-def test_what_takes_one_argument_gets_the_row_as_a_dict(model):
+def test_function_of_one_argument_gets_the_row_as_a_dict(model):
     for columns in ("colour", "colour shape"):
         for _, statement in built(columns):
             assert answers(statement, model)
@@ -350,7 +350,7 @@ NO_MODELS = [
 
 @pytest.mark.parametrize("model", NO_MODELS, ids=title)
 @pytest.mark.parametrize("shape", ["one", "maybe", "all"])
-def test_what_is_made_of_no_row_at_all_is_refused(model, shape):
+def test_model_that_takes_no_row_is_rejected(model, shape):
     for statement in (
         sql("SELECT 1"),
         select("t", ["id"], where={"b": 1}),
@@ -394,7 +394,7 @@ NO_MAPS = [
 
 
 @pytest.mark.parametrize(("function", "teaches"), NO_MAPS, ids=title)
-def test_a_function_that_cannot_be_called_with_a_result_is_refused_when_written(function, teaches):
+def test_map_that_cannot_take_a_result_is_rejected_when_built(function, teaches):
     for batch in (sql("SELECT 1").scalar(int), gather(sql("SELECT 1"), sql("SELECT 2"))):
         with pytest.raises(InvalidBatch, match=rf"map\(\) .*{teaches}"):
             batch.map(function)
@@ -426,7 +426,7 @@ ONE = sql("SELECT 1").scalar(int)
     ],
     ids=title,
 )
-def test_what_into_cannot_pass_is_refused_when_written(model, names, teaches):
+def test_argument_that_into_cannot_pass_is_rejected_when_built(model, names, teaches):
     with pytest.raises(InvalidBatch, match=rf"into\(\) .*{teaches}"):
         into(model, **dict.fromkeys(names.split(), ONE))
 
@@ -447,7 +447,7 @@ def test_what_into_cannot_pass_is_refused_when_written(model, names, teaches):
     ],
     ids=title,
 )
-def test_what_into_can_pass_is_not(model, names):
+def test_argument_that_into_can_pass_is_accepted(model, names):
     assert into(model, **dict.fromkeys(names.split(), ONE))
 
 
@@ -470,7 +470,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("statement", UNKNOWN, ids=title)
-def test_what_cannot_be_known_before_is_noted(statement):
+def test_unknown_columns_are_noted(statement):
     (note,) = steps(statement)[0].notes
     assert "after COMMIT" in note
     assert f"note: {note}" in explain(statement)
@@ -488,11 +488,11 @@ def test_what_cannot_be_known_before_is_noted(statement):
     ],
     ids=title,
 )
-def test_what_is_known_is_not_noted(statement):
+def test_known_columns_are_not_noted(statement):
     assert steps(statement)[0].notes == ()
 
 
-def test_of_columns_that_only_the_server_names_no_more_is_refused_than_is_known():
+def test_columns_named_by_the_server_are_rejected_only_if_known():
     upper = sql("upper(n)")
     assert select("t", ["id", upper], where={"b": 1}).one(Named)
     with pytest.raises(InvalidBatch, match="colour"):

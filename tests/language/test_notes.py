@@ -63,7 +63,7 @@ def test_a_write_that_reads_is_noted_unless_a_lock_is_held(held):
 
 
 @pytest.mark.parametrize("other", NO_LOCKS.values(), ids=NO_LOCKS)
-def test_what_holds_no_lock_spares_no_note(other):
+def test_statement_without_a_lock_keeps_the_note(other):
     assert len(notes(gather(other, ENDING), 1)) == 1
 
 

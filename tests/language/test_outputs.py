@@ -94,7 +94,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_what_is_said_of_the_producer_later_makes_it_no_other_one(said):
+def test_producer_changed_later_stays_the_same_producer(said):
     later = SAID[said](PROJECT)
     for producer, output in [(later, ID), (PROJECT, later.output("id"))]:
         assert plan(gather(producer, insert("vpc", {"project_id": output}))).outputs == {0: ("id",)}
@@ -153,7 +153,7 @@ def test_equal_statements_are_not_the_same_producer():
     assert plan(gather(PROJECT, twin, VPC)).outputs == {0: ("id",)}
 
 
-def test_an_output_says_whose_it_is_and_shows_no_value():
+def test_output_shows_its_producer_and_no_value():
     assert repr(ID) == "<Output 'id' of insert project>"
     shown = explain(gather(PROJECT, VPC), parameters=True)
     assert "project_id = <Output 'id' of insert project>" in shown
@@ -188,7 +188,7 @@ def test_an_output_of_what_may_have_another_number_of_rows_is_refused(kind, seve
 
 @pytest.mark.parametrize("several", SEVERAL)
 @pytest.mark.parametrize("kind", PRODUCERS)
-def test_and_so_it_is_when_that_is_said_after_the_output_was_taken(kind, several):
+def test_producer_changed_after_its_output_stays_the_same_producer(kind, several):
     statement = PRODUCERS[kind]()
     user = insert("vpc", {"project_id": statement.output("id")})
     with pytest.raises(InvalidBatch, match="exactly one row"):
@@ -201,7 +201,7 @@ def test_an_output_is_of_a_column(column):
         PROJECT.output(column)
 
 
-def test_in_sql_an_output_says_its_type():
+def test_output_in_sql_has_its_type():
     with pytest.raises(InvalidBatch, match=r'\.output\(\'id\', "bigint"\)'):
         sql("SELECT %(v)s", v=ID)
 
@@ -222,7 +222,7 @@ def test_a_select_puts_out_what_it_selects():
     assert 'SELECT "b" FROM "t"' in explain(gather(bare, insert("u", {"b": bare.output("b")})))
 
 
-def test_in_sql_a_check_of_an_output_has_no_column_to_say_its_type():
+def test_ensure_of_an_output_in_sql_has_no_column_type():
     checked = sql("UPDATE t SET a = 1 RETURNING a").ensure({"a": ID}, raises=MISSING)
     with pytest.raises(InvalidBatch, match="type of that output"):
         _ = steps(gather(PROJECT, checked))[1].sql
@@ -279,6 +279,6 @@ def test_a_type_has_a_name(name):
         "a.b.c.d e",
     ],
 )
-def test_what_is_no_name_of_a_type_would_stand_in_the_sql_and_is_refused(name):
+def test_text_that_is_not_a_type_name_is_rejected(name):
     with pytest.raises(InvalidBatch, match="name of a SQL type"):
         PROJECT.output("id", name)

@@ -77,7 +77,7 @@ def test_a_parent_that_is_declared_twice_is_one_and_another_is_another():
         assert len(steps(gather(PROJECT.touch(1, missing=GONE), other.touch(1, missing=GONE)))) == 2
 
 
-def test_what_else_is_added_is_nobodys_business():
+def test_other_statements_in_add_are_accepted():
     children = gather(
         vpc(),
         insert("router", {"vpc_id": 1, "project_id": 9}),
@@ -121,7 +121,7 @@ PARENT = insert("project", {"name": "x"})
         (1, sql("INSERT INTO vpc (project_id) VALUES (1)"), "nothing here does"),
     ],
 )
-def test_what_adds_no_child_of_that_parent_is_refused(key, children, teaches):
+def test_batch_that_adds_no_child_of_the_parent_is_rejected(key, children, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         VPCS.add(key, children, missing=GONE)
 
@@ -152,14 +152,14 @@ def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
 
 
 @pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
-def test_what_is_no_key_of_one_parent_is_refused(key):
+def test_value_that_is_not_a_parent_key_is_rejected(key):
     with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
         PROJECT.touch(key, missing=GONE)
     with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
         PROJECT.delete(key, missing=GONE)
 
 
-def test_a_key_that_comes_from_the_server_is_known_by_whose_it_is():
+def test_key_from_the_server_is_identified_by_its_producer():
     key = PARENT.output("id")
     assert len(steps(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), missing=GONE)))) == 3
     many = gather(PARENT, *(VPCS.add(key, vpc(key), missing=GONE) for _ in range(3)))
@@ -190,14 +190,14 @@ def test_a_parent_without_a_tombstone_is_really_deleted():
     assert "time_deleted" not in explain(bare.touch(7, missing=GONE))
 
 
-def test_children_may_have_no_tombstone_and_be_told_apart():
+def test_children_without_deleted_at_are_distinguished():
     crucible = PROJECT.children("disk", by="owner", deleted_at=None, where={"kind": "crucible"})
     (look,) = steps(crucible.forbid(7, unexpected=ValueError))
     assert 'SELECT "owner" FROM "disk" WHERE "owner" = $1 AND "kind" = $2)' in look.sql
     assert look.parameters == (7, "crucible")
 
 
-def test_a_stale_generation_is_told_only_by_the_last_step():
+def test_stale_generation_is_reported_by_the_last_step_alone():
     seen = PROJECT.delete(7, missing=GONE, generation=3, stale=ValueError)
     lock, end = steps(seen)
     assert "require" not in repr(lock.statement)
@@ -205,12 +205,12 @@ def test_a_stale_generation_is_told_only_by_the_last_step():
 
 
 @pytest.mark.parametrize("half", [{"generation": 3}, {"stale": ValueError}], ids=str)
-def test_a_generation_without_a_meaning_means_nothing(half):
+def test_generation_without_an_error_is_rejected(half):
     with pytest.raises(InvalidBatch, match="generation"):
         PROJECT.delete(7, missing=GONE, **half)
 
 
-def test_a_bump_is_needed_anew_behind_a_delete():
+def test_touch_is_needed_again_after_a_delete():
     adding = VPCS.add(7, vpc(7), missing=GONE)
     again = gather(adding, PROJECT.delete(7, missing=GONE), adding)
     assert sources(again).count("update project") == 3

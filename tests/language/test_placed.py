@@ -126,7 +126,7 @@ def test_every_result_is_found_where_its_statement_stood(tree):
 
 
 @given(trees)
-def test_labels_are_those_of_the_place_where_it_was_said(tree):
+def test_labels_are_those_of_the_place_in_the_code(tree):
     assert [step.path for step in steps(tree.batch)] == [
         "/".join(drawn.path) for drawn in expected(tree)
     ]
@@ -150,7 +150,7 @@ def test_a_batch_may_be_laid_out_again_and_again(tree):
 ONE, TWO, THREE = sql("SELECT 1"), sql("SELECT 2"), sql("SELECT 3")
 
 
-def test_of_several_that_are_needed_once_the_first_runs():
+def test_first_of_several_with_one_key_runs():
     batch = gather(
         ONE,
         Scheduled(TWO, dedupe_key="x"),
@@ -161,7 +161,7 @@ def test_of_several_that_are_needed_once_the_first_runs():
     assert result(batch) == (0, 1, None, 2)
 
 
-def test_what_is_needed_once_is_needed_anew_in_the_next_batch():
+def test_deduplicated_statement_runs_again_in_the_next_batch():
     batch = gather(Scheduled(ONE, dedupe_key="x"), TWO)
     assert statements(batch) == statements(batch) == [ONE, TWO]
 
@@ -174,7 +174,7 @@ def test_the_tail_is_sorted_by_its_order_and_then_by_the_batchs():
     assert statements(batch) == [ONE, first, also, third, fourth, second]
 
 
-def test_it_runs_behind_what_stands_outside_of_its_own_part():
+def test_last_statement_runs_after_those_outside_its_part():
     part = gather(Scheduled(THREE, run_last=("x",)), ONE).label("part")
     batch = into(dict, a=part, b=TWO)
     assert [(step.statement, step.path) for step in steps(batch)] == [
@@ -185,7 +185,7 @@ def test_it_runs_behind_what_stands_outside_of_its_own_part():
     assert result(batch) == {"a": (2, 0), "b": 1}
 
 
-def test_what_stands_decides_before_the_tail_does():
+def test_statement_in_place_decides_before_the_last_ones():
     batch = gather(
         Scheduled(ONE, dedupe_key="x", run_last=("a",)), TWO, Scheduled(THREE, dedupe_key="x")
     )
@@ -194,7 +194,7 @@ def test_what_stands_decides_before_the_tail_does():
 
 
 @pytest.mark.parametrize("placed", [{"dedupe_key": "x"}, {"run_last": ("x",)}], ids=str)
-def test_it_is_mapped_from_outside_of_its_place(placed):
+def test_moved_statement_is_mapped_from_outside_its_place(placed):
     own = ONE.on(unique("k"), KeyError)
     inside = gather(Scheduled(own, **placed)).on(unique("k"), ValueError).as_invariant("there")
     *_, leaf = plan(gather(inside, TWO) if "tail" in placed else gather(TWO, inside)).placed

@@ -38,7 +38,7 @@ def test_a_require_is_of_rows_that_where_finds(statement):
 
 
 @pytest.mark.parametrize("statement", FOUND.values(), ids=FOUND)
-def test_what_is_required_stands_in_a_case_behind_what_is_looked_for(statement):
+def test_requirement_is_a_case_after_the_where(statement):
     """The one thing in SQL whose parts are tried in order."""
     text = sent(statement.require({"rcgen": 3}, raises=Stale).require({"a": None}, raises=Stale))
     places = [
@@ -62,7 +62,7 @@ def test_what_is_required_stands_in_a_case_behind_what_is_looked_for(statement):
         (lambda s: s.returning("id").one(tuple), "exactly 1 row"),
     ],
 )
-def test_a_require_implies_one_row_where_nothing_says_how_many(ask, guard):
+def test_require_implies_one_row_unless_a_number_is_given(ask, guard):
     statement = ask(CHANGE.require({"rcgen": 3}, raises=Stale))
     assert (str(statement._shape.guard) if statement._shape.guard else None) == guard
     statement = ask(CHANGE).require({"rcgen": 3}, raises=Stale)
@@ -73,7 +73,7 @@ def test_a_check_implies_nothing_about_how_many():
     assert CHANGE.ensure({"rcgen": 3}, raises=Stale)._shape.guard is None
 
 
-def test_they_read_as_they_are_called_and_show_no_value():
+def test_repr_of_requirements_shows_no_value():
     statement = (
         CHANGE.require({"a": "secret", "b": None}, raises=Stale)
         .require(sql("c = %(c)s", c="secret"), raises=Stale, columns=["c"])
@@ -156,7 +156,7 @@ def test_columns_are_names_and_found_is_a_list_of_them(slip):
 
 
 @pytest.mark.parametrize("meaning", ["gone", 7, int])
-def test_what_is_no_exception_is_refused(meaning):
+def test_value_that_is_not_an_exception_is_rejected(meaning):
     with pytest.raises(InvalidBatch, match="takes an exception"):
         CHANGE.require({"a": 3}, raises=meaning)
     with pytest.raises(InvalidBatch, match="takes an exception"):
@@ -197,9 +197,7 @@ GUARDED = {
 
 @pytest.mark.parametrize("guarded", GUARDED.values(), ids=GUARDED)
 @pytest.mark.parametrize("fragment", FRAGMENTS.values(), ids=FRAGMENTS)
-def test_a_fragment_that_no_statement_could_hold_is_refused_in_a_guard_when_written(
-    fragment, guarded
-):
+def test_invalid_fragment_in_a_guard_is_rejected_when_built(fragment, guarded):
     with pytest.raises(InvalidBatch):
         guarded(fragment())
 
@@ -209,7 +207,7 @@ def test_a_check_of_a_text_that_returns_nothing_asks_for_returning():
         sent(sql("UPDATE t SET a = 1").ensure({"a": 1}, raises=Stale))
 
 
-def test_a_check_gives_a_select_no_columns_that_nobody_named():
+def test_ensure_adds_no_columns_to_a_select():
     unnamed = select("t", where={"id": 7}).ensure({"state": "on"}, raises=Stale)
     for model in (dict, tuple):
         for shaped in (unnamed.one(model), unnamed.all(model), unnamed.maybe(model)):

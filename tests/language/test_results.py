@@ -102,7 +102,7 @@ def test_a_model_without_fields_names_no_columns(model):
 @pytest.mark.parametrize("write", BUILT.values(), ids=BUILT)
 @pytest.mark.parametrize("shape", ["one", "maybe", "all"])
 @pytest.mark.parametrize("model", [tuple, dict, lambda row: row])
-def test_a_write_whose_model_names_no_columns_asks_for_returning(write, shape, model):
+def test_write_whose_model_has_no_columns_needs_returning(write, shape, model):
     with pytest.raises(InvalidBatch, match=rf'\.{shape}\(…\) return.*\.returning\("…"\)'):
         text(getattr(write, shape)(model))
 
@@ -151,7 +151,7 @@ def test_count_needs_no_row_to_be_returned():
     assert text(select("t", where={"y": 2}).count()) == 'SELECT 1 FROM "t" WHERE "y" = $1'
 
 
-def test_count_and_returning_do_not_go_together_in_either_order():
+def test_count_and_returning_contradict_in_each_order():
     with pytest.raises(InvalidBatch, match=r"count\(\)"):
         BUILT["delete"].returning("a").count()
     with pytest.raises(InvalidBatch, match=r"count\(\)"):

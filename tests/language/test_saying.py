@@ -51,7 +51,7 @@ def test_a_value_that_looks_like_a_template_is_a_value():
     assert str(made) == "{id} {0} {{"
 
 
-def test_null_is_said_as_python_says_it():
+def test_null_is_formatted_as_none():
     assert str(format_error(ValueError, "until {end}")(violation(end=None))) == "until None"
 
 
@@ -64,12 +64,12 @@ def test_a_function_may_take_the_text():
     "template",
     ["{}", "{0}", "{a.b}", "{a[0]}", "{a b}", "{a-b}", "{", "}", "{a", "{a!x}", "{a:{b}}"],
 )
-def test_what_is_no_column_is_refused(template):
+def test_field_that_is_not_a_column_is_rejected(template):
     with pytest.raises(InvalidBatch, match=r"format_error\(\)"):
         format_error(ValueError, template)
 
 
-def test_what_makes_no_exception_of_a_text_is_refused():
+def test_factory_that_makes_no_exception_is_rejected():
     for error in (ValueError("made already"), "ValueError", None):
         with pytest.raises(InvalidBatch, match=r"format_error\(\)"):
             format_error(error, "{name}")  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ BARE = select("vpc", ["id"], where={"id": 7})
     ],
     ids=["on a statement", "on a batch", "expect", "require()", "lock()"],
 )
-def test_where_no_row_is_found_there_is_nothing_to_tell_of(say):
+def test_template_without_a_row_is_rejected(say):
     with pytest.raises(InvalidBatch, match="only the guards on a row"):
         say()
 
@@ -104,7 +104,7 @@ def test_a_text_without_holes_may_stand_anywhere():
     update("vpc", {"id": 7}, {"id": 7}).expect(1, missing=plain)
 
 
-def test_a_guard_reports_the_columns_that_are_told():
+def test_guard_reports_the_columns_of_the_template():
     statement = (
         update("vpc", {"id": 7}, {"id": 7})
         .require({"state": "on"}, raises=format_error(ValueError, "{name} is {state}"))
@@ -114,7 +114,7 @@ def test_a_guard_reports_the_columns_that_are_told():
     assert found == [("state", "name"), ("id", "size", "name")]
 
 
-def test_a_column_that_the_select_does_not_name_is_refused_before_it_is_sent():
+def test_column_missing_from_the_select_is_rejected_before_sending():
     for told in (
         BARE.expect(0, unexpected=TOLD),
         BARE.ensure({"id": 7}, raises=TOLD),
@@ -131,7 +131,7 @@ def test_a_column_that_the_select_does_not_name_is_refused_before_it_is_sent():
         assert '"name"' in steps(told)[0].sql
 
 
-def test_it_is_called_by_the_name_of_its_class_in_what_shows_a_batch():
+def test_template_is_shown_by_the_name_of_its_class():
     shown = explain(select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TOLD))
     assert "expect(unexpected=...) -> ValueError" in shown
     assert "{name}" not in shown

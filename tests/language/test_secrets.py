@@ -136,14 +136,14 @@ def test_no_violation_shows_the_servers_words_where_they_may_quote_a_value(secre
 
 
 @given(secrets)
-def test_the_servers_words_are_shown_only_where_the_dialect_vouches_for_them(secret):
+def test_server_message_is_shown_only_if_the_dialect_knows_it_is_safe(secret):
     violation = Violation(kind=ViolationKind.OTHER, sqlstate="42P01", message=secret, detail=secret)
     assert secret not in shown(violation)
     assert shown(attrs.evolve(violation, may_quote_values=False)).count(secret) == 3
 
 
 @given(secrets)
-def test_who_asks_for_parameters_gets_them(secret):
+def test_parameters_are_available_on_request(secret):
     statement = update("t", {"a": secret}, {"b": [secret]})
     (step,) = steps(statement)
     assert step.parameters == (secret, [secret])

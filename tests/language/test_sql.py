@@ -71,9 +71,7 @@ def test_two_parameters_may_stand_anywhere_that_the_server_reads_them(text):
         (" \n", {}, r"needs a command"),
     ],
 )
-def test_placeholders_and_parameters_have_to_agree_when_the_statement_is_built(
-    text, params, teaches
-):
+def test_placeholders_and_parameters_that_disagree_are_rejected(text, params, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         sql(text, **params)
 
@@ -202,7 +200,7 @@ def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
         "SELECT * FROM [BACKUP INTO 'x']",
     ],
 )
-def test_what_runs_in_no_transaction_is_refused(text):
+def test_command_that_needs_no_transaction_is_rejected(text):
     with pytest.raises(InvalidBatch, match="runs in no transaction, and nothing undoes it"):
         sent(text)
 

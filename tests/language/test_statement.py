@@ -36,7 +36,7 @@ def test_no_attribute_can_be_added_and_what_is_derived_cannot_be_set(name):
         lambda s: s.as_invariant("x"),
     ],
 )
-def test_every_method_returns_another_statement_and_leaves_this_one_as_it_was(change):
+def test_each_method_returns_a_new_statement_and_changes_nothing(change):
     before = attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)
     assert change(STATEMENT) is not STATEMENT
     assert (attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)) == before
@@ -48,7 +48,7 @@ def test_two_statements_are_the_same_only_when_they_are_one_object():
     assert len({one, two}) == 2
 
 
-def test_what_happens_to_the_callers_row_later_does_not_change_the_statement():
+def test_later_change_of_the_callers_row_changes_no_statement():
     row, where = {"a": 1}, {"b": 2}
     statement = update("t", row, where)
     row["c"] = where["d"] = 3
@@ -82,7 +82,7 @@ def _query():
         (lambda: STATEMENT.invariant(""), "needs the constraint's name"),
     ],
 )
-def test_what_says_nothing_is_refused(contradict, teaches):
+def test_empty_expectation_is_rejected(contradict, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         contradict()
 
@@ -99,7 +99,7 @@ def test_what_says_nothing_is_refused(contradict, teaches):
         (lambda s: s.all(tuple), lambda s: s.expect(0), r"use count\(\)"),
     ],
 )
-def test_an_expectation_that_contradicts_the_shape_is_refused_in_either_order(
+def test_expectation_that_contradicts_the_shape_is_rejected_in_each_order(
     shape, expectation, teaches
 ):
     with pytest.raises(InvalidBatch, match=teaches):

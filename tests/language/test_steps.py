@@ -41,7 +41,7 @@ def test_parameters_stand_in_the_order_of_the_text_each_once():
     assert step.parameters == (2, 1)
 
 
-def test_meanings_are_listed_strongest_first():
+def test_mappings_are_listed_strongest_first():
     outer = BATCH.on(unique("name_key"), ValueError).as_invariant("the demo")
     take, project, vpc = steps(outer)
     around = ["inside 'the demo'", 'unique("name_key") -> ValueError']
@@ -65,7 +65,7 @@ def test_a_step_cannot_be_changed():
         step.index = 5
 
 
-def test_explain_shows_each_step_with_its_guard_and_meanings():
+def test_explain_shows_each_step_with_its_guard_and_mappings():
     lines = explain(BATCH).splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "step 0 (create: update silo)",
@@ -108,7 +108,7 @@ def test_explain_names_the_values_of_every_kind_of_statement():
     ]
 
 
-def test_a_statement_that_cannot_be_sent_is_a_step_all_the_same_until_its_sql_is_asked_for():
+def test_statement_that_cannot_be_sent_is_a_step_until_its_sql_is_read():
     batch = gather(PROJECT, sql("COMMIT"))
     assert [step.statement.title for step in steps(batch)] == ["insert project", "COMMIT"]
     with pytest.raises(InvalidBatch):

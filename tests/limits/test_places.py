@@ -41,7 +41,7 @@ charges = st.tuples(
 
 
 @given(st.lists(charges, max_size=6))
-def test_each_counter_is_locked_once_and_then_written_in_the_order_that_was_said(drawn):
+def test_counters_are_locked_once_and_written_in_the_order_given(drawn):
     batch = gather(*(VERBS[verb](resource, scopes) for verb, resource, scopes in drawn))
     written = [(s, r, verb) for verb, r, scopes in drawn for s in scopes]
     expected = []
@@ -119,7 +119,7 @@ NAMES = ["resource_limit", "public.resource_limit", "a.resource_limit", "z.resou
         unique=True,
     )
 )
-def test_counters_are_locked_by_scope_and_resource_whatever_their_tables_are_called(drawn):
+def test_counters_are_locked_by_scope_and_resource_for_all_table_names(drawn):
     batch = gather(
         *(Limits(table=name).charge(resource, scope=scope, id=A) for name, resource, scope in drawn)
     )

@@ -48,7 +48,7 @@ def test_a_timeout_is_named(client, conn, timeout):
     assert client.run(READ) == 1
 
 
-def test_whatever_language_the_server_speaks(connection):
+def test_cancellation_is_recognized_in_each_server_language(connection):
     """Its message is translated, so it is not read."""
     connection.execute(
         "CREATE FUNCTION cancel() RETURNS int LANGUAGE plpgsql AS $$BEGIN "
@@ -123,7 +123,7 @@ def test_what_is_mapped_is_raised_from_it(client):
     assert "mapped to Slow" in str(answer.report)
 
 
-def test_what_is_declared_to_be_impossible_stays_so(client):
+def test_invariant_stays_an_invariant(client):
     ours = SLOW.on(sqlstate("57014"), Slow).as_invariant("waiting")
     answer = client.attempt(ours, timeout=0.01)
     assert isinstance(answer.error, InvariantViolation)

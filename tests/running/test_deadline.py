@@ -41,7 +41,9 @@ class TestTheOption:
         [0, 0.0, -1, math.nan, math.inf, 10**400, "1", True, timedelta(0), timedelta(days=-1), [1]],
         ids=str,
     )
-    def test_what_is_no_positive_finite_number_is_refused(self, client, conn, deadline):
+    def test_deadline_that_is_not_a_positive_finite_number_is_rejected(
+        self, client, conn, deadline
+    ):
         with pytest.raises(InvalidBatch, match="more than 0 and finite"):
             client.run(item(1), deadline=deadline)
         assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
@@ -52,7 +54,7 @@ class TestTheOption:
     def test_any_other_is_taken(self, client, deadline):
         assert client.run(sql("SELECT 1").scalar(int), deadline=deadline) == 1
 
-    def test_it_cannot_go_with_nested(self, connection):
+    def test_deadline_cannot_be_combined_with_nested(self, connection):
         connection.execute("BEGIN")
         with pytest.raises(InvalidBatch, match="deadline= is the outer transaction's"):
             connection.run(item(1), nested=True, deadline=1)
@@ -63,16 +65,16 @@ class TestTheServer:
         ("own", "inside"),
         [("0", "1h"), ("2h", "1h"), ("1d", "1h"), ("59min", "59min"), ("59999ms", "59999ms")],
     )
-    def test_it_is_bounded_by_what_is_left_or_by_the_sessions_own(
-        self, connection, limit, own, inside
-    ):
+    def test_timeout_is_the_shorter_of_rest_and_session(self, connection, limit, own, inside):
         connection.execute(f"SET {limit} = '{own}'")
         with standing_clock():
             assert connection.run(setting(limit), deadline=LONG) == inside
         assert connection.run(setting(limit)) == own
 
     @pytest.mark.parametrize(("timeout", "statement"), [(60, "1min"), (7200, "2h")])
-    def test_it_goes_with_a_timeout_for_statements(self, connection, limit, timeout, statement):
+    def test_deadline_combines_with_a_statement_timeout(
+        self, connection, limit, timeout, statement
+    ):
         with standing_clock():
             found = connection.run(
                 gather(setting("statement_timeout"), setting(limit)), timeout=timeout, deadline=LONG
@@ -93,7 +95,7 @@ class TestTheServer:
         shorter = timeout is not None and limit == "statement_timeout"
         assert found == (None, "1min" if shorter else "1h")
 
-    def test_the_snapshot_is_taken_behind_that_lock(self, connect, conn):
+    def test_snapshot_is_taken_after_that_lock(self, connect, conn):
         conn.execute(ITEMS)
         with race(connect) as racing:
             racing.first.execute("BEGIN")
@@ -110,7 +112,7 @@ class TestTheServer:
         ("own", "told"),
         [("0", "5000"), ("0s", "5000"), ("7", "7"), ("60000", "5000"), ("", "5000")],
     )
-    def test_cockroachdb_is_told_in_milliseconds(self, conn, own, told):
+    def test_cockroachdb_gets_milliseconds(self, conn, own, told):
         """The text is read by PostgreSQL, which has the functions that it calls."""
         text = COCKROACHDB.limit_query(5_000, 130000).replace("transaction_timeout", "batchq.limit")
         conn.execute("SELECT set_config('batchq.limit', %s, false)", [own])
@@ -127,7 +129,7 @@ class TestTheServer:
         assert parsed(recording) == [b""]
         assert recording.flights == 1
 
-    def test_a_client_that_is_gone_leaves_no_locks_behind(self, database, conn, limit, monkeypatch):
+    def test_lost_client_leaves_no_locks(self, database, conn, limit, monkeypatch):
         """The server hears nothing more, not even that the connection was closed."""
         if limit == "statement_timeout":
             pytest.skip("before PostgreSQL 17 nothing ends a transaction that waits for its client")
@@ -148,7 +150,7 @@ class TestTheServer:
 
 
 class TestWhatWasNotSent:
-    def test_it_waited_for_the_connection(self, connection, conn):
+    def test_deadline_passes_while_waiting_for_the_connection(self, connection, conn):
         held = threading.Event()
 
         class Hold:
@@ -173,7 +175,7 @@ class TestWhatWasNotSent:
         connection.run(item(2))
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]
 
-    def test_it_was_over_before_the_first_byte(self, connection, conn, monkeypatch):
+    def test_deadline_passes_before_the_first_byte(self, connection, conn, monkeypatch):
         with standing_clock() as clock:
             monkeypatch.setattr(
                 "batchq.engine.transaction.closed_link", lambda *_: clock.pass_by(LONG)

@@ -57,7 +57,7 @@ class Looking:
 class TestThePool:
     """Waiting for one of its connections is part of the run."""
 
-    def test_it_has_none_to_give(self, pool, conn):
+    def test_pool_without_a_free_connection_ends_at_the_deadline(self, pool, conn):
         with Taken(pool):
             answer = pool.attempt(item(1), deadline=SOON)
             assert isinstance(answer.error, DeadlineExceeded)
@@ -66,7 +66,7 @@ class TestThePool:
         pool.run(item(2), deadline=LONG)
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,)]
 
-    def test_what_is_shorter_is_the_pools_own_patience(self, pool):
+    def test_pool_timeout_applies_if_it_is_shorter(self, pool):
         with Taken(pool):
             pool.pool.timeout = 0.01
             answer = pool.attempt(item(1), deadline=LONG)
@@ -130,7 +130,7 @@ class TestThePool:
             assert answer.outcome is Outcome.NOT_SENT
 
     @pytest.mark.parametrize("kind", [PoolClient, AsyncPoolClient])
-    def test_what_it_gives_too_late_it_has_back(self, database, conn, kind):
+    def test_connection_given_too_late_is_returned(self, database, conn, kind):
         """The look goes well in the end: the pool's only connection is there for the next one."""
         conn.execute(ITEMS)
         looking = Looking()
@@ -143,7 +143,7 @@ class TestThePool:
             client.run(item(3))
         assert conn.execute("SELECT id FROM item").fetchall() == [(2,), (3,)]
 
-    def test_what_it_hands_over_when_nobody_waits_any_more_it_has_back(self, database, conn):
+    def test_connection_handed_over_after_the_wait_is_returned(self, database, conn):
         """The deadline passes, and just then there is one after all."""
         conn.execute(ITEMS)
         looking = Looking()

@@ -106,7 +106,7 @@ class TestTheGrace:
         assert is_nobodys_fault(answer)
         assert conn.execute("SELECT id FROM item").fetchall() == [(0,)]
 
-    def test_it_ends_a_transaction_whose_session_has_a_longer_one(self, connection, connect):
+    def test_deadline_ends_a_transaction_before_a_longer_session_timeout(self, connection, connect):
         """Its timer has run since BEGIN."""
         connection.execute("SET statement_timeout = '1h'")
         if connection.conn.info.server_version >= 170000:
@@ -124,7 +124,7 @@ class TestTheGrace:
             assert is_nobodys_fault(client.attempt(batch, deadline=LONG))
 
     @pytest.mark.usefixtures("late")
-    def test_what_was_committed_is_the_result(self, client, conn):
+    def test_committed_batch_returns_its_result(self, client, conn):
         assert client.run(gather(item(1), READ), deadline=LONG) == (None, 1)
         assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]
         client.run(item(2))
@@ -145,7 +145,7 @@ class TestTheGrace:
         assert conn.execute("SELECT id FROM item").fetchall() == [(1,)]
 
     @pytest.mark.usefixtures("late")
-    def test_what_the_server_refused_is_what_it_means(self, client, conn):
+    def test_refused_batch_raises_the_mapped_error(self, client, conn):
         conn.execute("INSERT INTO item VALUES (1, 1)")
         batch = insert("item", {"id": 1, "size": 1}).on(unique("item_pkey"), LookupError("taken"))
         with pytest.raises(LookupError, match="taken"):
@@ -165,7 +165,7 @@ class TestTheGrace:
         assert is_after_a_conflict(answer, attempts=1)
 
     @pytest.mark.usefixtures("late")
-    def test_what_a_preparation_may_be_to_blame_for_is_not_sent_once_more(self, database, conn):
+    def test_failure_of_a_prepared_statement_is_not_sent_once_more(self, database, conn):
         conn.execute(ITEMS)
         with SyncClient(database, prepare_threshold=0) as client:
             client.run(item(1))
@@ -176,7 +176,7 @@ class TestTheGrace:
         assert answer.report.attempts == 1
 
 
-def test_nor_is_it_when_the_deadline_passes_between_the_two(database, conn, monkeypatch):
+def test_deadline_between_two_attempts_prevents_the_second(database, conn, monkeypatch):
     conn.execute(ITEMS)
     with SyncClient(database, prepare_threshold=0) as client, standing_clock() as clock:
         client.run(item(1))
@@ -226,7 +226,7 @@ class TestAttempts:
         assert is_after_a_conflict(answer, attempts=3)
         assert paused == [0, 0]
 
-    def test_what_another_attempt_has_no_time_for_ends_as_the_one_before(self, client, conflict):
+    def test_batch_without_time_to_retry_ends_as_the_attempt_before(self, client, conflict):
         """The deadline passes in the pause."""
         with standing_clock() as clock:
             answer = client.attempt(

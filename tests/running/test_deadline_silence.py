@@ -129,7 +129,7 @@ def test_no_answer_at_all_is_taken_for_none(database, conn, kind):
 
 
 @of_each_kind
-def test_of_a_batch_that_only_reads_nothing_was_kept(database, kind):
+def test_silence_in_a_read_only_batch_applies_nothing(database, kind):
     answer = attempt(
         kind, database, lambda link: link.silence_answers(after=0), READ, read_only=True
     )

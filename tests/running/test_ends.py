@@ -223,7 +223,7 @@ class TestAPoolThatGivesNoConnection:
         assert isinstance(answer.error.__cause__, psycopg.OperationalError)
 
 
-def test_a_report_is_gone_with_who_holds_it(pool):
+def test_report_is_freed_with_its_holder(pool):
     """No traceback keeps it in a circle, and the connection of the frames with it."""
     fail(pool.pool, "getconn", psycopg.OperationalError("connection refused"))
     gc.disable()
@@ -253,7 +253,7 @@ class TestAPoolThatDoesNotTakeItsConnectionBack:
         assert answer.report.violation.sqlstate == "22012"
         assert answer.outcome is Outcome.ROLLED_BACK
 
-    def test_what_could_not_be_sent_is_said(self, pool):
+    def test_value_that_could_not_be_sent_is_named(self, pool):
         fail(pool.pool, "putconn", Hook(), done=True)
         with pytest.raises(InvalidBatch, match="x"):
             pool.attempt(UNSENDABLE)

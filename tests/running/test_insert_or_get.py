@@ -81,11 +81,11 @@ class TestAgain:
     def test_a_row_may_be_got_twice_in_a_batch(self, conn):
         assert run(conn, gather(boot(), boot())) == (NEW, OLD)
 
-    def test_what_is_there_is_answered_and_not_what_was_asked_for(self, conn):
+    def test_existing_row_is_returned_and_not_the_requested_one(self, conn):
         run(conn, boot())
         assert run(conn, boot(name="other")) == OLD
 
-    def test_a_row_that_differs_is_refused_and_says_in_what(self, conn):
+    def test_different_row_is_rejected_with_the_differing_columns(self, conn):
         run(conn, boot())
         answer = attempt(conn, boot(size=2))
         assert isinstance(answer.error, DiffersError)
@@ -188,7 +188,7 @@ class TestAtTheSameTime:
         assert isinstance(sides.run(boot(), boot(size=2)).error, DiffersError)
 
     @pytest.mark.parametrize("isolation", CONFLICTS, ids=lambda level: level.name)
-    def test_the_second_is_a_conflict_where_snapshots_are_kept_and_gets_when_run_again(
+    def test_second_of_two_conflicts_under_a_snapshot_and_gets_on_retry(
         self, sides, conn, isolation
     ):
         assert isinstance(
@@ -208,9 +208,7 @@ class TestAtTheSameTime:
         assert sides.run(boot(), waiting).value == answer
 
     @pytest.mark.parametrize("judged", [True, False])
-    def test_a_row_that_goes_between_the_steps_fails_the_batch_unless_it_is_judged(
-        self, connect, judged
-    ):
+    def test_row_deleted_between_the_steps_fails_the_batch_unless_mapped(self, connect, judged):
         """It is judged under a lock, which is held from there on."""
         gate, mine, other, observer = connect(), connect(), connect(), connect()
         run(gate, boot())

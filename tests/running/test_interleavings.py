@@ -158,7 +158,7 @@ def play(table, end, own, adds, other):
 
 @pytest.mark.parametrize("adds", FEW_PAIRS)
 @pytest.mark.parametrize("end", ENDS)
-def test_the_page_says_who_can_make_an_orphan(table, end, adds):
+def test_documentation_lists_the_levels_that_can_orphan_a_row(table, end, adds):
     for own, other in FEW_PAIRS[adds]:
         play(table, end, own, adds, other)
 

@@ -123,12 +123,12 @@ def counted(_played, observer):
 
 
 @IN_PAIRS
-def test_of_two_that_take_the_last_slot_one_gets_it(play):
+def test_last_slot_is_taken_by_one_of_two(play):
     play(CREATE, CREATE, counted, ONE)
 
 
 @IN_PAIRS
-def test_of_two_that_have_seen_the_same_generation_one_goes_on(play):
+def test_same_generation_lets_one_of_two_continue(play):
     def wrong(schedule, observer):
         winner = "db" if schedule.failures[0] is None else "www"
         row = observer.execute("SELECT name, rcgen FROM project").fetchone()
@@ -173,7 +173,7 @@ def living(observer, name):
 
 
 @IN_PAIRS
-def test_what_both_insert_or_get_is_one_row_that_is_new_to_one(play):
+def test_row_that_two_insert_or_get_is_created_by_one(play):
     def wrong(schedule, observer):
         got = [result for (result,) in filter(None, schedule.results)]
         rows = {one.row.id for one in got}
@@ -183,7 +183,7 @@ def test_what_both_insert_or_get_is_one_row_that_is_new_to_one(play):
 
 
 @IN_PAIRS
-def test_what_differs_is_refused_to_whoever_comes_second(play):
+def test_different_row_is_rejected_for_the_second(play):
     def wrong(schedule, observer):
         winner = "ready" if schedule.failures[0] is None else "idle"
         return observer.execute("SELECT state FROM project WHERE name = 'api'").fetchall() != [

@@ -31,7 +31,7 @@ def adding(*accounts):
 
 @pytest.mark.parametrize(("first", "second"), [(1, 1), (2, 3), (3, 1)])
 @pytest.mark.parametrize("level", [RC, RR], ids=["each its snapshot", "one snapshot"])
-def test_where_nobody_waits_every_order_is_played_once(table, first, second, level):
+def test_schedules_without_waits_run_once_in_each_order(table, first, second, level):
     logging = [
         gather(*(insert("log", {"n": n}) for n in range(count))) for count in (first, second)
     ]
@@ -43,7 +43,7 @@ def test_where_nobody_waits_every_order_is_played_once(table, first, second, lev
     assert len(orders) == len(schedule) == comb(first + second + 2 * ends, first + ends)
 
 
-def test_a_transaction_of_one_snapshot_takes_it_before_or_after_the_other_commits(table):
+def test_snapshot_is_taken_before_or_after_the_other_commit(table):
     count = sql("SELECT count(*) FROM log").scalar(int)
     seen = {
         level: {
@@ -58,7 +58,7 @@ def test_a_transaction_of_one_snapshot_takes_it_before_or_after_the_other_commit
     assert seen == {RC: {(0, 0), (0, 1), (1, 1)}, RR: {(0, 0), (1, 1)}}
 
 
-def test_a_side_that_waits_goes_on_when_the_other_has_ended_and_not_before(table):
+def test_waiting_side_continues_only_after_the_other_has_ended(table):
     schedule = list(table.run_all(Side("a", once(adding(1))), Side("b", once(adding(1)))))
     assert [one.moves for one in schedule if any("waits" in move for move in one.moves)] == [
         ("a: update account", "b: update account: waits", "a: COMMIT",
@@ -70,7 +70,7 @@ def test_a_side_that_waits_goes_on_when_the_other_has_ended_and_not_before(table
     assert all(one.failures == (None, None) for one in schedule)
 
 
-def test_of_a_deadlock_either_side_is_the_victim(table):
+def test_deadlock_makes_either_side_the_victim(table):
     summary = table.check_all(
         Side("a", once(adding(1, 2))), Side("b", once(adding(2, 1))), lambda _: False
     )
@@ -78,7 +78,7 @@ def test_of_a_deadlock_either_side_is_the_victim(table):
     assert {failure.sqlstate for failure in summary.failures} == {"57014"}
 
 
-def test_a_conflict_ends_a_side_and_the_other_goes_on(table):
+def test_conflict_ends_one_side_and_the_other_continues(table):
     def wrong(_played):
         return table.observer.execute("SELECT n FROM account WHERE id = 1").fetchone() != (1,)
 
@@ -98,7 +98,7 @@ def test_a_side_of_several_transactions_is_sent_the_result_of_each(table):
         assert table.observer.execute("SELECT count(*) FROM log").fetchone() == (2,)
 
 
-def test_it_finds_a_lost_update_and_shows_the_schedule_which_can_be_played_again(table):
+def test_lost_update_is_found_with_a_schedule_that_can_be_replayed(table):
     def program():
         n = yield sql("SELECT n FROM account WHERE id = 1").scalar(int)
         yield update("account", {"n": n + 1}, {"id": 1})

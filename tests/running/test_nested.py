@@ -71,7 +71,7 @@ class TestSuccess:
         with pytest.raises(psycopg.errors.InvalidSavepointSpecification):
             outer.execute("RELEASE SAVEPOINT batchq")
 
-    def test_it_sees_what_the_outer_transaction_did(self, outer):
+    def test_nested_batch_sees_the_outer_transaction(self, outer):
         count = sql("SELECT count(*) FROM item").scalar(int)
         assert outer.run(gather(item(1), count), nested=True) == (None, 2)
 
@@ -84,7 +84,7 @@ class TestSuccess:
 
 class TestFailure:
     @pytest.mark.parametrize("at", [0, 1, 2])
-    def test_the_outer_transaction_goes_on_without_it(self, outer, conn, at):
+    def test_outer_transaction_continues_without_the_failed_batch(self, outer, conn, at):
         steps = [item(1), item(2)]
         clash = item(100).on(unique("item_pkey"), Taken)
         steps.insert(at, clash)
@@ -119,12 +119,12 @@ class TestFailure:
 
 
 class TestRefused:
-    def test_where_no_transaction_is_open(self, connection):
+    def test_nested_without_an_open_transaction_is_rejected(self, connection):
         with pytest.raises(InvalidBatch, match="IDLE"):
             connection.run(item(1), nested=True)
         assert status(connection) == TransactionStatus.IDLE
 
-    def test_where_the_open_transaction_has_failed(self, outer):
+    def test_nested_in_a_failed_transaction_is_rejected(self, outer):
         with pytest.raises(psycopg.errors.DivisionByZero):
             outer.execute("SELECT 1/0")
         with pytest.raises(InvalidBatch, match="INERROR"):
@@ -142,12 +142,12 @@ class TestRefused:
         ],
         ids=str,
     )
-    def test_with_an_option_of_the_outer_transaction(self, outer, option):
+    def test_nested_with_an_option_of_the_transaction_is_rejected(self, outer, option):
         with pytest.raises(InvalidBatch, match=next(iter(option))):
             outer.run(item(1), nested=True, **option)
         assert status(outer) == TransactionStatus.INTRANS
 
-    def test_on_a_pool(self, pool):
+    def test_nested_on_a_pool_is_rejected(self, pool):
         with pytest.raises(InvalidBatch, match="pool"):
             pool.run(item(1), nested=True)
 

@@ -112,7 +112,7 @@ def test_a_lock_is_refused_at_repeatable_read_by_its_name_too(connection):
 
 class TestRetry:
     @pytest.mark.parametrize("attempts", [0, -1])
-    def test_at_least_one_attempt(self, attempts):
+    def test_attempts_are_at_least_one(self, attempts):
         with pytest.raises(ValueError, match=r"attempts=.*at least one"):
             Retry(attempts=attempts)
 
@@ -131,7 +131,7 @@ class TestRetry:
     @pytest.mark.parametrize(
         "seconds", [-1, -0.001, math.nan, math.inf, 1e300, 10**400, timedelta(seconds=-1)], ids=repr
     )
-    def test_nobody_sleeps_so_long(self, name, seconds):
+    def test_too_long_sleep_is_rejected(self, name, seconds):
         with pytest.raises(ValueError, match=f"{name}="):
             Retry(**{name: seconds})
 

@@ -56,7 +56,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("options", "changed"), OPTIONS.values(), ids=OPTIONS)
-def test_an_option_is_in_force_in_the_batch_and_gone_behind_it(client, options, changed):
+def test_option_applies_in_the_batch_and_not_after_it(client, options, changed):
     assert client.run(SETTINGS, **options) == DEFAULT | changed
     assert client.run(SETTINGS) == DEFAULT
     assert isinstance(client.attempt(sql("SELECT 1/0"), **options), Failed)
@@ -86,7 +86,7 @@ class TestOfTheConnection:
         conn.deferrable = True
         return conn
 
-    def test_they_are_honoured(self, conn):
+    def test_options_are_honoured(self, conn):
         assert batchq.run(conn, SETTINGS) == {
             "isolation": "serializable",
             "read_only": "on",
@@ -104,7 +104,7 @@ class TestOfTheConnection:
             "timeout": "0",
         }
 
-    async def test_on_an_async_connection_too(self, database):
+    async def test_options_are_honoured_on_an_async_connection(self, database):
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as conn:
             await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             await conn.set_read_only(True)
@@ -119,7 +119,7 @@ def test_a_read_only_batch_cannot_write(client):
     assert answer.report.violation.sqlstate == "25006"
 
 
-def test_a_statement_that_takes_too_long_is_blamed(client):
+def test_statement_over_its_timeout_is_named(client):
     slow = sql("SELECT pg_sleep(600)").label("slow")
     answer = client.attempt(batchq.gather(sql("SELECT 1"), slow, sql("SELECT 2")), timeout=0.01)
     assert answer.report.statement is slow

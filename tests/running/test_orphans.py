@@ -121,7 +121,7 @@ def test_a_delete_that_waited_for_a_child_finds_it(sides, conn, isolation, kept)
     )
 
 
-def test_a_delete_that_is_run_again_says_which_child_is_in_the_way(sides, conn, isolation, kept):
+def test_retried_delete_names_the_child_that_prevents_it(sides, conn, isolation, kept):
     answer = sides.run(add(kept), end(kept), isolation=isolation, retry=AGAIN)
     assert isinstance(answer.error, InUseError)
     assert str(answer.error) == "project to be deleted contains a vpc: web"
@@ -136,7 +136,7 @@ def test_a_child_that_waited_for_a_delete_is_not_added(sides, conn, isolation, k
     assert conn.execute("SELECT count(*) FROM vpc").fetchone() == (0,)
 
 
-def test_a_child_that_is_tried_again_finds_its_parent_gone(sides, conn, isolation, kept):
+def test_retried_child_finds_its_parent_deleted(sides, conn, isolation, kept):
     answer = sides.run(end(kept), add(kept), isolation=isolation, retry=AGAIN)
     assert isinstance(answer.error, NotFoundError)
     assert (answer.report.index, answer.report.statement.title) == (0, "update project")
@@ -145,7 +145,7 @@ def test_a_child_that_is_tried_again_finds_its_parent_gone(sides, conn, isolatio
 
 
 @pytest.mark.parametrize("first", [add, end])
-def test_whoever_waited_for_what_is_then_rolled_back_succeeds(sides, conn, isolation, kept, first):
+def test_batch_that_waited_for_a_rollback_succeeds(sides, conn, isolation, kept, first):
     second = end if first is add else add
     answer = sides.run(first(kept), second(kept), rollback=True, isolation=isolation)
     assert isinstance(answer, Ok)

@@ -222,7 +222,7 @@ class TestDelete:
 
 
 class TestBothInOneBatch:
-    def test_a_child_is_not_added_behind_the_delete(self, conn):
+    def test_child_is_not_added_after_the_delete(self, conn):
         answer = attempt(conn, gather(end(), VPCS.add(1, vpc(7), missing=NotFoundError)))
         assert isinstance(answer.error, NotFoundError)
         assert (lives(conn), children(conn)) == (True, 0)
@@ -232,7 +232,7 @@ class TestBothInOneBatch:
         assert isinstance(answer.error, InUseError)
         assert (lives(conn), children(conn)) == (True, 0)
 
-    def test_a_child_is_not_added_behind_the_delete_of_a_parent_that_was_bumped(self, conn):
+    def test_child_is_not_added_after_the_delete_of_a_touched_parent(self, conn):
         """Once in a batch is enough only while the parent lives."""
         bumped = PROJECT.touch(1, missing=NotFoundError)
         answer = attempt(conn, gather(bumped, end(), VPCS.add(1, vpc(7), missing=NotFoundError)))
@@ -240,7 +240,7 @@ class TestBothInOneBatch:
         assert isinstance(answer.error, NotFoundError)
         assert (lives(conn), children(conn)) == (True, 0)
 
-    def test_the_last_child_may_go_with_its_parent(self, conn):
+    def test_last_child_may_be_deleted_with_its_parent(self, conn):
         run(conn, vpc(7))
         run(conn, gather(update("vpc", {"time_deleted": "now"}, {"id": 7}).expect(1), end()))
         assert not lives(conn)

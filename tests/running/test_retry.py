@@ -177,7 +177,7 @@ def test_a_pool_has_its_connection_back_between_attempts(pool):
 
 
 class TestArguments:
-    def test_they_have_defaults_and_show_themselves(self):
+    def test_retry_has_defaults_and_a_repr(self):
         assert repr(Retry(attempts=3)) == "Retry(attempts=3, backoff=0.05, max_backoff=2.0)"
 
     def test_times_are_seconds_or_timedeltas(self):
@@ -196,7 +196,7 @@ class TestArguments:
         ],
         ids=str,
     )
-    def test_what_makes_no_sense_is_refused(self, wrong):
+    def test_contradictory_arguments_are_rejected(self, wrong):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Retry(**wrong)
 
@@ -215,7 +215,7 @@ class TestArguments:
         with pytest.raises(ValueError, match=told):
             Retry(**{name: seconds})
 
-    def test_it_is_immutable_and_can_be_shared(self, client):
+    def test_retry_is_immutable_and_can_be_shared(self, client):
         policy = retry()
         with pytest.raises(AttributeError):
             policy.attempts = 7

@@ -54,7 +54,7 @@ class TestOnAnything:
         assert answer.outcome is answer.report.outcome is Outcome.ROLLED_BACK
         assert ids(conn) == []
 
-    def test_what_cannot_be_sent_is_raised_even_by_an_attempt(self, target):
+    def test_batch_that_cannot_be_sent_raises_even_from_attempt(self, target):
         with pytest.raises(InvalidBatch):
             target.attempt(sql("SELECT %(x)s", x=object()))
         assert target.run(READ) == 1
@@ -119,7 +119,7 @@ class TestTeaching:
         return said
 
     @pytest.mark.parametrize("target", [None, "dbname=x", object()], ids=["None", "text", "object"])
-    async def test_what_is_no_connection_is_refused(self, target):
+    async def test_value_that_is_not_a_connection_is_rejected(self, target):
         said = await self.calls(target, READ)
         kind = type(target).__name__
         assert all("Connection" in text and kind in text for text in said.values())
@@ -137,7 +137,7 @@ class TestTeaching:
         with pytest.raises(TypeError, match=r"run\(\)"):
             await batchq.arun(ConnectionPool(database, open=False), READ)
 
-    def test_what_is_no_batch_is_refused(self, connection):
+    def test_value_that_is_not_a_batch_is_rejected(self, connection):
         for wrong in ("SELECT 1", None, [READ], READ.scalar):
             with pytest.raises(TypeError, match="batch"):
                 connection.run(wrong)

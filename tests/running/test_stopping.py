@@ -47,7 +47,7 @@ def blocking():
 
 @pytest.mark.usefixtures("old_libpq")
 class TestBeforeLibpq17:
-    def test_nobody_waits_for_the_thread_that_blocks(self, blocking, monkeypatch):
+    def test_blocked_thread_is_not_waited_for(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "python")
         assert not request_cancel(blocking, 0.01)
         assert blocking.asked.wait(TIMEOUT)
@@ -59,9 +59,7 @@ class TestBeforeLibpq17:
         assert blocking.asked.wait(TIMEOUT)
         assert not blocking.over.is_set()
 
-    async def test_a_compiled_psycopg_would_block_all_threads_and_asks_nobody(
-        self, blocking, monkeypatch
-    ):
+    async def test_compiled_psycopg_would_block_all_threads(self, blocking, monkeypatch):
         monkeypatch.setattr("psycopg.pq.__impl__", "c")
         assert request_cancel(blocking, 0.01)
         assert await request_cancel_async(blocking, 0.01)
@@ -77,7 +75,7 @@ class TestFromLibpq17On:
             link.silence_requests(after=0)
             yield link
 
-    def test_a_request_that_gets_nowhere_is_told_from_one_that_the_server_had(self, silent, conn):
+    def test_unsent_request_is_distinguished_from_a_sent_one(self, silent, conn):
         assert request_cancel(conn, TIMEOUT)
         with closing(psycopg.connect(silent.conninfo())) as mine:
             mine.pgconn.send_query(b"SELECT 1")
