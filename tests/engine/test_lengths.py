@@ -34,7 +34,7 @@ def cockroach():
 def test_message_too_long_for_cockroachdb_is_rejected_before_sending(cockroach, step):
     server, conn = cockroach
     batch = gather(insert("t", {"a": 1}), step.label("big"), insert("t", {"a": 2}))
-    with pytest.raises(InvalidBatch, match=r"big.*bytes, and this server reads 16,777,216") as got:
+    with pytest.raises(InvalidBatch, match=r"big.*reads at most 16,777,216") as got:
         run(conn, batch)
     assert got.value.step is not None
     assert (got.value.step.index, server.committed) == (1, False)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is remembered of a connection as long as it lives."""
+"""Keep the state of each connection as long as the connection lives.
+
+The dictionary is weak: a connection that a pool drops takes its state with it.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ class ConnectionState:
     parameter_types: dict[Compiled, tuple[int, ...]] = field(
         factory=dict["Compiled", tuple[int, ...]]
     )
-    """The types of each statement's parameters when it was last sent. By connection: the same
-    statement may be about two tables in two databases."""
+    """The types of each statement's parameters when it was last sent. Per connection, because the
+    same statement may name two different tables in two databases."""
 
     def invalidate(self, *, lost: bool) -> None:
-        """Forget the prepared statements and types, and use new names from now on.
+        """Drop the prepared statements and types, and use new names from now on.
 
         :param lost: whether the names were lost on the server, which may happen again.
         """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The deadline of a run: until when the client waits, and what the server is told of it.
+"""Keep the deadline of a run, and send it to the server as a limit.
 
-The clock is the client's own and monotonic, so no change of the time of day moves a deadline. The
-server is bounded as well, in the same flight: it would work on otherwise, and hold its locks, for
-a client that has gone.
+The clock is the client's own and monotonic, so a change of the time of day does not move a
+deadline. The same flight limits the server. Otherwise it would continue, and hold its locks, for a
+client that waits no longer.
 """
 
 from __future__ import annotations
@@ -24,58 +24,59 @@ if TYPE_CHECKING:
     from batchq.engine.wire.frame import Frame
 
 GRACE = 1.0
-"""Seconds that an answer may still take once the deadline has passed, or the run was interrupted.
-At most half of them go to the cancel request."""
+"""Seconds that an answer may still take after the deadline has passed, or after an interrupt. The
+cancel request takes at most half of them."""
 
 _TICK = 0.1
-"""Seconds after which a wait for the socket looks at the clock, as often as psycopg's waits do."""
+"""Seconds after which a wait for the socket checks the clock, as in psycopg's waits."""
 
 _SKEW = 0.05
-"""Seconds by which the server's clock, which ends the transaction when the deadline passes, may be
-ahead of the client's."""
+"""Seconds by which the server's clock may be ahead of the client's. The server ends the transaction
+by its own clock."""
 
-_SETTABLE = 2**31 - 1
-"""The most milliseconds that the settings take: 24 days."""
+_MAX_MILLISECONDS = 2**31 - 1
+"""The highest value of the settings: 24 days."""
 
 
 @frozen(eq=False)
 class Deadline:
-    """A point in time, of the monotonic clock."""
+    """A point in time of the monotonic clock."""
 
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """Make one that lies so many seconds ahead."""
+        """Return the deadline that is so many seconds from now."""
         return cls(monotonic() + seconds)
 
     @property
     def left(self) -> float:
-        """Seconds until then, and never fewer than 0."""
+        """The seconds until the deadline; 0 after it."""
         return max(0.0, self.at - monotonic())
 
     @property
     def passed(self) -> bool:
-        """Whether it is in the past."""
+        """Whether the deadline is in the past, by the client's clock."""
         return self.at <= monotonic()
 
     @property
     def tick(self) -> float:
-        """How long to wait for the socket before the clock is looked at again, in seconds."""
+        """The seconds to wait for the socket before the clock is checked again."""
         left = self.left
-        # Evenly, so that the last look is not long after it, and a bit late, so not just before.
+        # Equal parts, so that the last check is soon after the deadline. The millisecond puts that
+        # check after it, and not just before.
         return left / max(ceil(left / _TICK), 1) + 0.001
 
     @property
     def due(self) -> bool:
-        """Whether it has passed, by the client's clock or by that of the server."""
+        """Whether the deadline has passed by the client's clock, or may have by the server's."""
         return self.left <= _SKEW
 
 
 def deadline_from(seconds: object) -> Deadline:
-    """Make the deadline of a run that begins now.
+    """Return the deadline of a run that begins now.
 
-    :raises InvalidBatch: when it is not so many seconds, as a number or a timedelta.
+    :raises InvalidBatch: if ``seconds`` is not a number or a timedelta of more than 0.
     """
     given = inf
     if isinstance(seconds, timedelta):
@@ -86,8 +87,8 @@ def deadline_from(seconds: object) -> Deadline:
     if 0 < given < inf:
         return Deadline.after(given)
     message = (
-        f"deadline={seconds!r}: the seconds that the whole run may take, as a number or a "
-        "timedelta, more than 0 and finite; leave it out to wait for as long as it takes"
+        f"run(deadline={seconds!r}): not the seconds of a run; pass a number or a timedelta, more "
+        "than 0 and finite, or leave it out to wait without a limit"
     )
     raise InvalidBatch(message)
 
@@ -95,13 +96,14 @@ def deadline_from(seconds: object) -> Deadline:
 def bounded(
     frame: Frame, deadline: Deadline, dialect: Dialect, version: int, *, queries: bool
 ) -> Frame:
-    """Return the frame, with the settings that bound the server by the time that is left.
+    """Return the frame with the settings that limit the server to the time that is left.
 
-    If the session has a shorter limit of its own, that one stays in force. Only a query can find
-    out, and a query fixes the snapshot of a transaction, and its isolation level. The texts differ
-    from run to run, so they are never prepared.
+    A shorter limit of the session stays in force if a query may set the new one, for only a query
+    can compare the two. But a query fixes the snapshot and the isolation level of its transaction,
+    so it is sent only before a batch that begins with a query. The texts differ from run to run, so
+    they are never prepared.
 
-    :param version: the server's, as ``PGconn.server_version`` has it.
+    :param version: the server's, as in ``PGconn.server_version``.
     :param queries: whether the batch begins with a query itself.
     """
     limits = _limits(deadline, dialect, version, timeout=frame.timeout, queries=queries)
@@ -111,7 +113,7 @@ def bounded(
 def _limits(
     deadline: Deadline, dialect: Dialect, version: int, *, timeout: float | None, queries: bool
 ) -> tuple[str, ...]:
-    milliseconds = min(max(ceil(deadline.left * 1000), 1), _SETTABLE)
+    milliseconds = min(max(ceil(deadline.left * 1000), 1), _MAX_MILLISECONDS)
     if queries:
         return (dialect.limit_query(milliseconds, version),)
     name = dialect.limit_setting(version)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Encoding: every value of the batch to bytes, before the first byte is sent.
+"""Encode every value of the batch before the first byte is sent.
 
-A value that cannot be encoded in the last statement must find nothing of the first one sent.
+A value of the last statement that cannot be encoded must fail before the first statement is sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _AUTO = PyFormat.AUTO
 SentTypes = dict[Compiled, tuple[int, ...]]
 """The types of each statement's parameters when it was last sent on a connection."""
 _MOST_SENT = 4096
-"""As many as are kept compiled."""
+"""The number of statements whose types are kept: as many as are kept compiled."""
 
 
 @define(eq=False)
@@ -49,11 +49,12 @@ class Encoded:
     params: Sequence[Any]
     """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …"""
     types: tuple[int, ...]
-    """Their type OIDs; 0 leaves the choice to the server."""
+    """The type OIDs; 0 lets the server infer the type."""
     settled: tuple[int, ...]
-    """The same, but with the types last sent for what has none of its own, to be prepared by."""
+    """The type OIDs to prepare by: those of ``types``, and the type last sent for a value that has
+    none."""
     formats: Sequence[int]
-    """Text or binary. No part of a statement's identity: Bind says it anew each time."""
+    """Text or binary. Not part of a statement's identity: each Bind declares them again."""
 
 
 def encode(
@@ -64,16 +65,17 @@ def encode(
     binary: bool = True,
     max_bytes: int = sys.maxsize,
 ) -> list[Encoded]:
-    """Encode every statement's values with the connection's own adapters.
+    """Encode every statement's values with the connection's adapters.
 
-    One transformer and one call for the whole batch: looking up how to dump a type is what costs.
+    One transformer and one call serve the whole batch, because finding the dumper of a type is the
+    expensive part.
 
     :param sent: the types that were last sent on this connection, which is brought up to date.
-    :param binary: whether the server can make a value binary in SQL.
-    :param max_bytes: bytes that the server reads in one message.
+    :param binary: whether the server can convert a value to binary in SQL.
+    :param max_bytes: the most bytes that the server reads in one message.
     :raises InvalidBatch: for a statement that cannot be compiled, a value that cannot be adapted,
-        or what is too long for one message; its ``step`` is the one. It has no tie to an error
-        that may hold the value.
+        or a message that is too long. It has the ``step``, and no reference to an error that may
+        hold the value.
     """
     shapes: list[Compiled] = []
     for statement in plan.statements:
@@ -84,7 +86,7 @@ def encode(
             raise _located(error, PlacedStep(index, plan.placed[index])) from error
     flat: list[object] = []
     dumped: Sequence[Any] = ()
-    refused: InvalidBatch | None = None
+    failure: InvalidBatch | None = None
     try:
         settings = OutputSettings(plan) if plan.outputs else None
         for index, shape in enumerate(shapes):
@@ -93,10 +95,10 @@ def encode(
             if settings is not None:
                 settings.bind(index, flat, start)
         dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
-    except Exception as error:  # noqa: BLE001  it is in what is raised, or stood for
-        refused = _culprit(plan.placed, transformer, error)
-    if refused is not None:
-        raise refused  # not above, where the error would be its context
+    except Exception as error:  # noqa: BLE001  it, or a stand-in, is the cause of what is raised
+        failure = _find_value(plan.placed, transformer, error)
+    if failure is not None:
+        raise failure  # outside the except block, where the error would become its context
     types, formats = transformer.types or (), transformer.formats or []
     encoded: list[Encoded] = []
     end, long = 0, False
@@ -114,7 +116,7 @@ def encode(
 def _remembered(
     sent: SentTypes, shape: Compiled, types: tuple[int, ...], values: Sequence[object]
 ) -> tuple[int, ...]:
-    """Bring up to date what was sent last, and say by which types it is prepared."""
+    """Return the types to prepare by, and record them as last sent."""
     last, settled = sent.get(shape), types
     if last is not None:
         settled = _settled(types, last, values, shape.places)
@@ -130,10 +132,10 @@ def _settled(
     values: Sequence[object],
     places: tuple[Place, ...],
 ) -> tuple[int, ...]:
-    """Give NULL and the empty list, which have no type of their own, the one last sent there.
+    """Return the types, with the last one sent for NULL and the empty list, which have none.
 
-    Otherwise a statement would be another one to the server whenever a value is missing. Not in
-    SQL of the user's own: there the type of a NULL may decide which function it is given to.
+    Otherwise the server would prepare another statement whenever a value is missing. In the user's
+    own SQL the types stay, because there the type of a NULL may decide which function is called.
     """
     return tuple(
         old
@@ -144,7 +146,7 @@ def _settled(
 
 
 def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
-    """Add the values in the order of ``$1``, ``$2``, …, those that batchq adds last."""
+    """Append the values in the order of ``$1``, ``$2``, …, with batchq's own last."""
     values: Sequence[object] = statement._values
     if shape.order is not None:
         values = tuple(values[i] for i in shape.order)
@@ -159,23 +161,23 @@ def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> N
 
 
 _ONE = Int8(1)
-"""What has an output has exactly one row."""
+"""The number of rows of a statement that has an output."""
 
 
 _UNSTABLE = frozenset({int, list})
 
 
 def _stable(value: Any) -> object:
-    """Make integers bigint, whatever their size.
+    """Return the value with each int as a bigint, whatever its size.
 
-    psycopg picks the smallest type that holds the value, and the type is part of a statement's
-    identity: every third value would be another statement.
+    psycopg picks the smallest type that holds the value. The type is part of a statement's
+    identity, so values of different sizes would make different statements.
 
-    :raises _NoBigint: for an integer that is none.
+    :raises _NoBigint: for an integer that does not fit.
     """
     if type(value) is int:
         if not -_BEYOND_BIGINT <= value < _BEYOND_BIGINT:
-            message = "an integer does not fit bigint: pass a Decimal"
+            message = "the integer does not fit bigint; pass a Decimal"
             raise _NoBigint(message)
         return Int8(value)
     return [_stable(item) if type(item) in _UNSTABLE else item for item in value]
@@ -185,23 +187,23 @@ _BEYOND_BIGINT = 1 << 63
 
 
 class _NoBigint(Exception):
-    """An integer does not fit where batchq sends integers."""
+    """An integer does not fit bigint, the type of all integers sent."""
 
 
 def _located(error: Exception, step: PlacedStep) -> InvalidBatch:
     return InvalidBatch(f"{step}: {error}", step=step)
 
 
-def _culprit(
-    leaves: Sequence[PlacedStatement], transformer: Transformer, found: Exception
+def _find_value(
+    placed: Sequence[PlacedStatement], transformer: Transformer, original: Exception
 ) -> InvalidBatch:
-    """Find the value that cannot be encoded, one by one, and say what to do about it."""
-    for index, leaf in enumerate(leaves):
-        statement = leaf.statement
+    """Return the error for the value that cannot be encoded, by encoding one after the other."""
+    for index, place in enumerate(placed):
+        statement = place.statement
         names = statement._shape.names
         for name, value in zip(names, statement._values, strict=True):
             if isinstance(value, Output):
-                continue  # what is sent is a name
+                continue  # the name of a setting is sent in its place
             dumper: object = None
             try:
                 stable = _stable(value) if type(value) in _UNSTABLE else value
@@ -211,34 +213,34 @@ def _culprit(
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 kind = type(value).__name__
                 what = f"the value of {name!r}, a {kind}, cannot be sent"
-                # Anybody else's words may quote the value.
-                plain = isinstance(error, _NoBigint) or is_safe(error)
-                said = f": {error}" if plain else ""
-                refused = _located(
-                    InvalidBatch(what + said + _instead_of(value)), PlacedStep(index, leaf)
+                # The message of any other error may quote the value.
+                safe = isinstance(error, _NoBigint) or is_safe(error)
+                reason = f": {error}" if safe else ""
+                failure = _located(
+                    InvalidBatch(what + reason + _instead_of(value)), PlacedStep(index, place)
                 )
-                own = plain or (dumper is not None and not is_drivers(dumper))
-                refused.__cause__ = error if own else stand_in(error, what)
-                return refused
-    refused = InvalidBatch("a value cannot be sent, though each can on its own")
-    refused.__cause__ = stand_in(found, "a value")
-    return refused
+                kept = safe or (dumper is not None and not is_drivers(dumper))
+                failure.__cause__ = error if kept else stand_in(error, what)
+                return failure
+    failure = InvalidBatch("a value cannot be sent, though each can on its own")
+    failure.__cause__ = stand_in(original, "a value")
+    return failure
 
 
 def _instead_of(value: object) -> str:
-    """Say what to pass instead of what no type of the server's is made of."""
+    """Return what to pass instead of a value that has no type on the server."""
     if _holds_dict(value):
         return f"; {JSONB}, as a whole if it is one document"
     return "; pass a list" if isinstance(value, AbstractSet | Iterator) else ""
 
 
 def _holds_dict(value: object) -> bool:
-    """Whether it is a dict, or a list with one anywhere in it."""
+    """Return whether a value is a dict, or a list that has a dict at any depth."""
     todo = [value]
     while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
+        item = todo.pop()
+        if isinstance(item, dict):
             return True
-        if isinstance(one, list | tuple):
-            todo += cast("Sequence[object]", one)
+        if isinstance(item, list | tuple):
+            todo += cast("Sequence[object]", item)
     return False

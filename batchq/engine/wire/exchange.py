@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The wire: the only I/O of batchq, one generator for sync and async alike.
+"""Send a flight and receive its answers: the only I/O of batchq, for sync and async alike.
 
-psycopg drives its own protocol logic this way: a generator yields what it waits for on the socket,
-``Connection.wait`` or ``AsyncConnection.wait`` waits, and sends back what is ready. This is the one
-file that leans on that protocol (``psycopg.waiting.Wait`` and ``Ready``; no yield means no wait); a
-contract test pins what it needs.
+psycopg drives its own protocol logic in the same way: a generator yields what it waits for on the
+socket, and ``Connection.wait`` or ``AsyncConnection.wait`` waits and sends back what is ready. Only
+this file depends on that protocol (``psycopg.waiting.Wait`` and ``Ready``; no yield means no wait).
+A contract test pins what it needs.
 """
 
 from __future__ import annotations
@@ -34,27 +34,26 @@ _BAD = ConnStatus.BAD
 
 @define(eq=False)
 class Slots:
-    """What came back: one answer a command, None where the link was gone before it came."""
+    """The answers of a flight, one for each command; None if the connection was lost first."""
 
     answers: list[PGresult | None]
     lost: OperationalError | None = None
-    """Why the link is gone or no longer usable, when it is."""
+    """Why the connection is lost or no longer usable; None if it is usable."""
 
 
 def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
-    """Send a flight and read until every Sync is answered or the link is gone.
+    """Send a flight and read until every Sync is answered or the connection is lost.
 
-    :param slots: empty ones, to be filled; they hold what has come so far at any time.
+    A lost connection raises no error here: the answers received before it decide the outcome, and
+    COMMIT's tag may already be in the buffer.
 
-    Never raises for a lost link: what was answered before it went decides the outcome, and COMMIT's
-    tag may lie in the buffer already.
+    All commands are written to libpq's buffer at once. libpq does not block, sends from 8 KiB on,
+    and keeps what the socket does not accept. The rest is flushed while reading, because a server
+    that cannot send its answers stops reading.
 
-    The commands go to libpq's buffer all at once: it does not block, sends from 8 KiB on, and keeps
-    what the socket does not take. The rest is flushed while reading, for a server that cannot get
-    rid of its answers stops reading.
-
-    :raises psycopg.OperationalError: when libpq refuses a command on a living link. The connection
-        has to be closed then: repairing it would commit the part that was sent.
+    :param slots: empty slots, which are filled as answers arrive.
+    :raises psycopg.OperationalError: if libpq rejects a command on a usable connection. The caller
+        has to close it, because a Sync sent on it would commit the part that was sent.
     """
     try:
         yield from _send(pg, flight)
@@ -72,7 +71,7 @@ def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
             yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
             pg.get_result()  # the NULL that closes each command's results
         elif answer is not None and answer.status != _PIPELINE_SYNC:
-            # Only the end of the session stands in a Sync's place, right behind COMMIT's tag even.
+            # Only the error that ends the session replaces a Sync's answer, even after COMMIT's.
             slots.lost = OperationalError(_message(answer))
     forward_notifications(pg)
     if slots.lost is None:
@@ -80,10 +79,10 @@ def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
 
 
 def forward_notifications(pg: PGconn) -> None:
-    """Hand on what LISTEN brought in passing, as psycopg does.
+    """Pass notifications to the connection's handler, as psycopg does.
 
-    A handler that fails is logged, as psycopg logs those of notices: it is no failure of the batch
-    that happens to be read, and the answers behind it are still to come.
+    If the handler fails, that is logged, as psycopg does for notices: the batch being read has not
+    failed, and its other answers are still to be read.
     """
     while notification := pg.notifies():
         if pg.notify_handler:
@@ -94,7 +93,7 @@ def forward_notifications(pg: PGconn) -> None:
 
 
 def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
-    """Hand every command to libpq, and its buffer to the socket."""
+    """Pass every command to libpq, and flush its buffer to the socket."""
     pg.enter_pipeline_mode()
     for command in flight.commands:
         command()
@@ -105,7 +104,7 @@ def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
 
 
 def _wait_for_result(pg: PGconn, slots: Slots) -> PQGen[None]:
-    """Wait until the next result is there, or the link is gone."""
+    """Wait until the next result has arrived, or the connection is lost."""
     try:
         while pg.status != _BAD and pg.is_busy():
             if (yield _WAIT_R):
@@ -115,10 +114,10 @@ def _wait_for_result(pg: PGconn, slots: Slots) -> PQGen[None]:
 
 
 def _server_error(pg: PGconn, slots: Slots, answer: PGresult) -> PGresult | None:
-    """Keep an error of the server's; drop one of libpq's own making.
+    """Return an error that the server sent; record an error of libpq as the lost connection.
 
-    With the link gone libpq still hands out what was received, and then says so in the slot of a
-    command that was never answered.
+    After the connection is lost, libpq still returns the answers received. Then it returns an error
+    of its own in the slot of a command that was never answered.
     """
     if pg.status != _BAD or answer.error_field(DiagnosticField.SQLSTATE) is not None:
         return answer
@@ -131,9 +130,9 @@ def _message(answer: PGresult) -> str:
 
 
 def until(gen: PQGen[None], deadline: Deadline) -> PQGen[bool]:
-    """Drive a generator until it ends, which is True, or the deadline passes.
+    """Drive a generator until it ends or the deadline passes; return whether it ended.
 
-    It can be driven on afterwards. What has come is read before the clock is looked at.
+    It can be driven further afterwards. Arrived answers are read before the clock is checked.
     """
     try:
         state = next(gen)

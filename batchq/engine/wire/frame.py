@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The frame: what batchq itself sends around the steps. Never blamed on a user's statement."""
+"""Define the frame: the commands that batchq sends around the steps.
+
+They are separate from the steps, so that their errors are never attributed to a user's statement.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,23 @@ SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 0.001, (2**31 - 1) / 1000
 
 @frozen
 class Frame:
-    """What opens the transaction, what closes it, and what undoes it when it is left open."""
+    """The commands that begin the transaction, end it, and roll it back if it is left open."""
 
     opening: str
     settings: tuple[str, ...]
     closing: str
     undo: tuple[str, ...]
     tag: bytes
-    """What the closing command answers when it has done its work."""
+    """The command tag of the closing command on success."""
     outcome_on_success: Outcome
-    """What that answer means."""
+    """The outcome that this tag proves."""
     nested: bool = False
     unseen: Outcome = Outcome.UNKNOWN
-    """What became of it when it was sent and nobody has seen its end."""
+    """The outcome if the transaction was sent and its end was not received."""
     read_only: bool = False
-    """Whether the caller wants it to read only."""
+    """Whether the caller declared it READ ONLY."""
     timeout: float | None = None
-    """How many seconds a statement may take, when the caller has said so."""
+    """The most seconds of a statement, if the caller limits them."""
 
 
 NESTED = Frame(
@@ -43,10 +46,10 @@ NESTED = Frame(
     nested=True,
     unseen=Outcome.ROLLED_BACK,
 )
-"""Inside a transaction that is the caller's own. It ends with the link: its COMMIT was never
-sent."""
+"""Within a transaction of the caller's. If the connection is lost, it is rolled back, because its
+COMMIT was not sent."""
 NESTED_READ_ONLY = evolve(NESTED, read_only=True)
-"""The same on a connection whose own transactions read only."""
+"""The same on a connection whose transactions are READ ONLY."""
 
 
 def transaction(
@@ -56,13 +59,12 @@ def transaction(
     deferrable: bool | None = None,
     timeout: float | None = None,
 ) -> Frame:
-    """Frame a transaction of its own. What is None is left to the session's default.
+    """Return the frame of a transaction; None leaves an option to the session's default.
 
-    :param read_only: READ ONLY also decides what is known when nobody has seen the end: whether
-        COMMIT took effect or not, no permanent table is another one.
-    :param timeout: the longest that any one statement may take, in seconds: ``statement_timeout``,
-        local to this transaction, so gone after it. From ``SHORTEST_TIMEOUT`` to
-        ``LONGEST_TIMEOUT``.
+    :param read_only: READ ONLY also decides the outcome if the end was not received: with or
+        without COMMIT, no permanent table has changed.
+    :param timeout: the most seconds of each statement: ``statement_timeout``, local to this
+        transaction. From ``SHORTEST_TIMEOUT`` to ``LONGEST_TIMEOUT``.
     """
     words = ["BEGIN"]
     if isolation is not None:
@@ -88,4 +90,4 @@ def transaction(
 
 
 PLAIN = transaction()
-"""Everything left to the session's defaults."""
+"""A transaction with the session's defaults."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Loading: a batch's encoded steps and its frame into a flight, as the dialect lays it out."""
+"""Lay out a flight from a batch's encoded steps and its frame.
+
+The order of commands and Syncs decides what an error skips, and that differs by dialect. So it is
+decided in one place, before any command is sent.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class FlightBuilder:
-    """Puts a batch's commands into a flight."""
+    """Adds a batch's commands to a flight, one by one."""
 
     pg: PGconn
     encoding: str
@@ -41,26 +45,27 @@ class FlightBuilder:
     threshold: int | None
     """psycopg's ``prepare_threshold``; None: prepare nothing."""
     limit: int
+    """psycopg's ``prepared_max``."""
     checks: bool = True
     """Whether the server can check the types of columns."""
-    moved: bool = field(init=False, default=False)
-    """Whether names may mean other tables and types than they did when the flight began."""
+    names_changed: bool = field(init=False, default=False)
+    """Whether names may now refer to other tables and types than at the beginning of the flight."""
     flight: Flight = field(init=False, factory=Flight)
 
     def add_step(self, owner: int, step: Encoded) -> None:
-        """Load one step: Parse if it has to be prepared, then the command itself."""
+        """Add one step: Parse if it has to be prepared, then the command itself."""
         compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
         key, types = form.key, step.settled
         if form.inferred:
             learnt = self._learnt(owner, form, step)
             key, types = (None, types) if learnt is None else (learnt.key, learnt.types)
-        name, parse = self._name(key)
+        name, parse = self._prepared_name(key)
         send: Callable[[], Any]
         if name is None or key is None:
             sql = compiled.sql.encode(self.encoding)
-            whole = sql, step.params, step.types, step.formats, compiled.result_format
-            send = partial(self.pg.send_query_params, *whole)
+            query = sql, step.params, step.types, step.formats, compiled.result_format
+            send = partial(self.pg.send_query_params, *query)
             flight.unnamed.add(len(flight.commands))
         else:
             if parse:
@@ -75,13 +80,13 @@ class FlightBuilder:
         flight.owners.append(owner)
         flight.commands.append(send)
         if compiled.may_change_names:
-            self.moved = True
+            self.names_changed = True
 
     def add_frame_command(self, owner: int, sql: str, *, prepare: bool) -> None:
-        """Load one of the frame's own commands, which take no parameters."""
+        """Add one of the frame's commands, which take no parameters."""
         text = sql.encode()
         key = _frame_key(sql) if prepare else b""
-        name, parse = self._name(key) if prepare else (None, False)
+        name, parse = self._prepared_name(key) if prepare else (None, False)
         if name is None:
             self.flight.unnamed.add(len(self.flight.commands))
             self._add(owner, partial(self.pg.send_query_params, text, None))
@@ -91,25 +96,27 @@ class FlightBuilder:
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
 
     def add_sync(self) -> None:
-        """Load a Sync: the server answers what came before it, and an error skips no further."""
+        """Add a Sync: the server answers all commands before it, and an error skips up to it."""
         self._add(SYNC, self.pg.pipeline_sync)
 
     def add_close(self, name: bytes) -> None:
-        """Load the closing of a prepared statement."""
+        """Add the command that closes a prepared statement."""
         self.flight.closes.append(len(self.flight.commands))
         if capabilities.has_send_close_prepared():
             self._add(CLOSE, partial(self.pg.send_close_prepared, name))
         else:  # libpq before 17
             self._add(CLOSE, partial(self.pg.send_query_params, b'DEALLOCATE "%b"' % name, None))
 
-    def _name(self, key: bytes | None) -> tuple[bytes | None, bool]:
+    def _prepared_name(self, key: bytes | None) -> tuple[bytes | None, bool]:
         if key is None or self.threshold is None:
             return None, False
         return self.statements.use(key, self.threshold, self.limit)
 
     def _learnt(self, owner: int, form: Form, step: Encoded) -> Learnt | None:
-        """Find by what types a step is prepared whose values do not all have one; None: it is not,
-        as long as the server has not been asked, or because these values would not be the same."""
+        """Return the inferred types to prepare a step by; None if it runs unprepared.
+
+        It does until the server has reported the types, or if its values would be read differently.
+        """
         key, statements, threshold = form.key, self.statements, self.threshold
         if key is None or threshold is None or (form.checks_types and not self.checks):
             return None
@@ -118,7 +125,7 @@ class FlightBuilder:
             if learnt is None or (learnt.checks and not learnt.fits(step.params)):
                 return None
             return learnt
-        if not self.moved and statements.should_describe(key, threshold, self.limit):
+        if not self.names_changed and statements.should_describe(key, threshold, self.limit):
             self._describe(owner, form, key, step)
         return None
 
@@ -127,13 +134,14 @@ class FlightBuilder:
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
     def _describe(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
-        """Load the question which types the server infers.
+        """Add a Parse and a Describe, which report the types that the server infers.
 
-        By no name: what has one may be another client's, who prepared it under another schema. Like
-        that of what is prepared its Parse is the step's; no step is to blame for the question.
+        The Parse has no name: a statement with a name may be another client's, prepared under
+        another schema. The step owns the Parse, as it owns that of a prepared statement. It does
+        not own the Describe.
         """
-        # Not among what is nameless: a NULL in it may have the type of the value before, and fail
-        # by it where the step itself, which declares none, does not.
+        # Not unnamed: a NULL may be declared with the type of an earlier value, and fail by it,
+        # while the step itself, which declares no type, succeeds.
         slot = len(self.flight.commands)
         if form.checks_types:
             self.flight.checked.add(slot)
@@ -148,7 +156,7 @@ class FlightBuilder:
 
 
 _READABLE = 40
-"""The server tells names apart by 63 bytes (NAMEDATALEN), and an epoch may follow."""
+"""The server compares 63 bytes of a name (NAMEDATALEN), and an epoch may follow the key."""
 
 
 @lru_cache(maxsize=64)
@@ -162,11 +170,11 @@ def _frame_key(sql: str) -> bytes:
 def lay_out(
     builder: FlightBuilder, frame: Frame, steps: Sequence[Encoded], *, barrier: bool
 ) -> Flight:
-    """Load a whole batch: opening, steps, closing, and the Syncs that the dialect wants.
+    """Return the flight of a batch: opening, steps, closing, and the Syncs of the dialect.
 
-    In a transaction of the caller's own there is no barrier: the RELEASE behind it would fail.
+    A transaction of the caller's has no barrier, because the RELEASE after it would fail.
     """
-    # A lost name would fail a SAVEPOINT, and with it the transaction around it.
+    # A lost name would fail the SAVEPOINT, and with it the transaction around it.
     prepare = not frame.nested
     builder.add_frame_command(OPENING, frame.opening, prepare=prepare)
     for setting in frame.settings:
@@ -187,9 +195,10 @@ def lay_out(
 
 
 def _deallocate(builder: FlightBuilder, frame: Frame) -> None:
-    """Close prepared statements as libpq before 17 can.
+    """Close prepared statements with a libpq before 17.
 
-    DEALLOCATE fails for a name that is gone, so each stands alone, and outside any transaction.
+    DEALLOCATE fails for a name that no longer exists, so each runs by itself, outside a
+    transaction.
     """
     if not frame.nested:
         for name in builder.statements.to_close:
@@ -198,7 +207,7 @@ def _deallocate(builder: FlightBuilder, frame: Frame) -> None:
 
 
 def lay_out_rollback(builder: FlightBuilder, frame: Frame) -> Flight:
-    """Load what ends a transaction that an error has left open: a second flight."""
+    """Return the flight that ends a transaction which an error has left open."""
     for command in frame.undo:
         builder.add_frame_command(ROLLBACK, command, prepare=False)
     builder.add_sync()

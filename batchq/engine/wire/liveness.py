@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A look at the socket before the first byte: a link that is closed already is not written to.
+"""Check before the first byte is sent whether the connection is closed already.
 
-Idle connections that a server, a proxy or a firewall has closed are daily life. What is written to
-one is lost, and nobody can say afterwards that it was.
+A server, a proxy or a firewall often closes idle connections. A batch written to such a connection
+is lost, and its outcome would be unknown.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 @frozen
 class ClosedLink:
-    """A link that is closed."""
+    """A connection that is closed."""
 
     error: psycopg.Error
-    """Why: what the server said last, or libpq's words."""
+    """The server's final error, or libpq's."""
     final_error: Violation | None
-    """The error with which the server ended the session, where it came through."""
+    """The error with which the server ended the session, if it was received."""
 
 
 def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
-    """Look whether the link is closed, and keep what else has come over it.
+    """Return the closed connection; None if it is usable. Other data that arrived is processed.
 
-    A living link may be readable too: a session that LISTENs, a notice, a setting that was
-    reloaded, a ticket of TLS. So everything that is there is read, by libpq as ever, and handed on.
-    The look is one system call; what lies behind a network that drops packets it cannot see.
+    A usable connection may be readable as well: for a notification, a notice, a reloaded setting or
+    a TLS ticket. So libpq reads everything that has arrived, and passes it to the handlers. The
+    check is one system call; it cannot detect a network that drops packets.
     """
     if not _readable(pg.socket):
         return None
@@ -48,27 +48,27 @@ def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | Non
 
 
 def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
-    """Read what has come, and find out whether it was the end."""
+    """Read what has arrived, and return the closed connection if the session has ended."""
     final_error: Violation | None = None
     error: psycopg.Error | None = None
-    hand_on = pg.notice_handler
+    notice_handler = pg.notice_handler
 
-    def listen(notice: PGresult) -> None:
-        # To libpq an error that answers nothing is a notice.
+    def handle(notice: PGresult) -> None:
+        # libpq reports an error that answers no command as a notice.
         nonlocal final_error
-        said = read_error(notice, dialect, codec(encoding))
-        if dialect.ends_session(said):
-            final_error = said
-        if hand_on:
-            hand_on(notice)
+        violation = read_error(notice, dialect, codec(encoding))
+        if dialect.ends_session(violation):
+            final_error = violation
+        if notice_handler:
+            notice_handler(notice)
 
     while error is None and _readable(pg.socket):
-        pg.notice_handler = listen
+        pg.notice_handler = handle
         try:
             error = _consume(pg)
             forward_notifications(pg)
         finally:
-            pg.notice_handler = hand_on
+            pg.notice_handler = notice_handler
     if final_error is not None:
         error = _error_of(final_error)
     return None if error is None else ClosedLink(error, final_error)
@@ -97,7 +97,7 @@ if hasattr(select, "poll"):
         look.register(fd, select.POLLIN)
         return bool(look.poll(0))
 
-else:  # Windows, where select() takes any descriptor
+else:  # Windows, where select() accepts any descriptor
 
     def _readable(fd: int) -> bool:
         return bool(select.select([fd], (), (), 0)[0])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How outputs travel: in settings of the transaction, which later statements read.
+"""Pass outputs to later statements in settings of the transaction.
 
 ``set_config(name, value, true)`` lasts until the transaction ends (PostgreSQL documentation,
-"Configuration Settings Functions"), so nothing is left behind on a pooled connection. The names are
-parameters: where a statement stands in a batch is no part of its text.
+"Configuration Settings Functions"), so nothing stays on a pooled connection. The names are
+parameters, so a statement's text does not depend on its place in a batch.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ class OutputSettings:
         self._producers: dict[object, int] = {}
 
     def bind(self, index: int, flat: list[object], start: int) -> None:
-        """Complete a statement's values.
+        """Replace a statement's outputs by setting names, and append the settings that it makes.
 
-        :param index: its place in the batch; its predecessors have been here.
-        :param flat: the values of the batch so far; from ``start`` on the statement's own. Each
-            output among them becomes the name of its setting, and the names of the settings that
-            it makes are added.
+        :param index: its place in the batch. Statements are bound in order.
+        :param flat: the values of the batch so far, with the statement's own from ``start`` on.
         """
         for place in range(start, len(flat)):
             value = flat[place]

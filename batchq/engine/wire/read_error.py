@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Read the server's ErrorResponse into a Violation."""
+"""Read the server's ErrorResponse into a Violation.
+
+A guard's failure is an ErrorResponse as well: its message holds a sentinel, which is read here too.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from batchq.engine.dialects import Dialect, ErrorAnswer
 
 LoadCell = Callable[[sentinel.Cell], object]
-"""Makes a Python value of one that a guard reported."""
+"""Converts a value that a guard reported to a Python value."""
 
 
 def as_text(cell: sentinel.Cell) -> str | None:
@@ -26,10 +29,10 @@ def as_text(cell: sentinel.Cell) -> str | None:
 def read_error(
     answer: ErrorAnswer, dialect: Dialect, encoding: str, load: LoadCell = as_text
 ) -> Violation:
-    """Read an error.
+    """Return the violation that an ErrorResponse reports.
 
     :param encoding: Python's codec for the client's encoding.
-    :param load: makes Python values of those that a guard reported.
+    :param load: converts the values that a guard reported.
     """
 
     def read(code: Field) -> str | None:
@@ -39,7 +42,7 @@ def read_error(
     sqlstate = read(Field.SQLSTATE) or ""
     message = read(Field.MESSAGE_PRIMARY) or ""
     kind = KIND_BY_SQLSTATE.get(sqlstate, ViolationKind.OTHER)
-    # A guard borrows the SQLSTATE of a failed cast; only its sentinel tells the two apart.
+    # A guard fails by a cast, so it has a failed cast's SQLSTATE. Only the sentinel identifies it.
     guard = sentinel.read(message, encoding) if sqlstate == "22P02" else None
     position = read(Field.STATEMENT_POSITION)
     return Violation(
