@@ -46,7 +46,7 @@ _STAGES_OF: dict[type[OnPsycopg], Mapping[str, str]] = {
     Batchq: {
         "batchq.running.request:plan": "compile",
         "batchq.engine.wire.encode:compiled": "compile",
-        "batchq.engine.transaction:encode": "encode",
+        "batchq.engine.ready:encode": "encode",
         "batchq.engine.transaction:attribute": "attribute",
         "batchq.engine.transaction:decode": "decode",
     },
