@@ -66,7 +66,12 @@ async def test_readme_async_example_runs(database: str, conn: psycopg.Connection
 
 
 @pytest.mark.parametrize(
-    ("page", "folder"), [("docs/architecture.md", "batchq"), ("CONTRIBUTING.md", ".")]
+    ("page", "folder"),
+    [
+        ("docs/architecture.md", "batchq"),
+        ("docs/glossary.md", "batchq"),
+        ("CONTRIBUTING.md", "."),
+    ],
 )
 def test_files_named_in_pages_exist(page: str, folder: str) -> None:
     named = re.findall(r"`([a-z_]+/[a-z_0-9/]*(?:\.[a-z]+)?)`", (ROOT / page).read_text())
