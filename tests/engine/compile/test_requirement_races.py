@@ -56,7 +56,7 @@ SEEN = {
     "many rows": update("project", {"silo": 2}, {"silo": 1}).count(),
 }
 GUARDED = {name: statement.require({"rcgen": 3}, raises=Stale) for name, statement in SEEN.items()}
-# lock() is refused at REPEATABLE READ: tests/engine/test_lock_isolation.py.
+# lock() is refused at REPEATABLE READ: tests/engine/compile/test_lock_isolation.py.
 CONFLICTS_AT = {
     f"{name}, {level.name}": (guarded, level)
     for name, guarded in GUARDED.items()

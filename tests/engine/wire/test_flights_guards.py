@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """No guard costs a flight: whatever is guarded goes out in the one run of messages of its batch.
 
-As in ``test_wire.py`` the proxy withholds every answer until both Syncs are answered.
+As in ``test_flights.py`` the proxy withholds every answer until both Syncs are answered.
 """
 
 from __future__ import annotations
