@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Limits: counters that never go over, and a ledger of who was charged what.
+"""Enforce limits with counters, and a ledger of what each resource was charged.
 
-Why: "at most 50 VPCs in a project" cannot be counted first and then inserted; two requests count 49
-each. A counter with a CHECK can be trusted, and is one row that every request of its scope writes.
-So charges run at the end of their batch, in one order for all batches; a replayed request is
-charged once; what is given back is what was taken; and a limit may be lowered below what is used.
+Why: for "at most 50 VPCs in a project", counting before the insert is not enough, since two
+requests may both count 49. A counter with a CHECK is safe, but it is one row that every request of
+its scope updates. So charges run at the end of their batch, and in the same order in all batches. A
+repeated request is charged once. A release returns the amount that was charged. A limit may be set
+below the current use.
 
-A counter column and a CHECK of your own need none of this: one :func:`~batchq.update`, with
-``.on(check(…))`` and ``.expect(1)``. See "A limit of your own" in ``docs/guards.md``.
+If you have a counter column and a CHECK of your own, one :func:`~batchq.update` with
+``.on(check(…))`` and ``.expect(1)`` is enough. See "A limit of your own" in ``docs/guards.md``.
 
 >>> from uuid import UUID
 >>> from batchq import gather, insert, steps
@@ -21,11 +22,11 @@ A counter column and a CHECK of your own need none of this: one :func:`~batchq.u
 >>> [step.path for step in steps(batch)]
 ['vpc', 'lock vpcs', 'charge vpcs']
 
-``limits.create(conn)`` makes the two tables, and ``run(conn, limits.set_limit("vpcs", 50,
-scope=project))`` a counter. From then on ``run(conn, batch)`` charges it, or raises
-:class:`LimitExceeded`; afterwards ``run(conn, limits.shortfalls(batch))`` lists all that is short.
+``limits.create(conn)`` creates the two tables, and ``run(conn, limits.set_limit("vpcs", 50,
+scope=project))`` a counter. Then ``run(conn, batch)`` charges it, or raises :class:`LimitExceeded`.
+After that ``run(conn, limits.shortfalls(batch))`` returns every limit that the batch would exceed.
 
-Works by what CockroachDB documents too; it was not run there.
+The SQL follows CockroachDB's documentation as well, but it has not been run there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recount finds: a counter that did not say what the ledger says."""
+"""Report counters that differ from the ledger."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from batchq.engine.client_encoding import own
 @own
 @frozen
 class Drift:
-    """A counter that was wrong and has been put right. Each one is a bug somewhere: nothing that
-    :class:`~batchq.limits.Limits` does makes one, so somebody else writes these tables."""
+    """A counter that was wrong and has been corrected.
+
+    It is a bug: :class:`~batchq.limits.Limits` keeps both equal, so another program writes to these
+    tables.
+    """
 
     scope: UUID
     resource: str
     was: int
-    """What the counter said."""
+    """The counter before the recount."""
     now: int
-    """What the ledger says, and the counter from now on."""
+    """The sum of the ledger, and the counter after the recount."""
 
 
-def in_order(found: list[Drift]) -> list[Drift]:
-    """Sort by resource: an update returns its rows in any order."""
-    return sorted(found, key=lambda drift: drift.resource)
+def in_order(drifts: list[Drift]) -> list[Drift]:
+    """Sort by resource, since an UPDATE returns rows in any order."""
+    return sorted(drifts, key=lambda drift: drift.resource)

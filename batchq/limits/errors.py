@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a caller of limits can run into. The report, a BatchError, is each one's ``__cause__``.
+"""Define the errors of limits, each raised with the BatchError as its ``__cause__``.
 
-Scope and id are attributes and not part of the text: which silo or fleet was full is not for every
-reader of a message.
+Scope and id are attributes and not part of the text: not every reader of a message may know which
+silo or fleet is full.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class LimitExceeded(Exception):
-    """There is no room in a limit. The text names the resource and the amount asked for."""
+    """A charge or resize would exceed a limit. The text has the resource and the amount."""
 
     def __init__(self, resource: str, scope: UUID, requested: int) -> None:
         super().__init__(resource, scope, requested)
         self.resource = resource
-        """What is counted, ``"vpcs"``."""
+        """The resource that is counted: ``"vpcs"``."""
         self.scope = scope
-        """Whose limit it is: of several levels, the one that is full."""
+        """The scope whose limit would be exceeded; with several scopes, the first of them."""
         self.requested = requested
-        """The amount asked for: what was to be charged, or the new size of a resize."""
+        """The amount to charge, or the new amount of a resize."""
 
     def __str__(self) -> str:
-        """Say what was asked for, and not of whom."""
+        """Return the resource and the amount, without the scope."""
         return f"the limit of {self.resource} leaves no room for {self.requested}"
 
 
 class LimitMissing(Exception):
-    """Nobody has set this limit, not even to unlimited."""
+    """The limit is not set, not even to unlimited. Set it by :meth:`Limits.set_limit`."""
 
     def __init__(self, resource: str, scope: UUID) -> None:
         super().__init__(resource, scope)
@@ -40,12 +40,12 @@ class LimitMissing(Exception):
         self.scope = scope
 
     def __str__(self) -> str:
-        """Name the resource."""
+        """Return the resource, without the scope."""
         return f"no limit of {self.resource} is set in this scope"
 
 
 class NotCharged(Exception):
-    """What is to be resized was never charged, or has been released."""
+    """The resource to resize was never charged, or has been released."""
 
     def __init__(self, resource: str, scope: UUID, id: UUID | Output) -> None:
         super().__init__(resource, scope, id)
@@ -54,5 +54,5 @@ class NotCharged(Exception):
         self.id = id
 
     def __str__(self) -> str:
-        """Name the resource."""
-        return f"{self.resource}: nothing is charged that could be resized"
+        """Return the resource, without the scope."""
+        return f"{self.resource}: nothing is charged, so nothing can be resized"

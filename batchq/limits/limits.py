@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Charging, releasing and resizing: each locks the counter in a step of its own, then writes.
+"""Charge, release and resize: lock the counter in one step, then write in the next.
 
-The lock is a step of its own so that the statement behind it has a snapshot taken after the lock:
-what it reads of the ledger is true until COMMIT. Above READ COMMITTED the snapshot is older; but
-whoever writes the ledger changes the counter too, so the lock is a conflict then, and nothing
-behind it runs. Both steps run behind all others of the batch, so the lock is held as shortly as can
-be, and in one order for all batches (scope, resource, table): no two lock two counters crosswise,
-whatever names they call one table by. What one batch does to one counter stays as it was written.
+The lock is a step of its own, so that the next statement's snapshot is taken after the lock: the
+ledger rows that it reads do not change until COMMIT. Above READ COMMITTED the snapshot is older.
+But every write to the ledger also updates the counter, so then the lock fails as a serialization
+conflict, and no later step runs.
+
+Both steps run after all other steps of the batch, so the lock is held as briefly as possible. They
+run in the same order in all batches (scope, resource, table), so two batches do not deadlock on two
+counters, even if they spell the name of a table differently. Steps on the same counter keep the
+order in which the batch has them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
 from attrs import field, frozen
 
-from batchq.engine.client_encoding import codec
 from batchq.engine.compile.quoting import check_table, derived, unqualified
-from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql, select
 from batchq.language.compose import gather, sequence
@@ -34,15 +36,7 @@ from batchq.limits.drift import Drift, in_order
 from batchq.limits.errors import LimitExceeded, LimitMissing, NotCharged
 from batchq.limits.queries import Queries, queries
 from batchq.limits.shortfalls import Shortfall, shortfalls_of
-from batchq.limits.tables import (
-    UNLIMITED,
-    DialectName,
-    Scopes,
-    checked_amount,
-    checked_id,
-    checked_resource,
-    checked_scopes,
-)
+from batchq.limits.tables import UNLIMITED, DialectName, Scopes
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -50,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OUT_OF_RANGE = sqlstate("22003")
-"""Beyond bigint is beyond every limit; the server adds before it looks at the CHECK."""
+"""A sum beyond bigint exceeds every limit; the server adds before it evaluates the CHECK."""
 
 
 def _table(_: object, __: Attribute[str], name: str) -> None:
@@ -61,10 +55,11 @@ def _table(_: object, __: Attribute[str], name: str) -> None:
 class Limits:
     """Counters with a ledger, in two tables.
 
-    Every verb takes a ``scope``, a UUID or several (a project, its silo, the fleet), each of which
-    has a limit of its own; the ``id`` of what is counted, a UUID or the output of the statement
-    that makes it; and, for failures of yours, the meanings of :meth:`Statement.on`: ``exceeded=``,
-    ``missing=``. Two steps that lock one counter lock it once: the first one's ``missing=`` counts.
+    The methods take these arguments. ``scope`` is a UUID or several (a project, its silo, the
+    fleet), each with a limit of its own. ``id`` is the resource's UUID, or the output of the
+    statement that creates it. ``exceeded=`` and ``missing=`` are the exceptions for these failures,
+    as for :meth:`Statement.on`. Several steps on one counter lock it once, and the ``missing=`` of
+    the first one applies.
 
     >>> from uuid import UUID
     >>> from batchq import steps
@@ -76,40 +71,32 @@ class Limits:
     """
 
     table: str = field(default="resource_limit", validator=_table)
-    """The counters, one row for each scope and resource."""
+    """The table of counters, with one row per scope and resource."""
     ledger: str = field(default="resource_charge", validator=_table)
-    """What each resource is charged, one row for each scope, resource and id."""
+    """The table of charges, with one row per scope, resource and id."""
 
     # -- the tables --------------------------------------------------------------------------------
 
     def ddl(self, dialect: DialectName = "postgresql") -> tuple[str, ...]:
-        """Write the DDL of the two tables, for a migration of yours or for :meth:`create`.
+        """Return the DDL of the two tables, for a migration or for :meth:`create`.
 
-        It makes what is not there, and changes nothing that is. Counters are made by
-        :meth:`set_limit`, which keeps ``ceiling`` in step with ``lim``; a row inserted otherwise
-        may not be limited at all.
+        It creates missing tables, and does not change existing ones. Create counters with
+        :meth:`set_limit` only, which keeps ``ceiling`` and ``lim`` consistent: a row inserted in
+        another way may be unlimited.
         """
         return tables.ddl(self.table, self.ledger, dialect)
 
     def create(self, conn: psycopg.Connection[Any], /) -> None:
-        """Apply :meth:`ddl`, as this server wants it, in a transaction or as a part of yours."""
+        """Execute :meth:`ddl` for this server, in a transaction or inside the open one."""
         with conn.transaction():
-            for command in self._ddl_for(conn):
+            for command in tables.encoded_ddl(self.table, self.ledger, conn):
                 conn.execute(command)
 
     async def acreate(self, conn: psycopg.AsyncConnection[Any], /) -> None:
-        """Apply :meth:`ddl` on an async connection; as :meth:`create`."""
+        """Execute :meth:`ddl` on an async connection; as :meth:`create`."""
         async with conn.transaction():
-            for command in self._ddl_for(conn):
+            for command in tables.encoded_ddl(self.table, self.ledger, conn):
                 await conn.execute(command)
-
-    def _ddl_for(
-        self, conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
-    ) -> tuple[bytes, ...]:
-        on_cockroachdb = dialect_of(conn.pgconn) is COCKROACHDB
-        commands = self.ddl("cockroachdb" if on_cockroachdb else "postgresql")
-        encoding = codec(conn.info.encoding)
-        return tuple(command.encode(encoding) for command in commands)
 
     # -- counting ----------------------------------------------------------------------------------
 
@@ -123,25 +110,31 @@ class Limits:
         exceeded: Raises | None = None,
         missing: Raises | None = None,
     ) -> Batch[bool]:
-        """Charge a resource once; what is charged already stays as it is, whatever the amount.
+        """Charge a resource once. An existing charge is not changed, whatever the amount.
 
-        :param resource: what is counted: ``"vpcs"``. No secret: it is in paths and messages.
-        :param exceeded: what it means that there is no room; :class:`LimitExceeded` if left out.
-        :param missing: what it means that nobody has set this limit; :class:`LimitMissing` if left
-            out.
-        :return: whether anything was charged; False for a request that is repeated.
+        :param resource: the resource to count: ``"vpcs"``. It appears in paths and messages, so it
+            must not be a secret.
+        :param exceeded: the exception if the limit is exceeded; default :class:`LimitExceeded`.
+        :param missing: the exception if the limit is not set; default :class:`LimitMissing`.
+        :return: whether it was charged; False for a repeated request.
+        :raises InvalidBatch: for an argument that is not valid; so do the other methods.
+
+        >>> from uuid import UUID
+        >>> charge = Limits().charge("vpcs", scope=UUID(int=7), id=UUID(int=8))
+        >>> [step.path for step in charge.steps()]
+        ['lock vpcs', 'charge vpcs']
         """
-        checked_amount(amount, "what charge() charges", least=1)
-        charged = checked_id(id)
+        tables.checked_amount("charge", amount, minimum=1)
+        charged = tables.checked_id(id)
 
-        def charging(one: UUID) -> Statement[int]:
-            meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
+        def charge_in(scope_id: UUID) -> Statement[int]:
+            raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
             statement = raw_sql(
-                self._sql.charge, scope=one, resource=resource, id=charged, n=amount
+                self._sql.charge, scope=scope_id, resource=resource, id=charged, n=amount
             )
-            return self._limited(statement, meaning).count()
+            return self._limited(statement, raises).count()
 
-        return self._at("charge", resource, scope, charging, missing=missing).map(any)
+        return self._in_scopes("charge", resource, scope, charge_in, missing=missing).map(any)
 
     def release(
         self,
@@ -151,20 +144,20 @@ class Limits:
         id: UUID | Output,
         missing: Raises | None = None,
     ) -> Batch[bool]:
-        """Give back exactly what was charged, once. No limit ever stands in the way.
+        """Release the amount that was charged, once. It never fails because of a limit.
 
-        A counter that says less than what is given back fails with
-        :class:`~batchq.InvariantViolation`: somebody else writes it; see :meth:`reconcile`.
+        If the counter is less than that amount, it fails with :class:`~batchq.InvariantViolation`:
+        another program has written to the counter. See :meth:`reconcile`.
 
-        :return: whether anything was given back; False when nothing was charged.
+        :return: whether a charge was released; False if there was none.
         """
-        charged = checked_id(id)
+        charged = tables.checked_id(id)
 
-        def releasing(one: UUID) -> Statement[int]:
-            statement = raw_sql(self._sql.release, scope=one, resource=resource, id=charged)
+        def release_in(scope_id: UUID) -> Statement[int]:
+            statement = raw_sql(self._sql.release, scope=scope_id, resource=resource, id=charged)
             return self._counted(statement).count()
 
-        return self._at("release", resource, scope, releasing, missing=missing).map(any)
+        return self._in_scopes("release", resource, scope, release_in, missing=missing).map(any)
 
     def resize(
         self,
@@ -177,67 +170,68 @@ class Limits:
         missing: Raises | None = None,
         not_charged: Raises | None = None,
     ) -> Batch[None]:
-        """Make a charge larger or smaller: only the difference needs room, and less is always fine.
+        """Change the amount of a charge. Only an increase can exceed the limit.
 
         :param amount: the new amount.
-        :param not_charged: what it means that nothing is charged; :class:`NotCharged` if left out.
+        :param not_charged: the exception if nothing is charged; default :class:`NotCharged`.
         """
-        checked_amount(amount, "what resize() makes of a charge", least=1)
-        charged = checked_id(id)
+        tables.checked_amount("resize", amount, minimum=1)
+        charged = tables.checked_id(id)
 
-        def resizing(one: UUID) -> Statement[None]:
-            meaning = LimitExceeded(resource, one, amount) if exceeded is None else exceeded
-            unknown = NotCharged(resource, one, charged) if not_charged is None else not_charged
+        def resize_in(scope_id: UUID) -> Statement[None]:
+            raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
+            none = NotCharged(resource, scope_id, charged) if not_charged is None else not_charged
             statement = raw_sql(
-                self._sql.resize, scope=one, resource=resource, id=charged, n=amount
+                self._sql.resize, scope=scope_id, resource=resource, id=charged, n=amount
             )
-            limited = self._limited(self._counted(statement), meaning)
-            return limited.expect(1, missing=unknown)
+            return self._limited(self._counted(statement), raises).expect(1, missing=none)
 
-        return self._at("resize", resource, scope, resizing, missing=missing).map(_nothing)
+        return self._in_scopes("resize", resource, scope, resize_in, missing=missing).map(_nothing)
 
     def set_limit(self, resource: str, limit: int | None, *, scope: Scopes) -> Batch[None]:
-        """Set a limit, whether there is one or not.
+        """Set a limit, and create its counter if it does not exist.
 
-        :param limit: how much may be used, from 0; None for no limit. If more is used already, what
-            is used stays, and nothing more is charged until enough is given back.
+        :param limit: the maximum, from 0; None for unlimited. If more is used already, that stays
+            charged, and further charges fail until enough is released.
         """
-        checked_resource(resource)
-        checked = UNLIMITED if limit is None else checked_amount(limit, "a limit", least=0)
-        setting = (
+        tables.checked_resource(resource)
+        lim = UNLIMITED if limit is None else tables.checked_amount("set_limit", limit, minimum=0)
+        statements = (
             self._last(
-                raw_sql(self._sql.set_limit, scope=one, resource=resource, lim=checked),
+                raw_sql(self._sql.set_limit, scope=scope_id, resource=resource, lim=lim),
                 f"set limit of {resource}",
-                one,
+                scope_id,
                 resource,
             )
-            for one in checked_scopes(scope)
+            for scope_id in tables.checked_scopes(scope)
         )
-        return sequence(setting).map(_nothing)
+        return sequence(statements).map(_nothing)
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def shortfalls(self, batch: Batch[Any], /) -> Batch[list[Shortfall]]:
-        """Read everything that a batch lacks room for, not only what fails first.
+        """Return every limit that a batch would exceed, not only the first.
 
-        :param batch: one that was refused, say. It is not run: this reads its counters and what its
-            resources are charged, now, and takes no lock.
-        :return: a :class:`Shortfall` for each step of these limits that would be refused, in the
-            order in which they run.
+        :param batch: for example one that has failed. It is not run: its counters and charges are
+            read, without locks.
+        :return: a :class:`Shortfall` for each step of these limits that would fail, in the order of
+            the steps.
         """
         return shortfalls_of(batch, self._sql)
 
     def reconcile(self, scope: UUID, /) -> Batch[list[Drift]]:
-        """Recount a scope's counters from the ledger, and put right those that are wrong.
+        """Recount the counters of a scope from the ledger, and correct those that are wrong.
 
-        A counter that is missing is not made: nobody knows its limit. Set it, then reconcile.
+        A missing counter is not created, since its limit is unknown. Set the limit first.
+
+        :return: a :class:`Drift` for each counter that was corrected.
         """
-        (one,) = checked_scopes((scope,))
-        locking = raw_sql(self._sql.lock_scope, scope=one)
-        counting = raw_sql(self._sql.recount, scope=one).all(Drift)
+        (scope_id,) = tables.checked_scopes((scope,))
+        lock = raw_sql(self._sql.lock_scope, scope=scope_id)
+        recount = raw_sql(self._sql.recount, scope=scope_id).all(Drift)
         return gather(
-            self._last(locking, "lock counters", one), self._last(counting, "recount", one)
-        ).map(lambda both: in_order(both[1]))
+            self._last(lock, "lock counters", scope_id), self._last(recount, "recount", scope_id)
+        ).map(lambda results: in_order(results[1]))
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -246,15 +240,15 @@ class Limits:
         return queries(self.table, self.ledger)
 
     def _limited(self, statement: Statement[T], exceeded: Raises) -> Statement[T]:
-        """Say what no room means."""
-        full = check(derived(self.table, "exceeded"))
-        return statement.on(full, exceeded).on(_OUT_OF_RANGE, exceeded)
+        """Map the violation of the limit."""
+        exceeds = check(derived(self.table, "exceeded"))
+        return statement.on(exceeds, exceeded).on(_OUT_OF_RANGE, exceeded)
 
     def _counted(self, statement: Statement[T]) -> Statement[T]:
-        """Declare what can only be drift."""
+        """Declare that a negative counter is a bug: it differs from the ledger."""
         return statement.invariant(derived(self.table, "negative"))
 
-    def _at(
+    def _in_scopes(
         self,
         verb: str,
         resource: str,
@@ -263,24 +257,24 @@ class Limits:
         *,
         missing: Raises | None,
     ) -> Batch[list[T]]:
-        """Lock the counter of each scope, then do something to it."""
-        checked_resource(resource)
+        """Lock the counter of each scope, then run the statement for it."""
+        tables.checked_resource(resource)
         return sequence(
             gather(
-                self._lock(resource, one, missing),
-                self._last(statement_for(one), f"{verb} {resource}", one, resource),
-            ).map(_second)
-            for one in checked_scopes(scope)
+                self._lock(resource, scope_id, missing),
+                self._last(statement_for(scope_id), f"{verb} {resource}", scope_id, resource),
+            ).map(itemgetter(1))
+            for scope_id in tables.checked_scopes(scope)
         )
 
     def _lock(self, resource: str, scope: UUID, missing: Raises | None) -> Batch[None]:
-        meaning = LimitMissing(resource, scope) if missing is None else missing
+        raises = LimitMissing(resource, scope) if missing is None else missing
         where = {"scope_id": scope, "resource": resource}
-        # As strong as the update that follows: it keeps no reader and no foreign key waiting.
+        # As strong as the next step's UPDATE. It does not block readers or foreign key checks.
         counter = select(self.table, where=where)._locked("no key update", fresh=False)
-        locking = counter.expect(1, missing=meaning)
+        lock = counter.expect(1, missing=raises)
         key = ("limit", self.table, scope, resource)
-        return self._last(locking, f"lock {resource}", scope, resource, dedupe_key=key)
+        return self._last(lock, f"lock {resource}", scope, resource, dedupe_key=key)
 
     def _last(
         self,
@@ -291,16 +285,13 @@ class Limits:
         *,
         dedupe_key: tuple[object, ...] | None = None,
     ) -> Batch[T]:
-        """Place a step behind all others: by the counter first, for the table may have two names.
+        """Schedule a step after all others: in the order of counters, then of table names.
 
-        What is about a whole scope comes before what is about one of its counters.
+        The counter comes first, since a table may be written by two names. A step on a whole scope
+        comes before the steps on one counter.
         """
         place = (str(scope), resource, unqualified(self.table), self.table)
         return Scheduled(statement.label(label), dedupe_key=dedupe_key, run_last=place)
-
-
-def _second(pair: tuple[None, T]) -> T:
-    return pair[1]
 
 
 def _nothing(_: object) -> None:

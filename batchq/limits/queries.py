@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The SQL of limits.
+"""Write the SQL of limits.
 
-Each verb writes the ledger and the counter in one statement, so that neither is ever written
-without the other. What it reads is no older than the counter's lock, which a step before it took,
-or above READ COMMITTED that step was a conflict; and as ledger rows are only ever written by who
-holds the counter, nobody waits for one of those.
+Each operation writes the ledger and the counter in one statement, so that neither is ever written
+without the other. What it reads is not older than the counter's lock, which the step before took;
+above READ COMMITTED that step failed if it was older. Ledger rows are written only while the
+counter is locked, so no statement waits for one.
 
-No table is written twice in a statement, for CockroachDB refuses that (its documentation, "Known
+No statement writes a table twice, since CockroachDB rejects that (its documentation, "Known
 limitations", subqueries and mutations).
 """
 
@@ -40,7 +40,7 @@ SET used = counter.used - released.n, ceiling = greatest(counter.lim, counter.us
 FROM released
 WHERE counter.scope_id = %(scope)s AND counter.resource = %(resource)s::text"""
 
-# The ledger joins itself because RETURNING knows the old values from PostgreSQL 18 on only.
+# The ledger is joined with itself, since RETURNING has old values from PostgreSQL 18 on only.
 _RESIZE = """\
 WITH resized AS (
     UPDATE {ledger} AS charged SET n = %(n)s
@@ -62,9 +62,9 @@ VALUES (%(scope)s, %(resource)s::text, 0, %(lim)s, %(lim)s)
 ON CONFLICT (scope_id, resource) DO UPDATE
 SET lim = excluded.lim, ceiling = greatest(excluded.lim, counter.used)"""
 
-# By its bytes, which is Python's order of strings too. By the database's collation the rows of a
-# scope could be locked in another order than single charges lock them. A database without an
-# encoding has texts that are no UTF-8.
+# Ordered by the bytes, as Python orders strings. In the database's collation, the rows of a scope
+# could be locked in another order than single charges lock them. A database in SQL_ASCII may have
+# texts that are not valid UTF-8.
 _LOCK_SCOPE = """\
 SELECT 1 FROM {table} WHERE scope_id = %(scope)s
 ORDER BY convert_to(
@@ -85,21 +85,21 @@ WHERE counter.scope_id = %(scope)s AND counter.resource = counted.resource
   AND counted.was <> counted.now
 RETURNING counter.scope_id AS scope, counter.resource, counted.was, counted.now"""
 
-_LOOK = """\
+_READ = """\
 SELECT counter.used, counter.lim, counter.ceiling, charged.n AS held
 FROM unnest(%(scopes)s::uuid[], %(resources)s::text[], %(ids)s::uuid[])
-    WITH ORDINALITY AS asked (scope_id, resource, resource_id, place)
+    WITH ORDINALITY AS wanted (scope_id, resource, resource_id, place)
 LEFT JOIN {table} AS counter
-  ON counter.scope_id = asked.scope_id AND counter.resource = asked.resource
+  ON counter.scope_id = wanted.scope_id AND counter.resource = wanted.resource
 LEFT JOIN {ledger} AS charged
-  ON charged.scope_id = asked.scope_id AND charged.resource = asked.resource
-  AND charged.resource_id = asked.resource_id
-ORDER BY asked.place"""
+  ON charged.scope_id = wanted.scope_id AND charged.resource = wanted.resource
+  AND charged.resource_id = wanted.resource_id
+ORDER BY wanted.place"""
 
 
 @frozen
 class Queries:
-    """The SQL for one pair of tables."""
+    """SQL for one pair of tables."""
 
     charge: str
     release: str
@@ -107,14 +107,14 @@ class Queries:
     set_limit: str
     lock_scope: str
     recount: str
-    look: str
+    read: str
 
 
 @lru_cache(maxsize=64)
 def queries(table: str, ledger: str) -> Queries:
-    """Write the SQL for a pair of tables, once."""
-    # A percent sign in a name is one in a text with placeholders.
+    """Return the SQL for a pair of tables; cached."""
+    # The SQL has placeholders, so a percent sign in a name is doubled.
     names = {"table": quoted(table), "ledger": quoted(ledger)}
-    escaped = {kind: name.replace("%", "%%") for kind, name in names.items()}
-    templates = _CHARGE, _RELEASE, _RESIZE, _SET_LIMIT, _LOCK_SCOPE, _RECOUNT, _LOOK
+    escaped = {key: name.replace("%", "%%") for key, name in names.items()}
+    templates = _CHARGE, _RELEASE, _RESIZE, _SET_LIMIT, _LOCK_SCOPE, _RECOUNT, _READ
     return Queries(*(template.format(**escaped) for template in templates))

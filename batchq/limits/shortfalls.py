@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Everything that a batch lacks room for, and not only what failed first.
+"""Find every limit that a batch would exceed, not only the first.
 
-The server stops at the first charge that is refused. So the counters are read, and the batch's
-steps are played through on them here, in the order in which they run.
+The server stops at the first charge that fails. So the counters are read, and the steps of the
+batch are simulated on them here, in the order in which they run.
 """
 
 from __future__ import annotations
@@ -24,40 +24,42 @@ from batchq.running.explain import steps
 
 @frozen
 class Shortfall:
-    """A step that would be refused, and the counter as that step would find it: with all that the
-    batch has done to it before, but for what was refused."""
+    """A step that would fail, and the counter as the steps before it would have left it.
+
+    Steps that would fail do not change the counter.
+    """
 
     scope: UUID
     resource: str
     asked: int
-    """How much the step would add; of a resize the difference."""
+    """Amount that the step would add; for a resize the difference."""
     used: int | None
-    """None, like the next two, when nobody has set this limit."""
+    """None, like ``limit`` and ``ceiling``, if the limit is not set."""
     limit: int | None
     ceiling: int | None
-    """What ``used`` may not exceed: the limit or, where it was lowered below it, what is used."""
+    """Maximum of ``used``: the limit or, if it was set below the current use, that use."""
 
     @property
     def missing(self) -> bool:
-        """Whether nobody has set this limit."""
+        """Return True if the limit is not set."""
         return self.used is None
 
 
-class Found(NamedTuple):
-    """What was read for one step."""
+class CounterRow(NamedTuple):
+    """Row that was read for one step."""
 
     used: int | None
     lim: int | None
     ceiling: int | None
     held: int | None
-    """What its resource is charged; None when it is not."""
+    """Amount that the resource is charged; None if it is not."""
 
 
 @frozen
-class _Ask:
-    """One step of a batch that is about a counter."""
+class _CounterStep:
+    """A step that reads or writes a counter."""
 
-    verb: str
+    operation: str
     values: Mapping[str, Any]
 
     @property
@@ -70,7 +72,7 @@ class _Ask:
 
     @property
     def known_id(self) -> UUID | None:
-        """None where only the server will know: what has no id yet is not charged yet either."""
+        """Return the id; None for an output: what has no id yet is not charged yet."""
         return self.id if isinstance(self.id, UUID) else None
 
 
@@ -90,82 +92,83 @@ class _Counter:
 
 
 def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
-    """Read what a batch would find and say what it lacks room for; see ``Limits.explain``."""
-    asks = _asks(batch, sql)
-    if not asks:
+    """Return a batch that reads the counters and finds what :meth:`Limits.shortfalls` returns."""
+    counter_steps = _counter_steps(batch, sql)
+    if not counter_steps:
         return gather().map(lambda _: [])
-    reading = raw_sql(
-        sql.look,
-        scopes=[ask.counter[0] for ask in asks],
-        resources=[ask.counter[1] for ask in asks],
-        ids=[ask.known_id for ask in asks],
+    statement = raw_sql(
+        sql.read,
+        scopes=[step.counter[0] for step in counter_steps],
+        resources=[step.counter[1] for step in counter_steps],
+        ids=[step.known_id for step in counter_steps],
     )
-    return reading.all(Found).label("explain limits").map(lambda found: _played(asks, found))
+    reading = statement.all(CounterRow).label("explain limits")
+    return reading.map(lambda rows: _simulate(counter_steps, rows))
 
 
-def _asks(batch: Batch[Any], sql: Queries) -> list[_Ask]:
-    """The steps that are about counters, in the order in which they run."""
-    known = {
+def _counter_steps(batch: Batch[Any], sql: Queries) -> list[_CounterStep]:
+    """Return the steps on counters, in the order in which they run."""
+    operations = {
         sql.charge: "charge",
         sql.release: "release",
         sql.resize: "resize",
         sql.set_limit: "set_limit",
     }
-    asks: list[_Ask] = []
+    counter_steps: list[_CounterStep] = []
     for step in steps(batch):
         statement = step.statement
-        verb = known.get(_text_of(statement._shape.source) or "")
-        if verb is not None:
+        operation = operations.get(_text_of(statement._shape.source) or "")
+        if operation is not None:
             values = zip(statement._shape.names, statement._values, strict=True)
-            asks.append(_Ask(verb, dict(values)))
-    return asks
+            counter_steps.append(_CounterStep(operation, dict(values)))
+    return counter_steps
 
 
-def _played(asks: Sequence[_Ask], rows: Sequence[Found]) -> list[Shortfall]:
-    """Play the steps through on what was read."""
+def _simulate(counter_steps: Sequence[_CounterStep], rows: Sequence[CounterRow]) -> list[Shortfall]:
+    """Run the steps on the counters that were read."""
     counters: dict[tuple[UUID, str], _Counter | None] = {}
     charges: dict[object, int | None] = {}
-    short: list[Shortfall] = []
-    for ask, row in zip(asks, rows, strict=True):
-        counter = counters.setdefault(ask.counter, _counter(row))
-        n: int = ask.values.get("n", 0)
-        if ask.verb == "set_limit":
-            counters[ask.counter] = counter = counter or _Counter(0, 0, 0)
-            counter.limit(ask.values["lim"])
+    shortfalls: list[Shortfall] = []
+    for step, row in zip(counter_steps, rows, strict=True):
+        counter = counters.setdefault(step.counter, _counter(row))
+        n: int = step.values.get("n", 0)
+        if step.operation == "set_limit":
+            counters[step.counter] = counter = counter or _Counter(0, 0, 0)
+            counter.limit(step.values["lim"])
             continue
         if counter is None:
-            short.append(Shortfall(*ask.counter, n, None, None, None))
+            shortfalls.append(Shortfall(*step.counter, n, None, None, None))
             continue
-        charge = (ask.counter, ask.id)
+        charge = (step.counter, step.id)
         held = charges.setdefault(charge, row.held)
-        wanted = _wanted(ask.verb, n, held)
-        difference = (wanted or 0) - (held or 0)
+        new = _charge_after(step.operation, n, held)
+        difference = (new or 0) - (held or 0)
         if difference > 0 and counter.used + difference > counter.ceiling:
             now = counter.used, counter.lim, counter.ceiling
-            short.append(Shortfall(*ask.counter, difference, *now))
+            shortfalls.append(Shortfall(*step.counter, difference, *now))
             continue
         counter.add(difference)
-        charges[charge] = wanted
-    return short
+        charges[charge] = new
+    return shortfalls
 
 
-def _counter(row: Found) -> _Counter | None:
+def _counter(row: CounterRow) -> _Counter | None:
     if row.used is None or row.lim is None or row.ceiling is None:
         return None
     return _Counter(row.used, row.lim, row.ceiling)
 
 
-def _wanted(verb: str, n: int, held: int | None) -> int | None:
-    """What the resource will be charged; None when nothing."""
-    if verb == "release":
+def _charge_after(operation: str, n: int, held: int | None) -> int | None:
+    """Return the amount that the resource is charged after the step; None if it is not."""
+    if operation == "release":
         return None
-    if verb == "resize" and held is None:
-        return None  # refused, but not for want of room
-    return held if verb == "charge" and held is not None else n
+    if operation == "resize" and held is None:
+        return None  # it fails, but not because of the limit
+    return held if operation == "charge" and held is not None else n
 
 
 def _text_of(source: Source) -> str | None:
-    """The text that a statement was written as; None for a builder's."""
+    """Return the SQL that a statement was made from; None if a builder made it."""
     if not isinstance(source, RawSql):
         return None
     first, *others = (piece.replace("%", "%%") for piece in source.pieces)

@@ -1,32 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""The two tables of limits: counters and the ledger. Their names, their DDL, and what may go in.
+"""Define the two tables of limits, counters and ledger: their DDL, and checks of their values.
 
-The CHECK is not on ``lim``: when a limit is lowered below what is used, a release would break it,
-for what remains is still too much. It is on ``ceiling``, which is always the greater of ``lim`` and
-``used``, and so comes down with what is given back. Unlimited is the greatest bigint and not NULL,
-because ``greatest(NULL, 5)`` is 5.
+The CHECK is not on ``lim``: if a limit is set below the current use, a release would violate it,
+since the rest may still exceed the limit. It is on ``ceiling``, which is always the greater of
+``lim`` and ``used``, and so decreases with each release. Unlimited is the maximum of bigint and not
+NULL, because ``greatest(NULL, 5)`` is 5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import UUID
 
 from attrs import evolve
 
+from batchq.engine.client_encoding import codec
 from batchq.engine.compile.quoting import derived, identifier, quoted
+from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.validation import is_text
 
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+
 DialectName = Literal["postgresql", "cockroachdb"]
 
 UNLIMITED = (1 << 63) - 1
-"""The greatest bigint."""
+"""Maximum of bigint."""
 
 Scopes = UUID | Iterable[UUID]
-"""Whose limit: one scope, or each of several levels (a project, its silo, the fleet)."""
+"""One scope, or several (a project, its silo, the fleet), each with a limit of its own."""
 
 _COUNTERS = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -41,7 +46,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     CONSTRAINT {ceiling} CHECK (ceiling >= lim)
 )"""
 
-# The scope comes first in the key: everything else asks for a whole key, a recount for a scope.
+# The scope is first in the key: a recount reads one scope, everything else reads one key.
 _LEDGER = """\
 CREATE TABLE IF NOT EXISTS {ledger} (
     scope_id uuid NOT NULL,
@@ -53,11 +58,11 @@ CREATE TABLE IF NOT EXISTS {ledger} (
 )"""
 
 _HALF_FULL = " WITH (fillfactor = 50)"
-"""Room in each page for the next version of a row: an update then touches no index (HOT)."""
+"""Leave space in each page for a new row version, so that an update changes no index (HOT)."""
 
 
 def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
-    """Write the DDL of both tables."""
+    """Return the DDL of both tables."""
     counters = _COUNTERS.format(
         table=quoted(table),
         unlimited=UNLIMITED,
@@ -74,56 +79,67 @@ def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
     return counters + (_HALF_FULL if dialect == "postgresql" else ""), charges
 
 
-def checked_scopes(scope: object) -> tuple[UUID, ...]:
-    """Each scope once.
+def encoded_ddl(
+    table: str, ledger: str, conn: Connection[Any] | AsyncConnection[Any]
+) -> tuple[bytes, ...]:
+    """Return the DDL of both tables for this server, in the client encoding."""
+    on_cockroachdb = dialect_of(conn.pgconn) is COCKROACHDB
+    commands = ddl(table, ledger, "cockroachdb" if on_cockroachdb else "postgresql")
+    encoding = codec(conn.info.encoding)
+    return tuple(command.encode(encoding) for command in commands)
 
-    :raises InvalidBatch: for none at all, which would count nothing, and for what is no UUID: by
-        another spelling a scope would have another place in the order of locks.
+
+def checked_scopes(scope: object) -> tuple[UUID, ...]:
+    """Return the scopes without duplicates.
+
+    :raises InvalidBatch: if there is none, or one is not a UUID: as text, one scope could be
+        spelled in several ways, and so be locked in different orders.
     """
     scopes = tuple(cast("Iterable[object]", scope)) if isinstance(scope, Iterable) else (scope,)
     if not scopes:
-        message = "scope=[] is nobody's limit: name at least one scope"
+        message = "scope= is empty; pass at least one UUID"
         raise InvalidBatch(message)
-    found: dict[UUID, None] = {}
-    for one in scopes:
-        if not isinstance(one, UUID):
-            message = f"scope= is a UUID, or a list of them, not {type(one).__name__}"
+    unique: dict[UUID, None] = {}
+    for scope_id in scopes:
+        if not isinstance(scope_id, UUID):
+            message = f"scope= must be a UUID or a list of UUIDs, got {type(scope_id).__name__}"
             raise InvalidBatch(message)
-        found[one] = None
-    return tuple(found)
+        unique[scope_id] = None
+    return tuple(unique)
 
 
 def checked_resource(resource: str) -> str:
-    """Refuse what is no name.
+    """Reject a resource that is not a name.
 
-    :raises InvalidBatch: when it is empty, or no text.
+    :raises InvalidBatch: if it is not a str, is empty, or has a NUL.
     """
     if not is_text(resource) or "\0" in resource:
-        message = f'a resource has a name, "vpcs" say: not {resource!r:.40}'
+        message = f'resource must be a non-empty str like "vpcs", got {resource!r:.40}'
         raise InvalidBatch(message)
     return resource
 
 
 def checked_id(id: object) -> UUID | Output:
-    """Refuse what identifies no resource.
+    """Reject an id that is neither a UUID nor the output of a statement.
 
-    :return: the same; an output is a uuid where it does not say its type.
-    :raises InvalidBatch: for anything but a UUID or another statement's output.
+    :return: the id; an output without a type gets the type uuid.
+    :raises InvalidBatch: for anything else.
     """
     if isinstance(id, UUID):
         return id
     if isinstance(id, Output):
         return id if id.type is not None else evolve(id, type="uuid")
-    message = f"id= is a UUID, or the output of a statement, not {type(id).__name__}"
+    message = f"id= must be a UUID or the output of a statement, got {type(id).__name__}"
     raise InvalidBatch(message)
 
 
-def checked_amount(amount: int, what: str, *, least: int) -> int:
-    """Refuse what is no amount.
+def checked_amount(call: str, amount: int, *, minimum: int) -> int:
+    """Reject an amount that is not an integer in the range.
 
-    :raises InvalidBatch: for anything but an integer from ``least`` to the greatest bigint.
+    :param call: name of the method, for the message.
+    :raises InvalidBatch: for anything but an int from ``minimum`` to the maximum of bigint.
     """
-    if type(amount) is not int or not least <= amount <= UNLIMITED:
-        message = f"{what} is an integer from {least} to {UNLIMITED}, not {amount!r:.40}"
+    if type(amount) is not int or not minimum <= amount <= UNLIMITED:
+        message = f"{call}(): {amount!r:.40} is not an int from {minimum} to {UNLIMITED}"
         raise InvalidBatch(message)
     return amount

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Floor 3, running: ``run``, ``arun``, ``attempt``, ``aattempt`` and retry, over the engine."""
+"""Run a batch on a connection or a pool: ``run``, ``arun``, ``attempt``, ``aattempt``, retries."""

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A cancel request that takes no longer than it is given.
+"""Send a cancel request, within a time limit.
 
-It is made over a connection of its own, so one that was given up may still reach the server, and
-would then stop whatever the session is doing: the connection is not to be used again.
+It is sent over a connection of its own. So a request that was abandoned may still reach the server,
+and would then cancel whatever the session is running: do not use the session again.
 
-From libpq 17 on the request is made without blocking (``PQcancelStart``). Before, ``PQcancel``
-blocks until the server has hung up, which behind a silent network is never. So it gets a thread
-that nobody waits for; but where psycopg is compiled, that call keeps the interpreter's lock, and no
-thread could go on: there it is not made at all, and the answer, or its absence, decides.
+From libpq 17 on the request is sent without blocking (``PQcancelStart``). Before, ``PQcancel``
+blocks until the server closes that connection, on a silent network for ever. So it runs in a daemon
+thread; but compiled psycopg holds the GIL during that call, and no other thread could continue.
+There no request is sent, and the outcome depends on whether the answer arrives in time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 
 
 def request_cancel(connection: Connection[Any], seconds: float) -> bool:
-    """Ask the server to cancel what it is doing.
+    """Send a cancel request for what the session is running.
 
-    :return: whether the request is over: the server has had it, or none was made.
+    :param seconds: the time limit.
+    :return: True if the server has received it, or none was sent; False if it may still arrive.
     """
     with suppress(psycopg.Error):
         if capabilities.has_cancel_safe():
             connection.cancel_safe(timeout=seconds)
         elif pq.__impl__ == "python":
-            thread = _begin(connection.pgconn.get_cancel(), lambda: None)
+            thread = _start(connection.pgconn.get_cancel(), lambda: None)
             thread.join(seconds)
             return not thread.is_alive()
         return True
@@ -43,28 +44,28 @@ def request_cancel(connection: Connection[Any], seconds: float) -> bool:
 
 
 async def request_cancel_async(connection: AsyncConnection[Any], seconds: float) -> bool:
-    """Ask the server to cancel what it is doing; as :func:`request_cancel`."""
+    """Send a cancel request for what the session is running; as :func:`request_cancel`."""
     with suppress(psycopg.Error, TimeoutError):
         if capabilities.has_cancel_safe():
             await connection.cancel_safe(timeout=seconds)
         elif pq.__impl__ == "python":
-            loop, over = asyncio.get_running_loop(), asyncio.Event()
+            loop, done = asyncio.get_running_loop(), asyncio.Event()
             async with asyncio.timeout(seconds):
-                _begin(connection.pgconn.get_cancel(), lambda: loop.call_soon_threadsafe(over.set))
-                await over.wait()
+                _start(connection.pgconn.get_cancel(), lambda: loop.call_soon_threadsafe(done.set))
+                await done.wait()
         return True
     return False
 
 
-def _begin(request: PGcancel, tell: Callable[[], object]) -> Thread:
-    """Make a request in a thread, apart from the connection, which may be closed meanwhile."""
+def _start(request: PGcancel, on_done: Callable[[], object]) -> Thread:
+    """Send a request in a thread. It does not use the connection, which may be closed meanwhile."""
 
-    def work() -> None:
+    def send() -> None:
         with suppress(psycopg.Error):
             request.cancel()
-        with suppress(RuntimeError):  # the loop is closed by now
-            tell()
+        with suppress(RuntimeError):  # the event loop is closed
+            on_done()
 
-    thread = Thread(target=work, daemon=True)
+    thread = Thread(target=send, daemon=True)
     thread.start()
     return thread

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Look at a batch without a database: its steps, and their text for people."""
+"""Show the steps of a batch, as objects or as text, without a database."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from batchq.language.batch import Batch
 def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
     """Return every statement of a batch at its place, in the order they run.
 
-    :raises TypeError: for what is no batch.
-    :raises InvalidBatch: for a batch that uses an output of a statement outside it.
+    :raises TypeError: if it is not a batch.
+    :raises InvalidBatch: if it uses an output of a statement outside the batch.
 
     >>> from batchq import gather, insert
     >>> batch = gather(insert("project", {"id": 7}), insert("vpc", {"project_id": 7}))
@@ -26,9 +26,9 @@ def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
 
 
 def explain(batch: Batch[Any], /, *, parameters: bool = False) -> str:
-    """Return the steps of a batch as text for people: SQL, guards, mappings and notes.
+    """Return the steps of a batch as text to read: SQL, guards, mappings and notes.
 
-    :param parameters: show the values as well; they may be secrets.
+    :param parameters: whether to show the values; they may be secrets.
     :raises InvalidBatch: if a statement cannot be sent as it is.
 
     >>> from batchq import unique, update

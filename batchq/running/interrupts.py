@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is said to an exception that is nobody's failure: Ctrl-C, the cancellation of a task."""
+"""Note the outcome of a batch on an exception that interrupts it: Ctrl-C, a cancelled task."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from batchq.running.result import Result
 
 _NOTE = "batchq: interrupted; the outcome of the batch is "
-_OUTER_GONE = "batchq: the connection was closed: the transaction around it is rolled back as well"
+_OUTER_ROLLED_BACK = "batchq: the connection was closed, so the outer transaction is rolled back"
 
 
 def note_interrupt(error: BaseException, outcome: Outcome) -> None:
-    """Note what became of the batch, once: the attempt knows best, and notes it first."""
+    """Add a note with the outcome, unless there is one: the attempt adds the most precise first."""
     if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
         annotate(error, f"{_NOTE}{outcome.value}")
 
 
 def note_outer_rolled_back(error: BaseException) -> None:
-    """Note that a nested batch has taken the transaction around it along.
+    """Add a note that the outer transaction of a nested batch is rolled back.
 
-    It has to be said: psycopg's ``transaction()`` ends without a word on a closed connection.
+    psycopg's ``transaction()`` would end silently on a closed connection.
     """
-    annotate(error, _OUTER_GONE)
+    annotate(error, _OUTER_ROLLED_BACK)
 
 
-def result_outcome(answer: Result | None) -> Outcome:
-    """What became of a batch that has had its answer, or none yet; it is not nested."""
-    if answer is None:
+def result_outcome(result: Result | None) -> Outcome:
+    """Return the outcome by a result, or by none yet; for a batch that is not nested."""
+    if result is None:
         return Outcome.NOT_SENT
-    return answer.outcome if isinstance(answer, Failed) else Outcome.COMMITTED
+    return result.outcome if isinstance(result, Failed) else Outcome.COMMITTED

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One attempt to run a batch on one connection.
+"""Run a batch once, on one connection.
 
-The protocol is a generator of the engine's; what differs between sync and async is only who waits.
+The protocol is a generator of the engine. Sync and async differ only in how they wait for it.
 """
 
 from __future__ import annotations
@@ -25,70 +25,73 @@ if TYPE_CHECKING:
 def run_once(connection: Connection[Any], request: RunRequest) -> Result:
     """Run a batch once.
 
-    :raises InvalidBatch: when it cannot be sent as it is.
+    :raises InvalidBatch: if it cannot be sent.
     """
-    work = Transaction(connection, request.plan, request.frame_for(connection), request.deadline)
-    request.work = work
+    transaction = Transaction(
+        connection, request.plan, request.frame_for(connection), request.deadline
+    )
+    request.transaction = transaction
     try:
-        work.prepare()
-        drive(connection, work)
-        return _to_result(work)
-    except BaseException as error:  # noqa: BLE001  an interrupt too must find the connection closed
-        return _interrupted(work, error)
+        transaction.prepare()
+        drive(connection, transaction)
+        return _to_result(transaction)
+    except BaseException as error:  # noqa: BLE001  an interrupt has to close the connection, too
+        return _interrupted(transaction, error)
 
 
 async def arun_once(connection: AsyncConnection[Any], request: RunRequest) -> Result:
     """Run a batch once; as :func:`run_once`."""
-    work = Transaction(connection, request.plan, request.frame_for(connection), request.deadline)
-    request.work = work
+    transaction = Transaction(
+        connection, request.plan, request.frame_for(connection), request.deadline
+    )
+    request.transaction = transaction
     try:
-        work.prepare()
-        await drive_async(connection, work)
-        return _to_result(work)
+        transaction.prepare()
+        await drive_async(connection, transaction)
+        return _to_result(transaction)
     except BaseException as error:  # noqa: BLE001  as in run_once()
-        return _interrupted(work, error)
+        return _interrupted(transaction, error)
 
 
 def run_nothing(request: RunRequest) -> Result:
-    """Result for a batch that has nothing to send."""
+    """Return the result of a batch that has nothing to send."""
     try:
         return Ok(request.plan.combine(()))
-    except Exception as error:  # noqa: BLE001  a function of the caller's
-        message = f"a function of the batch raised {type(error).__name__}; it had nothing to send"
-        failed = DecodeFailed(message, outcome=Outcome.NOT_SENT)
-        failed.__cause__ = error
-        return Failed(failed, failed)
+    except Exception as error:  # noqa: BLE001  a function of the caller
+        message = f"a function of the batch raised {type(error).__name__}; nothing was sent"
+        report = DecodeFailed(message, outcome=Outcome.NOT_SENT)
+        report.__cause__ = error
+        return Failed(report, report)
     except BaseException as error:
         note_interrupt(error, Outcome.NOT_SENT)
         raise
 
 
-def _interrupted(work: Transaction, error: BaseException) -> Result:
-    """Sort what ended an attempt: a failure to report, or somebody else's exception."""
+def _interrupted(transaction: Transaction, error: BaseException) -> Result:
+    """Return the result of an attempt that an exception ended; raise an interrupt again."""
     if isinstance(error, InvalidBatch):
         raise error
     if isinstance(error, BatchError):
         return Failed(error, error)
     if isinstance(error, Exception):
-        # The waiting itself failed: the socket was closed, or the event loop. What was answered
-        # before that counts.
-        return _to_result(work, error)
-    # KeyboardInterrupt, CancelledError. The run was wound up; that is what is known by now.
-    note_interrupt(error, work.outcome)
-    if work.frame.nested and work.connection.closed:
+        # Waiting failed: the socket or the event loop was closed. The answers before that count.
+        return _to_result(transaction, error)
+    # KeyboardInterrupt or CancelledError. The run was canceled, so its outcome is final.
+    note_interrupt(error, transaction.outcome)
+    if transaction.frame.nested and transaction.connection.closed:
         note_outer_rolled_back(error)
     raise error
 
 
-def _to_result(work: Transaction, error: Exception | None = None) -> Result:
-    """Make the answer of what is known.
+def _to_result(transaction: Transaction, error: Exception | None = None) -> Result:
+    """Return the result that the answers prove.
 
-    :param error: what the waiting failed with, when it did.
+    :param error: the exception that waiting failed with, if it did.
     """
-    failure = work.failure(error)
+    failure = transaction.failure(error)
     if failure is not None:
         return Failed(failure.error, failure.report)
     try:
-        return Ok(work.result())
-    except DecodeFailed as failed:
-        return Failed(failed, failed)
+        return Ok(transaction.result())
+    except DecodeFailed as report:
+        return Failed(report, report)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What may be said as an option of a run: anything else gets a sentence, before a connection is
-taken or a byte is sent."""
+"""Check and convert the options of a run, before a connection is used."""
 
 from __future__ import annotations
 
@@ -29,21 +28,21 @@ def _isolation(value: object) -> IsolationLevel | None:
         if level is not None:
             return level
     levels = ", ".join(repr(level.name.replace("_", " ").lower()) for level in IsolationLevel)
-    raise _wrong("isolation", value, f"one of {levels}, or a psycopg.IsolationLevel")
+    raise _invalid("isolation", value, f"one of {levels}, or a psycopg.IsolationLevel")
 
 
 def _timeout(value: object) -> float | None:
-    """Read seconds: a number or a timedelta, within what ``statement_timeout`` can be."""
+    """Return seconds, from a number or a timedelta within the limits of ``statement_timeout``."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, timedelta | Real):
-        raise _wrong("timeout", value, "a number of seconds, or a timedelta")
+        raise _invalid("timeout", value, "a number of seconds or a timedelta")
     try:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     except OverflowError:
         seconds = float("inf")
     if not SHORTEST_TIMEOUT <= seconds <= LONGEST_TIMEOUT:
-        raise _wrong("timeout", value, "between a millisecond and 24 days, in seconds")
+        raise _invalid("timeout", value, "between a millisecond and 24 days, in seconds")
     return seconds
 
 
@@ -51,35 +50,35 @@ def _deadline(value: object) -> Deadline | None:
     return None if value is None else deadline_from(value)
 
 
-def _truth(_: AttrsInstance, attribute: Attribute[bool | None], value: object) -> None:
+def _check_bool(_: AttrsInstance, attribute: Attribute[bool | None], value: object) -> None:
     if not (value is None or isinstance(value, bool)):
-        raise _wrong(attribute.name, value, "True or False")
+        raise _invalid(attribute.name, value, "True or False")
 
 
-def _policy(_: AttrsInstance, attribute: Attribute[Retry | None], value: object) -> None:
+def _check_retry(_: AttrsInstance, attribute: Attribute[Retry | None], value: object) -> None:
     if not (value is None or isinstance(value, Retry)):
-        raise _wrong(attribute.name, value, "a Retry, as in retry=Retry(attempts=3)")
+        raise _invalid(attribute.name, value, "a Retry, as in retry=Retry(attempts=3)")
 
 
-def _wrong(name: str, value: object, right: str) -> InvalidBatch:
-    return InvalidBatch(f"{name}={value!r}: it takes {right}")
+def _invalid(name: str, value: object, expected: str) -> InvalidBatch:
+    return InvalidBatch(f"{name}={value!r} is not valid: it must be {expected}")
 
 
 @frozen(kw_only=True)
 class OptionValues:
-    """The options of a run, each read; None is one that was left out.
+    """The converted options of a run; None if left out.
 
-    :raises InvalidBatch: for a value that cannot be meant, naming the option.
+    :raises InvalidBatch: for an invalid value, with the option's name.
     """
 
     isolation: IsolationLevel | None = field(default=None, converter=_isolation)
-    read_only: bool | None = field(default=None, validator=_truth)
+    read_only: bool | None = field(default=None, validator=_check_bool)
     timeout: float | None = field(default=None, converter=_timeout)
     deadline: Deadline | None = field(default=None, converter=_deadline)
-    """Which begins to run when it is read."""
-    nested: bool | None = field(default=None, validator=_truth)
-    retry: Retry | None = field(default=None, validator=_policy)
+    """The deadline, which starts when it is converted."""
+    nested: bool | None = field(default=None, validator=_check_bool)
+    retry: Retry | None = field(default=None, validator=_check_retry)
 
 
 NO_OPTIONS = OptionValues()
-"""All of them left out."""
+"""No option given."""

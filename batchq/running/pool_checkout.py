@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Taking a connection from a pool, for no longer than a deadline or an interrupt allows.
+"""Check out a connection from a pool, until the deadline or an interrupt.
 
-A pool waits for as long as it is told. But one with a ``check`` looks at each connection before it
-gives it, and that look, a query mostly, waits for its answer without a bound: behind a silent
-network, for ever. A null pool connects there and then, with its lock held. So a pool that may stall
-is asked on the side, and what it gives too late is given back.
+A pool has a timeout. But a pool with a ``check`` runs it, usually a query, on each connection that
+it returns, and waits for the answer without a limit: on a silent network, for ever. A null pool
+opens a connection while it holds its lock. So such a pool is called in a thread or task of its own,
+and a connection that comes too late is put back.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-_WAITED = "it waited for a connection of the pool"
+_WAITING = "it waited for a connection of the pool"
 
 
 @contextmanager
 def checkout(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connection[Any]]:
-    """Take a connection for as long as the block lasts, as ``pool.connection()`` does.
+    """Check out a connection for the block, as ``pool.connection()`` does.
 
-    :raises DeadlineExceeded: when there is none in time.
+    :raises DeadlineExceeded: if there is none in time.
     """
     try:
         if may_stall(pool):
-            connection = _ask(pool, deadline)
+            connection = _getconn(pool, deadline)
         else:
             connection = pool.getconn(timeout=_timeout_for(pool, deadline))
     except Exception as error:
         if _is_late(error, deadline):
-            raise not_sent(_WAITED) from error
+            raise not_sent(_WAITING) from error
         raise
     try:
         with connection:
@@ -53,18 +53,18 @@ def checkout(pool: ConnectionPool[Any], deadline: Deadline) -> Generator[Connect
 async def checkout_async(
     pool: AsyncConnectionPool[Any], deadline: Deadline | None
 ) -> AsyncGenerator[AsyncConnection[Any]]:
-    """Take a connection for as long as the block lasts; as :func:`checkout`.
+    """Check out a connection for the block; as :func:`checkout`.
 
-    Without a deadline too, a task that is cancelled does not wait for a pool that checks.
+    A cancelled task does not wait for a pool with a ``check``, even without a deadline.
     """
     try:
         if may_stall(pool):
-            connection = await _ask_async(pool, deadline)
+            connection = await _getconn_async(pool, deadline)
         else:
             connection = await pool.getconn(timeout=_timeout_for(pool, deadline))
     except Exception as error:
         if _is_late(error, deadline):
-            raise not_sent(_WAITED) from error
+            raise not_sent(_WAITING) from error
         raise
     try:
         async with connection:
@@ -73,24 +73,24 @@ async def checkout_async(
         await pool.putconn(connection)
 
 
-_PLAIN = frozenset({"psycopg_pool.pool", "psycopg_pool.pool_async"})
+_STANDARD = frozenset({"psycopg_pool.pool", "psycopg_pool.pool_async"})
 
 
 def may_stall(pool: object) -> bool:
-    """Whether the pool may wait for the network before it gives a connection.
+    """Return True if the pool may wait for the network before it returns a connection.
 
-    psycopg_pool's own does not, unless it has a ``check``, which it does not say in public.
+    psycopg_pool's standard pool does so only with a ``check``, which has no public attribute.
     """
-    return type(pool).__module__ not in _PLAIN or checks(pool)
+    return type(pool).__module__ not in _STANDARD or checks(pool)
 
 
 def checks(pool: object) -> bool:
-    """Whether the pool looks at a connection before it gives it."""
+    """Return True if the pool has a ``check`` for connections."""
     return getattr(pool, "_check", None) is not None
 
 
 def _timeout_for(pool: object, deadline: Deadline | None) -> float | None:
-    """How long the pool may wait: for as long as ever, or until the deadline."""
+    """Return the timeout for ``getconn``: None for the pool's, else until the deadline at most."""
     if deadline is None:
         return None
     own: float = getattr(pool, "timeout", inf)
@@ -98,68 +98,68 @@ def _timeout_for(pool: object, deadline: Deadline | None) -> float | None:
 
 
 def _is_late(error: Exception, deadline: Deadline | None) -> bool:
-    """Whether a pool has given none because the deadline came; it may wait for a shorter time."""
+    """Return True if the pool's error is due to the deadline, not to its own, shorter timeout."""
     if deadline is None:
         return False
     timed_out = isinstance(error, TimeoutError) or type(error).__name__ == "PoolTimeout"
     return timed_out and deadline.due
 
 
-def _ask(pool: ConnectionPool[Any], deadline: Deadline) -> Connection[Any]:
-    asked: Future[Connection[Any]] = Future()
+def _getconn(pool: ConnectionPool[Any], deadline: Deadline) -> Connection[Any]:
+    future: Future[Connection[Any]] = Future()
 
-    def ask() -> None:
+    def get() -> None:
         try:
             connection = pool.getconn(timeout=_timeout_for(pool, deadline))
-        except BaseException as error:  # noqa: BLE001  for the thread that asks
-            if asked.set_running_or_notify_cancel():
-                asked.set_exception(error)
+        except BaseException as error:  # noqa: BLE001  for the thread that waits
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
             return
-        if asked.set_running_or_notify_cancel():
-            asked.set_result(connection)
+        if future.set_running_or_notify_cancel():
+            future.set_result(connection)
         else:
             pool.putconn(connection)
 
-    Thread(target=ask, daemon=True).start()
+    Thread(target=get, daemon=True).start()
     try:
-        return asked.result(min(deadline.left, TIMEOUT_MAX))
+        return future.result(min(deadline.left, TIMEOUT_MAX))
     except BaseException:
-        # What was handed over just then, while nobody waited any more, goes back.
-        if not asked.cancel() and asked.exception() is None:
-            pool.putconn(asked.result())
+        # A connection that arrived after the wait ended is put back.
+        if not future.cancel() and future.exception() is None:
+            pool.putconn(future.result())
         raise
 
 
-async def _ask_async(
+async def _getconn_async(
     pool: AsyncConnectionPool[Any], deadline: Deadline | None
 ) -> AsyncConnection[Any]:
-    asked: asyncio.Future[AsyncConnection[Any]] = asyncio.ensure_future(
+    future: asyncio.Future[AsyncConnection[Any]] = asyncio.ensure_future(
         pool.getconn(timeout=_timeout_for(pool, deadline))
     )
     try:
-        await asyncio.wait({asked}, timeout=None if deadline is None else deadline.left)
+        await asyncio.wait({future}, timeout=None if deadline is None else deadline.left)
     except BaseException:
-        _give_back(pool, asked)
+        _put_back(pool, future)
         raise
-    if not asked.done():
-        _give_back(pool, asked)
+    if not future.done():
+        _put_back(pool, future)
         raise TimeoutError
-    return asked.result()
+    return future.result()
 
 
 _returning: set[asyncio.Task[None]] = set()
-"""The event loop keeps no task alive by itself."""
+"""References to tasks, since the event loop keeps weak references only."""
 
 
-def _give_back(pool: AsyncConnectionPool[Any], asked: asyncio.Future[AsyncConnection[Any]]) -> None:
-    """Give back what comes too late, or was given just when nobody waited any more."""
+def _put_back(pool: AsyncConnectionPool[Any], future: asyncio.Future[AsyncConnection[Any]]) -> None:
+    """Put back a connection that arrives too late."""
 
-    async def give_back() -> None:
-        await asyncio.wait({asked})
-        if not asked.cancelled() and asked.exception() is None:
-            await pool.putconn(asked.result())
+    async def put_back() -> None:
+        await asyncio.wait({future})
+        if not future.cancelled() and future.exception() is None:
+            await pool.putconn(future.result())
 
-    asked.cancel()
-    task = asyncio.ensure_future(give_back())
+    future.cancel()
+    task = asyncio.ensure_future(put_back())
     _returning.add(task)
     task.add_done_callback(_returning.discard)

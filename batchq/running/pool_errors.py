@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""What a pool raises. psycopg_pool is an extra, so its errors are known by their names."""
+"""Recognize and report the errors of a pool.
+
+psycopg_pool is an extra, so its classes are recognized by name.
+"""
 
 from __future__ import annotations
 
 from batchq.language.errors import ConnectionFailed, DeadlineExceeded
 from batchq.language.outcome import Outcome
 
-_POOLS_OWN = frozenset({"PoolClosed", "PoolTimeout", "TooManyRequests"})
+_POOL_ERRORS = frozenset({"PoolClosed", "PoolTimeout", "TooManyRequests"})
 
 
-def is_pools_own(error: BaseException | None) -> bool:
-    """Whether an error is one of psycopg_pool's own, and not a connection's that came through it.
+def is_pool_error(error: BaseException | None) -> bool:
+    """Return True for an error of psycopg_pool itself, not of a connection that it opened.
 
-    It is the pool's answer: it is closed, has waited for as long as it may, or has enough to do.
+    The pool is closed, has waited until its own timeout, or has too many requests.
     """
-    return any(cls.__name__ in _POOLS_OWN for cls in type(error).__mro__)
+    return any(cls.__name__ in _POOL_ERRORS for cls in type(error).__mro__)
 
 
 def no_connection(error: Exception) -> ConnectionFailed | DeadlineExceeded:
     """Report that a pool gave no connection."""
     if isinstance(error, DeadlineExceeded):
         return error
-    # The texts of psycopg_pool's own errors are about the pool. Another's may quote anything.
-    why = f"{type(error).__name__}: {error}" if is_pools_own(error) else type(error).__name__
-    message = f"the pool gave no connection ({why}); nothing was sent"
-    failed = ConnectionFailed(message, outcome=Outcome.NOT_SENT)
-    failed.__cause__ = error
-    return failed
+    # The text of a psycopg_pool error is about the pool. The text of another may quote anything.
+    reason = f"{type(error).__name__}: {error}" if is_pool_error(error) else type(error).__name__
+    message = f"the pool gave no connection ({reason}); nothing was sent"
+    report = ConnectionFailed(message, outcome=Outcome.NOT_SENT)
+    report.__cause__ = error
+    return report

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One attempt to run a batch on a pool: a connection is taken, used and given back.
+"""Run a batch once, on a connection of a pool.
 
-psycopg_pool is an extra, so a pool is known by what it can do.
+psycopg_pool is an extra, so a pool is recognized by its methods.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from batchq.running.result import Result
 
 _LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
-_BY_A_HOOK = (
-    "the pool gave it {}: a check= that runs a query leaves a transaction open, unless the "
-    "connections are in autocommit; ConnectionPool.check_connection does not"
+_LEFT_OPEN_BY_CHECK = (
+    "the pool returned the connection {}: a check= that runs a query leaves a transaction open; "
+    "use autocommit connections, or ConnectionPool.check_connection"
 )
 
 _log = logging.getLogger("batchq")
@@ -41,24 +41,24 @@ _log = logging.getLogger("batchq")
 def run_on_pool(pool: ConnectionPool[Any], request: RunRequest) -> Result:
     """Run a batch once, on a connection of the pool.
 
-    :raises InvalidBatch: when it cannot be sent as it is.
+    :raises InvalidBatch: if it cannot be sent.
     """
     spare, late = _spare(pool, request), request.deadline
     while True:
-        visit = _Visit()
+        pool_run = _PoolRun()
         try:
             with pool.connection() if late is None else checkout(pool, late) as connection:
-                visit.connection = connection
+                pool_run.connection = connection
                 try:
-                    visit.answer = run_once(connection, request)
+                    pool_run.result = run_once(connection, request)
                 except BaseException as error:
-                    visit.passes(error)
+                    pool_run.record_raised(error)
                     raise
-                close_read_only(connection, visit.answer)
-        except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
-            visit.end(error)
-        if not (spare and visit.found_closed):
-            return visit.told()
+                close_read_only(connection, pool_run.result)
+        except BaseException as error:  # noqa: BLE001  an interrupt has an outcome, too
+            pool_run.record_error(error)
+        if not (spare and pool_run.found_closed):
+            return pool_run.final_result()
         spare -= 1
 
 
@@ -67,95 +67,95 @@ async def arun_on_pool(pool: AsyncConnectionPool[Any], request: RunRequest) -> R
     spare, late = _spare(pool, request), request.deadline
     plain = late is None and not checks(pool)
     while True:
-        visit = _Visit()
+        pool_run = _PoolRun()
         try:
             async with pool.connection() if plain else checkout_async(pool, late) as connection:
-                visit.connection = connection
+                pool_run.connection = connection
                 try:
-                    visit.answer = await arun_once(connection, request)
+                    pool_run.result = await arun_once(connection, request)
                 except BaseException as error:
-                    visit.passes(error)
+                    pool_run.record_raised(error)
                     raise
-                close_read_only(connection, visit.answer)
+                close_read_only(connection, pool_run.result)
         except BaseException as error:  # noqa: BLE001  as in run_on_pool()
-            visit.end(error)
-        if not (spare and visit.found_closed):
-            return visit.told()
+            pool_run.record_error(error)
+        if not (spare and pool_run.found_closed):
+            return pool_run.final_result()
         spare -= 1
 
 
 def _spare(pool: object, request: RunRequest) -> int:
-    """How many connections that are found closed are no attempt: as many as the pool may hold.
+    """Return how many closed connections do not count as an attempt: as many as the pool may hold.
 
-    After a restart of the server they all are. Only for who asked for more than one attempt.
+    After a restart of the server all of them are closed. Without a Retry, each counts.
     """
-    most = 0 if request.retry is None else getattr(pool, "max_size", 0)
-    return most if isinstance(most, int) else 0
+    size = 0 if request.retry is None else getattr(pool, "max_size", 0)
+    return size if isinstance(size, int) else 0
 
 
-def close_read_only(connection: AnyConnection, answer: Result) -> None:
-    """Keep a connection to a server that takes no writes from going back to its pool.
+def close_read_only(connection: AnyConnection, result: Result) -> None:
+    """Close a connection to a read-only server before it is put back into its pool.
 
-    A pool that gets back what is closed opens another, perhaps to the server that does.
+    A pool replaces a closed connection, perhaps by one to a server that accepts writes.
     """
-    if isinstance(answer, Failed) and isinstance(answer.report, ReadOnlyServer):
+    if isinstance(result, Failed) and isinstance(result.report, ReadOnlyServer):
         connection.pgconn.finish()
 
 
 @define(eq=False)
-class _Visit:
-    """What became of one visit to a pool."""
+class _PoolRun:
+    """One run on a pool: the connection, and the result or exception of the attempt."""
 
     connection: Connection[Any] | AsyncConnection[Any] | None = None
-    """The one that was given, if one was."""
-    answer: Result | None = None
-    """The attempt's, if there was one and it has one."""
+    """The connection, if the pool returned one."""
+    result: Result | None = None
+    """Result of the attempt, if it has one."""
     raised: BaseException | None = None
-    """What the attempt raised instead: nobody's failure."""
+    """Exception to raise instead of a result: an interrupt, or InvalidBatch."""
 
     @property
     def found_closed(self) -> bool:
-        """Whether the pool gave a connection that was closed before a byte was sent over it."""
+        """Return True if the connection was closed before anything was sent over it."""
         return (
-            isinstance(self.answer, Failed)
-            and self.answer.outcome is Outcome.NOT_SENT
+            isinstance(self.result, Failed)
+            and self.result.outcome is Outcome.NOT_SENT
             and self.connection is not None
             and self.connection.closed
         )
 
-    def passes(self, error: BaseException) -> None:
-        """Take note of what the attempt has raised, and of why where the pool's hooks are why."""
+    def record_raised(self, error: BaseException) -> None:
+        """Keep the attempt's exception; add a note if the pool's ``check`` is the cause."""
         self.raised = error
         if isinstance(error, InvalidBatch) and self.connection is not None:
             status = self.connection.info.transaction_status
             if status in _LEFT_OPEN:
-                annotate(error, _BY_A_HOOK.format(status.name))
+                annotate(error, _LEFT_OPEN_BY_CHECK.format(status.name))
 
-    def end(self, error: BaseException) -> None:
-        """Sort what ended the visit, other than in the ordinary way."""
+    def record_error(self, error: BaseException) -> None:
+        """Keep the outcome of a run that an exception ended."""
         if error is self.raised:
             return
-        if not isinstance(error, Exception):  # an interrupt, while taking it or giving it back
+        if not isinstance(error, Exception):  # an interrupt during checkout or putconn
             for note in getattr(self.raised, "__notes__", ()):
                 annotate(error, note)
-            note_interrupt(error, result_outcome(self.answer))
+            note_interrupt(error, result_outcome(self.result))
             self.raised = error
-        elif self.answer is None and self.raised is None:
-            failed = no_connection(error)
-            self.answer = Failed(failed, failed)
-        else:  # What became of the batch is no other thing for that.
-            _log.warning("a pool did not take back the connection of a batch", exc_info=error)
+        elif self.result is None and self.raised is None:
+            report = no_connection(error)
+            self.result = Failed(report, report)
+        else:  # The result of the batch is not changed by that.
+            _log.warning("the pool failed to take back a connection after a batch", exc_info=error)
 
-    def told(self) -> Result:
-        """What the attempt has answered.
+    def final_result(self) -> Result:
+        """Return the result of the attempt.
 
-        :raises BaseException: what it raised instead.
+        :raises BaseException: if it raised one instead.
         """
-        raised, answer = self.raised, self.answer
-        self.raised = self.answer = None  # their tracebacks keep the visit
+        raised, result = self.raised, self.result
+        self.raised = self.result = None  # their tracebacks refer to this object
         try:
             if raised is not None:
                 raise raised
-            return cast("Result", answer)
+            return cast("Result", result)
         finally:
-            del raised, answer  # and this call
+            del raised, result  # they refer to this frame

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is to be done: a batch, the options of running it, and what to refuse before it begins."""
+"""Check the arguments of ``run`` and its variants, and keep them as one request."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """How to run a batch; what is left out is left to the connection and the session."""
+    """Options of a run. The connection and the session decide what is left out."""
 
     isolation: IsolationLevel | str | None
     """The transaction's isolation level, or its name: ``"repeatable read"``."""
     read_only: bool | None
     """READ ONLY or READ WRITE."""
     timeout: float | timedelta | None
-    """The longest that any one statement may take, in seconds; gone after the batch. The server
-    keeps it, and for statements alone: COMMIT, where deferred triggers run, takes what it takes."""
+    """The longest time for each statement, in seconds: ``statement_timeout`` of the transaction.
+    The server enforces it, but not for COMMIT, where deferred triggers run."""
     deadline: float | timedelta | None
-    """The longest that the whole run may take, in seconds: waiting for a connection, all attempts
-    and the pauses between them, COMMIT. The client keeps it, and bounds the server by what is left.
-    It ends a grace of a second later at the latest (``batchq.engine.wire.deadline.GRACE``)."""
+    """The longest time for the whole run, in seconds: waiting for a connection, all attempts and
+    the sleeps between them, COMMIT. The client enforces it, and limits the server to the rest.
+    The run ends at most one second later (``batchq.engine.wire.deadline.GRACE``)."""
     nested: bool
-    """Be part of the transaction that is open on the connection: SAVEPOINT … RELEASE."""
+    """Whether to run inside the transaction that is open on the connection: SAVEPOINT … RELEASE."""
     retry: Retry | None
-    """Run again what has kept nothing and may succeed."""
+    """When to run the batch again, if nothing was applied and another attempt may succeed."""
 
 
 @define(eq=False)
 class RunRequest:
-    """A batch laid flat, and how it is to run."""
+    """The plan of a batch, and the options to run it with."""
 
     plan: Plan
     values: OptionValues
     retry: Retry | None
     deadline: Deadline | None = None
-    work: Transaction | None = None
-    """The attempt at it that was begun last."""
+    transaction: Transaction | None = None
+    """The latest attempt."""
 
     def frame_for(self, connection: AnyConnection) -> Frame:
-        """Frame it by the options and, where they are silent, by the connection's own settings."""
+        """Return the frame, from the options and, if left out, the connection's attributes."""
         values = self.values
         if values.nested:
             return NESTED_READ_ONLY if connection.read_only else NESTED
@@ -71,7 +71,7 @@ class RunRequest:
             read_only = connection.read_only
         deferrable = connection.deferrable
         if isolation is IsolationLevel.REPEATABLE_READ:
-            _refuse_old_snapshots(self.plan)
+            _reject_old_snapshots(self.plan)
         if isolation is None and read_only is None and deferrable is None and timeout is None:
             return PLAIN
         return transaction(
@@ -79,8 +79,11 @@ class RunRequest:
         )
 
 
-def _refuse_old_snapshots(plan: Plan) -> None:
-    """Refuse what the server would refuse; where nobody says the level, only it knows."""
+def _reject_old_snapshots(plan: Plan) -> None:
+    """Reject a batch that the server would reject at this isolation level.
+
+    If the level is the session's default, only the server knows it.
+    """
     for index, statement in enumerate(plan.statements):
         if statement._shape.fresh:
             step = PlacedStep(index, plan.placed[index])
@@ -89,9 +92,9 @@ def _refuse_old_snapshots(plan: Plan) -> None:
 
 
 def request_outcome(request: RunRequest | None) -> Outcome:
-    """What became of a batch, by its last attempt; None is one whose options were being read."""
-    work = None if request is None else request.work
-    return Outcome.NOT_SENT if work is None else work.outcome
+    """Return the outcome of the latest attempt; None for options that were not checked yet."""
+    attempt = None if request is None else request.transaction
+    return Outcome.NOT_SENT if attempt is None else attempt.outcome
 
 
 _KNOWN = frozenset(Options.__annotations__)
@@ -99,7 +102,12 @@ _NOT_NESTED = ("isolation", "read_only", "timeout", "deadline", "retry")
 
 
 def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> RunRequest:
-    """Check the arguments before anything happens."""
+    """Return the request, after a check of all arguments.
+
+    :raises TypeError: if the target is not a connection or pool of this kind, or for an unknown
+        option.
+    :raises InvalidBatch: if an option's value is not valid, or the batch is not.
+    """
     kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
     wrong, right = kinds if sync else kinds[::-1]
     call = "run()" if sync else "arun()"
@@ -112,13 +120,13 @@ def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bo
 def _check_target(
     target: object, wrong: type[Any], right: type[Any], call: str, other_call: str
 ) -> None:
-    """Accept a pool; psycopg_pool is an extra, so it is known by what it can do."""
+    """Reject what is not a pool. psycopg_pool is an extra, so its methods are checked."""
     is_pool = all(hasattr(target, method) for method in ("connection", "getconn", "putconn"))
     getconn = getattr(target, "getconn", None) if is_pool else None
     if isinstance(target, wrong) or (
         getconn is not None and iscoroutinefunction(getconn) is (wrong is AsyncConnection)
     ):
-        hint = f": use {other_call}"
+        hint = f"; use {other_call}"
     elif getconn is not None:
         return
     else:
@@ -134,10 +142,10 @@ def check_options(
     known: AbstractSet[str],
     required: AbstractSet[str] = frozenset(),
 ) -> None:
-    """Refuse options that there are not, and the lack of those that there have to be.
+    """Reject unknown options, and missing ones that are required.
 
-    :param call: who is asked, in the words of the caller's program: ``run()``.
-    :raises TypeError: as Python does for a function's own arguments, and says which there are.
+    :param call: the called function, as the caller wrote it: ``run()``.
+    :raises TypeError: as Python does for the arguments of a function; it lists the known ones.
     """
     if unknown := options.keys() - known:
         message = f"{call} has no option {min(unknown)!r}; it has {', '.join(sorted(known))}"
@@ -157,9 +165,9 @@ def _read(target: object, options: Options, call: str) -> OptionValues:
 
 def _check_nested(target: object, values: OptionValues) -> None:
     if not isinstance(target, Connection | AsyncConnection):
-        message = "nested=True is for a connection with an open transaction; a pool's have none"
+        message = "nested=True: a pool has no open transaction; pass the connection that has it"
         raise InvalidBatch(message)
     for name in _NOT_NESTED:
         if getattr(values, name) is not None:
-            message = f"{name}= is the outer transaction's business: it cannot go with nested=True"
+            message = f"{name}=: not with nested=True; set it for the outer transaction"
             raise InvalidBatch(message)

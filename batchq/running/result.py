@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What :func:`~batchq.result.attempt` returns: the result, or the failure as a value."""
+"""Define what :func:`~batchq.result.attempt` returns: the result, or the failure as a value."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ T_co = TypeVar("T_co", covariant=True)
 
 @frozen
 class Ok(Generic[T_co]):
-    """The batch succeeded."""
+    """A batch that succeeded."""
 
     value: T_co
+    """What ``run`` would return."""
 
 
 @frozen(eq=False)
 class Failed:
-    """The batch failed; nothing is raised."""
+    """A batch that failed, without an exception being raised."""
 
     error: BaseException
-    """What ``run`` would raise: the caller's own exception where the failure is mapped."""
+    """What ``run`` would raise: the mapped exception if the failure is mapped, else the report."""
     report: BatchError
-    """Which statement, how, and what became of it all."""
+    """The failed statement, the violation and the outcome."""
 
     @property
     def outcome(self) -> Outcome:
-        """What became of the transaction."""
+        """Return the outcome of the transaction."""
         return self.report.outcome
 
 
 Result = Ok[Any] | Failed
-"""What an attempt answers."""
+"""Result of an attempt."""

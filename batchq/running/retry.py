@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Running a batch again when it is certain that nothing was kept, and another attempt may succeed.
+"""Run a batch again if certainly nothing was applied and another attempt may succeed.
 
-The back-off is tenacity's. An unknown outcome is never retried here, nor is a failure that would
-come again.
+tenacity computes the back-off. An unknown outcome is never retried, nor is a failure that would
+occur again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from batchq.language.errors import (
 )
 from batchq.language.exceptions import caused_by
 from batchq.language.outcome import Outcome
-from batchq.running.pool_errors import is_pools_own
+from batchq.running.pool_errors import is_pool_error
 from batchq.running.result import Failed
 
 if TYPE_CHECKING:
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
 
 @frozen
 class RetryDetails:
-    """What the hook before each sleep is told."""
+    """What ``before_sleep`` of a :class:`Retry` is called with."""
 
     report: BatchError
-    """Why the attempt just made failed."""
+    """The failure of the latest attempt."""
     attempt: int
-    """How many attempts have been made, from 1."""
+    """Number of attempts so far, from 1."""
     sleep: float
-    """How long the sleep will be, in seconds."""
+    """Length of the sleep, in seconds."""
 
 
 def may_succeed(report: BatchError, *, pooled: bool) -> bool:
-    """Whether a batch that failed so is worth another attempt, which cannot do anything twice.
+    """Return True if another attempt may succeed, and cannot apply anything twice.
 
-    :param pooled: whether the next attempt takes another connection. On the same one a link that is
-        gone stays so, and a server that is read-only.
+    :param pooled: whether the next attempt uses another connection. The same one stays lost, or
+        connected to a read-only server.
     """
     match report:
         case SerializationConflict():
@@ -62,20 +62,20 @@ def may_succeed(report: BatchError, *, pooled: bool) -> bool:
         case ReadOnlyServer():
             return pooled
         case ConnectionFailed():
-            # A pool's own answer is not asked for again: it has waited already, is closed, or has
-            # enough to do. What neither it nor psycopg raised is a bug, or a hook's.
+            # A pool's own error is not retried: it has waited already, is closed, or has too many
+            # requests. An error of neither psycopg nor the pool is a bug, or a hook's.
             cause = report.__cause__
-            return pooled and isinstance(cause, psycopg.Error | None) and not is_pools_own(cause)
+            return pooled and isinstance(cause, psycopg.Error | None) and not is_pool_error(cause)
         case _:
             return False
 
 
-def _whole(_: object, attribute: Attribute[int], value: object) -> None:
+def _check_count(_: object, attribute: Attribute[int], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        message = f"Retry({attribute.name}={value!r}): it takes a whole number"
+        message = f"Retry({attribute.name}={value!r}) is not valid: it must be an int"
         raise TypeError(message)
     if value < 1:
-        message = f"Retry({attribute.name}={value!r}): at least one attempt"
+        message = f"Retry({attribute.name}={value!r}) is not valid: it must be 1 or more"
         raise ValueError(message)
 
 
@@ -83,65 +83,71 @@ def _seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _sleepable(_: object, attribute: Attribute[float], value: object) -> None:
+def _check_sleep(_: object, attribute: Attribute[float], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"Retry({attribute.name}={value!r}): it takes seconds, or a timedelta"
+        message = (
+            f"Retry({attribute.name}={value!r}) is not valid: it must be seconds, or a timedelta"
+        )
         raise TypeError(message)
-    if not value >= 0:  # NaN among it
-        message = f"Retry({attribute.name}={value!r}): it takes 0 seconds or more"
+    if not value >= 0:  # NaN fails too
+        message = f"Retry({attribute.name}={value!r}) is not valid: it must be 0 seconds or more"
         raise ValueError(message)
     if value > TIMEOUT_MAX:
-        message = f"Retry({attribute.name}={value!r}): nobody can sleep for so long"
+        message = f"Retry({attribute.name}={value!r}) is not valid: {TIMEOUT_MAX:.0f} s at most"
         raise ValueError(message)
 
 
-def _called(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_hook(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
     if not callable(value) or iscoroutinefunction(value):
-        message = f"Retry({attribute.name}={value!r}): it takes a function, which is not awaited"
+        message = f"Retry({attribute.name}={value!r}) is not valid: it must be a sync function"
         raise TypeError(message)
 
 
 @frozen
 class Retry:
-    """When and how often to run a batch again. Needs the extra ``batchq[retry]``.
+    """Policy for running a batch again. Needs the extra ``batchq[retry]``.
 
-    Run again is what is certain to have kept nothing and may succeed: a serialization conflict or a
-    deadlock; and from a pool, where the next attempt takes another connection, also what was not
-    sent, a session that the server ended before COMMIT, and a server that takes no writes. Never
-    an unknown outcome, and never what the pool itself answered: that it is closed, has waited for
-    as long as it may, or has enough to do.
+    A batch is run again if certainly nothing was applied and another attempt may succeed: after a
+    serialization conflict or a deadlock. With a pool the next attempt uses another connection, so
+    it is also run again if nothing was sent, if the server ended the session before COMMIT, and if
+    the server is read only. It is not run again after an unknown outcome, nor after an error of the
+    pool itself: closed, timed out, or with too many requests.
 
-    A connection that was found closed when the pool gave it is no attempt: the next one is tried at
-    once, at most as many as the pool may hold.
+    A connection of a pool that is already closed does not count as an attempt: the next one is used
+    without a sleep, at most as many as the pool may hold.
 
-    Sleeps between attempts are drawn evenly from 0 to ``backoff * 2 ** (attempt - 1)``, at most
-    ``max_backoff``: full jitter, so that what collided once does not collide again.
+    Sleeps between attempts are random, uniformly from 0 to ``backoff * 2 ** (attempt - 1)``, and at
+    most ``max_backoff``. This is full jitter: transactions that collided do not collide again.
 
-    :param attempts: how often the batch is run at most, the first time included.
-    :param backoff: the longest first sleep, in seconds or as a timedelta.
-    :param max_backoff: the longest sleep of all.
-    :param before_sleep: called before each sleep, for logs and metrics. What it raises ends the
-        run.
+    :param attempts: maximum number of attempts, including the first.
+    :param backoff: maximum of the first sleep, in seconds or as a timedelta.
+    :param max_backoff: maximum of every sleep.
+    :param before_sleep: called with :class:`RetryDetails` before each sleep, for logs and metrics.
+        If it raises, the run ends with that exception.
     :raises ModuleNotFoundError: without tenacity.
-    :raises TypeError: for what is no number or function.
-    :raises ValueError: for less than one attempt, and for what cannot be slept.
+    :raises TypeError: if an argument has the wrong type.
+    :raises ValueError: if ``attempts`` is less than 1, or a sleep is negative or too long.
 
-    >>> Retry(attempts=5, backoff=0.02)
+    >>> from batchq import Retry
+    >>> retry = Retry(attempts=5, backoff=0.02)
+    >>> retry
     Retry(attempts=5, backoff=0.02, max_backoff=2.0)
+
+    Pass it to ``run``: ``run(pool, batch, retry=retry)``.
     """
 
-    attempts: int = field(default=5, validator=_whole)
-    backoff: float = field(default=0.05, converter=_seconds, validator=_sleepable)
-    max_backoff: float = field(default=2.0, converter=_seconds, validator=_sleepable)
+    attempts: int = field(default=5, validator=_check_count)
+    backoff: float = field(default=0.05, converter=_seconds, validator=_check_sleep)
+    max_backoff: float = field(default=2.0, converter=_seconds, validator=_check_sleep)
     before_sleep: Callable[[RetryDetails], None] | None = field(
-        default=None, repr=False, validator=_called
+        default=None, repr=False, validator=_check_hook
     )
 
     def __attrs_post_init__(self) -> None:
         try:
-            import_module("tenacity")  # an extra: only who retries needs it
+            import_module("tenacity")  # an extra: needed for retries only
         except ModuleNotFoundError as error:
             message = 'Retry needs tenacity: pip install "batchq[retry]"'
             raise ModuleNotFoundError(message) from error
@@ -152,71 +158,71 @@ def _was_not_sent_in_time(report: BatchError) -> bool:
 
 
 def _too_late(before: BatchError) -> Failed:
-    """Result that the deadline leaves no time for another attempt."""
+    """Return the result if the deadline leaves no time for another attempt."""
     report = no_more(before)
     return Failed(report, report)
 
 
 @define(eq=False)
-class Tries:
+class Attempts:
     """The attempts of one run."""
 
     retry: Retry
     pooled: bool
-    """Whether each takes a connection of its own."""
+    """Whether each attempt uses a connection of its own."""
     deadline: Deadline | None = None
-    """Until when another one may begin."""
-    _times: int = 0
-    """How often it was tried, what an attempt itself has tried again included."""
+    """The deadline for starting another attempt."""
+    _attempts: int = 0
+    """Number of attempts, including those that an attempt itself has repeated."""
     _last: Result | None = None
     _late: bool = False
-    """Whether there would have been another one, had there been time."""
+    """True if only the deadline prevents another attempt."""
     _bug: Exception | None = None
-    """What the hook has raised."""
+    """Exception that ``before_sleep`` has raised."""
 
     def policy(self) -> dict[str, Any]:
-        """The arguments for tenacity's ``Retrying`` and ``AsyncRetrying``."""
-        import tenacity  # noqa: PLC0415  it was there when the Retry was made
+        """Return the arguments for tenacity's ``Retrying`` and ``AsyncRetrying``."""
+        import tenacity  # noqa: PLC0415  an extra; Retry has imported it
 
         retry = self.retry
         return {
-            "retry": self._again,
+            "retry": self._should_retry,
             "stop": self._stop,
             "wait": tenacity.wait_random_exponential(
                 multiplier=retry.backoff, max=retry.max_backoff
             ),
-            "before_sleep": self._tell,
-            "retry_error_callback": self._given_up,
+            "before_sleep": self._call_hook,
+            "retry_error_callback": self._final_result,
         }
 
-    def _again(self, state: RetryCallState) -> bool:
-        """Judge an attempt, once, and count those before it as well."""
-        answer = cast("Result | None", state.outcome and state.outcome.result())
-        before, self._last = self._last, answer
-        if not isinstance(answer, Failed):
+    def _should_retry(self, state: RetryCallState) -> bool:
+        """Return True if the batch may be run again; called once per attempt, which it counts."""
+        result = cast("Result | None", state.outcome and state.outcome.result())
+        before, self._last = self._last, result
+        if not isinstance(result, Failed):
             return False
-        if isinstance(before, Failed) and _was_not_sent_in_time(answer.report):
-            # Of the run it is known what is known of the attempt before.
+        if isinstance(before, Failed) and _was_not_sent_in_time(result.report):
+            # Nothing was sent by this attempt, so the previous one decides the outcome.
             self._last, self._late = before, True
             return True
-        self._times += answer.report.attempts
-        answer.report.attempts = self._times
-        return may_succeed(answer.report, pooled=self.pooled)
+        self._attempts += result.report.attempts
+        result.report.attempts = self._attempts
+        return may_succeed(result.report, pooled=self.pooled)
 
     def _stop(self, state: RetryCallState) -> bool:
-        """Whether there is to be no other attempt. No pause outlasts the deadline."""
+        """Return True after the last attempt. A sleep must end before the deadline."""
         if state.attempt_number >= self.retry.attempts:
             return True
         if self.deadline is not None and state.upcoming_sleep >= self.deadline.left:
             self._late = True
         return self._late
 
-    def _given_up(self, _: RetryCallState) -> Result | None:
+    def _final_result(self, _: RetryCallState) -> Result | None:
         if self._late and isinstance(self._last, Failed):
             return _too_late(self._last.report)
         return self._last
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _call_hook(self, state: RetryCallState) -> None:
         hook, last = self.retry.before_sleep, self._last
         if hook is None or not isinstance(last, Failed):
             return
@@ -227,8 +233,10 @@ class Tries:
             raise
 
     def interrupted(self, error: BaseException) -> Result:
-        """Sort what ended the attempts: the hook's own failure, an interrupt, a batch that cannot
-        be sent. What an interrupt has left is for the caller to say: it knows the last attempt."""
+        """Return the result if ``before_sleep`` raised the exception; else raise it again.
+
+        The others are interrupts, to which the caller adds the outcome, and InvalidBatch.
+        """
         last = self._last
         if error is self._bug and isinstance(last, Failed):
             caused_by(error, last.report)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The façades: one batch on a connection or pool, sync or async, raising or returning.
+"""Run a batch on a connection or a pool, sync or async, and raise or return its failure.
 
-How one attempt goes is in `once` and `pooled`, when there is another one in `retry`.
+One attempt is in `once` and `pooled`; `retry` decides whether there is another one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from batchq.running.once import arun_once, run_nothing, run_once
 from batchq.running.pooled import arun_on_pool, run_on_pool
 from batchq.running.request import Options, RunRequest, request_outcome, run_request
 from batchq.running.result import Failed, Ok
-from batchq.running.retry import Tries
+from batchq.running.retry import Attempts
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -34,49 +34,77 @@ T = TypeVar("T")
 def run(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T:
     """Run a batch as one transaction, in one network round trip.
 
-    :param target: a psycopg connection that is in no transaction, or a pool.
-    :param options: see :class:`~batchq.running.request.Options`.
-    :return: the batch's result.
-    :raises BatchError: or the caller's own exception, raised from it, when the failure is mapped.
+    An empty batch sends nothing.
 
-    An empty batch has nothing to send and sends nothing.
+    :param target: a psycopg connection without an open transaction, or a psycopg_pool pool.
+    :param options: ``isolation``, ``read_only``, ``timeout``, ``deadline``, ``nested``, ``retry``;
+        see :class:`~batchq.running.request.Options`.
+    :return: the batch's result.
+    :raises BatchError: if the batch fails. If the failure is mapped, the mapped exception is raised
+        instead, with the BatchError as its ``__cause__``.
+    :raises InvalidBatch: if the batch or an option is not valid; nothing is sent.
+    :raises TypeError: if the target is not a sync connection or pool, or for an unknown option.
+
+    >>> from batchq import gather, insert, run, unique
+    >>> class NameTaken(Exception):
+    ...     "The project has a VPC of this name."
+    >>> batch = gather(
+    ...     insert("project", {"id": 7}),
+    ...     insert("vpc", {"project_id": 7, "name": "web"}).on(unique("vpc_name_key"), NameTaken),
+    ... )
+    >>> def create(conn):
+    ...     run(conn, batch, isolation="serializable")  # raises NameTaken
     """
     return _unwrap(attempt(target, batch, **options))
 
 
 async def arun(target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T:
-    """Run a batch on an async connection or pool; as :func:`run`."""
+    """Run a batch on an async connection or pool; as :func:`run`.
+
+    >>> from batchq import arun, insert
+    >>> async def create(conn):
+    ...     await arun(conn, insert("project", {"id": 7}))
+    """
     return _unwrap(await aattempt(target, batch, **options))
 
 
 def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> Ok[T] | Failed:
-    """Run a batch and return what :func:`run` would return or raise.
+    """Run a batch, and return its failure instead of raising it; as :func:`run` otherwise.
 
-    :raises InvalidBatch: all the same: a batch that cannot be sent is a bug, not an answer.
+    :return: :class:`~batchq.result.Ok` with the result, or :class:`~batchq.result.Failed` with the
+        exception that :func:`run` would raise.
+    :raises InvalidBatch: if the batch or an option is not valid, which is a bug and not a result.
+    :raises TypeError: as :func:`run`.
+
+    >>> from batchq import insert
+    >>> from batchq.result import Failed, attempt
+    >>> def create(conn):
+    ...     result = attempt(conn, insert("project", {"id": 7}))
+    ...     return result.outcome if isinstance(result, Failed) else result.value
     """
     request: RunRequest | None = None
     try:
         request = run_request(target, batch, options, sync=True)
         if not request.plan.statements:
             return run_nothing(request)
-        tried: Callable[[], Any]
+        run_attempt: Callable[[], Any]
         if isinstance(target, Connection):
-            tried = partial(run_once, target, request)
+            run_attempt = partial(run_once, target, request)
         else:
-            tried = partial(run_on_pool, target, request)
+            run_attempt = partial(run_on_pool, target, request)
         if request.retry is None:
-            return cast("Ok[T] | Failed", tried())
-        from tenacity import Retrying  # noqa: PLC0415  an extra, there since the Retry was made
+            return cast("Ok[T] | Failed", run_attempt())
+        from tenacity import Retrying  # noqa: PLC0415  an extra; Retry has imported it
 
-        tries = Tries(
+        attempts = Attempts(
             request.retry, pooled=not isinstance(target, Connection), deadline=request.deadline
         )
         try:
-            return cast("Ok[T] | Failed", Retrying(**tries.policy())(tried))
-        except BaseException as error:  # noqa: BLE001  an interrupt too has an outcome
-            return tries.interrupted(error)
+            return cast("Ok[T] | Failed", Retrying(**attempts.policy())(run_attempt))
+        except BaseException as error:  # noqa: BLE001  an interrupt has an outcome, too
+            return attempts.interrupted(error)
     except BaseException as error:
-        # While the options are read, or between the engine's end and the return.
+        # An interrupt while the options are checked, or after the engine has finished.
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
@@ -91,32 +119,32 @@ async def aattempt(
         request = run_request(target, batch, options, sync=False)
         if not request.plan.statements:
             return run_nothing(request)
-        tried: Callable[[], Any]
+        run_attempt: Callable[[], Any]
         if isinstance(target, AsyncConnection):
-            tried = partial(arun_once, target, request)
+            run_attempt = partial(arun_once, target, request)
         else:
-            tried = partial(arun_on_pool, target, request)
+            run_attempt = partial(arun_on_pool, target, request)
         if request.retry is None:
-            return cast("Ok[T] | Failed", await tried())
+            return cast("Ok[T] | Failed", await run_attempt())
         from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
-        tries = Tries(
+        attempts = Attempts(
             request.retry, pooled=not isinstance(target, AsyncConnection), deadline=request.deadline
         )
         try:
-            return cast("Ok[T] | Failed", await AsyncRetrying(**tries.policy())(tried))
+            return cast("Ok[T] | Failed", await AsyncRetrying(**attempts.policy())(run_attempt))
         except BaseException as error:  # noqa: BLE001  as in attempt()
-            return tries.interrupted(error)
+            return attempts.interrupted(error)
     except BaseException as error:
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
 
 
-def _unwrap(answer: Ok[T] | Failed) -> T:
-    if isinstance(answer, Ok):
-        return answer.value
+def _unwrap(result: Ok[T] | Failed) -> T:
+    if isinstance(result, Ok):
+        return result.value
     try:
-        raise answer.error
+        raise result.error
     finally:
-        del answer  # the traceback would keep the answer, and the answer the traceback
+        del result  # the traceback refers to it, and it to the traceback: a reference cycle

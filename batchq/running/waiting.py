@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for a batch: for the connection's lock, and for its flights, until the deadline.
+"""Wait for the connection's lock and for the flights of a batch, until the deadline.
 
-psycopg's own ``Connection.wait`` is not used: interrupted, it sends a cancel request and waits for
-the answer, for as many seconds as it likes. Here a run that its deadline has ended, a Ctrl-C and a
-cancelled task are wound up alike: a cancel request that is bounded, the answer if it comes within
-the grace, else the connection is closed and what is known by then is the outcome.
+psycopg's ``Connection.wait`` is not used: after an interrupt it sends a cancel request and waits
+for the answer without a limit of the caller's. Here a deadline, a Ctrl-C and a cancelled task are
+handled alike: a cancel request with a time limit, then the answer if it arrives within the grace.
+If not, the connection is closed, and the answers so far decide the outcome.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
     from batchq.engine.transaction import Transaction
 
 _INTERVAL = 0.1
-"""Seconds after which psycopg's waits look whether there was a signal; as ``Connection.wait``."""
+"""Seconds after which psycopg's wait functions check for signals; as ``Connection.wait``."""
 
 _REQUEST, _ANSWER = 0.5, 0.95
-"""The parts of the grace by whose ends the request and the answer are given up; the rest is for
+"""Fractions of the grace until which the cancel request and the answer may take; the rest is for
 closing the connection."""
 
 _ACTIVE = TransactionStatus.ACTIVE
 
 
-def drive(connection: Connection[Any], work: Transaction) -> None:
-    """Send a batch, and wait for its answer.
+def drive(connection: Connection[Any], transaction: Transaction) -> None:
+    """Send a batch, and wait for its answers.
 
-    :raises DeadlineExceeded: when the deadline passes before it is sent. Later it is for the
-        outcome to say.
+    :raises DeadlineExceeded: if the deadline passes before the batch is sent. If it passes later,
+        the outcome decides what is raised.
     """
-    deadline = work.deadline
+    deadline = transaction.deadline
     with connection.lock if deadline is None else _Locked(connection.lock, deadline):
         try:
-            for flight in work.flights():
+            for flight in transaction.flights():
                 try:
                     if deadline is None:
                         wait(flight, connection.pgconn.socket, _INTERVAL)
@@ -58,24 +58,24 @@ def drive(connection: Connection[Any], work: Transaction) -> None:
                     if wait(until(flight, deadline), connection.pgconn.socket, deadline.tick):
                         continue
                 except Exception as error:
-                    work.give_up(error)  # the socket is closed, or the event loop
+                    transaction.give_up(error)  # the socket or the event loop is closed
                     raise
                 except BaseException:
-                    _wind_up(connection, work, flight)
+                    _cancel(connection, transaction, flight)
                     raise
-                _wind_up(connection, work, flight)
+                _cancel(connection, transaction, flight)
                 break
         finally:
-            # Before the lock is released: the next thread's batch is not at rest.
-            work.close_unless_idle()
+            # Before the lock is released: after that, another thread may have a batch running.
+            transaction.close_unless_idle()
 
 
-async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> None:
-    """Send a batch, and wait for its answer; as :func:`drive`."""
-    deadline = work.deadline
+async def drive_async(connection: AsyncConnection[Any], transaction: Transaction) -> None:
+    """Send a batch, and wait for its answers; as :func:`drive`."""
+    deadline = transaction.deadline
     async with connection.lock if deadline is None else _AsyncLocked(connection.lock, deadline):
         try:
-            for flight in work.flights():
+            for flight in transaction.flights():
                 try:
                     if deadline is None:
                         await wait_async(flight, connection.pgconn.socket, _INTERVAL)
@@ -84,62 +84,62 @@ async def drive_async(connection: AsyncConnection[Any], work: Transaction) -> No
                     if await wait_async(bounded, connection.pgconn.socket, deadline.tick):
                         continue
                 except Exception as error:
-                    work.give_up(error)  # as in drive()
+                    transaction.give_up(error)  # as in drive()
                     raise
                 except BaseException:
-                    await _wind_up_async(connection, work, flight)
+                    await _cancel_async(connection, transaction, flight)
                     raise
-                await _wind_up_async(connection, work, flight)
+                await _cancel_async(connection, transaction, flight)
                 break
         finally:
-            # Before the lock is released: the next task's batch is not at rest.
-            work.close_unless_idle()
+            # Before the lock is released: after that, another task may have a batch running.
+            transaction.close_unless_idle()
 
 
-# -- winding up ------------------------------------------------------------------------------------
+# -- canceling -------------------------------------------------------------------------------------
 
 
-def _wind_up(connection: Connection[Any], work: Transaction, flight: PQGen[None]) -> None:
-    """Ask the server to stop, read what it answers within the grace, and end what that leaves open.
+def _cancel(connection: Connection[Any], transaction: Transaction, flight: PQGen[None]) -> None:
+    """Send a cancel request, read the answers within the grace, and roll back what is still open.
 
-    A transaction around the batch is as it was then, and its owner may go on with it.
-    A second interrupt ends this too, and closes the connection.
+    An outer transaction is then as it was before the batch, and may continue.
+    A second interrupt ends this, too, and closes the connection.
     """
     grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
-    over = pg.transaction_status != _ACTIVE
+    handled = pg.transaction_status != _ACTIVE
     try:
-        with suppress(Exception):  # the outcome is what is known all the same
-            if not over:
-                over = request_cancel(connection, _REQUEST * GRACE)
-            if getgeneratorstate(flight) == GEN_SUSPENDED:  # what has not begun must not now
+        with suppress(Exception):  # the answers so far decide the outcome
+            if not handled:
+                handled = request_cancel(connection, _REQUEST * GRACE)
+            if getgeneratorstate(flight) == GEN_SUSPENDED:  # a new flight must not start
                 wait(until(flight, grace), pg.socket, grace.tick)
-            # The request is over, so it cannot strike this.
-            undo = work.undo_left() if over else None
+            # The cancel request has been handled, so it cannot cancel this.
+            undo = transaction.undo_left() if handled else None
             if undo is not None:
                 wait(until(undo, grace), pg.socket, grace.tick)
     finally:
-        work.give_up()
-        if not over:  # the request may still arrive, in the midst of what comes next
+        transaction.give_up()
+        if not handled:  # the request may arrive later, and cancel other work
             pg.finish()
 
 
-async def _wind_up_async(
-    connection: AsyncConnection[Any], work: Transaction, flight: PQGen[None]
+async def _cancel_async(
+    connection: AsyncConnection[Any], transaction: Transaction, flight: PQGen[None]
 ) -> None:
     grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
-    over = pg.transaction_status != _ACTIVE
+    handled = pg.transaction_status != _ACTIVE
     try:
-        with suppress(Exception):  # as in _wind_up()
-            if not over:
-                over = await request_cancel_async(connection, _REQUEST * GRACE)
+        with suppress(Exception):  # as in _cancel()
+            if not handled:
+                handled = await request_cancel_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
-            undo = work.undo_left() if over else None
+            undo = transaction.undo_left() if handled else None
             if undo is not None:
                 await wait_async(until(undo, grace), pg.socket, grace.tick)
     finally:
-        work.give_up()
-        if not over:  # the request may still arrive, in the midst of what comes next
+        transaction.give_up()
+        if not handled:  # the request may arrive later, and cancel other work
             pg.finish()
 
 
@@ -150,7 +150,7 @@ _IN_USE = "it waited for the connection, which was in use"
 
 @frozen
 class _Locked:
-    """The lock of a connection, waited for until the deadline."""
+    """The lock of a connection, acquired before the deadline."""
 
     lock: Lock
     deadline: Deadline

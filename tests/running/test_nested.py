@@ -192,7 +192,7 @@ class TestAConflict:
         answer = outer.attempt(gather(item(1), sql("SELECT fail()")), nested=True)
         assert type(answer.error) is SerializationConflict
         assert answer.error.rerun_outer
-        assert "the transaction around it" in str(answer.error)
+        assert "outer transaction" in str(answer.error)
         assert status(outer) == TransactionStatus.INTRANS
         outer.execute("COMMIT")
         assert ids(conn) == [100]
@@ -231,4 +231,4 @@ class TestAConflict:
             with wrapped_wait(interrupted_behind), pytest.raises(KeyboardInterrupt) as raised:
                 batchq.run(mine, sql("SELECT 1"), nested=True)
             assert mine.closed
-            assert "the transaction around it is rolled back" in raised.value.__notes__[1]
+            assert "outer transaction is rolled back" in raised.value.__notes__[1]

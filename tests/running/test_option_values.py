@@ -42,7 +42,7 @@ WRONG = [
     *(("read_only", value, "True or False") for value in ("yes", 1, 0, "", [], b"", 0.0)),
     *(("nested", value, "True or False") for value in ("yes", 1, 0, "", [])),
     *(
-        ("timeout", value, "a number of seconds, or a timedelta")
+        ("timeout", value, "a number of seconds or a timedelta")
         for value in ("1s", "1", b"1", True, False, [1], 1j, Decimal(1), object(), math.nan.hex())
     ),
     *(
@@ -113,12 +113,12 @@ def test_a_lock_is_refused_at_repeatable_read_by_its_name_too(connection):
 class TestRetry:
     @pytest.mark.parametrize("attempts", [0, -1])
     def test_attempts_are_at_least_one(self, attempts):
-        with pytest.raises(ValueError, match=r"attempts=.*at least one"):
+        with pytest.raises(ValueError, match=r"attempts=.*1 or more"):
             Retry(attempts=attempts)
 
     @pytest.mark.parametrize("attempts", ["3", 2.5, 3.0, True, None, math.inf])
     def test_attempts_are_a_whole_number(self, attempts):
-        with pytest.raises(TypeError, match=r"attempts=.*whole number"):
+        with pytest.raises(TypeError, match=r"attempts=.*int"):
             Retry(attempts=attempts)
 
     @pytest.mark.parametrize("name", ["backoff", "max_backoff"])

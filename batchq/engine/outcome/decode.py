@@ -105,7 +105,7 @@ class _ResultMismatch(Exception):
 
 @lru_cache(maxsize=4096)
 def _decoder(shape: Shape) -> Decoder | None:
-    """Return the decoder for statements of this shape; None if there is no result shape."""
+    """Return the decoder for statements of this shape; None without a result shape."""
     result = shape.result
     match result.rows:
         case Rows.NONE:

@@ -65,7 +65,7 @@ def not_sent(activity: str) -> DeadlineExceeded:
 
 
 def no_more(before: BatchError) -> DeadlineExceeded:
-    """Report that there is no time for another attempt.
+    """Report that the deadline leaves no time for another attempt.
 
     :param before: the report of the last attempt, whose outcome is known.
     """
