@@ -120,8 +120,9 @@ class Limits:
         :raises InvalidBatch: for an argument that is not valid; so do the other methods.
 
         >>> from uuid import UUID
+        >>> from batchq import steps
         >>> charge = Limits().charge("vpcs", scope=UUID(int=7), id=UUID(int=8))
-        >>> [step.path for step in charge.steps()]
+        >>> [step.path for step in steps(charge)]
         ['lock vpcs', 'charge vpcs']
         """
         tables.checked_amount("charge", amount, minimum=1)
