@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Statements that know their failures, composed into one transaction, in one round trip.
+"""Compose SQL statements, each with the errors it may raise, and run them in one round trip.
+
+A batch is one transaction: either every statement takes effect, or none does.
 
 >>> import batchq
 >>> batch = batchq.gather(

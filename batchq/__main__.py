@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``batchq`` and ``python -m batchq``."""
+"""Run the command line: ``batchq`` or ``python -m batchq``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or exit with the extra that it needs."""
+    """Run the command line; without its dependencies, exit and name the extra to install."""
     try:
-        from batchq.cli.main import batchq  # noqa: PLC0415  an extra
+        from batchq.cli.main import batchq  # noqa: PLC0415  click and rich are an extra
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
-        sys.exit(f'the command line needs {error.name}: pip install "batchq[cli]"')
+        sys.exit(f'batchq: {error.name} is not installed; run pip install "batchq[cli]"')
     batchq(prog_name="batchq")
 
 

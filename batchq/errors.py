@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every error that batchq raises while it builds or runs a batch."""
+"""Export the errors that batchq raises while a batch is built or run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parents and children: rows that may only be added to a living parent.
+"""Add child rows to live parents only, and delete parents only if they have no children.
 
 >>> from batchq.hierarchy import Parent
 >>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run a batch and get its failure as a value instead of an exception.
+"""Run a batch and return its failure as a value instead of raising it.
 
 >>> from batchq.result import Failed, Ok
 >>> match Ok(7):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Types that annotations and callbacks name."""
+"""Export the types that users need for annotations and callbacks only."""
 
 from __future__ import annotations
 

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Floor 1, the language: what users write. Pure values; no driver, no I/O, no SQL parser."""
+"""What users write: statements and batches, as immutable values.
+
+The lowest package: it imports neither the driver nor the rest of batchq, and does no I/O.
+"""
