@@ -18,7 +18,7 @@ import pytest
 import batchq
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("language", "engine", "running", "limits", "bulk")
+FLOORS = ("language", "patterns", "engine", "running", "limits", "bulk")
 MODULES = ["batchq"] + [
     module.name
     for floor in FLOORS

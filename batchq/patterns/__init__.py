@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Patterns, built on the language alone: what a user could have written."""
+"""Patterns built on the language alone, so that a user could have written them."""

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Children of a live parent: declared once, so that no insert forgets that the parent may be gone.
+"""Add children to live parents only; declared once, so that no insert forgets the check.
 
-A foreign key sees a row that is there, not one that is soft-deleted, and does not keep a child out
-of a parent that is being deleted. Whoever adds a child therefore bumps the generation of the living
-parent first: that finds a parent that is gone, and makes whoever deletes the parent wait, or fail.
+A foreign key does not notice that a parent is soft-deleted, and does not prevent new children while
+the parent is being deleted. So a batch that adds a child first increments the generation of the
+live parent. That fails if the parent is deleted, and makes a concurrent delete wait or fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from attrs import field, frozen
 
@@ -22,19 +22,18 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
-from batchq.language.outputs import Output
 from batchq.language.placement import Last, Scheduled
 from batchq.language.statement import Statement
-from batchq.language.syntax import Insert, RawSql, value_of
 from batchq.language.templates import ErrorTemplate
-from batchq.language.traversal import statements, unmet_outputs
+from batchq.language.traversal import unmet_outputs
+from batchq.patterns.child_inserts import check_inserts
 
 T = TypeVar("T")
 
 
 @frozen(kw_only=True)
 class Parent:
-    """A table whose rows have children.
+    """A table whose rows have child rows in other tables.
 
     >>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")
     >>> vpcs = project.children("vpc", by="project_id", deleted_at="deleted_at")
@@ -42,11 +41,11 @@ class Parent:
 
     table: str
     key: str
-    """The column of its key."""
+    """The column of the key."""
     deleted_at: str | None
-    """The column that is NULL while a row lives; None where rows are really deleted."""
+    """The column that is NULL until a row is soft-deleted; None if rows are hard-deleted."""
     generation: str
-    """The column that counts what has changed among the children."""
+    """The integer column that is incremented if a child is added."""
 
     def children(
         self,
@@ -56,41 +55,42 @@ class Parent:
         deleted_at: str | None,
         where: Mapping[str, object] | None = None,
     ) -> Children:
-        """Declare a kind of children.
+        """Declare a table of children.
 
-        :param table: their table.
-        :param by: the column that holds the parent's key.
-        :param deleted_at: the column that is NULL while a child lives; None if children are really
-            deleted.
-        :param where: what else makes a row of that table such a child.
+        :param table: the table of the children.
+        :param by: the column with the key of the parent.
+        :param deleted_at: the column that is NULL until a child is soft-deleted; None if children
+            are hard-deleted.
+        :param where: values by column that distinguish these children from other rows of the table.
         """
         return Children(parent=self, table=table, by=by, deleted_at=deleted_at, where=where or {})
 
     def touch(self, key: object, *, missing: Raises) -> Batch[None]:
-        """Bump the generation of a living parent, which locks it until COMMIT.
+        """Increment the generation of a live parent, which also locks it until COMMIT.
 
-        Once in a batch, however many children are added: where several say it, the first runs.
+        It runs once in a batch, however many children are added: at the first of several calls.
 
-        :param missing: what it means that there is none, or no longer.
+        :param missing: what to raise if the parent does not exist or is deleted.
         """
-        generation = _bumped(self.generation)
-        bumping = update(self.table, {self.generation: generation}, self._living(key))
-        guarded = bumping.expect(1, missing=missing).label(self.table)
+        generation = _incremented(self.generation)
+        touched = update(self.table, {self.generation: generation}, self._live(key))
+        guarded = touched.expect(1, missing=missing).label(self.table)
         return Scheduled(guarded, dedupe_key=touch_key(self, key))
 
     def lock(self, key: object, *, missing: Raises) -> Statement[None]:
-        """Lock a living parent until COMMIT, against whoever adds a child and whoever deletes it.
+        """Lock a live parent until COMMIT, so that no child is added and it is not deleted.
 
-        At every isolation level, if they do it by :meth:`Children.add` and :meth:`delete`: these
-        change the parent's row. Against a writer who only locks that row, the steps behind this one
-        see the newest children at READ COMMITTED only; :func:`~batchq.lock` insists on that.
+        This holds at each isolation level if the other transactions use :meth:`Children.add` and
+        :meth:`delete`, because these change the row of the parent. If another transaction only
+        locks that row, the later steps see its children under READ COMMITTED only;
+        :meth:`Statement.for_update` rejects the other levels.
 
-        What has to hold of it besides is said by :meth:`Statement.require`.
+        Add :meth:`Statement.require` for conditions on the parent.
 
-        :param missing: what it means that there is none, or no longer.
+        :param missing: what to raise if the parent does not exist or is deleted.
         """
-        living = select(self.table, where=self._living(key))._locked("update", fresh=False)
-        return living.expect(1, missing=missing).label(self.table)
+        live = select(self.table, where=self._live(key))._locked("update", fresh=False)
+        return live.expect(1, missing=missing).label(self.table)
 
     def delete(
         self,
@@ -101,27 +101,36 @@ class Parent:
         generation: object = None,
         stale: Raises | None = None,
     ) -> Batch[None]:
-        """Delete a parent that has no children: lock it, look for children, then delete it.
+        """Delete a parent that has no children: lock it, check for children, then delete it.
 
-        No child is left over that was added by :meth:`Children.add`, or by whoever else changes the
-        row of the living parent in the same transaction, at whatever isolation levels. A writer who
-        only locks that row (``FOR SHARE``, ``FOR KEY SHARE``) is kept out when this runs at READ
-        COMMITTED, or when both are SERIALIZABLE; a foreign key alone, when the row is really
-        deleted.
+        No child remains that is added by :meth:`Children.add`, or in a transaction that changes the
+        row of the live parent, at any isolation level. A child added under a lock of that row
+        (``FOR SHARE``, ``FOR KEY SHARE``) is prevented if this batch runs at READ COMMITTED, or if
+        both transactions are SERIALIZABLE. A child with only a foreign key is prevented if the
+        parent is hard-deleted.
 
-        :param missing: what it means that there is none, or no longer.
-        :param guards: a :meth:`Children.forbid` for each kind of children, or any other
-            :func:`~batchq.forbid`; they see every child that was there when the lock was held.
-            Where row level security would hide one from this role, the server refuses the look.
-        :param generation: the generation that the caller has seen, or None for any.
-        :param stale: what another generation means; the error carries the one that was found.
-        :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
+        :param missing: what to raise if the parent does not exist or is deleted.
+        :param guards: a :meth:`Children.forbid` for each table of children, or any other
+            ``select(…).expect(0)``. They see every child that existed when the lock was acquired.
+            If a row-level security policy would hide rows from this role, the server raises an
+            error.
+        :param generation: the generation that the caller has read; None for any.
+        :param stale: what to raise for another generation, which :attr:`Violation.row` contains.
+        :raises InvalidBatch: unless both or neither of ``generation`` and ``stale`` are given.
+
+        >>> from batchq import steps
+        >>> project = Parent(table="project", key="id", deleted_at=None, generation="version")
+        >>> vpcs = project.children("vpc", by="project_id", deleted_at=None)
+        >>> guards = [vpcs.forbid(7, unexpected=ValueError("not empty"))]
+        >>> delete = project.delete(7, missing=LookupError("7"), guards=guards)
+        >>> [step.path for step in steps(delete)]
+        ['project', 'settings', 'vpc', 'settings put back', 'project']
         """
-        ending = self.delete_row(key, missing=missing, generation=generation, stale=stale)
-        last = Scheduled(ending, resets=touch_key(self, key))
-        looks = tuple(guards)
-        seen = [with_settings(ALL_ROWS, gather(*looks))] if looks else []
-        return gather(self.lock(key, missing=missing), *seen, last).map(_nothing)
+        deletion = self.delete_row(key, missing=missing, generation=generation, stale=stale)
+        last = Scheduled(deletion, resets=touch_key(self, key))
+        checks = tuple(guards)
+        checked = [with_settings(ALL_ROWS, gather(*checks))] if checks else []
+        return gather(self.lock(key, missing=missing), *checked, last).map(_nothing)
 
     def delete_row(
         self,
@@ -131,52 +140,52 @@ class Parent:
         generation: object = None,
         stale: Raises | None = None,
     ) -> Statement[None]:
-        """End a living parent: set its tombstone and bump its generation, or really delete it.
+        """Delete a live parent without a check for children.
 
-        The arguments are those of :meth:`delete`, which looks for children first.
+        A soft delete sets ``deleted_at`` and increments the generation.
 
-        :raises InvalidBatch: when one of ``generation`` and ``stale`` is missing.
+        :param missing: as in :meth:`delete`, like the other arguments.
+        :raises InvalidBatch: unless both or neither of ``generation`` and ``stale`` are given.
         """
         if (generation is None) != (stale is None):
-            message = "delete(generation=…, stale=…): one means nothing without the other"
-            raise InvalidBatch(message)
-        ending = self._ending(key).expect(1, missing=missing).label(self.table)
+            raise InvalidBatch("delete(): pass both generation= and stale=, or neither")
+        deletion = self._deletion(key).expect(1, missing=missing).label(self.table)
         if stale is not None:
-            ending = ending.require({self.generation: generation}, raises=stale)
-        return ending
+            deletion = deletion.require({self.generation: generation}, raises=stale)
+        return deletion
 
     def soft_delete_values(self) -> dict[str, object]:
-        """What is set when a parent ends by its tombstone.
+        """Return the values, by column, that a soft delete sets.
 
-        :raises InvalidBatch: when it has none.
+        :raises InvalidBatch: if rows of the parent are hard-deleted.
         """
         if self.deleted_at is None:
-            message = f"{self.table!r} has no tombstone: its rows cannot be hidden, only deleted"
-            raise InvalidBatch(message)
-        return {self.deleted_at: raw_sql("now()"), self.generation: _bumped(self.generation)}
+            raise InvalidBatch(f"Parent({self.table!r}): no soft delete without deleted_at=")
+        return {self.deleted_at: raw_sql("now()"), self.generation: _incremented(self.generation)}
 
     def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
-        """Read a living parent.
+        """Read a live parent.
 
-        :param model: as of :meth:`Statement.one`.
-        :param missing: what it means that there is none, or no longer.
+        :param model: a class with fields, as in :meth:`Statement.one`.
+        :param missing: what to raise if the parent does not exist or is deleted.
+        :raises InvalidBatch: if the columns of the model are unknown.
         """
         check_named("read()", model)
-        reading = select(self.table, where=self._living(key)).one(model)
-        return reading.expect(1, missing=missing).label(self.table)
+        live = select(self.table, where=self._live(key)).one(model)
+        return live.expect(1, missing=missing).label(self.table)
 
-    def _ending(self, key: object) -> Statement[None]:
+    def _deletion(self, key: object) -> Statement[None]:
         if self.deleted_at is None:
             return delete(self.table, where={self.key: key})
-        return update(self.table, self.soft_delete_values(), where=self._living(key))
+        return update(self.table, self.soft_delete_values(), where=self._live(key))
 
-    def _living(self, key: object) -> dict[str, object]:
+    def _live(self, key: object) -> dict[str, object]:
         return {self.key: key} | ({} if self.deleted_at is None else {self.deleted_at: None})
 
 
 @frozen(kw_only=True)
 class Children:
-    """One kind of children of a parent; made by :meth:`Parent.children`."""
+    """A table of children of a parent; created by :meth:`Parent.children`."""
 
     parent: Parent
     table: str
@@ -185,14 +194,15 @@ class Children:
     where: Mapping[str, object] = field(eq=False)
 
     def add(self, key: object, children: Batch[T], *, missing: Raises) -> Batch[T]:
-        """Add children to a living parent: bump its generation, then insert them.
+        """Add children to a live parent: increment its generation, then insert them.
 
-        :param key: the parent's.
-        :param children: what inserts them; one statement, or a batch with others as well. An empty
-            batch adds none to a parent that lives.
-        :param missing: what it means that there is no such parent, or no longer.
-        :raises InvalidBatch: when it inserts something else, a child of another parent, or a row
-            that ``where`` of :meth:`Parent.children` says is none of these.
+        :param key: the key of the parent.
+        :param children: the insert, or a batch that contains inserts into this table. An empty
+            batch only touches the parent.
+        :param missing: what to raise if the parent does not exist or is deleted.
+        :return: a batch with the result of ``children``.
+        :raises InvalidBatch: if it has no insert into this table, or one of a child of another
+            parent, or of a row that ``where`` of :meth:`Parent.children` excludes.
 
         >>> from batchq import insert, steps
         >>> project = Parent(table="project", key="id", deleted_at=None, generation="version")
@@ -201,102 +211,52 @@ class Children:
         >>> [step.statement.title for step in steps(vpcs.add(7, web, missing=LookupError("7")))]
         ['update project', 'insert vpc']
         """
-        self._check(key, children)
+        check_inserts(self.table, {self.by: key}, self.where, children)
         parts = self.parent.touch(key, missing=missing), children
         return Last(parts, unmet_outputs(parts))
 
     def forbid(self, key: object, *, unexpected: Raises) -> Statement[None]:
-        """Forbid that a living child exists; with :meth:`Parent.delete`.
+        """Return a guard that no live child exists, for :meth:`Parent.delete`.
 
-        :param key: the parent's.
-        :param unexpected: what such a child means, as of :meth:`Statement.expect`; the columns that
-            ``format_error()`` names are read for it.
+        :param key: the key of the parent.
+        :param unexpected: what to raise for a child, as in :meth:`Statement.expect`. The guard
+            reads the columns named in ``format_error()``.
         """
-        told = unexpected.columns if isinstance(unexpected, ErrorTemplate) else ()
-        found = select(self.table, told or [self.by], where=self._living(key))
-        return found.expect(0, unexpected=unexpected).label(self.table)
+        columns = unexpected.columns if isinstance(unexpected, ErrorTemplate) else ()
+        live = select(self.table, columns or [self.by], where=self._live(key))
+        return live.expect(0, unexpected=unexpected).label(self.table)
 
     def read(self, key: object, model: type[T]) -> Statement[list[T]]:
-        """Read a parent's living children, in no order.
+        """Read the live children of a parent, in no particular order.
 
-        :param key: the parent's.
-        :param model: as of :meth:`Statement.all`.
+        :param key: the key of the parent.
+        :param model: a class with fields, as in :meth:`Statement.all`.
+        :raises InvalidBatch: if the columns of the model are unknown.
         """
         check_named("read()", model)
-        return select(self.table, where=self._living(key)).all(model).label(self.table)
+        return select(self.table, where=self._live(key)).all(model).label(self.table)
 
-    def _living(self, key: object) -> dict[str, object]:
+    def _live(self, key: object) -> dict[str, object]:
         deleted_at = {} if self.deleted_at is None else {self.deleted_at: None}
         return {self.by: key, **self.where, **deleted_at}
 
-    def _check(self, key: object, children: Batch[Any]) -> None:
-        """Refuse what would add to another parent than the one whose generation is bumped."""
-        own = [
-            (statement, statement._shape.source)
-            for statement in statements(children)
-            if isinstance(statement._shape.source, Insert)
-            and statement._shape.source.table == self.table
-        ]
-        if not own and any(True for _ in statements(children)):
-            message = f"add() takes what inserts into {self.table!r} by insert(): nothing here does"
-            raise InvalidBatch(message)
-        for statement, source in own:
-            if self.by not in source.columns:
-                message = f"insert({self.table!r}, …) has no {self.by!r}: whose child is it?"
-                raise InvalidBatch(message)
-            if value_of(source, statement._values, self.by) != key:
-                message = (
-                    f"insert({self.table!r}, …) has another {self.by!r} than the parent that add() "
-                    f"was given"
-                )
-                raise InvalidBatch(message)
-            for column, wanted in self.where.items():
-                self._check_kind(source, statement, column, wanted)
-
-    def _check_kind(
-        self, source: Insert, statement: Statement[Any], column: str, wanted: object
-    ) -> None:
-        """Refuse a row that is none of these children: nobody would find it when the parent goes.
-
-        What only the server knows, an expression, passes.
-        """
-        value: object = None
-        if column in source.columns:
-            value = value_of(source, statement._values, column)
-        elif wanted is not None:
-            message = (
-                f"insert({self.table!r}, …) has no {column!r}, by which such children are told "
-                f"from others: name it in the row"
-            )
-            raise InvalidBatch(message)
-        if isinstance(value, RawSql | Output) or isinstance(wanted, Batch | Output):
-            return
-        several = isinstance(wanted, list | tuple)
-        if value not in cast("Sequence[object]", wanted if several else (wanted,)):
-            message = (
-                f"insert({self.table!r}, …) has a {column!r} by which it is none of the children "
-                f"that add() was called for"
-            )
-            raise InvalidBatch(message)
-
 
 def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
-    """What a batch needs once, until the parent ends: see :class:`Placed`.
+    """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
 
-    :raises InvalidBatch: for what is no key of one row.
+    :raises InvalidBatch: if ``key`` is not the key of one row.
     """
     kind: type[object] = type(key)
-    if reading_of(kind) in _NO_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
-        message = f"a parent has one key: not a {kind.__name__}"
-        raise InvalidBatch(message)
-    return "bump", parent, key
+    if reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
+        raise InvalidBatch(f"the key of a parent must be one value, not a {kind.__name__}")
+    return "touch", parent, key
 
 
-_NO_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
+_NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 
 
 @lru_cache(maxsize=256)
-def _bumped(column: str) -> Statement[None]:
+def _incremented(column: str) -> Statement[None]:
     name = column.replace('"', '""')
     return raw_sql(f'"{name}" + 1')
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Insert or get: an insert that may be repeated, and says whether the row was there already.
+"""Insert a row, or get the existing one, so that a request can be repeated.
 
-Two steps, in one round trip. The first inserts, or judges the row that is there and passes over it;
-the second reads and locks the row, whoever inserted it. One statement could not: what it sees is
-older than a row that somebody else has just committed and that it conflicts with.
+It takes two steps, in one round trip. The first inserts the row, or checks the existing row and
+does nothing. The second reads and locks the row, old or new. One statement cannot do both: its
+snapshot may be older than the row that it conflicts with, if another transaction has just committed
+that row.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ M = TypeVar("M")
 
 @frozen
 class Inserted(Generic[M]):
-    """What :func:`insert_or_get` answers."""
+    """The result of :func:`insert_or_get`."""
 
     row: M
     created: bool
-    """Whether this batch inserted it; False when it was there already."""
+    """True if this batch inserted the row; False if it existed already."""
 
 
 def insert_or_get(
@@ -50,23 +51,28 @@ def insert_or_get(
     same: Iterable[str] = (),
     raises: Raises | None = None,
 ) -> Batch[Inserted[M]]:
-    """Insert a row, or get the one that is there, so that a request may safely be repeated.
+    """Insert a row, or get the existing one, so that a request can be repeated.
 
-    :param model: what the row is made into, as of :meth:`Statement.one`; of a class that names its
-        columns, for nothing else says which are read.
-    :param key: the columns of the unique index by which a row is the same. The row is found again
-        by their values, so no column or trigger may make others of them.
-    :param where: the predicate of that index, where it is partial; see
+    The row is locked until COMMIT. If another transaction deletes an existing row between the two
+    steps, the run raises :class:`~batchq.GuardFailed`; with ``same=`` the first step locks it, so
+    that cannot happen. Above READ COMMITTED, a row inserted or deleted by another transaction since
+    this one started raises :class:`~batchq.SerializationConflict`.
+
+    :param table: as in :func:`~batchq.insert`.
+    :param row: as in :func:`~batchq.insert`.
+    :param model: the model of the row, as in :meth:`Statement.one`. It must be a class with fields,
+        which determine the columns to read.
+    :param key: the columns of the unique index. The row is found again by their values, so neither
+        the type of a column nor a trigger may change these.
+    :param where: the predicate of that index, if it is partial, as in
         :meth:`Statement.on_conflict_do_nothing`.
-    :param same: columns in which a row that is there already has to equal what this one would have
-        been: of the column's type, 12.345 in a numeric(10, 2) is 12.35, and after the triggers. A
-        row that this inserts is not judged.
-    :param raises: what it means that it does not, as of :meth:`Statement.require`.
-    :return: the row, locked until COMMIT, and whether it is new. A row that is there and is deleted
-        by somebody else between the two steps fails the batch with :class:`~batchq.GuardFailed`;
-        with ``same=`` it is locked by the first.
-        Above READ COMMITTED one that was inserted or deleted since the transaction began is a
-        :class:`~batchq.SerializationConflict`.
+    :param same: columns in which an existing row must equal the row to insert. They are compared as
+        stored, after the column's type and triggers are applied: 12.345 in a numeric(10, 2) is
+        12.35. A row that is inserted is not checked.
+    :param raises: what to raise if they differ, as in :meth:`Statement.require`.
+    :return: a batch whose result is :class:`~batchq.types.Inserted`: the row, and if it is new.
+    :raises InvalidBatch: if the values of ``key`` cannot find the row again, or for a wrong
+        argument.
 
     >>> from typing import NamedTuple
     >>> from batchq import insert_or_get, steps
@@ -84,25 +90,25 @@ def insert_or_get(
     """
     inserting = insert(table, row)
     keys = listed("insert_or_get(key=)", key, '["silo_id", "name"]')
-    wanted = listed("insert_or_get(same=)", same, '["size"]')
-    if not keys or not all(map(is_text, (*keys, *wanted))):
-        message = "insert_or_get(key=[…]) names the columns of a unique index"
-        raise InvalidBatch(message)
-    if raises is not None and not wanted:
-        message = "insert_or_get(raises=…) means nothing without same=[…]"
-        raise InvalidBatch(message)
+    compared = listed("insert_or_get(same=)", same, '["size"]')
+    if not keys or not all(map(is_text, (*keys, *compared))):
+        raise InvalidBatch("insert_or_get(key=): name the columns of a unique index")
+    if raises is not None and not compared:
+        raise InvalidBatch(
+            "insert_or_get(raises=): without same= no row is compared; pass same= or drop raises="
+        )
     predicate = _predicate(where)
     for name, value in predicate.items():
         _check_indexed(cast("Insert", inserting._shape.source), inserting._values, name, value)
     known = {name: _plain(inserting, name) for name in keys}
-    there = select(table, where={**known, **predicate})
-    getting = there._locked("no key update", fresh=False).one(model)
-    quiet = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
-    for name in wanted:
+    existing = select(table, where={**known, **predicate})
+    getting = existing._locked("no key update", fresh=False).one(model)
+    inserted = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
+    for name in compared:
         _value(inserting, name)
-        quiet = quiet._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())
+        inserted = inserted._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())
     check_named("insert_or_get()", model)
-    steps = quiet.label("insert"), getting.label("get")
+    steps = inserted.label("insert"), getting.label("get")
     return gather(*steps).map(lambda both: Inserted(both[1], both[0] == 1))
 
 
@@ -110,49 +116,52 @@ def _predicate(where: object) -> Mapping[str, object]:
     if where is None:
         return {}
     if not isinstance(where, Mapping):
-        message = (
-            "insert_or_get(where=…) is a mapping of columns: the row is found again by it, so it "
-            "has to be conditions that select() takes as well"
+        raise InvalidBatch(
+            "insert_or_get(where=): pass a mapping of columns, because the row is found again by "
+            "select() with the same conditions"
         )
-        raise InvalidBatch(message)
     return cast("Mapping[str, object]", where)
 
 
-def _check_indexed(source: Insert, values: tuple[object, ...], column: str, wanted: object) -> None:
-    """Refuse a row that says itself that the index does not hold it: nothing would keep it from
-    being there twice, and what is read again would be another one."""
+def _check_indexed(
+    source: Insert, values: tuple[object, ...], column: str, required: object
+) -> None:
+    """Reject a row that the predicate of the index excludes.
+
+    The index would not prevent a second insert, and another row would be read.
+    """
     if column not in source.columns:
         return
     value = value_of(source, values, column)
-    if type(value) is type(wanted) and value != wanted:
-        message = f"insert_or_get(where=…): by its {column!r} the index does not hold the row"
-        raise InvalidBatch(message)
+    if type(value) is type(required) and value != required:
+        raise InvalidBatch(
+            f"insert_or_get(where=): the row has another {column!r}, which the index excludes"
+        )
 
 
 def _plain(inserting: Statement[Any], column: str) -> object:
-    """The value by which the row is found again."""
+    """Return the value of a key column, by which the row is found again."""
     value = _value(inserting, column)
     if value is None:
-        message = f"insert_or_get(): {column!r} is NULL, and no unique index finds that again"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            f"insert_or_get(key=): {column!r} is NULL, which a unique index does not find; set it"
+        )
     return value
 
 
 def _value(inserting: Statement[Any], column: str) -> object:
     source = cast("Insert", inserting._shape.source)
     if column not in source.columns:
-        message = f"insert_or_get(): the row has no {column!r}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"insert_or_get(): the row has no {column!r}; set it")
     value = value_of(source, inserting._values, column)
     if isinstance(value, RawSql):
-        message = f"insert_or_get(): {column!r} is an expression, which only the server knows"
-        raise InvalidBatch(message)
-    reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is
-    if reading is Reading.CHOICE or reading is Reading.REFUSED:
-        message = (
-            f"insert_or_get(): the value for {column!r} is a {type(value).__name__}, which is not "
-            f"compared as a whole, as an array of another type never equals it: leave the column "
-            f"out of key= and same="
+        raise InvalidBatch(
+            f"insert_or_get(): {column!r} is an expression; pass a value, to find the row again"
         )
-        raise InvalidBatch(message)
+    reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
+    if reading is Reading.CHOICE or reading is Reading.REFUSED:
+        raise InvalidBatch(
+            f"insert_or_get(): {column!r} is a {type(value).__name__}; an array of another type "
+            f"never equals it; leave the column out of key= and same="
+        )
     return value

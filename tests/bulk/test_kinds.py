@@ -189,7 +189,7 @@ REFUSED = {
     ),
     "routers that cannot be hidden": (
         lambda: ChildDelete(relation=attrs.evolve(ROUTERS, deleted_at=None), children=[OF_BARE]),
-        "no tombstone",
+        "no soft delete",
     ),
 }
 

@@ -131,7 +131,7 @@ class TestRulesReplace:
 
     def test_rule_of_another_vpc_is_rejected_before_anything_is_sent(self, vpc):
         (rule,) = self.rules(vpc, "web")
-        with pytest.raises(InvalidBatch, match="another 'vpc_id' than the parent"):
+        with pytest.raises(InvalidBatch, match="must set 'vpc_id' to the key"):
             rules_replace(vpc.id, [attrs.evolve(rule, vpc_id=uuid4())])
 
     def test_priority_out_of_range_is_a_bug(self, service, vpc):

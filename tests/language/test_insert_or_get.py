@@ -77,7 +77,7 @@ def test_insert_or_get_is_a_batch_of_two_statements():
         ({"where": {"level": 1.5}}, "predicate"),
         ({"where": {"level": [1]}}, "predicate"),
         ({"where": sql("level > 0")}, "where"),
-        ({"row": {"id": 7, "kind": "b"}, "where": {"kind": "a"}}, "does not hold"),
+        ({"row": {"id": 7, "kind": "b"}, "where": {"kind": "a"}}, "index excludes"),
     ],
     ids=str,
 )
@@ -109,7 +109,7 @@ def test_key_that_would_not_find_the_row_again_is_rejected(options, teaches):
     ids=["insert_or_get", "parent", "children"],
 )
 def test_a_model_that_names_no_columns_is_refused_when_it_is_written(model, call, read):
-    with pytest.raises(InvalidBatch, match="which columns are read") as caught:
+    with pytest.raises(InvalidBatch, match=r"columns of .* unknown") as caught:
         read(model)
     assert str(caught.value).startswith(call)
     assert "select(" not in str(caught.value)

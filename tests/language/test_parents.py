@@ -105,20 +105,20 @@ PARENT = insert("project", {"name": "x"})
 @pytest.mark.parametrize(
     ("key", "children", "teaches"),
     [
-        (1, vpc(2), "another 'project_id'"),
-        (1, vpc("1"), "another 'project_id'"),
-        (1, vpc(None), "another 'project_id'"),
-        (1, gather(vpc(1), vpc(2)), "another 'project_id'"),
-        (1, vpc(sql("1")), "another 'project_id'"),
-        (1, vpc(PARENT.output("id")), "another 'project_id'"),
-        (PARENT.output("id"), vpc(1), "another 'project_id'"),
-        (PARENT.output("id"), vpc(PARENT.output("name")), "another 'project_id'"),
-        (1, insert("vpc", {"name": "web"}), "no 'project_id'"),
-        (1, insert("vpc", {}), "no 'project_id'"),
-        (1, insert("vpcs", {"project_id": 1}), "nothing here does"),
-        (1, insert("other.vpc", {"project_id": 1}), "nothing here does"),
-        (1, update("vpc", {"name": "x"}, {"project_id": 1}), "nothing here does"),
-        (1, sql("INSERT INTO vpc (project_id) VALUES (1)"), "nothing here does"),
+        (1, vpc(2), "set 'project_id' to the key"),
+        (1, vpc("1"), "set 'project_id' to the key"),
+        (1, vpc(None), "set 'project_id' to the key"),
+        (1, gather(vpc(1), vpc(2)), "set 'project_id' to the key"),
+        (1, vpc(sql("1")), "set 'project_id' to the key"),
+        (1, vpc(PARENT.output("id")), "set 'project_id' to the key"),
+        (PARENT.output("id"), vpc(1), "set 'project_id' to the key"),
+        (PARENT.output("id"), vpc(PARENT.output("name")), "set 'project_id' to the key"),
+        (1, insert("vpc", {"name": "web"}), "must set 'project_id', the key"),
+        (1, insert("vpc", {}), "must set 'project_id', the key"),
+        (1, insert("vpcs", {"project_id": 1}), "nothing is inserted"),
+        (1, insert("other.vpc", {"project_id": 1}), "nothing is inserted"),
+        (1, update("vpc", {"name": "x"}, {"project_id": 1}), "nothing is inserted"),
+        (1, sql("INSERT INTO vpc (project_id) VALUES (1)"), "nothing is inserted"),
     ],
 )
 def test_batch_that_adds_no_child_of_the_parent_is_rejected(key, children, teaches):
@@ -134,10 +134,10 @@ DISKS = PROJECT.children(
 @pytest.mark.parametrize(
     ("row", "teaches"),
     [
-        ({"kind": "vpc"}, "none of the children"),
-        ({"kind": None}, "none of the children"),
-        ({}, "no 'kind'"),
-        ({"kind": "disk", "freed": "yesterday"}, "none of the children"),
+        ({"kind": "vpc"}, "sets '(kind|freed)'"),
+        ({"kind": None}, "sets '(kind|freed)'"),
+        ({}, "must set 'kind'"),
+        ({"kind": "disk", "freed": "yesterday"}, "sets '(kind|freed)'"),
     ],
 )
 def test_a_row_that_is_none_of_these_children_is_refused(row, teaches):
@@ -153,9 +153,9 @@ def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
 
 @pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
 def test_value_that_is_not_a_parent_key_is_rejected(key):
-    with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
+    with pytest.raises(InvalidBatch, match=r"must be one value|where="):
         PROJECT.touch(key, missing=GONE)
-    with pytest.raises(InvalidBatch, match=r"one key|in a condition"):
+    with pytest.raises(InvalidBatch, match=r"must be one value|where="):
         PROJECT.delete(key, missing=GONE)
 
 

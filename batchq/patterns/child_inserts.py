@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Check that a batch inserts children of one parent, before it is added to that parent.
+
+A child of another parent would be added without the lock on its parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from batchq.language.batch import Batch
+from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
+from batchq.language.statement import Statement
+from batchq.language.syntax import Insert, RawSql, value_of
+from batchq.language.traversal import statements
+
+
+def check_inserts(
+    table: str,
+    parent: Mapping[str, object],
+    where: Mapping[str, object],
+    children: Batch[Any],
+) -> None:
+    """Reject a batch without an insert into ``table``, or with one of another parent's child.
+
+    :param parent: the column with the key of the parent, and the key.
+    :param where: values by column that each child must have, or a list of choices.
+    :raises InvalidBatch: with the column that is missing or different.
+    """
+    inserts = [
+        (source, statement)
+        for statement in statements(children)
+        if isinstance(source := statement._shape.source, Insert) and source.table == table
+    ]
+    if not inserts and any(True for _ in statements(children)):
+        raise InvalidBatch(f"add(): nothing is inserted into {table!r}; pass an insert() into it")
+    for source, statement in inserts:
+        for column, key in parent.items():
+            _check_parent(source, statement, column, key)
+        for column, required in where.items():
+            _check_value(source, statement, column, required)
+
+
+def _check_parent(source: Insert, statement: Statement[Any], column: str, key: object) -> None:
+    if column not in source.columns:
+        raise InvalidBatch(
+            f"insert({source.table!r}, …) must set {column!r}, the key of its parent"
+        )
+    if value_of(source, statement._values, column) != key:
+        raise InvalidBatch(
+            f"insert({source.table!r}, …) must set {column!r} to the key that is passed to add()"
+        )
+
+
+def _check_value(source: Insert, statement: Statement[Any], column: str, required: object) -> None:
+    """Reject a row that ``where`` excludes: no check for children would find it.
+
+    Expressions, which only the server can evaluate, are accepted.
+    """
+    value: object = None
+    if column in source.columns:
+        value = value_of(source, statement._values, column)
+    elif required is not None:
+        raise InvalidBatch(
+            f"insert({source.table!r}, …) must set {column!r}, which distinguishes these children "
+            f"from other rows"
+        )
+    if isinstance(value, RawSql | Output) or isinstance(required, Batch | Output):
+        return
+    is_choice = isinstance(required, list | tuple)
+    if value not in cast("Sequence[object]", required if is_choice else (required,)):
+        raise InvalidBatch(
+            f"insert({source.table!r}, …) sets {column!r} to a value that these children do not "
+            f"have; use one declared in children(where=)"
+        )
