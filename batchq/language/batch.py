@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Batches: statements composed in order, with one result. Values, which nothing here runs.
+"""Define the batch: statements composed in order, with one combined result.
 
-Composition is applicative, not monadic: no function of a result may choose the next statement, so
-every statement is known before the first byte is sent, and one round trip is enough.
+A batch is a value; the engine runs it. Composition is applicative, not monadic: no function of a
+result may choose the next statement. So every statement is known before the first byte is sent, and
+one round trip is enough.
 """
 
 from __future__ import annotations
@@ -30,102 +31,123 @@ M = TypeVar("M")
 class Batch(Expression, Generic[T_co]):
     """An ordered composition of statements with one combined result of type ``T_co``.
 
-    Immutable: it may be run twice, be part of two batches, and be shared between threads.
+    Immutable: a batch may be run twice, be part of two batches, and be shared between threads.
     """
 
     __slots__ = ()
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """The outputs of statements outside that are used inside. None in nearly every batch."""
+        """Return the outputs used in this batch of statements outside it; nearly always none."""
         raise NotImplementedError
 
     def map(self, function: Callable[[T_co], U], /) -> Batch[U]:
-        """Turn the result into another, after COMMIT.
+        """Return a batch whose result is ``function(result)``, computed after COMMIT.
 
-        An exception in ``function`` becomes :class:`~batchq.DecodeFailed` with outcome
-        ``committed``: by then the rows are there.
+        If ``function`` raises, the run raises :class:`~batchq.DecodeFailed` with the outcome
+        ``committed``: the rows are in the database by then.
+
+        :param function: takes the result of this batch.
+        :raises InvalidBatch: if ``function`` cannot be called with one argument.
+
+        >>> from batchq import sql
+        >>> sql("SELECT count(*) FROM project").scalar(int).map(bool)
+        <Mapped of 1 statement>
         """
         checked_call("map()", function, why_not_one(function))
         return Mapped((self,), function, self._required_outputs)
 
     def label(self, name: str) -> Batch[T_co]:
-        """Name this part in the paths of its steps: ``project_create/vpc``. For people only."""
+        """Return the batch with a name, which is shown in the paths of its steps.
+
+        A label has no effect on what is run.
+
+        :param name: one level of the path: ``"vpc"`` in ``project_create/vpc``.
+        :raises InvalidBatch: if it is not a non-empty str.
+        """
         return Labelled(self, checked_label(name))
 
     def on(self, matcher: Matcher, raises: Raises) -> Batch[T_co]:
-        """Say from outside what a failure of any statement inside means.
+        """Map a failure of any statement in this batch to an exception.
 
-        The outermost mapping that matches wins: the same clash is one thing where a user names a
-        VPC and another where the default one is created. See :meth:`Statement.on` for the
-        arguments.
+        The outermost mapping that matches wins. So one duplicate key can mean "name taken" if a
+        user names the row, and a bug if a larger batch creates it with a default name.
+
+        :param matcher: the failures to map; as in :meth:`Statement.on`.
+        :param raises: what to raise instead; as in :meth:`Statement.on`.
+        :raises InvalidBatch: as in :meth:`Statement.on`.
         """
         mapping = mapping_of(matcher, raises)
         return Remapped(self, mapping, (mapping.matcher,) if mapping.matcher.is_long else ())
 
     def as_invariant(self, context: str) -> Batch[T_co]:
-        """Declare that every failure mapped inside is *our* bug here: ``InvariantViolation``.
+        """Raise :class:`~batchq.InvariantViolation` for each failure that is mapped inside.
 
-        :param context: what is being done, for the error's text: ``"creating the default VPC"``.
-        :raises InvalidBatch: when it is no text.
+        For a batch whose failures are expected if a user asks for it, and a bug if the application
+        runs it by itself.
+
+        :param context: what the batch does, for the error's text: ``"creating the default VPC"``.
+        :raises InvalidBatch: if it is not a non-empty str.
         """
         if not is_text(context):
-            message = 'as_invariant() says what is being done: "creating the default VPC"'
-            raise InvalidBatch(message)
+            raise InvalidBatch(
+                'as_invariant(): context must be a non-empty str, as "creating the default VPC"'
+            )
         return AsInvariant(self, context)
 
     def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
-        """Reject the batch: it is more than one expression."""
+        """Reject the batch, which is more than one expression."""
         del column
         raise InvalidBatch(NO_EXPRESSION)
 
     def __repr__(self) -> str:
-        """Show how many statements it holds, without a value and however deep it is."""
+        """Show the number of statements, and no values."""
         count = _size(self)
         return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
 
 
 NO_EXPRESSION = (
-    "only a sql() fragment fits where an expression does, not a whole statement or batch"
+    "a statement or batch cannot be used as a value; use a sql() fragment of one expression, or an "
+    ".output() of the statement"
 )
-"""Why a batch cannot stand in the place of a value."""
+"""The error if a batch is used as a value in a row or a condition."""
 
 
-# -- the forms of a batch besides the statement ----------------------------------------------------
+# -- batches of other batches ----------------------------------------------------------------------
 
 
 class Composite(Batch[T_co]):
-    """A batch made of others: it has parts, and combines their results."""
+    """A batch made of other batches, whose results it combines."""
 
     __slots__ = ()
 
     parts: tuple[Batch[Any], ...]
-    """The batches inside, in order."""
+    """The batches that it is made of, in order."""
     unmet_outputs: tuple[Output, ...]
-    """Found when it was composed: a batch is looked at once, however often it is nested."""
+    """The outputs that it requires; computed once, when it is composed."""
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """What was found."""
+        """Return the outputs computed at composition."""
         return self.unmet_outputs
 
     def combine(self, results: Sequence[Any]) -> T_co:
-        """Make one result of the parts' results."""
+        """Combine the results of the parts into one."""
         raise NotImplementedError
 
 
 class Wrapped(Batch[T_co]):
-    """A batch around one other, with the same result, that says something about what is inside."""
+    """A batch around another, with the same result, that adds a label or mappings."""
 
     __slots__ = ()
 
     inner: Batch[T_co]
     long_names: tuple[Matcher, ...] = ()
-    """What is mapped by a name that may be too long for the server."""
+    """The matchers added here whose name may be longer than the server allows."""
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """What is needed inside; not by recursion, for wrapping has no depth limit."""
+        """Return what the inner batch requires, without recursion: wrapping has no depth limit."""
         inner: Batch[Any] = self.inner
         while isinstance(inner, Wrapped):
             inner = inner.inner
@@ -134,31 +156,31 @@ class Wrapped(Batch[T_co]):
 
 @value
 class Gathered(Composite[tuple[Any, ...]]):
-    """What :func:`gather` makes."""
+    """The batch that :func:`gather` returns."""
 
     parts: tuple[Batch[Any], ...]
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
-        """Keep them in order."""
+        """Return the results in order."""
         return tuple(results)
 
 
 @value
 class Sequenced(Composite[list[Any]]):
-    """What :func:`sequence` makes."""
+    """The batch that :func:`sequence` returns."""
 
     parts: tuple[Batch[Any], ...]
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> list[Any]:
-        """Keep them in order."""
+        """Return the results in order."""
         return list(results)
 
 
 @value
 class Into(Composite[M]):
-    """What :func:`into` makes: the last parts are the named ones."""
+    """The batch that :func:`into` returns; the named parts are the last ones."""
 
     parts: tuple[Batch[Any], ...]
     model: Callable[..., M]
@@ -166,27 +188,27 @@ class Into(Composite[M]):
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> M:
-        """Pass the named results to the model and drop the others."""
+        """Pass the named results to the model; drop the others."""
         named = results[len(results) - len(self.names) :]
         return self.model(**dict(zip(self.names, named, strict=True)))
 
 
 @value
 class Mapped(Composite[U]):
-    """What :meth:`Batch.map` makes."""
+    """The batch that :meth:`Batch.map` returns."""
 
     parts: tuple[Batch[Any], ...]
     function: Callable[[Any], U]
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> U:
-        """Call the function."""
+        """Apply the function to the result."""
         return self.function(results[0])
 
 
 @value
 class Labelled(Wrapped[T_co]):
-    """What :meth:`Batch.label` makes."""
+    """The batch that :meth:`Batch.label` returns."""
 
     inner: Batch[T_co]
     name: str
@@ -194,7 +216,7 @@ class Labelled(Wrapped[T_co]):
 
 @value
 class Remapped(Wrapped[T_co]):
-    """What :meth:`Batch.on` makes."""
+    """The batch that :meth:`Batch.on` returns."""
 
     inner: Batch[T_co]
     mapping: ErrorMapping
@@ -203,14 +225,14 @@ class Remapped(Wrapped[T_co]):
 
 @value
 class AsInvariant(Wrapped[T_co]):
-    """What :meth:`Batch.as_invariant` makes."""
+    """The batch that :meth:`Batch.as_invariant` returns."""
 
     inner: Batch[T_co]
     context: str
 
 
 def _size(batch: Batch[Any]) -> int:
-    """Count the statements, without recursion: nesting has no depth limit."""
+    """Return the number of statements, without recursion: nesting has no depth limit."""
     count, todo = 0, [batch]
     while todo:
         node = todo.pop()

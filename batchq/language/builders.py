@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Making statements: real SQL with :func:`sql`, and thin builders for the everyday ones.
+"""Build statements: of plain SQL by :func:`sql`, of tables and columns by the other functions.
 
-The builders quote every identifier, list every column, and send every value as a parameter. What
-they cannot say is said in ``sql()``, whole or as a fragment where an expression fits.
+The builders quote each identifier, list each column, and send each value as a parameter. For
+anything else, write the statement with ``sql()``, or one expression of it as a ``sql()`` fragment.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ if TYPE_CHECKING:
 
 
 def sql(text: LiteralString, /, **params: object) -> Statement[None]:
-    """Make a statement of real SQL, or a fragment for a builder.
+    """Return a statement of plain SQL, which is also a fragment for the builders.
 
-    :param text: one command. Sent as written, but for psycopg's ``%(name)s`` placeholders, which
-        become ``$1``, ``$2``, …; in a text with parameters a percent sign is written ``%%``.
-    :param params: the parameters' values.
-    :raises InvalidBatch: when placeholders and parameters do not agree, or a quote, a comment or a
-        bracket does not end. A fragment is one expression, or it is refused where it is used. What
-        a batch cannot hold (two commands, COMMIT, DDL, …) is refused when it is first looked at.
+    :param text: one command, or one expression. It is sent as written, except that psycopg's
+        ``%(name)s`` placeholders become ``$1``, ``$2``, …; with parameters, write ``%%`` for a
+        percent sign.
+    :param params: the values of the placeholders, by name.
+    :raises InvalidBatch: if placeholders and parameters do not agree, or if a quote, a comment or a
+        bracket is not closed. A fragment that is not one expression is rejected by the call that it
+        is passed to. A command that a batch cannot contain (COMMIT, DDL, two commands, …) is
+        rejected when the batch is run or explained.
 
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
@@ -52,7 +54,7 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
 
 
 def raw_sql(text: str, /, **params: object) -> Statement[None]:
-    """As :func:`sql`, for text that batchq itself writes around names that it was given."""
+    """Return a statement as :func:`sql` does, for SQL text that is not a literal."""
     if not params:
         return Statement(_text(text, (), ()), ())
     values = kept(tuple(params.values()))
@@ -63,8 +65,11 @@ def insert(table: str, row: Row) -> Statement[None]:
     """Insert one row.
 
     :param table: ``"project"`` or ``"schema.project"``; always quoted.
-    :param row: a mapping, or an attrs or dataclass object, whose fields are the columns. A value
-        may be a ``sql()`` fragment: ``{"created_at": sql("now()")}``.
+    :param row: the columns and their values: a mapping, or an attrs or dataclass object, whose
+        fields are the columns. A value may be a ``sql()`` fragment: ``{"created_at":
+        sql("now()")}``, or an output of an earlier statement, see :meth:`Statement.output`.
+    :return: a statement whose result is None; add ``.one(Model)``, ``.count()``, … for another.
+    :raises InvalidBatch: if the row is not of these types, or a name is not a non-empty str.
 
     >>> from batchq import insert, steps
     >>> steps(insert("project", {"id": 7, "name": "web"}))[0].sql
@@ -77,28 +82,33 @@ def insert(table: str, row: Row) -> Statement[None]:
 def update(table: str, set: Row, where: Where) -> Statement[None]:
     """Update the rows that ``where`` selects.
 
-    :param set: the new values, as the row of :func:`insert`.
-    :param where: conditions by column, all of which must hold: a value means ``=``, None means IS
-        NULL, a list or tuple means one of these, None among them (of an empty one: no row), a
-        fragment is compared by ``=``; an array is compared whole by ``sql()``. Or a ``sql()``
-        fragment, or a list of both: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``.
+    :param table: as in :func:`insert`.
+    :param set: the new values by column, as the row of :func:`insert`.
+    :param where: the conditions, all of which must hold: a mapping of columns, a ``sql()``
+        fragment, or a list of these: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``. In a
+        mapping, a value is compared by ``=``, as is a fragment; None is IS NULL; a list or tuple is
+        "one of these", which may include None, and an empty one selects no row. To compare a
+        column with a whole array, use ``sql()``.
+    :raises InvalidBatch: if there is nothing to set, no condition, or a value that cannot be
+        compared. For all rows, write ``where=sql("true")``.
 
     >>> from batchq import sql, steps, update
-    >>> bump = update("silo", {"rcgen": sql("rcgen + 1")}, {"id": 7, "time_deleted": None})
-    >>> steps(bump)[0].sql
-    'UPDATE "silo" SET "rcgen" = (rcgen + 1) WHERE "id" = $1 AND "time_deleted" IS NULL'
+    >>> touch = update("project", {"version": sql("version + 1")}, {"id": 7, "deleted_at": None})
+    >>> steps(touch)[0].sql
+    'UPDATE "project" SET "version" = (version + 1) WHERE "id" = $1 AND "deleted_at" IS NULL'
     """
     columns, cells, values = read_row(set)
     if not columns:
-        message = f"update({table!r}, …) has nothing to set"
-        raise InvalidBatch(message)
-    conditions, wanted = read_conditions(where)
+        raise InvalidBatch(f"update({table!r}, …): no column to set; name at least one")
+    conditions, compared = read_conditions(where)
     source = _update(table, columns, cells, conditions)
-    return Statement(source, values + wanted)
+    return Statement(source, values + compared)
 
 
 def delete(table: str, where: Where) -> Statement[None]:
     """Delete the rows that ``where`` selects; conditions as in :func:`update`.
+
+    :raises InvalidBatch: as in :func:`update`.
 
     >>> from batchq import delete, steps
     >>> steps(delete("vpc", where={"id": [7, 8]}))[0].sql
@@ -113,14 +123,22 @@ def select(
 ) -> Statement[None]:
     """Select columns of the rows that ``where`` selects; conditions as in :func:`update`.
 
-    :param columns: column names, and ``sql()`` fragments (``sql("count(*) AS n")``). Left out, they
-        are the columns of the model that ``.one(Model)`` and its kin name.
+    :param columns: column names, and ``sql()`` fragments (``sql("count(*) AS n")``); default: the
+        fields of the model in ``.one(Model)``, ``.maybe(Model)`` or ``.all(Model)``.
+    :return: a statement whose result is None; add ``.one(Model)``, ``.scalar(int)``, … for another.
+    :raises InvalidBatch: as in :func:`update`.
 
-    Without a result shape the result is None, as for every statement.
+    >>> from typing import NamedTuple
+    >>> from batchq import select, steps
+    >>> class Project(NamedTuple):
+    ...     id: int
+    ...     name: str
+    >>> steps(select("project", where={"name": ["api", "web"]}).all(Project))[0].sql
+    'SELECT "id", "name" FROM "project" WHERE "name" = ANY($1)'
     """
-    conditions, wanted = read_conditions(where)
+    conditions, compared = read_conditions(where)
     if columns is None:
-        return Statement(_select(table, None, conditions), wanted)
+        return Statement(_select(table, None, conditions), compared)
     cells: list[str | RawSql] = []
     values: list[object] = []
     for column in listed("select(columns=)", columns, '["id", "name"]'):
@@ -130,10 +148,10 @@ def select(
             values.extend(own)
         else:
             cells.append(column)
-    return Statement(_select(table, tuple(cells), conditions), (*values, *wanted))
+    return Statement(_select(table, tuple(cells), conditions), (*values, *compared))
 
 
-# The shapes that statements begin with, each checked once.
+# -- the first shape of a statement: checked once, then looked up ----------------------------------
 
 
 @lru_cache(maxsize=4096)
@@ -171,5 +189,4 @@ def _select(table: str, columns: tuple[str | RawSql, ...] | None, where: Conditi
 def _check_names(*names: object) -> None:
     for name in names:
         if not isinstance(name, str) or not all(name.split(".")) or "\0" in name:
-            message = f"a table or column has a name, a str: not {name!r:.40}"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"table and column names must be non-empty str, not {name!r:.40}")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a value means where it is compared: itself, NULL, or one of a list.
+"""Read the value of a condition: a value to compare with, NULL, or a list of choices.
 
-A list or tuple means "one of these". The driver would take a tuple for one composite value and drop
-the NULL of a list, and a guard made of either never fires, so neither is left to it.
+A list or tuple is "one of these". It is not passed to the driver as it is: psycopg adapts a tuple
+to one composite value, and ``= ANY`` never matches the NULL of a list. A guard made of either would
+never fail.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
 
 class Reading(Enum):
-    """How a condition reads a value."""
+    """How a condition interprets a value."""
 
     NULL = "NULL"
     CHOICE = "one of these"
     FRAGMENT = "an expression"
     OUTPUT = "another statement's output"
-    REFUSED = "nothing that a column is compared with"
+    REFUSED = "not a value to compare a column with"
 
 
 _COLLECTIONS = (AbstractSet, Mapping, MappingView, Iterator, range, deque, array)
-"""What holds values and is not a list. Not everything that can be iterated over: an IP network and
-a multirange are values of a column."""
+"""Collections that are not lists, rejected in conditions. Other iterables are allowed: a column may
+contain an IP network or a multirange."""
 
 
 @lru_cache(maxsize=1024)
 def reading_of(kind: type[object]) -> Reading | None:
-    """Say how values of a type are read; None for those that stand for themselves."""
+    """Return how values of a type are interpreted; None for plain values."""
     if kind is NoneType:
         return Reading.NULL
     if issubclass(kind, Expression):
@@ -53,8 +54,8 @@ def reading_of(kind: type[object]) -> Reading | None:
 
 
 _MAY_BE_CHOSEN = (None, Reading.NULL, Reading.OUTPUT)
-"""What a list may hold. An output among values is refused with the batch that it is in, as in any
-other list: its statement alone does not say which."""
+"""What a list of choices may contain. An output in it is rejected when the batch is encoded, as in
+any other list: only then is the step known, which the error names."""
 
 
 def _is_record(kind: type[object]) -> bool:
@@ -62,44 +63,42 @@ def _is_record(kind: type[object]) -> bool:
 
 
 def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object]]:
-    """Read "one of these": the test, and the values other than NULL, in a list of their own.
+    """Return the test for a list of choices, and a new list of its values other than NULL.
 
-    None alone is tested as it is among others, so that the server refuses an array column whatever
-    the list holds.
+    A list of None alone has the same test as one of None and values, so that the server rejects an
+    array column whatever the list contains.
 
-    :raises InvalidBatch: for a list that holds something other than values.
+    :raises InvalidBatch: if the list contains anything but values.
     """
     kinds = set(map(type, choice))
     for kind in kinds:
         if reading_of(kind) in _MAY_BE_CHOSEN:
             continue
         named = _named(kind)
-        hint = f"a whole array is compared by {_whole(column)}"
+        hint = f"to compare with a whole array write {_whole(column)}"
         if issubclass(kind, Expression):
-            hint = f'write {column} IN (…) with sql("…")'
-        message = (
-            f"{_at(column)} is a {type(choice).__name__} that holds {named}, and a list "
-            f"means one of these values: {hint}"
+            hint = f'write {column} IN (…) in sql("…")'
+        raise InvalidBatch(
+            f"{_at(column)} is a {type(choice).__name__} of choices that contains {named}; {hint}"
         )
-        raise InvalidBatch(message)
     if NoneType in kinds:
         return EQUALS_ANY_OR_NULL, [value for value in choice if value is not None]
     return EQUALS_ANY, list(choice)
 
 
 def refused(column: str, kind: type[object]) -> InvalidBatch:
-    """Say what to write instead of a value that holds others and is not a list."""
+    """Return the error for a collection that is not a list; it names what to write instead."""
     named = _named(kind)
-    hint = "for one of these values write list(…)"
+    hint = "for one of its items write list(…)"
     if issubclass(kind, Mapping):
-        hint = "wrap a document in psycopg.types.json.Jsonb(…)"
+        hint = "wrap a JSON document in psycopg.types.json.Jsonb(…)"
     elif _is_record(kind):
-        hint += f"; a whole composite is compared by {_whole(column)}"
-    return InvalidBatch(f"{_at(column)} is {named}: {hint}")
+        hint += f"; to compare with a whole composite write {_whole(column)}"
+    return InvalidBatch(f"{_at(column)} is {named}; {hint}")
 
 
 def kept(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copy the lists among values: a statement stays what it is, whatever becomes of them."""
+    """Return the values with lists copied, so that changing a list does not change a statement."""
     return tuple(_copied(values)) if list in map(type, values) else values
 
 
@@ -113,7 +112,7 @@ def _copied(values: Sequence[Any]) -> list[Any]:
 
 
 def _at(column: str) -> str:
-    return f"the value for {column!r:.40} in a condition"
+    return f"where=: the value for {column!r:.40}"
 
 
 def _named(kind: type[object]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Composing: several batches into one, in order, with their results combined."""
+"""Compose several batches into one: run in order, with their results combined."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 G = TypeVar("G")
 H = TypeVar("H")
-I = TypeVar("I")  # noqa: E741  the ninth letter of ten
+I = TypeVar("I")  # noqa: E741  the ninth of ten type variables
 J = TypeVar("J")
 
 
@@ -90,7 +90,11 @@ def gather(
 @overload
 def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
 def gather(*batches: Batch[Any]) -> Batch[Any]:
-    """Run batches in this order in one transaction; the result is the tuple of their results.
+    """Run batches in this order, in one transaction.
+
+    :param batches: statements and batches; none is allowed.
+    :return: a batch whose result is the tuple of their results.
+    :raises InvalidBatch: if one is not a batch, or uses an output of a later one.
 
     >>> from batchq import sql, steps
     >>> pair = gather(sql("SELECT 1").scalar(int), sql("SELECT current_user").scalar(str))
@@ -102,34 +106,55 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
 
 
 def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
-    """Run any number of batches of one kind in order; the result is the list of their results.
+    """Run any number of batches of one result type in order, in one transaction.
 
-    The iterable is read at once, so that the batch is a value.
+    :param batches: an ordered iterable, which is read at once.
+    :return: a batch whose result is the list of their results.
+    :raises InvalidBatch: if it is a set or a mapping, or as in :func:`gather`.
+
+    >>> from batchq import insert
+    >>> sequence(insert("vpc", {"name": name}) for name in ["api", "web"])
+    <Sequenced of 2 statements>
     """
     parts = _checked_parts("sequence()", listed("sequence()", batches, "[insert(…), update(…)]"))
     return Sequenced(parts, unmet_outputs(parts))
 
 
 def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
-    """Run batches in order and pass the named results to ``model``; the others are dropped.
+    """Run batches in order, and pass the named results to ``model`` as keyword arguments.
 
-    :param model: a class, or any callable taking those keyword arguments; called after COMMIT.
-    :param steps: batches whose results nobody wants; they run first.
-    :param named: batches whose results go to ``model``; the names label their steps.
+    :param model: a class or function with those arguments; called after COMMIT.
+    :param steps: batches whose results are dropped; they run first.
+    :param named: batches whose results are passed to ``model``. Their names are also the labels of
+        their steps.
+    :return: a batch whose result is what ``model`` returns.
+    :raises InvalidBatch: if ``model`` does not take those arguments, or as in :func:`gather`.
+
+    >>> from typing import NamedTuple
+    >>> from batchq import sql, steps
+    >>> class Counts(NamedTuple):
+    ...     projects: int
+    ...     vpcs: int
+    >>> counts = into(
+    ...     Counts,
+    ...     projects=sql("SELECT count(*) FROM project").scalar(int),
+    ...     vpcs=sql("SELECT count(*) FROM vpc").scalar(int),
+    ... )
+    >>> [step.path for step in steps(counts)]
+    ['projects', 'vpcs']
     """
     names = tuple(named)
     checked_call("into()", model, why_not_into(model, names))
     dropped = _checked_parts("into()", steps)
-    wanted = _checked_parts("into()", tuple(named.values()))
-    parts = (*dropped, *map(Labelled, wanted, named))
+    kept = _checked_parts("into()", tuple(named.values()))
+    parts = (*dropped, *map(Labelled, kept, named))
     return Into(parts, model, names, unmet_outputs(parts))
 
 
 def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ...]:
-    for i, part in enumerate(parts):
+    for index, part in enumerate(parts):
         if not isinstance(part, Batch):
-            message = (
-                f"{call} takes statements and batches; its item {i} is a {type(part).__name__}"
+            raise InvalidBatch(
+                f"{call}: item {index} is a {type(part).__name__}; pass statements and batches only"
             )
-            raise InvalidBatch(message)
     return cast("tuple[Batch[Any], ...]", parts)

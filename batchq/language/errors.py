@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every error that batchq raises, under one base.
+"""Define the errors of batchq, all derived from :class:`BatchError`.
 
-A mapped failure is the caller's own exception, raised ``from`` one of these; so the report is never
-lost. SQL, parameters and the server's messages are attributes: they leak secrets into logs.
+A mapped failure raises the caller's exception ``from`` one of these, so the report is never lost.
+SQL, parameters and the server's messages are attributes and not part of the text: they would leak
+secrets into logs.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class BatchError(Exception):
-    """A batch did not succeed. The report: which statement, how, and what became of it all.
+    """A batch failed. Its attributes report the step, the violation and the outcome.
 
-    The driver's own exception is its ``__cause__``, where there is one. Raised as itself only as
-    the ``__cause__`` of a mapped exception.
+    Its ``__cause__`` is the exception of the driver, if there is one. A plain ``BatchError`` is
+    only the ``__cause__`` of a mapped exception; otherwise a subclass is raised.
     """
 
     context: str | None = None
     """The context of the innermost ``.as_invariant(context)`` around the failure; None if there is
-    none, or if a mapping around it decides."""
+    none, or if a mapping outside it applies."""
 
     def __init__(
         self,
@@ -38,52 +39,54 @@ class BatchError(Exception):
     ) -> None:
         super().__init__(message)
         self.outcome = outcome
-        """What became of the transaction."""
+        """The outcome of the transaction."""
         self.step = step
-        """The step in whose slot the server's error sat, or which COMMIT's error is traced to; or
-        None: nobody is blamed on suspicion."""
+        """The step whose response was the error, or that an error at COMMIT is traced to; None if
+        that is not certain."""
         self.violation = violation
-        """What the server said, or None when it said nothing."""
+        """The server's error; None if the server sent none."""
         self.candidates = candidates
-        """Of an error at COMMIT that may be of several steps, or of one that does not declare it:
-        those steps. COMMIT does not say which of them broke the constraint, and its DETAIL does not
-        either, so none of them is blamed."""
+        """The steps that may have caused an error at COMMIT, if ``step`` is None. The server
+        reports neither the statement nor the row that violated a deferred constraint."""
         self.attempts = 1
-        """How often the batch was tried, this time included: by :class:`~batchq.Retry`, and once
-        more without preparation where one may have been to blame."""
+        """The number of attempts, including this one: those of :class:`~batchq.Retry`, and one more
+        if a prepared statement may have been the cause and the batch was run again without."""
 
     @property
     def statement(self) -> Titled | None:
-        """The very object that the caller built, when a statement is to blame."""
+        """The statement that failed, the same object that the caller built; None if unknown."""
         return None if self.step is None else self.step.statement
 
     @property
     def index(self) -> int | None:
-        """The blamed step's place in the batch, from 0."""
+        """The position of the failed step in the batch, from 0; None if unknown."""
         return None if self.step is None else self.step.index
 
     @property
     def path(self) -> str | None:
-        """The blamed step's labels, outermost first: ``project_create/vpc``."""
+        """The labels of the failed step, outermost first: ``create/vpc``; None if unknown."""
         return None if self.step is None else self.step.path
 
     @property
     def sql(self) -> str | None:
-        """The blamed step's SQL, as sent."""
+        """The SQL of the failed step, as sent; None if unknown."""
         return None if self.step is None else self.step.sql
 
     @property
     def parameters(self) -> tuple[object, ...] | None:
-        """The blamed step's parameters, in the order of ``$1``, ``$2`` and so on."""
+        """The parameters of the failed step, in the order of ``$1``, ``$2``, …; None if unknown."""
         return None if self.step is None else self.step.parameters
 
 
 class InvalidBatch(BatchError, ValueError):
-    """The batch cannot be sent as it is. Raised before a byte leaves, where possible when built."""
+    """The batch cannot be sent: a call got a wrong argument, or parts contradict each other.
+
+    Raised by the call that builds it if possible, and otherwise before the first byte is sent.
+    """
 
 
 class UnmappedViolation(BatchError):
-    """The server refused a statement in a way that nobody mapped: loud, and it teaches the fix."""
+    """The server rejected a statement and no mapping matches; the text suggests one."""
 
 
 class GuardFailed(BatchError):
@@ -91,73 +94,74 @@ class GuardFailed(BatchError):
 
 
 class InvariantViolation(BatchError):
-    """A failure that was declared to be impossible, or to be ours, happened: a bug, not a request.
+    """A failure that was declared to be a bug of the application, not a wrong request.
 
-    Raised for ``.invariant(...)`` and inside ``.as_invariant(...)``.
+    Declared by ``.invariant(...)`` or ``.as_invariant(...)``.
     """
 
 
 class SerializationConflict(BatchError):
     """The server could not serialize the transaction (40001) or broke a deadlock (40P01).
 
-    Nothing was kept and nothing is wrong with the batch: running it again may succeed.
+    Nothing was applied. The batch itself is correct: running it again may succeed.
     """
 
     rerun_outer: bool = False
-    """Whether the batch was nested: then the transaction around it has to be rolled back and run
-    again as a whole. What it has read is as old as it is, and CockroachDB lets it do nothing else
-    any more."""
+    """True if the batch was nested: roll back the outer transaction and run it again as a whole.
+    Its snapshot is stale, and CockroachDB rejects any other statement in it."""
 
 
 class StatementCanceled(BatchError):
-    """The server canceled a statement (57014): it took too long, or somebody wanted it to end.
+    """The server canceled a statement (57014), by a timeout or at a request.
 
-    By ``timeout=``; by the session's own ``statement_timeout``; by ``pg_cancel_backend`` or a
-    cancel request, ``Connection.cancel()`` for one. The server says which in its message alone, and
-    that in the language of its ``lc_messages``.
+    The cause is ``timeout=``, the session's ``statement_timeout``, ``pg_cancel_backend``, or a
+    cancel request such as psycopg's ``Connection.cancel()``. Only the text of the server's message
+    distinguishes them, in the language of ``lc_messages``.
     """
 
     timeout: float | None = None
-    """The ``timeout=`` that was in force, in seconds; None when none was: it was something else.
-    At COMMIT none is."""
+    """The ``timeout=`` in effect, in seconds. None if there was none, as at COMMIT: then something
+    else canceled it."""
 
 
 class ReadOnlyServer(BatchError):
-    """The server takes no writes (25006), and nobody asked for a transaction that only reads.
+    """The server rejects writes (25006) though no read-only transaction was requested.
 
-    It is a standby, perhaps since a failover, or its ``default_transaction_read_only`` is on. A
-    pool does not get that connection back; one of your own stays open. Where ``read_only=True`` or
-    the connection's own ``read_only`` was the reason, it is an :class:`UnmappedViolation`.
+    It is a standby, perhaps since a failover, or its ``default_transaction_read_only`` is on. The
+    connection is closed if it is from a pool, and stays open if the caller passed it. If
+    ``read_only=True`` or the connection's ``read_only`` is the reason, the error is an
+    :class:`UnmappedViolation` instead.
     """
 
 
 class ConnectionFailed(BatchError):
-    """No connection was to be had, or it or the server's session ended, and it is certain that
-    nothing was kept.
+    """No connection was available, or it was lost, and it is certain that nothing was applied.
 
-    ``not_sent`` when a pool gave no connection, whatever it raised, and when the link was closed
-    before the first byte, as idle ones are by servers, proxies and firewalls.
+    The outcome is ``not_sent`` if the pool returned no connection, whatever it raised, or if the
+    connection was closed before the first byte. Servers, proxies and firewalls close idle
+    connections.
     """
 
 
 class OutcomeUnknown(BatchError):
-    """The connection was lost, or the server or a pooler gave up, while COMMIT may have been done.
+    """The connection was lost, or the server or a pooler failed, and COMMIT may have succeeded.
 
-    The transaction is wholly there or wholly absent. Never retried by itself: read first.
+    The transaction was applied as a whole or not at all. It is never retried automatically: read
+    the database to find out.
     """
 
 
 class DeadlineExceeded(BatchError):
-    """The run's ``deadline=`` passed, and it is certain that nothing was kept.
+    """The ``deadline=`` of the run passed, and it is certain that nothing was applied.
 
-    ``not_sent`` while it waited for a connection, ``rolled_back`` when the server was stopped in
-    time, or when an attempt had failed and another one would have come too late. Where the answer
-    to COMMIT is missing it is :class:`OutcomeUnknown` instead. Nobody is blamed.
+    The outcome is ``not_sent`` if it passed before a connection was available, and ``rolled_back``
+    if the server was canceled in time or if another attempt would have started too late. If the
+    response to COMMIT is missing, the error is :class:`OutcomeUnknown` instead. ``step`` is None.
     """
 
 
 class DecodeFailed(BatchError):
-    """The rows came, but could not be turned into the result that the batch promises.
+    """The rows could not be converted to the result of the batch.
 
-    The transaction is *committed*: decoding runs after COMMIT.
+    The transaction is committed: rows are decoded after COMMIT.
     """

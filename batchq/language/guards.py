@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Guards: conditions that the server checks before COMMIT, and that abort the transaction.
+"""Define guards: conditions that the server checks before COMMIT; if one fails, it aborts.
 
-COMMIT is already on its way when a statement matches no row, or the wrong one, so the client cannot
-decide: the server has to. This file says *what* is guarded; the engine owns the SQL that does it,
-because most natural spellings of it silently never fire.
+The client sends COMMIT before it has read a single result, so only the server can check. This
+module defines what is checked. The engine generates the SQL, because most obvious ways to write
+such a check silently never raise an error.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import cast
 
 from attrs import frozen
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import spelled
 from batchq.language.syntax import Conditions, RawSql, columns_in
 
 
 class Bound(Enum):
-    """How the number of rows is compared with the guard's. The value is the SQL operator."""
+    """How the number of rows is compared with that of the guard. The value is the SQL operator."""
 
     EXACTLY = "="
     AT_LEAST = ">="
@@ -35,8 +37,20 @@ class Guard:
     rows: int
 
     def __str__(self) -> str:
-        """Say it in words: ``exactly 1 row``."""
+        """Return the guard in words: ``exactly 1 row``."""
         return f"{_WORDS[self.bound]} {self.rows} {'row' if self.rows == 1 else 'rows'}"
+
+
+def bound_of(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
+    """Return the bound and the number for the arguments of :meth:`Statement.expect`.
+
+    :raises InvalidBatch: unless exactly one argument is given.
+    """
+    if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
+        raise InvalidBatch("expect(): pass exactly one of a number of rows, at_least= and at_most=")
+    if at_least is not None:
+        return Bound.AT_LEAST, at_least
+    return (Bound.EXACTLY, cast("int", rows)) if at_most is None else (Bound.AT_MOST, at_most)
 
 
 EXACTLY_ONE = Guard(Bound.EXACTLY, 1)
@@ -53,11 +67,11 @@ class When(Enum):
     AFTER = "after"
     """Rows that the statement returns, as they are afterwards."""
     NEVER = "never"
-    """Every row: there must be none."""
+    """No row is allowed, so each row fails."""
 
 
 INSIDE = frozenset({When.BEFORE, When.CONFLICT})
-"""What the statement itself checks. The others are checked around it, once it has run."""
+"""Checked in the statement itself. The others are checked by SQL around it, after it has run."""
 
 
 @frozen
@@ -70,10 +84,10 @@ class Requirement:
     columns: tuple[str, ...]
     """The columns whose values the error carries."""
     refuses: bool = False
-    """Whether a row for which the condition holds is the one that fails."""
+    """True if a row fails when the condition holds, instead of when it does not."""
 
     def __str__(self) -> str:
-        """Show the call, with columns and no values: ``require("generation")``."""
+        """Return the call, with columns and no values: ``require("generation")``."""
         if self.when is When.NEVER:
             return "expect(0)"
         call = "refuse" if self.refuses else _CALLS[self.when]

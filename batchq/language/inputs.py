@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading what users put into statements: rows and conditions, apart into shape and values."""
+"""Split rows and conditions into the part that determines the SQL, and the values."""
 
 from __future__ import annotations
 
@@ -37,15 +37,19 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Row = Mapping[str, object] | attrs.AttrsInstance | DataclassInstance
-    """One row: column names and values, or an object whose fields are columns."""
+    """One row: a mapping of column names to values, or an object whose fields are the columns."""
 
 Condition = Mapping[str, object] | Expression
 Where = Condition | Sequence[Condition]
-"""Conditions, all of which must hold: by column, a ``sql()`` fragment, or a list of such."""
+"""Conditions, all of which must hold: a mapping of columns, a ``sql()`` fragment, or a list of
+these."""
 
 
 def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object, ...]]:
-    """Split a row into its columns, what stands in them, and the values that these take."""
+    """Return the columns of a row, the expression for each, and the values of the parameters.
+
+    :raises InvalidBatch: if it is not a row, or a value is a whole statement.
+    """
     if type(row) is dict or (read := _reader(type(row))) is None:
         named = cast("Mapping[str, object]", row)
         columns, values = tuple(named), tuple(named.values())
@@ -63,13 +67,13 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object,
             cells.append(expression)
             flat.extend(own)
         else:
-            cells.append(_flowing(value) if isinstance(value, Output) else None)
+            cells.append(_output_expression(value) if isinstance(value, Output) else None)
             flat.append(value)
     return columns, tuple(cells), kept(tuple(flat))
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
-    # Asking an abstract class is slow, and nearly every mapping is a dict.
+    # isinstance() with an abstract class is slow, and nearly every mapping is a dict.
     return type(row) is dict or isinstance(row, Mapping)
 
 
@@ -79,30 +83,30 @@ def _plain(columns: int) -> tuple[None, ...]:
 
 
 def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
-    """Split conditions into their tests and the values that these take.
+    """Return the tests of conditions, and the values of the parameters.
 
-    :raises InvalidBatch: for none at all, which would be every row.
+    :raises InvalidBatch: without a condition, because that would select every row.
     """
     if isinstance(where, Expression):
         return where._as_expression()
     if isinstance(where, list | tuple):
         return _all_of(cast("Sequence[Condition]", where))
     if not _is_mapping(where):
-        message = (
-            f'where= is a mapping of columns, a sql("…") fragment, or a list of such, not '
+        raise InvalidBatch(
+            f'where=: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
             f"{type(where).__name__}"
         )
-        raise InvalidBatch(message)
     if not where:
-        message = 'where={} would be every row: if that is meant, say where=sql("true")'
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            'where={} selects every row; if that is intended, write where=sql("true")'
+        )
     tests: list[tuple[str, str | RawSql]] = []
     values: list[object] = []
     for column, value in where.items():
         if value is None:
             tests.append((column, IS_NULL))
             continue
-        reading = reading_of(type(value))  # type: ignore[arg-type]  # a class is
+        reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
         if reading is None:
             values.append(value)
             tests.append((column, EQUALS))
@@ -112,7 +116,7 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
 
 
 def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | RawSql:
-    """Read a value that does not stand for itself; what it takes is added to the values."""
+    """Return the test for a value that is not a plain one; add its parameters to ``values``."""
     match reading:
         case Reading.CHOICE:
             test, choice = read_choice(column, cast("Sequence[object]", value))
@@ -124,57 +128,59 @@ def _special(column: str, value: object, reading: Reading, values: list[object])
             return expression
         case Reading.OUTPUT:
             values.append(value)
-            flowing = _flowing(cast("Output", value))
-            return EQUALS_OUTPUT if isinstance(flowing, OutputRef) else flowing
-        case Reading.NULL | Reading.REFUSED:  # the former is read already, as nearly always
+            reference = _output_expression(cast("Output", value))
+            return EQUALS_OUTPUT if isinstance(reference, OutputRef) else reference
+        case Reading.NULL | Reading.REFUSED:  # NULL is handled by the caller
             raise refused(column, type(value))
 
 
 def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:
-    """Join several conditions; a fragment among them stands for itself."""
+    """Join several conditions. A fragment among them is a condition of its own."""
     if not conditions:
-        message = 'where=[] would be every row: if that is meant, say where=sql("true")'
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            'where=[] selects every row; if that is intended, write where=sql("true")'
+        )
     tests: list[tuple[str, str | RawSql]] = []
     values: list[object] = []
     for condition in conditions:
-        read, taken = read_conditions(condition)
-        tests.extend([(WHOLE, read)] if isinstance(read, RawSql) else read)
-        values.extend(taken)
+        test, parameters = read_conditions(condition)
+        tests.extend([(WHOLE, test)] if isinstance(test, RawSql) else test)
+        values.extend(parameters)
     return tuple(tests), tuple(values)
 
 
-def _flowing(output: Output) -> RawSql | OutputRef:
-    """What stands for an output: its column says the type, unless the output does."""
+def _output_expression(output: Output) -> RawSql | OutputRef:
+    """Return the expression for an output, with its type if it declares one."""
     if output.type is None:
         return OUTPUT
     return text("%(output)s", ("output",), (output.type,))
 
 
 def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
-    """Read the target of ON CONFLICT.
+    """Return the conflict target of ON CONFLICT.
 
-    :raises InvalidBatch: for a predicate that would need a parameter.
+    :raises InvalidBatch: without columns, or if the predicate needs a parameter.
     """
     if not columns or not all(map(is_text, columns)):
-        message = "on_conflict_do_nothing() names the columns of a unique index"
-        raise InvalidBatch(message)
+        raise InvalidBatch("on_conflict_do_nothing(): no columns; name those of a unique index")
     if where is None:
         return Conflict(columns, None)
     if isinstance(where, Expression):
         predicate, _ = where._as_expression()
         if predicate.names:
-            message = "the predicate of an index takes no parameters: write its values out in sql()"
-            raise InvalidBatch(message)
+            raise InvalidBatch(
+                "on_conflict_do_nothing(where=): sql() has a parameter; write its value in the text"
+            )
         return Conflict(columns, predicate)
     if not _is_mapping(where):
-        message = "the predicate of an index is a mapping of columns, or one sql() fragment"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "on_conflict_do_nothing(where=): pass a mapping of columns or one sql() fragment"
+        )
     return Conflict(columns, tuple((column, _literal(where[column])) for column in where))
 
 
 def _literal(value: object) -> str:
-    """Write a test of a partial index's predicate as SQL text."""
+    """Return the test for one column of an index predicate, as SQL text."""
     if value is None:
         return "IS NULL"
     if isinstance(value, bool):
@@ -184,16 +190,15 @@ def _literal(value: object) -> str:
     if isinstance(value, str) and NUL not in value:
         escaped = value.replace("'", "''")
         return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
-    message = (
-        f"the predicate of an index takes None, booleans, integers and strings, not "
-        f"{type(value).__name__}: write it as sql()"
+    raise InvalidBatch(
+        f"on_conflict_do_nothing(where=): a value must be None, bool, int, or str without NUL, "
+        f"not {type(value).__name__}; write the predicate as sql()"
     )
-    raise InvalidBatch(message)
 
 
 @frozen(eq=False)
 class _Reader:
-    """How to read the rows of a class."""
+    """The columns and the values of rows of one class."""
 
     columns: tuple[str, ...]
     values: Callable[[Any], tuple[object, ...]]
@@ -201,7 +206,7 @@ class _Reader:
 
 @lru_cache(maxsize=1024)
 def _reader(cls: type[Any]) -> _Reader | None:
-    """Learn to read a class of rows; None for mappings, which are read by their keys."""
+    """Return how to read rows of a class; None for mappings, whose keys may differ."""
     if attrs.has(cls):
         columns = tuple(field.name for field in attrs.fields(cls))
     elif dataclasses.is_dataclass(cls):
@@ -209,8 +214,9 @@ def _reader(cls: type[Any]) -> _Reader | None:
     elif issubclass(cls, Mapping):
         return None
     else:
-        message = f"a row is a mapping or an attrs or dataclass object, not {cls.__name__}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            f"a row must be a mapping, or an attrs or dataclass object, not {cls.__name__}"
+        )
     if len(columns) == 1:
         return _Reader(columns, lambda row: (getattr(row, columns[0]),))
     return _Reader(columns, attrgetter(*columns) if columns else lambda _: ())

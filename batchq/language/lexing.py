@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Where quotes, comments and brackets begin and end in SQL, to know that a text is whole.
+"""Check that quotes, comments and brackets are closed in SQL written by users.
 
-batchq writes SQL around what it is given. Text that closes a bracket that it did not open, or that
-opens a quote or a comment and leaves it open, would change what stands around it. So a text is read
-here as PostgreSQL's lexer reads it (PostgreSQL documentation, "Lexical Structure"), once. Where
-two readings are possible, because of a setting or a version, that is a finding too.
+batchq puts SQL around that text. A bracket, quote or comment that is not closed, or a bracket that
+is not opened, would change the meaning of the SQL around it. So each text is scanned once by the
+rules of PostgreSQL's lexer (PostgreSQL documentation, "Lexical Structure"). Text whose meaning
+depends on a setting or on the server's version is reported as ambiguous.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 from attrs import frozen
 
 PLACE = "\0"
-"""Stands for a parameter while its text is read; no SQL has a NUL in it."""
+"""Marks a parameter while the text is scanned: SQL cannot contain a NUL."""
 
 _START = r"[A-Za-z_\x80-\U0010ffff]"
 _INSIDE = r"0-9A-Za-z_$\x80-\U0010ffff"
@@ -43,7 +43,7 @@ _TOKEN = re.compile(
 _ESCAPED = re.compile(r"(?:[^'\\]|\\.|'')*+'", re.DOTALL)
 _STANDARD = re.compile(r"(?:[^']|'')*+'")
 _EITHER = re.compile(r"(?:[^'\\]|\\[^']|'')*+'")
-"""A string that ends in one place, whether a backslash escapes a quote or not."""
+"""A string that ends at the same place whether or not a backslash escapes a quote."""
 _BLOCK = re.compile(r"/\*|\*/")
 _BESIDE = re.compile(rf"[{_INSIDE}]{PLACE}|{PLACE}[{_INSIDE}{PLACE}]")
 _JUNK = re.compile(_START)
@@ -51,62 +51,62 @@ _BLANK = frozenset({"space", "line", "block"})
 _PARTNER = {")": "(", "]": "["}
 
 HIDDEN = (
-    "a placeholder stands inside a quoted string or a comment, where the server sees no parameter: "
-    "take it out of the quotes"
+    "a placeholder is inside a quoted string or a comment, where the server sees no parameter; "
+    "move it out of the quotes"
 )
-NUMBERED = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
+NUMBERED = "a numbered parameter, $1; write %(name)s and pass name=…"
 NO_PARAMETER = frozenset({HIDDEN, NUMBERED})
-_BESIDE_NAME = "a placeholder runs into the word or number beside it: put a space between them"
-_RUNS_ON = "a number runs into the word behind it: put a space between them"
-_OPEN = "a quote or comment in it does not end"
-_SEMICOLON = "a semicolon stands in brackets"
+_BESIDE_NAME = "a placeholder touches the word or number next to it; put a space between them"
+_RUNS_ON = "a number touches the word after it; put a space between them"
+_OPEN = "a quote or comment is not closed"
+_SEMICOLON = "a semicolon is inside brackets"
 _BRACKETS = "its brackets do not match"
 _BACKSLASH = (
-    "where a quoted string in it ends depends on standard_conforming_strings, for the backslash "
-    r"before a quote: write E'\\' for '\', or make it a parameter"
+    "the end of a string depends on standard_conforming_strings, because of a backslash before a "
+    r"quote; write E'\\' for '\', or use a parameter"
 )
-_RETURN = "a comment in it ends at a carriage return, which not every server sees: end it with \\n"
+_RETURN = "a comment ends at a carriage return, which not every server recognizes; end it with \\n"
 
 
 class Token(NamedTuple):
-    """A token that stands in no brackets."""
+    """A token outside brackets."""
 
     kind: str
     text: str
-    """Of a word in capitals; a quoted name is no word."""
+    """The text of the token; a word is in upper case. A quoted name is not a word."""
 
 
 @frozen
 class Reading:
-    """What a text is made of."""
+    """The result of scanning a text."""
 
     outermost: tuple[Token, ...] = ()
-    """Its tokens without comments; brackets and all that they hold are one, the opening one."""
+    """The tokens outside brackets, without comments. The opening bracket stands for its content."""
     broken: str | None = None
-    """Why it is no text to send."""
+    """Why the text cannot be sent; None if it can."""
     unsure: str | None = None
-    """Why it may be read in two ways."""
+    """Why the meaning of the text is ambiguous; None if it is not."""
 
 
 def read(text: str) -> Reading:
-    """Read SQL, with :data:`PLACE` where its parameters stand."""
+    """Scan SQL in which each parameter is replaced by :data:`PLACE`."""
     outermost: list[Token] = []
     brackets: list[str] = []
     unsure: str | None = None
     at = 0
     while at < len(text):
-        start, found = at, cast("re.Match[str]", _TOKEN.match(text, at))  # any character is one
-        kind, at = str(found.lastgroup), found.end()
+        start, token = at, cast("re.Match[str]", _TOKEN.match(text, at))  # any character is a token
+        kind, at = str(token.lastgroup), token.end()
         if kind in _ENDS:
-            at, doubt = _ENDS[kind](text, found)
+            at, doubt = _ENDS[kind](text, token)
             unsure = unsure or doubt
         broken = _broken(kind, text, start, at, brackets)
         if broken is not None:
             return Reading(broken=broken)
         if not brackets and kind not in _BLANK and kind != "close":
-            outermost.append(Token(kind, found[0].upper() if kind == "word" else found[0]))
+            outermost.append(Token(kind, token[0].upper() if kind == "word" else token[0]))
         if kind == "open":
-            brackets.append(found[0])
+            brackets.append(token[0])
     if brackets:
         return Reading(broken=_BRACKETS)
     if _BESIDE.search(text):
@@ -115,13 +115,13 @@ def read(text: str) -> Reading:
 
 
 def _broken(kind: str, text: str, start: int, end: int, brackets: list[str]) -> str | None:
-    """Say what is wrong with a token; one that closes a bracket takes the one that it closes."""
+    """Return what is wrong with a token; remove the opening bracket that it closes."""
     broken = None
     if end < start or (kind == "other" and text[start] in "'\""):
         broken = _OPEN
     elif kind == "close":
-        matches = brackets and brackets.pop() == _PARTNER[text[start]]
-        broken = None if matches else _BRACKETS
+        is_pair = brackets and brackets.pop() == _PARTNER[text[start]]
+        broken = None if is_pair else _BRACKETS
     elif kind == "other" and text[start] == ";" and brackets:
         broken = _SEMICOLON
     elif kind == "param":
@@ -134,42 +134,43 @@ def _broken(kind: str, text: str, start: int, end: int, brackets: list[str]) -> 
 
 
 _NEVER = -1
-"""Where a quote or comment ends that does not."""
+"""The end of a quote or comment that is not closed."""
 _End = tuple[int, str | None]
-"""Where it ends, and why it may end elsewhere."""
+"""The end of a token, and why it is ambiguous; None if it is not."""
 
 
-def _line(text: str, found: re.Match[str]) -> _End:
-    behind = text[found.end() : found.end() + 2]
-    return found.end(), _RETURN if behind.startswith("\r") and behind != "\r\n" else None
+def _line(text: str, opening: re.Match[str]) -> _End:
+    following = text[opening.end() : opening.end() + 2]
+    is_return = following.startswith("\r") and following != "\r\n"
+    return opening.end(), _RETURN if is_return else None
 
 
-def _block(text: str, found: re.Match[str]) -> _End:
-    """Comments nest."""
+def _block(text: str, opening: re.Match[str]) -> _End:
+    """Return the end of a comment; comments nest."""
     depth = 1
-    for mark in _BLOCK.finditer(text, found.end()):
+    for mark in _BLOCK.finditer(text, opening.end()):
         depth += 1 if mark[0] == "/*" else -1
         if depth == 0:
             return mark.end(), None
     return _NEVER, None
 
 
-def _dollar(text: str, found: re.Match[str]) -> _End:
-    end = text.find(found[0], found.end())
-    return (_NEVER if end < 0 else end + len(found[0])), None
+def _dollar(text: str, opening: re.Match[str]) -> _End:
+    end = text.find(opening[0], opening.end())
+    return (_NEVER if end < 0 else end + len(opening[0])), None
 
 
-def _escape(text: str, found: re.Match[str]) -> _End:
-    end = _ESCAPED.match(text, found.end())
+def _escape(text: str, opening: re.Match[str]) -> _End:
+    end = _ESCAPED.match(text, opening.end())
     return (_NEVER if end is None else end.end()), None
 
 
-def _string(text: str, found: re.Match[str]) -> _End:
-    end, either = _STANDARD.match(text, found.end()), _EITHER.match(text, found.end())
+def _string(text: str, opening: re.Match[str]) -> _End:
+    end, either = _STANDARD.match(text, opening.end()), _EITHER.match(text, opening.end())
     if end is None:
         return _NEVER, None
-    certain = either is not None and either.end() == end.end()
-    return end.end(), None if certain else _BACKSLASH
+    is_certain = either is not None and either.end() == end.end()
+    return end.end(), None if is_certain else _BACKSLASH
 
 
 _ENDS: Mapping[str, Callable[[str, re.Match[str]], _End]] = {

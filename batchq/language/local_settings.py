@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A part of a batch that runs under settings of its own, which are put back behind it.
+"""Run a part of a batch with changed settings, and restore them after it.
 
 ``set_config(name, value, true)`` lasts until the transaction ends (PostgreSQL documentation,
-"Configuration Settings Functions"), so nothing stays on a pooled connection. What was set before is
-kept beside, in settings of batchq's own: the steps behind find what the caller had.
+"Configuration Settings Functions"), so no setting remains on a pooled connection. The previous
+values are saved in settings named ``batchq.was_…``, from which they are restored for the later
+steps.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from batchq.language.statement import Statement
 T = TypeVar("T")
 
 ALL_ROWS: Mapping[str, str] = {"row_security": "off"}
-"""Under it the server refuses to read a table of which a policy would hide rows from this role
-(42501), instead of hiding them: a look that finds nothing has then seen everything."""
+"""With it, the server raises an error (42501) instead of hiding rows by a row-level security
+policy. So a query that returns no row has seen every row."""
 
 
 _CHANGING = """\
@@ -30,41 +31,42 @@ SELECT CASE WHEN kept IS NOT NULL THEN {changed} END FROM batchq_was"""
 
 
 def with_settings(settings: Mapping[str, str], batch: Batch[T]) -> Batch[T]:
-    """Run a batch under settings.
+    """Run a batch with changed settings.
 
-    :param settings: their names and values, which are part of the SQL.
+    :param settings: names and values; they become part of the SQL text, so pass constants only.
+    :return: a batch with the result of ``batch``.
     """
     changing = raw_sql(_changing(tuple(settings.items()))).label("settings")
     return gather(changing, batch, put_back(settings)).map(_second)
 
 
 def put_back(settings: Mapping[str, str]) -> Statement[None]:
-    """Set what :func:`kept` has kept."""
-    return raw_sql(_putting_back(tuple(settings))).label("settings put back")
+    """Return a statement that restores the values saved by :func:`kept`."""
+    return raw_sql(_restoring(tuple(settings))).label("settings put back")
 
 
 def kept(settings: Mapping[str, str]) -> str:
-    """Write an expression that keeps what is set now."""
+    """Return an expression that saves the current values."""
     return _concat(
         f"set_config('{_beside(name)}', current_setting('{name}'), true)" for name in settings
     )
 
 
 def changed(settings: Mapping[str, str]) -> str:
-    """Write an expression that sets them until the transaction ends."""
+    """Return an expression that sets new values until the transaction ends."""
     return _concat(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
 @lru_cache(maxsize=16)
 def _changing(settings: tuple[tuple[str, str], ...]) -> str:
-    # A row of the first part is there before the second is evaluated: what was is kept first.
+    # The CTE returns its row before the outer expression is evaluated: values are saved first.
     return _CHANGING.format(kept=kept(dict(settings)), changed=changed(dict(settings)))
 
 
 @lru_cache(maxsize=16)
-def _putting_back(names: tuple[str, ...]) -> str:
-    back = (f"set_config('{name}', current_setting('{_beside(name)}'), true)" for name in names)
-    return f"SELECT {_concat(back)}"
+def _restoring(names: tuple[str, ...]) -> str:
+    restored = (f"set_config('{name}', current_setting('{_beside(name)}'), true)" for name in names)
+    return f"SELECT {_concat(restored)}"
 
 
 def _concat(calls: Iterable[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a failure means: a rule pairs a matcher with the exception that the caller should see."""
+"""Map failures to the exceptions that the caller raises for them."""
 
 from __future__ import annotations
 
@@ -18,124 +18,125 @@ from batchq.language.violation import Violation, ViolationKind
 
 
 class Invariant(Enum):
-    """The outcome of ``.invariant(...)``; an enum so that type checkers can tell it apart."""
+    """What ``.invariant(...)`` maps to; an enum, so that type checkers can distinguish it."""
 
-    INVARIANT = "internal"
+    INVARIANT = "invariant"
 
 
 INVARIANT: Final = Invariant.INVARIANT
 
 Raises = BaseException | type[BaseException] | Callable[[Violation], BaseException]
-"""What ``.on(matcher, ...)`` takes: an exception, a class of them, or a function that makes one."""
+"""What to raise: an exception, an exception class, or a function of the Violation."""
 
 
 @value
 class ErrorMapping:
-    """A mapping: failures that ``matcher`` accepts mean ``meaning``."""
+    """A mapping: a failure that ``matcher`` accepts raises ``raises``."""
 
     matcher: Matcher
     raises: Raises | Invariant
 
     def __str__(self) -> str:
-        """Show the mapping without the exception's own text, which may hold the caller's data."""
+        """Return the mapping without the text of the exception, which may contain data."""
         return f"{self.matcher} -> {describe(self.raises)}"
 
     def __repr__(self) -> str:
-        """Show the same: tracebacks may print what the engine holds."""
-        return f"<Rule {self}>"
+        """Return the same, because a traceback may print it."""
+        return f"<ErrorMapping {self}>"
 
 
-def mapping_of(matcher: Matcher, meaning: Raises) -> ErrorMapping:
-    """Make a rule of what a user wrote in ``batch.on(matcher, meaning)``.
+def mapping_of(matcher: Matcher, raises: Raises) -> ErrorMapping:
+    """Return the mapping for ``batch.on(matcher, raises)``.
 
-    :raises InvalidBatch: when the meaning can never become an exception.
+    :raises InvalidBatch: as :func:`checked_raises`.
     """
-    return ErrorMapping(matcher, checked_raises(matcher, meaning))
+    return ErrorMapping(matcher, checked_raises(matcher, raises))
 
 
-def checked_raises(matcher: Matcher, meaning: Raises) -> Raises:
-    """Refuse a meaning that can never become an exception, and what is no matcher.
+def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
+    """Return ``raises`` if it can raise an exception.
 
-    :raises InvalidBatch: saying what ``.on`` takes.
+    :raises InvalidBatch: if it cannot, or if ``matcher`` is not a matcher.
     """
     if not is_matcher(matcher):
-        message = f'.on() takes a matcher, such as unique("name"), not {matcher!r:.40}'
-        raise InvalidBatch(message)
-    if isinstance(meaning, BaseException):
-        if type(meaning) not in _COPIED:
-            _check_copy(matcher, meaning)
-        return meaning
-    if isinstance(meaning, ErrorTemplate) and meaning.columns and not _finds_a_row(matcher):
-        message = f".on({matcher}, format_error(…)): only the guards on a row find one to tell of"
-        raise InvalidBatch(message)
-    if isinstance(meaning, ErrorTemplate):
-        _check_stop(matcher, meaning.error)
-    told: object = meaning
-    if isinstance(told, type):
-        if issubclass(told, BaseException):
-            _check_call(matcher, told, _why_not_made(told))  # type: ignore[arg-type]  # is hashable
-            return told
-    elif callable(meaning):
-        _check_call(matcher, meaning, why_not_one(meaning))
-        return meaning
-    message = (
-        f".on({matcher}, …) takes an exception, an exception class, or a function from the "
-        f"Violation to an exception, not {type(meaning).__name__}"
+        raise InvalidBatch(f'.on(): pass a matcher, such as unique("name"), not {matcher!r:.40}')
+    if isinstance(raises, BaseException):
+        if type(raises) not in _COPIED:
+            _check_copy(matcher, raises)
+        return raises
+    if isinstance(raises, ErrorTemplate) and raises.columns and not _has_row(matcher):
+        raise InvalidBatch(
+            f".on({matcher}, format_error(…)): this failure has no row for {{column}}; use a "
+            f"template without columns, or map the guard of a row"
+        )
+    if isinstance(raises, ErrorTemplate):
+        _check_stop(matcher, raises.error)
+    cls: object = raises
+    if isinstance(cls, type):
+        if issubclass(cls, BaseException):
+            _check_call(matcher, cls, _why_not_made(cls))  # type: ignore[arg-type]  # is hashable
+            return cls
+    elif callable(raises):
+        _check_call(matcher, raises, why_not_one(raises))
+        return raises
+    raise InvalidBatch(
+        f".on({matcher}, …): pass an exception, an exception class, or a function of the Violation "
+        f"that returns an exception, not {type(raises).__name__}"
     )
-    raise InvalidBatch(message)
 
 
-def _finds_a_row(matcher: Matcher) -> bool:
+def _has_row(matcher: Matcher) -> bool:
     return matcher.requirement is not None or matcher is UNEXPECTED_ROWS
 
 
 _COPIED: set[type[BaseException]] = set()
-"""Classes whose exceptions can be copied and raised: each is tried once."""
-_MOST_COPIED = 1024
+"""Classes whose exceptions can be copied and raised; each is checked once."""
+_MAX_COPIED = 1024
 
 
 def _check_copy(matcher: Matcher, error: BaseException) -> None:
-    """Refuse an exception that could not be raised when the time comes.
+    """Reject an exception that cannot be copied, or that a coroutine cannot raise.
 
-    :raises InvalidBatch: for one that cannot be copied, and one that no coroutine lets out.
+    Otherwise it would fail only when a batch has failed.
     """
     _check_stop(matcher, type(error))
     try:
         fresh_copy(error)
     except Exception as problem:
-        message = (
-            f".on({matcher}, {describe(error)}(…)): a copy is raised each time, and this cannot be "
-            f"copied: {problem}; pass a function: lambda violation: {describe(error)}(…)"
-        )
-        raise InvalidBatch(message) from problem
-    if len(_COPIED) >= _MOST_COPIED:
+        raise InvalidBatch(
+            f".on({matcher}, {describe(error)}(…)): it cannot be copied, and each failure "
+            f"raises a copy: {problem}; pass a function, lambda violation: "
+            f"{describe(error)}(…)"
+        ) from problem
+    if len(_COPIED) >= _MAX_COPIED:
         _COPIED.clear()
     _COPIED.add(type(error))
 
 
-def _check_call(matcher: Matcher, meaning: Raises, why: str | None) -> None:
-    """Refuse what cannot be called with the Violation: it would be called when a batch has failed.
+def _check_call(matcher: Matcher, raises: Raises, reason: str | None) -> None:
+    """Reject a class or function that cannot be called with the Violation.
 
-    :raises InvalidBatch: saying why, and what else may be passed.
+    Otherwise the call would fail only when a batch has failed.
+
+    :param reason: why it cannot be called, or None if it can.
     """
-    _check_stop(matcher, meaning)
-    if why is None:
+    _check_stop(matcher, raises)
+    if reason is None:
         return
-    name = describe(meaning)
-    message = f".on({matcher}, {name}): it is called with the Violation, and cannot be: {why}"
-    if isinstance(meaning, type):
+    name = describe(raises)
+    message = f".on({matcher}, {name}): it cannot be called with the Violation: {reason}"
+    if isinstance(raises, type):
         message += f"; pass an exception, {name}(…), or a function: lambda violation: {name}(…)"
     raise InvalidBatch(message)
 
 
 def _check_stop(matcher: Matcher, cls: object) -> None:
-    """Refuse what Python turns into a RuntimeError where a coroutine or a generator raises it."""
+    """Reject what Python converts to a RuntimeError if a coroutine or generator raises it."""
     if isinstance(cls, type) and issubclass(cls, StopIteration | StopAsyncIteration):
-        message = (
-            f".on({matcher}, {cls.__name__}): a coroutine cannot raise it: Python would make a "
-            f"RuntimeError of it"
+        raise InvalidBatch(
+            f".on({matcher}, {cls.__name__}): Python converts it to a RuntimeError in a coroutine; "
+            f"use another exception"
         )
-        raise InvalidBatch(message)
 
 
 @lru_cache(maxsize=1024)
@@ -143,27 +144,28 @@ def _why_not_made(cls: type[BaseException]) -> str | None:
     return why_not_made(cls, Violation(kind=ViolationKind.OTHER, sqlstate=""))
 
 
-def describe(meaning: Raises | Invariant) -> str:
-    """Name a meaning for people: ``NameTaken``, a function's name, ``InvariantViolation``."""
-    if meaning is INVARIANT:
+def describe(raises: Raises | Invariant) -> str:
+    """Return a short name: ``NameTaken``, the name of a function, ``InvariantViolation``."""
+    if raises is INVARIANT:
         return "InvariantViolation"
-    if isinstance(meaning, BaseException):
-        return type(meaning).__name__
-    called: object = meaning
+    if isinstance(raises, BaseException):
+        return type(raises).__name__
+    called: object = raises
     while isinstance(called, partial):
         called = cast("object", called.func)
     return getattr(called, "__name__", type(called).__name__)
 
 
-def exception_for(meaning: Raises, violation: Violation) -> BaseException:
-    """Make the exception that the caller gets, a new one each time.
+def exception_for(raises: Raises, violation: Violation) -> BaseException:
+    """Return the exception to raise, a new one for each failure.
 
-    :raises TypeError: when the caller's function returns something else.
+    :raises TypeError: if the function of the caller does not return an exception.
     """
-    if isinstance(meaning, BaseException):
-        return fresh_copy(meaning)
-    made = cast("object", meaning(violation))
-    if not isinstance(made, BaseException):
-        message = f"{describe(meaning)} was to make an exception but returned {type(made).__name__}"
-        raise TypeError(message)
-    return made
+    if isinstance(raises, BaseException):
+        return fresh_copy(raises)
+    error = cast("object", raises(violation))
+    if not isinstance(error, BaseException):
+        raise TypeError(
+            f"{describe(raises)} must return an exception, and returned {type(error).__name__}"
+        )
+    return error

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which failures a mapping is for. A matcher checks the SQLSTATE *and* the name.
+"""Select failures by SQLSTATE *and* constraint name.
 
-The name is the only handle that both engines send and that is unambiguous: tables are missing on
-CockroachDB, columns are ambiguous under partial indexes, and a UNIQUE and a CHECK may share a name.
-That of a partitioned table's constraint stands for it in every partition, whatever it is called
-there.
+Only the name is sent by both PostgreSQL and CockroachDB and is unambiguous: CockroachDB sends no
+table, columns are ambiguous with partial indexes, and a UNIQUE and a CHECK constraint may have the
+same name. The name of a partitioned table's constraint also matches its constraints on the
+partitions, which have other names.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
 @frozen(eq=False)
 class Matcher:
-    """A pattern for a :class:`~batchq.Violation`; made by the functions of this module.
+    """A pattern for a :class:`~batchq.Violation`; created by the functions of this module.
 
-    One object a pattern, so that what was said with it is found again.
+    Equal patterns are one object, so that shapes that contain it can be looked up.
     """
 
     kind: ViolationKind | None = None
-    """The kind it is for; None accepts every kind of constraint."""
+    """The kind of violation; None accepts every kind of constraint."""
     name: str | None = None
-    """The constraint's name, or the column's for NOT NULL."""
+    """The name of the constraint, or of the column for NOT NULL."""
     sqlstate: str | None = None
     requirement: int | None = None
-    """Of a guard: which of the statement's requirements, from 0; None for the number of rows."""
+    """For a guard: the index of the requirement, from 0; None for the number of rows."""
     is_long: bool = field(init=False)
-    """Whether the name may be longer than the 63 bytes that PostgreSQL keeps of one. Where it is
-    not ASCII its length in bytes depends on the server's encoding, which takes up to 4 for each."""
+    """True if the name may be longer than 63 bytes, to which PostgreSQL truncates names. A
+    character that is not ASCII may take up to 4 bytes, depending on the server's encoding."""
 
     def __attrs_post_init__(self) -> None:
-        """Look at the name, once a matcher."""
+        """Measure the name."""
         is_name = self.kind is not ViolationKind.GUARD and self.name is not None
         name = (self.name or "") if is_name else ""
-        most = len(name) * (1 if name.isascii() else 4)
-        object.__setattr__(self, "is_long", most > _LONGEST)
+        max_bytes = len(name) * (1 if name.isascii() else 4)
+        object.__setattr__(self, "is_long", max_bytes > _LONGEST)
 
     def matches(self, violation: Violation) -> bool:
-        """Whether this violation is one that the mapping is for."""
+        """Return True if the mapping applies to this violation."""
         if self.sqlstate is not None:
-            # A guard borrows the SQLSTATE of a failed cast; it is no such failure.
+            # A guard uses the SQLSTATE of a failed cast, but is not one.
             return violation.sqlstate == self.sqlstate and violation.kind is not ViolationKind.GUARD
         if self.kind is None:
             return violation.kind is not ViolationKind.GUARD and self._is_named(violation)
         if violation.kind is not self.kind:
             return False
         if self.kind is ViolationKind.GUARD:
-            # A refused isolation level says nothing about rows, so no mapping is for it.
+            # A rejected isolation level is not about rows, so no mapping applies to it.
             is_this = self is UNEXPECTED_ROWS or violation.requirement == self.requirement
             return violation.isolation is None and is_this
         if self.kind is ViolationKind.NOT_NULL:
@@ -67,11 +67,11 @@ class Matcher:
         return self._is_named(violation)
 
     def _is_named(self, violation: Violation) -> bool:
-        """Whether the constraint has this name, or is a part, in a partition, of one that has."""
+        """Return True if the constraint has this name, or its parent on a partitioned table."""
         return violation.constraint == self.name or self.name in violation.part_of
 
     def __str__(self) -> str:
-        """Show the call that makes this matcher, as a user would write it."""
+        """Return the call that creates this matcher, as a user would write it."""
         if self.sqlstate is not None:
             return f'sqlstate("{self.sqlstate}")'
         if self.kind is ViolationKind.GUARD:
@@ -81,9 +81,12 @@ class Matcher:
 
 
 def unique(name: str) -> Matcher:
-    """Match a duplicate key: a UNIQUE constraint, a primary key or a unique index of that name.
+    """Match a violated UNIQUE constraint, primary key or unique index of that name (23505).
 
-    One WITHOUT OVERLAPS (PostgreSQL 18) is violated as an exclusion constraint: :func:`exclusion`.
+    For a constraint WITHOUT OVERLAPS, use :func:`exclusion`: PostgreSQL 18 reports it as 23P01.
+
+    :param name: the name in the catalog; for a primary key, by default ``project_pkey``.
+    :raises InvalidBatch: if it is not a non-empty str.
 
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
@@ -92,69 +95,91 @@ def unique(name: str) -> Matcher:
 
 
 def check(name: str) -> Matcher:
-    """Match a violated CHECK constraint of that name, of a table or of a domain."""
+    """Match a violated CHECK constraint of that name, of a table or of a domain (23514).
+
+    >>> str(check("account_projects_check"))
+    'check("account_projects_check")'
+    """
     return _matcher(ViolationKind.CHECK, name)
 
 
 def foreign_key(name: str) -> Matcher:
-    """Match a violated foreign key of that name, from the child's side or the parent's."""
+    """Match a violated foreign key of that name (23503; since PostgreSQL 18 also 23001).
+
+    Either the row to insert has no parent, or the row to delete has children.
+
+    >>> str(foreign_key("vpc_project_id_fkey"))
+    'foreign_key("vpc_project_id_fkey")'
+    """
     return _matcher(ViolationKind.FOREIGN_KEY, name)
 
 
 def exclusion(name: str) -> Matcher:
-    """Match a violated exclusion constraint of that name. PostgreSQL only."""
+    """Match a violated exclusion constraint of that name (23P01). PostgreSQL only.
+
+    >>> str(exclusion("booking_room_during_excl"))
+    'exclusion("booking_room_during_excl")'
+    """
     return _matcher(ViolationKind.EXCLUSION, name)
 
 
 def not_null(column: str) -> Matcher:
-    """Match NULL in a column that refuses it. The servers send no name here, only the column.
+    """Match NULL in a NOT NULL column (23502). The servers send the column, not the constraint.
 
-    Not where a domain refuses it by its type (``CREATE DOMAIN … NOT NULL``): of that PostgreSQL
-    sends neither column nor constraint, so it is mapped by ``sqlstate("23502")``.
+    For a domain that is NOT NULL, use ``sqlstate("23502")``: PostgreSQL then sends neither.
+
+    :param column: the name of the column.
+    :raises InvalidBatch: if it is not a non-empty str.
+
+    >>> str(not_null("name"))
+    'not_null("name")'
     """
     return _matcher(ViolationKind.NOT_NULL, column)
 
 
 @lru_cache(maxsize=4096)
 def sqlstate(code: str) -> Matcher:
-    """Match an exact SQLSTATE, for what is no constraint: ``sqlstate("22003")``.
+    """Match one SQLSTATE, for failures that are not of a constraint.
 
-    :raises InvalidBatch: when the code is not five digits or capital letters.
+    :param code: as in PostgreSQL documentation, appendix A, "PostgreSQL Error Codes".
+    :raises InvalidBatch: if it is not five digits or capital letters.
+
+    >>> str(sqlstate("22003"))
+    'sqlstate("22003")'
     """
     if not is_text(code) or not _SQLSTATE.fullmatch(code):
-        message = f"sqlstate({code!r}): a SQLSTATE has five digits or capital letters"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"sqlstate({code!r}): pass five digits or capital letters")
     return Matcher(sqlstate=code)
 
 
 def constraint(name: str) -> Matcher:
-    """Match any kind of constraint of that name: what ``.invariant("name")`` declares."""
+    """Match a constraint of any kind with that name; for ``.invariant("name")``."""
     return _matcher(None, name)
 
 
 MISSING_ROWS = Matcher(ViolationKind.GUARD)
-"""What ``.expect(..., missing=...)`` maps: fewer rows than the guard allows."""
+"""Fewer rows than the guard allows; for ``.expect(..., missing=...)``."""
 UNEXPECTED_ROWS = Matcher(ViolationKind.GUARD, "expect(unexpected=...)")
-"""What ``.expect(..., unexpected=...)`` maps: more rows than the guard allows."""
+"""More rows than the guard allows; for ``.expect(..., unexpected=...)``."""
 
 
 @lru_cache(maxsize=4096)
 def unmet(index: int, requirement: Requirement) -> Matcher:
-    """Match a row that does not meet a requirement: the statement's ``index``-th, from 0."""
+    """Match a row that does not meet the requirement with that index, from 0."""
     return Matcher(ViolationKind.GUARD, str(requirement), requirement=index)
 
 
 def is_matcher(value: object) -> bool:
-    """Whether a value is a matcher: ``.on("name", …)`` is an easy slip."""
+    """Return True for a matcher. ``.on("name", …)``, without one, is a common mistake."""
     return isinstance(value, Matcher)
 
 
 @lru_cache(maxsize=4096)
 def _matcher(kind: ViolationKind | None, name: str) -> Matcher:
     if not is_text(name):
-        message = "a matcher needs the constraint's name (the column's, for not_null)"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "the name of a constraint must be a non-empty str (for not_null, of a column)"
+        )
     if "\0" in name:
-        message = f"no name has a NUL in it, so nothing would match {name!r:.40}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"{name!r:.40} contains a NUL, which no name does; remove it")
     return Matcher(kind, name)

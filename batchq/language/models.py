@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How a model is made of a row: of its values, of itself as a dict, or of its columns by name.
+"""Construct models from rows: from the values, from the row as a dict, or from columns by name.
 
-A row is there when its model is made, so whatever the model says before is looked at when the
-statement is written.
+Models are constructed after COMMIT, when an error is too late. So the fields or the signature of a
+model are checked when the statement is built.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _VALUES = frozenset(
         *(IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
     }
 )
-"""Classes of single values. Most could be called with a dict, and would make nothing sensible."""
+"""Classes of single values. Most accept a dict, but the result would make no sense."""
 _BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -56,64 +56,64 @@ class How(Enum):
 
 @frozen
 class Model:
-    """What is known of a model before there is a row."""
+    """How to call a model; known before there is a row."""
 
     how: How
     fields: tuple[ModelField, ...] = ()
-    """Those that are called with columns: in which order they name them."""
+    """The fields of a model that takes columns, in their order."""
     others: bool = False
-    """Whether it takes columns that it does not name."""
+    """True if it also takes columns for which it has no field."""
     or_row: bool = False
-    """Whether it takes the row as a dict when no column has the name of a field."""
+    """True if it takes the row as a dict if no column has the name of a field."""
     in_order: tuple[str, ...] = ()
-    """The arguments that it takes by position, in their order."""
+    """The arguments that may be passed by position, in their order."""
     known: Mapping[str, ModelField] = field(factory=dict[str, ModelField])
     """The field of each column."""
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """The columns that it asks for; None when it does not say."""
+        """The columns that it needs; None if unknown."""
         if self.how is not How.COLUMNS or self.or_row or not self.fields:
             return None
-        return tuple(one.column for one in self.fields)
+        return tuple(field.column for field in self.fields)
 
 
 def model_of(model: Any) -> Model:
-    """Read a model.
+    """Return how to call a model.
 
-    :raises InvalidBatch: for what cannot be made of a row, whatever its columns are.
+    :raises InvalidBatch: if it cannot be constructed from a row, whatever the columns are.
     """
-    found = _read(model)
-    if isinstance(found, str):
-        raise InvalidBatch(found)
-    return found
+    answer = _read(model)
+    if isinstance(answer, str):
+        raise InvalidBatch(answer)
+    return answer
 
 
 @lru_cache(maxsize=4096)
 def _read(model: Any) -> Model | str:
-    """Read a model, or say why it is none."""
+    """Return how to call a model, or why it is not one."""
     cls = typing.get_origin(model) or model
     if isinstance(cls, type) and callable(model):
         return _read_class(cast("type[Any]", cls))
     if cls is not model or not callable(model):
-        return f"a model is a class or a function on the row, not {model!r:.40}"
-    why = why_not_one(model)
-    if why is None:
+        return f"a model must be a class or a function of the row, not {model!r:.40}"
+    reason = why_not_one(model)
+    if reason is None:
         return Model(How.ROW)
     named = _named(model)
     if named is None or is_async(model) or not (named.fields or named.others):
-        return f"{model_name(model)} cannot be called with a row: {why}"
+        return f"{model_name(model)} cannot be called with a row: {reason}"
     return named
 
 
 def _read_class(cls: type[Any]) -> Model | str:
-    """Read a class, which is made of columns where it has fields or more arguments than one."""
-    fields = model_fields(cls)  # type: ignore[arg-type]  # a class is
+    """Return how to call a class. It takes columns if it has fields or several arguments."""
+    fields = model_fields(cls)  # type: ignore[arg-type]  # is hashable
     read: Model | str
     if typing.is_typeddict(cls):
         read = _model(fields or (), in_order=())
     elif _is_abstract(cls):
-        read = f"{cls.__name__} is abstract: nothing is made of it"
+        read = f"{cls.__name__} is abstract; pass a class that can be instantiated"
     elif fields is not None:
         read = _reconciled(cls, fields)
     elif issubclass(cls, tuple):
@@ -121,7 +121,7 @@ def _read_class(cls: type[Any]) -> Model | str:
     elif issubclass(cls, dict):
         read = Model(How.ROW)
     elif _is_value(cls):
-        read = f"{cls.__name__} is made of one value: use scalar({cls.__name__}), or a tuple"
+        read = f"{cls.__name__} is the type of one value; use scalar({cls.__name__}), or a tuple"
     else:
         read = _by_signature(cls)
     return read
@@ -133,58 +133,62 @@ def _is_abstract(cls: Any) -> bool:
 
 
 def _is_value(cls: type[Any]) -> bool:
-    """Whether a class is of single values, and does not say itself what it is made of."""
+    """Return True for a class of single values without a constructor of its own."""
     if issubclass(cls, Enum):
         return True
-    for one in cls.__mro__:
-        if one in _VALUES:
+    for base in cls.__mro__:
+        if base in _VALUES:
             return True
-        if not vars(one).keys().isdisjoint(("__new__", "__init__")):
+        if not vars(base).keys().isdisjoint(("__new__", "__init__")):
             return False
     return False
 
 
 def _by_signature(cls: type[Any]) -> Model | str:
-    named, why = _named(cls), why_not_one(cls)
+    named, reason = _named(cls), why_not_one(cls)
     if named is None or not (named.fields or named.others):
-        return Model(How.ROW) if why is None else f"{cls.__name__} cannot be made of a row: {why}"
-    return evolve(named, or_row=why is None)
+        if reason is None:
+            return Model(How.ROW)
+        return f"{cls.__name__} cannot be constructed from a row: {reason}"
+    return evolve(named, or_row=reason is None)
 
 
 def _named(function: object) -> Model | None:
-    """Read what takes its arguments by keyword; None where one has to come by position."""
+    """Return how to call a function by keyword; None if an argument is positional only."""
     signature = signature_of(function)
     if signature is None:
         return None
     parameters = signature.parameters.values()
-    if any(_is_required(one) and one.kind not in (*_BY_KEYWORD, *_VARIABLE) for one in parameters):
+    allowed = (*_BY_KEYWORD, *_VARIABLE)
+    if any(_is_required(each) and each.kind not in allowed for each in parameters):
         return None
-    fields = tuple(_field(one) for one in parameters if one.kind in _BY_KEYWORD)
-    others = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    fields = tuple(_field(each) for each in parameters if each.kind in _BY_KEYWORD)
+    others = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
     return _model(fields, others=others, in_order=_positions(parameters))
 
 
 def _reconciled(cls: type[Any], fields: tuple[ModelField, ...]) -> Model | str:
-    """Hold the fields of a class against its signature, which may be its own."""
+    """Combine the fields of a class with its signature, which may be written by hand."""
     if is_pydantic(cls):
         return _model(fields, others=takes_others(cls), in_order=())
     signature = signature_of(cls)
     if signature is None:
         return _model(fields, in_order=())
     parameters = dict(signature.parameters)
-    others = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    others = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     kept: list[ModelField] = []
-    for one in fields:
-        parameter = parameters.pop(one.argument, None)
+    for field_ in fields:
+        parameter = parameters.pop(field_.argument, None)
         if parameter is None:
             if others:
-                kept.append(one)
+                kept.append(field_)
         elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-            return f"{cls.__name__} takes {one.argument} by position only"
+            return f"{cls.__name__} takes {field_.argument} by position only; use a function"
         else:
             keyword_only = parameter.kind is inspect.Parameter.KEYWORD_ONLY
-            kept.append(evolve(one, required=_is_required(parameter), keyword_only=keyword_only))
-    kept += [_field(one) for one in parameters.values() if one.kind in _BY_KEYWORD]
+            required = _is_required(parameter)
+            kept.append(evolve(field_, required=required, keyword_only=keyword_only))
+    kept += [_field(each) for each in parameters.values() if each.kind in _BY_KEYWORD]
     return _model(
         tuple(kept),
         others=others,
@@ -198,8 +202,8 @@ def _model(
     in_order: tuple[str, ...],
     others: bool = False,
 ) -> Model:
-    known = {one.alias: one for one in fields if one.alias is not None}
-    known |= {one.column: one for one in fields}
+    known = {each.alias: each for each in fields if each.alias is not None}
+    known |= {each.column: each for each in fields}
     return Model(How.COLUMNS, fields, others=others, in_order=in_order, known=known)
 
 
@@ -214,31 +218,31 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 def _positions(parameters: typing.Iterable[inspect.Parameter]) -> tuple[str, ...]:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return tuple(one.name for one in parameters if one.kind is kind)
+    return tuple(each.name for each in parameters if each.kind is kind)
 
 
 def model_name(model: object) -> str:
-    """What a model is called, for people."""
+    """Return the name of a model, for messages."""
     return getattr(model, "__name__", type(model).__name__)
 
 
 def check_named(call: str, model: Any) -> None:
-    """Refuse a model that does not say which columns it is made of, where nothing else does.
+    """Reject a model whose columns are unknown, for a call that reads the columns of its model.
 
-    :raises InvalidBatch: naming the call that was given it.
+    :param call: the call, for the text of the error: ``"read()"``.
+    :raises InvalidBatch: if they are unknown.
     """
     if model_of(model).columns is None:
-        message = (
-            f"{call}: which columns are read? {model_name(model)} names none: take a class that "
-            f"has fields, such as a NamedTuple, and .map() what it makes"
+        raise InvalidBatch(
+            f"{call}: the columns of {model_name(model)} are unknown; pass a class with fields, "
+            f"such as a NamedTuple, and .map() the result"
         )
-        raise InvalidBatch(message)
 
 
 def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
-    """Say why a model cannot be made of a row with these columns; None when it can, or may.
+    """Return why a model cannot be constructed from these columns; None if it can, or may.
 
-    :param columns: their names, None for one that nobody knows yet.
+    :param columns: their names, None for each that is unknown.
     """
     read = model_of(model)
     if read.how is How.VALUES:
@@ -246,24 +250,25 @@ def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
     names = [name for name in columns if name is not None]
     shown = ", ".join("…" if name is None else name for name in columns)
     if len(set(names)) != len(names):
-        return f"two of its columns have one name: {shown}"
+        return f"two columns have the same name: {shown}"
     if read.how is How.ROW or (read.or_row and read.known.keys().isdisjoint(names)):
         return None
     unknown = [] if read.others else [name for name in names if name not in read.known]
     given = {read.known[name].argument for name in names if name in read.known}
-    missing = [one.column for one in read.fields if one.required and one.argument not in given]
+    required = [field for field in read.fields if field.required]
+    missing = [field.column for field in required if field.argument not in given]
     if len(missing) <= len(columns) - len(names):
         missing = []
     if not unknown and not missing:
         return None
     name = model_name(model)
-    message = f"its columns are {shown}"
+    message = f"the columns are {shown}"
     message += f"; {name} has no field for {', '.join(unknown)}" if unknown else ""
     return message + (f"; {name} also needs {', '.join(missing)}" if missing else "")
 
 
 def why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
-    """Say why something cannot be called with these keywords; None when it can, or may."""
+    """Return why a model cannot be called with these keywords; None if it can, or may."""
     try:
         return _why_not_into(model, names)
     except TypeError:  # it is not hashable
@@ -275,8 +280,9 @@ def _why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
     cls: Any = typing.get_origin(model) or model
     if isinstance(cls, type) and (is_pydantic(cls) or typing.is_typeddict(cls)):
         fields = model_fields(cls) or ()
-        needed = [one for one in fields if one.required and one.argument not in names]
-        missing = [one.argument for one in needed if one.alias not in names]
+        required = [field for field in fields if field.required]
+        needed = [field for field in required if field.argument not in names]
+        missing = [field.argument for field in needed if field.alias not in names]
         return f"it also needs {', '.join(missing)}" if missing else None
     if cls is dict:
         return None
@@ -284,7 +290,10 @@ def _why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
 
 
 def maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
-    """Say how to make a model of a row with these columns, which it takes: see :func:`why_not`."""
+    """Return a function that constructs a model from a row with these columns.
+
+    :param columns: must be columns that the model takes, see :func:`why_not`.
+    """
     read = model_of(model)
     if read.how is How.VALUES:
         return tuple if (typing.get_origin(model) or model) is tuple else model

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What became of a transaction: a value of its own, told apart from why it failed.
+"""Define the outcome of a transaction, separately from the reason of its failure.
 
-A caller who sees an exception needs two answers: *whose fault was it* (the class of the exception)
-and *what is in the database now* (the outcome). The second one must never be guessed from the
-first.
+The class of an exception answers why a batch failed; the outcome answers what is in the database
+now. Neither can be derived from the other.
 """
 
 from __future__ import annotations
@@ -12,33 +11,33 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """What became of the transaction. Only ever what was observed.
+    """The outcome of the transaction, as observed; never inferred.
 
     >>> Outcome("rolled_back").nothing_applied
     True
     """
 
     NOT_SENT = "not_sent"
-    """No byte left this process."""
+    """No byte was sent."""
 
     ROLLED_BACK = "rolled_back"
-    """Nothing was kept: the server answered with an error that proves it. Or the batch was read
-    only and nobody has seen its end; then no permanent table is another one, while a NOTIFY may
-    have been delivered, and rows of temporary tables may stay (README, "Fine print")."""
+    """Nothing was applied: an error of the server proves it. Or the batch was read-only and its end
+    is unknown: then no permanent table has changed, but a NOTIFY may have been delivered, and
+    temporary tables may have changed (README, "Fine print")."""
 
     COMMITTED = "committed"
-    """COMMIT was answered, even if the connection was lost right after."""
+    """COMMIT succeeded, even if the connection was lost right after."""
 
     RELEASED = "released"
-    """Run with ``nested=True``: the savepoint was released. Whether its rows stay is decided by the
-    COMMIT or ROLLBACK of the transaction around it, which is the caller's."""
+    """The batch ran with ``nested=True`` and its savepoint was released. The COMMIT or ROLLBACK of
+    the outer transaction, which the caller sends, decides whether its rows persist."""
 
     UNKNOWN = "unknown"
-    """The connection was lost before COMMIT was answered, or COMMIT was answered by an error that
-    proves nothing: the transaction is either wholly there or wholly absent, and only reading can
-    tell."""
+    """The connection was lost before the response to COMMIT, or the response was an error that
+    proves nothing. The transaction was applied as a whole or not at all; read the database to find
+    out."""
 
     @property
     def nothing_applied(self) -> bool:
-        """True when it is certain that the database is as it was before."""
+        """True if it is certain that the batch has changed nothing in the database."""
         return self is Outcome.NOT_SENT or self is Outcome.ROLLED_BACK

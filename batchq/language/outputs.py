@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Outputs: values that one statement produces on the server and a later one uses there.
+"""Define outputs: values of one statement that a later statement uses, without a round trip.
 
-An identity column, a default, a computed column: the client never sees them before COMMIT, and the
-statements stay apart, so that each still has its own errors.
+Such a value is an identity column, a default, or a computed column; the client does not know it
+before COMMIT. The statements stay separate, unlike those of one CTE, so each has its own errors.
 """
 
 from __future__ import annotations
@@ -28,44 +28,44 @@ _TYPE = re.compile(
 
 @frozen(repr=False)
 class Output(Special):
-    """One column of the row that a statement produces; made by :meth:`Statement.output`."""
+    """One column of the row that a statement returns; created by :meth:`Statement.output`."""
 
     identity: object
-    """The statement as it was first built. A label or a mapping added later does not change it."""
+    """The statement as first built; a label or a mapping added later does not change it."""
     title: str
     """The title of that statement."""
     column: str
     type: str | None
-    """Its SQL type, where no column says it."""
+    """Its SQL type; None if that of a column applies."""
 
     def __repr__(self) -> str:
-        """Name the column and its statement."""
+        """Return the column and the title of its statement."""
         return f"<Output {self.column!r} of {self.title}>"
 
 
 def checked_type(name: str | None) -> str | None:
-    """Refuse what is no name of a type.
+    """Return the name of a SQL type, or None.
 
-    :raises InvalidBatch: it would stand in the SQL as it is.
+    :raises InvalidBatch: if it is anything else, because it becomes part of the SQL text.
     """
     if name is not None and not (is_text(name) and _TYPE.fullmatch(name)):
-        message = f'output(): the name of a SQL type, such as "bigint", not {name!r:.40}'
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            f'output(): pass the name of a SQL type, such as "bigint", not {name!r:.40}'
+        )
     return name
 
 
 def casts(params: Sequence[object]) -> tuple[str | None, ...]:
-    """The types of the outputs among the parameters of a ``sql()``; empty when there is none.
+    """Return the type of each output among the parameters of ``sql()``; empty if there is none.
 
-    :raises InvalidBatch: for an output that does not say its type: no column here says it either.
+    :raises InvalidBatch: for an output without a type. In ``sql()``, no column determines it.
     """
     if Output not in map(type, params):
         return ()
     for value in params:
         if isinstance(value, Output) and value.type is None:
-            message = (
-                f'in sql() an output says its type: .output({value.column!r}, "bigint"), or '
-                f"whatever it is"
+            raise InvalidBatch(
+                f"sql(): the output {value.column!r} has no type; write "
+                f'.output({value.column!r}, "bigint"), or another type'
             )
-            raise InvalidBatch(message)
     return tuple(value.type if isinstance(value, Output) else None for value in params)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cutting SQL at its placeholders, and reading it once, to know that it is whole."""
+"""Split SQL text at its placeholders, and check once that it is complete."""
 
 from __future__ import annotations
 
@@ -12,55 +12,51 @@ from batchq.language.expressions import is_query, label, why_no_column, why_no_v
 from batchq.language.syntax import RawSql
 
 NUL = "\0"
-"""Ends a text for libpq, which sends what is before it; so batchq marks places with it."""
+"""A NUL ends the text for libpq, so SQL cannot contain it; batchq uses it as a mark."""
 
-# psycopg's placeholders, and what users write by mistake: %% | %(name)s | % and anything else
+# psycopg's placeholders, and common mistakes: %% | %(name)s | % and anything else
 _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
 
 
 @lru_cache(maxsize=4096)
 def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> RawSql:
-    """Cut SQL at its placeholders, once per text.
+    """Split SQL text at its placeholders; cached by text.
 
-    As in psycopg, ``%`` means nothing special in a text without parameters, and is written ``%%``
-    in a text with some.
+    As in psycopg, ``%`` has no special meaning in a text without parameters, and is written ``%%``
+    in a text with parameters.
 
-    :raises InvalidBatch: when placeholders and parameters do not agree.
+    :raises InvalidBatch: if placeholders and parameters do not agree, or the text is incomplete.
     """
     if not sql.strip():
-        message = "sql() needs a command"
-        raise InvalidBatch(message)
+        raise InvalidBatch("sql(): the text is empty; write a command or an expression")
     if NUL in sql:
-        message = "a NUL in sql(): the server would not see what is behind it"
-        raise InvalidBatch(message)
+        raise InvalidBatch("sql(): the text contains a NUL, at which libpq cuts it; remove it")
     if not names and not re.search(r"%\(\w+\)s", sql):
         return _read((sql,), (), (), ())
     place = {name: i for i, name in enumerate(names)}
     pieces = [""]
     order: list[int] = []
     end = 0
-    for found in _PERCENT.finditer(sql):
-        percent, name, kind, other = found.groups()
-        pieces[-1] += sql[end : found.start()]
-        end = found.end()
+    for match in _PERCENT.finditer(sql):
+        percent, name, kind, other = match.groups()
+        pieces[-1] += sql[end : match.start()]
+        end = match.end()
         if percent:
             pieces[-1] += "%"
         elif name is None:
-            message = f"%{other} in sql(): parameters are named, %(name)s; a percent sign is %%"
-            raise InvalidBatch(message)
+            raise InvalidBatch(
+                f"sql(): %{other} is not a placeholder; write %(name)s, or %% for a percent sign"
+            )
         elif kind != "s":
-            message = f"%({name}){kind} in sql(): the only placeholder is %({name})s"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"sql(): %({name}){kind} is not a placeholder; write %({name})s")
         elif name not in place:
-            message = f"%({name})s in sql() has no value: pass {name}=…"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"sql(): %({name})s has no value; pass {name}=…")
         else:
             order.append(place[name])
             pieces.append("")
     pieces[-1] += sql[end:]
     for name in place.keys() - {names[i] for i in order}:
-        message = f"sql() was given {name}=… but its text has no %({name})s"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
     return _read(tuple(pieces), tuple(order), names, casts)
 
 
@@ -70,17 +66,16 @@ def _read(
     names: tuple[str, ...],
     casts: tuple[str | None, ...],
 ) -> RawSql:
-    """Make a text of what it was cut into.
+    """Scan the text and return it with what is known about it.
 
-    :raises InvalidBatch: when it is not whole.
+    :raises InvalidBatch: if it is incomplete.
     """
     reading = lexing.read(lexing.PLACE.join(pieces))
     if reading.broken in lexing.NO_PARAMETER:
-        # A whole statement is read again when it is compiled, and refused there for this.
+        # Wrong only in a fragment; a whole statement is scanned again when it is compiled.
         return RawSql(pieces, order, names, casts, reading.broken, no_column=reading.broken)
     if reading.broken is not None:
-        message = f"this SQL cannot be read: {reading.broken}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"sql(): {reading.broken}")
     outermost = reading.outermost
     return RawSql(
         pieces,

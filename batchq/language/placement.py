@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parts of a batch that do not simply run where they stand: once for all, or after the others."""
+"""Schedule statements of a batch to run only once, or after all others."""
 
 from __future__ import annotations
 

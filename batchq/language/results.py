@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a statement answers with: its result shape, and the fields of models, which are columns."""
+"""Define the result shapes of statements, and read the fields of models, which are columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attrs import frozen
 
 
 class Rows(Enum):
-    """How many rows a shape promises."""
+    """The number and use of rows in a result."""
 
     NONE = "none"
     ONE = "one"
@@ -26,20 +26,20 @@ class Rows(Enum):
 
 
 WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
-"""Those that want no row itself."""
+"""Results that do not contain rows."""
 WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL})
-"""Those that make something of each row."""
+"""Results that construct a model from each row."""
 
 
 @frozen
 class Result:
-    """A result shape: how many rows, and what each is made into."""
+    """A result shape: the number of rows, and the model constructed from each."""
 
     rows: Rows
     model: Any = None
 
     def __str__(self) -> str:
-        """Show the call that asks for this shape."""
+        """Return the call that asks for this shape: ``one(Project)``."""
         if self.model is None:
             return f"{self.rows.value}()"
         return f"{self.rows.value}({getattr(self.model, '__name__', type(self.model).__name__)})"
@@ -51,20 +51,22 @@ COUNT = Result(Rows.COUNT)
 
 @frozen
 class ModelField:
-    """One column that a model takes: its column name, and the name that the model's call takes."""
+    """One field of a model: the column, and the argument that it is passed as."""
 
     column: str
     argument: str
     required: bool
     keyword_only: bool = False
     alias: str | None = None
-    """Another name that its column, or its argument, may have: a Pydantic field's."""
+    """Another name for the column or the argument: the alias of a Pydantic field."""
 
 
 @lru_cache(maxsize=1024)
 def model_fields(model: object) -> tuple[ModelField, ...] | None:
-    """The fields of an attrs class, dataclass, NamedTuple, TypedDict, Pydantic model or msgspec
-    Struct; None for anything else.
+    """Return the fields of a model class; None for a class without declared fields.
+
+    :param model: an attrs class, dataclass, NamedTuple, TypedDict, Pydantic model or msgspec
+        Struct, or anything else.
 
     >>> from typing import NamedTuple
     >>> class Point(NamedTuple):
@@ -94,55 +96,59 @@ def _declared(cls: Any) -> tuple[ModelField, ...] | None:
         fields = None if names is None else (ModelField(n, n, n not in defaults) for n in names)
     elif (pydantic := _pydantic(cls)) is not None:
         by_name = bool(_config(cls, "populate_by_name") or _config(cls, "validate_by_name"))
-        fields = (_of_pydantic(name, one, by_name=by_name) for name, one in pydantic.items())
+        fields = (_of_pydantic(name, info, by_name=by_name) for name, info in pydantic.items())
     elif (struct := getattr(cls, "__struct_fields__", None)) is not None:
         fields = (ModelField(n, n, required=True) for n in cast("tuple[str, ...]", struct))
     return None if fields is None else tuple(fields)
 
 
 def _of_typed_dict(cls: Any) -> Iterator[ModelField]:
-    """``__required_keys__`` does not see a NotRequired in a module whose annotations are text."""
+    """Yield the fields of a TypedDict.
+
+    ``__required_keys__`` ignores NotRequired if annotations are strings, as by ``from __future__
+    import annotations``.
+    """
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
-    except NameError:  # of a name that is not there while the program runs
+    except NameError:  # of a name imported for type checkers only
         hints = dict.fromkeys(cls.__annotations__, typing.NotRequired[Any])
     for name, hint in hints.items():
         needed = name in cls.__required_keys__ and typing.get_origin(hint) is not typing.NotRequired
         yield ModelField(name, name, needed, keyword_only=True)
 
 
-def _of_dataclass(one: dataclasses.Field[Any]) -> ModelField:
-    given = dataclasses.MISSING
-    required = one.default is given and one.default_factory is given
-    return ModelField(one.name, one.name, required, one.kw_only is True)
+def _of_dataclass(field: dataclasses.Field[Any]) -> ModelField:
+    missing = dataclasses.MISSING
+    required = field.default is missing and field.default_factory is missing
+    return ModelField(field.name, field.name, required, field.kw_only is True)
 
 
 def _pydantic(cls: type[Any]) -> Mapping[str, Any] | None:
-    """The fields of a Pydantic model, or of a class of its shape."""
+    """Return the fields of a Pydantic model, or of a class with the same interface."""
     fields: object = getattr(cls, "model_fields", None)
     if not isinstance(fields, Mapping) or not hasattr(cls, "model_validate"):
         return None
     return cast("Mapping[str, Any]", fields)
 
 
-def _of_pydantic(name: str, one: Any, *, by_name: bool) -> ModelField:
-    """A field is a column by its name, and called by its alias where it has to be."""
-    alias = getattr(one, "validation_alias", None) or getattr(one, "alias", None)
+def _of_pydantic(name: str, info: Any, *, by_name: bool) -> ModelField:
+    """Return a field: its column is its name, its argument the alias if the model requires it."""
+    alias = getattr(info, "validation_alias", None) or getattr(info, "alias", None)
     choices = getattr(alias, "choices", None)
     if choices:
         alias = next((choice for choice in choices if isinstance(choice, str)), alias)
     alias = alias if isinstance(alias, str) else None
     argument = name if by_name or alias is None else alias
-    return ModelField(name, argument, bool(one.is_required()), keyword_only=True, alias=alias)
+    return ModelField(name, argument, bool(info.is_required()), keyword_only=True, alias=alias)
 
 
 def is_pydantic(cls: type[Any]) -> bool:
-    """Whether it is a Pydantic model: its fields say what it takes, and its signature less."""
+    """Return True for a Pydantic model, whose fields are more precise than its signature."""
     return _pydantic(cls) is not None
 
 
 def takes_others(cls: type[Any]) -> bool:
-    """Whether a Pydantic model keeps what it has no field for; others it would drop in silence."""
+    """Return True if a Pydantic model keeps extra values; by default it silently ignores them."""
     return bool(_config(cls, "extra") == "allow")
 
 

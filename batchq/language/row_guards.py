@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Guards on the rows of a statement: how many, which conditions, which locks."""
+"""Guard the rows of a statement: their number, conditions on each, and locks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeVar, cast, get_args
 from batchq.language import shape_changes
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Bound, Requirement, When
+from batchq.language.guards import Bound, Requirement, When, bound_of
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
@@ -54,20 +54,22 @@ class RowGuards(Batch[T_co]):
         :param rows: exactly this number of rows.
         :param at_least: this number of rows or more; instead of ``rows``.
         :param at_most: this number of rows or fewer; instead of ``rows``.
-        :param missing: what to raise for too few rows, as in :meth:`on`.
+        :param missing: what to raise for too few rows; as ``raises`` of :meth:`on`.
         :param unexpected: what to raise for too many rows. With ``expect(0)`` on a ``select()`` or
-            on a ``sql()`` that selects, the error carries the first of them, and
-            :func:`~batchq.format_error` writes its text.
-        :param columns: with ``expect(0)`` on a ``sql()``, the columns that the error carries
-            besides those that ``format_error()`` names. A ``select()`` carries all it selects by
-            name.
-        :raises InvalidBatch: for a number that always holds or never can.
+            on a ``sql()`` that selects, the error has the first of them in
+            :attr:`Violation.row`, and :func:`~batchq.format_error` can use it in its text.
+        :param columns: with ``expect(0)`` on a ``sql()``, the columns of that row to report, in
+            addition to those in ``format_error()``. A ``select()`` reports all columns that it
+            selects by name.
+        :raises InvalidBatch: for a number that is always or never reached, or an argument that the
+            number excludes.
 
-        Without a mapping for it, the wrong number of rows raises :class:`~batchq.GuardFailed`.
+        Without ``missing`` and ``unexpected``, the wrong number of rows raises
+        :class:`~batchq.GuardFailed`.
 
-        A select without a result shape is a guard alone. It is a step of its own, and under READ
-        COMMITTED it sees what was committed until it runs. ``expect(0)``, and ``at_least=`` on a
-        ``select()`` of plain columns, stop at the row that decides.
+        A select without a result shape is only a guard: a step of its own, which under READ
+        COMMITTED sees what was committed before it runs. With ``expect(0)``, and with ``at_least=``
+        on a ``select()`` of plain columns, the server stops at the row that decides.
 
         >>> from batchq import format_error, select, update
         >>> update("project", {"name": "web"}, where={"id": 7}).expect(1, missing=LookupError("7"))
@@ -76,20 +78,21 @@ class RowGuards(Batch[T_co]):
         >>> vpcs.expect(0, unexpected=format_error(ValueError, "project contains a vpc: {name}"))
         <Statement select vpc: exactly 0 rows>
         """
-        bound, number = _row_count(rows, at_least, at_most)
+        bound, number = bound_of(rows, at_least, at_most)
         if missing is not None and (bound is Bound.AT_MOST or number == 0):
-            message = "expect(missing=…): no number of rows is too few here; say unexpected="
-            raise InvalidBatch(message)
+            raise InvalidBatch(
+                "expect(missing=…): any number of rows is enough here; use unexpected="
+            )
         if unexpected is not None and bound is Bound.AT_LEAST:
-            message = "expect(at_least=…, unexpected=…): no number of rows is too many here"
-            raise InvalidBatch(message)
-        carried = columns_of(columns)
+            raise InvalidBatch(
+                "expect(at_least=…, unexpected=…): no number is too large here; use missing="
+            )
+        reported = columns_of(columns)
         if isinstance(unexpected, ErrorTemplate):
-            carried = (*carried, *unexpected.columns)
-        if carried and (bound is not Bound.EXACTLY or number != 0):
-            message = "expect(columns=…): only expect(0) finds a row to carry columns of"
-            raise InvalidBatch(message)
-        counted = shape_changes.with_row_count(self._shape, bound.value, number, carried)
+            reported = (*reported, *unexpected.columns)
+        if reported and (bound is not Bound.EXACTLY or number != 0):
+            raise InvalidBatch("expect(columns=…): only expect(0) reports a row; drop columns=")
+        counted = shape_changes.with_row_count(self._shape, bound.value, number, reported)
         guarded: Self = self._shaped(counted)
         if missing is not None:
             guarded = guarded.on(MISSING_ROWS, missing)
@@ -98,21 +101,21 @@ class RowGuards(Batch[T_co]):
     def require(
         self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
     ) -> Self:
-        """Require a condition of each row that ``where`` finds, before the statement changes it.
+        """Require a condition of each row that ``where`` selects, before the statement changes it.
 
-        A row that does not exist, a row that is soft-deleted and a row of another generation are
-        three different answers to a caller. ``where`` says which row is meant; each ``require``
-        says what must hold of it. They are checked in order. The first that does not hold decides
-        the error, and :attr:`Violation.row` carries the values of the row.
+        For a caller, a row that does not exist, a row that is soft-deleted and a row with another
+        version are three different errors. So ``where`` selects the row, and each ``require``
+        checks one condition on it. They are checked in order: the first that fails determines the
+        error, whose :attr:`Violation.row` has the values of the row.
 
-        On an update or delete without a result shape it implies ``.expect(1)``: write
-        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row may be absent.
+        On an update or delete without a result shape, this implies ``.expect(1)``. Add
+        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row may be missing.
 
         :param condition: as ``where`` of :func:`~batchq.update`.
         :param raises: what to raise for a row that does not meet it, as in :meth:`on`; default:
             :class:`~batchq.GuardFailed`, an internal error.
-        :param columns: columns whose values the error carries, besides those of the conditions.
-        :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` there.
+        :param columns: columns of the row to report, in addition to those of the condition.
+        :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` instead.
 
         >>> from batchq import update
         >>> (
@@ -128,10 +131,12 @@ class RowGuards(Batch[T_co]):
     def refuse(
         self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
     ) -> Self:
-        """Refuse each row that ``where`` finds and for which a condition holds.
+        """Reject each row that ``where`` selects and for which a condition holds.
 
-        The negative of :meth:`require`, with the same arguments and in the same order as those. A
-        row for which the condition is false or NULL passes.
+        The opposite of :meth:`require`, with the same arguments; both are checked in the order of
+        the calls. A row for which the condition is false or NULL passes.
+
+        :raises InvalidBatch: as :meth:`require`.
 
         >>> from batchq import update
         >>> attach = update("disk", {"state": "attached", "instance_id": 3}, where={"id": 7})
@@ -145,11 +150,10 @@ class RowGuards(Batch[T_co]):
         self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
     ) -> Self:
         if isinstance(self._shape.source, RawSql | Insert):
-            message = (
-                f"{call}(): where= finds no row of an insert or a sql() text; of the rows that "
-                'they return say .ensure({"column": …})'
+            raise InvalidBatch(
+                f"{call}(): an insert or a sql() text has no where= to select rows; check the rows "
+                'that it returns with .ensure({"column": …})'
             )
-            raise InvalidBatch(message)
         test, values = read_conditions(condition)
         return self._with_condition(
             When.BEFORE, test, values, raises, columns, refuses=call == "refuse"
@@ -163,12 +167,13 @@ class RowGuards(Batch[T_co]):
         raises: Raises | None = None,
         columns: Iterable[str] = (),
     ) -> Self:
-        """Check each row that the statement returns, as it is afterwards.
+        """Check each row that the statement returns, as it is after the statement.
 
-        :param expected: columns that are returned, each with its value as in ``where`` of
-            :func:`~batchq.update`. A built write returns them for this alone.
+        :param expected: columns and their values, as in ``where`` of :func:`~batchq.update`. A
+            built insert, update or delete returns these columns; a ``sql()`` text must return them.
         :param raises: what to raise for a row that differs, as in :meth:`require`.
-        :param columns: columns whose values the error carries, besides these.
+        :param columns: columns of the row to report, in addition to these.
+        :raises InvalidBatch: if ``expected`` is not a mapping.
 
         >>> from batchq import insert
         >>> insert("disk", {"id": 7}).ensure({"state": "creating"}, raises=ValueError("raced"))
@@ -176,11 +181,10 @@ class RowGuards(Batch[T_co]):
         """
         given = cast("object", expected)
         if not isinstance(given, Mapping):
-            message = (
-                'ensure(): name the columns that are returned, {"state": "ready"}, not '
+            raise InvalidBatch(
+                'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
                 f"{type(given).__name__}"
             )
-            raise InvalidBatch(message)
         test, values = read_conditions(expected)
         return self._with_condition(When.AFTER, test, values, raises, columns)
 
@@ -192,31 +196,31 @@ class RowGuards(Batch[T_co]):
         skip_locked: bool = False,
         order: Iterable[str] = (),
     ) -> Self:
-        """Lock the rows that a select finds until COMMIT.
+        """Lock the rows of a select until COMMIT.
 
-        Under READ COMMITTED every statement sees what was committed before it began. The steps
-        after this one begin once the lock is held, so what they see is no older than the lock.
-        Conditions on the row itself are said by :meth:`require`, and ``.one(Model)`` reads it. A
-        row that does not meet them fails at once, without waiting for a transaction that is about
-        to change it.
+        Under READ COMMITTED, each statement sees what was committed before it started. The steps
+        after this one start when the lock is held, so they see the state as of the lock or later.
+        Add :meth:`require` for conditions on the row, and ``.one(Model)`` to read it. A row that
+        does not meet the conditions fails at once, without waiting for a transaction that has
+        locked it.
 
-        Under REPEATABLE READ the later steps would see what was committed when the transaction
-        began, before the lock was held. It is rejected with :class:`~batchq.InvalidBatch` before
-        anything is sent if ``isolation=`` or the connection says so, and by the server with
-        :class:`~batchq.GuardFailed` if it is the default of the session or of an outer transaction.
-        Under SERIALIZABLE the server finds the conflict with every other SERIALIZABLE transaction
-        and with every change of the row; not with a transaction that only locks it at another
-        level.
+        Under REPEATABLE READ, the later steps would see the state as of the start of the
+        transaction, before the lock. So the batch is rejected: with :class:`~batchq.InvalidBatch`
+        before anything is sent if ``isolation=`` or the connection sets that level, and by the
+        server with :class:`~batchq.GuardFailed` if it is the level of the session or of an outer
+        transaction. Under SERIALIZABLE, the server detects a conflict with another SERIALIZABLE
+        transaction and with any change of the row, but not with a transaction at another level
+        that only locks the row.
 
-        :param strength: ``"update"`` also keeps out inserts that reference the row by a foreign
-            key; ``"no key update"`` is what an update of other columns takes; ``"share"``, ``"key
+        :param strength: ``"update"`` also blocks inserts that reference the row by a foreign key;
+            ``"no key update"`` is the lock of an UPDATE of other columns; ``"share"``; ``"key
             share"`` (PostgreSQL documentation, "Row-Level Locks"). CockroachDB has two of the four,
-            and takes the stronger one for the others.
+            and uses the stronger one instead of each other.
         :param nowait: fail with SQLSTATE 55P03 instead of waiting for a lock.
-        :param skip_locked: leave out rows that are locked.
-        :param order: columns by which the rows are locked in order, so that two batches that lock
-            the same rows do not deadlock.
-        :raises InvalidBatch: on anything but a ``select()``.
+        :param skip_locked: omit rows that are locked.
+        :param order: columns by which to order the rows, so that two batches that lock the same
+            rows do not deadlock.
+        :raises InvalidBatch: on any statement but a ``select()``, or for a wrong argument.
 
         >>> from batchq import select
         >>> project = select("project", where={"id": 7})
@@ -236,24 +240,23 @@ class RowGuards(Batch[T_co]):
     ) -> Self:
         """Lock rows as :meth:`for_update`.
 
-        :param fresh: False for patterns in which every other transaction *changes* that row. Above
-            READ COMMITTED the second of them is a conflict, and an old snapshot decides nothing.
+        :param fresh: False if every other transaction that locks the row also *changes* it. Above
+            READ COMMITTED the second one then fails with a conflict, so an old snapshot is safe.
         """
         if strength not in get_args(Strength):
-            message = (
-                f"for_update(strength=): one of {', '.join(get_args(Strength))}, not "
+            raise InvalidBatch(
+                f"for_update(strength=): pass one of {', '.join(get_args(Strength))}, not "
                 f"{strength!r:.40}"
             )
-            raise InvalidBatch(message)
         if nowait and skip_locked:
-            message = (
-                "for_update(): nowait= fails at a locked row, skip_locked= leaves it out: drop one"
+            raise InvalidBatch(
+                "for_update(): nowait= fails at a locked row, skip_locked= omits it; drop one"
             )
-            raise InvalidBatch(message)
         by = listed("for_update(order=)", order, '["id"]')
         if not all(map(is_text, by)):
-            message = 'for_update(order=): name columns, ["id"]'
-            raise InvalidBatch(message)
+            raise InvalidBatch(
+                'for_update(order=): column names must be non-empty str, such as ["id"]'
+            )
         wait = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
         return self._shaped(
             shape_changes.with_lock(self._shape, strength.upper() + wait, by, fresh)
@@ -269,10 +272,10 @@ class RowGuards(Batch[T_co]):
         *,
         refuses: bool = False,
     ) -> Self:
-        """Add a requirement: :meth:`require`, :meth:`refuse` and :meth:`ensure` come down to it."""
+        """Add a requirement and the mapping for it."""
         named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        carried = tuple(dict.fromkeys((*columns_in(test), *columns_of(columns), *named)))
-        requirement = Requirement(when, test, carried, refuses)
+        reported = tuple(dict.fromkeys((*columns_in(test), *columns_of(columns), *named)))
+        requirement = Requirement(when, test, reported, refuses)
         shape = shape_changes.with_condition(self._shape, requirement)
         guarded = self._shaped(shape, values)
         if raises is None:
@@ -280,22 +283,9 @@ class RowGuards(Batch[T_co]):
         return guarded.on(unmet(len(self._shape.conditions), requirement), raises)
 
 
-def _row_count(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
-    """Read the arguments of :meth:`Statement.expect`.
-
-    :raises InvalidBatch: for none or several of them.
-    """
-    if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
-        message = "expect() takes either a number of rows, or at_least=, or at_most="
-        raise InvalidBatch(message)
-    if at_least is not None:
-        return Bound.AT_LEAST, at_least
-    return (Bound.EXACTLY, cast("int", rows)) if at_most is None else (Bound.AT_MOST, at_most)
-
-
 def columns_of(columns: Iterable[str]) -> tuple[str, ...]:
-    """Read ``columns=``.
+    """Return the columns in ``columns=``.
 
-    :raises InvalidBatch: for what is not a list.
+    :raises InvalidBatch: if it is not a list.
     """
     return listed("columns=", columns, '["id", "name"]')

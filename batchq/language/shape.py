@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A statement's shape: all of it that does not vary with its values.
+"""Define the shape of a statement: everything except its values.
 
-Shapes are interned: saying the same thing of the same shape gives the same object. A service builds
-the same few statements all day, so building one is looking up shapes that are there already, and
-what the engine compiled is found by the shape itself.
+Shapes are interned: the same change of the same shape returns the same object. A service builds the
+same statements again and again. So building one is a few look-ups of existing shapes, and the
+engine caches what it has compiled by the shape object.
 """
 
 from __future__ import annotations
@@ -41,42 +41,42 @@ from batchq.language.syntax import (
 
 @frozen(eq=False)
 class Shape:
-    """What a statement does, answers with and promises, and which failures mean something."""
+    """The SQL of a statement, its result, its guards, and which failures are mapped."""
 
     source: Source
     result: Result = NO_RESULT
     expected: Guard | None = None
-    """The guard that ``.expect(...)`` set."""
+    """The guard of ``.expect(...)``."""
     returned: tuple[str, ...] | None = None
-    """The columns that ``.returning(...)`` named."""
+    """The columns of ``.returning(...)``."""
     carried: tuple[str, ...] = ()
-    """The columns that ``.expect(0, columns=...)`` named."""
+    """The columns of ``.expect(0, columns=...)``, which the error reports."""
     conditions: tuple[Requirement, ...] = ()
-    """What each row has to meet. In the order of declaration: the first unmet one decides."""
+    """The conditions on each row, in the order of declaration: the first that fails decides."""
     fresh: bool = False
-    """Whether later steps must see everything that was committed before this one got its lock. The
-    server rejects the statement if they would not: ``for_update()``."""
+    """True if later steps must see everything that was committed before this step got its lock, for
+    ``for_update()``. The server rejects the statement if they would not."""
     declared: tuple[Matcher | ErrorMapping, ...] = ()
-    """What is mapped, in the order of declaration: a matcher, whose meaning the statement has, or a
-    whole rule, for ``.invariant(...)``."""
+    """The mappings, in the order of declaration: a matcher, if the statement has the exception to
+    raise, or a whole mapping, for ``.invariant(...)``."""
     requirements: tuple[Requirement, ...] = field(init=False)
-    """The conditions; or that there be no row, if the error carries the one that there is."""
+    """The conditions; or, if the error reports the unexpected row, that no row exists."""
     guard: Guard | None = field(init=False)
-    """The guard that the server will check: the one asked for, or the result's own promise."""
+    """The guard that the server checks: that of ``.expect(...)``, or the one the result implies."""
     columns: tuple[str, ...] | None = field(init=False)
-    """The columns that batchq writes out for it, in RETURNING or a select list. None where nobody
-    names them, or the user's own SQL does."""
+    """The columns that batchq writes in RETURNING or a select list. None if they are unknown, or
+    part of the user's SQL."""
     names: tuple[str, ...] = field(init=False)
-    """A name for each of the values that a statement of this shape takes; for people."""
+    """A name for each value that a statement of this shape takes, for messages."""
     long_names: tuple[Matcher, ...] = field(init=False)
-    """What is mapped by a name that may be too long for the server."""
+    """The matchers whose name may be longer than the server allows."""
     takes_outputs: bool = field(init=False)
-    """Whether another statement's output is among the values."""
+    """True if an output of another statement is among the values."""
     probe: int | None = field(init=False)
-    """How many rows decide the guard, if the statement does nothing but look for them."""
+    """The number of rows that decides the guard, if the statement does nothing but find rows."""
 
     def __attrs_post_init__(self) -> None:
-        """Derive the rest, once a shape."""
+        """Derive the other fields, once per shape."""
         object.__setattr__(self, "requirements", _requirements(self))
         tests = [requirement.test for requirement in self.requirements]
         names = parameter_names(self.source) + sum(map(condition_names, tests), ())
@@ -84,7 +84,9 @@ class Shape:
         object.__setattr__(self, "guard", _guard(self))
         object.__setattr__(self, "columns", _columns(self))
         object.__setattr__(self, "names", names)
-        matchers = (one.matcher if isinstance(one, ErrorMapping) else one for one in self.declared)
+        matchers = (
+            entry.matcher if isinstance(entry, ErrorMapping) else entry for entry in self.declared
+        )
         long_names = tuple(matcher for matcher in matchers if matcher.is_long)
         object.__setattr__(self, "long_names", long_names)
         object.__setattr__(self, "takes_outputs", flows)
@@ -92,60 +94,60 @@ class Shape:
 
     @property
     def is_bare(self) -> bool:
-        """Whether it says no more than its SQL."""
+        """True if the statement is only its SQL."""
         return self.result is NO_RESULT and not self.wrapped and not self.declared
 
     @property
     def wrapped(self) -> bool:
-        """Whether the rows are counted and judged around the statement, once it has run."""
-        outside = any(one.when not in INSIDE for one in self.requirements)
+        """True if SQL around the statement counts or checks its rows."""
+        outside = any(requirement.when not in INSIDE for requirement in self.requirements)
         return self.guard is not None or outside
 
     @property
     def carries_unexpected(self) -> bool:
-        """Whether there must be no row, and the error carries the first that there is."""
-        return any(one.when is When.NEVER for one in self.requirements)
+        """True if there must be no row and the error reports the first one."""
+        return any(requirement.when is When.NEVER for requirement in self.requirements)
 
     def mappings(self, raises: tuple[Raises, ...]) -> Iterator[ErrorMapping]:
         """Yield the mappings of a statement that raises these, in the order of declaration."""
         own = iter(raises)
-        for one in self.declared:
-            yield one if isinstance(one, ErrorMapping) else ErrorMapping(one, next(own))
+        for entry in self.declared:
+            yield entry if isinstance(entry, ErrorMapping) else ErrorMapping(entry, next(own))
 
 
 def _guard(shape: Shape) -> Guard | None:
     if shape.expected is not None:
         return shape.expected
     if isinstance(shape.source, Insert) and shape.source.conflict is None:
-        return None  # one row by construction
+        return None  # always inserts one row
     match shape.result.rows:
         case Rows.ONE | Rows.SCALAR:
             return EXACTLY_ONE
         case Rows.MAYBE:
             return AT_MOST_ONE
-        case Rows.NONE if any(one.when is When.BEFORE for one in shape.requirements):
-            return EXACTLY_ONE  # what is required of a row is not met by its absence
+        case Rows.NONE if any(each.when is When.BEFORE for each in shape.requirements):
+            return EXACTLY_ONE  # a missing row does not meet a requirement
         case _:
             return None
 
 
 def _requirements(shape: Shape) -> tuple[Requirement, ...]:
     source, guard = shape.source, shape.expected
-    none = guard is not None and guard.bound is Bound.EXACTLY and guard.rows == 0
-    if not none or shape.conditions or shape.result is not NO_RESULT:
+    is_zero = guard is not None and guard.bound is Bound.EXACTLY and guard.rows == 0
+    if not is_zero or shape.conditions or shape.result is not NO_RESULT:
         return shape.conditions
     if not isinstance(source, Select) and not selects(source) and not shape.carried:
-        return ()  # a number of rows changed
+        return ()  # a write: the guard is on the number of rows changed
     named = source.columns or () if isinstance(source, Select) else ()
     columns = (*shape.carried, *(column for column in named if isinstance(column, str)))
     return (Requirement(When.NEVER, (), tuple(dict.fromkeys(columns))),)
 
 
 def _probe(shape: Shape) -> int | None:
-    """Return the number of rows after which a look for rows can stop.
+    """Return the number of rows after which a select can stop; None if it needs all.
 
-    Rows that are locked are all wanted. So are those of a ``sql()`` text or of a fragment, which
-    may call a function for its effect; but for a row that must not be there, which ends it all.
+    All rows are needed if they are locked, and in a ``sql()`` text or fragment, which may call a
+    function with side effects. A row that must not exist always stops it, because it aborts.
     """
     source = shape.source
     if shape.carries_unexpected:
@@ -162,12 +164,14 @@ def _probe(shape: Shape) -> int | None:
 
 
 def answered(shape: Shape) -> tuple[str | None, ...] | None:
-    """The names of the columns that it answers with, None for one that the server will name; None
-    where nobody knows how many there are."""
+    """Return the names of the columns of the result, None for each that the server names.
+
+    :return: None if even their number is unknown.
+    """
     source = shape.source
     if not isinstance(source, Select) or source.columns is None:
         return shape.columns
-    names = [one if isinstance(one, str) else one.label for one in source.columns]
+    names = [column if isinstance(column, str) else column.label for column in source.columns]
     return None if STAR in names else tuple(names)
 
 

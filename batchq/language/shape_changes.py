@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the methods of a statement make of its shape, and the contradictions they reject.
+"""Change shapes for the methods of a statement, and reject contradictions.
 
-Each change is made once and then looked up: the same change of a shape gives the same object.
+Each change is cached: the same change of the same shape returns the same object.
 """
 
 from __future__ import annotations
@@ -24,22 +24,20 @@ from batchq.language.validation import is_text
 
 @lru_cache(maxsize=4096)
 def with_result(shape: Shape, rows: str, model: Any) -> Shape:
-    """Answer with a result: ``"one"``, ``"maybe"``, … and what each row is made into."""
+    """Set the result: ``"one"``, ``"maybe"``, …, and the model of each row."""
     kind = Rows(rows)
     if kind is Rows.SCALAR and not _is_checkable(model):
-        message = f"scalar() takes a class that values are instances of, not {model!r:.40}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"scalar(): pass the class of the value, such as int, not {model!r:.40}")
     if kind in WITH_MODEL:
         try:
             model_of(model)
         except InvalidBatch as error:
-            message = f"{rows}() takes a class or a function that is made of a row: {error}"
-            raise InvalidBatch(message) from None
+            raise InvalidBatch(f"{rows}(): {error}") from None
     return _check_consistent(evolve(shape, result=Result(kind, model)))
 
 
 def _is_checkable(model: object) -> bool:
-    """Whether it is a class that can be asked for its instances, as a Protocol need not be."""
+    """Return True for a class that ``isinstance`` accepts, which not every Protocol is."""
     try:
         return isinstance(model, type) and isinstance(object(), model) in (True, False)
     except TypeError:
@@ -47,14 +45,13 @@ def _is_checkable(model: object) -> bool:
 
 
 def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
-    """Name the columns that a built write returns."""
-    named = columns and all(map(is_text, columns))
-    if isinstance(shape.source, RawSql | Select) or not named:
-        message = (
-            "returning() names at least one column of a built insert, update or delete; a sql() "
-            "text has its own RETURNING, a select() its columns"
+    """Set the columns that a built insert, update or delete returns."""
+    has_names = columns and all(map(is_text, columns))
+    if isinstance(shape.source, RawSql | Select) or not has_names:
+        raise InvalidBatch(
+            "returning(): name at least one column, of insert(), update() or delete(); in sql() "
+            "write RETURNING, in select() pass columns="
         )
-        raise InvalidBatch(message)
     return _with_returning(shape, columns)
 
 
@@ -65,25 +62,25 @@ def _with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
 
 @lru_cache(maxsize=4096)
 def with_conflict(shape: Shape, conflict: Conflict) -> Shape:
-    """Let an insert pass over a row that is there already."""
+    """Let an insert skip a row that exists already."""
     if not isinstance(shape.source, Insert):
-        message = "on_conflict_do_nothing() is said of insert(); in sql() write ON CONFLICT"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "on_conflict_do_nothing(): only an insert() can skip rows; in sql() write ON CONFLICT"
+        )
     return evolve(shape, source=evolve(shape.source, conflict=conflict))
 
 
 @lru_cache(maxsize=4096)
-def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> Shape:  # noqa: FBT001  by keyword it would be looked up slower
-    """Lock the rows that a select finds."""
+def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> Shape:  # noqa: FBT001  a keyword makes the cache slower
+    """Lock the rows of a select."""
     if not isinstance(shape.source, Select):
-        message = "for_update(): only a select() locks rows; in sql() write FOR UPDATE"
-        raise InvalidBatch(message)
+        raise InvalidBatch("for_update(): only a select() locks rows; in sql() write FOR UPDATE")
     return evolve(shape, source=evolve(shape.source, lock=lock, order=order), fresh=fresh)
 
 
 @lru_cache(maxsize=4096)
 def with_condition(shape: Shape, requirement: Requirement) -> Shape:
-    """Add what each row has to meet."""
+    """Add a condition on each row."""
     _check_columns_named(requirement.columns)
     return _check_consistent(evolve(shape, conditions=(*shape.conditions, requirement)))
 
@@ -91,81 +88,82 @@ def with_condition(shape: Shape, requirement: Requirement) -> Shape:
 def _check_columns_named(columns: tuple[Any, ...]) -> None:
     for name in columns:
         if not is_text(name) or "\0" in name:
-            message = f"columns=: name columns by non-empty str, not {name!r:.40}"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"columns=: column names must be non-empty str, not {name!r:.40}")
 
 
 @lru_cache(maxsize=4096, typed=True)
 def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...] = ()) -> Shape:
     """Guard the number of rows.
 
-    :param carried: the columns of a row that must not be there which the error carries.
+    :param carried: the columns of the unexpected row that the error reports.
     """
     _check_columns_named(carried)
     if type(rows) is not int:
-        message = f"expect() takes a number of rows, not {rows!r:.40}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
     guard = Guard(Bound(bound), rows)
     if rows < (0 if guard.bound is Bound.EXACTLY else 1):
-        message = f"expect({guard}) always holds or never can"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"expect({guard}): this is always or never true; use another number")
     return _check_consistent(evolve(shape, expected=guard, carried=carried))
 
 
 @lru_cache(maxsize=4096)
 def with_mapping(shape: Shape, matcher: Matcher) -> Shape:
-    """Map the failures that the matcher accepts."""
+    """Map the failures that a matcher accepts."""
     return evolve(shape, declared=(*shape.declared, matcher))
 
 
 @lru_cache(maxsize=4096)
 def with_invariants(shape: Shape, constraints: tuple[str, ...]) -> Shape:
-    """Declare constraints whose violation would be our bug."""
+    """Declare constraints whose violation is a bug of the application."""
     if not constraints:
-        message = "internal() names the constraints whose violation would be our bug"
-        raise InvalidBatch(message)
-    rules = [ErrorMapping(constraint(name), INVARIANT) for name in constraints]
-    return evolve(shape, declared=(*shape.declared, *rules))
+        raise InvalidBatch("invariant(): no constraints; name at least one")
+    mappings = [ErrorMapping(constraint(name), INVARIANT) for name in constraints]
+    return evolve(shape, declared=(*shape.declared, *mappings))
 
 
 def _check_consistent(shape: Shape) -> Shape:
-    """Refuse what contradicts the result."""
+    """Return the shape, or reject it if its guard or columns contradict its result."""
     guard, rows = shape.expected, shape.result.rows
     if rows is Rows.COUNT and shape.returned is not None:
-        message = "count() and returning(...): the rows would be thrown away, drop one"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "count(): the rows of returning() would be dropped; drop one of the calls"
+        )
     _check_columns(shape)
     if shape.carried and rows is not Rows.NONE:
-        message = "expect(0, columns=…): a result shape leaves no row to carry; drop one of them"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "expect(0, columns=…): with a result shape no row is reported; drop one of them"
+        )
     if guard is None or rows in WITHOUT_ROWS:
         return shape
     if rows is Rows.MAYBE and guard.bound is Bound.AT_MOST:
-        message = "maybe() says at most 1 row by itself: drop expect(), or use all()"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "maybe(): it implies at most 1 row by itself; drop expect(), or use all()"
+        )
     if rows is Rows.MAYBE:
-        message = f"maybe() allows no row and expect({guard}) does not: use one()"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"maybe(): it allows no row, and expect({guard}) does not; use one()")
     if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
-        message = f"{rows.value}() promises exactly 1 row and expect() {guard}: use all()"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; use all()"
+        )
     if guard.rows == 0:
-        message = "expect(0) leaves no row to return: drop the result shape, or use count()"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            "expect(0): no row is left to return; drop the result shape, or use count()"
+        )
     return shape
 
 
 def _check_columns(shape: Shape) -> None:
-    """Refuse a result that cannot be made of the columns that are known.
+    """Reject a result that the columns, if known, do not fit.
 
-    :raises InvalidBatch: after COMMIT it would be too late.
+    Without this check it would fail after COMMIT.
     """
     names, result = answered(shape), shape.result
     if names is None:
         return
     if result.rows is Rows.SCALAR and len(names) != 1:
-        message = f"scalar() is of one column, and this names {len(names)}"
-        raise InvalidBatch(message)
-    why = why_not(result.model, names) if result.rows in WITH_MODEL else None
-    if why is not None:
-        raise InvalidBatch(f"{result}: {why}")
+        raise InvalidBatch(
+            f"scalar(): it returns one column, and the statement has {len(names)}; name one"
+        )
+    reason = why_not(result.model, names) if result.rows in WITH_MODEL else None
+    if reason is not None:
+        raise InvalidBatch(f"{result}: {reason}")

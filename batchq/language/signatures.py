@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a function or class can be called with, as far as it says so before it is called.
+"""Check by its signature whether a function or class can be called, before it is called.
 
-What it returns is made after COMMIT, and then it is too late to find that it cannot be called.
+Such functions are called after COMMIT, when it is too late to find out that they cannot be.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from types import FunctionType, MethodType
 from typing import Any, cast
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
-_UNAWAITED = "it is async, and nobody would await what it returns"
+_UNAWAITED = "it is async, and its result would never be awaited"
 
 
 def signature_of(function: object) -> inspect.Signature | None:
-    """Read a signature, of the function itself and not of one that it wraps.
+    """Return the signature of a function, not of one that it wraps.
 
-    None where it has none, as many that are written in C.
+    :return: None if it has none, as many functions written in C.
     """
     try:
         return inspect.signature(cast("Any", function), follow_wrapped=False)
@@ -27,29 +27,29 @@ def signature_of(function: object) -> inspect.Signature | None:
 
 
 def is_async(function: object) -> bool:
-    """Whether a call returns something to await."""
+    """Return True if a call returns an awaitable."""
     while isinstance(function, partial):
         function = function.func
     called = function if inspect.isroutine(function) else type(function).__call__
     return any(
-        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
-        for one in (function, called)
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, called)
     )
 
 
 def why_not_one(function: object) -> str | None:
-    """Say why a function cannot be called with one argument; None when it can, or does not say."""
+    """Return why a function cannot be called with one argument; None if it can, or may."""
     if type(function) is FunctionType:
         code = function.__code__
         if code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & _ASYNC):
-            return None  # as nearly always
+            return None  # nearly every function
     bound = 0
     if type(function) is MethodType:
         function, bound = function.__func__, 1
     if type(function) is FunctionType:
-        return _why_not_one_of(function, bound)  # with no signature made
+        return _why_not_one_of(function, bound)  # without making a signature
     if bound:
-        return None  # of what is written in C
+        return None  # a method written in C
     try:
         return _why_not_one(function)
     except TypeError:  # it is not hashable
@@ -76,10 +76,10 @@ def _why_not_one(function: object) -> str | None:
 
 
 def why_not_called(function: object, arguments: int) -> str | None:
-    """Say why something cannot be called with so many arguments; None when it can, or may.
+    """Return why a function cannot be called with that many arguments; None if it can, or may.
 
-    What calls an exception class asks this, of the class or of what makes its instances: unlike
-    other classes one may have abstract methods and be made all the same.
+    Also for exception classes and their constructors: unlike other classes, an exception class with
+    abstract methods can be instantiated.
     """
     try:
         signature = signature_of(function)
@@ -91,7 +91,7 @@ def why_not_called(function: object, arguments: int) -> str | None:
 
 
 def why_not_named(function: object, names: tuple[str, ...]) -> str | None:
-    """Say why a function cannot be called with these keywords; None when it can, or may."""
+    """Return why a function cannot be called with these keywords; None if it can, or may."""
     try:
         return _why_not_named(function, names)
     except TypeError:  # it is not hashable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A statement: one SQL command with its parameters, its result, and what its failures mean."""
+"""Define the statement: one SQL command with its parameters, result, guards and mappings."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ N = TypeVar("N", bound=NamedTuple)
 
 _LONGEST_TITLE = 40
 _STRINGS = frozenset("'$")
-"""What a string begins with."""
+"""The characters that begin a string in SQL."""
 
 
 @value
 class Statement(RowGuards[T_co]):
-    """A batch of one. Immutable: every method returns a new statement.
+    """A batch of one SQL command. Immutable: every method returns a new statement.
 
-    Made by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
-    :func:`~batchq.delete` and :func:`~batchq.select`; run it alone or compose it.
+    Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
+    :func:`~batchq.delete` and :func:`~batchq.select`. It can be run alone or composed.
     """
 
     _shape: Shape
     _values: tuple[object, ...]
-    """The parameters' values, in the order in which the source takes them."""
+    """The values of the parameters, in the order of the source."""
     _raises: tuple[Raises, ...] = ()
-    """What the mapped failures raise, in the order in which the shape declares the mappings."""
+    """What the mappings raise, in the order in which the shape declares them."""
     _labels: tuple[str, ...] = ()
     _first: Statement[Any] | None = None
-    """The statement as it was first built; None if this is that one."""
+    """The statement as first built; None if it is this one."""
 
     # -- the result shape --------------------------------------------------------------------------
 
@@ -59,16 +59,17 @@ class Statement(RowGuards[T_co]):
     @overload
     def one(self, model: Callable[..., M]) -> Statement[M]: ...
     def one(self, model: Callable[..., Any]) -> Statement[Any]:
-        """Ask for exactly one row, made into ``model``.
+        """Return exactly one row as a ``model``.
+
+        On a built insert, update or delete this adds RETURNING with the columns of the model. On
+        any statement that may return another number of rows it is also a guard: the server aborts
+        the transaction unless there is exactly one row.
 
         :param model: an attrs class, dataclass, NamedTuple, TypedDict, or any other class that
-            takes columns by name, as Pydantic's and msgspec's do; ``tuple`` or ``dict``; or a
-            function on the row as a dict. A class of one argument gets the column of that name, or
-            the dict; a function of several gets the columns by name.
-        :raises InvalidBatch: for what cannot take the columns, as far as they are known here.
-
-        On a built write this adds RETURNING of the model's columns. On anything that can match no
-        row it is also a guard: the server aborts the transaction unless there is exactly one.
+            takes columns by name, such as Pydantic's and msgspec's; ``tuple`` or ``dict``; or a
+            function. A class of one argument gets the column of that name, or the row as a dict. A
+            function of one argument gets the row as a dict, one of several the columns by name.
+        :raises InvalidBatch: if the model cannot take the columns, as far as they are known.
 
         >>> from batchq import select
         >>> select("project", ["id", "name"], where={"id": 7}).one(tuple)
@@ -85,9 +86,12 @@ class Statement(RowGuards[T_co]):
     @overload
     def maybe(self, model: Callable[..., M]) -> Statement[M | None]: ...
     def maybe(self, model: Callable[..., Any]) -> Statement[Any]:
-        """Ask for one row or None; see :meth:`one` for ``model``.
+        """Return one row as a ``model``, or None if there is none.
 
-        A second row is a broken promise: the server aborts the transaction (a guard).
+        It is also a guard: the server aborts the transaction if there is a second row.
+
+        :param model: as in :meth:`one`.
+        :raises InvalidBatch: as in :meth:`one`.
         """
         return self._with_result("maybe", model)
 
@@ -102,23 +106,34 @@ class Statement(RowGuards[T_co]):
     @overload
     def all(self, model: Callable[..., M]) -> Statement[list[M]]: ...
     def all(self, model: Callable[..., Any]) -> Statement[Any]:
-        """Ask for every row, as a list; see :meth:`one` for ``model``."""
+        """Return every row as a ``model``, in a list.
+
+        :param model: as in :meth:`one`.
+        :raises InvalidBatch: as in :meth:`one`.
+        """
         return self._with_result("all", model)
 
     def scalar(self, type_: type[M]) -> Statement[M]:
-        """Ask for exactly one row of one column, of the given Python type.
+        """Return the value of one column of exactly one row.
 
-        A value of another type (NULL too) is a :class:`~batchq.DecodeFailed`. On anything that can
-        match no row it is also a guard, as :meth:`one`.
+        A guard as in :meth:`one`. A value of another type, or NULL, raises
+        :class:`~batchq.DecodeFailed` after COMMIT.
+
+        :param type_: the Python class of the value.
+        :raises InvalidBatch: if it is not a class, or the statement names several columns.
         """
         return self._with_result("scalar", type_)
 
     def count(self) -> Statement[int]:
-        """Ask for the number of rows affected (of a select: returned)."""
+        """Return the number of rows affected; for a select, of rows returned."""
         return self._with_result("count", None)
 
     def returning(self, *columns: str) -> Statement[T_co]:
-        """Name the columns that a built write returns, for shapes that do not name them.
+        """Return these columns from a built insert, update or delete.
+
+        Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``.
+
+        :raises InvalidBatch: without columns, or on a ``sql()`` or ``select()``.
 
         >>> from uuid import UUID
         >>> from batchq import insert
@@ -127,56 +142,67 @@ class Statement(RowGuards[T_co]):
         """
         return self._shaped(shape_changes.with_returning(self._shape, columns))
 
-    # -- what failures mean ------------------------------------------------------------------------
+    # -- failures ----------------------------------------------------------------------------------
 
     def on(self, matcher: Matcher, raises: Raises) -> Statement[T_co]:
-        """Say what a failure of this statement means.
+        """Map a failure of this statement to an exception.
 
-        :param matcher: which failures: ``unique("name")``, ``check("name")``, …
-        :param raises: an exception (a fresh copy is raised each time), an exception class (called
-            with the :class:`~batchq.Violation`) or a function from the Violation to an exception.
-        :raises InvalidBatch: for what could not be raised when the time comes: a class or function
-            that cannot be called with one argument, an exception that cannot be copied, and
-            ``StopIteration``, which no coroutine lets out.
+        If several mappings match, the last one declared wins. A mapping of a batch around the
+        statement (``batch.on``) wins over those of the statement.
 
-        When several mappings match, the one declared last wins, and any mapping from outside the
-        statement (``batch.on``) wins over its own.
+        :param matcher: the failures to map: ``unique("name")``, ``check("name")``, …
+        :param raises: an exception, of which each failure raises a copy; an exception class, which
+            is called with the :class:`~batchq.Violation`; or a function of the Violation that
+            returns an exception.
+        :raises InvalidBatch: if ``raises`` cannot be raised later: it cannot be called with one
+            argument, it cannot be copied, or it is ``StopIteration``, which a coroutine cannot
+            raise.
+
+        >>> from batchq import insert, unique
+        >>> insert("project", {"name": "web"}).on(unique("project_name_key"), ValueError("taken"))
+        <Statement insert project>
         """
         checked = (*self._raises, checked_raises(matcher, raises))
         shape = shape_changes.with_mapping(self._shape, matcher)
         return Statement(shape, self._values, checked, self._labels, self._identity)
 
     def invariant(self, *constraints: str) -> Statement[T_co]:
-        """Declare constraints whose violation would be *our* bug: ``InvariantViolation``."""
+        """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
+
+        For constraints that only a bug of the application can violate.
+
+        :raises InvalidBatch: without a name, or for one that is not a non-empty str.
+        """
         return self._shaped(shape_changes.with_invariants(self._shape, constraints))
 
     def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
-        """Let an insert pass over a row that is there already: it then affects no row.
+        """Let an insert skip a row that exists already; it then affects no row.
 
         :param columns: the columns of the unique index.
-        :param where: the predicate of that index, where it is partial. The server finds the index
-            by it when it plans, so it takes None, booleans, integers, strings, and ``sql()``
-            without parameters, all of which become part of the text.
+        :param where: the predicate of that index, if it is partial: a mapping of columns to None,
+            bool, int or str, or a ``sql()`` without parameters. It becomes part of the SQL text,
+            because the server selects the index when it plans the statement.
+        :raises InvalidBatch: on any statement but an ``insert()``, or for another predicate.
 
         >>> from batchq import insert, steps
-        >>> new = insert("project", {"silo_id": 7, "name": "web"})
-        >>> quiet = new.on_conflict_do_nothing("silo_id", "name", where={"time_deleted": None})
-        >>> steps(quiet)[0].sql.partition(" ON ")[2]
-        'CONFLICT ("silo_id", "name") WHERE "time_deleted" IS NULL DO NOTHING'
+        >>> project = insert("project", {"account_id": 7, "name": "web"})
+        >>> new = project.on_conflict_do_nothing("account_id", "name", where={"deleted_at": None})
+        >>> steps(new)[0].sql.partition(" ON ")[2]
+        'CONFLICT ("account_id", "name") WHERE "deleted_at" IS NULL DO NOTHING'
         """
         return self._shaped(shape_changes.with_conflict(self._shape, conflict(columns, where)))
 
     def output(self, column: str, type: str | None = None, /) -> Output:
-        """Name a value that this statement produces, for a later statement of the same batch.
+        """Return a reference to a column of this statement, for a later statement of the batch.
 
-        It stands where a value stands, in the row or the conditions of a builder, and in ``sql()``;
-        the server hands it over, in the same round trip. The statement has to produce exactly one
-        row, which is guarded.
+        Use it wherever a value is accepted: in the row or the conditions of a builder, and in
+        ``sql()``. The server substitutes the value, in the same round trip. It also checks that the
+        statement returns exactly one row.
 
-        :param column: one of the statement's columns; a built write returns it for this alone.
-        :param type: its SQL type, which an output in ``sql()`` has to say. In a builder it is that
-            of the column, unless it is said.
-        :raises InvalidBatch: when the statement may have another number of rows.
+        :param column: a column of the result; a built insert, update or delete returns it.
+        :param type: its SQL type: required in ``sql()``; in a builder the default is the type of
+            the column that it is assigned to or compared with.
+        :raises InvalidBatch: if the statement may return another number of rows.
 
         >>> from batchq import gather, insert
         >>> project = insert("project", {"name": "web"})
@@ -185,33 +211,32 @@ class Statement(RowGuards[T_co]):
         <Gathered of 2 statements>
         """
         if not is_text(column):
-            message = "output() names a column"
-            raise InvalidBatch(message)
+            raise InvalidBatch("output(): the name of the column must be a non-empty str")
         check_single_row(self)
         return Output(self._identity, self.title, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co]:
-        """Name the statement in paths, for people; see :meth:`Batch.label`."""
+        """Return the statement with a label, as in :meth:`Batch.label`."""
         labels = (checked_label(name), *self._labels)
         return Statement(self._shape, self._values, self._raises, labels, self._identity)
 
-    # -- for the floors above --------------------------------------------------------------------
+    # -- for the packages above ------------------------------------------------------------------
 
     @property
     def _identity(self) -> Statement[Any]:
-        """The statement as it was first built."""
+        """The statement as first built, before labels and mappings."""
         return self._first or self
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """The outputs of other statements that it uses."""
+        """Return the outputs of other statements among the values."""
         if not self._shape.takes_outputs:
             return ()
         return tuple(value for value in self._values if isinstance(value, Output))
 
     @property
     def _mappings(self) -> tuple[ErrorMapping, ...]:
-        """Its mappings, in the order of declaration: the last that matches wins."""
+        """The mappings, in the order of declaration: the last that matches wins."""
         return tuple(self._shape.mappings(self._raises))
 
     def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
@@ -219,19 +244,17 @@ class Statement(RowGuards[T_co]):
         if not isinstance(source, RawSql):
             raise InvalidBatch(NO_EXPRESSION)
         if not self._shape.is_bare:
-            message = (
-                "a fragment is a bare sql(): say the result, the mappings and the guards of the "
-                "statement that it stands in"
+            raise InvalidBatch(
+                "a sql() fragment cannot have a result, mappings or guards; add them to the "
+                "statement that contains it"
             )
-            raise InvalidBatch(message)
         problem = (source.no_column if column else source.no_value) or source.unsure
         if problem is not None:
-            message = f"a fragment is one expression, and this one is not: {problem}"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"a sql() fragment must be one expression: {problem}")
         return source, self._values
 
     def __repr__(self) -> str:
-        """Show what it does and promises, without a single value."""
+        """Return the title, the result and the guards, without values."""
         words = [] if self._shape.result is NO_RESULT else [str(self._shape.result)]
         if self._shape.guard is not None:
             words.append(str(self._shape.guard))
@@ -241,8 +264,8 @@ class Statement(RowGuards[T_co]):
 
     @property
     def title(self) -> str:
-        """A few words for people: ``insert project``, or the first words of a ``sql()`` text, up to
-        a string in it, which may be anybody's data."""
+        """A few words for messages: ``insert project``, or the first words of a ``sql()`` text. A
+        string ends them, because it may contain data."""
         if isinstance(self._shape.source, RawSql):
             first = "…".join(self._shape.source.pieces).split()[:3]
             words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self._shape.source.verb
@@ -253,26 +276,27 @@ class Statement(RowGuards[T_co]):
         try:
             return self._shaped(shape_changes.with_result(self._shape, rows, model))
         except TypeError as error:
-            message = f"{rows}() takes a class or function, which is hashable: {error}"
-            raise InvalidBatch(message) from error
+            raise InvalidBatch(
+                f"{rows}(): the model must be hashable, as classes and functions are: {error}"
+            ) from error
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
         """Return the statement with another shape.
 
-        :param values: what that takes after the values so far.
+        :param values: values to append, for parameters that the shape has added.
         """
         taken = self._values + values
         return type(self)(shape, taken, self._raises, self._labels, self._identity)
 
 
 def check_single_row(producer: Statement[Any]) -> None:
-    """Reject outputs of a statement that may produce any number of rows but one.
+    """Reject a statement for outputs that may return another number of rows than one.
 
-    :raises InvalidBatch: naming the statement.
+    :raises InvalidBatch: with the title of the statement.
     """
-    counts = producer._shape.guard in (None, EXACTLY_ONE)
-    if not counts or producer._shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
-        message = (
-            f"an output is of exactly one row, and {producer.title} may have another number of them"
+    is_one = producer._shape.guard in (None, EXACTLY_ONE)
+    if not is_one or producer._shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
+        raise InvalidBatch(
+            f"output(): {producer.title} may return another number of rows than one; use .one(), "
+            f".scalar() or .expect(1)"
         )
-        raise InvalidBatch(message)

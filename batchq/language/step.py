@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a user sees of a statement at its place in a batch.
+"""Define the interface of a step: a statement at its position in a batch.
 
-The lowest floor defines it because errors carry it. The engine, one floor up, makes it.
+It is defined here because errors refer to steps. The engine implements it.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from typing import Protocol
 
 
 class Titled(Protocol):
-    """A statement, as far as errors know it; compare it with ``is``."""
+    """The part of a statement that errors need. Compare it with ``is``."""
 
     @property
     def title(self) -> str:
-        """A few words for people: ``insert project``."""
+        """A few words for messages: ``insert project``."""
         ...
 
 
 class Step(ABC):
-    """A statement at its place in a batch.
+    """A statement at its position in a batch; returned by :func:`~batchq.steps`.
 
-    ``repr`` shows no values; ``parameters`` does.
+    Its ``repr`` contains no values; ``parameters`` does.
     """
 
     index: int
-    """Its place in the batch, from 0."""
+    """The position in the batch, from 0."""
 
     @property
     @abstractmethod
     def statement(self) -> Titled:
-        """The very :class:`~batchq.Statement` that the caller built."""
+        """The :class:`~batchq.Statement`, the same object that the caller built."""
 
     @property
     @abstractmethod
     def path(self) -> str:
-        """Its labels, outermost first, joined by slashes; empty if nothing is labelled."""
+        """The labels, outermost first, joined by slashes; empty if there are none."""
 
     @property
     @abstractmethod
     def sql(self) -> str:
-        """The SQL as sent, with ``$1``, ``$2``, … and with its guard.
+        """The SQL as sent, with ``$1``, ``$2``, … and with the SQL of its guard.
 
         :raises InvalidBatch: if the statement cannot be sent as it is.
         """
@@ -49,24 +49,24 @@ class Step(ABC):
     @property
     @abstractmethod
     def parameters(self) -> tuple[object, ...]:
-        """The values of ``$1``, ``$2``, …, without those that a guard adds. May hold secrets."""
+        """The values of ``$1``, ``$2``, …, without those of the guard. They may be secrets."""
 
     @property
     @abstractmethod
     def guard(self) -> str | None:
-        """The guard on its number of rows: ``exactly 1 row``; None if it has none."""
+        """The guard on the number of rows: ``exactly 1 row``; None if there is none."""
 
     @property
     @abstractmethod
     def notes(self) -> tuple[str, ...]:
-        """Warnings for the reader: where the statement promises less than it seems to."""
+        """Warnings about cases in which the statement guarantees less than it seems to."""
 
     @property
     @abstractmethod
     def mappings(self) -> tuple[str, ...]:
-        """Its mappings, strongest first: ``unique("name") -> NameTaken``."""
+        """The mappings, the one that wins first: ``unique("name") -> NameTaken``."""
 
     def __str__(self) -> str:
-        """Name the step for people: ``step 2 (project_create/vpc: insert vpc)``."""
+        """Return position, path and title: ``step 2 (project_create/vpc: insert vpc)``."""
         path = f"{self.path}: " if self.path else ""
         return f"step {self.index} ({path}{self.statement.title})"

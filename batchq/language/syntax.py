@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a statement does, without its values: the shape that SQL is made of once and then reused.
+"""Define the syntax tree of statements, from which SQL is generated once and then reused.
 
-A source holds everything that decides the text of a statement and nothing that does not, so equal
-sources are the same text. Values travel beside it, in the order in which the source takes them.
+A source contains what determines the SQL text and nothing else, so equal sources have equal text.
+The values are kept separately, in the order of the source's parameters.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Any, ClassVar, Final
 from attrs import field, frozen
 
 NO_PARAMETERS: set[type[object]] = set()
-"""Types whose values are no parameters when they stand in a row. Each registers itself."""
+"""Types whose values in a row are not parameters. Each registers itself."""
 NOT_AS_IS: set[type[object]] = {list}
-"""Those, and types whose values do not become a parameter as they are: lists are copied."""
+"""These types, and those whose values are changed to become parameters: lists are copied."""
 
 
 class Special:
-    """A base of the types whose values are no parameters when they stand in a row."""
+    """Base class of types whose values in a row are not parameters."""
 
     __slots__ = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Register the class: a look-up by type has to be quick."""
+        """Register the class, because a look-up by type is faster than isinstance()."""
         super().__init_subclass__(**options)
         NO_PARAMETERS.add(cls)
         NOT_AS_IS.add(cls)
 
 
 class Expression(Special):
-    """What a user may write in the place of a value: SQL.
+    """SQL that a user may pass in the place of a value.
 
     Only a bare ``sql()`` is one expression. Any other batch is rejected by :meth:`_as_expression`.
     """
@@ -41,9 +41,9 @@ class Expression(Special):
     __slots__ = ()
 
     def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
-        """Return the SQL and the values it takes.
+        """Return the SQL and the values of its parameters.
 
-        :param column: whether it is a column of a select, which may have a name.
+        :param column: True for a column of a select, which may have an alias.
         :raises InvalidBatch: if it is more than one expression.
         """
         raise NotImplementedError
@@ -51,37 +51,40 @@ class Expression(Special):
 
 @frozen(eq=False)
 class RawSql:
-    """Real SQL as a user wrote it, cut at its placeholders: ``pieces[i]`` stands before the
-    parameter ``order[i]`` (an index into ``names``), the last piece after all of them."""
+    """SQL text of a user, split at its placeholders.
+
+    ``pieces[i]`` precedes the parameter ``order[i]``, an index into ``names``; the last piece
+    follows all parameters.
+    """
 
     pieces: tuple[str, ...]
     order: tuple[int, ...]
     names: tuple[str, ...]
     casts: tuple[str | None, ...] = ()
-    """For each name the type of the output that stands there, or None for a value. Empty when there
-    are no outputs."""
+    """For each name, the SQL type of the output passed for it, or None for a value. Empty without
+    outputs."""
     no_value: str | None = None
-    """Why it is not one expression; None where it is."""
+    """Why it is not one expression; None if it is."""
     is_query: bool = False
-    """Whether it is one when it stands in brackets."""
+    """True if it is one expression only inside parentheses."""
     no_column: str | None = None
-    """Why it is not one column of a select; None where it is."""
+    """Why it is not one column of a select; None if it is."""
     label: str | None = None
-    """What a select calls it: :data:`STAR` where it is several columns, None where the server
-    decides."""
+    """Its column name in a select: :data:`STAR` for several columns, None if the server chooses
+    it."""
     unsure: str | None = None
-    """Why the server may read it in two ways."""
+    """Why its meaning is ambiguous; None if it is not."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
 
 
 STAR = "*"
-"""As the name of a column: all that there are."""
+"""All columns of the table, in the place of a column name."""
 
 
 class OutputRef(Enum):
-    """What stands in a cell for another statement's output."""
+    """The expression for an output of another statement."""
 
     OUTPUT = "output"
 
@@ -89,15 +92,15 @@ class OutputRef(Enum):
 OUTPUT: Final = OutputRef.OUTPUT
 
 Expr = RawSql | OutputRef | None
-"""What stands in a column: a fragment, another statement's output, or, for None, a parameter."""
+"""The expression for a column: SQL text, an output of another statement, or None: a parameter."""
 
 
 @frozen
 class Conflict:
-    """ON CONFLICT DO NOTHING: the columns of a unique index and, for a partial one, its predicate.
+    """ON CONFLICT DO NOTHING: the columns of a unique index and, if it is partial, its predicate.
 
-    The server finds the index by them when it plans, so no parameter may stand in the predicate:
-    each test is SQL text.
+    The server selects the index when it plans the statement, so the predicate cannot contain a
+    parameter: each test is SQL text.
     """
 
     columns: tuple[str, ...]
@@ -117,26 +120,26 @@ class Insert:
 
 
 EQUALS = "="
-"""``column = …``: takes one value."""
+"""``column = …``: one value."""
 EQUALS_ANY = "= ANY"
-"""``column = ANY(…)``: takes a list."""
+"""``column = ANY(…)``: one list."""
 EQUALS_ANY_OR_NULL = "= ANY OR NULL"
-"""``column = ANY(…) OR column IS NULL``: takes a list."""
+"""``column = ANY(…) OR column IS NULL``: one list."""
 IS_NULL = "IS NULL"
-"""``column IS NULL``: takes no value."""
+"""``column IS NULL``: no value."""
 EQUALS_OUTPUT = "= output"
-"""``column = …`` of another statement's output."""
+"""``column = …`` with an output of another statement."""
 SAME = "IS NOT DISTINCT FROM EXCLUDED"
-"""``column IS NOT DISTINCT FROM EXCLUDED.column``: takes no value but the one that is inserted."""
+"""``column IS NOT DISTINCT FROM EXCLUDED.column``: no value; compares with the inserted one."""
 
 Conditions = tuple[tuple[str, str | RawSql], ...] | RawSql
-"""Columns, each with one of the tests above or a fragment that it equals; or one fragment. Behind
-:data:`WHOLE` in the place of a column stands a fragment that is a condition by itself."""
+"""Columns, each with one of the tests above or a fragment that it equals; or one fragment. With
+:data:`WHOLE` in the place of a column, the fragment is a condition of its own."""
 
 _WITHOUT_VALUE = frozenset({IS_NULL, SAME})
 
 WHOLE = "\0"
-"""No name of a column: none has a NUL in it."""
+"""Not the name of a column, because it contains a NUL."""
 
 
 @frozen(eq=False)
@@ -163,19 +166,19 @@ class Delete:
 
 @frozen(eq=False)
 class Select:
-    """SELECT of named columns; ``columns`` is None when the model names them."""
+    """SELECT of named columns; ``columns`` is None if the model determines them."""
 
     table: str
     columns: tuple[str | RawSql, ...] | None
     where: Conditions = field(default=())
     lock: str | None = None
-    """How the rows are locked: ``UPDATE``, ``SHARE NOWAIT``, and so on."""
+    """The lock clause after FOR: ``UPDATE``, ``SHARE NOWAIT``, …; None for none."""
     order: tuple[str, ...] = ()
-    """The columns by which they are locked in order."""
+    """The columns to order by, for a lock in that order."""
 
     @property
     def verb(self) -> str:
-        """What it is called."""
+        """The verb in titles."""
         return "lock" if self.lock else "select"
 
 
@@ -183,7 +186,7 @@ Source = RawSql | Insert | Update | Delete | Select
 
 
 def parameter_names(source: Source) -> tuple[str, ...]:
-    """A name for each of the values that the source takes, in their order; for people."""
+    """Return a name for each value of the source, in order, for messages."""
     match source:
         case RawSql():
             return source.names
@@ -196,7 +199,7 @@ def parameter_names(source: Source) -> tuple[str, ...]:
         case Select():
             columns = source.columns or ()
             inner = tuple(
-                n for column in columns if isinstance(column, RawSql) for n in column.names
+                name for column in columns if isinstance(column, RawSql) for name in column.names
             )
             return inner + condition_names(source.where)
 
@@ -207,7 +210,7 @@ _SELECTS = re.compile(
 
 
 def selects(source: Source) -> bool:
-    """Whether a ``sql()`` text certainly does nothing but select: WITH may hold a write."""
+    """Return True if a ``sql()`` text certainly only selects; WITH may contain a write."""
     return isinstance(source, RawSql) and _SELECTS.match(source.pieces[0]) is not None
 
 
@@ -219,7 +222,7 @@ def _cell_names(columns: tuple[str, ...], cells: tuple[Expr, ...]) -> tuple[str,
 
 
 def value_of(insert: Insert, values: tuple[object, ...], column: str) -> object:
-    """The value that an insert puts into one of its columns; its fragment, where it has one."""
+    """Return the value or fragment that an insert assigns to one of its columns."""
     place = 0
     for name, cell in zip(insert.columns, insert.cells, strict=True):
         if name == column:
@@ -229,7 +232,7 @@ def value_of(insert: Insert, values: tuple[object, ...], column: str) -> object:
 
 
 def condition_names(where: Conditions) -> tuple[str, ...]:
-    """A name for each of the values that conditions take, in their order; for people."""
+    """Return a name for each value of conditions, in order, for messages."""
     if isinstance(where, RawSql):
         return where.names
     names: list[str] = []
@@ -242,46 +245,46 @@ def condition_names(where: Conditions) -> tuple[str, ...]:
 
 
 def columns_in(where: Conditions) -> tuple[str, ...]:
-    """The columns that conditions name; a fragment's are nobody's to know."""
+    """Return the columns named by conditions; columns inside a fragment are unknown."""
     if isinstance(where, RawSql):
         return ()
     return tuple(name for name, test in where if name != WHOLE or not isinstance(test, RawSql))
 
 
 def chosen(source: Source) -> tuple[str, ...]:
-    """The columns that the source compares with a list."""
+    """Return the columns that the source compares with a list."""
     return () if isinstance(source, RawSql | Insert) else chosen_by(source.where)
 
 
 def chosen_by(where: Conditions) -> tuple[str, ...]:
-    """The columns that conditions compare with a list."""
+    """Return the columns that conditions compare with a list."""
     if isinstance(where, RawSql):
         return ()
     return tuple(name for name, test in where if test in (EQUALS_ANY, EQUALS_ANY_OR_NULL))
 
 
 def takes_outputs(source: Source) -> bool:
-    """Whether another statement's output stands anywhere in it."""
+    """Return True if the source uses an output of another statement."""
     match source:
         case RawSql():
             return any(source.casts)
         case Insert():
-            return _flows(source.cells)
+            return _use_outputs(source.cells)
         case Update():
-            return _flows(source.cells) or tests_outputs(source.where)
+            return _use_outputs(source.cells) or tests_outputs(source.where)
         case Delete():
             return tests_outputs(source.where)
         case Select():
-            return _flows(source.columns or ()) or tests_outputs(source.where)
+            return _use_outputs(source.columns or ()) or tests_outputs(source.where)
 
 
 def tests_outputs(where: Conditions) -> bool:
-    """Whether conditions compare with another statement's output."""
+    """Return True if conditions compare with an output of another statement."""
     if isinstance(where, RawSql):
         return any(where.casts)
     tests = [test for _, test in where]
-    return EQUALS_OUTPUT in tests or _flows(tests)
+    return EQUALS_OUTPUT in tests or _use_outputs(tests)
 
 
-def _flows(cells: Iterable[Expr | str]) -> bool:
-    return any(c is OUTPUT or (isinstance(c, RawSql) and any(c.casts)) for c in cells)
+def _use_outputs(cells: Iterable[Expr | str]) -> bool:
+    return any(cell is OUTPUT or (isinstance(cell, RawSql) and any(cell.casts)) for cell in cells)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Errors whose text is filled from the row that a guard refused."""
+"""Format the text of an exception from the row that failed a guard."""
 
 from __future__ import annotations
 
@@ -19,42 +19,45 @@ if TYPE_CHECKING:
 
 
 _CONVERSIONS = (None, "", "r", "s", "a")
-"""Python documentation, "Format String Syntax"."""
+"""Conversions of a replacement field (Python documentation, "Format String Syntax")."""
 
 
 @frozen(eq=False, repr=False)
 class ErrorTemplate:
-    """A meaning made by :func:`format_error`."""
+    """An exception with a text template; created by :func:`format_error`."""
 
     error: Callable[[str], BaseException]
     template: str
     columns: tuple[str, ...] = field(init=False)
-    """The columns that the template names: the guard reports their values."""
+    """The columns in the template, whose values the guard reports."""
 
     def __attrs_post_init__(self) -> None:
-        """Read the template."""
+        """Parse the template."""
         object.__setattr__(self, "columns", _columns(self.template))
 
     def __call__(self, violation: Violation) -> BaseException:
-        """Make the exception, of the row that the guard found."""
+        """Return the exception for the row in a violation."""
         return self.error(self.template.format_map(violation.row))
 
     @property
     def __name__(self) -> str:
-        """The name of the class, for people."""
+        """The name of the exception class, for messages."""
         return getattr(self.error, "__name__", type(self.error).__name__)
 
 
 def format_error(error: Callable[[str], BaseException], template: str, /) -> ErrorTemplate:
-    """Make an exception whose text says what a guard found.
+    """Return an exception factory for ``raises=`` and ``unexpected=`` of guards on rows.
 
-    :param error: an exception class, or a function, that takes the text.
-    :param template: the text, with ``{column}`` for each value wanted of the row; a brace of its
-        own is doubled, as for ``str.format``.
-    :raises InvalidBatch: when the template names anything but columns.
+    Its text is built from the row that failed the guard, which the error reports.
+
+    :param error: an exception class, or a function that returns an exception, of one str.
+    :param template: the text, with ``{column}`` for the value of a column of the row. It is
+        formatted as by ``str.format``: write ``{{`` for a brace.
+    :raises InvalidBatch: if a replacement field is not a column, or ``error`` cannot be called with
+        one argument.
 
     >>> from batchq import select
-    >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "time_deleted": None})
+    >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "deleted_at": None})
     >>> vpcs.expect(0, unexpected=format_error(ValueError, "the project contains a vpc: {name}"))
     <Statement select vpc: exactly 0 rows>
     """
@@ -70,14 +73,14 @@ def _columns(template: str) -> tuple[str, ...]:
     try:
         parsed = list(string.Formatter().parse(template))
     except (TypeError, ValueError) as error:
-        message = f"format_error(): the template cannot be read: {error}"
-        raise InvalidBatch(message) from error
+        raise InvalidBatch(
+            f"format_error(): the template cannot be parsed: {error}; write {{{{ for a brace"
+        ) from error
     names: list[str] = []
     for _, name, spec, conversion in parsed:
         if name is None:
             continue
         if not name.isidentifier() or "{" in (spec or "") or conversion not in _CONVERSIONS:
-            message = f"format_error(): a template names columns, as {{name}}; {{{name}…}} is none"
-            raise InvalidBatch(message)
+            raise InvalidBatch(f"format_error(): {{{name}…}} is not a column; write {{column}}")
         names.append(name)
     return tuple(dict.fromkeys(names))

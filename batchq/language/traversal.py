@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walk a batch while it is composed: its statements, and the outputs it still requires."""
+"""Traverse a batch: its statements, and the outputs that it requires from outside."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
         if part._required_outputs:
             break
     else:
-        return ()  # as in nearly every batch
+        return ()  # nearly every batch
 
     runs: dict[object, int] = {}
     for index, part in enumerate(parts):
@@ -52,22 +52,20 @@ def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
             if producer is None:
                 unmet.append(output)
             elif producer >= index:
-                message = (
+                raise InvalidBatch(
                     f"the output {output.column!r} is used before its statement, {output.title}, "
-                    f"has run: put that first"
+                    f"runs; put that statement first"
                 )
-                raise InvalidBatch(message)
     return tuple(unmet)
 
 
 def check_outputs(batch: Batch[Any]) -> None:
     """Reject a batch that requires outputs of statements it does not contain.
 
-    :raises InvalidBatch: naming the first.
+    :raises InvalidBatch: with the first such output.
     """
     for output in batch._required_outputs:
-        message = (
+        raise InvalidBatch(
             f"the output {output.column!r} of {output.title} is used, but that statement is not in "
-            f"the batch: gather() it in front"
+            f"the batch; gather() it before the statement that uses it"
         )
-        raise InvalidBatch(message)

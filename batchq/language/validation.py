@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What callers pass by mistake, refused where it is passed."""
+"""Check arguments in the call that they are passed to."""
 
 from __future__ import annotations
 
@@ -12,52 +12,49 @@ from batchq.language.errors import InvalidBatch
 T = TypeVar("T")
 
 _NO_LISTS = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
-"""What can be iterated over, but whose items are not what is meant, or have no order."""
+"""Iterables that are not lists of items: text, unordered sets, and mappings."""
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is a str that says something."""
+    """Return True for a non-empty str."""
     return isinstance(value, str) and value != ""
 
 
 def checked_label(name: str) -> str:
-    """Refuse what is no label.
+    """Return the name of a label.
 
-    :raises InvalidBatch: when the name is empty, or no text.
+    :raises InvalidBatch: if it is not a non-empty str.
     """
     if not is_text(name):
-        message = "label() needs a name"
-        raise InvalidBatch(message)
+        raise InvalidBatch("label(): the name must be a non-empty str")
     return name
 
 
-def checked_call(call: str, function: object, why: str | None) -> None:
-    """Refuse what cannot be called, before COMMIT and not after it.
+def checked_call(call: str, function: object, reason: str | None) -> None:
+    """Reject a function that cannot be called, because it is called after COMMIT.
 
-    :param why: why it cannot be called with what it will be given, where that is known.
-    :raises InvalidBatch: naming the call that was given it.
+    :param call: the call that it was passed to, for the text of the error: ``"map()"``.
+    :param reason: why it cannot be called with its arguments; None if it can, or may.
+    :raises InvalidBatch: if it is not callable, or there is a reason.
     """
     if not callable(function):
-        message = f"{call} takes a function or class, not {function!r:.40}"
-        raise InvalidBatch(message)
-    if why is not None:
+        raise InvalidBatch(f"{call}: pass a function or a class, not {function!r:.40}")
+    if reason is not None:
         name = getattr(function, "__name__", type(function).__name__)
-        message = f"{call} cannot call {name}: {why}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"{call}: {name} cannot be called: {reason}")
 
 
 def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
-    """Read a list, in whatever form it comes.
+    """Return the items of an ordered iterable.
 
-    :param call: the call and argument that were given it: ``"select(columns=)"``.
-    :param example: what a list looks like there: ``'["id", "name"]'``.
-    :raises InvalidBatch: for a text, whose letters would be taken for items, a set, whose items
-        have no order, and a mapping, whose values would be lost.
+    :param call: the call and argument, for the text of the error: ``"select(columns=)"``.
+    :param example: a list for that argument: ``'["id", "name"]'``.
+    :raises InvalidBatch: for a str, whose items are letters; a set, whose items have no order; and
+        a mapping, whose values would be lost.
     """
     kind: type[object] = type(items)
     if not _is_list(kind):  # type: ignore[arg-type]  # a class is hashable
-        message = f"{call} takes a list, such as {example}, not a {kind.__name__}"
-        raise InvalidBatch(message)
+        raise InvalidBatch(f"{call}: pass a list, such as {example}, not a {kind.__name__}")
     return tuple(items)
 
 

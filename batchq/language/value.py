@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The classes of which a batch is made, dozens for each that is run.
+"""Define immutable value classes that are cheap to construct.
 
-Nothing may be changed about a batch once it is made. Type checkers keep to that; at run time nobody
-is kept from it, which would make each of these three times as expensive to make: attrs writes to a
-frozen object past its own guard, by one call a field.
+A batch is made of dozens of such objects and must not change after construction. Type checkers
+enforce that; at run time assignment is not prevented. Frozen attrs classes would, but their
+construction takes three times as long: attrs sets each field by a call that bypasses the check.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ C = TypeVar("C")
 
 @dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(field,))
 def value(cls: type[C]) -> type[C]:
-    """Make a class whose objects are read only, equal to nothing but themselves, and show nothing
-    of what they hold.
+    """Define an attrs class with read-only fields, equality by identity, and no ``repr`` of fields.
 
     >>> @value
     ... class Point:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the server said when it refused a statement: only what was observed, never guessed."""
+"""Define violations: the errors of the server, as observed and without inference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from batchq.language.spelling import spelled
 
 
 class ViolationKind(Enum):
-    """What kind of rule was broken, read off the SQLSTATE and, for guards, off their sentinel.
+    """The kind of a violation, by its SQLSTATE or, for guards, by a marker in the error.
 
-    The value is the word that the matcher of that kind is called by.
+    The value is the name of the function that returns a matcher of that kind.
     """
 
     UNIQUE = "unique"
@@ -30,20 +30,20 @@ class ViolationKind(Enum):
 KIND_BY_SQLSTATE = {
     "23505": ViolationKind.UNIQUE,
     "23503": ViolationKind.FOREIGN_KEY,
-    # ON DELETE RESTRICT answers with its own code from PostgreSQL 18 on, and 23503 before.
+    # ON DELETE RESTRICT has a code of its own since PostgreSQL 18; before, it is 23503.
     "23001": ViolationKind.FOREIGN_KEY,
     "23514": ViolationKind.CHECK,
     "23502": ViolationKind.NOT_NULL,
     "23P01": ViolationKind.EXCLUSION,
 }
-"""PostgreSQL documentation, appendix A, class 23."""
+"""PostgreSQL documentation, appendix A, "PostgreSQL Error Codes", class 23."""
 
 
 @frozen
 class Violation:
     """One error of the server. A field that the server did not send is None.
 
-    ``message``, ``detail``, ``hint`` and ``row`` may hold the caller's data, so they are
+    ``message``, ``detail``, ``hint`` and ``row`` may contain the caller's data, so they are
     attributes and never part of ``str()`` or ``repr()``.
 
     >>> Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="name_key")
@@ -55,35 +55,35 @@ class Violation:
     constraint: str | None = None
     schema: str | None = None
     table: str | None = None
-    """The table *as the server named it*: for a foreign key always the child, also when the
-    statement deleted from the parent. CockroachDB sends none."""
+    """The table *as the server names it*: for a foreign key always the child, even if the statement
+    deletes from the parent. CockroachDB sends none."""
     column: str | None = None
-    """Of a NOT NULL violation only."""
+    """Set for a NOT NULL violation only."""
     message: str = ""
     detail: str | None = None
     hint: str | None = None
     severity: str = "ERROR"
-    """ERROR, or FATAL or PANIC when the server ended the session as well. Never translated."""
+    """ERROR, or FATAL or PANIC if the server has also ended the session. Never translated."""
     may_quote_values: bool = True
-    """Whether the message may quote the caller's data; decided by the dialect, in doubt True."""
+    """True if the message may quote the caller's data, or if that is unknown."""
     position: int | None = None
-    """Where in the statement's SQL the error lies: a character, counted from 1."""
+    """The position of the error in the SQL: a character, counted from 1."""
     rows: int | None = None
-    """Of a guard on the number of rows only: how many the guarded statement affected."""
+    """Set for a guard on the number of rows only: the number that the statement affected."""
     requirement: int | None = None
-    """Of a guard on a row only: which of the statement's requirements it does not meet, from 0."""
+    """Set for a guard on a row only: the index of the requirement that failed, from 0."""
     isolation: str | None = None
-    """Of a guard on the transaction's isolation level only: the level that it refused."""
+    """Set for a guard on the isolation level only: the level that it rejected."""
     part_of: tuple[str, ...] = ()
-    """Of a constraint of a partition: the names of the constraints that it is a part of, the
-    nearest first. Known where a mapping has named another constraint than the server did, since
-    only then is the server asked; a mapping for one of these is a mapping for this one as well."""
+    """For a constraint of a partition: the names of its parent constraints, the nearest first. A
+    mapping of one of these also applies to this constraint. They are queried only if a mapping
+    names another constraint than the server has sent."""
     row: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
-    """Of a guard on a row only: the values of that row, by column. Not all of its columns: those
-    that the requirements name, and those that were asked for."""
+    """Set for a guard on a row only: values of the row by column. It has the columns named in the
+    requirements, and those asked for by ``columns=`` or ``format_error()``."""
 
     def __str__(self) -> str:
-        """Say what was violated in words that are free of the caller's data."""
+        """Return a description without the caller's data."""
         if self.requirement is not None:
             return "guard refused a row"
         if self.isolation is not None:
@@ -100,17 +100,17 @@ class Violation:
         if self.table:
             words.append(f"on table {spelled(self.table)}")
         text = f"{' '.join(words)}, SQLSTATE {self.sqlstate}"
-        if not self.constraint and not self.column:  # those two say it all
+        if not self.constraint and not self.column:  # either of them is enough
             text += f": {self.safe_message}"
         return text
 
     def __repr__(self) -> str:
-        """Show the same words: a log line may hold the repr of anything."""
+        """Return the same, because a log may contain the repr."""
         return f"Violation({self})"
 
     @property
     def safe_message(self) -> str:
-        """The server's message where it cannot hold a parameter's value, or where to find it."""
+        """The message of the server if it cannot quote a value, or else where to find it."""
         if self.may_quote_values:
             return "its message may quote values, see .violation.message"
         return self.message

@@ -48,7 +48,7 @@ def test_expect_none_of_a_text_that_writes_counts_every_row(text):
 @BOTH
 def test_value_that_is_not_an_exception_is_rejected(guard):
     for meaning in ("gone", 404, int):
-        with pytest.raises(InvalidBatch, match="takes an exception"):
+        with pytest.raises(InvalidBatch, match="pass an exception"):
             guard(QUERY, raises=meaning)
 
 
@@ -136,7 +136,7 @@ def test_a_lock_of_every_row_or_of_unknown_strength_is_refused():
             )
     with pytest.raises(InvalidBatch, match="every row"):
         select("project", where={}).for_update().expect(1, missing=ValueError)
-    with pytest.raises(InvalidBatch, match="takes an exception"):
+    with pytest.raises(InvalidBatch, match="pass an exception"):
         select("project", where={"id": 7}).for_update().expect(1, missing="gone")
 
 

@@ -200,7 +200,7 @@ def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
     for place in PLACES.values():
         if place is not PLACES["predicate"]:
             assert f"({text})" in steps(place(sql(text)))[0].sql
-    with pytest.raises(InvalidBatch, match="brackets"):
+    with pytest.raises(InvalidBatch, match="parentheses"):
         select("t", [sql(text)], where={"b": 1})
 
 
@@ -227,9 +227,9 @@ def test_a_selected_column_may_have_a_name_or_be_all_of_them(text):
 )
 def test_a_placeholder_does_not_run_into_what_stands_beside_it(text):
     """``%(x)s0`` would be the tenth parameter, ``a%(x)s`` a name."""
-    with pytest.raises(InvalidBatch, match="placeholder runs into"):
+    with pytest.raises(InvalidBatch, match="placeholder touches"):
         sql(text, x=1)  # type: ignore[arg-type]
-    with pytest.raises(InvalidBatch, match="placeholder runs into"):
+    with pytest.raises(InvalidBatch, match="placeholder touches"):
         sql("SELECT " + text, x=1)  # type: ignore[arg-type]
 
 
@@ -253,7 +253,7 @@ def test_a_placeholder_may_stand_beside_anything_else(text):
     ],
 )
 def test_a_whole_statement_is_whole_too(text):
-    with pytest.raises(InvalidBatch, match="cannot be read"):
+    with pytest.raises(InvalidBatch, match=r"brackets|closed"):
         sql(text)  # type: ignore[arg-type]
 
 
@@ -273,7 +273,7 @@ def test_a_guarded_statement_is_read_in_one_way():
 def test_text_with_a_nul_is_rejected():
     with pytest.raises(InvalidBatch, match="NUL"):
         sql("SELECT '\0'")
-    with pytest.raises(InvalidBatch, match="index"):
+    with pytest.raises(InvalidBatch, match="NUL"):
         steps(insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": "\0"}))
     name = "a\0"
     for statement in (

@@ -157,9 +157,9 @@ def test_columns_are_names_and_found_is_a_list_of_them(slip):
 
 @pytest.mark.parametrize("meaning", ["gone", 7, int])
 def test_value_that_is_not_an_exception_is_rejected(meaning):
-    with pytest.raises(InvalidBatch, match="takes an exception"):
+    with pytest.raises(InvalidBatch, match="pass an exception"):
         CHANGE.require({"a": 3}, raises=meaning)
-    with pytest.raises(InvalidBatch, match="takes an exception"):
+    with pytest.raises(InvalidBatch, match="pass an exception"):
         CHANGE.ensure({"a": 3}, raises=meaning)
 
 

@@ -123,7 +123,7 @@ def test_returning_wins_over_the_model_and_is_silent_without_a_shape():
 )
 def test_returning_is_for_built_writes_and_names_a_column(statement):
     names = () if statement is BUILT["delete"] else ("a",)
-    with pytest.raises(InvalidBatch, match=r"returning\(\) names at least one column"):
+    with pytest.raises(InvalidBatch, match=r"returning\(\): name at least one column"):
         statement.returning(*names)
 
 
@@ -181,7 +181,7 @@ def test_a_shape_is_a_guard_where_its_promise_may_be_broken(shaped, guard):
 @pytest.mark.parametrize("model", [None, "int", 7, ("a", "b")])
 @pytest.mark.parametrize("shape", ["one", "maybe", "all", "scalar"])
 def test_a_shape_takes_something_to_call(shape, model):
-    with pytest.raises(InvalidBatch, match=rf"{shape}\(\) takes"):
+    with pytest.raises(InvalidBatch, match=rf"{shape}\(\): (pass|a model must be)"):
         getattr(sql("SELECT 1"), shape)(model)
 
 

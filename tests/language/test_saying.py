@@ -93,7 +93,7 @@ BARE = select("vpc", ["id"], where={"id": 7})
     ids=["on a statement", "on a batch", "expect", "require()", "lock()"],
 )
 def test_template_without_a_row_is_rejected(say):
-    with pytest.raises(InvalidBatch, match="only the guards on a row"):
+    with pytest.raises(InvalidBatch, match="has no row"):
         say()
 
 

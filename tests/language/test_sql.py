@@ -59,16 +59,16 @@ def test_two_parameters_may_stand_anywhere_that_the_server_reads_them(text):
     [
         ("SELECT %(a)s", {}, r"%\(a\)s .* pass a="),
         ("SELECT %(a)s, %(b)s", {"a": 1}, r"%\(b\)s .* pass b="),
-        ("SELECT %(a)s", {"a": 1, "b": 2}, r"b=.* no %\(b\)s"),
-        ("SELECT 1", {"a": 1}, r"a=.* no %\(a\)s"),
-        ("SELECT %s", {"a": 1}, r"parameters are named"),
-        ("SELECT %(a)s, 7 % 2", {"a": 1}, r"a percent sign is %%"),
-        ("SELECT %(a)s LIKE 'x%", {"a": 1}, r"a percent sign is %%"),
-        ("SELECT %(a)d", {"a": 1}, r"the only placeholder is %\(a\)s"),
-        ("SELECT %(a)b", {"a": 1}, r"the only placeholder is %\(a\)s"),
-        ("SELECT %(a)", {"a": 1}, r"the only placeholder is %\(a\)s"),
-        ("", {}, r"needs a command"),
-        (" \n", {}, r"needs a command"),
+        ("SELECT %(a)s", {"a": 1, "b": 2}, r"no %\(b\)s; drop b="),
+        ("SELECT 1", {"a": 1}, r"no %\(a\)s; drop a="),
+        ("SELECT %s", {"a": 1}, r"write %\(name\)s"),
+        ("SELECT %(a)s, 7 % 2", {"a": 1}, r"%% for a percent sign"),
+        ("SELECT %(a)s LIKE 'x%", {"a": 1}, r"%% for a percent sign"),
+        ("SELECT %(a)d", {"a": 1}, r"is not a placeholder; write %\(a\)s"),
+        ("SELECT %(a)b", {"a": 1}, r"is not a placeholder; write %\(a\)s"),
+        ("SELECT %(a)", {"a": 1}, r"is not a placeholder; write %\(a\)s"),
+        ("", {}, r"empty"),
+        (" \n", {}, r"empty"),
     ],
 )
 def test_placeholders_and_parameters_that_disagree_are_rejected(text, params, teaches):
@@ -103,7 +103,7 @@ def test_a_placeholder_where_the_server_sees_none_is_refused(text):
 )
 def test_a_parameter_that_the_user_numbered_is_refused(text, params):
     """It would be one of batchq's own: the next parameter, or the guard's token."""
-    with pytest.raises(InvalidBatch, match="parameters are named"):
+    with pytest.raises(InvalidBatch, match=r"write %\(name\)s"):
         sent(text, **params)
 
 
@@ -260,7 +260,7 @@ def test_two_commands_are_refused(text):
 
 @pytest.mark.parametrize("text", [";", "-- nothing", "/* nothing */ ;;"])
 def test_a_text_without_a_command_is_refused(text):
-    with pytest.raises(InvalidBatch, match="needs a command"):
+    with pytest.raises(InvalidBatch, match="empty"):
         sent(text)
 
 
@@ -276,7 +276,7 @@ def test_a_text_without_a_command_is_refused(text):
     ],
 )
 def test_an_unterminated_quote_or_comment_is_refused(text):
-    with pytest.raises(InvalidBatch, match="does not end"):
+    with pytest.raises(InvalidBatch, match="not closed"):
         sent(text)
 
 

@@ -70,16 +70,16 @@ def _query():
 @pytest.mark.parametrize(
     ("contradict", "teaches"),
     [
-        (STATEMENT.expect, "either a number of rows, or at_least="),
-        (lambda: STATEMENT.expect(1, at_least=1), "either a number of rows, or at_least="),
-        (lambda: STATEMENT.expect(-1), "always holds or never can"),
-        (lambda: STATEMENT.expect(at_least=0), "always holds or never can"),
-        (lambda: STATEMENT.expect(at_least=-1), "always holds or never can"),
+        (STATEMENT.expect, "exactly one of a number of rows"),
+        (lambda: STATEMENT.expect(1, at_least=1), "exactly one of a number of rows"),
+        (lambda: STATEMENT.expect(-1), "always or never true"),
+        (lambda: STATEMENT.expect(at_least=0), "always or never true"),
+        (lambda: STATEMENT.expect(at_least=-1), "always or never true"),
         (lambda: STATEMENT.expect("1"), r"expect\(\)"),
         (lambda: STATEMENT.expect(1.5), r"expect\(\)"),
         (lambda: STATEMENT.expect(True), r"expect\(\)"),
-        (STATEMENT.invariant, r"internal\(\) names the constraints"),
-        (lambda: STATEMENT.invariant(""), "needs the constraint's name"),
+        (STATEMENT.invariant, r"invariant\(\): no constraints"),
+        (lambda: STATEMENT.invariant(""), "the name of a constraint"),
     ],
 )
 def test_empty_expectation_is_rejected(contradict, teaches):
