@@ -109,9 +109,9 @@ class TestCharge:
             "CREATE TABLE vpc (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text)"
         )
         run(planned, limit(5))
-        for said in ((), ("uuid",)):
+        for type_ in ((), ("uuid",)):
             vpc = insert("vpc", {"name": "web"})
-            assert run(planned, gather(vpc, charge(1, vpc.output("id", *said))))[1] is True
+            assert run(planned, gather(vpc, charge(1, vpc.output("id", *type_))))[1] is True
         ids = [row[0] for row in planned.execute("SELECT id FROM vpc ORDER BY id").fetchall()]
         assert [row[2] for row in book.ledger()] == ids
 
@@ -141,7 +141,7 @@ class TestRelease:
             assert blamed(report, "lock vpcs", ViolationKind.GUARD)
             assert isinstance(report.raised, LimitMissing)
 
-    def test_of_more_than_the_counter_says_is_drift_and_ours(self, planned, book):
+    def test_of_more_than_the_counter_has_is_drift_and_a_bug(self, planned, book):
         run(planned, gather(limit(9), charge(3), charge(3, B)))
         book.conn.execute("UPDATE resource_limit SET used = 2")
         for batch in (release(), resize(1, B), release(B)):

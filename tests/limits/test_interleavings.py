@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two batches that count, in every order and at every isolation level: no counter says anything but
-the sum of its charges, none goes beyond its limit, and nobody waits for each other.
+the sum of its charges, none exceeds its limit, and no two batches wait for each other.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the steps of limits run: behind all others, each lock once, in one order for all batches.
+"""Where the steps of limits run: after all others, each lock once, in one order for all batches.
 
 The order that is expected is kept by other means than batchq's: by sorting what was drawn.
 """
@@ -64,7 +64,7 @@ def test_whatever_else_there_is_runs_first():
     ]
 
 
-def test_a_limit_is_set_where_its_counter_comes_and_as_it_was_said():
+def test_limit_is_set_in_the_counters_place_and_as_given():
     made = LIMITS.set_limit("vpcs", 5, scope=SILO), LIMITS.charge("vpcs", scope=SILO, id=A)
     before, after = ["set limit of vpcs", "lock vpcs", "charge vpcs"], ["lock vpcs", "charge vpcs"]
     assert [path for path, _ in places(gather(*made))] == before

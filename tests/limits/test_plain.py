@@ -44,7 +44,7 @@ def create(vpc, project=1):
     return gather(insert("vpc", {"id": vpc}), take.label("limit"))
 
 
-def test_it_counts_up_to_the_limit_whoever_is_first(database, conn):
+def test_charges_count_up_to_the_limit_in_any_order(database, conn):
     with (
         ConnectionPool(database, min_size=8, max_size=8, open=True) as pool,
         ThreadPoolExecutor(8) as threads,

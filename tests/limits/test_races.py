@@ -116,7 +116,7 @@ def test_scopes_declared_in_opposite_orders_from_32_threads_never_deadlock(
 class Crossing:
     """Two batches on the same three counters, declared in opposite orders, in each other's way.
 
-    Somebody holds the counter in the middle until both wait, so that each has begun.
+    A third session holds the counter in the middle until both wait, so that each has started.
     """
 
     def __init__(self, connect, conn):
@@ -220,14 +220,14 @@ def settled(sides, held, waiting, isolation, **options):
     return sides.run(held, waiting, isolation=isolation, retry=AGAIN, **options)
 
 
-def test_whoever_waited_for_the_last_place_is_refused(sides, conn, book, isolation):
+def test_charge_that_waited_for_the_last_place_is_refused(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
     answer = settled(sides, create(A), create(B), isolation)
     assert isinstance(answer.error, LimitExceeded)
     assert book.counter() == (1, 1, 1)
 
 
-def test_whoever_waited_for_a_place_that_is_given_back_has_it(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_released_place_gets_it(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
     run(conn, charge(A))
     release = LIMITS.release("vpcs", scope=PROJECT, id=A)
@@ -235,7 +235,7 @@ def test_whoever_waited_for_a_place_that_is_given_back_has_it(sides, conn, book,
     assert [row[2] for row in book.ledger()] == [B]
 
 
-def test_whoever_waited_for_a_charge_that_is_undone_has_its_place(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_rolled_back_one_gets_its_place(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
     assert settled(sides, create(A), create(B), isolation, rollback=True).value is True
     assert [row[2] for row in book.ledger()] == [B]

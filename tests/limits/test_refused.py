@@ -69,12 +69,12 @@ def test_an_id_that_is_none(verb, id):
 
 
 @pytest.mark.parametrize("scope", [str(SILO), None, [SILO]], ids=repr)
-def test_a_recount_of_what_is_no_scope(scope):
+def test_recount_rejects_what_is_not_a_scope(scope):
     with pytest.raises(InvalidBatch, match="scope="):
         LIMITS.reconcile(scope)
 
 
-def test_an_output_of_a_statement_behind_or_outside():
+def test_output_of_a_later_or_outer_statement_is_rejected():
     vpc = insert("vpc", {"name": "web"})
     charged = LIMITS.charge("vpcs", scope=SILO, id=vpc.output("id", "uuid"))
     with pytest.raises(InvalidBatch, match="before its statement"):

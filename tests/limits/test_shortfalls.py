@@ -52,7 +52,7 @@ def test_it_needs_no_round_trip_for_a_batch_without_limits(conn):
     assert steps(LIMITS.shortfalls(gather())) == ()
 
 
-def test_it_changes_nothing_and_waits_for_nobody(conn, connect, book):
+def test_shortfalls_change_nothing_and_wait_for_no_lock(conn, connect, book):
     set_limits(conn, (PROJECT, "cpus", 8))
     holder = connect()
     with holder.transaction(force_rollback=True):

@@ -39,9 +39,9 @@ LAST = Scheduled(END_ME, run_last=("~",))
 ids = st.sampled_from([UUID(int=number) for number in range(3)])
 sizes = st.integers(1, 5)
 bounds = st.sampled_from([5, 2, 0, 8, None])
-# What goes wrong: often nothing; or the link breaks behind so many messages of the client's (or as
+# The fault: often none; or the link breaks after so many messages of the client (or as
 # many before the end of them, where the COMMIT is) or of the server's; or the server ends the
-# session, before the charges or behind them.
+# session, before the charges or after them.
 troubles = st.sampled_from([None, None, None, "cut_requests", "cut_answers", "end"]).flatmap(
     lambda kind: st.none() if kind is None else st.tuples(st.just(kind), PLACES[kind])
 )

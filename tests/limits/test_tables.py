@@ -14,7 +14,7 @@ CONSTRAINTS = """
 SELECT conrelid::regclass::text, conname, contype FROM pg_constraint
 WHERE connamespace = current_schema()::regnamespace AND contype <> 'n' ORDER BY 1, 2
 """
-# All that tells one table from another of the same name, so that two ways to make it compare.
+# All that distinguishes tables of the same name, so that two ways to make it compare.
 CATALOGUE = """
 SELECT relname, reloptions, attname, atttypid::regtype::text, attnotnull,
        pg_get_expr(adbin, adrelid), (SELECT array_agg(pg_get_constraintdef(c.oid) ORDER BY conname)
@@ -59,7 +59,7 @@ def test_every_constraint_has_a_name_that_is_known(conn):
     ]
 
 
-def test_on_cockroachdb_there_is_no_fillfactor():
+def test_ddl_on_cockroachdb_has_no_fillfactor():
     assert "fillfactor" in LIMITS.ddl()[0]
     assert "fillfactor" not in "".join(LIMITS.ddl("cockroachdb"))
     assert LIMITS.ddl("cockroachdb")[1] == LIMITS.ddl("postgresql")[1]
@@ -122,10 +122,10 @@ def test_every_verb_works_under_any_name(conn, name, qualified):
     assert [one.asked for one in run(conn, limits.shortfalls(larger))] == [2]
     assert run(conn, limits.reconcile(SILO)) == []
     conn.execute(f"UPDATE {quoted(limits.table)} SET used = 1")
-    gone = limits.release("vpcs", scope=SILO, id=A)
-    assert isinstance(failure(conn, gone).raised, InvariantViolation)
+    release = limits.release("vpcs", scope=SILO, id=A)
+    assert isinstance(failure(conn, release).raised, InvariantViolation)
     assert [drift.now for drift in run(conn, limits.reconcile(SILO))] == [4]
-    assert run(conn, gone) is True
+    assert run(conn, release) is True
 
 
 def quoted(table):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A statement that the server cancels, 57014: by whom, as far as that can be known, and with what
-left behind."""
+left over."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def test_what_is_mapped_is_raised_from_it(client):
 
 
 def test_invariant_stays_an_invariant(client):
-    ours = SLOW.on(sqlstate("57014"), Slow).as_invariant("waiting")
-    answer = client.attempt(ours, timeout=0.01)
+    mapped = SLOW.on(sqlstate("57014"), Slow).as_invariant("waiting")
+    answer = client.attempt(mapped, timeout=0.01)
     assert isinstance(answer.error, InvariantViolation)
     assert answer.error.context == "waiting"
 

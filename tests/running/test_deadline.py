@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A deadline for the whole of a run: what it may be, what the server is told, what was not sent."""
+"""A deadline for the whole of a run: valid values, what the server gets, what was not sent."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ class TestTheServer:
             assert found.result() == (None, 1)
 
     @pytest.mark.parametrize(
-        ("own", "told"),
+        ("own", "sent"),
         [("0", "5000"), ("0s", "5000"), ("7", "7"), ("60000", "5000"), ("", "5000")],
     )
-    def test_cockroachdb_gets_milliseconds(self, conn, own, told):
+    def test_cockroachdb_gets_milliseconds(self, conn, own, sent):
         """The text is read by PostgreSQL, which has the functions that it calls."""
         text = COCKROACHDB.limit_query(5_000, 130000).replace("transaction_timeout", "batchq.limit")
         conn.execute("SELECT set_config('batchq.limit', %s, false)", [own])
-        assert conn.execute(text).fetchone() == (told,)
+        assert conn.execute(text).fetchone() == (sent,)
 
     def test_nothing_of_it_is_prepared_and_it_takes_one_flight(self, database, conn):
         conn.execute(ITEMS)

@@ -131,7 +131,7 @@ class TestThePool:
 
     @pytest.mark.parametrize("kind", [PoolClient, AsyncPoolClient])
     def test_connection_given_too_late_is_returned(self, database, conn, kind):
-        """The look goes well in the end: the pool's only connection is there for the next one."""
+        """The check succeeds in the end: the pool's only connection can be used again."""
         conn.execute(ITEMS)
         looking = Looking()
         check = looking.check if kind is PoolClient else looking.acheck

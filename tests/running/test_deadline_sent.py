@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A deadline that passes when the batch was sent: nobody is blamed for what it ends, and what is
+"""A deadline that passes when the batch was sent: no step is blamed for what it ends, and what is
 answered in the grace is the answer."""
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class TestTheGrace:
         assert isinstance(retried.error, SerializationConflict)
 
     @pytest.mark.usefixtures("late")
-    def test_there_is_no_other_attempt(self, client, conflict):
+    def test_batch_is_not_attempted_again(self, client, conflict):
         answer = client.attempt(conflict, deadline=LONG, retry=Retry(attempts=5, backoff=0))
         assert is_after_a_conflict(answer, attempts=1)
 
@@ -221,7 +221,7 @@ class TestAttempts:
             answer = client.attempt(
                 conflict,
                 deadline=LONG,
-                retry=Retry(attempts=5, before_sleep=lambda told: paused.append(told.sleep)),
+                retry=Retry(attempts=5, before_sleep=lambda details: paused.append(details.sleep)),
             )
         assert is_after_a_conflict(answer, attempts=3)
         assert paused == [0, 0]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A network that falls silent at any message, and tells nobody: every run ends, and what it says of
-the outcome is what the answers prove that came before."""
+"""A network that falls silent at any message, without an end of file: every run ends, with the
+outcome that the answers before the silence prove."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_no_answer_at_all_is_taken_for_none(database, conn, kind):
         assert "the deadline passed" in str(answer.error)
         assert answer.report.step is None
         assert isinstance(answer.error.__cause__, psycopg.OperationalError)
-    # That is why nobody can know: with the Execute of COMMIT it was done.
+    # That is why it is unknown: with the Execute of COMMIT it was done.
     done = range(REQUESTS.rindex("E") + 1, len(REQUESTS) + 1)
     kept = [row[0] for row in conn.execute("SELECT id FROM item ORDER BY id")]
     assert kept == [number for after in done for number in (2 * after, 2 * after + 1)]

@@ -50,7 +50,7 @@ ERRORS = [
     ValueError("can't return connection to pool"),
     RuntimeError("Event loop is closed"),
     OSError(24, "Too many open files"),
-    TimeoutError("of a pool that somebody wrote"),
+    TimeoutError("of a pool of the caller's"),
     Hook("a secret"),
 ]
 INTERRUPTS = [KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError(), GeneratorExit()]
@@ -78,7 +78,7 @@ def fail(pool, method, error, *, done=False):
 
     def close(*connections):
         for connection in connections:
-            if not done:  # nobody else will
+            if not done:  # no other code does
                 connection.pgconn.finish()
 
     setattr(pool, method, araising if iscoroutinefunction(own) else raising)
@@ -88,7 +88,7 @@ def ids(conn):
     return [key for (key,) in conn.execute("SELECT id FROM item WHERE id > 0 ORDER BY id")]
 
 
-async def until_somebody_waits(pool):
+async def until_a_request_waits(pool):
     while not pool.get_stats()["requests_waiting"]:  # noqa: ASYNC110  the pool sets no event
         await asyncio.sleep(0)
 
@@ -148,7 +148,7 @@ class TestAPoolThatGivesNoConnection:
         async with AsyncConnectionPool(database, open=False, **settings) as pool:
             async with pool.connection():
                 first = asyncio.ensure_future(batchq.arun(pool, READ))
-                await until_somebody_waits(pool)
+                await until_a_request_waits(pool)
                 answer = await aattempt(pool, READ)
                 assert is_not_sent(answer, answer.error.__cause__)
                 assert isinstance(answer.error.__cause__, psycopg_pool.TooManyRequests)
@@ -158,7 +158,7 @@ class TestAPoolThatGivesNoConnection:
         async with AsyncConnectionPool(database, min_size=1, max_size=1, open=False) as pool:
             async with pool.connection():
                 second = asyncio.ensure_future(batchq.arun(pool, READ))
-                await until_somebody_waits(pool)
+                await until_a_request_waits(pool)
                 second.cancel()
                 with pytest.raises(asyncio.CancelledError) as raised:
                     await second
@@ -286,7 +286,7 @@ def wait_fails(error):
 
 
 class TestWaitingThatFails:
-    """Before the first byte has left nothing was sent; behind it nobody knows."""
+    """Before the first byte nothing was sent; after it the outcome is unknown."""
 
     @each_error
     def test_before_the_first_byte(self, connection, conn, error):
@@ -298,7 +298,7 @@ class TestWaitingThatFails:
         assert connection.run(READ) == 1
 
     @each_error
-    def test_behind_the_first_byte(self, connection, error):
+    def test_after_the_first_byte(self, connection, error):
         def failing(gen):
             yield next(gen)
             raise error
@@ -312,8 +312,8 @@ class TestWaitingThatFails:
         assert connection.conn.closed
 
     @each_error
-    def test_behind_the_answer(self, connection, conn, error):
-        """What was answered counts, whatever comes behind it."""
+    def test_after_the_answer(self, connection, conn, error):
+        """The answer counts, whatever happens after it."""
 
         def failing(gen):
             yield from gen
@@ -329,7 +329,7 @@ class TestWaitingThatFails:
         assert again.outcome is Outcome.ROLLED_BACK
         assert ids(conn) == [1]
 
-    async def test_a_lock_of_another_loop_is_no_way_in(self, database):
+    async def test_lock_of_another_loop_is_an_error(self, database):
         async with await psycopg.AsyncConnection.connect(database) as mine:
             lock = asyncio.Lock()
             await lock.acquire()
@@ -359,7 +359,7 @@ def hang_up(conn):
 ENDS = {"the connection": lambda conn: conn.pgconn.finish(), "its socket": hang_up}
 
 
-class TestAConnectionThatSomebodyElseCloses:
+class TestConnectionClosedByOtherCode:
     @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
     @pytest.mark.usefixtures("items")
     def test_while_a_step_waits_the_outcome_is_unknown(self, connect, conn, end):
@@ -402,7 +402,7 @@ class TestAConnectionThatSomebodyElseCloses:
 
 class TestTheCallersOwn:
     @pytest.mark.parametrize("handler", ["notify", "notice"])
-    def test_handler_that_fails_is_no_failure_of_the_batch(self, connection, conn, handler):
+    def test_failing_handler_does_not_fail_the_batch(self, connection, conn, handler):
         def failing(_):
             raise Hook("a secret")
 
@@ -434,7 +434,7 @@ class TestTheCallersOwn:
 
 
 def test_threads_that_end_a_pool_let_the_others_know(database):
-    """Who waits when the pool is closed is told so."""
+    """A request that waits gets PoolClosed when the pool is closed."""
     answers = []
     with ConnectionPool(database, min_size=1, max_size=1, open=True) as pool, pool.connection():
         waiter = threading.Thread(target=lambda: answers.append(attempt(pool, READ)), daemon=True)

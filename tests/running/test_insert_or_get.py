@@ -110,7 +110,7 @@ class TestAgain:
         got = insert_or_get("disk", row, Disk, key=["level"], same=["serial"], raises=DiffersError)
         assert run(conn, gather(first, got, got))[1:] == (NEW, OLD)
 
-    def test_another_unique_index_is_no_such_conflict(self, conn):
+    def test_conflict_on_another_unique_index_is_a_violation(self, conn):
         run(conn, boot(serial="s"))
         clash = insert_or_get("disk", {"id": 8, "serial": "s"}, Disk, key=["id"])
         with pytest.raises(DiffersError):

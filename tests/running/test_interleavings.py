@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A parent ends while somebody adds a child, in every order and at every isolation level: who is
-kept from making an orphan, and who is not, is what the table in docs/guards.md says.
+"""A parent ends while a child is added, in every order and at every isolation level.
+
+The table in docs/guards.md lists which writers can leave an orphan.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def is_refused(end, own):
 
 
 def is_covered(end, own, adds, other):
-    """The table in docs/guards.md; ``own`` is the level of whoever deletes."""
+    """The table in docs/guards.md; ``own`` is the level of the batch that deletes."""
     match adds:
         case "Children.add" | "updates":
             return True
@@ -151,7 +152,7 @@ def play(table, end, own, adds, other):
     assert not any(failure.refused for failure in summary.failures)
     if is_covered(end, own, adds, other):
         assert not summary.wrong, str(summary)
-        assert summary.committed >= {(True, False), (False, True)}, "somebody always loses"
+        assert summary.committed >= {(True, False), (False, True)}, "one of the two always fails"
     else:
         assert summary.wrong, "docs/guards.md says less than is so"
 

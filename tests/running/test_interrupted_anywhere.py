@@ -17,8 +17,8 @@ from batchq.running import run as facade
 from tests.support.clients import ITEMS, item
 
 HOME = str(Path(running.__file__).parent)
-# Behind the answer, between its return and the caller's own next line.
-BEHIND = {facade.run.__code__, facade.arun.__code__, facade._unwrap.__code__}
+# After the answer, between its return and the caller's own next line.
+AFTER = {facade.run.__code__, facade.arun.__code__, facade._unwrap.__code__}
 # The line of attempt() before it can note anything: nothing was sent.
 BEFORE = 1
 BATCHES = {
@@ -43,7 +43,7 @@ class Interrupting:
 
     def enter(self, frame, _event, _arg):
         code = frame.f_code
-        own = code.co_filename.startswith(HOME) and code not in BEHIND
+        own = code.co_filename.startswith(HOME) and code not in AFTER
         return self.line if own and not self.struck else None
 
     def line(self, frame, event, _arg):
@@ -58,7 +58,7 @@ class Interrupting:
 
 
 def check(interrupt, conn, at):
-    """The note tells the truth; and the table is empty again."""
+    """The note has the true outcome; and the table is empty again."""
     kept = conn.execute("DELETE FROM item").rowcount
     if at < BEFORE:
         assert not kept

@@ -31,7 +31,7 @@ class Taken(Exception):
     pass
 
 
-def interrupted_behind(flight):
+def interrupted_after(flight):
     """Ctrl-C when the answer has been read."""
     yield from flight
     raise KeyboardInterrupt
@@ -99,8 +99,8 @@ class TestFailure:
         assert ids(conn) == [3, 100]
 
     def test_a_guard_too_leaves_the_outer_transaction_open(self, outer, conn):
-        gone = batchq.delete("item", {"id": 7}).expect(1, missing=Taken)
-        assert isinstance(outer.attempt(gather(item(1), gone), nested=True).error, Taken)
+        missing = batchq.delete("item", {"id": 7}).expect(1, missing=Taken)
+        assert isinstance(outer.attempt(gather(item(1), missing), nested=True).error, Taken)
         outer.execute("COMMIT")
         assert ids(conn) == [100]
 
@@ -169,7 +169,7 @@ class TestInsideOfPsycopgs:
         mine.commit()
         assert ids(conn) == [1, 100]
 
-    def test_the_connections_own_isolation_is_no_option_of_the_batch(self, connect, conn):
+    def test_connections_isolation_is_not_an_option_of_the_batch(self, connect, conn):
         mine = connect()
         mine.isolation_level = IsolationLevel.SERIALIZABLE
         with mine.transaction():
@@ -224,11 +224,11 @@ class TestAConflict:
             assert isinstance(attempt(mine, sql("SELECT 3")), Ok)
 
     def test_an_interrupt_closes_the_connection_where_it_cannot_be_undone(self):
-        """Nobody tells its owner of the conflict then, and a COMMIT would end without an error."""
+        """Otherwise its owner would miss the conflict, and COMMIT would end without an error."""
         with fake_server(cockroach=True) as server, server.connect() as mine:
             mine.execute("BEGIN")
             server.scenario = Scenario(place=1, fields=CONFLICT)
-            with wrapped_wait(interrupted_behind), pytest.raises(KeyboardInterrupt) as raised:
+            with wrapped_wait(interrupted_after), pytest.raises(KeyboardInterrupt) as raised:
                 batchq.run(mine, sql("SELECT 1"), nested=True)
             assert mine.closed
             assert "outer transaction is rolled back" in raised.value.__notes__[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is said as an option and cannot be meant gets a sentence: before a byte is sent, and with a
+"""An option with an impossible value is rejected: before a byte is sent, and with a
 pool before a connection is taken."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Isolation, read only, deferrable, timeout: in force inside the batch, and gone behind it."""
+"""Isolation, read only, deferrable, timeout: in force inside the batch, and not after it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A parent is deleted while a child is added: whoever is first, there is never an orphan.
+"""A parent is deleted while a child is added: in either order there is never an orphan.
 
 Both orders, under every isolation, with the interleaving forced by the parent's lock. And the
 spelling that all of this is there to avoid does leave one, so these tests can see one.
@@ -184,7 +184,7 @@ class TestTheUnsafeSpelling:
         assert isinstance(answer.error, SerializationConflict)
         assert orphans(conn) == 0
 
-    def test_is_told_of_by_explain_and_the_safe_one_needs_no_telling(self, kept):
+    def test_explain_notes_the_unsafe_batch_and_not_the_safe_one(self, kept):
         assert "note: it reads other rows in the statement that writes" in explain(unsafe(kept))
         assert "note:" not in explain(end(kept))
         assert "note:" not in explain(add(kept))

@@ -114,7 +114,7 @@ class TestAdd:
         assert (generation(conn), generation(conn, 2)) == (2, 2)
 
     @pytest.mark.parametrize("project", [3, 4], ids=["soft-deleted", "never there"])
-    def test_finds_the_parent_gone_and_blames_the_bump(self, conn, project):
+    def test_deleted_parent_is_missing_and_the_touch_fails(self, conn, project):
         adding = VPCS.add(project, vpc(7, project), missing=NotFoundError).label("vpc_create")
         answer = attempt(conn, gather(disk(1), adding, disk(2)))
         assert isinstance(answer.error, NotFoundError)
@@ -176,7 +176,7 @@ class TestDelete:
         with pytest.raises(InUseError, match="web"):
             run(conn, PROJECT.delete(1, missing=NotFoundError, guards=[named]))
 
-    def test_is_not_refused_by_what_is_no_child_of_it(self, conn):
+    def test_is_not_refused_because_of_rows_of_other_parents(self, conn):
         others = [vpc(7, 2), disk(8, 2), disk(9, kind="local"), vpc(6)]
         run(conn, gather(*others, update("vpc", {"time_deleted": "now"}, {"id": 6})))
         run(conn, end())
@@ -193,7 +193,7 @@ class TestDelete:
         assert isinstance(answer.error, InUseError)
 
     @pytest.mark.parametrize("project", [3, 4], ids=["soft-deleted", "never there"])
-    def test_finds_the_parent_gone_before_anything_else(self, conn, project):
+    def test_deleted_parent_is_missing_before_any_other_check(self, conn, project):
         run(conn, vpc(7, project))
         answer = attempt(conn, end(project))
         assert isinstance(answer.error, NotFoundError)
@@ -264,12 +264,12 @@ class TestOtherTables:
     def test_of_a_schema_with_names_that_need_quotes(self, conn):
         schema = conn.execute("SELECT current_schema").fetchone()[0]
         conn.execute(
-            'CREATE TABLE "Pro ject" ("%Id" int PRIMARY KEY, "g""en" int, "gone?" timestamptz);'
+            'CREATE TABLE "Pro ject" ("%Id" int PRIMARY KEY, "g""en" int, "ended?" timestamptz);'
             'CREATE TABLE "select" (id int, "%of" int, "na me" text);'
             'INSERT INTO "Pro ject" VALUES (1, 1, NULL)'
         )
         table = f"{schema}.Pro ject"
-        parent = Parent(table=table, key="%Id", deleted_at="gone?", generation='g"en')
+        parent = Parent(table=table, key="%Id", deleted_at="ended?", generation='g"en')
         kinds = parent.children(f"{schema}.select", by="%of", deleted_at=None)
         child = insert(f"{schema}.select", {"id": 7, "%of": 1, "na me": "x"})
         run(conn, kinds.add(1, child, missing=NotFoundError))

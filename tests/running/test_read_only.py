@@ -98,10 +98,10 @@ class TestAStandby:
 class TestOnABareConnection:
     def test_it_is_raised_after_one_attempt_and_stays_open(self, connection, conn):
         connection.execute(READ_ONLY)
-        told = []
-        answer = connection.attempt(item(1), retry=retry(before_sleep=told.append))
+        retries = []
+        answer = connection.attempt(item(1), retry=retry(before_sleep=retries.append))
         assert type(answer.error) is ReadOnlyServer
-        assert (answer.report.attempts, told) == (1, [])
+        assert (answer.report.attempts, retries) == (1, [])
         assert answer.report.index == 0
         assert answer.report.violation.sqlstate == "25006"
         assert isinstance(answer.error.__cause__, psycopg.errors.ReadOnlySqlTransaction)
@@ -142,9 +142,9 @@ class TestInAPool:
 
     def test_the_next_attempt_takes_another(self, pool, conn):
         make_read_only(pool)
-        told = []
-        pool.run(item(1), retry=retry(before_sleep=told.append))
-        assert [type(one.report) for one in told] == [ReadOnlyServer]
+        retries = []
+        pool.run(item(1), retry=retry(before_sleep=retries.append))
+        assert [type(one.report) for one in retries] == [ReadOnlyServer]
         assert ids(conn) == [1]
 
     def test_where_it_is_mapped_it_is_tried_again_and_not_given_back(self, pool, conn):

@@ -28,12 +28,12 @@ ENDS = {
 
 
 def request(number):
-    """Two rows that belong together, and that nobody else writes; twice it would be refused."""
+    """Two rows that belong together, and that no other request writes; a second time is refused."""
     return gather(insert("wrote", {"id": 2 * number}), insert("wrote", {"id": 2 * number + 1}))
 
 
 class Book:
-    """Who has asked for what, and what they were told."""
+    """The requests, and their answers."""
 
     def __init__(self):
         self.answers, self.ready, self.again = {}, threading.Semaphore(0), threading.Event()
@@ -59,13 +59,13 @@ class Book:
     def check(self, running):
         with psycopg.connect(running.conninfo()) as conn:
             rows = Counter(key // 2 for (key,) in conn.execute("SELECT id FROM wrote"))
-        told = {
+        answers = {
             number: type(answer) if isinstance(answer, Ok) else type(answer.error)
             for number, answer in self.answers.items()
         }
-        committed = {number for number, kind in told.items() if kind is Ok}
-        unknown = {number for number, kind in told.items() if kind is OutcomeUnknown}
-        assert len(told) == len(committed) + len(unknown), Counter(told.values())
+        committed = {number for number, kind in answers.items() if kind is Ok}
+        unknown = {number for number, kind in answers.items() if kind is OutcomeUnknown}
+        assert len(answers) == len(committed) + len(unknown), Counter(answers.values())
         assert set(rows.values()) == {2}, "a request is wholly there or absent"
         assert rows.keys() - unknown == committed
         assert len(unknown) <= WORKERS
@@ -80,7 +80,7 @@ def running(pytestconfig):
 
 
 SETTINGS = {"min_size": WORKERS, "max_size": WORKERS, "timeout": 300}
-"""The pool's patience is no matter here, on however busy a machine."""
+"""The pool's timeout does not matter here, however busy the machine is."""
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)

@@ -110,7 +110,7 @@ def test_the_hook_sees_every_conflict_but_the_last(client, conn):
     assert ids(conn) == []
 
 
-def test_one_attempt_is_no_retry(client, conn):
+def test_one_attempt_is_not_a_retry(client, conn):
     seen = []
     answer = client.attempt(failing(9, "40001"), retry=retry(1, before_sleep=seen.append))
     assert (answer.report.attempts, tried(conn), seen) == (1, 1, [])
@@ -201,7 +201,7 @@ class TestArguments:
             Retry(**wrong)
 
     @pytest.mark.parametrize(
-        ("seconds", "told"),
+        ("seconds", "message"),
         [
             (-0.1, "0 seconds or more"),
             (float("-inf"), "0 seconds or more"),
@@ -211,8 +211,8 @@ class TestArguments:
         ],
     )
     @pytest.mark.parametrize("name", ["backoff", "max_backoff"])
-    def test_a_time_that_is_no_time_and_one_too_long_are_two_mistakes(self, name, seconds, told):
-        with pytest.raises(ValueError, match=told):
+    def test_invalid_time_and_too_long_time_are_two_mistakes(self, name, seconds, message):
+        with pytest.raises(ValueError, match=message):
             Retry(**{name: seconds})
 
     def test_retry_is_immutable_and_can_be_shared(self, client):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Running again on another connection of a pool: what has kept nothing and may succeed, and nothing
-else. On a connection of one's own there is no other one."""
+else. On a connection of the caller's no other one is taken."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ READ = sql("SELECT 1").scalar(int)
 CONFLICT = sql("SELECT conflict()")
 
 
-def retry(attempts=3, told=None, **options):
-    hook = None if told is None else told.append
+def retry(attempts=3, retries=None, **options):
+    hook = None if retries is None else retries.append
     return Retry(attempts=attempts, **{"backoff": 0, "before_sleep": hook, **options})
 
 
@@ -67,13 +67,13 @@ def fail(pool, errors):
 
 
 class TestConnectionsThatWereClosedWhileIdle:
-    """They are no attempts: none of 16 keeps the 17th from being tried."""
+    """They do not count as attempts: the 17th is tried after 16 of them."""
 
     SIZE = 16
 
     def test_do_not_use_up_the_attempts(self, database, conn):
         conn.execute(ITEMS)
-        told = []
+        retries = []
         with ConnectionPool(database, min_size=self.SIZE, open=True) as pool:
             pool.wait()
             idle = [pool.getconn() for _ in range(self.SIZE)]
@@ -81,13 +81,13 @@ class TestConnectionsThatWereClosedWhileIdle:
             for one in idle:
                 until_readable(one)
                 pool.putconn(one)
-            assert isinstance(attempt(pool, item(1), retry=retry(2, told)), Ok)
-        assert told == []
+            assert isinstance(attempt(pool, item(1), retry=retry(2, retries)), Ok)
+        assert retries == []
         assert ids(conn) == [1]
 
     async def test_nor_those_of_tasks(self, database, conn):
         conn.execute(ITEMS)
-        told = []
+        retries = []
         async with AsyncConnectionPool(database, min_size=self.SIZE, open=False) as pool:
             await pool.wait()
             idle = [await pool.getconn() for _ in range(self.SIZE)]
@@ -96,10 +96,10 @@ class TestConnectionsThatWereClosedWhileIdle:
                 until_readable(one)
                 await pool.putconn(one)
             answers = await asyncio.gather(
-                *(aattempt(pool, item(n), retry=retry(1, told)) for n in range(1, 5))
+                *(aattempt(pool, item(n), retry=retry(1, retries)) for n in range(1, 5))
             )
             assert all(isinstance(answer, Ok) for answer in answers)
-        assert told == []
+        assert retries == []
         assert ids(conn) == [1, 2, 3, 4]
 
     def test_are_reported_to_who_asked_for_no_more_attempts(self, pool, conn):
@@ -110,8 +110,8 @@ class TestConnectionsThatWereClosedWhileIdle:
         pool.run(item(2))
         assert ids(conn) == [2]
 
-    def test_end_the_run_where_there_are_no_others(self, pool, conn):
-        """As many as the pool may hold are no attempts; what comes then is one."""
+    def test_end_the_run_if_no_other_is_open(self, pool, conn):
+        """As many as the pool may hold do not count as attempts; the next one does."""
         given = []
         own = pool.pool.getconn
 
@@ -126,12 +126,12 @@ class TestConnectionsThatWereClosedWhileIdle:
             return given[-1]
 
         pool.pool.getconn = agetconn if iscoroutinefunction(own) else getconn
-        told = []
-        answer = pool.attempt(item(1), retry=retry(3, told))
+        retries = []
+        answer = pool.attempt(item(1), retry=retry(3, retries))
         assert type(answer.error) is ConnectionFailed
         assert answer.outcome is Outcome.NOT_SENT
         assert len(given) == 3 * (1 + pool.pool.max_size)
-        assert [one.attempt for one in told] == [1, 2]
+        assert [one.attempt for one in retries] == [1, 2]
         assert answer.report.attempts == 3
         assert ids(conn) == []
 
@@ -140,7 +140,7 @@ class TestASessionThatTheServerEnds:
     def test_before_commit_is_tried_again_on_another_connection(self, pool, conn, connect):
         holder = connect()
         lock_row(holder)
-        told = []
+        retries = []
         pid = pool.run(sql("SELECT pg_backend_pid()").scalar(int))
 
         def end():
@@ -148,38 +148,38 @@ class TestASessionThatTheServerEnds:
             holder.execute("ROLLBACK")
 
         with once_blocked(conn, pid, end):
-            pool.run(BLOCKED_BATCH, retry=retry(2, told))
-        assert [type(one.report) for one in told] == [ConnectionFailed]
-        assert told[0].report.outcome is Outcome.ROLLED_BACK
-        assert told[0].report.violation.sqlstate == "57P01"
+            pool.run(BLOCKED_BATCH, retry=retry(2, retries))
+        assert [type(one.report) for one in retries] == [ConnectionFailed]
+        assert retries[0].report.outcome is Outcome.ROLLED_BACK
+        assert retries[0].report.violation.sqlstate == "57P01"
         assert ids(conn) == [1, 3]
 
     def test_on_a_connection_of_ones_own_is_raised_after_one_attempt(
         self, connection, conn, connect
     ):
         lock_row(connect())
-        told = []
+        retries = []
         pid = connection.conn.info.backend_pid
         with once_blocked(conn, pid, lambda: terminate(conn, pid)):
-            answer = connection.attempt(BLOCKED_BATCH, retry=retry(3, told))
+            answer = connection.attempt(BLOCKED_BATCH, retry=retry(3, retries))
         assert type(answer.error) is ConnectionFailed
-        assert (answer.report.attempts, told) == (1, [])
-        again = connection.attempt(item(1), retry=retry(3, told))
+        assert (answer.report.attempts, retries) == (1, [])
+        again = connection.attempt(item(1), retry=retry(3, retries))
         assert again.outcome is Outcome.NOT_SENT
-        assert (again.report.attempts, told) == (1, [])
+        assert (again.report.attempts, retries) == (1, [])
 
-    def test_when_nobody_knows_whether_it_had_committed_is_not_tried_again(self, database, conn):
+    def test_unknown_outcome_is_not_tried_again(self, database, conn):
         conn.execute(ITEMS)
-        told = []
+        retries = []
         with (
             proxy(database) as link,
             ConnectionPool(link.conninfo(), min_size=1, max_size=1, open=True) as pool,
         ):
             pool.wait()
             link.cut_answers(after=2)
-            answer = attempt(pool, item(1), retry=retry(3, told))
+            answer = attempt(pool, item(1), retry=retry(3, retries))
         assert type(answer.error) is OutcomeUnknown
-        assert told == []
+        assert retries == []
 
 
 class TestAPoolThatGivesNoConnection:
@@ -194,10 +194,10 @@ class TestAPoolThatGivesNoConnection:
         ids=lambda error: type(error).__name__,
     )
     def test_because_it_cannot_connect_is_asked_again(self, pool, conn, error):
-        told = []
+        retries = []
         asked = fail(pool.pool, [error, error])
-        pool.run(item(1), retry=retry(3, told))
-        assert [one.report.__cause__ for one in told] == [error, error]
+        pool.run(item(1), retry=retry(3, retries))
+        assert [one.report.__cause__ for one in retries] == [error, error]
         assert len(asked) == 3
         assert ids(conn) == [1]
 
@@ -213,13 +213,13 @@ class TestAPoolThatGivesNoConnection:
         ids=lambda error: type(error).__name__,
     )
     def test_for_a_reason_of_its_own_is_not(self, pool, error):
-        told = []
+        retries = []
         asked = fail(pool.pool, [error])
-        answer = pool.attempt(item(1), retry=retry(3, told))
+        answer = pool.attempt(item(1), retry=retry(3, retries))
         assert answer.error.__cause__ is error
         assert answer.report.attempts == 1
         assert len(asked) == 1
-        assert told == []
+        assert retries == []
 
 
 class Hook(Exception):

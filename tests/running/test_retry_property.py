@@ -173,7 +173,7 @@ def foretold(endings, attempts):
 )
 def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync):
     endings = [*again, last]
-    left, told = iter(endings), []
+    left, retries = iter(endings), []
 
     def once(connection, _):
         ending = next(left)
@@ -185,7 +185,7 @@ def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync)
         return once(connection, todo)
 
     pool = Pool() if is_sync else AsyncPool()
-    retry = Retry(attempts=attempts, backoff=0, before_sleep=told.append)
+    retry = Retry(attempts=attempts, backoff=0, before_sleep=retries.append)
     with (
         patch("batchq.running.pooled.run_once", once),
         patch("batchq.running.pooled.arun_once", aonce),
@@ -197,11 +197,11 @@ def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync)
 
     visits, counted, ending = foretold(endings, attempts)
     assert len(pool.given) == visits
-    assert [one.attempt for one in told] == list(range(1, counted))
+    assert [one.attempt for one in retries] == list(range(1, counted))
     expected = ENDINGS[ending]()
     assert type(answer) is Ok if isinstance(expected, Ok) else type(answer.report) is type(expected)
     if isinstance(answer, Failed):
         assert answer.report.attempts == counted
     assert pool.back == pool.given
-    gone = {"closed", "ended", "read only"}
-    assert [link.closed for link in pool.back] == [one in gone for one in endings[:visits]]
+    unusable = {"closed", "ended", "read only"}
+    assert [link.closed for link in pool.back] == [one in unusable for one in endings[:visits]]

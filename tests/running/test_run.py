@@ -82,7 +82,7 @@ def test_an_empty_batch_sends_nothing_and_takes_nothing_from_a_pool(database):
         assert batchq.run(pool, gather()) == ()
 
 
-def test_an_empty_batch_in_an_open_transaction_is_no_concern_of_it(conn):
+def test_empty_batch_leaves_an_open_transaction_alone(conn):
     conn.execute("BEGIN")
     assert batchq.run(conn, gather()) == ()
     conn.execute("COMMIT")
@@ -103,26 +103,26 @@ class TestTeaching:
 
     async def calls(self, target, batch, **options):
         """What each of the functions says of these arguments, by its name."""
-        said = {}
+        messages = {}
         for name in ("run", "attempt"):
             with pytest.raises(TypeError) as raised:
                 getattr(batchq.result if "attempt" in name else batchq, name)(
                     target, batch, **options
                 )
-            said[name] = str(raised.value)
+            messages[name] = str(raised.value)
         for name in ("arun", "aattempt"):
             with pytest.raises(TypeError) as raised:
                 await getattr(batchq.result if "attempt" in name else batchq, name)(
                     target, batch, **options
                 )
-            said[name] = str(raised.value)
-        return said
+            messages[name] = str(raised.value)
+        return messages
 
     @pytest.mark.parametrize("target", [None, "dbname=x", object()], ids=["None", "text", "object"])
     async def test_value_that_is_not_a_connection_is_rejected(self, target):
-        said = await self.calls(target, READ)
+        messages = await self.calls(target, READ)
         kind = type(target).__name__
-        assert all("Connection" in text and kind in text for text in said.values())
+        assert all("Connection" in text and kind in text for text in messages.values())
 
     async def test_the_other_kind_of_connection_is_sent_to_the_other_function(self, database, conn):
         with pytest.raises(TypeError, match=r"run\(\)"):

@@ -35,7 +35,7 @@ class Blocking:
     def cancel(self):
         self.asked.set()
         assert self.over.wait(TIMEOUT)
-        raise psycopg.OperationalError("too late, and nobody hears it")
+        raise psycopg.OperationalError("too late, and unheard")
 
 
 @pytest.fixture
