@@ -102,7 +102,7 @@ def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
         resources=[step.counter[1] for step in counter_steps],
         ids=[step.known_id for step in counter_steps],
     )
-    reading = statement.all(CounterRow).label("explain limits")
+    reading = statement.all(CounterRow).label("read limits")
     return reading.map(lambda rows: _simulate(counter_steps, rows))
 
 
