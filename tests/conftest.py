@@ -83,7 +83,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def postgres(shared_database: Database) -> Database:
-    """The server of this run, by the name that fits most tests."""
+    """Return the server of this run, by the name that fits most tests."""
     return shared_database
 
 
@@ -162,5 +162,5 @@ def connect(database: str, sessions: Sessions) -> Iterator[Connect]:
 
 @pytest.fixture
 def conn(connect: Connect) -> psycopg.Connection[Any]:
-    """A connection to this test's schema, in autocommit."""
+    """Connect to this test's schema, in autocommit."""
     return connect()

@@ -102,11 +102,11 @@ def service(database, conn) -> Iterator[Service]:
 
 @pytest.fixture
 def silo(service) -> Silo:
-    """A silo with a limit of two projects."""
+    """Create a silo with a limit of two projects."""
     return run(service.observer, silo_create(NewSilo(name="acme"), projects=2))
 
 
 @pytest.fixture
 def project(service, silo) -> Project:
-    """A project with nothing in it."""
+    """Create an empty project."""
     return run(service.observer, project_insert(NewProject(silo_id=silo.id, name="web")))

@@ -194,7 +194,7 @@ class TestDiskAttach:
 class TestInstanceDelete:
     @pytest.fixture
     def stopped(self, service, machine) -> UUID:
-        """An instance with a disk and rows that refer to it; another instance has such rows too."""
+        """Create an instance with a disk and rows that refer to it, and another such instance."""
         other = uuid4()
         service.execute(
             "INSERT INTO instance (id, project_id, name) VALUES (%s, gen_random_uuid(), 'db')",

@@ -209,7 +209,7 @@ class TestVni:
 class TestVpcDelete:
     @pytest.fixture
     def vpc(self, service, new) -> Vpc:
-        """A VPC whose subnet has been deleted, as its owner has read it."""
+        """Create a VPC and delete its subnet; return it as its owner has read it."""
         service.run(vpc_create(new))
         service.execute("UPDATE vpc_subnet SET time_deleted = now()")
         return service.run(vpc_fetch(new.id))

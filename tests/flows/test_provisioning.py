@@ -19,7 +19,7 @@ SUMS = "SELECT cpus, memory, storage FROM provisioned"
 
 @pytest.fixture
 def new(service, project) -> Resource:
-    """A resource; the quotas of its silo are those of two."""
+    """Create a resource; the quotas of its silo allow two."""
     fleet_id = uuid4()
     kinds = {"Project": project.id, "Silo": project.silo_id, "Fleet": fleet_id}
     for kind, counted in kinds.items():

@@ -22,7 +22,7 @@ NAMES = "SELECT name FROM vpc_firewall_rule ORDER BY name"
 
 @pytest.fixture
 def vpc(service, project) -> Vpc:
-    """A VPC with neither subnets nor rules."""
+    """Create a VPC without subnets and rules."""
     made = service.run(vpc_create(NewVpc(project_id=project.id, name="prod")))
     service.execute("DELETE FROM vpc_subnet; DELETE FROM vpc_firewall_rule")
     return made.vpc

@@ -27,7 +27,7 @@ def request(service, grant: Grant) -> None:
 
 @pytest.fixture
 def grant(service) -> Grant:
-    """A grant of what has been requested."""
+    """Return a grant of what was requested."""
     grant = Grant(client_id=uuid4(), device_code="device", token="secret")
     request(service, grant)
     return grant

@@ -14,7 +14,7 @@ from tests.support.plan_modes import EACH_PLAN_MODE
 
 @pytest.fixture
 def book(connect) -> Book:
-    """The tables, made; and a connection beside the one under test to look at them."""
+    """Create the tables, and a connection besides the one under test that reads them."""
     conn = connect(prepare_threshold=None)
     LIMITS.create(conn)
     return Book(conn)
@@ -22,5 +22,5 @@ def book(connect) -> Book:
 
 @pytest.fixture(params=EACH_PLAN_MODE)
 def planned(request, book, conn) -> psycopg.Connection[Any]:
-    """A connection on which statements are prepared and planned in one certain way."""
+    """Connect with one way to prepare and plan statements."""
     return request.param.set_on(conn)

@@ -34,7 +34,7 @@ class Book:
     conn: psycopg.Connection[Any]
 
     def counter(self, scope: UUID = PROJECT, resource: str = "vpcs") -> tuple[int, int, int] | None:
-        """The row: used, lim, ceiling."""
+        """Return the row: used, lim, ceiling."""
         return self.conn.execute(ROW, [scope, resource], prepare=False).fetchone()
 
     def used(self, scope: UUID = PROJECT, resource: str = "vpcs") -> int:
@@ -45,7 +45,7 @@ class Book:
         return self.conn.execute(query, prepare=False).fetchall()
 
     def wrong(self) -> list[Any]:
-        """The counters that are not the sum of their charges, or out of bounds."""
+        """Return the counters that are not the sum of their charges, or out of bounds."""
         return self.conn.execute(WRONG, prepare=False).fetchall()
 
 
@@ -54,7 +54,7 @@ def set_limits(conn: psycopg.Connection[Any], *limits: tuple[UUID, str, int | No
 
 
 def failure(conn: psycopg.Connection[Any], batch: Any) -> Any:
-    """The report of a batch that has to fail, with what the caller gets on it."""
+    """Return the report of a batch that has to fail, with the caller's error in it."""
     answer = attempt(conn, batch)
     report = answer.report
     report.raised = answer.error

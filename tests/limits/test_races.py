@@ -216,7 +216,7 @@ def isolation(request) -> IsolationLevel:
 
 
 def settled(sides, held, waiting, isolation, **options):
-    """What becomes of a batch that waited: under the stricter levels it is run again."""
+    """Return the result of a batch that waited; under the stricter levels it is run again."""
     return sides.run(held, waiting, isolation=isolation, retry=AGAIN, **options)
 
 

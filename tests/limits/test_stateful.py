@@ -132,7 +132,7 @@ class World(RuleBasedStateMachine):
     # -- what should come of it --------------------------------------------------------------------
 
     def refused(self, more):
-        """The error of charging so much more, by the first level that has one; None for none."""
+        """Return the error of charging this amount, by the first level that has one, or None."""
         for level in LEVELS:
             if level not in self.limits:
                 return LimitMissing

@@ -60,7 +60,7 @@ def lane(request: pytest.FixtureRequest) -> Lane:
 
 @pytest.fixture
 def start(lane: Lane, database: str, conn: psycopg.Connection[Any]) -> Iterator[Any]:
-    """Starts a PgBouncer before this test's schema, with the table of items in it."""
+    """Start a PgBouncer for this test's schema, with the table of items in it."""
     conn.execute(ITEMS)
     with ExitStack() as stack:
 
@@ -75,7 +75,7 @@ def start(lane: Lane, database: str, conn: psycopg.Connection[Any]) -> Iterator[
 
 @pytest.fixture
 def clients(start: Callable[..., Pooler]) -> Iterator[Any]:
-    """Opens connections through a PgBouncer that has two to the server."""
+    """Open connections through a PgBouncer that has two to the server."""
     pooler = start(default_pool_size=2)
     with ExitStack() as stack:
 

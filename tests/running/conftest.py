@@ -25,7 +25,7 @@ class PoolClient(Client):
         )
 
     def wait_for(self, value: Any) -> Any:
-        """What a method of the pool gave."""
+        """Return the result of a method of the pool."""
         return value
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
@@ -74,21 +74,21 @@ def items(conn: psycopg.Connection[Any]) -> None:
 
 @pytest.fixture(params=[*CONNECTIONS, *POOLS], ids=lambda kind: kind.__name__)
 def client(request: pytest.FixtureRequest, database: str, items: None) -> Client:
-    """A connection or a pool of one, sync or async."""
+    """Open a connection or a pool of one, sync or async."""
     with request.param(database) as client:
         yield client
 
 
 @pytest.fixture(params=CONNECTIONS, ids=lambda kind: kind.__name__)
 def connection(request: pytest.FixtureRequest, database: str, items: None) -> Client:
-    """A connection, sync or async."""
+    """Open a connection, sync or async."""
     with request.param(database) as client:
         yield client
 
 
 @pytest.fixture(params=POOLS, ids=lambda kind: kind.__name__)
 def pool(request: pytest.FixtureRequest, database: str, items: None) -> Client:
-    """A pool of one, sync or async."""
+    """Open a pool of one, sync or async."""
     with request.param(database) as client:
         yield client
 
@@ -100,6 +100,6 @@ def autocommit(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(params=[*CONNECTIONS, *POOLS], ids=lambda kind: kind.__name__)
 def target(request: pytest.FixtureRequest, database: str, items: None, autocommit: bool) -> Client:
-    """A connection or a pool of one, sync or async, in autocommit or not."""
+    """Open a connection or a pool of one, sync or async, in autocommit or not."""
     with request.param(database, autocommit=autocommit) as client:
         yield client

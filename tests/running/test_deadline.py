@@ -31,7 +31,7 @@ def setting(name):
 
 @pytest.fixture
 def limit(conn):
-    """What bounds the server: the name of the setting."""
+    """Return the name of the setting that limits the server."""
     return "transaction_timeout" if conn.info.server_version >= 170000 else "statement_timeout"
 
 

@@ -196,7 +196,7 @@ def test_deadline_between_two_attempts_prevents_the_second(database, conn, monke
 
 @pytest.fixture
 def conflict(conn):
-    """A batch that is always in conflict."""
+    """Return a batch that is always in conflict."""
     conn.execute(
         "CREATE FUNCTION conflict() RETURNS int LANGUAGE plpgsql AS "
         "$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END$$"

@@ -42,7 +42,7 @@ of_each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__na
 
 
 def proven(seen: str) -> Outcome:
-    """What a client can know that has seen these answers."""
+    """Return the outcome that these answers prove."""
     if "E" in seen:
         return Outcome.ROLLED_BACK
     return Outcome.COMMITTED if seen.count("C") == COMMANDS else Outcome.UNKNOWN

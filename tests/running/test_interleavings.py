@@ -60,7 +60,7 @@ DELETE = delete("project", LIVING).expect(1, missing=Missing)
 
 
 def by_hand(end):
-    """The pattern as docs/guards.md writes it, under "Locks"."""
+    """Write the pattern of docs/guards.md, "Locks"."""
     vpcs, disks = (select(table, ["id"], where={"project_id": 1}) for table in ("vpc", "disk"))
     none_left = vpcs.expect(0, unexpected=InUse), disks.expect(0, unexpected=InUse)
     return gather(
@@ -73,7 +73,7 @@ def parent(deleted_at):
 
 
 def of_parent(deleted_at):
-    """The same as :class:`Parent` does it."""
+    """Do the same by :class:`Parent`."""
     kinds = [
         parent(deleted_at).children(table, by="project_id", deleted_at=None)
         for table in ("vpc", "disk")
@@ -119,7 +119,7 @@ def is_refused(end, own):
 
 
 def is_covered(end, own, adds, other):
-    """The table in docs/guards.md; ``own`` is the level of the batch that deletes."""
+    """Check the table in docs/guards.md; ``own`` is the level of the batch that deletes."""
     match adds:
         case "Children.add" | "updates":
             return True

@@ -58,7 +58,7 @@ class Interrupting:
 
 
 def check(interrupt, conn, at):
-    """The note has the true outcome; and the table is empty again."""
+    """Check that the note has the true outcome, and empty the table."""
     kept = conn.execute("DELETE FROM item").rowcount
     if at < BEFORE:
         assert not kept

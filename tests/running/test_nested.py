@@ -47,7 +47,7 @@ def status(connection):
 
 @pytest.fixture
 def outer(connection):
-    """A connection on which a transaction is open."""
+    """Open a connection and a transaction on it."""
     connection.execute("BEGIN")
     connection.execute("INSERT INTO item VALUES (100, 1)")
     return connection

@@ -42,7 +42,7 @@ def pid(client):
 
 @pytest.fixture(scope="module")
 def standby(pytestconfig):
-    """A real one, which waits for a primary that never comes."""
+    """Start a real standby, which waits for a primary that never comes."""
     with server(pytestconfig.getoption("--postgres")) as running:
         with psycopg.connect(running.conninfo()) as conn:
             conn.execute(ITEMS)

@@ -39,7 +39,7 @@ class Book:
         self.answers, self.ready, self.again = {}, threading.Semaphore(0), threading.Event()
 
     def numbers(self, worker):
-        """The numbers of a worker's requests, to be answered one after the other."""
+        """Yield the numbers of a worker's requests, to be answered one after the other."""
         made = 0
         while made < BEFORE or not self.again.is_set():
             yield worker + WORKERS * made

@@ -34,7 +34,7 @@ class Busy(Exception):
 
 
 def failing(times, code):
-    """A statement that fails so many times, counted by a sequence: it is not rolled back."""
+    """Return a statement that fails this often, counted by a sequence: no rollback resets it."""
     return sql("SELECT fail(%(times)s, %(code)s::text)", times=times, code=code).scalar(int)
 
 

@@ -102,7 +102,7 @@ class TestTeaching:
     """What is wrong about a call is a TypeError that says what is right, before all else."""
 
     async def calls(self, target, batch, **options):
-        """What each of the functions says of these arguments, by its name."""
+        """Return the message of each function about these arguments, by its name."""
         messages = {}
         for name in ("run", "attempt"):
             with pytest.raises(TypeError) as raised:

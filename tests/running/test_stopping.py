@@ -18,7 +18,7 @@ from tests.support.lock_waits import TIMEOUT
 
 @pytest.fixture
 def old_libpq(monkeypatch):
-    """A libpq before 17."""
+    """Patch psycopg to behave as with a libpq before 17."""
     monkeypatch.setattr("psycopg.capabilities.has_cancel_safe", lambda: False)
 
 
@@ -70,7 +70,7 @@ class TestBeforeLibpq17:
 class TestFromLibpq17On:
     @pytest.fixture
     def silent(self, database):
-        """A link that is silent from the next flight on."""
+        """Open a proxy that is silent from the next flight on."""
         with proxy(database) as link:
             link.silence_requests(after=0)
             yield link

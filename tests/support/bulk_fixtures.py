@@ -60,11 +60,11 @@ def change(conn, ddl):
 
 
 def refused(conn, work=TREE):
-    """What the dry run refuses: reason, table and name."""
+    """Return the errors of the dry run: reason, table and name."""
     found = preflight(conn, work, None if isinstance(work, Backfill) else 1).errors
     return [(one.code, one.table, one.name) for one in found]
 
 
 def warned(conn, work=TREE):
-    """What it warns of."""
+    """Return its warnings."""
     return [(one.code, one.table, one.name) for one in preflight(conn, work, 1).warnings]

@@ -200,7 +200,7 @@ class History:
         assert self._one(ORPHANS) == 0
 
     def _hold_a_row(self) -> None:
-        """A service locks a child for a while."""
+        """Lock a child for a while, as a service does."""
         with self.conn.transaction():
             self.conn.execute(
                 "SELECT FROM rule ORDER BY id OFFSET %s LIMIT 1 FOR UPDATE",
@@ -209,7 +209,7 @@ class History:
             self.over.wait(self.random.random() / 200)
 
     def _hold_rows(self) -> None:
-        """A service locks children for longer than a chunk waits: it goes around them."""
+        """Lock children for longer than a chunk waits: the worker skips them."""
         table = self.random.choice(["rule", "rule", "router", "route"])
         strength = self.random.choice(["UPDATE", "SHARE", "KEY SHARE"])
         with self.conn.transaction():
@@ -242,7 +242,7 @@ class History:
         cut(after=self.random.randrange(6))
 
     def _rename(self) -> None:
-        """A table is elsewhere for a while."""
+        """Move a table to another schema for a while."""
         table = self.random.choice(NAMES)
         with self._moved(f"ALTER TABLE {table} RENAME TO x", f"ALTER TABLE x RENAME TO {table}"):
             self.over.wait(self.random.random() / 200)
