@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
-from itertools import permutations
+from itertools import permutations, product
 from uuid import UUID
 
 import psycopg
@@ -154,12 +154,18 @@ TEXTS = ("007", "7", "ab", "AB", "ab  ")
 def test_schema_change_affects_prepared_and_unprepared_alike(two: ConnectionPair, change):
     before, after = CHANGES[change]
     two.execute(before)
-    values = (*TEXTS, None)
-    batches = [one for name in STATEMENTS for v in values if (one := statement(name, v))]
+    # Pairwise: each statement and each change meet each value, in half of the cases.
+    place = [*CHANGES].index(change)
+    batches = [
+        batch
+        for number, (name, value) in enumerate(product(STATEMENTS, (*TEXTS, None)))
+        if (number + number // (len(TEXTS) + 1) + place) % 2 == 0
+        and (batch := statement(name, value))
+    ]
     for batch in batches:
         warm, cold = two.both(batch)
         assert warm == cold
-    assert len(two.prepared_names()) > len(STATEMENTS) / 3
+    assert len(two.prepared_names()) > len(STATEMENTS) / 5
     two.execute(after)
     for still in (True, False):
         for batch in batches:
