@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from batchq.language import placeholders
-from batchq.language.comparisons import kept
+from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, read_conditions, read_row
 from batchq.language.outputs import casts
@@ -57,7 +57,7 @@ def raw_sql(text: str, /, **params: object) -> Statement[None]:
     """Return a statement as :func:`sql` does, for SQL text that is not a literal."""
     if not params:
         return Statement(_text(text, (), ()), ())
-    values = kept(tuple(params.values()))
+    values = copy_lists(tuple(params.values()))
     return Statement(_text(text, tuple(params), casts(values)), values)
 
 

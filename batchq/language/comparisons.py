@@ -97,7 +97,7 @@ def refused(column: str, kind: type[object]) -> InvalidBatch:
     return InvalidBatch(f"{_at(column)} is {named}; {hint}")
 
 
-def kept(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def copy_lists(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values with lists copied, so that changing a list does not change a statement."""
     return tuple(_copied(values)) if list in map(type, values) else values
 

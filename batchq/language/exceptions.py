@@ -53,18 +53,18 @@ def fresh_copy(error: E) -> E:
 
     :raises TypeError: if a class written in C cannot be constructed this way.
     """
-    twin = _bare(type(error), error)
+    copy = _bare(type(error), error)
     for descriptor in _descriptors(type(error)):
         value = _read(descriptor, error)
         # OSError, for one, distinguishes None from a field that was never set.
-        if value is not _UNSET and value is not _read(descriptor, twin):
+        if value is not _UNSET and value is not _read(descriptor, copy):
             with suppress(AttributeError, TypeError):  # read-only after construction
-                descriptor.__set__(twin, value)
+                descriptor.__set__(copy, value)
     for name, value in _attributes(error).items():
         copied = cast("object", value.copy()) if name == _NOTES and type(value) is list else value
-        _attributes(twin)[name] = copied
-    _BASE["args"].__set__(twin, error.args)
-    return twin
+        _attributes(copy)[name] = copied
+    _BASE["args"].__set__(copy, error.args)
+    return copy
 
 
 def caused_by(error: BaseException, report: BatchError) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import attrs
 from attrs import frozen
 
-from batchq.language.comparisons import Reading, kept, read_choice, reading_of, refused
+from batchq.language.comparisons import Reading, copy_lists, read_choice, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.placeholders import NUL, text
@@ -58,7 +58,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object,
     if NOT_AS_IS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
     if NO_PARAMETERS.isdisjoint(map(type, values)):
-        return columns, _plain(len(columns)), kept(values)
+        return columns, _plain(len(columns)), copy_lists(values)
     cells: list[Expr] = []
     flat: list[object] = []
     for value in values:
@@ -69,7 +69,7 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object,
         else:
             cells.append(_output_expression(value) if isinstance(value, Output) else None)
             flat.append(value)
-    return columns, tuple(cells), kept(tuple(flat))
+    return columns, tuple(cells), copy_lists(tuple(flat))
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Map failures to the exceptions that the caller raises for them."""
+"""Map failures to the exceptions that a caller has declared for them."""
 
 from __future__ import annotations
 

@@ -285,8 +285,8 @@ class Statement(RowGuards[T_co]):
 
         :param values: values to append, for parameters that the shape has added.
         """
-        taken = self._values + values
-        return type(self)(shape, taken, self._raises, self._labels, self._identity)
+        all_values = self._values + values
+        return type(self)(shape, all_values, self._raises, self._labels, self._identity)
 
 
 def check_single_row(producer: Statement[Any]) -> None:

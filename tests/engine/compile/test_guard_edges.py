@@ -98,7 +98,7 @@ def test_statement_without_rows_cannot_be_guarded(conn, command):
 
 def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
     for text_ in ("SELECT $1", "SELECT $2::text", "SELECT %(n)s::int, $2"):
-        with pytest.raises(InvalidBatch, match="of your own"):
+        with pytest.raises(InvalidBatch, match="numbered parameter"):
             run(conn, (sql(text_, n=1) if "%" in text_ else sql(text_)).one(tuple))
 
 
