@@ -32,7 +32,7 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
     if NUL in sql:
         raise InvalidBatch("sql(): the text contains a NUL, at which libpq cuts it; remove it")
     if not names and not re.search(r"%\(\w+\)s", sql):
-        return _read((sql,), (), (), ())
+        return _read(sql, (sql,), (), (), ())
     place = {name: i for i, name in enumerate(names)}
     pieces = [""]
     order: list[int] = []
@@ -57,10 +57,11 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
     pieces[-1] += sql[end:]
     for name in place.keys() - {names[i] for i in order}:
         raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
-    return _read(tuple(pieces), tuple(order), names, casts)
+    return _read(sql, tuple(pieces), tuple(order), names, casts)
 
 
 def _read(
+    sql: str,
     pieces: tuple[str, ...],
     order: tuple[int, ...],
     names: tuple[str, ...],
@@ -73,7 +74,9 @@ def _read(
     reading = lexing.read(lexing.PLACE.join(pieces))
     if reading.broken in lexing.NO_PARAMETER:
         # Wrong only in a fragment; a whole statement is scanned again when it is compiled.
-        return RawSql(pieces, order, names, casts, reading.broken, no_column=reading.broken)
+        return RawSql(
+            pieces, order, names, casts, reading.broken, no_column=reading.broken, text=sql
+        )
     if reading.broken is not None:
         raise InvalidBatch(f"sql(): {reading.broken}")
     outermost = reading.outermost
@@ -87,4 +90,5 @@ def _read(
         no_column=why_no_column(outermost),
         label=label(outermost),
         unsure=reading.unsure,
+        text=sql,
     )

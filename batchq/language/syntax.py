@@ -74,6 +74,8 @@ class RawSql:
     it."""
     unsure: str | None = None
     """Why its meaning is ambiguous; None if it is not."""
+    text: str = ""
+    """The text before it was split."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None

@@ -17,7 +17,7 @@ from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql
 from batchq.language.compose import gather
 from batchq.language.outputs import Output
-from batchq.language.syntax import RawSql, Source
+from batchq.language.syntax import RawSql
 from batchq.limits.queries import Queries
 from batchq.running.explain import steps
 
@@ -117,7 +117,8 @@ def _counter_steps(batch: Batch[Any], sql: Queries) -> list[_CounterStep]:
     counter_steps: list[_CounterStep] = []
     for step in steps(batch):
         statement = step.statement
-        operation = operations.get(_text_of(statement._shape.source) or "")
+        source = statement._shape.source
+        operation = operations.get(source.text) if isinstance(source, RawSql) else None
         if operation is not None:
             values = zip(statement._shape.names, statement._values, strict=True)
             counter_steps.append(_CounterStep(operation, dict(values)))
@@ -165,12 +166,3 @@ def _charge_after(operation: str, n: int, held: int | None) -> int | None:
     if operation == "resize" and held is None:
         return None  # it fails, but not because of the limit
     return held if operation == "charge" and held is not None else n
-
-
-def _text_of(source: Source) -> str | None:
-    """Return the SQL that a statement was made from; None if a builder made it."""
-    if not isinstance(source, RawSql):
-        return None
-    first, *others = (piece.replace("%", "%%") for piece in source.pieces)
-    names = (source.names[place] for place in source.order)
-    return first + "".join(f"%({name})s{piece}" for name, piece in zip(names, others, strict=True))
