@@ -18,7 +18,7 @@ from batchq.language.matchers import Matcher, constraint
 from batchq.language.models import model_of, why_not
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.shape import Shape, answered
-from batchq.language.syntax import Conflict, Insert, RawSql, Select
+from batchq.language.syntax import Conflict, Delete, Insert, RawSql, Select, Update
 from batchq.language.validation import is_text
 
 
@@ -98,6 +98,11 @@ def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...]
     :param carried: the columns of the unexpected row that the error reports.
     """
     _check_columns_named(carried)
+    if carried and isinstance(shape.source, Insert | Update | Delete):
+        raise InvalidBatch(
+            "expect(columns=…): only a select() or a sql() carries columns of an unexpected row; "
+            "drop columns= and the names in format_error()"
+        )
     if type(rows) is not int:
         raise InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
     guard = Guard(Bound(bound), rows)

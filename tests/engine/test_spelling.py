@@ -92,7 +92,7 @@ def test_a_condition_on_an_array_that_is_taught_works(conn, name):
     conn.execute(f"CREATE TABLE t ({identifier(name)} text[])")
     conn.execute("INSERT INTO t VALUES ('{x}')")
     text = str(attempt(conn, select("t", [name], where={name: ["x"]}).scalar(list)).error)
-    condition = text.partition("such as ")[2].partition(", with the type")[0]
+    condition = text.partition("by a condition like ")[2].partition(", with the column")[0]
     where = eval(condition.replace("[...]", "['x']"), {"sql": sql})  # noqa: S307
     found = attempt(conn, select("t", [name], where=where).scalar(list))
     assert found.value == ["x"]
@@ -107,7 +107,7 @@ def test_domain_that_rejects_null_is_reported(conn):
     conn.execute("CREATE DOMAIN full_name AS text NOT NULL; CREATE TABLE t (a full_name)")
     failing = insert("t", {"a": None})
     report = attempt(conn, failing).error
-    assert "not_null() is for columns only" in str(report)
+    assert "not_null() matches columns only" in str(report)
     mapped = eval(  # noqa: S307
         f"step{taught(report, '.on(')}", {"step": failing, "YourError": Mapped, **vars(batchq)}
     )

@@ -128,6 +128,13 @@ def test_a_look_for_rows_stops_when_they_are_there(conn):
         run(conn, select("item", ["id"], where=sql("true")).expect(at_least=7))
 
 
+def test_expect_none_of_a_write_carries_no_row():
+    with pytest.raises(InvalidBatch, match=r"expect\(columns="):
+        delete("item", {"kind": 1}).expect(0, columns=["name"])
+    with pytest.raises(InvalidBatch, match=r"expect\(columns="):
+        delete("item", {"kind": 1}).expect(0, unexpected=format_error(TooMany, "{name}"))
+
+
 @pytest.mark.parametrize(
     "ask",
     [
