@@ -216,7 +216,7 @@ def test_no_index_is_found_by_an_output():
 
 def test_a_select_puts_out_what_it_selects():
     named = select("t", ["a"], where={"id": 1})
-    with pytest.raises(InvalidBatch, match="'b' is none of the columns"):
+    with pytest.raises(InvalidBatch, match="'b' is not among the columns"):
         _ = steps(gather(named, insert("u", {"b": named.output("b")})))[0].sql
     bare = select("t", where={"id": 1})
     assert 'SELECT "b" FROM "t"' in explain(gather(bare, insert("u", {"b": bare.output("b")})))
@@ -224,7 +224,7 @@ def test_a_select_puts_out_what_it_selects():
 
 def test_ensure_of_an_output_in_sql_has_no_column_type():
     checked = sql("UPDATE t SET a = 1 RETURNING a").ensure({"a": ID}, raises=MISSING)
-    with pytest.raises(InvalidBatch, match="type of that output"):
+    with pytest.raises(InvalidBatch, match="type of the output"):
         _ = steps(gather(PROJECT, checked))[1].sql
 
 

@@ -120,7 +120,7 @@ def test_column_missing_from_the_select_is_rejected_before_sending():
         BARE.ensure({"id": 7}, raises=TOLD),
         BARE.ensure({"name": "web"}, raises=ValueError),
     ):
-        with pytest.raises(InvalidBatch, match="'name' is none of the columns"):
+        with pytest.raises(InvalidBatch, match="'name' is not among the columns"):
             steps(told)[0].sql  # noqa: B018
     for told in (
         select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TOLD),

@@ -145,7 +145,7 @@ TRANSACTION_CONTROL = [
 
 @pytest.mark.parametrize("text", TRANSACTION_CONTROL)
 def test_a_statement_cannot_control_the_transaction(text):
-    with pytest.raises(InvalidBatch, match="a batch is one transaction"):
+    with pytest.raises(InvalidBatch, match="because a batch is one"):
         sent(text)
 
 
@@ -172,7 +172,7 @@ def test_copy_is_refused(text):
     ],
 )
 def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
-    with pytest.raises(InvalidBatch, match="on either server: CockroachDB would commit"):
+    with pytest.raises(InvalidBatch, match="CockroachDB would commit"):
         sent(text)
 
 
@@ -201,7 +201,7 @@ def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
     ],
 )
 def test_command_that_needs_no_transaction_is_rejected(text):
-    with pytest.raises(InvalidBatch, match="runs in no transaction, and nothing undoes it"):
+    with pytest.raises(InvalidBatch, match="runs outside a transaction"):
         sent(text)
 
 
@@ -209,12 +209,12 @@ def test_command_that_needs_no_transaction_is_rejected(text):
     "text", ["WITH a AS (DROP TABLE t) SELECT 1", "SELECT * FROM [DROP TABLE t]"]
 )
 def test_ddl_is_refused_inside_another_statement_too(text):
-    with pytest.raises(InvalidBatch, match="on either server: CockroachDB would commit"):
+    with pytest.raises(InvalidBatch, match="CockroachDB would commit"):
         sent(text)
 
 
 def test_vacuum_is_refused_for_what_it_is():
-    with pytest.raises(InvalidBatch, match="VACUUM is no part of a batch: it runs in no trans"):
+    with pytest.raises(InvalidBatch, match="VACUUM cannot be part of a batch"):
         sent("VACUUM t")
 
 
@@ -254,7 +254,7 @@ def test_select_into_is_refused(text):
     ["SELECT 1; SELECT 2", "SELECT 1; COMMIT", "CALL f(1); COMMIT", "SHOW a; COMMIT", "SELECT 1;-"],
 )
 def test_two_commands_are_refused(text):
-    with pytest.raises(InvalidBatch, match="one command"):
+    with pytest.raises(InvalidBatch, match="several commands"):
         sent(text)
 
 

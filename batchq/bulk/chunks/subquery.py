@@ -7,9 +7,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.quoting import identifier
 from batchq.engine.compile.quoting import quoted as quoted_table
-from batchq.engine.compile.render import Numbering, render
+from batchq.engine.compile.render import render
 from batchq.language.statement import Statement
 from batchq.language.syntax import Source
 

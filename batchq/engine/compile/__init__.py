@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Compile: from the shape of a statement to the SQL text that is sent, once per shape."""
+"""Compile the shape of a statement to the SQL text that is sent, once per shape."""

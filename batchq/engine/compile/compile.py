@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Compiling: from a statement's shape to what is sent, once per shape, then found again.
+"""Compile a statement's shape to what is sent, and cache it by shape.
 
-Pure. The cache is by shape, never by value: two statements that differ only in their values are one
-and the same to the server.
+The cache never depends on values: two statements that differ only in their values are the same
+statement to the server. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from batchq.engine.client_encoding import is_own
 from batchq.engine.compile import scan
 from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, GuardSpec, PostCondition, wrap
 from batchq.engine.compile.notes import one_snapshot
+from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
-from batchq.engine.compile.render import Numbering, render, requirement
+from batchq.engine.compile.render import render, requirement
 from batchq.engine.compile.sentinel import SENTINEL_MARK
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
@@ -35,23 +36,24 @@ MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
 
 _LONG = 1 << 20
-"""Characters. No server's messages end before; what is longer is measured when it is sent."""
+"""Characters. Every server reads a message of this length; a longer text is measured when it is
+sent."""
 
 
 @frozen(eq=False)
 class Form:
-    """A statement and the types of its parameters: what a server prepares."""
+    """A statement with the types of its parameters, as a server prepares it."""
 
     key: bytes | None
-    """Derived from content, so a clash is the same statement. None: it is never prepared, for
-    another type of a column could give a value another meaning, silently."""
+    """A digest of text and types, so equal keys mean the same statement. None: never prepared,
+    because a changed type of a column could silently change the meaning of a value."""
     inferred: tuple[int, ...]
-    """Which parameters have no declared type, so that the server infers one when it prepares, and
-    stays with it: it has to be asked which."""
+    """The parameters without a declared type. The server infers their types in Parse and keeps
+    them, so a Describe has to report them first."""
     sql: str
-    """What is prepared. Not what runs unprepared where it :attr:`checks_types`."""
+    """The text to prepare. If it :attr:`checks_types`, the text to run unprepared is another."""
     checks_types: bool
-    """Whether it checks that columns still have the type that the server inferred from them."""
+    """Whether the text checks that columns still have the type that the server inferred by them."""
 
 
 @define(eq=False)
@@ -60,33 +62,34 @@ class Compiled:
 
     sql: str
     order: tuple[int, ...] | None
-    """Which value stands at ``$1``, ``$2``, …; None when they stand in their own order."""
+    """The index of the value at ``$1``, ``$2``, …; None if the values are in order."""
     parameters: int
-    """How many parameters it takes, with those that batchq adds, which stand last: the wanted
-    number of rows, the guards' token, and the settings that carry its outputs."""
+    """The number of parameters. Those that batchq adds are the last: the expected number of rows,
+    the guards' token, and the settings of its outputs."""
     takes_row_count: bool
-    """Whether it takes the wanted number of rows."""
+    """Whether the expected number of rows is a parameter."""
     takes_token: bool
-    """Whether it takes the guards' token."""
+    """Whether the guards' token is a parameter."""
     may_change_names: bool
-    """Whether it may set what names mean from then on, as ``SET search_path`` does."""
+    """Whether it may change what later names refer to, as ``SET search_path`` does."""
     places: tuple[Place, ...]
-    """Where each parameter stands."""
-    _checking: Callable[[frozenset[int]], str]
-    """Makes the text that checks the types of the columns that these are compared with."""
+    """The place of each parameter."""
+    _checking_sql: Callable[[frozenset[int]], str]
+    """Returns the text that checks the types of the columns compared with these parameters."""
     has_backslash: bool
-    """Whether the user's SQL has a plain string with a backslash in it, which only a server with
-    ``standard_conforming_strings`` on reads as batchq does."""
+    """Whether the user's SQL has a backslash in a plain string. Only a server with
+    ``standard_conforming_strings`` on reads it as batchq does."""
     notes: tuple[str, ...] = ()
-    """What a reader should know about it, unless a step before it holds a lock."""
+    """Notes for the reader, unless an earlier step holds a lock."""
     long: bool = False
-    """Whether its text is so long that a server may not read it in one message."""
+    """Whether the text is so long that a server may not read it in one message."""
     result_format: Format = Format.TEXT
-    """How it is answered: what batchq reads for itself in binary, which no setting changes."""
+    """The format of the result. Models of batchq's own are read in binary, which does not depend on
+    any setting."""
     _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
 
     def form(self, types: tuple[int, ...]) -> Form:
-        """Take it with parameters of these types; 0 where none is declared."""
+        """Return the form with parameters of these types; 0 for one without a declared type."""
         form = self._forms.get(types)
         if form is None:
             form = self._forms[types] = self._form(types)
@@ -100,23 +103,23 @@ class Compiled:
         ]
         checked = frozenset(index for index in untyped if self.places[index] in CHECKED)
         free = any(self.places[index] is Place.FREE for index in untyped)
-        sql = self._checking(checked) if checked and not free else self.sql
+        sql = self._checking_sql(checked) if checked and not free else self.sql
         key = None if free else name_of(f"{sql}\0{types}")
         return Form(key, tuple(untyped), sql, bool(checked))
 
 
 @lru_cache(maxsize=4096)
 def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -> Compiled:  # noqa: FBT001, FBT002  by keyword it would be looked up slower
-    """Compile a shape, or find what was compiled for it.
+    """Return the compiled statement of a shape, from the cache if it is there.
 
     :param outputs: the columns that later statements use.
-    :param binary: whether the server can make a value binary in SQL.
-    :raises InvalidBatch: when such a statement cannot be part of a batch.
+    :param binary: whether the server can convert a value to binary in SQL.
+    :raises InvalidBatch: if such a statement cannot be part of a batch.
     """
     bound = None if shape.guard is None or shape.carries_unexpected else shape.guard.bound
     if outputs:
         bound = Bound.EXACTLY
-    made = _compiled(
+    statement = _compiled(
         shape.source,
         shape.columns,
         shape.result.rows,
@@ -124,82 +127,88 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         GuardSpec(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
         binary=binary,
     )
-    return evolve(made, result_format=Format.BINARY) if is_own(shape.result.model) else made
+    if is_own(shape.result.model):
+        return evolve(statement, result_format=Format.BINARY)
+    return statement
 
 
 @lru_cache(maxsize=4096)
 def _compiled(
     source: Source,
     columns: tuple[str, ...] | None,
-    answer: Rows,
+    result: Rows,
     requirements: tuple[Requirement, ...],
     spec: GuardSpec,
     *,
     binary: bool,
     checked: frozenset[int] = frozenset(),
 ) -> Compiled:
-    """Compile what decides the text. Many shapes share it: those of each new lambda, for one."""
-    rows = answer not in WITHOUT_ROWS
+    """Compile the parts of a shape that decide the text.
+
+    Many shapes share them, such as those that differ only in a lambda of a mapping.
+    """
+    rows = result not in WITHOUT_ROWS
     if rows:
-        _check_columns(source, columns, answer)
+        _check_columns(source, columns, result)
     wanted = columns if rows else ()
     hidden = _hidden_columns(source, wanted or (), requirements, spec.outputs)
-    asked = wanted
+    returned = wanted
     if hidden and wanted is not None:
-        asked = (*wanted, *hidden)
+        returned = (*wanted, *hidden)
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
-    mark = scan.mark_for(_user_sql(source, requirements, asked))
+    mark = scan.mark_for(_user_sql(source, requirements, returned))
     numbering = Numbering(mark, binary=binary, checked=checked)
-    sql = render(numbering, source, requirements, asked)
-    seen = scan.scan(sql, mark)
+    sql = render(numbering, source, requirements, returned)
+    spans = scan.scan(sql, mark)
     post_conditions, parts = _post_conditions(numbering, mark, source, requirements)
-    if seen.verb == "CALL" and isinstance(source, RawSql):
+    if spans.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
     if spec.bound is not None or post_conditions:
         if isinstance(source, RawSql) and source.unsure is not None:
-            message = f"what is guarded is whole, and this may not be: {source.unsure}"
+            message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
         shown = None if rows and not hidden else wanted or ()
-        sql = wrap(sql, seen, evolve(spec, post_conditions=post_conditions, wanted=shown))
+        sql = wrap(sql, spans, evolve(spec, post_conditions=post_conditions, wanted=shown))
     counts = spec.bound is not None
     judges = counts or bool(requirements)
     order = tuple(numbering.order)
     parameters = len(order) + counts + judges + len(spec.outputs)
     if parameters > MAX_PARAMETERS:
-        own, added = len(order), parameters - len(order)
-        and_ours = f", and {added} that batchq adds" if added else ""
+        extra = parameters - len(order)
+        added = f", and {extra} that batchq adds" if extra else ""
         message = (
-            f"{own} parameters in one statement{and_ours}: the protocol allows {MAX_PARAMETERS}"
+            f"{len(order)} parameters in one statement{added}: the protocol allows "
+            f"{MAX_PARAMETERS}; split the statement, or pass an array"
         )
         raise InvalidBatch(message)
     in_order = order == tuple(range(len(order)))
-    sql = _numbered(numbering.written(sql), len(order), counts=counts, judges=judges)
+    sql = _numbered(numbering.to_sql(sql), len(order), counts=counts, judges=judges)
     return Compiled(
         sql,
         None if in_order else order,
         parameters,
         counts,
         judges,
-        isinstance(source, RawSql) and _may_change_names(seen.verb, source),
+        isinstance(source, RawSql) and _may_change_names(spans.verb, source),
         (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
-                source, columns, answer, requirements, spec, binary=binary, checked=checked
+                source, columns, result, requirements, spec, binary=binary, checked=checked
             ).sql
         ),
-        seen.has_backslash or any(part.has_backslash for part in parts),
-        one_snapshot(seen, parts),
+        spans.has_backslash or any(part.has_backslash for part in parts),
+        one_snapshot(spans, parts),
         len(sql) > _LONG,
     )
 
 
 def _user_sql(
-    source: Source, requirements: tuple[Requirement, ...], asked: tuple[str, ...] | None
+    source: Source, requirements: tuple[Requirement, ...], returned: tuple[str, ...] | None
 ) -> str:
-    """All the user's SQL of a statement in a row."""
+    """Return a text that has all of the user's SQL and names."""
     numbering = Numbering("$")
-    sql = render(numbering, source, requirements, asked)
+    sql = render(numbering, source, requirements, returned)
     return sql + "".join(
         requirement(numbering, source, requirements, index) for index in range(len(requirements))
     )
@@ -208,27 +217,27 @@ def _user_sql(
 def _post_conditions(
     numbering: Numbering, mark: str, source: Source, requirements: tuple[Requirement, ...]
 ) -> tuple[tuple[PostCondition, ...], list[scan.Fragment]]:
-    """What is required of the rows that the statement returns, and what the conditions are."""
-    made: list[PostCondition] = []
+    """Return the conditions on the rows that the statement returns, and the scan of each."""
+    conditions: list[PostCondition] = []
     parts: list[scan.Fragment] = []
-    for index, one in enumerate(requirements):
-        if one.when not in INSIDE:
+    for index, required in enumerate(requirements):
+        if required.when not in INSIDE:
             test = None
-            if one.test:
+            if required.test:
                 test = requirement(numbering, source, requirements, index)
                 parts.append(scan.scan_fragment(test, mark))
-            made.append(PostCondition(index, test, numbering.finding(one)))
-    return tuple(made), parts
+            conditions.append(PostCondition(index, test, numbering.encoded_row(required)))
+    return tuple(conditions), parts
 
 
 def _check_call(source: RawSql) -> None:
-    """Refuse an output that a CALL cannot take.
+    """Reject an output that a CALL cannot take.
 
-    :raises InvalidBatch: for a type that is only read under settings of its own, in a subquery.
+    :raises InvalidBatch: for a type that has to be read in a subquery, under settings of its own.
     """
     for kind in source.casts:
         if kind is not None and not needs_no_setting(kind):
-            message = f"CALL takes no output of type {kind}: call a function in a SELECT"
+            message = f"CALL cannot take an output of type {kind}; call a function in a SELECT"
             raise InvalidBatch(message)
 
 
@@ -238,52 +247,53 @@ def _hidden_columns(
     requirements: tuple[Requirement, ...],
     outputs: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """The columns that a statement has to return for its guards and outputs alone.
+    """Return the columns that a statement has to return only for its guards and outputs.
 
-    :raises InvalidBatch: when it selects other columns.
+    :raises InvalidBatch: if a select names its columns, and one of these is not among them.
     """
-    judged = [one.columns for one in requirements if one.when not in INSIDE]
-    needed = dict.fromkeys(sum(judged, ()) + outputs)
+    required = [each.columns for each in requirements if each.when not in INSIDE]
+    needed = dict.fromkeys(sum(required, ()) + outputs)
     if isinstance(source, RawSql):
-        return ()  # it returns what it returns, and the server knows what that is
+        return ()  # only the server knows the columns
     if isinstance(source, Select) and source.columns is not None:
         if any(isinstance(column, RawSql) for column in source.columns):
-            return ()  # what a fragment is called, the server knows
+            return ()  # only the server knows the name of a fragment
         for column in needed:
             if column not in source.columns:
-                message = f"{column!r} is none of the columns that this select() names: add it"
+                message = f"{column!r} is not among the columns of this select(); add it"
                 raise InvalidBatch(message)
         return ()
     return tuple(column for column in needed if column not in wanted)
 
 
 def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
-    """Number the parameters that batchq adds, behind all others."""
+    """Assign the numbers of the parameters that batchq adds, after all others."""
     sql = sql.replace(ROWS_MARK, f"${order + 1}").replace(SENTINEL_MARK, f"${order + counts + 1}")
     first = order + counts + judges + 1
-    return _SETTING.sub(lambda found: f"${first + int(found[1])}", sql)
+    return _SETTING.sub(lambda match: f"${first + int(match[1])}", sql)
 
 
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
 def _may_change_names(verb: str, text: RawSql) -> bool:
-    said = _OWN_SETTING.sub("", "".join(text.pieces).lower())
-    return verb not in scan.VERBS_WITH_ROWS or "set_config" in said
+    others = _OWN_SETTING.sub("", "".join(text.pieces).lower())
+    return verb not in scan.VERBS_WITH_ROWS or "set_config" in others
 
 
 _OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")
-"""What batchq itself sets around a part of a batch, and what changes no name's meaning."""
+"""The settings that batchq itself sets around a part of a batch. They do not affect names."""
 
 
-def _check_columns(source: Source, columns: tuple[str, ...] | None, answer: Rows) -> None:
+def _check_columns(source: Source, columns: tuple[str, ...] | None, result: Rows) -> None:
     if isinstance(source, Insert | Update | Delete) and not columns:
         message = (
-            f"which columns does {source.verb}({spelled(source.table)}, …).{answer.value}(…) "
-            f'return? This model names none: add .returning("…") before it'
+            f"{source.verb}({spelled(source.table)}, …).{result.value}(…): the model names no "
+            'columns to return; add .returning("…") before it'
         )
         raise InvalidBatch(message)
-    own = source.columns if isinstance(source, Select) else None
-    if answer is Rows.SCALAR and len(own or columns or "1") != 1:
-        message = f"scalar() is of one column, and this names {len(own or columns or '')}"
+    selected = source.columns if isinstance(source, Select) else None
+    names = selected or columns
+    if result is Rows.SCALAR and names and len(names) != 1:
+        message = f"scalar(): the statement has {len(names)} columns; name one"
         raise InvalidBatch(message)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Commands that a batch cannot hold, and what to do instead."""
+"""Reject commands that a batch cannot hold, with what to do instead.
+
+A batch is one transaction in one pipeline, encoded before it is sent. A command that ends the
+transaction, leaves it, or changes how bytes are read would break that without an error.
+"""
 
 from __future__ import annotations
 
@@ -20,92 +24,94 @@ _ALONE = frozenset(
     "BACKUP RESTORE EXPORT INSPECT CHANGEFEED EXPERIMENTAL SCRUB PAUSE RESUME CANCEL "
     "WAIT REPACK VACUUM".split()
 )
-"""What a server runs by itself: jobs and whole clusters on CockroachDB (its documentation, "SQL
-Statements"), VACUUM on PostgreSQL, WAIT FOR and REPACK on its version 19. In a transaction it is
-refused, or it is done at once and no rollback undoes it."""
+"""Commands that run outside a transaction: those on jobs and clusters on CockroachDB (its
+documentation, "SQL Statements"), VACUUM on PostgreSQL, WAIT FOR and REPACK on version 19. Within a
+transaction the server rejects them, or runs them at once and does not roll them back."""
 _SETTING = frozenset({"SET", "RESET"})
-_READING_SETTINGS = frozenset({"client_encoding", "standard_conforming_strings"})
-_READING = _READING_SETTINGS | {"names"}
+_ENCODING_SETTINGS = frozenset({"client_encoding", "standard_conforming_strings"})
+_READING = _ENCODING_SETTINGS | {"names"}
 _SET_ELSEWHERE = (
-    "a batch is encoded and read before it is sent, under the settings of its connection: set "
-    "client_encoding and standard_conforming_strings there, not in a statement"
+    "a statement cannot set client_encoding or standard_conforming_strings, because a batch is "
+    "encoded under the settings of its connection; set them on the connection"
 )
 _SOURCES = frozenset({TokenType.FROM, TokenType.JOIN})
 
 
 def check_command(verb: str, tokens: list[Token], main: int) -> None:
-    """Refuse a command that cannot be part of a batch.
+    """Reject a command that cannot be part of a batch.
 
-    :param verb: of its main command, in capitals.
-    :param main: where the main command begins among its tokens.
-    :raises InvalidBatch: for transaction control, COPY, DDL, and what runs in no transaction; also
-        where such a command stands inside another one.
+    :param verb: the verb of the main command, in capitals.
+    :param main: the index of the main command's first token.
+    :raises InvalidBatch: for transaction control, COPY, DDL, and commands that run outside a
+        transaction; also if such a command is inside another one.
     """
-    for inner in _statements_inside(tokens, main):
-        _refuse(inner.text.upper(), [inner])
-    _refuse(verb, tokens[main:])
+    for inner in _inner_statements(tokens, main):
+        _check_verb(inner.text.upper(), [inner])
+    _check_verb(verb, tokens[main:])
     check_settings(tokens)
 
 
 def check_settings(tokens: list[Token]) -> None:
-    """Refuse a call that changes, or may change, what the bytes of the batch mean.
+    """Reject a call that changes, or may change, how the server reads the bytes of the batch.
 
-    :raises InvalidBatch: for ``set_config`` of such a setting, or of one that is not written out.
+    :raises InvalidBatch: for ``set_config`` of such a setting, or of one that is not a literal.
     """
     for before, token, name, after in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
         if before.text.lower() != "set_config" or token.token_type is not L_PAREN:
             continue
-        plain = name.token_type is TokenType.STRING and after.token_type is TokenType.COMMA
-        if not plain:
+        literal = name.token_type is TokenType.STRING and after.token_type is TokenType.COMMA
+        if not literal:
             message = (
-                "which setting set_config() changes has to be written out: set_config('name', …)"
+                "set_config(): the setting's name is not a literal; write set_config('name', …)"
             )
             raise InvalidBatch(message)
-        if name.text.lower() in _READING_SETTINGS:
+        if name.text.lower() in _ENCODING_SETTINGS:
             raise InvalidBatch(_SET_ELSEWHERE)
 
 
-def _refuse(verb: str, tokens: list[Token]) -> None:
+def _check_verb(verb: str, tokens: list[Token]) -> None:
     sets_up = verb in ("SET", "PREPARE") and any(
         token.text.upper().startswith("TRANSACTION") for token in tokens
     )
     if verb in _TRANSACTION or sets_up:
         message = (
-            "a statement cannot begin, end or set up a transaction: a batch is one transaction; "
-            "run(isolation=, read_only=, nested=) set it up"
+            "a statement cannot begin, end or set up a transaction, because a batch is one; "
+            "use run(isolation=, read_only=, nested=)"
         )
-    elif _sets_reading(verb, tokens):
+    elif _sets_encoding(verb, tokens):
         message = _SET_ELSEWHERE
     elif verb in _PREPARED:
-        message = f"{verb} is not needed: batchq prepares repeated statements by itself"
+        message = f"{verb} cannot be part of a batch; batchq prepares repeated statements itself"
     elif verb == "COPY":
-        message = "COPY cannot be part of a pipelined batch: use psycopg's cursor.copy()"
+        message = "COPY cannot be part of a pipelined batch; use psycopg's cursor.copy()"
     elif verb in _DDL:
         message = (
-            f"{verb} is no part of a batch, on either server: CockroachDB would commit the "
-            f"transaction before it. Run it by itself"
+            f"{verb} cannot be part of a batch, because CockroachDB would commit the transaction "
+            "before it; run it by itself"
         )
-    elif verb in _ALONE or _of_a_whole_server(verb, tokens):
-        what = verb if verb in _ALONE else " ".join(token.text.upper() for token in tokens[:3])
-        message = f"{what} is no part of a batch: it runs in no transaction, and nothing undoes it"
+    elif verb in _ALONE or _is_server_wide(verb, tokens):
+        command = verb if verb in _ALONE else " ".join(t.text.upper() for t in tokens[:3])
+        message = (
+            f"{command} cannot be part of a batch, because it runs outside a transaction; "
+            "run it by itself"
+        )
     elif verb == "SELECT" and _selects_into(tokens):
-        message = "SELECT INTO creates a table, which is no part of a batch: use INSERT … SELECT"
+        message = "SELECT INTO creates a table, and cannot be part of a batch; use INSERT … SELECT"
     else:
         return
     raise InvalidBatch(message)
 
 
-def _of_a_whole_server(verb: str, tokens: list[Token]) -> bool:
-    """Whether it is about more than this session: ``SET CLUSTER SETTING``, ``DISCARD ALL``."""
+def _is_server_wide(verb: str, tokens: list[Token]) -> bool:
+    """Return True for ``SET CLUSTER SETTING`` and ``DISCARD ALL``."""
     words = [token.text.upper() for token in tokens[1:3]]
     return (verb in _SETTING and words == ["CLUSTER", "SETTING"]) or (
         verb == "DISCARD" and words == ["ALL"]
     )
 
 
-def _statements_inside(tokens: list[Token], main: int) -> Iterator[Token]:
-    """Find how other statements begin: the bodies of a WITH, and ``FROM [ … ]`` on CockroachDB,
-    both of which take any statement there."""
+def _inner_statements(tokens: list[Token], main: int) -> Iterator[Token]:
+    """Yield the first token of each statement inside a WITH or a ``FROM [ … ]`` of CockroachDB."""
     depth = 0
     for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if token.token_type is L_PAREN:
@@ -118,20 +124,20 @@ def _statements_inside(tokens: list[Token], main: int) -> Iterator[Token]:
             yield after
 
 
-def _sets_reading(verb: str, tokens: list[Token]) -> bool:
-    """Whether it changes what the bytes of the statements behind it mean.
+def _sets_encoding(verb: str, tokens: list[Token]) -> bool:
+    """Return whether a command changes how the server reads the bytes of later statements.
 
-    ``RESET ALL`` is among it, which ends the batch's own settings too: its ``timeout=``, and what
-    an output has put there. What a function does, nobody sees here.
+    ``RESET ALL`` does. It also resets the batch's own settings: its ``timeout=``, and the outputs.
+    The effect of a function call is not known here.
     """
     words = [token.text.lower() for token in tokens]
     match verb:
         case "SET" | "RESET":
             return not _READING.isdisjoint(words[1:3]) or (verb, words[1:]) == ("RESET", ["all"])
-        case "UPDATE":  # a rule makes it a set_config() of each row
+        case "UPDATE":  # a rule of pg_settings calls set_config() for each row
             return "pg_settings" in words[1:5]
         case "DO":
-            return any(name in word for word in words for name in _READING_SETTINGS)
+            return any(name in word for word in words for name in _ENCODING_SETTINGS)
         case _:
             return False
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The SQL of guards. Owned here, because most natural spellings of it silently never fire.
+"""Write the SQL of guards, of which most obvious spellings never fire, without an error.
 
-A guard wraps the statement in a common table expression, counts and judges its rows behind it, and
-casts a sentinel to boolean when they are wrong, which fails the statement and so the transaction.
-What makes it fire on every version, custom and generic plan alike:
+A guard wraps the statement in a common table expression, and counts and checks its rows after it.
+If they are wrong, it casts a sentinel to boolean, which fails the statement and so the transaction.
+Two properties make it fire on every version, with custom and generic plans:
 
-- the sentinel is chosen by the count, so that no planner can fold the cast;
-- the count is judged even when the statement returns no row: in HAVING, alone, or as the left side
-  of a LEFT JOIN. As one side of an inner join it is not, when the other side is empty.
+- the count selects the sentinel, so no planner can fold the cast;
+- the count is checked even if the statement returns no row: in HAVING, alone, or as the left side
+  of a LEFT JOIN. As one side of an inner join it is not checked if the other side is empty.
 
-What is required of rows that a statement *finds* is no part of this: it stands in its own WHERE.
+A condition on the rows that a statement *finds* is not written here, but in its own WHERE.
 """
 
 from __future__ import annotations
@@ -24,51 +24,51 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 
 ROWS_MARK = "\0rows"
-"""Stands for the ``$n`` of the wanted number of rows until all other parameters have theirs."""
+"""Placeholder of the ``$n`` of the expected number of rows, until all others are numbered."""
 SETTING_MARK = "\0setting"
-"""Stands for the ``$n`` of the setting that carries an output; the output's number follows."""
+"""Placeholder of the ``$n`` of the setting for an output; the output's number follows."""
 
 _COUNT = "pg_catalog.count(*)"
 
 
 @frozen
 class PostCondition:
-    """What is required of every row that a statement returns."""
+    """A condition on every row that a statement returns."""
 
     requirement: int
-    """Its place among the statement's requirements."""
+    """Its index among the statement's requirements."""
     test: str | None
-    """The condition as SQL; None where there may be no row at all."""
-    found: str
-    """SQL that makes the finding to report."""
+    """The condition as SQL; None if no row is allowed at all."""
+    encoded_row: str
+    """SQL for the text that reports the row."""
 
 
 @frozen
 class GuardSpec:
-    """What goes around a statement."""
+    """The guards around a statement."""
 
     bound: Bound | None
-    """How its rows are counted; None: they are not."""
+    """The comparison of the number of rows; None if they are not counted."""
     post_conditions: tuple[PostCondition, ...] = ()
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
     wanted: tuple[str, ...] | None = ()
-    """The columns of the rows that are wanted: empty when none are, None for all that it has."""
+    """The columns to return: empty for no rows, None for all columns."""
     probe: int | None = None
-    """How many rows decide the guard, if the statement does nothing but look for them."""
+    """The number of rows that decides the guard, if the statement only checks for rows."""
     fresh: bool = False
-    """Whether the steps behind it must see all that was committed before it got its locks."""
+    """Whether later steps must see everything that was committed before it got its locks."""
 
 
 def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
-    """Wrap a statement in its guards.
+    """Return a statement wrapped in its guards.
 
-    Where no rows are wanted, the one row returned is their number.
+    If no rows are wanted, it returns one row, which is their number.
 
     :raises InvalidBatch: for a command that has no rows to count.
     """
     if spans.verb not in VERBS_WITH_ROWS:
-        message = f"{spans.verb} cannot be guarded: drop expect() and the result shape"
+        message = f"{spans.verb} has no rows to guard; drop expect() and the result shape"
         raise InvalidBatch(message)
     ctes = sql[: spans.ctes] + "," if spans.ctes else "WITH"
     command = sql[spans.main : spans.end]
@@ -79,48 +79,51 @@ def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
         command = f"SELECT * FROM ({command}) AS _batchq_probe LIMIT {spec.probe}"
     ctes = f"{ctes} _batchq_rows AS ({command})"
     if wanted == () and not spec.post_conditions and not spec.outputs:
-        _, right = _guard_condition(spec, _COUNT)
-        return f"{ctes} SELECT {_COUNT} AS n FROM _batchq_rows HAVING {right}"
-    gathered, right = _guard_condition(spec, "_batchq_count.n")
-    ctes += f", _batchq_count AS (SELECT {gathered} FROM _batchq_rows)"
+        _, condition = _guard_condition(spec, _COUNT)
+        return f"{ctes} SELECT {_COUNT} AS n FROM _batchq_rows HAVING {condition}"
+    aggregates, condition = _guard_condition(spec, "_batchq_count.n")
+    ctes += f", _batchq_count AS (SELECT {aggregates} FROM _batchq_rows)"
     if wanted == ():
         rows = "_batchq_count.n FROM _batchq_count"
     else:
         names = ["*"] if wanted is None else map(identifier, wanted)
         columns = ", ".join(f"_batchq_rows.{name}" for name in names)
-        # A guard that only ever fires when there are rows may join them; any other must be judged
-        # without.
+        # A guard that fires only if there are rows may join them. Any other must be checked without
+        # a row too.
         join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
         rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
-    return f"{ctes} SELECT {rows} WHERE {right}"
+    return f"{ctes} SELECT {rows} WHERE {condition}"
 
 
 def _returning(verb: str, spec: GuardSpec) -> str:
-    """Let a ``sql()`` text without a RETURNING return something to count, if that is enough."""
+    """Return a RETURNING of a constant, to count the rows of a ``sql()`` text that has none.
+
+    :raises InvalidBatch: if more than the number of rows is needed.
+    """
     if spec.wanted != () or spec.post_conditions or spec.outputs:
-        message = f"this {verb} returns no rows: add RETURNING, or use count()"
+        message = f"this {verb} returns no rows; add RETURNING, or use count()"
         raise InvalidBatch(message)
     return " RETURNING 1"
 
 
 def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
-    """Write what is gathered over the rows, and the condition that fails the statement."""
-    gathered, arms = [f"{_COUNT} AS n"], list[str]()
+    """Return the aggregates over the rows, and the condition that fails the statement."""
+    aggregates, arms = [f"{_COUNT} AS n"], list[str]()
     if spec.bound is not None:
-        right = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {ROWS_MARK}::bigint"
-        arms.append(f"WHEN NOT ({right}) THEN {rows_sentinel(count)}")
-    for one in spec.post_conditions:
-        unmet = f" FILTER (WHERE ({one.test}) IS NOT TRUE)" if one.test else ""
-        gathered.append(f"pg_catalog.min({one.found}){unmet} AS r{one.requirement}")
-        seen = f"_batchq_count.r{one.requirement}"
-        arms.append(f"WHEN {seen} IS NOT NULL THEN {row_sentinel(one.requirement, seen)}")
+        test = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {ROWS_MARK}::bigint"
+        arms.append(f"WHEN NOT ({test}) THEN {rows_sentinel(count)}")
+    for check in spec.post_conditions:
+        unmet = f" FILTER (WHERE ({check.test}) IS NOT TRUE)" if check.test else ""
+        aggregates.append(f"pg_catalog.min({check.encoded_row}){unmet} AS r{check.requirement}")
+        row = f"_batchq_count.r{check.requirement}"
+        arms.append(f"WHEN {row} IS NOT NULL THEN {row_sentinel(check.requirement, row)}")
     if spec.outputs:
         names = (f"{SETTING_MARK}{n}::pg_catalog.text" for n in range(len(spec.outputs)))
-        gathered.append(f"pg_catalog.max({carry_outputs(spec.outputs, tuple(names))}) AS carried")
-        # Never so; but what nobody looks at, a planner may leave out.
+        aggregates.append(f"pg_catalog.max({carry_outputs(spec.outputs, tuple(names))}) AS carried")
+        # It is never NULL, but a planner may drop a column that is not used.
         arms.append(f"WHEN _batchq_count.carried IS NULL THEN {rows_sentinel(count)}")
-    right = f"CASE {' '.join(arms)} ELSE true END"
-    return ", ".join(gathered), f"{_FRESH} AND {right}" if spec.fresh else right
+    condition = f"CASE {' '.join(arms)} ELSE true END"
+    return ", ".join(aggregates), f"{_FRESH} AND {condition}" if spec.fresh else condition
 
 
 _LEVEL = "pg_catalog.current_setting('transaction_isolation')"
@@ -129,5 +132,6 @@ _KNOWN = " OR ".join(
     for level in ("read uncommitted", "read committed", "serializable")
 )
 _FRESH = f"CASE WHEN {_KNOWN} THEN true ELSE {isolation_sentinel(_LEVEL)} END"
-"""It names no row and so is judged once, also where there is none. PostgreSQL does so before the
-statement waits for any; nothing hangs on that. Levels that are not known are refused."""
+"""Fails on an isolation level that is not in this list. It names no row, so it is evaluated once,
+even without a row. PostgreSQL evaluates it before the statement waits for a row lock, but nothing
+depends on that."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Notes for whoever reads a batch: where a statement promises less than it seems to."""
+"""Write the notes of a step: a statement that guarantees less than it seems to.
+
+The server accepts such a statement, and a test on one connection passes. So only a note can report
+it before production does.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,11 @@ from batchq.language.shape import Shape, answered
 from batchq.language.syntax import RawSql, Select
 
 LOOK = (
-    "no earlier step locks anything, and a later step writes: rows that this one looks for may "
-    "come or go between the look and COMMIT. In an earlier step, lock the row that every such "
-    "transaction changes or locks: select(…).for_update()"
+    "no earlier step locks anything, and a later step writes: rows that this step checks for may "
+    "appear or disappear between the check and COMMIT. In an earlier step, lock the row that every "
+    "such transaction changes or locks: select(…).for_update()"
 )
-"""Of a step that only looks for rows."""
+"""The note on a step that only checks for rows."""
 
 _ONE_SNAPSHOT = (
     "it reads other rows in the statement that writes. What it reads may be older than the row "
@@ -25,23 +29,23 @@ _ONE_SNAPSHOT = (
     "select(…).for_update(), and check it in a step between by select(…).expect(…)"
 )
 _SCALAR = (
-    "whether the value is {}, and not NULL, is known when it is there, after COMMIT: sum() of "
-    "bigint is a Decimal, for one"
+    "whether the value is {}, and not NULL, is known only when it is decoded, after COMMIT: "
+    "sum() of bigint is a Decimal, for example"
 )
 _COLUMNS = (
-    "whether its columns are those of {} is known when they are there, after COMMIT: nothing here "
-    "reads their names from the SQL"
+    "whether its columns are those of {} is known only when they are decoded, after COMMIT: their "
+    "names are not read from the SQL"
 )
 
 
 def one_snapshot(command: CommandSpans, conditions: Iterable[Fragment]) -> tuple[str, ...]:
-    """Return the note on a statement that reads other rows while it writes."""
+    """Return the note on a statement that reads other rows while it writes, if it does."""
     reads = command.reads or any(condition.reads for condition in conditions)
     return (_ONE_SNAPSHOT,) if command.writes and reads else ()
 
 
 def unknown_result(shape: Shape) -> tuple[str, ...]:
-    """Return the note on a result that only the server decides."""
+    """Return the note on a result whose columns only the server knows, if it has one."""
     source, result, names = shape.source, shape.result, answered(shape)
     if result.rows is Rows.SCALAR:
         by_sql = isinstance(source, RawSql) or (isinstance(source, Select) and names == (None,))

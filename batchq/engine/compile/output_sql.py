@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The SQL of outputs: how a value becomes a text that no setting changes, and a value again.
+"""Write the SQL of outputs: from a value to a text that no setting changes, and to a value again.
 
-What travels is what the type's own output function writes and its input function reads. Both look
-at settings, and those may differ between the statement that produces and the one that uses: by what
-the session was told, or by a ``SET LOCAL`` between. So each of the two runs its function under
-settings of batchq's, and puts back what was there, within one expression.
+The text is what the type's output function writes and its input function reads. Both functions
+depend on settings, which may differ between the producing and the using statement: a ``SET LOCAL``
+may run between them. So each statement calls its function under settings of batchq's, and restores
+the session's, within one expression.
 
-The order is made certain by CASE, whose conditions are tried one after the other, and by a
-subquery with OFFSET, which is no part of the query around it. ``set_config`` is volatile, so no
-planner computes it beforehand, and answers no NULL.
+CASE fixes the order, because its conditions are evaluated one after the other. So does a subquery
+with OFFSET, which the planner does not merge into the query around it. ``set_config`` is volatile,
+so no planner evaluates it in advance. It never returns NULL.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from batchq.engine.compile.quoting import identifier, literal, quoted
 
 _WRITING = {
-    "DateStyle": "ISO",  # with the zone as a number: its abbreviation is another zone elsewhere
+    "DateStyle": "ISO",  # it has the zone as a number; an abbreviation may mean several zones
     "IntervalStyle": "postgres",
-    "extra_float_digits": "1",  # from here on as many digits as it takes
+    "extra_float_digits": "1",  # from 1 on, as many digits as are needed
     "lc_monetary": "C",
-    "search_path": "",  # names of tables, functions and types get their schema
+    "search_path": "",  # names of tables, functions and types are written with their schema
 }
 _READING = {
-    "array_nulls": "on",  # off, NULL in an array is a text of four letters
+    "array_nulls": "on",  # if off, NULL in an array is read as a text of four letters
     "lc_monetary": "C",
     "xmloption": "content",
 }
@@ -49,9 +49,9 @@ _TEXT = "pg_catalog.text"
 
 
 def carry_outputs(columns: Sequence[str], names: Sequence[str]) -> str:
-    """Write what puts columns of a row into settings of the transaction. NULL if it did not.
+    """Write SQL that puts columns of a row into settings of the transaction; NULL if it failed.
 
-    :param columns: what they are called.
+    :param columns: the names of the columns.
     :param names: SQL for the names of the settings.
     """
     before = {f"batchq.before_{setting}": current(literal(setting)) for setting in _WRITING}
@@ -76,9 +76,9 @@ def _set(name: str, value: str) -> str:
 
 
 def _text(column: str) -> str:
-    """A value's text as a JSON string: NULL is the JSON null, and nothing else is."""
+    """Write SQL for a value's text as a JSON string; only NULL becomes the JSON null."""
     name = identifier(column)
-    # The output function of xml leaves out what its cast to text has: the declaration.
+    # The output function of xml omits the declaration, which the cast to text has.
     xml = f"{_kind(name)} OPERATOR(pg_catalog.=) 'pg_catalog.xml'::pg_catalog.regtype"
     text = f"CASE WHEN {xml} THEN {name}::{_TEXT} ELSE pg_catalog.format('%s', {name}) END"
     text = f"pg_catalog.to_jsonb({text})::{_TEXT}"
@@ -87,57 +87,57 @@ def _text(column: str) -> str:
 
 
 def _kind(value: str) -> str:
-    """The type of a value. Beside an untyped NULL a domain is the type that it is of."""
+    """Write SQL for a value's type. coalesce() with NULL replaces a domain by its base type."""
     return f"pg_catalog.pg_typeof(coalesce({value}, NULL))"
 
 
 def current(setting: str) -> str:
-    """Write what reads a setting; ``setting`` is SQL for its name."""
+    """Write SQL that reads a setting; ``setting`` is SQL for its name."""
     return f"pg_catalog.current_setting({setting})"
 
 
 def _carried(setting: str) -> str:
-    """The JSON string, or null, out of the setting that carries it."""
+    """Write SQL that reads the JSON string, or null, from a setting."""
     return f"{current(f'{setting}::{_TEXT}')}::pg_catalog.jsonb"
 
 
 def _plain(setting: str) -> str:
-    """The text itself, or NULL."""
+    """Write SQL that reads the text, or NULL, from a setting."""
     return f"({_carried(setting)} OPERATOR(pg_catalog.#>>) '{{}}')"
 
 
 def needs_no_setting(kind: str) -> bool:
-    """Whether a type's input function reads what was carried whatever the session's settings."""
+    """Return whether a type's input function reads an output under any settings of the session."""
     return " ".join(_LENGTH.sub("", kind).lower().split()) in _NEEDS_NO_SETTING
 
 
 def typed(setting: str, kind: str) -> str:
-    """Write another statement's output as a value of a type that has been named."""
+    """Write SQL for another statement's output as a value of a declared type."""
     value = f"{_plain(setting)}::{kind}"
     return f"({value})" if needs_no_setting(kind) else f"({_reading(value)}::{kind})"
 
 
 def of_column(setting: str, table: str, column: str) -> str:
-    """Write another statement's output as a value of the type that a column has.
+    """Write SQL for another statement's output as a value of the type that a column has.
 
-    A row of the table's own type knows what type that is; nobody else here does. Made of JSON, it
-    reads a JSON string by the type's own input function, but for JSON types, where a string is a
-    value: those are read out of the text of a row.
+    Only a row of the table's own type has that type. ``jsonb_populate_record`` reads a JSON string
+    by the type's input function. It does not for a JSON type, where the string is the value: such a
+    value is read from the text of a row.
     """
     row, name = f"NULL::{quoted(table)}", identifier(column)
-    given = f"pg_catalog.jsonb_build_object({literal(column)}::{_TEXT}, {_carried(setting)})"
-    made = f"pg_catalog.jsonb_populate_record({row}, {given})"
+    document = f"pg_catalog.jsonb_build_object({literal(column)}::{_TEXT}, {_carried(setting)})"
+    record = f"pg_catalog.jsonb_populate_record({row}, {document})"
     kind = _kind(f"({row}).{name}")
-    document = " OR ".join(
-        f"{kind} OPERATOR(pg_catalog.=) 'pg_catalog.{one}'::pg_catalog.regtype"
-        for one in ("json", "jsonb")
+    is_json = " OR ".join(
+        f"{kind} OPERATOR(pg_catalog.=) 'pg_catalog.{json}'::pg_catalog.regtype"
+        for json in ("json", "jsonb")
     )
     read = f"{_row(setting, table, column)}::{quoted(table)}"
-    return _reading(f"(CASE WHEN {document} THEN {read} ELSE {made} END).{name}")
+    return _reading(f"(CASE WHEN {is_json} THEN {read} ELSE {record} END).{name}")
 
 
 def _row(setting: str, table: str, column: str) -> str:
-    """The text of a row of a table's type in which one column has a value: ``(,"…",)``."""
+    """Write SQL for the text of a row of a table's type with a value in one column: ``(,"…",)``."""
     text = _plain(setting)
     for special in ("\\", '"'):
         text = f"pg_catalog.replace({text}, {literal(special)}, {literal(special * 2)})"
@@ -152,7 +152,7 @@ def _row(setting: str, table: str, column: str) -> str:
 
 
 def _reading(value: str) -> str:
-    """Compute a value under the settings that reading needs; a subquery, computed once."""
+    """Write SQL that evaluates a value once, in a subquery, under the settings for reading."""
     names = [f"_batchq_{setting}" for setting in _READING]
     before = ", ".join(
         f"{current(literal(setting))} AS {name}"

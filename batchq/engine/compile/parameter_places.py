@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where a parameter stands in a statement's SQL, and what that says of a value without a type.
+"""Classify the place of a parameter in a statement's SQL, for values without a declared type.
 
-The server infers a type for it when it reads the text, and keeps it with what is prepared. Which
-one it would infer another time is decided by what stands around it.
+The server infers a type for such a parameter in Parse, and keeps it for the prepared statement. The
+SQL around the parameter decides which type a later Parse would infer.
 """
 
 from __future__ import annotations
@@ -15,31 +15,35 @@ from batchq.language.syntax import RawSql
 
 
 class Place(Enum):
-    """What decides the type of a parameter for which none is declared, each time that the server
-    reads the text: the types of columns do in three of these, and columns may change theirs."""
+    """What decides the type of a parameter without a declared type, at each Parse.
+
+    In the first three it is the type of a column, which may change.
+    """
 
     ASSIGNED = "assigned"
-    """The column that the value becomes, alone: whatever type that gets later, a value has to be
-    made one of that type."""
+    """The column that the value is assigned to. Every value is converted to the column's type, so a
+    changed type does not change its meaning."""
     COMPARED = "compared"
-    """A column that it is compared with. Of what type it is helps to choose the operator."""
+    """The column that the value is compared with. Its type helps to choose the operator."""
     LISTED = "listed"
-    """The same for a list, one of whose values the column is compared with."""
+    """The column that is compared with the values of a list."""
     CAST = "cast"
-    """The cast that the text puts it in; no column has a say."""
+    """The cast around it in the text, and no column."""
     FREE = "free"
-    """What the text around it says, in SQL of the user's own: anything."""
+    """The text around it, in the user's own SQL: anything."""
     BUILT_IN = "built in"
-    """The cast to a built-in type that batchq itself puts it in."""
+    """The cast to a built-in type that batchq writes around it."""
 
 
 CHECKED = frozenset({Place.COMPARED, Place.LISTED})
-"""Where the type of a column has to be checked, if the value has none."""
+"""The places with a column whose type has to be checked if the value has no declared type."""
 
 
 def names_without_cast(text: RawSql) -> set[int]:
-    """The names that stand somewhere without a cast, ``%(name)s::type`` or ``CAST(%(name)s AS
-    type)``."""
+    """Return the indexes of the placeholders that are used without a cast.
+
+    A cast is ``%(name)s::type`` or ``CAST(%(name)s AS type)``.
+    """
     around = zip(text.order, text.pieces, text.pieces[1:], strict=False)
     return {
         name
@@ -56,22 +60,22 @@ _TEXTS, _LISTS = "{25,1043}", "{1009,1015}"  # text, varchar
 
 
 def type_check(table: str, column: str, parameter: str, place: Place) -> str:
-    """Fail with 22P02 when a value that the server took for text meets a column of another type.
+    """Write SQL that fails with 22P02 if a value inferred as text meets a column of another type.
 
-    Many a type can be compared with text, but by other rules than with its own values: citext by
-    case, char(n) by the blanks at its end. It stands behind the comparison that decides what the
-    server takes the value for, though that one is never made, and before the one that is; the
-    planner drops the former, and asks this once for each run of the statement.
+    Many types can be compared with text, but by other rules than with their own values: citext is
+    then compared by case, char(n) by its trailing blanks. The check follows a comparison that is
+    never evaluated, by which the server infers the value's type, and precedes the real one. The
+    planner drops the former, and evaluates the check once for each run of the statement.
 
     :param parameter: SQL for the value.
     """
-    taken = f"pg_catalog.pg_typeof({parameter})"
-    # Beside an untyped NULL a domain is the type that it is of.
-    found = f"pg_catalog.pg_typeof(coalesce((NULL::{quoted(table)}).{identifier(column)}, NULL))"
-    is_text = _is_one_of(taken, _TEXTS if place is Place.COMPARED else _LISTS)
+    inferred = f"pg_catalog.pg_typeof({parameter})"
+    # coalesce() with NULL replaces a domain by its base type.
+    actual = f"pg_catalog.pg_typeof(coalesce((NULL::{quoted(table)}).{identifier(column)}, NULL))"
+    is_text = _is_one_of(inferred, _TEXTS if place is Place.COMPARED else _LISTS)
     return (
-        f"CASE WHEN {is_text} AND NOT {_is_one_of(found, _TEXTS)} "
-        f"THEN {taken}::pg_catalog.text::pg_catalog.bool ELSE true END"
+        f"CASE WHEN {is_text} AND NOT {_is_one_of(actual, _TEXTS)} "
+        f"THEN {inferred}::pg_catalog.text::pg_catalog.bool ELSE true END"
     )
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Quoting names. Whatever a user calls a table or column, it is one name in the SQL."""
+"""Quote names and literals, and derive names.
+
+Whatever a user names a table or column, it is one name in the SQL and cannot become anything else.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.placeholders import NUL
 
 LONGEST = 63
-"""Bytes of a name: the server cuts longer ones (PostgreSQL documentation, "Identifiers and Key
-Words")."""
+"""The most bytes of a name: the server truncates a longer one (PostgreSQL documentation,
+"Identifiers and Key Words")."""
 
 
 def identifier(name: str) -> str:
     """Quote an identifier.
 
-    :raises InvalidBatch: for one with a NUL, behind which the server would see nothing.
+    :raises InvalidBatch: for a name with a NUL, after which the server would read nothing.
     """
     if NUL in name:
-        message = f"a NUL in the name {name!r:.40}"
+        message = f"the name {name!r:.40} has a NUL character; remove it"
         raise InvalidBatch(message)
     return '"' + name.replace('"', '""') + '"'
 
@@ -30,30 +33,31 @@ def quoted(table: str) -> str:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Quote several, with commas between."""
+    """Quote several identifiers, separated by commas."""
     return ", ".join(map(identifier, names))
 
 
 def literal(text: str) -> str:
-    r"""Quote a string that is known when the SQL is made: a column's name, never a value.
+    r"""Quote a string that is known when the SQL is written: a column's name, never a value.
 
-    With a backslash in it, it is an escape string: ``'a\b'`` means another text where
-    ``standard_conforming_strings`` is off, ``E'a\\b'`` the same on every session.
+    A string with a backslash becomes an escape string: ``'a\b'`` means another text if
+    ``standard_conforming_strings`` is off, ``E'a\\b'`` means the same on every session.
     """
     plain = "'" + text.replace("'", "''") + "'"
     return "E" + plain.replace("\\", "\\\\") if "\\" in text else plain
 
 
 def unqualified(table: str) -> str:
-    """The name of a table without its schema."""
+    """Return the name of a table without its schema."""
     return table.rpartition(".")[2]
 
 
 def derived(table: str, suffix: str) -> str:
-    """Name a constraint or an index after its table, which has no schema.
+    """Return the name of a constraint or an index: the table without its schema, and a suffix.
 
-    The server would cut a name that is too long: two of one table would be one, and no error would
-    ever name what was declared. So a long one is cut here, with a digest that tells it apart.
+    The server would truncate a name that is too long. Two constraints of one table could then have
+    one name, and an error would not have the declared name. So a long name is truncated here, with
+    a digest that keeps it distinct.
 
     >>> derived("net.rule", "pkey")
     'rule_pkey'
@@ -67,21 +71,21 @@ def derived(table: str, suffix: str) -> str:
     return base.encode()[: LONGEST - len(end)].decode(errors="ignore") + end
 
 
-def check_table(name: object, whose: str) -> None:
-    """Refuse what cannot be the name of a table that is made here.
+def check_table(name: object, caller: str) -> None:
+    """Reject an object that cannot be the name of a table which batchq creates.
 
-    :param whose: how it is said in Python, ``Jobs``.
-    :raises InvalidBatch: for what is no name, and for one that the server would cut.
+    :param caller: the Python call to name in the error, ``Jobs``.
+    :raises InvalidBatch: for an object that is not a name, or a name that is too long.
     """
     if not isinstance(name, str) or not all(name.split(".")) or NUL in name:
-        message = f"{whose}(): a table has a name, a str: not {name!r:.40}"
+        message = f"{caller}(): not a table's name: {name!r:.40}; pass a non-empty str"
         raise InvalidBatch(message)
     for part in name.split("."):
         if len(part.encode("utf-8", "surrogatepass")) > LONGEST:
-            message = f"{whose}(): {part!r} is too long: the server cuts a name at {LONGEST} bytes"
+            message = f"{caller}(): {part!r} is too long; use a name of at most {LONGEST} bytes"
             raise InvalidBatch(message)
 
 
 def name_of(content: str) -> bytes:
-    """Return a name that is a digest of what it names, well within the bytes servers compare."""
+    """Return a name that is a digest of a content, well within the bytes that servers compare."""
     return b"batchq_" + blake2b(content.encode(), digest_size=16).hexdigest().encode()

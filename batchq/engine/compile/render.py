@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""From a statement's shape to SQL text with ``$1``, ``$2``, … Nothing here looks at a value."""
+"""Render a statement's shape as SQL text with numbered parameters.
+
+Values are not used here, so one text serves every statement of the shape.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from functools import partial
 
-from batchq.engine.compile import output_sql
-from batchq.engine.compile.parameter_places import Place, names_without_cast, type_check
+from batchq.engine.compile.numbering import Numbering
+from batchq.engine.compile.parameter_places import Place
 from batchq.engine.compile.quoting import identifier, listed, quoted
-from batchq.engine.compile.sentinel import SENTINEL_MARK, finding, row_sentinel
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.syntax import (
@@ -35,99 +35,7 @@ from batchq.language.syntax import (
 
 _ONE = RawSql(("1",), (), ())
 _THERE = "_batchq_there"
-"""What the table of an insert is called where the row that is there is judged."""
-
-
-class Numbering:
-    """Hands out parameters in the order of the text and remembers which value stands there.
-
-    Each is a mark and a number until the text has been read: what batchq writes around an output is
-    nothing of the user's.
-    """
-
-    def __init__(
-        self, mark: str, *, binary: bool = True, checked: frozenset[int] = frozenset()
-    ) -> None:
-        self._mark = mark
-        self._binary = binary
-        self._checked = checked
-        self.order: list[int] = []
-        self.places: list[Place] = []
-        self._taken = 0
-        self._outputs: dict[int, Callable[[str], str]] = {}
-
-    def one(self, place: Place) -> str:
-        """Place the next value."""
-        self.order.append(self._taken)
-        self.places.append(place)
-        self._taken += 1
-        return f"{self._mark}{len(self.order)}"
-
-    def compare(self, table: str | None, column: str, place: Place) -> tuple[str, str]:
-        """Compare a column with the next value, or with one of the next values.
-
-        :return: what checks the column's type, where that is wanted, to stand before all that hangs
-            on the comparison; and the comparison.
-        """
-        number = self.one(place if table is not None else Place.FREE)
-        value = f"ANY({number})" if place is Place.LISTED else number
-        test = f"{identifier(column)} = {value}"
-        if table is None or len(self.order) - 1 not in self._checked:
-            return "", test
-        return f"(false AND {test} OR {type_check(table, column, number, place)}) AND ", test
-
-    def skip_to(self, value: int) -> None:
-        """Go on with another value: those between stand elsewhere in the text."""
-        self._taken = value
-
-    def fragment(self, text: RawSql) -> str:
-        """Place a text within other SQL, which a comment at its end must not swallow."""
-        return self.text(text) + ("\n" if "--" in text.pieces[-1] else "")
-
-    def text(self, text: RawSql) -> str:
-        """Place a text's values; a name used twice is one parameter, as in psycopg."""
-        placed: dict[int, str] = {}
-        parts = [text.pieces[0]]
-        free = names_without_cast(text)
-        for name, piece in zip(text.order, text.pieces[1:], strict=True):
-            if name not in placed:
-                self.order.append(self._taken + name)
-                placed[name] = f"{self._mark}{len(self.order)}"
-                kind = text.casts[name] if text.casts else None
-                place = Place.FREE if name in free else Place.CAST
-                self.places.append(place if kind is None else Place.BUILT_IN)
-                if kind is not None:
-                    self._outputs[len(self.order)] = partial(output_sql.typed, kind=kind)
-            parts += (placed[name], piece)
-        self._taken += len(text.names)
-        return "".join(parts)
-
-    def output(self, table: str, column: str) -> str:
-        """Place another statement's output, with the type that a column has."""
-        place = self.one(Place.BUILT_IN)
-        of_column = partial(output_sql.of_column, table=table, column=column)
-        self._outputs[len(self.order)] = of_column
-        return place
-
-    def unmet(self, index: int, requirement: Requirement, row: str = "") -> str:
-        """Write what fails the statement when a row does not meet a requirement."""
-        return row_sentinel(index, self.finding(requirement, row), token=f"{self._mark}0")
-
-    def finding(self, requirement: Requirement, row: str = "") -> str:
-        """Write what a requirement reports of a row; of two rows, with what stands before it."""
-        return finding(requirement.columns, row, binary=self._binary)
-
-    def written(self, sql: str) -> str:
-        """Write ``$1``, ``$2``, … for the marks of a text, and read the outputs among them."""
-
-        def write(found: re.Match[str]) -> str:
-            number = int(found[1])
-            if not number:
-                return SENTINEL_MARK
-            output = self._outputs.get(number)
-            return f"${number}" if output is None else output(f"${number}")
-
-        return re.sub(rf"{self._mark}(\d+)", write, sql)
+"""The alias of an insert's table if the existing row is compared."""
 
 
 def render(
@@ -136,13 +44,13 @@ def render(
     requirements: tuple[Requirement, ...],
     columns: tuple[str, ...] | None,
 ) -> str:
-    """Write the SQL of a source, without the guards that go around it.
+    """Return the SQL of a source, without the guards around it.
 
-    :param n: numbers its parameters, and knows which of them are checked.
-    :param requirements: of which those on the rows that it finds stand in its WHERE.
-    :param columns: what a built write returns; what a select without columns of its own selects.
-        Empty when nobody wants rows, None when somebody does but does not say which columns.
-    :raises InvalidBatch: for a select that nobody named columns for.
+    :param n: numbers its parameters, and has those to be checked.
+    :param requirements: those on the rows that the source finds become part of its WHERE.
+    :param columns: the RETURNING of a built write, or the columns of a select that names none.
+        Empty if no rows are wanted, None if the columns are not known.
+    :raises InvalidBatch: for a select without columns.
     """
     where_of = partial(_where, n, source, requirements)
     match source:
@@ -153,9 +61,9 @@ def render(
             if names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
-            called = f" AS {_THERE}" if _has_conflict_check(requirements) else ""
-            passing = _on_conflict(n, conflict, requirements)
-            sql = f"INSERT INTO {quoted(table)}{called} {rows}{passing}"
+            alias = f" AS {_THERE}" if _has_conflict_check(requirements) else ""
+            on_conflict = _on_conflict(n, conflict, requirements)
+            sql = f"INSERT INTO {quoted(table)}{alias} {rows}{on_conflict}"
         case Update(table, names, cells, where):
             pairs = zip(names, cells, strict=True)
             sets = ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
@@ -167,7 +75,7 @@ def render(
                 named = columns
             if named is None:
                 message = (
-                    f"select({table!r}) has no columns: list them, or name a model that has fields"
+                    f"select({table!r}) has no columns; list them, or pass a model with fields"
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
@@ -188,31 +96,32 @@ def _where(
     table: str,
     where: Conditions,
 ) -> str:
-    """Write the conditions, and what is required of the rows that they find.
+    """Return the conditions, with the requirements on the rows that they select.
 
-    A CASE is the only thing in SQL whose parts are tried in order: a row that the conditions do not
-    find must not fail for what is required of those that they do.
+    Only CASE guarantees an order of evaluation in SQL: a row that the conditions do not select must
+    not fail for a requirement on the rows that they do.
     """
-    found = conditions(n, table, where)
+    selected = conditions(n, table, where)
     arms: list[str] = []
-    for index, one in enumerate(requirements):
-        if one.when is When.BEFORE:
+    for index, required in enumerate(requirements):
+        if required.when is When.BEFORE:
             test = requirement(n, source, requirements, index)
-            fails = "IS TRUE" if one.refuses else "IS NOT TRUE"
-            arms.append(f"WHEN ({test}) {fails} THEN {n.unmet(index, one)}")
+            fails = "IS TRUE" if required.refuses else "IS NOT TRUE"
+            arms.append(f"WHEN ({test}) {fails} THEN {n.sentinel(index, required)}")
     if not arms:
-        return found
+        return selected
     return (
-        f"({found}) AND CASE WHEN ({found}) IS NOT TRUE THEN false {' '.join(arms)} ELSE true END"
+        f"({selected}) AND CASE WHEN ({selected}) IS NOT TRUE THEN false {' '.join(arms)} "
+        "ELSE true END"
     )
 
 
 def requirement(
     n: Numbering, source: Source, requirements: tuple[Requirement, ...], index: int
 ) -> str:
-    """Write what one of the requirements says. Its values stand behind the source's and those of
-    the requirements before it."""
-    before = (condition_names(one.test) for one in requirements[:index])
+    """Return the test of a requirement. Its values follow those of the source and of the earlier
+    requirements."""
+    before = (condition_names(earlier.test) for earlier in requirements[:index])
     n.skip_to(len(parameter_names(source)) + sum(map(len, before)))
     return conditions(n, source.table, requirements[index].test)
 
@@ -220,11 +129,11 @@ def requirement(
 def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
     if isinstance(cell, RawSql):
         return f"({n.fragment(cell)})"
-    return n.one(Place.ASSIGNED) if cell is None else n.output(table, column)
+    return n.parameter(Place.ASSIGNED) if cell is None else n.output(table, column)
 
 
 def _has_conflict_check(requirements: tuple[Requirement, ...]) -> bool:
-    return any(one.when is When.CONFLICT for one in requirements)
+    return any(required.when is When.CONFLICT for required in requirements)
 
 
 def _on_conflict(
@@ -250,31 +159,34 @@ def _on_conflict(
 def _compare_existing(
     n: Numbering, requirements: tuple[Requirement, ...], columns: tuple[str, ...]
 ) -> str:
-    """Judge the row that is in the way, which the server locks first, and update nothing.
+    """Return the DO UPDATE that compares the existing row, which is locked, and changes none.
 
-    EXCLUDED is the row that would have been inserted, so what a column's type and the triggers make
-    of a value is compared with what they made of it before.
+    EXCLUDED is the row that would have been inserted. So a value is compared after conversion by
+    the column's type and by triggers, as the existing one was.
 
-    :param columns: those of the conflict. Another one is named as what is updated, if there is any:
-        the lock is the stronger for a column of a key.
+    :param columns: the columns of the conflict. The SET names another one if there is any, because
+        a column of a key would take a stronger lock.
     """
     arms: list[str] = []
     names: list[str] = []
-    for index, one in enumerate(requirements):
-        if one.when is When.CONFLICT:
-            names += columns_in(one.test)
+    for index, required in enumerate(requirements):
+        if required.when is When.CONFLICT:
+            names += columns_in(required.test)
             differs = " OR ".join(
                 f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"
-                for name in map(identifier, columns_in(one.test))
+                for name in map(identifier, columns_in(required.test))
             )
-            arms.append(f"WHEN {differs} THEN {n.unmet(index, one, f'{_THERE}.')}")
+            arms.append(f"WHEN {differs} THEN {n.sentinel(index, required, f'{_THERE}.')}")
     name = identifier(next((name for name in names if name not in columns), names[0]))
     arms.append("ELSE false END")
     return f"DO UPDATE SET {name} = {_THERE}.{name} WHERE CASE {' '.join(arms)}"
 
 
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
-    """Write conditions on columns; ``table`` is whose they are, where outputs may be among them."""
+    """Return conditions on columns as SQL.
+
+    :param table: the table of the columns; None if it is not known, and no output is allowed.
+    """
     if isinstance(where, RawSql):
         return f"({n.fragment(where)})" if where.is_query else n.fragment(where)
     tests: list[str] = []
@@ -290,13 +202,13 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
         elif test == EQUALS_ANY:
             tests.append("".join(n.compare(table, column, Place.LISTED)))
         elif test == EQUALS_ANY_OR_NULL:
-            check, one = n.compare(table, column, Place.LISTED)
-            tests.append(f"{check}({one} OR {name} IS NULL)")
+            check, is_listed = n.compare(table, column, Place.LISTED)
+            tests.append(f"{check}({is_listed} OR {name} IS NULL)")
         elif test == EQUALS_OUTPUT:
             if table is None:
-                message = f"no column says the type of that output: compare {column!r} with sql(…)"
+                message = f"the type of the output for {column!r} is unknown; compare it in sql(…)"
                 raise InvalidBatch(message)
-            # NULL finds NULL, as a None does. The server can look for either by an index.
+            # NULL matches NULL, as a None does. An index serves either comparison.
             output = n.output(table, column)
             tests.append(f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))")
         else:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Reading a statement's SQL, once per shape, to refuse what a batch cannot hold and to know where
-its parts lie.
+"""Scan a statement's SQL, once per shape: reject commands a batch cannot hold, find its parts.
+
+A guard is written around the main command, so the scan has to find where that begins and ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlglot import Token, TokenType
 from batchq.engine.compile.forbidden import check_command, check_settings
 from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_cte_body, outermost, tokens_of
 from batchq.language.errors import InvalidBatch
+from batchq.language.lexing import HIDDEN, NUMBERED
 
 _PRIVATE = range(0xE000, 0xF900)
 
@@ -25,52 +27,52 @@ _READING = frozenset({TokenType.SELECT, TokenType.TABLE})
 
 @frozen
 class CommandSpans:
-    """Where the parts of one command lie in its text."""
+    """The positions of one command's parts in its text, and its properties."""
 
     verb: str
-    """Its main verb in capitals; behind the common table expressions, if there are any."""
+    """The verb of the main command in capitals, after any common table expressions."""
     ctes: int
-    """Where the common table expressions end; 0 when there are none."""
+    """The end of the common table expressions; 0 without any."""
     main: int
-    """Where the main command starts."""
+    """The start of the main command."""
     end: int
-    """Where the command ends: before a final semicolon and comments."""
+    """The end of the command, before a final semicolon and comments."""
     returning: bool
-    """Whether the main command has a RETURNING of its own."""
+    """Whether the main command has a RETURNING."""
     writes: bool
-    """Whether it writes, its common table expressions included."""
+    """Whether the main command or a common table expression writes."""
     reads: bool
-    """Whether it reads other rows than those that the main command is about."""
+    """Whether the command reads other rows than those of the main command."""
     has_backslash: bool
-    """Whether a plain string of it holds a backslash; see :class:`Fragment`."""
+    """Whether a plain string has a backslash; see :class:`Fragment`."""
 
 
 @frozen
 class Fragment:
-    """What there is to know about a part of a command."""
+    """The properties of a part of a command."""
 
     reads: bool
-    """Whether it reads rows of its own."""
+    """Whether it reads rows by a query of its own."""
     has_backslash: bool
-    """Whether a plain string of it, ``'a\\b'``, holds a backslash. It is read here as SQL has it; a
-    server whose ``standard_conforming_strings`` is off reads something else."""
+    """Whether a plain string, ``'a\\b'``, has a backslash. It is scanned by standard SQL; a server
+    with ``standard_conforming_strings`` off reads another string."""
 
 
 def mark_for(*texts: str) -> str:
-    """Find a character to stand for the ``$`` of a parameter while a text is read.
+    """Return a character that replaces the ``$`` of parameters while a text is scanned.
 
-    To the tokenizer ``$1,$`` begins a dollar-quoted string. One of Unicode's private use, which is
-    a letter to it, and one that is in none of these texts.
+    To the tokenizer ``$1,$`` begins a dollar-quoted string. The character is of Unicode's private
+    use area, which the tokenizer reads as a letter, and is in none of the texts.
     """
     return next(mark for mark in map(chr, _PRIVATE) if not any(mark in text for text in texts))
 
 
 def scan(marked: str, mark: str) -> CommandSpans:
-    """Read one command.
+    """Scan one command.
 
     :param marked: its text, with a mark for the ``$`` of each parameter.
-    :raises InvalidBatch: for text that cannot be read, is not exactly one command, or is a command
-        that a batch cannot hold: transaction control, COPY, DDL, what runs in no transaction.
+    :raises InvalidBatch: for text that cannot be scanned, is not exactly one command, or is a
+        command that a batch cannot hold, such as COPY or DDL.
     """
     tokens = tokens_of(marked)
     main = _main(tokens)
@@ -91,9 +93,9 @@ def scan(marked: str, mark: str) -> CommandSpans:
 
 
 def scan_fragment(marked: str, mark: str) -> Fragment:
-    """Read a fragment that stands outside the command.
+    """Scan a fragment outside the command.
 
-    :raises InvalidBatch: for text that cannot be read, or that no command could hold.
+    :raises InvalidBatch: for text that cannot be scanned, or that a batch cannot hold.
     """
     tokens = tokens_of(marked)
     check_settings(tokens)
@@ -107,25 +109,20 @@ def _has_backslash(tokens: list[Token]) -> bool:
 
 def _check_parameters(tokens: list[Token], marked: str, mark: str) -> None:
     if any(t.token_type is TokenType.PARAMETER and t.text == "$" for t in tokens):
-        message = "a $1 of your own: parameters are named, %(name)s in the text and name=…"
-        raise InvalidBatch(message)
-    seen = sum(t.token_type is TokenType.VAR and t.text.startswith(mark) for t in tokens)
-    if seen < marked.count(mark):
-        message = (
-            "a placeholder stands inside a quoted string or a comment, where the server sees no "
-            "parameter: take it out of the quotes"
-        )
-        raise InvalidBatch(message)
+        raise InvalidBatch(NUMBERED)
+    parameters = sum(t.token_type is TokenType.VAR and t.text.startswith(mark) for t in tokens)
+    if parameters < marked.count(mark):
+        raise InvalidBatch(HIDDEN)
 
 
 def _reads(tokens: list[Token], verb: str) -> bool:
-    """Whether there is a SELECT or TABLE besides the main command's own."""
-    seen = sum(token.token_type in _READING for token in tokens)
-    return seen > (verb in ("SELECT", "TABLE"))
+    """Return whether there is a SELECT or TABLE besides the main command's."""
+    queries = sum(token.token_type in _READING for token in tokens)
+    return queries > (verb in ("SELECT", "TABLE"))
 
 
 def _joins(outermost: list[Token], verb: str, own: set[str]) -> bool:
-    """Whether a write takes other rows beside its own, but for those of its own expressions."""
+    """Return whether a write reads another table; its own common table expressions do not count."""
     if verb == "MERGE":
         return True
     joining = {"UPDATE": TokenType.FROM, "DELETE": TokenType.USING}.get(verb)
@@ -138,7 +135,7 @@ def _joins(outermost: list[Token], verb: str, own: set[str]) -> bool:
 
 
 def _names(ctes: list[Token]) -> set[str]:
-    """What stands before each ``AS``, which the names of common table expressions are among."""
+    """Return the words before each ``AS``, which include the names of common table expressions."""
     return {before.text for before, token in pairwise(ctes) if token.token_type is TokenType.ALIAS}
 
 
@@ -148,10 +145,10 @@ def _opens_write(before: Token, token: Token) -> bool:
 
 
 def _main(tokens: list[Token]) -> int:
-    """Find the main command behind ``WITH a AS (…), b AS MATERIALIZED (…)``.
+    """Return the index of the main command after ``WITH a AS (…), b AS MATERIALIZED (…)``.
 
-    It begins behind the parenthesis that closes a body and is followed by no comma, SEARCH or
-    CYCLE; a body is what ``AS`` opens.
+    It begins after the parenthesis that closes a body, unless a comma, SEARCH or CYCLE follows. A
+    body is the parenthesis after ``AS``.
     """
     if tokens[0].token_type is not TokenType.WITH:
         return 0

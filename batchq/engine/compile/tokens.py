@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""SQL as tokens: one command, and which of its words stand outside all parentheses.
+"""Tokenize the SQL of one command, and select the tokens outside all parentheses.
 
-Tokens, not a syntax tree: a token says all that is needed here, and a grammar would refuse valid
-SQL that it does not know yet.
+Tokens suffice here, and a syntax tree is not used: a grammar would reject valid SQL that it does
+not know yet.
 """
 
 from __future__ import annotations
@@ -17,31 +17,33 @@ from sqlglot.errors import TokenError
 from batchq.language.errors import InvalidBatch
 
 L_PAREN, R_PAREN = TokenType.L_PAREN, TokenType.R_PAREN
-# What stands before a word that is a name there, whatever else it may mean.
+# After one of these a word is a name, also if it is a keyword elsewhere.
 _BEFORE_NAMES = frozenset({TokenType.ALIAS, TokenType.DOT})
 
 
 class _Tokenizer(Postgres.Tokenizer):
-    """PostgreSQL's tokens, without sqlglot's habit of taking the rest of a command that it does not
-    parse, such as CALL or EXPLAIN, for one string."""
+    """PostgreSQL's tokenizer, which also tokenizes commands that sqlglot does not parse.
+
+    By default sqlglot reads the rest of such a command, CALL or EXPLAIN, as one string.
+    """
 
     COMMANDS: ClassVar[set[TokenType]] = set()
 
 
 def tokens_of(marked: str) -> list[Token]:
-    """Read the tokens of one command, without semicolons behind it.
+    """Return the tokens of one command, without semicolons after it.
 
-    :raises InvalidBatch: for text that cannot be read, or is not exactly one command.
+    :raises InvalidBatch: for text that cannot be tokenized, or is not exactly one command.
     """
     try:
         tokens = _Tokenizer(dialect=Postgres()).tokenize(marked)
     except TokenError as error:
-        message = "this SQL cannot be read: a quote or comment in it does not end"
+        message = "the SQL has a quote or a comment without an end; close it"
         raise InvalidBatch(message) from error
     while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
         tokens.pop()
     if not tokens:
-        message = "a statement needs a command; this one is empty"
+        message = "the statement is empty; write one command"
         raise InvalidBatch(message)
     if any(
         before.token_type is TokenType.BYTE_STRING
@@ -49,16 +51,16 @@ def tokens_of(marked: str) -> list[Token]:
         and "\\" in token.text
         for before, token in pairwise(tokens)
     ):
-        message = "a string E'…' goes on in a second one that has a backslash: write it as one"
+        message = "a string E'…' continues in a second one with a backslash; write it as one string"
         raise InvalidBatch(message)
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
-        message = "a statement is one command: split it at the semicolon and gather() the parts"
+        message = "the statement has several commands; split it at the semicolon and gather() them"
         raise InvalidBatch(message)
     return tokens
 
 
 def outermost(tokens: list[Token]) -> list[Token]:
-    """Leave out what stands in parentheses, and words that are names."""
+    """Return the tokens outside all parentheses, without words that are names."""
     depth, before = 0, None
     kept: list[Token] = []
     for token in tokens:
@@ -73,5 +75,5 @@ def outermost(tokens: list[Token]) -> list[Token]:
 
 
 def opens_cte_body(before: Token) -> bool:
-    """Whether a parenthesis behind this token opens the body of a common table expression."""
+    """Return whether a parenthesis after this token opens the body of a common table expression."""
     return before.token_type is TokenType.ALIAS or before.text.upper() == "MATERIALIZED"

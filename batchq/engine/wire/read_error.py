@@ -63,5 +63,5 @@ def read_error(
         rows=None if guard is None else guard.rows,
         requirement=None if guard is None else guard.requirement,
         isolation=None if guard is None else guard.isolation,
-        row={} if guard is None else {cell.column: load(cell) for cell in guard.found},
+        row={} if guard is None else {cell.column: load(cell) for cell in guard.cells},
     )

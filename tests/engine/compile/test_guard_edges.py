@@ -92,7 +92,7 @@ def test_a_guard_that_fires_is_no_failed_cast_to_any_mapping(conn):
 
 @pytest.mark.parametrize("command", ["SHOW work_mem", "EXPLAIN SELECT 1"])
 def test_statement_without_rows_cannot_be_guarded(conn, command):
-    with pytest.raises(InvalidBatch, match="cannot be guarded"):
+    with pytest.raises(InvalidBatch, match="has no rows to guard"):
         run(conn, sql(command).one(tuple))
 
 

@@ -113,12 +113,12 @@ def test_a_row_is_read_out_of_any_wording(wording):
     seen = read(wording.format(f"{TOKEN}12:{row.encode().hex()}:"))
     assert seen is not None
     assert (seen.rows, seen.requirement) == (None, 12)
-    assert [(one.column, one.type, one.text, one.binary) for one in seen.found] == [
+    assert [(one.column, one.type, one.text, one.binary) for one in seen.cells] == [
         ("c", 25, "é,", None),
         ("d", 1082, None, None),
         ("e", 1082, "x", b"\xff\0"),
     ]
-    assert {one.styles for one in seen.found} == {("ISO, DMY", "postgres")}
+    assert {one.styles for one in seen.cells} == {("ISO, DMY", "postgres")}
 
 
 def test_nothing_found_is_read_as_nothing():
@@ -133,7 +133,7 @@ def test_every_row_is_read_as_it_was_written(cells):
     except UnicodeEncodeError:  # surrogates: no text of a database
         return
     assert seen is not None
-    assert [(one.column, one.text) for one in seen.found] == cells
+    assert [(one.column, one.text) for one in seen.cells] == cells
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -127,7 +127,7 @@ def test_a_call_takes_outputs_of_plain_types_and_refuses_others(conn, source):
     )
     run(conn, gather(source, sql("CALL note(%(d)s)", d=source.output("day", "date"))))
     assert conn.execute("SELECT day FROM copy").fetchone() == (date(2024, 2, 3),)
-    with pytest.raises(InvalidBatch, match="CALL takes no output of type text"):
+    with pytest.raises(InvalidBatch, match="CALL cannot take an output of type text"):
         run(conn, gather(source, sql("CALL note(%(d)s)", d=source.output("names", "text[]"))))
 
 
@@ -226,7 +226,7 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
 )
 def test_setting_that_changes_encoded_bytes_is_rejected(text):
     """A step behind it would store other letters than it was given."""
-    with pytest.raises(InvalidBatch, match="before it is sent"):
+    with pytest.raises(InvalidBatch, match="set them on the connection"):
         steps(raw_sql(text))[0].sql  # noqa: B018
 
 
@@ -251,7 +251,7 @@ def test_setting_with_a_computed_name_is_rejected(name):
         update("vpc", {"name": call}, {"id": 1}),
         update("vpc", {"name": "a"}, {"id": 1}).ensure({"name": call}, raises=KeyError),
     ):
-        with pytest.raises(InvalidBatch, match="has to be written out"):
+        with pytest.raises(InvalidBatch, match="is not a literal"):
             steps(statement)[0].sql  # noqa: B018
 
 
