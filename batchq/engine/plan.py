@@ -16,7 +16,8 @@ from batchq.engine.scope import PlacedStatement, Scope
 from batchq.language.batch import Batch, Composite, Wrapped
 from batchq.language.matchers import Matcher
 from batchq.language.placement import Scheduled
-from batchq.language.statement import Statement, check_single_row
+from batchq.language.shape import check_single_row
+from batchq.language.statement import Statement
 from batchq.language.traversal import check_outputs
 from batchq.language.value import value
 
@@ -167,7 +168,8 @@ def _outputs(
     for index, statement in enumerate(statements):
         for output in statement._required_outputs:
             producer = producers[output.identity]
-            check_single_row(statements[producer])
+            producing = statements[producer]
+            check_single_row(producing._shape, producing.title)
             used = columns.setdefault(producer, [])
             if output.column not in used:
                 used.append(output.column)

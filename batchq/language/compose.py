@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeVar, cast, overload
 
 from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
 from batchq.language.errors import InvalidBatch
-from batchq.language.models import why_not_into
+from batchq.language.results import is_pydantic, model_fields
+from batchq.language.signatures import why_not_named
 from batchq.language.traversal import unmet_outputs
 from batchq.language.validation import checked_call, listed
 
@@ -144,7 +147,7 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     ['projects', 'vpcs']
     """
     names = tuple(named)
-    checked_call("into()", model, why_not_into(model, names))
+    checked_call("into()", model, _why_not_called(model, names))
     dropped = _checked_parts("into()", steps)
     kept = _checked_parts("into()", tuple(named.values()))
     parts = (*dropped, *map(Labelled, kept, named))
@@ -158,3 +161,25 @@ def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ..
                 f"{call}: item {index} is a {type(part).__name__}; pass statements and batches only"
             )
     return cast("tuple[Batch[Any], ...]", parts)
+
+
+def _why_not_called(model: Any, names: tuple[str, ...]) -> str | None:
+    """Return why a model cannot be called with these keywords; None if it can, or may."""
+    try:
+        return _why_not_called_cached(model, names)
+    except TypeError:  # it is not hashable
+        return _why_not_called_cached.__wrapped__(model, names)
+
+
+@lru_cache(maxsize=1024)
+def _why_not_called_cached(model: Any, names: tuple[str, ...]) -> str | None:
+    cls: Any = typing.get_origin(model) or model
+    if isinstance(cls, type) and (is_pydantic(cls) or typing.is_typeddict(cls)):
+        fields = model_fields(cls) or ()
+        required = [field for field in fields if field.required]
+        needed = [field for field in required if field.argument not in names]
+        missing = [field.argument for field in needed if field.alias not in names]
+        return f"it also needs {', '.join(missing)}" if missing else None
+    if cls is dict:
+        return None
+    return why_not_named(model, names)

@@ -29,7 +29,7 @@ from attrs import evolve, field, frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import ModelField, is_pydantic, model_fields, takes_others
-from batchq.language.signatures import is_async, signature_of, why_not_named, why_not_one
+from batchq.language.signatures import is_async, signature_of, why_not_one
 
 Row = Sequence[Any]
 
@@ -265,28 +265,6 @@ def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
     message = f"the columns are {shown}"
     message += f"; {name} has no field for {', '.join(unknown)}" if unknown else ""
     return message + (f"; {name} also needs {', '.join(missing)}" if missing else "")
-
-
-def why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
-    """Return why a model cannot be called with these keywords; None if it can, or may."""
-    try:
-        return _why_not_into(model, names)
-    except TypeError:  # it is not hashable
-        return _why_not_into.__wrapped__(model, names)
-
-
-@lru_cache(maxsize=1024)
-def _why_not_into(model: Any, names: tuple[str, ...]) -> str | None:
-    cls: Any = typing.get_origin(model) or model
-    if isinstance(cls, type) and (is_pydantic(cls) or typing.is_typeddict(cls)):
-        fields = model_fields(cls) or ()
-        required = [field for field in fields if field.required]
-        needed = [field for field in required if field.argument not in names]
-        missing = [field.argument for field in needed if field.alias not in names]
-        return f"it also needs {', '.join(missing)}" if missing else None
-    if cls is dict:
-        return None
-    return why_not_named(model, names)
 
 
 def maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.guards import (
     AT_MOST_ONE,
     EXACTLY_ONE,
@@ -182,3 +183,17 @@ def _columns(shape: Shape) -> tuple[str, ...] | None:
     if shape.returned is not None or shape.result.rows not in WITH_MODEL:
         return shape.returned
     return model_of(shape.result.model).columns
+
+
+def check_single_row(shape: Shape, title: str) -> None:
+    """Reject the shape of a statement with outputs if it may return more or less than one row.
+
+    :param title: the title of the statement, for the text of the error.
+    :raises InvalidBatch: unless it is guarded to be exactly one row, or always is.
+    """
+    is_one = shape.guard in (None, EXACTLY_ONE)
+    if not is_one or shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
+        raise InvalidBatch(
+            f"output(): {title} may return another number of rows than one; use .one(), .scalar() "
+            f"or .expect(1)"
+        )

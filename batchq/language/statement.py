@@ -10,14 +10,13 @@ from typing import Any, NamedTuple, Self, TypeVar, overload
 from batchq.language import shape_changes
 from batchq.language.batch import NO_EXPRESSION
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import EXACTLY_ONE
 from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import ErrorMapping, Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output, checked_type
-from batchq.language.results import NO_RESULT, Rows
+from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
-from batchq.language.shape import Shape
+from batchq.language.shape import Shape, check_single_row
 from batchq.language.syntax import RawSql
 from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
@@ -212,7 +211,7 @@ class Statement(RowGuards[T_co]):
         """
         if not is_text(column):
             raise InvalidBatch("output(): the name of the column must be a non-empty str")
-        check_single_row(self)
+        check_single_row(self._shape, self.title)
         return Output(self._identity, self.title, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co]:
@@ -287,16 +286,3 @@ class Statement(RowGuards[T_co]):
         """
         all_values = self._values + values
         return type(self)(shape, all_values, self._raises, self._labels, self._identity)
-
-
-def check_single_row(producer: Statement[Any]) -> None:
-    """Reject a statement for outputs that may return another number of rows than one.
-
-    :raises InvalidBatch: with the title of the statement.
-    """
-    is_one = producer._shape.guard in (None, EXACTLY_ONE)
-    if not is_one or producer._shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
-        raise InvalidBatch(
-            f"output(): {producer.title} may return another number of rows than one; use .one(), "
-            f".scalar() or .expect(1)"
-        )
