@@ -87,7 +87,7 @@ class RowGuards(Batch[T_co]):
             raise InvalidBatch(
                 "expect(at_least=…, unexpected=…): no number is too large here; use missing="
             )
-        reported = columns_of(columns)
+        reported = columns_of(columns) if columns != () else ()
         if isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
         if reported and (bound is not Bound.EXACTLY or number != 0):

@@ -163,7 +163,7 @@ class Statement(RowGuards[T_co]):
         """
         checked = (*self._raises, checked_raises(matcher, raises))
         shape = shape_changes.with_mapping(self._shape, matcher)
-        return Statement(shape, self._values, checked, self._labels, self._identity)
+        return Statement(shape, self._values, checked, self._labels, self._first or self)
 
     def invariant(self, *constraints: str) -> Statement[T_co]:
         """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
@@ -217,7 +217,7 @@ class Statement(RowGuards[T_co]):
     def label(self, name: str) -> Statement[T_co]:
         """Return the statement with a label, as in :meth:`Batch.label`."""
         labels = (checked_label(name), *self._labels)
-        return Statement(self._shape, self._values, self._raises, labels, self._identity)
+        return Statement(self._shape, self._values, self._raises, labels, self._first or self)
 
     # -- for the packages above ------------------------------------------------------------------
 
@@ -285,4 +285,4 @@ class Statement(RowGuards[T_co]):
         :param values: values to append, for parameters that the shape has added.
         """
         all_values = self._values + values
-        return type(self)(shape, all_values, self._raises, self._labels, self._identity)
+        return type(self)(shape, all_values, self._raises, self._labels, self._first or self)
