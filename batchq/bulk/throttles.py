@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
 _LAG = """\
-SELECT format('%%s is %%s behind', application_name, replay_lag) FROM pg_stat_replication
+SELECT format('%%s lags by %%s', application_name, replay_lag) FROM pg_stat_replication
 WHERE replay_lag > %(max_lag)s ORDER BY replay_lag DESC"""
 
 
@@ -46,7 +46,7 @@ def replica_lag_throttle(
 
     :param primary: as ``database`` of :func:`query_throttle`. Its role must see the replication of
         other sessions, as ``pg_monitor`` does (PostgreSQL documentation, "pg_stat_replication").
-    :param max_lag: how far a replica may be behind in what it has replayed.
+    :param max_lag: how far the replay of a replica may lag.
     """
     return query_throttle(primary, _LAG, max_lag=max_lag)
 

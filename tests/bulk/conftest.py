@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A VPC with rules, fenced, and what a test asks of it from a connection that is nobody's."""
+"""A VPC with rules, fenced, and helpers that read its tables over a connection of their own."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 
-class Gone(Exception):
+class Missing(Exception):
     """There is no such VPC."""
 
 
 class Estate:
-    """Two VPCs: the one that goes, and a neighbour of which nothing may be missing."""
+    """Two VPCs: the one to delete, and one that must stay complete."""
 
     rows, step, size = ROWS, STEP, SIZE
-    rules, gone = RULES, Gone
+    rules, not_found = RULES, Missing
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self.conn = conn
@@ -47,7 +47,7 @@ class Estate:
         conn.execute(self.tree.jobs.ddl())  # type: ignore[arg-type]
 
     def fence(self, vpc: int = 1) -> UUID:
-        return batchq.run(self.conn, self.tree.fence(vpc, missing=Gone()))
+        return batchq.run(self.conn, self.tree.fence(vpc, missing=Missing()))
 
     def resume(self, database: Any = None, **options: Any) -> Report:
         options = {"owner": "test", "chunk_size": SIZE, **options}
@@ -70,7 +70,7 @@ class Estate:
     def job(self, columns: str) -> Any:
         return self.one(f"SELECT {columns} FROM bulk_job WHERE root = '1'")
 
-    def assert_gone(self, rows: int = ROWS) -> None:
+    def assert_deleted(self, rows: int = ROWS) -> None:
         """Nothing is left of it, all of it is accounted for, and the neighbour is whole."""
         assert self.left() == 0
         assert self.one("SELECT array_agg(id) FROM vpc") == [2]

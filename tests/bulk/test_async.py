@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same on a connection and on a pool, sync and async; and throttles that are awaited."""
+"""Connections and pools, sync and async, behave the same; async throttles are awaited."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def fenced(estate: Any) -> Any:
 
 async def begun(kind: Any, database: Any, estate: Any, vpc: int) -> Deleted | Fenced:
     if kind in ASYNC:
-        return await astart(database, estate.tree, vpc, missing=estate.gone())
-    return start(database, estate.tree, vpc, missing=estate.gone())
+        return await astart(database, estate.tree, vpc, missing=estate.missing())
+    return start(database, estate.tree, vpc, missing=estate.missing())
 
 
 @of_each_kind
 @pytest.mark.parametrize("vpc", [2, 1], ids=["small", "large"])
-async def test_a_tree_is_begun_in_four_ways(
+async def test_start_does_the_same_on_four_kinds_of_connections(
     estate: Any, database: str, kind: Any, vpc: int
 ) -> None:
     estate.conn.execute("INSERT INTO rule VALUES (5000, 1)")  # one too many
     async with opened(kind, database) as target:
-        told = await begun(kind, target, estate, vpc)
-        assert told == (Deleted(10) if vpc == 2 else Fenced(estate.job("id")))
-        with pytest.raises(estate.gone):
+        received = await begun(kind, target, estate, vpc)
+        assert received == (Deleted(10) if vpc == 2 else Fenced(estate.job("id")))
+        with pytest.raises(estate.missing):
             await begun(kind, target, estate, vpc)
 
 
@@ -71,20 +71,20 @@ REFUSED = (
     ],
     ids=["done", "rows", "throttled", "sleep", "refused", "moved", "failed", "none", "new", "held"],
 )
-async def test_an_activation_ends_in_the_same_way_in_four_ways(
+async def test_resume_ends_the_same_on_four_kinds_of_connections(
     fenced: Any, database: str, kind: Any, scenario: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     before, options, report = scenario
     fenced.conn.execute(before)
     watched: list[Progress | Report] = []
     async with opened(kind, database) as target:
-        told = await going_on(kind, target, fenced, observers=[watched.append], **options)
-    assert {name: getattr(told, name) for name in report} == report
-    assert watched[-1] == told
+        received = await going_on(kind, target, fenced, observers=[watched.append], **options)
+    assert {name: getattr(received, name) for name in report} == report
+    assert watched[-1] == received
 
 
 @of_each_kind
-async def test_a_late_row_and_a_lost_lease_are_found_in_four_ways(
+async def test_late_row_and_lost_lease_are_found_on_four_kinds_of_connections(
     fenced: Any, database: str, kind: Any, at: Any
 ) -> None:
     def late() -> None:
@@ -96,27 +96,27 @@ async def test_a_late_row_and_a_lost_lease_are_found_in_four_ways(
 
     async with opened(kind, database) as target:
         throttles = [at(5, late), at(6, take_away)]
-        told = await going_on(kind, target, fenced, throttles=throttles)
-    assert (told.rows_after_fence, told.leases_lost, told.rows) == (1, 1, 1_000)
-    fenced.assert_gone(rows=1_001)
+        received = await going_on(kind, target, fenced, throttles=throttles)
+    assert (received.rows_after_fence, received.leases_lost, received.rows) == (1, 1, 1_000)
+    fenced.assert_deleted(rows=1_001)
 
 
 @of_each_kind
-async def test_a_step_that_waits_for_too_long_is_canceled_in_four_ways(
+async def test_slow_step_is_canceled_on_four_kinds_of_connections(
     fenced: Any, database: str, connect: Any, kind: Any
 ) -> None:
     holder = connect()
     holder.execute("BEGIN")
     holder.execute("SELECT FROM rule WHERE id = 450 FOR UPDATE")
 
-    def let_in(told: Progress | Report) -> None:
-        if isinstance(told, Progress) and told.event is Event.RETRIED:
+    def let_in(received: Progress | Report) -> None:
+        if isinstance(received, Progress) and received.event is Event.RETRIED:
             holder.execute("ROLLBACK")
 
     async with opened(kind, database) as target:
-        told = await going_on(kind, target, fenced, observers=[let_in], timeout=1)
-    assert (told.retries, told.jobs_done) == (1, 1)
-    fenced.assert_gone()
+        received = await going_on(kind, target, fenced, observers=[let_in], timeout=1)
+    assert (received.retries, received.jobs_done) == (1, 1)
+    fenced.assert_deleted()
 
 
 class Broken(Exception):
@@ -125,10 +125,10 @@ class Broken(Exception):
 
 @of_each_kind
 @pytest.mark.parametrize("place", ["throttles", "stop", "observers"])
-async def test_what_somebody_elses_code_raises_is_raised_in_four_ways(
+async def test_error_of_a_callable_is_raised_on_four_kinds_of_connections(
     fenced: Any, database: str, kind: Any, place: str
 ) -> None:
-    def broken(*_told: Any) -> None:
+    def broken(*_args: Any) -> None:
         raise Broken
 
     options: Any = {place: broken if place == "stop" else [broken]}
@@ -143,7 +143,7 @@ async def test_what_somebody_elses_code_raises_is_raised_in_four_ways(
 
 @of_each_async_kind
 @pytest.mark.parametrize("raises", [False, True])
-async def test_a_throttle_may_be_a_coroutine_function_and_stand_beside_others(
+async def test_throttle_may_be_a_coroutine_function_among_others(
     fenced: Any, database: str, kind: Any, raises: bool
 ) -> None:
     asked: list[str] = []
@@ -169,7 +169,7 @@ async def test_a_throttle_may_be_a_coroutine_function_and_stand_beside_others(
     assert fenced.job("lease_until, rows_done") == (None, 900)
 
 
-async def test_a_coroutine_function_is_no_throttle_for_sync_code(fenced: Any) -> None:
+async def test_sync_resume_rejects_a_coroutine_throttle(fenced: Any) -> None:
     """It would hold back everything, for it is not None: refused, with what to call instead."""
 
     async def pausing() -> None:

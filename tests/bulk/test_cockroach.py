@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What CockroachDB is sent, and what is made of its answers. Nothing ran there.
+"""What CockroachDB is sent, and how its answers are read. Nothing was run on it.
 
-Its sources say what it lacks; so every text is searched for it, the whole runs on PostgreSQL in
-CockroachDB's layout, and ``plan`` reads a catalog as CockroachDB would answer.
+Its sources show what it lacks: every text is searched for that, a tree runs on PostgreSQL in
+CockroachDB's layout, and the preflight reads a catalog as CockroachDB would answer.
 """
 
 from __future__ import annotations
@@ -132,19 +132,19 @@ def parsed(text: str) -> exp.Expression:
 
 
 @pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_every_limit_has_an_order_of_its_own(name: str, text: str) -> None:
+def test_cockroachdb_every_limit_has_its_own_order(name: str, text: str) -> None:
     """The order of a query inside is dropped there: the first rows would be any rows."""
     if "tally" in name:
         return  # which counts rows, and shows one of them
     for query in parsed(text).find_all(exp.Select):
         limit = query.args.get("limit")
-        # One of them, whichever, is enough where that is how it is said.
+        # Any one of them is enough.
         if limit is not None and limit.expression.sql() != "1":
             assert query.args.get("order"), query.sql(dialect="postgres")
 
 
 @pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_nothing_is_asked_for_that_it_lacks(name: str, text: str) -> None:
+def test_cockroachdb_texts_use_nothing_that_it_lacks(name: str, text: str) -> None:
     del name
     assert [word for word in LACKING if word in text] == []
     tree = parsed(text)
@@ -159,7 +159,7 @@ def test_nothing_is_asked_for_that_it_lacks(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_no_table_is_written_twice_in_a_statement(name: str, text: str) -> None:
+def test_cockroachdb_no_statement_writes_a_table_twice(name: str, text: str) -> None:
     del name
     written = [
         one.this.this.sql() if isinstance(one.this, exp.Schema) else one.this.sql()
@@ -169,7 +169,7 @@ def test_no_table_is_written_twice_in_a_statement(name: str, text: str) -> None:
     assert len(set(written)) == len(written)
 
 
-def test_no_default_is_a_string_for_an_array_of_oids() -> None:
+def test_cockroachdb_array_of_oids_has_no_string_default() -> None:
     """There it has another type (cockroach pull request 167333, of 2026)."""
     (tables,) = [line for line in TREE.jobs.ddl().splitlines() if "oid[]" in line]
     assert tables.strip() == "tables oid[] NOT NULL DEFAULT ARRAY[]::oid[],"
@@ -192,7 +192,7 @@ def filled(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 @pytest.mark.usefixtures("cockroach")
-def test_a_tree_starts_and_ends_there(filled: psycopg.Connection[Any]) -> None:
+def test_cockroachdb_layout_tree_starts_and_ends(filled: psycopg.Connection[Any]) -> None:
     fenced = start(filled, TREE, 1, missing=KeyError())
     assert isinstance(fenced, Fenced)
     some = resume(
@@ -209,7 +209,7 @@ def test_a_tree_starts_and_ends_there(filled: psycopg.Connection[Any]) -> None:
 
 @pytest.mark.usefixtures("cockroach")
 @pytest.mark.parametrize("work", [TREE, REWRITE], ids=lambda work: work.name)
-def test_what_writes_is_explained_in_no_read_only_transaction(
+def test_cockroachdb_write_is_not_explained_in_read_only(
     filled: psycopg.Connection[Any], database: str, work: DeleteTree | Backfill
 ) -> None:
     """CockroachDB refuses there to explain it, with 25006."""
@@ -239,7 +239,7 @@ def test_what_writes_is_explained_in_no_read_only_transaction(
     ],
     ids=["fence", "begin", "delete", "set_limit"],
 )
-def test_nothing_of_it_is_refused_there(batch: Any) -> None:
+def test_cockroachdb_catalog_has_no_findings(batch: Any) -> None:
     """No outputs, no barrier: one flight with one Sync, to a server that says it is CockroachDB."""
     with fake_server(cockroach=True) as server, server.connect(prepare_threshold=None) as there:
         run(there, batch)
@@ -272,7 +272,7 @@ def all_found(work: Any, seen: Any) -> list[Any]:
     return [*found, *find_wrong_columns(work, seen), *find_order_errors(work, seen)]
 
 
-def refused(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
+def rejected(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
     """What is refused when the index of rules is changed so."""
     indexes = [
         one._replace(**changes) if one.name == "rules_by_vpc" else one for one in found.indexes
@@ -281,20 +281,20 @@ def refused(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
     return [(one.code, one.name) for one in all_found(TREE, seen)]
 
 
-def test_tables_that_are_as_they_should_be_are_so_there(found: Catalog) -> None:
+def test_cockroachdb_index_in_order_is_accepted(found: Catalog) -> None:
     assert all_found(REWRITE, found) == []
-    assert refused(found) == []
-    assert refused(found, options=[2, 1, 1]) == []  # descending, all the way
+    assert rejected(found) == []
+    assert rejected(found, options=[2, 1, 1]) == []  # descending, all the way
 
 
-def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog) -> None:
+def test_cockroachdb_unusable_index_is_found(found: Catalog) -> None:
     bad = [(FindingCode.NO_INDEX, "rules_by_vpc")]
-    assert refused(found, options=[2, 1, 2]) == bad
-    assert refused(found, method="inverted") == bad
-    assert refused(found, valid=False)[:1] == bad
-    assert refused(found, default=[True, False, True]) == bad
-    assert refused(found, predicate="kind = 'x':::STRING") == bad
-    none = refused(found, columns=[], options=[], default=[])  # all of it is implicit
+    assert rejected(found, options=[2, 1, 2]) == bad
+    assert rejected(found, method="inverted") == bad
+    assert rejected(found, valid=False)[:1] == bad
+    assert rejected(found, default=[True, False, True]) == bad
+    assert rejected(found, predicate="kind = 'x':::STRING") == bad
+    none = rejected(found, columns=[], options=[], default=[])  # all of it is implicit
     assert none == [(FindingCode.NO_INDEX, "")]
     keyless = [one._replace(columns=[], options=[], default=[]) for one in found.indexes]
     reasons = {one.code for one in find_order_errors(TREE, attrs.evolve(found, indexes=keyless))}
@@ -311,9 +311,7 @@ def test_an_index_that_does_not_serve_is_told_from_one_that_does(found: Catalog)
         "tree IN ('active', 'stuck')",
     ],
 )
-def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
-    found: Catalog, predicate: str | None
-) -> None:
+def test_cockroachdb_other_job_index_is_found(found: Catalog, predicate: str | None) -> None:
     indexes = [
         one._replace(predicate=predicate) if "unfinished" in one.name else one
         for one in found.indexes
@@ -332,6 +330,6 @@ def test_another_index_of_jobs_is_none_that_keeps_a_second_one_out(
         (["Seq Scan on rule  (cost=0.00..1.00 rows=17 width=4)", "  Filter: (id = 1)"], 17),
     ],
 )
-def test_the_planners_guess_is_read_as_either_says_it(lines: list[str], rows: int) -> None:
+def test_cockroachdb_estimate_is_read_as_postgresqls(lines: list[str], rows: int) -> None:
     asked: Any = estimated(sql("SELECT 1"))
     assert asked.combine([[(line,) for line in lines]]) == rows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Killed and cut off at every place: whoever comes next ends it, and every row was counted once."""
+"""Processes killed and connections cut at every place: the next worker continues."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def fenced(estate: Any) -> Any:
 
 
 @pytest.mark.parametrize(("stand", "done"), [(1, 0), (2, 300), (4, 900), (5, 1_000)], ids=str)
-def test_a_process_killed_between_two_steps_is_followed_by_another(
+def test_killed_process_between_steps_is_followed_by_another(
     fenced: Any, worker: Worker, stand: int, done: int
 ) -> None:
     for _ in range(stand - 1):
@@ -127,16 +127,16 @@ def test_a_process_killed_between_two_steps_is_followed_by_another(
         1,
         1_000 - done,
     )
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("locked", ["rule WHERE id = 450 FOR UPDATE", "vpc WHERE id = 1 FOR SHARE"])
 @pytest.mark.parametrize("first", ["server", "successor"])
-def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
+def test_killed_process_during_commit_is_followed_by_another(
     fenced: Any, worker: Worker, connect: Callable[..., Any], locked: str, first: str
 ) -> None:
-    """What it sent is done by the server all the same, unless that finds nobody listening before it
-    reads COMMIT; before its successor comes, or never."""
+    """The server executes what it sent all the same, unless it finds the connection
+    closed before it reads COMMIT; before the next worker starts, or never."""
     holder = connect()
     holder.execute("BEGIN")
     holder.execute(f"SELECT FROM {locked}")
@@ -149,7 +149,7 @@ def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
     done = fenced.job("rows_done")
     if first == "successor":
         fenced.end_lease()
-        # Claims it and is told to leave: what the dead one sent is now of a lost lease.
+        # It claims the job and stops: what the dead process sent now has a lost lease.
         assert fenced.resume(stop=lambda: True).stop_reason is StopReason.INTERRUPTED
     holder.execute("ROLLBACK")
     until(lambda: not fenced.one(CONNECTED))
@@ -161,7 +161,7 @@ def test_a_process_killed_while_its_commit_is_under_way_is_followed_by_another(
     assert outcome in outcomes
     fenced.assert_exact()
     assert fenced.resume().rows == 1_000 - outcome[1]
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @contextmanager
@@ -196,24 +196,24 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("when", "cut"), CUTS)
-def test_a_link_cut_in_a_step_costs_no_row_and_counts_none_twice(
+def test_cut_connection_in_a_step_loses_and_doubles_no_row(
     fenced: Any,
     database: str,
     at: Callable[..., Callable[[], None]],
     when: int,
     cut: Callable[[Proxy], None],
 ) -> None:
-    """The pool has another connection: the same activation finds out how it ended, and goes on."""
+    """The pool has another connection: the same worker finds out how it ended, and continues."""
     with proxy(database) as link, pooled(link) as pool:
         report = fenced.resume(pool, throttles=[at(when, lambda: cut(link))])
     assert (report.stop_reason, report.detail) == (StopReason.EXHAUSTED, "")
     assert (report.jobs_done, report.rows, report.rows_after_fence) == (1, 1_000, 0)
     assert report.chunks == 4
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("cut", [requests(CHUNK - 5), answers(0)], ids=["undone", "done"])
-def test_with_one_connection_a_cut_ends_the_activation_and_the_next_goes_on(
+def test_cut_of_a_single_connection_stops_the_worker(
     fenced: Any,
     database: str,
     at: Callable[..., Callable[[], None]],
@@ -227,11 +227,11 @@ def test_with_one_connection_a_cut_ends_the_activation_and_the_next_goes_on(
     fenced.assert_exact()
     fenced.end_lease()
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("before", ["the jobs are read", "a job is claimed"])
-def test_a_link_cut_before_the_first_chunk_is_reported_and_not_raised(
+def test_cut_before_the_first_chunk_is_reported_and_not_raised(
     fenced: Any, database: str, before: str
 ) -> None:
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as conn:
@@ -241,4 +241,4 @@ def test_a_link_cut_before_the_first_chunk_is_reported_and_not_raised(
     assert report.detail
     fenced.end_lease()
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What batchq reads of its own is text, whatever the encoding of the database and of the client.
+"""What batchq reads for itself is text, whatever the encodings of database and client are.
 
 psycopg gives bytes for text where the client's encoding is SQL_ASCII.
 """
@@ -39,7 +39,7 @@ NAMES = ["rule", "größe"]
 PAIRS = [(server, client) for server, clients in CLIENTS.items() for client in clients]
 SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 ROWS = 10
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 
 
 @pytest.fixture(scope="module", params=CLIENTS)
@@ -104,11 +104,11 @@ def planted(conn: Any, name: str, value: str | None = None) -> DeleteTree:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> None:
+def test_tree_is_deleted_and_its_job_read_as_text_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
-    job = run(conn, tree.fence(name, missing=GONE))
-    told: list[Any] = []
-    options: Any = {"owner": name, "chunk_size": SMALL, "observers": [told.append]}
+    job = run(conn, tree.fence(name, missing=MISSING))
+    received: list[Any] = []
+    options: Any = {"owner": name, "chunk_size": SMALL, "observers": [received.append]}
     report = resume(conn, [tree], budget=Budget(chunks=1), **options)
     assert (report.stop_reason, report.rows) == (StopReason.CHUNKS, 4)
     seen = run(conn, tree.jobs.get(job))
@@ -119,16 +119,16 @@ def test_a_tree_is_drained_and_its_job_read_as_text(conn: Any, name: str) -> Non
     report = resume(conn, [tree], **options)
     assert (report.stop_reason, report.detail, report.jobs_done) == (StopReason.EXHAUSTED, "", 1)
     assert report.rows_by_table == {name: ROWS - 4}
-    assert {one.task for one in told if isinstance(one, Progress)} == {name}
+    assert {one.task for one in received if isinstance(one, Progress)} == {name}
     assert sent(conn, f'SELECT id FROM "{name}"').fetchall() == [(99,)]
     assert sent(conn, f'SELECT count(*) FROM "{name}_vpc"').fetchone() == (1,)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: str) -> None:
+def test_backfill_ends_and_preflight_is_ok_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     sent(conn, f'CREATE UNIQUE INDEX ON "{name}" ("{name}", id)')
-    rewrite = Backfill(
+    backfill = Backfill(
         name=name,
         table=name,
         set={"v": 2},
@@ -136,31 +136,31 @@ def test_a_rewrite_is_done_and_a_plan_says_nothing_against_it(conn: Any, name: s
         order=(name, "id"),
         jobs=tree.jobs,
     )
-    for work, key in ((rewrite, None), (tree, name)):
+    for work, key in ((backfill, None), (tree, name)):
         seen = preflight(conn, work, key)
         assert (seen.errors, seen.row_counts[0].rows) == ((), ROWS + (key is None))
         assert all(isinstance(line, str) for one in seen.statements for line in one.explain)
         assert all(one.explain or "output" in one.unexplained for one in seen.statements), seen
-    run(conn, rewrite.start())
-    report = resume(conn, [rewrite], owner=name, chunk_size=SMALL)
+    run(conn, backfill.start())
+    report = resume(conn, [backfill], owner=name, chunk_size=SMALL)
     assert (report.rows, report.jobs_done, report.detail) == (ROWS + 1, 1, "")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_refusal_names_what_it_is_about(conn: Any, name: str) -> None:
+def test_finding_names_its_table_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     sent(conn, f'ALTER TABLE "{name}" ALTER "{name}" DROP NOT NULL')
     assert [(one.table, one.name) for one in preflight(conn, tree, name).errors] == [(name, name)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_small_tree_goes_at_once(conn: Any, name: str) -> None:
+def test_small_tree_is_deleted_now_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
-    assert start(conn, tree, name, missing=GONE).rows == ROWS  # type: ignore[union-attr]
+    assert start(conn, tree, name, missing=MISSING).rows == ROWS  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_failure_says_is_text(conn: Any, name: str) -> None:
+def test_failure_is_text_in_any_encoding(conn: Any, name: str) -> None:
     """The constraint that it is mapped by, what a guard found, what a limit says."""
     planted(conn, name)
     sent(conn, f'CREATE UNIQUE INDEX "{name}_once" ON "{name}" ("{name}") WHERE id > 50')
@@ -174,8 +174,8 @@ def test_what_a_failure_says_is_text(conn: Any, name: str) -> None:
     seen = attempt(conn, first.expect(0, unexpected=lambda v: KeyError(dict(v.row))))
     assert isinstance(seen.error, KeyError)
     assert seen.error.args == ({"vpc_id": "other", name: name},)
-    said = attempt(conn, first.expect(0, unexpected=format_error(ValueError, "there is {vpc_id}")))
-    assert str(said.error) == "there is other"
+    texts = attempt(conn, first.expect(0, unexpected=format_error(ValueError, "there is {vpc_id}")))
+    assert str(texts.error) == "there is other"
     changed = update(name, {"v": 3}, where={"id": 99}).require({name: "x"}, raises=_found)
     assert attempt(conn, changed).error.args == (name,)
 
@@ -186,7 +186,7 @@ def _found(violation: Any) -> Exception:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_limits_tell_resources_by_their_names(conn: Any, name: str) -> None:
+def test_limits_name_resources_in_any_encoding(conn: Any, name: str) -> None:
     limits, scope = Limits(), uuid4()
     limits.create(conn)
     run(conn, limits.set_limit(name, 1, scope=scope))
@@ -198,7 +198,7 @@ def test_limits_tell_resources_by_their_names(conn: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_throttle_gives_its_reason_as_text(conn: Any, name: str) -> None:
+def test_throttle_reason_is_text_in_any_encoding(conn: Any, name: str) -> None:
     throttle = query_throttle(conn, "SELECT %(reason)s::text", reason=name)
     assert throttle() == name
 
@@ -209,11 +209,11 @@ def raw(postgres: Database) -> Iterator[str]:
         yield conninfo
 
 
-def test_a_key_that_is_no_text_for_one_client_is_left_for_another(raw: str) -> None:
+def test_key_unreadable_for_one_client_is_left_for_another(raw: str) -> None:
     """In SQL_ASCII a key is what its client has sent. Nothing is lost, and nothing is altered."""
     with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
         tree = planted(writer, "rule", "größe")
-        run(writer, tree.fence("größe", missing=GONE))
+        run(writer, tree.fence("größe", missing=MISSING))
         resume(writer, [tree], owner="writer", chunk_size=SMALL, budget=Budget(chunks=1))
         for session in (other, writer):
             report = resume(session, [tree], owner="any", chunk_size=SMALL)
@@ -228,7 +228,7 @@ def test_a_key_that_is_no_text_for_one_client_is_left_for_another(raw: str) -> N
         assert writer.execute("SELECT id FROM rule").fetchall() == [(99,)]
 
 
-def test_what_a_guard_finds_is_shown_though_it_is_no_utf8(raw: str) -> None:
+def test_value_in_a_guard_error_is_shown_even_if_not_utf8(raw: str) -> None:
     with open_as(raw, "LATIN1") as writer, open_as(raw, None) as other:
         writer.execute("CREATE TABLE rule (id int PRIMARY KEY, name text)")
         writer.execute("INSERT INTO rule VALUES (1, 'größe')")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the server refuses a long delete, and what becomes of the job: stuck, left, or tried again.
+"""What the server rejects, and what happens to the job: stuck, released, or tried again.
 
-That a failure is followed by the right requests is in test_answers.py; here it is the server's own.
+The requests after each failure are in test_failure_handling.py; here the server fails.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Events(list[Progress]):
     def __init__(self, **at: Callable[[], object]) -> None:
         self._at = at
 
-    def __call__(self, told: Progress | Report) -> None:
-        if isinstance(told, Progress):
-            self.append(told)
-            self._at.get(told.event.name, bool)()
+    def __call__(self, received: Progress | Report) -> None:
+        if isinstance(received, Progress):
+            self.append(received)
+            self._at.get(received.event.name, bool)()
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +66,7 @@ ALTER TABLE rule ADD CONSTRAINT hit_fk CHECK (time_deleted IS NULL OR id <> 500)
     ],
     ids=["a chunk", "a chunk, restricted", "a chunk's COMMIT", "the final batch", "a soft delete"],
 )
-def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_jobs_way(
+def test_job_rejected_by_a_constraint_is_stuck_until_fixed(
     estate: Any, refuses: str, mended: str, options: dict[str, Any], rows: int
 ) -> None:
     estate.conn.execute(refuses)
@@ -93,7 +93,7 @@ def test_what_a_constraint_refuses_is_stuck_until_it_is_mended_and_in_no_other_j
     assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 0
 
 
-def test_a_column_that_cannot_be_null_is_named(estate: Any) -> None:
+def test_not_null_column_is_named_in_last_error(estate: Any) -> None:
     """Not every refusal is a named constraint's."""
     rules = ChildDelete(relation=estate.rules, set={"vpc_id": None})
     estate.tree = DeleteTree(name="vpc", parent=estate.tree.parent, children=[rules])
@@ -102,23 +102,23 @@ def test_a_column_that_cannot_be_null_is_named(estate: Any) -> None:
     assert "vpc_id" in estate.job("last_error")
 
 
-def test_only_a_stuck_job_is_freed(fenced: Any) -> None:
+def test_retry_frees_only_a_stuck_job(fenced: Any) -> None:
     job = fenced.job("id")
     assert batchq.run(fenced.conn, fenced.tree.jobs.retry(job)) == 0
     fenced.resume()
     assert batchq.run(fenced.conn, fenced.tree.jobs.retry(job)) == 0
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_job_that_is_freed_before_it_is_mended_is_tried_as_often_as_before(estate: Any) -> None:
+def test_job_retried_before_the_fix_is_restarted_as_often(estate: Any) -> None:
     estate.conn.execute(HIT.format("vpc", 1))
     job = estate.fence()
-    told = [Events(), Events()]
-    for events in told:
+    received = [Events(), Events()]
+    for events in received:
         estate.resume(observers=[events])
         assert batchq.run(estate.conn, estate.tree.jobs.retry(job)) == 1
-    assert [events.names.count("RESTARTED") for events in told] == [4, 4]
-    assert all(events.names[-1] == "STUCK" for events in told)
+    assert [events.names.count("RESTARTED") for events in received] == [4, 4]
+    assert all(events.names[-1] == "STUCK" for events in received)
 
 
 # -- what nothing but a person can mend ------------------------------------------------------------
@@ -154,22 +154,22 @@ def assert_left(estate: Any, report: Report, sqlstate: str, done: int = 0) -> No
     assert sqlstate in error
 
 
-def test_a_table_that_is_not_there_leaves_the_job_to_whoever_comes_next(fenced: Any) -> None:
+def test_missing_table_releases_the_job(fenced: Any) -> None:
     fenced.conn.execute("ALTER TABLE rule RENAME TO elsewhere")
     assert_left(fenced, fenced.resume(), "42P01")
     fenced.conn.execute("ALTER TABLE elsewhere RENAME TO rule")
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_what_a_role_may_not_do_leaves_the_job_to_one_that_may(
+def test_missing_privilege_releases_the_job_for_another_role(
     fenced: Any, connect: Callable[..., Any], role: str
 ) -> None:
     worker = connect()
     worker.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     assert_left(fenced, fenced.resume(worker), "42501")
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 REFUSES_THE_FIRST = """
@@ -181,10 +181,8 @@ CREATE TRIGGER refuse BEFORE DELETE ON vpc FOR EACH ROW EXECUTE FUNCTION refuse(
 
 
 @pytest.mark.parametrize("chunks", [6, 5], ids=["exhausted", "out of chunks"])
-def test_a_job_that_is_refused_is_followed_by_the_next_one_and_still_told(
-    estate: Any, chunks: int
-) -> None:
-    """Whatever ends the activation afterwards: nobody looks at one that was out of chunks."""
+def test_rejected_job_is_followed_by_the_next_and_reported(estate: Any, chunks: int) -> None:
+    """Whatever stops the worker afterwards: the failure must not be hidden by a used-up budget."""
     estate.fence(1)
     estate.fence(2)
     estate.conn.execute(REFUSES_THE_FIRST)
@@ -216,33 +214,31 @@ def refusing(estate: Any, sqlstate: str, times: int) -> None:
 
 @pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
-def test_a_conflict_is_tried_again_with_half_of_the_rows(fenced: Any, sqlstate: str) -> None:
+def test_conflict_is_retried_with_half_of_the_rows(fenced: Any, sqlstate: str) -> None:
     refusing(fenced, sqlstate, 5)
     events = Events()
     report = fenced.resume(chunk_size=SHRINKS, observers=[events])
     assert report.retries == 5
-    assert [told.chunk_size for told in events[1:6]] == [200, 100, 50, 25, 12]
-    assert all(told.event is Event.RETRIED and sqlstate in told.detail for told in events[1:6])
+    assert [received.chunk_size for received in events[1:6]] == [200, 100, 50, 25, 12]
+    assert all(
+        received.event is Event.RETRIED and sqlstate in received.detail for received in events[1:6]
+    )
     assert events[6].rows == 12
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
-def test_six_conflicts_in_a_row_leave_the_job_to_the_next_activation(
-    fenced: Any, sqlstate: str
-) -> None:
+def test_six_conflicts_in_a_row_release_the_job(fenced: Any, sqlstate: str) -> None:
     refusing(fenced, sqlstate, 6)
     report = fenced.resume(chunk_size=SHRINKS)
     assert report.retries == 5
     assert_left(fenced, report, sqlstate)
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_deadlock_is_tried_again_when_the_other_one_has_what_it_wants(
-    fenced: Any, connect: Callable[..., Any]
-) -> None:
+def test_deadlock_is_retried(fenced: Any, connect: Callable[..., Any]) -> None:
     """The other waits for the chunk before the chunk waits for it, so the chunk is the victim."""
     gate, other = connect(), connect(options=f"{schema(fenced)} -cdeadlock_timeout=1h")
     worker = connect(options=f"{schema(fenced)} -cdeadlock_timeout=1ms")
@@ -272,20 +268,20 @@ def test_a_deadlock_is_tried_again_when_the_other_one_has_what_it_wants(
     assert (report.retries, report.jobs_done) == (1, 1)
     assert "40P01" in events[1].detail
     assert events[2].rows == 200
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 def schema(estate: Any) -> str:
     return f"-csearch_path={estate.one('SELECT current_schema')},public"
 
 
-@pytest.mark.parametrize("said", ["connection", "session"])
-def test_a_row_that_others_changed_is_no_conflict_whatever_isolation_is_the_default(
-    fenced: Any, connect: Callable[..., Any], said: str
+@pytest.mark.parametrize("set_by", ["connection", "session"])
+def test_concurrent_update_does_not_conflict_at_any_default_isolation(
+    fenced: Any, connect: Callable[..., Any], set_by: str
 ) -> None:
     """Each step says for itself that it is at READ COMMITTED."""
     writer, worker = connect(), connect()
-    if said == "connection":
+    if set_by == "connection":
         worker.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     else:
         worker.execute("SET default_transaction_isolation = 'serializable'")
@@ -298,7 +294,7 @@ def test_a_row_that_others_changed_is_no_conflict_whatever_isolation_is_the_defa
         finally:
             writer.execute("COMMIT")
     assert work.result().retries == 0
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("ends", ["timeout", "lock_timeout"])
@@ -306,10 +302,10 @@ def test_a_row_that_others_changed_is_no_conflict_whatever_isolation_is_the_defa
     ("locked", "sizes"),
     [("rule WHERE id = 250 FOR UPDATE", [100, 100]), ("vpc WHERE id = 1 FOR SHARE", None)],
 )
-def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
+def test_step_that_waits_too_long_is_retried_until_it_succeeds(
     fenced: Any, connect: Callable[..., Any], ends: str, locked: str, sizes: list[int] | None
 ) -> None:
-    """A row is gone around meanwhile, and waited for again when the sweep comes back to it."""
+    """A row is skipped meanwhile, and waited for again in the next scan."""
     holder = connect()
     holder.execute("BEGIN")
     holder.execute(f"SELECT FROM {locked}")
@@ -326,9 +322,9 @@ def test_a_step_that_waits_for_too_long_is_tried_again_until_it_is_let_in(
     report = fenced.resume(worker, chunk_size=SHRINKS, timeout=seconds, observers=[events])
     code = "57014" if ends == "timeout" else "55P03"
     assert (report.retries, report.jobs_done) == (2, 1)
-    assert all(code in told.detail for told in events if told.event is Event.RETRIED)
+    assert all(code in received.detail for received in events if received.event is Event.RETRIED)
     assert sizes is None or retried == sizes
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 FAILS = """
@@ -344,17 +340,15 @@ CREATE TRIGGER fail BEFORE DELETE ON rule FOR EACH ROW WHEN (OLD.id = 400) EXECU
         for state in ("P0001", "57014", "0A000", "22012", "42501", "40001", "XX000")
     ],
 )
-def test_what_failed_is_said_without_the_lesson_for_whoever_writes_statements(
-    estate: Any, body: str
-) -> None:
-    """Nobody writes a chunk, so nobody can map it; and the server's DETAIL quotes rows."""
+def test_last_error_has_no_advice_and_no_values(estate: Any, body: str) -> None:
+    """A chunk is the library's own, so no user can map it; and the server's DETAIL quotes rows."""
     estate.conn.execute(FAILS.format(body))
     estate.fence()
-    told: list[Any] = []
-    report = estate.resume(observers=[told.append])
+    received: list[Any] = []
+    report = estate.resume(observers=[received.append])
     assert report.stop_reason is StopReason.FAILED
-    said = [report.detail, estate.job("last_error"), *(one.detail for one in told)]
-    assert any("rule" in detail for detail in said)
-    for detail in filter(None, said):
+    texts = [report.detail, estate.job("last_error"), *(one.detail for one in received)]
+    assert any("rule" in detail for detail in texts)
+    for detail in filter(None, texts):
         for lesson in ("maps", "map it", ".on(", "hers", "internal"):
             assert lesson not in detail

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The fence: no child of a parent goes unless it is still as it was fenced, whatever comes between.
+"""The fence: no child is deleted unless the parent is as it was fenced, whatever comes between.
 
-Races are forced by locks: one session holds a row until the server says that another waits for it.
+Races are forced by locks: a session holds a row until the server shows another one waiting.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def stuck(estate: Any, report: Report) -> str:
 
 
 @pytest.mark.parametrize("chunks", [0, 2, 4], ids=["before", "between", "after the last chunk"])
-def test_a_parent_that_lives_again_keeps_its_children_and_can_be_deleted_once_more(
+def test_restored_parent_keeps_its_children_and_can_be_fenced_again(
     fenced: Any, chunks: int
 ) -> None:
     """The way on that the job's own words give."""
     done = fenced.resume(budget=Budget(chunks=chunks)).rows
     fenced.conn.execute(RESTORED)
     rule = insert("rule", {"id": 5_000, "vpc_id": 1, "name": "new"})
-    run(fenced.conn, fenced.rules.add(1, rule, missing=fenced.gone()))
+    run(fenced.conn, fenced.rules.add(1, rule, missing=fenced.missing()))
     report = fenced.resume()
     detail = stuck(fenced, report)
     assert (report.rows, fenced.left()) == (0, 1_001 - done)
@@ -83,13 +83,13 @@ def test_a_parent_that_lives_again_keeps_its_children_and_can_be_deleted_once_mo
     ]
 
 
-def test_a_parent_that_lives_again_is_deleted_at_once_whatever_became_of_the_job(
+def test_restored_parent_can_be_deleted_now_despite_its_job(
     fenced: Any,
 ) -> None:
-    """Few children: no second job is needed. The first one finds that its parent is gone."""
+    """Few children: no second job is needed. The first one finds that its parent was deleted."""
     fenced.resume(budget=Budget(chunks=2))
     fenced.conn.execute(RESTORED)
-    assert run(fenced.conn, fenced.tree.delete_now(1, missing=fenced.gone())) == 400
+    assert run(fenced.conn, fenced.tree.delete_now(1, missing=fenced.missing())) == 400
     assert "row was deleted" in stuck(fenced, fenced.resume())
 
 
@@ -104,7 +104,7 @@ CHANGES = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("chunks", [0, 4], ids=["a chunk", "the end"])
-def test_a_parent_that_has_changed_keeps_what_is_left_and_the_job_says_how(
+def test_changed_parent_keeps_its_children_and_last_error_says_how(
     fenced: Any, connect: Callable[..., Any], change: str, chunks: int, mode: str
 ) -> None:
     """With plans of both kinds; a connection prepares what it sends again."""
@@ -119,40 +119,40 @@ def test_a_parent_that_has_changed_keeps_what_is_left_and_the_job_says_how(
     assert (report.rows, fenced.left()) == (0, left)
 
 
-def test_a_parent_that_somebody_removed_leaves_its_children_to_people(fenced: Any) -> None:
+def test_deleted_parent_leaves_its_children_and_a_stuck_job(fenced: Any) -> None:
     fenced.conn.execute("DELETE FROM vpc WHERE id = 1")
     assert "row was deleted" in stuck(fenced, fenced.resume())
     assert fenced.left() == 1_000
 
 
-def test_a_job_that_is_tried_again_before_anything_has_changed_is_stuck_again(fenced: Any) -> None:
+def test_job_retried_before_a_change_is_stuck_again(fenced: Any) -> None:
     fenced.conn.execute(RESTORED)
     for _ in range(2):
         assert "was restored" in stuck(fenced, fenced.resume())
         assert run(fenced.conn, fenced.tree.jobs.retry(fenced.job("id"))) == 1
     fenced.conn.execute("UPDATE vpc SET time_deleted = now(), rcgen = rcgen - 1 WHERE id = 1")
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_parent_that_is_hidden_at_another_generation_may_be_adopted(fenced: Any) -> None:
+def test_parent_hidden_at_another_generation_can_be_adopted(fenced: Any) -> None:
     fenced.conn.execute("UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1")
     assert "Tree.adopt()" in stuck(fenced, fenced.resume())
     job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     assert [run(fenced.conn, fenced.tree.adopt(job)) for _ in range(2)] == [1, 0]
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-@pytest.mark.parametrize("state", ["waiting", "lives", "gone", "tried again since"])
-def test_only_a_stuck_job_of_a_parent_that_is_hidden_is_adopted(fenced: Any, state: str) -> None:
+@pytest.mark.parametrize("state", ["waiting", "lives", "deleted", "tried again since"])
+def test_adopt_takes_only_a_stuck_job_of_a_hidden_parent(fenced: Any, state: str) -> None:
     if state != "waiting":
         fenced.conn.execute("UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1")
         fenced.resume()
     job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     if state == "lives":
         fenced.conn.execute(RESTORED)
-    elif state == "gone":
+    elif state == "deleted":
         fenced.conn.execute("DELETE FROM vpc WHERE id = 1")
     elif state == "tried again since":
         run(fenced.conn, fenced.tree.jobs.retry(job.id))
@@ -172,10 +172,10 @@ INSERT INTO {0} SELECT * FROM {0}_old;
 
 @pytest.mark.parametrize("table", ["vpc", "rule"])
 @pytest.mark.parametrize("chunks", [0, 4], ids=["a chunk", "the end"])
-def test_a_table_that_is_another_than_was_fenced_is_left_alone_until_it_is_adopted(
+def test_replaced_table_is_left_alone_until_adopted(
     fenced: Any, connect: Callable[..., Any], table: str, chunks: int
 ) -> None:
-    """As after a dump and restore. Whoever has looked says that it is meant."""
+    """As after a dump and restore. A person confirms it by adopt()."""
     worker = connect()
     fenced.resume(worker, budget=Budget(chunks=chunks))
     left = fenced.left()
@@ -188,16 +188,16 @@ def test_a_table_that_is_another_than_was_fenced_is_left_alone_until_it_is_adopt
     job = run(fenced.conn, fenced.tree.jobs.get(fenced.job("id")))
     assert run(fenced.conn, fenced.tree.adopt(job)) == 1
     fenced.resume(worker)
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("elsewhere", ["vpc", "rule", "vpc and rule"])
-def test_a_search_path_that_leads_elsewhere_deletes_nothing(
+def test_other_search_path_deletes_nothing(
     fenced: Any, connect: Callable[..., Any], elsewhere: str
 ) -> None:
     """There the parent lives; or it is the same one, and the children are another's."""
     worker = connect()
-    worker.execute("CREATE TEMPORARY TABLE gone (id int)")  # that there is a schema of its own
+    worker.execute("CREATE TEMPORARY TABLE any_table (id int)")  # that there is a schema of its own
     for table in elsewhere.split(" and "):
         worker.execute(f"CREATE TEMPORARY TABLE {table} (LIKE {table} INCLUDING ALL)")
     if "rule" in elsewhere:
@@ -211,13 +211,13 @@ def test_a_search_path_that_leads_elsewhere_deletes_nothing(
         assert worker.execute("SELECT count(*) FROM rule").fetchone() == (2,)
     run(fenced.conn, fenced.tree.jobs.retry(fenced.job("id")))
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_schema_that_is_renamed_is_the_same_and_one_in_its_place_is_not(
+def test_renamed_schema_is_the_same_and_its_replacement_is_not(
     fenced: Any, connect: Callable[..., Any]
 ) -> None:
-    """A prepared statement too goes by the name, and the name leads elsewhere."""
+    """A prepared statement resolves the name as well, to another table."""
     worker = connect()
     here = fenced.one("SELECT current_schema")
     fenced.resume(worker, budget=Budget(chunks=1))
@@ -240,14 +240,14 @@ def test_a_schema_that_is_renamed_is_the_same_and_one_in_its_place_is_not(
         fenced.conn.execute(f"ALTER TABLE {here}_new.bulk_job SET SCHEMA {here}")
         fenced.conn.execute(f"DROP SCHEMA {here}_new CASCADE")
     fenced.resume(worker)
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("what", ["a chunk", "the end"])
-def test_a_schema_that_is_renamed_between_two_look_ups_of_one_step_is_found_out(
+def test_schema_renamed_between_two_look_ups_is_found(
     fenced: Any, connect: Callable[..., Any], what: str
 ) -> None:
-    """No lock keeps anybody from it: the parent was looked up before, the children are after."""
+    """No lock prevents it: the parent was looked up before, the children are after."""
     holder, worker = connect(), connect()
     here = fenced.one("SELECT current_schema")
     if what == "the end":
@@ -286,11 +286,11 @@ def test_a_schema_that_is_renamed_between_two_look_ups_of_one_step_is_found_out(
     assert fenced.left() == left
     fenced.end_lease()
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("table", ["vpc", "rule"])
-def test_a_partitioned_table_is_one_table(
+def test_partitioned_table_is_one_table(
     estate: Any, conn: psycopg.Connection[Any], table: str
 ) -> None:
     """Whichever of its partitions a row is in."""
@@ -307,16 +307,14 @@ def test_a_partitioned_table_is_one_table(
     conn.execute(f"INSERT INTO {table} SELECT * FROM plain")
     estate.fence()
     estate.resume()
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
 # -- races -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("restore", [True, False], ids=["committed", "rolled back"])
-def test_a_chunk_waits_for_a_restore_that_is_under_way(
-    fenced: Any, racing: Race, restore: bool
-) -> None:
+def test_chunk_waits_for_a_restore(fenced: Any, racing: Race, restore: bool) -> None:
     job = claimed(fenced)
     restoring = sql("UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1")
     answer = racing.run(restoring, fenced.tree.chunk(job, 300, LEASE), rollback=not restore)
@@ -329,7 +327,7 @@ def test_a_chunk_waits_for_a_restore_that_is_under_way(
         assert fenced.left() == 700
 
 
-def test_a_chunk_waits_for_a_removal_that_is_under_way(fenced: Any, racing: Race) -> None:
+def test_chunk_waits_for_a_delete_of_the_parent(fenced: Any, racing: Race) -> None:
     job = claimed(fenced)
     removing = delete("vpc", where={"id": 1})
     answer = racing.run(removing, fenced.tree.chunk(job, 300, LEASE))
@@ -340,7 +338,7 @@ def test_a_chunk_waits_for_a_removal_that_is_under_way(fenced: Any, racing: Race
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("begins", ["while a chunk waits", "before", "while the end waits"])
-def test_a_restore_loses_no_row_that_it_finds(
+def test_restore_keeps_every_row_that_it_sees(
     fenced: Any, connect: Callable[..., Any], begins: str, mode: str
 ) -> None:
     """A chunk has locked the parent before it waits for a child: a restore waits for the chunk.
@@ -400,18 +398,14 @@ def test_a_restore_loses_no_row_that_it_finds(
         assert restore.result().rowcount == 0  # there is nothing left to bring back
 
 
-def test_a_restore_that_waits_for_the_last_look_finds_no_parent_any_more(
-    fenced: Any, racing: Race
-) -> None:
+def test_restore_that_waits_for_the_final_check_finds_no_parent(fenced: Any, racing: Race) -> None:
     fenced.resume(budget=Budget(chunks=4))
     job = claimed(fenced)
     restoring = sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1").count()
     assert racing.run(fenced.tree.finish(job), restoring) == Ok(0)
 
 
-def test_the_last_look_waits_for_a_restore_and_then_lets_the_parent_be(
-    fenced: Any, racing: Race
-) -> None:
+def test_final_check_waits_for_a_restore_and_keeps_the_parent(fenced: Any, racing: Race) -> None:
     fenced.resume(budget=Budget(chunks=4))
     job = claimed(fenced)
     answer = racing.run(
@@ -422,18 +416,16 @@ def test_the_last_look_waits_for_a_restore_and_then_lets_the_parent_be(
     assert fenced.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
 
 
-def test_two_who_fence_a_parent_are_told_apart_and_one_job_is_left(
-    estate: Any, racing: Race
-) -> None:
-    first, second = (estate.tree.fence(1, missing=estate.gone()) for _ in range(2))
+def test_second_fence_of_a_parent_fails_and_leaves_one_job(estate: Any, racing: Race) -> None:
+    first, second = (estate.tree.fence(1, missing=estate.missing()) for _ in range(2))
     answer = racing.run(first, second)
     assert isinstance(answer, Failed)
-    assert isinstance(answer.error, estate.gone)
+    assert isinstance(answer.error, estate.missing)
     assert estate.one("SELECT count(*) FROM bulk_job") == 1
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_chunk_of_another_parent_waits_for_nobody(
+def test_chunk_of_another_parent_does_not_wait(
     fenced: Any, connect: Callable[..., Any], mode: str
 ) -> None:
     """Only the parent's own row is locked, and found by its index."""
@@ -443,5 +435,5 @@ def test_a_chunk_of_another_parent_waits_for_nobody(
     holder.execute("UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 2")
     holder.execute("UPDATE rule SET name = 'held' WHERE vpc_id = 2")
     fenced.resume(worker)
-    fenced.assert_gone()
+    fenced.assert_deleted()
     holder.execute("ROLLBACK")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random histories on a real server: no row of a living parent goes, and no orphan stays."""
+"""Random histories on a real server: live parents lose no child, and no orphan is left."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def play(postgres: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 8))
-def test_no_child_of_a_living_parent_goes_and_no_orphan_stays(postgres: Any, seed: int) -> None:
+def test_live_parent_loses_no_child_and_no_orphan_is_left(postgres: Any, seed: int) -> None:
     play(postgres, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_of_two_thousand_histories(postgres: Any) -> None:
+def test_two_thousand_histories_keep_the_invariants(postgres: Any) -> None:
     for seed in range(SEED, SEED + int(os.environ.get("BATCHQ_HISTORIES") or 2_000)):
         play(postgres, seed)

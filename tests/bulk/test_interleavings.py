@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A tree goes while somebody writes to it or reads it, in every order: no orphan, no half of a tree
-that anybody sees, and no row of a parent that lives again. As docs/bulk.md says of whom.
+"""A tree is deleted while others write to it or read it, in every order.
+
+There is no orphan, no reader sees half of a tree, and a restored parent loses no row, as
+docs/bulk.md promises.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ RC, RR, SER = LEVELS = (
 LEASE, JOB = timedelta(hours=1), UUID(int=7)
 
 
-class Gone(Exception):
+class Missing(Exception):
     pass
 
 
@@ -69,13 +71,13 @@ class Rule:
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
-FENCE = TREE.fence(1, missing=Gone, job=JOB)
+FENCE = TREE.fence(1, missing=Missing, job=JOB)
 NEW = insert("rule", {"id": 9, "vpc_id": 1, "name": "new"})
 LIVES = "SELECT 1 FROM vpc WHERE id = 1 AND time_deleted IS NULL"
-READ = gather(RULES.read(1, Rule), VPC.read(1, Vpc, missing=Gone)).map(lambda read: read[::-1])
+READ = gather(RULES.read(1, Rule), VPC.read(1, Vpc, missing=Missing)).map(lambda read: read[::-1])
 
 ADDS = {
-    "Children.add": RULES.add(1, NEW, missing=Gone),
+    "Children.add": RULES.add(1, NEW, missing=Missing),
     "FOR SHARE": gather(sql(f"{LIVES} FOR SHARE").expect(1), NEW),
 }
 
@@ -85,7 +87,7 @@ RESTORES = {
     "restores": RESTORE,
     "touches the children, then restores": gather(TOUCH, RESTORE),
     "restores, then touches the children": gather(RESTORE, TOUCH),
-    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, missing=Gone)),
+    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, missing=Missing)),
 }
 
 
@@ -99,7 +101,7 @@ def table(conn, connect):
 
 @pytest.fixture
 def job(conn, table):
-    """The job that a fence leaves behind, as its worker has it; nobody else claims it."""
+    """The job of a fence, as its worker has it; no other worker claims it."""
     batchq.run(conn, FENCE)
     job = batchq.run(conn, TREE.jobs.get(JOB))
     conn.execute(RESET)
@@ -133,7 +135,7 @@ def orphans(table):
 
 
 def at_once():
-    return once(TREE.delete_now(1, missing=Gone))
+    return once(TREE.delete_now(1, missing=Missing))
 
 
 def levels(*few):
@@ -149,7 +151,7 @@ def levels(*few):
 
 @levels((RC, RC), (RR, RC))
 @pytest.mark.parametrize("adds", ADDS)
-def test_what_is_deleted_at_once_leaves_no_child_of_those_that_the_page_names(table, adds, levels):
+def test_delete_now_leaves_no_child_whatever_the_interleaving(table, adds, levels):
     own, other = levels
     summary = table.check_all(
         Side("delete", at_once(), own), Side("add", once(ADDS[adds]), other), orphans(table)
@@ -163,7 +165,7 @@ def test_what_is_deleted_at_once_leaves_no_child_of_those_that_the_page_names(ta
 
 @pytest.mark.parametrize("adds", ADDS)
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
-def test_a_fence_keeps_out_whoever_looks_that_the_parent_lives(table, fenced, adds, level):
+def test_fence_keeps_out_writers_that_check_the_parent(table, fenced, adds, level):
     summary = table.check_all(
         Side("job", sweeping(fenced)), Side("add", once(ADDS[adds]), level), orphans(table)
     )
@@ -171,7 +173,7 @@ def test_a_fence_keeps_out_whoever_looks_that_the_parent_lives(table, fenced, ad
     assert summary.committed == {(True, False)}
 
 
-# -- somebody who locks children -------------------------------------------------------------------
+# -- a session that locks children ---------------------------------------------------------------
 
 
 LOCKERS = {
@@ -184,27 +186,27 @@ LOCKERS = {
 
 
 @pytest.mark.parametrize("locker", LOCKERS)
-def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced, conn, locker):
-    """What it passes over it says, and it is there; what is there behind it was passed over."""
+def test_chunk_that_skips_locked_rows_never_waits_and_loses_none(table, fenced, conn, locker):
+    """It reports what it skips, and that stays; what is left before its cursor was skipped."""
     conn.execute("INSERT INTO vpc VALUES (2, 'other', 1, NULL)")
     conn.execute("CREATE TABLE other_vpc AS TABLE vpc; DROP TABLE kept_vpc")
     conn.execute("ALTER TABLE other_vpc RENAME TO kept_vpc")
-    told = []
+    received = []
 
     def going_around():
-        told.append((yield TREE.chunk(fenced, 5, LEASE, skip_locked=True)))
+        received.append((yield TREE.chunk(fenced, 5, LEASE, skip_locked=True)))
 
     def wrong(schedule):
-        done, told[:] = told[-1] if told else None, []
+        done, received[:] = received[-1] if received else None, []
         (left,) = table.observer.execute(RULES_LEFT).fetchone()
         rows, seq = table.observer.execute("SELECT rows_done, seq FROM bulk_job").fetchone()
-        gone = 2 - left - (locker in {"gives one away", "deletes one"})
+        not_found = 2 - left - (locker in {"gives one away", "deletes one"})
         waited = any("waits" in move and "job" in move for move in schedule.moves)
         if done is None or waited or seq != 1:
             return "it waited, or did nothing"
         if rows != done.rows or (left and not done.skipped):
             return f"{left} are left of {rows}, and it says {done}"
-        return gone > rows
+        return not_found > rows
 
     summary = table.check_all(
         Side("job", going_around), Side("other", once(LOCKERS[locker])), wrong
@@ -213,13 +215,13 @@ def test_a_chunk_that_goes_around_waits_for_no_row_and_loses_none(table, fenced,
     assert summary.committed == {(True, True)}
 
 
-ENDS = {"at once": TREE.delete_now(1, missing=Gone), "fence": FENCE}
+ENDS = {"at once": TREE.delete_now(1, missing=Missing), "fence": FENCE}
 
 
 @levels((RC, RC))
 @pytest.mark.parametrize("first", ENDS)
 @pytest.mark.parametrize("second", ENDS)
-def test_of_two_who_delete_one_parent_one_does(table, first, second, levels):
+def test_one_of_two_deletes_of_a_parent_succeeds(table, first, second, levels):
     def wrong(_played):
         query = "SELECT (SELECT count(*) FROM vpc), (SELECT count(*) FROM bulk_job)"
         return table.observer.execute(query).fetchone() not in {(0, 0), (1, 1)}
@@ -231,7 +233,7 @@ def test_of_two_who_delete_one_parent_one_does(table, first, second, levels):
     assert summary.committed == {(True, False), (False, True)}
 
 
-def test_two_who_think_that_a_job_is_theirs_count_each_row_once(table, fenced):
+def test_two_workers_of_one_job_count_each_row_once(table, fenced):
     def wrong(_played):
         query = "SELECT rows_done + (SELECT count(*) FROM rule) FROM bulk_job"
         return table.observer.execute(query).fetchone() != (2,)
@@ -250,7 +252,7 @@ ONE_LEVEL = pytest.mark.parametrize(
 
 @ONE_LEVEL
 @pytest.mark.parametrize("adds", ADDS)
-def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
+def test_no_child_is_left_between_fence_and_end(table, adds, level):
     def program():
         yield FENCE
         yield from sweeping((yield TREE.jobs.get(JOB)))()
@@ -259,13 +261,13 @@ def test_from_the_fence_to_the_end_no_child_is_left(table, adds, level):
         Side("job", program), Side("add", once(ADDS[adds]), level), orphans(table)
     )
     assert not summary.wrong, str(summary)
-    # A child that was there before the fence goes with the others; one that comes later does not.
+    # A child from before the fence is deleted with the others; a later one is not.
     assert summary.committed == {(True, True), (True, False)}
 
 
 @ONE_LEVEL
 @pytest.mark.parametrize("restores", RESTORES)
-def test_a_parent_that_lives_again_keeps_what_it_has(table, fenced, restores, level):
+def test_restored_parent_keeps_its_children_in_any_order(table, fenced, restores, level):
     table.look = RULES_LEFT
 
     def wrong(schedule):
@@ -286,7 +288,7 @@ def sees_half(schedule):
 
 
 @levels((RC, RC))
-def test_nobody_sees_half_of_what_is_deleted_at_once(table, levels):
+def test_readers_never_see_half_of_a_delete_now(table, levels):
     summary = table.check_all(
         Side("read", once(READ), levels[0]), Side("delete", at_once(), levels[1]), sees_half
     )
@@ -294,7 +296,7 @@ def test_nobody_sees_half_of_what_is_deleted_at_once(table, levels):
 
 
 @ONE_LEVEL
-def test_nobody_sees_half_of_what_goes_in_chunks(table, job, level):
+def test_readers_never_see_half_of_a_delete_in_chunks(table, job, level):
     def program():
         yield FENCE
         yield TREE.chunk(job, 1, LEASE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What holds of a long delete whatever else happens: who sees what, who owns what, what counts."""
+"""What is always true of a delete in chunks: visibility, ownership, counts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fenced(estate: Any) -> Any:
 # -- who sees what ---------------------------------------------------------------------------------
 
 
-def test_a_reader_sees_all_of_it_or_nothing_at_every_step(estate: Any, conn: Any) -> None:
+def test_reader_sees_all_or_nothing_at_every_step(estate: Any, conn: Any) -> None:
     """Children first, parent last, in one batch: I1 and I2."""
     living = batchq.select("vpc", ["id"], where={"id": 1, "time_deleted": None})
     reading = batchq.gather(
@@ -50,36 +50,36 @@ def test_a_reader_sees_all_of_it_or_nothing_at_every_step(estate: Any, conn: Any
     estate.resume(throttles=[look])
     look()
     assert seen == [1_000, *[None] * 7]
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
-def test_a_library_writer_behind_the_fence_is_told_that_the_parent_is_gone(
+def test_writer_after_the_fence_gets_an_error(
     fenced: Any, connect: Callable[..., Any], at: At
 ) -> None:
     writer = connect()
 
     def add() -> None:
         rule = batchq.insert("rule", {"id": 5_000, "vpc_id": 1, "name": "late"})
-        with pytest.raises(fenced.gone):
-            batchq.run(writer, fenced.rules.add(1, rule, missing=fenced.gone()))
+        with pytest.raises(fenced.missing):
+            batchq.run(writer, fenced.rules.add(1, rule, missing=fenced.missing()))
 
     report = fenced.resume(throttles=[at(n, add) for n in (1, 2, 5)])
     assert report.rows_after_fence == 0
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-@pytest.mark.parametrize("key", [0, 5_000], ids=["behind the cursor", "ahead of it"])
-def test_a_row_that_comes_behind_the_fence_is_swept_and_counted(
+@pytest.mark.parametrize("key", [0, 5_000], ids=["before the cursor", "ahead of it"])
+def test_row_inserted_after_the_fence_is_deleted_and_counted(
     fenced: Any, connect: Callable[..., Any], at: At, key: int
 ) -> None:
     writer = connect()
     late = at(5, lambda: writer.execute("INSERT INTO rule VALUES (%s, 1)", [key]))
     report = fenced.resume(throttles=[late])
     assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, 1, 1_001)
-    fenced.assert_gone(rows=1_001)
+    fenced.assert_deleted(rows=1_001)
 
 
-def test_a_job_is_stuck_when_rows_keep_coming_and_says_where(
+def test_job_is_stuck_when_rows_keep_coming_and_names_them(
     fenced: Any, connect: Callable[..., Any]
 ) -> None:
     writer = connect()
@@ -96,7 +96,7 @@ def test_a_job_is_stuck_when_rows_keep_coming_and_says_where(
     assert "rule" in error
     assert str(next(keys) - 1) in error
     assert fenced.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
-    assert fenced.resume() == Report()  # nobody takes it up again by himself
+    assert fenced.resume() == Report()  # no worker claims it again
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_job_is_stuck_when_rows_keep_coming_and_says_where(
     ["time_deleted = NULL", "rcgen = rcgen + 1"],
     ids=["brought back", "changed"],
 )
-def test_a_parent_that_is_not_as_it_was_fenced_is_not_deleted(
+def test_changed_parent_is_not_deleted(
     fenced: Any, connect: Callable[..., Any], at: At, moved: str
 ) -> None:
     other = connect()
@@ -114,10 +114,10 @@ def test_a_parent_that_is_not_as_it_was_fenced_is_not_deleted(
     assert fenced.job("phase") == "stuck"
 
 
-def test_a_row_that_is_changed_while_a_chunk_waits_for_it_goes_with_the_chunk(
+def test_row_updated_while_a_chunk_waits_is_deleted_with_it(
     fenced: Any, connect: Callable[..., Any]
 ) -> None:
-    """It is no late row: it was there all the time."""
+    """It is not a late row: it was there all the time."""
     writer, worker = connect(), connect()
     writer.execute("BEGIN")
     writer.execute("UPDATE rule SET name = 'changed' WHERE id = 150")
@@ -128,7 +128,7 @@ def test_a_row_that_is_changed_while_a_chunk_waits_for_it_goes_with_the_chunk(
         finally:
             writer.execute("COMMIT")
     report = work.result()
-    fenced.assert_gone()
+    fenced.assert_deleted()
     assert (report.rows, report.rows_after_fence) == (1_000, 0)
 
 
@@ -136,16 +136,16 @@ def test_a_row_that_is_changed_while_a_chunk_waits_for_it_goes_with_the_chunk(
 
 
 @pytest.mark.parametrize("when", [1, 3, 5], ids=["first chunk", "a chunk", "final batch"])
-@pytest.mark.parametrize("goes_on", [False, True], ids=["idle", "active"])
-def test_an_owner_who_lost_the_lease_deletes_nothing_more(
-    fenced: Any, connect: Callable[..., Any], at: At, when: int, goes_on: bool
+@pytest.mark.parametrize("continues", [False, True], ids=["idle", "active"])
+def test_worker_that_lost_the_lease_deletes_nothing(
+    fenced: Any, connect: Callable[..., Any], at: At, when: int, continues: bool
 ) -> None:
     first = connect()
     second: list[Report] = []
 
     def take_away() -> None:
         fenced.end_lease()
-        second.append(fenced.resume(owner="second", budget=Budget(chunks=1 if goes_on else 0)))
+        second.append(fenced.resume(owner="second", budget=Budget(chunks=1 if continues else 0)))
 
         fenced.conn.execute("UPDATE bulk_job SET lease_until = 'infinity' WHERE phase = 'active'")
 
@@ -155,10 +155,10 @@ def test_an_owner_who_lost_the_lease_deletes_nothing_more(
     assert report.rows + second[0].rows + fenced.left() == 1_000
     fenced.end_lease()
     assert fenced.resume().rows == 1_000 - report.rows - second[0].rows
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_lease_that_holds_keeps_others_away(fenced: Any, connect: Any, at: At) -> None:
+def test_valid_lease_excludes_other_workers(fenced: Any, connect: Any, at: At) -> None:
     other: list[Report] = []
     asked = at(2, lambda: other.append(fenced.resume(connect())))
     assert fenced.resume(throttles=[asked]).jobs_done == 1
@@ -171,7 +171,7 @@ UNKNOWN = (
 )
 
 
-def test_a_job_of_another_version_is_refused_and_left_as_it_was(fenced: Any) -> None:
+def test_job_of_another_version_is_skipped_and_unchanged(fenced: Any) -> None:
     fenced.conn.execute("UPDATE bulk_job SET version = 99")
     before = fenced.job("bulk_job::text")
     report = fenced.resume()
@@ -179,15 +179,15 @@ def test_a_job_of_another_version_is_refused_and_left_as_it_was(fenced: Any) -> 
     assert (fenced.job("bulk_job::text"), fenced.left()) == (before, 1_000)
 
 
-def test_jobs_of_another_version_are_in_nobodys_way(fenced: Any) -> None:
+def test_jobs_of_another_version_do_not_block_others(fenced: Any) -> None:
     """However many of them there are, and older than the one that can be done."""
     fenced.conn.execute(f"{UNKNOWN}(1, 20) n")
     report = fenced.resume()
     assert (report.jobs_done, report.jobs_skipped) == (1, 20)
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_job_that_the_server_refuses_is_in_nobodys_way(estate: Any) -> None:
+def test_rejected_job_does_not_block_others(estate: Any) -> None:
     """A table that the tree does not name refers to a rule of the first; the second is fine."""
     estate.conn.execute("CREATE TABLE hit (rule_id int REFERENCES rule)")
     estate.conn.execute("INSERT INTO hit VALUES (500)")
@@ -215,7 +215,7 @@ def test_a_job_that_the_server_refuses_is_in_nobodys_way(estate: Any) -> None:
     ],
     ids=lambda value: value.name if isinstance(value, StopReason) else "",
 )
-def test_what_ends_an_activation_is_told_and_the_job_is_given_back(
+def test_stop_reason_is_reported_and_the_job_released(
     fenced: Any, options: dict[str, Any], stop_reason: StopReason, rows: int
 ) -> None:
     report = fenced.resume(**options)
@@ -224,12 +224,12 @@ def test_what_ends_an_activation_is_told_and_the_job_is_given_back(
     assert (report.jobs_released, report.jobs_done) == (1, 0)
     assert fenced.job("phase, rows_done, lease_until, owner") == ("active", rows, None, None)
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("pooled", [False, True], ids=["connection", "pool"])
 @pytest.mark.parametrize("autocommit", [True, False], ids=["autocommit", "no autocommit"])
-def test_no_transaction_is_open_while_a_throttle_is_asked(
+def test_no_transaction_is_open_during_a_throttle(
     fenced: Any, database: str, pooled: bool, autocommit: bool
 ) -> None:
     states: list[str] = []
@@ -250,7 +250,7 @@ def test_no_transaction_is_open_while_a_throttle_is_asked(
     ) as target:
         fenced.resume(target, throttles=[look])
     assert states == ["idle"] * 5
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def slow(fenced: Any) -> Iterator[Any]:
     return fenced
 
 
-def test_a_chunk_that_takes_too_long_is_followed_by_a_smaller_one(slow: Any) -> None:
+def test_chunk_that_times_out_is_followed_by_a_smaller_one(slow: Any) -> None:
     done: list[int] = []
     report = slow.resume(
         chunk_size=ChunkSize(minimum=10, initial=320, maximum=320, target=3600),
@@ -275,10 +275,10 @@ def test_a_chunk_that_takes_too_long_is_followed_by_a_smaller_one(slow: Any) -> 
     )
     assert done[:4] == [0, 0, 80, 160]
     assert report.jobs_done == 1
-    slow.assert_gone()
+    slow.assert_deleted()
 
 
-def test_a_lock_that_is_never_given_up_does_not_hold_up_the_activation_for_ever(
+def test_lock_held_for_ever_does_not_block_the_worker(
     fenced: Any, connect: Callable[..., Any]
 ) -> None:
     """Failures count as chunks that were tried: a budget of chunks ends them."""
@@ -297,7 +297,7 @@ def test_a_lock_that_is_never_given_up_does_not_hold_up_the_activation_for_ever(
     fenced.assert_exact()
 
 
-def test_a_chunk_is_one_flight(fenced: Any, database: str) -> None:
+def test_chunk_is_one_flight(fenced: Any, database: str) -> None:
     """Held until the server has answered all of it: the client never waits for a part."""
     flights: list[int] = []
     with (
@@ -312,4 +312,4 @@ def test_a_chunk_is_one_flight(fenced: Any, database: str) -> None:
 
         fenced.resume(conn, throttles=[throttle])
     assert [after - before for before, after in pairwise(flights)] == [1] * 4
-    fenced.assert_gone()
+    fenced.assert_deleted()

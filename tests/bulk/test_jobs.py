@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What may be written to a job, in which phase and by whom: the newest version of its row decides.
+"""Which writes to a job are allowed, in which phase and for which worker.
 
 Races are forced by a transaction that holds the row until the other one waits for it.
 """
@@ -64,7 +64,7 @@ AFTERWARDS: dict[str, Ending] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_job_that_ends_while_somebody_waits_to_claim_it_is_not_claimed(
+def test_job_that_ends_during_a_claim_is_not_claimed(
     fenced: Any, racing: Race, ending: str
 ) -> None:
     jobs, job = fenced.tree.jobs, claimed(fenced)
@@ -77,9 +77,7 @@ def test_a_job_that_ends_while_somebody_waits_to_claim_it_is_not_claimed(
     assert (phase, owner == "second") == (ending, False)
 
 
-def test_an_activation_that_waits_while_a_job_ends_reports_nothing(
-    fenced: Any, racing: Race
-) -> None:
+def test_worker_that_waits_while_a_job_ends_reports_nothing(fenced: Any, racing: Race) -> None:
     """The whole of it: claimed by one whose lease has ended, found by another, ended meanwhile."""
     job = claimed(fenced)
     fenced.end_lease()
@@ -92,7 +90,7 @@ def test_an_activation_that_waits_while_a_job_ends_reports_nothing(
 
 
 @pytest.mark.parametrize("first", ["claim", "keep"])
-def test_a_claim_waits_for_whoever_claims_or_keeps_and_then_leaves_it_to_him(
+def test_claim_waits_for_another_claim_or_renewal_and_gives_up(
     fenced: Any, racing: Race, first: str
 ) -> None:
     jobs = fenced.tree.jobs
@@ -107,7 +105,7 @@ def test_a_claim_waits_for_whoever_claims_or_keeps_and_then_leaves_it_to_him(
     assert fenced.job("owner") == "first"
 
 
-def test_a_claim_that_is_rolled_back_is_in_nobodys_way(fenced: Any, racing: Race) -> None:
+def test_rolled_back_claim_does_not_block_others(fenced: Any, racing: Race) -> None:
     jobs, seen = fenced.tree.jobs, unclaimed(fenced)
     held = jobs.claim(seen, "first", LEASE, None)
     answer = racing.run(held, jobs.claim(seen, "second", LEASE, None), rollback=True)
@@ -116,7 +114,7 @@ def test_a_claim_that_is_rolled_back_is_in_nobodys_way(fenced: Any, racing: Race
     assert fenced.job("owner") == "second"
 
 
-def test_a_job_that_is_held_or_of_another_version_is_not_claimed(fenced: Any) -> None:
+def test_leased_job_or_job_of_another_version_is_not_claimed(fenced: Any) -> None:
     jobs = fenced.tree.jobs
     held = claimed(fenced)
     assert run(fenced.conn, jobs.claim(held, "second", LEASE, None)) is None
@@ -128,7 +126,7 @@ def test_a_job_that_is_held_or_of_another_version_is_not_claimed(fenced: Any) ->
 
 @pytest.mark.parametrize("write", AFTERWARDS)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_job_that_has_ended_is_written_by_nobody(fenced: Any, ending: str, write: str) -> None:
+def test_ended_job_is_not_written(fenced: Any, ending: str, write: str) -> None:
     jobs, job = fenced.tree.jobs, claimed(fenced)
     run(fenced.conn, ENDINGS[ending](jobs, job))
     before = fenced.job("bulk_job::text")
@@ -139,7 +137,7 @@ def test_a_job_that_has_ended_is_written_by_nobody(fenced: Any, ending: str, wri
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_job_that_has_ended_is_not_left_and_loses_no_row_more(fenced: Any, ending: str) -> None:
+def test_ended_job_is_not_released_and_loses_no_row(fenced: Any, ending: str) -> None:
     jobs, job = fenced.tree.jobs, claimed(fenced)
     run(fenced.conn, ENDINGS[ending](jobs, job))
     before = fenced.job("bulk_job::text")
@@ -152,7 +150,7 @@ def test_a_job_that_has_ended_is_not_left_and_loses_no_row_more(fenced: Any, end
 
 
 @pytest.mark.parametrize(("phase", "freed"), [("done", 0), ("abandoned", 0), ("stuck", 1)])
-def test_only_a_stuck_job_is_tried_again(fenced: Any, phase: str, freed: int) -> None:
+def test_retry_takes_only_a_stuck_job(fenced: Any, phase: str, freed: int) -> None:
     jobs, job = fenced.tree.jobs, claimed(fenced)
     run(fenced.conn, ENDINGS[phase](jobs, job))
     assert run(fenced.conn, jobs.retry(job.id)) == freed
@@ -163,7 +161,7 @@ def test_only_a_stuck_job_is_tried_again(fenced: Any, phase: str, freed: int) ->
 
 
 @pytest.mark.parametrize("state", ["waiting", "held", "stuck"])
-def test_a_job_is_abandoned_once_in_whatever_state_it_is(fenced: Any, state: str) -> None:
+def test_job_is_abandoned_once_in_any_phase(fenced: Any, state: str) -> None:
     jobs = fenced.tree.jobs
     job = unclaimed(fenced) if state == "waiting" else claimed(fenced)
     if state == "stuck":
@@ -177,14 +175,14 @@ def test_a_job_is_abandoned_once_in_whatever_state_it_is(fenced: Any, state: str
     assert backlog.oldest_age is None
 
 
-def test_a_done_job_is_not_abandoned(fenced: Any) -> None:
+def test_done_job_is_not_abandoned(fenced: Any) -> None:
     fenced.resume()
     assert run(fenced.conn, fenced.tree.jobs.abandon(fenced.job("id"))) == 0
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @pytest.mark.parametrize("when", [1, 3, 5], ids=["first chunk", "a chunk", "final batch"])
-def test_an_owner_whose_job_is_abandoned_deletes_nothing_more(
+def test_worker_of_an_abandoned_job_deletes_nothing(
     fenced: Any, connect: Callable[..., Any], at: Any, when: int
 ) -> None:
     jobs, job = fenced.tree.jobs, fenced.job("id")
@@ -197,7 +195,7 @@ def test_an_owner_whose_job_is_abandoned_deletes_nothing_more(
     fenced.assert_exact()
 
 
-def test_a_chunk_that_waits_for_an_abandon_is_undone(fenced: Any, racing: Race) -> None:
+def test_chunk_that_waits_for_an_abandon_is_rolled_back(fenced: Any, racing: Race) -> None:
     job = claimed(fenced)
     abandon = fenced.tree.jobs.abandon(job.id)
     answer = racing.run(abandon, fenced.tree.chunk(job, 300, LEASE))
@@ -206,7 +204,7 @@ def test_a_chunk_that_waits_for_an_abandon_is_undone(fenced: Any, racing: Race) 
     assert (fenced.left(), fenced.job("rows_done")) == (1_000, 0)
 
 
-def test_an_abandon_that_waits_for_a_chunk_keeps_what_it_counted(fenced: Any, racing: Race) -> None:
+def test_abandon_that_waits_for_a_chunk_keeps_its_count(fenced: Any, racing: Race) -> None:
     job = claimed(fenced)
     answer = racing.run(fenced.tree.chunk(job, 300, LEASE), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(1)
@@ -214,7 +212,7 @@ def test_an_abandon_that_waits_for_a_chunk_keeps_what_it_counted(fenced: Any, ra
     fenced.assert_exact()
 
 
-def test_an_abandon_that_waits_for_the_end_finds_it_done(fenced: Any, racing: Race) -> None:
+def test_abandon_that_waits_for_the_end_finds_the_job_done(fenced: Any, racing: Race) -> None:
     job = claimed(fenced)
     answer = racing.run(fenced.tree.jobs.mark_done(job), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(0)
@@ -229,7 +227,7 @@ NAMES = ["x" * 49, "x" * 55, "x" * 63, "\u00e9" * 31, "\U0001f600" * 15, 'a"b%c'
 
 @pytest.mark.parametrize("qualified", [True, False])
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_under_any_name_there_is_one_unfinished_job_of_a_kind(
+def test_one_unfinished_job_a_parent_for_any_table_name(
     conn: Any, name: str, qualified: bool
 ) -> None:
     (schema,) = conn.execute("SELECT current_schema()").fetchone()
@@ -247,7 +245,7 @@ def test_under_any_name_there_is_one_unfinished_job_of_a_kind(
     run(conn, stamp.start())
 
 
-def test_two_tables_of_long_names_that_begin_alike_are_two(conn: Any) -> None:
+def test_job_tables_with_long_similar_names_are_distinct(conn: Any) -> None:
     for last in "ab":
         jobs = Jobs(table="x" * 62 + last)
         conn.execute(jobs.ddl())
@@ -257,7 +255,7 @@ def test_two_tables_of_long_names_that_begin_alike_are_two(conn: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a.", "x" * 64, "\u00e9" * 32, "a\0b", None], ids=ascii)
-def test_a_table_that_could_not_be_called_so_is_refused(name: Any) -> None:
+def test_invalid_job_table_name_is_rejected(name: Any) -> None:
     with pytest.raises(InvalidBatch, match="Jobs"):
         Jobs(table=name)
 
@@ -276,7 +274,7 @@ def failed(estate: Any) -> str:
     return detail
 
 
-def test_what_went_wrong_stays_to_be_read_until_something_is_done(fenced: Any) -> None:
+def test_last_error_stays_until_a_step_is_committed(fenced: Any) -> None:
     detail = failed(fenced)
     for budget in (Budget(chunks=0), Budget(seconds=0)):
         report = fenced.resume(budget=budget)
@@ -286,7 +284,7 @@ def test_what_went_wrong_stays_to_be_read_until_something_is_done(fenced: Any) -
     assert fenced.job("last_error") is None
 
 
-def test_so_it_does_when_a_watcher_breaks_the_activation_off(fenced: Any) -> None:
+def test_last_error_stays_when_an_observer_raises(fenced: Any) -> None:
     detail = failed(fenced)
 
     def breaking(_: object) -> None:

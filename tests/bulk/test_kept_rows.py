@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rows that the server keeps and says nothing: by a trigger or a rule. The parent stays as well."""
+"""Rows that a trigger or a rule keeps without an error: the parent is kept as well."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ CASES: dict[str, tuple[ChildDelete, str, int]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_in_chunks_the_job_is_stuck_at_it_and_ends_when_it_is_let_go(
+def test_job_is_stuck_at_a_row_that_a_trigger_keeps_and_ends_without_it(
     estate: Any, case: str
 ) -> None:
-    drain, ddl, fewer = CASES[case]
+    child, ddl, fewer = CASES[case]
     estate.conn.execute(ddl)
-    estate.tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
+    estate.tree = DeleteTree(name="vpc", parent=VPC, children=[child])
     job = estate.fence()
     report = estate.resume()
     assert (report.jobs_stuck, report.jobs_done, report.rows_after_fence) == (1, 0, 4)
@@ -94,11 +94,11 @@ def test_in_chunks_the_job_is_stuck_at_it_and_ends_when_it_is_let_go(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
-    drain, ddl, _ = CASES[case]
+def test_delete_now_is_rolled_back_if_a_trigger_keeps_a_row(estate: Any, case: str) -> None:
+    child, ddl, _ = CASES[case]
     estate.conn.execute(ddl)
-    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
-    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.gone()))
+    tree = DeleteTree(name="vpc", parent=VPC, children=[child])
+    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.missing()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, RowsAfterFence)
     assert (answer.error.table, answer.error.key) == ("rule", 500)
@@ -107,15 +107,15 @@ def test_at_once_the_whole_is_undone(estate: Any, case: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["rule", "vpc"])
-def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) -> None:
+def test_rule_that_does_nothing_instead_keeps_the_parent(estate: Any, table: str) -> None:
     """The server refuses it in a chunk, and at once it is found at the end."""
     estate.conn.execute(f"CREATE RULE keep AS ON DELETE TO {table} DO INSTEAD NOTHING")
     for key in (1, 2):  # in chunks, and at once
-        refusals = preflight(estate.conn, evolve(estate.tree, inline_limit=100), key).errors
-        assert [(one.code, one.table, one.name) for one in refusals] == [
+        found_errors = preflight(estate.conn, evolve(estate.tree, inline_limit=100), key).errors
+        assert [(one.code, one.table, one.name) for one in found_errors] == [
             (FindingCode.RULE, table, "keep")
         ]
-    answer = attempt(estate.conn, estate.tree.delete_now(2, missing=estate.gone()))
+    answer = attempt(estate.conn, estate.tree.delete_now(2, missing=estate.missing()))
     assert isinstance(answer, Failed)
     if table == "rule":
         assert isinstance(answer.error, RowsAfterFence)
@@ -127,14 +127,14 @@ def test_a_rule_that_does_nothing_instead_is_no_delete(estate: Any, table: str) 
     estate.conn.execute(f"DROP RULE keep ON {table}")
     run(estate.conn, estate.tree.jobs.retry(job))
     estate.resume()
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
 @pytest.mark.parametrize("how", ["in chunks", "at once"])
-def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: str) -> None:
+def test_parent_kept_by_a_trigger_is_not_reported_as_deleted(estate: Any, how: str) -> None:
     estate.conn.execute(KEEPS.format("DELETE", "vpc", 1))
     if how == "at once":
-        answer = attempt(estate.conn, estate.tree.delete_now(1, missing=estate.gone()))
+        answer = attempt(estate.conn, estate.tree.delete_now(1, missing=estate.missing()))
         assert isinstance(answer, Failed)
         assert isinstance(answer.error, ParentKept)
         assert estate.left() == 1_000
@@ -145,30 +145,26 @@ def test_a_parent_that_a_trigger_keeps_is_not_called_deleted(estate: Any, how: s
     estate.conn.execute("DROP FUNCTION keep CASCADE")
     run(estate.conn, estate.tree.jobs.retry(job))
     estate.resume()
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
 @pytest.mark.parametrize("case", ["keeps", "undoes"])
-def test_a_parent_that_a_trigger_does_not_let_be_hidden_is_not_fenced(
-    estate: Any, case: str
-) -> None:
+def test_parent_that_a_trigger_keeps_from_hiding_is_not_fenced(estate: Any, case: str) -> None:
     ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
-    answer = attempt(estate.conn, estate.tree.fence(1, missing=estate.gone()))
+    answer = attempt(estate.conn, estate.tree.fence(1, missing=estate.missing()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, ParentKept)
     assert estate.one("SELECT count(*) FROM bulk_job") == 0
 
 
 @pytest.mark.parametrize("case", ["keeps", "undoes"])
-def test_a_parent_that_stays_and_lives_on_keeps_its_children_at_once(
-    estate: Any, case: str
-) -> None:
+def test_parent_that_stays_live_keeps_its_children_in_delete_now(estate: Any, case: str) -> None:
     ddl = UNDOES.format(table="vpc", column="time_deleted", id=1)
     estate.conn.execute(KEEPS.format("UPDATE", "vpc", 1) if case == "keeps" else ddl)
     tree = DeleteTree(name="vpc", parent=VPC, children=[HARD_RULES], hard=False)
-    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.gone()))
+    answer = attempt(estate.conn, tree.delete_now(1, missing=estate.missing()))
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, ParentKept)
     assert estate.left() == 1_000
-    assert run(estate.conn, tree.delete_now(2, missing=estate.gone())) == 10
+    assert run(estate.conn, tree.delete_now(2, missing=estate.missing())) == 10

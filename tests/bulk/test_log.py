@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What is in the log of long deletes, how loud, and what never is."""
+"""The records that Log writes: their levels, and that they hold no values."""
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,21 +12,9 @@ import pytest
 from batchq.bulk import Progress, Report, StopReason
 from batchq.bulk.progress.events import Event
 from batchq.bulk.progress.log import Log
+from tests.support.progress_events import progress
 
 JOB = UUID(int=7)
-
-
-def told(event: Event, **changes: Any) -> Progress:
-    usual: dict[str, Any] = {
-        "event": event,
-        "job": JOB,
-        "task": "vpc",
-        "root": "7",
-        "table": "rule",
-        "rows_done": 40,
-        "chunk_size": 10,
-    }
-    return Progress(**{**usual, **changes})
 
 
 @pytest.fixture
@@ -45,10 +32,10 @@ LOUD = {
 
 
 @pytest.mark.parametrize("event", Event)
-def test_an_event_is_one_record_that_names_the_job_and_is_as_loud_as_it_is_rare(
+def test_log_writes_one_record_an_event_at_its_level(
     log: Log, caplog: pytest.LogCaptureFixture, event: Event
 ) -> None:
-    log(told(event, detail="for this reason"))
+    log(progress(event=event, detail="for this reason"))
 
     (record,) = caplog.records
     assert record.name == "batchq.bulk"
@@ -58,15 +45,13 @@ def test_an_event_is_one_record_that_names_the_job_and_is_as_loud_as_it_is_rare(
     assert record.getMessage().endswith("40 rows in all (for this reason)")
 
 
-def test_a_chunk_says_what_it_did(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    log(told(Event.CHUNK, rows=10, elapsed=0.0123))
+def test_log_of_a_chunk_shows_its_rows_and_time(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    log(progress(event=Event.CHUNK, rows=10, elapsed=0.0123))
 
     assert caplog.messages == [f"vpc '7' (job {JOB}) CHUNK, 10 of rule in 0.012 s: 40 rows in all"]
 
 
-def test_an_activation_is_one_record_with_its_totals(
-    log: Log, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_of_a_worker_shows_its_totals(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     log(
         Report(
             stop_reason=StopReason.THROTTLED,
@@ -91,7 +76,7 @@ def test_an_activation_is_one_record_with_its_totals(
     )
 
 
-def test_an_activation_that_failed_is_a_warning(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_of_a_failed_worker_is_a_warning(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     log(Report(stop_reason=StopReason.FAILED, detail="server closed the connection"))
 
     (record,) = caplog.records
@@ -101,12 +86,12 @@ def test_an_activation_that_failed_is_a_warning(log: Log, caplog: pytest.LogCapt
 @pytest.mark.parametrize(
     "given",
     [
-        told(Event.RETRIED, detail="canceled\nDETAIL: Key (email)=(a@b.c) exists"),
-        told(Event.CHUNK, root="7\nERROR forged"),
+        progress(event=Event.RETRIED, detail="canceled\nDETAIL: Key (email)=(a@b.c) exists"),
+        progress(event=Event.CHUNK, root="7\nERROR forged"),
         Report(stop_reason=StopReason.FAILED, detail="refused\nDETAIL: Key (email)=(a@b.c) exists"),
     ],
 )
-def test_a_record_is_one_line_and_quotes_no_row(
+def test_log_record_is_one_line_without_values(
     log: Log, caplog: pytest.LogCaptureFixture, given: Progress | Report
 ) -> None:
     log(given)
@@ -116,15 +101,15 @@ def test_a_record_is_one_line_and_quotes_no_row(
     assert "a@b.c" not in message
 
 
-def test_signs_of_percent_are_text(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    log(told(Event.STUCK, task="%s", root="%d", detail="100% full"))
+def test_log_escapes_percent_signs(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    log(progress(event=Event.STUCK, task="%s", root="%d", detail="100% full"))
 
     (message,) = caplog.messages
     assert message.startswith("%s '%d' (job")
     assert message.endswith("(100% full)")
 
 
-def test_it_writes_to_the_logger_that_it_is_given(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_writes_to_the_given_logger(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="mine")
 
     Log(logging.getLogger("mine"))(Report())

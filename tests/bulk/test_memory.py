@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory: nothing grows with the number of chunks. The million rows are in the benchmarks."""
+"""Memory does not grow with the number of chunks. The million rows are in the benchmarks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def objects() -> int:
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("count", [batchqs, objects])
-def test_nothing_grows_with_the_number_of_chunks(
+def test_memory_does_not_grow_with_the_number_of_chunks(
     estate: Any, at: Callable[..., Callable[[], None]], count: Callable[[], int]
 ) -> None:
     estate.fence()
@@ -56,5 +56,5 @@ def test_nothing_grows_with_the_number_of_chunks(
     assert report.chunks == PLACES[-1] + 1
     grown = [later - earlier for earlier, later in pairwise(counted)]
     # A single object more for each chunk would be 50 each time, and a place in a list 8 bytes. What
-    # is allocated once, by whatever else this process has running, is no growth.
+    # is allocated once, by other parts of this process, is not growth.
     assert min(grown) < 50 * (8 if count is batchqs else 1), grown

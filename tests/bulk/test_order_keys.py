@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What cannot be an order key is refused, by ``plan`` and by the chunk: no word of "done" with rows
-due, and none that goes on for ever.
+"""Invalid order keys are rejected by the preflight and by the chunk.
+
+No job is done while rows are due, and none runs for ever.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ REWRITE = Backfill(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 CHILDREN = VPC.children("item", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=CHILDREN)])
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 MOST = 500
 """Chunks. What ends, ends long before."""
 
@@ -66,7 +67,7 @@ def ordered(work: Any, *order: str) -> Any:
 
 
 def begin(conn: Any, work: Any) -> Any:
-    return run(conn, work.start() if isinstance(work, Backfill) else work.fence(1, missing=GONE))
+    return run(conn, work.start() if isinstance(work, Backfill) else work.fence(1, missing=MISSING))
 
 
 def go_on(conn: Any, work: Any, rows: int = 3, **options: Any) -> Report:
@@ -84,7 +85,7 @@ def due(conn: Any) -> int:
 
 
 def assert_refused(conn: Any, work: Any, *words: str) -> None:
-    """It is stuck at once, nothing is changed, and it is said why."""
+    """It is stuck at once, nothing is changed, and last_error has the reason."""
     left = due(conn)
     begin(conn, work)
     report = go_on(conn, work)
@@ -123,7 +124,7 @@ NO_KEYS = {
 
 @WORKS
 @pytest.mark.parametrize("key", NO_KEYS)
-def test_what_cannot_be_one_is_refused_before_and_when_it_runs_in_the_same_words(
+def test_invalid_order_key_is_rejected_by_preflight_and_job_alike(
     conn: Any, work: Any, key: str
 ) -> None:
     type_, value, reason, words = NO_KEYS[key]
@@ -145,16 +146,14 @@ def test_what_cannot_be_one_is_refused_before_and_when_it_runs_in_the_same_words
 @WORKS
 @pytest.mark.parametrize("order", [("k", "id"), ("id", "k"), ("k",)])
 @pytest.mark.parametrize("nulls", [[1], [5], [12], [1, 2, 3], range(1, 13), []])
-def test_one_null_in_it_does_not_make_the_rest_look_done(
-    conn: Any, work: Any, order: Any, nulls: Any
-) -> None:
+def test_one_null_does_not_hide_the_rest(conn: Any, work: Any, order: Any, nulls: Any) -> None:
     conn.execute("ALTER TABLE item ADD k int; UPDATE item SET k = id")
     conn.execute("UPDATE item SET k = NULL WHERE id = ANY(%s)", [list(nulls)])
     assert_refused(conn, ordered(work, *order), "item.k: it is part of the order key and may be")
 
 
 @WORKS
-def test_a_system_column_is_none(conn: Any, work: Any) -> None:
+def test_system_column_cannot_be_an_order_key(conn: Any, work: Any) -> None:
     """``ctid`` has an order and a text; each update gives the row another, further on."""
     bad = ordered(work, "ctid")
     reasons = [one.code for one in preflight(conn, bad, *([1] if work is TREE else [])).errors]
@@ -164,7 +163,7 @@ def test_a_system_column_is_none(conn: Any, work: Any) -> None:
 
 @WORKS
 @pytest.mark.parametrize("type_", ["json", "xml", "point"])
-def test_one_without_an_order_is_refused_by_the_server(conn: Any, work: Any, type_: str) -> None:
+def test_type_without_an_order_is_rejected_by_the_server(conn: Any, work: Any, type_: str) -> None:
     conn.execute(f"ALTER TABLE item ADD k {type_}")
     bad = ordered(work, "k")
     reasons = [one.code for one in preflight(conn, bad, *([1] if work is TREE else [])).errors]
@@ -188,7 +187,7 @@ SHARDS = {
 
 
 @pytest.mark.parametrize("shard", SHARDS)
-def test_not_null_has_to_hold_in_every_part_of_the_table(conn: Any, shard: str) -> None:
+def test_not_null_must_hold_in_every_partition(conn: Any, shard: str) -> None:
     try:
         conn.execute(SHARDS[shard])
     except (psycopg.errors.InvalidTableDefinition, psycopg.errors.FeatureNotSupported):
@@ -202,7 +201,7 @@ def test_not_null_has_to_hold_in_every_part_of_the_table(conn: Any, shard: str) 
     assert "item.id: it is part of the order key and may be NULL" in job_of(conn)[1]
 
 
-def test_a_not_null_that_was_never_checked_is_none_at_the_end_of_a_pass(conn: Any) -> None:
+def test_unvalidated_not_null_is_found_at_the_end_of_a_scan(conn: Any) -> None:
     if conn.info.server_version < 180000:
         pytest.skip("NOT NULL … NOT VALID is new in PostgreSQL 18")
     conn.execute("""
@@ -222,9 +221,7 @@ def test_a_not_null_that_was_never_checked_is_none_at_the_end_of_a_pass(conn: An
 @WORKS
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 12])
 @pytest.mark.parametrize("value", ["id / 5", "1", "(ARRAY['0', '-0', 'NaN'])[1 + id % 3]::float8"])
-def test_rows_of_one_key_go_together_and_none_is_passed_over(
-    conn: Any, work: Any, value: str, rows: int
-) -> None:
+def test_rows_of_one_key_are_deleted_together(conn: Any, work: Any, value: str, rows: int) -> None:
     """Zero and minus zero are one key, and so is NaN with itself."""
     conn.execute(f"ALTER TABLE item ADD k float8; UPDATE item SET k = {value}")
     conn.execute("ALTER TABLE item ALTER k SET NOT NULL; CREATE INDEX ON item (vpc_id, k)")
@@ -239,7 +236,7 @@ def test_rows_of_one_key_go_together_and_none_is_passed_over(
 
 @pytest.mark.parametrize("when", range(1, 12))
 @pytest.mark.parametrize("rows", [3, 4])
-def test_a_null_that_comes_on_the_way_is_not_passed_over(
+def test_null_inserted_during_a_scan_is_not_missed(
     conn: Any, connect: Callable[..., Any], at: Any, when: int, rows: int
 ) -> None:
     """At any chunk of the two passes, and before the end of either."""
@@ -277,10 +274,10 @@ TYPES = {
 
 @WORKS
 @pytest.mark.parametrize("change", TYPES)
-def test_a_type_that_is_changed_on_the_way_begins_no_chunk_in_another_order(
+def test_type_changed_during_a_scan_starts_no_chunk_in_another_order(
     conn: Any, work: Any, change: str
 ) -> None:
-    """Of texts '11' comes before '2': what comes behind a cursor is not what came behind it."""
+    """Of texts '11' comes before '2': what comes after a cursor is not what came after it."""
     old, new, value, using = TYPES[change]
     conn.execute(f"ALTER TABLE item ADD k {old}; UPDATE item SET k = {value}")
     conn.execute("ALTER TABLE item ALTER k SET NOT NULL; CREATE INDEX ON item (vpc_id, k)")
@@ -324,7 +321,7 @@ def test_a_type_that_is_changed_on_the_way_begins_no_chunk_in_another_order(
         ("daterange", "daterange(date '2024-01-01' + 31 * id, NULL)", "SET DateStyle = 'ISO, DMY'"),
     ],
 )
-def test_a_text_that_follows_the_settings_is_not_what_a_chunk_begins_behind(  # noqa: PLR0917
+def test_text_that_depends_on_settings_is_rejected(  # noqa: PLR0917
     conn: Any, connect: Callable[..., Any], work: Any, type_: str, value: str, setting: str,
     rows: int,
 ) -> None:  # fmt: skip
@@ -340,7 +337,7 @@ def test_a_text_that_follows_the_settings_is_not_what_a_chunk_begins_behind(  # 
     assert report.chunks == stages * (ROWS // rows + 1)
 
 
-def test_a_rewrite_that_sets_its_own_order_key_is_refused_when_it_is_written() -> None:
+def test_backfill_that_sets_its_order_key_is_rejected() -> None:
     for order in ("v", ("id", "v")):
         with pytest.raises(InvalidBatch, match=r"'items'.*'v'.*order="):
             attrs.evolve(REWRITE, order=order)
@@ -380,7 +377,7 @@ OTHERS = {
 
 @WORKS
 @pytest.mark.parametrize("change", OTHERS)
-def test_an_order_key_of_other_columns_is_told_as_that_and_there_is_a_way_on(
+def test_changed_order_key_makes_the_job_stuck_with_a_remedy(
     conn: Any, work: Any, change: str
 ) -> None:
     conn.execute("ALTER TABLE item ALTER n SET NOT NULL")
@@ -399,7 +396,7 @@ def test_an_order_key_of_other_columns_is_told_as_that_and_there_is_a_way_on(
     assert due(conn) == 0
 
 
-def test_a_rewrite_of_another_table_by_the_same_name_is_told_as_that(conn: Any) -> None:
+def test_backfill_of_another_table_by_the_same_name_is_stuck(conn: Any) -> None:
     """It would begin in the middle, find nothing there, and say that it is done."""
     conn.execute("CREATE TABLE item_2 (LIKE item INCLUDING ALL); INSERT INTO item_2 TABLE item")
     conn.execute("UPDATE item_2 SET v = 2 WHERE id > 3; UPDATE item SET v = 2")
@@ -413,7 +410,7 @@ def test_a_rewrite_of_another_table_by_the_same_name_is_told_as_that(conn: Any) 
     assert (report.rows, report.jobs_done) == (3, 1)
 
 
-def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any) -> None:
+def test_tree_with_fewer_stages_makes_the_job_stuck_with_a_remedy(conn: Any) -> None:
     conn.execute("CREATE TABLE more (LIKE item INCLUDING ALL); INSERT INTO more TABLE item")
     more = VPC.children("more", by="vpc_id", deleted_at=None)
     last = VPC.children("last", by="vpc_id", deleted_at=None)
@@ -433,45 +430,45 @@ def test_a_tree_of_fewer_passes_is_told_as_that_and_there_is_a_way_on(conn: Any)
     assert go_on(conn, TREE).jobs_done == 1
 
 
-def test_a_job_that_has_not_begun_takes_whatever_order_key_there_is(conn: Any) -> None:
+def test_job_without_a_cursor_takes_a_changed_order_key(conn: Any) -> None:
     conn.execute("ALTER TABLE item ALTER n SET NOT NULL")
     begin(conn, REWRITE)
     assert go_on(conn, ordered(REWRITE, "n", "id")).jobs_done == 1
 
 
-def test_a_job_that_somebody_holds_is_not_begun_again(conn: Any, connect: Any, at: Any) -> None:
+def test_leased_job_is_not_restarted(conn: Any, connect: Any, at: Any) -> None:
     """Nor does a chunk that was on its way write down where it has come to."""
     job = begin(conn, REWRITE)
-    other, told = connect(), []
-    retry = at(2, lambda: told.append(run(other, REWRITE.jobs.retry(job))))
+    other, received = connect(), []
+    retry = at(2, lambda: received.append(run(other, REWRITE.jobs.retry(job))))
     assert go_on(conn, REWRITE, throttles=[retry]).jobs_done == 1
-    assert told == [0]
+    assert received == [0]
 
 
 # -- any settings ----------------------------------------------------------------------------------
 
 
-def test_what_is_set_and_what_a_trigger_does_is_done_under_the_sessions_own_settings(
+def test_statement_and_triggers_run_under_the_sessions_settings(
     conn: Any, connect: Callable[..., Any]
 ) -> None:
     """The settings that a place is written under are for nothing else."""
     conn.execute("""
-        ALTER TABLE item ADD d date, ADD f float8, ADD said text, ADD told text;
+        ALTER TABLE item ADD d date, ADD f float8, ADD made text, ADD noted text;
         UPDATE item SET d = date '2024-05-04' + id, f = 0.1 + 0.2::float8 + id;
         ALTER TABLE item ALTER d SET NOT NULL;
-        CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN NEW.told = NEW.d || ' ' || NEW.f || ' ' || interval '-1 day 1 s'; RETURN NEW;
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN NEW.noted = NEW.d || ' ' || NEW.f || ' ' || interval '-1 day 1 s'; RETURN NEW;
             END $$;
         CREATE FUNCTION tell_after() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN INSERT INTO later VALUES (NEW.id, NEW.d || ' ' || NEW.f); RETURN NULL; END $$;
-        CREATE TABLE later (id int, told text);
-        CREATE TRIGGER tell BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION tell();
+        CREATE TABLE later (id int, noted text);
+        CREATE TRIGGER note BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION note();
         CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON item DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION tell_after()""")
     session = connect()
     session.execute("SET DateStyle = 'ISO, DMY'; SET extra_float_digits = -3")
     session.execute("SET IntervalStyle = 'sql_standard'")
-    sets = {"v": 2, "said": sql("f || ' ' || interval '-1 day 1 s'")}
+    sets = {"v": 2, "made": sql("f || ' ' || interval '-1 day 1 s'")}
     work = attrs.evolve(REWRITE, set=sets, order=("d", "id"))
     begin(conn, work)
     assert go_on(session, work).rows == ROWS
@@ -480,13 +477,13 @@ def test_what_is_set_and_what_a_trigger_does_is_done_under_the_sessions_own_sett
         "d || ' ' || f || ' ' || interval '-1 day 1 s', d || ' ' || f FROM item ORDER BY id"
     ).fetchall()
     found = session.execute(
-        "SELECT id, said, item.told, later.told FROM item JOIN later USING (id) ORDER BY id"
+        "SELECT id, made, item.noted, later.noted FROM item JOIN later USING (id) ORDER BY id"
     ).fetchall()
     assert found == wanted
     assert session.execute("SHOW extra_float_digits").fetchone() == ("-3",)
 
 
-def test_what_writes_out_money_and_the_names_of_things_is_known(conn: Any) -> None:
+def test_types_whose_text_depends_on_settings_are_known(conn: Any) -> None:
     """By OIDs, which are the same on every version."""
     found = conn.execute(
         "SELECT oid::bigint, typoutput::oid::bigint FROM pg_type "
@@ -496,10 +493,10 @@ def test_what_writes_out_money_and_the_names_of_things_is_known(conn: Any) -> No
     assert dict(found) == OUTPUTS
 
 
-def test_a_null_at_the_end_of_a_page_is_seen_though_it_is_none_at_the_end(
+def test_null_at_the_end_of_a_page_is_found(
     conn: Any, connect: Callable[..., Any], at: Any
 ) -> None:
-    """The row is up to no last row, itself, and behind no place: it would never be met."""
+    """The row is up to no last row, itself, and after no cursor: it would never be found."""
     conn.execute("ALTER TABLE item ADD k int; UPDATE item SET k = id, v = 2")
     conn.execute("ALTER TABLE item ALTER k SET NOT NULL")
     other = connect()

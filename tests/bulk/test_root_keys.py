@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Keys of every kind, said in every way: the children are those of the row that the key finds.
+"""Keys of every type, written in every way: the children of the row that the key finds are deleted.
 
-Each is deleted at once and in chunks, and fenced and drained under settings that write values
-differently. Another parent beside it, with a key that is nearly the same, keeps its children.
+Each is deleted now and in chunks, under settings that write values differently. Another parent
+whose key is nearly the same keeps its children.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TREE = DeleteTree(
 CHUNKED = DeleteTree(name="parent", parent=PARENT, children=TREE.children, inline_limit=0)
 TWO = ChunkSize(initial=2, minimum=2, maximum=2)
 LEASE = timedelta(minutes=2)
-GONE = LookupError("no such parent")
+MISSING = LookupError("no such parent")
 BENT = {
     "DateStyle": "SQL, DMY",
     "TimeZone": "Asia/Kolkata",
@@ -74,7 +74,7 @@ class Plain(enum.Enum):
 
 
 class Registered(enum.Enum):
-    """Dumped as psycopg is told to."""
+    """Dumped by a registered dumper."""
 
     WEB = "web"
     DB = "db"
@@ -204,20 +204,22 @@ def left(conn: psycopg.Connection[Any]) -> tuple[Any, ...] | None:
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_planned_and_at_once(make: Any, conn: psycopg.Connection[Any], kind: str) -> None:
+def test_key_as_written_by_any_caller_works_for_preflight_and_delete_now(
+    make: Any, conn: psycopg.Connection[Any], kind: str
+) -> None:
     """The plan shows it with the key as the job would have it."""
     type_, key, other = KEYS[kind]
     user = make(type_, key, other)
     for tree in (TREE, CHUNKED):
         found = preflight(user, tree, key)
         assert ([one.rows for one in found.row_counts], found.errors) == ([5], ())
-    assert start(user, TREE, key, missing=GONE) == Deleted(5)
+    assert start(user, TREE, key, missing=MISSING) == Deleted(5)
     assert left(conn) == (1, 1)
 
 
 @pytest.mark.parametrize("bent", ["fence", "worker"])
 @pytest.mark.parametrize("kind", KEYS)
-def test_in_chunks(
+def test_key_as_written_by_any_caller_works_in_chunks(
     make: Any,
     conn: psycopg.Connection[Any],
     connect: Callable[..., psycopg.Connection[Any]],
@@ -228,7 +230,7 @@ def test_in_chunks(
     type_, key, other = KEYS[kind]
     user, worker = make(type_, key, other), connect()
     bend(user if bent == "fence" else worker)
-    assert isinstance(start(user, CHUNKED, key, missing=GONE), Fenced)
+    assert isinstance(start(user, CHUNKED, key, missing=MISSING), Fenced)
     (job,) = run(conn, CHUNKED.jobs.all("parent"))
     assert run(worker, CHUNKED.chunk(job, 1, LEASE)).rows == 1
     # psycopg reads no timestamp, such as a job has, that is written in another style than ISO.
@@ -241,10 +243,10 @@ def test_in_chunks(
 
 
 @pytest.mark.parametrize("bent", [False, True])
-def test_one_text_for_one_key_however_it_is_said_and_whatever_is_set(
+def test_key_has_one_text_however_written_under_any_settings(
     make: Any, conn: psycopg.Connection[Any], bent: bool
 ) -> None:
-    """And the caller finds his settings as they were, in the steps behind and after."""
+    """And the caller finds his settings as they were, in the steps after it."""
     user = make("timestamptz", NOON, "'2024-02-01 15:30Z'")
     if bent:
         bend(user)
@@ -254,12 +256,12 @@ def test_one_text_for_one_key_however_it_is_said_and_whatever_is_set(
         names=list(BENT),
     ).scalar(str)
     before = run(user, shown)
-    fence = TREE.fence(NOON.astimezone(WEST), missing=GONE)
+    fence = TREE.fence(NOON.astimezone(WEST), missing=MISSING)
     assert run(user, gather(fence, shown))[1] == before == run(user, shown)
     assert conn.execute("SELECT root FROM bulk_job").fetchone() == ("2024-02-01 12:00:00+00",)
 
 
-def test_children_whose_column_is_of_another_type_are_refused_and_not_overlooked(
+def test_children_column_of_another_type_is_rejected(
     make: Any, conn: psycopg.Connection[Any]
 ) -> None:
     """As text they would be sought by what the caller wrote."""
@@ -267,8 +269,8 @@ def test_children_whose_column_is_of_another_type_are_refused_and_not_overlooked
     conn.execute("ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey")
     conn.execute("ALTER TABLE child ALTER parent_id TYPE text")
     with pytest.raises(BatchError, match="42883"):
-        start(user, TREE, str(ONE).upper(), missing=GONE)
-    run(user, TREE.fence(ONE, missing=GONE))
+        start(user, TREE, str(ONE).upper(), missing=MISSING)
+    run(user, TREE.fence(ONE, missing=MISSING))
     assert "42883" in resume(user, [TREE], owner="test").detail
     assert left(conn) == (2, 6)
 
@@ -285,13 +287,13 @@ def test_children_whose_column_is_of_another_type_are_refused_and_not_overlooked
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_types_that_compare_are_as_good_as_one(
+def test_comparable_types_find_the_children(
     make: Any, conn: psycopg.Connection[Any], types: str, key: Any, chunked: bool
 ) -> None:
     parent, child = types.split()
     user = make(parent, key, "'2024-01-02'" if parent == "date" else "'8'")
     conn.execute("ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey")
     conn.execute(f"ALTER TABLE child ALTER parent_id TYPE {child} USING parent_id::{child}")
-    start(user, CHUNKED if chunked else TREE, key, missing=GONE)
+    start(user, CHUNKED if chunked else TREE, key, missing=MISSING)
     resume(user, [CHUNKED], owner="test", chunk_size=TWO)
     assert left(conn) == (1, 1)

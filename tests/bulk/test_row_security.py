@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Row level security may hide children from whoever deletes: then nobody says that none is left.
+"""Row level security may hide children from the role that deletes: then no parent is deleted.
 
-The server refuses the look (42501), in words that depend on its language; what the job says does
-not. A privilege that is missing has the same code, and is another matter.
+The server rejects the check (42501), in words that depend on its language; ``last_error`` does not.
+A missing privilege has the same SQLSTATE, and is another failure.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ KINDS = {
     "lets a child be seen and not deleted": """
         ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
         CREATE POLICY seen ON rule FOR SELECT USING (true);
-        CREATE POLICY gone ON rule FOR DELETE USING (id <> 500);
+        CREATE POLICY deletes ON rule FOR DELETE USING (id <> 500);
     """,
     "lets a child be deleted and not seen": """
         ALTER TABLE rule ENABLE ROW LEVEL SECURITY;
         CREATE POLICY seen ON rule FOR SELECT USING (id <> 500);
-        CREATE POLICY gone ON rule FOR DELETE USING (true);
+        CREATE POLICY deletes ON rule FOR DELETE USING (true);
     """,
     "hides the parent that is hidden": """
         ALTER TABLE vpc ENABLE ROW LEVEL SECURITY;
@@ -52,7 +52,7 @@ NO_ROWS = {name: text for name, text in KINDS.items() if "parent" not in name}
 
 @pytest.fixture
 def worker(estate: Any, connect: Callable[..., Any]) -> Iterator[psycopg.Connection[Any]]:
-    """Of a role that has every privilege, and is no owner."""
+    """Of a role that has every privilege and is not the owner."""
     role = psql.Identifier(estate.one("SELECT 'worker_' || current_schema"))
     schema = psql.Identifier(estate.one("SELECT current_schema"))
     for text in (
@@ -70,7 +70,7 @@ def worker(estate: Any, connect: Callable[..., Any]) -> Iterator[psycopg.Connect
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_job_of_a_role_that_policies_hold_for_is_stuck_until_another_goes_on(
+def test_job_of_a_role_under_policies_is_stuck_until_another_role_resumes(
     estate: Any, worker: Any, kind: str
 ) -> None:
     estate.conn.execute(KINDS[kind])
@@ -86,26 +86,28 @@ def test_a_job_of_a_role_that_policies_hold_for_is_stuck_until_another_goes_on(
     estate.assert_exact()
     run(estate.conn, estate.tree.jobs.retry(job))
     estate.resume()
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
 @pytest.mark.parametrize("kind", NO_ROWS)
-def test_at_once_it_is_refused_whole(estate: Any, worker: Any, kind: str) -> None:
+def test_delete_now_of_a_role_under_policies_is_rejected(
+    estate: Any, worker: Any, kind: str
+) -> None:
     estate.conn.execute(KINDS[kind])
     with pytest.raises(UnmappedViolation, match="row-level security"):
-        start(worker, estate.tree, 2, missing=estate.gone())
+        start(worker, estate.tree, 2, missing=estate.missing())
     assert estate.one("SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
-    assert start(estate.conn, estate.tree, 2, missing=estate.gone()) == Deleted(10)
+    assert start(estate.conn, estate.tree, 2, missing=estate.missing()) == Deleted(10)
 
 
-def test_an_owner_is_held_by_policies_only_where_they_are_forced(estate: Any, worker: Any) -> None:
+def test_owner_is_under_policies_only_if_forced(estate: Any, worker: Any) -> None:
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
     estate.conn.execute(HIDES_RULE)
     owner = worker.execute("SELECT current_user").fetchone()[0]
     schema = estate.one("SELECT current_schema")
     estate.conn.execute(f"GRANT CREATE ON SCHEMA {schema} TO {owner}")
     estate.conn.execute(f"ALTER TABLE rule OWNER TO {owner}")
-    assert start(worker, estate.tree, 3, missing=estate.gone()) == Deleted(0)
+    assert start(worker, estate.tree, 3, missing=estate.missing()) == Deleted(0)
     estate.conn.execute("ALTER TABLE rule FORCE ROW LEVEL SECURITY")
     estate.fence()
     assert estate.resume(worker).jobs_stuck == 1
@@ -113,11 +115,11 @@ def test_an_owner_is_held_by_policies_only_where_they_are_forced(estate: Any, wo
     estate.conn.execute("ALTER TABLE rule NO FORCE ROW LEVEL SECURITY")
     run(estate.conn, estate.tree.jobs.retry(estate.job("id")))
     estate.resume(worker)
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
-def test_a_privilege_that_is_missing_is_another_matter(estate: Any, worker: Any) -> None:
-    """It leaves the job to whoever has it."""
+def test_missing_privilege_is_another_failure(estate: Any, worker: Any) -> None:
+    """It leaves the job to a role that has it."""
     estate.conn.execute(KINDS["hides no child that there is"])
     estate.conn.execute(f"REVOKE DELETE ON rule FROM {worker.execute('SELECT user').fetchone()[0]}")
     estate.fence()
@@ -130,7 +132,7 @@ def test_a_privilege_that_is_missing_is_another_matter(estate: Any, worker: Any)
     assert "permission denied" in estate.job("last_error")
 
 
-def test_a_policy_that_comes_before_the_last_look_is_found_by_it(estate: Any, worker: Any) -> None:
+def test_policy_created_before_the_final_check_is_found(estate: Any, worker: Any) -> None:
     estate.fence()
     estate.resume(worker, budget=Budget(chunks=4))
     estate.conn.execute("INSERT INTO rule VALUES (500, 1)")
@@ -141,7 +143,7 @@ def test_a_policy_that_comes_before_the_last_look_is_found_by_it(estate: Any, wo
 
 @pytest.mark.parametrize("setting", ["on", "off"])
 @pytest.mark.parametrize("what", ["at once", "fence", "delete"])
-def test_the_steps_behind_find_the_setting_as_it_was(
+def test_row_security_setting_is_restored_after_the_check(
     estate: Any, connect: Callable[..., Any], setting: str, what: str
 ) -> None:
     conn = connect()
@@ -155,9 +157,9 @@ def test_the_steps_behind_find_the_setting_as_it_was(
         guards=[lambda key: estate.rules.forbid(key, unexpected=ValueError("it has rules"))],
     )
     batch = {
-        "at once": guarded.delete_now(3, missing=estate.gone()),
-        "fence": guarded.fence(3, missing=estate.gone()),
-        "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
+        "at once": guarded.delete_now(3, missing=estate.missing()),
+        "fence": guarded.fence(3, missing=estate.missing()),
+        "delete": estate.tree.parent.delete(3, missing=estate.missing(), guards=[forbid]),
     }[what]
     shown = sql("SELECT current_setting('row_security')").scalar(str)
     assert run(conn, gather(batch, shown))[1] == setting
@@ -165,7 +167,7 @@ def test_the_steps_behind_find_the_setting_as_it_was(
 
 
 @pytest.mark.parametrize("what", ["at once", "fence", "delete"])
-def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any, what: str) -> None:
+def test_guard_of_a_role_under_policies_is_rejected(estate: Any, worker: Any, what: str) -> None:
     """Children that are not drained but must not be there, and a parent that is deleted alone."""
     estate.conn.execute(HIDES_RULE)
     estate.conn.execute("INSERT INTO vpc VALUES (3)")
@@ -175,9 +177,9 @@ def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any,
         name="vpc", parent=estate.tree.parent, children=[], guards=[lambda _: forbid]
     )
     batch: Any = {
-        "at once": guarded.delete_now(3, missing=estate.gone()),
-        "fence": guarded.fence(3, missing=estate.gone()),
-        "delete": estate.tree.parent.delete(3, missing=estate.gone(), guards=[forbid]),
+        "at once": guarded.delete_now(3, missing=estate.missing()),
+        "fence": guarded.fence(3, missing=estate.missing()),
+        "delete": estate.tree.parent.delete(3, missing=estate.missing(), guards=[forbid]),
     }[what]
     answer = attempt(worker, batch)
     assert isinstance(answer, Failed)
@@ -189,16 +191,16 @@ def test_a_forbid_that_policies_would_blind_is_refused(estate: Any, worker: Any,
 
 @pytest.mark.parametrize("table", ["rule", "vpc"])
 @pytest.mark.parametrize("vpc", [1, 2], ids=["in chunks", "at once"])
-def test_the_plan_says_it_before(estate: Any, worker: Any, table: str, vpc: int) -> None:
+def test_preflight_reports_row_security(estate: Any, worker: Any, table: str, vpc: int) -> None:
     estate.tree = DeleteTree(
         name="vpc", parent=estate.tree.parent, children=estate.tree.children, inline_limit=100
     )
     assert preflight(worker, estate.tree, vpc).ok
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     estate.conn.execute(f"CREATE POLICY every ON {table} USING (true)")
-    refusals = preflight(worker, estate.tree, vpc).errors
-    assert [(one.code, one.table) for one in refusals] == [(FindingCode.ROW_SECURITY, table)]
-    assert "BYPASSRLS" in refusals[0].remedy
+    found_errors = preflight(worker, estate.tree, vpc).errors
+    assert [(one.code, one.table) for one in found_errors] == [(FindingCode.ROW_SECURITY, table)]
+    assert "BYPASSRLS" in found_errors[0].remedy
     assert preflight(estate.conn, estate.tree, vpc).ok
 
 
@@ -208,7 +210,9 @@ CREATE TABLE subnet (id int PRIMARY KEY, vpc_id int NOT NULL, v int, time_delete
 
 
 @pytest.mark.parametrize("table", ["rule", "vpc", "subnet", "bulk_job"])
-def test_it_does_of_every_table_that_a_tree_looks_at(estate: Any, worker: Any, table: str) -> None:
+def test_preflight_reports_row_security_of_every_table_of_a_tree(
+    estate: Any, worker: Any, table: str
+) -> None:
     estate.conn.execute(SUBNETS)
     subnets = estate.tree.parent.children("subnet", by="vpc_id", deleted_at="time_deleted")
     guards = [lambda vpc: subnets.forbid(vpc, unexpected=ValueError())]
@@ -220,7 +224,7 @@ def test_it_does_of_every_table_that_a_tree_looks_at(estate: Any, worker: Any, t
 
 
 @pytest.mark.parametrize("table", ["rule", "bulk_job"])
-def test_it_does_of_a_rewrite_too(estate: Any, worker: Any, table: str) -> None:
+def test_preflight_reports_row_security_of_a_backfill(estate: Any, worker: Any, table: str) -> None:
     stamp = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
     assert preflight(worker, stamp).ok
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
@@ -245,7 +249,7 @@ REWRITTEN = {
 
 
 @pytest.mark.parametrize("kind", REWRITTEN)
-def test_a_rewrite_is_not_done_by_a_role_that_policies_hold_for(
+def test_backfill_of_a_role_under_policies_does_not_end(
     estate: Any, worker: Any, kind: str
 ) -> None:
     estate.conn.execute(REWRITTEN[kind])
@@ -264,7 +268,7 @@ def test_a_rewrite_is_not_done_by_a_role_that_policies_hold_for(
 @pytest.mark.parametrize("forced", [True, False])
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("who", ["nobody", "owner", "member", "bypassing", "superuser"])
-def test_it_says_what_the_server_says_of_whoever_asks(
+def test_preflight_agrees_with_the_server_for_every_role(
     estate: Any, worker: Any, who: str, enabled: bool, forced: bool
 ) -> None:
     """``row_security_active()`` is not asked, for CockroachDB has none."""

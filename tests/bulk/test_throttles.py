@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reasons to wait: a query's, replicas that are behind, a flag; and resting between chunks."""
+"""Throttles: a query, the lag of replicas, a flag; and pauses between chunks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pause(conn: psycopg.Connection[Any]) -> None:
 
 
 @pytest.mark.usefixtures("pause")
-def test_the_first_row_of_a_query_is_the_reason_and_no_row_is_none(conn: Any) -> None:
+def test_query_throttle_returns_the_first_row_or_none(conn: Any) -> None:
     throttle = query_throttle(
         conn, "SELECT who FROM pause WHERE id > %(least)s ORDER BY id", least=1
     )
@@ -50,11 +50,11 @@ def test_the_first_row_of_a_query_is_the_reason_and_no_row_is_none(conn: Any) ->
 @pytest.mark.parametrize(
     ("value", "reason"), [("'a % and a ''quote'''", "a % and a 'quote'"), ("7", "7"), ("''", "")]
 )
-def test_a_reason_is_what_the_database_says_as_text(conn: Any, value: Any, reason: str) -> None:
+def test_query_throttle_returns_text(conn: Any, value: Any, reason: str) -> None:
     assert query_throttle(conn, f"SELECT {value} AS why")() == reason  # type: ignore[arg-type]
 
 
-def test_a_throttle_changes_nothing(conn: Any) -> None:
+def test_query_throttle_is_read_only(conn: Any) -> None:
     conn.execute("CREATE TABLE asked (at int)")
     with pytest.raises(batchq.BatchError, match="25006"):
         query_throttle(conn, "INSERT INTO asked VALUES (1) RETURNING 'asked'")()
@@ -64,7 +64,7 @@ def test_a_throttle_changes_nothing(conn: Any) -> None:
 @pytest.mark.usefixtures("pause")
 @pytest.mark.parametrize("pooled", [False, True], ids=["connection", "pool"])
 @pytest.mark.parametrize("autocommit", [True, False], ids=["autocommit", "no autocommit"])
-def test_a_query_may_be_asked_on_what_is_resumed(
+def test_query_throttle_may_use_the_resumed_database(
     fenced: Any, database: str, pooled: bool, autocommit: bool
 ) -> None:
     """A pool of one is enough: none of its connections is held while a throttle is asked."""
@@ -85,10 +85,10 @@ def test_a_query_may_be_asked_on_what_is_resumed(
         assert (report.throttled, report.rows) == ({"paused by ops": 1}, 600)
         fenced.conn.execute("DELETE FROM pause")
         assert fenced.resume(target, throttles=[throttle]).rows == 400
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_query_that_fails_ends_the_activation_and_the_job_is_free(fenced: Any) -> None:
+def test_query_throttle_that_fails_stops_the_worker_and_releases_the_job(fenced: Any) -> None:
     """The database cannot be asked; whether there is a reason is not known."""
     report = fenced.resume(throttles=[query_throttle(fenced.conn, "SELECT who FROM nowhere")])
     assert report.stop_reason is StopReason.FAILED
@@ -99,7 +99,7 @@ def test_a_query_that_fails_ends_the_activation_and_the_job_is_free(fenced: Any)
 # -- replicas --------------------------------------------------------------------------------------
 
 
-def test_without_replicas_none_is_behind(conn: Any) -> None:
+def test_replica_lag_throttle_without_replicas_returns_none(conn: Any) -> None:
     assert replica_lag_throttle(conn, timedelta(0))() is None
 
 
@@ -108,12 +108,12 @@ def test_without_replicas_none_is_behind(conn: Any) -> None:
     [
         ({"near": "2 seconds"}, None),
         ({"near": "2 seconds", "far": "5 seconds"}, None),
-        ({"near": "6 seconds", "far": "1 hour", "between": "1 minute"}, "far is 01:00:00 behind"),
-        ({"idle": None, "near": "5.1 seconds"}, "near is 00:00:05.1 behind"),
+        ({"near": "6 seconds", "far": "1 hour", "between": "1 minute"}, "far lags by 01:00:00"),
+        ({"idle": None, "near": "5.1 seconds"}, "near lags by 00:00:05.1"),
         ({"idle": None}, None),
     ],
 )
-def test_the_replica_that_is_furthest_behind_is_the_reason(
+def test_replica_lag_throttle_names_the_furthest_replica(
     connect: Callable[..., Any], conn: Any, lags: dict[str, str | None], reason: str | None
 ) -> None:
     """The server has no replicas: a table of that name stands before its view."""
@@ -128,7 +128,7 @@ def test_the_replica_that_is_furthest_behind_is_the_reason(
 # -- any other -------------------------------------------------------------------------------------
 
 
-def test_a_flag_holds_it_back_and_the_first_reason_is_the_one_that_counts(fenced: Any) -> None:
+def test_first_reason_of_several_throttles_stops_the_worker(fenced: Any) -> None:
     flag, asked = threading.Event(), list[str]()
     throttles: Any = [
         lambda: "flag" if flag.is_set() else None,
@@ -141,12 +141,10 @@ def test_a_flag_holds_it_back_and_the_first_reason_is_the_one_that_counts(fenced
 
 
 @pytest.mark.parametrize("who", ["throttles", "stop", "observers"])
-def test_no_transaction_is_open_while_somebody_elses_code_runs(
-    fenced: Any, database: str, who: str
-) -> None:
+def test_no_transaction_is_open_while_a_callable_runs(fenced: Any, database: str, who: str) -> None:
     states: list[str] = []
 
-    def look(*_told: Any) -> None:
+    def look(*_args: Any) -> None:
         states.append(
             fenced.one("SELECT state FROM pg_stat_activity WHERE application_name = 'worker'")
         )
@@ -162,18 +160,18 @@ def test_no_transaction_is_open_while_somebody_elses_code_runs(
 SIZE = ChunkSize(initial=100, minimum=100, maximum=100)
 
 
-def test_it_rests_after_each_chunk_in_proportion_to_it_and_not_at_the_end() -> None:
+def test_pause_is_proportional_to_each_chunk_and_not_at_the_end() -> None:
     made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE, pause_ratio=0.5)
     assert made.of_job == [*["chunk 1 100", "sleep"] * 3, "finish 1", "claimable vpc"]
     assert [one.seconds for one in made.asked if isinstance(one, Sleep)] == [1, 1, 1]
     made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE)
-    assert "sleep" not in made.said
+    assert "sleep" not in made.log
 
 
-def test_while_it_rests_no_transaction_is_open_and_no_connection_is_held(
+def test_no_transaction_and_no_connection_is_held_during_a_pause(
     fenced: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would sleep for hours: the sleep is ours."""
+    """It would sleep for hours: the test replaces the sleep."""
     rests: list[tuple[float, str]] = []
     options: Any = {"application_name": "worker"}
     with ConnectionPool(database, kwargs=options, min_size=1, max_size=1, open=True) as pool:
@@ -189,4 +187,4 @@ def test_while_it_rests_no_transaction_is_open_and_no_connection_is_held(
         fenced.resume(pool, pause_ratio=1e6)
     assert [state for _, state in rests] == ["idle"] * 4
     assert all(seconds > 1e6 * 1e-6 for seconds, _ in rests)
-    fenced.assert_gone()
+    fenced.assert_deleted()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trees: what they become, what they refuse, and what is left of each kind of parent and child."""
+"""Trees: their batches, what they reject, and what is left of parents and children."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INSERT INTO vpc VALUES (1, 'web'), (2, 'other');
 INSERT INTO rule SELECT n, 1 + (n > 25)::int FROM generate_series(1, 30) AS n;
 INSERT INTO route SELECT n, 1 + (n > 12)::int FROM generate_series(1, 15) AS n;
 """
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROUTES = VPC.children("route", by="vpc_id", deleted_at="time_deleted")
@@ -80,12 +80,12 @@ def titles(batch):
     ]
 
 
-def test_a_fence_locks_looks_hides_and_leaves_a_job():
+def test_fence_locks_checks_hides_and_inserts_a_job():
     def no_subnet(vpc):
         return select("vpc_subnet", ["name"], where={"vpc_id": vpc})
 
     guarded = attrs.evolve(TREE, guards=[lambda vpc: no_subnet(vpc).expect(0)])
-    assert titles(guarded.fence(1, missing=GONE)) == [
+    assert titles(guarded.fence(1, missing=MISSING)) == [
         "lock vpc",
         "settings",
         "select vpc_subnet",
@@ -97,17 +97,17 @@ def test_a_fence_locks_looks_hides_and_leaves_a_job():
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_small_tree_goes_in_one_batch_and_leaves_no_job(conn):
+def test_small_tree_is_deleted_in_one_batch_without_a_job(conn):
     few = attrs.evolve(TREE, inline_limit=25)
-    assert start(conn, few, 1, missing=GONE) == Deleted(37)
+    assert start(conn, few, 1, missing=MISSING) == Deleted(37)
     assert left(conn) == OTHER
     assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
 
 
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize(("inline", "fits"), [(25, True), (24, False)])
-def test_small_is_what_fits_to_the_row(conn, inline, fits):
-    answer = attempt(conn, attrs.evolve(TREE, inline_limit=inline).delete_now(1, missing=GONE))
+def test_inline_limit_is_exact(conn, inline, fits):
+    answer = attempt(conn, attrs.evolve(TREE, inline_limit=inline).delete_now(1, missing=MISSING))
     if fits:
         assert answer.value == 37
     else:
@@ -116,8 +116,8 @@ def test_small_is_what_fits_to_the_row(conn, inline, fits):
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
-    fenced = start(conn, TREE, 1, missing=GONE)
+def test_large_tree_is_fenced_deleted_in_chunks_and_its_parent_last(conn):
+    fenced = start(conn, TREE, 1, missing=MISSING)
     assert isinstance(fenced, Fenced)
     assert left(conn) == ([(1, False), (2, True)], [(1, 25), (2, 5)], [(1, 12), (2, 3)])
     report = resume(conn, [TREE], owner="a", chunk_size=FIVE)
@@ -128,43 +128,43 @@ def test_a_large_tree_is_fenced_and_drained_and_its_parent_goes_last(conn):
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_parent_whose_tombstone_is_the_end_stays_behind_it(conn):
+def test_soft_deleted_parent_stays(conn):
     keeps = attrs.evolve(TREE, hard=False)
-    start(conn, keeps, 1, missing=GONE)
+    start(conn, keeps, 1, missing=MISSING)
     resume(conn, [keeps], owner="a")
     assert left(conn) == ([(1, False), (2, True)], *OTHER[1:])
-    assert isinstance(attempt(conn, keeps.delete_now(1, missing=GONE)), Failed)
-    run(conn, attrs.evolve(keeps, inline_limit=25).delete_now(2, missing=GONE))
+    assert isinstance(attempt(conn, keeps.delete_now(1, missing=MISSING)), Failed)
+    run(conn, attrs.evolve(keeps, inline_limit=25).delete_now(2, missing=MISSING))
     assert left(conn) == ([(1, False), (2, False)], [], [])
 
 
 @pytest.mark.usefixtures("tables")
-def test_the_name_is_free_and_the_parent_gone_as_soon_as_it_is_fenced(conn):
-    run(conn, TREE.fence(1, missing=GONE))
+def test_fenced_parent_is_hidden_and_its_name_is_free(conn):
+    run(conn, TREE.fence(1, missing=MISSING))
     run(conn, insert("vpc", {"id": 3, "name": "web"}))
-    for gone in (
-        TREE.fence(1, missing=GONE),
-        TREE.delete_now(1, missing=GONE),
-        VPC.touch(1, missing=GONE),
+    for not_found in (
+        TREE.fence(1, missing=MISSING),
+        TREE.delete_now(1, missing=MISSING),
+        VPC.touch(1, missing=MISSING),
     ):
-        answer = attempt(conn, gone)
+        answer = attempt(conn, not_found)
         assert isinstance(answer.error, LookupError)
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_fence_is_a_batch_that_composes_and_may_fail_as_a_whole(conn):
-    taken = attempt(conn, gather(TREE.fence(1, missing=GONE), insert("vpc", {"id": 2})))
+def test_fence_composes_and_fails_as_a_whole(conn):
+    taken = attempt(conn, gather(TREE.fence(1, missing=MISSING), insert("vpc", {"id": 2})))
     assert taken.report.violation.constraint == "vpc_pkey"
     assert left(conn)[0] == [(1, True), (2, True)]
     assert conn.execute("SELECT count(*) FROM bulk_job").fetchone() == (0,)
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
+def test_stale_generation_raises_and_hides_nothing(conn):
     for batch in (
-        TREE.fence(1, missing=GONE, generation=7, stale=ValueError("stale")),
+        TREE.fence(1, missing=MISSING, generation=7, stale=ValueError("stale")),
         attrs.evolve(TREE, inline_limit=25).delete_now(
-            1, missing=GONE, generation=7, stale=ValueError("stale")
+            1, missing=MISSING, generation=7, stale=ValueError("stale")
         ),
     ):
         assert isinstance(attempt(conn, batch).error, ValueError)
@@ -172,8 +172,8 @@ def test_a_stale_generation_is_told_and_nothing_is_hidden(conn):
 
 
 @pytest.mark.usefixtures("tables")
-def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
-    run(conn, gather(TREE.fence(1, missing=GONE), TREE.fence(2, missing=GONE)))
+def test_two_trees_are_deleted_by_one_worker_and_others_left_alone(conn):
+    run(conn, gather(TREE.fence(1, missing=MISSING), TREE.fence(2, missing=MISSING)))
     assert resume(conn, [attrs.evolve(TREE, name="subnet")], owner="a").chunks == 0
     report = resume(conn, [TREE], owner="a", chunk_size=FIVE)
     assert (report.jobs_done, report.rows) == (2, 45)
@@ -181,21 +181,21 @@ def test_two_trees_are_drained_in_one_activation_and_others_left_alone(conn):
 
 
 @pytest.mark.usefixtures("tables")
-def test_what_is_left_of_the_budget_is_deferred_and_may_be_taken_up_at_once(conn):
-    run(conn, TREE.fence(1, missing=GONE))
+def test_job_released_by_a_budget_can_be_resumed_at_once(conn):
+    run(conn, TREE.fence(1, missing=MISSING))
     report = resume(conn, [TREE], owner="a", chunk_size=FIVE, budget=Budget(rows=12))
     assert (report.stop_reason, report.rows, report.jobs_released) == (StopReason.ROWS, 15 - 3, 1)
     assert resume(conn, [TREE], owner="b", chunk_size=FIVE).jobs_done == 1
 
 
-def test_a_tree_without_a_tombstone_cannot_be_fenced():
+def test_tree_without_deleted_at_cannot_be_fenced():
     bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
     rules = ChildDelete(relation=bare.children("rule", by="vpc_id", deleted_at=None))
     with pytest.raises(InvalidBatch, match="deleted_at="):
-        DeleteTree(name="vpc", parent=bare, children=[rules]).fence(1, missing=GONE)
+        DeleteTree(name="vpc", parent=bare, children=[rules]).fence(1, missing=MISSING)
 
 
-def test_a_tree_is_of_its_own_parents_children():
+def test_tree_rejects_children_of_another_parent():
     with pytest.raises(InvalidBatch, match="not of 'subnet'"):
         attrs.evolve(
             TREE,
@@ -203,7 +203,7 @@ def test_a_tree_is_of_its_own_parents_children():
         )
 
 
-def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
+def test_chunk_is_one_text_for_all_jobs_and_sizes():
     job = Job(
         uuid4(),
         "vpc",
@@ -229,15 +229,15 @@ def test_the_statement_of_a_chunk_is_one_text_for_all_jobs_and_sizes():
     assert steps(one)[0].path == "rule"
 
 
-def test_the_table_of_jobs_may_be_in_a_schema_and_its_constraints_have_its_name():
+def test_job_table_may_be_in_a_schema_with_its_own_constraint_names():
     text = Jobs(table="ops.deletes").ddl()
     assert text.startswith('CREATE TABLE IF NOT EXISTS "ops"."deletes"')
     assert '"deletes_unfinished_key"' in text
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_lease_begins_anew_for_its_owner_and_for_nobody_else(conn):
-    job = run(conn, TREE.jobs.get(run(conn, TREE.fence(1, missing=GONE))))
+def test_lease_is_renewed_only_by_its_owner(conn):
+    job = run(conn, TREE.jobs.get(run(conn, TREE.fence(1, missing=MISSING))))
     first = run(conn, TREE.jobs.claim(job, "first", timedelta(seconds=5), None))
     run(conn, TREE.jobs.renew_lease(first, timedelta(hours=1)))
     left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"

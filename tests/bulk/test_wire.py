@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What goes over the wire: one round trip for each request, and nothing in between.
+"""What is sent: one round trip for each request, and nothing in between.
 
-Answers are held back until the server has given all of them: who waits for a part gets none.
+A proxy holds answers back until the server has sent all of them, so waiting for a part would hang.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def worker(link: Proxy) -> Iterator[psycopg.Connection[Any]]:
         yield opened
 
 
-def test_each_request_of_an_activation_is_one_round_trip_of_one_transaction(
+def test_each_request_of_a_worker_is_one_round_trip_and_transaction(
     fenced: Any, link: Proxy, recording: Recording
 ) -> None:
     asked: list[int] = []
@@ -73,7 +73,7 @@ def test_each_request_of_an_activation_is_one_round_trip_of_one_transaction(
     assert [after - before for before, after in pairwise(asked)] == [1] * REQUESTS
 
 
-def test_a_chunk_is_one_command_and_the_final_batch_as_many_as_it_has_to_be(
+def test_chunk_is_one_command_and_the_final_batch_the_fewest(
     fenced: Any, worker: Any, recording: Recording
 ) -> None:
     """The first chunk as the later ones; and nothing else between a claim and the end."""
@@ -86,7 +86,7 @@ def test_a_chunk_is_one_command_and_the_final_batch_as_many_as_it_has_to_be(
     assert last.count("E") == len(LAST) + len(AFTER) * len(CHUNK)
 
 
-def test_a_chunk_has_one_text_whatever_its_job_and_its_size(
+def test_chunk_on_the_wire_has_one_text_for_any_job_and_size(
     estate: Any, worker: Any, recording: Recording
 ) -> None:
     """So the server plans it once a connection, when it is prepared: never two of one table."""
@@ -102,7 +102,7 @@ def test_a_chunk_has_one_text_whatever_its_job_and_its_size(
     assert all(text.count(b"DELETE FROM") == 1 for text in texts)
 
 
-def test_the_planner_is_asked_once_in_a_jobs_life(
+def test_estimate_is_requested_once_in_a_jobs_life(
     fenced: Any, worker: Any, recording: Recording
 ) -> None:
     def explained() -> int:
@@ -114,21 +114,21 @@ def test_the_planner_is_asked_once_in_a_jobs_life(
 
     fenced.resume(worker, budget=Budget(chunks=1))
     assert explained() == 1
-    fenced.resume(worker, observers=[lambda _told: None])
+    fenced.resume(worker, observers=[lambda _event: None])
     assert explained() == 1
 
 
 @pytest.mark.parametrize(("vpc", "flights"), [(2, 1), (1, 2)], ids=["small", "large"])
-def test_a_small_tree_is_one_round_trip_and_a_large_one_two(
+def test_small_tree_takes_one_round_trip_and_a_large_one_two(
     estate: Any, worker: Any, recording: Recording, vpc: int, flights: int
 ) -> None:
     estate.conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1001, 1001) n")
-    told = start(worker, estate.tree, vpc, missing=estate.gone())
-    assert isinstance(told, Deleted if vpc == 2 else Fenced)
+    received = start(worker, estate.tree, vpc, missing=estate.missing())
+    assert isinstance(received, Deleted if vpc == 2 else Fenced)
     assert recording.client.count("S") == 2 * flights
 
 
-def test_an_activation_that_finds_no_job_asks_for_little(
+def test_worker_without_jobs_sends_few_requests(
     estate: Any, worker: Any, recording: Recording
 ) -> None:
     estate.resume(worker)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A VPC with every kind of children, and a tree and a rewrite that nothing speaks against."""
+"""A VPC with every kind of children, and a tree and a backfill without findings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def change(conn, ddl):
         conn.execute(command, prepare=False)
 
 
-def refused(conn, work=TREE):
+def rejected(conn, work=TREE):
     """Return the errors of the dry run: reason, table and name."""
     found = preflight(conn, work, None if isinstance(work, Backfill) else 1).errors
     return [(one.code, one.table, one.name) for one in found]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Histories of a few parents: fenced, brought back, written to, while owners drain their jobs.
+"""Histories of a few parents: fenced, restored and written to, while workers run their jobs.
 
 One thread does what people and services do, one random thing after the other, and knows which
 children each living parent has. Two others resume, with chunks of few rows, through a link that is
@@ -73,7 +73,7 @@ BELOW = ChildDelete(relation=ROUTERS, hard=True, children=[ChildDelete(relation=
 ORDERS = ([ChildDelete(relation=RULES), BELOW], [BELOW, ChildDelete(relation=RULES)])
 
 
-class Gone(Exception):
+class Missing(Exception):
     """There is no such parent, or no longer."""
 
 
@@ -144,15 +144,15 @@ class History:
             if kind == "route" and routers:
                 router = self.random.choice(routers)
                 row = insert("route", {"id": child, "router_id": router})
-                run(self.conn, ROUTES.add(router, row, missing=Gone()))
+                run(self.conn, ROUTES.add(router, row, missing=Missing()))
             elif kind == "router":
                 row = insert("router", {"id": child, "vpc_id": vpc})
-                run(self.conn, ROUTERS.add(vpc, row, missing=Gone()))
+                run(self.conn, ROUTERS.add(vpc, row, missing=Missing()))
                 self.routers[child] = vpc
             else:
                 row = insert("rule", {"id": child, "vpc_id": vpc})
-                run(self.conn, RULES.add(vpc, row, missing=Gone()))
-        except Gone:
+                run(self.conn, RULES.add(vpc, row, missing=Missing()))
+        except Missing:
             if kind != "route":
                 assert vpc not in self.living, "a living parent is not found"
         else:
@@ -166,7 +166,7 @@ class History:
         vpc = self.random.choice(list(self.living))
         self._see(vpc)
         try:
-            begun = start(self.conn, self.tree, vpc, missing=Gone())
+            begun = start(self.conn, self.tree, vpc, missing=Missing())
         except JobExists as error:
             run(self.conn, self.tree.jobs.abandon(error.job))
             self._see(vpc)
@@ -280,7 +280,7 @@ class History:
                         self._resume(conn, f"worker {number}", draw.randrange(1, 5))
             except psycopg.Error:
                 pass  # cut off, or ended
-            except BaseException as error:  # noqa: BLE001  told to the test
+            except BaseException as error:  # noqa: BLE001  reported to the test
                 self.failures.append(error)
                 return
 
@@ -350,7 +350,7 @@ class History:
             self._ddl(back)
 
     def _ddl(self, text: str) -> None:
-        """Whoever is in the way is told by the server; then once more."""
+        """The server reports the session in the way; then try once more."""
         while True:
             with suppress(psycopg.errors.DeadlockDetected), self.conn.transaction():
                 self.conn.execute(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The four ways to go on with jobs: a connection and a pool, sync and async."""
+"""The four ways to resume jobs: a connection and a pool, sync and async."""
 
 from __future__ import annotations
 

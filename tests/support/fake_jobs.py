@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A server that is made up: what an activation asks of it can be read, and what it answers is told.
+"""A fake server for a worker: its requests are recorded, and its answers are scripted.
 
-Every batch is a :class:`Wish`, which says what it is for, and time is what a row is said to cost.
+Each batch is a :class:`Wish`, which names its purpose, and a row takes a given time.
 """
 
 # ruff: noqa: ARG002  its methods have the arguments that an activation calls them with
@@ -65,9 +65,9 @@ class Imagined:
     )
     """What comes of the next chunks and last steps, instead of what should; None: what should."""
     taken: set[str] = field(factory=set)
-    """Jobs that somebody else is always faster to claim."""
-    gone: Counter[str] = field(factory=Counter)
-    """Rows that are gone, by table."""
+    """Jobs that another worker always claims first."""
+    deleted: Counter[str] = field(factory=Counter)
+    """Deleted rows, by table."""
     stored: dict[UUID, Job] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -126,9 +126,9 @@ class Imagined:
     def answer(self, wish: Wish) -> BatchDone:
         """Do what is asked, unless something else is to come of it."""
         if wish.verb in {"chunk", "finish"} and self.failing:
-            told = self.failing.popleft()(self, wish)
-            if told is not None:
-                return told
+            received = self.failing.popleft()(self, wish)
+            if received is not None:
+                return received
         return BatchDone(Ok(getattr(self, f"_{wish.verb}")(wish)), self.cost * wish.rows)
 
     def _other_versions(self, wish: Wish) -> int:
@@ -140,17 +140,17 @@ class Imagined:
         ]
 
     def _claim(self, wish: Wish) -> Job | None:
-        job, told = self._now(wish), wish.job
-        assert told
+        job, received = self._now(wish), wish.job
+        assert received
         if job.root in self.taken:
             return None
-        return self._set(job, epoch=job.epoch + 1, expected=told.expected)
+        return self._set(job, epoch=job.epoch + 1, expected=received.expected)
 
     def _chunk(self, wish: Wish) -> Chunk:
         job = self._now(wish)
         rows = min(wish.rows, self.left[job.root][job.stage])
         self.left[job.root][job.stage] -= rows
-        self.gone[self.stages[job.stage].table] += rows
+        self.deleted[self.stages[job.stage].table] += rows
         job = self._set(
             job,
             seq=job.seq + 1,
@@ -169,17 +169,17 @@ class Imagined:
         return self._set(job, seq=job.seq + 1, stage=0, restarts=job.restarts + 1)
 
     def _mark_stuck(self, wish: Wish) -> Job:
-        job, told = self._now(wish), wish.job
-        assert told
-        return self._set(job, seq=job.seq + 1, phase="stuck", last_error=told.last_error)
+        job, received = self._now(wish), wish.job
+        assert received
+        return self._set(job, seq=job.seq + 1, phase="stuck", last_error=received.last_error)
 
     def _renew_lease(self, wish: Wish) -> int:
         return 1
 
     def _release(self, wish: Wish) -> int:
-        job, told = self._now(wish), wish.job
-        assert told
-        self._set(job, last_error=told.last_error)
+        job, received = self._now(wish), wish.job
+        assert received
+        self._set(job, last_error=received.last_error)
         return 1
 
     def _get(self, wish: Wish) -> Job:
@@ -206,13 +206,13 @@ class Imagined:
 
 
 def fails(
-    kind: type[batchq.BatchError], sqlstate: str | None = None, **said: Any
+    kind: type[batchq.BatchError], sqlstate: str | None = None, **texts: Any
 ) -> Callable[[Imagined, Wish], BatchDone]:
     """Make a step fail with nothing kept."""
-    refused = None
+    rejected = None
     if sqlstate is not None:
-        refused = batchq.Violation(kind=ViolationKind.OTHER, sqlstate=sqlstate, **said)
-    error = kind(f"made up: {sqlstate}", outcome=batchq.Outcome.ROLLED_BACK, violation=refused)
+        rejected = batchq.Violation(kind=ViolationKind.OTHER, sqlstate=sqlstate, **texts)
+    error = kind(f"made up: {sqlstate}", outcome=batchq.Outcome.ROLLED_BACK, violation=rejected)
     return lambda _server, _wish: BatchDone(Failed(error, error), 0.0)
 
 

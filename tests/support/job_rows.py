@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A job as it is when it has just been begun."""
+"""A job that was just inserted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An activation driven by hand: a generator of requests, answered without a database."""
+"""Drive a worker by hand: answer its requests without a database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Driven:
 
     works: Iterable[Imagined]
     options: dict[str, Any]
-    said: list[str] = field(factory=list)
+    log: list[str] = field(factory=list)
     """What was asked, in words."""
     asked: list[Any] = field(factory=list)
     """The requests themselves."""
@@ -42,9 +42,9 @@ class Driven:
     @property
     def of_job(self) -> list[str]:
         """What was asked about the one job, from its claim to where it is looked for the next."""
-        return self.said[self.said.index("claim 1") + 1 : self.said.index("stats vpc")]
+        return self.log[self.log.index("claim 1") + 1 : self.log.index("stats vpc")]
 
-    def requests(self, meddle: Callable[[str], object] = lambda _said: None) -> Iterator[str]:
+    def requests(self, meddle: Callable[[str], object] = lambda _request: None) -> Iterator[str]:
         """Answer one request after the other; ``meddle`` may raise what is then thrown in."""
         by_name = {work.name: work for work in self.works}
         with closing(self.worker.run()) as asked, suppress(StopIteration):
@@ -52,15 +52,15 @@ class Driven:
             while True:
                 words = self._words(request)
                 self.asked.append(request)
-                self.said.append(words)
+                self.log.append(words)
                 yield words
                 try:
                     meddle(words)
-                    told = self._answer(request, by_name)
+                    received = self._answer(request, by_name)
                 except Exception as error:  # noqa: BLE001  thrown in, as a driver does
                     request = asked.throw(error)
                 else:
-                    request = asked.send(told)
+                    request = asked.send(received)
 
     def _answer(self, request: Any, by_name: dict[str, Imagined]) -> Any:
         match request:
@@ -87,7 +87,7 @@ class Driven:
 
 
 def driven(
-    *works: Imagined, meddle: Callable[[str], object] = lambda _said: None, **options: Any
+    *works: Imagined, meddle: Callable[[str], object] = lambda _request: None, **options: Any
 ) -> Driven:
     """Drive an activation to its end."""
     made = Driven(works, options)

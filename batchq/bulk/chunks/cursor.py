@@ -19,8 +19,8 @@ from batchq.bulk.chunks.subquery import columns
 _SETTINGS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "extra_float_digits": "3"}
 """The settings that texts follow, each with a value whose texts are read back as the same value
 under any other: PostgreSQL documentation, "Client Connection Defaults", and
-tests/bulk/test_order_keys.py. ISO includes a time's offset from UTC, and the two forms of bytea can
-be told apart."""
+tests/bulk/test_order_keys.py. ISO includes a time's offset from UTC, and the two forms of bytea
+can be distinguished."""
 
 _CURSOR = """\
 batchq_saved AS MATERIALIZED (

@@ -2,7 +2,7 @@
 """A stage of a job: one scan over one kind of rows below the parent.
 
 A tree is deleted stage by stage, a table's children before its own rows. Rows that have children
-are soft-deleted in a stage before theirs, so that they gain no more of them.
+are soft-deleted in a stage before that of their children, so that they gain no more of them.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _requests(
     read: Catalog = result.value
     missing = [*find_job_table_errors(task, read), *find_missing(task, read)]
     errors, warnings = _findings(task, read, missing)
-    # What the server rejects for one of these reasons is no error of its own.
+    # What the server rejects for one of these reasons is not an error of its own.
     explained_already = bool(missing) or any(
         error.code is FindingCode.WRONG_COLUMN for error in errors
     )
@@ -194,7 +194,7 @@ def _findings(
 
 
 def _tables(task: DeleteTree | Backfill, key: object) -> list[str]:
-    """Return the tables of a task, those of its guards included if they are no ``sql()``."""
+    """Return the tables of a task, those of its guards included unless they are ``sql()``."""
     if isinstance(task, Backfill):
         return [task.table]
     relations = [relation for stage in task.stages for relation in stage.path]

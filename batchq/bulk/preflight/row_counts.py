@@ -84,7 +84,7 @@ def count_rows(stage: Stage | Backfill, root: object, key: object, limit: int) -
     if isinstance(stage, Backfill):
         rows = select(stage.table, stage.order, where=stage.where)
     else:
-        # Their own children, which are deleted before them, are no reason to leave them out.
+        # Their own children, which are deleted before them, do not keep them from being counted.
         stage = evolve(stage, without_children=())
         rows = _selected(stage, root)
     text, values = embed(rows, "row")

@@ -114,7 +114,7 @@ def _batch(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
     for step in steps(batch):
         title = step.statement.title
         if step.path and isinstance(step.statement._shape.source, RawSql):
-            title = step.path  # it tells more than the first words of an SQL text
+            title = step.path  # it shows more than the first words of an SQL text
         yield PlannedStatement(title=f"{when}: {title}", sql=step.sql, values=tuple(_values(step)))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Log the end of workers and jobs, and what goes wrong.
+"""Log the end of workers and jobs, and what fails.
 
 No line holds the values of a row: a job is named by its task, its parent's key and its id. Chunks
 are logged at DEBUG, because there are thousands of them; a Monitor keeps the latest.

@@ -24,6 +24,6 @@ class Budget:
         for name in ("chunks", "rows", "seconds"):
             if not getattr(self, name) >= 0:
                 raise ValueError(
-                    f"Budget({name}={getattr(self, name)!r}): must be at least 0; math.inf is no "
-                    f"limit"
+                    f"Budget({name}={getattr(self, name)!r}): must be at least 0; use math.inf for "
+                    f"no limit"
                 )

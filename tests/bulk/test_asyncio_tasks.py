@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An activation among other tasks: they run meanwhile, and it may be cancelled at any time."""
+"""A worker among other asyncio tasks: these run meanwhile, and it can be cancelled at any time."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PATIENT: Any = {"timeout": 60, "lease": timedelta(minutes=2)}
 async def until(holds: Callable[[], object]) -> None:
     """Let other tasks run until the server says so."""
     async with asyncio.timeout(TIMEOUT):
-        while not holds():  # noqa: ASYNC110  no event tells what the server does
+        while not holds():  # noqa: ASYNC110  no event shows what the server does
             await asyncio.sleep(0)
 
 
 @of_each_async_kind
 @pytest.mark.parametrize("locked", ["rule WHERE id = 450 FOR UPDATE", "vpc WHERE id = 1 FOR SHARE"])
-async def test_other_tasks_run_while_a_step_is_under_way(
+async def test_other_asyncio_tasks_run_during_a_step(
     fenced: Any, database: str, connect: Any, kind: Any, locked: str
 ) -> None:
     """One of them holds the lock that it waits for."""
@@ -48,11 +48,11 @@ async def test_other_tasks_run_while_a_step_is_under_way(
         await until(lambda: fenced.one(WAITS))
         holder.execute("ROLLBACK")
         assert (await work).jobs_done == 1
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @of_each_async_kind
-async def test_two_tasks_on_one_pool_and_two_connections_never_do_a_row_twice(
+async def test_asyncio_tasks_on_one_pool_never_delete_a_row_twice(
     estate: Any, database: str, kind: Any
 ) -> None:
     estate.fence(1)
@@ -79,14 +79,14 @@ def _assert_taken_up(fenced: Any, done: int) -> None:
     assert fenced.resume().chunks == 0
     fenced.end_lease()
     assert fenced.resume().rows == 1_000 - done
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
 @of_each_async_kind
 @pytest.mark.parametrize(
     "place", [("rule WHERE id = 450 FOR UPDATE", 300), ("vpc WHERE id = 1 FOR SHARE", 1_000)]
 )
-async def test_a_task_that_is_cancelled_in_a_step_leaves_the_job_to_its_lease(
+async def test_asyncio_cancel_in_a_step_leaves_the_job_to_its_lease(
     fenced: Any, database: str, connect: Any, kind: Any, place: tuple[str, int]
 ) -> None:
     holder, (locked, done) = connect(), place
@@ -103,7 +103,7 @@ async def test_a_task_that_is_cancelled_in_a_step_leaves_the_job_to_its_lease(
 
 @of_each_async_kind
 @pytest.mark.parametrize("place", ["throttle", "rest"])
-async def test_a_task_that_is_cancelled_between_two_steps_leaves_the_job_to_its_lease(
+async def test_asyncio_cancel_between_steps_leaves_the_job_to_its_lease(
     fenced: Any, database: str, kind: Any, place: str
 ) -> None:
     async def forever() -> None:

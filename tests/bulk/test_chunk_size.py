@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The law of chunk sizes: each rule by itself, then its promises against a simulated server."""
+"""The chunk sizer: each rule by itself, then its promises on a simulated server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = SIZE.sizer()
 # -- what may be asked for -------------------------------------------------------------------------
 
 
-def test_it_begins_with_the_first_size_and_may_grow_at_once():
+def test_sizer_starts_with_the_initial_size():
     assert SIZE.sizer() == ChunkSizer(size=SIZE, rows=1_000, steady=0)
 
 
@@ -34,7 +34,7 @@ def test_it_begins_with_the_first_size_and_may_grow_at_once():
         {"maximum": 200},
     ],
 )
-def test_sizes_that_rise_from_one_row_are_taken(size):
+def test_ascending_bounds_are_accepted(size):
     assert ChunkSize(**size).sizer().rows == ChunkSize(**size).initial
 
 
@@ -53,14 +53,14 @@ def test_sizes_that_rise_from_one_row_are_taken(size):
         ({"minimum": 20, "initial": 20, "maximum": 19}, "must be minimum <= initial <= maximum"),
     ],
 )
-def test_other_sizes_are_refused_with_what_was_asked_for_and_what_to_write(size, lesson):
-    with pytest.raises(ValueError, match=lesson) as refused:
+def test_other_bounds_are_rejected_with_what_to_write(size, lesson):
+    with pytest.raises(ValueError, match=lesson) as rejected:
         ChunkSize(**size)
     name, value = next(iter(size.items()))
-    assert f"{name}={value!r}" in str(refused.value)
+    assert f"{name}={value!r}" in str(rejected.value)
 
 
-def test_nothing_changes_a_pace_that_somebody_holds():
+def test_sizer_is_immutable():
     START.after(0.001, full=True)
     START.after_timeout()
     assert START.rows == 1_000
@@ -88,28 +88,28 @@ def test_nothing_changes_a_pace_that_somebody_holds():
         pytest.param(0.1, 600, id="the target itself is slow"),
         pytest.param(0.12, 500, id="twice too slow"),
         pytest.param(60.0, 500, id="halves at most"),
-        pytest.param(float("inf"), 500, id="slower than can be said"),
+        pytest.param(float("inf"), 500, id="infinitely slow"),
     ],
 )
-def test_a_full_chunk_is_followed_by_one_nearer_to_the_goal(elapsed, rows):
+def test_full_chunk_moves_the_size_towards_the_goal(elapsed, rows):
     assert START.after(elapsed, full=True).rows == rows
 
 
 @pytest.mark.parametrize(
     ("elapsed", "rows"), [(0.0, 1_000), (0.03, 1_000), (0.06, 1_000), (0.08, 750), (60.0, 500)]
 )
-def test_a_chunk_that_was_not_full_is_followed_by_a_smaller_one_or_the_same(elapsed, rows):
+def test_chunk_that_is_not_full_does_not_grow_the_size(elapsed, rows):
     assert START.after(elapsed, full=False).rows == rows
 
 
-def test_time_is_measured_against_the_target_that_was_asked_for():
+def test_time_is_compared_with_the_target():
     slower = ChunkSize(target=1.0, initial=1_000).sizer()
     assert slower.after(0.3, full=True).rows == 1_500
     assert slower.after(0.6, full=True).rows == 1_000
     assert slower.after(0.8, full=True).rows == 750
 
 
-def test_it_grows_from_a_single_row():
+def test_size_grows_from_one_row():
     pace = ChunkSize(minimum=1, initial=1).sizer()
     sizes = []
     for _ in range(4):
@@ -121,17 +121,17 @@ def test_it_grows_from_a_single_row():
 # -- after a chunk that was not --------------------------------------------------------------------
 
 
-def test_a_timeout_leaves_a_quarter():
+def test_timeout_quarters_the_size():
     assert START.after_timeout() == evolve(START, rows=250, steady=5)
 
 
-def test_a_conflict_leaves_half():
+def test_conflict_halves_the_size():
     assert START.after_conflict() == evolve(START, rows=500, steady=5)
 
 
 @pytest.mark.parametrize("failed", [ChunkSizer.after_timeout, ChunkSizer.after_conflict])
 @pytest.mark.parametrize("full", [True, False])
-def test_after_a_failure_five_chunks_do_not_make_it_grow_and_the_sixth_does(failed, full):
+def test_five_chunks_after_a_failure_do_not_grow(failed, full):
     pace = failed(START)
     kept = pace.rows
     for left in (4, 3, 2, 1, 0):
@@ -141,13 +141,13 @@ def test_after_a_failure_five_chunks_do_not_make_it_grow_and_the_sixth_does(fail
 
 
 @pytest.mark.parametrize("failed", [ChunkSizer.after_timeout, ChunkSizer.after_conflict])
-def test_another_failure_counts_the_five_chunks_anew(failed):
+def test_further_failure_starts_the_five_chunks_again(failed):
     pace = START.after_conflict().after(0.06, full=True)
     assert pace.steady == 4
     assert failed(pace).steady == 5
 
 
-def test_after_a_failure_slow_chunks_still_make_it_shrink():
+def test_slow_chunks_after_a_failure_still_shrink_the_size():
     assert START.after_conflict().after(0.12, full=True) == evolve(START, rows=250, steady=4)
 
 
@@ -158,12 +158,12 @@ def test_after_a_failure_slow_chunks_still_make_it_shrink():
     "shrink",
     [ChunkSizer.after_timeout, ChunkSizer.after_conflict, lambda pace: pace.after(9.0, full=True)],
 )
-def test_nothing_makes_it_less_than_the_least(shrink):
+def test_size_is_never_less_than_the_minimum(shrink):
     assert shrink(evolve(START, rows=11)).rows == 10
     assert shrink(evolve(START, rows=10)).rows == 10
 
 
-def test_nothing_makes_it_more_than_the_most():
+def test_size_is_never_more_than_the_maximum():
     assert evolve(START, rows=9_999).after(0.001, full=True).rows == 10_000
     assert evolve(START, rows=10_000).after(0.001, full=True).rows == 10_000
 
@@ -187,7 +187,7 @@ SIZES = st.builds(
 @given(SIZES, EVENTS)
 @example(ChunkSize(minimum=3), [ChunkSizer.after_timeout] * 9)
 @example(ChunkSize(maximum=333), [lambda pace: pace.after(0.0, full=True)] * 9)
-def test_whatever_happens_it_stays_between_least_and_most(size, events):
+def test_size_stays_between_its_bounds_after_any_events(size, events):
     pace = size.sizer()
     for event in events:
         pace = event(pace)
@@ -260,7 +260,7 @@ def settled(cost, seed, number):
 
 
 @every_cost
-def test_half_of_the_size_that_takes_the_target_is_reached_within_ten_chunks(cost):
+def test_half_of_the_right_size_is_reached_within_ten_chunks(cost):
     def reached(server):
         learning = chunks(server, ChunkSize(initial=200).sizer(), 10)
         return any(pace.rows >= cost.target_rows / 2 for pace, _ in learning)
@@ -271,26 +271,26 @@ def test_half_of_the_size_that_takes_the_target_is_reached_within_ten_chunks(cos
 
 
 @every_cost
-def test_nineteen_chunks_of_twenty_take_no_more_than_the_target(cost):
+def test_nineteen_of_twenty_chunks_meet_the_target(cost):
     elapsed = [took for seed in SEEDS for _, took in settled(cost, seed, 370)]
     assert quantiles(elapsed, n=20)[-1] <= ChunkSize().target
 
 
 @every_cost
-def test_chunks_are_no_smaller_than_that_takes(cost):
+def test_chunks_are_not_smaller_than_the_target_needs(cost):
     elapsed = [took for seed in SEEDS for _, took in settled(cost, seed, 370)]
     assert median(elapsed) >= 0.5 * ChunkSize().target
 
 
 @every_cost
-def test_after_a_tenfold_slowdown_time_is_back_within_six_chunks(cost):
+def test_tenfold_slowdown_is_compensated_within_six_chunks(cost):
     for seed in SEEDS:
         [*_, (pace, _)] = settled(cost, seed, 70)
         slow = Server(cost, seed, slowdown=10)
         assert any(took < 1.5 * ChunkSize().target for _, took in chunks(slow, pace, 6))
 
 
-def test_a_server_that_is_out_of_bounds_gets_the_least_or_the_most_and_never_beyond():
+def test_out_of_bounds_server_gets_the_minimum_or_the_maximum():
     size = ChunkSize(initial=200, minimum=150, maximum=300)
     for seed in SEEDS:
         slow = [pace.rows for pace, _ in chunks(Server(NEARLY_STUCK, seed), size.sizer(), 100)]
@@ -298,7 +298,7 @@ def test_a_server_that_is_out_of_bounds_gets_the_least_or_the_most_and_never_bey
         assert (min(slow), max(quick)) == (150, 300)
 
 
-def test_a_server_without_noise_gets_chunks_of_one_size():
+def test_steady_server_gets_chunks_of_one_size():
     steady = Server(USUAL, seed=0, noisy=False)
     sizes = [pace.rows for pace, _ in chunks(steady, ChunkSize().sizer(), 40)]
     assert len(set(sizes[10:])) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The progress bar, as it is read: on a terminal, in a file, and where rich is missing."""
+"""The progress bar on a terminal and in a file, and without rich."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -16,24 +16,13 @@ from rich.console import Console
 from batchq.bulk import Progress, Report, StopReason, progress_bar
 from batchq.bulk.progress.bar_lines import SHOWN, BarLines
 from batchq.bulk.progress.events import Event, Observer
+from tests.support.progress_events import progress as example
 from tests.support.two_threads import WatchedLock
 
 FULL, WIDTH = "━" * 20, 160
 
 
-def told(job: int = 7, event: Event = Event.CHUNK, **changes: Any) -> Progress:
-    usual: dict[str, Any] = {
-        "event": event,
-        "job": UUID(int=job),
-        "task": "vpc",
-        "root": str(job),
-        "table": "rule",
-        "rows_done": 1_200,
-        "expected": 4_800,
-        "chunk_size": 500,
-        "rate": 400.0,
-    }
-    return Progress(**{**usual, **changes})
+progress = partial(example, rows_done=1_200, expected=4_800, chunk_size=500, rate=400.0)
 
 
 class Page:
@@ -57,10 +46,10 @@ def page() -> Page:
     return Page()
 
 
-def test_a_line_says_how_far_the_job_is(page: Page) -> None:
+def test_bar_line_shows_rows_done_and_expected(page: Page) -> None:
     with page.bar() as observer:
-        observer(told(event=Event.CLAIMED, rows_done=0, rate=None))
-        observer(told())
+        observer(progress(event=Event.CLAIMED, rows_done=0, rate=None))
+        observer(progress())
 
     doing = "1,200 of 4,800 rows, rule, 0:00:09 left, 400 rows/s, chunk 500"
     assert page.lines() == [f"vpc 7 {'━' * 5}{' ' * 15} {doing}"]
@@ -70,19 +59,19 @@ def test_a_line_says_how_far_the_job_is(page: Page) -> None:
     ("last", "doing"),
     [
         (
-            told(event=Event.THROTTLED, detail="the replica lags", rate=None),
+            progress(event=Event.THROTTLED, detail="the replica lags", rate=None),
             "1,200 of 4,800 rows, throttled: the replica lags, rule, chunk 500",
         ),
-        (told(table=None, rate=None), "1,200 of 4,800 rows, the parent, chunk 500"),
-        (told(event=Event.DONE, table=None), "1,200 rows, done"),
-        (told(event=Event.STUCK, detail="late: 5"), "1,200 of 4,800 rows, stuck: late: 5"),
-        (told(event=Event.LEASE_LOST), "1,200 of 4,800 rows, lease lost"),
-        (told(expected=None), "1,200 rows, rule, 400 rows/s, chunk 500"),
+        (progress(table=None, rate=None), "1,200 of 4,800 rows, the parent, chunk 500"),
+        (progress(event=Event.DONE, table=None), "1,200 rows, done"),
+        (progress(event=Event.STUCK, detail="late: 5"), "1,200 of 4,800 rows, stuck: late: 5"),
+        (progress(event=Event.LEASE_LOST), "1,200 of 4,800 rows, lease lost"),
+        (progress(expected=None), "1,200 rows, rule, 400 rows/s, chunk 500"),
     ],
 )
-def test_a_line_says_what_is_being_done_or_why_not(page: Page, last: Progress, doing: str) -> None:
+def test_bar_line_shows_the_table_or_the_event(page: Page, last: Progress, doing: str) -> None:
     with page.bar() as observer:
-        observer(told())
+        observer(progress())
         observer(last)
 
     (line,) = page.lines()
@@ -92,16 +81,14 @@ def test_a_line_says_what_is_being_done_or_why_not(page: Page, last: Progress, d
 @pytest.mark.parametrize(
     ("last", "filled"),
     [
-        (told(event=Event.DONE), 20),
-        (told(event=Event.DONE, rows_done=0, expected=0), 20),
-        (told(rows_done=0, expected=0), 0),
-        (told(event=Event.RELEASED, expected=None), 0),
-        (told(event=Event.RELEASED), 5),
+        (progress(event=Event.DONE), 20),
+        (progress(event=Event.DONE, rows_done=0, expected=0), 20),
+        (progress(rows_done=0, expected=0), 0),
+        (progress(event=Event.RELEASED, expected=None), 0),
+        (progress(event=Event.RELEASED), 5),
     ],
 )
-def test_a_bar_is_full_when_the_job_is_done_and_not_before(
-    page: Page, last: Progress, filled: int
-) -> None:
+def test_bar_is_full_only_after_the_job_is_done(page: Page, last: Progress, filled: int) -> None:
     with page.bar() as observer:
         observer(last)
 
@@ -115,22 +102,22 @@ def colours(expected: int | None) -> set[str]:
         file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor", _environ={}
     )
     with progress_bar(console=console) as observer:
-        observer(told(expected=expected))
+        observer(progress(expected=expected))
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     return {piece.partition("m")[0] for piece in drawn.split("\x1b[") if "━" in piece}
 
 
-def test_a_job_of_which_nobody_knows_how_much_it_is_pulses() -> None:
+def test_bar_pulses_if_there_is_no_estimate() -> None:
     assert len(colours(4_800)) == 2
     assert len(colours(None)) > 5
 
 
-def test_a_thousand_jobs_that_are_over_have_a_handful_of_lines(page: Page) -> None:
+def test_bar_keeps_few_lines_of_a_thousand_ended_jobs(page: Page) -> None:
     with page.bar() as observer:
-        observer(told(0))
+        observer(progress(0))
         for job in range(1, 1_001):
-            observer(told(job))
-            observer(told(job, Event.DONE))
+            observer(progress(job))
+            observer(progress(job, Event.DONE))
 
     lines = page.lines()
     jobs = [line.split()[1] for line in lines[:-1]]
@@ -138,11 +125,11 @@ def test_a_thousand_jobs_that_are_over_have_a_handful_of_lines(page: Page) -> No
     assert lines[-1] == "and before these: 995 done"
 
 
-def test_what_is_stuck_stays_in_sight_for_longest(page: Page) -> None:
+def test_bar_keeps_the_lines_of_stuck_jobs_longest(page: Page) -> None:
     with page.bar() as observer:
-        observer(told(1, Event.STUCK, detail="late"))
+        observer(progress(1, Event.STUCK, detail="late"))
         for job in range(2, 20):
-            observer(told(job, Event.DONE))
+            observer(progress(job, Event.DONE))
 
     lines = page.lines()
     assert len(lines) == SHOWN + 1
@@ -150,25 +137,25 @@ def test_what_is_stuck_stays_in_sight_for_longest(page: Page) -> None:
     assert lines[-1] == f"and before these: {19 - SHOWN} done"
 
 
-def test_who_is_deferred_and_goes_on_is_counted_once(page: Page) -> None:
+def test_bar_counts_a_released_and_resumed_job_once(page: Page) -> None:
     jobs = range(1, 11)
     with page.bar() as observer:
         for event in (Event.RELEASED, Event.DONE):
             for job in jobs:
-                observer(told(job, event))
+                observer(progress(job, event))
 
     assert page.lines()[-1] == "and before these: 5 done"
 
 
-def test_how_an_activation_ended_has_no_line_while_the_next_one_works(page: Page) -> None:
+def test_bar_drops_the_end_of_a_worker_when_the_next_one_starts(page: Page) -> None:
     with page.bar() as observer:
         observer(Report(rows=1_200, chunks=3))
-        observer(told())
+        observer(progress())
 
     assert len(page.lines()) == 1
 
 
-def test_an_activation_that_could_not_begin_says_why(page: Page) -> None:
+def test_bar_shows_why_a_worker_could_not_start(page: Page) -> None:
     with page.bar() as observer:
         observer(
             Report(stop_reason=StopReason.THROTTLED, detail="the replica lags", jobs_unfinished=2)
@@ -179,7 +166,7 @@ def test_an_activation_that_could_not_begin_says_why(page: Page) -> None:
     ]
 
 
-def test_nothing_is_written_where_nothing_happened(page: Page) -> None:
+def test_bar_writes_nothing_without_events(page: Page) -> None:
     with page.bar():
         pass
 
@@ -187,10 +174,10 @@ def test_nothing_is_written_where_nothing_happened(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [30, 80, WIDTH])
-def test_a_file_has_no_control_characters_and_each_job_one_line(page: Page, width: int) -> None:
+def test_bar_in_a_file_has_no_control_characters_and_one_line_a_job(page: Page, width: int) -> None:
     with page.bar(width) as observer:
-        observer(told(1, root="[red]7[/red]\x1b[2J\n\r" + "long" * 20))
-        observer(told(2, Event.STUCK, detail="children keep\ncoming\x07"))
+        observer(progress(1, root="[red]7[/red]\x1b[2J\n\r" + "long" * 20))
+        observer(progress(2, Event.STUCK, detail="children keep\ncoming\x07"))
         observer(Report(stop_reason=StopReason.FAILED, detail="refused\nDETAIL: more"))
 
     text = page.file.getvalue()
@@ -200,10 +187,10 @@ def test_a_file_has_no_control_characters_and_each_job_one_line(page: Page, widt
     assert page.lines()[0].startswith("vpc [red")
 
 
-def test_it_ends_with_the_block_even_if_that_fails(page: Page) -> None:
+def test_bar_ends_with_its_block_even_after_an_error(page: Page) -> None:
     def stopped() -> None:
         with page.bar() as observer:
-            observer(told())
+            observer(progress())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -213,7 +200,7 @@ def test_it_ends_with_the_block_even_if_that_fails(page: Page) -> None:
 
 
 class _Drawn(dict[UUID, Progress]):
-    """Jobs that an activation tells of while they are being drawn."""
+    """Jobs that get an event while they are drawn."""
 
     def __init__(self, lines: BarLines) -> None:
         self.turns = lines._lock = WatchedLock()
@@ -222,14 +209,14 @@ class _Drawn(dict[UUID, Progress]):
     def values(self) -> Iterator[Progress]:
         for value in super().values():
             if not self.turns.others:
-                self.turns.meanwhile(lambda: self.lines(told(2)))
+                self.turns.meanwhile(lambda: self.lines(progress(2)))
             yield value
 
 
-def test_what_is_told_while_the_lines_are_drawn_is_in_the_next_drawing() -> None:
+def test_bar_shows_an_event_during_drawing_in_the_next_drawing() -> None:
     lines, console = BarLines(), Console(file=io.StringIO(), _environ={})
     lines._jobs = jobs = _Drawn(lines)
-    jobs[UUID(int=1)] = told(1)
+    jobs[UUID(int=1)] = progress(1)
 
     with console.capture() as first:
         console.print(lines.draw())
@@ -240,9 +227,9 @@ def test_what_is_told_while_the_lines_are_drawn_is_in_the_next_drawing() -> None
     assert [first.get().count("vpc"), second.get().count("vpc")] == [1, 2]
 
 
-def test_it_is_on_standard_error_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bar_is_on_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar() as observer:
-        observer(told())
+        observer(progress())
         print("data")  # noqa: T201
 
     written = capsys.readouterr()
@@ -250,7 +237,7 @@ def test_it_is_on_standard_error_unless_told(capsys: pytest.CaptureFixture[str])
     assert "vpc 7" in written.err
 
 
-def test_a_print_into_a_pipe_goes_there_while_there_is_a_bar_on_the_terminal(
+def test_bar_does_not_redirect_a_print_into_a_pipe(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, _environ={})
@@ -267,7 +254,7 @@ def without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "batchq.bulk.progress.bar_lines")
 
 
-def test_without_rich_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar_without_rich_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     without_rich(monkeypatch)
 
     with pytest.raises(ModuleNotFoundError, match=r'pip install "batchq\[cli\]"'), progress_bar():

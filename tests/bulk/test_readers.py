@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The reader's side of the fence: all of it or the caller's NotFound, and never between."""
+"""Readers during a delete: they see all of it or get NotFound, and nothing in between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 
 class NotFound(Exception):
-    """Nobody has such a VPC."""
+    """There is no such VPC."""
 
 
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -59,7 +59,7 @@ def seen(conn: Any, reading: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_at_every_step_of_a_long_delete_it_is_all_there_or_not_found(
+def test_reader_sees_all_or_nothing_at_every_step_of_a_delete(
     estate: Any, connect: Callable[..., Any], isolation: IsolationLevel
 ) -> None:
     reader, views = connect(), []
@@ -73,11 +73,11 @@ def test_at_every_step_of_a_long_delete_it_is_all_there_or_not_found(
     estate.resume(throttles=[look])
     look()
     assert views == [WHOLE, *["not found"] * 7]
-    estate.assert_gone()
+    estate.assert_deleted()
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_a_snapshot_that_is_older_than_the_fence_sees_all_of_it_to_the_end(
+def test_snapshot_older_than_the_fence_sees_all_to_the_end(
     estate: Any, connect: Callable[..., Any], isolation: IsolationLevel
 ) -> None:
     """Its first statement was before the fence; what it reads later is of the same moment."""
@@ -101,7 +101,7 @@ def test_a_snapshot_that_is_older_than_the_fence_sees_all_of_it_to_the_end(
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @pytest.mark.parametrize("chunks", [0, 1, 9], ids=["fenced", "half", "all"])
-def test_a_reader_who_is_overtaken_in_the_middle_sees_no_half(
+def test_reader_overtaken_by_a_delete_sees_no_half(
     estate: Any, connect: Callable[..., Any], isolation: IsolationLevel, chunks: int
 ) -> None:
     """The children are read, then the parent is fenced and its children go, then it is read."""
@@ -116,7 +116,7 @@ def test_a_reader_who_is_overtaken_in_the_middle_sees_no_half(
         assert found == "not found"
 
 
-def test_one_who_reads_the_parent_first_would_see_half(
+def test_reader_of_the_parent_first_would_see_half(
     estate: Any, connect: Callable[..., Any]
 ) -> None:
     """Which is why :func:`read_tree` does not."""
@@ -153,7 +153,7 @@ def _tried(reader: Any, reading: Any, isolation: IsolationLevel) -> Any:
         return "not found"
 
 
-def test_the_neighbour_is_whole_at_every_step(estate: Any, connect: Callable[..., Any]) -> None:
+def test_other_parent_is_complete_at_every_step(estate: Any, connect: Callable[..., Any]) -> None:
     reader, counts = connect(), []
     reading = read_tree(VPC.read(2, Vpc, missing=NotFound(2)), RULES.read(2, Rule))
 
@@ -184,13 +184,13 @@ ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
+def test_router_is_not_found_after_its_first_route_is_deleted(
     conn: psycopg.Connection[Any], connect: Callable[..., Any], hard: bool
 ) -> None:
     conn.execute(TABLES)
     routes = ROUTER.children("route", by="router_id", deleted_at=None if hard else "time_deleted")
-    drain = ChildDelete(relation=ROUTERS, hard=hard, children=[ChildDelete(relation=routes)])
-    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
+    child = ChildDelete(relation=ROUTERS, hard=hard, children=[ChildDelete(relation=routes)])
+    tree = DeleteTree(name="vpc", parent=VPC, children=[child])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
     reader, views = connect(), []
     reading = read_tree(ROUTER.read(11, Vpc, missing=NotFound(11)), routes.read(11, Rule))
@@ -211,7 +211,7 @@ def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
     look()
     assert len(whole[1]) == (12 if hard else 10)
     hidden = views.index("not found")
-    assert hidden == 3  # before the fence, behind it, behind the other router's chunk
+    assert hidden == 3  # before the fence, after it, after the other router's chunk
     assert views[:hidden] == [whole] * hidden
     assert views[hidden:] == ["not found"] * (len(views) - hidden)
     assert len(views) > 2 * hidden
@@ -227,7 +227,7 @@ def test_a_router_is_not_found_before_the_first_of_its_routes_goes(
     ],
     ids=str,
 )
-def test_children_are_read_if_they_live_and_are_of_their_kind(
+def test_only_live_children_of_the_kind_are_read(
     conn: psycopg.Connection[Any], where: dict[str, object], keys: set[int]
 ) -> None:
     conn.execute(TABLES)
@@ -238,19 +238,19 @@ def test_children_are_read_if_they_live_and_are_of_their_kind(
     assert run(conn, children.read(99, Rule)) == []
 
 
-def test_a_parent_is_read_into_what_is_asked_for_or_is_what_gone_says(
+def test_parent_is_read_into_a_model_or_raises_missing(
     conn: psycopg.Connection[Any],
 ) -> None:
     conn.execute(TABLES)
     bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
     assert run(conn, VPC.read(1, Vpc, missing=NotFound)) == Vpc(1, 0)
     conn.execute("UPDATE vpc SET time_deleted = now() WHERE id = 1")
-    with pytest.raises(NotFound) as gone:
+    with pytest.raises(NotFound) as not_found:
         run(conn, VPC.read(1, Vpc, missing=NotFound("vpc 1")))
-    assert gone.value.args == ("vpc 1",)
+    assert not_found.value.args == ("vpc 1",)
     assert run(conn, bare.read(1, Vpc, missing=NotFound)) == Vpc(1, 0)
 
 
-def test_what_is_read_says_where_it_stands() -> None:
+def test_read_steps_are_labeled_with_their_tables() -> None:
     reading = whole().label("vpc_view")
     assert [step.path for step in steps(reading)] == ["vpc_view/rule", "vpc_view/vpc"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Children of children: the leaves go first, from parents that are hidden and gain no more."""
+"""Children of children: leaves are deleted first, from parents that are hidden."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROUTERS, ROUTES = 4, 16
 """Of VPC 1; one of the routers is hidden already, for years, and has its routes still."""
 
 
-class Gone(Exception):
+class Missing(Exception):
     """There is no such router."""
 
 
@@ -47,8 +47,8 @@ OF_ROUTER = ROUTER.children("route", by="router_id", deleted_at=None)
 
 def tree(*, hard: bool = True, routers: Any = OF_VPC) -> DeleteTree:
     below = [ChildDelete(relation=OF_ROUTER)]
-    drain = ChildDelete(relation=routers, hard=hard, children=below)
-    return DeleteTree(name="vpc", parent=VPC, children=[drain])
+    child = ChildDelete(relation=routers, hard=hard, children=below)
+    return DeleteTree(name="vpc", parent=VPC, children=[child])
 
 
 class Site:
@@ -59,9 +59,9 @@ class Site:
         conn.execute(TABLES)
         conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
 
-    def drain(self, tree: DeleteTree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
+    def child(self, tree: DeleteTree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
         if not self.ask("SELECT count(*) FROM bulk_job"):
-            run(self.conn, tree.fence(1, missing=Gone()))
+            run(self.conn, tree.fence(1, missing=Missing()))
         size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
         return resume(conn or self.conn, [tree], owner="test", chunk_size=size, **options)
 
@@ -79,7 +79,7 @@ class Site:
     def job(self, columns: str) -> Any:
         return self.ask(f"SELECT {columns} FROM bulk_job")
 
-    def assert_gone(self, rows: int = ROUTERS + ROUTES) -> None:
+    def assert_deleted(self, rows: int = ROUTERS + ROUTES) -> None:
         assert (self.routers(), self.routes()) == (0, 0)
         assert self.ask("SELECT array_agg(id) FROM vpc") == [2]
         assert self.ask("SELECT rcgen, time_deleted FROM router") == (1, None)
@@ -93,7 +93,7 @@ def site(conn: psycopg.Connection[Any]) -> Site:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
-def test_routers_are_hidden_before_the_first_route_goes_and_go_after_the_last(
+def test_routers_are_hidden_before_their_routes_and_deleted_after_them(
     site: Site, rows: int
 ) -> None:
     seen: list[tuple[int, int, int]] = []
@@ -107,10 +107,10 @@ def test_routers_are_hidden_before_the_first_route_goes_and_go_after_the_last(
     assert all(routes == 0 for _, routes, routers in seen if routers < ROUTERS)
     assert (report.rows, report.rows_after_fence) == (ROUTERS + ROUTES, 0)
     assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS}
-    site.assert_gone()
+    site.assert_deleted()
 
 
-def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site) -> None:
+def test_soft_deleted_routers_count_once_and_change_once(site: Site) -> None:
     report = site.drain(tree(hard=False))
     assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS - 1}
     assert site.job("rows_done") == report.rows == ROUTES + ROUTERS - 1
@@ -120,8 +120,8 @@ def test_routers_that_end_by_their_tombstone_count_once_and_bump_once(site: Site
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_at_once_is_the_same_as_bit_by_bit(site: Site, hard: bool) -> None:
-    assert run(site.conn, tree(hard=hard).delete_now(1, missing=Gone())) == (
+def test_delete_now_of_nested_children_does_the_same_as_chunks(site: Site, hard: bool) -> None:
+    assert run(site.conn, tree(hard=hard).delete_now(1, missing=Missing())) == (
         ROUTES + ROUTERS - (not hard)
     )
     assert site.routes() == 0
@@ -129,34 +129,34 @@ def test_at_once_is_the_same_as_bit_by_bit(site: Site, hard: bool) -> None:
     assert site.routers(living) == ((0, 0, None) if hard else (4, 0, 7))
 
 
-def test_a_library_writer_may_add_until_the_router_is_hidden_and_no_longer(
+def test_writer_may_add_routes_until_the_router_is_hidden(
     site: Site, connect: Callable[..., Any]
 ) -> None:
-    writer, told, keys = connect(), [], iter(range(9000, 9100))
+    writer, received, keys = connect(), [], iter(range(9000, 9100))
 
     def add() -> None:
         route = insert("route", {"id": next(keys), "router_id": 31})
         hidden = site.ask("SELECT count(*) FROM router WHERE id = 31 AND time_deleted IS NULL") == 0
         try:
-            run(writer, OF_ROUTER.add(31, route, missing=Gone()))
-        except Gone:
-            told.append((hidden, "gone"))
+            run(writer, OF_ROUTER.add(31, route, missing=Missing()))
+        except Missing:
+            received.append((hidden, "deleted"))
         else:
-            told.append((hidden, "added"))
+            received.append((hidden, "added"))
 
     report = site.drain(tree(), 2, throttles=[add])
-    added = told.count((False, "added"))
+    added = received.count((False, "added"))
     assert added == 2  # both before the chunk that hides it, the second one
-    assert set(told) == {(False, "added"), (True, "gone")}
+    assert set(received) == {(False, "added"), (True, "deleted")}
     assert report.rows_after_fence == 0
-    site.assert_gone(ROUTERS + ROUTES + added)
+    site.assert_deleted(ROUTERS + ROUTES + added)
 
 
 @pytest.mark.parametrize("foreign_key", [False, True])
-def test_a_route_that_comes_around_the_library_is_swept_and_its_router_stays_until_then(
+def test_route_added_around_the_library_is_deleted_before_its_router(
     site: Site, connect: Callable[..., Any], foreign_key: bool
 ) -> None:
-    """It comes when all routes are gone and no router is yet."""
+    """It comes when all routes are deleted and no router is yet."""
     writer, late = connect(), iter([9000])
     if foreign_key:
         site.conn.execute(FOREIGN_KEY)
@@ -168,10 +168,10 @@ def test_a_route_that_comes_around_the_library_is_swept_and_its_router_stays_unt
 
     report = site.drain(tree(), throttles=[bypass])
     assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, 1, ROUTERS + ROUTES + 1)
-    site.assert_gone(ROUTERS + ROUTES + 1)
+    site.assert_deleted(ROUTERS + ROUTES + 1)
 
 
-def test_a_route_that_is_inserted_while_its_router_goes_is_refused_or_swept(
+def test_route_inserted_while_its_router_is_deleted_fails_or_is_deleted(
     site: Site, connect: Callable[..., Any]
 ) -> None:
     """The chunk waits for the foreign key's lock on the router, and sees no route of it."""
@@ -193,10 +193,10 @@ def test_a_route_that_is_inserted_while_its_router_goes_is_refused_or_swept(
     report = work.result()
     assert (report.jobs_done, report.rows) == (1, ROUTERS + ROUTES + 1)
     assert site.job("restarts") == 1
-    site.assert_gone(ROUTERS + ROUTES + 1)
+    site.assert_deleted(ROUTERS + ROUTES + 1)
 
 
-def test_a_router_that_gains_routes_for_ever_leaves_the_job_stuck_after_three_more_passes(
+def test_job_is_stuck_after_three_restarts_if_routes_keep_coming(
     site: Site, connect: Callable[..., Any]
 ) -> None:
     writer, keys = connect(), iter(range(9000, 9100))
@@ -215,12 +215,12 @@ def test_a_router_that_gains_routes_for_ever_leaves_the_job_stuck_after_three_mo
     assert site.ask("SELECT count(*) FROM vpc WHERE id = 1") == 1
     run(site.conn, tree().jobs.retry(site.job("id")))
     site.drain(tree())
-    site.assert_gone(site.job("rows_done"))
+    site.assert_deleted(site.job("rows_done"))
     assert site.job("rows_done") == ROUTERS + ROUTES + next(keys) - 9000 - 1
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, hard: bool) -> None:
+def test_routes_of_routers_of_another_kind_are_kept(site: Site, hard: bool) -> None:
     """Neither bit by bit nor at once: only the routers of that kind go, and only their routes."""
     kept = "INSERT INTO router VALUES (18, 1, 'system'); INSERT INTO route VALUES (1, 18), (2, 18)"
     site.conn.execute(kept)
@@ -233,19 +233,19 @@ def test_routes_of_a_router_of_another_kind_are_not_below(site: Site, hard: bool
     assert site.ask(system) == [1, 2]
     assert report.rows == ROUTES + ROUTERS - (not hard)
     site.conn.execute("UPDATE router SET vpc_id = 2; UPDATE router SET time_deleted = NULL")
-    run(site.conn, drained.delete_now(2, missing=Gone()))
+    run(site.conn, drained.delete_now(2, missing=Missing()))
     assert site.ask(system) == [1, 2]
 
 
-def test_a_key_of_the_routes_that_begins_with_their_router_orders_them_as_well(site: Site) -> None:
+def test_order_key_may_begin_with_the_parents_key(site: Site) -> None:
     """It is their primary key in many a schema."""
     routes = ChildDelete(relation=OF_ROUTER, order=("router_id", "id"))
-    drain = ChildDelete(relation=OF_VPC, hard=True, children=[routes])
-    site.drain(DeleteTree(name="vpc", parent=VPC, children=[drain]))
-    site.assert_gone()
+    child = ChildDelete(relation=OF_VPC, hard=True, children=[routes])
+    site.drain(DeleteTree(name="vpc", parent=VPC, children=[child]))
+    site.assert_deleted()
 
 
-def test_a_table_may_be_below_itself(conn: psycopg.Connection[Any]) -> None:
+def test_table_may_be_its_own_child(conn: psycopg.Connection[Any]) -> None:
     """Folders in folders, as deep as the tree says."""
     conn.execute("""
         CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL, time_deleted timestamptz);
@@ -266,7 +266,7 @@ def test_a_table_may_be_below_itself(conn: psycopg.Connection[Any]) -> None:
     )
     nested = DeleteTree(name="vpc", parent=VPC, children=[top])
     conn.execute(nested.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, nested.fence(1, missing=Gone()))
+    run(conn, nested.fence(1, missing=Missing()))
     report = resume(
         conn, [nested], owner="test", chunk_size=ChunkSize(minimum=2, initial=2, maximum=2)
     )
@@ -310,8 +310,8 @@ class Forest:
         ]
         routes = ROUTER.children("route", by="router_id", deleted_at="time_deleted")
         below = [ChildDelete(relation=routes, hard=hard[1], children=below)]
-        drain = ChildDelete(relation=OF_VPC, hard=hard[0], children=below)
-        self.tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
+        child = ChildDelete(relation=OF_VPC, hard=hard[0], children=below)
+        self.tree = DeleteTree(name="vpc", parent=VPC, children=[child])
 
     def plant(self, forest: Any, names: list[str]) -> None:
         tables = "vpc, router, route, hop, bulk_job"
@@ -338,7 +338,7 @@ class Forest:
             [vpc],
         ).fetchall()
 
-    def drain(self, rows: int, chunks: int, kill: int | None) -> Report:
+    def child(self, rows: int, chunks: int, kill: int | None) -> Report:
         def throttle() -> None:
             nonlocal kill
             kill = None if kill is None else kill - 1
@@ -378,13 +378,13 @@ def planted(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     rows=st.sampled_from([1, 2, 7]),
     turns=st.lists(st.tuples(st.sampled_from([1, 2, 5]), st.none() | st.integers(1, 4))),
 )
-def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
+def test_any_forest_is_deleted_completely_and_nothing_else(
     planted: Any, *, forest: Any, names: list[str], hard: list[bool], rows: int, turns: Any
 ) -> None:
     estate = Forest(planted, hard)
     estate.plant(forest, names)
     neighbour = estate.rows(2)
-    run(planted, estate.tree.fence(1, missing=Gone()))
+    run(planted, estate.tree.fence(1, missing=Missing()))
     reports = [estate.drain(rows, chunks, kill) for chunks, kill in turns]
     reports.append(estate.drain(rows, 1_000, None))
     assert sum(report.jobs_done for report in reports) == 1
@@ -396,5 +396,5 @@ def test_of_any_forest_nothing_is_left_and_nothing_else_is_missing(
     living = [row for row in left if (row[2] and row[4]) or (row[5] and row[7]) or row[8]]
     assert living == []
     estate.plant(forest, names)
-    assert run(planted, estate.tree.delete_now(1, missing=Gone())) == done
+    assert run(planted, estate.tree.delete_now(1, missing=Missing())) == done
     assert (estate.rows(1), estate.rows(2), estate.rows(None)) == ([], neighbour, left)

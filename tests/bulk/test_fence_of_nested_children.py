@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parents below the root have fences of their own: while one lives, its children stay."""
+"""Parents below the root are fenced too: while one is live, its children are kept."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ LEASE = timedelta(minutes=2)
 ALL = ChunkSize(initial=1_000, minimum=1_000, maximum=1_000)
 ROOT_RESTORED = "UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1"
 RESTORED = "UPDATE {} SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = {}"
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 
 
 @pytest.fixture(autouse=True)
 def fenced(conn: psycopg.Connection[Any]) -> None:
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, TREE.fence(1, missing=GONE))
+    run(conn, TREE.fence(1, missing=MISSING))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ BEFORE = {
 
 
 @pytest.mark.parametrize("chunks", BEFORE)
-def test_no_pass_touches_a_row_once_the_root_lives_again(
+def test_no_stage_deletes_a_row_of_a_restored_root(
     conn: psycopg.Connection[Any], chunks: int
 ) -> None:
     """Those that hide rows neither."""
@@ -109,7 +109,7 @@ def test_no_pass_touches_a_row_once_the_root_lives_again(
 
 
 @pytest.mark.parametrize("chunks", BEFORE)
-def test_every_pass_waits_for_a_restore_of_the_root(
+def test_every_stage_waits_for_a_restore_of_the_root(
     conn: psycopg.Connection[Any], racing: Race, chunks: int
 ) -> None:
     job = done(conn, chunks)
@@ -127,14 +127,14 @@ def test_every_pass_waits_for_a_restore_of_the_root(
         (SWEEP_HOPS, "route", 110, [0, 1, 4]),
     ],
 )
-def test_what_is_below_a_parent_that_is_brought_back_by_itself_waits_until_it_is_hidden_again(
+def test_restored_parent_below_the_root_keeps_its_children_until_hidden(
     conn: psycopg.Connection[Any], chunks: int, table: str, key: int, left: list[int]
 ) -> None:
     job = done(conn, chunks)
     conn.execute(RESTORED.format(table, key))  # type: ignore[arg-type]
     run(conn, TREE.chunk(job, 1_000, LEASE))
     assert rows(conn) == left
-    # The root is fenced still: what was brought back is found at the end, and goes.
+    # The root is fenced still: what was restored is found at the end, and deleted.
     conn.execute("UPDATE bulk_job SET lease_until = NULL")
     report = resume(conn, [TREE], owner="test", chunk_size=ALL)
     assert (report.jobs_done, report.rows_after_fence) == (1, 1)
@@ -142,7 +142,7 @@ def test_what_is_below_a_parent_that_is_brought_back_by_itself_waits_until_it_is
 
 
 @pytest.mark.parametrize("restore", [True, False], ids=["committed", "rolled back"])
-def test_a_chunk_waits_for_a_restore_of_a_parent_below_the_root(
+def test_chunk_waits_for_a_restore_of_a_parent_below_the_root(
     conn: psycopg.Connection[Any], racing: Race, restore: bool
 ) -> None:
     job = done(conn, SWEEP_HOPS)
@@ -152,7 +152,7 @@ def test_a_chunk_waits_for_a_restore_of_a_parent_below_the_root(
     assert rows(conn) == ([0, 1, 4] if restore else [0, 0, 0])
 
 
-def test_a_restore_below_the_root_waits_for_a_chunk_that_waits_for_a_row(
+def test_restore_below_the_root_waits_for_a_waiting_chunk(
     conn: psycopg.Connection[Any], connect: Callable[..., psycopg.Connection[Any]]
 ) -> None:
     job = done(conn, SWEEP_HOPS)
@@ -179,7 +179,7 @@ CREATE TRIGGER keep BEFORE UPDATE ON router FOR EACH ROW WHEN (OLD.id = 11) EXEC
 """
 
 
-def test_a_router_that_a_trigger_keeps_alive_keeps_its_routes(
+def test_router_kept_live_by_a_trigger_keeps_its_routes(
     conn: psycopg.Connection[Any],
 ) -> None:
     conn.execute(PROTECTED)

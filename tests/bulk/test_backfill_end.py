@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A rewrite is done when no row is due; what keeps one due makes the job stuck, and is said."""
+"""A backfill ends when no row is due; a row that is kept due makes its job stuck."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return conn
 
 
-def going_on(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
-    return resume(conn, [rewrite], owner="test", chunk_size=TEN, **options)
+def going_on(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
+    return resume(conn, [backfill], owner="test", chunk_size=TEN, **options)
 
 
 def job(conn: Any) -> tuple[str, str]:
@@ -78,21 +78,19 @@ def job(conn: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_a_row_that_stays_due_makes_the_job_stuck_and_the_causes_are_said(
-    conn: Any, case: str
-) -> None:
-    ddl, rewrite = KEPT[case]
+def test_backfill_with_a_row_that_stays_due_is_stuck_with_the_causes(conn: Any, case: str) -> None:
+    ddl, backfill = KEPT[case]
     conn.execute(ddl)
-    run(conn, rewrite.start())
-    report = going_on(conn, rewrite)
+    run(conn, backfill.start())
+    report = going_on(conn, backfill)
     assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
     phase, detail = job(conn)
     assert phase == "stuck"
-    for cause in (rewrite.table, "trigger", "rule", "policy", "set=", "where="):
+    for cause in (backfill.table, "trigger", "rule", "policy", "set=", "where="):
         assert cause in detail
 
 
-def test_it_ends_when_the_trigger_is_gone(conn: Any) -> None:
+def test_backfill_ends_after_the_trigger_is_dropped(conn: Any) -> None:
     conn.execute(SWALLOWS)
     begun = run(conn, STAMP.start())
     going_on(conn)
@@ -104,7 +102,7 @@ def test_it_ends_when_the_trigger_is_gone(conn: Any) -> None:
 
 
 @pytest.mark.parametrize("locked", [8, 7], ids=["another row", "the row itself"])
-def test_a_row_that_a_trigger_keeps_beside_one_that_is_locked_ends_neither_falsely_nor_never(
+def test_backfill_with_a_kept_and_a_locked_row_neither_ends_nor_spins(
     conn: Any, connect: Any, locked: int
 ) -> None:
     conn.execute(SWALLOWS)
@@ -130,14 +128,12 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_that_no_chunk_may_have_makes_it_stuck_and_the_plan_refuses_it(
-    conn: Any, rule: str
-) -> None:
+def test_rule_makes_a_backfill_stuck_and_is_a_preflight_error(conn: Any, rule: str) -> None:
     conn.execute(
         f"CREATE TABLE other (LIKE rule); CREATE RULE keep AS ON UPDATE TO rule {RULES[rule]}"
     )
-    refusals = [(one.code, one.table, one.name) for one in preflight(conn, STAMP).errors]
-    assert refusals == [(FindingCode.RULE, "rule", "keep")]
+    found_errors = [(one.code, one.table, one.name) for one in preflight(conn, STAMP).errors]
+    assert found_errors == [(FindingCode.RULE, "rule", "keep")]
     begun = run(conn, STAMP.start())
     report = going_on(conn)
     assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
@@ -151,7 +147,7 @@ def test_a_rule_that_no_chunk_may_have_makes_it_stuck_and_the_plan_refuses_it(
     assert going_on(conn).jobs_done == 1
 
 
-def test_the_plan_tells_of_a_trigger_that_may_keep_a_row_as_it_was(conn: Any) -> None:
+def test_preflight_warns_of_an_update_trigger(conn: Any) -> None:
     conn.execute(SWALLOWS)
     for when in ("BEFORE DELETE", "BEFORE INSERT"):
         conn.execute(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server that becomes slow, and dead rows that nobody may clean up: chunks stay bounded.
+"""A server that becomes slow, and dead rows that VACUUM may not remove: chunks stay bounded.
 
 No assertion here is about how fast anything is. A row is made to cost so much that the server
 sleeps for it, and what is compared is rows times cost: what a chunk took at the least, whatever
@@ -26,16 +26,16 @@ from tests.support.worker_driver import driven
 
 
 @pytest.mark.parametrize("cost", [0.000_01, 0.000_05, 0.000_1, 0.000_5])
-def test_a_chunk_is_back_near_the_target_within_six_on_a_server_that_is_tenfold_slower(
+def test_chunk_time_meets_the_target_on_a_tenfold_slower_server(
     cost: float,
 ) -> None:
     """All of an activation, on a server that is made up: tables, budgets and all between."""
     work, took = Imagined({"1": [10**6]}, cost=cost), list[float]()
 
-    def slower(said: str) -> None:
-        if said.startswith("chunk"):
+    def slower(texts: str) -> None:
+        if texts.startswith("chunk"):
             work.cost = cost if len(took) < 30 else 10 * cost
-            took.append(work.cost * int(said.split()[2]))
+            took.append(work.cost * int(texts.split()[2]))
 
     driven(work, chunk_size=ChunkSize(), budget=Budget(chunks=36), meddle=slower)
     target = ChunkSize().target
@@ -53,7 +53,7 @@ CREATE TRIGGER sleep BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION sleep()
 """
 
 
-def test_a_real_server_that_is_slower_gets_chunks_of_the_target_within_six(estate: Any) -> None:
+def test_chunk_time_meets_the_target_on_a_real_slower_server(estate: Any) -> None:
     """A row costs as much, from the second chunk on, as makes the next one take six targets."""
     size = ChunkSize(target=0.05, minimum=1, initial=100, maximum=100)
     estate.conn.execute(SLEEPS)
@@ -61,19 +61,19 @@ def test_a_real_server_that_is_slower_gets_chunks_of_the_target_within_six(estat
     chunks: list[Progress] = []
     costs = [0.0]
 
-    def observer(told: Progress | Report) -> None:
-        if isinstance(told, Progress) and told.event is Event.CHUNK:
-            chunks.append(told)
+    def observer(received: Progress | Report) -> None:
+        if isinstance(received, Progress) and received.event is Event.CHUNK:
+            chunks.append(received)
             if len(chunks) == 2:
-                costs.append(6 * size.target / told.chunk_size)
+                costs.append(6 * size.target / received.chunk_size)
                 estate.conn.execute("UPDATE slow SET seconds = %s", [costs[-1]])
 
     estate.resume(chunk_size=size, observers=[observer], budget=Budget(chunks=8))
     slow = chunks[2:]
-    took = [told.rows * costs[-1] for told in slow]
+    took = [received.rows * costs[-1] for received in slow]
     assert took[0] == pytest.approx(6 * size.target)
     assert min(took) < 1.5 * size.target
-    assert all(told.elapsed >= least for told, least in zip(slow, took, strict=True))
+    assert all(received.elapsed >= least for received, least in zip(slow, took, strict=True))
     estate.assert_exact()
 
 
@@ -100,10 +100,10 @@ def pages(conn: psycopg.Connection[Any], tree: DeleteTree) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def test_the_last_chunk_costs_at_most_three_times_the_first_while_an_old_snapshot_is_held(
+def test_last_chunk_costs_at_most_thrice_the_first_with_an_old_snapshot(
     estate: Any, connect: Callable[..., Any], at: Any
 ) -> None:
-    """Nobody may clean up the dead rows of all chunks before it."""
+    """VACUUM may not remove the dead rows of the chunks before it."""
     estate.conn.execute("ALTER TABLE rule SET (autovacuum_enabled = off)")
     estate.conn.execute("DELETE FROM rule WHERE vpc_id = 1")
     estate.conn.execute(SCATTERED)

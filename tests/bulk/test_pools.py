@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An activation without a connection, at each of its requests: what it reports is what is done."""
+"""A pool without a connection at each request: the report shows exactly what was committed."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def done(link: Proxy) -> None:
 @pytest.mark.parametrize(
     "place", range(len(REQUESTS)), ids=[f"{n}-{name}" for n, name in enumerate(REQUESTS)]
 )
-def test_a_pool_whose_link_is_cut_at_a_request_costs_no_row_and_counts_none_twice(
+def test_pool_with_cut_connections_loses_and_doubles_no_row(
     fenced: Any, database: str, cut: Callable[[Proxy], None], place: int
 ) -> None:
-    """Where a step is lost it goes on; elsewhere it ends, and the next activation goes on."""
+    """If a step is lost it continues; otherwise it stops, and the next worker continues."""
     count = 0
 
     class Meddling(ConnectionPool):
@@ -77,7 +77,7 @@ def test_a_pool_whose_link_is_cut_at_a_request_costs_no_row_and_counts_none_twic
     fenced.end_lease()
     rows = 1_000 + (count > LATE)
     assert fenced.resume().rows == rows - report.rows
-    fenced.assert_gone(rows)
+    fenced.assert_deleted(rows)
 
 
 @pytest.fixture
@@ -86,19 +86,17 @@ def pool(database: str) -> Iterator[ConnectionPool]:
         yield opened
 
 
-def test_a_pool_that_has_no_connection_ends_the_activation(
-    fenced: Any, pool: ConnectionPool
-) -> None:
+def test_pool_without_a_connection_stops_the_worker(fenced: Any, pool: ConnectionPool) -> None:
     with pool.connection(30):
         report = fenced.resume(pool)
     assert report.stop_reason is StopReason.FAILED
     assert "0.10 sec" in report.detail
     assert fenced.job("epoch") == 0
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_pool_that_has_none_any_more_ends_it_and_the_next_goes_on_after_the_lease(
+def test_pool_that_runs_out_stops_the_worker_and_the_next_continues(
     fenced: Any, pool: ConnectionPool, at: Callable[..., Callable[[], None]]
 ) -> None:
     held: list[Any] = []
@@ -109,10 +107,10 @@ def test_a_pool_that_has_none_any_more_ends_it_and_the_next_goes_on_after_the_le
     assert fenced.resume().chunks == 0
     fenced.end_lease()
     assert fenced.resume().rows == 400
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_session_that_the_server_ends_in_a_chunk_is_followed_by_another(
+def test_session_ended_by_the_server_is_followed_by_another(
     fenced: Any, pool: ConnectionPool, connect: Callable[..., Any]
 ) -> None:
     """An operator's doing, or a failover: nothing is wrong with the job."""
@@ -133,10 +131,10 @@ def test_a_session_that_the_server_ends_in_a_chunk_is_followed_by_another(
     assert report.rows == fenced.job("rows_done")
     fenced.assert_exact()
     fenced.resume()
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_server_that_takes_no_writes_any_more_is_left_for_another(
+def test_server_that_turned_read_only_is_left_for_another(
     fenced: Any, pool: ConnectionPool, at: Callable[..., Callable[[], None]]
 ) -> None:
     """A failover: the connections that the pool opens from then on are to the new primary."""
@@ -150,10 +148,10 @@ def test_a_server_that_takes_no_writes_any_more_is_left_for_another(
     report = fenced.resume(pool, throttles=[at(3, fail_over)])
     assert (report.stop_reason, report.detail) == (StopReason.EXHAUSTED, "")
     assert (report.jobs_done, report.rows, report.retries) == (1, 1_000, 1)
-    fenced.assert_gone()
+    fenced.assert_deleted()
 
 
-def test_a_connection_to_a_server_that_takes_no_writes_does_not_go_back(
+def test_connection_to_a_read_only_server_is_not_returned_to_the_pool(
     fenced: Any, pool: ConnectionPool
 ) -> None:
     with pool.connection(30) as connection:
@@ -164,4 +162,4 @@ def test_a_connection_to_a_server_that_takes_no_writes_does_not_go_back(
     assert report.stop_reason is StopReason.FAILED
     assert "read-only" in report.detail or "no writes" in report.detail
     assert fenced.resume(pool).rows == 1_000
-    fenced.assert_gone()
+    fenced.assert_deleted()

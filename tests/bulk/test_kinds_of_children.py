@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kinds of children: only those go, and only those are looked for; and rows that are let go."""
+"""Kinds of children: only those are deleted and checked; and children that are orphaned."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INSERT INTO address
 UPDATE address SET node = 7 WHERE id % 3 = 0;
 UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
 """
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 FOUR = ChunkSize(minimum=4, initial=4, maximum=4)
 
@@ -47,7 +47,7 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 def drained(conn: Any, *children: ChildDelete, **options: Any) -> Report:
-    run(conn, tree(*children).fence(1, missing=GONE))
+    run(conn, tree(*children).fence(1, missing=MISSING))
     return resume(conn, [tree(*children)], owner="test", chunk_size=FOUR, **options)
 
 
@@ -73,17 +73,19 @@ KINDS = {
 @pytest.mark.parametrize("at_once", [False, True], ids=["in chunks", "at once"])
 @pytest.mark.parametrize("hard", [True, False], ids=["deleted", "hidden"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_children_of_the_kind_go(conn: Any, kind: str, hard: bool, at_once: bool) -> None:
+def test_only_children_of_the_kind_are_deleted(
+    conn: Any, kind: str, hard: bool, at_once: bool
+) -> None:
     """The others stay, and are not what the look at the end is for."""
     where, condition = KINDS[kind]
     living = "vpc_id = 1" if hard else "vpc_id = 1 AND time_deleted IS NULL"
     before, wanted = ids(conn, living), ids(conn, f"{living} AND {condition}")
     neighbour = ids(conn, "vpc_id = 2")
-    drain = ChildDelete(relation=addresses(None if hard else "time_deleted", **where))
+    child = ChildDelete(relation=addresses(None if hard else "time_deleted", **where))
     if at_once:
-        assert run(conn, tree(drain).delete_now(1, missing=GONE)) == len(wanted)
+        assert run(conn, tree(child).delete_now(1, missing=MISSING)) == len(wanted)
     else:
-        report = drained(conn, drain)
+        report = drained(conn, child)
         assert (report.jobs_done, report.rows, report.rows_after_fence) == (1, len(wanted), 0)
     assert ids(conn, living) == before - wanted
     assert ids(conn, "vpc_id = 2") == neighbour
@@ -91,16 +93,16 @@ def test_only_children_of_the_kind_go(conn: Any, kind: str, hard: bool, at_once:
 
 
 @pytest.mark.parametrize(("kind", "late"), [("'floating'", 1), ("'snat'", 0), ("NULL", 0)])
-def test_a_late_row_is_one_of_its_kind(conn: Any, at: Any, kind: str, late: int) -> None:
+def test_late_row_must_be_of_the_kind(conn: Any, at: Any, kind: str, late: int) -> None:
     """Six go in two chunks; it comes before the look at the end."""
     coming = f"INSERT INTO address VALUES (91, 1, {kind})"
-    drain = ChildDelete(relation=addresses(kind="floating"))
-    report = drained(conn, drain, throttles=[at(3, lambda: conn.execute(coming))])
+    child = ChildDelete(relation=addresses(kind="floating"))
+    report = drained(conn, child, throttles=[at(3, lambda: conn.execute(coming))])
     assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, late, 6 + late)
     assert ids(conn, "kind = 'floating' AND id % 2 = 0 OR id = 91") == ({91} if not late else set())
 
 
-def test_kinds_of_one_table_go_each_its_own_way(conn: Any) -> None:
+def test_kinds_of_one_table_are_deleted_separately(conn: Any) -> None:
     """Ephemeral ones are deleted, floating ones let go, SNAT hidden, the rest kept as it is."""
     kinds = ("ephemeral", "floating", "snat")
     ephemeral, floating, snat = (ids(conn, f"vpc_id = 1 AND kind = '{kind}'") for kind in kinds)
@@ -123,14 +125,14 @@ def test_kinds_of_one_table_go_each_its_own_way(conn: Any) -> None:
     assert ids(conn, "vpc_id = 1 AND kind IS NULL") == rest
 
 
-def test_hidden_children_are_let_go_with_the_living_where_no_tombstone_is_named(conn: Any) -> None:
+def test_set_without_deleted_at_updates_soft_deleted_children_too(conn: Any) -> None:
     whole = ids(conn)
     report = drained(conn, ChildDelete(relation=addresses(), set={"vpc_id": None}))
     assert (report.rows, report.chunks, ids(conn)) == (len(whole), len(whole) // 4 + 1, set())
     assert ids(conn, "vpc_id IS NULL") == whole
 
 
-def test_children_that_are_hidden_keep_when_they_were_hidden(conn: Any) -> None:
+def test_soft_deleted_children_keep_their_time(conn: Any) -> None:
     """Without hard the tombstone is the end of them, and those that have one have ended."""
     before = ids(conn)
     report = drained(conn, ChildDelete(relation=addresses("time_deleted")))
@@ -139,24 +141,24 @@ def test_children_that_are_hidden_keep_when_they_were_hidden(conn: Any) -> None:
     assert ids(conn, "vpc_id = 1 AND time_deleted = '2020-01-01'") == {42, 44, 46, 48}
 
 
-def test_hidden_children_really_go_with_removes(conn: Any) -> None:
+def test_hard_deletes_soft_deleted_children_too(conn: Any) -> None:
     whole = ids(conn)
     report = drained(conn, ChildDelete(relation=addresses("time_deleted"), hard=True))
     assert (report.rows, ids(conn)) == (len(whole), set())
 
 
-def test_a_foreign_key_of_a_kind_that_nobody_drains_keeps_the_parent(conn: Any) -> None:
-    """It says which constraint, and may be done when that kind has gone."""
+def test_foreign_key_from_outside_the_tree_keeps_the_parent(conn: Any) -> None:
+    """It names the constraint, and ends after that kind was deleted."""
     conn.execute("ALTER TABLE address ADD CONSTRAINT of_vpc FOREIGN KEY (vpc_id) REFERENCES vpc")
-    drain = ChildDelete(relation=addresses(kind="floating"))
-    report = drained(conn, drain)
+    child = ChildDelete(relation=addresses(kind="floating"))
+    report = drained(conn, child)
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
     error = conn.execute("SELECT last_error FROM bulk_job").fetchone()[0]
     assert "of_vpc" in error
     conn.execute("DELETE FROM address WHERE vpc_id = 1")
-    (job,) = run(conn, tree(drain).jobs.all("vpc"))
-    run(conn, tree(drain).jobs.retry(job.id))
-    assert resume(conn, [tree(drain)], owner="test").jobs_done == 1
+    (job,) = run(conn, tree(child).jobs.all("vpc"))
+    run(conn, tree(child).jobs.retry(job.id))
+    assert resume(conn, [tree(child)], owner="test").jobs_done == 1
 
 
 ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -183,7 +185,7 @@ REFUSED = {
         lambda: ChildDelete(relation=addresses("time_deleted"), children=[ROUTES]),
         "'route' are children of 'router'",
     ),
-    "a parent that is said to have another tombstone": (
+    "a parent declared with another deleted_at": (
         lambda: ChildDelete(relation=ROUTERS, children=[OF_BARE]),
         "'router'",
     ),
@@ -195,16 +197,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("declaration", REFUSED)
-def test_what_cannot_end_is_refused_where_it_is_declared(declaration: str) -> None:
-    declare, told = REFUSED[declaration]
-    with pytest.raises(InvalidBatch) as refused:
+def test_declaration_that_might_not_end_is_rejected(declaration: str) -> None:
+    declare, received = REFUSED[declaration]
+    with pytest.raises(InvalidBatch) as rejected:
         declare()
-    assert told in str(refused.value)
+    assert received in str(rejected.value)
 
 
-def test_a_kind_that_has_nobody_left_ends_in_two_steps(conn: Any) -> None:
+def test_kind_without_rows_takes_two_steps(conn: Any) -> None:
     report = drained(conn, ChildDelete(relation=addresses(kind="none such")))
     assert (report.chunks, report.rows, report.jobs_done) == (1, 0, 1)
-    answer = attempt(conn, tree().fence(1, missing=GONE))
+    answer = attempt(conn, tree().fence(1, missing=MISSING))
     assert isinstance(answer, Failed)
-    assert answer.error.args == GONE.args
+    assert answer.error.args == MISSING.args

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Rows that others have locked: their siblings go, they are come back to, and none is lost.
+"""Locked rows: their siblings are deleted, they are deleted later, and none is lost.
 
-Nobody waits for a clock: a chunk waits until the server cancels it, and locks are let go when a
-watcher is told of what they are let go for.
+Nothing waits for a clock: a chunk waits until the server cancels it, and locks are released when an
+observer receives the event that they are held for.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ TREES = {
     "deleted": [ChildDelete(relation=RULES)],
     "hidden": [ChildDelete(relation=SOFT)],
     "hidden or not": [ChildDelete(relation=SOFT, hard=True)],
-    "nobody's": [ChildDelete(relation=RULES, set={"vpc_id": None})],
+    "orphaned": [ChildDelete(relation=RULES, set={"vpc_id": None})],
     "several columns": [ChildDelete(relation=RULES, order=("v", "id"))],
     "below": [
         ChildDelete(relation=ROUTERS, hard=True, children=[ROUTES]),
@@ -117,9 +117,7 @@ def rules_left(conn: Any) -> int:
 
 
 @pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
-def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
-    conn: Any, lock: Any, strength: str
-) -> None:
+def test_locked_row_delays_none_of_3_000_siblings(conn: Any, lock: Any, strength: str) -> None:
     run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id = 1500", strength):
         report = going_on(conn)
@@ -139,14 +137,14 @@ def test_one_that_is_locked_holds_up_none_of_3_000_siblings(
     assert one(conn, "SELECT count(*) FROM rule") == 10
 
 
-def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, lock: Any) -> None:
+def test_row_unlocked_meanwhile_is_deleted_by_the_same_worker(conn: Any, lock: Any) -> None:
     run(conn, TREE.fence(1, missing=KeyError()))
     with ExitStack() as held:
         held.enter_context(lock("rule", "id = 1500"))
 
-        def watching(told: Progress | Report) -> None:
-            if isinstance(told, Progress) and told.event is Event.CHUNK and told.detail:
-                assert told.detail == "rows that other transactions have locked were skipped"
+        def watching(received: Progress | Report) -> None:
+            if isinstance(received, Progress) and received.event is Event.CHUNK and received.detail:
+                assert received.detail == "rows that other transactions have locked were skipped"
                 held.close()
 
         report = going_on(conn, observers=[watching])
@@ -154,7 +152,7 @@ def test_one_that_is_let_go_meanwhile_goes_in_the_same_activation(conn: Any, loc
     assert report.rows_after_fence == 0
 
 
-def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: Any) -> None:
+def test_locked_rows_are_waited_for_once_in_a_scan(conn: Any, lock: Any) -> None:
     """It is canceled once, knows then, and once more when it comes back."""
     run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id % 100 = 0 AND vpc_id = 1"):
@@ -165,8 +163,8 @@ def test_many_that_are_locked_are_waited_for_once_in_a_sweep(conn: Any, lock: An
     assert job(conn) == ("done", 0, 3_000, None)
 
 
-def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
-    """Each activation ends, the job is nobody's to mend, and nothing is counted against it."""
+def test_row_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
+    """Each worker ends, no person is needed, and it does not count as a restart."""
     run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 3000)"):
         for number in range(6):
@@ -177,7 +175,7 @@ def test_it_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
     assert going_on(conn).jobs_done == 1
 
 
-def test_a_budget_that_ends_in_the_midst_of_it_loses_no_row(conn: Any, lock: Any) -> None:
+def test_budget_that_ends_during_a_scan_loses_no_row(conn: Any, lock: Any) -> None:
     run(conn, TREE.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 700, 1500, 3000)"):
         for _ in range(25):
@@ -190,7 +188,7 @@ def test_a_budget_that_ends_in_the_midst_of_it_loses_no_row(conn: Any, lock: Any
     assert job(conn, "phase, rows_done") == ("done", 3_000), report
 
 
-def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> None:
+def test_slow_chunk_without_locks_is_made_smaller(conn: Any) -> None:
     conn.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_sleep(0.002); RETURN OLD; END $$"
@@ -204,7 +202,7 @@ def test_what_is_slow_and_not_locked_is_made_smaller_as_before(conn: Any) -> Non
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_counted(
+def test_any_locked_row_is_left_or_counted_whenever_unlocked(
     conn: Any, connect: Callable[..., Any], seed: int
 ) -> None:
     draw = random.Random(seed)  # noqa: S311  not a secret
@@ -237,7 +235,7 @@ def test_whatever_is_locked_and_whenever_it_is_let_go_every_row_is_there_or_coun
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
+def test_locked_row_is_deleted_by_every_kind_of_delete(conn: Any, lock: Any, kind: str) -> None:
     tree = DeleteTree(name="vpc", parent=VPC, children=TREES[kind])
     run(conn, tree.fence(1, missing=KeyError()))
     with lock("rule", "id IN (1, 1500, 3000)"):
@@ -251,7 +249,7 @@ def test_so_it_is_however_they_go(conn: Any, lock: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["router", "route"])
-def test_so_it_is_of_children_of_children(conn: Any, lock: Any, table: str) -> None:
+def test_locked_grandchild_is_deleted_later(conn: Any, lock: Any, table: str) -> None:
     """What is below a router that is locked stays, as does a router of which something stays."""
     tree = DeleteTree(name="vpc", parent=VPC, children=TREES["below"])
     run(conn, tree.fence(1, missing=KeyError()))
@@ -265,7 +263,7 @@ def test_so_it_is_of_children_of_children(conn: Any, lock: Any, table: str) -> N
     assert job(conn, "rows_done") == 3_630
 
 
-def test_one_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any) -> None:
+def test_locked_row_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any) -> None:
     """A target cannot go while the rule that is locked refers to it."""
     conn.execute("CREATE TABLE target (id int PRIMARY KEY, vpc_id int, UNIQUE (vpc_id, id))")
     conn.execute("INSERT INTO target SELECT n, 1 FROM generate_series(1, 50) n")
@@ -292,7 +290,7 @@ def due(conn: Any) -> int:
     return one(conn, "SELECT count(*) FROM rule WHERE v < 2")
 
 
-def test_a_rewrite_is_not_done_while_a_row_is_locked(conn: Any, lock: Any) -> None:
+def test_backfill_does_not_end_while_a_row_is_locked(conn: Any, lock: Any) -> None:
     run(conn, STAMP.start())
     with lock("rule", "id = 1500"):
         report = going_on(conn, STAMP)
@@ -302,8 +300,8 @@ def test_a_rewrite_is_not_done_while_a_row_is_locked(conn: Any, lock: Any) -> No
     assert (due(conn), job(conn, "rows_done")) == (0, 3_010)
 
 
-def test_nor_when_it_is_another_activation_that_comes_to_the_end(conn: Any, lock: Any) -> None:
-    """A pass that has passed over rows has found something, whoever asks."""
+def test_backfill_of_a_later_worker_does_not_end_at_a_locked_row(conn: Any, lock: Any) -> None:
+    """A scan that has skipped rows has found something, whichever worker asks."""
     run(conn, STAMP.start())
     with lock("rule", "id = 1500"):
         for _ in range(40):
@@ -314,7 +312,7 @@ def test_nor_when_it_is_another_activation_that_comes_to_the_end(conn: Any, lock
     assert due(conn) == 0
 
 
-def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: Any) -> None:
+def test_locked_row_that_is_not_due_delays_nothing(conn: Any, lock: Any) -> None:
     conn.execute("UPDATE rule SET v = 2 WHERE id % 2 = 0")
     run(conn, STAMP.start())
     with lock("rule", "id % 2 = 0"):
@@ -335,7 +333,7 @@ def test_a_row_that_is_locked_and_not_due_is_nobodys_trouble(conn: Any, lock: An
         "ALTER TABLE rule RENAME TO old; CREATE TABLE rule (LIKE old INCLUDING ALL)",
     ],
 )
-def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
+def test_chunk_that_skips_locked_rows_checks_the_fence(
     conn: Any, change: str, skip_locked: bool
 ) -> None:
     made = run(conn, TREE.fence(1, missing=KeyError()))
@@ -348,7 +346,7 @@ def test_a_chunk_that_goes_around_checks_the_fence_as_any_other(
     assert job(conn, "rows_done, seq") == (0, 0)
 
 
-def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> None:
+def test_chunk_that_skips_locked_rows_waits_for_a_restore(conn: Any, connect: Any) -> None:
     """The parent is never passed over: what happens to it decides."""
     made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
@@ -361,7 +359,7 @@ def test_it_waits_for_a_restore_that_is_under_way(conn: Any, connect: Any) -> No
 
 
 @pytest.mark.parametrize("skip_locked", [True, False])
-def test_both_forms_let_the_same_rows_go(conn: Any, skip_locked: bool) -> None:
+def test_both_forms_of_a_chunk_delete_the_same_rows(conn: Any, skip_locked: bool) -> None:
     made = run(conn, TREE.fence(1, missing=KeyError()))
     owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
     first = run(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
@@ -371,8 +369,8 @@ def test_both_forms_let_the_same_rows_go(conn: Any, skip_locked: bool) -> None:
     assert (second.rows, second.full, second.stage, second.skipped) == (2_900, False, 1, False)
 
 
-def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
-    """What goes wrong besides is told as it was: children that keep coming are for people."""
+def test_row_inserted_after_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
+    """Other failures are reported as before: children that keep coming need a person."""
     run(conn, TREE.fence(1, missing=KeyError()))
     conn.execute(
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
@@ -390,7 +388,7 @@ def test_who_comes_behind_the_fence_is_late_and_not_locked(conn: Any, lock: Any)
 # -- which form ------------------------------------------------------------------------------------
 
 
-def test_a_chunk_waits_until_one_was_canceled() -> None:
+def test_chunks_wait_until_one_was_canceled() -> None:
     locked = LockedRows()
     assert not locked.skip
     locked.canceled(300)
@@ -400,7 +398,7 @@ def test_a_chunk_waits_until_one_was_canceled() -> None:
     assert not locked.skip
 
 
-def test_one_that_has_passed_over_rows_waits_no_more_in_this_sweep() -> None:
+def test_scan_that_has_skipped_rows_does_not_wait_again() -> None:
     locked = LockedRows()
     locked.canceled(10)
     locked.committed("rule", 10, skipped=True)

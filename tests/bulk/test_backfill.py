@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rewrites: all that is due is done, once, whoever else writes; and then it is over."""
+"""Backfills: every due row is updated once, whatever other writers do."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def make_due(conn: Any, condition: str = "true") -> None:
     conn.execute(f"UPDATE rule SET v = 1 WHERE {condition}")
 
 
-def begun(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
-    run(conn, rewrite.start())
-    return going_on(conn, rewrite, **options)
+def begun(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
+    run(conn, backfill.start())
+    return going_on(conn, backfill, **options)
 
 
-def going_on(conn: Any, rewrite: Backfill = STAMP, **options: Any) -> Report:
-    return resume(conn, [rewrite], owner="test", **{"chunk_size": TEN, **options})
+def going_on(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
+    return resume(conn, [backfill], owner="test", **{"chunk_size": TEN, **options})
 
 
 def one(conn: Any, query: str) -> Any:
@@ -52,7 +52,7 @@ def one(conn: Any, query: str) -> Any:
     return row[0] if len(row) == 1 else row
 
 
-def test_all_rows_are_stamped_in_one_pass_and_a_second_one_finds_nothing(conn: Any) -> None:
+def test_backfill_updates_all_rows_in_one_scan_and_finds_none_in_the_next(conn: Any) -> None:
     make_due(conn)
     report = begun(conn)
     assert (report.rows, report.chunks, report.jobs_done) == (100, 2 * PASS, 1)
@@ -61,19 +61,19 @@ def test_all_rows_are_stamped_in_one_pass_and_a_second_one_finds_nothing(conn: A
     assert one(conn, job) == ("done", 100, 0, 1, None)
 
 
-def test_where_nothing_is_due_one_pass_ends_it(conn: Any) -> None:
+def test_backfill_without_due_rows_ends_after_one_scan(conn: Any) -> None:
     report = begun(conn)
     assert (report.rows, report.chunks, report.jobs_done) == (0, PASS, 1)
 
 
-def test_no_row_that_is_not_due_is_touched(conn: Any) -> None:
+def test_backfill_updates_no_row_that_is_not_due(conn: Any) -> None:
     make_due(conn, "id % 7 = 0")
     before = conn.execute("SELECT id, xmin, ctid FROM rule WHERE id % 7 <> 0").fetchall()
     assert begun(conn).rows == 14
     assert conn.execute("SELECT id, xmin, ctid FROM rule WHERE id % 7 <> 0").fetchall() == before
 
 
-def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
+def test_backfill_chunk_reads_no_more_rows_than_asked_for(conn: Any) -> None:
     """However few are due, and however large the table: what each node of the plan has read."""
     conn.execute("INSERT INTO rule SELECT n, 2 FROM generate_series(101, 20000) AS n")
     conn.execute("UPDATE rule SET v = 1 WHERE id IN (5000, 15000)")
@@ -95,7 +95,7 @@ def test_a_chunk_looks_at_no_more_rows_than_it_was_asked_for(conn: Any) -> None:
 
 
 OF_GUARD = 1, ""
-"""How many jobs have to be moved on, and what is said when they are not."""
+"""The backfills to finish, and the last_error if they cannot be."""
 
 
 def _rows_read(plan: dict[str, Any]) -> Any:
@@ -105,7 +105,7 @@ def _rows_read(plan: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("chunks", [1, 3, PASS])
-def test_it_goes_on_where_the_last_activation_ended(conn: Any, chunks: int) -> None:
+def test_backfill_continues_at_the_cursor(conn: Any, chunks: int) -> None:
     make_due(conn, "id % 3 = 0")
     run(conn, STAMP.start())
     reports = []
@@ -118,7 +118,7 @@ def test_it_goes_on_where_the_last_activation_ended(conn: Any, chunks: int) -> N
     assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
 
 
-def test_a_row_that_comes_due_behind_the_place_is_done_in_the_next_pass(
+def test_backfill_updates_a_row_due_before_the_cursor_in_the_next_scan(
     conn: Any, at: Any, connect: Callable[..., Any]
 ) -> None:
     make_due(conn, "id = 50")
@@ -131,7 +131,7 @@ def test_a_row_that_comes_due_behind_the_place_is_done_in_the_next_pass(
     assert one(conn, "SELECT count(*) FROM rule WHERE v < 2") == 0
 
 
-def test_a_writer_that_never_stops_leaves_it_stuck_and_it_may_be_tried_again(conn: Any) -> None:
+def test_backfill_is_stuck_if_rows_keep_coming_and_can_be_retried(conn: Any) -> None:
     make_due(conn)
     report = begun(conn, throttles=[lambda: make_due(conn, "id = 3")])
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
@@ -144,7 +144,7 @@ def test_a_writer_that_never_stops_leaves_it_stuck_and_it_may_be_tried_again(con
     assert going_on(conn).jobs_done == 1
 
 
-def test_it_is_begun_once_and_again_when_it_is_done(conn: Any) -> None:
+def test_backfill_can_be_started_again_only_when_done(conn: Any) -> None:
     first = run(conn, STAMP.start())
     twice = attempt(conn, gather(insert("rule", {"id": 999}), STAMP.start()))
     assert isinstance(twice.error, JobExists)
@@ -168,14 +168,14 @@ def test_it_is_begun_once_and_again_when_it_is_done(conn: Any) -> None:
         (({"v": 1}, {"note": None}, sql("id > 90")), 10),
     ],
 )
-def test_what_is_due_is_said_as_of_an_update(conn: Any, where: Any, due: int) -> None:
+def test_backfill_where_is_that_of_update(conn: Any, where: Any, due: int) -> None:
     make_due(conn)
     report = begun(conn, attrs.evolve(STAMP, where=where))
     assert (report.rows, report.jobs_done) == (due, 1)
     assert one(conn, "SELECT count(*) FROM rule WHERE v = 2") == due
 
 
-def test_what_is_set_may_be_values_and_fragments(conn: Any) -> None:
+def test_backfill_set_takes_values_and_fragments(conn: Any) -> None:
     lower = sql("lower(%(p)s || name) -- of the old one", p="100% ")
     sets = {"v": 2, "name": lower, "note": "100%(v)s"}
     make_due(conn, "id <= 15")
@@ -184,7 +184,7 @@ def test_what_is_set_may_be_values_and_fragments(conn: Any) -> None:
     assert one(conn, "SELECT name, note FROM rule WHERE id = 16") == ("Rule 16", None)
 
 
-def test_an_order_of_several_columns_in_a_table_of_partitions(conn: Any) -> None:
+def test_backfill_of_partitions_with_several_order_columns(conn: Any) -> None:
     """Rows that are due here, and rows that are not there, stand in the same places."""
     conn.execute("""
         CREATE TABLE fact (kind text, id int, v int, PRIMARY KEY (kind, id))
@@ -209,19 +209,19 @@ def test_an_order_of_several_columns_in_a_table_of_partitions(conn: Any) -> None
     [sql("id % 2 = 0 AND v < 2"), sql("id %% %(n)s = 0 AND v < 2", n=2), {"v": 1}],
     ids=["no parameter", "a parameter", "a mapping"],
 )
-def test_the_planner_is_asked_how_many_are_due(conn: Any, where: Any) -> None:
+def test_backfill_estimates_the_rows_due(conn: Any, where: Any) -> None:
     make_due(conn)
     conn.execute("ANALYZE rule")
-    told: list[Any] = []
-    begun(conn, attrs.evolve(STAMP, where=where), observers=[told.append])
-    assert told[0].expected is not None
+    received: list[Any] = []
+    begun(conn, attrs.evolve(STAMP, where=where), observers=[received.append])
+    assert received[0].expected is not None
 
 
 MEANWHILE = {
-    "changed elsewhere": ("UPDATE rule SET note = 'theirs' WHERE id = 5", (5, 2, "theirs")),
-    "no longer due": ("UPDATE rule SET v = 7, note = 'theirs' WHERE id = 5", (5, 7, "theirs")),
-    "ahead": ("UPDATE rule SET id = 500, note = 'theirs' WHERE id = 5", (500, 2, "theirs")),
-    "behind": ("UPDATE rule SET id = -5, note = 'theirs' WHERE id = 5", (-5, 2, "theirs")),
+    "changed elsewhere": ("UPDATE rule SET note = 'other' WHERE id = 5", (5, 2, "other")),
+    "no longer due": ("UPDATE rule SET v = 7, note = 'other' WHERE id = 5", (5, 7, "other")),
+    "ahead": ("UPDATE rule SET id = 500, note = 'other' WHERE id = 5", (500, 2, "other")),
+    "after": ("UPDATE rule SET id = -5, note = 'other' WHERE id = 5", (-5, 2, "other")),
     "only locked": ("SELECT FROM rule WHERE id = 5 FOR UPDATE", (5, 2, None)),
     "deleted": ("DELETE FROM rule WHERE id = 5", None),
 }
@@ -230,7 +230,7 @@ MEANWHILE = {
 @pytest.mark.parametrize("ends", ["COMMIT", "ROLLBACK"])
 @pytest.mark.parametrize("others", [False, True], ids=["alone", "with others"])
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
-def test_a_row_that_somebody_changes_while_its_chunk_waits_is_neither_lost_nor_overwritten(
+def test_backfill_neither_loses_nor_overwrites_a_concurrent_update(
     conn: Any, connect: Callable[..., Any], meanwhile: str, others: bool, ends: str
 ) -> None:
     command, row = MEANWHILE[meanwhile]

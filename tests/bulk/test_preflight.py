@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The dry run: what it finds out and how it is shown, and that it leaves no trace."""
+"""The preflight: what it finds and how it is printed; it leaves no trace."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tables(conn):
 
 @pytest.mark.parametrize("when", ["first chunk", "later chunks"])
 @pytest.mark.parametrize(("table", "index"), PAGES)
-def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
+def test_preflight_shows_that_an_index_finds_a_page(conn, table, index, when):
     conn.execute("SET enable_sort = off")  # of 50 routers, reading all of them is as good
     shown = [
         one for one in preflight(conn, TREE, 1).statements if one.title.endswith(f"{table}: {when}")
@@ -45,7 +45,7 @@ def test_it_shows_that_a_page_is_found_by_its_index(conn, table, index, when):
         assert any(f"using {index} on {table}" in line for line in one.explain)
 
 
-def test_it_counts_the_living_and_their_children_and_stops_counting_in_time(conn):
+def test_preflight_counts_live_rows_up_to_the_limit(conn):
     counts = preflight(conn, TREE, 1, count_limit=4500).row_counts
     assert [(one.table, one.rows, one.more) for one in counts] == [
         ("route", 4500, True),
@@ -61,7 +61,7 @@ def test_it_counts_the_living_and_their_children_and_stops_counting_in_time(conn
 
 
 @pytest.mark.parametrize(("children", "inline"), [(10, True), (11, False)])
-def test_a_tree_is_small_up_to_its_own_bound(conn, children, inline):
+def test_preflight_uses_the_trees_inline_limit(conn, children, inline):
     conn.execute(
         "INSERT INTO rule SELECT 100000 + n, 5, 'k' FROM generate_series(1, %s) AS n", [children]
     )
@@ -71,25 +71,25 @@ def test_a_tree_is_small_up_to_its_own_bound(conn, children, inline):
     assert seen.statements[0].title == ("delete now: lock vpc" if inline else "fence: lock vpc")
 
 
-def test_what_the_server_does_not_plan_is_refused_in_its_own_words(conn):
+def test_preflight_reports_a_rejected_statement_in_the_servers_words(conn):
     wrong = Backfill(name="v2", table="rule", set={"row_version": sql("'two'")}, where={"id": 1})
-    refusals = preflight(conn, wrong).errors
-    assert {one.code for one in refusals} == {FindingCode.REJECTED}
-    assert [one.table for one in refusals] == [
+    found_errors = preflight(conn, wrong).errors
+    assert {one.code for one in found_errors} == {FindingCode.REJECTED}
+    assert [one.table for one in found_errors] == [
         "stage 1 of 1, rule: first chunk",
         "stage 1 of 1, rule: later chunks",
     ]
-    assert "invalid input syntax" in refusals[0].detail
+    assert "invalid input syntax" in found_errors[0].detail
 
 
-def test_a_key_of_another_type_is_refused_where_it_is_first_compared(conn):
-    refusals = preflight(conn, TREE, "one").errors
-    assert len(refusals) == 1
-    assert (refusals[0].code, refusals[0].table) == (FindingCode.REJECTED, "vpc")
-    assert "invalid input syntax" in refusals[0].detail
+def test_preflight_reports_a_key_of_another_type_once(conn):
+    found_errors = preflight(conn, TREE, "one").errors
+    assert len(found_errors) == 1
+    assert (found_errors[0].code, found_errors[0].table) == (FindingCode.REJECTED, "vpc")
+    assert "invalid input syntax" in found_errors[0].detail
 
 
-def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
+def test_preflight_of_a_reader_explains_no_write(conn, connect):
     schema = conn.execute("SELECT current_schema").fetchone()[0]
     conn.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader", prepare=False)
     try:
@@ -110,7 +110,7 @@ def test_who_may_only_read_sees_everything_but_how_it_is_written(conn, connect):
         conn.execute("DROP OWNED BY reader; DROP ROLE reader", prepare=False)
 
 
-def test_it_needs_no_more_than_a_session_that_cannot_write(connect):
+def test_preflight_needs_a_read_only_session_only(connect):
     reader = connect(options="-c default_transaction_read_only=on", autocommit=False)
     search_path = connect().execute("SHOW search_path").fetchone()[0]
     reader.execute(f"SET search_path = {search_path}")
@@ -122,7 +122,7 @@ def test_it_needs_no_more_than_a_session_that_cannot_write(connect):
         reader.execute("DELETE FROM rule")
 
 
-def test_it_leaves_the_database_byte_identical(postgres):
+def test_preflight_leaves_the_database_byte_identical(postgres):
     with (
         server(postgres.installation, settings={"autovacuum": "off"}) as own,
         psycopg.connect(own.conninfo(), autocommit=True) as conn,
@@ -158,12 +158,12 @@ def snapshot(conn, directory: Path):
     ).fetchone()
     conn.execute("CHECKPOINT")
     files = sorted((directory / "data" / "base" / str(oid)).iterdir())
-    # A cache of the catalog's, written by whoever connects first.
+    # A cache of the catalog, written by the first connection.
     kept = [file for file in files if file.name != "pg_internal.init"]
     return number, {file.name: sha256(file.read_bytes()).hexdigest() for file in kept}
 
 
-async def test_async_connections_and_pools_see_the_same(conn, database):
+async def test_apreflight_and_pools_find_the_same(conn, database):
     seen = preflight(conn, TREE, 1)
     with ConnectionPool(database, min_size=1, open=True) as pool:
         assert preflight(pool, TREE, 1) == seen
@@ -174,18 +174,18 @@ async def test_async_connections_and_pools_see_the_same(conn, database):
         assert [one.table for one in (await apreflight(connection, TREE, "one")).errors] == ["vpc"]
 
 
-def test_a_connection_that_is_in_a_transaction_is_left_alone(conn):
+def test_preflight_in_a_transaction_is_an_error(conn):
     with conn.transaction(), pytest.raises(Exception, match="not IDLE"):
         preflight(conn, TREE, 1)
 
 
 @pytest.mark.parametrize(("work", "key"), [(TREE, None), (REWRITE, 1)])
-def test_a_tree_has_a_key_and_a_rewrite_has_none(conn, work, key):
+def test_preflight_needs_a_key_for_a_tree_and_none_for_a_backfill(conn, work, key):
     with pytest.raises(ValueError, match=f"preflight\\('{work.name}', key={key}\\)"):
         preflight(conn, work, key)
 
 
-def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
+def test_preflight_can_be_printed_and_raised(conn):
     seen = preflight(conn, TREE, 1)
     seen.raise_for_errors()
     lines = str(seen).splitlines()
@@ -193,25 +193,25 @@ def test_a_plan_is_read_by_people_and_checked_by_machines(conn):
     assert lines[0] == "vpc of 1: in chunks"
     assert "3. fence: insert bulk_job" in lines
     conn.execute("DROP TABLE bulk_job; DROP INDEX rules_by_vpc", prepare=False)
-    refused = preflight(conn, TREE, 1)
+    rejected = preflight(conn, TREE, 1)
     with pytest.raises(PreflightFailed) as caught:
-        refused.raise_for_errors()
-    assert caught.value.preflight is refused
+        rejected.raise_for_errors()
+    assert caught.value.preflight is rejected
     text = str(caught.value)
     assert text.startswith(
         "'vpc' should not be started, the preflight has found 2 errors:\nNO_JOB_TABLE "
     )
     assert 'CREATE INDEX CONCURRENTLY ON "rule" ("vpc_id", "kind", "id");' in text
-    assert f"Error: {text.splitlines()[1]}" in str(refused)
+    assert f"Error: {text.splitlines()[1]}" in str(rejected)
 
 
-def test_names_are_found_whatever_they_are(conn):
+def test_preflight_finds_tables_of_any_name(conn):
     schema, odd = "we ird%", 'T"x%s'
     conn.execute(
         f"""
         CREATE SCHEMA "{schema}";
         CREATE TABLE "{schema}"."p'$1" (
-            "k %" int PRIMARY KEY, "g""en" bigint NOT NULL, "gone?" timestamptz);
+            "k %" int PRIMARY KEY, "g""en" bigint NOT NULL, "hidden?" timestamptz);
         CREATE TABLE "{schema}"."T""x%s" (
             "i %d" int NOT NULL, "by $2" int NOT NULL, "Dead" timestamptz);
         CREATE UNIQUE INDEX "odd $" ON "{schema}"."T""x%s" ("by $2", "i %d") WHERE "Dead" IS NULL;
@@ -221,7 +221,7 @@ def test_names_are_found_whatever_they_are(conn):
         prepare=False,
     )
     try:
-        parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', deleted_at="gone?")
+        parent = Parent(table=f"{schema}.p'$1", key="k %", generation='g"en', deleted_at="hidden?")
         children = parent.children(f"{schema}.{odd}", by="by $2", deleted_at="Dead")
         tree = DeleteTree(
             name="odd", parent=parent, children=[ChildDelete(relation=children, order="i %d")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A statement inside another one's text does what it does by itself, whatever stands in it."""
+"""A statement embedded in the text of another one finds and changes the same rows."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def sorted_rows(rows: list[dict[str, Any]]) -> list[str]:
 
 @ANY
 @given(statement=selects)
-def test_a_select_finds_the_same_rows(table: Any, statement: Statement[None]) -> None:
+def test_embedded_select_finds_the_same_rows(table: Any, statement: Statement[None]) -> None:
     text, values = embed(statement, "row")
     inner = around(f"SELECT * FROM ({text}) AS a", values)
     deeper, deeper_values = embed(inner, "row")
@@ -126,9 +126,9 @@ def test_a_select_finds_the_same_rows(table: Any, statement: Statement[None]) ->
 @ANY
 @given(statement=writes)
 @example(statement=delete(TABLE, where=sql("true -- all of them")))
-def test_a_write_changes_the_same_rows(table: Any, statement: Statement[None]) -> None:
-    text, values = embed(statement, "gone")
-    inner = around(f"WITH gone AS ({text} RETURNING 1) SELECT count(*) FROM gone", values)
+def test_embedded_write_changes_the_same_rows(table: Any, statement: Statement[None]) -> None:
+    text, values = embed(statement, "deleted")
+    inner = around(f"WITH deleted AS ({text} RETURNING 1) SELECT count(*) FROM deleted", values)
     done = []
     for one in (statement.count(), inner.scalar(int)):
         with table.transaction(force_rollback=True):
@@ -140,25 +140,25 @@ def test_a_write_changes_the_same_rows(table: Any, statement: Statement[None]) -
 
 @ANY
 @given(first=selects, second=writes)
-def test_two_in_one_text_keep_their_values_apart(
+def test_two_embedded_statements_keep_their_values_apart(
     table: Any, first: Statement[None], second: Statement[None]
 ) -> None:
     """Both number their parameters from one."""
     found, found_values = embed(first, "page")
-    gone, gone_values = embed(second, "gone")
+    deleted, deleted_values = embed(second, "deleted")
     both = around(
-        f"WITH page AS ({found}), gone AS ({gone} RETURNING 1) "
-        "SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM gone) AS gone",
-        {**gone_values, **found_values},
+        f"WITH page AS ({found}), deleted AS ({deleted} RETURNING 1) "
+        "SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM deleted) AS deleted",
+        {**deleted_values, **found_values},
     )
     with table.transaction(force_rollback=True):
         (counts,) = run(table, both.all(dict), nested=True)
     with table.transaction(force_rollback=True):
         pages = len(run(table, first.all(dict), nested=True))
-        assert counts == {"count": pages, "gone": run(table, second.count(), nested=True)}
+        assert counts == {"count": pages, "deleted": run(table, second.count(), nested=True)}
 
 
-def test_a_text_does_not_vary_with_its_values() -> None:
+def test_embedded_text_does_not_depend_on_values() -> None:
     one, two = (delete("t", where=[{"id": n}, sql("a < %(n)s", n=n)]) for n in (1, 2))
     assert embed(one, "x") == (
         'DELETE FROM "t" WHERE "id" = %(x1)s AND (a < %(x2)s)',
@@ -167,14 +167,14 @@ def test_a_text_does_not_vary_with_its_values() -> None:
     assert embed(two, "x") == (embed(one, "x")[0], {"x1": 2, "x2": 2})
 
 
-def test_a_name_that_is_used_twice_is_one_parameter() -> None:
+def test_parameter_used_twice_is_embedded_once() -> None:
     twice = raw_sql("SELECT %(a)s, %(b)s, %(a)s -- 5%%", b=1, a=2)
     text, values = embed(twice, "x")
     assert text == "SELECT %(x1)s, %(x2)s, %(x1)s -- 5%%"
     assert values == {"x1": 2, "x2": 1}
 
 
-def test_names_are_quoted_for_a_text_where_a_percent_sign_is_doubled() -> None:
+def test_names_in_a_text_with_parameters_double_percent_signs() -> None:
     assert column(NAME) == '"na%%me"'
     assert columns((KIND, "id"), suffix=" DESC") == '"k""ind %%(x)d" DESC, "id" DESC'
     assert quoted('a%.b"') == '"a%%"."b"""'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Children of children that are only drained in part: what has others stays, and is found."""
+"""Rows with children that are not part of the tree are kept, and found at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROUTERS = ChildDelete(
     children=[ChildDelete(relation=STATIC)],
 )
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS])
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +45,8 @@ def ids(conn: psycopg.Connection, table: str) -> list[int]:
     return [one for (one,) in conn.execute(f"SELECT id FROM {table} ORDER BY id")]
 
 
-def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
-    run(conn, TREE.fence(1, missing=GONE))
+def test_job_is_stuck_at_a_row_with_children_outside_the_tree(conn):
+    run(conn, TREE.fence(1, missing=MISSING))
     report = resume(conn, [TREE], owner="test")
     assert (report.jobs_stuck, report.rows) == (1, 3)
     assert (ids(conn, "vpc"), ids(conn, "router"), ids(conn, "route")) == ([1], [12], [3])
@@ -54,8 +54,8 @@ def test_in_chunks_it_leaves_the_job_stuck_at_the_row_that_has_others(conn):
     assert "router, 12" in job.last_error
 
 
-def test_at_once_it_refuses_the_whole(conn):
-    error = attempt(conn, TREE.delete_now(1, missing=GONE)).error
+def test_delete_now_fails_at_a_row_with_children_outside_the_tree(conn):
+    error = attempt(conn, TREE.delete_now(1, missing=MISSING)).error
     assert isinstance(error, RowsAfterFence)
     assert (error.table, error.key) == ("router", 12)
     assert (ids(conn, "vpc"), ids(conn, "route")) == ([1], [1, 2, 3])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A session's styles change no word of what a long delete keeps in its tables."""
+"""Jobs are read and written correctly under any DateStyle and IntervalStyle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INSERT INTO rule SELECT n, 1 FROM generate_series(1, 5) AS n;
 
 @pytest.mark.parametrize("dates", ["SQL, DMY", "German, DMY", "Postgres, MDY"])
 @pytest.mark.parametrize("intervals", ["iso_8601", "sql_standard"])
-def test_a_job_is_read_whatever_the_sessions_styles_are(conn, dates, intervals):
+def test_job_is_read_under_any_date_and_interval_style(conn, dates, intervals):
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())
     conn.execute(f"SET DateStyle = '{dates}'; SET IntervalStyle = '{intervals}'")

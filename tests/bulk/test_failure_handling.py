@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an activation does about each failure: a table of its answers, without a database."""
+"""What a worker requests after each failure: a table, without a database."""
 
 from __future__ import annotations
 
@@ -74,17 +74,17 @@ GO_ON = ["finish 1", "claimable vpc"]
         ([None, cut], ["chunk 1 100", "finish 1", "release 1"]),
     ],
 )
-def test_each_failure_has_its_answer(failing: list[Any], asked: list[str]) -> None:
+def test_each_failure_leads_to_its_requests(failing: list[Any], asked: list[str]) -> None:
     failing = [failure or fine for failure in failing]
     work = Imagined({"1": [80]}, failing=failing)
     made = driven(work, chunk_size=SIZE)
     assert made.of_job == asked
-    assert made.report.rows == work.gone.total()
+    assert made.report.rows == work.deleted.total()
 
 
 @pytest.mark.parametrize("failure", [conflict, timeout], ids=["conflict", "timeout"])
 @pytest.mark.parametrize("passed", [0, 1], ids=["chunk", "final batch"])
-def test_the_sixth_failure_in_a_row_ends_it(failure: Any, passed: int) -> None:
+def test_sixth_failure_in_a_row_stops_the_job(failure: Any, passed: int) -> None:
     def failing(times: int) -> list[Any]:
         return [*[fine] * passed, *[failure] * times]
 
@@ -93,36 +93,36 @@ def test_the_sixth_failure_in_a_row_ends_it(failure: Any, passed: int) -> None:
     gives_up = driven(Imagined({"1": [80]}, failing=failing(6)), chunk_size=SIZE)
     assert gives_up.report.stop_reason is StopReason.FAILED
     assert (gives_up.report.retries, gives_up.report.jobs_released) == (5, 1)
-    assert gives_up.said[-3:] == ["release 1", "claimable vpc", "stats vpc"]
+    assert gives_up.log[-3:] == ["release 1", "claimable vpc", "stats vpc"]
 
 
-def test_failures_that_are_not_in_a_row_end_nothing() -> None:
+def test_failures_not_in_a_row_do_not_stop_the_job() -> None:
     failing: list[Any] = [*[conflict] * 5, fine] * 4
     made = driven(Imagined({"1": [30]}, failing=failing), chunk_size=SIZE)
     assert (made.report.jobs_done, made.report.retries) == (1, 20)
 
 
-def test_after_each_conflict_the_rest_may_be_twice_as_long(monkeypatch: Any) -> None:
+def test_longest_sleep_doubles_after_each_conflict(monkeypatch: Any) -> None:
     monkeypatch.setattr("random.uniform", lambda _least, most: most)
     made = driven(Imagined({"1": [80]}, failing=[conflict] * 5), chunk_size=SIZE)
     rests = [
-        ask.seconds for ask, said in zip(made.asked, made.said, strict=True) if said == "sleep"
+        ask.seconds for ask, texts in zip(made.asked, made.log, strict=True) if texts == "sleep"
     ]
     assert len(rests) == 5
     assert all(later == 2 * sooner for sooner, later in pairwise(rests))
 
 
-def test_the_final_batch_has_twice_the_time_after_each_timeout() -> None:
+def test_timeout_of_the_final_batch_doubles_after_each_timeout() -> None:
     failing: list[Any] = [fine, timeout, timeout, timeout]
     made = driven(Imagined({"1": [80]}, failing=failing), chunk_size=SIZE, timeout=2.0)
     steps = [
-        ask.timeout for ask, said in zip(made.asked, made.said, strict=True) if said == "finish 1"
+        ask.timeout for ask, texts in zip(made.asked, made.log, strict=True) if texts == "finish 1"
     ]
     assert steps == [2, 4, 8, 16]
 
 
-def test_a_chunk_whose_answer_was_lost_is_the_end_of_its_table_as_any_other() -> None:
-    """The next table begins with the first size, whoever said that this one is empty."""
+def test_lost_answer_of_a_last_chunk_ends_its_stage() -> None:
+    """The next stage starts with the initial size, however this one was found to be empty."""
     failing: list[Any] = [fine, fine, lost(done=True)]
     size = ChunkSize(minimum=1, initial=100, maximum=1_000)
     made = driven(Imagined({"1": [400, 400]}, failing=failing), chunk_size=size)
@@ -132,7 +132,7 @@ def test_a_chunk_whose_answer_was_lost_is_the_end_of_its_table_as_any_other() ->
     ]
 
 
-def test_a_job_that_is_refused_again_and_again_is_stuck() -> None:
+def test_job_rejected_by_a_constraint_too_often_is_stuck() -> None:
     made = driven(Imagined({"1": [80], "2": [20]}, failing=[integrity] * 4), chunk_size=SIZE)
     assert made.of_job[:8] == [
         *["chunk 1 100", "restart 1"] * 3,
@@ -146,11 +146,11 @@ WHERE = ["other_versions vpc", "claimable vpc", "estimate", "claim 1", *STEPS, "
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_a_driver_that_cannot_ask_the_database_ends_it_and_nothing_is_raised(where: str) -> None:
+def test_database_error_stops_the_worker_and_is_not_raised(where: str) -> None:
     """No connection in a pool, say."""
 
-    def broken(said: str) -> None:
-        if said == where:
+    def broken(texts: str) -> None:
+        if texts == where:
             raise psycopg.OperationalError("no connection")
 
     made = driven(Imagined({"1": [80]}), chunk_size=SIZE, meddle=broken)
@@ -159,24 +159,24 @@ def test_a_driver_that_cannot_ask_the_database_ends_it_and_nothing_is_raised(whe
         return
     assert (made.report.stop_reason, made.report.detail) == (StopReason.FAILED, "no connection")
     claimed = where in STEPS
-    assert made.said[-2:] == ["release 1" if claimed else where, "stats vpc"]
+    assert made.log[-2:] == ["release 1" if claimed else where, "stats vpc"]
 
 
 @pytest.mark.parametrize("where", [*WHERE, "throttle", "sleep"])
-def test_any_other_error_is_raised_and_the_job_is_left_first(where: str) -> None:
-    def broken(said: str) -> None:
-        if said == where:
+def test_other_error_is_raised_after_the_job_is_released(where: str) -> None:
+    def broken(texts: str) -> None:
+        if texts == where:
             raise ZeroDivisionError
 
-    work, said = Imagined({"1": [80]}), list[str]()
+    work, texts = Imagined({"1": [80]}), list[str]()
 
     def listening(words: str) -> None:
-        said.append(words)
+        texts.append(words)
         broken(words)
 
     with pytest.raises(ZeroDivisionError):
         driven(work, chunk_size=SIZE, meddle=listening, throttles=[lambda: None], pause_ratio=1.0)
-    assert said[-1] == ("release 1" if where in {*STEPS, "throttle", "sleep"} else where)
+    assert texts[-1] == ("release 1" if where in {*STEPS, "throttle", "sleep"} else where)
 
 
 FAILURES = st.sampled_from(
@@ -189,15 +189,15 @@ FAILURES = st.sampled_from(
     st.lists(FAILURES | st.just(fine), max_size=40),
     st.integers(0, 20),
 )
-def test_whatever_fails_it_ends_and_every_row_is_counted_once(
+def test_any_failures_end_the_worker_and_count_each_row_once(
     left: dict[str, list[int]], failing: list[Any], chunks: int
 ) -> None:
     work = Imagined(left, failing=failing)
     before = sum(map(sum, left.values()))
     made = driven(work, chunk_size=SIZE, budget=Budget(chunks=chunks))
     report = made.report
-    assert report.rows == work.gone.total() == before - sum(map(sum, work.left.values()))
-    assert report.rows_by_table == +work.gone
+    assert report.rows == work.deleted.total() == before - sum(map(sum, work.left.values()))
+    assert report.rows_by_table == +work.deleted
     assert report.chunks == report.chunks_by_table.total() <= chunks
     assert sum(job.rows_done for job in work.stored.values()) == report.rows
     phases = [job.phase for job in work.stored.values()]

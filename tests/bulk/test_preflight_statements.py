@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the dry run shows is what is sent, to the letter, and what it sends itself only reads."""
+"""The preflight shows exactly what is sent, and sends only reads itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TITLES = [
 ]
 SMALL = ChunkSize(initial=40, minimum=40, maximum=40)
 LEASE = timedelta(seconds=30)
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 
 
 @pytest.fixture(autouse=True)
@@ -85,29 +85,29 @@ GUARDED = evolve(
 FEW = DeleteTree(name="vpc", parent=VPC, children=[LISTED], inline_limit=50_000)
 
 
-def test_what_it_shows_is_what_is_sent_in_that_order(conn, database):
+def test_preflight_lists_the_statements_that_are_sent(conn, database):
     seen = preflight(conn, TREE, 1)
     assert [one.title for one in seen.statements] == TITLES
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        run(client, TREE.fence(1, missing=GONE))
+        run(client, TREE.fence(1, missing=MISSING))
         report = resume(client, [TREE], owner="test", chunk_size=SMALL)
     assert (report.stop_reason, report.jobs_done) == (StopReason.EXHAUSTED, 1)
     assert is_within([one.sql for one in seen.statements], texts(recording))
 
 
-def test_a_small_tree_is_shown_as_the_one_batch_that_it_is(conn, database):
+def test_preflight_lists_a_small_tree_as_one_batch(conn, database):
     conn.execute("DELETE FROM router WHERE vpc_id = 2; DELETE FROM rule WHERE vpc_id = 2")
     conn.execute("DELETE FROM tag WHERE vpc_id = 2 AND id > 100")
     tree = DeleteTree(name="vpc", parent=VPC, children=[RULES, TAGS])
     seen = preflight(conn, tree, 2, count_limit=10)
     assert (seen.inline, [count.rows for count in seen.row_counts]) == (True, [0, 20])
     with proxy(database) as link, through(link) as client, link.record() as recording:
-        assert start(client, tree, 2, missing=GONE) == Deleted(rows=20)
+        assert start(client, tree, 2, missing=MISSING) == Deleted(rows=20)
     assert is_within([one.sql for one in seen.statements], texts(recording))
     assert all(one.explain for one in seen.statements)
 
 
-def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(database):
+def test_preflight_explains_exactly_what_is_sent_read_only(database):
     with proxy(database) as link, through(link) as client, link.record() as recording:
         seen = preflight(client, TREE, 1)
     sent = texts(recording)
@@ -121,14 +121,14 @@ def test_what_is_explained_is_what_would_be_sent_to_the_letter_and_read_only(dat
 @pytest.mark.parametrize(
     ("when", "tree", "batch"),
     [
-        ("fence: ", TREE, TREE.fence(1, missing=GONE, job=KNOWN.id)),
-        ("fence: ", GUARDED, GUARDED.fence(1, missing=GONE, job=KNOWN.id)),
+        ("fence: ", TREE, TREE.fence(1, missing=MISSING, job=KNOWN.id)),
+        ("fence: ", GUARDED, GUARDED.fence(1, missing=MISSING, job=KNOWN.id)),
         ("end: ", TREE, TREE.finish(KNOWN)),
         ("stage 4 of 5, rule: first", TREE, TREE.chunk(evolve(KNOWN, stage=3), 200, LEASE)),
-        ("delete now: ", FEW, FEW.delete_now(1, missing=GONE)),
+        ("delete now: ", FEW, FEW.delete_now(1, missing=MISSING)),
     ],
 )
-def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
+def test_preflight_values_are_those_that_the_engine_sends(conn, when, tree, batch):
     shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
     for one, sent in zip(shown, encode(laid_flat(batch), Transformer(conn), {}), strict=True):
         transformer = Transformer(conn)
@@ -137,13 +137,13 @@ def test_its_values_are_those_that_the_engine_sends(conn, when, tree, batch):
         assert (one.sql, dumped, transformer.types) == (sent.compiled.sql, params, sent.types)
 
 
-def test_the_guards_token_is_in_nothing_that_is_shown(conn):
+def test_preflight_shows_no_guard_token(conn):
     seen = preflight(conn, TREE, 1)
     assert TOKEN not in str(seen)
     assert TOKEN not in repr([one.values for one in seen.statements])
 
 
-def test_a_rewrite_is_shown_until_it_ends(conn, database):
+def test_preflight_lists_a_backfill_to_its_end(conn, database):
     seen = preflight(conn, REWRITE)
     assert (seen.ok, seen.key, seen.inline) == (True, None, False)
     assert [(one.table, one.rows) for one in seen.row_counts] == [("rule", 20000)]
@@ -165,7 +165,7 @@ def test_a_rewrite_is_shown_until_it_ends(conn, database):
     assert is_within([one.sql for one in seen.statements], texts(recording))
 
 
-def test_a_chunk_that_nothing_comes_behind_is_shown_all_the_same(conn):
+def test_preflight_lists_a_later_chunk_without_rows(conn):
     conn.execute("DELETE FROM tag")
     (later,) = [one for one in preflight(conn, TREE, 1).statements if "tag: later" in one.title]
     assert (later.explain, later.unexplained) == (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an activation asks for, in which order, and what ends it; without a database."""
+"""What a worker requests, in which order, and what stops it; without a database."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ END = ["claimable vpc", "stats vpc"]
 # -- the order -------------------------------------------------------------------------------------
 
 
-def test_it_asks_for_each_job_one_after_the_other_and_looks_back_at_the_end() -> None:
+def test_worker_runs_one_job_after_the_other_and_counts_unfinished_ones() -> None:
     made = driven(Imagined({"1": [250, 50], "2": [0, 0]}), chunk_size=SIZE)
-    assert made.said == [
+    assert made.log == [
         *["other_versions vpc", "claimable vpc"],
         *[
             "estimate",
@@ -45,18 +45,18 @@ def test_it_asks_for_each_job_one_after_the_other_and_looks_back_at_the_end() ->
     assert made.report.chunks_by_table == {"table0": 4, "table1": 2}
 
 
-def test_it_takes_the_works_one_after_the_other() -> None:
+def test_worker_runs_one_task_after_the_other() -> None:
     made = driven(Imagined({}, name="a"), Imagined({"1": [1]}, name="b"), chunk_size=SIZE)
-    assert made.said == [
+    assert made.log == [
         *["other_versions a", "claimable a", "other_versions b", "claimable b"],
         *["estimate", "claim 1", "chunk 1 100", "finish 1", "claimable b", "stats a", "stats b"],
     ]
 
 
-def test_a_job_that_somebody_else_was_faster_to_claim_is_not_asked_for_again() -> None:
+def test_job_claimed_by_another_worker_first_is_not_claimed_again() -> None:
     work = Imagined({"1": [1], "2": [1]}, taken={"1"})
     made = driven(work, chunk_size=SIZE)
-    assert made.said[2:8] == [
+    assert made.log[2:8] == [
         *["estimate", "claim 1", "estimate", "claim 2", "chunk 2 100", "finish 2"]
     ]
     assert [set(ask.batch.but) for ask in made.asked if "claimable" in str(ask)] == [
@@ -66,20 +66,20 @@ def test_a_job_that_somebody_else_was_faster_to_claim_is_not_asked_for_again() -
     assert (made.report.jobs_done, made.report.jobs_unfinished) == (1, 1)
 
 
-def test_a_table_of_its_own_begins_with_the_first_size_again() -> None:
+def test_chunk_size_starts_again_at_each_stage() -> None:
     size = ChunkSize(minimum=1, initial=100, maximum=1_000)
     made = driven(Imagined({"1": [700, 700]}), chunk_size=size)
     chunks = ["chunk 1 100", "chunk 1 200", "chunk 1 400", "chunk 1 800"]
     assert made.of_job == [*chunks, *chunks, "finish 1", "claimable vpc"]
 
 
-def test_a_driver_that_breaks_off_asks_for_nothing_more() -> None:
-    """The job is left to its lease: whoever breaks off may be in the middle of something."""
+def test_closed_worker_sends_no_further_requests() -> None:
+    """The job is left to its lease: a step may be under way."""
     made = Driven([Imagined({"1": [250]})], {"chunk_size": SIZE})
     requests = made.requests()
     assert [next(requests) for _ in range(5)] == [*ONE, "chunk 1 100"]
     requests.close()
-    assert made.said == [*ONE, "chunk 1 100"]
+    assert made.log == [*ONE, "chunk 1 100"]
 
 
 # -- what ends it ----------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_a_driver_that_breaks_off_asks_for_nothing_more() -> None:
         ({"chunks": 5}, StopReason.CHUNKS, 5),
     ],
 )
-def test_a_budget_bounds_the_chunks_that_are_asked_for(
+def test_budget_limits_the_chunks(
     monkeypatch: pytest.MonkeyPatch, budget: dict[str, float], stop_reason: StopReason, chunks: int
 ) -> None:
     """Each takes a second. The last step of a job is bounded as a chunk is: five are all of it."""
@@ -107,7 +107,7 @@ def test_a_budget_bounds_the_chunks_that_are_asked_for(
     class Clock:
         @staticmethod
         def monotonic() -> float:
-            return work.gone.total() / 100
+            return work.deleted.total() / 100
 
     monkeypatch.setattr(course_module, "time", Clock)
     size = ChunkSize(minimum=100, initial=100, maximum=100)
@@ -119,7 +119,7 @@ def test_a_budget_bounds_the_chunks_that_are_asked_for(
     assert (made.report.jobs_released, made.report.jobs_done) == (1, 0)
 
 
-def test_before_each_step_it_is_asked_to_stop_and_then_the_throttles() -> None:
+def test_stop_and_throttles_are_called_before_each_step() -> None:
     asked: list[str] = []
 
     def stop() -> bool:
@@ -160,7 +160,7 @@ def test_before_each_step_it_is_asked_to_stop_and_then_the_throttles() -> None:
     ],
     ids=str,
 )
-async def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
+async def test_invalid_options_are_rejected_before_any_request(
     call: Any, options: dict[str, Any]
 ) -> None:
     """There is no database to ask."""
@@ -171,9 +171,7 @@ async def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
 
 @pytest.mark.parametrize("call", [resume, aresume, start, astart])
 @pytest.mark.parametrize("unknown", ["chunks", "deadline"])
-async def test_an_option_that_there_is_not_or_that_is_missing_is_named_with_those_that_there_are(
-    call: Any, unknown: str
-) -> None:
+async def test_unknown_or_missing_option_is_named_in_the_error(call: Any, unknown: str) -> None:
     """In the caller's words; there is no database to ask."""
     resumes = call in (resume, aresume)
     required = "owner" if resumes else "missing"
@@ -190,6 +188,6 @@ async def test_an_option_that_there_is_not_or_that_is_missing_is_named_with_thos
 
 @pytest.mark.parametrize("name", ["chunks", "rows", "seconds"])
 @pytest.mark.parametrize("value", [-1, math.nan, -math.inf])
-def test_a_budget_of_less_than_nothing_is_refused(name: str, value: float) -> None:
+def test_negative_budget_is_rejected(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"Budget\({name}="):
         Budget(**{name: value})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the dry run refuses, what is nearly the same and passes, and that its own DDL mends it."""
+"""Errors of the preflight, similar tables that have none, and remedies that work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batchq.bulk import ChildDelete, DeleteTree, Jobs
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.preflight import preflight
 from batchq.hierarchy import Parent
-from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, refused, warned
+from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, rejected, warned
 
 NO_JOBS, OTHER_JOBS = FindingCode.NO_JOB_TABLE, FindingCode.WRONG_JOB_TABLE
 NO_TABLE, NO_COLUMN, WRONG_COLUMN = (
@@ -28,8 +28,8 @@ def tables(conn):
     conn.execute(Jobs().ddl(), prepare=False)
 
 
-def test_nothing_speaks_against_tables_that_are_as_they_should_be(conn):
-    assert (refused(conn), warned(conn), refused(conn, REWRITE)) == ([], [], [])
+def test_correct_tables_have_no_findings(conn):
+    assert (rejected(conn), warned(conn), rejected(conn, REWRITE)) == ([], [], [])
 
 
 RENAMED = "DROP INDEX rules_by_vpc; CREATE INDEX other ON rule "
@@ -116,12 +116,12 @@ INDEXED = "; CREATE INDEX x_by_of ON x (of)"
         ),
     ],
 )
-def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
+def test_remedy_fixes_its_error(conn, bad, expected):
     change(conn, bad)
-    assert refused(conn) == expected
+    assert rejected(conn) == expected
     for remedy in dict.fromkeys(one.remedy for one in preflight(conn, TREE, 1).errors):
         change(conn, remedy)
-    assert refused(conn) == []
+    assert rejected(conn) == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
         NO_KEY + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (kind, id)",
         NO_KEY + "INDEX ON rule (vpc_id, kind, id); CREATE UNIQUE INDEX ON rule (vpc_id, id)",
         "ALTER TABLE tag DROP CONSTRAINT tag_pkey",  # unique among the living
-        "ALTER TABLE rule ALTER vpc_id DROP NOT NULL",  # a row without one is nobody's
+        "ALTER TABLE rule ALTER vpc_id DROP NOT NULL",  # a row without one is an orphan
         X_OF + "rule" + ")" + INDEXED,
         X_OF + "rule); CREATE INDEX ON x (of) WHERE of IS NOT NULL",
         X_OF + "rule ON UPDATE CASCADE)" + INDEXED,
@@ -148,23 +148,23 @@ def test_what_is_refused_is_mended_by_the_ddl_that_it_says(conn, bad, expected):
         NO_VPC_KEY + ";CREATE UNIQUE INDEX ON vpc (id DESC) INCLUDE (rcgen)",
     ],
 )
-def test_what_is_nearly_the_same_is_not_refused(conn, twin):
+def test_nearly_the_same_tables_have_no_errors(conn, twin):
     change(conn, twin)
-    assert refused(conn) == []
+    assert rejected(conn) == []
 
 
 @pytest.mark.parametrize("bad", ["DROP TABLE tag", "DROP TABLE tag; CREATE VIEW tag AS SELECT 1"])
-def test_a_table_that_is_not_there_is_refused_and_nothing_is_counted(conn, bad):
+def test_missing_table_is_an_error_and_nothing_is_counted(conn, bad):
     change(conn, bad)
-    assert refused(conn) == [(NO_TABLE, "tag", "")]
+    assert rejected(conn) == [(NO_TABLE, "tag", "")]
     assert preflight(conn, TREE, 1).row_counts == ()
 
 
-def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(conn):
-    drain = ChildDelete(
+def test_wrong_column_name_lists_the_existing_columns(conn):
+    child = ChildDelete(
         relation=VPC.children("rule", by="vpc", deleted_at=None), set={"vpc": 1, "no": 2}
     )
-    seen = preflight(conn, DeleteTree(name="vpc", parent=VPC, children=[drain]), 1)
+    seen = preflight(conn, DeleteTree(name="vpc", parent=VPC, children=[child]), 1)
     assert [(one.code, one.name) for one in seen.errors] == [
         (NO_COLUMN, "vpc"),
         (NO_COLUMN, "no"),
@@ -173,7 +173,7 @@ def test_a_column_that_is_named_wrongly_is_refused_with_those_that_are_there(con
 
 
 @pytest.mark.parametrize(("inline", "reasons"), [(3, []), (2, [FindingCode.NO_FENCE])])
-def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
+def test_parent_without_deleted_at_must_have_few_children(conn, inline, reasons):
     conn.execute("INSERT INTO vpc VALUES (1)")
     conn.execute("INSERT INTO rule SELECT n, 1, 'k' FROM generate_series(1, 3) AS n")
     parent = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
@@ -185,27 +185,25 @@ def test_a_parent_that_cannot_be_hidden_has_few_children(conn, inline, reasons):
     assert seen.statements[0].title == "delete now: lock vpc"
 
 
-def test_where_a_parent_has_one_child_its_key_is_enough(conn):
+def test_parents_key_is_enough_if_it_has_one_child(conn):
     tree = evolve(TREE, children=[evolve(RULES, order="vpc_id")])
-    assert refused(conn, tree) == [(NOT_UNIQUE, "rule", "")]
+    assert rejected(conn, tree) == [(NOT_UNIQUE, "rule", "")]
     change(conn, preflight(conn, tree, 1).errors[0].remedy)
-    assert refused(conn, tree) == []
+    assert rejected(conn, tree) == []
 
 
 @pytest.mark.parametrize("order", [("vpc_id", "kind", "id"), ("kind", "vpc_id", "id")])
-def test_the_parents_key_within_the_order_key_changes_nothing(conn, order):
-    assert refused(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == []
+def test_parents_key_within_the_order_key_changes_nothing(conn, order):
+    assert rejected(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == []
     change(conn, "DROP INDEX rules_by_vpc")
-    assert refused(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == NO_RULES
+    assert rejected(conn, evolve(TREE, children=[evolve(RULES, order=order)])) == NO_RULES
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("x", []), (["x"], NO_RULES), (None, NO_RULES)])
-def test_a_column_that_is_compared_with_one_value_may_stand_anywhere_in_the_index(
-    conn, kind, expected
-):
+def test_column_compared_with_one_value_may_be_anywhere_in_the_index(conn, kind, expected):
     children = VPC.children("rule", by="vpc_id", deleted_at=None, where={"kind": kind})
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=children, order="id")])
-    assert refused(conn, tree) == expected
+    assert rejected(conn, tree) == expected
 
 
 @pytest.mark.parametrize(
@@ -220,25 +218,25 @@ def test_a_column_that_is_compared_with_one_value_may_stand_anywhere_in_the_inde
         ("DROP TABLE rule", [NO_TABLE]),
     ],
 )
-def test_a_rewrite_needs_an_index_of_all_rows_by_its_order_key(conn, bad, expected):
+def test_backfill_needs_an_index_of_all_rows_by_its_order_key(conn, bad, expected):
     change(conn, bad)
-    assert [reason for reason, *_ in refused(conn, REWRITE)] == expected
+    assert [reason for reason, *_ in rejected(conn, REWRITE)] == expected
 
 
-def test_a_partitioned_table_is_told_an_index_that_it_can_have(conn):
+def test_remedy_for_a_partitioned_table_can_be_run(conn):
     change(conn, "DROP TABLE rule; CREATE TABLE rule (LIKE tag) PARTITION BY HASH (vpc_id)")
     change(conn, "CREATE TABLE rule_0 PARTITION OF rule FOR VALUES WITH (modulus 1, remainder 0)")
     tree = evolve(TREE, children=[evolve(RULES, order="id")])
-    assert refused(conn, tree) == [*NO_RULES, (NOT_UNIQUE, "rule", "")]
+    assert rejected(conn, tree) == [*NO_RULES, (NOT_UNIQUE, "rule", "")]
     change(conn, preflight(conn, tree, 1).errors[0].remedy)
-    assert refused(conn, tree) == []
+    assert rejected(conn, tree) == []
 
 
-def test_a_not_null_that_was_never_checked_is_none(conn):
+def test_unvalidated_not_null_is_an_error(conn):
     if conn.info.server_version < 180000:
         pytest.skip("NOT NULL … NOT VALID is new in PostgreSQL 18")
     change(conn, "ALTER TABLE rule ALTER kind DROP NOT NULL")
     change(conn, "ALTER TABLE rule ADD CONSTRAINT kind_there NOT NULL kind NOT VALID")
-    assert refused(conn) == [(NULLABLE, "rule", "kind")]
+    assert rejected(conn) == [(NULLABLE, "rule", "kind")]
     change(conn, preflight(conn, TREE, 1).errors[0].remedy)
-    assert refused(conn) == []
+    assert rejected(conn) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the dry run says of those that refer to the rows that go: foreign keys, and triggers."""
+"""Findings of the preflight about foreign keys onto deleted rows, and about triggers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.bulk_fixtures import (
     TREE,
     VPC,
     change,
-    refused,
+    rejected,
     warned,
 )
 
@@ -37,16 +37,16 @@ def tables(conn):
 
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
 @pytest.mark.parametrize("onto", ["rule", "router", "vpc"])
-def test_hidden_work_is_refused_by_its_constraint(conn, onto, action):
+def test_cascade_is_an_error(conn, onto, action):
     change(conn, f"{X_OF}{onto} ON DELETE {action}){INDEXED}")
-    assert refused(conn) == [(CASCADE, "x", "x_of")]
+    assert rejected(conn) == [(CASCADE, "x", "x_of")]
     (one,) = preflight(conn, TREE, 1).errors
     assert f"Parent(table={onto!r}, …).children('x', by='of'" in one.remedy
     assert f"of {'DeleteTree' if onto == 'vpc' else 'the ChildDelete'}" in one.remedy
     assert warned(conn) == []
 
 
-def test_hidden_work_that_finds_nothing_is_not_refused(conn):
+def test_cascade_that_finds_no_rows_is_accepted(conn):
     change(conn, X_OF + "router ON DELETE CASCADE); CREATE INDEX ON x (of, id)")
     children = ROUTER.children("x", by="of", deleted_at=None)
 
@@ -56,73 +56,73 @@ def test_hidden_work_that_finds_nothing_is_not_refused(conn):
         )
         return evolve(TREE, children=[routers])
 
-    assert refused(conn, tree()) == []
+    assert rejected(conn, tree()) == []
     # Without the routes among them, their own cascade would find them.
-    assert refused(conn, tree(children=[])) == [(CASCADE, "route", "route_router_id_fkey")]
+    assert rejected(conn, tree(children=[])) == [(CASCADE, "route", "route_router_id_fkey")]
     # Only some of the rows go first; or they go by another column.
     some = evolve(children, where={"id": 1})
     partly = evolve(TREE, children=[evolve(ROUTERS, children=[ChildDelete(relation=some), ROUTES])])
-    assert refused(conn, partly) == [(CASCADE, "x", "x_of")]
+    assert rejected(conn, partly) == [(CASCADE, "x", "x_of")]
     change(conn, "ALTER TABLE x ADD also int CONSTRAINT x_also REFERENCES router ON DELETE CASCADE")
     change(conn, "CREATE INDEX ON x (also)")
-    assert refused(conn, tree()) == [(CASCADE, "x", "x_also")]
+    assert rejected(conn, tree()) == [(CASCADE, "x", "x_also")]
 
 
-def test_each_kind_of_what_is_deleted_has_its_own_rows_that_refer(conn):
+def test_cascade_is_checked_for_each_kind_of_deleted_rows(conn):
     change(conn, "ALTER TABLE router ADD kind text; CREATE INDEX ON router (vpc_id, kind, id)")
     kinds = [
         evolve(ROUTERS, relation=evolve(ROUTERS.relation, where={"kind": kind})) for kind in "ab"
     ]
-    assert refused(conn, evolve(TREE, children=kinds)) == []
+    assert rejected(conn, evolve(TREE, children=kinds)) == []
     kinds[1] = evolve(kinds[1], children=[])
-    assert refused(conn, evolve(TREE, children=kinds)) == [
+    assert rejected(conn, evolve(TREE, children=kinds)) == [
         (CASCADE, "route", "route_router_id_fkey")
     ]
 
 
-def test_rows_that_are_set_free_before_are_no_hidden_work(conn):
+def test_rows_orphaned_before_are_accepted(conn):
     change(
         conn, X_OF + "vpc ON DELETE CASCADE, time_deleted timestamptz); CREATE INDEX ON x (of, id)"
     )
     free = ChildDelete(relation=VPC.children("x", by="of", deleted_at=None), set={"of": None})
-    assert refused(conn, evolve(TREE, children=[free, *TREE.children])) == []
+    assert rejected(conn, evolve(TREE, children=[free, *TREE.children])) == []
     # Of those that have a tombstone only the living are set free.
     living = ChildDelete(
         relation=VPC.children("x", by="of", deleted_at="time_deleted"), set={"of": None}
     )
-    assert refused(conn, evolve(TREE, children=[living, *TREE.children])) == [
+    assert rejected(conn, evolve(TREE, children=[living, *TREE.children])) == [
         (CASCADE, "x", "x_of")
     ]
 
 
-def test_hidden_rows_that_refer_to_deleted_ones_are_refused(conn):
+def test_soft_deleted_rows_that_refer_to_deleted_ones_are_an_error(conn):
     change(conn, "ALTER TABLE tag ADD CONSTRAINT tag_of FOREIGN KEY (vpc_id) REFERENCES vpc")
-    assert refused(conn) == [(STILL_REFERS, "tag", "tag_of")]
-    assert refused(conn, evolve(TREE, hard=False)) == []
+    assert rejected(conn) == [(STILL_REFERS, "tag", "tag_of")]
+    assert rejected(conn, evolve(TREE, hard=False)) == []
     change(conn, "CREATE INDEX ON tag (vpc_id, id)")
-    assert refused(conn, evolve(TREE, children=[ROUTERS, evolve(TAGS, hard=True)])) == []
+    assert rejected(conn, evolve(TREE, children=[ROUTERS, evolve(TAGS, hard=True)])) == []
 
 
-def test_tables_that_refer_to_each_other_are_refused(conn):
+def test_tables_that_refer_to_each_other_are_an_error(conn):
     change(conn, "ALTER TABLE router ADD best int CONSTRAINT router_best REFERENCES route")
     change(conn, "CREATE INDEX ON router (best)")
-    assert refused(conn) == [(CYCLE, "router, route", "router_best, route_router_id_fkey")]
+    assert rejected(conn) == [(CYCLE, "router, route", "router_best, route_router_id_fkey")]
     # Hidden rows are not deleted: their references stay good.
-    assert refused(conn, evolve(TREE, children=[evolve(ROUTERS, hard=False)])) == [
+    assert rejected(conn, evolve(TREE, children=[evolve(ROUTERS, hard=False)])) == [
         (STILL_REFERS, "router", "router_vpc_id_fkey")
     ]
 
 
-def test_a_table_that_refers_to_itself_is_refused(conn):
+def test_table_that_refers_to_itself_is_an_error(conn):
     alter = "ALTER TABLE {} ADD above int CONSTRAINT {}_above REFERENCES {}"
     change(conn, alter.format(*["tag"] * 3) + "; " + alter.format(*["rule"] * 3))
     change(conn, "CREATE INDEX ON rule (above)")
-    assert refused(conn) == [(CYCLE, "rule", "rule_above")]
+    assert rejected(conn) == [(CYCLE, "rule", "rule_above")]
     change(conn, preflight(conn, TREE, 1).errors[0].remedy)
-    assert refused(conn) == []
+    assert rejected(conn) == []
 
 
-def test_rows_that_nobody_declared_and_that_may_refer_are_a_warning(conn):
+def test_undeclared_rows_that_may_refer_are_a_warning(conn):
     change(conn, X_OF + "rule)" + INDEXED)
     assert warned(conn) == [(MAY_REFER, "x", "x_of")]
     assert (
@@ -132,7 +132,7 @@ def test_rows_that_nobody_declared_and_that_may_refer_are_a_warning(conn):
     assert warned(conn, evolve(TREE, children=[ROUTERS, TAGS])) == []
 
 
-def test_kinds_that_refer_to_each_other_are_to_go_in_that_order(conn):
+def test_kinds_that_refer_to_each_other_must_be_in_order(conn):
     change(conn, "ALTER TABLE rule ADD via int CONSTRAINT rule_via REFERENCES router")
     change(conn, "CREATE INDEX ON rule (via)")
     assert warned(conn) == [(MAY_REFER, "rule", "rule_via")]
@@ -150,11 +150,11 @@ def test_kinds_that_refer_to_each_other_are_to_go_in_that_order(conn):
         ("AFTER DELETE ON vpc FOR EACH ROW", []),
     ],
 )
-def test_a_trigger_for_each_deleted_row_of_a_chunk_is_a_warning(conn, trigger, warnings):
+def test_delete_trigger_for_each_row_is_a_warning(conn, trigger, warnings):
     change(
         conn, f"CREATE TRIGGER t {trigger} EXECUTE FUNCTION suppress_redundant_updates_trigger()"
     )
-    assert (refused(conn), warned(conn)) == ([], warnings)
+    assert (rejected(conn), warned(conn)) == ([], warnings)
     if warnings:
         change(conn, f"ALTER TABLE {warnings[0][1]} DISABLE TRIGGER t")
         assert warned(conn) == []

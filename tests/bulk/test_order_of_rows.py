@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Order keys of every type, and names of every kind: a chunk begins where the last one ended."""
+"""Order keys of every type and names of any kind: a chunk starts where the last one ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROWS = 23
 
-GONE = LookupError("no such vpc")
+MISSING = LookupError("no such vpc")
 SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 
 
@@ -47,11 +47,11 @@ def planted(
     conn.execute(f"INSERT INTO rule SELECT vpc, {values} FROM {series} ORDER BY md5(n::text)")
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES, order=order)])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, missing=GONE))
+    run(conn, tree.fence(1, missing=MISSING))
     return tree
 
 
-def drain(conn: Any, tree: DeleteTree, **options: Any) -> Report:
+def child(conn: Any, tree: DeleteTree, **options: Any) -> Report:
     return resume(conn, [tree], owner="test", chunk_size=SMALL, **options)
 
 
@@ -91,18 +91,18 @@ KEYS = {
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_of_any_type_misses_no_row_between_chunks(
+def test_key_of_any_type_misses_no_row_between_chunks(
     conn: psycopg.Connection[Any], key: str
 ) -> None:
     tree = planted(conn, *KEYS[key])
-    report = drain(conn, tree)
+    report = child(conn, tree)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert report.chunks == ROWS // 4 + 1
     assert left(conn) == {2: ROWS}
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_a_collation_may_sort_unlike_bytes(
+def test_collation_may_sort_unlike_bytes(
     conn: psycopg.Connection[Any], deterministic: bool
 ) -> None:
     """And take for one what is not, in a unique index as in the order."""
@@ -115,24 +115,24 @@ def test_a_collation_may_sort_unlike_bytes(
         pytest.skip("this server was built without ICU")
     texts = "(ARRAY['a', 'A', 'ä', 'Z', 'z-', '_', '-a'])[1 + n % 7] || n"
     tree = planted(conn, "k text COLLATE odd", texts)
-    report = drain(conn, tree)
+    report = child(conn, tree)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
-def test_an_enum_sorts_as_it_was_declared(conn: psycopg.Connection[Any]) -> None:
+def test_enum_sorts_as_declared(conn: psycopg.Connection[Any]) -> None:
     conn.execute("CREATE TYPE kind AS ENUM ('z', 'a', 'm %', 'B')")
     kind = "('{z,a,m %,B}'::kind[])[1 + n % 4]"
     tree = planted(conn, "kind kind, id int", f"{kind}, n", ("kind", "id"))
-    assert drain(conn, tree).rows_after_fence == 0
+    assert child(conn, tree).rows_after_fence == 0
     assert left(conn) == {2: ROWS}
 
 
-def test_the_place_is_the_last_key_that_went(conn: psycopg.Connection[Any]) -> None:
+def test_cursor_is_the_last_deleted_key(conn: psycopg.Connection[Any]) -> None:
     """A lower one would have the next chunk look at the dead rows of this one."""
     tree = planted(conn, *KEYS["kind and id"])
     for n in (4, 8, 12):
-        drain(conn, tree, budget=Budget(chunks=1))
+        child(conn, tree, budget=Budget(chunks=1))
         last = "SELECT ARRAY[kind, id::text] FROM rule WHERE vpc_id = 2 ORDER BY kind, id OFFSET %s"
         place = conn.execute("SELECT cursor FROM bulk_job").fetchone()
         assert place == conn.execute(last, [n - 1]).fetchone()
@@ -157,7 +157,7 @@ SETTINGS = {
         ("IntervalStyle", "interval"),
     ],
 )
-def test_the_place_is_found_again_by_a_session_of_other_settings(
+def test_cursor_is_read_by_a_session_with_other_settings(
     conn: psycopg.Connection[Any], connect: Callable[..., Any], setting: str, key: str
 ) -> None:
     """Each chunk by another session; nothing has to be found at the end."""
@@ -165,7 +165,7 @@ def test_the_place_is_found_again_by_a_session_of_other_settings(
     for n in range(ROWS):
         session, values = connect(), SETTINGS[setting]
         session.execute("SELECT set_config(%s, %s, false)", [setting, values[n % len(values)]])
-        reports.append(drain(session, tree, budget=Budget(chunks=1)))
+        reports.append(child(session, tree, budget=Budget(chunks=1)))
     assert {report.detail for report in reports} == {""}
     assert sum(report.rows for report in reports) == ROWS
     assert sum(report.rows_after_fence for report in reports) == 0
@@ -173,22 +173,22 @@ def test_the_place_is_found_again_by_a_session_of_other_settings(
 
 
 @pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres, MDY"])
-def test_a_session_whose_dates_psycopg_cannot_read_goes_on_all_the_same(
+def test_session_with_unreadable_dates_continues_a_job(
     conn: psycopg.Connection[Any], connect: Callable[..., Any], style: str
 ) -> None:
     """The job comes in binary, and the place that it writes down is the same on every session."""
     tree, session = planted(conn, *KEYS["timestamptz"]), connect()
     session.execute("SELECT set_config('DateStyle', %s, false)", [style])
-    report = drain(session, tree, budget=Budget(chunks=2)) + drain(conn, tree)
+    report = child(session, tree, budget=Budget(chunks=2)) + child(conn, tree)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
-def test_a_place_is_not_rounded(conn: psycopg.Connection[Any], connect: Callable[..., Any]) -> None:
+def test_cursor_is_not_rounded(conn: psycopg.Connection[Any], connect: Callable[..., Any]) -> None:
     """Fifteen digits of a float8 are not all of it; with them a chunk would skip rows."""
     tree, rounding = planted(conn, "k float8", "1 + n * 1.1e-15::float8"), connect()
     rounding.execute("SET extra_float_digits = 0")
-    report = drain(rounding, tree, budget=Budget(chunks=2)) + drain(conn, tree)
+    report = child(rounding, tree, budget=Budget(chunks=2)) + child(conn, tree)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
@@ -228,7 +228,7 @@ def sharded(request: Any, conn: psycopg.Connection[Any]) -> psycopg.Connection[A
     return conn
 
 
-GOES = {
+KINDS_OF_DELETE = {
     "deleted": ({"deleted_at": None}, {}),
     "hidden": ({"deleted_at": "time_deleted"}, {}),
     "hidden, then deleted": ({"deleted_at": "time_deleted"}, {"hard": True}),
@@ -236,16 +236,16 @@ GOES = {
 }
 
 
-@pytest.mark.parametrize("goes", GOES)
+@pytest.mark.parametrize("kind", KINDS_OF_DELETE)
 @pytest.mark.parametrize("rows", [1, 3, 7, 50])
-def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
-    sharded: psycopg.Connection[Any], goes: str, rows: int
+def test_row_of_another_parent_with_the_same_key_is_kept(
+    sharded: psycopg.Connection[Any], kind: str, rows: int
 ) -> None:
-    children, drained = GOES[goes]
+    children, drained = KINDS_OF_DELETE[kind]
     rules = VPC.children("rule", by="vpc_id", **children)  # type: ignore[arg-type]
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=rules, **drained)])  # type: ignore[arg-type]
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, missing=GONE))
+    run(sharded, tree.fence(1, missing=MISSING))
     size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
     report = resume(sharded, [tree], owner="test", chunk_size=size)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (20, 0, 1)
@@ -255,7 +255,7 @@ def test_a_row_of_another_parent_in_the_same_place_of_another_partition_stays(
 
 
 @pytest.mark.parametrize("rows", [1, 3, 7, 50])
-def test_nor_does_one_that_is_below_another_parent_go(
+def test_row_below_another_parent_with_the_same_key_is_kept(
     sharded: psycopg.Connection[Any], rows: int
 ) -> None:
     routes = Parent(
@@ -263,10 +263,10 @@ def test_nor_does_one_that_is_below_another_parent_go(
     ).children("route", by="router_id", deleted_at=None)
     routers = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
     below = [ChildDelete(relation=routes)]
-    drain = ChildDelete(relation=routers, hard=True, children=below)
-    tree = DeleteTree(name="vpc", parent=VPC, children=[drain])
+    child = ChildDelete(relation=routers, hard=True, children=below)
+    tree = DeleteTree(name="vpc", parent=VPC, children=[child])
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, missing=GONE))
+    run(sharded, tree.fence(1, missing=MISSING))
     size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
     report = resume(sharded, [tree], owner="test", chunk_size=size)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (21, 0, 1)
@@ -278,7 +278,7 @@ def test_nor_does_one_that_is_below_another_parent_go(
 
 ODD = """ä %s "x' %% D"""
 """What has to be quoted, and what a placeholder must not be taken for."""
-NAMES = ["page", "gone", "done", "job", "above", "below", "row", "of", "ORDER", "user", ODD]
+NAMES = ["page", "changed", "done", "job", "above", "below", "row", "of", "ORDER", "user", ODD]
 
 
 def called(name: str) -> str:
@@ -287,7 +287,7 @@ def called(name: str) -> str:
 
 @pytest.mark.parametrize("schema", [None, ODD], ids=["no schema", "schema"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_table_and_its_columns_may_be_called_anything(
+def test_table_and_columns_may_have_any_name(
     conn: psycopg.Connection[Any], name: str, schema: str | None
 ) -> None:
     """What the statement of a chunk calls its own parts included."""
@@ -316,29 +316,27 @@ def test_a_table_and_its_columns_may_be_called_anything(
         routes = router.children(f"{prefix}{name}", **links)
         below = [ChildDelete(relation=routes, order=name, hard=True)]
         routers_of = vpc.children(f"{prefix}{name}_router", **links)
-        drain = ChildDelete(relation=routers_of, order=[name], hard=True, children=below)  # type: ignore[arg-type]
+        child = ChildDelete(relation=routers_of, order=[name], hard=True, children=below)  # type: ignore[arg-type]
         jobs = Jobs(table=f"{prefix}{name}_jobs")
-        tree = DeleteTree(name=name, parent=vpc, children=[drain], jobs=jobs)
+        tree = DeleteTree(name=name, parent=vpc, children=[child], jobs=jobs)
         conn.execute(jobs.ddl())  # type: ignore[arg-type]
         with pytest.raises(TooManyRows):
-            run(conn, attrs.evolve(tree, inline_limit=14).delete_now(1, missing=GONE))
-        run(conn, tree.fence(1, missing=GONE))
+            run(conn, attrs.evolve(tree, inline_limit=14).delete_now(1, missing=MISSING))
+        run(conn, tree.fence(1, missing=MISSING))
         report = resume(conn, [tree], owner="test", chunk_size=SMALL)
         assert (report.rows, report.rows_after_fence, report.jobs_done) == (18, 0, 1)
-        assert run(conn, attrs.evolve(tree, inline_limit=10).delete_now(2, missing=GONE)) == 12
+        assert run(conn, attrs.evolve(tree, inline_limit=10).delete_now(2, missing=MISSING)) == 12
     finally:
         if own:
             conn.execute(f"DROP SCHEMA {called(own)} CASCADE")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("table", ["page", "gone", "done", "job"])
-def test_the_table_of_jobs_may_be_called_anything_too(
-    conn: psycopg.Connection[Any], table: str
-) -> None:
+@pytest.mark.parametrize("table", ["page", "changed", "done", "job"])
+def test_job_table_may_have_any_name(conn: psycopg.Connection[Any], table: str) -> None:
     conn.execute(f"{VPC_TABLE} CREATE TABLE rule (id int PRIMARY KEY, vpc_id int)")  # type: ignore[arg-type]
     conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1, 10) AS n")
     children = [ChildDelete(relation=RULES)]
     tree = DeleteTree(name="vpc", parent=VPC, children=children, jobs=Jobs(table=table))
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, missing=GONE))
-    assert drain(conn, tree).jobs_done == 1
+    run(conn, tree.fence(1, missing=MISSING))
+    assert child(conn, tree).jobs_done == 1
