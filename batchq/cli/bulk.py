@@ -12,9 +12,7 @@ from uuid import UUID
 
 import click
 
-from batchq.bulk import Backfill, Deleted, DeleteTree, Fenced, start
-from batchq.bulk.errors import JobExists
-from batchq.bulk.preflight.preflight import preflight
+from batchq.bulk import Backfill, Deleted, DeleteTree, Fenced, JobExists, preflight, start
 from batchq.cli.exit_codes import Exit
 from batchq.cli.options import dsn_option, job_argument, target_argument
 from batchq.cli.resume import resume_command
@@ -36,7 +34,7 @@ _key_argument = click.argument("key", required=False)
 def bulk() -> None:
     """Delete trees of rows, and rewrite rows, in chunks.
 
-    TARGET is a Tree or a Rewrite of your application, named as module:attribute.
+    TARGET is a DeleteTree or a Backfill of your application, named as module:attribute.
 
     Exit codes: 0 done, 1 an operator has to look at something, 2 wrong usage,
     75 jobs are unfinished (run the command again), 130 interrupted.
@@ -54,7 +52,7 @@ bulk.add_command(status_command)
 def preflight_command(target: Task, key: str | None, dsn: str) -> None:
     """Show the statements that `start` would send, and what would fail. Writes nothing.
 
-    KEY is the key of the parent's row; a Rewrite has none.
+    KEY is the key of the parent's row; a Backfill has none.
     """
     _check_key(target, key)
     _preflight(target, key, dsn)
@@ -68,7 +66,7 @@ def preflight_command(target: Task, key: str | None, dsn: str) -> None:
 def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> None:
     """Delete the parent KEY at once if it has few children; else fence it and create a job.
 
-    A Rewrite has no KEY: its job is created.
+    A Backfill has no KEY: its job is created.
     """
     _check_key(target, key)
     if dry_run:
@@ -80,7 +78,9 @@ def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> 
                 begun = Fenced(run(connection, target.start()))
             else:
                 begun = start(connection, target, key, missing=_NoSuchParent(f"no parent {key}"))
-        except (JobExists, _NoSuchParent) as error:
+        except JobExists as error:
+            raise click.ClickException(str(error)) from error
+        except _NoSuchParent as error:
             raise click.ClickException(f"{target.name}: {error}") from error
     if isinstance(begun, Fenced):
         click.echo(f"Created job {begun.job}; run `batchq bulk resume` to process it.")
@@ -114,7 +114,7 @@ def adopt_command(target: Task, job: UUID, dsn: str) -> None:
     Look at what has changed first: `status` shows it.
     """
     if isinstance(target, Backfill):
-        raise click.UsageError(f"{target.name} is a Rewrite: it has no parent that could change")
+        raise click.UsageError(f"{target.name} is a Backfill: it has no parent that could change")
     with connected(dsn) as connection:
         seen = run(connection, target.jobs.get(job), read_only=True)
         if seen is None or not run(connection, target.adopt(seen)):
@@ -126,9 +126,9 @@ def adopt_command(target: Task, job: UUID, dsn: str) -> None:
 
 def _check_key(target: Task, key: str | None) -> None:
     if isinstance(target, Backfill) and key is not None:
-        raise click.UsageError(f"{target.name} is a Rewrite of a whole table: leave KEY out")
+        raise click.UsageError(f"{target.name} is a Backfill of a whole table: leave KEY out")
     if isinstance(target, DeleteTree) and key is None:
-        raise click.UsageError(f"{target.name} is a Tree: add the KEY of the parent's row")
+        raise click.UsageError(f"{target.name} is a DeleteTree: add the KEY of the parent's row")
 
 
 def _preflight(target: Task, key: str | None, dsn: str) -> NoReturn:

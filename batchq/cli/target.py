@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Tree or Rewrite that a command works on, and the connection to its database."""
+"""The DeleteTree or Backfill that a command works on, and the connection to its database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Target(click.ParamType[Task]):
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
         if not isinstance(target, DeleteTree | Backfill):
-            self.fail(f"{value} is a {type(target).__name__}, not a Tree or a Rewrite", param, ctx)
+            self.fail(
+                f"{value} is a {type(target).__name__}, not a DeleteTree or a Backfill", param, ctx
+            )
         return target
 
 

@@ -38,7 +38,7 @@ class Estate:
     """Two VPCs: the one to delete, and one that must stay complete."""
 
     rows, step, size = ROWS, STEP, SIZE
-    rules, not_found = RULES, Missing
+    rules, missing = RULES, Missing
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self.conn = conn

@@ -59,7 +59,9 @@ class Site:
         conn.execute(TABLES)
         conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
 
-    def child(self, tree: DeleteTree, rows: int = 3, *, conn: Any = None, **options: Any) -> Report:
+    def delete(
+        self, tree: DeleteTree, rows: int = 3, *, conn: Any = None, **options: Any
+    ) -> Report:
         if not self.ask("SELECT count(*) FROM bulk_job"):
             run(self.conn, tree.fence(1, missing=Missing()))
         size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
@@ -102,7 +104,7 @@ def test_routers_are_hidden_before_their_routes_and_deleted_after_them(
         living = site.routers("count(*) FILTER (WHERE time_deleted IS NULL)")
         seen.append((living, site.routes(), site.routers()))
 
-    report = site.drain(tree(), rows, throttles=[look])
+    report = site.delete(tree(), rows, throttles=[look])
     assert all(living == 0 for living, routes, _ in seen if routes < ROUTES)
     assert all(routes == 0 for _, routes, routers in seen if routers < ROUTERS)
     assert (report.rows, report.rows_after_fence) == (ROUTERS + ROUTES, 0)
@@ -111,7 +113,7 @@ def test_routers_are_hidden_before_their_routes_and_deleted_after_them(
 
 
 def test_soft_deleted_routers_count_once_and_change_once(site: Site) -> None:
-    report = site.drain(tree(hard=False))
+    report = site.delete(tree(hard=False))
     assert report.rows_by_table == {"route": ROUTES, "router": ROUTERS - 1}
     assert site.job("rows_done") == report.rows == ROUTES + ROUTERS - 1
     assert site.routers("array_agg(rcgen ORDER BY id)") == [2, 7, 2, 2]
@@ -144,7 +146,7 @@ def test_writer_may_add_routes_until_the_router_is_hidden(
         else:
             received.append((hidden, "added"))
 
-    report = site.drain(tree(), 2, throttles=[add])
+    report = site.delete(tree(), 2, throttles=[add])
     added = received.count((False, "added"))
     assert added == 2  # both before the chunk that hides it, the second one
     assert set(received) == {(False, "added"), (True, "deleted")}
@@ -166,7 +168,7 @@ def test_route_added_around_the_library_is_deleted_before_its_router(
             for key in late:
                 writer.execute("INSERT INTO route VALUES (%s, 23)", [key])
 
-    report = site.drain(tree(), throttles=[bypass])
+    report = site.delete(tree(), throttles=[bypass])
     assert (report.jobs_done, report.rows_after_fence, report.rows) == (1, 1, ROUTERS + ROUTES + 1)
     site.assert_deleted(ROUTERS + ROUTES + 1)
 
@@ -185,7 +187,7 @@ def test_route_inserted_while_its_router_is_deleted_fails_or_is_deleted(
 
     with ThreadPoolExecutor(1) as threads:
         options: Any = {"conn": worker, "throttles": [bypass]}
-        work = threads.submit(site.drain, tree(), **options)
+        work = threads.submit(site.delete, tree(), **options)
         try:
             until_waits(observer, worker.info.backend_pid, work)
         finally:
@@ -205,7 +207,7 @@ def test_job_is_stuck_after_three_restarts_if_routes_keep_coming(
         if site.routes() == 0:
             writer.execute("INSERT INTO route VALUES (%s, 23)", [next(keys)])
 
-    report = site.drain(tree(), throttles=[bypass])
+    report = site.delete(tree(), throttles=[bypass])
     assert (report.jobs_stuck, report.jobs_done, report.rows_after_fence) == (1, 0, 4)
     phase, stages, error = site.job("phase, restarts, last_error")
     assert (phase, stages) == ("stuck", 3)
@@ -214,7 +216,7 @@ def test_job_is_stuck_after_three_restarts_if_routes_keep_coming(
     assert site.routers("array_agg(id)") == [23]
     assert site.ask("SELECT count(*) FROM vpc WHERE id = 1") == 1
     run(site.conn, tree().jobs.retry(site.job("id")))
-    site.drain(tree())
+    site.delete(tree())
     site.assert_deleted(site.job("rows_done"))
     assert site.job("rows_done") == ROUTERS + ROUTES + next(keys) - 9000 - 1
 
@@ -228,7 +230,7 @@ def test_routes_of_routers_of_another_kind_are_kept(site: Site, hard: bool) -> N
         "router", by="vpc_id", where={"kind": "custom"}, deleted_at="time_deleted"
     )
     drained = tree(routers=custom, hard=hard)
-    report = site.drain(drained)
+    report = site.delete(drained)
     system = "SELECT array_agg(route.id ORDER BY route.id) FROM route WHERE router_id = 18"
     assert site.ask(system) == [1, 2]
     assert report.rows == ROUTES + ROUTERS - (not hard)
@@ -241,7 +243,7 @@ def test_order_key_may_begin_with_the_parents_key(site: Site) -> None:
     """It is their primary key in many a schema."""
     routes = ChildDelete(relation=OF_ROUTER, order=("router_id", "id"))
     child = ChildDelete(relation=OF_VPC, hard=True, children=[routes])
-    site.drain(DeleteTree(name="vpc", parent=VPC, children=[child]))
+    site.delete(DeleteTree(name="vpc", parent=VPC, children=[child]))
     site.assert_deleted()
 
 
@@ -338,7 +340,7 @@ class Forest:
             [vpc],
         ).fetchall()
 
-    def child(self, rows: int, chunks: int, kill: int | None) -> Report:
+    def delete(self, rows: int, chunks: int, kill: int | None) -> Report:
         def throttle() -> None:
             nonlocal kill
             kill = None if kill is None else kill - 1
@@ -385,8 +387,8 @@ def test_any_forest_is_deleted_completely_and_nothing_else(
     estate.plant(forest, names)
     neighbour = estate.rows(2)
     run(planted, estate.tree.fence(1, missing=Missing()))
-    reports = [estate.drain(rows, chunks, kill) for chunks, kill in turns]
-    reports.append(estate.drain(rows, 1_000, None))
+    reports = [estate.delete(rows, chunks, kill) for chunks, kill in turns]
+    reports.append(estate.delete(rows, 1_000, None))
     assert sum(report.jobs_done for report in reports) == 1
     assert sum(report.rows_after_fence for report in reports) == 0
     done = planted.execute("SELECT rows_done FROM bulk_job").fetchone()[0]
