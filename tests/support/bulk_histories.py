@@ -350,7 +350,7 @@ class History:
             self._ddl(back)
 
     def _ddl(self, text: str) -> None:
-        """The server reports the session in the way; then try once more."""
+        """Report the session in the way; then try once more."""
         while True:
             with suppress(psycopg.errors.DeadlockDetected), self.conn.transaction():
                 self.conn.execute(text)
