@@ -23,7 +23,7 @@ from batchq.language.syntax import (
     NO_PARAMETERS,
     NOT_AS_IS,
     OUTPUT,
-    WHOLE,
+    ColumnTest,
     Conditions,
     Conflict,
     Expr,
@@ -140,11 +140,11 @@ def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, 
         raise InvalidBatch(
             'where=[] selects every row; if that is intended, write where=sql("true")'
         )
-    tests: list[tuple[str, str | RawSql]] = []
+    tests: list[ColumnTest | RawSql] = []
     values: list[object] = []
     for condition in conditions:
         test, parameters = read_conditions(condition)
-        tests.extend([(WHOLE, test)] if isinstance(test, RawSql) else test)
+        tests.extend([test] if isinstance(test, RawSql) else test)
         values.extend(parameters)
     return tuple(tests), tuple(values)
 

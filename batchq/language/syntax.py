@@ -8,7 +8,7 @@ The values are kept separately, in the order of the source's parameters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, ClassVar, Final
 
@@ -134,14 +134,13 @@ EQUALS_OUTPUT = "= output"
 SAME = "IS NOT DISTINCT FROM EXCLUDED"
 """``column IS NOT DISTINCT FROM EXCLUDED.column``: no value; compares with the inserted one."""
 
-Conditions = tuple[tuple[str, str | RawSql], ...] | RawSql
-"""Columns, each with one of the tests above or a fragment that it equals; or one fragment. With
-:data:`WHOLE` in the place of a column, the fragment is a condition of its own."""
+ColumnTest = tuple[str, str | RawSql]
+"""A column, with one of the tests above or a fragment that it equals."""
+
+Conditions = tuple[ColumnTest | RawSql, ...] | RawSql
+"""Tests of columns and fragments that are conditions of their own; or one fragment."""
 
 _WITHOUT_VALUE = frozenset({IS_NULL, SAME})
-
-WHOLE = "\0"
-"""Not the name of a column, because it contains a NUL."""
 
 
 @frozen(eq=False)
@@ -238,7 +237,8 @@ def condition_names(where: Conditions) -> tuple[str, ...]:
     if isinstance(where, RawSql):
         return where.names
     names: list[str] = []
-    for column, test in where:
+    for condition in where:
+        column, test = ("", condition) if isinstance(condition, RawSql) else condition
         if isinstance(test, RawSql):
             names.extend(test.names)
         elif test not in _WITHOUT_VALUE:
@@ -250,7 +250,13 @@ def columns_in(where: Conditions) -> tuple[str, ...]:
     """Return the columns named by conditions; columns inside a fragment are unknown."""
     if isinstance(where, RawSql):
         return ()
-    return tuple(name for name, test in where if name != WHOLE or not isinstance(test, RawSql))
+    return tuple(name for name, _ in _column_tests(where))
+
+
+def _column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]:
+    for condition in where:
+        if not isinstance(condition, RawSql):
+            yield condition
 
 
 def chosen(source: Source) -> tuple[str, ...]:
@@ -262,7 +268,8 @@ def chosen_by(where: Conditions) -> tuple[str, ...]:
     """Return the columns that conditions compare with a list."""
     if isinstance(where, RawSql):
         return ()
-    return tuple(name for name, test in where if test in (EQUALS_ANY, EQUALS_ANY_OR_NULL))
+    lists = (EQUALS_ANY, EQUALS_ANY_OR_NULL)
+    return tuple(name for name, test in _column_tests(where) if test in lists)
 
 
 def takes_outputs(source: Source) -> bool:
@@ -284,7 +291,7 @@ def tests_outputs(where: Conditions) -> bool:
     """Return True if conditions compare with an output of another statement."""
     if isinstance(where, RawSql):
         return any(where.casts)
-    tests = [test for _, test in where]
+    tests = [test if isinstance(test, RawSql) else test[1] for test in where]
     return EQUALS_OUTPUT in tests or _use_outputs(tests)
 
 

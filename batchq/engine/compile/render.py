@@ -18,7 +18,6 @@ from batchq.language.syntax import (
     EQUALS_ANY_OR_NULL,
     EQUALS_OUTPUT,
     IS_NULL,
-    WHOLE,
     Conditions,
     Conflict,
     Delete,
@@ -190,10 +189,11 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     if isinstance(where, RawSql):
         return f"({n.fragment(where)})" if where.is_query else n.fragment(where)
     tests: list[str] = []
-    for column, test in where:
-        if column == WHOLE and isinstance(test, RawSql):
-            tests.append(f"({n.fragment(test)})")
+    for condition in where:
+        if isinstance(condition, RawSql):
+            tests.append(f"({n.fragment(condition)})")
             continue
+        column, test = condition
         name = identifier(column)
         if isinstance(test, RawSql):
             tests.append(f"{name} = ({n.fragment(test)})")

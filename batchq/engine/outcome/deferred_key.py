@@ -275,7 +275,8 @@ def _compared_values(where: Conditions, values: tuple[object, ...]) -> Iterator[
     if isinstance(where, RawSql):
         return
     place = 0
-    for column, test in where:
+    for condition in where:
+        column, test = ("", condition) if isinstance(condition, RawSql) else condition
         if isinstance(test, RawSql):
             place += len(test.names)
         elif test == IS_NULL:
