@@ -8,6 +8,7 @@ thousand others works like a flat one.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from attrs import field
@@ -44,7 +45,7 @@ class Plan:
     long_names: list[Matcher] = field(factory=list[Matcher])
     """The matchers by names that may be too long for the server."""
 
-    @property
+    @cached_property
     def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
         return [

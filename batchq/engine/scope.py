@@ -8,6 +8,7 @@ its labels and mappings.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from attrs import frozen
@@ -54,7 +55,7 @@ class PlacedStatement:
         outer = [wrapper.name for wrapper in wrappers if isinstance(wrapper, Labelled)]
         return "/".join([*reversed(outer), *self.statement._labels])
 
-    @property
+    @cached_property
     def mappings(self) -> list[ErrorMapping | str]:
         """Every mapping that applies, strongest first; a str is the context of an as_invariant.
 
