@@ -189,12 +189,17 @@ class TestPipelining:
         pg.exit_pipeline_mode()
         assert not prepared(conn)
 
-    def test_send_does_not_block_and_flush_returns_what_is_left(self, pg):
+    def test_send_does_not_block_and_flush_returns_what_is_left(self, pg, observer):
+        # The server reads nothing while it waits for a lock.
+        observer.execute("SELECT pg_advisory_lock(1)")
+        pg.send_query_params(b"SELECT pg_advisory_lock(1)", None)
         pg.send_query_params(b"SELECT length($1)", [b"x" * 20_000_000], [25], [0])
         pg.pipeline_sync()
         assert pg.flush() == 1
         assert pg.is_busy()
-        assert self.results(pg, 1) == ["TUPLES_OK", None, "PIPELINE_SYNC"]
+        observer.execute("SELECT pg_advisory_unlock(1)")
+        answers = ["TUPLES_OK", None, "TUPLES_OK", None, "PIPELINE_SYNC"]
+        assert self.results(pg, 1) == answers
         assert not pg.is_busy()
         pg.exit_pipeline_mode()
 
