@@ -198,7 +198,7 @@ def test_missing_extra_is_reported_with_the_install_command(tmp_path):
     )
     assert (ran.returncode, ran.stderr) == (
         1,
-        'the command line needs click: pip install "batchq[cli]"\n',
+        'batchq: click is not installed; run pip install "batchq[cli]"\n',
     )
 
 
