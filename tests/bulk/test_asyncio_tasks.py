@@ -73,7 +73,7 @@ async def _cancelled(work: asyncio.Task[Any]) -> None:
 
 
 def _assert_taken_up(fenced: Any, done: int) -> None:
-    """It ended in the middle: the job is its owner's until the lease ends."""
+    """Assert that it ended in the middle: the job is its owner's until the lease ends."""
     assert fenced.job("phase, owner, rows_done") == ("active", "test", done)
     fenced.assert_exact()
     assert fenced.resume().chunks == 0

@@ -247,7 +247,7 @@ class Server:
 
 
 def chunks(server, pace, number):
-    """(the pace it had, the seconds it took) of each chunk, all of them full."""
+    """Yield the pace and the seconds of each chunk; all chunks are full."""
     for _ in range(number):
         elapsed = server.takes(pace.rows)
         yield pace, elapsed

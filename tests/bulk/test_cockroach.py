@@ -250,7 +250,7 @@ def test_cockroachdb_catalog_has_no_findings(batch: Any) -> None:
 
 
 def as_there(index: Index) -> Index:
-    """An index as CockroachDB's ``pg_catalog.go`` has it; NULLs come first there."""
+    """Return an index as CockroachDB's ``pg_catalog.go`` lists it; NULLs are first there."""
     predicate = index.predicate
     if predicate is not None and "phase" in predicate:
         predicate = "phase IN ('active':::STRING, 'stuck':::STRING)"
@@ -273,7 +273,7 @@ def all_found(work: Any, seen: Any) -> list[Any]:
 
 
 def rejected(found: Catalog, **changes: Any) -> list[tuple[FindingCode, str]]:
-    """What is refused when the index of rules is changed so."""
+    """Return the errors that are found after this change to the index of rules."""
     indexes = [
         one._replace(**changes) if one.name == "rules_by_vpc" else one for one in found.indexes
     ]

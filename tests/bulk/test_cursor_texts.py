@@ -112,7 +112,7 @@ class Sessions:
         return self.writer.execute(asked, [NAMES], prepare=False).fetchall()
 
     def assert_found(self, text: str, values: dict[str, str]) -> None:
-        """It is the key's own, neither before it nor after it."""
+        """Assert that the text is equal to the key, neither less nor greater."""
         self.set_all(self.reader, values)
         query = "SELECT (k) = (%s), (k) > (%s), (k) < (%s) FROM key"
         found = self.reader.execute(query, [text] * 3, prepare=False).fetchone()

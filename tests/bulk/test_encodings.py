@@ -55,7 +55,7 @@ def open_as(conninfo: str, client: str | None) -> psycopg.Connection[Any]:
 
 @pytest.fixture(params=["as it comes", "UTF8", "LATIN1", "SQL_ASCII"])
 def conn(request: Any, encoded: tuple[str, str]) -> Iterator[psycopg.Connection[Any]]:
-    """An empty schema in a database of each encoding, for a client of each."""
+    """Connect to an empty schema, in a database and with a client of each encoding."""
     client = None if request.param == "as it comes" else request.param
     # What the test before left may have names that only its own client's encoding can show.
     with open_as(encoded[1], "SQL_ASCII") as cleaner:

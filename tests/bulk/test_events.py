@@ -36,7 +36,7 @@ class Events(list[Any]):
         return [received.event for received in self[:-1]]
 
     def of(self, event: Event) -> Progress:
-        """The only one of its kind."""
+        """Return the progress of the only such event."""
         (found,) = [received for received in self[:-1] if received.event is event]
         return found
 

@@ -101,7 +101,7 @@ def table(conn, connect):
 
 @pytest.fixture
 def job(conn, table):
-    """The job of a fence, as its worker has it; no other worker claims it."""
+    """Return the job of a fence as its worker has it; no other worker claims it."""
     batchq.run(conn, FENCE)
     job = batchq.run(conn, TREE.jobs.get(JOB))
     conn.execute(RESET)
@@ -110,7 +110,7 @@ def job(conn, table):
 
 @pytest.fixture
 def fenced(conn, job):
-    """The same job; and schedules begin where the parent is hidden."""
+    """Return the same job; schedules begin after the parent is hidden."""
     batchq.run(conn, FENCE)
     conn.execute("DROP TABLE kept_vpc, kept_rule, kept_job")
     conn.execute(KEEP)
@@ -118,7 +118,7 @@ def fenced(conn, job):
 
 
 def sweeping(job, rows=3):
-    """What a worker does with a job, until it ends or something fails."""
+    """Return a program: what a worker does with a job until it ends or a step fails."""
 
     def program():
         here = job

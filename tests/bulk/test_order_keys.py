@@ -85,7 +85,7 @@ def due(conn: Any) -> int:
 
 
 def assert_refused(conn: Any, work: Any, *words: str) -> None:
-    """It is stuck at once, nothing is changed, and last_error has the reason."""
+    """Assert that the job is stuck at once, with the reason, and no row is changed."""
     left = due(conn)
     begin(conn, work)
     report = go_on(conn, work)

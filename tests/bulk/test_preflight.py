@@ -151,7 +151,7 @@ def test_preflight_leaves_the_database_byte_identical(postgres):
 
 
 def snapshot(conn, directory: Path):
-    """The next transaction's number, and the digest of each file of the database."""
+    """Return the number of the next transaction, and the digest of each file of the database."""
     (number,) = conn.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())").fetchone()
     (oid,) = conn.execute(
         "SELECT oid FROM pg_database WHERE datname = current_database()"

@@ -58,7 +58,7 @@ def tables(conn):
 
 
 def texts(recording):
-    """What clients have sent to be parsed or queried."""
+    """Return the SQL that clients have sent in Parse and Query messages."""
     places = {"P": 1, "Q": 0}
     return [
         message.body.split(b"\0")[places[message.kind]].decode()

@@ -103,7 +103,7 @@ ANY = settings(max_examples=60, deadline=None)
 
 
 def around(text: str, values: dict[str, object]) -> Statement[None]:
-    """A text with a parameter of its own: what is embedded is for such."""
+    """Return a statement with a parameter of its own, around the embedded text."""
     return raw_sql(f"{text} LIMIT %(most)s", **values, most=1_000)
 
 

@@ -60,7 +60,7 @@ def tables(conn):
 
 
 def left(conn):
-    """The parents, the rules and the living routes, by parent."""
+    """Return the parents, and the number of rules and of living routes of each."""
     parents = conn.execute("SELECT id, time_deleted IS NULL FROM vpc ORDER BY id").fetchall()
     rules = conn.execute("SELECT vpc_id, count(*) FROM rule GROUP BY 1 ORDER BY 1").fetchall()
     routes = conn.execute(
@@ -73,7 +73,7 @@ OTHER = ([(2, True)], [(2, 5)], [(2, 3)])
 
 
 def titles(batch):
-    """What the steps do, or whom a text is about."""
+    """Return what each step does; for a text, its path."""
     return [
         step.path if isinstance(step.statement._shape.source, RawSql) else step.statement.title
         for step in steps(batch)
