@@ -24,7 +24,7 @@ def statements(batch):
 
 
 def result(batch, values=None):
-    """What the batch makes of its statements' results, without a database."""
+    """Return the result of the batch for these results of its statements, without a database."""
     made = plan(batch)
     return made.combine(list(range(len(made.placed)) if values is None else values))
 
@@ -98,7 +98,7 @@ def test_map_obeys_composition(tree):
 
 
 @given(trees(), violations())
-def test_the_outermost_mapping_that_matches_wins(tree, violation):
+def test_outermost_mapping_of_a_batch_that_matches_wins(tree, violation):
     """And as_invariant turns what is mapped inside it, and nothing else."""
     for leaf, expected in zip(plan(tree.batch).placed, tree.leaves, strict=True):
         found = leaf.resolve(violation)
@@ -110,7 +110,7 @@ def test_the_outermost_mapping_that_matches_wins(tree, violation):
 
 
 @given(trees())
-def test_a_guard_is_no_ones_failed_constraint(tree):
+def test_mapping_of_a_constraint_does_not_match_a_guard(tree):
     guard = Violation(
         kind=ViolationKind.GUARD, sqlstate="22003", constraint="a", column="a", rows=0
     )
@@ -132,7 +132,7 @@ CLASH = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="vpc_n
 
 
 def resolved(batch):
-    """The contexts and exceptions that CLASH has at each step."""
+    """Return the exception and the context that CLASH resolves to at each step."""
     found = [leaf.resolve(CLASH) for leaf in plan(batch).placed]
     return [None if one is None else (one.mapping.raises, one.context) for one in found]
 
@@ -143,7 +143,7 @@ def test_same_violation_is_an_error_in_one_place_and_a_bug_in_another():
     assert resolved(both) == [(KeyError, None), (KeyError, "the default VPC"), None]
 
 
-def test_a_mapping_around_an_as_internal_takes_the_failure_back():
+def test_mapping_around_as_invariant_takes_the_failure_back():
     vpc = ONE.on(unique("vpc_name_key"), KeyError)
     mine = vpc.as_invariant("inner").on(unique("vpc_name_key"), ValueError)
     assert resolved(mine) == [(ValueError, None)]
@@ -251,5 +251,5 @@ def test_statement_is_composed_and_explained_from_eight_threads():
         worker.join()
     (alone,) = steps(statement)
     assert len(seen) == 400
-    for n, told in seen:
-        assert told == [(statement, f"t{n}", alone.sql, (1,))] * n
+    for n, shown in seen:
+        assert shown == [(statement, f"t{n}", alone.sql, (1,))] * n

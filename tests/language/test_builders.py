@@ -257,7 +257,7 @@ def test_value_without_columns_is_not_a_row(row):
         insert("t", row)
 
 
-# -- what is no fragment ---------------------------------------------------------------------------
+# -- what is not a fragment ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ FIELDS = (
 
 
 def looks(error):
-    """Everything that a handler can tell an exception by."""
+    """Return everything by which a handler can distinguish exceptions."""
     fields = {name: getattr(error, name) for name in FIELDS if hasattr(error, name)}
     return type(error), error.args, str(error), repr(error), vars(error), fields
 

@@ -20,7 +20,7 @@ def guarded(statement):
 
 
 def ctes(statement):
-    """The names of the common table expressions, in order, and the SQL of the guarded one."""
+    """Return the names of the common table expressions in order, and the guarded one's SQL."""
     parsed = sqlglot.parse_one(guarded(statement), dialect="postgres")
     found = {cte.alias: cte.this.sql(dialect="postgres") for cte in parsed.ctes}
     return list(found), found["_batchq_rows"]
@@ -62,9 +62,9 @@ def ctes(statement):
             "DELETE FROM t RETURNING 1",
         ),
         (
-            "WITH gone AS (DELETE FROM t RETURNING a) SELECT a FROM gone",
-            ["gone"],
-            "SELECT a FROM gone",
+            "WITH deleted AS (DELETE FROM t RETURNING a) SELECT a FROM deleted",
+            ["deleted"],
+            "SELECT a FROM deleted",
         ),
         ('WITH "select" AS (SELECT 1) SELECT 2', ["select"], "SELECT 2"),
     ],
@@ -184,7 +184,7 @@ def test_maybe_implies_at_most_one_row():
     assert "allows no row and" not in str(caught.value)
 
 
-# -- what explain() says of a write that reads other rows -----------------------------------------
+# -- what explain() notes of a write that reads other rows -----------------------------------------
 
 OTHERS = "EXISTS (SELECT 1 FROM u WHERE u.id = t.id)"
 READING = {
@@ -193,7 +193,7 @@ READING = {
     "delete by a subselect": delete("t", sql(OTHERS)),
     "value of a subselect": update("t", {"a": 1}, {"b": sql("(SELECT max(b) FROM u)")}),
     "require of a subselect": update("t", {"a": 1}, {"b": 2}).require(sql(OTHERS), raises=KeyError),
-    "check of a subselect": update("t", {"a": 1}, {"b": 2}).ensure(
+    "ensure of a subselect": update("t", {"a": 1}, {"b": 2}).ensure(
         {"a": sql("(SELECT max(b) FROM u)")}, raises=KeyError
     ),
     "sql update": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}"),
@@ -222,8 +222,10 @@ NOT_READING = {
     "select by a subselect": select("t", ["a"], where=sql(OTHERS)),
     "sql select": sql("SELECT (SELECT 1) FROM (SELECT 2) AS x"),
     "select for update": sql(f"SELECT a FROM t WHERE {OTHERS} FOR UPDATE"),
-    "require()": sql(f"SELECT 1 FROM t WHERE {OTHERS}").expect(at_least=1, missing=KeyError),
-    "forbid()": select("t", ["a"], where=sql(OTHERS)).expect(0, unexpected=KeyError),
+    "expect(at_least=1)": sql(f"SELECT 1 FROM t WHERE {OTHERS}").expect(
+        at_least=1, missing=KeyError
+    ),
+    "expect(0)": select("t", ["a"], where=sql(OTHERS)).expect(0, unexpected=KeyError),
     "words in quotes": update("t", {"a": sql("'SELECT FROM u'")}, {"select": 2, "from": 3}),
     "words in a comment": sql("UPDATE t SET a = 1 -- SELECT a FROM u"),
     "upsert": sql("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b"),

@@ -75,7 +75,7 @@ def test_a_sqlstate_matches_a_constraint_whatever_its_name():
     assert sqlstate("23502").matches(violated(ViolationKind.NOT_NULL, "any"))
 
 
-def test_a_guard_is_no_failed_cast_although_it_borrows_that_sqlstate():
+def test_sqlstate_that_guards_borrow_does_not_match_a_guard():
     assert not sqlstate("22P02").matches(GUARD)
     assert sqlstate("22P02").matches(Violation(kind=ViolationKind.OTHER, sqlstate="22P02"))
 
@@ -90,7 +90,7 @@ def test_no_constraints_matcher_is_for_a_guard(matcher):
 @pytest.mark.parametrize(
     "kind", [kind for kind in ViolationKind if kind is not ViolationKind.GUARD]
 )
-def test_internal_is_for_any_kind_of_constraint_of_that_name(kind):
+def test_constraint_matches_any_kind_of_constraint_of_that_name(kind):
     seen = Violation(kind=kind, sqlstate="23000", constraint="a")
     assert constraint("a").matches(seen)
     assert not constraint("b").matches(seen)

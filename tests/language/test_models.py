@@ -456,7 +456,7 @@ def test_an_error_that_cannot_be_made_of_a_text_is_refused_when_written():
         format_error(lambda: Words("x"), "{name}")
 
 
-# -- what nobody knows -----------------------------------------------------------------------------
+# -- unknown columns -------------------------------------------------------------------------------
 
 
 UNKNOWN = [

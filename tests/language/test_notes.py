@@ -15,8 +15,8 @@ END = update("project", {"ended": True}, {"id": 1})
 BUMP = update("project", {"gen": sql("gen + 1")}, {"id": 1})
 
 LOCKS = {
-    "lock()": select("project", where={"id": 1}).for_update().expect(1, missing=KeyError),
-    "lock(), shared": select("project", where={"id": 1})
+    "for_update()": select("project", where={"id": 1}).for_update().expect(1, missing=KeyError),
+    "for_update(), shared": select("project", where={"id": 1})
     .for_update(strength="share")
     .expect(1, missing=KeyError),
     "a guarded update": BUMP.expect(1, missing=KeyError),
@@ -33,12 +33,12 @@ NO_LOCKS = {
     "an update of at most one": BUMP.expect(at_most=1),
     "an insert": insert("project", {"id": 2}),
     "FOR UPDATE in a text": sql("SELECT 'FOR UPDATE' AS x -- FOR SHARE\n /* LOCK */"),
-    "require()": VPCS.expect(at_least=1, missing=KeyError),
+    "expect(at_least=1)": VPCS.expect(at_least=1, missing=KeyError),
 }
 LOOKS = {
-    "forbid()": VPCS.expect(0, unexpected=ValueError),
-    "require()": VPCS.expect(at_least=1, missing=KeyError),
-    "forbid() of sql()": sql("SELECT 1 FROM vpc").expect(0, unexpected=ValueError),
+    "expect(0)": VPCS.expect(0, unexpected=ValueError),
+    "expect(at_least=1)": VPCS.expect(at_least=1, missing=KeyError),
+    "expect(0) of sql()": sql("SELECT 1 FROM vpc").expect(0, unexpected=ValueError),
 }
 WRITES = {
     "update": END,

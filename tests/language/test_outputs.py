@@ -28,7 +28,7 @@ from batchq.hierarchy import Parent
 PROJECT = insert("project", {"name": "secret"})
 ID = PROJECT.output("id")
 VPC = insert("vpc", {"project_id": ID})
-MISSING = LookupError("gone")
+MISSING = LookupError("missing")
 
 
 def teaches(error, *words):
@@ -51,13 +51,13 @@ USES = {
         "t", [sql("%(v)s AS v", v=PROJECT.output("id", "int"))], where={"a": 1}
     ),
     "requirement": update("t", {"b": 1}, {"id": 1}).require({"a": ID}, raises=MISSING),
-    "check": insert("t", {"b": 1}).ensure({"a": ID}, raises=MISSING),
+    "ensure": insert("t", {"b": 1}).ensure({"a": ID}, raises=MISSING),
     "conflict": insert("t", {"a": ID}).on_conflict_do_nothing("a"),
     "sql": sql("SELECT %(v)s", v=PROJECT.output("id", "int")),
     "fragment": insert("t", {"a": sql("%(v)s + 1", v=PROJECT.output("id", "int"))}),
     "where fragment": delete("t", sql("a = %(v)s", v=PROJECT.output("id", "int"))),
-    "require step": select("t", ["a"], where={"a": ID}).expect(at_least=1, missing=MISSING),
-    "forbid step": select("t", ["a"], where={"a": ID}).expect(0, unexpected=MISSING),
+    "expect a row": select("t", ["a"], where={"a": ID}).expect(at_least=1, missing=MISSING),
+    "expect no row": select("t", ["a"], where={"a": ID}).expect(0, unexpected=MISSING),
     "insert_or_get": insert_or_get("t", {"a": ID}, Row, key=["a"]),
     "parent": Parent(
         table="project", key="id", deleted_at="time_deleted", generation="rcgen"
@@ -81,21 +81,21 @@ def test_every_use_needs_its_producer_before_it_and_nothing_more(use):
         assert teaches(refused, "'id'", "insert project", "not in the batch")
 
 
-SAID = {
+CHANGES = {
     "label": lambda statement: statement.label("x"),
     "on": lambda statement: statement.on(unique("k"), KeyError),
-    "internal": lambda statement: statement.invariant("k"),
+    "invariant": lambda statement: statement.invariant("k"),
     "expect": lambda statement: statement.expect(1),
-    "check": lambda statement: statement.ensure({"name": "x"}, raises=KeyError),
+    "ensure": lambda statement: statement.ensure({"name": "x"}, raises=KeyError),
     "returning": lambda statement: statement.returning("name"),
     "one": lambda statement: statement.returning("name").one(dict),
     "conflict": lambda statement: statement.on_conflict_do_nothing("name"),
 }
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_producer_changed_later_stays_the_same_producer(said):
-    later = SAID[said](PROJECT)
+@pytest.mark.parametrize("change", CHANGES)
+def test_producer_changed_later_stays_the_same_producer(change):
+    later = CHANGES[change](PROJECT)
     for producer, output in [(later, ID), (PROJECT, later.output("id"))]:
         assert plan(gather(producer, insert("vpc", {"project_id": output}))).outputs == {0: ("id",)}
     assert later.output("id") == ID
@@ -114,7 +114,7 @@ NESTED = {
 
 @pytest.mark.parametrize("inner", NESTED)
 @pytest.mark.parametrize("outer", NESTED)
-def test_the_producer_may_stand_anywhere_in_front(inner, outer):
+def test_producer_may_stand_anywhere_before_its_use(inner, outer):
     producer, user = NESTED[outer](NESTED[inner](PROJECT)), NESTED[inner](NESTED[outer](VPC))
     assert user._required_outputs == (ID,)
     assert plan(gather(sql("SELECT 1"), producer, user)).outputs == {1: ("id",)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``.require()`` and ``.check()``: what they take and refuse, and what is sent for them."""
+"""``.require()`` and ``.ensure()``: what they accept and reject, and the SQL sent for them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_require_implies_one_row_unless_a_number_is_given(ask, guard):
     assert (str(statement._shape.guard) if statement._shape.guard else None) == guard
 
 
-def test_a_check_implies_nothing_about_how_many():
+def test_ensure_implies_no_number_of_rows():
     assert CHANGE.ensure({"rcgen": 3}, raises=Stale)._shape.guard is None
 
 
@@ -118,7 +118,7 @@ def test_the_statement_before_stays_what_it_is():
     assert "CASE" not in sent(CHANGE)
 
 
-def test_a_check_returns_its_columns_and_answers_without_them():
+def test_ensure_returns_columns_that_the_result_does_not_have():
     text = sent(
         CHANGE.returning("id").one(tuple).ensure({"state": "on"}, raises=Stale, columns=["n"])
     )
@@ -150,13 +150,13 @@ def test_a_condition_is_as_in_where(condition):
         lambda: CHANGE.ensure({"a": 3}, raises=Stale, columns="name"),
     ],
 )
-def test_columns_are_names_and_found_is_a_list_of_them(slip):
+def test_columns_that_are_not_a_list_of_names_are_rejected(slip):
     with pytest.raises(InvalidBatch):
         slip()
 
 
-@pytest.mark.parametrize("meaning", ["gone", 7, int])
-def test_value_that_is_not_an_exception_is_rejected(meaning):
+@pytest.mark.parametrize("meaning", ["missing", 7, int])
+def test_condition_mapped_to_no_exception_is_rejected(meaning):
     with pytest.raises(InvalidBatch, match="pass an exception"):
         CHANGE.require({"a": 3}, raises=meaning)
     with pytest.raises(InvalidBatch, match="pass an exception"):
@@ -169,7 +169,7 @@ def test_left_out_it_is_mapped_to_nothing():
     assert [str(one) for one in guarded._shape.requirements] == ['require("a")', 'ensure("b")']
 
 
-def test_a_whole_statement_is_no_value():
+def test_statement_as_the_value_of_a_condition_is_rejected():
     for value in (select("t", ["id"], where={"id": 7}), sql("SELECT 1").scalar(int), CHANGE):
         with pytest.raises(InvalidBatch):
             CHANGE.ensure({"a": value}, raises=Stale)
@@ -190,8 +190,10 @@ FRAGMENTS = {
 GUARDED = {
     "require a column": lambda fragment: CHANGE.require({"a": fragment}, raises=Stale),
     "require": lambda fragment: CHANGE.require(fragment, raises=Stale),
-    "check": lambda fragment: CHANGE.ensure({"a": fragment}, raises=Stale),
-    "check a text": lambda fragment: sql("UPDATE t SET a = 1 RETURNING a").ensure({"a": fragment}),
+    "ensure": lambda fragment: CHANGE.ensure({"a": fragment}, raises=Stale),
+    "ensure of a text": lambda fragment: sql("UPDATE t SET a = 1 RETURNING a").ensure(
+        {"a": fragment}
+    ),
 }
 
 
@@ -202,7 +204,7 @@ def test_invalid_fragment_in_a_guard_is_rejected_when_built(fragment, guarded):
         guarded(fragment())
 
 
-def test_a_check_of_a_text_that_returns_nothing_asks_for_returning():
+def test_ensure_of_a_text_that_returns_nothing_asks_for_returning():
     with pytest.raises(InvalidBatch, match="RETURNING"):
         sent(sql("UPDATE t SET a = 1").ensure({"a": 1}, raises=Stale))
 

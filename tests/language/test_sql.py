@@ -110,8 +110,8 @@ def test_a_parameter_that_the_user_numbered_is_refused(text, params):
 def test_a_guards_own_parameters_count_too():
     names = [f"p{i}" for i in range(65_535)]
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
-    told = "65535 parameters in one statement, and 2 that batchq adds: the protocol allows 65535"
-    with pytest.raises(InvalidBatch, match=told):
+    message = "65535 parameters in one statement, and 2 that batchq adds: the protocol allows 65535"
+    with pytest.raises(InvalidBatch, match=message):
         _ = steps(sql(text, **dict.fromkeys(names, 0)).one(tuple))[0].sql
 
 

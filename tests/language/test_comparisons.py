@@ -112,9 +112,11 @@ CALLS = {
     "update": lambda value: update("t", {"a": 1}, where={"c": value}),
     "select": lambda value: select("t", ["a"], where={"c": value}),
     "among others": lambda value: select("t", ["a"], where=[{"a": 1}, {"c": value}]),
-    "lock": lambda value: select("t", where={"c": value}).for_update().expect(1, missing=KeyError),
+    "for_update": lambda value: (
+        select("t", where={"c": value}).for_update().expect(1, missing=KeyError)
+    ),
     "require": lambda value: update("t", {"a": 1}, {"a": 2}).require({"c": value}),
-    "check": lambda value: insert("t", {"a": 1}).ensure({"c": value}),
+    "ensure": lambda value: insert("t", {"a": 1}).ensure({"c": value}),
 }
 
 
@@ -160,9 +162,9 @@ NO_LISTS = {
 }
 LISTS = {
     "columns": lambda names: select("t", names, where={"a": 1}),
-    "found of require": lambda names: delete("t", {"a": 1}).require({"a": 1}, columns=names),
-    "found of check": lambda names: insert("t", {"a": 1}).ensure({"a": 1}, columns=names),
-    "found of forbid": lambda names: sql("SELECT 1").expect(0, columns=names),
+    "columns of require": lambda names: delete("t", {"a": 1}).require({"a": 1}, columns=names),
+    "columns of ensure": lambda names: insert("t", {"a": 1}).ensure({"a": 1}, columns=names),
+    "columns of expect": lambda names: sql("SELECT 1").expect(0, columns=names),
     "key": lambda names: insert_or_get("t", {"id": 1}, dict, key=names),
     "same": lambda names: insert_or_get("t", {"id": 1}, dict, key=["id"], same=names),
     "sequence": sequence,
@@ -187,7 +189,7 @@ def test_a_list_may_come_in_any_form_that_has_an_order():
     assert len(steps(sequence(sql("SELECT 1") for _ in range(3)))) == 3
 
 
-def test_require_and_forbid_and_into_read_lists_as_select_does():
+def test_row_guards_and_into_read_lists_as_select_does():
     for guard in (present, absent):
         (step,) = steps(guard(select("t", ["a"], where={"c": (None, 7)})))
         assert '("c" = ANY($1) OR "c" IS NULL)' in step.sql

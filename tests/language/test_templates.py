@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``format_error()``: a text with holes, filled from what a guard on a row found."""
+"""``format_error()``: a template, formatted with the values of the row that failed a guard."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def violation(**found):
     [
         ("contains a vpc: {name}", ("name",), "contains a vpc: web"),
         ("{name} is {name}", ("name",), "web is web"),
-        ("{name!r} is no. {id:03}", ("name", "id"), "'web' is no. 007"),
+        ("{name!r}: no. {id:03}", ("name", "id"), "'web': no. 007"),
         ("{{name}}: {id}", ("id",), "{name}: 7"),
         ("nothing to fill", (), "nothing to fill"),
         ("100 % of {name}", ("name",), "100 % of web"),
@@ -77,27 +77,27 @@ def test_factory_that_makes_no_exception_is_rejected():
         format_error(ValueError, 7)  # type: ignore[arg-type]
 
 
-TOLD = format_error(ValueError, "{name}")
+TEMPLATE = format_error(ValueError, "{name}")
 BARE = select("vpc", ["id"], where={"id": 7})
 
 
 @pytest.mark.parametrize(
-    "say",
+    "declare",
     [
-        lambda: insert("vpc", {"id": 7}).on(unique("k"), TOLD),
-        lambda: gather(insert("vpc", {"id": 7})).on(check("k"), TOLD),
-        lambda: update("vpc", {"id": 7}, {"id": 7}).expect(1, missing=TOLD),
-        lambda: BARE.expect(at_least=1, missing=TOLD),
-        lambda: select("vpc", where={"id": 7}).for_update().expect(1, missing=TOLD),
+        lambda: insert("vpc", {"id": 7}).on(unique("k"), TEMPLATE),
+        lambda: gather(insert("vpc", {"id": 7})).on(check("k"), TEMPLATE),
+        lambda: update("vpc", {"id": 7}, {"id": 7}).expect(1, missing=TEMPLATE),
+        lambda: BARE.expect(at_least=1, missing=TEMPLATE),
+        lambda: select("vpc", where={"id": 7}).for_update().expect(1, missing=TEMPLATE),
     ],
-    ids=["on a statement", "on a batch", "expect", "require()", "lock()"],
+    ids=["on a statement", "on a batch", "expect", "expect(at_least=1)", "for_update"],
 )
-def test_template_without_a_row_is_rejected(say):
+def test_template_without_a_row_is_rejected(declare):
     with pytest.raises(InvalidBatch, match="has no row"):
-        say()
+        declare()
 
 
-def test_a_text_without_holes_may_stand_anywhere():
+def test_template_without_fields_is_accepted_everywhere():
     plain = format_error(ValueError, "no such vpc")
     BARE.expect(at_least=1, missing=plain)
     insert("vpc", {"id": 7}).on(unique("k"), plain)
@@ -108,30 +108,30 @@ def test_guard_reports_the_columns_of_the_template():
     statement = (
         update("vpc", {"id": 7}, {"id": 7})
         .require({"state": "on"}, raises=format_error(ValueError, "{name} is {state}"))
-        .ensure({"id": 7}, raises=TOLD, columns=["size"])
+        .ensure({"id": 7}, raises=TEMPLATE, columns=["size"])
     )
     found = [requirement.columns for requirement in statement._shape.requirements]
     assert found == [("state", "name"), ("id", "size", "name")]
 
 
 def test_column_missing_from_the_select_is_rejected_before_sending():
-    for told in (
-        BARE.expect(0, unexpected=TOLD),
-        BARE.ensure({"id": 7}, raises=TOLD),
+    for guarded in (
+        BARE.expect(0, unexpected=TEMPLATE),
+        BARE.ensure({"id": 7}, raises=TEMPLATE),
         BARE.ensure({"name": "web"}, raises=ValueError),
     ):
         with pytest.raises(InvalidBatch, match="'name' is not among the columns"):
-            steps(told)[0].sql  # noqa: B018
-    for told in (
-        select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TOLD),
-        select("vpc", [sql("lower(id) AS name")], where={"id": 7}).expect(0, unexpected=TOLD),
-        sql("SELECT id AS name FROM vpc").expect(0, unexpected=TOLD),
-        select("vpc", where={"id": 7}).require({"id": 7}, raises=TOLD),
+            steps(guarded)[0].sql  # noqa: B018
+    for guarded in (
+        select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TEMPLATE),
+        select("vpc", [sql("lower(id) AS name")], where={"id": 7}).expect(0, unexpected=TEMPLATE),
+        sql("SELECT id AS name FROM vpc").expect(0, unexpected=TEMPLATE),
+        select("vpc", where={"id": 7}).require({"id": 7}, raises=TEMPLATE),
     ):
-        assert '"name"' in steps(told)[0].sql
+        assert '"name"' in steps(guarded)[0].sql
 
 
 def test_template_is_shown_by_the_name_of_its_class():
-    shown = explain(select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TOLD))
+    shown = explain(select("vpc", ["name"], where={"id": 7}).expect(0, unexpected=TEMPLATE))
     assert "expect(unexpected=...) -> ValueError" in shown
     assert "{name}" not in shown

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Statements that do not simply run where they stand: once in a batch, and behind all others.
+"""Statements that do not run at their position: once in a batch, or after all others.
 
 The laws hold for batches of any shape. What should come of one is kept by other means than
 batchq's: a walk over a flat list of what was drawn.
@@ -28,7 +28,7 @@ def statements(batch):
 
 
 def result(batch):
-    """What the batch makes of its statements' places."""
+    """Return the result of the batch if each statement returns its index."""
     made = plan(batch)
     return made.combine(list(range(len(made.statements))))
 
@@ -38,7 +38,7 @@ def result(batch):
 
 @frozen(eq=False)
 class Drawn:
-    """A statement of a tree, where it is meant to run, and what is said around it."""
+    """A statement of a tree, where it should run, and what is declared around it."""
 
     batch: Batch[Any]
     statement: Any
@@ -102,7 +102,7 @@ trees = st.recursive(leaf(), inner, max_leaves=14)
 
 
 def expected(tree: Tree) -> list[Drawn]:
-    """What runs, in its order."""
+    """Return the statements that run, in order."""
     standing = [drawn for drawn in tree.leaves if drawn.tail is None]
     moved = [drawn for drawn in tree.leaves if drawn.tail is not None]
     runs: list[Drawn] = []
@@ -197,7 +197,7 @@ def test_statement_in_place_decides_before_the_last_ones():
 def test_moved_statement_is_mapped_from_outside_its_place(placed):
     own = ONE.on(unique("k"), KeyError)
     inside = gather(Scheduled(own, **placed)).on(unique("k"), ValueError).as_invariant("there")
-    *_, leaf = plan(gather(inside, TWO) if "tail" in placed else gather(TWO, inside)).placed
+    *_, leaf = plan(gather(inside, TWO) if "run_last" in placed else gather(TWO, inside)).placed
     found = leaf.resolve(CLASH)
     assert (found.mapping.raises, found.context) == (ValueError, "there")
     assert plan(Scheduled(own, **placed)).placed[0].resolve(CLASH).mapping.raises is KeyError

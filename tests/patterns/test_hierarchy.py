@@ -26,7 +26,7 @@ from batchq.hierarchy import Parent
 
 PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
 VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
-GONE = LookupError("gone")
+MISSING = LookupError("missing")
 
 
 def vpc(project: Any = 1, **row: Any) -> Statement[None]:
@@ -44,7 +44,7 @@ def sources(batch):
 
 
 def test_adding_bumps_the_living_parent_and_then_inserts():
-    bump, child = steps(VPCS.add(7, vpc(7), missing=GONE))
+    bump, child = steps(VPCS.add(7, vpc(7), missing=MISSING))
     assert bump.sql.count('UPDATE "project" SET "rcgen" = ("rcgen" + 1)') == 1
     assert 'WHERE "id" = $1 AND "time_deleted" IS NULL' in bump.sql
     assert bump.parameters == (7,)
@@ -53,7 +53,7 @@ def test_adding_bumps_the_living_parent_and_then_inserts():
 
 
 def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
-    first, other, second = (VPCS.add(key, vpc(key), missing=GONE) for key in (1, 2, 1))
+    first, other, second = (VPCS.add(key, vpc(key), missing=MISSING) for key in (1, 2, 1))
     batch = into(dict, sql("SELECT 1"), a=first, b=sequence([other, second]))
     assert sources(batch)[1:] == [
         "update project",
@@ -70,11 +70,14 @@ def test_a_parent_that_is_declared_twice_is_one_and_another_is_another():
         table="project", key="id", deleted_at="time_deleted", generation="rcgen"
     ).children("disk", by="project", deleted_at="time_deleted")
     disk = insert("disk", {"project": 1})
-    both = gather(VPCS.add(1, vpc(), missing=GONE), again.add(1, disk, missing=GONE))
+    both = gather(VPCS.add(1, vpc(), missing=MISSING), again.add(1, disk, missing=MISSING))
     assert sources(both) == ["update project", "insert vpc", "insert disk"]
     for change in [{"table": "silo"}, {"generation": "gen"}, {"deleted_at": None}, {"key": "uuid"}]:
         other = attrs.evolve(PROJECT, **change)
-        assert len(steps(gather(PROJECT.touch(1, missing=GONE), other.touch(1, missing=GONE)))) == 2
+        assert (
+            len(steps(gather(PROJECT.touch(1, missing=MISSING), other.touch(1, missing=MISSING))))
+            == 2
+        )
 
 
 def test_other_statements_in_add_are_accepted():
@@ -84,18 +87,18 @@ def test_other_statements_in_add_are_accepted():
         sql("INSERT INTO vpc (project_id) VALUES (9)"),
         update("vpc", {"name": "x"}, {"project_id": 9}),
     )
-    assert len(steps(VPCS.add(1, children, missing=GONE))) == 5
+    assert len(steps(VPCS.add(1, children, missing=MISSING))) == 5
 
 
 def test_a_child_is_found_however_deep_it_is():
     deep = gather(vpc()).label("x").map(lambda result: result).as_invariant("x")
-    assert len(steps(VPCS.add(1, gather(deep), missing=GONE))) == 2
+    assert len(steps(VPCS.add(1, gather(deep), missing=MISSING))) == 2
     with pytest.raises(InvalidBatch):
-        VPCS.add(2, gather(deep), missing=GONE)
+        VPCS.add(2, gather(deep), missing=MISSING)
 
 
 def test_no_children_are_added_to_a_parent_that_lives_all_the_same():
-    added = VPCS.add(1, sequence([]), missing=GONE)
+    added = VPCS.add(1, sequence([]), missing=MISSING)
     assert [step.statement.title for step in steps(added)] == ["update project"]
 
 
@@ -123,7 +126,7 @@ PARENT = insert("project", {"name": "x"})
 )
 def test_batch_that_adds_no_child_of_the_parent_is_rejected(key, children, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
-        VPCS.add(key, children, missing=GONE)
+        VPCS.add(key, children, missing=MISSING)
 
 
 DISKS = PROJECT.children(
@@ -142,37 +145,37 @@ DISKS = PROJECT.children(
 )
 def test_a_row_that_is_none_of_these_children_is_refused(row, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
-        DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=GONE)
+        DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=MISSING)
 
 
 @pytest.mark.parametrize("row", [{"kind": "disk"}, {"kind": sql("lower('DISK')")}])
 def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
-    batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=GONE)
+    batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=MISSING)
     assert sources(batch) == ["update project", "insert ip"]
 
 
 @pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
 def test_value_that_is_not_a_parent_key_is_rejected(key):
     with pytest.raises(InvalidBatch, match=r"must be one value|where="):
-        PROJECT.touch(key, missing=GONE)
+        PROJECT.touch(key, missing=MISSING)
     with pytest.raises(InvalidBatch, match=r"must be one value|where="):
-        PROJECT.delete(key, missing=GONE)
+        PROJECT.delete(key, missing=MISSING)
 
 
 def test_key_from_the_server_is_identified_by_its_producer():
     key = PARENT.output("id")
-    assert len(steps(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), missing=GONE)))) == 3
-    many = gather(PARENT, *(VPCS.add(key, vpc(key), missing=GONE) for _ in range(3)))
+    assert len(steps(gather(PARENT, VPCS.add(key, vpc(PARENT.output("id")), missing=MISSING)))) == 3
+    many = gather(PARENT, *(VPCS.add(key, vpc(key), missing=MISSING) for _ in range(3)))
     assert sources(many) == ["insert project", "update project", *["insert vpc"] * 3]
 
 
 # -- deleting --------------------------------------------------------------------------------------
 
 
-def test_deleting_locks_looks_and_then_ends():
+def test_delete_locks_then_checks_then_deletes():
     in_use = format_error(ValueError, "contains a vpc: {name}")
     childless = [VPCS.forbid(7, unexpected=in_use)]
-    lock, off, look, back, end = steps(PROJECT.delete(7, missing=GONE, guards=childless))
+    lock, off, look, back, end = steps(PROJECT.delete(7, missing=MISSING, guards=childless))
     assert "set_config('row_security', 'off', true)" in off.sql
     assert "set_config('row_security', current_setting(" in back.sql
     assert 'FROM "project" WHERE "id" = $1 AND "time_deleted" IS NULL FOR UPDATE' in lock.sql
@@ -184,10 +187,10 @@ def test_deleting_locks_looks_and_then_ends():
 
 def test_a_parent_without_a_tombstone_is_really_deleted():
     bare = attrs.evolve(PROJECT, deleted_at=None)
-    lock, end = steps(bare.delete(7, missing=GONE))
-    assert sources(bare.delete(7, missing=GONE))[1] == "delete project"
+    lock, end = steps(bare.delete(7, missing=MISSING))
+    assert sources(bare.delete(7, missing=MISSING))[1] == "delete project"
     assert "time_deleted" not in lock.sql + end.sql
-    assert "time_deleted" not in explain(bare.touch(7, missing=GONE))
+    assert "time_deleted" not in explain(bare.touch(7, missing=MISSING))
 
 
 def test_children_without_deleted_at_are_distinguished():
@@ -198,7 +201,7 @@ def test_children_without_deleted_at_are_distinguished():
 
 
 def test_stale_generation_is_reported_by_the_last_step_alone():
-    seen = PROJECT.delete(7, missing=GONE, generation=3, stale=ValueError)
+    seen = PROJECT.delete(7, missing=MISSING, generation=3, stale=ValueError)
     lock, end = steps(seen)
     assert "require" not in repr(lock.statement)
     assert 'require("rcgen")' in repr(end.statement)
@@ -207,14 +210,14 @@ def test_stale_generation_is_reported_by_the_last_step_alone():
 @pytest.mark.parametrize("half", [{"generation": 3}, {"stale": ValueError}], ids=str)
 def test_generation_without_an_error_is_rejected(half):
     with pytest.raises(InvalidBatch, match="generation"):
-        PROJECT.delete(7, missing=GONE, **half)
+        PROJECT.delete(7, missing=MISSING, **half)
 
 
 def test_touch_is_needed_again_after_a_delete():
-    adding = VPCS.add(7, vpc(7), missing=GONE)
-    again = gather(adding, PROJECT.delete(7, missing=GONE), adding)
+    adding = VPCS.add(7, vpc(7), missing=MISSING)
+    again = gather(adding, PROJECT.delete(7, missing=MISSING), adding)
     assert sources(again).count("update project") == 3
-    other = gather(adding, PROJECT.delete(8, missing=GONE), adding)
+    other = gather(adding, PROJECT.delete(8, missing=MISSING), adding)
     assert sources(other).count("update project") == 2
 
 

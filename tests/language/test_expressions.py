@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fragment is one expression. What says more is refused when it is written, in every place."""
+"""A fragment is one expression; text that is more than one is rejected in every place."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PLACES = {
     "one of several": lambda one: delete("t", where=[{"a": 1}, one]),
     "require": CHANGE.require,
     "require of a column": lambda one: CHANGE.require({"a": one}),
-    "check": lambda one: CHANGE.ensure({"a": one}),
-    "check of a text": lambda one: sql("SELECT a FROM t").ensure({"a": one}),
-    "lock": lambda one: select("t", where=one).for_update().expect(1, missing=KeyError),
-    "require a row": lambda one: select("t", ["a"], where=one).expect(at_least=1),
-    "forbid a row": lambda one: select("t", ["a"], where=one).expect(0),
+    "ensure": lambda one: CHANGE.ensure({"a": one}),
+    "ensure of a text": lambda one: sql("SELECT a FROM t").ensure({"a": one}),
+    "for_update": lambda one: select("t", where=one).for_update().expect(1, missing=KeyError),
+    "expect a row": lambda one: select("t", ["a"], where=one).expect(at_least=1),
+    "expect no row": lambda one: select("t", ["a"], where=one).expect(0),
     "predicate": lambda one: insert("t", {"a": 1}).on_conflict_do_nothing("a", where=one),
 }
 COLUMN = {"a column": lambda one: select("t", [one], where={"b": 1})}
 
-SAYS_MORE = [
+NOT_ONE_EXPRESSION = [
     # the two of the issue, and what they come from
     "1), o0 = (2",
     "id = 1) OR (true",
@@ -61,7 +61,7 @@ SAYS_MORE = [
     "a;",
     "(a; b)",
     "true; DELETE FROM t",
-    # what goes on behind an expression
+    # what continues after an expression
     "true RETURNING id",
     "true returning *",
     "id = 1 FOR UPDATE",
@@ -105,7 +105,7 @@ SAYS_MORE = [
 
 
 @pytest.mark.parametrize("place", [*PLACES.values(), *COLUMN.values()], ids=[*PLACES, *COLUMN])
-@pytest.mark.parametrize("text", SAYS_MORE)
+@pytest.mark.parametrize("text", NOT_ONE_EXPRESSION)
 def test_fragment_of_more_than_one_expression_is_rejected_when_built(place, text):
     with pytest.raises(InvalidBatch):
         place(sql(text))  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Which exceptions, classes and functions are taken, wherever one can be said: what could not be
-raised when a batch has failed is refused when it is written."""
+"""Exceptions, classes and functions that are accepted, in each call that takes one: what could not
+be raised after a batch has failed is rejected when it is written."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ DECLARE = [
         "batch": lambda meaning: STATEMENT.map(str).on(unique("k"), meaning),
         "missing": lambda meaning: STATEMENT.expect(1, missing=meaning),
         "statement.require": lambda meaning: ROW.require({"a": 1}, raises=meaning),
-        "statement.check": lambda meaning: STATEMENT.ensure({"a": 1}, raises=meaning),
-        "require": lambda meaning: ROW.expect(at_least=1, missing=meaning),
-        "forbid": lambda meaning: ROW.expect(0, unexpected=meaning),
-        "lock": lambda meaning: select("t", where={"a": 1}).for_update().expect(1, missing=meaning),
+        "statement.ensure": lambda meaning: STATEMENT.ensure({"a": 1}, raises=meaning),
+        "expect(at_least)": lambda meaning: ROW.expect(at_least=1, missing=meaning),
+        "expect(0)": lambda meaning: ROW.expect(0, unexpected=meaning),
+        "for_update": lambda meaning: (
+            select("t", where={"a": 1}).for_update().expect(1, missing=meaning)
+        ),
         "raises": lambda meaning: insert_or_get(
             "t", {"a": 1, "b": 2}, Data, key=["a"], same=["b"], raises=meaning
         ),
-        "bump": lambda meaning: PARENT.touch(1, missing=meaning),
+        "touch": lambda meaning: PARENT.touch(1, missing=meaning),
         "delete": lambda meaning: PARENT.delete(1, missing=meaning),
         "stale": lambda meaning: PARENT.delete(1, missing=Plain, generation=1, stale=meaning),
         "children": lambda meaning: PARENT.children(
@@ -134,13 +136,13 @@ def test_function_that_takes_no_violation_is_rejected_when_built(declare, meanin
         declare(meaning)
 
 
-async def nobody_awaits(_):
+async def never_awaited(_):
     return Plain()
 
 
 def test_async_function_is_rejected():
     with pytest.raises(InvalidBatch, match="async"):
-        STATEMENT.on(unique("k"), nobody_awaits)
+        STATEMENT.on(unique("k"), never_awaited)
 
 
 @pytest.mark.parametrize("meaning", [StopIteration, StopIteration(1), StopAsyncIteration("a")])
@@ -149,7 +151,7 @@ def test_exception_that_a_coroutine_cannot_raise_is_rejected(meaning):
         STATEMENT.on(unique("k"), meaning)
 
 
-def test_saying_takes_no_class_that_cannot_be_made_of_a_text():
+def test_format_error_rejects_a_class_that_takes_no_text():
     for error in (KeywordOnly, ExceptionGroup, UnicodeDecodeError, TwoFields):
         with pytest.raises(InvalidBatch, match="cannot be called"):
             format_error(error, "taken")
@@ -206,5 +208,5 @@ def test_function_that_takes_a_violation_is_accepted_and_raised(declare, meaning
 
 @pytest.mark.parametrize("meaning", EXCEPTIONS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("declare", DECLARE)
-def test_every_exception_that_can_be_copied_is_taken(declare, meaning):
+def test_exception_that_can_be_copied_is_accepted(declare, meaning):
     declare(meaning)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``.expect(at_least=1)``, ``.expect(0)`` and ``.for_update()`` of queries that only look."""
+"""``.expect(at_least=1)``, ``.expect(0)`` and ``.for_update()`` of queries that only read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_text_that_has_no_rows_is_rejected_before_it_is_sent(guard, text):
         "DELETE FROM vpc",
         "UPDATE vpc SET id = 7 RETURNING id",
         "INSERT INTO vpc VALUES (7)",
-        "WITH gone AS (DELETE FROM vpc RETURNING id) SELECT id FROM gone",
+        "WITH deleted AS (DELETE FROM vpc RETURNING id) SELECT id FROM deleted",
     ],
 )
 def test_expect_none_of_a_text_that_writes_counts_every_row(text):
@@ -46,8 +46,8 @@ def test_expect_none_of_a_text_that_writes_counts_every_row(text):
 
 
 @BOTH
-def test_value_that_is_not_an_exception_is_rejected(guard):
-    for meaning in ("gone", 404, int):
+def test_row_count_mapped_to_no_exception_is_rejected(guard):
+    for meaning in ("missing", 404, int):
         with pytest.raises(InvalidBatch, match="pass an exception"):
             guard(QUERY, raises=meaning)
 
@@ -58,8 +58,8 @@ def test_the_columns_to_find_are_a_list_of_names():
             sent(sql("SELECT * FROM vpc").expect(0, unexpected=ValueError, columns=found))
 
 
-def test_a_forbid_has_no_rows_to_ask_for():
-    """There is none where it passes: any of these could never hold."""
+def test_expect_zero_with_a_result_shape_is_rejected():
+    """If it passes, there is no row: none of these shapes could ever be met."""
     guard = QUERY.expect(0, unexpected=ValueError)
     for ask in (
         lambda: guard.one(tuple),
@@ -137,7 +137,7 @@ def test_a_lock_of_every_row_or_of_unknown_strength_is_refused():
     with pytest.raises(InvalidBatch, match="every row"):
         select("project", where={}).for_update().expect(1, missing=ValueError)
     with pytest.raises(InvalidBatch, match="pass an exception"):
-        select("project", where={"id": 7}).for_update().expect(1, missing="gone")
+        select("project", where={"id": 7}).for_update().expect(1, missing="missing")
 
 
 def test_a_comment_at_the_end_of_a_fragment_does_not_swallow_the_lock():
