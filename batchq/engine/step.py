@@ -12,7 +12,6 @@ from attrs import field, frozen
 
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
-from batchq.engine.effects import locks, writes
 from batchq.engine.scope import PlacedStatement
 from batchq.language.step import Step
 
@@ -26,8 +25,10 @@ class PlacedStep(Step):
 
     index: int
     placed: PlacedStatement = field(repr=False)
-    around: tuple[PlacedStatement, ...] = field(default=(), repr=False)
-    """All statements of the batch in order; empty unless ``steps()`` or ``explain()`` made it."""
+    after_lock: bool = field(default=False, repr=False)
+    """Whether an earlier step locks a row; known to ``steps()`` and ``explain()`` alone."""
+    before_write: bool = field(default=False, repr=False)
+    """Whether a later step writes; likewise."""
 
     @property
     def statement(self) -> Statement[Any]:
@@ -66,10 +67,9 @@ class PlacedStep(Step):
         """Warnings for the reader."""
         shape = self.statement._shape
         notes = unknown_result(shape)
-        earlier, later = self.around[: self.index], self.around[self.index + 1 :]
-        if any(locks(other.statement) for other in earlier):
+        if self.after_lock:
             return notes
-        looks = shape.probe is not None and any(writes(other.statement) for other in later)
+        looks = shape.probe is not None and self.before_write
         snapshot = compiled(shape, self.placed.outputs).notes
         return (*snapshot, *((LOOK,) if looks else ()), *notes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchq.engine.effects import locks, writes
 from batchq.engine.plan import plan
 from batchq.engine.step import PlacedStep
 from batchq.language.batch import Batch
@@ -21,8 +22,13 @@ def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
     >>> [step.statement.title for step in steps(batch)]
     ['insert project', 'insert vpc']
     """
-    placed = tuple(plan(batch).placed)
-    return tuple(PlacedStep(index, statement, placed) for index, statement in enumerate(placed))
+    placed = plan(batch).placed
+    first_lock = next((n for n, step in enumerate(placed) if locks(step.statement)), len(placed))
+    last_write = max((n for n, step in enumerate(placed) if writes(step.statement)), default=-1)
+    return tuple(
+        PlacedStep(n, statement, after_lock=first_lock < n, before_write=n < last_write)
+        for n, statement in enumerate(placed)
+    )
 
 
 def explain(batch: Batch[Any], /, *, parameters: bool = False) -> str:

@@ -103,7 +103,7 @@ def test_a_model_without_fields_names_no_columns(model):
 @pytest.mark.parametrize("shape", ["one", "maybe", "all"])
 @pytest.mark.parametrize("model", [tuple, dict, lambda row: row])
 def test_write_whose_model_has_no_columns_needs_returning(write, shape, model):
-    with pytest.raises(InvalidBatch, match=rf'\.{shape}\(…\) return.*\.returning\("…"\)'):
+    with pytest.raises(InvalidBatch, match=rf'\.{shape}\(…\): .*\.returning\("…"\)'):
         text(getattr(write, shape)(model))
 
 
@@ -141,7 +141,7 @@ def test_a_scalar_is_of_one_column():
 
 
 def test_select_without_columns_needs_a_model_that_has_some():
-    with pytest.raises(InvalidBatch, match="list them, or name a model"):
+    with pytest.raises(InvalidBatch, match="list them, or pass a model"):
         text(select("t", where={"y": 2}).one(tuple))
 
 
