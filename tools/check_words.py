@@ -96,7 +96,7 @@ def main(names: list[str]) -> int:
     found = 0
     for name in names or tracked():
         relative = Path(name).resolve().relative_to(ROOT).as_posix() if names else name
-        if relative in _OWN or relative.startswith(tuple(config["not_clean"])):
+        if relative in _OWN:
             continue
         for first, text in pieces(ROOT / relative):
             for line, word, advice in words.find(text):

@@ -16,7 +16,7 @@ from tests.support.plan_modes import EACH_PLAN_MODE
 
 @pytest.fixture(params=EACH_PLAN_MODE)
 def planned(request, conn) -> psycopg.Connection[Any]:
-    """A connection on which statements are prepared and planned in one certain way."""
+    """Connect so that statements are prepared and planned in one certain way."""
     return request.param.set_on(conn)
 
 
@@ -31,20 +31,20 @@ def scanned(request, planned) -> psycopg.Connection[Any]:
 
 @pytest.fixture
 def observer(connect) -> psycopg.Connection[Any]:
-    """A connection beside the one under test, which sets the scene and looks."""
+    """Open a second connection beside the one under test, to set up and to look."""
     return connect(prepare_threshold=None)
 
 
 @pytest.fixture
 async def aconn(database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """An async connection to this test's schema, in autocommit."""
+    """Open an async connection to this test's schema, in autocommit."""
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
         yield opened
 
 
 @pytest.fixture
 def link(database, conn) -> Iterator[Proxy]:
-    """A proxy before a schema with the table of items."""
+    """Start a proxy before a schema with the table of items."""
     conn.execute(ITEMS)
     with proxy(database) as link:
         yield link
@@ -52,6 +52,6 @@ def link(database, conn) -> Iterator[Proxy]:
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
 def client(request, link) -> Iterator[SyncClient | AsyncClient]:
-    """A client behind the proxy, once of each kind."""
+    """Connect a client through the proxy, once of each kind."""
     with request.param(link.conninfo()) as client:
         yield client

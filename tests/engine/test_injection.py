@@ -2,7 +2,7 @@
 """One failure, injected anywhere into a batch of any form, is always reported where it is.
 
 The broken statements have the very shapes of the healthy ones (the same SQL, often the same
-prepared statement) and differ in a value alone, so only the slot can tell which one it was.
+prepared statement) and differ in a value alone, so only the slot can show which one it was.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class Tree:
     leaves: list[tuple[Statement[Any], tuple[str, ...]]]
 
     def around(self, batch: Batch[Any], *labels: str) -> Tree:
-        """The same leaves, in a batch around this one."""
-        if isinstance(batch, Statement):  # what is said of a statement makes a new statement
+        """Return the same leaves, in a batch around this one."""
+        if isinstance(batch, Statement):  # a mapping of a statement makes a new statement
             return Tree(batch, [(batch, (*labels, *self.leaves[0][1]))])
         return Tree(batch, [(statement, (*labels, *path)) for statement, path in self.leaves])
 
@@ -109,7 +109,7 @@ def wrapped(tree: Tree, random: Random) -> Tree:
         case 1:
             return tree.around(tree.batch.map(lambda result: [result]))
         case 2:
-            return tree.around(tree.batch.as_invariant("something of ours"))
+            return tree.around(tree.batch.as_invariant("something of our own"))
         case 3:
             return tree.around(tree.batch.on(unique("another_key"), KeyError))
         case _:

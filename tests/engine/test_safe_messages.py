@@ -25,32 +25,28 @@ INSERT INTO t (n, same) VALUES (1, 1), (2, 1);
 TEXT = str(SECRET)
 
 
-def said(text, **values):
-    return sql(text, **values)
-
-
 SHOWN = {
     "varchar": (insert("t", {"v": TEXT}), "22001", "character varying(3)"),
     "char": (insert("t", {"c": TEXT}), "22001", "character(3)"),
-    "bit": (said("INSERT INTO t (b) VALUES (%(x)s::varbit)", x="1" * 5), "22026", "bit(3)"),
-    "varbit": (said("INSERT INTO t (vb) VALUES (%(x)s::varbit)", x="1" * 5), "22001", "varying(2)"),
+    "bit": (sql("INSERT INTO t (b) VALUES (%(x)s::varbit)", x="1" * 5), "22026", "bit(3)"),
+    "varbit": (sql("INSERT INTO t (vb) VALUES (%(x)s::varbit)", x="1" * 5), "22001", "varying(2)"),
     "int": (insert("t", {"n": SECRET * 1_000_000}), "22003", "integer out of range"),
     "bigint": (
-        said("SELECT %(x)s::bigint * %(x)s::bigint * 7777777777", x=SECRET),
+        sql("SELECT %(x)s::bigint * %(x)s::bigint * 7777777777", x=SECRET),
         "22003",
         "bigint",
     ),
     "numeric": (insert("t", {"num": SECRET * 1_000}), "22003", "numeric field overflow"),
-    "float": (said("SELECT %(x)s::float8 * 1e308", x=SECRET), "22003", "overflow"),
-    "float to int": (said("SELECT (%(x)s::float8 * 1e9)::int", x=SECRET), "22003", "integer"),
-    "division": (said("SELECT %(x)s::int / 0", x=SECRET), "22012", "division by zero"),
-    "float division": (said("SELECT %(x)s::float8 / 0", x=SECRET), "22012", "division by zero"),
-    "money division": (said("SELECT %(x)s::int::money / 0", x=SECRET), "22012", "division by zero"),
-    "numeric division": (said("SELECT %(x)s::numeric / 0", x=SECRET), "22012", "division by zero"),
-    "logarithm": (said("SELECT ln(-%(x)s::numeric)", x=SECRET), "2201E", "logarithm"),
-    "root": (said("SELECT sqrt(-%(x)s::float8)", x=SECRET), "2201F", "square root"),
-    "substring": (said("SELECT substr('a', 1, -%(x)s::int)", x=SECRET), "22011", "substring"),
-    "sequence": (said("SELECT nextval('few'), nextval('few')"), "2200H", "few"),
+    "float": (sql("SELECT %(x)s::float8 * 1e308", x=SECRET), "22003", "overflow"),
+    "float to int": (sql("SELECT (%(x)s::float8 * 1e9)::int", x=SECRET), "22003", "integer"),
+    "division": (sql("SELECT %(x)s::int / 0", x=SECRET), "22012", "division by zero"),
+    "float division": (sql("SELECT %(x)s::float8 / 0", x=SECRET), "22012", "division by zero"),
+    "money division": (sql("SELECT %(x)s::int::money / 0", x=SECRET), "22012", "division by zero"),
+    "numeric division": (sql("SELECT %(x)s::numeric / 0", x=SECRET), "22012", "division by zero"),
+    "logarithm": (sql("SELECT ln(-%(x)s::numeric)", x=SECRET), "2201E", "logarithm"),
+    "root": (sql("SELECT sqrt(-%(x)s::float8)", x=SECRET), "2201F", "square root"),
+    "substring": (sql("SELECT substr('a', 1, -%(x)s::int)", x=SECRET), "22011", "substring"),
+    "sequence": (sql("SELECT nextval('few'), nextval('few')"), "2200H", "few"),
     "json": (insert("t", {"j": "x" + TEXT}), "22P02", "type json"),
     "no partition": (insert("part", {"k": SECRET}), "23514", "no partition of relation"),
     "another partition": (insert("part_1", {"k": SECRET}), "23514", "partition constraint"),
@@ -62,12 +58,12 @@ SHOWN = {
     ),
     "view": (insert("above", {"n": SECRET}), "44000", '"above"'),
     "subquery": (
-        said("UPDATE t SET n = (SELECT n FROM t WHERE n < %(x)s)", x=SECRET),
+        sql("UPDATE t SET n = (SELECT n FROM t WHERE n < %(x)s)", x=SECRET),
         "21000",
         "more than one row",
     ),
     "upsert twice": (
-        said(
+        sql(
             "INSERT INTO t (u) VALUES (%(x)s::text), (%(x)s::text)"
             " ON CONFLICT (u) DO UPDATE SET n = 1",
             x=TEXT,
@@ -76,7 +72,7 @@ SHOWN = {
         "ON CONFLICT",
     ),
     "index row": (
-        said(
+        sql(
             "INSERT INTO t (u) SELECT string_agg(md5(%(x)s::text || n), '')"
             " FROM generate_series(1, 3000) n",
             x=TEXT,
@@ -88,9 +84,9 @@ SHOWN = {
 
 HIDDEN = {
     "a value that is read": (insert("t", {"n": "7" * 20}), "22003"),
-    "a value that is no int": (insert("t", {"n": "x" + TEXT}), "22P02"),
+    "a value that is not an int": (insert("t", {"n": "x" + TEXT}), "22P02"),
     "a raise with such a code": (
-        said(
+        sql(
             "SELECT raises(%(x)s::text)",
             x=TEXT,
         ),
@@ -134,10 +130,10 @@ def test_unavailable_lock_has_a_safe_message(conn, connect):
     with other.transaction():
         other.execute("SELECT * FROM t FOR UPDATE")
         with pytest.raises(BatchError, match="could not obtain lock on row") as caught:
-            run(conn, said("SELECT n FROM t FOR UPDATE NOWAIT"))
+            run(conn, sql("SELECT n FROM t FOR UPDATE NOWAIT"))
         other.execute("LOCK TABLE t")
         with pytest.raises(BatchError, match="could not obtain lock on relation"):
-            run(conn, said("LOCK TABLE t NOWAIT"))
+            run(conn, sql("LOCK TABLE t NOWAIT"))
         conn.execute("SET lock_timeout = '1ms'")
         with pytest.raises(BatchError, match="lock timeout"):
             run(conn, update("t", {"n": 1}, {"n": SECRET}))

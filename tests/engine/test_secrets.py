@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """No value of a parameter in any text that ends up in a log: messages, reprs, tracebacks, loggers.
 
-The server quotes values in its messages and details. They are on the error, for whoever asks.
+The server quotes values in its messages and details. They are attributes of the error.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Account:
 
 
 @frozen
-class Said:
-    """A made-up error of a server."""
+class MadeUpError:
+    """An error as a server could report it."""
 
     fields: dict[str, str]
 
@@ -104,7 +104,7 @@ def tables(conn):
 
 
 def chain(error: BaseException) -> list[BaseException]:
-    """An error, and all that is tied to it."""
+    """Return an error, and all that is tied to it."""
     found: list[BaseException] = []
     todo: list[BaseException | None] = [error]
     while todo:
@@ -119,7 +119,7 @@ def texts(error: BaseException) -> list[str]:
     """Everything that a logger may print of an error."""
     found = ["".join(traceback.format_exception(error))]
     for one in chain(error):
-        # What could not be encoded, and what was no JSON.
+        # What could not be encoded, and what was not JSON.
         held = [getattr(one, name, None) for name in ("object", "doc")]
         found += [str(one), repr(one), repr(held), *getattr(one, "__notes__", ())]
         if isinstance(one, BatchError):
@@ -151,7 +151,9 @@ def test_no_text_of_a_failure_shows_a_value(conn, caplog, broken, code, mapped):
     ],
 )
 def test_no_text_shows_a_key_that_cockroachdb_quotes(code, message):
-    seen = read_error(Said({"SQLSTATE": code, "MESSAGE_PRIMARY": message}), COCKROACHDB, "utf-8")
+    seen = read_error(
+        MadeUpError({"SQLSTATE": code, "MESSAGE_PRIMARY": message}), COCKROACHDB, "utf-8"
+    )
     assert SECRET not in str(seen)
     assert seen.message == message
 

@@ -22,7 +22,7 @@ from batchq import DecodeFailed, InvalidBatch, gather, insert, run, select, sql,
 from batchq.result import attempt
 from tests.engine.test_secrets import SECRET, chain, texts
 
-# What is selected, and the words in it that nobody may read.
+# What is selected, and the words in it that no text may show.
 UNREADABLE = {
     "date before our era": ("'0044-03-15 BC'::date", "0044"),
     "date without end": ("'infinity'::date", "'infinity'"),
@@ -54,7 +54,7 @@ def leaks(error, secret=SECRET):
 
 
 def failed(conn, statement):
-    """The report of a batch that ends in a failure to decode, with a row that can be read first."""
+    """Return the report of a batch that fails to decode after a row that can be read."""
     report = attempt(conn, gather(sql("SELECT 1"), statement)).report
     assert type(report) is DecodeFailed
     assert report.index == 1
@@ -106,7 +106,7 @@ def test_no_text_shows_a_label_that_an_enum_does_not_have(conn):
     assert leaks(failed(conn, sql(f"SELECT '{SECRET}'::kind").one(tuple))) == []
 
 
-def test_no_text_shows_what_is_no_text_in_the_clients_encoding(conn):
+def test_no_text_shows_what_is_undecodable_in_the_clients_encoding(conn):
     conn.execute(
         "CREATE FUNCTION switch(encoding text) RETURNS text LANGUAGE sql AS "
         "$$SELECT set_config('client_encoding', encoding, false)$$"
@@ -138,7 +138,7 @@ UNSENDABLE = {
     "a NUL": SECRET + "\0",
     "a time of a zone": dt.time(1, tzinfo=Zone()),
     "a dict": {SECRET: SECRET},
-    "what is no JSON": Json({(SECRET,): 1}),
+    "what is not JSON": Json({(SECRET,): 1}),
     "an object": type("Thing", (), {"__repr__": lambda _: SECRET})(),
 }
 
@@ -156,12 +156,12 @@ def test_no_text_shows_a_value_that_cannot_be_sent(conn, value):
         assert leaks(caught.value) == []
 
 
-class Theirs(Exception):
+class AdapterError(Exception):
     pass
 
 
 def test_exception_of_the_callers_loader_dumper_or_model_is_unchanged(conn):
-    raised = Theirs(SECRET)
+    raised = AdapterError(SECRET)
 
     class Own(Loader):
         def load(self, _):

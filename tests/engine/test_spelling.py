@@ -74,7 +74,7 @@ def test_the_lines_that_are_taught_work_whatever_the_names_are(conn, kind, name)
     assert type(report) is UnmappedViolation
     names = {"step": failing, "YourError": Mapped, **vars(batchq)}
     line = taught(report, ".on(")
-    mapped = eval(f"step{line}", names)  # noqa: S307  it is ours
+    mapped = eval(f"step{line}", names)  # noqa: S307  batchq's own text
     assert type(attempt(conn, mapped).error) is Mapped
     if kind in CONSTRAINTS:
         internal = eval(f"step{taught(report, '.invariant(')}", names)  # noqa: S307

@@ -30,7 +30,7 @@ COMMANDS = 4  # BEGIN, two steps, COMMIT
 
 
 def proven(seen: str) -> Outcome:
-    """What a client can know that has seen these answers."""
+    """Return the outcome that a client can know from these answers."""
     if "E" in seen:
         return Outcome.ROLLED_BACK
     return Outcome.COMMITTED if seen.count("C") == COMMANDS else Outcome.UNKNOWN
@@ -80,7 +80,7 @@ def test_no_answer_at_all_is_never_taken_for_one(link, client, conn, after):
     answer = client.attempt(gather(item(1), item(2)))
     assert answer.outcome is Outcome.UNKNOWN
     assert client.conn.closed
-    # COMMIT may well have run: that is why nobody can know.
+    # COMMIT may well have run: that is why the outcome is unknown.
     committed = after > REQUESTS.rindex("E")
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (2 * committed,)
 
@@ -129,7 +129,9 @@ POOLERS = {
 
 @pytest.mark.parametrize("words", POOLERS.values(), ids=POOLERS)
 @pytest.mark.parametrize("after", [0, len("12nC"), SUCCESS.index("Z") + 1])
-def test_a_poolers_word_that_it_lost_the_server_is_no_rollback(link, client, conn, after, words):
+def test_pooler_message_of_a_lost_server_does_not_prove_a_rollback(
+    link, client, conn, after, words
+):
     """By then the server may have committed: PgBouncer's query_timeout and KILL do so."""
     link.hold(syncs=2)
     link.cut_answers(after=after, last_words=words)
@@ -164,7 +166,7 @@ def test_a_pool_gets_no_connection_back_that_was_cut(link, conn):
 
 class TestBegin:
     """A BEGIN that fails leaves every step to be skipped, and COMMIT answers `COMMIT` all the same:
-    behind the Sync it is a command of its own, outside any transaction."""
+    after the Sync it is a command of its own, outside any transaction."""
 
     @pytest.fixture
     def client(self, link):
@@ -178,7 +180,7 @@ class TestBegin:
 
     @pytest.mark.parametrize("after", range(1, len(ANSWERS)))
     def test_cut_is_never_taken_for_a_commit(self, link, client, conn, after):
-        # The cut keeps batchq from preparing anew and sending once more.
+        # The cut keeps batchq from preparing again and sending once more.
         link.hold(syncs=2)
         link.cut_answers(after=after)
         with link.record() as recording:

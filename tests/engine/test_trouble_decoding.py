@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong after COMMIT never looks like a rollback."""
+"""What fails after COMMIT never looks like a rollback."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ READ = sql("SELECT 1").scalar(int)
 COMMITTED, ROLLED_BACK, UNKNOWN = "committed", "rolled_back", "unknown"
 
 
-def said(raised) -> str:
-    """The outcome that the note names."""
+def noted_outcome(raised) -> str:
+    """Return the outcome that the note names."""
     (note,) = raised.value.__notes__
     return note.rpartition(" ")[2]
 
@@ -131,7 +131,7 @@ class TestKeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt) as raised:
             batchq.run(pool, item(1))
         monkeypatch.undo()
-        assert said(raised) == Outcome.NOT_SENT.value
+        assert noted_outcome(raised) == Outcome.NOT_SENT.value
         with pool.connection() as second:
             assert second is first
         assert batchq.run(pool, READ) == 1
@@ -147,7 +147,7 @@ class TestKeyboardInterrupt:
         ):
             batchq.run(pool, BLOCKED_BATCH)
         # A cancel request was sent, and the answer read.
-        assert said(raised) == ROLLED_BACK
+        assert noted_outcome(raised) == ROLLED_BACK
         assert is_true(ROLLED_BACK, conn)
         assert batchq.run(pool, READ) == 1
 
@@ -191,7 +191,7 @@ class TestCancellation:
             pytest.raises(asyncio.CancelledError) as raised,
         ):
             await task
-        assert said(raised) == ROLLED_BACK
+        assert noted_outcome(raised) == ROLLED_BACK
         assert is_true(ROLLED_BACK, conn)
         assert await batchq.arun(pool, READ) == 1
 
@@ -213,7 +213,7 @@ class TestCancellation:
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError) as raised:
                     await task
-                assert said(raised) == UNKNOWN
+                assert noted_outcome(raised) == UNKNOWN
                 assert first.closed
                 assert await batchq.arun(pool, READ) == 1
 
@@ -232,7 +232,7 @@ class TestCancellation:
             second.cancel()
             with pytest.raises(asyncio.CancelledError) as raised:
                 await second
-            assert said(raised) == Outcome.NOT_SENT.value
+            assert noted_outcome(raised) == Outcome.NOT_SENT.value
             holder.execute("ROLLBACK")
             await first
             assert not shared.closed
@@ -247,7 +247,7 @@ class TestASilentNetwork:
 
     @pytest.fixture
     def silent(self, database, monkeypatch):
-        """A network that falls silent when the flight has got there."""
+        """Return a network that falls silent when the flight has arrived."""
         monkeypatch.setattr(waiting, "GRACE", 0.02)
         with proxy(database) as link:
             yield link
@@ -266,7 +266,7 @@ class TestASilentNetwork:
             with pytest.raises(KeyboardInterrupt) as raised:
                 batchq.run(mine, item(1))
             thread.join()
-            assert said(raised) == UNKNOWN
+            assert noted_outcome(raised) == UNKNOWN
             assert mine.closed
 
     @pytest.mark.parametrize("timed", [True, False], ids=["asyncio.timeout", "cancel"])

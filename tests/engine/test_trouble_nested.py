@@ -34,7 +34,7 @@ BATCHES = {
     # Longer than the socket's buffers take, so it is interrupted while it is sent, too.
     "that is long": gather(item(1), sql("SELECT length(%(x)s::text)", x="x" * 8_000_000)),
 }
-PLACES = ["inside", "while waiting", "behind"]
+PLACES = ["inside", "while waiting", "after"]
 FLIGHTS, YIELDS = 4, 3
 
 
@@ -58,7 +58,7 @@ class Interrupted:
         return self.send(None)
 
     def send(self, ready):
-        if self.left == 0 and self.place != "behind":
+        if self.left == 0 and self.place != "after":
             self.left = -1
             if self.place == "inside":
                 self.gen.throw(self.error)
@@ -67,7 +67,7 @@ class Interrupted:
         try:
             return self.gen.send(ready)
         except StopIteration:
-            if self.place == "behind":
+            if self.place == "after":
                 raise self.error from None
             raise
 
@@ -88,7 +88,7 @@ def check_at_rest(mine):
 
 
 def check_kept(mine, conn, outcome, closed=None):
-    """What COMMIT has kept is what was said; nothing where the connection was closed before."""
+    """Check that COMMIT kept what was reported; nothing if the connection was closed before."""
     ids = {row[0] for row in conn.execute("SELECT id FROM item WHERE id > 0")}
     if mine.closed if closed is None else closed:
         assert ids == set()
@@ -104,7 +104,7 @@ def test_ctrl_c_at_any_yield_of_any_flight_keeps_the_outer_row_or_closes(
 ):
     interrupts = 0
     for flight in range(FLIGHTS):
-        for at in range(1 if place == "behind" else YIELDS):
+        for at in range(1 if place == "after" else YIELDS):
             conn.execute("DELETE FROM item")
             mine = connect()
             wrap = wrapped_wait(
@@ -138,7 +138,7 @@ async def test_a_cancellation_at_any_yield_keeps_the_outer_row_or_closes(
 ):
     interrupts = 0
     for flight in range(FLIGHTS):
-        for at in range(1 if place == "behind" else YIELDS):
+        for at in range(1 if place == "after" else YIELDS):
             conn.execute("DELETE FROM item")
             link = await psycopg.AsyncConnection.connect(database, autocommit=True)
             async with link as mine:

@@ -17,14 +17,14 @@ from tests.support.lock_waits import until_readable
 
 @pytest.fixture(scope="module")
 def mortal(pytestconfig):
-    """A server that may be killed."""
+    """Start a server that may be killed."""
     with server(pytestconfig.getoption("--postgres")) as running:
         yield running
 
 
 @pytest.fixture
 def crash(mortal):
-    """A connection past the client; the server runs again when the test ends."""
+    """Create the table past the client; the server runs again when the test ends."""
     with psycopg.connect(mortal.conninfo(), autocommit=True) as direct:
         direct.execute(f"DROP TABLE IF EXISTS item; {ITEMS}")
     yield mortal
@@ -32,7 +32,7 @@ def crash(mortal):
 
 
 def kept(mortal):
-    """The ids of the items after the crash."""
+    """Return the ids of the items after the crash."""
     mortal.restart()
     with psycopg.connect(mortal.conninfo()) as direct:
         return [key for (key,) in direct.execute("SELECT id FROM item WHERE id > 0 ORDER BY id")]

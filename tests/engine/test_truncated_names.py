@@ -45,7 +45,7 @@ def item():
     return insert("item", {"id": 1})
 
 
-def told(plan_, encoding=b"UTF8"):
+def rejection(plan_, encoding=b"UTF8"):
     with pytest.raises(InvalidBatch) as caught:
         check_name_lengths(plan_, encoding)
     return str(caught.value)
@@ -115,7 +115,7 @@ def test_predicted_name_is_the_longest_prefix_that_fits(name):
     planned = plan(item().on(unique(name), Taken))
     if len(name.encode()) <= 63:
         return check_name_lengths(planned, b"UTF8")
-    cut = literal_eval(told(planned).rpartition("write ")[2])
+    cut = literal_eval(rejection(planned).rpartition("write ")[2])
     assert name.startswith(cut)
     assert 60 <= len(cut.encode()) <= 63
     assert len(name[: len(cut) + 1].encode()) > 63
@@ -143,13 +143,13 @@ def test_predicted_name_is_the_longest_prefix_that_fits(name):
 def test_length_of_a_name_is_counted_in_the_database_encoding(encoding, letter, bytes_each):
     most = 63 // bytes_each
     check_name_lengths(plan(item().on(unique(letter * most), Taken)), encoding)
-    text = told(plan(item().on(unique(letter * (most + 1)), Taken)), encoding)
+    text = rejection(plan(item().on(unique(letter * (most + 1)), Taken)), encoding)
     assert f'write "{letter * most}"' in text
 
 
 def test_unknown_encoding_predicts_only_what_is_certain():
     check_name_lengths(plan(item().on(unique("鑰" * 63), Taken)), b"EUC_TW")
-    assert "called" not in told(plan(item().on(unique("鑰" * 64), Taken)), b"EUC_TW")
+    assert "called" not in rejection(plan(item().on(unique("鑰" * 64), Taken)), b"EUC_TW")
     # What the encoding does not have may be spelled otherwise there.
     check_name_lengths(plan(item().on(unique("ж" * 64), Taken)), b"LATIN1")
 

@@ -30,7 +30,7 @@ CREATE SEQUENCE looked;
 """
 
 
-class Gone(Exception):
+class Missing(Exception):
     pass
 
 
@@ -86,12 +86,12 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_require_and_forbid_fire_exactly_when_they_should(scanned, query):
     for n in (1, 2, 1):
-        required = attempt(scanned, query(n).expect(at_least=1, missing=Gone))
+        required = attempt(scanned, query(n).expect(at_least=1, missing=Missing))
         forbidden = attempt(scanned, query(n).expect(0, unexpected=InUse))
         there, absent = (required, forbidden) if n == 1 else (forbidden, required)
         assert isinstance(there, Ok)
         assert there.value is None
-        assert type(absent.error) is (InUse if n == 1 else Gone)
+        assert type(absent.error) is (InUse if n == 1 else Missing)
         assert type(absent.report) is GuardFailed
         assert absent.report.outcome is Outcome.ROLLED_BACK
 
@@ -121,14 +121,14 @@ def test_existence_guards_see_earlier_steps_of_the_batch(planned):
     new = insert("vpc", {"id": 9, "silo_id": 5, "name": "new"})
     run(
         planned,
-        gather(here.expect(0, unexpected=InUse), new, here.expect(at_least=1, missing=Gone)),
+        gather(here.expect(0, unexpected=InUse), new, here.expect(at_least=1, missing=Missing)),
     )
     again = gather(
         sql("DELETE FROM vpc"),
         here.expect(0, unexpected=InUse),
-        here.expect(at_least=1, missing=Gone),
+        here.expect(at_least=1, missing=Missing),
     )
-    assert type(attempt(planned, again).error) is Gone
+    assert type(attempt(planned, again).error) is Missing
 
 
 @pytest.mark.parametrize("guard", [absent])
@@ -155,8 +155,8 @@ def test_unexpected_row_has_the_columns_of_a_select_or_those_requested(planned):
     )
     assert named.error.found == {"name": "web", "id": 7}
     text = sql('SELECT *, upper(name) AS "Loud Name" FROM vpc WHERE id = 7')
-    told = text.expect(0, unexpected=Unmet, columns=["Loud Name", "silo_id"])
-    assert attempt(planned, told).error.found == {"Loud Name": "WEB", "silo_id": 1}
+    requested = text.expect(0, unexpected=Unmet, columns=["Loud Name", "silo_id"])
+    assert attempt(planned, requested).error.found == {"Loud Name": "WEB", "silo_id": 1}
     assert attempt(planned, text.expect(0, unexpected=Unmet)).error.found == {}
     loud = select("vpc", [sql("upper(name) AS loud")], where={"id": 7})
     found = attempt(planned, loud.expect(0, unexpected=Unmet, columns=["loud"])).error.found
@@ -171,7 +171,7 @@ def test_unexpected_row_has_the_columns_of_a_select_or_those_requested(planned):
 
 def test_a_row_of_nothing_but_null_is_a_row(planned):
     nothing = sql("SELECT NULL::text AS name")
-    run(planned, nothing.expect(at_least=1, missing=Gone))
+    run(planned, nothing.expect(at_least=1, missing=Missing))
     answer = attempt(planned, nothing.expect(0, unexpected=Unmet, columns=["name"]))
     assert answer.error.found == {"name": None}
 
@@ -185,7 +185,7 @@ def test_a_column_that_a_query_does_not_return_is_an_error_in_that_step(planned)
 
 
 def test_existence_guards_become_invariants_with_their_batch(planned):
-    creating = gather(living(2).expect(at_least=1, missing=Gone), insert("log", {"n": 1}))
+    creating = gather(living(2).expect(at_least=1, missing=Missing), insert("log", {"n": 1}))
     answer = attempt(planned, creating.as_invariant("creating the default VPC"))
     assert type(answer.error) is InvariantViolation
     assert "creating the default VPC" in str(answer.error)
@@ -196,18 +196,20 @@ def test_lock_requires_its_row(scanned):
         for where in ({"id": 1, "time_deleted": None}, sql("id = 1 AND time_deleted IS NULL")):
             run(
                 scanned,
-                select("silo", where=where).for_update(strength=strength).expect(1, missing=Gone),
+                select("silo", where=where)
+                .for_update(strength=strength)
+                .expect(1, missing=Missing),
             )
         answer = attempt(
             scanned,
             select("silo", where={"id": 2, "time_deleted": None})
             .for_update()
-            .expect(1, missing=Gone),
+            .expect(1, missing=Missing),
         )
-        assert type(answer.error) is Gone
+        assert type(answer.error) is Missing
         assert answer.report.violation.rows == 0
     many = attempt(
-        scanned, select("vpc", where={"silo_id": 1}).for_update().expect(1, missing=Gone)
+        scanned, select("vpc", where={"silo_id": 1}).for_update().expect(1, missing=Missing)
     )
     assert type(many.error) is GuardFailed
     assert many.report.violation.rows == 2
@@ -217,13 +219,13 @@ WRITES = [
     "DELETE FROM vpc",
     "DELETE FROM vpc RETURNING id",
     "INSERT INTO log VALUES (1) RETURNING n",
-    "WITH gone AS (DELETE FROM vpc RETURNING id) SELECT id FROM gone",
-    "WITH gone AS MATERIALIZED (DELETE FROM vpc RETURNING id) SELECT 1",
+    "WITH deleted AS (DELETE FROM vpc RETURNING id) SELECT id FROM deleted",
+    "WITH deleted AS MATERIALIZED (DELETE FROM vpc RETURNING id) SELECT 1",
 ]
 
 
 @pytest.mark.parametrize("text", WRITES)
 def test_expect_none_of_a_text_that_writes_aborts_when_it_changes_rows(conn, observer, text):
-    with pytest.raises(Gone):
-        run(conn, absent(sql(text), raises=Gone))
+    with pytest.raises(Missing):
+        run(conn, absent(sql(text), raises=Missing))
     assert observer.execute("SELECT count(*) FROM vpc").fetchone() == (2,)

@@ -48,7 +48,7 @@ def test_skip_locked_leaves_out_the_rows_that_are_locked(planned, observer):
     [("update", False), ("no key update", False), ("share", False), ("key share", True)],
 )
 def test_strength_decides_which_other_locks_are_let_in(conn, observer, strength, shared):
-    """The other takes FOR NO KEY UPDATE, as an update of a column that is no key does."""
+    """The other takes FOR NO KEY UPDATE, as an update of a column that is not a key does."""
     with conn.transaction():
         run(conn, items(strength=strength), nested=True)
         other = items(strength="no key update", nowait=True).on(sqlstate("55P03"), Locked)

@@ -263,7 +263,7 @@ GUARDS = {
 
 
 @pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS)
-@pytest.mark.parametrize("mapped", [False, True], ids=["ours", "mapped"])
+@pytest.mark.parametrize("mapped", [False, True], ids=["invariant", "mapped"])
 def test_no_text_shows_what_was_found_but_the_one_that_was_asked_for(conn, caplog, guard, mapped):
     caplog.set_level(logging.DEBUG)
     conn.execute(f"CREATE TABLE t AS SELECT 1 AS id, '{SECRET}'::text AS c")

@@ -61,7 +61,7 @@ def test_a_guarded_text_brings_no_statement_with_it(conn):
 
 
 def test_text_that_a_setting_would_change_is_rejected(conn):
-    """A backslash escapes the quote behind it when standard_conforming_strings is off."""
+    """A backslash escapes the quote after it when standard_conforming_strings is off."""
     text = r"a = '\' || ') OR true OR (a = '' -- '"
     found = f"SELECT count(*) FROM t WHERE id = 1 AND ({text}\n)"
     conn.execute("SET escape_string_warning = off")

@@ -73,9 +73,9 @@ def test_the_order_of_the_rows_survives_the_guard(planned):
 def test_too_few_rows_raise_the_mapped_error_and_too_many_do_not(conn):
     def rename(n: int):
         change = update("t", {"note": "x"}, sql("id <= %(n)s", n=n))
-        return change.expect(1, missing=LookupError("gone"))
+        return change.expect(1, missing=LookupError("missing"))
 
-    with pytest.raises(LookupError, match="gone") as caught:
+    with pytest.raises(LookupError, match="missing") as caught:
         run(conn, rename(0))
     assert type(caught.value.__cause__) is GuardFailed
     with pytest.raises(GuardFailed) as too_many:
@@ -84,7 +84,7 @@ def test_too_few_rows_raise_the_mapped_error_and_too_many_do_not(conn):
     assert "missing=" not in str(too_many.value)
 
 
-def test_a_guard_that_fires_is_no_failed_cast_to_any_mapping(conn):
+def test_guard_that_fires_matches_no_mapping_of_a_failed_cast(conn):
     guarded = delete("t", {"id": 99}).expect(1).invariant("t_pkey").on(sqlstate("22P02"), KeyError)
     with pytest.raises(GuardFailed):
         run(conn, gather(guarded).on(sqlstate("22P02"), ValueError))
@@ -107,7 +107,7 @@ def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
 
 @pytest.fixture(scope="module")
 def foreign_token() -> str:
-    """The token of another process, a previous one say."""
+    """Return the token of another process, for example of a previous one."""
     show = "from batchq.engine.compile.sentinel import TOKEN; print(TOKEN)"
     made = subprocess.run([sys.executable, "-c", show], capture_output=True, check=True, text=True)
     return made.stdout.strip()
@@ -118,14 +118,14 @@ def test_each_process_has_a_token_of_its_own(foreign_token):
     assert len(foreign_token) == len(TOKEN)
 
 
-def test_a_value_that_imitates_the_sentinel_is_no_guard(planned, foreign_token):
+def test_value_that_imitates_the_sentinel_is_not_read_as_a_guard(planned, foreign_token):
     lookalikes = ["batchq:rows:0", f"batchq:{'0' * 32}:rows:0", "batchq:.*:rows:0"]
     for value in [*lookalikes, f"{foreign_token}rows:0", TOKEN]:
         for guarded in (
             sql("SELECT %(x)s::text::boolean", x=value).scalar(bool),
             sql("SELECT id FROM t WHERE %(x)s::text::boolean", x=value).all(tuple).expect(5),
             update("t", {"note": "x"}, sql("%(x)s::text::boolean", x=value)).expect(
-                1, missing=LookupError("gone")
+                1, missing=LookupError("missing")
             ),
         ):
             with pytest.raises(UnmappedViolation) as caught:
@@ -159,15 +159,15 @@ def test_the_sentinel_is_read_out_of_any_wording(message):
 
 @pytest.fixture
 def german(pytestconfig, monkeypatch):
-    """A connection to a server that speaks German, which takes one that was built to."""
+    """Connect to a server with German messages; skip if it was built without them."""
     monkeypatch.setenv("LANGUAGE", "de")  # gettext asks it first, whatever locales there are
     installation = pytestconfig.getoption("--postgres")
     with (
         server(installation, settings={"lc_messages": "C.utf8"}) as speaking,
         psycopg.connect(speaking.conninfo(), autocommit=True) as conn,
     ):
-        said = attempt(conn, sql("SELECT 'x'::text::boolean")).report.violation.message
-        if "ungültig" not in said:
+        message = attempt(conn, sql("SELECT 'x'::text::boolean")).report.violation.message
+        if "ungültig" not in message:
             pytest.skip(f"PostgreSQL {installation} here has no messages but English ones")
         yield conn
 
@@ -175,7 +175,7 @@ def german(pytestconfig, monkeypatch):
 def test_a_guard_that_fires_in_german_is_a_guard(german):
     german.execute(TABLES)
     with pytest.raises(LookupError) as caught:
-        run(german, delete("t", {"id": 99}).expect(1, missing=LookupError("gone")))
+        run(german, delete("t", {"id": 99}).expect(1, missing=LookupError("missing")))
     violation = caught.value.__cause__.violation
     assert (violation.kind, violation.rows) == (ViolationKind.GUARD, 0)
     assert "ungültig" in violation.message

@@ -2,7 +2,7 @@
 """Every form of a guard, firing and not firing: bounds x shapes x commands x ways to be planned,
 these pairwise.
 
-Most natural spellings of a guard silently never fire. So no form goes without a case here: a new
+Most natural spellings of a guard silently never fire. So each form has a case here: a new
 member of ``Bound`` or ``Rows`` fails this file until it has one.
 """
 
@@ -116,13 +116,13 @@ COMMANDS: dict[str, Command] = {
     "aggregate": text(f"SELECT max(id) FROM t WHERE {UP_TO} GROUP BY id HAVING count(*) = 1"),
     "constant": text("SELECT 1 FROM generate_series(1, %(n)s)"),
     "cte": text(f"{FEW} SELECT id FROM few"),
-    "cte in front of parentheses": text(f"{FEW} (SELECT id FROM few)"),
+    "cte before parentheses": text(f"{FEW} (SELECT id FROM few)"),
     "cte of a write": text(f"{MOVED} SELECT id FROM moved"),
     "cte that moves": text(f"{MOVED} INSERT INTO log SELECT id FROM moved RETURNING n"),
     "recursive cte": text(f"{UP} DELETE FROM t USING up WHERE up.i = id RETURNING id"),
     "comment in front": text(f"/* ; */ -- first\nDELETE FROM t WHERE {UP_TO} RETURNING id"),
-    "comment behind": text(f"DELETE FROM t WHERE {UP_TO} RETURNING id -- last"),
-    "comment behind a cte": text(f"{FEW} -- few\nSELECT id FROM few"),
+    "comment at the end": text(f"DELETE FROM t WHERE {UP_TO} RETURNING id -- last"),
+    "comment after a cte": text(f"{FEW} -- few\nSELECT id FROM few"),
     "semicolon": text(f"DELETE FROM t WHERE {UP_TO} RETURNING id;\n -- last\n"),
 }
 # For expect() and count(), which want no rows.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""``lock()`` and the isolation level: where the steps behind it would see less than was committed
-before it got its lock, it is refused, whoever chose the level and whatever rows there are.
+"""``for_update()`` and the isolation level: it is rejected if the steps after it would see less
+than was committed before it got its lock, however the level was chosen and whatever rows there are.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def refused(answer, index=0):
     return True
 
 
-@pytest.mark.parametrize("often", [1, 7], ids=["planned anew", "planned once"])
+@pytest.mark.parametrize("often", [1, 7], ids=["planned again", "planned once"])
 def test_snapshot_level_is_rejected_with_and_without_a_row(scanned, often):
     default_to(scanned, OLD)
     for name, make in LOCKS.items():
@@ -155,7 +155,7 @@ def test_level_error_suggests_code_and_shows_no_value(planned):
 
 
 def test_no_mapping_is_for_it(planned):
-    """A row that is there is not missing, and a guard is no failed cast."""
+    """A row that is there is not missing, and a guard is not a failed cast."""
     default_to(planned, OLD)
     batch = of(1).require({"name": "db"}, raises=Unmet).on(sqlstate("22P02"), Missing)
     assert refused(attempt(planned, batch.map(lambda _: 1).on(sqlstate("22P02"), Missing)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Outputs when something goes wrong, on a server: who is blamed, what is left, what is refused."""
+"""Failing outputs, on a server: which step is named, what is left, what is rejected."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def row(conn, query):
 # -- a producer needs its row ----------------------------------------------------------------------
 
 
-def test_a_row_that_a_trigger_takes_away_is_no_output(planned):
+def test_output_of_a_row_that_a_trigger_suppresses_fails_the_guard(planned):
     planned.execute(
         "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE TRIGGER no BEFORE INSERT ON log EXECUTE FUNCTION no();"
@@ -81,7 +81,7 @@ def test_a_row_that_a_trigger_takes_away_is_no_output(planned):
     assert failed.report.violation.rows == 0
 
 
-def test_a_row_that_was_there_already_is_no_output_either(planned):
+def test_output_of_a_row_that_already_exists_fails_the_guard(planned):
     run(planned, project())
     quiet = project().on_conflict_do_nothing("name")
     use = insert("log", {"n": quiet.output("id")})
@@ -216,7 +216,7 @@ def test_output_costs_no_round_trip(link, client, conn):
 # -- refused before a byte is sent -----------------------------------------------------------------
 
 
-def test_an_output_is_no_choice_in_a_list(conn):
+def test_output_in_a_list_of_values_is_rejected(conn):
     made = project()
     with pytest.raises(InvalidBatch, match="project_id"):
         run(conn, gather(made, delete("vpc", {"project_id": [made.output("id"), 1]})))

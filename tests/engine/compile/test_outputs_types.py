@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An output is the very value that was produced, whatever its type.
 
-What a column holds afterwards is compared as the server writes it, which tells -0 from 0 and one
-array from another with other bounds.
+What a column holds afterwards is compared as the server writes it, which distinguishes -0 from 0
+and one array from another with other bounds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def fill(conn: psycopg.Connection, types: list[str], values: list[str | None]) -
 
 
 def texts(conn: psycopg.Connection, table: str, count: int) -> list[str | None]:
-    """The columns as their types write them; None for NULL, but not for a row of NULLs."""
+    """Return the columns as their types write them; None for NULL, but not for a row of NULLs."""
     text = "CASE WHEN c{0} IS NOT DISTINCT FROM NULL THEN NULL ELSE format('%%s', c{0}) END"
     columns = ", ".join(text.format(i) for i in range(count)).replace("%%", "%")
     return list(conn.execute(f"SELECT {columns} FROM {table}", prepare=False).fetchone())
@@ -122,8 +122,10 @@ def test_json_arrives_letter_by_letter_and_its_null_is_a_value(conn, way, kind, 
 
 def test_json_output_finds_its_column_beside_odd_and_dropped_ones(conn):
     conn.execute("CREATE TABLE source AS SELECT 1 AS id, 'null'::jsonb AS c0")
-    conn.execute('CREATE TABLE copy (a int, gone int, "c0,""" text, ",c0" json, c0 jsonb, z int)')
-    conn.execute("ALTER TABLE copy DROP COLUMN gone")
+    conn.execute(
+        'CREATE TABLE copy (a int, dropped int, "c0,""" text, ",c0" json, c0 jsonb, z int)'
+    )
+    conn.execute("ALTER TABLE copy DROP COLUMN dropped")
     run(conn, gather(SOURCE, insert("copy", {"c0": SOURCE.output("c0"), "z": 1})))
     assert conn.execute("SELECT c0::text, z FROM copy").fetchone() == ("null", 1)
 

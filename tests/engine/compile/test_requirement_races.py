@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A guard on a row that somebody else is just changing: it waits, and judges what it then finds.
+"""A guard on a row that another session is changing: it waits, and judges what it then finds.
 
-The one that goes first holds the lock of the row until the server says that the other waits for it.
+The session that comes first holds the lock of the row until the server shows that the other waits
+for it.
 """
 
 from __future__ import annotations

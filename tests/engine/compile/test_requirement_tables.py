@@ -68,7 +68,8 @@ def test_a_partitioned_table_is_a_table(scanned, observer):
     observer.execute(
         "CREATE TABLE part (id int, extra int, n int) PARTITION BY RANGE (id);"
         "CREATE TABLE low PARTITION OF part FOR VALUES FROM (0) TO (10);"
-        "CREATE TABLE high (n int, id int, gone int, extra int); ALTER TABLE high DROP COLUMN gone;"
+        "CREATE TABLE high (n int, id int, dropped int, extra int);"
+        "ALTER TABLE high DROP COLUMN dropped;"
         "ALTER TABLE part ATTACH PARTITION high FOR VALUES FROM (10) TO (20);"
         "INSERT INTO part VALUES (1, 0, 5), (11, 0, 6)"
     )
@@ -143,7 +144,7 @@ def test_ensure_checks_the_row_as_a_trigger_changed_it(planned, observer):
         checked = attempt(planned, write.ensure({"state": "new"}, raises=Unmet))
         assert checked.error.found == {"state": "settled"}
         assert run(planned, write.ensure({"state": "settled"}, raises=Unmet)) is None
-    # What is required of a row is said of it as it was before.
+    # require() judges the row as it was before the write.
     run(
         planned,
         update("project", {"state": "x"}, {"id": 4}).require({"state": "busy"}, raises=Unmet),

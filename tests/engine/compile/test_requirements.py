@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every form of a guard on a row, firing and not firing: what it judges x what it is said of x
+"""Every form of a guard on a row, firing and not firing: what it judges x its statement x
 result shapes x kinds of condition x ways to be planned, these pairwise.
 
-As in ``test_guards.py`` no form goes without a case: a new member of ``When`` or ``Rows``, or a
+As in ``test_guards.py`` each form has a case: a new member of ``When`` or ``Rows``, or a
 new kind of source, fails this file until it has one.
 """
 
@@ -55,7 +55,7 @@ Row = tuple[str | None, int | None]
 class Condition:
     """A condition, the rows that meet it and those that do not, and what it cannot name itself."""
 
-    said: Any
+    requires: Any
     met: tuple[Row, ...]
     unmet: tuple[Row, ...]
     columns: tuple[str, ...] = ()
@@ -63,27 +63,27 @@ class Condition:
 
 READY = {"state": "ready"}
 ONE_COLUMN = {
-    "value": Condition(READY, (("ready", 1),), (("gone", 1), (None, 1))),
+    "value": Condition(READY, (("ready", 1),), (("closed", 1), (None, 1))),
     "None": Condition({"state": None}, ((None, 1),), (("ready", 1), ("", 1))),
     "list": Condition(
-        {"state": ["ready", "idle"]}, (("ready", 1), ("idle", 1)), (("gone", 1), (None, 1))
+        {"state": ["ready", "idle"]}, (("ready", 1), ("idle", 1)), (("closed", 1), (None, 1))
     ),
     "empty list": Condition({"state": []}, (), (("ready", 1), (None, 1))),
     "fragment": Condition(
-        {"state": sql("lower(%(s)s)", s="READY")}, (("ready", 1),), (("gone", 1), (None, 1))
+        {"state": sql("lower(%(s)s)", s="READY")}, (("ready", 1),), (("closed", 1), (None, 1))
     ),
     "fragment without parameters": Condition(
-        {"state": sql("'ready'")}, (("ready", 1),), (("gone", 1), (None, 1))
+        {"state": sql("'ready'")}, (("ready", 1),), (("closed", 1), (None, 1))
     ),
 }
 CONDITIONS = ONE_COLUMN | {
     "several": Condition(
-        {"state": "ready", "n": 1}, (("ready", 1),), (("ready", 2), ("gone", 1), ("ready", None))
+        {"state": "ready", "n": 1}, (("ready", 1),), (("ready", 2), ("closed", 1), ("ready", None))
     ),
     "whole fragment": Condition(
         sql("state = %(s)s OR n > %(n)s", s="ready", n=5),
-        (("ready", 1), ("gone", 6), (None, 6), ("ready", None)),
-        (("gone", 1), (None, None), (None, 1)),
+        (("ready", 1), ("closed", 6), (None, 6), ("ready", None)),
+        (("closed", 1), (None, None), (None, 1)),
         columns=("state", "n"),
     ),
     "whole fragment that names nothing": Condition(
@@ -93,7 +93,7 @@ CONDITIONS = ONE_COLUMN | {
 
 ONLY = {"id": 1}
 RETURNING = "RETURNING id, state"
-# What a guard is said of. Each is about the one row, or makes it.
+# The statements that a guard is on. Each is about the one row, or makes it.
 SOURCES: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
     "insert": (Insert, lambda r: insert("thing", {"id": 2, "state": r[0], "n": r[1]})),
     "update": (Update, lambda _: update("thing", {"note": "x"}, ONLY)),
@@ -169,9 +169,9 @@ def shaped(statement: Statement[Any], rows: Rows) -> Statement[Any]:
 def judging(judged: When, statement: Statement[Any], condition: Condition) -> Statement[Any]:
     match judged:
         case When.BEFORE:
-            return statement.require(condition.said, raises=Unmet, columns=condition.columns)
+            return statement.require(condition.requires, raises=Unmet, columns=condition.columns)
         case When.AFTER:
-            ((column, expected),) = condition.said.items()
+            ((column, expected),) = condition.requires.items()
             return statement.ensure({column: expected}, raises=Unmet)
         case When.NEVER:
             return statement.expect(0, unexpected=Unmet, columns=["id", "state"])
@@ -234,7 +234,7 @@ def fill(observer: psycopg.Connection[Any], row: Row | None) -> None:
 
 
 def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
-    """What a statement that passes answers: what was asked for, and no column of its guards."""
+    """Return the result of a statement that passes: without the columns of its guards."""
     new = 2 if "insert" in statement.title.lower() else 1
     built = not isinstance(statement._shape.source, RawSql | Select)
     if rows in (Rows.NONE, Rows.COUNT):
@@ -259,7 +259,9 @@ def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
                 wanted = expected(statement, rows, row)
                 assert passed(planned, observer, statement) == wanted
                 continue
-            named = condition.columns or (condition.said if type(condition.said) is dict else ())
+            named = condition.columns or (
+                condition.requires if type(condition.requires) is dict else ()
+            )
             values = dict(zip(("state", "n"), row, strict=True))
             refused(planned, observer, statement, {c: values[c] for c in named})
 

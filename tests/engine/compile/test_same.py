@@ -158,11 +158,11 @@ def refused_nested(conn, batch) -> bool:
 
 
 def test_a_row_that_is_passed_over_is_not_updated(conn):
-    said = "$$BEGIN RAISE EXCEPTION 'updated'; END$$"
+    body = "$$BEGIN RAISE EXCEPTION 'updated'; END$$"
     make(
         conn,
         "numeric(10,2)",
-        f"CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS {said}",
+        f"CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS {body}",
         "CREATE TRIGGER never BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION never()",
     )
     run(conn, ask(Decimal("1.234")))
@@ -199,10 +199,10 @@ def test_every_column_is_judged_and_the_first_that_is_named_decides(conn):
 
     assert run(conn, boot()).created
     assert not run(conn, boot(k="other")).created
-    for row, said in (({"n": 2}, "n"), ({"s": "y"}, "s"), ({"n": 2, "s": "y"}, "n")):
+    for row, column in (({"n": 2}, "n"), ({"s": "y"}, "s"), ({"n": 2, "s": "y"}, "n")):
         answer = attempt(conn, boot(**row))
         assert str(answer.error) == "1.3 x"
-        assert next(iter(answer.report.violation.row)) == said
+        assert next(iter(answer.report.violation.row)) == column
 
 
 def test_key_altered_by_its_column_is_not_found_and_fails_the_batch(conn):

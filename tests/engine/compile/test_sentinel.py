@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sentinel: nobody but a guard can write one, and it is read out of any server's wording.
+"""The sentinel: only a guard can write one, and it is read out of any server's wording.
 
 Of ``expect()``'s sentinel ``test_guard_edges.py`` shows the same.
 """
@@ -49,7 +49,7 @@ def casting(value):
 
 
 @pytest.mark.parametrize("value", LOOKALIKES.values(), ids=LOOKALIKES)
-def test_a_failed_cast_of_the_users_own_is_no_guard_whatever_its_text(planned, value):
+def test_failed_cast_in_user_sql_is_not_read_as_a_guard(planned, value):
     for statement in casting(value):
         answer = attempt(planned, statement)
         assert type(answer.error) is UnmappedViolation
@@ -64,7 +64,7 @@ def test_a_failed_cast_of_the_users_own_is_no_guard_whatever_its_text(planned, v
     ids=[*LOOKALIKES, "number of rows", "row"],
 )
 def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
-    """In the sentinel it is hex, so that what it looks like is nobody's business."""
+    """In the sentinel it is hex, so it does not matter what it looks like."""
     run(planned, update("t", {"note": value}, {"id": 1}))
     for statement in (
         update("t", {"id": 1}, {"id": 1}).require({"note": "x"}, raises=Unmet),
@@ -76,8 +76,8 @@ def test_a_value_that_is_found_is_a_value_whatever_its_text(planned, value):
         assert type(answer.report) is GuardFailed
 
 
-def test_the_token_is_no_part_of_the_statements_text(planned):
-    """So the text is the same in every process, and nobody reads the token in pg_stat_activity."""
+def test_token_is_not_part_of_the_statement_text(planned):
+    """So the text is the same in every process, and pg_stat_activity does not show the token."""
     for statement in casting("x"):
         assert TOKEN not in steps(statement)[0].sql
     showing = sql("SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()")
@@ -95,12 +95,12 @@ WORDINGS = {
     "CockroachDB": 'could not parse "{}" as type bool: invalid bool value',
     "escaped": "E'{}'",
     "bare": "{}",
-    "words before and behind": "abc 0:00{}0 1:ff",
+    "words before and after": "abc 0:00{}0 1:ff",
 }
 
 
 def field(text: str | None) -> str:
-    """A field of a row as PostgreSQL writes it."""
+    """Return a field of a row as PostgreSQL writes it."""
     if text is None:
         return ""
     return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'

@@ -53,7 +53,7 @@ KEYWORDS = ("boolean", "bigint", "integer")
 
 
 def catalog(kinds):
-    """The types in a list, each by its full name."""
+    """Return the types in a list, each by its full name."""
     named = filter(None, kinds.split(", "))
     return ", ".join(kind if kind in KEYWORDS else f"pg_catalog.{kind}" for kind in named)
 

@@ -39,16 +39,16 @@ class Slot:
         return self.fields.get(fieldcode)
 
 
-# Where it was raised: by this an error of the server's own is told from a pooler's.
+# Where it was raised: this distinguishes an error of the server's own from a pooler's.
 OWN = {"source_file": "elog.c", "source_function": "errfinish"}
 
 
 def error(sqlstate: str, severity: str = "ERROR", **fields: str) -> Slot:
-    said = {"sqlstate": sqlstate, "severity_nonlocalized": severity, **OWN, **fields}
+    reported = {"sqlstate": sqlstate, "severity_nonlocalized": severity, **OWN, **fields}
     return Slot(
         ExecStatus.FATAL_ERROR,
         None,
-        {DiagnosticField[name.upper()]: value.encode() for name, value in said.items()},
+        {DiagnosticField[name.upper()]: value.encode() for name, value in reported.items()},
     )
 
 
@@ -57,7 +57,7 @@ SKIPPED = Slot(ExecStatus.PIPELINE_ABORTED, None)
 
 
 def well(owners: Sequence[int], tag: bytes = b"COMMIT") -> list[Slot | None]:
-    """The answers of a server for which all goes well. A Parse has no tag."""
+    """Return the answers of a server when all succeeds. A Parse has no tag."""
     closing = max(i for i, owner in enumerate(owners) if owner == CLOSING)
     made: list[Slot | None] = [SYNCED if owner == SYNC else Slot() for owner in owners]
     made[closing] = Slot(command_status=tag)
@@ -65,7 +65,7 @@ def well(owners: Sequence[int], tag: bytes = b"COMMIT") -> list[Slot | None]:
 
 
 def failing(owners: Sequence[int], at: int, what: Slot) -> list[Slot | None]:
-    """The answers of a server that meets an error in a slot: it skips to the next Sync."""
+    """Return the answers of a server that meets an error in a slot: it skips to the next Sync."""
     made = well(owners, b"ROLLBACK")
     made[at] = what
     for i in range(at + 1, len(owners)):
@@ -169,12 +169,12 @@ def test_session_end_after_the_last_tag_changes_nothing(layout):
         assert verdict == Verdict(layout.frame.outcome_on_success)
 
 
-def test_a_commit_that_answers_rollback_is_no_commit():
+def test_commit_that_answers_rollback_is_not_taken_for_a_commit():
     verdict = judge(POSTGRESQL_SLOTS, well(POSTGRESQL_SLOTS, b"ROLLBACK"))
     assert (verdict.outcome, verdict.owner, verdict.violation) == (ROLLED_BACK, None, None)
 
 
-def test_a_begin_that_failed_is_no_commit_though_commit_answers_so():
+def test_failed_begin_is_rolled_back_though_commit_answers_commit():
     answers = failing(POSTGRESQL_SLOTS, 0, error("26000"))
     answers[POSTGRESQL_SLOTS.index(CLOSING)] = Slot(command_status=b"COMMIT")
     verdict = judge(POSTGRESQL_SLOTS, answers)
@@ -182,7 +182,7 @@ def test_a_begin_that_failed_is_no_commit_though_commit_answers_so():
 
 
 @pytest.mark.parametrize("at", range(1, 4))
-def test_a_step_that_failed_is_no_commit_though_commit_answers_so(at):
+def test_failed_step_is_rolled_back_though_commit_answers_commit(at):
     answers = failing(POSTGRESQL_SLOTS, at, error("23505"))
     answers[POSTGRESQL_SLOTS.index(CLOSING)] = Slot(command_status=b"COMMIT")
     assert judge(POSTGRESQL_SLOTS, answers).outcome is ROLLED_BACK
@@ -277,10 +277,10 @@ def test_drained_node_names_no_step_though_it_sends_an_error(layout):
 
 
 def bare(sqlstate: str, severity: str, *letters: str) -> Slot:
-    """An error with these fields about where it was raised, and no others."""
+    """Return an error with these fields about where it was raised, and no others."""
     whole = error(sqlstate, severity)
     optional = {"SEVERITY_NONLOCALIZED", "SOURCE_FILE", "SOURCE_FUNCTION"} - set(letters)
-    fields = {f: said for f, said in whole.fields.items() if f.name not in optional}
+    fields = {f: value for f, value in whole.fields.items() if f.name not in optional}
     return Slot(whole.status, None, {DiagnosticField.SEVERITY: severity.encode(), **fields})
 
 

@@ -147,8 +147,8 @@ def test_write_skew_under_serializable_is_a_conflict(side, conn, connect):
 
 
 def test_after_a_conflict_the_same_batch_succeeds_when_it_is_run_again(side, conn, connect):
-    told = []
-    retry = Retry(attempts=2, backoff=0, before_sleep=told.append)
+    notified = []
+    retry = Retry(attempts=2, backoff=0, before_sleep=notified.append)
     batch = gather(insert("log", {"n": 1}), gate(), count_up(1))
 
     running = side.start(run, conn, batch, isolation=IsolationLevel.REPEATABLE_READ, retry=retry)
@@ -157,7 +157,7 @@ def test_after_a_conflict_the_same_batch_succeeds_when_it_is_run_again(side, con
     side.open_gate()
     running.result()
 
-    assert [one.attempt for one in told] == [1]
+    assert [one.attempt for one in notified] == [1]
     assert logged(conn) == 1
     assert conn.execute("SELECT n FROM t WHERE id = 1").fetchone() == (10,)
 

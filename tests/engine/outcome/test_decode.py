@@ -169,7 +169,7 @@ def test_results_of_parts_are_combined_as_the_batch_is_built(conn):
 
 @pytest.mark.parametrize("model", [Frozen, KwOnly, Data, Named], ids=lambda m: m.__name__)
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "named"),
     [
         ("1 AS id", "name"),
         ("1 AS id, 'a' AS name, 2 AS colour", "colour"),
@@ -177,12 +177,12 @@ def test_results_of_parts_are_combined_as_the_batch_is_built(conn):
     ],
     ids=["missing", "extra", "twice"],
 )
-def test_columns_that_do_not_fit_the_model_are_named(misfit, model, columns, told):
+def test_columns_that_do_not_fit_the_model_are_named(misfit, model, columns, named):
     statement = sql(f"SELECT {columns}").one(model)  # type: ignore[arg-type]
     error = misfit(gather(statement).label("job"))
     assert error.outcome is Outcome.COMMITTED
     assert (error.statement, error.index, error.path) == (statement, 1, "job")
-    assert told in str(error)
+    assert named in str(error)
     assert "committed" in str(error)
 
 
@@ -193,13 +193,13 @@ def test_a_column_that_comes_twice_is_not_dropped_in_silence(misfit, model):
 
 
 @pytest.mark.parametrize(
-    ("value", "type_", "told"),
+    ("value", "type_", "named"),
     [("'a'", int, "str"), ("1", str, "int"), ("1.5", int, "Decimal"), ("NULL::int", int, "NULL")],
 )
-def test_a_scalar_of_another_type_is_a_misfit(misfit, value, type_, told):
+def test_a_scalar_of_another_type_is_a_misfit(misfit, value, type_, named):
     error = misfit(sql(f"SELECT {value}").scalar(type_))  # type: ignore[arg-type]
     assert error.outcome is Outcome.COMMITTED
-    assert told in str(error)
+    assert named in str(error)
 
 
 def test_a_scalar_has_one_column(misfit):

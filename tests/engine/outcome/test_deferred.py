@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What COMMIT reports: traced to the step that declared it, and to nobody when several did."""
+"""What COMMIT reports: traced to the step that declared it, and to no step if several did."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Taken(Exception):
     pass
 
 
-class Gone(Exception):
+class Missing(Exception):
     pass
 
 
@@ -52,7 +52,7 @@ def report(conn):
 
     def failed(batch):
         before = conn.execute("SELECT count(*) FROM child").fetchone()
-        with pytest.raises((BatchError, Taken, Gone)) as caught:
+        with pytest.raises((BatchError, Taken, Missing)) as caught:
             run(conn, batch)
         error = caught.value
         found = error if isinstance(error, BatchError) else error.__cause__
@@ -111,7 +111,7 @@ def test_deferred_violation_that_no_step_mapped_suggests_a_mapping(report):
 
 
 def test_deferred_violation_that_two_steps_mapped_names_no_step(report):
-    first = orphan(5).on(foreign_key("child_parent_fkey"), Gone).label("first")
+    first = orphan(5).on(foreign_key("child_parent_fkey"), Missing).label("first")
     second = orphan(6).on(foreign_key("child_parent_fkey"), Taken).label("second")
     error, found = report(gather(first, insert("parent", {"id": 2}), second))
     assert type(error) is UnmappedViolation
@@ -126,14 +126,14 @@ def test_deferred_violation_that_two_steps_mapped_names_no_step(report):
 
 def test_one_mapping_around_all_who_declared_it_is_certain(report):
     own = [orphan(n).on(foreign_key("child_parent_fkey"), Taken) for n in (5, 6)]
-    error, found = report(sequence(own).on(foreign_key("child_parent_fkey"), Gone))
-    assert type(error) is Gone
+    error, found = report(sequence(own).on(foreign_key("child_parent_fkey"), Missing))
+    assert type(error) is Missing
     assert found.step is None
     assert len(found.candidates) == 2
 
 
 def test_one_mapping_around_some_of_those_who_declared_it_is_not(report):
-    inside = gather(orphan(5), orphan(6)).on(foreign_key("child_parent_fkey"), Gone)
+    inside = gather(orphan(5), orphan(6)).on(foreign_key("child_parent_fkey"), Missing)
     outside = orphan(8).on(foreign_key("child_parent_fkey"), Taken)
     error, found = report(gather(inside, outside))
     assert type(error) is UnmappedViolation
@@ -142,20 +142,20 @@ def test_one_mapping_around_some_of_those_who_declared_it_is_not(report):
 
 
 def test_one_statement_in_two_places_means_the_same_in_both(report):
-    twice = orphan().on(foreign_key("child_parent_fkey"), Gone)
+    twice = orphan().on(foreign_key("child_parent_fkey"), Missing)
     error, found = report(gather(twice, twice))
-    assert type(error) is Gone
+    assert type(error) is Missing
     assert found.step is None
 
 
 def test_violation_of_a_step_is_not_taken_for_one_of_commit(report):
-    declaring = orphan().on(unique("parent_pkey"), Gone)
+    declaring = orphan().on(unique("parent_pkey"), Missing)
     error, found = report(gather(declaring, insert("parent", {"id": 1})))
     assert type(error) is UnmappedViolation
     assert found.index == 1
 
 
-def test_a_constraint_that_is_repaired_before_commit_is_no_failure(conn):
+def test_constraint_that_is_repaired_before_commit_does_not_fail(conn):
     run(conn, gather(orphan(), insert("parent", {"id": 99}), twin(), sql("DELETE FROM child")))
     assert conn.execute("SELECT count(*) FROM child").fetchone() == (0,)
 
@@ -175,9 +175,9 @@ def test_a_raise_at_commit_is_mapped_by_its_sqlstate(conn, report):
         "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON parent DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
-    step = insert("parent", {"id": 2}).on(sqlstate("ZZ001"), Gone)
+    step = insert("parent", {"id": 2}).on(sqlstate("ZZ001"), Missing)
     error, found = report(gather(step, insert("child", {"parent": 1, "place": 3})))
-    assert type(error) is Gone
+    assert type(error) is Missing
     assert found.statement is step
 
 

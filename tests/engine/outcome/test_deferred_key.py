@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Of several steps that declare what COMMIT complains of, the one that has put the key there is to
-blame; and nobody, with the reason, where that is not certain."""
+"""Of several steps that declare what COMMIT reports, the one that wrote the key is named; and no
+step, with the reason, if that is not certain."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def both(matcher, one, two):
 PARENT, NAMED, PAIR = (foreign_key(f"child_{name}") for name in ("parent", "named", "pair"))
 KEY = UUID(int=7)
 
-TOLD_APART = {
+DISTINGUISHED = {
     "foreign key": (PARENT, child(parent=1), child(parent=9)),
     "an int and a null": (PARENT, child(parent=None), child(parent=9)),
     "a text": (NAMED, child(named="one"), child(named="nine")),
@@ -128,9 +128,9 @@ TOLD_APART = {
 }
 
 
-@pytest.mark.parametrize("case", TOLD_APART)
+@pytest.mark.parametrize("case", DISTINGUISHED)
 def test_violation_is_attributed_to_the_step_with_its_key(conn, case):
-    matcher, innocent, guilty = TOLD_APART[case]
+    matcher, innocent, guilty = DISTINGUISHED[case]
     guilty_is_batch = not hasattr(guilty, "_shape")
     for turned in (False, True):
         right = guilty if guilty_is_batch else guilty.on(matcher, Second("2"))
@@ -162,7 +162,7 @@ OTHERS = "only the server knows"
 READINGS = "more than one way"
 HIDDEN = "DETAIL has no key"
 
-NOBODY = {
+UNCERTAIN = {
     "the same key": (PARENT, child(parent=9), child(parent=9, place=5), SEVERAL),
     "the user's own SQL": (
         PARENT,
@@ -231,9 +231,9 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("case", NOBODY)
+@pytest.mark.parametrize("case", UNCERTAIN)
 def test_uncertain_violation_names_no_step_and_gives_the_reason(conn, case):
-    matcher, one, two, why = NOBODY[case]
+    matcher, one, two, why = UNCERTAIN[case]
     one = one if not hasattr(one, "_shape") else one.on(matcher, First("1"))
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, gather(one, two.on(matcher, Second("2"))))
@@ -295,7 +295,7 @@ REWRITERS = {
     "a rule": "CREATE RULE more AS ON INSERT TO child WHERE NEW.parent = 3 DO ALSO SELECT 1",
 }
 HARMLESS = {
-    "a trigger behind": "CREATE TRIGGER more AFTER INSERT ON child FOR EACH ROW"
+    "a trigger after": "CREATE TRIGGER more AFTER INSERT ON child FOR EACH ROW"
     " EXECUTE FUNCTION more()",
     "a trigger for the statement": "CREATE TRIGGER more BEFORE INSERT ON child"
     " EXECUTE FUNCTION nothing()",
@@ -314,7 +314,7 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NU
 
 @pytest.mark.parametrize("ddl", REWRITERS.values(), ids=REWRITERS)
 def test_key_that_a_trigger_may_have_written_names_no_step(conn, ddl):
-    """Here 8 becomes 9, and 9 becomes 10, which is there: whoever says 9 is innocent."""
+    """Here 8 becomes 9, and 9 becomes 10, which is there: the step that writes 9 is innocent."""
     conn.execute(FUNCTIONS + ddl + "; INSERT INTO parent VALUES (10)")
     with pytest.raises(UnmappedViolation, match="a trigger, a rule or a view") as caught:
         run(conn, both(PARENT, child(parent=8), child(parent=9)))
@@ -325,7 +325,7 @@ def test_key_that_a_trigger_may_have_written_names_no_step(conn, ddl):
 
 
 @pytest.mark.parametrize("ddl", HARMLESS.values(), ids=HARMLESS)
-def test_a_trigger_that_makes_no_key_is_no_hindrance(conn, ddl):
+def test_trigger_that_writes_no_key_does_not_hide_the_step(conn, ddl):
     conn.execute(FUNCTIONS + ddl)
     with pytest.raises(Second):
         run(conn, both(PARENT, child(parent=1), child(parent=9)))
@@ -397,7 +397,7 @@ DETAILS = [
 """Of PostgreSQL's own translations."""
 
 
-def told(detail, *statements, kind=ViolationKind.FOREIGN_KEY, table="child"):
+def named_step(detail, *statements, kind=ViolationKind.FOREIGN_KEY, table="child"):
     violation = Violation(kind=kind, sqlstate="23503", constraint="k", table=table, detail=detail)
     return find_step_by_key(violation, [step for one in statements for step in steps(one)])
 
@@ -405,17 +405,17 @@ def told(detail, *statements, kind=ViolationKind.FOREIGN_KEY, table="child"):
 @pytest.mark.parametrize("detail", DETAILS)
 def test_the_key_is_read_in_every_language(detail):
     steps = child(parent=1), child(parent=9), child(parent=10)
-    assert told(detail.format("parent", "9"), *steps)[0] == 1
-    assert told(detail.format("parent", "7"), *steps)[0] is None
+    assert named_step(detail.format("parent", "9"), *steps)[0] == 1
+    assert named_step(detail.format("parent", "7"), *steps)[0] is None
     pairs = child(pair=1, pair_name="x"), child(pair=1, pair_name="y")
-    assert told(detail.format("pair, pair_name", "1, y"), *pairs)[0] == 1
+    assert named_step(detail.format("pair, pair_name", "1, y"), *pairs)[0] == 1
 
 
 @pytest.mark.parametrize(
     "detail", ["", "Key", ")=(", "Key (=(", "Key (parent)=(", "Key )=(9)", "(((", "a)=(b)=(c)"]
 )
 def test_text_that_is_not_a_key_names_no_step(detail):
-    assert told(detail, child(parent=9), child(parent=8))[0] is None
+    assert named_step(detail, child(parent=9), child(parent=8))[0] is None
 
 
 texts = st.text(st.sampled_from("ab1,() =\"'é"), max_size=6)
@@ -431,10 +431,10 @@ texts = st.text(st.sampled_from("ab1,() =\"'é"), max_size=6)
     ),
 )
 def test_named_step_has_written_that_key(detail, columns, rows):
-    """The third row's key is told, and only the first two steps are asked about."""
+    """The third row's key is reported, and only the first two steps are asked about."""
     keys = [tuple(map(str, row[: len(columns)])) for row in rows]
     steps = [insert("child", dict(zip(columns, row, strict=False))) for row in rows[:2]]
-    place, _ = told(detail.format(", ".join(columns), ", ".join(keys[2])), *steps)
+    place, _ = named_step(detail.format(", ".join(columns), ", ".join(keys[2])), *steps)
     if place is not None:
         assert keys[place] == keys[2]
         assert keys[1 - place] != keys[2]

@@ -157,7 +157,7 @@ STANDS = {
     "its own key, and another's": (NAME, TAKEN, [insert("a", {"id": 5, "name": "taken"})]),
     "SQL of its own": (NAME, TAKEN_IN_SQL, [FREE]),
     "SQL on both sides": (NAME, TAKEN_IN_SQL, [sql("INSERT INTO a VALUES (2, 'free')")]),
-    "nobody else": (NAME, insert("a", {"id": 3, "name": sql("'taken'")}), []),
+    "no other step": (NAME, insert("a", {"id": 3, "name": sql("'taken'")}), []),
     "only readers beside it": (NAME, TAKEN, [select("a", ["id"], where={"id": 1}).scalar(int)]),
     "its own table": (OWN, ORPHAN, [insert("one", {"id": 1})]),
     "SQL on its own table": (OWN, ORPHAN_IN_SQL, [insert("one", {"id": 1})]),
@@ -252,7 +252,7 @@ def test_a_table_of_the_same_name_in_another_schema_is_another_table(conn, guilt
         conn.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
-def test_a_partition_is_no_other_table(conn):
+def test_partition_is_not_taken_for_another_table(conn):
     conn.execute(
         "CREATE TABLE note (k int, CONSTRAINT note_k UNIQUE (k) DEFERRABLE INITIALLY DEFERRED)"
         " PARTITION BY RANGE (k);"

@@ -55,7 +55,7 @@ def test_named_step_has_violated_it_and_suspects_include_the_culprit(conn, decla
                 stands = type(failed) is Declared
                 if declared_by_guilty:
                     assert stands, (how, what)
-                elif stands:  # nothing speaks against what nobody can look into
+                elif stands:  # nothing contradicts what cannot be inspected
                     assert {how, what} <= OPAQUE, (how, what)
                 elif report.step is not None:
                     assert report.statement is guilty, (how, what)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every kind of failure, one by one, in the middle of a batch of three steps.
 
-Whatever the server can say about a statement is reported as it said it, on the step that it said it
-about, and is caught by the matcher that is for it. At COMMIT: ``test_deferred``. Between two
+Whatever error the server can raise for a statement is reported unchanged, on the step that raised
+it, and is caught by the matcher that is for it. At COMMIT: ``test_deferred``. Between two
 transactions: ``test_conflicts``.
 """
 
@@ -73,8 +73,8 @@ CASES = {
         table="t",
     ),
     "partial unique index": Case(
-        "CREATE TABLE t (name text, gone timestamptz);"
-        "CREATE UNIQUE INDEX t_live_name ON t (name) WHERE gone IS NULL;"
+        "CREATE TABLE t (name text, deleted_at timestamptz);"
+        "CREATE UNIQUE INDEX t_live_name ON t (name) WHERE deleted_at IS NULL;"
         "INSERT INTO t VALUES ('a', now()), ('a', NULL)",
         insert("t", {"name": "a"}),
         "23505",
@@ -228,7 +228,7 @@ CASES = {
         insert("t", {"owner": "you"}),
         "42501",
         sqlstate("42501"),
-        role="pg_monitor",  # a role that every server has, and that is no superuser
+        role="pg_monitor",  # a role that every server has, and that is not a superuser
     ),
     "syntax error": Case("", sql("SELEKT 1"), "42601", sqlstate("42601")),
     "no such table": Case("", insert("t", {"name": "a"}), "42P01", sqlstate("42P01")),
@@ -248,7 +248,7 @@ class Mapped(Exception):
 
 @pytest.fixture(params=CASES.values(), ids=CASES)
 def case(request, conn) -> Case:
-    """A case, with its schema on the database and its role on the connection."""
+    """Return a case, with its schema on the database and its role on the connection."""
     conn.execute(LOG)
     conn.execute(request.param.schema)
     if request.param.role:
@@ -301,9 +301,9 @@ def test_no_other_matcher_catches_it(case, conn):
         run(conn, batched)
 
 
-@pytest.mark.parametrize(("value", "told"), [(7, True), ("seven", False)])
-def test_hint_that_int_is_bigint_appears_only_if_one_was_sent(conn, value, told):
+@pytest.mark.parametrize(("value", "hinted"), [(7, True), ("seven", False)])
+def test_hint_that_int_is_bigint_appears_only_if_one_was_sent(conn, value, hinted):
     conn.execute("CREATE FUNCTION f(smallint, point) RETURNS int LANGUAGE sql AS 'SELECT 1'")
     with pytest.raises(UnmappedViolation) as caught:
         run(conn, sql("SELECT f(%(x)s, '{}'::json)", x=value))
-    assert ("as bigint" in str(caught.value)) is told
+    assert ("as bigint" in str(caught.value)) is hinted

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a failure means to the caller, decided by what was said of the step and around it."""
+"""What a failure means to the caller, decided by the mappings of the step and around it."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_the_context_is_the_innermost_one(failure):
 
 
 def test_a_missing_row_inside_as_internal_is_our_bug_too(failure):
-    bump = update("vpc", {"name": "x"}, {"id": 99}).expect(1, missing=LookupError("gone"))
+    bump = update("vpc", {"name": "x"}, {"id": 99}).expect(1, missing=LookupError("missing"))
     error = failure(gather(bump).as_invariant("renaming"))
     assert type(error) is InvariantViolation
     assert error.violation.kind is ViolationKind.GUARD
@@ -319,7 +319,7 @@ def test_the_line_that_the_text_teaches_works(failure):
     text = str(failure(taken()))
     (line,) = (line.strip() for line in text.splitlines() if line.strip().startswith(".on("))
     names = {"step": taken(), "unique": unique, "YourError": Outer}
-    assert type(failure(eval(f"step{line}", names))) is Outer  # noqa: S307  it is ours
+    assert type(failure(eval(f"step{line}", names))) is Outer  # noqa: S307  batchq's own text
 
 
 def test_unmapped_violation_reports_that_nothing_was_mapped(failure):

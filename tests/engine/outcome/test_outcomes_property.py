@@ -67,7 +67,7 @@ def proves(cockroach: bool, code: str, severity: str, synced: bool) -> bool:
 
 @st.composite
 def scenarios(draw: st.DrawFn, cockroach: bool) -> tuple[Scenario, Outcome | None]:
-    """What becomes of a flight, and what is known of it then, where something is.
+    """Draw what becomes of a flight, and what is known of it then, if anything is.
 
     Whether the server has committed is free only where nothing is known.
     """
@@ -78,8 +78,8 @@ def scenarios(draw: st.DrawFn, cockroach: bool) -> tuple[Scenario, Outcome | Non
     code = draw(st.sampled_from((COCKROACHS if cockroach else POSTGRESQLS) + USERS))
     severity = draw(st.sampled_from(["ERROR", "ERROR", "FATAL", "PANIC"]))
     manner = draw(st.sampled_from(list(MANNERS)))
-    said = {"S": severity, "V": severity, "C": code, "M": "no", "F": "x.c", "L": "1", "R": "f"}
-    fields = {letter: said[letter] for letter in MANNERS[manner]}
+    reported = {"S": severity, "V": severity, "C": code, "M": "no", "F": "x.c", "L": "1", "R": "f"}
+    fields = {letter: reported[letter] for letter in MANNERS[manner]}
     ends = severity != "ERROR" or (cockroach and code == "57P01") or draw(st.booleans())
     own = manner in (COCKROACH_SPEAKS if cockroach else SERVER_SPEAKS)
     lost = not own or code == "40003" or (severity != "ERROR" and code[:2] == "08")
@@ -101,7 +101,7 @@ def server(request) -> Iterator[FakeServer]:
 
 
 class Link:
-    """A connection to it, made anew when the last one was closed."""
+    """A connection to it, opened again when the last one was closed."""
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server

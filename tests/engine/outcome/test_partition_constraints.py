@@ -28,7 +28,7 @@ from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
 from tests.support.fake_server import Scenario, fake_server
 
-pytestmark = pytest.mark.postgres_only("partitions are no tables there")
+pytestmark = pytest.mark.postgres_only("partitions are not tables there")
 
 TABLES = """
 CREATE TABLE booking (
@@ -146,7 +146,7 @@ def test_the_declared_name_stands_for_every_part_of_it(client, case, nested):
         assert failed.outcome is Outcome.ROLLED_BACK
         if seen is not None:
             assert failed.report.violation.constraint == seen
-        if nested:  # the caller's transaction goes on
+        if nested:  # the caller's transaction continues
             assert client.attempt(sql("SELECT 7").scalar(int), nested=True).value == 7
 
 
@@ -290,16 +290,16 @@ def test_the_name_of_any_level_will_do(client):
 
 
 def test_cockroachdb_is_not_asked(monkeypatch):
-    """Its partitions are no tables, and its errors name the one index that there is."""
+    """Its partitions are not tables, and its errors name the one index that there is."""
 
     def asked(*_):
         raise AssertionError
 
     monkeypatch.setattr("batchq.engine.outcome.partition_constraints.exchange", asked)
-    said = {"S": "ERROR", "V": "ERROR", "C": "23505", "M": "duplicate", "F": "f", "R": "r"}
+    reported = {"S": "ERROR", "V": "ERROR", "C": "23505", "M": "duplicate", "F": "f", "R": "r"}
     named = {"n": "booking_a_pkey", "t": "booking_a", "s": "public"}
     with fake_server(cockroach=True) as server, server.connect() as conn:
-        server.scenario = Scenario(place=1, fields=said | named)
+        server.scenario = Scenario(place=1, fields=reported | named)
         failed = attempt(conn, booking().on(KEY, Taken))
     assert type(failed.error) is UnmappedViolation
 
@@ -378,7 +378,7 @@ def test_recreated_partition_has_the_same_parent(client, conn):
 
 
 def same_as_without(failed):
-    """What is reported when nothing is known of partitions."""
+    """Check the report of a failure of which no partition is known."""
     assert type(failed.error) is UnmappedViolation
     assert failed.outcome is Outcome.ROLLED_BACK
     assert (failed.report.index, failed.report.violation.part_of) == (0, ())
@@ -388,7 +388,7 @@ def same_as_without(failed):
 
 @pytest.mark.parametrize("nested", [False, True], ids=["alone", "nested"])
 def test_a_link_that_breaks_while_the_server_is_asked_changes_nothing(database, conn, nested):
-    """Cut behind each of the answers that come after the batch's own."""
+    """Cut after each of the answers that come after the batch's own."""
     conn.execute(TABLES)
     batch = booking().on(KEY, Taken)
     with proxy(database) as link:
@@ -398,7 +398,7 @@ def test_a_link_that_breaks_while_the_server_is_asked_changes_nothing(database, 
             alone = answers_to(link, client, booking(), nested)
         assert len(whole) > len(alone)
         assert whole.startswith(alone)
-        told = whole.index("C", whole.index("D", len(alone)))
+        answered = whole.index("C", whole.index("D", len(alone)))
         for after in range(len(alone), len(whole)):
             for kind in (SyncClient, AsyncClient):
                 with kind(link.conninfo()) as client:
@@ -407,7 +407,7 @@ def test_a_link_that_breaks_while_the_server_is_asked_changes_nothing(database, 
                     link.cut_answers(after=after)
                     failed = client.attempt(batch, nested=nested)
                     assert failed.outcome is Outcome.ROLLED_BACK
-                    if after <= told:
+                    if after <= answered:
                         same_as_without(failed)
                     else:
                         assert type(failed.error) is Taken

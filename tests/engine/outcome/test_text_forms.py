@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is said of how the server writes a value holds for every type of column that takes it.
+"""The prediction of how the server writes a value holds for every type of column that takes it.
 
 Every value is put into a column of every type, and what the server then sends is held against what
-is said of every other value: never "it is written so" where it is not, and never "it is not" where
+is predicted of every other value: never "it is written so" if it is not, and never "it is not" if
 it is. What is certain of the values that keys mostly have is pinned besides.
 """
 
@@ -120,16 +120,16 @@ def taken(conn, kind):
 
 
 def test_predicted_match_holds_in_every_column(columns):
-    said = [
+    predicted = [
         (kind, value, text, match_parameter(value, text), seen == other)
         for kind, held in columns.items()
         for value, seen in held
         for _, other in held
         if (text := readable(other)) is not None
     ]
-    wrong = {repr(one) for one in said if one[3] is (NO if one[4] else YES)}
+    wrong = {repr(one) for one in predicted if one[3] is (NO if one[4] else YES)}
     assert sorted(wrong) == []
-    assert sum(one[3] is not MAYBE for one in said) > CERTAIN
+    assert sum(one[3] is not MAYBE for one in predicted) > CERTAIN
 
 
 def readable(text):
@@ -140,7 +140,7 @@ def readable(text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text", "said"),
+    ("value", "text", "expected"),
     [
         (7, "7", YES),
         (8, "7", NO),
@@ -176,13 +176,13 @@ def readable(text):
         ([7], "{7}", MAYBE),
     ],
 )
-def test_match_of_common_key_values_is_certain(value, text, said):
-    assert match_parameter(value, text) is said
+def test_match_of_common_key_values_is_certain(value, text, expected):
+    assert match_parameter(value, text) is expected
 
 
 @pytest.mark.parametrize(
-    ("value", "text", "said"),
+    ("value", "text", "expected"),
     [(7, "7", YES), (8, "7", NO), ("web", "web", YES), ("WEB", "web", MAYBE), ("a", "web", MAYBE)],
 )
-def test_value_found_by_a_text_may_be_stored_as_another_text(value, text, said):
-    assert match_stored(value, text) is said
+def test_value_found_by_a_text_may_be_stored_as_another_text(value, text, expected):
+    assert match_stored(value, text) is expected

@@ -100,7 +100,7 @@ class TestWaiting:
         wait(one_step(), interval=0.001)
         assert wait(driven) == (False, True)
 
-    def test_no_yield_is_no_wait(self, wait):
+    def test_generator_without_a_yield_does_not_wait(self, wait):
         wait, _ = wait
 
         def nothing():
@@ -234,7 +234,7 @@ def test_a_lost_link_gives_what_was_received_then_an_error_of_its_own(database):
         lost = [one for one in found[1:] if one is not None]
         assert lost
         assert {one.status for one in lost} == {ExecStatus.FATAL_ERROR}
-        # What libpq says itself has no SQLSTATE: that tells it from an error of the server.
+        # What libpq reports itself has no SQLSTATE: an error of the server has one.
         assert {one.error_field(psycopg.pq.DiagnosticField.SQLSTATE) for one in lost} == {None}
 
 
@@ -249,7 +249,7 @@ class TestTransformer:
         assert transformer.formats[0] == psycopg.pq.Format.BINARY
         assert transformer.encoding == "utf-8"
 
-    def test_no_values_are_no_types(self, conn):
+    def test_no_values_give_no_types(self, conn):
         transformer = Transformer(conn)
         assert list(transformer.dump_sequence([], [])) == []
         assert not transformer.types

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One flight: a batch goes out as one run of messages and nothing follows it, whatever comes back.
+"""One flight: a batch is sent as one run of messages and nothing follows it, whatever comes back.
 
 The proxy withholds every answer until the server has answered both Syncs: a client that needs an
 answer to go on would never get it.
@@ -146,7 +146,7 @@ class TestNested:
         client.conn.prepare_threshold = None
         client.execute("BEGIN")
         answer, recording = one_flight(link, client, BATCHES["success"], syncs=1, nested=True)
-        # No Sync before RELEASE: behind a failed step it would fail as well.
+        # No Sync before RELEASE: after a failed step it would fail as well.
         assert recording.client == FULL * 5 + SYNC
         assert isinstance(answer, Ok)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No guard costs a flight: whatever is guarded goes out in the one run of messages of its batch.
+"""No guard costs a flight: whatever is guarded is sent in the one run of messages of its batch.
 
 As in ``test_flights.py`` the proxy withholds every answer until both Syncs are answered.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A link that was closed while nobody used it is found so before anything is written to it; and one
-that only has something to say is used."""
+"""A link that was closed while it was idle is found so before anything is written to it; and one
+that only has a message pending is used."""
 
 from __future__ import annotations
 
@@ -88,29 +88,29 @@ def test_the_servers_farewell_is_in_the_report(link, client):
 
 @pytest.mark.parametrize("words", [NOTICE, SETTING, NOTIFICATION, NOTICE * 300 + SETTING])
 def test_living_link_with_pending_input_is_used(link, client, words):
-    told = []
-    client.conn.add_notice_handler(lambda notice: told.append(notice.message_primary))
-    client.conn.add_notify_handler(lambda notify: told.append(notify.payload))
+    received = []
+    client.conn.add_notice_handler(lambda notice: received.append(notice.message_primary))
+    client.conn.add_notify_handler(lambda notify: received.append(notify.payload))
     link.send_to_client(words)
     until_readable(client.conn)
     assert client.run(READ) == 1
     if words is SETTING:
         assert client.conn.info.parameter_status("application_name") == "renamed"
     elif words is NOTIFICATION:
-        assert told == ["read all about it"]
+        assert received == ["read all about it"]
     else:
-        assert told == ["by the way"] * words.count(NOTICE)
+        assert received == ["by the way"] * words.count(NOTICE)
     assert client.run(READ) == 1
 
 
 def test_a_session_that_listens_gets_what_came_while_it_was_idle(client, conn):
-    told = []
-    client.conn.add_notify_handler(lambda notify: told.append(notify.payload))
+    received = []
+    client.conn.add_notify_handler(lambda notify: received.append(notify.payload))
     client.execute("LISTEN news")
     conn.execute("NOTIFY news, 'first'")
     until_readable(client.conn)
     assert client.run(READ) == 1
-    assert told == ["first"]
+    assert received == ["first"]
 
 
 def test_the_pools_next_run_gets_another_connection(database, conn):

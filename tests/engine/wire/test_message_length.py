@@ -15,7 +15,7 @@ LIMIT = 16 << 20
 
 @pytest.fixture
 def cockroach():
-    """A made-up CockroachDB, and a connection to it."""
+    """Start a made-up CockroachDB, and connect to it."""
     with fake_server(cockroach=True) as server, server.connect() as conn:
         yield server, conn
 

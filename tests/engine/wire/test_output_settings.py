@@ -72,7 +72,7 @@ def test_a_table_keeps_its_schema_when_the_search_path_changes(conn, source, sch
 
 
 def test_settings_may_be_the_defaults_of_a_role_and_a_database(connect, conn, source, postgres):
-    """They hold from the first byte on, and nobody has said SET."""
+    """They hold from the first byte on, without a SET."""
     name = conn.execute("SELECT current_schema()").fetchone()[0]
     role, base = pg.Identifier(f"{name}_role"), pg.Identifier(conn.info.dbname)
     conn.execute(pg.SQL("CREATE ROLE {} SUPERUSER LOGIN").format(role))
@@ -81,9 +81,9 @@ def test_settings_may_be_the_defaults_of_a_role_and_a_database(connect, conn, so
             conn.execute(pg.SQL("ALTER ROLE {} SET " + setting).format(role))
         within = "ALTER ROLE {} IN DATABASE {} SET TimeZone = 'Asia/Kolkata'"
         conn.execute(pg.SQL(within).format(role, base))
-        theirs = {"user": f"{name}_role", "host": conn.info.host, "port": conn.info.port}
+        login = {"user": f"{name}_role", "host": conn.info.host, "port": conn.info.port}
         path = f"-csearch_path={name}"
-        with psycopg.connect(**theirs, dbname=conn.info.dbname, options=path) as their:
+        with psycopg.connect(**login, dbname=conn.info.dbname, options=path) as their:
             their.autocommit = True
             assert their.execute("SHOW DateStyle").fetchone() == ("German, DMY",)
             at = {"at": source.output("at"), "day": source.output("day")}
@@ -225,7 +225,7 @@ def test_a_text_that_means_the_same_on_every_session_is_sent(reading, text):
     ],
 )
 def test_setting_that_changes_encoded_bytes_is_rejected(text):
-    """A step behind it would store other letters than it was given."""
+    """A step after it would store other letters than it was given."""
     with pytest.raises(InvalidBatch, match="set them on the connection"):
         steps(raw_sql(text))[0].sql  # noqa: B018
 

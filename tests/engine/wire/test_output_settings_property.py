@@ -40,7 +40,7 @@ class Scene:
         self.types = [kind.replace("{schema}", self.schema) for kind in SENSITIVE_VALUES]
         self.observer.execute(MAKE.replace("{schema}", self.schema))
         columns = ", ".join(f"c{i} {kind}" for i, kind in enumerate(self.types))
-        # A table may be called as a type is; its schema tells them apart.
+        # A table may be called as a type is; its schema distinguishes them.
         self.source, self.copy = f"{self.schema}.source", f"{self.schema}.path"
         for table in (f"{self.source} (id int, {columns})", f"{self.copy} ({columns})"):
             self.observer.execute(f"CREATE TABLE {table}")
@@ -54,12 +54,12 @@ class Scene:
         self.observer.execute(f"INSERT INTO {self.source} VALUES ({ROWS}, {nothing})")
 
     def set_local(self, values):
-        """Steps that set something until the transaction ends."""
+        """Return steps that set something until the transaction ends."""
         pairs = (assignment(name, value, self.schema) for name, value in values.items())
         return sequence(raw_sql(f"SET LOCAL {name} = {value}") for name, value in pairs)
 
     def changed(self, row: int):
-        """The columns whose values are not what they were."""
+        """Yield the columns whose values are not what they were."""
         for i, kind in enumerate(self.types):
             text, sent = (f"format('%s', {{}}.c{i})", f"record_send(ROW({{}}.c{i}))")
             same = " AND ".join(
@@ -92,9 +92,9 @@ def by_sql(scene, made):
     return raw_sql(f"INSERT INTO {scene.copy} VALUES ({values})", **params)
 
 
-# What every setting says, in the middle of a batch.
+# The value of every setting, in the middle of a batch.
 NAMES = ", ".join(f"pg_catalog.current_setting('{name}')" for name in VARYING_SETTINGS)
-TOLD = raw_sql(f"SELECT pg_catalog.concat_ws('|', {NAMES})").one(tuple)
+SHOWN = raw_sql(f"SELECT pg_catalog.concat_ws('|', {NAMES})").one(tuple)
 
 
 WAYS = [by_column, by_sql]
@@ -114,8 +114,8 @@ def outputs(connect, scene, way, examples):
         with connect(prepare_threshold=threshold) as conn:
             bend(conn, scene.schema, session)
             made = select(scene.source, where={"id": row})
-            steps = [scene.set_local(before), TOLD, made, TOLD]
-            steps += [scene.set_local(between), TOLD, way(scene, made), TOLD]
+            steps = [scene.set_local(before), SHOWN, made, SHOWN]
+            steps += [scene.set_local(between), SHOWN, way(scene, made), SHOWN]
             _, left, _, back, _, put, _, end = run(conn, gather(*steps))
         assert list(scene.changed(row)) == []
         assert (left, put) == (back, end)
@@ -136,7 +136,7 @@ def test_an_output_arrives_as_it_was_two_thousand_times(connect, scene, way):
 
 
 def utc(value):
-    """The same moments, in the same words whatever the session's zone."""
+    """Return the same moments, in the same words whatever the session's zone."""
     if isinstance(value, list):
         return [utc(item) for item in value]
     if isinstance(value, Range) and not value.isempty:

@@ -27,7 +27,7 @@ def client(request, link):
 
 
 def raising(conn, code):
-    """A statement that the schema itself refuses, with any code."""
+    """Return a statement that the schema itself rejects, with any code."""
     conn.execute(
         "CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS "
         f"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END$$"
@@ -113,8 +113,10 @@ def test_the_second_answer_is_the_one_that_counts(client, conn):
 def test_a_retry_counts_them_as_well(connect, conn):
     """Each attempt may be sent once more: the report counts what was sent."""
     failing = gather(raising(conn, "0A000"))
-    told = []
-    retry = Retry(attempts=3, backoff=0, before_sleep=lambda one: told.append(one.report.attempts))
+    reported = []
+    retry = Retry(
+        attempts=3, backoff=0, before_sleep=lambda one: reported.append(one.report.attempts)
+    )
     prepares = connect(prepare_threshold=0)
     assert attempt(prepares, failing, retry=retry).report.attempts == 2
     conn.execute(
@@ -125,7 +127,7 @@ def test_a_retry_counts_them_as_well(connect, conn):
     )
     answer = attempt(prepares, failing, retry=retry)
     assert answer.report.attempts == 2 * 3
-    assert told == [2, 4]
+    assert reported == [2, 4]
 
 
 class TestLosing:
@@ -153,7 +155,7 @@ class TestLosing:
         assert not parsed(recording), "all of it is prepared"
 
     def test_connection_that_succeeds_in_between_stops_preparing_too(self, link, client):
-        """Behind a pooler a batch may well meet the server connection that it was prepared on."""
+        """Through a pooler a batch may well meet the server connection that it was prepared on."""
         for n in range(0, 40, 10):
             client.execute("DEALLOCATE ALL")
             for m in range(10):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A statement that was prepared before the schema changed says and stores what one that is prepared
-anew would: every way of changing it, every place for a value."""
+"""A statement prepared before the schema changed reads and stores what one that is prepared again
+would: every way of changing it, every place for a value."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestTheIssue:
         run(two.warm, update("t", {"v": "007"}, {"k": 1}))
         assert two.admin.execute("SELECT v FROM t").fetchall() == [("007",), ("007",)]
 
-    def test_a_time_that_went_to_a_date_is_no_midnight(self, two: ConnectionPair):
+    def test_time_sent_to_a_former_date_column_keeps_its_time(self, two: ConnectionPair):
         two.execute("CREATE TABLE t (k int, v date)")
         run(two.warm, insert("t", {"k": 1, "v": "2024-05-01 10:30"}))
         two.execute("ALTER TABLE t ALTER v TYPE timestamp")
@@ -123,7 +123,7 @@ CHANGES = {
         "CREATE TABLE t (k int, v mood)",
         "ALTER TABLE t ALTER v TYPE text; DROP TYPE mood",
     ),
-    "an enum, made anew": (
+    "an enum, made again": (
         "CREATE TABLE t (k int, v mood)",
         """ALTER TABLE t ALTER v TYPE text; DROP TYPE mood; CREATE TYPE mood AS ENUM ('7', 'ab');
         ALTER TABLE t ALTER v TYPE mood USING v::mood""",
@@ -203,11 +203,13 @@ def check_pair(two: ConnectionPair, before, after, *, new_table, values, names, 
 
 
 # Where what a text is compared with or becomes decides what it means, by other rules than text's.
-TELLING = [("text", other) for other in ("ci", "char(8)", "name", '"char"', "words")]
-TELLING += [(other, "text") for other in ("int", "mood", "bytea", "uuid", "text[]", "char(8)")]
+CHANGES_MEANING = [("text", other) for other in ("ci", "char(8)", "name", '"char"', "words")]
+CHANGES_MEANING += [
+    (other, "text") for other in ("int", "mood", "bytea", "uuid", "text[]", "char(8)")
+]
 
 
-@pytest.mark.parametrize(("before", "after"), TELLING)
+@pytest.mark.parametrize(("before", "after"), CHANGES_MEANING)
 def test_a_text_means_the_same_by_way_of_a_column_of_another_type(two, before, after):
     check_pair(
         two,
@@ -337,7 +339,7 @@ class TestHidden:
         assert run(hidden.warm, read) == [("mine",)]
 
 
-_LAST = sql("SELECT 'what is not wanted is closed behind this'")
+_LAST = sql("SELECT 'what is not wanted is closed after this'")
 
 
 class TestStays:
@@ -406,7 +408,7 @@ class TestStays:
         assert stays("text", lambda v: sql("SELECT %(v)s AS w", v=v), value) == 1
 
     def test_a_system_column_is_refused_once_and_not_again(self, two: ConnectionPair):
-        """It has no place in the row's type that the check of its type goes by."""
+        """It has no place in the row's type that the check of its type uses."""
         two.set_column_type("text")
         read = select("t", ["k"], where={"ctid": "(0,1)"}).all(tuple)
         assert [run(two.warm, read) for _ in range(3)] == [[(1,)]] * 3

@@ -17,7 +17,7 @@ from tests.support.clients import SyncClient, item, parsed, prepared
 
 @pytest.fixture
 def direct(link):
-    """A sync client, for what is the same for both."""
+    """Connect a sync client, for what is the same for both."""
     with SyncClient(link.conninfo()) as client:
         yield client
 
@@ -71,7 +71,7 @@ def test_begin_and_commit_are_prepared_as_well(link, client):
 
 
 def test_named_statement_has_no_type_left_to_infer(link, direct, conn):
-    """Behind a pooler it may be another client that prepared it, under another schema."""
+    """Through a pooler it may be another client that prepared it, under another schema."""
     conn.execute("CREATE TABLE word (k int, v text)")
     direct.conn.prepare_threshold = 0
     batch = gather(
@@ -175,7 +175,7 @@ class TestBound:
         assert isinstance(direct.attempt(gather(select(2), sql("SELECT 1/0"))), Failed)
         assert len(prepared(direct.conn)) <= 3
 
-    def test_no_bound_is_no_bound(self, direct):
+    def test_cache_without_a_bound_keeps_all_statements(self, direct):
         direct.conn.prepare_threshold = 0
         direct.conn.prepared_max = None
         direct.run(gather(*map(select, range(300))))
@@ -183,7 +183,7 @@ class TestBound:
 
 
 def names_of(client):
-    """What the server has prepared for the client, whichever kind it is."""
+    """Return what the server has prepared for the client, whichever kind it is."""
     if isinstance(client, SyncClient):
         return prepared(client.conn)
     answer = client.conn.pgconn.exec_(b"SELECT name FROM pg_prepared_statements")

@@ -37,7 +37,7 @@ events = st.sampled_from([("DISCARD ALL",), ("DEALLOCATE one",), ("ALTER TABLE",
 
 @pytest.fixture(scope="module")
 def schema(postgres):
-    """A schema for all examples: its connection and its name."""
+    """Create a schema for all examples, and connect to it."""
     with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
         admin.execute("CREATE SCHEMA preparing")
         admin.execute("SET search_path = preparing; CREATE TABLE log (n int)")
@@ -73,8 +73,10 @@ class Session:
             case ("DEALLOCATE one",):
                 for name in sorted(prepared(self.conn))[:1]:
                     self.lost.add(name)
-                    gone = compose.Identifier(name.decode())
-                    self.conn.execute(compose.SQL("DEALLOCATE {}").format(gone), prepare=False)
+                    deallocated = compose.Identifier(name.decode())
+                    self.conn.execute(
+                        compose.SQL("DEALLOCATE {}").format(deallocated), prepare=False
+                    )
             case ("ALTER TABLE",):
                 self.admin.execute(f"ALTER TABLE changing ADD c{next(self.columns)} int")
             case ("batch", names, at, nested):

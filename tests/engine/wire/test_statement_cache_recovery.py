@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A prepared statement that is lost, stale or somebody else's is prepared again, and the batch is
-sent once more: nothing was applied, so nobody but the server notices."""
+"""A prepared statement that is lost, stale or another client's is prepared again, and the batch is
+sent once more: nothing was applied, so only the server notices."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ NAMED = ("BEGIN", "a step", "the last step", "COMMIT")
 
 
 def placed(n):
-    """A batch each of whose commands is prepared by a name at once."""
+    """Return a batch each of whose commands is prepared by a name at once."""
     return gather(item(n, place=n), THING)
 
 
@@ -172,7 +172,7 @@ def test_failure_after_the_loss_is_reported_as_it_is(client, conn):
 
 @pytest.mark.parametrize("isolation", IsolationLevel)
 def test_the_longest_begin_recovers_as_often_as_the_shortest(client, conn, isolation):
-    """The server tells names apart by their first 63 bytes only."""
+    """The server compares names by their first 63 bytes only."""
     if isinstance(client, SyncClient):
         client.conn.deferrable = True
     else:
@@ -184,7 +184,7 @@ def test_the_longest_begin_recovers_as_often_as_the_shortest(client, conn, isola
 
 
 class TestOlderLibpq:
-    """Before libpq 17 there is no Close message, and DEALLOCATE fails for a name that is gone."""
+    """Before libpq 17 there is no Close message, and DEALLOCATE fails for a missing name."""
 
     @pytest.fixture(autouse=True)
     def no_close(self, monkeypatch):
