@@ -13,6 +13,7 @@ from attrs import frozen
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus
 
+from batchq.engine.client_encoding import codec
 from batchq.engine.dialects import Dialect, dialect_of
 from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
@@ -39,6 +40,8 @@ class Ready:
     state: ConnectionState
     dialect: Dialect
     transformer: abc.Transformer
+    codec: str
+    """Python's codec for the client's encoding."""
     steps: list[Encoded]
 
 
@@ -68,4 +71,4 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
         check_name_lengths(plan, pg.parameter_status(b"server_encoding"))
     if plan.outputs and not dialect.supports_outputs:
         raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
-    return Ready(state, dialect, transformer, steps)
+    return Ready(state, dialect, transformer, codec(transformer.encoding), steps)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 from psycopg.pq import ConnStatus, PipelineStatus
 
-from batchq.engine.client_encoding import codec
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import decode, load_cell
 from batchq.engine.outcome.overdue import no_answer, not_sent, overdue
@@ -53,6 +52,7 @@ class Transaction:
     plan: Plan
     frame: Frame
     deadline: Deadline | None = None
+    _rest: int = field(init=False)  # the status of the connection before and after the batch
     _ready: Ready = field(init=False)
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
@@ -67,6 +67,7 @@ class Transaction:
         :raises InvalidBatch: if the batch cannot be sent as it is.
         :raises ConnectionFailed: if the connection is closed already.
         """
+        self._rest = resting_status(self.frame)
         self._ready = make_ready(self.connection, self.plan)
 
     def flights(self) -> Iterator[PQGen[None]]:
@@ -164,25 +165,17 @@ class Transaction:
                 yield self._undo(pg)
 
     def _send_query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
-        self._slots.lost = yield from lookup.query(pg, self.frame, self._encoding)
-
-    @property
-    def _encoding(self) -> str:
-        return codec(self._ready.transformer.encoding)
+        self._slots.lost = yield from lookup.query(pg, self.frame, self._ready.codec)
 
     @property
     def _is_late(self) -> bool:
         return self.deadline is not None and self.deadline.passed
 
-    @property
-    def _rest(self) -> int:
-        return resting_status(self.frame)
-
     def _flight_builder(self, pg: PGconn) -> FlightBuilder:
         limit = self.connection.prepared_max
         return FlightBuilder(
             pg,
-            self._encoding,
+            self._ready.codec,
             self._ready.state.statements,
             None if self._times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
@@ -195,7 +188,7 @@ class Transaction:
             slots.answers,
             frame=self.frame,
             dialect=self._ready.dialect,
-            encoding=self._encoding,
+            encoding=self._ready.codec,
             load=lambda cell: load_cell(cell, self._ready.transformer),
         )
 
@@ -261,7 +254,7 @@ class Transaction:
         if verdict.violation is not None and verdict.slot is not None:
             answer = self._slots.answers[verdict.slot]
             if answer is not None:
-                cause = driver_error(answer, verdict.violation, self._encoding)
+                cause = driver_error(answer, verdict.violation, self._ready.codec)
         late = None if self.deadline is None else self._overdue(verdict, self.deadline, cause)
         failure = late or self._report(verdict, cause)
         failure.report.attempts = max(self._times, 1)
