@@ -16,6 +16,7 @@ from batchq.engine.scope import PlacedStatement
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
+    from batchq.language.mapping import ErrorMapping
     from batchq.language.statement import Statement
 
 
@@ -75,10 +76,21 @@ class PlacedStep(Step):
 
     @property
     def mappings(self) -> tuple[str, ...]:
-        """The mappings, strongest first."""
+        """The mappings, strongest first; those of row guards in the order of their checks."""
+        mappings = list(self.placed.mappings)
+        guards = [n for n, mapping in enumerate(mappings) if _requirement(mapping) >= 0]
+        in_order = sorted((mappings[n] for n in guards), key=_requirement)
+        for n, mapping in zip(guards, in_order, strict=True):
+            mappings[n] = mapping
         return tuple(
             f"inside {mapping!r}: as mapped below -> InvariantViolation"
             if isinstance(mapping, str)
             else str(mapping)
-            for mapping in self.placed.mappings
+            for mapping in mappings
         )
+
+
+def _requirement(mapping: ErrorMapping | str) -> int:
+    """Return the place of the row guard that a mapping is for, in the order of checks; else -1."""
+    requirement = None if isinstance(mapping, str) else mapping.matcher.requirement
+    return -1 if requirement is None else requirement

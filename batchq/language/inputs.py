@@ -10,18 +10,17 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import attrs
-from attrs import frozen
+from attrs import evolve, frozen
 
 from batchq.language.comparisons import Reading, copy_lists, read_choice, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.placeholders import NUL, text
+from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.syntax import (
     EQUALS,
     EQUALS_OUTPUT,
     IS_NULL,
-    NO_PARAMETERS,
-    NOT_AS_IS,
     OUTPUT,
     ColumnTest,
     Conditions,
@@ -151,9 +150,12 @@ def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, 
 
 def _output_expression(output: Output) -> RawSql | OutputRef:
     """Return the expression for an output, with its type if it declares one."""
-    if output.type is None:
-        return OUTPUT
-    return text("%(output)s", ("output",), (output.type,))
+    return OUTPUT if output.type is None else _typed_output(output.type)
+
+
+@lru_cache(maxsize=256)
+def _typed_output(type_: str) -> RawSql:
+    return evolve(text("%(output)s", ("output",), (type_,)), is_output=True)
 
 
 def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.syntax import Special
+from batchq.language.special import Special
 from batchq.language.validation import is_text
 
 _NAME = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'

@@ -91,7 +91,10 @@ class RowGuards(Batch[T_co]):
         if isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
         if reported and (bound is not Bound.EXACTLY or number != 0):
-            raise InvalidBatch("expect(columns=…): only expect(0) reports a row; drop columns=")
+            raise InvalidBatch(
+                "expect(columns=…): only expect(0) reports a row; drop columns= and the names in "
+                "format_error()"
+            )
         counted = shape_changes.with_row_count(self._shape, bound.value, number, reported)
         guarded: Self = self._shaped(counted)
         if missing is not None:

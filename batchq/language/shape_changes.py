@@ -107,7 +107,10 @@ def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...]
         raise InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
     guard = Guard(Bound(bound), rows)
     if rows < (0 if guard.bound is Bound.EXACTLY else 1):
-        raise InvalidBatch(f"expect({guard}): this is always or never true; use another number")
+        raise InvalidBatch(
+            f"expect({guard}): no number of rows can fail it, or none can pass; for no rows at all "
+            f"write expect(0)"
+        )
     return _check_consistent(evolve(shape, expected=guard, carried=carried))
 
 
@@ -134,6 +137,11 @@ def _check_consistent(shape: Shape) -> Shape:
             "count(): the rows of returning() would be dropped; drop one of the calls"
         )
     _check_columns(shape)
+    if shape.carried and shape.conditions:
+        raise InvalidBatch(
+            "expect(0, …): the error cannot report a row beside require(), refuse() or ensure(); "
+            "write the condition into where=, or drop columns= and the names in format_error()"
+        )
     if shape.carried and rows is not Rows.NONE:
         raise InvalidBatch(
             "expect(0, columns=…): with a result shape no row is reported; drop one of them"

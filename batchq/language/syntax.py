@@ -10,26 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from attrs import field, frozen
 
-NO_PARAMETERS: set[type[object]] = set()
-"""Types whose values in a row are not parameters. Each registers itself."""
-NOT_AS_IS: set[type[object]] = {list}
-"""These types, and those whose values are changed to become parameters: lists are copied."""
-
-
-class Special:
-    """Base class of types whose values in a row are not parameters."""
-
-    __slots__ = ()
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Register the class, because a look-up by type is faster than isinstance()."""
-        super().__init_subclass__(**options)
-        NO_PARAMETERS.add(cls)
-        NOT_AS_IS.add(cls)
+from batchq.language.special import Special
 
 
 class Expression(Special):
@@ -72,6 +57,8 @@ class RawSql:
     label: str | None = None
     """Its column name in a select: :data:`STAR` for several columns, None if the server chooses
     it."""
+    is_output: bool = False
+    """Whether it is one output with a type of its own."""
     unsure: str | None = None
     """Why its meaning is ambiguous; None if it is not."""
     text: str = ""

@@ -211,5 +211,5 @@ def test_connection_is_closed_with_a_note_if_there_is_no_time_to_undo(conn, conn
     with interrupt, pytest.raises(KeyboardInterrupt) as raised:
         batchq.run(mine, BLOCKED_BATCH, nested=True)
     assert mine.closed
-    assert [note for note in raised.value.__notes__ if "the transaction around it" in note]
+    assert [note for note in raised.value.__notes__ if "outer transaction" in note]
     check_kept(mine, conn, Outcome.ROLLED_BACK.value)

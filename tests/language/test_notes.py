@@ -93,3 +93,26 @@ def test_the_patterns_lock_before_they_look():
     assert [step.notes for step in steps(batch)] == [()] * len(steps(batch))
     added = vpcs.add(1, insert("vpc", {"project_id": 1}), missing=KeyError)
     assert [step.notes for step in steps(added)] == [(), ()]
+
+
+SUBSELECT = sql("EXISTS (SELECT FROM vpc WHERE vpc.project_id = project.id)")
+
+
+@pytest.mark.parametrize(
+    "locked",
+    [
+        select("project", where=[{"id": 1}, SUBSELECT]).for_update(),
+        select("project", where={"id": 1}).for_update().refuse(SUBSELECT, raises=KeyError),
+        select("project", where={"id": 1}).for_update().require(SUBSELECT, raises=KeyError),
+    ],
+    ids=["where", "refuse", "require"],
+)
+def test_lock_whose_condition_reads_other_rows_has_a_note(locked):
+    (note,) = notes(gather(locked, END), 0)
+    assert "the row that it locks" in note
+
+
+def test_lock_whose_conditions_are_on_its_own_row_has_no_note():
+    locked = select("project", where={"id": 1}).for_update()
+    for row in (locked, locked.require({"ended": False}).refuse({"gen": [1, 2]})):
+        assert notes(gather(row, END), 0) == ()

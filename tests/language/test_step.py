@@ -115,3 +115,13 @@ def test_statement_that_cannot_be_sent_is_a_step_until_its_sql_is_read():
         _ = steps(batch)[1].sql
     with pytest.raises(InvalidBatch):
         explain(batch)
+
+
+def test_mappings_of_row_guards_are_listed_in_the_order_of_their_checks():
+    row = update("t", {"a": 1}, {"id": 1}).expect(1, missing=KeyError)
+    row = row.require({"a": 2}, raises=ValueError).refuse({"b": 3}, raises=LookupError)
+    assert steps(row)[0].mappings == (
+        'require("a") -> ValueError',
+        'refuse("b") -> LookupError',
+        "expect(...) -> KeyError",
+    )

@@ -198,7 +198,7 @@ def _compiled(
             ).sql
         ),
         spans.has_backslash or any(part.has_backslash for part in parts),
-        one_snapshot(spans, parts),
+        one_snapshot(spans, parts, locks=isinstance(source, Select) and source.lock is not None),
         len(sql) > _LONG,
     )
 

@@ -23,8 +23,8 @@ LOOK = (
 """The note on a step that only checks for rows."""
 
 _ONE_SNAPSHOT = (
-    "it reads other rows in the statement that writes. What it reads may be older than the row "
-    "that it writes (READ COMMITTED), or than what others have committed since the transaction "
+    "it reads other rows in the statement that {verb}. What it reads may be older than the row "
+    "that it {verb} (READ COMMITTED), or than what others have committed since the transaction "
     "began (REPEATABLE READ). If a condition depends on it, lock in an earlier step by "
     "select(…).for_update(), and check it in a step between by select(…).expect(…)"
 )
@@ -38,10 +38,14 @@ _COLUMNS = (
 )
 
 
-def one_snapshot(command: CommandSpans, conditions: Iterable[Fragment]) -> tuple[str, ...]:
-    """Return the note on a statement that reads other rows while it writes, if it does."""
+def one_snapshot(
+    command: CommandSpans, conditions: Iterable[Fragment], *, locks: bool
+) -> tuple[str, ...]:
+    """Return the note on a statement that reads other rows while it writes or locks, if it does."""
     reads = command.reads or any(condition.reads for condition in conditions)
-    return (_ONE_SNAPSHOT,) if command.writes and reads else ()
+    if not reads or not (command.writes or locks):
+        return ()
+    return (_ONE_SNAPSHOT.format(verb="writes" if command.writes else "locks"),)
 
 
 def unknown_result(shape: Shape) -> tuple[str, ...]:

@@ -196,7 +196,10 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
         column, test = condition
         name = identifier(column)
         if isinstance(test, RawSql):
-            tests.append(f"{name} = ({n.fragment(test)})")
+            expression = f"({n.fragment(test)})"
+            tests.append(
+                _equals_output(name, expression) if test.is_output else f"{name} = {expression}"
+            )
         elif test == IS_NULL:
             tests.append(f"{name} IS NULL")
         elif test == EQUALS_ANY:
@@ -208,9 +211,12 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
             if table is None:
                 message = f"the type of the output for {column!r} is unknown; compare it in sql(…)"
                 raise InvalidBatch(message)
-            # NULL matches NULL, as a None does. An index serves either comparison.
-            output = n.output(table, column)
-            tests.append(f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))")
+            tests.append(_equals_output(name, n.output(table, column)))
         else:
             tests.append("".join(n.compare(table, column, Place.COMPARED)))
     return " AND ".join(tests)
+
+
+def _equals_output(name: str, output: str) -> str:
+    """Return a comparison in which NULL matches NULL, as a None does. An index serves each part."""
+    return f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))"

@@ -11,6 +11,7 @@ from batchq.engine.wire.flight import CLOSING, OWNERS
 from batchq.language.guards import EXACTLY_ONE, Bound, When
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
+from batchq.language.results import Rows
 from batchq.language.spelling import spelled
 from batchq.language.violation import Violation, ViolationKind
 
@@ -28,7 +29,7 @@ OUTCOME_TEXTS = {
 OLD_SNAPSHOT = """\
 The steps after a for_update() must see everything that was committed before it got its lock. At
 this level they see what was committed when the transaction began. Run the batch at READ COMMITTED:
-    run(conn, batch, isolation=IsolationLevel.READ_COMMITTED)
+    run(conn, batch, isolation="read committed")
 With nested=True it is the outer transaction that has to begin at that level."""
 
 _MAX_CANDIDATES = 10
@@ -115,8 +116,11 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
             requirement = failed.step.statement._shape.requirements[violation.requirement]
             argument = "unexpected" if requirement.when is When.NEVER else "raises"
         return f"\nIf a caller can cause it, map it:\n    {argument}=YourError(...)"
-    guard = failed.step.statement._shape.guard if failed.step is not None else None
-    if guard is None or violation.rows is None:
+    shape = failed.step.statement._shape if failed.step is not None else None
+    guard = shape.guard if shape is not None else None
+    if shape is None or guard is None or violation.rows is None:
+        return ""
+    if shape.result.rows is Rows.MAYBE:  # it implies its guard, and takes no other
         return ""
     rows = f"at_least={guard.rows}" if guard.bound is Bound.AT_LEAST else f"{guard.rows}"
     rows = f"at_most={guard.rows}" if guard.bound is Bound.AT_MOST else rows

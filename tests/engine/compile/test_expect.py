@@ -156,3 +156,22 @@ def test_expect_none_of_a_write_carries_no_row():
 def test_expect_rejects_what_always_holds_or_never_can(ask):
     with pytest.raises(InvalidBatch, match=r"expect\(|columns="):
         ask(select("item", ["id"], where={"id": 1}))
+
+
+def test_expect_none_that_reports_a_row_takes_no_other_row_guard():
+    row = select("item", ["id"], where={"kind": 1})
+    refused = format_error(TooMany, "{id}")
+    for both in (
+        lambda: row.require({"id": 1}).expect(0, unexpected=refused),
+        lambda: row.expect(0, unexpected=refused).refuse({"id": 1}),
+        lambda: row.expect(0, columns=["id"]).ensure({"id": 1}),
+        lambda: row.for_update().require({"id": 1}).expect(0, unexpected=refused),
+    ):
+        with pytest.raises(InvalidBatch, match=r"expect\(0"):
+            both()
+
+
+def test_second_row_of_maybe_is_not_advised_what_maybe_rejects(conn):
+    with pytest.raises(GuardFailed) as caught:
+        run(conn, select("item", ["id"], where={"kind": 2}).maybe(tuple))
+    assert "expect" not in str(caught.value).partition("nothing was kept")[2]

@@ -244,3 +244,28 @@ def test_statement_of_exactly_one_row_is_a_producer(planned, name):
         use = sql("SELECT %(v)s", v=producer.output(column, "text")).one(tuple)
         _, answer = run(planned, gather(producer, use))
         assert answer == (None if value is None else str(value),)
+
+
+@pytest.mark.parametrize("type_", [None, "int", "bigint"])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda row, other: row({"id": 1, "n": other}).expect(1, missing=MissingError),
+        lambda row, other: row({"id": 1}).require({"n": other}, raises=MissingError),
+        lambda row, other: row({"id": 1}).ensure({"n": other}, raises=MissingError),
+    ],
+    ids=["where", "require", "ensure"],
+)
+def test_output_that_is_null_matches_null_with_and_without_a_type(conn, type_, condition):
+    conn.execute("CREATE TABLE t (id int, n int); INSERT INTO t VALUES (1, NULL), (2, 5)")
+    for place, matches in ((1, True), (2, False)):
+        source = select("t", ["n"], where={"id": place})
+        row = condition(lambda where: update("t", {"id": 1}, where), source.output("n", type_))
+        for _ in range(7):
+            answer = attempt(conn, gather(source, row))
+            assert (getattr(answer, "error", None) is None) == matches
+    source = select("t", ["n"], where={"id": 1})
+    refused = update("t", {"id": 1}, {"id": 1}).refuse(
+        {"n": source.output("n", type_)}, raises=RefusedError
+    )
+    assert type(attempt(conn, gather(source, refused)).error) is RefusedError

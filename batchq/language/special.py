@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Types whose values in a row are not parameters, found by their type alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NO_PARAMETERS: set[type[object]] = set()
+"""Types whose values in a row are not parameters. Each registers itself."""
+NOT_AS_IS: set[type[object]] = {list}
+"""These types, and those whose values are changed to become parameters: lists are copied."""
+
+
+class Special:
+    """Base class of types whose values in a row are not parameters."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Register the class, because a look-up by type is faster than isinstance()."""
+        super().__init_subclass__(**options)
+        NO_PARAMETERS.add(cls)
+        NOT_AS_IS.add(cls)
