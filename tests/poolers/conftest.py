@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from attrs import frozen
 
-from tests.support.pgbouncer import Pooler, Program, pgbouncer, programs
+from tests.support.pgbouncer import SLOW_QUERY, Pooler, Program, pgbouncer, programs
 
 ITEMS = """
 CREATE TABLE item (id text PRIMARY KEY, size int CONSTRAINT item_size_check CHECK (size > 0),
@@ -71,6 +71,13 @@ def start(lane: Lane, database: str, conn: psycopg.Connection[Any]) -> Iterator[
             return stack.enter_context(pgbouncer(lane.program, database, **settings))
 
         yield start
+    # A server session that PgBouncer has cut off works on, and REINDEX CONCURRENTLY waits for it.
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND usename = current_user AND query = %s",
+        [SLOW_QUERY],
+        prepare=False,
+    )
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, insert, run, sql
+from batchq.language.builders import raw_sql
 from batchq.result import Ok, attempt
 from batchq.testing import server
+from tests.support.pgbouncer import SLOW_QUERY
 
-SLOW = sql("SELECT pg_sleep(600)")
+SLOW = raw_sql(SLOW_QUERY)
 
 
 def item(key):

@@ -21,6 +21,9 @@ from batchq.testing.endpoints import free_port, new_directory
 from batchq.testing.server_user import ServerUser
 from tests.support.lock_waits import TIMEOUT
 
+SLOW_QUERY = "SELECT pg_sleep(600)"
+"""Runs until the test ends its session."""
+
 _TRACKS = (1, 21)
 """The first version with `max_prepared_statements`."""
 
