@@ -147,8 +147,8 @@ def _requirements(shape: Shape) -> tuple[Requirement, ...]:
 def _probe(shape: Shape) -> int | None:
     """Return the number of rows after which a select can stop; None if it needs all.
 
-    All rows are needed if they are locked, and in a ``sql()`` text or fragment, which may call a
-    function with side effects. A row that must not exist always stops it, because it aborts.
+    All rows are needed if they are locked, if each has conditions to meet, and in a ``sql()`` text
+    or fragment, which may call a function with side effects. A row that must not exist always stops it, because it aborts.
     """
     source = shape.source
     if shape.carries_unexpected:
@@ -156,7 +156,7 @@ def _probe(shape: Shape) -> int | None:
     guard = shape.expected
     if not isinstance(source, Select) or source.lock is not None or guard is None:
         return None
-    if shape.result.rows is not Rows.NONE:
+    if shape.result.rows is not Rows.NONE or shape.conditions:
         return None
     columns = source.columns or ()
     if guard.bound is not Bound.AT_LEAST or any(isinstance(column, RawSql) for column in columns):

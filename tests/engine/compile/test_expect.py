@@ -175,3 +175,20 @@ def test_second_row_of_maybe_is_not_advised_what_maybe_rejects(conn):
     with pytest.raises(GuardFailed) as caught:
         run(conn, select("item", ["id"], where={"kind": 2}).maybe(tuple))
     assert "expect" not in str(caught.value).partition("nothing was kept")[2]
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        lambda row: row.require({"name": "d"}, raises=TooMany),
+        lambda row: row.refuse({"name": ["e", "f"]}, raises=TooMany),
+        lambda row: row.ensure({"name": "d"}, raises=TooMany),
+    ],
+    ids=["require", "refuse", "ensure"],
+)
+def test_every_row_is_checked_beside_a_lower_bound(planned, judged):
+    """Rows d, e and f: a look that stopped at the first would not see the other two."""
+    rows = select("item", ["id", "name"], where={"kind": 3}).expect(at_least=1)
+    assert type(attempt(planned, judged(rows)).error) is TooMany
+    first = judged(select("item", ["id", "name"], where={"id": 4})).expect(at_least=1)
+    assert isinstance(attempt(planned, first), Ok)
