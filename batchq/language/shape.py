@@ -148,7 +148,8 @@ def _probe(shape: Shape) -> int | None:
     """Return the number of rows after which a select can stop; None if it needs all.
 
     All rows are needed if they are locked, if each has conditions to meet, and in a ``sql()`` text
-    or fragment, which may call a function with side effects. A row that must not exist always stops it, because it aborts.
+    or fragment, which may call a function with side effects. A row that must not exist always stops
+    it, because it aborts.
     """
     source = shape.source
     if shape.carries_unexpected:
