@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from attrs import evolve, field, frozen
 
+from batchq.bulk.argument_types import is_of
 from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, order_key, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
@@ -28,6 +29,7 @@ from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.statement import Statement
+from batchq.language.validation import is_text
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Condition, Where
@@ -71,7 +73,21 @@ class Backfill:
     jobs: Jobs = field(factory=Jobs)
 
     def __attrs_post_init__(self) -> None:
-        """Reject a backfill that might not end."""
+        """Reject a backfill that might not end, or that could not be executed."""
+        if not is_text(self.name):
+            raise InvalidBatch(
+                f"Backfill(name={self.name!r:.40}): its job is found by the name; pass a non-empty "
+                f"str"
+            )
+        if not is_of(self.set, Mapping):
+            raise InvalidBatch(
+                f"Backfill({self.name!r}): set=: pass a mapping of columns to values, not "
+                f'{type(self.set).__name__}; write set={{"column": …}}'
+            )
+        try:
+            update(self.table, self.set, where=self.where)
+        except InvalidBatch as error:
+            raise InvalidBatch(f"Backfill({self.name!r}): {error}") from error
         if moved := [name for name in self.order if name in self.set]:
             raise InvalidBatch(
                 f"Backfill({self.name!r}): set= changes {', '.join(map(repr, moved))}, a part of "

@@ -7,20 +7,41 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import Factory, field, frozen
 
+from batchq.bulk.argument_types import is_of
 from batchq.bulk.chunks.chunk import order_key
 from batchq.bulk.chunks.stages import Stage
 from batchq.language.builders import raw_sql
 from batchq.language.errors import InvalidBatch
+from batchq.language.validation import listed
 from batchq.patterns.hierarchy import Children
 
 
 def child_deletes(children: Iterable[ChildDelete]) -> tuple[ChildDelete, ...]:
-    """Convert an iterable of child deletes to a tuple."""
-    return tuple(children)
+    """Convert an iterable of child deletes to a tuple.
+
+    :raises InvalidBatch: if it is no list, or an item is of another type.
+    """
+    listed_children = listed("children=", children, "[ChildDelete(relation=…)]")
+    for child in listed_children:
+        if not is_of(child, ChildDelete):
+            raise InvalidBatch(
+                f"children=: pass a list of ChildDelete, not of {type(child).__name__}; write "
+                f"[ChildDelete(relation=…)]"
+            )
+    return listed_children
+
+
+def _relation(relation: Children) -> Children:
+    if not is_of(relation, Children):
+        raise InvalidBatch(
+            f"ChildDelete(relation=…): pass what Parent(…).children(…) returns, not "
+            f"{type(relation).__name__}"
+        )
+    return relation
 
 
 def _is_hard(child: ChildDelete) -> bool:
-    return child.relation.deleted_at is None
+    return child.set is None and child.relation.deleted_at is None
 
 
 @frozen(kw_only=True)
@@ -35,27 +56,49 @@ class ChildDelete:
     >>> delete = ChildDelete(relation=routers, children=[ChildDelete(relation=routes)])
     """
 
-    relation: Children
+    relation: Children = field(converter=_relation)
     """Which rows they are: made by :meth:`Parent.children`."""
     order: tuple[str, ...] = field(default=("id",), converter=order_key)
     """The order key: one or more columns that are unique among the children of one parent, and
     that an index has after the parent's key."""
-    hard: bool = field(default=Factory(_is_hard, takes_self=True))
-    """Delete the rows, those that are soft-deleted already as well; if False, soft-delete them.
-    The default is True if the table has no column for soft deletes."""
     set: Mapping[str, object] | None = None
     """Update these columns instead of deleting: ``{"vpc_id": None}`` orphans the rows."""
+    hard: bool = field(default=Factory(_is_hard, takes_self=True))
+    """Delete the rows, those that are soft-deleted already as well; if False, soft-delete them.
+    The default is True if the table has no column for soft deletes, and False with ``set``."""
     children: tuple[ChildDelete, ...] = field(default=(), converter=child_deletes)
     """Their own children. The rows are soft-deleted before these are deleted, so their table needs
     a column for soft deletes."""
 
     def __attrs_post_init__(self) -> None:
-        """Reject a delete that might not end."""
-        if self.set is not None and (self.children or self.relation.by not in self.set):
+        """Reject a delete that might not end, or that could not be executed."""
+        if self.set is not None:
+            self._check_set(self.set)
+        elif not self.hard and self.relation.deleted_at is None:
+            raise InvalidBatch(
+                f"ChildDelete({self.table!r}, hard=False): the table has no column for soft "
+                f"deletes; write hard=True, or declare the relation with deleted_at=…"
+            )
+        self._check_children()
+
+    def _check_set(self, values: Mapping[str, object]) -> None:
+        if not is_of(values, Mapping):
+            raise InvalidBatch(
+                f"ChildDelete({self.table!r}, set=…): pass a mapping of columns to values, not "
+                f"{type(values).__name__}; write set={{{self.relation.by!r}: None}}"
+            )
+        if self.hard:
+            raise InvalidBatch(
+                f"ChildDelete({self.table!r}, set=…, hard=True): rows are either updated or "
+                f"deleted; leave out one of the two"
+            )
+        if self.children or self.relation.by not in values:
             raise InvalidBatch(
                 f"ChildDelete({self.table!r}, set=…) must set {self.relation.by!r}, otherwise the "
                 f"same rows are found again; and it takes no children=[…]"
             )
+
+    def _check_children(self) -> None:
         for child in self.children:
             parent = child.relation.parent
             if parent.table != self.table or parent.deleted_at != self.relation.deleted_at:
@@ -82,7 +125,7 @@ class ChildDelete:
             yield Stage(path=path, order=order, changes=hidden, counts=not self.hard)
             for child in self.children:
                 yield from child.stages(path)
-        if self.hard and self.set is None:
+        if self.hard:
             below = tuple(child.relation for child in self.children)
             yield Stage(
                 path=path, order=order, changes=None, live_only=False, without_children=below

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from attrs import frozen
 
+from batchq.bulk.argument_types import is_of
 from batchq.engine.client_encoding import own
+from batchq.language.errors import InvalidBatch
 
 VERSION = 1
 """The version of the columns' meaning. A worker leaves jobs of another version alone."""
@@ -53,6 +55,19 @@ class Job:
     """What the cursor belongs to: the table, the columns, and the OIDs of their types."""
     skipped_locked: bool = False
     """True if locked rows were skipped since the last restart."""
+
+
+def checked_job(job: Job) -> Job:
+    """Return a job, as ``adopt()`` takes it.
+
+    :raises InvalidBatch: if it is no :class:`Job`, such as its id, or None for one not found.
+    """
+    if not is_of(job, Job):
+        raise InvalidBatch(
+            f"adopt(): pass the Job that run(conn, tree.jobs.get(id)) has returned, not "
+            f"{type(job).__name__}"
+        )
+    return job
 
 
 @own

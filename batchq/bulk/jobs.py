@@ -18,7 +18,7 @@ from attrs import field, fields, frozen
 
 from batchq.bulk.chunks.subquery import columns, embed, quoted
 from batchq.bulk.errors import JobExists, LeaseLost
-from batchq.bulk.job import VERSION, Job, QueueStats
+from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, unfinished_key
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
@@ -178,6 +178,7 @@ class Jobs:
 
         :param parent: selects the parent's generation and the tables; no row if it may not be.
         """
+        job = checked_job(job)
         text, values = embed(parent, "parent")
         seen = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
         return raw_sql(

@@ -74,9 +74,10 @@ def start(
         limits.
     :param job: the id of the job, to be chosen by the caller.
     :param options: as for :meth:`DeleteTree.fence`; ``missing`` is required.
-    :raises TypeError: for an unknown option, or without ``missing``.
+    :raises TypeError: for an unknown option, without ``missing``, or if ``tree`` is no tree.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
+    _check_tree("start()", tree)
     small, large = _batches(tree, key, also, job, options)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
@@ -95,11 +96,21 @@ async def astart(
 ) -> Deleted | Fenced:
     """Start a delete on an async connection or pool; as :func:`start`."""
     check_options("astart()", options, _KNOWN, _REQUIRED)
+    _check_tree("astart()", tree)
     small, large = _batches(tree, key, also, job, options)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
         return Fenced(await arun(database, large, isolation=READ_COMMITTED))
+
+
+def _check_tree(call: str, tree: object) -> None:
+    if not isinstance(tree, DeleteTree):
+        run_ = "await arun" if call == "astart()" else "run"
+        raise TypeError(
+            f"{call} takes a DeleteTree, not {type(tree).__name__}; a Backfill is started by "
+            f"{run_}(database, backfill.start())"
+        )
 
 
 def _batches(

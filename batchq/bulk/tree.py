@@ -22,7 +22,7 @@ from batchq.bulk.chunks.fence import CANONICAL, Fence
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import ParentKept
-from batchq.bulk.job import Job
+from batchq.bulk.job import Job, checked_job
 from batchq.bulk.jobs import Jobs
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql, select
@@ -32,15 +32,23 @@ from batchq.language.local_settings import ALL_ROWS, put_back, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
+from batchq.language.validation import is_text, listed
 from batchq.patterns.hierarchy import Parent, touch_key
 
 INLINE_LIMIT = 1_000
 """Up to how many children of one kind a tree is deleted in one batch."""
 Guard = Callable[[Any], Statement[None]]
+_GUARD = "[lambda key: CHILDREN.forbid(key, unexpected=…)]"
 
 
 def _guards(guards: Iterable[Guard]) -> tuple[Guard, ...]:
-    return tuple(guards)
+    functions = () if isinstance(guards, Batch) else listed("guards=", guards, _GUARD)
+    if isinstance(guards, Batch) or not all(map(callable, functions)):
+        raise InvalidBatch(
+            f"DeleteTree(guards=…): pass a list of functions of the parent's key; write "
+            f"guards={_GUARD}"
+        )
+    return functions
 
 
 def _stages(tree: DeleteTree) -> tuple[Stage, ...]:
@@ -87,7 +95,12 @@ class DeleteTree:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Reject children of another parent."""
+        """Reject an empty name, and children of another parent."""
+        if not is_text(self.name):
+            raise InvalidBatch(
+                f"DeleteTree(name={self.name!r:.40}): its jobs are found by the name; pass a "
+                f"non-empty str"
+            )
         for child in self.children:
             if child.relation.parent != self.parent:
                 raise InvalidBatch(
@@ -201,7 +214,7 @@ class DeleteTree:
         :param job: the job as that person has seen it: :meth:`Jobs.get`.
         :return: 1; 0 if it is not stuck any more, or no hidden parent has its key.
         """
-        return self.jobs.adopt(job, self._fence.current(job))
+        return self.jobs.adopt(job, self._fence.current(checked_job(job)))
 
     def root(self, key: object) -> Statement[None]:
         """Return an expression for the key in the parent's row, to compare the children with.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,7 +13,7 @@ import attrs
 import psycopg
 import pytest
 
-from batchq import gather, insert, run, sql, steps
+from batchq import InvalidBatch, gather, insert, run, sql, steps
 from batchq.bulk import Backfill, Budget, ChunkSize, JobExists, Report, resume
 from batchq.result import attempt
 from tests.support.lock_waits import until_waits
@@ -182,6 +183,25 @@ def test_backfill_set_takes_values_and_fragments(conn: Any) -> None:
     assert begun(conn, attrs.evolve(STAMP, set=sets)).rows == 15
     assert one(conn, "SELECT name, note FROM rule WHERE id = 15") == ("100% rule 15", "100%(v)s")
     assert one(conn, "SELECT name, note FROM rule WHERE id = 16") == ("Rule 16", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"where": {}}, "Backfill('rules-v2'): where={} selects every row; if that is intended"),
+        ({"where": []}, "Backfill('rules-v2'): where=[] selects every row; if that is intended"),
+        ({"where": "true"}, "Backfill('rules-v2'): where=: pass a mapping of columns, a sql("),
+        ({"set": {}}, "Backfill('rules-v2'): update('rule', …): no column to set"),
+        ({"set": "name='x'"}, "Backfill('rules-v2'): set=: pass a mapping of columns to values"),
+        ({"name": ""}, "Backfill(name=''): its job is found by the name; pass a non-empty str"),
+        ({"name": None}, "Backfill(name=None): its job is found by the name"),
+        ({"table": ""}, "Backfill('rules-v2'): table and column names must be non-empty str"),
+    ],
+    ids=str,
+)
+def test_invalid_backfill_is_rejected_at_its_construction(arguments: Any, message: str) -> None:
+    with pytest.raises(InvalidBatch, match=re.escape(message)):
+        attrs.evolve(STAMP, **arguments)
 
 
 def test_backfill_of_partitions_with_several_order_columns(conn: Any) -> None:

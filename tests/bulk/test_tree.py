@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -201,6 +202,60 @@ def test_tree_rejects_children_of_another_parent():
             TREE,
             parent=Parent(table="subnet", key="id", deleted_at="time_deleted", generation="rcgen"),
         )
+
+
+@pytest.mark.parametrize(
+    ("invalid", "message"),
+    [
+        (
+            lambda: ChildDelete(relation=RULES, hard=False),
+            "hard=False): the table has no column for soft deletes; write hard=True, or declare",
+        ),
+        (
+            lambda: ChildDelete(relation=RULES, set={"vpc_id": None}, hard=True),
+            "set=…, hard=True): rows are either updated or deleted; leave out one of the two",
+        ),
+        (
+            lambda: ChildDelete(relation=RULES, set="vpc_id"),
+            "set=…): pass a mapping of columns to values, not str; write set={'vpc_id': None}",
+        ),
+        (
+            lambda: ChildDelete(relation=VPC),
+            "pass what Parent(…).children(…) returns, not Parent",
+        ),
+        (
+            lambda: DeleteTree(name="vpc", parent=VPC, children=[RULES]),
+            "pass a list of ChildDelete, not of Children; write [ChildDelete(relation=…)]",
+        ),
+        (
+            lambda: DeleteTree(name="vpc", parent=VPC, children=ChildDelete(relation=RULES)),
+            "children=: pass a list, such as [ChildDelete(relation=…)], not a ChildDelete",
+        ),
+        (
+            lambda: attrs.evolve(TREE, guards=RULES.forbid(1, unexpected=MISSING)),
+            "guards=…): pass a list of functions of the parent's key; write guards=[lambda key:",
+        ),
+        (
+            lambda: attrs.evolve(TREE, guards=[RULES.forbid(1, unexpected=MISSING)]),
+            "guards=…): pass a list of functions of the parent's key; write guards=[lambda key:",
+        ),
+        (lambda: attrs.evolve(TREE, name=""), "DeleteTree(name=''): its jobs are found by the"),
+        (lambda: TREE.adopt(None), "adopt(): pass the Job that run(conn, tree.jobs.get(id)) has"),
+        (
+            lambda: TREE.jobs.adopt(uuid4(), select("vpc", where={"id": 1})),
+            "returned, not UUID",
+        ),
+    ],
+    ids=range(11),
+)
+def test_invalid_tree_is_rejected_at_its_construction(invalid, message):
+    with pytest.raises(InvalidBatch, match=re.escape(message)):
+        invalid()
+
+
+def test_child_that_is_updated_is_not_deleted_hard():
+    assert not ChildDelete(relation=RULES, set={"vpc_id": None}).hard
+    assert ChildDelete(relation=RULES).hard
 
 
 def test_chunk_is_one_text_for_all_jobs_and_sizes():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psycopg import AsyncConnection, Connection
 
+from batchq.bulk.argument_types import is_of
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog, catalog
 from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
@@ -117,6 +118,8 @@ response is an :data:`Explained`."""
 def _requests(
     task: DeleteTree | Backfill, key: object, count_limit: int
 ) -> Generator[_Request, Any, Preflight]:
+    if not is_of(task, (DeleteTree, Backfill)):
+        raise TypeError(f"preflight() takes a DeleteTree or a Backfill, not {type(task).__name__}")
     tree = task if isinstance(task, DeleteTree) else None
     if (tree is None) is not (key is None):
         raise ValueError(

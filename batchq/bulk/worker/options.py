@@ -10,10 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, Required, TypedDict
+from math import inf
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Protocol,
+    Required,
+    TypedDict,
+    TypeVar,
+    runtime_checkable,
+)
 
 from attrs import field, frozen
 
+from batchq.bulk.argument_types import items_of
 from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.job import Job
@@ -28,11 +38,16 @@ from batchq.running.request import check_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attrs import Attribute
+
+F = TypeVar("F")
+
 Throttle = Callable[[], str | Awaitable[str | None] | None]
 """Called before each chunk, outside any transaction; returns a reason to stop, or None. With
 :func:`~batchq.bulk.aresume` it may be a coroutine function."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """What jobs are about: a :class:`DeleteTree` or a :class:`Backfill`."""
 
@@ -99,35 +114,77 @@ _REQUIRED = frozenset({"owner"})
 
 
 def _throttles(throttles: Iterable[Throttle]) -> tuple[Throttle, ...]:
-    return tuple(throttles)
+    return _functions("throttles", throttles)
 
 
 def _observers(observers: Iterable[Observer]) -> tuple[Observer, ...]:
-    return tuple(observers)
+    return _functions("observers", observers)
+
+
+def _functions(name: str, functions: Iterable[F]) -> tuple[F, ...]:
+    found = items_of(functions)
+    if found is None or not all(map(callable, found)):
+        raise _wrong(name, functions, f"a list of functions; write {name}=[…]")
+    return found
+
+
+def _wrong(name: str, value: object, wanted: str) -> TypeError:
+    return TypeError(f"resume({name}={value!r:.60}): it must be {wanted}")
+
+
+def _seconds(_: object, attribute: Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(attribute.name, value, f"a number of seconds; write {attribute.name}=5.0")
+
+
+def _of(kind: type[object], example: str) -> Callable[[object, Attribute[Any], object], None]:
+    """Return a validator for an option of one type."""
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            wanted = f"of type {kind.__name__}; write {attribute.name}={example}"
+            raise _wrong(attribute.name, value, wanted)
+
+    return check
+
+
+def _function(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise _wrong(
+            attribute.name, value, f"a function that returns True to stop; write {_STOP_EXAMPLE}"
+        )
+
+
+_STOP_EXAMPLE = "stop=event.is_set"
 
 
 @frozen(kw_only=True)
 class WorkerOptions:
     """The options of a worker.
 
+    :raises TypeError: for a value of another type, before any job is claimed.
     :raises ValueError: for values that make no sense, before any job is claimed.
     """
 
-    owner: str
+    owner: str = field(validator=_of(str, '"cron"'))
     """The name of the worker in the job table, for people who read it."""
-    budget: Budget = field(factory=Budget)
+    budget: Budget = field(factory=Budget, validator=_of(Budget, "Budget(seconds=…)"))
     """How much the worker may do."""
-    chunk_size: ChunkSize = field(factory=ChunkSize)
+    chunk_size: ChunkSize = field(
+        factory=ChunkSize, validator=_of(ChunkSize, "ChunkSize(initial=…)")
+    )
     """How the number of rows of a chunk is controlled."""
-    lease: timedelta = timedelta(seconds=30)
+    lease: timedelta = field(
+        default=timedelta(seconds=30), validator=_of(timedelta, "timedelta(seconds=…)")
+    )
     """How long a job stays this worker's after its last step; longer than ``timeout``."""
-    timeout: float = 5.0
+    timeout: float = field(default=5.0, validator=_seconds)
     """Seconds after which a chunk is canceled and sent again for fewer rows."""
     throttles: tuple[Throttle, ...] = field(default=(), converter=_throttles)
     """Each may return a reason to stop; the jobs are left for later."""
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[], bool] = field(default=lambda: False, validator=_function)
     """Called before each chunk; True stops the worker."""
-    pause_ratio: float = 0.0
+    pause_ratio: float = field(default=0.0, validator=_seconds)
     """Seconds to sleep for each second that a chunk took; no transaction is open meanwhile."""
     observers: tuple[Observer, ...] = field(default=(), converter=_observers)
     """Called with a :class:`Progress` for each event, and with the :class:`Report` at the end."""
@@ -143,7 +200,7 @@ class WorkerOptions:
                 f"resume(timeout={self.timeout!r}, lease={self.lease!r}): the timeout must be more "
                 f"than 0 seconds, and the lease longer than the timeout"
             )
-        if self.pause_ratio < 0:
+        if not 0 <= self.pause_ratio < inf:
             raise ValueError(
                 f"resume(pause_ratio={self.pause_ratio!r}): it must be at least 0, the seconds to "
                 f"sleep for each second that a chunk took"
@@ -157,3 +214,18 @@ def worker_options(call: str, options: ResumeOptions) -> WorkerOptions:
     """
     check_options(call, options, _KNOWN, _REQUIRED)
     return WorkerOptions(**options)
+
+
+def worker_tasks(call: str, tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Check the tasks of a call.
+
+    :raises TypeError: if they are no list, or one of them is neither a tree nor a backfill.
+    """
+    found = items_of(tasks)
+    wrong = [tasks] if found is None else [task for task in found if not isinstance(task, Task)]
+    if found is None or wrong:
+        raise TypeError(
+            f"{call} takes a list of trees and backfills, not {type(wrong[0]).__name__}; write "
+            f"[TREE, BACKFILL]"
+        )
+    return found

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.bulk.progress.report import Report
 from batchq.bulk.worker.context import RunContext
-from batchq.bulk.worker.options import ResumeOptions, Task, worker_options
+from batchq.bulk.worker.options import ResumeOptions, Task, worker_options, worker_tasks
 from batchq.bulk.worker.requests import BatchDone, Request, RunBatch, Sleep
 from batchq.bulk.worker.worker import Worker
 from batchq.running.pooled import close_read_only
@@ -44,11 +44,11 @@ def resume(
     :param options: see :class:`~batchq.bulk.worker.options.WorkerOptions`; ``owner`` is required.
     :return: what was done, and why the worker stopped. A failure of the server is in the report and
         not raised, because everything until then is committed.
-    :raises TypeError: for an unknown option, or without ``owner``.
+    :raises TypeError: for an unknown option or one of another type, or without ``owner``.
     :raises ValueError: for values that make no sense, before any job is claimed.
     """
     context = RunContext(options=worker_options("resume()", options))
-    worker = Worker(tasks=tuple(tasks), context=context)
+    worker = Worker(tasks=worker_tasks("resume()", tasks), context=context)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
@@ -68,7 +68,7 @@ async def aresume(
 ) -> Report:
     """Process jobs on an async connection or pool; as :func:`resume`."""
     context = RunContext(options=worker_options("aresume()", options))
-    worker = Worker(tasks=tuple(tasks), context=context)
+    worker = Worker(tasks=worker_tasks("aresume()", tasks), context=context)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
