@@ -48,7 +48,7 @@ class PlacedStatement:
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The labels, outermost first: ``project_create/vpc``."""
         wrappers = self.scope.outwards() if self.scope else ()
@@ -69,7 +69,7 @@ class PlacedStatement:
                 outer.append(wrapper.context)
         return [*reversed(outer), *reversed(self.statement._mappings)]
 
-    @property
+    @cached_property
     def context(self) -> str | None:
         """The context of the innermost as_invariant."""
         contexts = [mapping for mapping in self.mappings if isinstance(mapping, str)]

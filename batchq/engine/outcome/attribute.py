@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from psycopg.pq import ExecStatus
 
 from batchq.engine.dialects import Dialect, ErrorAnswer
@@ -80,6 +80,17 @@ class Verdict:
     tables: Mapping[str, TableFacts] | None = None
     """Facts about the tables of the steps that may have failed, by quoted name; None if they were
     not looked up, or the look-up failed."""
+    link_lost: bool = field(init=False)
+    """True if the connection is lost."""
+    step_index: int | None = field(init=False)
+    """Index of the step that failed; None if the frame did, or the session ended."""
+
+    def __attrs_post_init__(self) -> None:
+        """Derive the last two, which a failure is asked for again and again."""
+        link_lost = self.session_ended or self.relayed
+        is_step = self.owner is not None and self.owner >= 0 and not link_lost
+        object.__setattr__(self, "link_lost", link_lost)
+        object.__setattr__(self, "step_index", self.owner if is_step else None)
 
     @property
     def may_change_rows(self) -> bool | None:
@@ -88,18 +99,6 @@ class Verdict:
         if self.tables is None:
             return None
         return any(table.may_change_rows for table in self.tables.values())
-
-    @property
-    def link_lost(self) -> bool:
-        """Return True if the connection is lost."""
-        return self.session_ended or self.relayed
-
-    @property
-    def step_index(self) -> int | None:
-        """Return the index of the step that failed; None if the frame did, or the session ended."""
-        if self.owner is None or self.owner < 0 or self.link_lost:
-            return None
-        return self.owner
 
 
 _COMMITTED, _RELEASED = Verdict(Outcome.COMMITTED), Verdict(Outcome.RELEASED)
