@@ -23,7 +23,7 @@ class Faults:
     :ivar hold: hold the answers back until this many ReadyForQuery are among them.
     :ivar answers: number of answers that the client still gets before the cut; `None` for no cut.
     :ivar requests: number of requests that the server still gets before the cut; `None` for no cut.
-    :ivar last_words: bytes that the client gets after its last answer.
+    :ivar final_messages: bytes that the client gets after its last answer.
     :ivar quiet: forward nothing more instead of cutting: neither side gets an end of file.
     :ivar cut: True once the cut is made; every later message is dropped.
     """
@@ -31,7 +31,7 @@ class Faults:
     hold: int = 0
     answers: int | None = None
     requests: int | None = None
-    last_words: bytes = b""
+    final_messages: bytes = b""
     quiet: bool = False
     cut: bool = False
     _held: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]], init=False)

@@ -100,18 +100,19 @@ class Proxy:
         with self._state.lock:
             self._next_flight().hold = syncs
 
-    def cut_answers(self, *, after: int, last_words: bytes = b"") -> None:
-        """Forward the server's first `after` messages, then `last_words`, then cut.
+    def cut_answers(self, *, after: int, final_messages: bytes = b"") -> None:
+        """Forward the server's first `after` messages, then `final_messages`, then cut.
 
         With `after=0` the cut is made when the first answer arrives: the client gets nothing.
-        `last_words` are raw messages that the server did not send, such as `error_response(...)`.
+        `final_messages` are raw messages that the server did not send, such as
+        `error_response(...)`.
 
         Requests that have not been forwarded by then are dropped. To let the server process the
         whole flight, call `hold` too: `hold(syncs=2)` and `cut_answers(after=5)`.
         """
         with self._state.lock:
             faults = self._next_flight()
-            faults.answers, faults.last_words = after, last_words
+            faults.answers, faults.final_messages = after, final_messages
 
     def cut_requests(self, *, after: int) -> None:
         """Forward the client's first `after` messages, none of the answers to them, then cut.
@@ -131,7 +132,8 @@ class Proxy:
 
         It looks like a lost network: neither side gets an end of file, and cancel requests do not
         arrive. With `after=0` the silence begins when the first answer arrives. It lasts until
-        `speak`; `fell_silent` is set when it has begun and the last message before it was sent.
+        `resume_forwarding`; `silenced` is set when it has begun and the last message before it was
+        sent.
         """
         self.cut_answers(after=after)
         self._silence()
@@ -145,15 +147,15 @@ class Proxy:
         self._silence()
 
     @property
-    def fell_silent(self) -> threading.Event:
+    def silenced(self) -> threading.Event:
         """Event that is set once the silence has begun."""
-        return self._state.fell_silent
+        return self._state.silenced
 
-    def speak(self) -> None:
+    def resume_forwarding(self) -> None:
         """Forward messages of new connections again. Connections silenced before stay silent."""
         with self._state.lock:
             self._state.silent = False
-            self._state.fell_silent.clear()
+            self._state.silenced.clear()
 
     def _silence(self) -> None:
         with self._state.lock:

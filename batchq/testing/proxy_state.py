@@ -28,13 +28,13 @@ class ProxyState:
     armed: Faults | None = None
     silent: bool = False
     silences: int = 0
-    fell_silent: threading.Event = attrs.field(factory=threading.Event)
+    silenced: threading.Event = attrs.field(factory=threading.Event)
 
-    def fall_silent(self, pipe: DelayedPipe) -> None:
+    def silence(self, pipe: DelayedPipe) -> None:
         """Forward nothing more, on existing and on new connections.
 
-        `fell_silent` is set after the last forwarded message was sent.
+        `silenced` is set after the last forwarded message was sent.
         """
         self.silent = True
         self.silences += 1
-        pipe.call(self.fell_silent.set)
+        pipe.call(self.silenced.set)

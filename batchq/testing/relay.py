@@ -144,7 +144,7 @@ class Relay:
                 forwarded.append(message)
         self._to_server.put(b"".join(forwarded))
         if self._faults.cut and self._faults.quiet:
-            self._state.fall_silent(self._to_server)
+            self._state.silence(self._to_server)
         elif self._faults.cut:
             self._to_server.end()
 
@@ -160,14 +160,14 @@ class Relay:
             self._record("server", kind, message[5:], len(message))
         self._to_client.put(b"".join(message for _, message in forwarded))
         if self._faults.cut and self._faults.quiet:
-            self._state.fall_silent(self._to_client)
+            self._state.silence(self._to_client)
         elif self._faults.cut:
-            self._cut(self._faults.last_words)
+            self._cut(self._faults.final_messages)
 
     def _cut(self, words: bytes) -> None:
         self._to_client.put(words)
         self._to_server.end()
-        self._faults.last_words = b""
+        self._faults.final_messages = b""
 
     def _take_faults(self) -> None:
         if self._state.armed and not self._faults.withholding:

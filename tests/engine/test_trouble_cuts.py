@@ -93,7 +93,7 @@ FATAL = error_response(
 
 def test_fatal_right_after_the_commit_tag_rolls_nothing_back(link, client, conn):
     link.hold(syncs=2)
-    link.cut_answers(after=SUCCESS.rindex("C") + 1, last_words=FATAL)
+    link.cut_answers(after=SUCCESS.rindex("C") + 1, final_messages=FATAL)
     assert client.run(gather(item(1), READ)) == (None, 1)
     assert client.conn.closed
     assert is_true(Outcome.COMMITTED, conn)
@@ -101,7 +101,7 @@ def test_fatal_right_after_the_commit_tag_rolls_nothing_back(link, client, conn)
 
 def test_a_fatal_in_the_place_of_commits_answer_leaves_the_outcome_unknown(link, client):
     link.hold(syncs=2)
-    link.cut_answers(after=SUCCESS.index("Z") + 1, last_words=FATAL)
+    link.cut_answers(after=SUCCESS.index("Z") + 1, final_messages=FATAL)
     answer = client.attempt(gather(item(1), READ))
     assert isinstance(answer.error, OutcomeUnknown)
     assert answer.report.violation.sqlstate == "57P01"
@@ -111,7 +111,7 @@ def test_a_fatal_in_the_place_of_commits_answer_leaves_the_outcome_unknown(link,
 
 @pytest.mark.parametrize("after", [0, len("12nC"), len("12nC12n"), SUCCESS.index("Z")])
 def test_fatal_before_commit_rolls_back_and_names_no_step(link, client, after):
-    link.cut_answers(after=after, last_words=FATAL)
+    link.cut_answers(after=after, final_messages=FATAL)
     answer = client.attempt(gather(item(1), READ))
     assert isinstance(answer.error, ConnectionFailed)
     assert answer.outcome is Outcome.ROLLED_BACK
@@ -134,7 +134,7 @@ def test_pooler_message_of_a_lost_server_does_not_prove_a_rollback(
 ):
     """By then the server may have committed: PgBouncer's query_timeout and KILL do so."""
     link.hold(syncs=2)
-    link.cut_answers(after=after, last_words=words)
+    link.cut_answers(after=after, final_messages=words)
     answer = client.attempt(gather(item(1), READ))
     assert isinstance(answer.error, OutcomeUnknown)
     assert answer.report.step is None
@@ -156,7 +156,7 @@ def test_a_pool_gets_no_connection_back_that_was_cut(link, conn):
         with pool.connection() as first:
             pass
         link.hold(syncs=2)
-        link.cut_answers(after=SUCCESS.rindex("C") + 1, last_words=FATAL)
+        link.cut_answers(after=SUCCESS.rindex("C") + 1, final_messages=FATAL)
         first.prepare_threshold = None
         assert batchq.run(pool, gather(item(1), READ)) == (None, 1)
         assert first.closed

@@ -258,7 +258,7 @@ class TestASilentNetwork:
             main = threading.main_thread().ident
 
             def interrupt():
-                assert silent.fell_silent.wait(TIMEOUT)
+                assert silent.silenced.wait(TIMEOUT)
                 signal.pthread_kill(main, signal.SIGINT)
 
             thread = threading.Thread(target=interrupt)

@@ -119,7 +119,7 @@ class TestThePool:
             with closing(psycopg.connect(link.conninfo())) as other:
                 link.silence_requests(after=0)
                 other.pgconn.send_query(b"SELECT 1")
-                assert link.fell_silent.wait(TIMEOUT)
+                assert link.silenced.wait(TIMEOUT)
             if kind is NullConnectionPool:
                 with pool:
                     answer = attempt(pool, item(1), deadline=SOON)

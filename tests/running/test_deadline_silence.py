@@ -73,9 +73,9 @@ class Waiting:
                 state = gen.send(ready)
             except StopIteration as stop:
                 return stop.value
-            fell_silent = self.link.fell_silent.is_set()
+            silenced = self.link.silenced.is_set()
             ready = yield state
-            if fell_silent and not ready:
+            if silenced and not ready:
                 self.clock.pass_by(LONG)
                 self.clock.step = 0.01  # and so does the grace
 

@@ -79,7 +79,7 @@ class TestFromLibpq17On:
         assert request_cancel(conn, TIMEOUT)
         with closing(psycopg.connect(silent.conninfo())) as mine:
             mine.pgconn.send_query(b"SELECT 1")
-            assert silent.fell_silent.wait(TIMEOUT)
+            assert silent.silenced.wait(TIMEOUT)
             assert not request_cancel(mine, 0.01)
 
     async def test_and_so_it_is_for_a_task(self, silent, database):
@@ -87,6 +87,6 @@ class TestFromLibpq17On:
             assert await request_cancel_async(mine, TIMEOUT)
         mine = await psycopg.AsyncConnection.connect(silent.conninfo())
         mine.pgconn.send_query(b"SELECT 1")
-        assert await asyncio.to_thread(silent.fell_silent.wait, TIMEOUT)
+        assert await asyncio.to_thread(silent.silenced.wait, TIMEOUT)
         assert not await request_cancel_async(mine, 0.01)
         await mine.close()

@@ -273,20 +273,21 @@ class TestCutAnswers:
         with pytest.raises(psycopg.OperationalError):
             conn.execute("SELECT 1")
 
-    def test_last_words_follow_the_last_answer(self, link, conn, direct):
+    def test_final_messages_follow_the_last_answer(self, link, conn, direct):
         link.hold(syncs=2)
         link.cut_answers(
             after=ANSWERS.rindex("C") + 1,
-            last_words=error_response(
+            final_messages=error_response(
                 "FATAL", "57P01", "going down", detail="soon", constraint_name="k"
             ),
         )
         assert insert(conn) == ["BEGIN", "INSERT 0 1", "SYNC", "COMMIT", "57P01", "LOST"]
         assert rows(direct) == 1
 
-    def test_last_words_are_an_error_with_all_fields_in_psycopg(self, link, conn):
+    def test_final_messages_are_an_error_with_all_fields_in_psycopg(self, link, conn):
         link.cut_answers(
-            after=0, last_words=error_response("FATAL", "57P01", "bye", detail="d", table_name="t")
+            after=0,
+            final_messages=error_response("FATAL", "57P01", "bye", detail="d", table_name="t"),
         )
         with pytest.raises(psycopg.errors.AdminShutdown, match="bye") as raised:
             conn.execute("SELECT 1")
@@ -335,7 +336,7 @@ class TestSilence:
         with link.record() as recording:
             send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
             conn.pgconn.flush()
-            assert link.fell_silent.wait(TIMEOUT)
+            assert link.silenced.wait(TIMEOUT)
         assert (recording.client, recording.server) == (REQUESTS, ANSWERS[:3])
         assert direct.execute("SELECT count(*) FROM t").fetchone() == (1,)
         conn.close()
@@ -347,24 +348,24 @@ class TestSilence:
         with link.record() as recording:
             send(conn, "BEGIN", "INSERT INTO t VALUES (1)", "SYNC", "COMMIT", "SYNC")
             conn.pgconn.flush()
-            assert link.fell_silent.wait(TIMEOUT)
+            assert link.silenced.wait(TIMEOUT)
         assert (recording.client, recording.server) == (REQUESTS[:after], "")
         conn.close()
 
-    def test_silence_covers_other_connections_until_speak(self, link, conn):
+    def test_silence_covers_other_connections_until_resume_forwarding(self, link, conn):
         parameters = conninfo_to_dict(link.conninfo())
         address = parameters["host"], int(parameters["port"])
         with psycopg.connect(link.conninfo(), autocommit=True) as other:
             link.silence_answers(after=0)
             conn.pgconn.send_query(b"SELECT 1")
-            assert link.fell_silent.wait(TIMEOUT)
+            assert link.silenced.wait(TIMEOUT)
             with socket.create_connection(address) as meanwhile:
                 meanwhile.sendall((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
                 # The answer to a TLS request is sent before the startup.
                 assert meanwhile.recv(1) == b"N"
                 other.pgconn.send_query(b"SELECT 1")
-                link.speak()
-                assert not link.fell_silent.is_set()
+                link.resume_forwarding()
+                assert not link.silenced.is_set()
                 with psycopg.connect(link.conninfo(), autocommit=True) as new:
                     assert new.execute("SELECT 1").fetchone() == (1,)
                 meanwhile.sendall((8).to_bytes(4, "big") + (3 << 16).to_bytes(4, "big"))
