@@ -12,10 +12,16 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 
 import batchq
+from batchq import Violation, run
+from batchq.bulk import resume
+from batchq.bulk.worker.options import ResumeOptions
+from batchq.running.request import Options
+from batchq.types import Matcher
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("language", "patterns", "engine", "running", "limits", "bulk")
@@ -91,6 +97,22 @@ def test_examples_in_pages_are_true(conn: psycopg.Connection[Any], name: str) ->
     doctest.DocTestRunner().run(parsed, out=failures.append)
 
     assert "".join(failures) == ""
+
+
+@pytest.mark.parametrize(
+    ("function", "options"), [(run, Options), (resume, ResumeOptions)], ids=["run", "resume"]
+)
+def test_docstring_describes_each_option(function: Any, options: Any) -> None:
+    documented = function.__doc__
+
+    assert [name for name in options.__annotations__ if f":param {name}:" not in documented] == []
+
+
+@pytest.mark.parametrize("cls", [Violation, Matcher])
+def test_docstring_describes_each_attribute(cls: Any) -> None:
+    names = [field.name for field in attrs.fields(cls)]
+
+    assert [name for name in names if f":ivar {name}:" not in cls.__doc__] == []
 
 
 def test_each_public_name_has_a_docstring() -> None:

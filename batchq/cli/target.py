@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from batchq.bulk import Backfill, DeleteTree
 from batchq.bulk.worker.failures import first_line
 from batchq.language.errors import BatchError
+from batchq.language.spelling import with_article
 
 Task = DeleteTree | Backfill
 
@@ -40,14 +41,16 @@ class Target(click.ParamType[Task]):
         if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  sys.path is of strings
             sys.path.insert(0, here)
         try:
-            target: Any = importlib.import_module(module)
+            target: object = importlib.import_module(module)
             for name in attribute.split("."):
                 target = getattr(target, name)
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
         if not isinstance(target, DeleteTree | Backfill):
             self.fail(
-                f"{value} is a {type(target).__name__}, not a DeleteTree or a Backfill", param, ctx
+                f"{value} is {with_article(type(target))}, not a DeleteTree or a Backfill",
+                param,
+                ctx,
             )
         return target
 

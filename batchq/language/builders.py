@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 from batchq.language import placeholders
 from batchq.language.comparisons import copy_lists
@@ -55,10 +55,15 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
 
 def raw_sql(text: str, /, **params: object) -> Statement[None]:
     """Return a statement as :func:`sql` does, for SQL text that is not a literal."""
-    if not params:
-        return Statement(_text(text, (), ()), ())
-    values = copy_lists(tuple(params.values()))
-    return Statement(_text(text, tuple(params), casts(values)), values)
+    try:
+        if not params:
+            return Statement(_text(text, (), ()), ())
+        values = copy_lists(tuple(params.values()))
+        return Statement(_text(text, tuple(params), casts(values)), values)
+    except TypeError:
+        if isinstance(cast("object", text), str):
+            raise
+        raise placeholders.not_text(text) from None  # it is not hashable
 
 
 def insert(table: str, row: Row) -> Statement[None]:
@@ -156,6 +161,8 @@ def select(
 
 @lru_cache(maxsize=4096)
 def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> Shape:
+    if not isinstance(cast("object", text), str):
+        raise placeholders.not_text(text)
     return Shape(placeholders.text(text, names, casts))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
 
@@ -74,12 +75,13 @@ def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object
     for kind in kinds:
         if reading_of(kind) in _MAY_BE_CHOSEN:
             continue
-        named = _named(kind)
+        named = with_article(kind)
         hint = f"to compare with a whole array write {_whole(column)}"
         if issubclass(kind, Expression):
             hint = f'write {column} IN (…) in sql("…")'
         raise InvalidBatch(
-            f"{_at(column)} is a {type(choice).__name__} of choices that contains {named}; {hint}"
+            f"{_at(column)} is {with_article(type(choice))} of choices that contains {named}; "
+            f"{hint}"
         )
     if NoneType in kinds:
         return EQUALS_ANY_OR_NULL, [value for value in choice if value is not None]
@@ -88,7 +90,7 @@ def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object
 
 def refused(column: str, kind: type[object]) -> InvalidBatch:
     """Return the error for a collection that is not a list; it names what to write instead."""
-    named = _named(kind)
+    named = with_article(kind)
     hint = "for one of its items write list(…)"
     if issubclass(kind, Mapping):
         hint = "wrap a JSON document in psycopg.types.json.Jsonb(…)"
@@ -113,10 +115,6 @@ def _copied(values: Sequence[Any]) -> list[Any]:
 
 def _at(column: str) -> str:
     return f"where=: the value for {column!r:.40}"
-
-
-def _named(kind: type[object]) -> str:
-    return f"{'an' if kind.__name__[:1] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
 
 
 def _whole(column: str) -> str:

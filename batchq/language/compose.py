@@ -12,6 +12,7 @@ from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import is_pydantic, model_fields
 from batchq.language.signatures import why_not_named
+from batchq.language.spelling import with_article
 from batchq.language.traversal import unmet_outputs
 from batchq.language.validation import checked_call, listed
 
@@ -158,7 +159,8 @@ def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ..
     for index, part in enumerate(parts):
         if not isinstance(part, Batch):
             raise InvalidBatch(
-                f"{call}: item {index} is a {type(part).__name__}; pass statements and batches only"
+                f"{call}: item {index} is {with_article(type(part))}; pass statements and batches "
+                f"only"
             )
     return cast("tuple[Batch[Any], ...]", parts)
 

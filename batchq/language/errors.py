@@ -90,7 +90,13 @@ class UnmappedViolation(BatchError):
 
 
 class GuardFailed(BatchError):
-    """A guard's condition did not hold and the server aborted the transaction before COMMIT."""
+    """A guard without an exception of its own failed; the server aborted before COMMIT.
+
+    Raised for ``expect()`` without ``missing=`` or ``unexpected=``; for ``require()``,
+    ``refuse()``, ``ensure()`` and ``same=`` without ``raises=``; and for a lock that the isolation
+    level makes useless, see :meth:`Statement.for_update`. If only a bug can cause it, leave it
+    unmapped; if a caller can, map it.
+    """
 
 
 class InvariantViolation(BatchError):

@@ -26,21 +26,25 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
 @frozen(eq=False)
 class Matcher:
-    """A pattern for a :class:`~batchq.Violation`; created by the functions of this module.
+    """A pattern for a :class:`~batchq.Violation`, as :meth:`Statement.on` takes it.
 
-    Equal patterns are one object, so that shapes that contain it can be looked up.
+    Created by :func:`~batchq.unique`, :func:`~batchq.check`, :func:`~batchq.foreign_key`,
+    :func:`~batchq.exclusion`, :func:`~batchq.not_null` and :func:`~batchq.sqlstate`; not by calling
+    the class. Equal patterns are one object, so that shapes that contain it can be looked up.
+
+    :ivar kind: the kind of violation; None for a SQLSTATE, and for a constraint of any kind.
+    :ivar name: the name of the constraint, or of the column for NOT NULL.
+    :ivar sqlstate: the SQLSTATE; None except for :func:`~batchq.sqlstate`.
+    :ivar requirement: for a guard on a row: the index of the requirement, from 0.
+    :ivar is_long: True if the name may be longer than 63 bytes, to which PostgreSQL truncates
+        names. A character that is not ASCII may take up to 4 bytes, depending on the encoding.
     """
 
     kind: ViolationKind | None = None
-    """The kind of violation; None accepts every kind of constraint."""
     name: str | None = None
-    """The name of the constraint, or of the column for NOT NULL."""
     sqlstate: str | None = None
     requirement: int | None = None
-    """For a guard: the index of the requirement, from 0; None for the number of rows."""
     is_long: bool = field(init=False)
-    """True if the name may be longer than 63 bytes, to which PostgreSQL truncates names. A
-    character that is not ASCII may take up to 4 bytes, depending on the server's encoding."""
 
     def __attrs_post_init__(self) -> None:
         """Measure the name."""
@@ -174,12 +178,20 @@ def is_matcher(value: object) -> bool:
     return isinstance(value, Matcher)
 
 
-@lru_cache(maxsize=4096)
 def _matcher(kind: ViolationKind | None, name: str) -> Matcher:
+    try:
+        return _cached_matcher(kind, name)
+    except TypeError:  # it is not hashable, so not a str
+        raise InvalidBatch(_NOT_A_NAME) from None
+
+
+_NOT_A_NAME = "the name of a constraint must be a non-empty str (for not_null, of a column)"
+
+
+@lru_cache(maxsize=4096)
+def _cached_matcher(kind: ViolationKind | None, name: str) -> Matcher:
     if not is_text(name):
-        raise InvalidBatch(
-            "the name of a constraint must be a non-empty str (for not_null, of a column)"
-        )
+        raise InvalidBatch(_NOT_A_NAME)
     if "\0" in name:
         raise InvalidBatch(f"{name!r:.40} contains a NUL, which no name does; remove it")
     return Matcher(kind, name)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
 from batchq.language.expressions import is_query, label, why_no_column, why_no_value
+from batchq.language.spelling import with_article
 from batchq.language.syntax import RawSql
 
 NUL = "\0"
@@ -58,6 +59,14 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
     for name in place.keys() - {names[i] for i in order}:
         raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
     return _read(sql, tuple(pieces), tuple(order), names, casts)
+
+
+def not_text(value: object) -> InvalidBatch:
+    """Return the error for SQL that is not a str."""
+    return InvalidBatch(
+        f"sql(): the text must be a str, not {with_article(type(value))}; write %(name)s for a "
+        "value, and use insert(), update(), delete() or select() for names that vary"
+    )
 
 
 def _read(

@@ -111,12 +111,13 @@ class RowGuards(Batch[T_co]):
         checks one condition on it. They are checked in order: the first that fails determines the
         error, whose :attr:`Violation.row` has the values of the row.
 
-        On an update or delete without a result shape, this implies ``.expect(1)``. Add
-        ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row may be missing.
+        On a statement without a result shape (update, delete or select), ``require`` and ``refuse``
+        imply ``.expect(1)``. Add ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row
+        may be missing.
 
         :param condition: as ``where`` of :func:`~batchq.update`.
         :param raises: what to raise for a row that does not meet it, as in :meth:`on`; default:
-            :class:`~batchq.GuardFailed`, an internal error.
+            :class:`~batchq.GuardFailed`, for a bug.
         :param columns: columns of the row to report, in addition to those of the condition.
         :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` instead.
 
@@ -137,7 +138,10 @@ class RowGuards(Batch[T_co]):
         """Reject each row that ``where`` selects and for which a condition holds.
 
         The opposite of :meth:`require`, with the same arguments; both are checked in the order of
-        the calls. A row for which the condition is false or NULL passes.
+        the calls. A row for which the condition is false or NULL passes. A mapping of two columns
+        rejects a row only if both match; to reject it for either, call ``refuse`` twice.
+
+        As :meth:`require`, this implies ``.expect(1)`` on a statement without a result shape.
 
         :raises InvalidBatch: as :meth:`require`.
 

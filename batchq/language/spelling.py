@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Write names as Python literals, for messages that suggest code."""
+"""Write names of values and classes, for messages."""
 
 from __future__ import annotations
 
@@ -12,3 +12,13 @@ def spelled(name: str) -> str:
     """
     literal = repr(name)
     return literal if literal[0] == '"' else '"' + literal[1:-1].replace('"', '\\"') + '"'
+
+
+def with_article(kind: type[object]) -> str:
+    """Return the name of a class after "a" or "an".
+
+    >>> with_article(int), with_article(str)
+    ('an int', 'a str')
+    """
+    name = kind.__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"

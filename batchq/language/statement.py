@@ -172,7 +172,11 @@ class Statement(RowGuards[T_co]):
 
         :raises InvalidBatch: without a name, or for one that is not a non-empty str.
         """
-        return self._shaped(shape_changes.with_invariants(self._shape, constraints))
+        try:
+            shape = shape_changes.with_invariants(self._shape, constraints)
+        except TypeError:  # one is not hashable, so not a str
+            raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
+        return self._shaped(shape)
 
     def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
         """Let an insert skip a row that exists already; it then affects no row.

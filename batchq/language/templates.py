@@ -51,10 +51,10 @@ def format_error(error: Callable[[str], BaseException], template: str, /) -> Err
     Its text is built from the row that failed the guard, which the error reports.
 
     :param error: an exception class, or a function that returns an exception, of one str.
-    :param template: the text, with ``{column}`` for the value of a column of the row. It is
-        formatted as by ``str.format``: write ``{{`` for a brace.
-    :raises InvalidBatch: if a replacement field is not a column, or ``error`` cannot be called with
-        one argument.
+    :param template: the text, with ``{column}`` for the value of a column of the row, whose name
+        must be an identifier. It is formatted as by ``str.format``: write ``{{`` for a brace.
+    :raises InvalidBatch: if a replacement field is not an identifier, or ``error`` cannot be
+        called with one argument.
 
     >>> from batchq import select
     >>> vpcs = select("vpc", ["name"], where={"project_id": 7, "deleted_at": None})
@@ -81,6 +81,10 @@ def _columns(template: str) -> tuple[str, ...]:
         if name is None:
             continue
         if not name.isidentifier() or "{" in (spec or "") or conversion not in _CONVERSIONS:
-            raise InvalidBatch(f"format_error(): {{{name}…}} is not a column; write {{column}}")
+            raise InvalidBatch(
+                f"format_error(): {{{name}…}} cannot be filled; write {{column}}, with a name that "
+                'is an identifier. For another name pass columns=["…"] to the guard, and a '
+                'function of the Violation: lambda v: Error(v.row["…"])'
+            )
         names.append(name)
     return tuple(dict.fromkeys(names))

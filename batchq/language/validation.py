@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
     """
     kind: type[object] = type(items)
     if not _is_list(kind):  # type: ignore[arg-type]  # a class is hashable
-        raise InvalidBatch(f"{call}: pass a list, such as {example}, not a {kind.__name__}")
+        raise InvalidBatch(f"{call}: pass a list, such as {example}, not {with_article(kind)}")
     return tuple(items)
 
 

@@ -15,7 +15,8 @@ from batchq.language.spelling import spelled
 class ViolationKind(Enum):
     """The kind of a violation, by its SQLSTATE or, for guards, by a marker in the error.
 
-    The value is the name of the function that returns a matcher of that kind.
+    The value of the first five is the name of the function that returns a matcher of that kind,
+    such as :func:`~batchq.unique`. GUARD is a guard that failed, OTHER any other error.
     """
 
     UNIQUE = "unique"
@@ -48,6 +49,31 @@ class Violation:
 
     >>> Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="name_key")
     Violation(unique "name_key", SQLSTATE 23505)
+
+    :ivar kind: the kind, by the SQLSTATE; GUARD if a guard failed.
+    :ivar sqlstate: the code of the error, five characters.
+    :ivar constraint: the constraint, as the server names it.
+    :ivar schema: the schema of the table.
+    :ivar table: the table, as the server names it: for a foreign key always the child, even if the
+        statement deletes from the parent. CockroachDB sends none.
+    :ivar column: the column; for a NOT NULL violation only.
+    :ivar message: the server's message, in the language of ``lc_messages``.
+    :ivar detail: the server's DETAIL.
+    :ivar hint: the server's HINT.
+    :ivar severity: ERROR, or FATAL or PANIC if the server has also ended the session. Never
+        translated.
+    :ivar may_quote_values: True if the message may quote the caller's data, or if that is unknown.
+    :ivar position: the position of the error in the SQL: a character, counted from 1.
+    :ivar rows: for a guard on the number of rows only: the number that the statement affected.
+    :ivar requirement: for a guard on a row only: the index of the failed ``require()``,
+        ``refuse()`` or ``ensure()`` among those of the statement, from 0.
+    :ivar isolation: for a guard on the isolation level only: the level that it rejected.
+    :ivar part_of: for a constraint of a partition: the names of its parent constraints, the nearest
+        first. A mapping of one of these also applies to this constraint. They are queried only if a
+        mapping names another constraint than the server has sent.
+    :ivar row: values of a row by column, as the connection's adapters load them. Set if a guard on
+        a row failed: the columns in its conditions, and those in ``columns=`` and
+        ``format_error()``. Set by ``expect(0)`` too: the first unexpected row. Otherwise empty.
     """
 
     kind: ViolationKind
@@ -55,32 +81,18 @@ class Violation:
     constraint: str | None = None
     schema: str | None = None
     table: str | None = None
-    """The table *as the server names it*: for a foreign key always the child, even if the statement
-    deletes from the parent. CockroachDB sends none."""
     column: str | None = None
-    """Set for a NOT NULL violation only."""
     message: str = ""
     detail: str | None = None
     hint: str | None = None
     severity: str = "ERROR"
-    """ERROR, or FATAL or PANIC if the server has also ended the session. Never translated."""
     may_quote_values: bool = True
-    """True if the message may quote the caller's data, or if that is unknown."""
     position: int | None = None
-    """The position of the error in the SQL: a character, counted from 1."""
     rows: int | None = None
-    """Set for a guard on the number of rows only: the number that the statement affected."""
     requirement: int | None = None
-    """Set for a guard on a row only: the index of the requirement that failed, from 0."""
     isolation: str | None = None
-    """Set for a guard on the isolation level only: the level that it rejected."""
     part_of: tuple[str, ...] = ()
-    """For a constraint of a partition: the names of its parent constraints, the nearest first. A
-    mapping of one of these also applies to this constraint. They are queried only if a mapping
-    names another constraint than the server has sent."""
     row: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
-    """Set for a guard on a row only: values of the row by column. It has the columns named in the
-    requirements, and those asked for by ``columns=`` or ``format_error()``."""
 
     def __str__(self) -> str:
         """Return a description without the caller's data."""

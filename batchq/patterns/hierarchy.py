@@ -23,9 +23,11 @@ from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.placement import Last, Scheduled
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
+from batchq.language.validation import is_text
 from batchq.patterns.child_inserts import check_inserts
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ T = TypeVar("T")
 @frozen(kw_only=True)
 class Parent:
     """A table whose rows have child rows in other tables.
+
+    :raises InvalidBatch: if a name is not a non-empty str.
 
     >>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")
     >>> vpcs = project.children("vpc", by="project_id", deleted_at="deleted_at")
@@ -46,6 +50,9 @@ class Parent:
     """The column that is NULL until a row is soft-deleted; None if rows are hard-deleted."""
     generation: str
     """The integer column that is incremented if a child is added."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_names("Parent", self, ("table", "key", "deleted_at", "generation"))
 
     def children(
         self,
@@ -193,6 +200,9 @@ class Children:
     deleted_at: str | None
     where: Mapping[str, object] = field(eq=False)
 
+    def __attrs_post_init__(self) -> None:
+        _check_names("children", self, ("table", "by", "deleted_at"))
+
     def add(self, key: object, children: Batch[T], *, missing: Raises) -> Batch[T]:
         """Add children to a live parent: increment its generation, then insert them.
 
@@ -241,6 +251,17 @@ class Children:
         return {self.by: key, **self.where, **deleted_at}
 
 
+def _check_names(call: str, declared: Parent | Children, names: tuple[str, ...]) -> None:
+    for name in names:
+        value: object = getattr(declared, name)
+        if not is_text(value) and not (name == "deleted_at" and value is None):
+            what = "table" if name == "table" else "column"
+            or_none = ", or None for hard deletes" if name == "deleted_at" else ""
+            raise InvalidBatch(
+                f"{call}({name}={value!r:.40}): pass the name of a {what}, a non-empty str{or_none}"
+            )
+
+
 def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
     """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
 
@@ -248,7 +269,7 @@ def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
     """
     kind: type[object] = type(key)
     if reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
-        raise InvalidBatch(f"the key of a parent must be one value, not a {kind.__name__}")
+        raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
     return "touch", parent, key
 
 

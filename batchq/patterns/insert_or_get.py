@@ -22,6 +22,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import SAME, Insert, RawSql, value_of
 from batchq.language.validation import is_text, listed
@@ -161,7 +162,7 @@ def _value(inserting: Statement[Any], column: str) -> object:
     reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
     if reading is Reading.CHOICE or reading is Reading.REFUSED:
         raise InvalidBatch(
-            f"insert_or_get(): {column!r} is a {type(value).__name__}; an array of another type "
+            f"insert_or_get(): {column!r} is {with_article(type(value))}; an array of another type "
             f"never equals it; leave the column out of key= and same="
         )
     return value

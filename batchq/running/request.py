@@ -29,23 +29,14 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """Options of a run. The connection and the session decide what is left out."""
+    """Options of a run, which :func:`~batchq.run` describes."""
 
     isolation: IsolationLevel | str | None
-    """The transaction's isolation level, or its name: ``"repeatable read"``."""
     read_only: bool | None
-    """READ ONLY or READ WRITE."""
     timeout: float | timedelta | None
-    """The longest time for each statement, in seconds: ``statement_timeout`` of the transaction.
-    The server enforces it, but not for COMMIT, where deferred triggers run."""
     deadline: float | timedelta | None
-    """The longest time for the whole run, in seconds: waiting for a connection, all attempts and
-    the sleeps between them, COMMIT. The client enforces it, and limits the server to the rest.
-    The run ends at most one second later (``batchq.engine.wire.deadline.GRACE``)."""
     nested: bool
-    """Whether to run inside the transaction that is open on the connection: SAVEPOINT … RELEASE."""
     retry: Retry | None
-    """When to run the batch again, if nothing was applied and another attempt may succeed."""
 
 
 @define(eq=False)
@@ -98,7 +89,17 @@ def request_outcome(request: RunRequest | None) -> Outcome:
 
 
 _KNOWN = frozenset(Options.__annotations__)
-_NOT_NESTED = ("isolation", "read_only", "timeout", "deadline", "retry")
+_INSTEAD_OF = {
+    "isolation": "set isolation_level of the connection before the outer transaction begins",
+    "read_only": "set read_only of the connection before the outer transaction begins",
+    "timeout": "execute SET LOCAL statement_timeout in the outer transaction",
+    "deadline": (
+        "execute SET LOCAL transaction_timeout (PostgreSQL 17) or statement_timeout in the outer "
+        "transaction, or cancel that: asyncio.timeout(), or connection.cancel_safe() in a thread"
+    ),
+    "retry": "run the outer transaction again as a whole, if the error has rerun_outer=True",
+}
+"""What to do instead of an option that a nested batch does not take."""
 
 
 def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> RunRequest:
@@ -167,7 +168,7 @@ def _check_nested(target: object, values: OptionValues) -> None:
     if not isinstance(target, Connection | AsyncConnection):
         message = "nested=True: a pool has no open transaction; pass the connection that has it"
         raise InvalidBatch(message)
-    for name in _NOT_NESTED:
+    for name, instead in _INSTEAD_OF.items():
         if getattr(values, name) is not None:
-            message = f"{name}=: not with nested=True; set it for the outer transaction"
+            message = f"{name}=: not with nested=True; {instead}"
             raise InvalidBatch(message)

@@ -36,9 +36,24 @@ def run(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T
 
     An empty batch sends nothing.
 
+    The keywords are optional; what is left out or None is as the connection and the session have
+    it set.
+
     :param target: a psycopg connection without an open transaction, or a psycopg_pool pool.
-    :param options: ``isolation``, ``read_only``, ``timeout``, ``deadline``, ``nested``, ``retry``;
-        see :class:`~batchq.running.request.Options`.
+    :param batch: a statement, or what :func:`~batchq.gather` and the like return.
+    :param isolation: the isolation level of the transaction: ``"read committed"``, ``"repeatable
+        read"``, ``"serializable"``, or a ``psycopg.IsolationLevel``.
+    :param read_only: True for READ ONLY, False for READ WRITE.
+    :param timeout: the longest time for each statement, in seconds or as a timedelta:
+        ``statement_timeout`` of the transaction. The server enforces it, but not for COMMIT, in
+        which deferred triggers run.
+    :param deadline: the longest time for the whole run, in seconds or as a timedelta: waiting for a
+        connection, all attempts and the sleeps between them, COMMIT. The client enforces it, and
+        limits the server to the rest. The run ends at most one second later.
+    :param nested: True to run inside the transaction that is open on the connection, by SAVEPOINT
+        and RELEASE. It excludes a pool and all other options.
+    :param retry: a :class:`~batchq.Retry`: how often to run the batch again, if certainly nothing
+        was applied and another attempt may succeed; default: never.
     :return: the batch's result.
     :raises BatchError: if the batch fails. If the failure is mapped, the mapped exception is raised
         instead, with the BatchError as its ``__cause__``.

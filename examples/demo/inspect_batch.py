@@ -84,7 +84,7 @@ def _add_step(branch: Tree, step: Step) -> None:
         colour = "red" if exception == _BUG else "green"
         name = f"[{colour}]{exception}[/]"
         if is_invariant and exception != _BUG:
-            name = f"[red]{_BUG}[/], elsewhere {exception},"
+            name = f"[red]{_BUG}[/], instead of {exception},"
         causes.setdefault(name, []).append(cause)
     for name, those in causes.items():
         leaf.add(f"{name} [dim]for {escape(', '.join(those))}[/]")

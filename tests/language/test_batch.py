@@ -203,7 +203,7 @@ def test_fold_deeper_than_the_recursion_limit_is_as_good_as_a_flat_batch(fold):
 @pytest.mark.parametrize(
     ("compose", "teaches"),
     [
-        (lambda: gather(ONE, 7), r"gather\(\): item 1 is a int"),
+        (lambda: gather(ONE, 7), r"gather\(\): item 1 is an int"),
         (lambda: gather([ONE]), r"gather\(\): item 0 is a list"),
         (lambda: sequence([ONE, None]), r"sequence\(\): item 1 is a NoneType"),
         (lambda: sequence(ONE), r"sequence\(\)"),

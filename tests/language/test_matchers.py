@@ -11,6 +11,7 @@ from batchq import (
     check,
     exclusion,
     foreign_key,
+    insert,
     not_null,
     sqlstate,
     unique,
@@ -127,3 +128,10 @@ def test_a_sqlstate_that_no_server_sends_is_refused(code):
 def test_a_matcher_needs_a_name(make, name):
     with pytest.raises(InvalidBatch, match="the name of a constraint"):
         make(name)
+
+
+@pytest.mark.parametrize("name", [["x"], {}, 7, b"x", None, ""], ids=str)
+def test_name_that_is_not_a_non_empty_str_is_rejected(name):
+    for declare in (unique, check, insert("vpc", {"id": 7}).invariant):
+        with pytest.raises(InvalidBatch, match="str"):
+            declare(name)

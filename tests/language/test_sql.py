@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import psycopg.sql
 import pytest
 
 from batchq import InvalidBatch, sql, steps
@@ -11,6 +12,15 @@ from batchq import InvalidBatch, sql, steps
 def sent(text, /, **params):
     (step,) = steps(sql(text, **params))
     return step.sql, step.parameters
+
+
+@pytest.mark.parametrize(
+    "text", [psycopg.sql.SQL("SELECT 1"), b"SELECT 1", 7, None, ["x"]], ids=str
+)
+def test_text_that_is_not_a_str_is_rejected(text):
+    for params in ({}, {"a": 1}):
+        with pytest.raises(InvalidBatch, match=r"sql\(\): the text must be a str, not an? "):
+            sql(text, **params)
 
 
 # -- placeholders ----------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ def test_field_that_is_not_a_column_is_rejected(template):
         format_error(ValueError, template)
 
 
+def test_field_that_is_not_an_identifier_is_rejected_with_the_alternative():
+    with pytest.raises(InvalidBatch, match=r"identifier.*columns=.*v\.row\["):
+        format_error(ValueError, "{my col}")
+
+
 def test_factory_that_makes_no_exception_is_rejected():
     for error in (ValueError("made already"), "ValueError", None):
         with pytest.raises(InvalidBatch, match=r"format_error\(\)"):

@@ -24,6 +24,8 @@ from batchq import (
 )
 from batchq.hierarchy import Parent
 
+NAMES = {"table": "project", "key": "id", "deleted_at": "time_deleted", "generation": "rcgen"}
+
 PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
 VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
 MISSING = LookupError("missing")
@@ -230,3 +232,23 @@ def test_parents_and_children_are_values():
     ) == hash(PROJECT)
     with pytest.raises(FrozenInstanceError):
         VPCS.table = "x"
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "", 7])
+@pytest.mark.parametrize("name", NAMES)
+def test_parent_rejects_a_name_that_is_not_a_non_empty_str(name, value):
+    if (name, value) == ("deleted_at", None):
+        assert Parent(**NAMES | {name: value}).deleted_at is None
+        return
+    with pytest.raises(InvalidBatch, match=rf"Parent\({name}=.*non-empty str"):
+        Parent(**NAMES | {name: value})
+
+
+@pytest.mark.parametrize("name", ["table", "by", "deleted_at"])
+def test_children_reject_a_name_that_is_not_a_non_empty_str(name):
+    names = {"table": "vpc", "by": "project_id", "deleted_at": None} | {name: ""}
+    with pytest.raises(InvalidBatch, match=rf"children\({name}=''\).*non-empty str"):
+        PROJECT.children(names.pop("table"), **names)

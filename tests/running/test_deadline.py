@@ -56,7 +56,7 @@ class TestTheOption:
 
     def test_deadline_cannot_be_combined_with_nested(self, connection):
         connection.execute("BEGIN")
-        with pytest.raises(InvalidBatch, match=r"deadline=.*outer transaction"):
+        with pytest.raises(InvalidBatch, match=r"deadline=.*SET LOCAL .*outer transaction"):
             connection.run(item(1), nested=True, deadline=1)
 
 

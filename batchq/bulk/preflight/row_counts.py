@@ -16,6 +16,7 @@ from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql, select
 from batchq.language.compose import gather
 from batchq.language.shape import Shape
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Delete, Select, Update, condition_names
 
@@ -107,7 +108,7 @@ def _selected(stage: Stage, root: object) -> Statement[None]:
     mutation = stage.apply_all(root)
     source = mutation._shape.source
     if not isinstance(source, Delete | Update):
-        raise TypeError(f"a stage deletes or updates, and this is a {type(source).__name__}")
+        raise TypeError(f"a stage deletes or updates, and this is {with_article(type(source))}")
     last = len(mutation._values) - len(condition_names(source.where))
     selected = Select(stage.table, stage.order_columns, source.where)
     return Statement(Shape(selected), mutation._values[last:])

@@ -41,7 +41,24 @@ def resume(
     """Process the jobs of some trees and backfills, within a budget.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param options: see :class:`~batchq.bulk.worker.options.WorkerOptions`; ``owner`` is required.
+    :param tasks: the :class:`~batchq.bulk.DeleteTree` and :class:`~batchq.bulk.Backfill` objects
+        whose jobs to process.
+    :param owner: the name of the worker in the job table, for people who read it; required.
+    :param budget: a :class:`~batchq.bulk.Budget`: how many chunks, rows and seconds the
+        worker may use; default: 25 seconds.
+    :param chunk_size: a :class:`~batchq.bulk.ChunkSize`: how the number of rows of a chunk is
+        controlled.
+    :param lease: how long a job stays this worker's after its last step, as a timedelta; longer
+        than ``timeout``; default: 30 seconds.
+    :param timeout: seconds after which a chunk is canceled and sent again for fewer rows; default:
+        5.
+    :param throttles: functions without arguments, called before each chunk; each may return a
+        reason to stop, as a str. The jobs are left for later.
+    :param stop: a function without arguments, called before each chunk; True stops the worker.
+    :param pause_ratio: seconds to sleep for each second that a chunk took; no transaction is open
+        meanwhile; default: 0.
+    :param observers: functions, called with a :class:`~batchq.bulk.Progress` for each event, and
+        with the :class:`~batchq.bulk.Report` at the end.
     :return: what was done, and why the worker stopped. A failure of the server is in the report and
         not raised, because everything until then is committed.
     :raises TypeError: for an unknown option or one of another type, or without ``owner``.

@@ -20,6 +20,7 @@ from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
 from batchq.language.results import Rows
+from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
@@ -183,9 +184,9 @@ def _scalar(model: type[Any], answer: PGresult, transformer: Transformer) -> Any
     if len(rows) != 1 or answer.nfields != 1:
         message = f"expected one row of one column, got {len(rows)} of {answer.nfields}"
         raise _ResultMismatch(message)
-    value = rows[0][0]
+    value: object = rows[0][0]
     if not isinstance(value, model):
-        message = f"the value is a {type(value).__name__}"
+        message = f"the value is {with_article(type(value))}"
         if value is None:
             message = "the value is NULL; use coalesce() in the SQL, or one(tuple)"
         raise _ResultMismatch(message)

@@ -27,6 +27,7 @@ from batchq.engine.wire.message_length import check_lengths
 from batchq.engine.wire.output_settings import OutputSettings
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
@@ -211,8 +212,11 @@ def _find_value(
                     dumper = transformer.get_dumper(stable, _AUTO)
                 transformer.dump_sequence([stable], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
-                kind = type(value).__name__
-                what = f"the value of {name!r}, a {kind}, cannot be sent"
+                what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
+                if _holds(value, Output):
+                    return _located(
+                        InvalidBatch(f"{what}; {_OUTPUT_IN_A_LIST}"), PlacedStep(index, place)
+                    )
                 # The message of any other error may quote the value.
                 safe = isinstance(error, _NoBigint) or is_safe(error)
                 reason = f": {error}" if safe else ""
@@ -229,17 +233,23 @@ def _find_value(
 
 def _instead_of(value: object) -> str:
     """Return what to pass instead of a value that has no type on the server."""
-    if _holds_dict(value):
+    if _holds(value, dict):
         return f"; {JSONB}, as a whole if it is one document"
     return "; pass a list" if isinstance(value, AbstractSet | Iterator) else ""
 
 
-def _holds_dict(value: object) -> bool:
-    """Return whether a value is a dict, or a list that has a dict at any depth."""
+_OUTPUT_IN_A_LIST = (
+    "an output cannot be in a list; write a parameter for each item in a sql(), such as "
+    "id IN (%(a)s, %(b)s)"
+)
+
+
+def _holds(value: object, kind: type[object]) -> bool:
+    """Return whether a value is of a type, or a list that has one at any depth."""
     todo = [value]
     while todo:
         item = todo.pop()
-        if isinstance(item, dict):
+        if isinstance(item, kind):
             return True
         if isinstance(item, list | tuple):
             todo += cast("Sequence[object]", item)
