@@ -141,7 +141,6 @@ def not_null(column: str) -> Matcher:
     return _matcher(ViolationKind.NOT_NULL, column)
 
 
-@lru_cache(maxsize=4096)
 def sqlstate(code: str) -> Matcher:
     """Match one SQLSTATE, for failures that are not of a constraint.
 
@@ -151,8 +150,19 @@ def sqlstate(code: str) -> Matcher:
     >>> str(sqlstate("22003"))
     'sqlstate("22003")'
     """
+    try:
+        return _cached_sqlstate(code)
+    except TypeError:  # it is not hashable, so not a str
+        raise InvalidBatch(_NOT_A_SQLSTATE.format(code)) from None
+
+
+_NOT_A_SQLSTATE = "sqlstate({!r:.40}): pass five digits or capital letters"
+
+
+@lru_cache(maxsize=4096)
+def _cached_sqlstate(code: str) -> Matcher:
     if not is_text(code) or not _SQLSTATE.fullmatch(code):
-        raise InvalidBatch(f"sqlstate({code!r}): pass five digits or capital letters")
+        raise InvalidBatch(_NOT_A_SQLSTATE.format(code))
     return Matcher(sqlstate=code)
 
 
