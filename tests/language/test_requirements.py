@@ -83,9 +83,9 @@ def test_repr_of_requirements_shows_no_value():
     assert repr(statement) == f"<Statement update t: {shown}>"
     (step,) = steps(statement)
     assert step.mappings == (
-        'ensure("d") -> Stale',
-        "require(sql) -> Stale",
         'require("a", "b") -> Stale',
+        "require(sql) -> Stale",
+        'ensure("d") -> Stale',
     )
     assert "secret" not in explain(statement)
     assert step.parameters == ("web", 7, "secret", "secret", "secret")

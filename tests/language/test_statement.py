@@ -72,9 +72,9 @@ def _query():
     [
         (STATEMENT.expect, "exactly one of a number of rows"),
         (lambda: STATEMENT.expect(1, at_least=1), "exactly one of a number of rows"),
-        (lambda: STATEMENT.expect(-1), "always or never true"),
-        (lambda: STATEMENT.expect(at_least=0), "always or never true"),
-        (lambda: STATEMENT.expect(at_least=-1), "always or never true"),
+        (lambda: STATEMENT.expect(-1), "number of rows can fail it"),
+        (lambda: STATEMENT.expect(at_least=0), "number of rows can fail it"),
+        (lambda: STATEMENT.expect(at_least=-1), "number of rows can fail it"),
         (lambda: STATEMENT.expect("1"), r"expect\(\)"),
         (lambda: STATEMENT.expect(1.5), r"expect\(\)"),
         (lambda: STATEMENT.expect(True), r"expect\(\)"),

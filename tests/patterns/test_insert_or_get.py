@@ -39,7 +39,7 @@ def test_same_columns_are_judged_of_the_conflicting_row_alone():
     assert quiet.parameters == (7, "boot", None)
     assert getting.sql == steps(boot())[1].sql
     names = [meaning.partition(" -> ")[0] for meaning in quiet.mappings]
-    assert names == ['same("name")', 'same("id")']
+    assert names == ['same("id")', 'same("name")']
     assert not getting.mappings
 
 
