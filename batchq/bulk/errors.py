@@ -25,6 +25,13 @@ class TooManyRows(Exception):
         self.table = table
         self.limit = limit
 
+    def __str__(self) -> str:
+        """Name the table, and what to do instead."""
+        return (
+            f"{self.table}: more than {self.limit:,} rows are too many for one batch: call "
+            f"start(), or fence() and resume(), which delete them in chunks"
+        )
+
 
 class RowsAfterFence(Exception):
     """Children are left after the last chunk.
@@ -38,6 +45,10 @@ class RowsAfterFence(Exception):
         self.table = table
         self.key = key
         """The key of one of them."""
+
+    def __str__(self) -> str:
+        """Name the table and one of the rows."""
+        return f"{self.table}: rows are left after the last chunk, such as {self.key}"
 
 
 class FenceBroken(Exception):
@@ -53,6 +64,21 @@ class FenceBroken(Exception):
 
 class ParentKept(Exception):
     """A trigger or a rule keeps the parent's row, although no constraint forbids the delete."""
+
+
+class NoJobTable(Exception):
+    """The job table does not exist."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(table)
+        self.table = table
+
+    def __str__(self) -> str:
+        """Name the table, and how to create it."""
+        return (
+            f"the job table {self.table!r} does not exist: the search path leads to no such "
+            f"table; create it in a migration with the DDL that task.jobs.ddl() returns"
+        )
 
 
 class InvalidOrderKey(Exception):

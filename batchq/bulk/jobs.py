@@ -17,15 +17,16 @@ from uuid import UUID
 from attrs import field, fields, frozen
 
 from batchq.bulk.chunks.subquery import columns, embed, quoted
-from batchq.bulk.errors import JobExists, LeaseLost
+from batchq.bulk.errors import JobExists, LeaseLost, NoJobTable
 from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, unfinished_key
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql, select, update
+from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
-from batchq.language.matchers import unique
+from batchq.language.matchers import sqlstate, unique
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -60,7 +61,16 @@ class Jobs:
         :param exists: the error if there is an unfinished one already.
         """
         row = {"id": job, "task": task, "version": VERSION, "root": root, "generation": 0}
-        return insert(self.table, row).on(unique(unfinished_key(self.table)), exists)
+        inserted = insert(self.table, row).on(sqlstate(_NO_TABLE), NoJobTable(self.table))
+        return inserted.on(unique(unfinished_key(self.table)), exists)
+
+    def no_job_table(self, error: Exception) -> NoJobTable | None:
+        """Return the error to raise if a step failed because the job table does not exist."""
+        violation = error.violation if isinstance(error, BatchError) else None
+        if violation is None or violation.sqlstate != _NO_TABLE:
+            return None
+        # The message is translated, but the name in it is not.
+        return NoJobTable(self.table) if f'"{self.table}"' in violation.message else None
 
     def create_fenced(
         self, job: UUID, task: str, parent: Statement[None], missing: Raises
@@ -226,6 +236,8 @@ def _until(lease: timedelta) -> Statement[None]:
     return raw_sql("now() + %(lease)s", lease=lease)
 
 
+_NO_TABLE = "42P01"
+"""The SQLSTATE undefined_table (PostgreSQL documentation, appendix A)."""
 _CREATE_FENCED = """\
 INSERT INTO {table} AS job (id, task, version, root, generation, tables)
 SELECT %(job)s, %(task)s, %(version)s, parent.root, parent.generation, parent.tables

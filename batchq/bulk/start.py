@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
+from batchq.language.errors import BatchError
 from batchq.language.mapping import Raises
 from batchq.running.request import check_options
 from batchq.running.run import arun, run
@@ -74,6 +77,7 @@ def start(
         limits.
     :param job: the id of the job, to be chosen by the caller.
     :param options: as for :meth:`DeleteTree.fence`; ``missing`` is required.
+    :raises NoJobTable: if a fence is needed and the job table does not exist.
     :raises TypeError: for an unknown option, without ``missing``, or if ``tree`` is no tree.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
@@ -82,7 +86,8 @@ def start(
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
-        return Fenced(run(database, large, isolation=READ_COMMITTED))
+        with _naming_the_job_table(tree):
+            return Fenced(run(database, large, isolation=READ_COMMITTED))
 
 
 async def astart(
@@ -101,7 +106,8 @@ async def astart(
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
-        return Fenced(await arun(database, large, isolation=READ_COMMITTED))
+        with _naming_the_job_table(tree):
+            return Fenced(await arun(database, large, isolation=READ_COMMITTED))
 
 
 def _check_tree(call: str, tree: object) -> None:
@@ -111,6 +117,17 @@ def _check_tree(call: str, tree: object) -> None:
             f"{call} takes a DeleteTree, not {type(tree).__name__}; a Backfill is started by "
             f"{run_}(database, backfill.start())"
         )
+
+
+@contextmanager
+def _naming_the_job_table(tree: DeleteTree) -> Generator[None]:
+    """Raise NoJobTable if that is why a fence failed."""
+    try:
+        yield
+    except BatchError as error:
+        if (missing := tree.jobs.no_job_table(error)) is not None:
+            raise missing from error
+        raise
 
 
 def _batches(

@@ -6,17 +6,31 @@ The requests after each failure are in test_failure_handling.py; here the server
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 from psycopg import sql
 
 import batchq
-from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, Progress, Report, StopReason
+from batchq.bulk import (
+    Backfill,
+    Budget,
+    ChildDelete,
+    ChunkSize,
+    DeleteTree,
+    Progress,
+    Report,
+    StopReason,
+    TooManyRows,
+    start,
+)
+from batchq.bulk.errors import RowsAfterFence
 from batchq.bulk.progress.events import Event
 from tests.support.lock_waits import until_waits
 
@@ -99,7 +113,28 @@ def test_not_null_column_is_named_in_last_error(estate: Any) -> None:
     estate.tree = DeleteTree(name="vpc", parent=estate.tree.parent, children=[rules])
     estate.fence()
     assert estate.resume().jobs_stuck == 1
-    assert "vpc_id" in estate.job("last_error")
+    assert re.fullmatch(
+        r"constraint (NOT NULL|\w+) on rule\.vpc_id rejects it \(SQLSTATE 23502\)",
+        estate.job("last_error"),
+    )
+
+
+def test_missing_job_table_is_named_with_its_ddl(estate: Any) -> None:
+    estate.conn.execute("DROP TABLE bulk_job")
+    words = re.escape("the job table 'bulk_job' does not exist: ") + r".*task\.jobs\.ddl\(\)"
+    report = estate.resume()
+    assert report.stop_reason is StopReason.FAILED
+    assert re.match(words, report.detail)
+    with pytest.raises(match=words):
+        start(estate.conn, attrs.evolve(estate.tree, inline_limit=5), 1, missing=LookupError())
+    backfill = Backfill(name="x", table="rule", set={"name": "x"}, where={"name": None})
+    with pytest.raises(match=words):
+        batchq.run(estate.conn, backfill.start())
+
+
+def test_errors_of_trees_are_sentences() -> None:
+    assert str(TooManyRows("rule", 5000)).startswith("rule: more than 5,000 rows are too many ")
+    assert str(RowsAfterFence("rule", 7)) == "rule: rows are left after the last chunk, such as 7"
 
 
 def test_retry_frees_only_a_stuck_job(fenced: Any) -> None:

@@ -89,6 +89,17 @@ def test_preflight_reports_a_key_of_another_type_once(conn):
     assert "invalid input syntax" in found_errors[0].detail
 
 
+@pytest.mark.parametrize("key", [77, 4])
+def test_preflight_finds_that_no_live_parent_has_the_key(conn, key):
+    conn.execute("UPDATE vpc SET time_deleted = now() WHERE id = 4")
+    seen = preflight(conn, TREE, key)
+    assert seen.ok  # a test of a schema has no rows
+    assert [(one.code, one.table, one.name) for one in seen.warnings] == [
+        (FindingCode.NO_PARENT, "vpc", str(key))
+    ]
+    assert seen.warnings[0].detail == "no row whose time_deleted is NULL has this id"
+
+
 def test_preflight_of_a_reader_explains_no_write(conn, connect):
     schema = conn.execute("SELECT current_schema").fetchone()[0]
     conn.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader", prepare=False)

@@ -23,6 +23,7 @@ class FindingCode(Enum):
     NO_TABLE = "the table does not exist"
     NO_COLUMN = "the column does not exist"
     WRONG_COLUMN = "the column cannot hold the values that are set"
+    NO_PARENT = "no parent has this key, or it is soft-deleted: a start raises its missing="
     NO_FENCE = "there are too many rows for one batch, and the parent cannot be hidden"
     NO_INDEX = "no index finds the next rows, so each chunk would search for them"
     NOT_UNIQUE = "the order key is not unique: rows that share one are all deleted in one chunk"

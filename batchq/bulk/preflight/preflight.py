@@ -22,7 +22,7 @@ from batchq.bulk.preflight.foreign_keys import ForeignKeys
 from batchq.bulk.preflight.indexes import find_ambiguous_keys, find_order_errors
 from batchq.bulk.preflight.job_table import find_job_table_errors
 from batchq.bulk.preflight.result import Preflight
-from batchq.bulk.preflight.row_counts import StageRows, count_rows, key_as_text
+from batchq.bulk.preflight.row_counts import StageRows, count_live_parents, count_rows, key_as_text
 from batchq.bulk.preflight.row_security import find_row_security
 from batchq.bulk.preflight.rules import find_rules, find_update_triggers
 from batchq.bulk.preflight.statements import PlannedStatement, planned
@@ -144,11 +144,15 @@ def _requests(
         limit = count_limit if tree is None else max(count_limit, tree.inline_limit)
         parent = None if tree is None else tree.root(key)
         keys = gather() if tree is None else key_as_text(tree, key)
+        live = gather() if tree is None else count_live_parents(tree, key)
         rows = [count_rows(stage, parent, key, limit) for stage in stages]
-        result = yield gather(keys, sequence(rows))
+        result = yield gather(keys, live, sequence(rows))
         if isinstance(result, Ok):
-            (found_keys, counted) = result.value
+            (found_keys, parents, counted) = result.value
             root = next(iter(found_keys), root)
+            if tree is not None and not parents:
+                # No error: a test of a schema has no rows.
+                warnings.append(_no_parent(tree, key))
         elif (violation := result.report.violation) is not None:
             errors.append(rejected(result.report.path or task.name, violation.message))
             explained_already = True
@@ -210,6 +214,18 @@ def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
     """Remove duplicates, which two stages over one table have."""
     by_place = {(found.code, found.table, found.name): found for found in findings[::-1]}
     return tuple(by_place.values())[::-1]
+
+
+def _no_parent(tree: DeleteTree, key: object) -> Finding:
+    table, deleted_at = tree.parent.table, tree.parent.deleted_at
+    where = "" if deleted_at is None else f" whose {deleted_at} is NULL"
+    return Finding(
+        code=FindingCode.NO_PARENT,
+        table=table,
+        name=str(key),
+        detail=f"no row{where} has this {tree.parent.key}",
+        remedy="pass the key of a row that a start would find",
+    )
 
 
 def _no_fence(tree: DeleteTree) -> Finding:

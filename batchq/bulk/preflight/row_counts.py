@@ -75,6 +75,13 @@ def key_as_text(tree: DeleteTree, key: object) -> Batch[list[str]]:
     return rows.label(tree.parent.table).map(lambda keys: [row.root for row in keys])
 
 
+def count_live_parents(tree: DeleteTree, key: object) -> Statement[int]:
+    """Count the rows that a start would find by this key: 1, or 0."""
+    parent = tree.parent
+    live = {parent.key: key} | ({} if parent.deleted_at is None else {parent.deleted_at: None})
+    return select(parent.table, [parent.key], where=live).count().label(parent.table)
+
+
 def count_rows(stage: Stage | Backfill, root: object, key: object, limit: int) -> Batch[StageRows]:
     """Count the rows of a stage.
 

@@ -8,7 +8,7 @@ from batchq.bulk.worker.row_security import ROW_SECURITY, is_row_security
 from batchq.bulk.worker.rules import RULE, is_rule
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
-from batchq.language.violation import Violation
+from batchq.language.violation import Violation, ViolationKind
 from batchq.running.result import Failed
 
 TIMEOUTS = frozenset({"57014", "55P03"})
@@ -59,9 +59,12 @@ def needs_attention(failed: Failed, remedy: str) -> str | None:
 
 def describe_violation(violation: Violation) -> str:
     """Describe which constraint has rejected a step."""
-    name = f"constraint {violation.constraint}" if violation.constraint else str(violation.kind)
-    where = ", ".join(filter(None, (violation.table, violation.column)))
-    return f"{name} rejects it: {where} ({violation.sqlstate})"
+    name = violation.constraint
+    if name is None and violation.kind is not ViolationKind.OTHER:
+        name = violation.kind.name.replace("_", " ")
+    where = ".".join(filter(None, (violation.table, violation.column)))
+    on = f" on {where}" if where else ""
+    return f"constraint {name or 'without a name'}{on} rejects it (SQLSTATE {violation.sqlstate})"
 
 
 def first_line(error: Exception) -> str:

@@ -57,7 +57,9 @@ class Worker:
         except WorkerStopped:
             pass
         except (BatchError, psycopg.Error) as error:  # psycopg's from a pool; the jobs are intact
-            context.set_stop_reason(StopReason.FAILED, first_line(error))
+            missing = (task.jobs.no_job_table(error) for task in self.tasks)
+            shown = next(filter(None, missing), error)
+            context.set_stop_reason(StopReason.FAILED, first_line(shown))
         with suppress(BatchError, psycopg.Error):
             yield from self._count_unfinished()
         context.report.elapsed = context.elapsed()
