@@ -13,11 +13,14 @@ from uuid import UUID
 import click
 
 from batchq.bulk import Backfill, Deleted, DeleteTree, Fenced, JobExists, preflight, start
+from batchq.bulk.errors import ParentKept
+from batchq.bulk.preflight.findings import FindingCode
 from batchq.cli.exit_codes import Exit
 from batchq.cli.options import dsn_option, job_argument, target_argument
 from batchq.cli.resume import resume_command
 from batchq.cli.status import status_command
 from batchq.cli.target import Task, connected
+from batchq.language.errors import BatchError
 from batchq.running.run import run
 
 __all__ = ["bulk"]
@@ -27,6 +30,8 @@ class _NoSuchParent(LookupError):
     """The parent does not exist, or is deleted already."""
 
 
+_DATA = "22"
+"""The class of SQLSTATEs of values (PostgreSQL documentation, appendix A)."""
 _key_argument = click.argument("key", required=False)
 
 
@@ -71,7 +76,7 @@ def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> 
     _check_key(target, key)
     if dry_run:
         _preflight(target, key, dsn)
-    with connected(dsn) as connection:
+    with connected(dsn, target) as connection:
         try:
             begun: Deleted | Fenced
             if isinstance(target, Backfill):
@@ -79,9 +84,18 @@ def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> 
             else:
                 begun = start(connection, target, key, missing=_NoSuchParent(f"no parent {key}"))
         except JobExists as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_unfinished(error)) from error
         except _NoSuchParent as error:
             raise click.ClickException(f"{target.name}: {error}") from error
+        except ParentKept as error:
+            message = f"{target.name}: a trigger or a rule keeps the row of parent {key}"
+            raise click.ClickException(message) from error
+        except BatchError as error:
+            # The message may quote the key, which is on the command line already.
+            violation = error.violation
+            if key is None or violation is None or violation.sqlstate[:2] != _DATA:
+                raise
+            raise click.UsageError(f"KEY {key!r}: {violation.message}") from error
     if isinstance(begun, Fenced):
         click.echo(f"Created job {begun.job}; run `batchq bulk resume` to process it.")
         sys.exit(Exit.AGAIN)
@@ -97,7 +111,7 @@ def abandon_command(target: Task, job: UUID, dsn: str) -> None:
 
     The parent and its remaining children stay as they are.
     """
-    with connected(dsn) as connection:
+    with connected(dsn, target) as connection:
         ended = run(connection, target.jobs.abandon(job))
     if not ended:
         raise click.ClickException(f"{target.name}: no job {job} is unfinished")
@@ -115,13 +129,22 @@ def adopt_command(target: Task, job: UUID, dsn: str) -> None:
     """
     if isinstance(target, Backfill):
         raise click.UsageError(f"{target.name} is a Backfill: it has no parent that could change")
-    with connected(dsn) as connection:
+    with connected(dsn, target) as connection:
         seen = run(connection, target.jobs.get(job), read_only=True)
         if seen is None or not run(connection, target.adopt(seen)):
             raise click.ClickException(
                 f"{target.name}: no job {job} is stuck with a deleted parent"
             )
     click.echo(f"Adopted job {job}; run `batchq bulk resume` to process it.")
+
+
+def _unfinished(error: JobExists) -> str:
+    which = "a job of this name" if error.job is None else f"job {error.job} of this parent"
+    end = "" if error.job is None else f", and `batchq bulk abandon TARGET {error.job}` ends it"
+    return (
+        f"{error.task}: {which} is not finished; `batchq bulk resume TARGET` continues it, "
+        f"`batchq bulk status TARGET` shows whether it is stuck{end}"
+    )
 
 
 def _check_key(target: Task, key: str | None) -> None:
@@ -132,7 +155,8 @@ def _check_key(target: Task, key: str | None) -> None:
 
 
 def _preflight(target: Task, key: str | None, dsn: str) -> NoReturn:
-    with connected(dsn) as connection:
+    with connected(dsn, target) as connection:
         planned = preflight(connection, target, key)
     click.echo(str(planned))
-    sys.exit(Exit.DONE if planned.ok else Exit.FAILED)
+    no_parent = any(found.code is FindingCode.NO_PARENT for found in planned.warnings)
+    sys.exit(Exit.DONE if planned.ok and not no_parent else Exit.FAILED)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -31,13 +32,13 @@ def print_report(console: Console, report: Report) -> None:
     by_table = ", ".join(f"{table}: {n:,}" for table, n in report.rows_by_table.items())
     console.print(
         f"{report.rows:,} rows in {report.chunks:,} chunks{f' ({by_table})' if by_table else ''}; "
-        f"jobs: {report.jobs_done} done, {report.jobs_released} deferred, "
+        f"jobs: {report.jobs_done} done, {report.jobs_released} released, "
         f"{report.jobs_stuck} stuck, {report.jobs_unfinished} unfinished",
         soft_wrap=True,
     )
     if report.jobs_skipped:
         console.print(f"{report.jobs_skipped} jobs are of another version of batchq: skipped")
-    reason = f" ({report.detail})" if report.detail else ""
+    reason = f" ({command_words(report.detail)})" if report.detail else ""
     console.print(f"stopped: {report.stop_reason.value}{reason}", soft_wrap=True, markup=False)
 
 
@@ -60,7 +61,31 @@ def print_jobs(console: Console, name: str, backlog: QueueStats, jobs: list[Job]
         # Not wrapped, so that a job can be copied, and searched for, as one line.
         console.print(line, soft_wrap=True, markup=False)
         if job.last_error:
-            console.print(f"    {job.last_error}", soft_wrap=True, markup=False)
+            console.print(f"    {command_words(job.last_error)}", soft_wrap=True, markup=False)
+
+
+def command_words(text: str) -> str:
+    """Replace the calls that a text of the library suggests by commands.
+
+    >>> command_words("fix it; jobs.retry(UUID('7')) restarts it")
+    'fix it; `batchq bulk resume TARGET --retry 7` restarts it'
+    """
+    for call, command in _COMMANDS:
+        text = call.sub(command, text)
+    return text
+
+
+_COMMANDS = [
+    (re.compile(r"\bjobs\.retry\(UUID\('([^']*)'\)\)"), r"`batchq bulk resume TARGET --retry \1`"),
+    (re.compile(r"\b[Jj]obs\.retry\([^)]*\)"), "`batchq bulk resume TARGET --retry JOB`"),
+    (re.compile(r"\b(?:tree\.)?adopt\([^)]*\)"), "`batchq bulk adopt TARGET JOB`"),
+    (re.compile(r"\b(?:tree\.)?jobs\.abandon\([^)]*\)+"), "`batchq bulk abandon TARGET JOB`"),
+    (
+        re.compile(r"create it in a migration with the DDL that task\.jobs\.ddl\(\) returns"),
+        "`batchq bulk preflight` prints the DDL to create it",
+    ),
+    (re.compile(r"^resume\(\): "), ""),
+]
 
 
 def _plain(_: object, __: object, value: object) -> object:

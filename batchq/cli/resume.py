@@ -8,18 +8,19 @@ import socket
 import sys
 from contextlib import nullcontext
 from datetime import timedelta
-from itertools import product
+from typing import Any
 from uuid import UUID
 
 import click
 from attrs import evolve
+from psycopg import Connection
 from rich.console import Console
 
 from batchq.bulk import Budget, ChunkSize, progress_bar, resume
 from batchq.bulk.worker.options import ResumeOptions
 from batchq.cli.exit_codes import Exit, exit_of
 from batchq.cli.options import dsn_option, json_option, targets_argument
-from batchq.cli.output import as_dict, print_report, to_json
+from batchq.cli.output import as_dict, command_words, print_report, to_json
 from batchq.cli.signals import StopSignals
 from batchq.cli.status import status_command
 from batchq.cli.target import Task, connected
@@ -76,6 +77,10 @@ def resume_command(
     if dry_run:
         context.invoke(status_command, targets=targets, dsn=dsn, as_json=as_json, older_than=None)
         return
+    if timeout >= lease:
+        raise click.UsageError(
+            f"--timeout {timeout:g} must be less than --lease {lease:g}, both in seconds"
+        )
     console = Console(stderr=True)
     show_bar = (console.is_terminal and not as_json) if progress is None else progress
     options: ResumeOptions = {
@@ -86,16 +91,16 @@ def resume_command(
         "timeout": timeout,
         "lease": timedelta(seconds=lease),
     }
-    with connected(dsn) as connection, StopSignals(console) as signals:
+    with connected(dsn, *targets) as connection, StopSignals(console) as signals:
         options["stop"] = signals.stop_requested
-        for target, job in product(targets, retry):
-            run(connection, target.jobs.retry(job))
+        for job in retry:
+            _retry(connection, targets, job)
         try:
             with progress_bar(console=console) if show_bar else nullcontext() as observer:
                 options["observers"] = [] if observer is None else [observer]
                 report = resume(connection, targets, **options)
         except ValueError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(command_words(str(error))) from error
         except KeyboardInterrupt:
             console.print(
                 f"Aborted a chunk; none of it was applied. Its job is locked for another "
@@ -107,6 +112,20 @@ def resume_command(
     else:
         print_report(Console(), report)
     sys.exit(exit_of(report))
+
+
+def _retry(connection: Connection[Any], targets: tuple[Task, ...], job: UUID) -> None:
+    """Make a stuck job claimable again; no-op if it has ended or is being processed.
+
+    :raises click.UsageError: if there is no such job of these targets.
+    """
+    for target in targets:
+        found = run(connection, target.jobs.get(job), read_only=True)
+        if found is not None and found.task == target.name:
+            run(connection, target.jobs.retry(job))
+            return
+    names = ", ".join(target.name for target in targets)
+    raise click.UsageError(f"--retry {job}: {names} has no such job; see `batchq bulk status`")
 
 
 def _budget(chunks: int | None, rows: int | None, seconds: float | None) -> Budget:

@@ -32,7 +32,7 @@ def status_command(
     """Show the jobs. Exits with 1 if one is stuck."""
     console, wrong = Console(), False
     entries: list[dict[str, object]] = []
-    with connected(dsn) as connection:
+    with connected(dsn, *targets) as connection:
         for target in targets:
             backlog = run(connection, target.jobs.stats(target.name), read_only=True)
             jobs = run(connection, target.jobs.all(target.name), read_only=True)

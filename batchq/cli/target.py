@@ -16,7 +16,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from batchq.bulk import Backfill, DeleteTree
+from batchq.bulk.errors import NoJobTable
 from batchq.bulk.worker.failures import first_line
+from batchq.cli.output import command_words
 from batchq.language.errors import BatchError
 from batchq.language.spelling import with_article
 
@@ -56,16 +58,19 @@ class Target(click.ParamType[Task]):
 
 
 @contextmanager
-def connected(dsn: str) -> Generator[psycopg.Connection[Any]]:
+def connected(dsn: str, *targets: Task) -> Generator[psycopg.Connection[Any]]:
     """Connect, and report errors of psycopg and batchq as one line without a traceback.
 
+    :param targets: whose job tables are read.
     :raises click.ClickException: instead of those errors.
     """
     try:
         with _connection(dsn) as connection:
             yield connection
-    except (psycopg.Error, BatchError) as error:
-        raise click.ClickException(first_line(error)) from error
+    except (psycopg.Error, BatchError, NoJobTable) as error:
+        missing = (target.jobs.no_job_table(error) for target in targets)
+        shown = next(filter(None, missing), error)
+        raise click.ClickException(command_words(first_line(shown))) from error
 
 
 _REACHED = re.compile("connection to server (?:at|on) ")

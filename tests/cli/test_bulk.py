@@ -108,6 +108,42 @@ def test_resume_retry_processes_a_stuck_job(cli, estate):
     assert left(estate) == (1, 5)
 
 
+def test_resume_retry_of_an_unknown_job_is_wrong_usage(cli, estate):
+    """A job of another target is unknown as well."""
+    cli("start", LOWER)
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    for unknown in (job, "00000000-0000-0000-0000-000000000007"):
+        result = cli("resume", TREE, "--retry", unknown)
+        assert (result.exit_code, f"--retry {unknown}: vpc has no" in result.output) == (2, True)
+    assert cli("resume", LOWER, TREE, "--retry", job).exit_code == DONE
+
+
+def test_texts_name_commands_and_no_calls(cli, estate):
+    cli("start", TREE, 1)
+    cli("start", LOWER)
+    estate.execute("UPDATE vpc SET time_deleted = NULL WHERE id = 1")
+    for words in (("start", LOWER), ("start", TREE, 1)):
+        result = cli(*words)
+        assert result.exit_code == FAILED
+        assert "is not finished; `batchq bulk resume TARGET` continues it" in result.output
+        assert "(" not in result.output
+    text = "fix it; jobs.retry(UUID('7')) restarts it"
+    estate.execute("UPDATE bulk_job SET last_error = %s", [text])
+    assert "fix it; `batchq bulk resume TARGET --retry 7` restarts it" in cli("status", TREE).output
+    assert " released, " in cli("resume", TREE, "--max-chunks", 0).output
+
+
+def test_key_of_another_type_is_wrong_usage(cli, estate):
+    result = cli("start", TREE, "abc")
+    assert result.exit_code == USAGE
+    assert "KEY 'abc': invalid input syntax for type integer: \"abc\"" in result.output
+
+
+def test_preflight_fails_if_no_parent_has_the_key(cli, estate):
+    result = cli("preflight", TREE, 7)
+    assert (result.exit_code, "NO_PARENT vpc 7" in result.output) == (FAILED, True)
+
+
 def test_resume_fails_if_a_job_becomes_stuck(cli, estate):
     estate.execute("CREATE TABLE log (rule_id int REFERENCES rule)")
     estate.execute("INSERT INTO log VALUES (500)")
@@ -179,6 +215,10 @@ def test_missing_job_table_is_reported_without_a_traceback(cli, conn):
     assert result.exit_code == FAILED
     assert "bulk_job" in result.output
     assert "Traceback" not in result.output
+    for words in (("status", TREE), ("resume", TREE), ("start", LOWER)):
+        result = cli(*words)
+        assert result.exit_code == FAILED
+        assert "`batchq bulk preflight` prints the DDL to create it" in result.output
 
 
 def test_unreachable_server_is_reported_without_a_traceback(cli, monkeypatch):
