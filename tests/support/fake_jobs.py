@@ -121,6 +121,9 @@ class Imagined:
     def stats(self, tree: str) -> Wish:
         return Wish("stats", tree)
 
+    def no_job_table(self, error: Exception) -> None:
+        """No failure here is that of a missing table."""
+
     # -- the server
 
     def answer(self, wish: Wish) -> BatchDone:
