@@ -19,7 +19,7 @@ from batchq.patterns.hierarchy import Children
 def child_deletes(children: Iterable[ChildDelete]) -> tuple[ChildDelete, ...]:
     """Convert an iterable of child deletes to a tuple.
 
-    :raises InvalidBatch: if it is no list, or an item is of another type.
+    :raises InvalidBatch: if it is not a list, or an item is of another type.
     """
     listed_children = listed("children=", children, "[ChildDelete(relation=…)]")
     for child in listed_children:

@@ -60,7 +60,7 @@ class Job:
 def checked_job(job: Job) -> Job:
     """Return a job, as ``adopt()`` takes it.
 
-    :raises InvalidBatch: if it is no :class:`Job`, such as its id, or None for one not found.
+    :raises InvalidBatch: if it is not a :class:`Job`, such as its id, or None for one not found.
     """
     if not is_of(job, Job):
         raise InvalidBatch(

@@ -78,7 +78,7 @@ def start(
     :param job: the id of the job, to be chosen by the caller.
     :param options: as for :meth:`DeleteTree.fence`; ``missing`` is required.
     :raises NoJobTable: if a fence is needed and the job table does not exist.
-    :raises TypeError: for an unknown option, without ``missing``, or if ``tree`` is no tree.
+    :raises TypeError: for an unknown option, without ``missing``, or if ``tree`` is not a tree.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
     _check_tree("start()", tree)

@@ -219,7 +219,7 @@ def worker_options(call: str, options: ResumeOptions) -> WorkerOptions:
 def worker_tasks(call: str, tasks: Iterable[Task]) -> tuple[Task, ...]:
     """Check the tasks of a call.
 
-    :raises TypeError: if they are no list, or one of them is neither a tree nor a backfill.
+    :raises TypeError: if they are not a list, or one of them is neither a tree nor a backfill.
     """
     found = items_of(tasks)
     wrong = [tasks] if found is None else [task for task in found if not isinstance(task, Task)]
