@@ -41,16 +41,18 @@ class Guard:
         return f"{_WORDS[self.bound]} {self.rows} {'row' if self.rows == 1 else 'rows'}"
 
 
-def bound_of(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
-    """Return the bound and the number for the arguments of :meth:`Statement.expect`.
+def operator_of(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[str, int]:
+    """Return the SQL operator and the number for the arguments of :meth:`Statement.expect`.
+
+    Operators are looked up faster than the members of :class:`Bound`, whose values they are.
 
     :raises InvalidBatch: unless exactly one argument is given.
     """
     if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
         raise InvalidBatch("expect(): pass exactly one of a number of rows, at_least= and at_most=")
     if at_least is not None:
-        return Bound.AT_LEAST, at_least
-    return (Bound.EXACTLY, cast("int", rows)) if at_most is None else (Bound.AT_MOST, at_most)
+        return ">=", at_least
+    return ("=", cast("int", rows)) if at_most is None else ("<=", at_most)
 
 
 EXACTLY_ONE = Guard(Bound.EXACTLY, 1)

@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeVar, cast, get_args
 from batchq.language import shape_changes
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Bound, Requirement, When, bound_of
+from batchq.language.guards import Requirement, When, operator_of
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
@@ -78,24 +78,24 @@ class RowGuards(Batch[T_co]):
         >>> vpcs.expect(0, unexpected=format_error(ValueError, "project contains a vpc: {name}"))
         <Statement select vpc: exactly 0 rows>
         """
-        bound, number = bound_of(rows, at_least, at_most)
-        if missing is not None and (bound is Bound.AT_MOST or number == 0):
+        operator, number = operator_of(rows, at_least, at_most)
+        if missing is not None and (operator == "<=" or number == 0):
             raise InvalidBatch(
                 "expect(missing=…): any number of rows is enough here; use unexpected="
             )
-        if unexpected is not None and bound is Bound.AT_LEAST:
+        if unexpected is not None and operator == ">=":
             raise InvalidBatch(
                 "expect(at_least=…, unexpected=…): no number is too large here; use missing="
             )
         reported = columns_of(columns) if columns != () else ()
         if isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
-        if reported and (bound is not Bound.EXACTLY or number != 0):
+        if reported and (operator != "=" or number != 0):
             raise InvalidBatch(
                 "expect(columns=…): only expect(0) reports a row; drop columns= and the names in "
                 "format_error()"
             )
-        counted = shape_changes.with_row_count(self._shape, bound.value, number, reported)
+        counted = shape_changes.with_row_count(self._shape, operator, number, reported)
         guarded: Self = self._shaped(counted)
         if missing is not None:
             guarded = guarded.on(MISSING_ROWS, missing)

@@ -288,5 +288,5 @@ class Statement(RowGuards[T_co]):
 
         :param values: values to append, for parameters that the shape has added.
         """
-        all_values = self._values + values
-        return type(self)(shape, all_values, self._raises, self._labels, self._first or self)
+        taken = self._values + values if values else self._values
+        return type(self)(shape, taken, self._raises, self._labels, self._first or self)
