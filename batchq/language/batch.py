@@ -8,7 +8,7 @@ one round trip is enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from batchq.language.errors import InvalidBatch
@@ -102,7 +102,7 @@ class Batch(Expression, Generic[T_co]):
 
     def __repr__(self) -> str:
         """Show the number of statements, and no values."""
-        count = _size(self)
+        count = sum(1 for _ in leaves(self))
         return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
 
 
@@ -231,15 +231,15 @@ class AsInvariant(Wrapped[T_co]):
     context: str
 
 
-def _size(batch: Batch[Any]) -> int:
-    """Return the number of statements, without recursion: nesting has no depth limit."""
-    count, todo = 0, [batch]
+def leaves(batch: Batch[Any]) -> Iterator[Batch[Any]]:
+    """Yield the batches inside that hold no other, in order and without recursion: nesting has no
+    depth limit."""
+    todo = [batch]
     while todo:
         node = todo.pop()
         if isinstance(node, Composite):
-            todo.extend(node.parts)
+            todo.extend(reversed(node.parts))
         elif isinstance(node, Wrapped):
             todo.append(node.inner)
         else:
-            count += 1
-    return count
+            yield node

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchq.language.batch import Batch, Composite, Wrapped
+from batchq.language.batch import Batch, leaves
 from batchq.language.errors import InvalidBatch
 from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
@@ -16,18 +16,12 @@ if TYPE_CHECKING:
 
 
 def statements(batch: Batch[Any]) -> Iterator[Statement[Any]]:
-    """Yield every statement in order, without recursion: nesting has no depth limit."""
-    todo = [batch]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, Statement):
-            yield node
-        elif isinstance(node, Wrapped):
-            todo.append(node.inner)
-        elif isinstance(node, Composite):
-            todo.extend(reversed(node.parts))
-        elif isinstance(node, Scheduled):
-            todo.append(node.statement)
+    """Yield every statement in order."""
+    for leaf in leaves(batch):
+        if isinstance(leaf, Scheduled):
+            yield leaf.statement
+        elif isinstance(leaf, Statement):
+            yield leaf
 
 
 def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:

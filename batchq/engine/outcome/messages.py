@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from batchq.engine.compile.quoting import unqualified
 from batchq.engine.hints import hint
 from batchq.engine.wire.flight import CLOSING, OWNERS
-from batchq.language.guards import EXACTLY_ONE, Bound, When
+from batchq.language.guards import EXACTLY_ONE, Bound
 from batchq.language.matchers import Matcher, not_null, sqlstate
 from batchq.language.outcome import Outcome
 from batchq.language.results import Rows
@@ -111,10 +111,8 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
-        argument = "raises"
-        if failed.step is not None:
-            requirement = failed.step.statement._shape.requirements[violation.requirement]
-            argument = "unexpected" if requirement.when is When.NEVER else "raises"
+        carries = failed.step is not None and failed.step.statement._shape.carries_unexpected
+        argument = "unexpected" if carries else "raises"
         return f"\nIf a caller can cause it, map it:\n    {argument}=YourError(...)"
     shape = failed.step.statement._shape if failed.step is not None else None
     guard = shape.guard if shape is not None else None
@@ -122,8 +120,8 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
         return ""
     if shape.result.rows is Rows.MAYBE:  # it implies its guard, and takes no other
         return ""
-    rows = f"at_least={guard.rows}" if guard.bound is Bound.AT_LEAST else f"{guard.rows}"
-    rows = f"at_most={guard.rows}" if guard.bound is Bound.AT_MOST else rows
+    names = {Bound.EXACTLY: "", Bound.AT_LEAST: "at_least=", Bound.AT_MOST: "at_most="}
+    rows = f"{names[guard.bound]}{guard.rows}"
     argument = "missing" if violation.rows < guard.rows else "unexpected"
     line = f".expect({rows}, {argument}=YourError(...))"
     return f"\nIf a caller can cause it, map it:\n    {line}"
