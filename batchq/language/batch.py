@@ -95,10 +95,12 @@ class Batch(Expression, Generic[T_co]):
             )
         return AsInvariant(self, context)
 
-    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
+    def _as_expression(
+        self, call: str, *, column: bool = False
+    ) -> tuple[RawSql, tuple[object, ...]]:
         """Reject the batch, which is more than one expression."""
         del column
-        raise InvalidBatch(NO_EXPRESSION)
+        raise InvalidBatch(f"{call}: {NO_EXPRESSION}")
 
     def __repr__(self) -> str:
         """Show the number of statements, and no values."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 from batchq.language import placeholders
@@ -58,7 +59,7 @@ def raw_sql(text: str, /, **params: object) -> Statement[None]:
     try:
         if not params:
             return Statement(_text(text, (), ()), ())
-        values = copy_lists(tuple(params.values()))
+        values = copy_lists("sql()", tuple(params.values()))
         return Statement(_text(text, tuple(params), casts(values)), values)
     except TypeError:
         if isinstance(cast("object", text), str):
@@ -80,8 +81,12 @@ def insert(table: str, row: Row) -> Statement[None]:
     >>> steps(insert("project", {"id": 7, "name": "web"}))[0].sql
     'INSERT INTO "project" ("id", "name") VALUES ($1, $2)'
     """
-    columns, cells, values = read_row(row)
-    return Statement(_insert(table, columns, cells), values)
+    columns, cells, values = read_row("insert()", row)
+    try:
+        return Statement(_insert(table, columns, cells), values)
+    except TypeError:
+        _check_names("insert()", table, columns)
+        raise
 
 
 def update(table: str, set: Row, where: Where) -> Statement[None]:
@@ -102,12 +107,15 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
     >>> steps(touch)[0].sql
     'UPDATE "project" SET "version" = (version + 1) WHERE "id" = $1 AND "deleted_at" IS NULL'
     """
-    columns, cells, values = read_row(set)
+    columns, cells, values = read_row("update(set=)", set)
     if not columns:
         raise InvalidBatch(f"update({table!r}, …): no column to set; name at least one")
-    conditions, compared = read_conditions(where)
-    source = _update(table, columns, cells, conditions)
-    return Statement(source, values + compared)
+    conditions, compared = read_conditions("update(where=)", where)
+    try:
+        return Statement(_update(table, columns, cells, conditions), values + compared)
+    except TypeError:
+        _check_names("update()", table, columns, columns_in(conditions))
+        raise
 
 
 def delete(table: str, where: Where) -> Statement[None]:
@@ -119,8 +127,12 @@ def delete(table: str, where: Where) -> Statement[None]:
     >>> steps(delete("vpc", where={"id": [7, 8]}))[0].sql
     'DELETE FROM "vpc" WHERE "id" = ANY($1)'
     """
-    conditions, values = read_conditions(where)
-    return Statement(_delete(table, conditions), values)
+    conditions, values = read_conditions("delete(where=)", where)
+    try:
+        return Statement(_delete(table, conditions), values)
+    except TypeError:
+        _check_names("delete()", table, columns_in(conditions))
+        raise
 
 
 def select(
@@ -141,19 +153,25 @@ def select(
     >>> steps(select("project", where={"name": ["api", "web"]}).all(Project))[0].sql
     'SELECT "id", "name" FROM "project" WHERE "name" = ANY($1)'
     """
-    conditions, compared = read_conditions(where)
-    if columns is None:
-        return Statement(_select(table, None, conditions), compared)
+    conditions, compared = read_conditions("select(where=)", where)
     cells: list[str | RawSql] = []
     values: list[object] = []
-    for column in listed("select(columns=)", columns, '["id", "name"]'):
+    for column in () if columns is None else listed(_COLUMNS, columns, '["id", "name"]'):
         if isinstance(column, Expression):
-            expression, own = column._as_expression(column=True)
+            expression, own = column._as_expression(_COLUMNS, column=True)
             cells.append(expression)
             values.extend(own)
         else:
             cells.append(column)
-    return Statement(_select(table, tuple(cells), conditions), (*values, *compared))
+    selected = None if columns is None else tuple(cells)
+    try:
+        return Statement(_select(table, selected, conditions), (*values, *compared))
+    except TypeError:
+        _check_names("select()", table, cells, columns_in(conditions))
+        raise
+
+
+_COLUMNS = "select(columns=)"
 
 
 # -- the first shape of a statement: checked once, then looked up ----------------------------------
@@ -168,7 +186,7 @@ def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> S
 
 @lru_cache(maxsize=4096)
 def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Shape:
-    _check_names(table, *columns)
+    _check_names("insert()", table, columns)
     return Shape(Insert(table, columns, cells))
 
 
@@ -176,24 +194,35 @@ def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Sh
 def _update(
     table: str, columns: tuple[str, ...], cells: tuple[Expr, ...], where: Conditions
 ) -> Shape:
-    _check_names(table, *columns, *columns_in(where))
+    _check_names("update()", table, columns, columns_in(where))
     return Shape(Update(table, columns, cells, where))
 
 
 @lru_cache(maxsize=4096)
 def _delete(table: str, where: Conditions) -> Shape:
-    _check_names(table, *columns_in(where))
+    _check_names("delete()", table, columns_in(where))
     return Shape(Delete(table, where))
 
 
 @lru_cache(maxsize=4096)
 def _select(table: str, columns: tuple[str | RawSql, ...] | None, where: Conditions) -> Shape:
-    named = [column for column in columns or () if not isinstance(column, RawSql)]
-    _check_names(table, *named, *columns_in(where))
+    _check_names("select()", table, columns or (), columns_in(where))
     return Shape(Select(table, columns, where))
 
 
-def _check_names(*names: object) -> None:
-    for name in names:
-        if not isinstance(name, str) or not all(name.split(".")) or "\0" in name:
-            raise InvalidBatch(f"table and column names must be non-empty str, not {name!r:.40}")
+def _check_names(call: str, table: object, *columns: Iterable[object]) -> None:
+    """Reject a name that is not one. The cache raises a TypeError for a name without a hash."""
+    if not _is_name(table):
+        raise InvalidBatch(
+            f'{call}: the table must be a name, such as "project" or "schema.project", not '
+            f"{table!r:.40}"
+        ) from None
+    for name in chain.from_iterable(columns):
+        if not isinstance(name, RawSql) and not _is_name(name):
+            raise InvalidBatch(
+                f"{call}: a column must be a non-empty str, not {name!r:.40}"
+            ) from None
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and all(name.split(".")) and "\0" not in name

@@ -63,12 +63,13 @@ def _is_record(kind: type[object]) -> bool:
     return hasattr(kind, "_fields") and issubclass(kind, tuple)
 
 
-def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object]]:
+def read_choice(call: str, column: str, choice: Sequence[object]) -> tuple[str, list[object]]:
     """Return the test for a list of choices, and a new list of its values other than NULL.
 
     A list of None alone has the same test as one of None and values, so that the server rejects an
     array column whatever the list contains.
 
+    :param call: the call that it was passed to, for the text of the error: ``"update(where=)"``.
     :raises InvalidBatch: if the list contains anything but values.
     """
     kinds = set(map(type, choice))
@@ -80,15 +81,15 @@ def read_choice(column: str, choice: Sequence[object]) -> tuple[str, list[object
         if issubclass(kind, Expression):
             hint = f'write {column} IN (…) in sql("…")'
         raise InvalidBatch(
-            f"{_at(column)} is {with_article(type(choice))} of choices that contains {named}; "
-            f"{hint}"
+            f"{_at(call, column)} is {with_article(type(choice))} of choices that contains "
+            f"{named}; {hint}"
         )
     if NoneType in kinds:
         return EQUALS_ANY_OR_NULL, [value for value in choice if value is not None]
     return EQUALS_ANY, list(choice)
 
 
-def refused(column: str, kind: type[object]) -> InvalidBatch:
+def refused(call: str, column: str, kind: type[object]) -> InvalidBatch:
     """Return the error for a collection that is not a list; it names what to write instead."""
     named = with_article(kind)
     hint = "for one of its items write list(…)"
@@ -96,25 +97,38 @@ def refused(column: str, kind: type[object]) -> InvalidBatch:
         hint = "wrap a JSON document in psycopg.types.json.Jsonb(…)"
     elif _is_record(kind):
         hint += f"; to compare with a whole composite write {_whole(column)}"
-    return InvalidBatch(f"{_at(column)} is {named}; {hint}")
+    return InvalidBatch(f"{_at(call, column)} is {named}; {hint}")
 
 
-def copy_lists(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values with lists copied, so that changing a list does not change a statement."""
-    return tuple(_copied(values)) if list in map(type, values) else values
+def copy_lists(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the values with lists copied: changing a list does not change a statement.
+
+    :param call: the call that they were passed to, for the text of the error: ``"insert()"``.
+    :raises InvalidBatch: for a list that contains itself.
+    """
+    return tuple(_copied(call, values, ())) if list in map(type, values) else values
 
 
-def _copied(values: Sequence[Any]) -> list[Any]:
+def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[Any]:
+    """Copy a list and the lists in it.
+
+    :param outer: the identities of the lists that it is in.
+    """
     if list not in map(type, values):
         return list(values)
+    if id(values) in outer:
+        raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
+    path = (*outer, id(values))
     return [
-        _copied(value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+        _copied(call, value, path)  # pyright: ignore[reportUnknownArgumentType]
+        if type(value) is list
+        else value
         for value in values
     ]
 
 
-def _at(column: str) -> str:
-    return f"where=: the value for {column!r:.40}"
+def _at(call: str, column: str) -> str:
+    return f"{call}: the value for {column!r:.40}"
 
 
 def _whole(column: str) -> str:

@@ -88,14 +88,18 @@ class Requirement:
     refuses: bool = False
     """True if a row fails when the condition holds, instead of when it does not."""
 
+    @property
+    def call(self) -> str:
+        """The method that it was passed to."""
+        return "refuse" if self.refuses else _CALLS[self.when]
+
     def __str__(self) -> str:
         """Return the call, with columns and no values: ``require("generation")``."""
         if self.when is When.NEVER:
             return "expect(0)"
-        call = "refuse" if self.refuses else _CALLS[self.when]
         if isinstance(self.test, RawSql):
-            return f"{call}(sql)"
-        return f"{call}({', '.join(map(spelled, columns_in(self.test))) or '...'})"
+            return f"{self.call}(sql)"
+        return f"{self.call}({', '.join(map(spelled, columns_in(self.test))) or '...'})"
 
 
 _CALLS = {When.BEFORE: "require", When.CONFLICT: "same", When.AFTER: "ensure"}

@@ -16,7 +16,8 @@ from batchq.language.comparisons import Reading, copy_lists, read_choice, readin
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.placeholders import NUL, text
-from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
+from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
+from batchq.language.spelling import with_article
 from batchq.language.syntax import (
     EQUALS,
     EQUALS_OUTPUT,
@@ -44,12 +45,13 @@ Where = Condition | Sequence[Condition]
 these."""
 
 
-def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object, ...]]:
+def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object, ...]]:
     """Return the columns of a row, the expression for each, and the values of the parameters.
 
+    :param call: the call that it was passed to, for the text of the errors: ``"insert()"``.
     :raises InvalidBatch: if it is not a row, or a value is a whole statement.
     """
-    if type(row) is dict or (read := _reader(type(row))) is None:
+    if type(row) is dict or (read := _reader(call, type(row))) is None:
         named = cast("Mapping[str, object]", row)
         columns, values = tuple(named), tuple(named.values())
     else:
@@ -57,18 +59,18 @@ def read_row(row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tuple[object,
     if NOT_AS_IS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
     if NO_PARAMETERS.isdisjoint(map(type, values)):
-        return columns, _plain(len(columns)), copy_lists(values)
+        return columns, _plain(len(columns)), copy_lists(call, values)
     cells: list[Expr] = []
     flat: list[object] = []
     for value in values:
         if isinstance(value, Expression):
-            expression, own = value._as_expression()
+            expression, own = value._as_expression(call)
             cells.append(expression)
             flat.extend(own)
         else:
             cells.append(_output_expression(value) if isinstance(value, Output) else None)
             flat.append(value)
-    return columns, tuple(cells), copy_lists(tuple(flat))
+    return columns, tuple(cells), copy_lists(call, tuple(flat))
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
@@ -81,23 +83,25 @@ def _plain(columns: int) -> tuple[None, ...]:
     return (None,) * columns
 
 
-def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
+def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, ...]]:
     """Return the tests of conditions, and the values of the parameters.
 
+    :param call: the call that they were passed to, for the text of the errors:
+        ``"update(where=)"``.
     :raises InvalidBatch: without a condition, because that would select every row.
     """
     if isinstance(where, Expression):
-        return where._as_expression()
+        return where._as_expression(call)
     if isinstance(where, list | tuple):
-        return _all_of(cast("Sequence[Condition]", where))
+        return _all_of(call, cast("Sequence[Condition]", where))
     if not _is_mapping(where):
         raise InvalidBatch(
-            f'where=: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
-            f"{type(where).__name__}"
+            f'{call}: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
+            f"{with_article(type(where))}"
         )
     if not where:
         raise InvalidBatch(
-            'where={} selects every row; if that is intended, write where=sql("true")'
+            f'{call}: {{}} selects every row; if that is intended, write sql("true")'
         )
     tests: list[tuple[str, str | RawSql]] = []
     values: list[object] = []
@@ -110,19 +114,21 @@ def read_conditions(where: Where) -> tuple[Conditions, tuple[object, ...]]:
             values.append(value)
             tests.append((column, EQUALS))
         else:
-            tests.append((column, _special(column, value, reading, values)))
+            tests.append((column, _special(call, column, value, reading, values)))
     return tuple(tests), tuple(values)
 
 
-def _special(column: str, value: object, reading: Reading, values: list[object]) -> str | RawSql:
+def _special(
+    call: str, column: str, value: object, reading: Reading, values: list[object]
+) -> str | RawSql:
     """Return the test for a value that is not a plain one; add its parameters to ``values``."""
     match reading:
         case Reading.CHOICE:
-            test, choice = read_choice(column, cast("Sequence[object]", value))
+            test, choice = read_choice(call, column, cast("Sequence[object]", value))
             values.append(choice)
             return test
         case Reading.FRAGMENT:
-            expression, own = cast("Expression", value)._as_expression()
+            expression, own = cast("Expression", value)._as_expression(call)
             values.extend(own)
             return expression
         case Reading.OUTPUT:
@@ -130,19 +136,17 @@ def _special(column: str, value: object, reading: Reading, values: list[object])
             reference = _output_expression(cast("Output", value))
             return EQUALS_OUTPUT if isinstance(reference, OutputRef) else reference
         case Reading.NULL | Reading.REFUSED:  # NULL is handled by the caller
-            raise refused(column, type(value))
+            raise refused(call, column, type(value))
 
 
-def _all_of(conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:
+def _all_of(call: str, conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:
     """Join several conditions. A fragment among them is a condition of its own."""
     if not conditions:
-        raise InvalidBatch(
-            'where=[] selects every row; if that is intended, write where=sql("true")'
-        )
+        raise InvalidBatch(f'{call}: [] selects every row; if that is intended, write sql("true")')
     tests: list[ColumnTest | RawSql] = []
     values: list[object] = []
     for condition in conditions:
-        test, parameters = read_conditions(condition)
+        test, parameters = read_conditions(call, condition)
         tests.extend([test] if isinstance(test, RawSql) else test)
         values.extend(parameters)
     return tuple(tests), tuple(values)
@@ -164,21 +168,27 @@ def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
     :raises InvalidBatch: without columns, or if the predicate needs a parameter.
     """
     if not columns or not all(map(is_text, columns)):
-        raise InvalidBatch("on_conflict_do_nothing(): no columns; name those of a unique index")
+        raise InvalidBatch(
+            "on_conflict_do_nothing(): pass the columns of a unique index, each a non-empty str"
+        )
     if where is None:
         return Conflict(columns, None)
     if isinstance(where, Expression):
-        predicate, _ = where._as_expression()
+        predicate, _ = where._as_expression(_PREDICATE)
         if predicate.names:
-            raise InvalidBatch(
-                "on_conflict_do_nothing(where=): sql() has a parameter; write its value in the text"
-            )
+            raise InvalidBatch(f"{_PREDICATE}: sql() has a parameter; write its value in the text")
         return Conflict(columns, predicate)
     if not _is_mapping(where):
         raise InvalidBatch(
-            "on_conflict_do_nothing(where=): pass a mapping of columns or one sql() fragment"
+            f"{_PREDICATE}: pass a mapping of columns or one sql() fragment, not "
+            f"{with_article(type(where))}"
         )
+    if not all(map(is_text, where)):
+        raise InvalidBatch(f"{_PREDICATE}: each column must be a non-empty str")
     return Conflict(columns, tuple((column, _literal(where[column])) for column in where))
+
+
+_PREDICATE = "on_conflict_do_nothing(where=)"
 
 
 def _literal(value: object) -> str:
@@ -193,8 +203,8 @@ def _literal(value: object) -> str:
         escaped = value.replace("'", "''")
         return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
     raise InvalidBatch(
-        f"on_conflict_do_nothing(where=): a value must be None, bool, int, or str without NUL, "
-        f"not {type(value).__name__}; write the predicate as sql()"
+        f"{_PREDICATE}: a value must be None, bool, int, or str without NUL, not "
+        f"{with_article(type(value))}; write the predicate as sql()"
     )
 
 
@@ -207,9 +217,9 @@ class _Reader:
 
 
 @lru_cache(maxsize=1024)
-def _reader(cls: type[Any]) -> _Reader | None:
+def _reader(call: str, cls: type[Any]) -> _Reader | None:
     """Return how to read rows of a class; None for mappings, whose keys may differ."""
-    if attrs.has(cls):
+    if attrs.has(cls) and not issubclass(cls, Special):
         columns = tuple(field.name for field in attrs.fields(cls))
     elif dataclasses.is_dataclass(cls):
         columns = tuple(field.name for field in dataclasses.fields(cls))
@@ -217,7 +227,8 @@ def _reader(cls: type[Any]) -> _Reader | None:
         return None
     else:
         raise InvalidBatch(
-            f"a row must be a mapping, or an attrs or dataclass object, not {cls.__name__}"
+            f"{call}: a row must be a mapping of columns, or an attrs or dataclass object, not "
+            f"{with_article(cls)}"
         )
     if len(columns) == 1:
         return _Reader(columns, lambda row: (getattr(row, columns[0]),))

@@ -10,7 +10,7 @@ depends on a setting or on the server's version is reported as ambiguous.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, cast
 
 from attrs import frozen
@@ -86,6 +86,18 @@ class Reading:
     """Why the text cannot be sent; None if it can."""
     unsure: str | None = None
     """Why the meaning of the text is ambiguous; None if it is not."""
+
+
+def tokens(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the text of each token, spaces and comments included."""
+    at = 0
+    while at < len(text):
+        start, token = at, cast("re.Match[str]", _TOKEN.match(text, at))  # any character is a token
+        kind, at = str(token.lastgroup), token.end()
+        if kind in _ENDS:
+            at, _ = _ENDS[kind](text, token)
+            at = len(text) if at == _NEVER else at
+        yield kind, text[start:at]
 
 
 def read(text: str) -> Reading:

@@ -12,6 +12,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh_copy, why_not_made
 from batchq.language.matchers import UNEXPECTED_ROWS, Matcher, is_matcher
 from batchq.language.signatures import why_not_one
+from batchq.language.spelling import with_article
 from batchq.language.templates import ErrorTemplate
 from batchq.language.value import value
 from batchq.language.violation import Violation, ViolationKind
@@ -66,7 +67,7 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
         return raises
     if isinstance(raises, ErrorTemplate) and raises.columns and not _has_row(matcher):
         raise InvalidBatch(
-            f".on({matcher}, format_error(…)): this failure has no row for {{column}}; use a "
+            f"{_call(matcher, 'format_error(…)')}: this failure has no row for {{column}}; use a "
             f"template without columns, or map the guard of a row"
         )
     if isinstance(raises, ErrorTemplate):
@@ -80,9 +81,18 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
         _check_call(matcher, raises, why_not_one(raises))
         return raises
     raise InvalidBatch(
-        f".on({matcher}, …): pass an exception, an exception class, or a function of the Violation "
-        f"that returns an exception, not {type(raises).__name__}"
+        f"{_call(matcher, '…')}: pass an exception, an exception class, or a function of the "
+        f"Violation that returns an exception, not {with_article(type(raises))}"
     )
+
+
+def _call(matcher: Matcher, raises: str) -> str:
+    """Return the call that a mapping was passed to, for the text of an error."""
+    if matcher.kind is not ViolationKind.GUARD:
+        return f".on({matcher}, {raises})"
+    if matcher.requirement is not None:
+        return f"{str(matcher)[:-1]}, raises={raises})"
+    return f"expect({'unexpected' if matcher is UNEXPECTED_ROWS else 'missing'}={raises})"
 
 
 def _has_row(matcher: Matcher) -> bool:
@@ -104,7 +114,7 @@ def _check_copy(matcher: Matcher, error: BaseException) -> None:
         fresh_copy(error)
     except Exception as problem:
         raise InvalidBatch(
-            f".on({matcher}, {describe(error)}(…)): it cannot be copied, and each failure "
+            f"{_call(matcher, f'{describe(error)}(…)')}: it cannot be copied, and each failure "
             f"raises a copy: {problem}; pass a function, lambda violation: "
             f"{describe(error)}(…)"
         ) from problem
@@ -124,7 +134,7 @@ def _check_call(matcher: Matcher, raises: Raises, reason: str | None) -> None:
     if reason is None:
         return
     name = describe(raises)
-    message = f".on({matcher}, {name}): it cannot be called with the Violation: {reason}"
+    message = f"{_call(matcher, name)}: it cannot be called with the Violation: {reason}"
     if isinstance(raises, type):
         message += f"; pass an exception, {name}(…), or a function: lambda violation: {name}(…)"
     raise InvalidBatch(message)
@@ -134,7 +144,7 @@ def _check_stop(matcher: Matcher, cls: object) -> None:
     """Reject what Python converts to a RuntimeError if a coroutine or generator raises it."""
     if isinstance(cls, type) and issubclass(cls, StopIteration | StopAsyncIteration):
         raise InvalidBatch(
-            f".on({matcher}, {cls.__name__}): Python converts it to a RuntimeError in a coroutine; "
+            f"{_call(matcher, cls.__name__)}: Python converts it to a RuntimeError in a coroutine; "
             f"use another exception"
         )
 

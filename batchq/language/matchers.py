@@ -192,16 +192,20 @@ def _matcher(kind: ViolationKind | None, name: str) -> Matcher:
     try:
         return _cached_matcher(kind, name)
     except TypeError:  # it is not hashable, so not a str
-        raise InvalidBatch(_NOT_A_NAME) from None
+        raise _not_a_name(kind, name) from None
 
 
-_NOT_A_NAME = "the name of a constraint must be a non-empty str (for not_null, of a column)"
+def _not_a_name(kind: ViolationKind | None, name: object) -> InvalidBatch:
+    call = "invariant" if kind is None else kind.value
+    what = "column" if kind is ViolationKind.NOT_NULL else "constraint"
+    return InvalidBatch(f"{call}(): the name of a {what} must be a non-empty str, not {name!r:.40}")
 
 
 @lru_cache(maxsize=4096)
 def _cached_matcher(kind: ViolationKind | None, name: str) -> Matcher:
     if not is_text(name):
-        raise InvalidBatch(_NOT_A_NAME)
+        raise _not_a_name(kind, name)
     if "\0" in name:
-        raise InvalidBatch(f"{name!r:.40} contains a NUL, which no name does; remove it")
+        call = "invariant" if kind is None else kind.value
+        raise InvalidBatch(f"{call}(): {name!r:.40} contains a NUL, which no name does; remove it")
     return Matcher(kind, name)

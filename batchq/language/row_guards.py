@@ -14,9 +14,10 @@ from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
 from batchq.language.shape import Shape
+from batchq.language.spelling import with_article
 from batchq.language.syntax import Conditions, Insert, RawSql, columns_in
 from batchq.language.templates import ErrorTemplate
-from batchq.language.validation import is_text, listed
+from batchq.language.validation import is_column, is_text, listed
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -87,7 +88,7 @@ class RowGuards(Batch[T_co]):
             raise InvalidBatch(
                 "expect(at_least=…, unexpected=…): no number is too large here; use missing="
             )
-        reported = columns_of(columns) if columns != () else ()
+        reported = columns_of("expect()", columns)
         if isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
         if reported and (operator != "=" or number != 0):
@@ -95,7 +96,10 @@ class RowGuards(Batch[T_co]):
                 "expect(columns=…): only expect(0) reports a row; drop columns= and the names in "
                 "format_error()"
             )
-        counted = shape_changes.with_row_count(self._shape, operator, number, reported)
+        try:
+            counted = shape_changes.with_row_count(self._shape, operator, number, reported)
+        except TypeError:  # it is not hashable
+            raise shape_changes.not_a_number(number) from None
         guarded: Self = self._shaped(counted)
         if missing is not None:
             guarded = guarded.on(MISSING_ROWS, missing)
@@ -130,7 +134,7 @@ class RowGuards(Batch[T_co]):
         ... )
         <Statement update project: exactly 1 row, require("deleted_at"), require("version")>
         """
-        return self._check_before("require", condition, raises, columns)
+        return self._check_before("require()", condition, raises, columns)
 
     def refuse(
         self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
@@ -151,19 +155,20 @@ class RowGuards(Batch[T_co]):
         >>> attach.refuse(mine, raises=ValueError("attached to this instance already"))
         <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
         """
-        return self._check_before("refuse", condition, raises, columns)
+        return self._check_before("refuse()", condition, raises, columns)
 
     def _check_before(
         self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
     ) -> Self:
         if isinstance(self._shape.source, RawSql | Insert):
             raise InvalidBatch(
-                f"{call}(): an insert or a sql() text has no where= to select rows; check the rows "
+                f"{call}: an insert or a sql() text has no where= to select rows; check the rows "
                 'that it returns with .ensure({"column": …})'
             )
-        test, values = read_conditions(condition)
+        test, values = read_conditions(call, condition)
+        more = columns_of(call, columns)
         return self._with_condition(
-            When.BEFORE, test, values, raises, columns, refuses=call == "refuse"
+            When.BEFORE, test, values, raises, more, refuses=call == "refuse()"
         )
 
     def ensure(
@@ -190,10 +195,11 @@ class RowGuards(Batch[T_co]):
         if not isinstance(given, Mapping):
             raise InvalidBatch(
                 'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
-                f"{type(given).__name__}"
+                f"{with_article(type(given))}"
             )
-        test, values = read_conditions(expected)
-        return self._with_condition(When.AFTER, test, values, raises, columns)
+        test, values = read_conditions("ensure()", expected)
+        more = columns_of("ensure()", columns)
+        return self._with_condition(When.AFTER, test, values, raises, more)
 
     def for_update(
         self,
@@ -255,6 +261,9 @@ class RowGuards(Batch[T_co]):
                 f"for_update(strength=): pass one of {', '.join(get_args(Strength))}, not "
                 f"{strength!r:.40}"
             )
+        for name, flag in ("nowait", nowait), ("skip_locked", skip_locked):
+            if type(flag) is not bool:
+                raise InvalidBatch(f"for_update({name}=): pass True or False, not {flag!r:.40}")
         if nowait and skip_locked:
             raise InvalidBatch(
                 "for_update(): nowait= fails at a locked row, skip_locked= omits it; drop one"
@@ -275,13 +284,16 @@ class RowGuards(Batch[T_co]):
         test: Conditions,
         values: tuple[object, ...],
         raises: Raises | None,
-        columns: Iterable[str],
+        more: tuple[str, ...],
         *,
         refuses: bool = False,
     ) -> Self:
-        """Add a requirement and the mapping for it."""
+        """Add a requirement and the mapping for it.
+
+        :param more: columns of the row to report, in addition to those of the test.
+        """
         named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        reported = tuple(dict.fromkeys((*columns_in(test), *columns_of(columns), *named)))
+        reported = tuple(dict.fromkeys((*columns_in(test), *more, *named)))
         requirement = Requirement(when, test, reported, refuses)
         shape = shape_changes.with_condition(self._shape, requirement)
         guarded = self._shaped(shape, values)
@@ -290,9 +302,18 @@ class RowGuards(Batch[T_co]):
         return guarded.on(unmet(len(self._shape.conditions), requirement), raises)
 
 
-def columns_of(columns: Iterable[str]) -> tuple[str, ...]:
+def columns_of(call: str, columns: Iterable[str]) -> tuple[str, ...]:
     """Return the columns in ``columns=``.
 
-    :raises InvalidBatch: if it is not a list.
+    :param call: the call that they were passed to, for the text of the error: ``"expect()"``.
+    :raises InvalidBatch: if it is not a list, or a name is not a name.
     """
-    return listed("columns=", columns, '["id", "name"]')
+    if columns == ():
+        return ()
+    names = listed(f"{call[:-1]}columns=)", columns, '["id", "name"]')
+    for name in names:
+        if not is_column(name):
+            raise InvalidBatch(
+                f"{call[:-1]}columns=): a column must be a non-empty str, not {name!r:.40}"
+            )
+    return names

@@ -18,8 +18,8 @@ from batchq.language.matchers import Matcher, constraint
 from batchq.language.models import model_of, why_not
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.shape import Shape, answered
-from batchq.language.syntax import Conflict, Delete, Insert, RawSql, Select, Update
-from batchq.language.validation import is_text
+from batchq.language.syntax import Conflict, Delete, Insert, RawSql, Select, Update, columns_in
+from batchq.language.validation import is_column, is_text
 
 
 @lru_cache(maxsize=4096)
@@ -81,14 +81,12 @@ def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> S
 @lru_cache(maxsize=4096)
 def with_condition(shape: Shape, requirement: Requirement) -> Shape:
     """Add a condition on each row."""
-    _check_columns_named(requirement.columns)
+    for name in columns_in(requirement.test):
+        if not is_column(name):
+            raise InvalidBatch(
+                f"{requirement.call}(): a column must be a non-empty str, not {name!r:.40}"
+            )
     return _check_consistent(evolve(shape, conditions=(*shape.conditions, requirement)))
-
-
-def _check_columns_named(columns: tuple[Any, ...]) -> None:
-    for name in columns:
-        if not is_text(name) or "\0" in name:
-            raise InvalidBatch(f"columns=: column names must be non-empty str, not {name!r:.40}")
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -97,14 +95,13 @@ def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...]
 
     :param carried: the columns of the unexpected row that the error reports.
     """
-    _check_columns_named(carried)
     if carried and isinstance(shape.source, Insert | Update | Delete):
         raise InvalidBatch(
             "expect(columns=…): only a select() or a sql() carries columns of an unexpected row; "
             "drop columns= and the names in format_error()"
         )
     if type(rows) is not int:
-        raise InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
+        raise not_a_number(rows)
     guard = Guard(Bound(bound), rows)
     if rows < (0 if guard.bound is Bound.EXACTLY else 1):
         raise InvalidBatch(
@@ -112,6 +109,11 @@ def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...]
             f"write expect(0)"
         )
     return _check_consistent(evolve(shape, expected=guard, carried=carried))
+
+
+def not_a_number(rows: object) -> InvalidBatch:
+    """Return the error for a number of rows that is not an int."""
+    return InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
 
 
 @lru_cache(maxsize=4096)

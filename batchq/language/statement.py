@@ -13,6 +13,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import ErrorMapping, Raises, checked_raises
 from batchq.language.matchers import Matcher
+from batchq.language.other_names import OtherNames
 from batchq.language.outputs import Output, checked_type
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
@@ -31,7 +32,7 @@ _STRINGS = frozenset("'$")
 
 
 @value
-class Statement(RowGuards[T_co]):
+class Statement(RowGuards[T_co], OtherNames):
     """A batch of one SQL command. Immutable: every method returns a new statement.
 
     Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
@@ -242,18 +243,20 @@ class Statement(RowGuards[T_co]):
         """The mappings, in the order of declaration: the last that matches wins."""
         return tuple(self._shape.mappings(self._raises))
 
-    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
+    def _as_expression(
+        self, call: str, *, column: bool = False
+    ) -> tuple[RawSql, tuple[object, ...]]:
         source = self._shape.source
         if not isinstance(source, RawSql):
-            raise InvalidBatch(NO_EXPRESSION)
+            raise InvalidBatch(f"{call}: {NO_EXPRESSION}")
         if not self._shape.is_bare:
             raise InvalidBatch(
-                "a sql() fragment cannot have a result, mappings or guards; add them to the "
-                "statement that contains it"
+                f"{call}: a sql() fragment cannot have a result, mappings or guards; add them to "
+                "the statement that contains it"
             )
         problem = (source.no_column if column else source.no_value) or source.unsure
         if problem is not None:
-            raise InvalidBatch(f"a sql() fragment must be one expression: {problem}")
+            raise InvalidBatch(f"{call}: a sql() fragment must be one expression: {problem}")
         return source, self._values
 
     def __repr__(self) -> str:
@@ -279,6 +282,10 @@ class Statement(RowGuards[T_co]):
         try:
             return self._shaped(shape_changes.with_result(self._shape, rows, model))
         except TypeError as error:
+            if not callable(model):
+                raise InvalidBatch(
+                    f"{rows}(): pass a class or a function of the row, not {model!r:.40}"
+                ) from None
             raise InvalidBatch(
                 f"{rows}(): the model must be hashable, as classes and functions are: {error}"
             ) from error

@@ -25,9 +25,12 @@ class Expression(Special):
 
     __slots__ = ()
 
-    def _as_expression(self, *, column: bool = False) -> tuple[RawSql, tuple[object, ...]]:
+    def _as_expression(
+        self, call: str, *, column: bool = False
+    ) -> tuple[RawSql, tuple[object, ...]]:
         """Return the SQL and the values of its parameters.
 
+        :param call: the call that it was passed to, for the text of the error: ``"insert()"``.
         :param column: True for a column of a select, which may have an alias.
         :raises InvalidBatch: if it is more than one expression.
         """

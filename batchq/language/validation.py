@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
@@ -19,6 +19,11 @@ _NO_LISTS = (str, bytes, bytearray, memoryview, set, frozenset, Mapping)
 def is_text(value: object) -> bool:
     """Return True for a non-empty str."""
     return isinstance(value, str) and value != ""
+
+
+def is_column(name: object) -> bool:
+    """Return True for a str that may be the name of a column."""
+    return is_text(name) and "\0" not in cast("str", name)
 
 
 def checked_label(name: str) -> str:

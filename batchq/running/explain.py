@@ -9,6 +9,7 @@ from batchq.engine.effects import locks, writes
 from batchq.engine.plan import plan
 from batchq.engine.step import PlacedStep
 from batchq.language.batch import Batch
+from batchq.language.sql_lines import sql_lines
 
 
 def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
@@ -48,7 +49,7 @@ def explain(batch: Batch[Any], /, *, parameters: bool = False) -> str:
     for step in steps(batch):
         shape = step.statement._shape
         lines.append(str(step))
-        lines.extend(f"    {line}" for line in step.sql.splitlines())
+        lines.extend(f"    {line}" for line in sql_lines(step.sql))
         if parameters:
             values = enumerate(zip(step.order, step.parameters, strict=True), 1)
             lines.extend(f"    ${n} {shape.names[i]} = {value!r}" for n, (i, value) in values)

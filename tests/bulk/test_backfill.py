@@ -188,14 +188,14 @@ def test_backfill_set_takes_values_and_fragments(conn: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"where": {}}, "Backfill('rules-v2'): where={} selects every row; if that is intended"),
-        ({"where": []}, "Backfill('rules-v2'): where=[] selects every row; if that is intended"),
-        ({"where": "true"}, "Backfill('rules-v2'): where=: pass a mapping of columns, a sql("),
+        ({"where": {}}, "Backfill('rules-v2'): update(where=): {} selects every row; if that"),
+        ({"where": []}, "Backfill('rules-v2'): update(where=): [] selects every row; if that"),
+        ({"where": "true"}, "Backfill('rules-v2'): update(where=): pass a mapping of columns"),
         ({"set": {}}, "Backfill('rules-v2'): update('rule', …): no column to set"),
         ({"set": "name='x'"}, "Backfill('rules-v2'): set=: pass a mapping of columns to values"),
         ({"name": ""}, "Backfill(name=''): its job is found by the name; pass a non-empty str"),
         ({"name": None}, "Backfill(name=None): its job is found by the name"),
-        ({"table": ""}, "Backfill('rules-v2'): table and column names must be non-empty str"),
+        ({"table": ""}, "Backfill('rules-v2'): update(): the table must be a name"),
     ],
     ids=str,
 )

@@ -123,13 +123,6 @@ def test_a_sqlstate_that_no_server_sends_is_refused(code):
         sqlstate(code)
 
 
-@pytest.mark.parametrize("name", ["", None, 7, unique("a")])
-@pytest.mark.parametrize("make", [*BY_KIND.values(), constraint])
-def test_a_matcher_needs_a_name(make, name):
-    with pytest.raises(InvalidBatch, match="the name of a constraint"):
-        make(name)
-
-
 @pytest.mark.parametrize("name", [["x"], {}, 7, b"x", None, ""], ids=str)
 def test_name_that_is_not_a_non_empty_str_is_rejected(name):
     for declare in (unique, check, sqlstate, insert("vpc", {"id": 7}).invariant):

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Test that a statement says what to write instead of a method of another library."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+
+import pytest
+
+from batchq import Statement, gather, select
+from batchq.language.other_names import INSTEAD
+
+ROW = select("t", ["id"], where={"id": 1})
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_name_of_another_library_is_answered_with_what_to_write(name):
+    with pytest.raises(AttributeError, match=f"^Statement has no {name}; write "):
+        getattr(ROW, name)
+    assert not hasattr(ROW, name)
+    assert not hasattr(Statement, name)
+    assert getattr(ROW, name, None) is None
+    assert name not in dir(ROW)
+
+
+METHODS = sorted({word for text in INSTEAD.values() for word in re.findall(r"(\w+)\(", text)})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_suggested_method_exists(method):
+    import batchq  # noqa: PLC0415
+
+    assert hasattr(ROW, method) or hasattr(batchq, method)
+
+
+def test_unknown_name_gets_the_usual_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        ROW.nonsense  # noqa: B018
+
+
+def test_hints_are_not_asked_for_every_attribute():
+    assert not hasattr(Statement, "__getattr__")
+
+
+def test_statement_with_hints_is_copied_and_pickled():
+    assert copy.copy(ROW).title == copy.deepcopy(ROW).title == ROW.title
+    assert pickle.loads(pickle.dumps(ROW)).title == ROW.title  # noqa: S301
+
+
+def test_batch_has_no_hints():
+    with pytest.raises(AttributeError) as caught:
+        gather(ROW).one_or_none  # noqa: B018
+    assert "write" not in str(caught.value)
