@@ -15,14 +15,15 @@ from uuid import UUID, uuid4
 
 from attrs import evolve, field, frozen
 
-from batchq.bulk.argument_types import is_of
-from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, order_key, ordered, within
+from batchq.bulk.argument_types import checked, checked_job_id, is_of, of
+from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
 from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
+from batchq.bulk.order_columns import order_columns
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql, select, update
 from batchq.language.compose import gather
@@ -68,9 +69,9 @@ class Backfill:
     where: Where
     """Which rows are due; as for :func:`~batchq.update`. An updated row must not be due.
     """
-    order: tuple[str, ...] = field(default=("id",), converter=order_key)
+    order: tuple[str, ...] = field(default=("id",), converter=order_columns)
     """The order key: one or more columns with a unique index, such as the primary key."""
-    jobs: Jobs = field(factory=Jobs)
+    jobs: Jobs = field(factory=Jobs, validator=of("Backfill", Jobs, "Jobs()"))
 
     def __attrs_post_init__(self) -> None:
         """Reject a backfill that might not end, or that could not be executed."""
@@ -84,6 +85,7 @@ class Backfill:
                 f"Backfill({self.name!r}): set=: pass a mapping of columns to values, not "
                 f'{type(self.set).__name__}; write set={{"column": …}}'
             )
+        checked("Backfill", "table", self.table, str, '"widget"')
         try:
             update(self.table, self.set, where=self.where)
         except InvalidBatch as error:
@@ -117,9 +119,10 @@ class Backfill:
         """Insert a job; an ordinary batch that can be composed with others.
 
         :param job: its id, to be chosen by the caller.
+        :raises InvalidBatch: if ``job`` is not a UUID.
         :raises JobExists: by the server, if there is an unfinished one of this name.
         """
-        job = job or uuid4()
+        job = uuid4() if job is None else checked_job_id("start", job)
         return self.jobs.create(job, self.name, self.ROOT, JobExists(self.name)).map(lambda _: job)
 
     def chunk(

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import Factory, field, frozen
 
-from batchq.bulk.argument_types import is_of
-from batchq.bulk.chunks.chunk import order_key
+from batchq.bulk.argument_types import is_of, of
 from batchq.bulk.chunks.stages import Stage
+from batchq.bulk.order_columns import order_columns
 from batchq.language.builders import raw_sql
 from batchq.language.errors import InvalidBatch
 from batchq.language.validation import listed
@@ -58,12 +58,14 @@ class ChildDelete:
 
     relation: Children = field(converter=_relation)
     """Which rows they are: made by :meth:`Parent.children`."""
-    order: tuple[str, ...] = field(default=("id",), converter=order_key)
+    order: tuple[str, ...] = field(default=("id",), converter=order_columns)
     """The order key: one or more columns that are unique among the children of one parent, and
     that an index has after the parent's key."""
     set: Mapping[str, object] | None = None
     """Update these columns instead of deleting: ``{"vpc_id": None}`` orphans the rows."""
-    hard: bool = field(default=Factory(_is_hard, takes_self=True))
+    hard: bool = field(
+        default=Factory(_is_hard, takes_self=True), validator=of("ChildDelete", bool, "True")
+    )
     """Delete the rows, those that are soft-deleted already as well; if False, soft-delete them.
     The default is True if the table has no column for soft deletes, and False with ``set``."""
     children: tuple[ChildDelete, ...] = field(default=(), converter=child_deletes)

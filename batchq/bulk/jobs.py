@@ -16,17 +16,18 @@ from uuid import UUID
 
 from attrs import field, fields, frozen
 
+from batchq.bulk.argument_types import checked, checked_job_id
 from batchq.bulk.chunks.subquery import columns, embed, quoted
 from batchq.bulk.errors import JobExists, LeaseLost, NoJobTable
 from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
-from batchq.bulk.job_table import ddl, unfinished_key
+from batchq.bulk.job_table import ddl, no_table, unfinished_key
 from batchq.engine.compile.quoting import check_table
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql, select, update
 from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
-from batchq.language.matchers import sqlstate, unique
+from batchq.language.matchers import unique
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MAX_RESTARTS = 3
 """How often a job is restarted for rows that are left after its last stage, until it is stuck."""
+_TASK_EXAMPLE = "TREE.name"
 
 
 def _table(_: object, __: Attribute[str], name: str) -> None:
@@ -61,16 +63,15 @@ class Jobs:
         :param exists: the error if there is an unfinished one already.
         """
         row = {"id": job, "task": task, "version": VERSION, "root": root, "generation": 0}
-        inserted = insert(self.table, row).on(sqlstate(_NO_TABLE), NoJobTable(self.table))
+        inserted = insert(self.table, row).on(no_table(self.table), NoJobTable(self.table))
         return inserted.on(unique(unfinished_key(self.table)), exists)
 
     def no_job_table(self, error: Exception) -> NoJobTable | None:
         """Return the error to raise if a step failed because the job table does not exist."""
         violation = error.violation if isinstance(error, BatchError) else None
-        if violation is None or violation.sqlstate != _NO_TABLE:
+        if violation is None or not no_table(self.table).matches(violation):
             return None
-        # The message is translated, but the name in it is not.
-        return NoJobTable(self.table) if f'"{self.table}"' in violation.message else None
+        return NoJobTable(self.table)
 
     def create_fenced(
         self, job: UUID, task: str, parent: Statement[None], missing: Raises
@@ -79,6 +80,7 @@ class Jobs:
 
         :param parent: selects the parent's key as text, its generation, and the tables.
         :param missing: the error if it selects no row.
+        :raises NoJobTable: by the server, if the job table does not exist.
         :raises JobExists: by the server, if a job of an earlier fence is not finished.
         """
         text, values = embed(parent, "parent")
@@ -93,19 +95,23 @@ class Jobs:
         def exists(violation: Violation) -> JobExists:
             return JobExists(task, violation.row["id"])
 
+        inserted = inserted.on(no_table(self.table), NoJobTable(self.table))
         statement = inserted.expect(1, missing=missing).ensure({"id": job}, raises=exists)
         return statement.label(f"insert {self.table}")
 
     def get(self, job: UUID) -> Statement[Job | None]:
         """Read one job."""
+        checked_job_id("get", job)
         return select(self.table, where={"id": job}).maybe(Job)
 
     def all(self, task: str) -> Statement[list[Job]]:
         """Read all jobs of a task: unfinished ones first, each group by age."""
+        checked("all", "task", task, str, _TASK_EXAMPLE)
         return raw_sql(_select(_ALL, self.table), task=task).all(Job)
 
     def stats(self, task: str) -> Statement[QueueStats]:
         """Count the jobs of a task."""
+        checked("stats", "task", task, str, _TASK_EXAMPLE)
         return raw_sql(_select(_STATS, self.table), task=task).one(QueueStats)
 
     def claimable(self, task: str, exclude: list[UUID], limit: int) -> Statement[list[Job]]:
@@ -179,6 +185,7 @@ class Jobs:
 
         :return: 1; 0 if the job has ended, is held by a worker, or does not exist.
         """
+        checked_job_id("retry", job)
         free = raw_sql(f"phase = 'stuck' OR phase = 'active' AND cursor IS NOT NULL AND ({_FREE})")
         changes = {**_FROM_START, "seq": raw_sql("seq + 1")}
         return update(self.table, changes, where=[{"id": job}, free]).count()
@@ -203,6 +210,7 @@ class Jobs:
 
         :return: 1; 0 if the job has ended or does not exist.
         """
+        checked_job_id("abandon", job)
         ended = {
             "phase": "abandoned",
             "epoch": raw_sql("epoch + 1"),
@@ -236,8 +244,6 @@ def _until(lease: timedelta) -> Statement[None]:
     return raw_sql("now() + %(lease)s", lease=lease)
 
 
-_NO_TABLE = "42P01"
-"""The SQLSTATE undefined_table (PostgreSQL documentation, appendix A)."""
 _CREATE_FENCED = """\
 INSERT INTO {table} AS job (id, task, version, root, generation, tables)
 SELECT %(job)s, %(task)s, %(version)s, parent.root, parent.generation, parent.tables

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from uuid import UUID
 
 from attrs import frozen
 
+from batchq.bulk.argument_types import check_database
 from batchq.bulk.errors import TooManyRows
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
-from batchq.language.errors import BatchError
 from batchq.language.mapping import Raises
 from batchq.running.request import check_options
 from batchq.running.run import arun, run
@@ -78,16 +76,18 @@ def start(
     :param job: the id of the job, to be chosen by the caller.
     :param options: as for :meth:`DeleteTree.fence`; ``missing`` is required.
     :raises NoJobTable: if a fence is needed and the job table does not exist.
-    :raises TypeError: for an unknown option, without ``missing``, or if ``tree`` is not a tree.
+    :raises TypeError: for an unknown option, without ``missing``, or if ``database`` or ``tree``
+        is of another type.
+    :raises InvalidBatch: if another argument is.
     """
     check_options("start()", options, _KNOWN, _REQUIRED)
     _check_tree("start()", tree)
     small, large = _batches(tree, key, also, job, options)
+    check_database("start()", database, sync=True)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
-        with _naming_the_job_table(tree):
-            return Fenced(run(database, large, isolation=READ_COMMITTED))
+        return Fenced(run(database, large, isolation=READ_COMMITTED))
 
 
 async def astart(
@@ -103,11 +103,11 @@ async def astart(
     check_options("astart()", options, _KNOWN, _REQUIRED)
     _check_tree("astart()", tree)
     small, large = _batches(tree, key, also, job, options)
+    check_database("astart()", database, sync=False)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
-        with _naming_the_job_table(tree):
-            return Fenced(await arun(database, large, isolation=READ_COMMITTED))
+        return Fenced(await arun(database, large, isolation=READ_COMMITTED))
 
 
 def _check_tree(call: str, tree: object) -> None:
@@ -117,17 +117,6 @@ def _check_tree(call: str, tree: object) -> None:
             f"{call} takes a DeleteTree, not {type(tree).__name__}; a Backfill is started by "
             f"{run_}(database, backfill.start())"
         )
-
-
-@contextmanager
-def _naming_the_job_table(tree: DeleteTree) -> Generator[None]:
-    """Raise NoJobTable if that is why a fence failed."""
-    try:
-        yield
-    except BatchError as error:
-        if (missing := tree.jobs.no_job_table(error)) is not None:
-            raise missing from error
-        raise
 
 
 def _batches(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from batchq.bulk.argument_types import check_database, checked
 from batchq.engine.client_encoding import textual
 from batchq.language.builders import sql
 from batchq.running.run import run
@@ -28,9 +29,11 @@ def query_throttle(
     :param database: may be the one that is resumed: no transaction is open on it at that time.
     :param query: as for :func:`~batchq.sql`; it returns one column of text.
 
-    >>> pool = None  # a ConnectionPool
+    >>> from psycopg_pool import ConnectionPool
+    >>> pool = ConnectionPool(open=False)
     >>> throttle = query_throttle(pool, "SELECT 'paused by ' || name FROM pause")
     """
+    check_database("query_throttle()", database, sync=True)
     statement = sql(query, **params).all(_reason)
 
     def throttle() -> str | None:
@@ -48,6 +51,9 @@ def replica_lag_throttle(
         other sessions, as ``pg_monitor`` does (PostgreSQL documentation, "pg_stat_replication").
     :param max_lag: how far the replay of a replica may lag.
     """
+    call = "replica_lag_throttle"
+    check_database(f"{call}()", primary, sync=True)
+    checked(call, "max_lag", max_lag, timedelta, "timedelta(seconds=…)", error=TypeError)
     return query_throttle(primary, _LAG, max_lag=max_lag)
 
 

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, field, frozen
 
+from batchq.bulk.argument_types import checked, checked_job_id, of
 from batchq.bulk.child_delete import ChildDelete, child_deletes
 from batchq.bulk.chunks.chunk import Chunk, chunk
 from batchq.bulk.chunks.fence import CANONICAL, Fence
@@ -51,6 +52,10 @@ def _guards(guards: Iterable[Guard]) -> tuple[Guard, ...]:
     return functions
 
 
+def _parent(parent: Parent) -> Parent:
+    return checked("DeleteTree", "parent", parent, Parent, "Parent(table=…, …)")
+
+
 def _stages(tree: DeleteTree) -> tuple[Stage, ...]:
     return tuple(stage for child in tree.children for stage in child.stages())
 
@@ -75,16 +80,16 @@ class DeleteTree:
 
     name: str
     """The task name of its jobs."""
-    parent: Parent
+    parent: Parent = field(converter=_parent)
     children: tuple[ChildDelete, ...] = field(converter=child_deletes)
     """The kinds of children, in the order in which they are deleted."""
-    hard: bool = True
+    hard: bool = field(default=True, validator=of("DeleteTree", bool, "True"))
     """Delete the parent row; if False, leave it soft-deleted."""
     guards: tuple[Guard, ...] = field(default=(), converter=_guards)
     """Functions that make a guard for a parent's key, on children that must not exist:
     ``lambda key: SUBNETS.forbid(key, unexpected=VpcHasSubnets())``; see :meth:`Parent.delete`."""
-    jobs: Jobs = field(factory=Jobs)
-    inline_limit: int = INLINE_LIMIT
+    jobs: Jobs = field(factory=Jobs, validator=of("DeleteTree", Jobs, "Jobs()"))
+    inline_limit: int = field(default=INLINE_LIMIT, validator=of("DeleteTree", int, "1_000"))
     """Up to how many children of one kind :meth:`delete_now` deletes the tree in one batch."""
     stages: tuple[Stage, ...] = field(
         default=Factory(_stages, takes_self=True), init=False, repr=False, eq=False
@@ -127,6 +132,8 @@ class DeleteTree:
         :param job: the id of the job. If the caller chooses it, ``tree.jobs.get(job)`` shows after
             a lost connection whether the fence was committed.
         :return: the job's id.
+        :raises InvalidBatch: if an argument is of another type.
+        :raises NoJobTable: by the server, if the job table does not exist.
         :raises JobExists: by the server, if the job of an earlier fence is not finished.
         :raises ParentKept: by the server, if a trigger or a rule keeps the parent as it was.
         """
@@ -136,7 +143,7 @@ class DeleteTree:
                 f"deleted, and {self.parent.table!r} has no column for that; declare "
                 f"Parent(…, deleted_at=…)"
             )
-        job = job or uuid4()
+        job = uuid4() if job is None else checked_job_id("fence", job)
         # The lock has found the parent, so only a trigger or a rule can keep it from being hidden.
         kept = ParentKept(self.parent.table)
         hidden = self.parent.delete_row(key, missing=kept, generation=generation, stale=stale)

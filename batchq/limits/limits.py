@@ -88,13 +88,14 @@ class Limits:
 
     def create(self, conn: psycopg.Connection[Any], /) -> None:
         """Execute :meth:`ddl` for this server, in a transaction or inside the open one."""
-        with conn.transaction():
+        with tables.checked_connection("create()", conn, psycopg.Connection).transaction():
             for command in tables.encoded_ddl(self.table, self.ledger, conn):
                 conn.execute(command)
 
     async def acreate(self, conn: psycopg.AsyncConnection[Any], /) -> None:
         """Execute :meth:`ddl` on an async connection; as :meth:`create`."""
-        async with conn.transaction():
+        checked = tables.checked_connection("acreate()", conn, psycopg.AsyncConnection)
+        async with checked.transaction():
             for command in tables.encoded_ddl(self.table, self.ledger, conn):
                 await conn.execute(command)
 

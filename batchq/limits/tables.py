@@ -10,7 +10,7 @@ NULL, because ``greatest(NULL, 5)`` is 5.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 from uuid import UUID
 
 from attrs import evolve
@@ -24,6 +24,8 @@ from batchq.language.validation import is_text
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
+
+C = TypeVar("C")
 
 DialectName = Literal["postgresql", "cockroachdb"]
 
@@ -62,7 +64,12 @@ _HALF_FULL = " WITH (fillfactor = 50)"
 
 
 def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
-    """Return the DDL of both tables."""
+    """Return the DDL of both tables.
+
+    :raises InvalidBatch: for the name of another dialect.
+    """
+    if dialect not in get_args(DialectName):
+        raise InvalidBatch(f"ddl({dialect!r:.40}): pass one of {', '.join(get_args(DialectName))}")
     counters = _COUNTERS.format(
         table=quoted(table),
         unlimited=UNLIMITED,
@@ -77,6 +84,19 @@ def ddl(table: str, ledger: str, dialect: DialectName) -> tuple[str, ...]:
         positive=identifier(derived(ledger, "positive")),
     )
     return counters + (_HALF_FULL if dialect == "postgresql" else ""), charges
+
+
+def checked_connection(call: str, conn: C, kind: type[object]) -> C:
+    """Reject what is not a connection of psycopg.
+
+    :raises TypeError: for another object, such as a pool.
+    """
+    if not isinstance(conn, kind):
+        raise TypeError(
+            f"{call} takes a psycopg {kind.__name__}, not {type(conn).__name__}; of a pool, pass "
+            f"one of its connections"
+        )
+    return conn
 
 
 def encoded_ddl(
@@ -140,6 +160,6 @@ def checked_amount(call: str, amount: int, *, minimum: int) -> int:
     :raises InvalidBatch: for anything but an int from ``minimum`` to the maximum of bigint.
     """
     if type(amount) is not int or not minimum <= amount <= UNLIMITED:
-        message = f"{call}(): {amount!r:.40} is not an int from {minimum} to {UNLIMITED}"
+        message = f"{call}(): pass an int from {minimum} to {UNLIMITED}, not {amount!r:.40}"
         raise InvalidBatch(message)
     return amount

@@ -29,6 +29,10 @@ def check_inserts(
     :param where: values by column that each child must have, or a list of choices.
     :raises InvalidBatch: with the column that is missing or different.
     """
+    if not isinstance(cast("object", children), Batch):
+        raise InvalidBatch(
+            f"add(): pass an insert(), or a batch with inserts, not {type(children).__name__}"
+        )
     inserts = [
         (source, statement)
         for statement in statements(children)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from attrs import field, frozen
 
@@ -21,13 +21,13 @@ from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
-from batchq.language.models import check_named
 from batchq.language.placement import Last, Scheduled
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
-from batchq.language.validation import is_text
+from batchq.language.validation import listed
+from batchq.patterns.arguments import check_mapping, check_model, check_names, check_raises
 from batchq.patterns.child_inserts import check_inserts
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Parent:
     """The integer column that is incremented if a child is added."""
 
     def __attrs_post_init__(self) -> None:
-        _check_names("Parent", self, ("table", "key", "deleted_at", "generation"))
+        check_names("Parent", self, ("table", "key", "deleted_at", "generation"))
 
     def children(
         self,
@@ -70,7 +70,8 @@ class Parent:
             are hard-deleted.
         :param where: values by column that distinguish these children from other rows of the table.
         """
-        return Children(parent=self, table=table, by=by, deleted_at=deleted_at, where=where or {})
+        values: Mapping[str, object] = {} if where is None else where
+        return Children(parent=self, table=table, by=by, deleted_at=deleted_at, where=values)
 
     def touch(self, key: object, *, missing: Raises) -> Batch[None]:
         """Increment the generation of a live parent, which also locks it until COMMIT.
@@ -79,6 +80,7 @@ class Parent:
 
         :param missing: what to raise if the parent does not exist or is deleted.
         """
+        check_raises("touch(missing=)", missing)
         generation = _incremented(self.generation)
         touched = update(self.table, {self.generation: generation}, self._live(key))
         guarded = touched.expect(1, missing=missing).label(self.table)
@@ -96,6 +98,7 @@ class Parent:
 
         :param missing: what to raise if the parent does not exist or is deleted.
         """
+        check_raises("lock(missing=)", missing)
         live = select(self.table, where=self._live(key))._locked("update", fresh=False)
         return live.expect(1, missing=missing).label(self.table)
 
@@ -135,7 +138,7 @@ class Parent:
         """
         deletion = self.delete_row(key, missing=missing, generation=generation, stale=stale)
         last = Scheduled(deletion, resets=touch_key(self, key))
-        checks = tuple(guards)
+        checks = listed("delete(guards=)", guards, "[CHILDREN.forbid(key, unexpected=…)]")
         checked = [with_settings(ALL_ROWS, gather(*checks))] if checks else []
         return gather(self.lock(key, missing=missing), *checked, last).map(_nothing)
 
@@ -154,10 +157,12 @@ class Parent:
         :param missing: as in :meth:`delete`, like the other arguments.
         :raises InvalidBatch: unless both or neither of ``generation`` and ``stale`` are given.
         """
+        check_raises("delete(missing=)", missing)
         if (generation is None) != (stale is None):
             raise InvalidBatch("delete(): pass both generation= and stale=, or neither")
         deletion = self._deletion(key).expect(1, missing=missing).label(self.table)
         if stale is not None:
+            check_raises("delete(stale=)", stale)
             deletion = deletion.require({self.generation: generation}, raises=stale)
         return deletion
 
@@ -177,7 +182,8 @@ class Parent:
         :param missing: what to raise if the parent does not exist or is deleted.
         :raises InvalidBatch: if the columns of the model are unknown.
         """
-        check_named("read()", model)
+        check_model(model)
+        check_raises("read(missing=)", missing)
         live = select(self.table, where=self._live(key)).one(model)
         return live.expect(1, missing=missing).label(self.table)
 
@@ -201,7 +207,12 @@ class Children:
     where: Mapping[str, object] = field(eq=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_names("children", self, ("table", "by", "deleted_at"))
+        if not isinstance(cast("object", self.parent), Parent):
+            raise InvalidBatch(
+                f"Children(parent={self.parent!r:.40}): pass a Parent; write Parent(…).children(…)"
+            )
+        check_names("children", self, ("table", "by", "deleted_at"))
+        check_mapping("children(where=)", self.where)
 
     def add(self, key: object, children: Batch[T], *, missing: Raises) -> Batch[T]:
         """Add children to a live parent: increment its generation, then insert them.
@@ -221,6 +232,7 @@ class Children:
         >>> [step.statement.title for step in steps(vpcs.add(7, web, missing=LookupError("7")))]
         ['update project', 'insert vpc']
         """
+        check_raises("add(missing=)", missing)
         check_inserts(self.table, {self.by: key}, self.where, children)
         parts = self.parent.touch(key, missing=missing), children
         return Last(parts, unmet_outputs(parts))
@@ -232,6 +244,7 @@ class Children:
         :param unexpected: what to raise for a child, as in :meth:`Statement.expect`. The guard
             reads the columns named in ``format_error()``.
         """
+        check_raises("forbid(unexpected=)", unexpected)
         columns = unexpected.columns if isinstance(unexpected, ErrorTemplate) else ()
         live = select(self.table, columns or [self.by], where=self._live(key))
         return live.expect(0, unexpected=unexpected).label(self.table)
@@ -243,23 +256,12 @@ class Children:
         :param model: a class with fields, as in :meth:`Statement.all`.
         :raises InvalidBatch: if the columns of the model are unknown.
         """
-        check_named("read()", model)
+        check_model(model)
         return select(self.table, where=self._live(key)).all(model).label(self.table)
 
     def _live(self, key: object) -> dict[str, object]:
         deleted_at = {} if self.deleted_at is None else {self.deleted_at: None}
         return {self.by: key, **self.where, **deleted_at}
-
-
-def _check_names(call: str, declared: Parent | Children, names: tuple[str, ...]) -> None:
-    for name in names:
-        value: object = getattr(declared, name)
-        if not is_text(value) and not (name == "deleted_at" and value is None):
-            what = "table" if name == "table" else "column"
-            or_none = ", or None for hard deletes" if name == "deleted_at" else ""
-            raise InvalidBatch(
-                f"{call}({name}={value!r:.40}): pass the name of a {what}, a non-empty str{or_none}"
-            )
 
 
 def touch_key(parent: Parent, key: object) -> tuple[object, ...]:

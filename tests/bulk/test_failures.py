@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 
 import batchq
+from batchq import UnmappedViolation
 from batchq.bulk import (
     Backfill,
     Budget,
@@ -30,7 +31,7 @@ from batchq.bulk import (
     TooManyRows,
     start,
 )
-from batchq.bulk.errors import RowsAfterFence
+from batchq.bulk.errors import NoJobTable, RowsAfterFence
 from batchq.bulk.progress.events import Event
 from tests.support.lock_waits import until_waits
 
@@ -125,11 +126,18 @@ def test_missing_job_table_is_named_with_its_ddl(estate: Any) -> None:
     report = estate.resume()
     assert report.stop_reason is StopReason.FAILED
     assert re.match(words, report.detail)
-    with pytest.raises(match=words):
+    with pytest.raises(NoJobTable, match=words):
         start(estate.conn, attrs.evolve(estate.tree, inline_limit=5), 1, missing=LookupError())
     backfill = Backfill(name="x", table="rule", set={"name": "x"}, where={"name": None})
-    with pytest.raises(match=words):
-        batchq.run(estate.conn, backfill.start())
+    for batch in (backfill.start(), estate.tree.fence(1, missing=LookupError())):
+        with pytest.raises(NoJobTable, match=words):
+            batchq.run(estate.conn, batch)
+
+
+def test_another_missing_table_is_not_taken_for_the_job_table(estate: Any) -> None:
+    estate.conn.execute("DROP TABLE rule")
+    with pytest.raises(UnmappedViolation, match="rule"):
+        batchq.run(estate.conn, estate.tree.fence(1, missing=LookupError()))
 
 
 def test_errors_of_trees_are_sentences() -> None:

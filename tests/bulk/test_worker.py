@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -169,35 +168,6 @@ async def test_invalid_options_are_rejected_before_any_request(
     options = {"owner": "test", "works": [Imagined({})], **options}
     with pytest.raises(ValueError, match=r"resume\(|two are called"):
         await answer if (answer := call(None, options.pop("works"), **options)) else None
-
-
-@pytest.mark.parametrize("call", [resume, aresume])
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"owner": 7}, 'resume(owner=7): it must be of type str; write owner="cron"'),
-        ({"chunk_size": 10}, "resume(chunk_size=10): it must be of type ChunkSize; write chunk_s"),
-        ({"budget": 3}, "resume(budget=3): it must be of type Budget; write budget=Budget("),
-        ({"lease": 30}, "resume(lease=30): it must be of type timedelta; write lease=timedelta("),
-        ({"throttles": len}, "it must be a list of functions; write throttles=[…]"),
-        ({"throttles": ["lag"]}, "resume(throttles=['lag']): it must be a list of functions"),
-        ({"observers": print}, "it must be a list of functions; write observers=[…]"),
-        ({"stop": True}, "resume(stop=True): it must be a function that returns True to stop; "),
-        ({"timeout": timedelta(seconds=5)}, "it must be a number of seconds; write timeout=5.0"),
-        ({"pause_ratio": "1"}, "resume(pause_ratio='1'): it must be a number of seconds"),
-        ({"tasks": BACKFILL}, "() takes a list of trees and backfills, not Backfill; write [TREE"),
-        ({"tasks": ["vpc"]}, "() takes a list of trees and backfills, not str; write [TREE"),
-        ({"tasks": None}, "() takes a list of trees and backfills, not NoneType; write [TREE"),
-    ],
-    ids=str,
-)
-async def test_option_of_another_type_is_rejected_before_any_request(
-    call: Any, options: dict[str, Any], message: str
-) -> None:
-    """There is no database to ask."""
-    options = {"owner": "test", "tasks": [Imagined({})], **options}
-    with pytest.raises(TypeError, match=re.escape(message)):
-        await answer if (answer := call(None, options.pop("tasks"), **options)) else None
 
 
 @pytest.mark.parametrize("call", [start, astart])

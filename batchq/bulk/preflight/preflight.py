@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psycopg import AsyncConnection, Connection
 
-from batchq.bulk.argument_types import is_of
+from batchq.bulk.argument_types import check_database, checked, is_of
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog, catalog
 from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
@@ -59,6 +59,7 @@ def preflight(
     :param count_limit: up to how many rows of a kind are counted; at least a tree's
         ``inline_limit``.
     :raises ValueError: if the key is missing, or not allowed.
+    :raises TypeError: if another argument is of another type.
     :raises BatchError: if the catalog cannot be read.
 
     Call it before the first start, and in a test of your schema::
@@ -66,6 +67,7 @@ def preflight(
         print(preflight(conn, TREE, 7))
         preflight(conn, TREE, 7).raise_for_errors()
     """
+    check_database("preflight()", database, sync=True)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:
@@ -91,6 +93,7 @@ async def apreflight(
     count_limit: int = 100_000,
 ) -> Preflight:
     """Report what a task would do on an async connection or pool; as :func:`preflight`."""
+    check_database("apreflight()", database, sync=False)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:
@@ -120,6 +123,7 @@ def _requests(
 ) -> Generator[_Request, Any, Preflight]:
     if not is_of(task, (DeleteTree, Backfill)):
         raise TypeError(f"preflight() takes a DeleteTree or a Backfill, not {type(task).__name__}")
+    checked("preflight", "count_limit", count_limit, int, "100_000", error=TypeError)
     tree = task if isinstance(task, DeleteTree) else None
     if (tree is None) is not (key is None):
         raise ValueError(

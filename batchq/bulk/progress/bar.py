@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from batchq.bulk.argument_types import checked
 from batchq.bulk.progress.events import Observer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def progress_bar(*, console: Console | None = None) -> Generator[Observer]:
 
     :param console: the default is standard error, because standard output is for data.
     :raises ModuleNotFoundError: without rich.
+    :raises TypeError: if ``console`` is not one of rich's.
 
     >>> from rich.console import Console
     >>> from batchq.bulk.progress.report import Report
@@ -38,7 +40,10 @@ def progress_bar(*, console: Console | None = None) -> Generator[Observer]:
     except ModuleNotFoundError as error:
         message = 'progress_bar() needs rich: pip install "batchq[cli]"'
         raise ModuleNotFoundError(message) from error
-    lines, console = BarLines(), console or consoles.Console(stderr=True)
+    if console is None:
+        console = consoles.Console(stderr=True)
+    checked("progress_bar", "console", console, consoles.Console, "Console()", error=TypeError)
+    lines = BarLines()
     with Live(
         get_renderable=lines.draw,
         console=console,

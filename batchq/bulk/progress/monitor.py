@@ -16,6 +16,7 @@ from uuid import UUID
 
 from attrs import define, field, setters
 
+from batchq.bulk.argument_types import of
 from batchq.bulk.progress.events import Progress
 from batchq.bulk.progress.report import Report
 
@@ -43,6 +44,7 @@ class Monitor:
     :param max_events: how many events are kept, and for how many jobs the latest event. The oldest
         are dropped first.
     :raises ValueError: if ``max_events`` is not positive.
+    :raises TypeError: if ``max_events`` is not an int.
 
     >>> monitor = Monitor(max_events=100)
     >>> monitor(Report(chunks=2, rows=900))
@@ -53,7 +55,9 @@ class Monitor:
     'EXHAUSTED'
     """
 
-    max_events: int = field(default=4096, on_setattr=setters.frozen)
+    max_events: int = field(
+        default=4096, on_setattr=setters.frozen, validator=of("Monitor", int, "4096", TypeError)
+    )
     _recent: deque[Progress] = field(init=False, repr=False)
     _jobs: OrderedDict[UUID, Progress] = field(
         init=False, repr=False, factory=OrderedDict[UUID, Progress]

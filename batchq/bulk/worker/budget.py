@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import math
 
-from attrs import frozen
+from attrs import field, frozen
+
+from batchq.bulk.argument_types import NUMBER, of
 
 
 @frozen(kw_only=True)
@@ -13,12 +15,13 @@ class Budget:
     """How much one worker may do; the next worker does the rest.
 
     :raises ValueError: if one of them is negative.
+    :raises TypeError: if one of them is not a number.
     """
 
-    chunks: float = math.inf
-    rows: float = math.inf
+    chunks: float = field(default=math.inf, validator=of("Budget", NUMBER, "3", TypeError))
+    rows: float = field(default=math.inf, validator=of("Budget", NUMBER, "10_000", TypeError))
     """No chunk is started after so many rows; the last chunk may exceed it."""
-    seconds: float = 25.0
+    seconds: float = field(default=25.0, validator=of("Budget", NUMBER, "25.0", TypeError))
 
     def __attrs_post_init__(self) -> None:
         for name in ("chunks", "rows", "seconds"):

@@ -14,6 +14,8 @@ import math
 
 from attrs import evolve, field, frozen
 
+from batchq.bulk.argument_types import NUMBER, of
+
 _GOAL = 0.6
 """The time to aim for, as a share of the target: the times of chunks scatter, and their 95th
 percentile should meet the target, not their median. Measured in simulation: see docs/adr/0019."""
@@ -55,15 +57,16 @@ class ChunkSize:
     :param minimum: the fewest rows that a chunk is ever asked for.
     :param maximum: the most rows that a chunk is ever asked for.
     :raises ValueError: if one is not positive, or not ``minimum <= initial <= maximum``.
+    :raises TypeError: if ``target`` is not a number, or one of the others not an int.
 
     >>> ChunkSize(target=0.05, maximum=1_000).sizer().rows
     200
     """
 
-    target: float = 0.1
-    initial: int = 200
-    minimum: int = 10
-    maximum: int = 10_000
+    target: float = field(default=0.1, validator=of("ChunkSize", NUMBER, "0.1", TypeError))
+    initial: int = field(default=200, validator=of("ChunkSize", int, "200", TypeError))
+    minimum: int = field(default=10, validator=of("ChunkSize", int, "10", TypeError))
+    maximum: int = field(default=10_000, validator=of("ChunkSize", int, "10_000", TypeError))
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.target < math.inf:

@@ -23,7 +23,7 @@ from typing import (
 
 from attrs import field, frozen
 
-from batchq.bulk.argument_types import items_of
+from batchq.bulk.argument_types import NUMBER, items_of, of
 from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.job import Job
@@ -132,20 +132,11 @@ def _wrong(name: str, value: object, wanted: str) -> TypeError:
     return TypeError(f"resume({name}={value!r:.60}): it must be {wanted}")
 
 
-def _seconds(_: object, attribute: Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(attribute.name, value, f"a number of seconds; write {attribute.name}=5.0")
-
-
-def _of(kind: type[object], example: str) -> Callable[[object, Attribute[Any], object], None]:
+def _of(
+    kind: type[object] | tuple[type[object], ...], example: str
+) -> Callable[[object, Attribute[Any], Any], None]:
     """Return a validator for an option of one type."""
-
-    def check(_: object, attribute: Attribute[Any], value: object) -> None:
-        if not isinstance(value, kind):
-            wanted = f"of type {kind.__name__}; write {attribute.name}={example}"
-            raise _wrong(attribute.name, value, wanted)
-
-    return check
+    return of("resume", kind, example, TypeError)
 
 
 def _function(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -178,13 +169,13 @@ class WorkerOptions:
         default=timedelta(seconds=30), validator=_of(timedelta, "timedelta(seconds=…)")
     )
     """How long a job stays this worker's after its last step; longer than ``timeout``."""
-    timeout: float = field(default=5.0, validator=_seconds)
+    timeout: float = field(default=5.0, validator=_of(NUMBER, "5.0"))
     """Seconds after which a chunk is canceled and sent again for fewer rows."""
     throttles: tuple[Throttle, ...] = field(default=(), converter=_throttles)
     """Each may return a reason to stop; the jobs are left for later."""
     stop: Callable[[], bool] = field(default=lambda: False, validator=_function)
     """Called before each chunk; True stops the worker."""
-    pause_ratio: float = field(default=0.0, validator=_seconds)
+    pause_ratio: float = field(default=0.0, validator=_of(NUMBER, "1.0"))
     """Seconds to sleep for each second that a chunk took; no transaction is open meanwhile."""
     observers: tuple[Observer, ...] = field(default=(), converter=_observers)
     """Called with a :class:`Progress` for each event, and with the :class:`Report` at the end."""

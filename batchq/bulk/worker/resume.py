@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
+from batchq.bulk.argument_types import check_database
 from batchq.bulk.progress.report import Report
 from batchq.bulk.worker.context import RunContext
 from batchq.bulk.worker.options import ResumeOptions, Task, worker_options, worker_tasks
@@ -61,11 +62,13 @@ def resume(
         with the :class:`~batchq.bulk.Report` at the end.
     :return: what was done, and why the worker stopped. A failure of the server is in the report and
         not raised, because everything until then is committed.
-    :raises TypeError: for an unknown option or one of another type, or without ``owner``.
+    :raises TypeError: for an unknown option, without ``owner``, or if an argument is of another
+        type.
     :raises ValueError: for values that make no sense, before any job is claimed.
     """
     context = RunContext(options=worker_options("resume()", options))
     worker = Worker(tasks=worker_tasks("resume()", tasks), context=context)
+    check_database("resume()", database, sync=True)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
@@ -86,6 +89,7 @@ async def aresume(
     """Process jobs on an async connection or pool; as :func:`resume`."""
     context = RunContext(options=worker_options("aresume()", options))
     worker = Worker(tasks=worker_tasks("aresume()", tasks), context=context)
+    check_database("aresume()", database, sync=False)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:

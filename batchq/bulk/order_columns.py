@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""Read the ``order=`` of a declaration: the columns that a scan is ordered by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from batchq.bulk.chunks.chunk import order_key
+from batchq.language.errors import InvalidBatch
+from batchq.language.validation import is_text, listed
+
+
+def order_columns(order: str | Iterable[str]) -> tuple[str, ...]:
+    """Convert the ``order`` of a declaration to a tuple of columns.
+
+    :raises InvalidBatch: if it is empty, or not a column or a list of columns.
+    """
+    names = (order,) if isinstance(order, str) else listed("order=", order, '["id"]')
+    for name in names:
+        if not is_text(name):
+            raise InvalidBatch(
+                f"order=[{name!r:.40}]: pass the names of columns, each a non-empty str; write "
+                f'order=["id"]'
+            )
+    return order_key(names)
