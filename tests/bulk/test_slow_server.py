@@ -19,29 +19,8 @@ import batchq
 from batchq.bulk import Budget, ChunkSize, DeleteTree, Progress, Report
 from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.progress.events import Event
-from tests.support.fake_jobs import Imagined
-from tests.support.worker_driver import driven
 
-# -- tenfold slower --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cost", [0.000_01, 0.000_05, 0.000_1, 0.000_5])
-def test_chunk_time_meets_the_target_on_a_tenfold_slower_server(
-    cost: float,
-) -> None:
-    """All of an activation, on a server that is made up: tables, budgets and all between."""
-    work, took = Imagined({"1": [10**6]}, cost=cost), list[float]()
-
-    def slower(texts: str) -> None:
-        if texts.startswith("chunk"):
-            work.cost = cost if len(took) < 30 else 10 * cost
-            took.append(work.cost * int(texts.split()[2]))
-
-    driven(work, chunk_size=ChunkSize(), budget=Budget(chunks=36), meddle=slower)
-    target = ChunkSize().target
-    assert target / 3 < took[29] < target < 1.5 * target < took[30]
-    assert min(took[30:36]) < 1.5 * target
-
+# -- slower by and by ------------------------------------------------------------------------------
 
 SLEEPS = """
 CREATE TABLE slow (seconds float8);

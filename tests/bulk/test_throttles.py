@@ -16,7 +16,6 @@ import batchq
 from batchq.bulk import ChunkSize, StopReason
 from batchq.bulk.throttles import query_throttle, replica_lag_throttle
 from batchq.bulk.worker.requests import Sleep
-from tests.support.fake_jobs import Imagined
 from tests.support.worker_driver import driven
 
 
@@ -160,11 +159,11 @@ def test_no_transaction_is_open_while_a_callable_runs(fenced: Any, database: str
 SIZE = ChunkSize(initial=100, minimum=100, maximum=100)
 
 
-def test_pause_is_proportional_to_each_chunk_and_not_at_the_end() -> None:
-    made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE, pause_ratio=0.5)
+def test_pause_is_proportional_to_each_chunk_and_not_at_the_end(conn: Any) -> None:
+    made = driven(conn, {"1": [250]}, cost=0.02, chunk_size=SIZE, pause_ratio=0.5)
     assert made.of_job == [*["chunk 1 100", "sleep"] * 3, "finish 1", "claimable vpc"]
     assert [one.seconds for one in made.asked if isinstance(one, Sleep)] == [1, 1, 1]
-    made = driven(Imagined({"1": [250]}, cost=0.02), chunk_size=SIZE)
+    made = driven(conn, {"1": [250]}, cost=0.02, chunk_size=SIZE)
     assert "sleep" not in made.log
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a worker requests, in which order, and what stops it; without a database."""
+"""What a worker requests, in which order, and what stops it."""
 
 from __future__ import annotations
 
@@ -10,73 +10,64 @@ from typing import Any
 import pytest
 
 from batchq.bulk import Backfill, Budget, ChunkSize, StopReason, aresume, astart, resume, start
-from batchq.bulk.worker import context as course_module
-from tests.support.fake_jobs import (
-    Imagined,
-)
-from tests.support.worker_driver import Driven, driven
+from batchq.bulk.worker import context
+from tests.support.worker_driver import driven, prepare
 
 SIZE = ChunkSize(minimum=1, initial=100, maximum=100)
 ONE = ["other_versions vpc", "claimable vpc", "estimate", "claim 1"]
-END = ["claimable vpc", "stats vpc"]
 BACKFILL = Backfill(name="x", table="t", set={"v": 2}, where={"v": 1})
 
 
 # -- the order -------------------------------------------------------------------------------------
 
 
-def test_worker_runs_one_job_after_the_other_and_counts_unfinished_ones() -> None:
-    made = driven(Imagined({"1": [250, 50], "2": [0, 0]}), chunk_size=SIZE)
+def test_worker_runs_one_job_after_the_other_and_counts_unfinished_ones(conn: Any) -> None:
+    made = driven(conn, {"1": [250, 50], "2": [0, 0]}, chunk_size=SIZE)
     assert made.log == [
         *["other_versions vpc", "claimable vpc"],
-        *[
-            "estimate",
-            "claim 1",
-            "chunk 1 100",
-            "chunk 1 100",
-            "chunk 1 100",
-            "chunk 1 100",
-            "finish 1",
-        ],
-        *["estimate", "claim 2", "chunk 2 100", "chunk 2 100", "finish 2"],
+        *["estimate", "claim 1", *["chunk 1 100"] * 4, "finish 1"],
+        *["estimate", "claim 2", *["chunk 2 100"] * 2, "finish 2"],
         *["claimable vpc", "stats vpc"],
     ]
     assert (made.report.jobs_done, made.report.chunks, made.report.rows) == (2, 6, 300)
-    assert made.report.rows_by_table == {"table0": 250, "table1": 50}
-    assert made.report.chunks_by_table == {"table0": 4, "table1": 2}
+    assert made.report.rows_by_table == {"rule0": 250, "rule1": 50}
+    assert made.report.chunks_by_table == {"rule0": 4, "rule1": 2}
 
 
-def test_worker_runs_one_task_after_the_other() -> None:
-    made = driven(Imagined({}, name="a"), Imagined({"1": [1]}, name="b"), chunk_size=SIZE)
+def test_worker_runs_one_task_after_the_other(conn: Any) -> None:
+    made = driven(conn, {}, {"1": [1]}, chunk_size=SIZE)
     assert made.log == [
         *["other_versions a", "claimable a", "other_versions b", "claimable b"],
         *["estimate", "claim 1", "chunk 1 100", "finish 1", "claimable b", "stats a", "stats b"],
     ]
 
 
-def test_job_claimed_by_another_worker_first_is_not_claimed_again() -> None:
-    work = Imagined({"1": [1], "2": [1]}, taken={"1"})
-    made = driven(work, chunk_size=SIZE)
-    assert made.log[2:8] == [
-        *["estimate", "claim 1", "estimate", "claim 2", "chunk 2 100", "finish 2"]
-    ]
-    assert [set(ask.batch.but) for ask in made.asked if "claimable" in str(ask)] == [
-        set(),
-        set(work.stored),
+def test_job_claimed_by_another_worker_first_is_not_claimed_again(conn: Any) -> None:
+    """Not even if that worker releases it at once."""
+
+    def other_worker(words: str) -> None:
+        until = {"claim 1": "infinity", "finish 2": "-infinity"}.get(words)
+        if until is not None:
+            conn.execute("UPDATE bulk_job SET lease_until = %s WHERE root = '1'", [until])
+
+    made = driven(conn, {"1": [1], "2": [1]}, chunk_size=SIZE, meddle=other_worker)
+    assert made.log[2:] == [
+        *["estimate", "claim 1", "estimate", "claim 2", "chunk 2 100", "finish 2"],
+        *["claimable vpc", "stats vpc"],
     ]
     assert (made.report.jobs_done, made.report.jobs_unfinished) == (1, 1)
 
 
-def test_chunk_size_starts_again_at_each_stage() -> None:
+def test_chunk_size_starts_again_at_each_stage(conn: Any) -> None:
     size = ChunkSize(minimum=1, initial=100, maximum=1_000)
-    made = driven(Imagined({"1": [700, 700]}), chunk_size=size)
+    made = driven(conn, {"1": [700, 700]}, chunk_size=size)
     chunks = ["chunk 1 100", "chunk 1 200", "chunk 1 400", "chunk 1 800"]
     assert made.of_job == [*chunks, *chunks, "finish 1", "claimable vpc"]
 
 
-def test_closed_worker_sends_no_further_requests() -> None:
+def test_closed_worker_sends_no_further_requests(conn: Any) -> None:
     """The job is left to its lease: a step may be under way."""
-    made = Driven([Imagined({"1": [250]})], {"chunk_size": SIZE})
+    made = prepare(conn, {"1": [250]}, chunk_size=SIZE)
     requests = made.requests()
     assert [next(requests) for _ in range(5)] == [*ONE, "chunk 1 100"]
     requests.close()
@@ -98,29 +89,32 @@ def test_closed_worker_sends_no_further_requests() -> None:
         ({"seconds": 2.1}, StopReason.SECONDS, 3),
         ({"chunks": 5}, StopReason.CHUNKS, 5),
     ],
+    ids=str,
 )
 def test_budget_limits_the_chunks(
-    monkeypatch: pytest.MonkeyPatch, budget: dict[str, float], stop_reason: StopReason, chunks: int
+    conn: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: dict[str, float],
+    stop_reason: StopReason,
+    chunks: int,
 ) -> None:
-    """Each takes a second. The last step of a job is bounded as a chunk is: five are all of it."""
-    work = Imagined({"1": [450], "2": [450]}, cost=0.01)
+    """Each takes a second. The final batch is bounded as a chunk is: five are all of it."""
+    options = {"chunk_size": SIZE, "budget": Budget(**{"seconds": math.inf, **budget})}
+    made = prepare(conn, {"1": [450], "2": [450]}, **options)
 
     class Clock:
         @staticmethod
         def monotonic() -> float:
-            return work.deleted.total() / 100
+            return made.report.rows / 100
 
-    monkeypatch.setattr(course_module, "time", Clock)
-    size = ChunkSize(minimum=100, initial=100, maximum=100)
-    options = {"chunk_size": size, "budget": Budget(**{"seconds": math.inf, **budget})}
-    made = Driven([work], options)
+    monkeypatch.setattr(context, "time", Clock)
     made.worker.context._started = 0
     assert list(made.requests()) == [*ONE, *["chunk 1 100"] * chunks, "release 1", "stats vpc"]
     assert (made.report.stop_reason, made.report.chunks) == (stop_reason, chunks)
     assert (made.report.jobs_released, made.report.jobs_done) == (1, 0)
 
 
-def test_stop_and_throttles_are_called_before_each_step() -> None:
+def test_stop_and_throttles_are_called_before_each_step(conn: Any) -> None:
     asked: list[str] = []
 
     def stop() -> bool:
@@ -134,12 +128,10 @@ def test_stop_and_throttles_are_called_before_each_step() -> None:
         asked.append("second")
         return "enough" if len(asked) == 7 else None
 
-    made = driven(
-        Imagined({"1": [250]}), chunk_size=SIZE, stop=stop, throttles=[first, second, first]
-    )
+    made = driven(conn, {"1": [250]}, chunk_size=SIZE, stop=stop, throttles=[first, second, first])
     assert asked == ["stop", "first", "second", "first", "stop", "first", "second"]
     assert (made.report.stop_reason, made.report.detail) == (StopReason.THROTTLED, "enough")
-    made = driven(Imagined({"1": [150]}), chunk_size=SIZE, throttles=[lambda: None])
+    made = driven(conn, {"1": [150]}, chunk_size=SIZE, throttles=[lambda: None])
     assert made.of_job[:-1] == [
         *["throttle", "chunk 1 100", "throttle", "chunk 1 100", "throttle", "finish 1"]
     ]
@@ -156,8 +148,7 @@ def test_stop_and_throttles_are_called_before_each_step() -> None:
         {"timeout": 30, "lease": timedelta(seconds=30)},
         {"lease": timedelta(seconds=5), "timeout": 5},
         {"pause_ratio": -0.1},
-        {"works": [Imagined({}), Imagined({})]},
-        {"works": [Imagined({}, name="x"), BACKFILL]},
+        {"tasks": [BACKFILL, BACKFILL]},
     ],
     ids=str,
 )
@@ -165,9 +156,9 @@ async def test_invalid_options_are_rejected_before_any_request(
     call: Any, options: dict[str, Any]
 ) -> None:
     """There is no database to ask."""
-    options = {"owner": "test", "works": [Imagined({})], **options}
+    options = {"owner": "test", "tasks": [BACKFILL], **options}
     with pytest.raises(ValueError, match=r"resume\(|two are called"):
-        await answer if (answer := call(None, options.pop("works"), **options)) else None
+        await answer if (answer := call(None, options.pop("tasks"), **options)) else None
 
 
 @pytest.mark.parametrize("call", [start, astart])
@@ -182,7 +173,7 @@ async def test_unknown_or_missing_option_is_named_in_the_error(call: Any, unknow
     """In the caller's words; there is no database to ask."""
     resumes = call in (resume, aresume)
     required = "owner" if resumes else "missing"
-    arguments = (None, [Imagined({})]) if resumes else (None, None, 1)
+    arguments = (None, [BACKFILL]) if resumes else (None, None, 1)
     its = "budget" if resumes else "generation"
     name = rf"{call.__name__}\(\)"
     for options, message in (
