@@ -75,7 +75,7 @@ def test_gather_is_associative_on_steps(a, b, c):
 
 
 @given(trees())
-def test_an_empty_gather_is_a_neutral_element_on_steps(tree):
+def test_empty_gather_is_a_neutral_element_on_steps(tree):
     alone = statements(tree.batch)
     assert statements(gather(gather(), tree.batch)) == alone
     assert statements(gather(tree.batch, gather())) == alone
@@ -118,7 +118,7 @@ def test_mapping_of_a_constraint_does_not_match_a_guard(tree):
 
 
 @given(trees())
-def test_a_batch_may_be_in_two_batches_and_twice_in_one(tree):
+def test_batch_used_in_two_batches_and_twice_in_one_is_unchanged(tree):
     before = result(tree.batch)
     twice = gather(gather(tree.batch).map(lambda r: r[0]).label("x"), tree.batch.as_invariant("y"))
     assert statements(twice) == statements(tree.batch) * 2
@@ -165,7 +165,7 @@ def test_sequence_reads_its_iterable_once_and_at_once():
     assert statements(batch) == statements(batch) == [ONE, TWO]
 
 
-def test_an_empty_batch_has_a_result_and_no_steps():
+def test_empty_batch_has_a_result_and_no_steps():
     for batch, empty in [(gather(), ()), (sequence([]), []), (into(dict), {})]:
         assert steps(batch) == ()
         assert result(batch) == empty
@@ -188,7 +188,7 @@ FOLDS = {
 
 
 @pytest.mark.parametrize("fold", FOLDS)
-def test_fold_deeper_than_the_recursion_limit_is_as_good_as_a_flat_batch(fold):
+def test_nesting_deeper_than_the_recursion_limit_is_planned(fold):
     batch = reduce(lambda inner, _: FOLDS[fold](inner), range(DEEP), gather(TWO))
     placed = steps(batch)
     assert [step.statement for step in placed].count(TWO) == 1
@@ -216,7 +216,7 @@ def test_fold_deeper_than_the_recursion_limit_is_as_good_as_a_flat_batch(fold):
         (lambda: ONE.label(7), r"label\(\)"),
     ],
 )
-def test_mistake_that_would_fail_after_commit_is_rejected_when_built(compose, teaches):
+def test_composition_of_wrong_values_is_rejected(compose, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         compose()
 

@@ -73,14 +73,14 @@ def test_insert_lists_its_columns_in_the_order_given():
     )
 
 
-def test_an_empty_row_is_all_defaults():
+def test_insert_of_an_empty_row_writes_default_values():
     assert sent(insert("t", {})) == ('INSERT INTO "t" DEFAULT VALUES', ())
     assert sent(insert("t", {}).returning("id").one(tuple))[0] == (
         'INSERT INTO "t" DEFAULT VALUES RETURNING "id"'
     )
 
 
-def test_fragments_stand_in_a_row_in_parentheses_and_bring_their_values():
+def test_fragments_in_a_row_are_put_in_parentheses_with_their_values():
     row = {"a": 1, "b": sql("coalesce(%(x)s, %(y)s)", x=2, y=3), "c": sql("now()"), "d": 4}
     assert sent(insert("t", row)) == (
         'INSERT INTO "t" ("a", "b", "c", "d") VALUES ($1, (coalesce($2, $3)), (now()), $4)',
@@ -96,7 +96,7 @@ def test_update_takes_fragments_on_both_sides():
     )
 
 
-def test_update_of_nothing_is_refused():
+def test_update_without_columns_is_rejected():
     with pytest.raises(InvalidBatch, match="no column to set"):
         update("t", {}, {"a": 1})
 
@@ -126,13 +126,13 @@ def test_list_of_columns_and_fragments_is_a_conjunction():
 @pytest.mark.parametrize(
     "where", [[], (), [[]], [{}], [7], ["a"], [{"": 1}], [{"\0": 1}]], ids=repr
 )
-def test_a_list_that_holds_no_condition_or_something_else_is_refused(where):
+def test_list_without_a_condition_or_with_another_value_is_rejected(where):
     with pytest.raises(InvalidBatch):
         delete("t", where)
 
 
 @pytest.mark.parametrize("where", [{"": 1}, {"\0": 1}], ids=repr)
-def test_a_condition_on_no_column_is_refused(where):
+def test_condition_on_an_invalid_column_is_rejected(where):
     with pytest.raises(InvalidBatch):
         delete("t", where)
 
@@ -179,7 +179,7 @@ def test_identifier_stays_one_whatever_it_contains(name, quoted):
     )
 
 
-def test_a_dot_in_a_table_separates_its_schema_and_one_in_a_column_nothing():
+def test_dot_separates_the_schema_in_a_table_and_nothing_in_a_column():
     assert sent(insert("s.t", {"a.b": 1}))[0] == 'INSERT INTO "s"."t" ("a.b") VALUES ($1)'
 
 
@@ -194,13 +194,13 @@ def test_a_dot_in_a_table_separates_its_schema_and_one_in_a_column_nothing():
         lambda n: select("t", [n], where={"a": 1}),
     ],
 )
-def test_value_that_is_not_a_name_is_rejected(build, name):
+def test_empty_or_nul_name_is_rejected(build, name):
     with pytest.raises(InvalidBatch, match="must be a n"):
         build(name)
 
 
 @pytest.mark.parametrize("table", ["t.", ".t", "s..t"])
-def test_a_table_with_an_empty_part_is_refused(table):
+def test_table_with_an_empty_part_is_rejected(table):
     with pytest.raises(InvalidBatch):
         insert(table, {"a": 1})
 
@@ -234,7 +234,7 @@ class Named(NamedTuple):
     ],
     ids=["attrs", "dataclass"],
 )
-def test_the_fields_of_an_object_are_columns_by_their_own_names(row, expected, values):
+def test_fields_of_an_object_are_columns_by_their_names(row, expected, values):
     places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
     assert sent(insert("t", row)) == (f'INSERT INTO "t" {expected} VALUES ({places})', values)
 
@@ -244,7 +244,7 @@ class One:
     a: object
 
 
-def test_a_fragment_may_be_a_field_of_an_object():
+def test_fragment_in_a_field_of_an_object_is_an_expression():
     assert sent(insert("t", One(sql("%(x)s + 1", x=1)))) == (
         'INSERT INTO "t" ("a") VALUES (($1 + 1))',
         (1,),
@@ -283,6 +283,6 @@ def test_value_without_columns_is_not_a_row(row):
     ],
     ids=["insert", "update", "condition", "where", "column"],
 )
-def test_fragment_is_a_bare_sql_alone(build, value):
+def test_statement_or_batch_as_a_fragment_is_rejected(build, value):
     with pytest.raises(InvalidBatch, match="fragment"):
         build(value)

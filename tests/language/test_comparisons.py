@@ -67,7 +67,7 @@ def condition(where):
     ],
     ids=repr,
 )
-def test_a_list_or_tuple_means_one_of_these_and_null_may_be_among_them(value, expected, sent):
+def test_list_in_a_condition_is_a_choice_that_may_include_null(value, expected, sent):
     assert condition({"c": value}) == (expected, (sent,))
     text, values = condition([{"a": 1}, {"c": value}, {"b": 2}])
     assert text == f'"a" = $1 AND {expected.replace("$1", "$2")} AND "b" = $3'
@@ -127,7 +127,7 @@ def test_container_that_is_not_a_list_is_rejected_by_name(call, value, teaches):
         call(value)
 
 
-def test_a_statement_stays_what_it_is_when_its_list_changes():
+def test_later_change_of_a_list_changes_no_statement():
     inner, ids = [1], [7]
     nested = [inner]
     row, rows = {"a": ids, "b": nested}, {"a": ids, "b": sql("now()")}
@@ -145,7 +145,7 @@ def test_a_statement_stays_what_it_is_when_its_list_changes():
     assert [repr(steps(statement)[0].parameters) for statement in statements] == before
 
 
-def test_a_list_is_an_array_where_it_is_written_and_keeps_its_null():
+def test_list_in_a_row_is_an_array_that_keeps_its_nulls():
     (step,) = steps(insert("t", {"a": [1, None], "b": (1, None)}))
     assert step.parameters == ([1, None], (1, None))
 
@@ -178,12 +178,12 @@ def test_list_argument_accepts_nothing_but_a_list(call, names):
         call(names)
 
 
-def test_a_set_of_batches_has_no_order_and_is_refused():
+def test_sequence_of_a_set_of_batches_is_rejected():
     with pytest.raises(InvalidBatch, match="a set"):
         sequence({sql("SELECT 1"), sql("SELECT 2")})
 
 
-def test_a_list_may_come_in_any_form_that_has_an_order():
+def test_ordered_iterable_is_accepted_as_a_list():
     for columns in (["a", "b"], ("a", "b"), iter("ab"), {"a": 1, "b": 2}.keys()):
         assert select("t", columns, where={"a": 1})._shape.source.columns == ("a", "b")
     assert len(steps(sequence(sql("SELECT 1") for _ in range(3)))) == 3

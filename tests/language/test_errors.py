@@ -20,17 +20,17 @@ STATEMENT = insert("t", {"name": "web"})
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_every_error_is_a_batch_error(error):
+def test_exported_error_is_a_batch_error(error):
     assert issubclass(error, BatchError)
     assert issubclass(error, Exception)
 
 
-def test_an_invalid_batch_is_a_value_error_too():
+def test_invalid_batch_is_a_value_error():
     assert issubclass(batchq.InvalidBatch, ValueError)
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_report_names_the_statement_and_its_place(error):
+def test_report_has_the_statement_and_its_place(error):
     step = steps(gather(sql("SELECT 1"), STATEMENT).label("create"))[1]
     violation = Violation(kind=ViolationKind.OTHER, sqlstate="22003")
     report = error("what happened", outcome=Outcome.ROLLED_BACK, step=step, violation=violation)
@@ -59,7 +59,7 @@ def test_sql_and_parameters_of_a_report_are_never_in_its_text():
     assert "web" not in str(report) + repr(report)
 
 
-def test_a_report_of_a_statement_that_cannot_be_sent_can_still_be_read():
+def test_report_of_an_invalid_statement_has_its_path_and_title():
     report = batchq.InvalidBatch("no", step=steps(sql("COMMIT"))[0])
     assert report.path == ""
     assert report.statement.title == "COMMIT"
@@ -69,7 +69,7 @@ def test_a_report_of_a_statement_that_cannot_be_sent_can_still_be_read():
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_nothing_was_kept_only_when_that_is_certain(outcome):
+def test_nothing_applied_is_true_only_if_certain(outcome):
     assert outcome.nothing_applied is (outcome in (Outcome.NOT_SENT, Outcome.ROLLED_BACK))
 
 
@@ -109,10 +109,10 @@ def test_violation_text_is_what_was_observed(violation, text):
     assert repr(violation) == f"Violation({text})"
 
 
-def test_a_foreign_key_is_one_whichever_of_its_two_codes_the_version_sends():
+def test_foreign_key_has_one_kind_for_both_of_its_sqlstates():
     assert KIND_BY_SQLSTATE["23503"] is KIND_BY_SQLSTATE["23001"] is ViolationKind.FOREIGN_KEY
 
 
-def test_every_matchers_name_is_the_word_of_its_kind():
+def test_matcher_of_a_kind_has_the_name_of_the_kind():
     for kind in set(KIND_BY_SQLSTATE.values()):
         assert str(getattr(batchq, kind.value)("a")) == f'{kind.value}("a")'

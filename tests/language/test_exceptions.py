@@ -34,7 +34,7 @@ def looks(error):
 
 
 @pytest.mark.parametrize("meaning", EXCEPTIONS, ids=lambda e: type(e).__name__)
-def test_an_exception_is_raised_as_a_fresh_copy_each_time(meaning):
+def test_exception_is_raised_as_a_new_copy_each_time(meaning):
     before = looks(meaning)
     first, second = raised(meaning), raised(meaning)
     assert len({id(meaning), id(first), id(second)}) == 3
@@ -42,7 +42,7 @@ def test_an_exception_is_raised_as_a_fresh_copy_each_time(meaning):
 
 
 @pytest.mark.parametrize("meaning", EXCEPTIONS, ids=lambda e: type(e).__name__)
-def test_the_callers_own_object_keeps_no_traceback_and_no_cause(meaning):
+def test_exception_of_the_caller_keeps_no_traceback_and_no_cause(meaning):
     raised(meaning)
     assert meaning.__traceback__ is None
     assert meaning.__cause__ is None
@@ -69,18 +69,18 @@ def test_notes_are_copied_and_not_shared(make):
     assert first.__notes__ == ["try another name", "seen once"]
 
 
-def test_a_copy_shares_what_the_exception_holds():
+def test_copy_of_an_exception_shares_its_attributes():
     holds = {"deep": ["a"]}
     assert raised(Attrs(holds)).name is holds
 
 
-def test_a_class_is_called_with_the_violation():
+def test_class_is_called_with_the_violation():
     error = raised(Plain)
     assert type(error) is Plain
     assert error.args == (VIOLATION,)
 
 
-def test_a_function_makes_the_exception_of_the_violation():
+def test_function_is_called_with_the_violation():
     error = raised(lambda violation: KeywordOnly(name=violation.constraint))
     assert error.name == "k"
 
@@ -91,7 +91,7 @@ def test_exception_made_by_a_function_is_raised_as_it_is():
 
 
 @pytest.mark.parametrize("junk", [None, "a", 7, Plain])
-def test_a_function_that_makes_no_exception_is_a_type_error_that_names_it(junk):
+def test_function_that_returns_no_exception_raises_type_error(junk):
     def meaning_of_it(_):
         return junk
 
@@ -120,7 +120,7 @@ def test_exception_object_made_twice_keeps_no_earlier_report():
     assert made.__context__ is None
 
 
-def test_an_exception_in_the_function_is_the_functions_own():
+def test_exception_raised_by_the_function_is_not_changed():
     def explode(_):
         raise ZeroDivisionError
 

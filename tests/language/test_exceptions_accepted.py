@@ -68,7 +68,7 @@ DECLARE = [
 
 @pytest.mark.parametrize("meaning", ["taken", 409, int, object(), ["a"]], ids=title)
 @pytest.mark.parametrize("declare", DECLARE)
-def test_value_that_cannot_become_an_exception_is_rejected_when_built(declare, meaning):
+def test_value_that_cannot_become_an_exception_is_rejected(declare, meaning):
     with pytest.raises(InvalidBatch, match="pass an exception, an exception class, or a function"):
         declare(meaning)
 
@@ -131,7 +131,7 @@ NEVER = [
 
 @pytest.mark.parametrize("meaning", NEVER, ids=lambda m: getattr(m, "__name__", "partial"))
 @pytest.mark.parametrize("declare", DECLARE)
-def test_function_that_takes_no_violation_is_rejected_when_built(declare, meaning):
+def test_function_that_cannot_take_a_violation_is_rejected(declare, meaning):
     with pytest.raises(InvalidBatch, match="cannot be called with the Violation"):
         declare(meaning)
 

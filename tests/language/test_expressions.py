@@ -196,7 +196,7 @@ def test_fragment_of_one_expression_is_allowed_everywhere(text):
         "TABLE u",
     ],
 )
-def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
+def test_query_as_a_value_is_put_in_parentheses(text):
     for place in PLACES.values():
         if place is not PLACES["predicate"]:
             assert f"({text})" in steps(place(sql(text)))[0].sql
@@ -217,7 +217,7 @@ def test_a_query_stands_in_brackets_wherever_it_is_a_value(text):
         "a IS DISTINCT FROM b AS c",
     ],
 )
-def test_a_selected_column_may_have_a_name_or_be_all_of_them(text):
+def test_selected_column_may_have_an_alias_or_be_a_star(text):
     assert f"SELECT {text} FROM" in steps(select("t", [sql(text)], where={"b": 1}))[0].sql
 
 
@@ -225,7 +225,7 @@ def test_a_selected_column_may_have_a_name_or_be_all_of_them(text):
     "text",
     ["a%(x)s", "%(x)s0", "1%(x)s", "%(x)sAND b", "%(x)s%(x)s", "$%(x)s", "%(x)s$$a$$", "ü%(x)s"],
 )
-def test_a_placeholder_does_not_run_into_what_stands_beside_it(text):
+def test_placeholder_that_touches_a_word_or_number_is_rejected(text):
     """``%(x)s0`` would be the tenth parameter, ``a%(x)s`` a name."""
     with pytest.raises(InvalidBatch, match="placeholder touches"):
         sql(text, x=1)  # type: ignore[arg-type]
@@ -236,7 +236,7 @@ def test_a_placeholder_does_not_run_into_what_stands_beside_it(text):
 @pytest.mark.parametrize(
     "text", ["%(x)s::int", "(%(x)s)", "-%(x)s", "%(x)s[1]", "a=%(x)s", "'a'||%(x)s", "%(x)s,1"]
 )
-def test_a_placeholder_may_stand_beside_anything_else(text):
+def test_placeholder_that_touches_an_operator_is_accepted(text):
     assert "$1" in steps(sql("SELECT " + text, x=1))[0].sql  # type: ignore[arg-type]
 
 
@@ -252,12 +252,12 @@ def test_a_placeholder_may_stand_beside_anything_else(text):
         "SELECT a]",
     ],
 )
-def test_a_whole_statement_is_whole_too(text):
+def test_incomplete_statement_is_rejected(text):
     with pytest.raises(InvalidBatch, match=r"brackets|closed"):
         sql(text)  # type: ignore[arg-type]
 
 
-def test_a_guarded_statement_is_read_in_one_way():
+def test_guarded_text_with_an_ambiguous_string_is_rejected():
     doubtful = sql(r"SELECT a FROM t WHERE b LIKE 'x' ESCAPE '\'")
     assert steps(doubtful)[0].sql
     for guarded in (
@@ -291,10 +291,10 @@ def test_text_with_a_nul_is_rejected():
             _ = [step.sql for step in steps(statement())]
 
 
-def test_such_a_character_may_be_in_a_value():
+def test_private_use_character_in_a_value_is_kept():
     assert steps(insert("t", {"a": "\ue001"}))[0].parameters == ("\ue001",)
 
 
-def test_a_comment_at_the_end_swallows_nothing():
+def test_comment_at_the_end_of_a_predicate_keeps_the_rest():
     quiet = insert("t", {"a": 1}).on_conflict_do_nothing("a", where=sql("b -- here"))
     assert steps(quiet)[0].sql.endswith("b -- here\n DO NOTHING")

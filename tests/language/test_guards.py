@@ -69,18 +69,18 @@ def ctes(statement):
         ('WITH "select" AS (SELECT 1) SELECT 2', ["select"], "SELECT 2"),
     ],
 )
-def test_a_guard_joins_the_users_own_common_table_expressions(text, own, command):
+def test_guard_is_added_after_the_ctes_of_the_user(text, own, command):
     names, rows = ctes(sql(text).expect(1))
     assert names == [*own, "_batchq_rows"]
     assert rows == sqlglot.parse_one(command, dialect="postgres").sql(dialect="postgres")
 
 
-def test_a_returning_inside_an_expression_is_not_the_statements_own():
+def test_returning_inside_an_expression_is_not_that_of_the_statement():
     text = guarded(sql("UPDATE t SET a = json_value(b, '$' RETURNING int)").expect(1))
     assert "(UPDATE t SET a = json_value(b, '$' RETURNING int) RETURNING 1" in text
 
 
-def test_a_common_table_expression_may_be_called_like_a_command():
+def test_cte_named_like_a_command_is_kept():
     text = guarded(sql("WITH update AS (SELECT 1 AS a) SELECT a FROM update").expect(1))
     assert text.startswith("WITH update AS (SELECT 1 AS a),")
 
@@ -141,7 +141,7 @@ def test_text_of_a_guarded_statement_is_the_same_for_each_number():
 @pytest.mark.parametrize(
     "text", ["SHOW a", "EXPLAIN SELECT 1", "CALL f()", "LOCK t", "FETCH ALL FROM c", "ANALYZE t"]
 )
-def test_a_command_without_rows_to_count_cannot_be_guarded(text):
+def test_guard_of_a_command_without_rows_is_rejected(text):
     with pytest.raises(InvalidBatch, match="has no rows to guard"):
         guarded(sql(text).expect(1))
 
@@ -149,7 +149,7 @@ def test_a_command_without_rows_to_count_cannot_be_guarded(text):
 @pytest.mark.parametrize(
     "text", ["UPDATE t SET a = 1", "DELETE FROM t", "INSERT INTO t VALUES (1)"]
 )
-def test_a_write_that_returns_nothing_cannot_be_asked_for_rows(text):
+def test_rows_of_a_write_without_returning_are_rejected(text):
     with pytest.raises(InvalidBatch, match=r"add RETURNING, or use count\(\)"):
         guarded(sql(text).one(tuple))
 
@@ -172,7 +172,7 @@ def test_a_write_that_returns_nothing_cannot_be_asked_for_rows(text):
         lambda s: s.expect(at_most=2).maybe(tuple),
     ],
 )
-def test_at_most_is_one_condition(ask):
+def test_at_most_that_contradicts_another_bound_is_rejected(ask):
     with pytest.raises(InvalidBatch):
         ask(sql("SELECT a FROM t"))
 
@@ -244,6 +244,6 @@ def test_explain_notes_a_write_that_reads_other_rows(statement):
 
 
 @pytest.mark.parametrize("statement", NOT_READING.values(), ids=NOT_READING)
-def test_explain_notes_nothing_where_there_is_nothing_to_note(statement):
+def test_explain_has_no_note_for_a_write_that_reads_its_own_row(statement):
     assert steps(statement)[0].notes == ()
     assert "note:" not in explain(statement)

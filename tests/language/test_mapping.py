@@ -58,7 +58,7 @@ def test_partial_is_described_by_the_function_it_calls():
     assert describe(functools.partial(functools.partial(Plain, "a"), "b")) == "Plain"
 
 
-def test_a_callable_object_is_described_by_its_class():
+def test_callable_object_is_described_by_its_class():
     class Taken:
         def __call__(self, _):
             return Plain()
@@ -75,7 +75,7 @@ def meaning_of(statement, violation):
     return None if resolution is None else resolution.mapping.raises
 
 
-def test_each_failure_finds_the_rule_that_was_made_for_it():
+def test_violation_is_mapped_by_its_own_matcher():
     statement = (
         STATEMENT.on(unique("k"), Plain)
         .on(check("k"), Second)
@@ -112,6 +112,6 @@ def test_last_of_two_mappings_of_a_statement_wins():
         (sql("SELECT 1").maybe(tuple), 2, None),
     ],
 )
-def test_missing_means_too_few_rows_and_never_too_many(statement, seen, meaning):
+def test_missing_maps_too_few_rows_only(statement, seen, meaning):
     guard = Violation(kind=ViolationKind.GUARD, sqlstate="22P02", rows=seen)
     assert meaning_of(statement, guard) is meaning

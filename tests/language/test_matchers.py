@@ -38,7 +38,7 @@ def violated(kind, name):
 
 @pytest.mark.parametrize("seen", ViolationKind)
 @pytest.mark.parametrize("kind", BY_KIND)
-def test_a_matcher_is_for_its_own_kind_and_name(kind, seen):
+def test_matcher_matches_its_own_kind_and_name_only(kind, seen):
     matcher = BY_KIND[kind]("a")
     assert matcher.matches(violated(seen, "a")) is (kind is seen)
     assert not matcher.matches(violated(seen, "b"))
@@ -51,12 +51,12 @@ def test_check_and_unique_of_the_same_name_are_distinguished():
     assert not check("a").matches(violated(ViolationKind.UNIQUE, "a"))
 
 
-def test_names_are_compared_exactly():
+def test_matcher_compares_names_exactly():
     assert not unique("Name").matches(violated(ViolationKind.UNIQUE, "name"))
     assert not unique("name").matches(violated(ViolationKind.UNIQUE, "name_key"))
 
 
-def test_not_null_looks_at_the_column_and_at_nothing_else():
+def test_not_null_matches_by_the_column_only():
     seen = Violation(
         kind=ViolationKind.NOT_NULL, sqlstate="23502", constraint="a", column="b", table="a"
     )
@@ -67,12 +67,12 @@ def test_not_null_looks_at_the_column_and_at_nothing_else():
 @pytest.mark.parametrize(
     ("code", "matches"), [("22003", True), ("22012", False), ("22000", False), ("23505", False)]
 )
-def test_a_sqlstate_is_exact_and_no_class(code, matches):
+def test_sqlstate_matches_the_exact_code_and_not_its_class(code, matches):
     seen = Violation(kind=ViolationKind.OTHER, sqlstate="22003")
     assert sqlstate(code).matches(seen) is matches
 
 
-def test_a_sqlstate_matches_a_constraint_whatever_its_name():
+def test_sqlstate_matches_a_constraint_of_any_name():
     assert sqlstate("23502").matches(violated(ViolationKind.NOT_NULL, "any"))
 
 
@@ -82,7 +82,7 @@ def test_sqlstate_that_guards_borrow_does_not_match_a_guard():
 
 
 @pytest.mark.parametrize("matcher", [make("a") for make in BY_KIND.values()], ids=str)
-def test_no_constraints_matcher_is_for_a_guard(matcher):
+def test_matcher_of_a_constraint_does_not_match_a_guard(matcher):
     assert not matcher.matches(GUARD)
     assert MISSING_ROWS.matches(GUARD)
     assert not MISSING_ROWS.matches(violated(ViolationKind.UNIQUE, "a"))
@@ -111,14 +111,14 @@ def test_constraint_matches_any_kind_of_constraint_of_that_name(kind):
         (MISSING_ROWS, "expect(...)"),
     ],
 )
-def test_a_matcher_shows_the_call_that_makes_it(matcher, call):
+def test_str_of_a_matcher_is_the_call_that_creates_it(matcher, call):
     assert str(matcher) == call
 
 
 @pytest.mark.parametrize(
     "code", ["", "2300", "230000", "2350a", "23 05", "unique", "23505\n", 23505]
 )
-def test_a_sqlstate_that_no_server_sends_is_refused(code):
+def test_malformed_sqlstate_is_rejected(code):
     with pytest.raises(InvalidBatch, match="five digits or capital letters"):
         sqlstate(code)
 

@@ -212,7 +212,7 @@ def answers(statement, model):
 
 
 @pytest.mark.parametrize(("model", "columns"), TAKES, ids=title)
-def test_a_model_takes_the_columns_that_it_names(model, columns):
+def test_model_accepts_the_columns_of_its_fields(model, columns):
     for _, statement in built(columns):
         for shaped in answers(statement, model):
             assert steps(shaped)[0].sql
@@ -220,7 +220,7 @@ def test_a_model_takes_the_columns_that_it_names(model, columns):
 
 
 @pytest.mark.parametrize(("model", "columns"), TAKES_NOT, ids=title)
-def test_columns_that_a_model_does_not_take_are_refused_when_written(model, columns):
+def test_model_rejects_columns_without_a_field(model, columns):
     for _, statement in built(columns):
         for shape in ("one", "maybe", "all"):
             with pytest.raises(InvalidBatch, match=rf"{shape}\(.*columns"):
@@ -237,7 +237,7 @@ def test_contradictory_results_are_rejected_in_each_order():
         select("t", ["id", sql("1 AS name"), "colour"], where={"b": 1}).one(Named)
 
 
-def test_a_model_that_takes_nothing_but_its_columns_names_them():
+def test_model_with_fields_is_returned_by_its_columns():
     for model in (Attrs, Data, Named, Typed, Keywords, Positions, Pydantic, Struct, of_keywords):
         columns = '"id", "name", "size"'
         assert f"RETURNING {columns}" in steps(insert("t", {"a": 1}).one(model))[0].sql
@@ -298,7 +298,7 @@ def test_function_of_one_argument_gets_the_row_as_a_dict(model):
         _ = steps(insert("t", {"a": 1}).one(model))[0].sql
 
 
-def test_a_class_of_one_argument_gets_the_column_of_that_name():
+def test_class_of_one_argument_gets_the_column_of_that_name():
     assert answers(select("t", ["row"], where={"b": 1}), Row)
     with pytest.raises(InvalidBatch, match="no field for colour"):
         select("t", ["row", "colour"], where={"b": 1}).one(Row)
@@ -362,12 +362,12 @@ def test_model_that_takes_no_row_is_rejected(model, shape):
 
 
 @pytest.mark.parametrize("type_", [Shape, Typed, list[int], typing.Any, "int"], ids=title)
-def test_a_scalar_is_of_what_can_be_asked_for_its_instances(type_):
+def test_scalar_of_a_type_without_isinstance_is_rejected(type_):
     with pytest.raises(InvalidBatch, match=r"scalar\(\): pass"):
         sql("SELECT 1").scalar(type_)
 
 
-def test_a_scalar_of_two_columns_is_refused_when_written():
+def test_scalar_of_two_columns_is_rejected_in_each_order():
     with pytest.raises(InvalidBatch, match="one column"):
         select("t", ["a", "b"], where={"c": 1}).scalar(int)
     with pytest.raises(InvalidBatch, match="one column"):
@@ -394,14 +394,14 @@ NO_MAPS = [
 
 
 @pytest.mark.parametrize(("function", "teaches"), NO_MAPS, ids=title)
-def test_map_that_cannot_take_a_result_is_rejected_when_built(function, teaches):
+def test_map_rejects_a_function_that_cannot_take_a_result(function, teaches):
     for batch in (sql("SELECT 1").scalar(int), gather(sql("SELECT 1"), sql("SELECT 2"))):
         with pytest.raises(InvalidBatch, match=rf"map\(\): .*{teaches}"):
             batch.map(function)
 
 
 @pytest.mark.parametrize("function", [*OF_ROWS, int, str, sum, tuple, [].append])
-def test_any_other_function_may_be_mapped(function):
+def test_map_accepts_a_function_of_one_argument(function):
     assert sql("SELECT 1").scalar(int).map(function)
 
 
@@ -426,7 +426,7 @@ ONE = sql("SELECT 1").scalar(int)
     ],
     ids=title,
 )
-def test_argument_that_into_cannot_pass_is_rejected_when_built(model, names, teaches):
+def test_into_rejects_arguments_that_the_model_does_not_take(model, names, teaches):
     with pytest.raises(InvalidBatch, match=rf"into\(\): .*{teaches}"):
         into(model, **dict.fromkeys(names.split(), ONE))
 
@@ -447,11 +447,11 @@ def test_argument_that_into_cannot_pass_is_rejected_when_built(model, names, tea
     ],
     ids=title,
 )
-def test_argument_that_into_can_pass_is_accepted(model, names):
+def test_into_accepts_arguments_that_the_model_takes(model, names):
     assert into(model, **dict.fromkeys(names.split(), ONE))
 
 
-def test_an_error_that_cannot_be_made_of_a_text_is_refused_when_written():
+def test_format_error_of_a_function_without_arguments_is_rejected():
     with pytest.raises(InvalidBatch, match=r"format_error\(\)"):
         format_error(lambda: Words("x"), "{name}")
 

@@ -55,7 +55,7 @@ def notes(batch, index):
 
 
 @pytest.mark.parametrize("held", LOCKS.values(), ids=LOCKS)
-def test_a_write_that_reads_is_noted_unless_a_lock_is_held(held):
+def test_write_that_reads_has_a_note_unless_a_lock_precedes_it(held):
     assert notes(gather(held, ENDING), 1) == ()
     assert "note:" not in explain(gather(held, ENDING))
     (note,) = notes(gather(ENDING, held), 0)
@@ -69,7 +69,7 @@ def test_statement_without_a_lock_keeps_the_note(other):
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_a_look_that_a_write_hangs_on_is_noted_unless_a_lock_is_held(look, write):
+def test_check_before_a_write_has_a_note_unless_a_lock_precedes_it(look, write):
     (note,) = notes(gather(look, write), 0)
     assert "for_update()" in note
     assert f"note: {note}" in explain(gather(look, write))
@@ -79,14 +79,14 @@ def test_a_look_that_a_write_hangs_on_is_noted_unless_a_lock_is_held(look, write
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_a_look_that_nothing_hangs_on_is_not_noted(look):
+def test_check_without_a_later_write_has_no_note(look):
     assert notes(look, 0) == ()
     assert notes(gather(look, VPCS), 0) == ()
     assert notes(gather(look, sql("SELECT id FROM project FOR UPDATE")), 0) == ()
     assert notes(gather(END.expect(1), look), 1) == ()
 
 
-def test_the_patterns_lock_before_they_look():
+def test_hierarchy_locks_before_it_checks():
     project = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
     vpcs = project.children("vpc", by="project_id", deleted_at="time_deleted")
     batch = project.delete(1, missing=KeyError, guards=[vpcs.forbid(1, unexpected=ValueError)])

@@ -40,7 +40,7 @@ def test_unknown_name_gets_the_usual_error():
         ROW.nonsense  # noqa: B018
 
 
-def test_hints_are_not_asked_for_every_attribute():
+def test_statement_has_no_getattr():
     assert not hasattr(Statement, "__getattr__")
 
 

@@ -66,7 +66,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_every_use_needs_its_producer_before_it_and_nothing_more(use):
+def test_output_needs_its_producer_before_it_and_nothing_else(use):
     user = USES[use]
     assert {output.identity for output in user._required_outputs} == {PROJECT}
     both = gather(PROJECT, user)
@@ -114,7 +114,7 @@ NESTED = {
 
 @pytest.mark.parametrize("inner", NESTED)
 @pytest.mark.parametrize("outer", NESTED)
-def test_producer_may_stand_anywhere_before_its_use(inner, outer):
+def test_producer_at_any_depth_before_its_use_is_found(inner, outer):
     producer, user = NESTED[outer](NESTED[inner](PROJECT)), NESTED[inner](NESTED[outer](VPC))
     assert user._required_outputs == (ID,)
     assert plan(gather(sql("SELECT 1"), producer, user)).outputs == {1: ("id",)}
@@ -124,7 +124,7 @@ def test_producer_may_stand_anywhere_before_its_use(inner, outer):
         plan(user)
 
 
-def test_a_chain_is_whole_only_with_every_link():
+def test_chain_of_outputs_needs_each_producer_in_order():
     subnet = insert("subnet", {"vpc_id": VPC.output("id"), "project_id": ID})
     assert set(subnet._required_outputs) == {VPC.output("id"), ID}
     assert gather(VPC, subnet)._required_outputs == (ID, ID)
@@ -133,7 +133,7 @@ def test_a_chain_is_whole_only_with_every_link():
         gather(PROJECT, subnet, VPC)
 
 
-def test_each_of_a_statements_outputs_is_carried_once_and_only_when_used():
+def test_output_is_carried_once_and_only_if_used():
     uses = [ID, PROJECT.output("id"), PROJECT.output("name")]
     batch = gather(PROJECT, *(insert("vpc", {"x": use}) for use in uses))
     assert plan(batch).outputs == {0: ("id", "name")}
@@ -141,7 +141,7 @@ def test_each_of_a_statements_outputs_is_carried_once_and_only_when_used():
     assert "batchq" not in steps(PROJECT)[0].sql
 
 
-def test_a_producer_that_runs_twice_gives_each_user_the_latest():
+def test_output_of_a_producer_that_runs_twice_is_the_latest():
     assert plan(gather(PROJECT, VPC, PROJECT)).outputs == {0: ("id",)}
     assert plan(gather(PROJECT, PROJECT, VPC)).outputs == {1: ("id",)}
     assert plan(gather(PROJECT, VPC, PROJECT, VPC)).outputs == {0: ("id",), 2: ("id",)}
@@ -180,7 +180,7 @@ PRODUCERS = {
 
 @pytest.mark.parametrize("several", SEVERAL)
 @pytest.mark.parametrize("kind", PRODUCERS)
-def test_an_output_of_what_may_have_another_number_of_rows_is_refused(kind, several):
+def test_output_of_another_number_of_rows_than_one_is_rejected(kind, several):
     statement = PRODUCERS[kind]()
     with pytest.raises(InvalidBatch, match="number of rows than one"):
         SEVERAL[several](statement).output("id")
@@ -206,7 +206,7 @@ def test_output_in_sql_has_its_type():
         sql("SELECT %(v)s", v=ID)
 
 
-def test_no_index_is_found_by_an_output():
+def test_output_in_an_index_predicate_is_rejected():
     with pytest.raises(InvalidBatch, match="predicate"):
         insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": ID})
     where = sql("b = %(v)s", v=PROJECT.output("id", "int"))
@@ -214,7 +214,7 @@ def test_no_index_is_found_by_an_output():
         insert("t", {"a": 1}).on_conflict_do_nothing("a", where=where)
 
 
-def test_a_select_puts_out_what_it_selects():
+def test_output_of_a_select_is_one_of_its_columns():
     named = select("t", ["a"], where={"id": 1})
     with pytest.raises(InvalidBatch, match="'b' is not among the columns"):
         _ = steps(gather(named, insert("u", {"b": named.output("b")})))[0].sql
@@ -249,7 +249,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_type_has_a_name(name):
+def test_name_of_a_type_is_accepted_and_sent(name):
     user = sql("SELECT %(v)s", v=PROJECT.output("id", name))
     assert f"::{name}" in steps(gather(PROJECT, user))[1].sql
 

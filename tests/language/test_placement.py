@@ -113,20 +113,20 @@ def expected(tree: Tree) -> list[Drawn]:
 
 
 @given(trees)
-def test_everything_runs_that_has_to_in_the_order_that_it_is_meant_to(tree):
+def test_scheduled_statements_run_once_and_in_order(tree):
     runs = expected(tree)
     assert statements(tree.batch) == [drawn.statement for drawn in runs]
     assert [step.index for step in steps(tree.batch)] == list(range(len(runs)))
 
 
 @given(trees)
-def test_every_result_is_found_where_its_statement_stood(tree):
+def test_result_is_at_the_place_of_its_statement(tree):
     place = {drawn: index for index, drawn in enumerate(expected(tree))}
     assert result(tree.batch) == tree.combine([place.get(drawn) for drawn in tree.leaves])
 
 
 @given(trees)
-def test_labels_are_those_of_the_place_in_the_code(tree):
+def test_labels_are_those_of_the_declared_place(tree):
     assert [step.path for step in steps(tree.batch)] == [
         "/".join(drawn.path) for drawn in expected(tree)
     ]
@@ -140,7 +140,7 @@ def test_composing_is_associative(a, b, c):
 
 
 @given(trees)
-def test_a_batch_may_be_laid_out_again_and_again(tree):
+def test_batch_planned_repeatedly_gives_the_same_order(tree):
     assert statements(tree.batch) == statements(tree.batch)
     assert statements(gather(tree.batch, gather())) == statements(tree.batch)
 
@@ -166,7 +166,7 @@ def test_deduplicated_statement_runs_again_in_the_next_batch():
     assert statements(batch) == statements(batch) == [ONE, TWO]
 
 
-def test_the_tail_is_sorted_by_its_order_and_then_by_the_batchs():
+def test_last_statements_run_in_the_order_of_their_keys():
     tail = [("silo", "2"), ("fleet",), ("silo", "1"), ("fleet",), ("silo",)]
     made = [(sql("SELECT 0"), order) for order in tail]
     batch = gather(*(Scheduled(statement, run_last=order) for statement, order in made), ONE)
@@ -203,7 +203,7 @@ def test_moved_statement_is_mapped_from_outside_its_place(placed):
     assert plan(Scheduled(own, **placed)).placed[0].resolve(CLASH).mapping.raises is KeyError
 
 
-def test_repr_counts_each_statement_where_it_is_declared():
+def test_repr_counts_scheduled_statements():
     both = gather(
         Scheduled(ONE, dedupe_key="x"),
         Scheduled(TWO, dedupe_key="x"),

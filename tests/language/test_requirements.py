@@ -32,7 +32,7 @@ def sent(statement):
     [insert("t", {"id": 7}), sql("UPDATE t SET id = 7"), sql("SELECT id FROM t")],
     ids=str,
 )
-def test_a_require_is_of_rows_that_where_finds(statement):
+def test_require_on_a_statement_without_where_is_rejected(statement):
     with pytest.raises(InvalidBatch, match=r"\.ensure\("):
         statement.require({"id": 7}, raises=Stale)
 
@@ -91,7 +91,7 @@ def test_repr_of_requirements_shows_no_value():
     assert step.parameters == ("web", 7, "secret", "secret", "secret")
 
 
-def test_each_is_matched_by_its_own_place():
+def test_requirement_is_mapped_by_its_index():
     statement = CHANGE.require({"a": 1}, raises=KeyError).require({"a": 1}, raises=IndexError)
     (step,) = steps(statement)
 
@@ -112,7 +112,7 @@ def test_statements_that_differ_in_values_only_are_one_text():
     assert sent(one) == sent(two)
 
 
-def test_the_statement_before_stays_what_it_is():
+def test_require_and_ensure_leave_the_statement_unchanged():
     CHANGE.require({"rcgen": 3}, raises=Stale)
     CHANGE.ensure({"rcgen": 3}, raises=Stale)
     assert "CASE" not in sent(CHANGE)
@@ -131,7 +131,7 @@ def test_ensure_returns_columns_that_the_result_does_not_have():
 
 
 @pytest.mark.parametrize("condition", [{}, None, "rcgen = 3", 7, [("rcgen", 3)]], ids=repr)
-def test_a_condition_is_as_in_where(condition):
+def test_condition_of_require_that_where_rejects_is_rejected(condition):
     with pytest.raises(InvalidBatch):
         CHANGE.require(condition, raises=Stale)
 
@@ -163,7 +163,7 @@ def test_condition_mapped_to_no_exception_is_rejected(meaning):
         CHANGE.ensure({"a": 3}, raises=meaning)
 
 
-def test_left_out_it_is_mapped_to_nothing():
+def test_requirement_without_raises_has_no_mapping():
     guarded = CHANGE.require({"a": 3}).ensure({"b": 4})
     assert guarded._mappings == ()
     assert [str(one) for one in guarded._shape.requirements] == ['require("a")', 'ensure("b")']

@@ -55,7 +55,7 @@ def text(statement):
         (Named, '"id", "name"'),
     ],
 )
-def test_a_model_names_the_columns_of_a_built_statement_in_its_own_order(model, columns):
+def test_fields_of_the_model_are_the_columns_in_their_order(model, columns):
     for write in BUILT.values():
         for shaped in (write.one(model), write.maybe(model), write.all(model)):
             assert f"RETURNING {columns}" in text(shaped)
@@ -89,13 +89,13 @@ def test_a_model_names_the_columns_of_a_built_statement_in_its_own_order(model, 
         (Named, [("id", "id", True, False), ("name", "name", False, False)]),
     ],
 )
-def test_a_column_is_a_field_and_its_argument_the_fields_alias(model, fields):
+def test_column_is_the_field_and_the_argument_is_its_alias(model, fields):
     found = model_fields(model)
     assert [(f.column, f.argument, f.required, f.keyword_only) for f in found] == fields
 
 
 @pytest.mark.parametrize("model", [tuple, dict, int, lambda row: row, print, attrs.define])
-def test_a_model_without_fields_names_no_columns(model):
+def test_model_without_fields_has_no_columns(model):
     assert model_fields(model) is None
 
 
@@ -108,7 +108,7 @@ def test_write_whose_model_has_no_columns_needs_returning(write, shape, model):
 
 
 @pytest.mark.parametrize("write", BUILT.values(), ids=BUILT)
-def test_returning_names_the_columns_where_the_shape_does_not(write):
+def test_returning_names_columns_for_a_result_without_fields(write):
     assert 'RETURNING "a", "b"' in text(write.returning("a", "b").all(tuple))
     assert 'RETURNING "a"' in text(write.returning("a").scalar(int))
 
@@ -174,13 +174,13 @@ def test_count_and_returning_contradict_in_each_order():
     ],
     ids=str,
 )
-def test_a_shape_is_a_guard_where_its_promise_may_be_broken(shaped, guard):
+def test_result_shape_implies_a_guard_unless_it_always_holds(shaped, guard):
     assert str(shaped._shape.guard) == guard
 
 
 @pytest.mark.parametrize("model", [None, "int", 7, ("a", "b")])
 @pytest.mark.parametrize("shape", ["one", "maybe", "all", "scalar"])
-def test_a_shape_takes_something_to_call(shape, model):
+def test_result_shape_of_a_value_that_is_not_a_model_is_rejected(shape, model):
     with pytest.raises(InvalidBatch, match=rf"{shape}\(\): (pass|a model must be)"):
         getattr(sql("SELECT 1"), shape)(model)
 
@@ -196,18 +196,18 @@ class Reader:
 
 
 @pytest.mark.parametrize("shape", ["one", "maybe", "all"])
-def test_a_model_that_cannot_be_hashed_is_refused_in_so_many_words(shape):
+def test_unhashable_model_is_rejected(shape):
     with pytest.raises(InvalidBatch, match="hashable"):
         getattr(sql("SELECT 1 AS a"), shape)(Reader("a"))
 
 
-def test_two_statements_of_one_text_have_models_of_their_own():
+def test_statements_of_one_text_keep_their_own_models():
     query = sql("SELECT id, name FROM t")
     models = [Named, Data, dict, Named]
     assert [query.one(model)._shape.result.model for model in models] == models
 
 
-def test_the_last_shape_is_the_one_that_counts():
+def test_last_result_shape_replaces_the_earlier_one():
     statement = sql("SELECT 1").one(tuple).all(dict)
     assert str(statement._shape.result) == "all(dict)"
     assert statement._shape.guard is None

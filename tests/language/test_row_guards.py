@@ -41,7 +41,7 @@ def test_text_that_has_no_rows_is_rejected_before_it_is_sent(guard, text):
         "WITH deleted AS (DELETE FROM vpc RETURNING id) SELECT id FROM deleted",
     ],
 )
-def test_expect_none_of_a_text_that_writes_counts_every_row(text):
+def test_expect_zero_of_a_text_that_writes_counts_all_rows(text):
     assert "LIMIT" not in sent(absent(sql(text), raises=ValueError))
 
 
@@ -69,7 +69,7 @@ def test_expect_zero_with_a_result_shape_is_rejected():
             ask()
 
 
-def test_one_row_of_the_query_is_looked_at():
+def test_check_for_rows_reads_one_row_of_the_query():
     text = sql("SELECT id FROM vpc ORDER BY name; -- any")
     for query, guard in ((QUERY, present), (QUERY, absent), (text, absent)):
         text = sent(guard(query, raises=ValueError))
@@ -96,7 +96,7 @@ def test_labels_of_the_query_stay_and_may_be_added():
     assert step.statement is guard
 
 
-def test_the_statement_it_was_made_of_stays_what_it_is():
+def test_expect_leaves_the_statement_unchanged():
     QUERY.expect(at_least=1, missing=ValueError)
     assert QUERY._shape.guard is None
     assert "LIMIT" not in sent(QUERY)
@@ -128,7 +128,7 @@ def test_lock_of_one_row_shows_it():
         row.maybe(tuple)
 
 
-def test_a_lock_of_every_row_or_of_unknown_strength_is_refused():
+def test_lock_of_every_row_or_of_unknown_strength_is_rejected():
     for strength in ("UPDATE", "exclusive", "", None, "update NOWAIT"):
         with pytest.raises(InvalidBatch, match="no key update"):
             select("project", where={"id": 7}).for_update(strength=strength).expect(
@@ -140,7 +140,7 @@ def test_a_lock_of_every_row_or_of_unknown_strength_is_refused():
         select("project", where={"id": 7}).for_update().expect(1, missing="missing")
 
 
-def test_a_comment_at_the_end_of_a_fragment_does_not_swallow_the_lock():
+def test_comment_at_the_end_of_a_condition_keeps_the_lock():
     text = sent(
         select("project", where=sql("id = 7 -- the one")).for_update().expect(1, missing=ValueError)
     )

@@ -96,7 +96,7 @@ def shown(value):
 
 
 @given(secrets)
-def test_no_statement_shows_a_value(secret):
+def test_statement_shows_no_value(secret):
     for statement in holding(secret):
         assert secret not in shown(statement)
         assert secret not in shown(steps(statement)[0])
@@ -104,7 +104,7 @@ def test_no_statement_shows_a_value(secret):
 
 
 @given(secrets)
-def test_no_batch_shows_a_value(secret):
+def test_batch_shows_no_value(secret):
     for batch in composed(secret):
         assert secret not in shown(batch)
         for step in steps(batch):
@@ -113,7 +113,7 @@ def test_no_batch_shows_a_value(secret):
 
 
 @given(secrets)
-def test_no_rule_shows_the_callers_exception(secret):
+def test_mapping_shows_no_text_of_its_exception(secret):
     """A traceback with local variables shows what the engine holds, too."""
     for meaning in (Taken(secret), KeyError(secret), Callable(secret)):
         assert secret not in shown(mapping_of(unique("k"), meaning))
@@ -122,7 +122,7 @@ def test_no_rule_shows_the_callers_exception(secret):
 
 
 @given(secrets)
-def test_no_violation_shows_the_servers_words_where_they_may_quote_a_value(secret):
+def test_violation_shows_no_message_that_may_quote_a_value(secret):
     for kind, code in [
         (ViolationKind.UNIQUE, "23505"),
         (ViolationKind.CHECK, "23514"),
@@ -151,13 +151,13 @@ def test_parameters_are_available_on_request(secret):
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_a_batch_shows_how_much_it_holds(index):
+def test_repr_of_a_batch_shows_its_size(index):
     text = repr(composed("x")[index])
     assert "8" in text
     assert len(text) < 500
 
 
-def test_a_batch_thousands_deep_can_be_shown():
+def test_repr_of_a_deep_batch_does_not_recurse():
     batch = gather(sql("SELECT 1"))
     for _ in range(3000):
         batch = gather(batch)

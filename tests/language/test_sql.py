@@ -59,7 +59,7 @@ def test_placeholders_become_numbered_parameters_as_psycopg_reads_them(
         "EXPLAIN SELECT %(a)s, %(b)s",
     ],
 )
-def test_two_parameters_may_stand_anywhere_that_the_server_reads_them(text):
+def test_two_parameters_in_any_place_are_numbered(text):
     expected = text.replace("%(a)s", "$1").replace("%(b)s", "$2")
     assert sent(text, a=1, b=2)[0] == expected
 
@@ -102,7 +102,7 @@ def test_placeholders_and_parameters_that_disagree_are_rejected(text, params, te
         "CALL f('%(a)s')",
     ],
 )
-def test_a_placeholder_where_the_server_sees_none_is_refused(text):
+def test_placeholder_inside_a_string_or_comment_is_rejected(text):
     with pytest.raises(InvalidBatch, match="inside a quoted string or a comment"):
         sent(text, a=1)
 
@@ -111,13 +111,13 @@ def test_a_placeholder_where_the_server_sees_none_is_refused(text):
     ("text", "params"),
     [("SELECT $1", {}), ("SELECT $2, %(a)s", {"a": 1}), ("SELECT %(a)s, $1", {"a": 1})],
 )
-def test_a_parameter_that_the_user_numbered_is_refused(text, params):
+def test_numbered_parameter_is_rejected(text, params):
     """It would be one of batchq's own: the next parameter, or the guard's token."""
     with pytest.raises(InvalidBatch, match=r"write %\(name\)s"):
         sent(text, **params)
 
 
-def test_a_guards_own_parameters_count_too():
+def test_parameters_of_the_guard_count_towards_the_protocol_limit():
     names = [f"p{i}" for i in range(65_535)]
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
     message = "65535 parameters in one statement, and 2 that batchq adds: the protocol allows 65535"
@@ -154,13 +154,13 @@ TRANSACTION_CONTROL = [
 
 
 @pytest.mark.parametrize("text", TRANSACTION_CONTROL)
-def test_a_statement_cannot_control_the_transaction(text):
+def test_transaction_control_is_rejected(text):
     with pytest.raises(InvalidBatch, match="because a batch is one"):
         sent(text)
 
 
 @pytest.mark.parametrize("text", ["COPY t FROM STDIN", "copy (SELECT 1) TO STDOUT"])
-def test_copy_is_refused(text):
+def test_copy_command_is_rejected(text):
     with pytest.raises(InvalidBatch, match=r"cursor\.copy\(\)"):
         sent(text)
 
@@ -181,7 +181,7 @@ def test_copy_is_refused(text):
         "REFRESH MATERIALIZED VIEW v",
     ],
 )
-def test_ddl_is_refused_because_cockroachdb_would_commit_before_it(text):
+def test_ddl_is_rejected_because_cockroachdb_commits_before_it(text):
     with pytest.raises(InvalidBatch, match="CockroachDB would commit"):
         sent(text)
 
@@ -218,12 +218,12 @@ def test_command_that_needs_no_transaction_is_rejected(text):
 @pytest.mark.parametrize(
     "text", ["WITH a AS (DROP TABLE t) SELECT 1", "SELECT * FROM [DROP TABLE t]"]
 )
-def test_ddl_is_refused_inside_another_statement_too(text):
+def test_ddl_inside_another_statement_is_rejected(text):
     with pytest.raises(InvalidBatch, match="CockroachDB would commit"):
         sent(text)
 
 
-def test_vacuum_is_refused_for_what_it_is():
+def test_vacuum_is_rejected():
     with pytest.raises(InvalidBatch, match="VACUUM cannot be part of a batch"):
         sent("VACUUM t")
 
@@ -240,7 +240,7 @@ def test_vacuum_is_refused_for_what_it_is():
         "DISCARD PLANS",
     ],
 )
-def test_names_that_are_such_words_are_names(text):
+def test_command_word_as_a_name_is_accepted(text):
     sent(text)
 
 
@@ -254,7 +254,7 @@ def test_names_that_are_such_words_are_names(text):
         "(SELECT 1 AS a INTO t)",
     ],
 )
-def test_select_into_is_refused(text):
+def test_select_into_is_rejected(text):
     with pytest.raises(InvalidBatch, match=r"INSERT … SELECT"):
         sent(text)
 
@@ -263,13 +263,13 @@ def test_select_into_is_refused(text):
     "text",
     ["SELECT 1; SELECT 2", "SELECT 1; COMMIT", "CALL f(1); COMMIT", "SHOW a; COMMIT", "SELECT 1;-"],
 )
-def test_two_commands_are_refused(text):
+def test_text_with_two_commands_is_rejected(text):
     with pytest.raises(InvalidBatch, match="several commands"):
         sent(text)
 
 
 @pytest.mark.parametrize("text", [";", "-- nothing", "/* nothing */ ;;"])
-def test_a_text_without_a_command_is_refused(text):
+def test_text_without_a_command_is_rejected(text):
     with pytest.raises(InvalidBatch, match="empty"):
         sent(text)
 
@@ -285,7 +285,7 @@ def test_a_text_without_a_command_is_refused(text):
         "SELECT E'\\'",
     ],
 )
-def test_an_unterminated_quote_or_comment_is_refused(text):
+def test_quote_or_comment_that_is_not_closed_is_rejected(text):
     with pytest.raises(InvalidBatch, match="not closed"):
         sent(text)
 

@@ -13,7 +13,7 @@ STATEMENT = update("t", {"a": 1}, {"b": 2})
 
 
 @pytest.mark.parametrize("name", ["guard", "result", "source", "anything"])
-def test_no_attribute_can_be_added_and_what_is_derived_cannot_be_set(name):
+def test_statement_rejects_new_attributes_and_derived_ones_are_read_only(name):
     """That the others are read only is for type checkers to see: tests/typing/api.py."""
     with pytest.raises(AttributeError):
         setattr(STATEMENT, name, None)
@@ -36,19 +36,19 @@ def test_no_attribute_can_be_added_and_what_is_derived_cannot_be_set(name):
         lambda s: s.as_invariant("x"),
     ],
 )
-def test_each_method_returns_a_new_statement_and_changes_nothing(change):
+def test_method_returns_a_new_statement_and_changes_nothing(change):
     before = attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)
     assert change(STATEMENT) is not STATEMENT
     assert (attrs.asdict(STATEMENT, recurse=False), explain(STATEMENT, parameters=True)) == before
 
 
-def test_two_statements_are_the_same_only_when_they_are_one_object():
+def test_equal_statements_are_not_the_same_object():
     one, two = insert("t", {"a": 1}), insert("t", {"a": 1})
     assert one != two
     assert len({one, two}) == 2
 
 
-def test_later_change_of_the_callers_row_changes_no_statement():
+def test_later_change_of_a_row_changes_no_statement():
     row, where = {"a": 1}, {"b": 2}
     statement = update("t", row, where)
     row["c"] = where["d"] = 3
@@ -120,16 +120,16 @@ def test_expectation_that_contradicts_the_shape_is_rejected_in_each_order(
         (lambda s: s, lambda s: s.expect(0), "exactly 0 rows"),
     ],
 )
-def test_an_expectation_that_fits_the_shape_is_the_guard_in_either_order(shape, expectation, guard):
+def test_expect_that_fits_the_result_is_the_guard_in_each_order(shape, expectation, guard):
     assert str(expectation(shape(_query()))._shape.guard) == guard
     assert str(shape(expectation(_query()))._shape.guard) == guard
 
 
-def test_an_insert_may_be_expected_of_too():
+def test_expect_of_an_insert_is_its_guard():
     assert str(insert("t", {"a": 1}).expect(1)._shape.guard) == "exactly 1 row"
 
 
-def test_the_last_expectation_is_the_guard():
+def test_last_expect_is_the_guard():
     assert str(STATEMENT.expect(1).expect(at_least=2)._shape.guard) == "at least 2 rows"
 
 
@@ -151,7 +151,7 @@ def test_the_last_expectation_is_the_guard():
         (sql("SELECT %(a)s", a=1), "<Statement SELECT …>"),
     ],
 )
-def test_a_statement_shows_what_it_does_and_promises(statement, text):
+def test_repr_of_a_statement_shows_its_title_result_and_guard(statement, text):
     assert repr(statement) == text
 
 
@@ -166,11 +166,11 @@ def test_a_statement_shows_what_it_does_and_promises(statement, text):
         ("'secret'", "sql"),
     ],
 )
-def test_a_title_shows_no_string_of_its_text(text, title):
+def test_title_of_a_text_shows_none_of_its_strings(text, title):
     assert raw_sql(text).title == title
 
 
-def test_a_long_text_has_a_short_title():
+def test_title_of_a_long_text_is_short():
     statement = sql("SELECT greatest(" + ",".join(f"column_{n}" for n in range(50)) + ")")
     assert len(statement.title) < 100
     assert len(repr(statement)) < 150

@@ -18,7 +18,7 @@ BATCH = gather(
 ).label("create")
 
 
-def test_a_step_is_a_statement_at_its_place():
+def test_step_has_the_statement_its_index_and_its_path():
     take, project, vpc = steps(BATCH)
     assert [step.index for step in (take, project, vpc)] == [0, 1, 2]
     assert [step.path for step in (take, project, vpc)] == ["create", "create/vpc", "create/vpc"]
@@ -28,14 +28,14 @@ def test_a_step_is_a_statement_at_its_place():
     assert project.parameters == ("web",)
 
 
-def test_a_steps_text_names_it_for_people():
+def test_str_of_a_step_has_its_index_path_and_title():
     take, project, _ = steps(BATCH)
     assert str(take) == "step 0 (create: update silo)"
     assert str(project) == "step 1 (create/vpc: insert project)"
     assert str(steps(sql("SELECT 1 + 1"))[0]) == "step 0 (SELECT 1 +)"
 
 
-def test_parameters_stand_in_the_order_of_the_text_each_once():
+def test_parameters_of_a_step_are_in_the_order_of_the_text():
     (step,) = steps(sql("SELECT %(b)s, %(a)s, %(b)s", a=1, b=2))
     assert step.sql == "SELECT $1, $2, $1"
     assert step.parameters == (2, 1)
@@ -54,12 +54,12 @@ def test_mappings_are_listed_strongest_first():
     assert [text.split(":")[0] for text in vpc.mappings] == [*around, "inside 'the default VPC'"]
 
 
-def test_looking_changes_nothing_and_gives_the_same_each_time():
+def test_steps_and_explain_repeated_give_the_same():
     assert explain(BATCH) == explain(BATCH)
     assert [step.sql for step in steps(BATCH)] == [step.sql for step in steps(BATCH)]
 
 
-def test_a_step_cannot_be_changed():
+def test_step_is_immutable():
     (step,) = steps(TAKE)
     with pytest.raises(FrozenInstanceError):
         step.index = 5
@@ -78,7 +78,7 @@ def test_explain_shows_each_step_with_its_guard_and_mappings():
     assert any("the default VPC" in line for line in lines)
 
 
-def test_explain_shows_values_with_their_names_only_when_asked():
+def test_explain_shows_values_and_names_on_request_only():
     assert "7" not in explain(TAKE)
     lines = explain(TAKE, parameters=True).splitlines()
     assert "    $1 by = 1" in lines

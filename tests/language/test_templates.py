@@ -39,14 +39,14 @@ def violation(**found):
         ("", (), ""),
     ],
 )
-def test_a_template_names_columns_and_is_filled_from_them(template, columns, text):
+def test_template_is_filled_from_the_columns_that_it_names(template, columns, text):
     meaning = format_error(LookupError, template)
     made = meaning(violation(name="web", id=7, größe="XL", more="unused"))
     assert meaning.columns == columns
     assert (type(made), made.args) == (LookupError, (text,))
 
 
-def test_a_value_that_looks_like_a_template_is_a_value():
+def test_value_that_looks_like_a_template_is_not_filled():
     made = format_error(ValueError, "{name}")(violation(name="{id} {0} {{"))
     assert str(made) == "{id} {0} {{"
 
@@ -55,7 +55,7 @@ def test_null_is_formatted_as_none():
     assert str(format_error(ValueError, "until {end}")(violation(end=None))) == "until None"
 
 
-def test_a_function_may_take_the_text():
+def test_format_error_passes_the_text_to_a_function():
     made = format_error(lambda text: OSError(5, text), "busy: {name}")(violation(name="web"))
     assert made.args == (5, "busy: web")
 

@@ -44,7 +44,7 @@ def blamed(report, path, violation=ViolationKind.CHECK):
 
 
 class TestCharge:
-    def test_counts_up_to_the_limit_and_no_further(self, planned, book):
+    def test_charge_counts_up_to_the_limit(self, planned, book):
         run(planned, limit(5))
         assert run(planned, charge(3, A)) is True
         assert run(planned, charge(2, B)) is True
@@ -59,17 +59,17 @@ class TestCharge:
         )
         assert book.ledger() == [(PROJECT, "vpcs", A, 3), (PROJECT, "vpcs", B, 2)]
 
-    def test_counts_once_however_often_it_is_replayed(self, planned, book):
+    def test_repeated_charge_counts_once(self, planned, book):
         run(planned, limit(5))
         assert [run(planned, charge(4)) for _ in range(5)] == [True, *[False] * 4]
         assert (book.used(), book.wrong()) == (4, [])
 
-    def test_of_what_is_charged_needs_no_room_and_changes_no_amount(self, planned, book):
+    def test_charge_of_a_charged_id_changes_nothing(self, planned, book):
         run(planned, gather(limit(5), charge(5)))
         assert run(planned, charge(9)) is False
         assert book.ledger() == [(PROJECT, "vpcs", A, 5)]
 
-    def test_without_a_limit_is_an_error_and_leaves_no_trace(self, planned, book):
+    def test_charge_without_a_limit_fails_and_charges_nothing(self, planned, book):
         set_limits(planned, (SILO, "vpcs", 5), (PROJECT, "disks", 5))
         for _ in range(2):
             report = failure(planned, charge(1))
@@ -79,7 +79,7 @@ class TestCharge:
             assert (report.raised.resource, report.raised.scope) == ("vpcs", PROJECT)
         assert book.ledger() == []
 
-    def test_of_all_levels_or_of_none(self, planned, book):
+    def test_charge_of_several_scopes_applies_to_all_or_none(self, planned, book):
         set_limits(planned, (PROJECT, "vpcs", 9), (SILO, "vpcs", 5), (FLEET, "vpcs", None))
         levels = [PROJECT, SILO, FLEET]
         both = [LIMITS.charge("vpcs", 3, scope=levels, id=one) for one in (A, B)]
@@ -92,19 +92,19 @@ class TestCharge:
         assert run(planned, LIMITS.release("vpcs", scope=levels, id=A)) is True
         assert [book.used(level) for level in levels] == [0, 0, 0]
 
-    def test_of_a_level_more_charges_that_one_alone(self, planned, book):
+    def test_charge_of_another_scope_charges_that_one_only(self, planned, book):
         set_limits(planned, (PROJECT, "vpcs", 9), (SILO, "vpcs", 9))
         run(planned, charge(3))
         assert run(planned, LIMITS.charge("vpcs", 3, scope=[PROJECT, SILO], id=A)) is True
         assert (book.used(PROJECT), book.used(SILO)) == (3, 3)
 
-    def test_beyond_bigint_is_beyond_every_limit(self, planned, book):
+    def test_amount_beyond_bigint_exceeds_each_limit(self, planned, book):
         run(planned, gather(limit(None), charge(BIGGEST)))
         for batch in (charge(BIGGEST, B), charge(1, B)):
             assert isinstance(failure(planned, batch).raised, LimitExceeded)
         assert book.used() == BIGGEST
 
-    def test_of_an_id_that_the_server_makes(self, planned, book):
+    def test_charge_of_an_output_charges_the_generated_id(self, planned, book):
         planned.execute(
             "CREATE TABLE vpc (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text)"
         )
@@ -117,12 +117,12 @@ class TestCharge:
 
 
 class TestRelease:
-    def test_gives_back_what_was_charged_and_once(self, planned, book):
+    def test_release_returns_the_charge_once(self, planned, book):
         run(planned, gather(limit(9), charge(3), charge(4, B)))
         assert [run(planned, release()) for _ in range(3)] == [True, False, False]
         assert (book.used(), book.wrong()) == (4, [])
 
-    def test_is_never_refused_below_a_limit_that_was_lowered(self, planned, book):
+    def test_release_and_shrinking_succeed_above_a_lowered_limit(self, planned, book):
         run(planned, gather(limit(None), *(charge(5, one) for one in (A, B, C))))
         run(planned, limit(5))
         assert book.counter() == (15, 5, 15)
@@ -135,13 +135,13 @@ class TestRelease:
         run(planned, charge(1, C))
         assert book.counter() == (5, 5, 5)
 
-    def test_without_a_limit_is_an_error(self, planned):
+    def test_missing_limit_raises_limit_missing(self, planned):
         for _ in range(2):
             report = failure(planned, release())
             assert blamed(report, "lock vpcs", ViolationKind.GUARD)
             assert isinstance(report.raised, LimitMissing)
 
-    def test_of_more_than_the_counter_has_is_drift_and_a_bug(self, planned, book):
+    def test_release_of_more_than_the_counter_is_an_invariant_violation(self, planned, book):
         run(planned, gather(limit(9), charge(3), charge(3, B)))
         book.conn.execute("UPDATE resource_limit SET used = 2")
         for batch in (release(), resize(1, B), release(B)):
@@ -153,7 +153,7 @@ class TestRelease:
 
 
 class TestResize:
-    def test_charges_the_difference_and_shrinking_is_always_allowed(self, planned, book):
+    def test_resize_charges_the_difference_and_may_always_shrink(self, planned, book):
         run(planned, gather(limit(None), charge(8), charge(2, B)))
         run(planned, limit(5))
         seen = []
@@ -163,21 +163,21 @@ class TestResize:
         assert seen == [(7, 5, 7), 6, (3, 5, 5), 4]
         assert book.wrong() == []
 
-    def test_to_the_same_size_needs_no_room(self, planned, book):
+    def test_resize_to_the_same_size_needs_no_room(self, planned, book):
         run(planned, gather(limit(None), charge(8)))
         run(planned, limit(1))
         for _ in range(2):
             run(planned, resize(8))
         assert book.counter() == (8, 1, 8)
 
-    def test_names_the_step_that_has_no_room(self, planned, book):
+    def test_resize_beyond_the_limit_names_its_step(self, planned, book):
         run(planned, gather(limit(5), charge(3)))
         for _ in range(2):
             assert blamed(failure(planned, resize(6)), "resize vpcs")
         run(planned, resize(5))
         assert book.ledger() == [(PROJECT, "vpcs", A, 5)]
 
-    def test_of_what_is_not_charged_is_an_error(self, planned, book):
+    def test_resize_without_a_charge_raises_not_charged(self, planned, book):
         run(planned, gather(limit(5), charge(3, B)))
         for _ in range(2):
             report = failure(planned, resize(1))
@@ -186,31 +186,31 @@ class TestResize:
             assert (report.raised.scope, report.raised.id) == (PROJECT, A)
         assert book.used() == 3
 
-    def test_beyond_bigint_is_beyond_every_limit(self, planned, book):
+    def test_amount_beyond_bigint_exceeds_each_limit(self, planned, book):
         run(planned, gather(limit(None), charge(2), charge(2, B)))
         assert isinstance(failure(planned, resize(BIGGEST)).raised, LimitExceeded)
         run(planned, resize(BIGGEST - 2))
         assert book.used() == BIGGEST
 
-    def test_without_a_limit_is_an_error(self, planned):
+    def test_missing_limit_raises_limit_missing(self, planned):
         for _ in range(2):
             assert isinstance(failure(planned, resize(1)).raised, LimitMissing)
 
 
 class TestSetLimit:
-    def test_makes_a_counter_and_then_changes_it(self, planned, book):
+    def test_set_limit_creates_a_counter_and_then_changes_it(self, planned, book):
         for lim, counter in ((5, (0, 5, 5)), (7, (0, 7, 7)), (0, (0, 0, 0))):
             run(planned, limit(lim))
             assert book.counter() == counter
         assert isinstance(failure(planned, charge(1)).raised, LimitExceeded)
 
-    def test_without_one_leaves_room_for_all(self, planned, book):
+    def test_set_limit_of_none_allows_any_amount(self, planned, book):
         run(planned, gather(limit(1), charge(1)))
         run(planned, limit(None))
         run(planned, charge(10**12, B))
         assert book.counter() == (10**12 + 1, BIGGEST, BIGGEST)
 
-    def test_raised_again_leaves_room_again(self, planned, book):
+    def test_raised_limit_allows_more(self, planned, book):
         run(planned, gather(limit(9), charge(9)))
         run(planned, limit(5))
         run(planned, limit(10))
@@ -219,7 +219,7 @@ class TestSetLimit:
 
 
 @pytest.mark.parametrize("verb", [charge, resize])
-def test_no_room_means_what_the_caller_says(conn, book, verb):
+def test_exceeded_limit_raises_the_exception_of_the_caller(conn, book, verb):
     run(conn, gather(limit(5), charge(1, A)))
     own = A if verb is resize else B
     for meaning in (OwnError("full"), OwnError, lambda violation: OwnError(violation.constraint)):
@@ -227,16 +227,16 @@ def test_no_room_means_what_the_caller_says(conn, book, verb):
 
 
 @pytest.mark.parametrize("verb", [lambda **m: charge(1, **m), release, lambda **m: resize(1, **m)])
-def test_a_missing_limit_means_what_the_caller_says(conn, book, verb):
+def test_missing_limit_raises_the_exception_of_the_caller(conn, book, verb):
     assert isinstance(failure(conn, verb(missing=OwnError)).raised, OwnError)
 
 
-def test_not_charged_means_what_the_caller_says(conn, book):
+def test_missing_charge_raises_the_exception_of_the_caller(conn, book):
     run(conn, limit(5))
     assert isinstance(failure(conn, resize(1, not_charged=OwnError)).raised, OwnError)
 
 
-def test_a_batch_around_says_last_what_no_room_means(conn, book):
+def test_mapping_around_a_charge_wins(conn, book):
     run(conn, limit(0))
     around = gather(charge(1)).on(check("resource_limit_exceeded"), OwnError())
     assert isinstance(failure(conn, around).raised, OwnError)
@@ -244,7 +244,7 @@ def test_a_batch_around_says_last_what_no_room_means(conn, book):
     assert isinstance(failure(conn, inside).raised, InvariantViolation)
 
 
-def test_the_rest_of_the_batch_is_undone_with_it(conn, book):
+def test_exceeded_limit_rolls_back_the_batch(conn, book):
     conn.execute("CREATE TABLE vpc (id uuid PRIMARY KEY)")
     run(conn, limit(0))
     report = failure(conn, gather(charge(1), insert("vpc", {"id": A}).label("vpc")))
@@ -253,7 +253,7 @@ def test_the_rest_of_the_batch_is_undone_with_it(conn, book):
     assert run(conn, sql("SELECT count(*) FROM vpc").scalar(int)) == 0
 
 
-def test_no_text_holds_a_scope_or_an_id(conn, book):
+def test_error_shows_no_scope_and_no_id(conn, book):
     run(conn, limit(0))
     for batch in (charge(1), LIMITS.charge("vpcs", scope=SILO, id=A), resize(1)):
         report = failure(conn, batch)

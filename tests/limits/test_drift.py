@@ -28,7 +28,7 @@ def drifted(conn, used, **where):
     )
 
 
-def test_what_is_wrong_is_reported_and_put_right_and_the_rest_is_left(planned, book):
+def test_reconcile_corrects_and_reports_drifted_counters_only(planned, book):
     names = ["b", "a", "c", "d"]
     set_limits(planned, *((PROJECT, name, 5) for name in names), (SILO, "a", 5))
     run(planned, gather(*(LIMITS.charge(n, 3, scope=[PROJECT, SILO][:1], id=A) for n in names)))
@@ -46,14 +46,14 @@ def test_what_is_wrong_is_reported_and_put_right_and_the_rest_is_left(planned, b
     assert book.wrong() == []
 
 
-def test_what_was_never_charged_is_nothing(planned, book):
+def test_counter_without_charges_is_reconciled_to_zero(planned, book):
     set_limits(planned, (PROJECT, "vpcs", 5))
     for _ in range(2):
         drifted(book.conn, 3, resource="vpcs")
         assert run(planned, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 3, 0)]
 
 
-def test_more_than_the_limit_is_kept_and_the_ceiling_says_so(planned, book):
+def test_reconcile_keeps_charges_above_the_limit(planned, book):
     set_limits(planned, (PROJECT, "vpcs", None))
     run(planned, LIMITS.charge("vpcs", 8, scope=PROJECT, id=A))
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_more_than_the_limit_is_kept_and_the_ceiling_says_so(planned, book):
         assert book.counter() == (8, 5, 8)
 
 
-def test_a_counter_that_lost_its_row_is_set_and_then_recounted(conn, book):
+def test_lost_counter_is_set_and_then_reconciled(conn, book):
     set_limits(conn, (PROJECT, "vpcs", 5))
     run(conn, LIMITS.charge("vpcs", 4, scope=PROJECT, id=A))
     book.conn.execute("DELETE FROM resource_limit")
@@ -72,7 +72,7 @@ def test_a_counter_that_lost_its_row_is_set_and_then_recounted(conn, book):
     assert run(conn, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 0, 4)]
 
 
-def test_a_charge_that_it_waited_for_is_counted(conn, book, sides):
+def test_reconcile_counts_a_charge_that_it_waited_for(conn, book, sides):
     set_limits(conn, (PROJECT, "vpcs", 9))
     charge = LIMITS.charge("vpcs", 4, scope=PROJECT, id=A)
     answer = sides.run(charge, LIMITS.reconcile(PROJECT))
@@ -80,7 +80,7 @@ def test_a_charge_that_it_waited_for_is_counted(conn, book, sides):
     assert (answer.value, book.used(), book.wrong()) == ([], 4, [])
 
 
-def test_a_charge_waits_for_it_and_counts_on(conn, book, sides):
+def test_charge_that_waited_for_reconcile_adds_to_its_result(conn, book, sides):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, LIMITS.charge("vpcs", 4, scope=PROJECT, id=A))
     drifted(book.conn, 9, resource="vpcs")

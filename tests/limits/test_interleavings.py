@@ -73,7 +73,7 @@ def test_counters_stay_the_sums_of_their_charges(table, levels):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("levels", list(product(LEVELS, LEVELS)), ids=str)
-def test_so_they_do_between_all_levels(table, levels):
+def test_counters_of_several_scopes_stay_the_sums_of_their_charges(table, levels):
     for first, second in PAIRS:
         play(table, VERBS[first], VERBS[second], levels, may_fail(levels))
 
@@ -85,7 +85,7 @@ def test_of_two_charges_for_the_last_place_one_is_refused(table):
 
 
 @pytest.mark.parametrize("levels", [(RC, RC), (RR, RR)], ids=str)
-def test_a_recount_loses_no_charge_and_mends_what_has_drifted(table, levels):
+def test_reconcile_loses_no_charge_and_corrects_the_drift(table, levels):
     def wrong(schedule):
         found = table.observer.execute(WRONG).fetchall()
         return found if schedule.failures[0] is None else found not in ([], DRIFTED)

@@ -51,7 +51,7 @@ def test_counters_are_locked_once_and_written_in_the_order_given(drawn):
     assert places(batch) == expected
 
 
-def test_whatever_else_there_is_runs_first():
+def test_other_statements_run_before_the_counters():
     first, last = insert("vpc", {"id": 1}).label("first"), sql("SELECT 1").label("last")
     charged = LIMITS.charge("vpcs", scope=[SILO, PROJECT], id=A).label("in")
     assert places(gather(gather(charged, first).label("all"), last)) == [
@@ -64,14 +64,14 @@ def test_whatever_else_there_is_runs_first():
     ]
 
 
-def test_limit_is_set_in_the_counters_place_and_as_given():
+def test_limits_are_set_at_the_place_of_the_counter_in_order():
     made = LIMITS.set_limit("vpcs", 5, scope=SILO), LIMITS.charge("vpcs", scope=SILO, id=A)
     before, after = ["set limit of vpcs", "lock vpcs", "charge vpcs"], ["lock vpcs", "charge vpcs"]
     assert [path for path, _ in places(gather(*made))] == before
     assert [path for path, _ in places(gather(*made[::-1]))] == [*after, "set limit of vpcs"]
 
 
-def test_a_whole_scope_comes_before_each_of_its_counters():
+def test_reconcile_of_a_scope_runs_before_its_counters():
     batch = gather(
         LIMITS.charge("vpcs", scope=[PROJECT, SILO], id=A),
         LIMITS.set_limit("a", 5, scope=PROJECT),
@@ -88,7 +88,7 @@ def test_a_whole_scope_comes_before_each_of_its_counters():
     ]
 
 
-def test_a_scope_that_is_named_twice_is_charged_once():
+def test_scope_named_twice_is_charged_once():
     assert len(steps(LIMITS.charge("vpcs", scope=[SILO, SILO], id=A))) == 2
 
 

@@ -57,13 +57,13 @@ def test_charges_count_up_to_the_limit_in_any_order(database, conn):
     assert conn.execute("SELECT vpcs, (SELECT count(*) FROM vpc) FROM project").fetchone() == (5, 5)
 
 
-def test_a_project_that_is_not_there_is_another_error(conn):
+def test_missing_project_is_another_error_than_an_exceeded_limit(conn):
     answer = attempt(conn, create(1, project=9))
     assert (type(answer.error), answer.report.path) == (NotFoundError, "limit")
     assert answer.report.violation.kind is ViolationKind.GUARD
 
 
-def test_it_runs_where_it_is_written(conn):
+def test_charge_by_hand_runs_at_its_place(conn):
     assert [step.path for step in steps(gather(create(1), insert("vpc", {"id": 2})))] == [
         "",
         "limit",

@@ -170,9 +170,7 @@ def schema_of(conn):
 
 @pytest.mark.parametrize("qualified", ["a", "b"])
 @pytest.mark.parametrize("ordinary", ["LIMITS", "the other"])
-def test_a_table_that_is_named_in_two_ways_is_locked_in_one_order(
-    sides, conn, book, qualified, ordinary
-):
+def test_table_named_in_two_ways_is_locked_in_one_order(sides, conn, book, qualified, ordinary):
     """Whichever counter is called by the longer name, and by whichever the others call both."""
     set_limits(conn, (PROJECT, "a", None), (PROJECT, "b", None))
     schema = schema_of(conn)
@@ -192,7 +190,7 @@ def test_a_table_that_is_named_in_two_ways_is_locked_in_one_order(
     assert (book.used(resource="a"), book.used(resource="b")) == (2, 2)
 
 
-def test_a_recount_locks_the_counters_of_a_scope_in_the_order_of_charges(connect, conn, book):
+def test_reconcile_locks_counters_in_the_order_of_charges(connect, conn, book):
     # Read in the order in which they were made, "a" would come first; by their bytes "B" does.
     set_limits(conn, (PROJECT, "a", None))
     set_limits(conn, (PROJECT, "B", None))
@@ -241,13 +239,13 @@ def test_charge_that_waited_for_a_rolled_back_one_gets_its_place(sides, conn, bo
     assert [row[2] for row in book.ledger()] == [B]
 
 
-def test_a_replay_that_waited_for_the_first_charges_nothing(sides, conn, book, isolation):
+def test_repeated_charge_that_waited_for_the_first_charges_nothing(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     assert settled(sides, charge(A, 3), charge(A, 3), isolation).value is False
     assert (book.used(), book.wrong()) == (3, [])
 
 
-def test_a_release_that_waited_for_another_gives_nothing_back(sides, conn, book, isolation):
+def test_release_that_waited_for_another_returns_nothing(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     release = LIMITS.release("vpcs", scope=PROJECT, id=A)
@@ -255,7 +253,7 @@ def test_a_release_that_waited_for_another_gives_nothing_back(sides, conn, book,
     assert (book.used(), book.wrong()) == (0, [])
 
 
-def test_a_resize_that_waited_for_another_starts_from_what_that_left(sides, conn, book, isolation):
+def test_resize_that_waited_for_another_starts_from_its_result(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     resize = [LIMITS.resize("vpcs", n, scope=PROJECT, id=A) for n in (8, 2)]
@@ -263,7 +261,7 @@ def test_a_resize_that_waited_for_another_starts_from_what_that_left(sides, conn
     assert (book.counter(), book.wrong()) == ((2, 9, 9), [])
 
 
-def test_a_release_that_waited_for_a_resize_gives_all_of_it_back(sides, conn, book, isolation):
+def test_release_that_waited_for_a_resize_returns_the_new_amount(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     resize = LIMITS.resize("vpcs", 8, scope=PROJECT, id=A)
@@ -271,7 +269,7 @@ def test_a_release_that_waited_for_a_resize_gives_all_of_it_back(sides, conn, bo
     assert (book.used(), book.wrong()) == (0, [])
 
 
-def test_a_charge_that_waited_for_a_lower_limit_meets_it(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_lower_limit_is_rejected(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
@@ -279,20 +277,20 @@ def test_a_charge_that_waited_for_a_lower_limit_meets_it(sides, conn, book, isol
     assert book.counter() == (3, 2, 3)
 
 
-def test_a_lower_limit_that_waited_for_a_charge_lets_it_be(sides, conn, book, isolation):
+def test_lower_limit_that_waited_for_a_charge_keeps_it(sides, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
     assert isinstance(settled(sides, charge(A, 3), lower, isolation), Ok)
     assert book.counter() == (3, 2, 3)
 
 
-def test_two_that_set_a_first_limit_make_one_counter(sides, book, isolation):
+def test_first_limit_set_twice_at_once_creates_one_counter(sides, book, isolation):
     first, second = (LIMITS.set_limit("vpcs", lim, scope=PROJECT) for lim in (5, 7))
     assert isinstance(settled(sides, first, second, isolation), Ok)
     assert book.counter() == (0, 7, 7)
 
 
-def test_who_reads_or_references_the_counter_does_not_wait(connect, conn, book):
+def test_reader_or_reference_of_a_counter_does_not_wait(connect, conn, book):
     key = "FOREIGN KEY (scope_id, resource) REFERENCES resource_limit"
     conn.execute(f"CREATE TABLE alarm (scope_id uuid, resource text, {key})")
     set_limits(conn, (PROJECT, "vpcs", 9))

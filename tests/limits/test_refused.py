@@ -15,7 +15,7 @@ from tests.limits.helpers import LIMITS, SILO, A
 
 
 @pytest.mark.parametrize("n", [0, -1, True, 2**63, 1.0, "1", None], ids=repr)
-def test_an_amount_that_is_none(n):
+def test_invalid_amount_is_rejected(n):
     with pytest.raises(InvalidBatch, match="charge"):
         LIMITS.charge("vpcs", n, scope=SILO, id=A)
     with pytest.raises(InvalidBatch, match="resize"):
@@ -23,12 +23,12 @@ def test_an_amount_that_is_none(n):
 
 
 @pytest.mark.parametrize("lim", [-1, False, 2**63, 1.0, "1"], ids=repr)
-def test_a_limit_that_is_none(lim):
+def test_invalid_limit_is_rejected(lim):
     with pytest.raises(InvalidBatch, match="limit"):
         LIMITS.set_limit("vpcs", lim, scope=SILO)
 
 
-def test_the_greatest_and_the_least_are_amounts():
+def test_greatest_and_least_amounts_are_accepted():
     LIMITS.charge("vpcs", 1, scope=SILO, id=A)
     LIMITS.charge("vpcs", 2**63 - 1, scope=SILO, id=A)
     LIMITS.set_limit("vpcs", 0, scope=SILO)
@@ -46,16 +46,16 @@ EVERY_VERB = {
 @pytest.mark.parametrize("verb", EVERY_VERB.values(), ids=EVERY_VERB)
 class TestEveryVerb:
     @pytest.mark.parametrize("scope", [str(SILO), 7, None, [], [SILO, "x"]], ids=repr)
-    def test_refuses_a_scope_that_is_none(self, verb, scope):
+    def test_invalid_scope_is_rejected(self, verb, scope):
         with pytest.raises(InvalidBatch, match="scope="):
             verb("vpcs", scope, A)
 
     @pytest.mark.parametrize("resource", ["", None, 7, "a\0b"], ids=repr)
-    def test_refuses_a_resource_without_a_name(self, verb, resource):
+    def test_resource_without_a_name_is_rejected(self, verb, resource):
         with pytest.raises(InvalidBatch, match="resource"):
             verb(resource, SILO, A)
 
-    def test_reads_the_scopes_at_once(self, verb):
+    def test_scopes_are_read_at_once(self, verb):
         once = iter([SILO, UUID(int=1)])
         batch = verb("vpcs", once, A)
         assert len(steps(batch)) == len(steps(batch)) > 1
@@ -63,7 +63,7 @@ class TestEveryVerb:
 
 @pytest.mark.parametrize("verb", ["charge", "release", "resize"])
 @pytest.mark.parametrize("id", [str(A), 7, None], ids=repr)
-def test_an_id_that_is_none(verb, id):
+def test_invalid_id_is_rejected(verb, id):
     with pytest.raises(InvalidBatch, match="id="):
         EVERY_VERB[verb]("vpcs", SILO, id)
 
@@ -85,12 +85,12 @@ def test_output_of_a_later_or_outer_statement_is_rejected():
 
 @pytest.mark.parametrize("name", ["", "a.", ".a", None, "a\0b", "x" * 64, "\u00e9" * 32], ids=ascii)
 @pytest.mark.parametrize("field", ["table", "ledger"])
-def test_a_table_without_a_name_or_with_one_that_the_server_would_cut(name, field):
+def test_table_name_that_is_empty_or_too_long_is_rejected(name, field):
     with pytest.raises(InvalidBatch, match="Limits"):
         Limits(**{field: name})
 
 
-def test_a_table_whose_name_just_fits():
+def test_longest_table_name_is_accepted():
     assert Limits(table=f"{'s' * 63}.{'x' * 63}").table.endswith("x")
 
 
@@ -99,6 +99,6 @@ def test_a_table_whose_name_just_fits():
     [LimitExceeded("vpcs", SILO, 3), LimitMissing("vpcs", SILO), NotCharged("vpcs", SILO, A)],
     ids=lambda error: type(error).__name__,
 )
-def test_an_error_survives_being_copied_and_pickled(error):
+def test_error_is_copied_and_pickled(error):
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301  our own
         assert (str(twin), vars(twin)) == (str(error), vars(error))

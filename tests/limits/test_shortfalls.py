@@ -22,7 +22,7 @@ def short(conn, *batches):
     return run(conn, LIMITS.shortfalls(gather(*batches)))
 
 
-def test_it_lists_everything_and_not_only_what_failed_first(planned, book):
+def test_shortfalls_list_each_exceeded_limit(planned, book):
     set_limits(planned, (PROJECT, "cpus", 8), (SILO, "cpus", 100), (PROJECT, "disks", 1))
     run(planned, gather(charge("cpus", 6, [PROJECT, SILO]), charge("disks", 1)))
     wanted = gather(
@@ -41,13 +41,13 @@ def test_it_lists_everything_and_not_only_what_failed_first(planned, book):
     assert [one.missing for one in short(planned, wanted)] == [False, False, False, True]
 
 
-def test_it_lists_nothing_where_there_is_room(planned, book):
+def test_shortfalls_are_empty_if_there_is_room(planned, book):
     set_limits(planned, (PROJECT, "cpus", 8))
     for _ in range(2):
         assert short(planned, charge("cpus", 8)) == []
 
 
-def test_it_needs_no_round_trip_for_a_batch_without_limits(conn):
+def test_shortfalls_of_a_batch_without_limits_need_no_round_trip(conn):
     assert short(conn, sql("SELECT 1"), insert("no_such_table", {"id": 1})) == []
     assert steps(LIMITS.shortfalls(gather())) == ()
 
@@ -68,13 +68,13 @@ def test_charges_of_one_counter_take_each_others_room(conn, book):
     assert [(one.asked, one.used) for one in short(conn, *wanted)] == [(9, 3), (3, 3)]
 
 
-def test_what_is_charged_already_asks_for_nothing(conn, book):
+def test_charged_id_has_no_shortfall(conn, book):
     set_limits(conn, (PROJECT, "cpus", 5))
     run(conn, charge("cpus", 2))
     assert short(conn, charge("cpus", 9), charge("cpus", 3, id=B)) == []
 
 
-def test_a_limit_that_was_lowered_is_felt_until_enough_is_given_back(conn, book):
+def test_lowered_limit_is_a_shortfall_until_enough_is_released(conn, book):
     set_limits(conn, (PROJECT, "cpus", None))
     run(conn, gather(charge("cpus", 6), charge("cpus", 4, id=B)))
     wanted = [
@@ -91,19 +91,19 @@ def test_a_limit_that_was_lowered_is_felt_until_enough_is_given_back(conn, book)
     ]
 
 
-def test_an_id_that_the_server_makes_is_not_charged_yet(conn, book):
+def test_output_as_id_counts_as_not_charged(conn, book):
     set_limits(conn, (PROJECT, "cpus", 5))
     vpc = insert("vpc", {"name": "web"})
     charged = charge("cpus", 6, id=vpc.output("id", "uuid"))
     assert [one.asked for one in short(conn, vpc, charged)] == [6]
 
 
-def test_what_is_not_charged_cannot_be_resized_but_lacks_no_room(conn, book):
+def test_resize_without_a_charge_is_no_shortfall(conn, book):
     set_limits(conn, (PROJECT, "cpus", 5))
     assert short(conn, LIMITS.resize("cpus", 9, scope=PROJECT, id=A)) == []
 
 
-def test_a_missing_limit_is_short_for_whatever_needs_its_row(conn, book):
+def test_missing_limit_is_a_shortfall_of_each_verb(conn, book):
     wanted = (
         charge("a", 1),
         LIMITS.resize("b", 2, scope=PROJECT, id=A),
@@ -116,7 +116,7 @@ def test_a_missing_limit_is_short_for_whatever_needs_its_row(conn, book):
     ]
 
 
-def test_limits_of_other_tables_are_not_looked_at(conn, book):
+def test_limits_of_other_tables_are_ignored(conn, book):
     other = Limits(table="other", ledger="other_charge")
     assert short(conn, other.charge("cpus", scope=PROJECT, id=A)) == []
 
@@ -124,7 +124,7 @@ def test_limits_of_other_tables_are_not_looked_at(conn, book):
 @pytest.mark.parametrize(
     "around", [lambda b: b.label("x"), lambda b: b.map(bool).as_invariant("x")]
 )
-def test_it_finds_charges_however_deep(conn, book, around):
+def test_shortfalls_find_charges_at_any_depth(conn, book, around):
     assert len(short(conn, around(gather(around(charge("cpus", 1)))))) == 1
 
 
@@ -141,7 +141,7 @@ verbs = st.one_of(
 
 @settings(deadline=None)
 @given(st.sampled_from([0, 0, 0, 1]), st.lists(verbs, max_size=5), st.lists(verbs, max_size=8))
-def test_it_foresees_which_steps_are_refused(conn, book, unset, before, wanted):
+def test_shortfalls_predict_the_steps_that_fail(conn, book, unset, before, wanted):
     conn.execute("TRUNCATE resource_limit, resource_charge")
     for batch in (LIMITS.set_limit("cpus", 9, scope=SILO), *before)[unset:]:
         attempt(conn, batch)

@@ -206,7 +206,7 @@ class World(RuleBasedStateMachine):
 # Making a failure smaller takes longer than finding it.
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("examples", [20, pytest.param(200, marks=pytest.mark.soak)])
-def test_the_counter_is_the_sum_of_its_charges_whatever_happens(database, conn, book, examples):
+def test_counter_is_the_sum_of_its_charges_after_any_history(database, conn, book, examples):
     conn.execute("CREATE TABLE disk (id uuid PRIMARY KEY)")
     with proxy(database) as through:
 

@@ -29,7 +29,7 @@ def catalogue(conn):
     return conn.execute(CATALOGUE).fetchall()
 
 
-def test_what_is_printed_is_what_is_applied(conn):
+def test_create_applies_the_commands_of_ddl(conn):
     with conn.transaction(force_rollback=True):
         for command in LIMITS.ddl():
             conn.execute(command)
@@ -40,14 +40,14 @@ def test_what_is_printed_is_what_is_applied(conn):
     assert {row[1] and tuple(row[1]) for row in printed} == {("fillfactor=50",), None}
 
 
-def test_making_them_again_keeps_what_is_there(conn):
+def test_repeated_create_keeps_the_rows(conn):
     LIMITS.create(conn)
     run(conn, LIMITS.set_limit("vpcs", 5, scope=SILO))
     LIMITS.create(conn)
     assert conn.execute("SELECT lim FROM resource_limit").fetchall() == [(5,)]
 
 
-def test_every_constraint_has_a_name_that_is_known(conn):
+def test_constraints_have_the_documented_names(conn):
     LIMITS.create(conn)
     assert conn.execute(CONSTRAINTS).fetchall() == [
         ("resource_charge", "resource_charge_pkey", "p"),
@@ -65,7 +65,7 @@ def test_ddl_on_cockroachdb_has_no_fillfactor():
     assert LIMITS.ddl("cockroachdb")[1] == LIMITS.ddl("postgresql")[1]
 
 
-async def test_an_async_connection_makes_the_same(database, conn):
+async def test_acreate_creates_the_same_tables(database, conn):
     async with await psycopg.AsyncConnection.connect(database) as aconn:
         await LIMITS.acreate(aconn)
         await aconn.commit()
@@ -75,14 +75,14 @@ async def test_an_async_connection_makes_the_same(database, conn):
     assert catalogue(conn) == made != []
 
 
-def test_both_are_made_or_none(conn):
+def test_failed_create_creates_no_table(conn):
     wrong = Limits(ledger="no_such_schema.charges")
     with pytest.raises(psycopg.errors.InvalidSchemaName):
         wrong.create(conn)
     assert catalogue(conn) == []
 
 
-def test_they_are_part_of_a_transaction_that_is_open(conn):
+def test_create_is_part_of_an_open_transaction(conn):
     with conn.transaction(force_rollback=True):
         LIMITS.create(conn)
         assert catalogue(conn) != []
@@ -107,7 +107,7 @@ def test_they_are_part_of_a_transaction_that_is_open(conn):
     ],
 )
 @pytest.mark.parametrize("qualified", [True, False])
-def test_every_verb_works_under_any_name(conn, name, qualified):
+def test_verbs_work_with_any_table_name(conn, name, qualified):
     schema = conn.execute("SELECT current_schema()").fetchone()[0]
     prefix = f"{schema}." if qualified else ""
     limits = Limits(table=f"{prefix}{name}", ledger=f"{prefix}{name}2")

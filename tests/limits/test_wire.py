@@ -26,7 +26,7 @@ FLIGHTS = {
 
 
 @pytest.mark.parametrize(("batch", "kind"), FLIGHTS.values(), ids=FLIGHTS)
-def test_it_is_one_flight(database, conn, book, batch, kind):
+def test_verb_takes_one_flight(database, conn, book, batch, kind):
     set_limits(conn, *((level, "vpcs", 5) for level in LEVELS))
     assert isinstance(attempt(conn, LIMITS.charge("vpcs", scope=LEVELS, id=A)), Ok)
     with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as through:

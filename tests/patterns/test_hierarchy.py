@@ -45,7 +45,7 @@ def sources(batch):
 # -- adding ----------------------------------------------------------------------------------------
 
 
-def test_adding_bumps_the_living_parent_and_then_inserts():
+def test_add_touches_the_live_parent_and_then_inserts():
     bump, child = steps(VPCS.add(7, vpc(7), missing=MISSING))
     assert bump.sql.count('UPDATE "project" SET "rcgen" = ("rcgen" + 1)') == 1
     assert 'WHERE "id" = $1 AND "time_deleted" IS NULL' in bump.sql
@@ -54,7 +54,7 @@ def test_adding_bumps_the_living_parent_and_then_inserts():
     assert child.statement._shape.source.table == "vpc"
 
 
-def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
+def test_first_of_several_touches_of_a_parent_runs_at_its_place():
     first, other, second = (VPCS.add(key, vpc(key), missing=MISSING) for key in (1, 2, 1))
     batch = into(dict, sql("SELECT 1"), a=first, b=sequence([other, second]))
     assert sources(batch)[1:] == [
@@ -67,7 +67,7 @@ def test_the_first_of_several_bumps_of_one_parent_runs_where_it_stands():
     assert [step.parameters for step in steps(batch)[1::2][:2]] == [(1,), (2,)]
 
 
-def test_a_parent_that_is_declared_twice_is_one_and_another_is_another():
+def test_parents_declared_alike_are_touched_once():
     again = Parent(
         table="project", key="id", deleted_at="time_deleted", generation="rcgen"
     ).children("disk", by="project", deleted_at="time_deleted")
@@ -92,14 +92,14 @@ def test_other_statements_in_add_are_accepted():
     assert len(steps(VPCS.add(1, children, missing=MISSING))) == 5
 
 
-def test_a_child_is_found_however_deep_it_is():
+def test_child_insert_is_found_at_any_depth():
     deep = gather(vpc()).label("x").map(lambda result: result).as_invariant("x")
     assert len(steps(VPCS.add(1, gather(deep), missing=MISSING))) == 2
     with pytest.raises(InvalidBatch):
         VPCS.add(2, gather(deep), missing=MISSING)
 
 
-def test_no_children_are_added_to_a_parent_that_lives_all_the_same():
+def test_add_of_an_empty_batch_touches_the_parent():
     added = VPCS.add(1, sequence([]), missing=MISSING)
     assert [step.statement.title for step in steps(added)] == ["update project"]
 
@@ -145,13 +145,13 @@ DISKS = PROJECT.children(
         ({"kind": "disk", "freed": "yesterday"}, "sets '(kind|freed)'"),
     ],
 )
-def test_a_row_that_is_none_of_these_children_is_refused(row, teaches):
+def test_row_excluded_by_where_is_rejected(row, teaches):
     with pytest.raises(InvalidBatch, match=teaches):
         DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=MISSING)
 
 
 @pytest.mark.parametrize("row", [{"kind": "disk"}, {"kind": sql("lower('DISK')")}])
-def test_a_row_that_is_one_of_these_children_as_far_as_is_known_is_added(row):
+def test_row_not_excluded_by_where_is_accepted(row):
     batch = DISKS.add(1, insert("ip", {"project_id": 1, **row}), missing=MISSING)
     assert sources(batch) == ["update project", "insert ip"]
 
@@ -187,7 +187,7 @@ def test_delete_locks_then_checks_then_deletes():
     assert [str(step.statement._shape.guard) for step in (lock, end)] == ["exactly 1 row"] * 2
 
 
-def test_a_parent_without_a_tombstone_is_really_deleted():
+def test_parent_without_deleted_at_is_hard_deleted():
     bare = attrs.evolve(PROJECT, deleted_at=None)
     lock, end = steps(bare.delete(7, missing=MISSING))
     assert sources(bare.delete(7, missing=MISSING))[1] == "delete project"

@@ -30,7 +30,7 @@ def test_insert_or_get_does_nothing_on_conflict_and_reads_under_a_lock():
     assert getting.parameters == (7,)
 
 
-def test_same_columns_are_judged_of_the_conflicting_row_alone():
+def test_same_columns_are_compared_with_the_conflicting_row_only():
     quiet, getting = steps(boot(same=["id", "name"], raises=MEANING))
     before, _, judged = quiet.sql.partition(' ON CONFLICT ("id") DO UPDATE ')
     assert before.startswith('INSERT INTO "disk" AS _batchq_there ("id", "name", "size") VALUES')
@@ -108,7 +108,7 @@ def test_key_that_would_not_find_the_row_again_is_rejected(options, teaches):
     ],
     ids=["insert_or_get", "parent", "children"],
 )
-def test_a_model_that_names_no_columns_is_refused_when_it_is_written(model, call, read):
+def test_model_without_columns_is_rejected(model, call, read):
     with pytest.raises(InvalidBatch, match=r"columns of .* unknown") as caught:
         read(model)
     assert str(caught.value).startswith(call)
