@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import InvalidBatch, Violation, explain, gather, into, sequence, sql, steps, unique
+from batchq import Violation, explain, gather, into, sequence, sql, steps, unique
 from batchq.engine.plan import plan
 from batchq.types import ViolationKind
 from tests.support.batch_trees import trees, violations
@@ -195,30 +195,6 @@ def test_nesting_deeper_than_the_recursion_limit_is_planned(fold):
     assert len(placed) == (DEEP + 1 if fold in ("gather", "into") else 1)
     result(batch)
     assert "SELECT 2" in explain(batch)
-
-
-# -- what is refused -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("compose", "teaches"),
-    [
-        (lambda: gather(ONE, 7), r"gather\(\): item 1 is an int"),
-        (lambda: gather([ONE]), r"gather\(\): item 0 is a list"),
-        (lambda: sequence([ONE, None]), r"sequence\(\): item 1 is a NoneType"),
-        (lambda: sequence(ONE), r"sequence\(\)"),
-        (lambda: into(dict, ONE, x="a"), r"into\(.* is a str"),
-        (lambda: into(None, x=ONE), r"into\(\)"),
-        (lambda: gather(ONE).map(7), r"map\(\)"),
-        (lambda: gather(ONE).label(""), r"label\(\)"),
-        (lambda: gather(ONE).label(7), r"label\(\)"),
-        (lambda: ONE.label(""), r"label\(\)"),
-        (lambda: ONE.label(7), r"label\(\)"),
-    ],
-)
-def test_composition_of_wrong_values_is_rejected(compose, teaches):
-    with pytest.raises(InvalidBatch, match=teaches):
-        compose()
 
 
 # -- values ----------------------------------------------------------------------------------------

@@ -51,16 +51,21 @@ def test_condition_depends_on_the_kind_of_its_value(where, expected, values):
     )
 
 
-@pytest.mark.parametrize("build", [delete, lambda t, w: update(t, {"a": 1}, w)])
-def test_statement_on_all_rows_has_to_be_explicit(build):
-    with pytest.raises(InvalidBatch, match=r'where=\): {} selects every row; .*sql\("true"\)'):
-        build("t", {})
-
-
-@pytest.mark.parametrize("where", ["a = 1", [("a", 1)], 7])
-def test_conditions_are_a_mapping_or_a_fragment(where):
-    with pytest.raises(InvalidBatch, match=r"sql\("):
-        delete("t", where)
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda where: delete("t", where),
+        lambda where: update("t", {"a": 1}, where),
+        lambda where: select("t", ["a"], where=where),
+        update("t", {"a": 1}, {"b": 2}).require,
+        update("t", {"a": 1}, {"b": 2}).refuse,
+    ],
+    ids=["delete", "update", "select", "require", "refuse"],
+)
+@pytest.mark.parametrize("where", [{}, [], (), [[]], [{}]], ids=repr)
+def test_condition_on_all_rows_has_to_be_explicit(build, where):
+    with pytest.raises(InvalidBatch, match=r'selects every row; .*sql\("true"\)'):
+        build(where)
 
 
 # -- writes ----------------------------------------------------------------------------------------
@@ -123,20 +128,6 @@ def test_list_of_columns_and_fragments_is_a_conjunction():
     assert sent(delete("t", (sql("a = %(x)s", x=1),)))[1] == (1,)
 
 
-@pytest.mark.parametrize(
-    "where", [[], (), [[]], [{}], [7], ["a"], [{"": 1}], [{"\0": 1}]], ids=repr
-)
-def test_list_without_a_condition_or_with_another_value_is_rejected(where):
-    with pytest.raises(InvalidBatch):
-        delete("t", where)
-
-
-@pytest.mark.parametrize("where", [{"": 1}, {"\0": 1}], ids=repr)
-def test_condition_on_an_invalid_column_is_rejected(where):
-    with pytest.raises(InvalidBatch):
-        delete("t", where)
-
-
 def test_select_takes_columns_and_fragments():
     query = select("t", ["a", sql("b + %(x)s AS c", x=1)], where={"d": 2})
     assert sent(query) == ('SELECT "a", b + $1 AS c FROM "t" WHERE "d" = $2', (1, 2))
@@ -144,11 +135,6 @@ def test_select_takes_columns_and_fragments():
 
 def test_select_of_no_column_still_counts_rows():
     assert sent(select("t", [], where={"a": 1}).count())[0] == 'SELECT 1 FROM "t" WHERE "a" = $1'
-
-
-def test_select_of_columns_takes_a_list_and_not_a_string():
-    with pytest.raises(InvalidBatch, match=r"pass a list, such as .* not a str"):
-        select("t", "abc", where={"a": 1})
 
 
 # -- identifiers -----------------------------------------------------------------------------------
@@ -181,22 +167,6 @@ def test_identifier_stays_one_whatever_it_contains(name, quoted):
 
 def test_dot_separates_the_schema_in_a_table_and_nothing_in_a_column():
     assert sent(insert("s.t", {"a.b": 1}))[0] == 'INSERT INTO "s"."t" ("a.b") VALUES ($1)'
-
-
-@pytest.mark.parametrize("name", ["", "a\0b"])
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda n: insert(n, {"a": 1}),
-        lambda n: insert("t", {n: 1}),
-        lambda n: update("t", {n: 1}, {"a": 1}),
-        lambda n: delete("t", {n: 1}),
-        lambda n: select("t", [n], where={"a": 1}),
-    ],
-)
-def test_empty_or_nul_name_is_rejected(build, name):
-    with pytest.raises(InvalidBatch, match="must be a n"):
-        build(name)
 
 
 @pytest.mark.parametrize("table", ["t.", ".t", "s..t"])
@@ -251,7 +221,7 @@ def test_fragment_in_a_field_of_an_object_is_an_expression():
     )
 
 
-@pytest.mark.parametrize("row", [["a"], "a", 7, None, Named("n"), Attrs])
+@pytest.mark.parametrize("row", [Named("n"), Attrs])
 def test_value_without_columns_is_not_a_row(row):
     with pytest.raises(InvalidBatch, match="a row must be"):
         insert("t", row)
@@ -280,8 +250,10 @@ def test_value_without_columns_is_not_a_row(row):
         lambda value: delete("t", {"a": value}),
         lambda value: delete("t", value),
         lambda value: select("t", [value], where={"a": 1}),
+        lambda value: update("t", {"b": 1}, {"b": 1}).require({"a": value}),
+        lambda value: update("t", {"b": 1}, {"b": 1}).ensure({"a": value}),
     ],
-    ids=["insert", "update", "condition", "where", "column"],
+    ids=["insert", "update", "condition", "where", "column", "require", "ensure"],
 )
 def test_statement_or_batch_as_a_fragment_is_rejected(build, value):
     with pytest.raises(InvalidBatch, match="fragment"):

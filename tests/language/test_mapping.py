@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from batchq import InvalidBatch, Violation, check, insert, not_null, sql, sqlstate, unique
+from batchq import Violation, check, insert, not_null, sql, sqlstate, unique
 from batchq.engine.plan import plan
 from batchq.language.mapping import INVARIANT, describe
 from batchq.types import ViolationKind
@@ -32,13 +32,6 @@ class Second(Exception):
 
 
 STATEMENT = insert("t", {"a": 1})
-
-
-@pytest.mark.parametrize("matcher", ["k", None, ViolationKind.UNIQUE, unique])
-@pytest.mark.parametrize("batch", [STATEMENT, STATEMENT.map(str)], ids=["statement", "batch"])
-def test_value_that_is_not_a_matcher_is_rejected_when_built(batch, matcher):
-    with pytest.raises(InvalidBatch, match="matcher"):
-        batch.on(matcher, Plain)
 
 
 @pytest.mark.parametrize(

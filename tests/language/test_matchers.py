@@ -11,7 +11,6 @@ from batchq import (
     check,
     exclusion,
     foreign_key,
-    insert,
     not_null,
     sqlstate,
     unique,
@@ -121,10 +120,3 @@ def test_str_of_a_matcher_is_the_call_that_creates_it(matcher, call):
 def test_malformed_sqlstate_is_rejected(code):
     with pytest.raises(InvalidBatch, match="five digits or capital letters"):
         sqlstate(code)
-
-
-@pytest.mark.parametrize("name", [["x"], {}, 7, b"x", None, ""], ids=str)
-def test_name_that_is_not_a_non_empty_str_is_rejected(name):
-    for declare in (unique, check, sqlstate, insert("vpc", {"id": 7}).invariant):
-        with pytest.raises(InvalidBatch, match=r"str|sqlstate"):
-            declare(name)

@@ -116,3 +116,68 @@ def test_lock_whose_conditions_are_on_its_own_row_has_no_note():
     locked = select("project", where={"id": 1}).for_update()
     for row in (locked, locked.require({"ended": False}).refuse({"gen": [1, 2]})):
         assert notes(gather(row, END), 0) == ()
+
+
+# -- writes that read other rows -------------------------------------------------------------------
+
+OTHERS = "EXISTS (SELECT 1 FROM u WHERE u.id = t.id)"
+READING = {
+    "update by a subselect": update("t", {"a": 1}, sql(f"NOT {OTHERS}")),
+    "update to a subselect": update("t", {"a": sql("(SELECT max(b) FROM u)")}, {"b": 2}),
+    "delete by a subselect": delete("t", sql(OTHERS)),
+    "value of a subselect": update("t", {"a": 1}, {"b": sql("(SELECT max(b) FROM u)")}),
+    "require of a subselect": update("t", {"a": 1}, {"b": 2}).require(sql(OTHERS), raises=KeyError),
+    "ensure of a subselect": update("t", {"a": 1}, {"b": 2}).ensure(
+        {"a": sql("(SELECT max(b) FROM u)")}, raises=KeyError
+    ),
+    "sql update": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}"),
+    "sql update, guarded": sql(f"UPDATE t SET a = 1 WHERE NOT {OTHERS}").expect(1),
+    "update from": sql("UPDATE t SET a = 1 FROM u WHERE u.id = t.id AND u.ok"),
+    "delete using": sql("DELETE FROM t USING u WHERE u.id = t.id"),
+    "merge": sql("MERGE INTO t USING u ON u.id = t.id WHEN MATCHED THEN DELETE"),
+    "insert of a select": sql("INSERT INTO t SELECT id FROM u WHERE ok"),
+    "insert of a table": sql("INSERT INTO t TABLE u"),
+    "write by a cte": sql("WITH x AS (SELECT id FROM u) DELETE FROM t WHERE id = ANY (TABLE x)"),
+    "cte that writes": sql(
+        "WITH x AS (UPDATE t SET a = 1 RETURNING id) INSERT INTO u SELECT id FROM x"
+    ),
+    "cte that writes what it reads": sql(
+        "WITH x AS (DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING id) SELECT * FROM x"
+    ),
+}
+NOT_READING = {
+    "insert": insert("t", {"a": 1}),
+    "update": update("t", {"a": sql("a + 1")}, {"b": 2}),
+    "update, guarded": update("t", {"a": 1}, {"b": 2}).expect(1),
+    "update, required": update("t", {"a": 1}, {"b": 2}).require({"c": 3}, raises=KeyError),
+    "update, checked": update("t", {"a": 1}, {"b": 2}).ensure({"c": 3}, raises=KeyError),
+    "delete": delete("t", sql("b < now()")),
+    "lock": select("t", where={"b": 2}).for_update().expect(1, missing=KeyError),
+    "select by a subselect": select("t", ["a"], where=sql(OTHERS)),
+    "sql select": sql("SELECT (SELECT 1) FROM (SELECT 2) AS x"),
+    "select for update": sql(f"SELECT a FROM t WHERE {OTHERS} FOR UPDATE"),
+    "expect(at_least=1)": sql(f"SELECT 1 FROM t WHERE {OTHERS}").expect(
+        at_least=1, missing=KeyError
+    ),
+    "expect(0)": select("t", ["a"], where=sql(OTHERS)).expect(0, unexpected=KeyError),
+    "words in quotes": update("t", {"a": sql("'SELECT FROM u'")}, {"select": 2, "from": 3}),
+    "words in a comment": sql("UPDATE t SET a = 1 -- SELECT a FROM u"),
+    "upsert": sql("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b"),
+    "from of a function": sql("UPDATE t SET a = extract(year FROM b), c = substring(d FROM 2)"),
+    "is distinct from": sql("DELETE FROM t WHERE a IS DISTINCT FROM 1"),
+    "column called like a command": sql('SELECT ("delete") FROM (SELECT 1 AS "delete") AS x'),
+}
+
+
+@pytest.mark.parametrize("statement", READING.values(), ids=READING)
+def test_explain_notes_a_write_that_reads_other_rows(statement):
+    """A condition on them is judged by what may be an older snapshot than the row's."""
+    (note,) = steps(statement)[0].notes
+    assert "for_update()" in note
+    assert f"note: {note}" in explain(statement)
+
+
+@pytest.mark.parametrize("statement", NOT_READING.values(), ids=NOT_READING)
+def test_explain_has_no_note_for_a_write_that_reads_its_own_row(statement):
+    assert steps(statement)[0].notes == ()
+    assert "note:" not in explain(statement)

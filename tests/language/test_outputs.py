@@ -195,12 +195,6 @@ def test_producer_changed_after_its_output_stays_the_same_producer(kind, several
         steps(gather(SEVERAL[several](statement), user))
 
 
-@pytest.mark.parametrize("column", ["", None, 7, b"id"])
-def test_an_output_is_of_a_column(column):
-    with pytest.raises(InvalidBatch, match="column"):
-        PROJECT.output(column)
-
-
 def test_output_in_sql_has_its_type():
     with pytest.raises(InvalidBatch, match=r'\.output\(\'id\', "bigint"\)'):
         sql("SELECT %(v)s", v=ID)

@@ -6,10 +6,11 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from batchq import InvalidBatch, delete, explain, insert, select, sql, steps, unique, update
+from batchq import InvalidBatch, delete, explain, gather, insert, select, sql, steps, unique, update
 from batchq.language.builders import raw_sql
 
 STATEMENT = update("t", {"a": 1}, {"b": 2})
+QUERY = select("vpc", ["id"], where={"a": 1})
 
 
 @pytest.mark.parametrize("name", ["guard", "result", "source", "anything"])
@@ -31,6 +32,9 @@ def test_statement_rejects_new_attributes_and_derived_ones_are_read_only(name):
         lambda s: s.on(unique("k"), KeyError),
         lambda s: s.invariant("k"),
         lambda s: s.expect(1, missing=KeyError),
+        lambda s: s.expect(at_least=1),
+        lambda s: s.require({"a": 1}),
+        lambda s: s.ensure({"a": 1}),
         lambda s: s.label("x"),
         lambda s: s.map(str),
         lambda s: s.as_invariant("x"),
@@ -56,8 +60,10 @@ def test_later_change_of_a_row_changes_no_statement():
 
 
 def test_labels_of_a_statement_nest_outwards():
-    (step,) = steps(STATEMENT.label("inner").label("outer"))
-    assert step.path == "outer/inner"
+    labelled = STATEMENT.label("inner").expect(1).label("outer")
+    (step,) = steps(gather(labelled).label("batch"))
+    assert step.path == "batch/outer/inner"
+    assert step.statement is labelled
 
 
 # -- what contradicts itself -----------------------------------------------------------------------
@@ -68,28 +74,41 @@ def _query():
 
 
 @pytest.mark.parametrize(
-    ("contradict", "teaches"),
+    ("arguments", "teaches"),
     [
-        (STATEMENT.expect, "exactly one of a number of rows"),
-        (lambda: STATEMENT.expect(1, at_least=1), "exactly one of a number of rows"),
-        (lambda: STATEMENT.expect(-1), "number of rows can fail it"),
-        (lambda: STATEMENT.expect(at_least=0), "number of rows can fail it"),
-        (lambda: STATEMENT.expect(at_least=-1), "number of rows can fail it"),
-        (lambda: STATEMENT.expect("1"), r"expect\(\)"),
-        (lambda: STATEMENT.expect(1.5), r"expect\(\)"),
-        (lambda: STATEMENT.expect(True), r"expect\(\)"),
-        (STATEMENT.invariant, r"invariant\(\): no constraints"),
-        (lambda: STATEMENT.invariant(""), "the name of a constraint"),
+        ({}, "exactly one of a number of rows"),
+        ({"rows": 1, "at_least": 1}, "exactly one of a number of rows"),
+        ({"rows": 1, "at_most": 1}, "exactly one of a number of rows"),
+        ({"at_least": 1, "at_most": 1}, "exactly one of a number of rows"),
+        ({"rows": -1}, "number of rows can fail it"),
+        ({"at_least": 0}, "number of rows can fail it"),
+        ({"at_least": -1}, "number of rows can fail it"),
+        ({"at_most": 0}, "number of rows can fail it"),
+        ({"at_most": -1}, "number of rows can fail it"),
+        ({"at_most": 1, "missing": LookupError}, "any number of rows is enough"),
+        ({"at_least": 1, "unexpected": LookupError}, "no number is too large"),
     ],
+    ids=repr,
 )
-def test_empty_expectation_is_rejected(contradict, teaches):
+def test_expect_of_a_bound_that_decides_nothing_is_rejected(arguments, teaches):
+    rows = arguments.get("rows")
+    named = {name: value for name, value in arguments.items() if name != "rows"}
     with pytest.raises(InvalidBatch, match=teaches):
-        contradict()
+        STATEMENT.expect(rows, **named)
+
+
+def test_invariant_without_a_name_is_rejected():
+    with pytest.raises(InvalidBatch, match=r"invariant\(\): no constraints"):
+        STATEMENT.invariant()
 
 
 @pytest.mark.parametrize(
     ("shape", "expectation", "teaches"),
     [
+        (lambda s: s.maybe(tuple), lambda s: s.expect(at_most=2), "implies at most 1 row"),
+        (lambda s: s.one(tuple), lambda s: s.expect(at_most=1), r"use all\(\)"),
+        (lambda s: s.scalar(int), lambda s: s.expect(at_most=1), r"use all\(\)"),
+        (lambda s: s.scalar(int), lambda s: s.expect(0), r"."),
         (lambda s: s.maybe(tuple), lambda s: s.expect(1), r"use one\(\)"),
         (lambda s: s.maybe(tuple), lambda s: s.expect(at_least=1), r"use one\(\)"),
         (lambda s: s.one(tuple), lambda s: s.expect(2), r"use all\(\)"),
@@ -147,6 +166,9 @@ def test_last_expect_is_the_guard():
             select("t", ["a"], where={"b": 1}).maybe(dict),
             "<Statement select t: maybe(dict), at most 1 row>",
         ),
+        (QUERY.expect(at_least=1), "<Statement select vpc: at least 1 row>"),
+        (QUERY.expect(0), "<Statement select vpc: exactly 0 rows>"),
+        (QUERY.for_update().expect(1), "<Statement lock vpc: exactly 1 row>"),
         (sql("SELECT  1,\n 2, 3").all(tuple), "<Statement SELECT 1, 2,: all(tuple)>"),
         (sql("SELECT %(a)s", a=1), "<Statement SELECT …>"),
     ],
