@@ -98,7 +98,7 @@ def test_output_as_id_counts_as_not_charged(conn, book):
     assert [one.asked for one in short(conn, vpc, charged)] == [6]
 
 
-def test_resize_without_a_charge_is_no_shortfall(conn, book):
+def test_resize_without_a_charge_has_no_shortfall(conn, book):
     set_limits(conn, (PROJECT, "cpus", 5))
     assert short(conn, LIMITS.resize("cpus", 9, scope=PROJECT, id=A)) == []
 
