@@ -4,19 +4,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
 from batchq.language.expressions import is_query, label, why_no_column, why_no_value
 from batchq.language.spelling import with_article
-from batchq.language.syntax import RawSql
+from batchq.language.syntax import Delete, Insert, Nested, RawSql, Select, Source, Update
 
 NUL = "\0"
 """A NUL ends the text for libpq, so SQL cannot contain it; batchq uses it as a mark."""
 
 # psycopg's placeholders, and common mistakes: %% | %(name)s | % and anything else
 _PERCENT = re.compile(r"%(?:(%)|\(([^)]*)\)(.?)|(.?))", re.DOTALL)
+
+_OUTLINES: Mapping[type[Source], str] = {
+    Insert: "INSERT INTO ? VALUES ? ",
+    Update: "UPDATE ? SET ? WHERE ? ",
+    Delete: "DELETE FROM ? WHERE ? ",
+    Select: "SELECT ? FROM ? WHERE ? ",
+    RawSql: "SELECT ? ",
+}
+"""What decides whether a text that contains a statement is one expression. The last is that of any
+query: it has been scanned already, and is not scanned again with each text around it."""
 
 
 @lru_cache(maxsize=4096)
@@ -33,10 +44,25 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
     if NUL in sql:
         raise InvalidBatch("sql(): the text contains a NUL, at which libpq cuts it; remove it")
     if not names and not re.search(r"%\(\w+\)s", sql):
-        return _read(sql, (sql,), (), (), ())
+        return read(sql, (sql,), (), (), ())
     place = {name: i for i, name in enumerate(names)}
+    pieces, used = split(sql)
+    for name in used:
+        if name not in place:
+            raise InvalidBatch(f"sql(): %({name})s has no value; pass {name}=…")
+    for name in place.keys() - set(used):
+        raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
+    return read(sql, tuple(pieces), tuple(place[name] for name in used), names, casts)
+
+
+def split(sql: str) -> tuple[list[str], list[str]]:
+    """Split SQL text with parameters at its placeholders.
+
+    :return: the pieces, and the names between them.
+    :raises InvalidBatch: for a percent sign that begins no placeholder.
+    """
     pieces = [""]
-    order: list[int] = []
+    names: list[str] = []
     end = 0
     for match in _PERCENT.finditer(sql):
         percent, name, kind, other = match.groups()
@@ -50,15 +76,11 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
             )
         elif kind != "s":
             raise InvalidBatch(f"sql(): %({name}){kind} is not a placeholder; write %({name})s")
-        elif name not in place:
-            raise InvalidBatch(f"sql(): %({name})s has no value; pass {name}=…")
         else:
-            order.append(place[name])
+            names.append(name)
             pieces.append("")
     pieces[-1] += sql[end:]
-    for name in place.keys() - {names[i] for i in order}:
-        raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
-    return _read(sql, tuple(pieces), tuple(order), names, casts)
+    return pieces, names
 
 
 def not_text(value: object) -> InvalidBatch:
@@ -69,10 +91,10 @@ def not_text(value: object) -> InvalidBatch:
     )
 
 
-def _read(
+def read(
     sql: str,
     pieces: tuple[str, ...],
-    order: tuple[int, ...],
+    order: tuple[int | Nested, ...],
     names: tuple[str, ...],
     casts: tuple[str | None, ...],
 ) -> RawSql:
@@ -80,11 +102,19 @@ def _read(
 
     :raises InvalidBatch: if it is incomplete.
     """
-    reading = lexing.read(lexing.PLACE.join(pieces))
+    nested = tuple([each.source for each in order if isinstance(each, Nested)])
+    reading = lexing.read(outline(pieces, order))
     if reading.broken in lexing.NO_PARAMETER:
         # Wrong only in a fragment; a whole statement is scanned again when it is compiled.
         return RawSql(
-            pieces, order, names, casts, reading.broken, no_column=reading.broken, text=sql
+            pieces,
+            order,
+            names,
+            casts,
+            reading.broken,
+            no_column=reading.broken,
+            text=sql,
+            nested=nested,
         )
     if reading.broken is not None:
         raise InvalidBatch(f"sql(): {reading.broken}")
@@ -100,4 +130,22 @@ def _read(
         label=label(outermost),
         unsure=reading.unsure,
         text=sql,
+        nested=nested,
     )
+
+
+def outline(pieces: tuple[str, ...], order: tuple[int | Nested, ...]) -> str:
+    """Return a text with a mark for each parameter, and with nested statements in outline."""
+    parts = [pieces[0]]
+    for inserted, piece in zip(order, pieces[1:], strict=True):
+        parts += (_outlined(inserted), piece)
+    return "".join(parts)
+
+
+def _outlined(inserted: int | Nested) -> str:
+    if not isinstance(inserted, Nested):
+        return lexing.PLACE
+    source = inserted.source
+    if isinstance(source, RawSql) and (not source.is_query or source.no_value or source.unsure):
+        return outline(source.pieces, source.order) + "\n"  # it may end in a comment
+    return _OUTLINES[type(source)].replace("?", lexing.PLACE)

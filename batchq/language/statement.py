@@ -11,10 +11,12 @@ from batchq.language import shape_changes
 from batchq.language.batch import NO_EXPRESSION
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, conflict
+from batchq.language.lexing import PLACE
 from batchq.language.mapping import ErrorMapping, Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.other_names import OtherNames
 from batchq.language.outputs import Output, checked_type
+from batchq.language.placeholders import outline
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape, check_single_row
@@ -272,11 +274,12 @@ class Statement(RowGuards[T_co], OtherNames):
     def title(self) -> str:
         """A few words for messages: ``insert project``, or the first words of a ``sql()`` text. A
         string ends them, because it may contain data."""
-        if isinstance(self._shape.source, RawSql):
-            first = "…".join(self._shape.source.pieces).split()[:3]
-            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or self._shape.source.verb
+        source = self._shape.source
+        if isinstance(source, RawSql):
+            first = outline(source.pieces, source.order).replace(PLACE, "…").split()[:3]
+            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or source.verb
             return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
-        return f"{self._shape.source.verb} {self._shape.source.table}"
+        return f"{source.verb} {source.table}"
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
         try:

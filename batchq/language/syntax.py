@@ -37,20 +37,30 @@ class Expression(Special):
         raise NotImplementedError
 
 
+@frozen
+class Nested:
+    """Another statement inside an SQL text."""
+
+    source: Source
+    first: int
+    """The index of its first value among those of the text."""
+
+
 @frozen(eq=False)
 class RawSql:
-    """SQL text of a user, split at its placeholders.
+    """SQL text of a user or a template, split where something else is put in.
 
-    ``pieces[i]`` precedes the parameter ``order[i]``, an index into ``names``; the last piece
-    follows all parameters.
+    ``order[i]`` is between ``pieces[i]`` and the next piece: a parameter, as an index into
+    ``names``, or another statement.
     """
 
     pieces: tuple[str, ...]
-    order: tuple[int, ...]
+    order: tuple[int | Nested, ...]
     names: tuple[str, ...]
+    """A name for each value; those of nested statements are the last."""
     casts: tuple[str | None, ...] = ()
     """For each name, the SQL type of the output passed for it, or None for a value. Empty without
-    outputs."""
+    outputs; the values of nested statements are not in it."""
     no_value: str | None = None
     """Why it is not one expression; None if it is."""
     is_query: bool = False
@@ -66,6 +76,8 @@ class RawSql:
     """Why its meaning is ambiguous; None if it is not."""
     text: str = ""
     """The text before it was split."""
+    nested: tuple[Source, ...] = ()
+    """The statements inside the text."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
@@ -201,8 +213,12 @@ _SELECTS = re.compile(
 
 
 def selects(source: Source) -> bool:
-    """Return True if a ``sql()`` text certainly only selects; WITH may contain a write."""
-    return isinstance(source, RawSql) and _SELECTS.match(source.pieces[0]) is not None
+    """Return True if an SQL text certainly only selects; WITH may contain a write."""
+    if not isinstance(source, RawSql):
+        return False
+    if not source.pieces[0].strip() and source.nested:
+        return isinstance(source.nested[0], Select) or selects(source.nested[0])
+    return _SELECTS.match(source.pieces[0]) is not None
 
 
 def _cell_names(columns: tuple[str, ...], cells: tuple[Expr, ...]) -> tuple[str, ...]:
@@ -266,7 +282,7 @@ def takes_outputs(source: Source) -> bool:
     """Return True if the source uses an output of another statement."""
     match source:
         case RawSql():
-            return any(source.casts)
+            return any(source.casts) or any(map(takes_outputs, source.nested))
         case Insert():
             return _use_outputs(source.cells)
         case Update():
@@ -280,10 +296,12 @@ def takes_outputs(source: Source) -> bool:
 def tests_outputs(where: Conditions) -> bool:
     """Return True if conditions compare with an output of another statement."""
     if isinstance(where, RawSql):
-        return any(where.casts)
+        return takes_outputs(where)
     tests = [test if isinstance(test, RawSql) else test[1] for test in where]
     return EQUALS_OUTPUT in tests or _use_outputs(tests)
 
 
 def _use_outputs(cells: Iterable[Expr | str]) -> bool:
-    return any(cell is OUTPUT or (isinstance(cell, RawSql) and any(cell.casts)) for cell in cells)
+    return any(
+        cell is OUTPUT or (isinstance(cell, RawSql) and takes_outputs(cell)) for cell in cells
+    )

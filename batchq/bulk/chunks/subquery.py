@@ -35,7 +35,7 @@ def embed(statement: Statement[Any], name: str) -> tuple[str, dict[str, object]]
 
 @lru_cache(maxsize=1024)
 def _embedded(source: Source, name: str) -> tuple[str, tuple[int, ...]]:
-    numbering = Numbering(_MARK)
+    numbering = Numbering()
     text = render(numbering, source, (), None).replace("%", "%%")
     return _PARAMETER.sub(rf"%({name}\1)s", text), tuple(numbering.order)
 

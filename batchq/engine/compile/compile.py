@@ -157,11 +157,11 @@ def _compiled(
         returned = (*wanted, *hidden)
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
-    mark = scan.mark_for(_user_sql(source, requirements, returned))
-    numbering = Numbering(mark, binary=binary, checked=checked)
-    sql = render(numbering, source, requirements, returned)
-    spans = scan.scan(sql, mark)
-    post_conditions, parts = _post_conditions(numbering, mark, source, requirements)
+    numbering = Numbering(binary=binary, checked=checked)
+    sql = user_sql = render(numbering, source, requirements, returned)
+    spans = scan.scan(sql)
+    post_conditions = _post_conditions(numbering, source, requirements)
+    parts = [scan.scan_fragment(each.test) for each in post_conditions if each.test is not None]
     if spans.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
     if spec.bound is not None or post_conditions:
@@ -190,7 +190,7 @@ def _compiled(
         parameters,
         counts,
         judges,
-        isinstance(source, RawSql) and _may_change_names(spans.verb, source),
+        isinstance(source, RawSql) and _may_change_names(spans.verb, user_sql),
         (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
@@ -203,31 +203,17 @@ def _compiled(
     )
 
 
-def _user_sql(
-    source: Source, requirements: tuple[Requirement, ...], returned: tuple[str, ...] | None
-) -> str:
-    """Return a text that has all of the user's SQL and names."""
-    numbering = Numbering("$")
-    sql = render(numbering, source, requirements, returned)
-    return sql + "".join(
-        requirement(numbering, source, requirements, index) for index in range(len(requirements))
-    )
-
-
 def _post_conditions(
-    numbering: Numbering, mark: str, source: Source, requirements: tuple[Requirement, ...]
-) -> tuple[tuple[PostCondition, ...], list[scan.Fragment]]:
-    """Return the conditions on the rows that the statement returns, and the scan of each."""
+    numbering: Numbering, source: Source, requirements: tuple[Requirement, ...]
+) -> tuple[PostCondition, ...]:
+    """Return the conditions on the rows that the statement returns."""
     conditions: list[PostCondition] = []
-    parts: list[scan.Fragment] = []
     for index, required in enumerate(requirements):
         if required.when not in INSIDE:
-            test = None
-            if required.test:
-                test = requirement(numbering, source, requirements, index)
-                parts.append(scan.scan_fragment(test, mark))
+            has_test = bool(required.test)
+            test = requirement(numbering, source, requirements, index) if has_test else None
             conditions.append(PostCondition(index, test, numbering.encoded_row(required)))
-    return tuple(conditions), parts
+    return tuple(conditions)
 
 
 def _check_call(source: RawSql) -> None:
@@ -276,8 +262,8 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 
-def _may_change_names(verb: str, text: RawSql) -> bool:
-    others = _OWN_SETTING.sub("", "".join(text.pieces).lower())
+def _may_change_names(verb: str, sql: str) -> bool:
+    others = _OWN_SETTING.sub("", sql.lower())
     return verb not in scan.VERBS_WITH_ROWS or "set_config" in others
 
 

@@ -11,7 +11,7 @@ import re
 from enum import Enum
 
 from batchq.engine.compile.quoting import identifier, quoted
-from batchq.language.syntax import RawSql
+from batchq.language.syntax import Nested, RawSql
 
 
 class Place(Enum):
@@ -35,6 +35,8 @@ class Place(Enum):
     """The cast to a built-in type that batchq writes around it."""
 
 
+OF_A_COLUMN = frozenset({Place.ASSIGNED, Place.COMPARED, Place.LISTED})
+"""The places with a column."""
 CHECKED = frozenset({Place.COMPARED, Place.LISTED})
 """The places with a column whose type has to be checked if the value has no declared type."""
 
@@ -48,7 +50,8 @@ def names_without_cast(text: RawSql) -> set[int]:
     return {
         name
         for name, before, after in around
-        if not (_COLONS.match(after) or (_CAST.search(before) and _AS.match(after)))
+        if not isinstance(name, Nested)
+        and not (_COLONS.match(after) or (_CAST.search(before) and _AS.match(after)))
     }
 
 

@@ -32,9 +32,12 @@ def quoted(table: str) -> str:
     return ".".join(identifier(part) for part in table.split("."))
 
 
-def listed(names: tuple[str, ...]) -> str:
-    """Quote several identifiers, separated by commas."""
-    return ", ".join(map(identifier, names))
+def listed(names: tuple[str, ...], *, suffix: str = "") -> str:
+    """Quote several identifiers, separated by commas.
+
+    :param suffix: SQL to write after each: ``" DESC"``, ``"::text"``.
+    """
+    return ", ".join(identifier(name) + suffix for name in names)
 
 
 def literal(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from batchq.engine.compile.numbering import Numbering
-from batchq.engine.compile.parameter_places import Place
+from batchq.engine.compile.parameter_places import Place, names_without_cast
 from batchq.engine.compile.quoting import identifier, listed, quoted
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
@@ -23,6 +23,7 @@ from batchq.language.syntax import (
     Delete,
     Expr,
     Insert,
+    Nested,
     RawSql,
     Select,
     Source,
@@ -54,7 +55,7 @@ def render(
     where_of = partial(_where, n, source, requirements)
     match source:
         case RawSql():
-            return n.text(source)
+            return _text(n, source)
         case Insert(table, names, cells, conflict):
             rows = "DEFAULT VALUES"
             if names:
@@ -78,7 +79,8 @@ def render(
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
-                n.fragment(c) if isinstance(c, RawSql) else identifier(c) for c in named or (_ONE,)
+                _fragment(n, c) if isinstance(c, RawSql) else identifier(c)
+                for c in named or (_ONE,)
             )
             sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
             sql += f" ORDER BY {listed(order)}" if order else ""
@@ -86,6 +88,41 @@ def render(
     if columns and not isinstance(source, Select):
         sql += f" RETURNING {listed(columns)}"
     return sql
+
+
+def _text(n: Numbering, text: RawSql) -> str:
+    """Return a text; a name used twice is one parameter, as in psycopg, and so with statements."""
+    first, free = n.next, names_without_cast(text)
+    placed: dict[int | Nested, str] = {}
+    parts = [text.pieces[0]]
+    for inserted, piece in zip(text.order, text.pieces[1:], strict=True):
+        if inserted not in placed:
+            if isinstance(inserted, Nested):
+                placed[inserted] = _nested(n, inserted, first)
+            else:
+                kind = text.casts[inserted] if text.casts else None
+                place = Place.FREE if inserted in free else Place.CAST
+                place = place if kind is None else Place.BUILT_IN
+                placed[inserted] = n.parameter_of(first + inserted, place, kind)
+        parts += (placed[inserted], piece)
+    n.next = first + len(text.names)
+    return "".join(parts)
+
+
+def _nested(n: Numbering, nested: Nested, first: int) -> str:
+    """Return a statement inside a text.
+
+    :param first: the index of the text's first value.
+    """
+    with n.nested(first + nested.first):
+        if isinstance(nested.source, RawSql):
+            return _fragment(n, nested.source)
+        return render(n, nested.source, (), None)
+
+
+def _fragment(n: Numbering, text: RawSql) -> str:
+    """Return a text to put within other SQL, which a comment at its end must not hide."""
+    return _text(n, text) + ("\n" if "--" in text.pieces[-1] else "")
 
 
 def _where(
@@ -121,13 +158,13 @@ def requirement(
     """Return the test of a requirement. Its values follow those of the source and of the earlier
     requirements."""
     before = (condition_names(earlier.test) for earlier in requirements[:index])
-    n.skip_to(len(parameter_names(source)) + sum(map(len, before)))
+    n.next = len(parameter_names(source)) + sum(map(len, before))
     return conditions(n, source.table, requirements[index].test)
 
 
 def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
     if isinstance(cell, RawSql):
-        return f"({n.fragment(cell)})"
+        return f"({_fragment(n, cell)})"
     return n.parameter(Place.ASSIGNED) if cell is None else n.output(table, column)
 
 
@@ -142,7 +179,7 @@ def _on_conflict(
         return ""
     predicate = conflict.predicate
     if isinstance(predicate, RawSql):
-        where = f" WHERE {n.fragment(predicate)}"
+        where = f" WHERE {_fragment(n, predicate)}"
     elif predicate:
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
@@ -187,16 +224,16 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     :param table: the table of the columns; None if it is not known, and no output is allowed.
     """
     if isinstance(where, RawSql):
-        return f"({n.fragment(where)})" if where.is_query else n.fragment(where)
+        return f"({_fragment(n, where)})" if where.is_query else _fragment(n, where)
     tests: list[str] = []
     for condition in where:
         if isinstance(condition, RawSql):
-            tests.append(f"({n.fragment(condition)})")
+            tests.append(f"({_fragment(n, condition)})")
             continue
         column, test = condition
         name = identifier(column)
         if isinstance(test, RawSql):
-            expression = f"({n.fragment(test)})"
+            expression = f"({_fragment(n, test)})"
             tests.append(
                 _equals_output(name, expression) if test.is_output else f"{name} = {expression}"
             )

@@ -12,6 +12,7 @@ from attrs import frozen
 from sqlglot import Token, TokenType
 
 from batchq.engine.compile.forbidden import check_command, check_settings
+from batchq.engine.compile.numbering import MARK
 from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_cte_body, outermost, tokens_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.lexing import HIDDEN, NUMBERED
@@ -58,22 +59,15 @@ class Fragment:
     with ``standard_conforming_strings`` off reads another string."""
 
 
-def mark_for(*texts: str) -> str:
-    """Return a character that replaces the ``$`` of parameters while a text is scanned.
-
-    To the tokenizer ``$1,$`` begins a dollar-quoted string. The character is of Unicode's private
-    use area, which the tokenizer reads as a letter, and is in none of the texts.
-    """
-    return next(mark for mark in map(chr, _PRIVATE) if not any(mark in text for text in texts))
-
-
-def scan(marked: str, mark: str) -> CommandSpans:
+def scan(sql: str) -> CommandSpans:
     """Scan one command.
 
-    :param marked: its text, with a mark for the ``$`` of each parameter.
+    :param sql: its text, with :data:`MARK` for the ``$`` of each parameter.
     :raises InvalidBatch: for text that cannot be scanned, is not exactly one command, or is a
         command that a batch cannot hold, such as COPY or DDL.
     """
+    mark = _mark_for(sql)
+    marked = sql.replace(MARK, mark)
     tokens = tokens_of(marked)
     main = _main(tokens)
     verb = next((t.text.upper() for t in tokens[main:] if t.token_type is not L_PAREN), "")
@@ -92,15 +86,26 @@ def scan(marked: str, mark: str) -> CommandSpans:
     )
 
 
-def scan_fragment(marked: str, mark: str) -> Fragment:
+def scan_fragment(sql: str) -> Fragment:
     """Scan a fragment outside the command.
 
     :raises InvalidBatch: for text that cannot be scanned, or that a batch cannot hold.
     """
+    mark = _mark_for(sql)
+    marked = sql.replace(MARK, mark)
     tokens = tokens_of(marked)
     check_settings(tokens)
     _check_parameters(tokens, marked, mark)
     return Fragment(_reads(tokens, ""), _has_backslash(tokens))
+
+
+def _mark_for(sql: str) -> str:
+    """Return a character that stands for :data:`MARK`, because the tokenizer ends at a NUL.
+
+    The character is of Unicode's private use area, which the tokenizer reads as a letter, and is
+    not in the text. To the tokenizer ``$1,$`` would begin a dollar-quoted string.
+    """
+    return next(mark for mark in map(chr, _PRIVATE) if mark not in sql)
 
 
 def _has_backslash(tokens: list[Token]) -> bool:
