@@ -19,7 +19,6 @@ from batchq.bulk.argument_types import checked, checked_job_id, is_of, of
 from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
-from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
@@ -29,6 +28,7 @@ from batchq.language.builders import raw_sql, select, update
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
+from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.validation import is_text
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from batchq.language.inputs import Condition, Where
 
 
-_NONE = "NOT EXISTS ({rows})"
+_NONE = sql_template("NOT EXISTS ({rows})")
 _STILL_DUE = (
     "rows of {table} are due after every scan: they keep being inserted, or a trigger, a rule or a "
     "policy keeps them as they are or sets them back, or set= does not make where= false"
@@ -161,9 +161,9 @@ class Backfill:
             end = self.jobs.mark_done(job)
             for name in self.order:
                 key = evolve(self.order_key, columns=(name,))
-                text, values = embed(invalid_columns(key), "invalid")
+                none = _NONE.fill(rows=invalid_columns(key))
                 invalid = InvalidOrderKey(self.order_key.describe(name, FLAWS[NULLS]))
-                end = end.require(raw_sql(_NONE.format(rows=text), **values), raises=invalid)
+                end = end.require(none, raises=invalid)
         else:
             end = self.jobs.restart(job, _STILL_DUE.format(table=self.table))
         return gather(with_settings(ALL_ROWS, visible), end).map(_second)

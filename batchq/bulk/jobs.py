@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from attrs import field, fields, frozen
 
 from batchq.bulk.argument_types import checked, checked_job_id
-from batchq.bulk.chunks.subquery import columns, embed, quoted
 from batchq.bulk.errors import JobExists, LeaseLost, NoJobTable
 from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, no_table, unfinished_key
-from batchq.engine.compile.quoting import check_table
+from batchq.engine.compile.quoting import check_table, listed, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql, select, update
 from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
 from batchq.language.matchers import unique
+from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -83,14 +83,7 @@ class Jobs:
         :raises NoJobTable: by the server, if the job table does not exist.
         :raises JobExists: by the server, if a job of an earlier fence is not finished.
         """
-        text, values = embed(parent, "parent")
-        inserted = raw_sql(
-            _CREATE_FENCED.format(table=quoted(self.table), parent=text),
-            **values,
-            job=job,
-            task=task,
-            version=VERSION,
-        )
+        inserted = self._create_fenced.fill(parent=parent, job=job, task=task, version=VERSION)
 
         def exists(violation: Violation) -> JobExists:
             return JobExists(task, violation.row["id"])
@@ -107,18 +100,17 @@ class Jobs:
     def all(self, task: str) -> Statement[list[Job]]:
         """Read all jobs of a task: unfinished ones first, each group by age."""
         checked("all", "task", task, str, _TASK_EXAMPLE)
-        return raw_sql(_select(_ALL, self.table), task=task).all(Job)
+        return _select(_ALL, self.table).fill(task=task).all(Job)
 
     def stats(self, task: str) -> Statement[QueueStats]:
         """Count the jobs of a task."""
         checked("stats", "task", task, str, _TASK_EXAMPLE)
-        return raw_sql(_select(_STATS, self.table), task=task).one(QueueStats)
+        return _select(_STATS, self.table).fill(task=task).one(QueueStats)
 
     def claimable(self, task: str, exclude: list[UUID], limit: int) -> Statement[list[Job]]:
         """Read jobs of a task that no worker holds, the oldest first."""
-        text = _select(_CLAIMABLE, self.table)
-        values = {"task": task, "version": VERSION, "exclude": exclude, "limit": limit}
-        return raw_sql(text, **values).all(Job)
+        claimable = _select(_CLAIMABLE, self.table)
+        return claimable.fill(task=task, version=VERSION, exclude=exclude, limit=limit).all(Job)
 
     def other_versions(self, task: str) -> Statement[int]:
         """Count active jobs that were written by another version of batchq."""
@@ -196,11 +188,8 @@ class Jobs:
         :param parent: selects the parent's generation and the tables; no row if it may not be.
         """
         job = checked_job(job)
-        text, values = embed(parent, "parent")
-        seen = {"job": job.id, "seq": job.seq, "epoch": job.epoch}
-        return raw_sql(
-            _ADOPT.format(table=quoted(self.table), parent=text), **values, **seen
-        ).count()
+        adopted = sql_template(_ADOPT, table=quoted(self.table))
+        return adopted.fill(parent=parent, job=job.id, seq=job.seq, epoch=job.epoch).count()
 
     def abandon(self, job: UUID) -> Statement[int]:
         """End a job for good; then its parent can be fenced again.
@@ -224,6 +213,10 @@ class Jobs:
         """Release the lease early; no-op if it is already lost."""
         released = {"lease_until": None, "owner": None, "last_error": last_error}
         return update(self.table, released, self._claimed(job)).count()
+
+    @cached_property
+    def _create_fenced(self) -> SqlTemplate:
+        return sql_template(_CREATE_FENCED, table=quoted(self.table))
 
     def _claimed(self, job: Job) -> dict[str, object]:
         return {"id": job.id, "epoch": job.epoch, "phase": "active"}
@@ -279,6 +272,6 @@ WHERE task = %(task)s"""
 
 
 @lru_cache(maxsize=64)
-def _select(text: str, table: str) -> str:
+def _select(text: str, table: str) -> SqlTemplate:
     names = tuple(f.name for f in fields(Job))
-    return text.format(columns=columns(names), table=quoted(table), free=_FREE)
+    return sql_template(text, columns=listed(names), table=quoted(table), free=_FREE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,17 +22,17 @@ from batchq.bulk.child_delete import ChildDelete, child_deletes
 from batchq.bulk.chunks.chunk import Chunk, chunk
 from batchq.bulk.chunks.fence import CANONICAL, Fence
 from batchq.bulk.chunks.stages import Stage
-from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job, checked_job
 from batchq.bulk.jobs import Jobs
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import select
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, put_back, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Scheduled
+from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.validation import is_text, listed
 from batchq.patterns.hierarchy import Parent, touch_key
@@ -39,6 +40,7 @@ from batchq.patterns.hierarchy import Parent, touch_key
 INLINE_LIMIT = 1_000
 """Up to how many children of one kind a tree is deleted in one batch."""
 Guard = Callable[[Any], Statement[None]]
+_ROOT = sql_template("{parent}")
 _GUARD = "[lambda key: CHILDREN.forbid(key, unexpected=…)]"
 
 
@@ -173,10 +175,11 @@ class DeleteTree:
         :raises ParentKept: by the server, if a trigger or a rule keeps the parent.
         """
         root = self.root(key)
-        parent = evolve(self.parent, deleted_at=None) if self.hard else self.parent
         kept = ParentKept(self.parent.table)
-        deleted = parent.delete_row(key, missing=kept, generation=generation, stale=stale)
-        counted = [stage for stage in self.stages if stage.counts]
+        deleted = self._deleted_parent.delete_row(
+            key, missing=kept, generation=generation, stale=stale
+        )
+        counted = self._counted
         limits = [stage.check_at_most(root, self.inline_limit) for stage in counted]
         deletes = sequence([stage.apply_all(root) for stage in self.stages]).map(self._total)
         # Left are rows that a trigger keeps, and rows with children that are not part of the tree.
@@ -203,8 +206,7 @@ class DeleteTree:
     def finish(self, job: Job) -> Batch[Job]:
         """End a job after its last stage: check under the parent's lock that no child is left."""
         root = self.root(job.root)
-        counted = [stage for stage in self.stages if stage.counts]
-        checks = [stage.check_empty_for(job, root, self._fence) for stage in counted]
+        checks = [stage.check_empty_for(job, root, self._fence) for stage in self._counted]
         kept = ParentKept(self.parent.table)
         parent = [self._fence.delete_parent(job).expect(1, missing=kept)] if self.hard else []
         return gather(
@@ -230,8 +232,17 @@ class DeleteTree:
         ``"A0EE…"`` finds the same parent as the UUID does.
         """
         parent = select(self.parent.table, [self.parent.key], where={self.parent.key: key})
-        text, values = embed(parent, "root")
-        return raw_sql(text, **values)
+        return _ROOT.fill(parent=parent)
+
+    @cached_property
+    def _deleted_parent(self) -> Parent:
+        """The parent as :meth:`delete_now` deletes it: its row, or softly."""
+        return evolve(self.parent, deleted_at=None) if self.hard else self.parent
+
+    @cached_property
+    def _counted(self) -> tuple[Stage, ...]:
+        """The stages that finish rows, and do not only hide them."""
+        return tuple(stage for stage in self.stages if stage.counts)
 
     def _check_hidden(self, key: object, kept: ParentKept) -> list[Statement[None]]:
         """Check that a soft-deleted parent is hidden: a trigger may have reset the column."""

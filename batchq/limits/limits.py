@@ -24,7 +24,7 @@ from attrs import field, frozen
 
 from batchq.engine.compile.quoting import check_table, derived, unqualified
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import select
 from batchq.language.compose import gather, sequence
 from batchq.language.mapping import Raises
 from batchq.language.matchers import check, sqlstate
@@ -131,8 +131,8 @@ class Limits:
 
         def charge_in(scope_id: UUID) -> Statement[int]:
             raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
-            statement = raw_sql(
-                self._sql.charge, scope=scope_id, resource=resource, id=charged, n=amount
+            statement = self._sql.charge.fill(
+                scope=scope_id, resource=resource, id=charged, n=amount
             )
             return self._limited(statement, raises).count()
 
@@ -156,7 +156,7 @@ class Limits:
         charged = tables.checked_id(id)
 
         def release_in(scope_id: UUID) -> Statement[int]:
-            statement = raw_sql(self._sql.release, scope=scope_id, resource=resource, id=charged)
+            statement = self._sql.release.fill(scope=scope_id, resource=resource, id=charged)
             return self._counted(statement).count()
 
         return self._in_scopes("release", resource, scope, release_in, missing=missing).map(any)
@@ -183,8 +183,8 @@ class Limits:
         def resize_in(scope_id: UUID) -> Statement[None]:
             raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
             none = NotCharged(resource, scope_id, charged) if not_charged is None else not_charged
-            statement = raw_sql(
-                self._sql.resize, scope=scope_id, resource=resource, id=charged, n=amount
+            statement = self._sql.resize.fill(
+                scope=scope_id, resource=resource, id=charged, n=amount
             )
             return self._limited(self._counted(statement), raises).expect(1, missing=none)
 
@@ -200,7 +200,7 @@ class Limits:
         lim = UNLIMITED if limit is None else tables.checked_amount("set_limit", limit, minimum=0)
         statements = (
             self._last(
-                raw_sql(self._sql.set_limit, scope=scope_id, resource=resource, lim=lim),
+                self._sql.set_limit.fill(scope=scope_id, resource=resource, lim=lim),
                 f"set limit of {resource}",
                 scope_id,
                 resource,
@@ -229,8 +229,8 @@ class Limits:
         :return: a :class:`Drift` for each counter that was corrected.
         """
         (scope_id,) = tables.checked_scopes((scope,))
-        lock = raw_sql(self._sql.lock_scope, scope=scope_id)
-        recount = raw_sql(self._sql.recount, scope=scope_id).all(Drift)
+        lock = self._sql.lock_scope.fill(scope=scope_id)
+        recount = self._sql.recount.fill(scope=scope_id).all(Drift)
         return gather(
             self._last(lock, "lock counters", scope_id), self._last(recount, "recount", scope_id)
         ).map(lambda results: in_order(results[1]))

@@ -17,6 +17,7 @@ from functools import lru_cache
 from attrs import frozen
 
 from batchq.engine.compile.quoting import quoted
+from batchq.language.sql_template import SqlTemplate, sql_template
 
 _CHARGE = """\
 WITH charged AS (
@@ -101,20 +102,18 @@ ORDER BY wanted.place"""
 class Queries:
     """SQL for one pair of tables."""
 
-    charge: str
-    release: str
-    resize: str
-    set_limit: str
-    lock_scope: str
-    recount: str
-    read: str
+    charge: SqlTemplate
+    release: SqlTemplate
+    resize: SqlTemplate
+    set_limit: SqlTemplate
+    lock_scope: SqlTemplate
+    recount: SqlTemplate
+    read: SqlTemplate
 
 
 @lru_cache(maxsize=64)
 def queries(table: str, ledger: str) -> Queries:
     """Return the SQL for a pair of tables; cached."""
-    # The SQL has placeholders, so a percent sign in a name is doubled.
     names = {"table": quoted(table), "ledger": quoted(ledger)}
-    escaped = {key: name.replace("%", "%%") for key, name in names.items()}
-    templates = _CHARGE, _RELEASE, _RESIZE, _SET_LIMIT, _LOCK_SCOPE, _RECOUNT, _READ
-    return Queries(*(template.format(**escaped) for template in templates))
+    texts = _CHARGE, _RELEASE, _RESIZE, _SET_LIMIT, _LOCK_SCOPE, _RECOUNT, _READ
+    return Queries(*(sql_template(text, **names) for text in texts))

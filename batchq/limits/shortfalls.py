@@ -14,7 +14,6 @@ from uuid import UUID
 from attrs import define, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql
 from batchq.language.compose import gather
 from batchq.language.outputs import Output
 from batchq.language.syntax import RawSql
@@ -96,8 +95,7 @@ def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
     counter_steps = _counter_steps(batch, sql)
     if not counter_steps:
         return gather().map(lambda _: [])
-    statement = raw_sql(
-        sql.read,
+    statement = sql.read.fill(
         scopes=[step.counter[0] for step in counter_steps],
         resources=[step.counter[1] for step in counter_steps],
         ids=[step.known_id for step in counter_steps],
@@ -109,10 +107,10 @@ def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
 def _counter_steps(batch: Batch[Any], sql: Queries) -> list[_CounterStep]:
     """Return the steps on counters, in the order in which they run."""
     operations = {
-        sql.charge: "charge",
-        sql.release: "release",
-        sql.resize: "resize",
-        sql.set_limit: "set_limit",
+        sql.charge.text: "charge",
+        sql.release.text: "release",
+        sql.resize.text: "resize",
+        sql.set_limit.text: "set_limit",
     }
     counter_steps: list[_CounterStep] = []
     for step in steps(batch):

@@ -143,6 +143,7 @@ KEYS: dict[str, tuple[str, Any, str]] = {
     "own dumper": ("text", Name("web"), "'<web>'"),
     "backslash and quotes": ("text", "a\\'%s$1", "'b'"),
     "fragment": ("int", sql("%(n)s - 1", n=8), "70"),
+    "fragment without a value": ("int", sql("17 % 10 -- %"), "70"),
 }
 """The type of the column, the key, and as SQL that of the parent beside it."""
 

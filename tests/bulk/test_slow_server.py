@@ -17,8 +17,10 @@ import pytest
 
 import batchq
 from batchq.bulk import Budget, ChunkSize, DeleteTree, Progress, Report
-from batchq.bulk.chunks.subquery import embed
 from batchq.bulk.progress.events import Event
+from batchq.language.shape import Shape
+from batchq.language.sql_template import sql_template
+from batchq.language.statement import Statement
 
 # -- slower by and by ------------------------------------------------------------------------------
 
@@ -66,16 +68,17 @@ INSERT INTO rule SELECT 20000 + n, 1 FROM generate_series(1, 20000) n ORDER BY h
 page that is."""
 TWENTIETH = ChunkSize(initial=1_000, minimum=1_000, maximum=1_000)
 
+EXPLAIN = sql_template("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {chunk}")
+
 
 def pages(conn: psycopg.Connection[Any], tree: DeleteTree) -> int:
     """How many pages the next chunk looks at, or writes: it is rolled back."""
     (job,) = batchq.run(conn, tree.jobs.all(tree.name))
-    text, values = embed(tree.chunk(job, 1_000, timedelta(seconds=30)), "chunk")
+    chunk = tree.chunk(job, 1_000, timedelta(seconds=30))
+    explain = EXPLAIN.fill(chunk=Statement(Shape(chunk._shape.source), chunk._values))
     with conn.transaction(force_rollback=True):
-        explained = conn.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", values)
-        row = explained.fetchone()
-    assert row is not None
-    plan = row[0][0]["Plan"]
+        ((explained,),) = batchq.run(conn, explain.all(tuple), nested=True)
+    plan = explained[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 

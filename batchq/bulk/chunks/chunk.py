@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from attrs import frozen
 
 from batchq.bulk.chunks.cursor import cursor_texts
 from batchq.bulk.chunks.fence import Fence
-from batchq.bulk.chunks.order_key import OrderKey, flaw_in_chunk, signature
-from batchq.bulk.chunks.subquery import column, columns, embed, quoted
+from batchq.bulk.chunks.order_key import OrderKey, catalog_names, flaw_in_chunk, signature
 from batchq.bulk.errors import InvalidOrderKey, LeaseLost
 from batchq.bulk.job import Job
 from batchq.engine.client_encoding import own, textual
-from batchq.engine.compile.quoting import identifier, listed
+from batchq.engine.compile.quoting import identifier, listed, quoted
 from batchq.language.builders import raw_sql, select
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
+from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 
@@ -106,11 +107,11 @@ row that is updated meanwhile is followed to its new version. Deleting by a list
 ``ctid`` takes half as long again, or more (measured: docs/adr/0019)."""
 _FENCE = """\
 batchq_fence AS MATERIALIZED (
-    {lock}
+    {fence_row} FOR SHARE
 ), """
 _PARENTS = """\
 batchq_parents AS MATERIALIZED (
-    {lock}
+    {parent_rows}
 ), """
 _UNLOCKED = """\
 batchq_unlocked AS MATERIALIZED (
@@ -129,6 +130,7 @@ _FOUND = (
 one as it was, and then the scan has found something all the same. The look sees the rows as they
 were before the update."""
 _ORDERED = "{rows} ORDER BY {order} LIMIT %(limit)s"
+_AFTER = "({keys}) > ({places})"
 _LAST = "(SELECT {key} FROM batchq_last)"
 _WITHIN = "({keys}) <= ({last})"
 _BEYOND = "({keys}) > ({last})"
@@ -150,63 +152,39 @@ def chunk(
     :param lease: how long the job is this worker's after the chunk.
     :param skip_locked: skip rows that other transactions have locked, instead of waiting.
     """
-    fence, fence_values = (
-        ("", dict[str, object]()) if parts.fence is None else parts.fence.locked(job)
-    )
     key = OrderKey(parts.table, parts.order, parts.parent_column)
-    flaw, flaw_values = flaw_in_chunk(
-        key, job.cursor_key, first=job.cursor is None, in_place=parts.in_place
+    is_first = job.cursor is None
+    template = _template(
+        key,
+        jobs,
+        counts=parts.counts,
+        same_tables=None if parts.fence is None else parts.fence.same_tables,
+        locks_parents=parts.parents is not None,
+        is_first=is_first,
+        in_place=parts.in_place,
+        skip_locked=skip_locked,
     )
-    last = ", ".join(_LAST.format(key=column(name)) for name in parts.order)
-    beyond = _BEYOND.format(keys=columns(parts.order), last=last)
-    page, page_values = embed(parts.page, "page")
-    parents, parents_values = ("", {}) if parts.parents is None else embed(parts.parents, "held")
-    where, unlocked, skipped = list(parts.where), "", "false"
-    due, due_values = "", dict[str, object]()
-    if skip_locked or parts.in_place:
-        due, due_values = embed(select(parts.table, parts.order, where=where), "due")
-    if skip_locked:
-        unlocked = _UNLOCKED.format(due=due)
-        skipped = _SKIPPED.format(due=due, keys=columns(parts.order))
-        where.append(raw_sql(_IS_UNLOCKED.format(keys=listed(parts.order))))
-        due = _ALL_UNLOCKED
-    counted = "done.rows" if parts.counts else "0"
-    mutation, mutation_values = embed(parts.mutation(where), "changed")
-    text = _CHUNK.format(
-        fence=_FENCE.format(lock=fence) if fence else "",
-        fenced="true"
-        if parts.fence is None
-        else _FENCED.format(same_tables=parts.fence.same_tables()),
-        page=page,
-        parents=_PARENTS.format(lock=parents) if parents else "",
-        unlocked=unlocked,
-        skipped=skipped,
-        mutation=mutation,
-        returned=f"{beyond} AS moved" if parts.in_place else "1",
-        cursor=cursor_texts(parts.order),
-        signature=signature(key),
-        flaw=flaw,
-        descending=columns(parts.order, suffix=" DESC"),
-        counted=counted,
-        found=_FOUND.format(due=due) if parts.in_place else counted,
-        jobs=quoted(jobs),
-    )
-    values = {
-        **fence_values,
-        **page_values,
-        **parents_values,
-        **due_values,
-        **mutation_values,
-        **flaw_values,
-        "signature": key.names,
+    where = list(parts.where)
+    given = {
+        "page": parts.page,
         "rows": rows,
+        "signature": key.names,
         "lease": lease,
         "job": job.id,
         "epoch": job.epoch,
         "seq": job.seq,
     }
-    statement = raw_sql(text, **values).one(Chunk).expect(1, missing=LeaseLost())
-    statement = statement.label(parts.table)
+    given |= catalog_names(key) if is_first else {"cursor_key": job.cursor_key}
+    if parts.fence is not None:
+        given |= {"fence_row": parts.fence.locked(job), "tables": job.tables}
+    if parts.parents is not None:
+        given["parent_rows"] = parts.parents
+    if skip_locked or parts.in_place:
+        given["due"] = select(parts.table, parts.order, where=where)
+    if skip_locked:
+        where.append(raw_sql(_IS_UNLOCKED.format(keys=listed(parts.order))))
+    filled = template.fill(mutation=parts.mutation(where), **given)
+    statement = filled.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
     if parts.fence is not None:
         broken = parts.fence.broken(job)
         statement = statement.ensure({"fenced": raw_sql("true")}, raises=lambda _: broken)
@@ -217,24 +195,73 @@ def chunk(
     return statement.ensure({"flaw": None}, raises=invalid)
 
 
+@lru_cache(maxsize=1024)
+def _template(
+    key: OrderKey,
+    jobs: str,
+    *,
+    counts: bool,
+    same_tables: SqlTemplate | None,
+    locks_parents: bool,
+    is_first: bool,
+    in_place: bool,
+    skip_locked: bool,
+) -> SqlTemplate:
+    """Return what is the same in all chunks of a stage."""
+    keys, counted = listed(key.columns), "done.rows" if counts else "0"
+    due: str | SqlTemplate = _ALL_UNLOCKED if skip_locked else sql_template("{due}")
+    beyond = _BEYOND.format(keys=keys, last=_last(key.columns))
+    return sql_template(
+        _CHUNK,
+        fence=sql_template("" if same_tables is None else _FENCE),
+        fenced="true" if same_tables is None else sql_template(_FENCED, same_tables=same_tables),
+        parents=sql_template(_PARENTS if locks_parents else ""),
+        unlocked=sql_template(_UNLOCKED if skip_locked else ""),
+        skipped=sql_template(_SKIPPED, keys=keys) if skip_locked else "false",
+        returned=f"{beyond} AS moved" if in_place else "1",
+        cursor=cursor_texts(key.columns),
+        signature=signature(key),
+        flaw=flaw_in_chunk(key, first=is_first, in_place=in_place),
+        descending=listed(key.columns, suffix=" DESC"),
+        counted=counted,
+        found=sql_template(_FOUND, due=due) if in_place else counted,
+        jobs=quoted(jobs),
+    )
+
+
 def ordered(rows: Statement[None], order: tuple[str, ...], limit: int) -> Statement[None]:
     """Limit a query to its first rows in an order."""
-    text, values = embed(rows, "row")
-    return raw_sql(_ORDERED.format(rows=text, order=columns(order)), **values, limit=limit)
+    return _ordered(order).fill(rows=rows, limit=limit)
+
+
+@lru_cache(maxsize=1024)
+def _ordered(order: tuple[str, ...]) -> SqlTemplate:
+    return sql_template(_ORDERED, order=listed(order))
 
 
 def after(order: tuple[str, ...], cursor: list[str]) -> Statement[None]:
     """Write the condition that a row comes after the cursor."""
-    places = ", ".join(f"%(at{n})s" for n in range(len(cursor)))
-    values = {f"at{n}": value for n, value in enumerate(cursor)}
-    return raw_sql(f"({columns(order)}) > ({places})", **values)
+    return _after(order, len(cursor)).fill(**{f"at{n}": value for n, value in enumerate(cursor)})
+
+
+@lru_cache(maxsize=1024)
+def _after(order: tuple[str, ...], values: int) -> SqlTemplate:
+    places = ", ".join(f"%(at{n})s" for n in range(values))
+    return sql_template(_AFTER, keys=listed(order), places=sql_template(places))
 
 
 def within(order: tuple[str, ...], cursor: list[str] | None) -> list[Statement[None]]:
     """Write the conditions that a row comes after the cursor, and not after the page's last row."""
-    last = ", ".join(_LAST.format(key=identifier(key)) for key in order)
-    up_to_last = raw_sql(_WITHIN.format(keys=listed(order), last=last))
-    return [up_to_last] if cursor is None else [after(order, cursor), up_to_last]
+    return [_up_to_last(order)] if cursor is None else [after(order, cursor), _up_to_last(order)]
+
+
+@lru_cache(maxsize=1024)
+def _up_to_last(order: tuple[str, ...]) -> Statement[None]:
+    return raw_sql(_WITHIN.format(keys=listed(order), last=_last(order)))
+
+
+def _last(order: tuple[str, ...]) -> str:
+    return ", ".join(_LAST.format(key=identifier(name)) for name in order)
 
 
 def order_key(order: str | Iterable[str]) -> tuple[str, ...]:

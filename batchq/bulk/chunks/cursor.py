@@ -14,7 +14,7 @@ step works on one row that is there already, so nothing else of the statement ru
 
 from __future__ import annotations
 
-from batchq.bulk.chunks.subquery import columns
+from batchq.engine.compile.quoting import listed
 
 _SETTINGS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "extra_float_digits": "3"}
 """The settings that texts follow, each with a value whose texts are read back as the same value
@@ -49,6 +49,6 @@ def cursor_texts(key: tuple[str, ...]) -> str:
     return _CURSOR.format(
         saved=", ".join(f"current_setting('{name}')" for name in _SETTINGS),
         set=" || ".join(changed),
-        texts=columns(key, suffix="::text"),
+        texts=listed(key, suffix="::text"),
         restored=" || ".join(restored),
     )

@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from batchq.bulk.chunks.subquery import embed
 from batchq.engine.client_encoding import textual
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql
+from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 
+_EXPLAIN = sql_template("EXPLAIN {rows}")
 _ROWS = re.compile(r"\(cost=[\d.]+ rows=(\d+) width=\d+\)$")
 """The end of a line of a plan; names before it may look like it (documentation, "EXPLAIN")."""
 _COCKROACHDB_ROWS = re.compile(r"^[\s│└├─]*estimated row count: ([\d,]+)")
@@ -23,10 +23,7 @@ def estimated(rows: Statement[None]) -> Batch[int]:
 
     The estimate is as good as the table's statistics (PostgreSQL documentation, "EXPLAIN").
     """
-    text, values = embed(rows, "row")
-    if not values:
-        text = text.replace("%%", "%")  # doubled only in a text with parameters
-    return raw_sql(f"EXPLAIN {text}", **values).all(tuple).map(_estimate)
+    return _EXPLAIN.fill(rows=rows).all(tuple).map(_estimate)
 
 
 def _estimate(lines: list[tuple[Any, ...]]) -> int:

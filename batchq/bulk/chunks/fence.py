@@ -9,19 +9,19 @@ then finds the fence broken, and a later restore waits for it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.chunks.subquery import column, embed, quoted
 from batchq.bulk.errors import FenceBroken
 from batchq.bulk.job import Job
-from batchq.engine.compile.quoting import identifier, literal
-from batchq.engine.compile.quoting import quoted as quoted_table
+from batchq.engine.compile.quoting import identifier, literal, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, raw_sql, select
 from batchq.language.inputs import Condition
 from batchq.language.local_settings import ALL_ROWS, changed, kept, with_settings
+from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent
 
@@ -85,42 +85,29 @@ class Fence:
 
         :param key: as the caller has written it.
         """
-        columns = [
-            raw_sql(f"{identifier(self.parent.key)} AS root"),
-            raw_sql(f"{identifier(self.parent.generation)} AS generation"),
-            raw_sql(f"{kept(CANONICAL)} AS kept"),
-        ]
-        conditions: list[Condition] = [{self.parent.key: key}, self._is_hidden()]
-        parent, values = embed(select(self.parent.table, columns, where=conditions), "parent")
-        tables = self._oids().replace("%", "%%")
-        text = _SNAPSHOT.format(parent=parent, changed=changed(CANONICAL), tables=tables)
-        return raw_sql(text, **values)
+        where: list[Condition] = [{self.parent.key: key}, self._is_hidden]
+        return self._snapshot.fill(parent=select(self.parent.table, self._stored, where=where))
 
-    def locked(self, job: Job) -> tuple[str, dict[str, object]]:
-        """Write the part of a chunk that locks the parent; it finds no row if the fence is broken.
-
-        :return: the text, and the values of its parameters.
-        """
+    def locked(self, job: Job) -> Statement[None]:
+        """Select the parent for a chunk, to be locked; no row is found if the fence is broken."""
         root = raw_sql(f"{identifier(self.parent.key)} AS batchq_root")
-        rows = select(self.parent.table, [root], where=self._fenced(job))
-        text, values = embed(rows, "fence")
-        return f"{text} FOR SHARE", {**values, "tables": job.tables}
+        return select(self.parent.table, [root], where=self._fenced(job))
 
-    def same_tables(self) -> str:
-        """Write the condition that the tables are those of the parameter ``tables``.
+    @cached_property
+    def same_tables(self) -> SqlTemplate:
+        """The condition that the tables are those of the value ``tables``.
 
         A statement evaluates it once more after everything else that it reads. No lock keeps a
         schema from being renamed while the server looks up one table after the other; the last
         look-up finds a rename between two of them.
         """
         # These are constants, which the server looks up together with the tables.
-        return f"{self._oids().replace('%', '%%')} = %(tables)s::oid[]"
+        return sql_template("{oids} = %(tables)s::oid[]", oids=self._oids)
 
     def or_other_tables(self, left: Statement[None], key: str, job: Job) -> Statement[None]:
         """Select a key of the rows that are left, or NULL if these are other tables."""
-        text, values = embed(left, "left")
-        query = _OR_OTHER_TABLES.format(left=text, key=column(key), same_tables=self.same_tables())
-        return raw_sql(query, **values, tables=job.tables)
+        query = sql_template(_OR_OTHER_TABLES, key=identifier(key), same_tables=self.same_tables)
+        return query.fill(left=left, tables=job.tables)
 
     def delete_parent(self, job: Job) -> Statement[None]:
         """Delete the parent of a job, which is locked; it finds no row if the fence is broken."""
@@ -136,9 +123,9 @@ class Fence:
         """Select the generation and the tables of a job's hidden parent as they are now."""
         columns = [
             raw_sql(f"{identifier(self.parent.generation)} AS generation"),
-            raw_sql(f"{self._oids()} AS tables"),
+            raw_sql(f"{self._oids} AS tables"),
         ]
-        where: list[Condition] = [{self.parent.key: job.root}, self._is_hidden()]
+        where: list[Condition] = [{self.parent.key: job.root}, self._is_hidden]
         return select(self.parent.table, columns, where=where)
 
     def broken(self, job: Job) -> FenceBroken:
@@ -147,26 +134,42 @@ class Fence:
 
     def _diagnose(self, job: Job) -> Batch[str]:
         """Return a batch that describes why the fence is broken."""
-        text = _DIAGNOSIS.format(
-            generation=column(self.parent.generation),
-            deleted_at=column(str(self.parent.deleted_at)),
+        diagnosis = sql_template(
+            _DIAGNOSIS,
+            generation=identifier(self.parent.generation),
+            deleted_at=identifier(str(self.parent.deleted_at)),
             table=quoted(self.parent.table),
-            key=column(self.parent.key),
-            same_tables=self.same_tables(),
+            key=identifier(self.parent.key),
+            same_tables=self.same_tables,
         )
-        parent = raw_sql(text, root=job.root, tables=job.tables).one(Diagnosis)
+        parent = diagnosis.fill(root=job.root, tables=job.tables).one(Diagnosis)
         labeled = parent.label(self.parent.table)
         return with_settings(ALL_ROWS, labeled).map(lambda diagnosis: _describe(job, diagnosis))
 
     def _fenced(self, job: Job) -> list[Condition]:
         parent = {self.parent.key: job.root, self.parent.generation: job.generation}
-        return [parent, self._is_hidden(), raw_sql(self.same_tables(), tables=job.tables)]
+        return [parent, self._is_hidden, self.same_tables.fill(tables=job.tables)]
 
+    @cached_property
+    def _snapshot(self) -> SqlTemplate:
+        return sql_template(_SNAPSHOT, changed=changed(CANONICAL), tables=self._oids)
+
+    @cached_property
+    def _stored(self) -> list[Statement[None]]:
+        """The columns from which a snapshot is made."""
+        return [
+            raw_sql(f"{identifier(self.parent.key)} AS root"),
+            raw_sql(f"{identifier(self.parent.generation)} AS generation"),
+            raw_sql(f"{kept(CANONICAL)} AS kept"),
+        ]
+
+    @cached_property
     def _is_hidden(self) -> Statement[None]:
         return raw_sql(f"{identifier(str(self.parent.deleted_at))} IS NOT NULL")
 
+    @cached_property
     def _oids(self) -> str:
-        names = ", ".join(f"{literal(quoted_table(table))}::regclass" for table in self.tables)
+        names = ", ".join(f"{literal(quoted(table))}::regclass" for table in self.tables)
         return f"ARRAY[{names}]::oid[]"
 
 

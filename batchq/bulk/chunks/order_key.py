@@ -10,15 +10,13 @@ them in its own statement, in the same words.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from attrs import frozen
 
-from batchq.bulk.chunks.subquery import column
 from batchq.engine.client_encoding import own
-from batchq.engine.compile.quoting import quoted
-from batchq.language.builders import raw_sql
+from batchq.engine.compile.quoting import identifier, quoted
+from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 
 
@@ -126,54 +124,52 @@ _PARTS = """ OR a.attname IN (
 since PostgreSQL 18 it may be NOT VALID. This takes ten times as long, so only the preflight and the
 end of a backfill do it; a chunk rejects a page that has a NULL in its key. The subquery is not
 correlated: CockroachDB allows no WITH in a correlated one."""
+_FLAW = "coalesce({nulls}, {in_key}{moved})"
 _FIRST = """\
 (SELECT first.flaw || ':' || first.n::text || ':' || first.type FROM ({rows} LIMIT 1) AS first)"""
+_SIGNATURE = "%(signature)s::text[] || ARRAY[{types}]"
 _TYPE = "pg_typeof((SELECT {key} FROM batchq_last))::regtype::oid::text"
 _NULLS = "(SELECT {flaw} FROM batchq_page WHERE {null} LIMIT 1)"
 _OTHER = "CASE WHEN %(cursor_key)s::text[] <> {key} THEN 'other' END"
-_MOVED = "(SELECT 'moved' FROM batchq_changed WHERE moved LIMIT 1)"
+_MOVED = ", (SELECT 'moved' FROM batchq_changed WHERE moved LIMIT 1)"
 
 
 def invalid_columns(key: OrderKey) -> Statement[None]:
     """Select the columns that cannot be part of an order key, as :class:`InvalidColumn`."""
-    return raw_sql(_invalid(_PARTS), **_values(key))
+    return _invalid(_PARTS).fill(**catalog_names(key))
 
 
-def signature(key: OrderKey) -> str:
-    """Write the expression for a job's ``cursor_key``: the table, the columns and their types."""
-    types = ", ".join(_TYPE.format(key=column(name)) for name in key.columns)
-    return f"%(signature)s::text[] || ARRAY[{types}]"
-
-
-def flaw_in_chunk(
-    key: OrderKey, cursor_key: list[str] | None, *, first: bool, in_place: bool
-) -> tuple[str, dict[str, object]]:
-    """Write the expression for what is wrong with an order key in a chunk; NULL if nothing is.
-
-    :param cursor_key: the signature that was saved with the cursor.
-    :param first: whether the chunk is the first of its stage, and so reads the catalog.
-    :param in_place: whether rows may be after the page once they are updated.
-    :return: the expression, and the values of its parameters.
-    """
-    is_null = [f"{column(name)} IS NULL" for name in key.columns]
-    cases = " ".join(f"WHEN {test} THEN 'nulls:{n}'" for n, test in enumerate(is_null))
-    flaws = [_NULLS.format(flaw=f"CASE {cases} END", null=" OR ".join(is_null))]
-    if first:
-        flaws.append(_FIRST.format(rows=_invalid("")))
-    else:
-        flaws.append(_OTHER.format(key=signature(key)))
-    if in_place:
-        flaws.append(_MOVED)
-    values: dict[str, object] = _values(key) if first else {"cursor_key": cursor_key}
-    return f"coalesce({', '.join(flaws)})", values
-
-
-@lru_cache(maxsize=2)
-def _invalid(parts: str) -> str:
-    types, outputs = (", ".join(map(str, oids)) for oids in (OUTPUTS, OUTPUTS.values()))
-    return _INVALID.format(parts=parts, types=types, outputs=outputs)
-
-
-def _values(key: OrderKey) -> dict[str, object]:
+def catalog_names(key: OrderKey) -> dict[str, object]:
+    """Return the values by which the catalog is asked about an order key."""
     parent = [] if key.parent_column is None else [key.parent_column]
     return {"names": list(key.columns), "parent_column": parent, "shown": quoted(key.table)}
+
+
+def signature(key: OrderKey) -> SqlTemplate:
+    """Write the expression for a job's ``cursor_key``: the table, the columns and their types."""
+    types = ", ".join(_TYPE.format(key=identifier(name)) for name in key.columns)
+    return sql_template(_SIGNATURE, types=types)
+
+
+def flaw_in_chunk(key: OrderKey, *, first: bool, in_place: bool) -> SqlTemplate:
+    """Write the expression for what is wrong with an order key in a chunk; NULL if nothing is.
+
+    :param first: whether the chunk is the first of its stage, and so asks the catalog by
+        :func:`catalog_names`; a later one compares with the ``cursor_key`` of the job.
+    :param in_place: whether rows may be after the page once they are updated.
+    """
+    is_null = [f"{identifier(name)} IS NULL" for name in key.columns]
+    cases = " ".join(f"WHEN {test} THEN 'nulls:{n}'" for n, test in enumerate(is_null))
+    return sql_template(
+        _FLAW,
+        nulls=_NULLS.format(flaw=f"CASE {cases} END", null=" OR ".join(is_null)),
+        in_key=sql_template(_FIRST, rows=_invalid(""))
+        if first
+        else sql_template(_OTHER, key=signature(key)),
+        moved=_MOVED if in_place else "",
+    )
+
+
+def _invalid(parts: str) -> SqlTemplate:
+    types, outputs = (", ".join(map(str, oids)) for oids in (OUTPUTS, OUTPUTS.values()))
+    return sql_template(_INVALID, parts=sql_template(parts), types=types, outputs=outputs)

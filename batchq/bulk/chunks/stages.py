@@ -7,24 +7,27 @@ are soft-deleted in a stage before that of their children, so that they gain no 
 
 from __future__ import annotations
 
-from attrs import frozen
+from functools import cached_property
+
+from attrs import Factory, field, frozen
 
 from batchq.bulk.chunks.chunk import ChunkParts, after, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.fence import ROOT, Fence
 from batchq.bulk.chunks.order_key import OrderKey
-from batchq.bulk.chunks.subquery import column, embed
 from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, raw_sql, select, update
 from batchq.language.inputs import Condition
+from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 from batchq.patterns.hierarchy import Children
 
-_MORE = "SELECT 1 FROM ({rows}) AS page OFFSET %(limit)s"
+_MORE = sql_template("SELECT 1 FROM ({rows}) AS page OFFSET %(limit)s")
+_FROM_PARENT = "{key} >= %(at)s"
 _OF_PARENT = "{by} = batchq_parent.{key}"
 _OF_LOCKED_PARENTS = "{by} = ANY(ARRAY(SELECT {key} FROM batchq_parents))"
 _PARENTS_OF_PAGE = "{key} = ANY(ARRAY(SELECT DISTINCT {by} FROM batchq_page))"
@@ -41,6 +44,10 @@ _WITHOUT_CHILDREN = """\
 NOT EXISTS (
     SELECT 1 FROM {table} AS batchq_child WHERE batchq_child.{by} = {parent}.{key}{live}
 )"""
+
+
+def _table(stage: Stage) -> str:
+    return stage.path[-1].table
 
 
 @frozen(kw_only=True)
@@ -60,21 +67,17 @@ class Stage:
     without_children: tuple[Children, ...] = ()
     """Rows that have such children are left, and the check at the end of the job finds them: the
     children were inserted after the fence."""
+    table: str = field(default=Factory(_table, takes_self=True), init=False)
 
-    @property
+    @cached_property
     def relation(self) -> Children:
-        """Return which rows they are."""
+        """Which rows they are."""
         return self.path[-1]
 
-    @property
-    def table(self) -> str:
-        """Return the rows' table."""
-        return self.relation.table
-
-    @property
+    @cached_property
     def order_columns(self) -> tuple[str, ...]:
-        """Return the columns of the scan's order, which has the parent's key first if there are
-        several parents."""
+        """The columns of the scan's order, which has the parent's key first if there are several
+        parents."""
         by = self.relation.by
         if len(self.path) == 1:
             return self.order
@@ -90,7 +93,7 @@ class Stage:
         root = raw_sql(ROOT)
         return ChunkParts(
             table=self.table,
-            page=self._rows(root, job.cursor, rows, self._due(), hidden=True),
+            page=self._rows(root, job.cursor, rows, self._due, hidden=True),
             parents=self._locked_parents(root),
             where=(*self._of_page(root), *within(self.order_columns, job.cursor)),
             mutation=self._mutation,
@@ -102,12 +105,11 @@ class Stage:
 
     def apply_all(self, root: object) -> Statement[int]:
         """Delete or update all the rows at once."""
-        return self._mutation([*_of_root(self.path, root), *self._due()]).count().label(self.table)
+        return self._mutation([*_of_root(self.path, root), *self._due]).count().label(self.table)
 
     def check_at_most(self, root: object, limit: int) -> Statement[None]:
         """Check that there are no more rows than ``limit``."""
-        page, values = embed(self._rows(root, None, limit + 1, self._kind()), "page")
-        more = raw_sql(_MORE.format(rows=page), **values, limit=limit)
+        more = _MORE.fill(rows=self._rows(root, None, limit + 1, self._kind), limit=limit)
         return more.expect(0, unexpected=TooManyRows(self.table, limit)).label(self.table)
 
     def check_empty(self, root: object) -> Statement[None]:
@@ -131,13 +133,13 @@ class Stage:
         return left.expect(0, unexpected=error, columns=[key]).label(self.table)
 
     def _left(self, root: object) -> Statement[None]:
-        return self._rows(root, None, 1, self._kind())
+        return self._rows(root, None, 1, self._kind)
 
     def estimate(self, root: object) -> Batch[int]:
         """Return the planner's estimate of how many rows this stage will finish."""
         if not self.counts:
             return raw_sql("SELECT 0").scalar(int)
-        conditions = [*_of_root(self.path, root), *self._kind()]
+        conditions = [*_of_root(self.path, root), *self._kind]
         return estimated(select(self.table, self.order_columns, where=conditions))
 
     def _rows(
@@ -145,7 +147,7 @@ class Stage:
         root: object,
         cursor: list[str] | None,
         limit: int,
-        own: list[Condition],
+        own: tuple[Condition, ...],
         *,
         hidden: bool = False,
     ) -> Statement[None]:
@@ -164,30 +166,39 @@ class Stage:
         if hidden:
             parents.append(self._is_hidden())
         if cursor is not None:
-            parents.append(raw_sql(f"{column(key)} >= %(at)s", at=cursor[0]))
-        outer, outer_values = embed(select(ancestors[-1].table, [key], where=parents), "parent")
-        of_parent = raw_sql(_OF_PARENT.format(by=identifier(self.relation.by), key=identifier(key)))
-        children = self._ordered([of_parent, *own, *further], limit)
-        inner, inner_values = embed(children, "child")
-        columns = [f"batchq_parent.{column(key)}"]
-        columns += [f"batchq_child.{column(name)}" for name in self.order_columns[1:]]
-        order = ", ".join(columns)
-        text = _BY_PARENT.format(parents=outer, key=column(key), rows=inner, order=order)
-        return raw_sql(text, **outer_values, **inner_values, limit=limit)
+            parents.append(sql_template(_FROM_PARENT, key=identifier(key)).fill(at=cursor[0]))
+        children = self._ordered([self._of_parent, *own, *further], limit)
+        return self._by_parent.fill(
+            parents=select(ancestors[-1].table, [key], where=parents), rows=children, limit=limit
+        )
+
+    @cached_property
+    def _of_parent(self) -> Statement[None]:
+        by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
+        return raw_sql(_OF_PARENT.format(by=by, key=key))
+
+    @cached_property
+    def _by_parent(self) -> SqlTemplate:
+        key = identifier(self.relation.parent.key)
+        columns = [f"batchq_parent.{key}"]
+        columns += [f"batchq_child.{identifier(name)}" for name in self.order_columns[1:]]
+        return sql_template(_BY_PARENT, key=key, order=", ".join(columns))
 
     def _ordered(self, where: list[Condition], limit: int) -> Statement[None]:
         return ordered(select(self.table, self.order_columns, where=where), self.order, limit)
 
-    def _kind(self) -> list[Condition]:
-        """Return the conditions on a row of this kind, besides whose child it is."""
+    @cached_property
+    def _kind(self) -> tuple[Condition, ...]:
+        """The conditions on a row of this kind, besides whose child it is."""
         conditions: dict[str, object] = dict(self.relation.where)
         if self.live_only and self.relation.deleted_at is not None:
             conditions[self.relation.deleted_at] = None
-        return [conditions] if conditions else []
+        return (conditions,) if conditions else ()
 
-    def _due(self) -> list[Condition]:
-        """Return the conditions on a row that may be deleted now."""
-        return [*self._kind(), *map(_without, self.without_children)]
+    @cached_property
+    def _due(self) -> tuple[Condition, ...]:
+        """The conditions on a row that may be deleted now."""
+        return (*self._kind, *map(_without, self.without_children))
 
     def _is_hidden(self) -> Statement[None]:
         return raw_sql(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
@@ -201,16 +212,15 @@ class Stage:
         by, key = identifier(self.relation.by), identifier(parent.key)
         in_page = raw_sql(_PARENTS_OF_PAGE.format(key=key, by=by))
         where = [*_parents(ancestors, root), self._is_hidden(), in_page]
-        rows, values = embed(select(parent.table, [parent.key], where=where), "held")
-        text = _LOCKED_PARENTS.format(rows=rows, key=column(parent.key))
-        return raw_sql(text if values else text.replace("%%", "%"), **values)
+        rows = select(parent.table, [parent.key], where=where)
+        return sql_template(_LOCKED_PARENTS, key=key).fill(rows=rows)
 
     def _of_page(self, root: object) -> list[Condition]:
         """Return the conditions on the rows of a page: their keys may lie between other rows'."""
         if len(self.path) == 1:
-            return [*_of_root(self.path, root), *self._due()]
+            return [*_of_root(self.path, root), *self._due]
         by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
-        return [raw_sql(_OF_LOCKED_PARENTS.format(by=by, key=key)), *self._due()]
+        return [raw_sql(_OF_LOCKED_PARENTS.format(by=by, key=key)), *self._due]
 
     def _mutation(self, where: list[Condition]) -> Statement[None]:
         if self.changes is None:
@@ -227,8 +237,8 @@ def _of_root(path: tuple[Children, ...], root: object) -> list[Condition]:
     if not ancestors:
         return [{own.by: root}]
     where = _parents(tuple(ancestors), root)
-    parents, values = embed(select(ancestors[-1].table, [own.parent.key], where=where), "of")
-    return [raw_sql(_AMONG.format(by=column(own.by), parents=parents), **values)]
+    parents = select(ancestors[-1].table, [own.parent.key], where=where)
+    return [sql_template(_AMONG, by=identifier(own.by)).fill(parents=parents)]
 
 
 def _parents(path: tuple[Children, ...], root: object) -> list[Condition]:

@@ -21,6 +21,7 @@ from batchq.engine.compile.quoting import quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql
 from batchq.language.compose import into, sequence
+from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 
 
@@ -254,7 +255,8 @@ def catalog(tables: Iterable[str], keys: Iterable[OrderKey], jobs: Jobs) -> Batc
     names = tuple(dict.fromkeys((*tables, jobs.table)))
 
     def query(text: str) -> Statement[None]:
-        return raw_sql(text.format(named=_NAMED), names=list(names), shown=list(map(quoted, names)))
+        template = sql_template(text, named=sql_template(_NAMED))
+        return template.fill(names=list(names), shown=list(map(quoted, names)))
 
     return into(
         Catalog,

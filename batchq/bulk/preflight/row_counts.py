@@ -9,14 +9,15 @@ from attrs import evolve, frozen
 
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.chunks.stages import Stage
-from batchq.bulk.chunks.subquery import columns, embed
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.client_encoding import own
+from batchq.engine.compile.quoting import listed
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import select
 from batchq.language.compose import gather
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
+from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.syntax import Delete, Select, Update, condition_names
 
@@ -55,7 +56,9 @@ class StageRows:
     """The order key of one of them, as text."""
 
 
-_KEY = "SELECT root FROM (SELECT ({key})::text AS root) AS parent WHERE root IS NOT NULL"
+_KEY = sql_template(
+    "SELECT root FROM (SELECT ({key})::text AS root) AS parent WHERE root IS NOT NULL"
+)
 _PAGE = """\
 WITH page AS MATERIALIZED ({rows} LIMIT %(limit)s)
 SELECT (SELECT count(*) FROM page) AS rows, (SELECT ARRAY[{texts}] FROM page LIMIT 1) AS sample"""
@@ -70,8 +73,7 @@ class _Key(NamedTuple):
 
 def key_as_text(tree: DeleteTree, key: object) -> Batch[list[str]]:
     """Read a parent's key as the server writes it; empty if there is no such parent."""
-    text, values = embed(tree.root(key), "key")
-    rows = raw_sql(_KEY.format(key=text), **values).all(_Key)
+    rows = _KEY.fill(key=tree.root(key)).all(_Key)
     return rows.label(tree.parent.table).map(lambda keys: [row.root for row in keys])
 
 
@@ -95,9 +97,8 @@ def count_rows(stage: Stage | Backfill, root: object, key: object, limit: int) -
         # Their own children, which are deleted before them, do not keep them from being counted.
         stage = evolve(stage, without_children=())
         rows = _selected(stage, root)
-    text, values = embed(rows, "row")
-    text = _PAGE.format(rows=text, texts=columns(stage.order_columns, suffix="::text"))
-    page = raw_sql(text, **values, limit=limit + 1).one(_Page).label(stage.table)
+    sampled = sql_template(_PAGE, texts=listed(stage.order_columns, suffix="::text"))
+    page = sampled.fill(rows=rows, limit=limit + 1).one(_Page).label(stage.table)
     table = stage.table
 
     def result(answers: tuple[_Page, int]) -> StageRows:
