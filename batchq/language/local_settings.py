@@ -36,13 +36,13 @@ def with_settings(settings: Mapping[str, str], batch: Batch[T]) -> Batch[T]:
     :param settings: names and values; they become part of the SQL text, so pass constants only.
     :return: a batch with the result of ``batch``.
     """
-    changing = raw_sql(_changing(tuple(settings.items()))).label("settings")
+    changing = _changing(tuple(settings.items()))
     return gather(changing, batch, put_back(settings)).map(_second)
 
 
 def put_back(settings: Mapping[str, str]) -> Statement[None]:
     """Return a statement that restores the values saved by :func:`kept`."""
-    return raw_sql(_restoring(tuple(settings))).label("settings put back")
+    return _restoring(tuple(settings))
 
 
 def kept(settings: Mapping[str, str]) -> str:
@@ -58,15 +58,16 @@ def changed(settings: Mapping[str, str]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _changing(settings: tuple[tuple[str, str], ...]) -> str:
+def _changing(settings: tuple[tuple[str, str], ...]) -> Statement[None]:
     # The CTE returns its row before the outer expression is evaluated: values are saved first.
-    return _CHANGING.format(kept=kept(dict(settings)), changed=changed(dict(settings)))
+    text = _CHANGING.format(kept=kept(dict(settings)), changed=changed(dict(settings)))
+    return raw_sql(text).label("settings")
 
 
 @lru_cache(maxsize=16)
-def _restoring(names: tuple[str, ...]) -> str:
+def _restoring(names: tuple[str, ...]) -> Statement[None]:
     restored = (f"set_config('{name}', current_setting('{_beside(name)}'), true)" for name in names)
-    return f"SELECT {_concat(restored)}"
+    return raw_sql(f"SELECT {_concat(restored)}").label("settings put back")
 
 
 def _concat(calls: Iterable[str]) -> str:

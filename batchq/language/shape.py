@@ -75,6 +75,8 @@ class Shape:
     """True if an output of another statement is among the values."""
     probe: int | None = field(init=False)
     """The number of rows that decides the guard, if the statement does nothing but find rows."""
+    is_bare: bool = field(init=False)
+    """True if the statement is only its SQL."""
 
     def __attrs_post_init__(self) -> None:
         """Derive the other fields, once per shape."""
@@ -92,11 +94,8 @@ class Shape:
         object.__setattr__(self, "long_names", long_names)
         object.__setattr__(self, "takes_outputs", flows)
         object.__setattr__(self, "probe", _probe(self))
-
-    @property
-    def is_bare(self) -> bool:
-        """True if the statement is only its SQL."""
-        return self.result is NO_RESULT and not self.wrapped and not self.declared
+        bare = self.result is NO_RESULT and not self.wrapped and not self.declared
+        object.__setattr__(self, "is_bare", bare)
 
     @property
     def wrapped(self) -> bool:

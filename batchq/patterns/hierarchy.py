@@ -173,7 +173,7 @@ class Parent:
         """
         if self.deleted_at is None:
             raise InvalidBatch(f"Parent({self.table!r}): no soft delete without deleted_at=")
-        return {self.deleted_at: raw_sql("now()"), self.generation: _incremented(self.generation)}
+        return {self.deleted_at: _NOW, self.generation: _incremented(self.generation)}
 
     def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
         """Read a live parent.
@@ -275,6 +275,7 @@ def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
     return "touch", parent, key
 
 
+_NOW = raw_sql("now()")
 _NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 
 
