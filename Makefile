@@ -58,7 +58,6 @@ bench: .venv/installed
 	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.profile
-	@$(BIN)/python -m benchmarks.bulk 100_000 1
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter, process_time
 
 import psycopg
@@ -43,8 +44,7 @@ def _bare(conn: psycopg.Connection[tuple[object, ...]]) -> Callable[[NewProject]
     from benchmarks.peers.bare import Bare  # noqa: PLC0415
     from benchmarks.workloads.projects import PROJECT_CREATE  # noqa: PLC0415
 
-    bare = Bare(PROJECT_CREATE)
-    return lambda new: bare.call(conn, (new, None))
+    return partial(Bare(PROJECT_CREATE).call, conn)
 
 
 if __name__ == "__main__":

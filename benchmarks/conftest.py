@@ -6,7 +6,7 @@ On the embedded PostgreSQL, on another server, and for longer, so that there is 
     python -m pytest benchmarks
     python -m pytest benchmarks --database=postgres|cockroach      # a container
     DATABASE_URL=postgresql://... python -m pytest benchmarks --database=url
-    python -m pytest benchmarks --rounds 100 --calls 200 --benchmark-json FILE
+    python -m pytest benchmarks --times 5 --benchmark-json FILE
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ import psycopg
 import pytest
 
 from batchq.testing.databases import Database
-from benchmarks.cases import Effort
-from benchmarks.pytest_adapter import ENVIRONMENT
+from benchmarks.delay_proxy import delay_proxy, round_trip
+from benchmarks.sandbox import SETTINGS
 
 pytest_plugins = ["tests.support.database_option"]
 
 _SECONDS = 1800
 """For one test: the first one of a case measures for all of them."""
 
-# No commit waits for the disk, which all peers would do alike, and no vacuum runs during a turn.
-_SETTINGS = {"synchronous_commit": "off", "autovacuum": "off"}
+_ENVIRONMENT: dict[str, str] = {}
+"""What the figures of this run depend on."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the option."""
     group = parser.getgroup("batchq's benchmarks")
-    group.addoption("--rounds", type=int, default=20, help="turns of each peer (default 20)")
-    group.addoption("--calls", type=int, default=40, help="calls in a turn (default 40)")
+    group.addoption("--times", type=int, default=1, help="so many times as many rounds (default 1)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,26 +47,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Write the environment to the result file."""
-    machine_info["batchq"] = ENVIRONMENT
+    machine_info["batchq"] = _ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
 def database_settings() -> Mapping[str, str | int]:
     """Return the settings of a server that this run starts."""
-    return _SETTINGS
+    return SETTINGS
 
 
 @pytest.fixture(scope="session")
 def conninfo(shared_database: Database) -> str:
     """Return the server of this run."""
-    ENVIRONMENT.update(_environment(shared_database.conninfo()))
+    _ENVIRONMENT.update(_environment(shared_database.conninfo()))
     return shared_database.conninfo()
-
-
-@pytest.fixture(scope="session")
-def effort(pytestconfig: pytest.Config) -> Effort:
-    """Return how long to measure."""
-    return Effort(pytestconfig.getoption("--rounds"), pytestconfig.getoption("--calls"))
 
 
 def _environment(conninfo: str) -> dict[str, str]:
@@ -75,6 +68,8 @@ def _environment(conninfo: str) -> dict[str, str]:
     with psycopg.connect(conninfo, autocommit=True) as conn:
         text = "SELECT version(), current_setting('synchronous_commit'), current_setting('fsync')"
         server, synchronous, fsync = conn.execute(text).fetchone() or ("?",) * 3
+    with delay_proxy(conninfo) as link:
+        far, near = round_trip(link.conninfo) * 1e6, round_trip(conninfo) * 1e6
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
         "server": str(server).split(" on ")[0],
@@ -83,5 +78,6 @@ def _environment(conninfo: str) -> dict[str, str]:
         "psycopg": f"{version('psycopg')} ({psycopg.pq.__impl__}), libpq {psycopg.pq.version()}",
         "peers": f"asyncpg {version('asyncpg')}, SQLAlchemy {version('sqlalchemy')}",
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
+        "delay proxy": f"{far:.0f} us a round trip by itself, beside {near:.0f} us directly",
         "load at the start": f"{load:.1f}",
     }

@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Run the proxy of batchq.testing in a process of its own, so that a server is further away.
 
-In a thread it would take the client's interpreter. What it costs all the same is measured, by
-:func:`round_trip`.
+What it costs all the same is measured, by :func:`round_trip`.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from multiprocessing.connection import Connection as Pipe
 from statistics import median
 from time import perf_counter
-from typing import IO
+from typing import Any
 
 import psycopg
 from attrs import frozen
 
 from batchq.testing import proxy
+from benchmarks.processes import process
 
 
 @frozen
@@ -27,33 +25,27 @@ class DelayProxy:
     """A running process, and how to connect through it."""
 
     conninfo: str
-    _requests: IO[str]
-    _answers: IO[str]
+    _pipe: Pipe[Any, Any]
 
     def set_rtt(self, seconds: float) -> None:
         """Set the round trip's time, also for clients that are connected already."""
-        print(seconds, file=self._requests, flush=True)
-        self._answers.readline()
+        self._pipe.send(seconds)
+        self._pipe.recv()
 
 
 @contextmanager
 def delay_proxy(conninfo: str) -> Iterator[DelayProxy]:
     """Start the process, at first without a delay."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.delay_proxy"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-    ) as process:
-        requests, answers = process.stdin, process.stdout
-        if requests is None or answers is None:
-            raise RuntimeError("started without pipes")
-        try:
-            print(conninfo, file=requests, flush=True)
-            yield DelayProxy(answers.readline().strip(), requests, answers)
-        finally:
-            requests.close()  # it ends with its standard input
+    with process(_serve, conninfo) as pipe:
+        yield DelayProxy(pipe.recv(), pipe)
+
+
+def _serve(conninfo: str, pipe: Pipe[Any, Any]) -> None:
+    with proxy(conninfo) as link:
+        pipe.send(link.conninfo())
+        while True:
+            link.set_rtt(pipe.recv())
+            pipe.send("set")
 
 
 def round_trip(conninfo: str, times: int = 30) -> float:
@@ -65,16 +57,3 @@ def round_trip(conninfo: str, times: int = 30) -> float:
             conn.execute(b"")
             taken.append(perf_counter() - begin)
     return median(taken)
-
-
-def main() -> None:
-    """Be the process: take a conninfo, then one delay a line."""
-    with proxy(sys.stdin.readline().strip()) as link:
-        print(link.conninfo(), flush=True)
-        for line in sys.stdin:
-            link.set_rtt(float(line))
-            print("set", flush=True)
-
-
-if __name__ == "__main__":
-    main()

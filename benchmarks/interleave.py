@@ -5,7 +5,7 @@ A round is one turn of each side, and each round begins with another side. A tur
 calls in a row, and its cost is that of one of them. Sides are compared round by round: the ratio of
 two sides is not that of their medians but the median of the rounds' ratios.
 
->>> samples = interleave({"a": work, "b": other_work}, rounds=20, calls=100)
+>>> samples = interleave({"a": partial(timed, work), "b": other_turn}, rounds=20, calls=100)
 >>> samples.ratio("a", to="b").middle
 1.07
 """
@@ -16,11 +16,11 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median, quantiles
 from time import perf_counter, process_time
+from typing import Literal
 
 from attrs import frozen
 
-Side = Callable[[range], object]
-"""Does the calls of these numbers, one after the other."""
+Clock = Literal["wall", "cpu"]
 
 WARM_UP = 25
 """Calls of each side before the first round: psycopg prepares a statement the sixth time, and the
@@ -29,20 +29,19 @@ server settles on a plan after five more executions of a prepared statement."""
 
 @frozen
 class Cost:
-    """The seconds that one call of a turn took.
-
-    Attributes:
-        wall: by the clock on the wall.
-        cpu: of this process; None for a side that runs in another one.
-    """
+    """The seconds that one call of a turn took: by the clock on the wall, and of the CPU."""
 
     wall: float
-    cpu: float | None
+    cpu: float
+
+
+Turn = Callable[[range], Cost]
+"""Makes the calls of these numbers, one after the other, and returns the cost of one."""
 
 
 @frozen
 class Spread:
-    """A median, and the middle half around it."""
+    """A median, and the 10th and the 90th percentile around it."""
 
     low: float
     middle: float
@@ -50,10 +49,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Return the quartiles; of a single value, three times that value."""
+        """Return the spread; of a single value, three times that value."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
-        low, _, high = quantiles(values, n=4, method="inclusive")
+        low, *_, high = quantiles(values, n=10, method="inclusive")
         return cls(low, median(values), high)
 
 
@@ -63,63 +62,53 @@ class Samples:
 
     costs: Mapping[str, Sequence[Cost]]
 
-    def wall(self, side: str) -> Spread:
-        """Return the seconds of a call."""
-        return Spread.of([cost.wall for cost in self.costs[side]])
+    def seconds(self, side: str, clock: Clock = "wall") -> list[float]:
+        """Return the seconds of a call in each round."""
+        return [getattr(cost, clock) for cost in self.costs[side]]
 
-    def cpu(self, side: str) -> Spread | None:
-        """Return the seconds of this process's CPU that a call took."""
-        known = [cost.cpu for cost in self.costs[side] if cost.cpu is not None]
-        return Spread.of(known) if known else None
+    def spread(self, side: str, clock: Clock = "wall") -> Spread:
+        """Return the spread of the seconds of a call."""
+        return Spread.of(self.seconds(side, clock))
 
-    def ratio(self, side: str, *, to: str) -> Spread:
+    def ratio(self, side: str, *, to: str, clock: Clock = "wall") -> Spread:
         """Return how many times as long as the other side a side took."""
-        pairs = zip(self.costs[side], self.costs[to], strict=True)
-        return Spread.of([cost.wall / other.wall for cost, other in pairs])
+        pairs = zip(self.seconds(side, clock), self.seconds(to, clock), strict=True)
+        return Spread.of([own / other for own, other in pairs])
 
 
-def rotated(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of the sides in the round of this number."""
-    first = number % len(names)
-    return [*names[first:], *names[:first]]
-
-
-def interleave(
-    sides: Mapping[str, Side], *, rounds: int, calls: int, warm_up: int = WARM_UP, first: int = 0
-) -> Samples:
+def interleave(turns: Mapping[str, Turn], *, rounds: int, calls: int, first: int = 0) -> Samples:
     """Let all sides take turns.
 
-    All sides do calls of the same numbers, so that they leave the same rows.
+    All sides make calls of the same numbers, so that they leave the same rows.
 
     :param rounds: turns of each side.
     :param calls: calls in a turn.
-    :param warm_up: calls of each side before the first round, which are not counted.
-    :param first: the number of the first call, for sides that have been measured before.
+    :param first: the number of the first call, after those that warmed the sides up.
     """
-    costs: dict[str, list[Cost]] = {name: [] for name in sides}
-    for side in sides.values() if warm_up else ():
-        side(range(first, first + warm_up))
+    names = list(turns)
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
     # The collector runs before each turn. To pass over all objects that exist by now would take it
     # longer than the turn, and would evict what the turn has in the processor's caches.
     gc.collect()
     gc.freeze()
     try:
         for number in range(rounds):
-            begin = first + warm_up + number * calls
-            for name in rotated(list(sides), number):
-                costs[name].append(turn(sides[name], range(begin, begin + calls)))
+            begin = first + number * calls
+            start = number % len(names)
+            for name in names[start:] + names[:start]:
+                costs[name].append(turns[name](range(begin, begin + calls)))
     finally:
         gc.unfreeze()
     return Samples(costs)
 
 
-def turn(side: Side, numbers: range) -> Cost:
-    """Time some calls in a row, with the garbage collector off."""
+def timed(work: Callable[[range], object], numbers: range) -> Cost:
+    """Take a turn in this process, with the garbage collector off."""
     gc.collect()
     gc.disable()
     try:
         wall, cpu = perf_counter(), process_time()
-        side(numbers)
+        work(numbers)
         cpu, wall = process_time() - cpu, perf_counter() - wall
     finally:
         gc.enable()

@@ -1,153 +1,138 @@
 # SPDX-License-Identifier: MIT
-"""Measure one workload with all its peers: in turns, each in a sandbox of its own.
+"""Measure a case: a workload under some conditions, with peers that take turns.
 
-Beside the times it counts what one call sends, and compares the rows that the peers leave:
-peers that do not do the same work are not compared.
+Beside the times, the messages of one call are counted, and the rows that the peers leave are
+compared: peers that do not do the same work are not compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from batchq.testing import proxy
-from benchmarks.interleave import WARM_UP, Samples, Side, interleave
+from benchmarks.delay_proxy import delay_proxy
+from benchmarks.interleave import WARM_UP, interleave, timed
 from benchmarks.peers import Driver, Peer
+from benchmarks.results import Result, Settings, title
 from benchmarks.sandbox import Sandbox, sandbox
 from benchmarks.wire import CALLS, Wire, count
-from benchmarks.workloads import Workload
 
-Settings = Mapping[str, float | str]
-"""The conditions of a measurement: ``{"rtt": 0.001}`` in seconds, ``{"at": "first"}``."""
-
-_WARM_WIRE = 6
-"""Calls before those whose messages are counted: psycopg has prepared its statements by then."""
+_STATEMENTS = 8
+"""Of project_create: a turn of another workload has about as many statements as one of that."""
+_CALLS, _ROUNDS, _FEWEST_ROUNDS = 40, 20, 4
+_SECOND = 80_000
+"""A round trip's wait counts as so many statements a second, so that a turn at a distance does not
+take much longer."""
+_COUNTED = 10
+"""Statements of the largest batch whose messages are counted."""
 
 
 @frozen
-class Result:
-    """One workload, measured with all its peers under the same conditions.
+class Side:
+    """A peer that is connected, in a sandbox of its own.
 
     Attributes:
-        wires: what each peer sends for one call; without the peers that were not counted.
-        different: peers that left other rows than the first one.
+        inputs: of all calls that it is going to make.
     """
 
-    workload: str
-    settings: Settings
-    samples: Samples
-    wires: Mapping[str, Wire] = field(factory=dict)
-    different: tuple[str, ...] = ()
+    peer: Peer
+    place: Sandbox
+    drive: Driver
+    inputs: Sequence[Any]
 
-    @property
-    def title(self) -> str:
-        """Return the title."""
-        return title(self.workload, self.settings)
-
-
-def title(workload: str, settings: Settings) -> str:
-    """Return a title such as ``project_create, RTT 1 ms``."""
-    texts = {name: f"{name} {value}" for name, value in settings.items()}
-    if "rtt" in settings:
-        texts["rtt"] = f"RTT {float(settings['rtt']) * 1000:g} ms"
-    return ", ".join([workload, *texts.values()])
-
-
-@frozen
-class Contender:
-    """A workload, and a way to do it."""
-
-    workload: Workload[Any]
-    open: Callable[[str], AbstractContextManager[Driver]]
-
-
-def contenders(workload: Workload[Any], peers: Iterable[type[Peer]]) -> dict[str, Contender]:
-    """Return all peers with the same workload, by their names."""
-    return {peer.name: Contender(workload, peer(workload).open) for peer in peers}
-
-
-@frozen
-class Open:
-    """Contenders that are connected.
-
-    Attributes:
-        sides: what the interleaver calls.
-        sandboxes: where each one works.
-    """
-
-    contenders: Mapping[str, Contender]
-    sides: Mapping[str, Side]
-    sandboxes: Mapping[str, Sandbox]
-
-    def different(self) -> tuple[str, ...]:
-        """Return those that left other rows than the first one with the same workload."""
-        digests: dict[tuple[str, str | None], object] = {}
-        found: list[str] = []
-        for name, contender in self.contenders.items():
-            workload = contender.workload
-            digest = workload.digest(self.sandboxes[name].conninfo)
-            if digests.setdefault((workload.name, workload.failure), digest) != digest:
-                found.append(name)
-        return tuple(found)
+    def work(self, numbers: range) -> None:
+        """Make the calls of these numbers."""
+        if numbers.stop > len(self.inputs):
+            raise IndexError(f"call {numbers.stop - 1} of {len(self.inputs)}")
+        self.drive(self.inputs[numbers.start : numbers.stop])
 
 
 @contextmanager
 def opened(
-    conninfo: str, all_of_them: Mapping[str, Contender], calls: int, *, through: str | None = None
-) -> Iterator[Open]:
-    """Connect all contenders, each to a sandbox of its own.
+    conninfo: str, peers: Sequence[Peer], calls: int, *, through: str | None = None
+) -> Iterator[list[Side]]:
+    """Connect all peers, each to a sandbox of its own.
 
     :param calls: the number of calls that each one is going to make.
     :param through: another way to the server, which the peers take.
     """
     with ExitStack() as stack:
-        sides: dict[str, Side] = {}
-        sandboxes: dict[str, Sandbox] = {}
-        for name, contender in all_of_them.items():
+        sides: list[Side] = []
+        for peer in peers:
             place = stack.enter_context(sandbox(conninfo))
-            inputs = contender.workload.inputs(place, calls)
-            far = place.through(through or conninfo)
-            driver = stack.enter_context(contender.open(far.conninfo))
-            sides[name] = _side(driver, inputs)
-            sandboxes[name] = place
-        yield Open(all_of_them, sides, sandboxes)
+            inputs = peer.workload.inputs(place, calls)
+            way = place.through(through or conninfo)
+            drive = stack.enter_context(peer.open(way.conninfo))
+            sides.append(Side(peer, place, drive, inputs))
+        yield sides
 
 
-def _side(driver: Driver, inputs: Sequence[Any]) -> Side:
-    def side(numbers: range) -> None:
-        if numbers.stop > len(inputs):
-            raise IndexError(f"call {numbers.stop - 1} of {len(inputs)}")
-        driver(inputs[numbers.start : numbers.stop])
-
-    return side
-
-
-def measure(
-    conninfo: str,
-    all_of_them: Mapping[str, Contender],
-    *,
-    workload: str,
-    settings: Settings,
-    rounds: int,
-    calls: int,
-    warm_up: int = WARM_UP,
-    wires: bool = True,
-) -> Result:
-    """Measure all contenders in turns."""
-    with opened(conninfo, all_of_them, warm_up + rounds * calls) as contest:
-        samples = interleave(contest.sides, rounds=rounds, calls=calls, warm_up=warm_up)
-        different = contest.different()
-    counted = count_all(conninfo, all_of_them) if wires else {}
-    return Result(workload, settings, samples, counted, different)
+def differing(sides: Sequence[Side]) -> tuple[str, ...]:
+    """Return the peers that left other rows than the first one that should leave the same."""
+    digests: dict[tuple[str, str | None], object] = {}
+    found: list[str] = []
+    for side in sides:
+        workload = side.peer.workload
+        digest = workload.digest(side.place.conninfo)
+        if digests.setdefault((workload.name, workload.failure), digest) != digest:
+            found.append(side.peer.name)
+    return tuple(found)
 
 
-def count_all(conninfo: str, all_of_them: Mapping[str, Contender]) -> dict[str, Wire]:
-    """Count what each contender sends for one call."""
+@frozen
+class Case:
+    """A workload under some conditions.
+
+    Attributes:
+        statements: of one call.
+        callers: how many work at the same time.
+    """
+
+    workload: str
+    settings: Settings
+    peers: Sequence[Peer]
+    statements: int = _STATEMENTS
+    callers: int = 1
+
+    @property
+    def title(self) -> str:
+        """Return the title of the result."""
+        return title(self.workload, self.settings)
+
+    def measure(self, conninfo: str, *, times: int = 1) -> Result:
+        """Measure all peers in turns: so many times as many rounds as usual, for less noise."""
+        rtt = float(self.settings.get("rtt", 0.0))
+        size = self.statements + int(rtt * _SECOND)
+        calls = max(1, _CALLS * _STATEMENTS // size, 2 * self.callers)
+        usual = _CALLS * _STATEMENTS * _ROUNDS // (calls * size)
+        rounds = times * max(_FEWEST_ROUNDS, min(_ROUNDS, usual))
+        warm_up = max(1, min(WARM_UP, WARM_UP * _STATEMENTS // self.statements), self.callers)
+        with ExitStack() as stack:
+            link = stack.enter_context(delay_proxy(conninfo)) if rtt else None
+            way = link.conninfo if link else conninfo
+            total = warm_up + rounds * calls
+            sides = stack.enter_context(opened(conninfo, self.peers, total, through=way))
+            for side in sides:
+                side.work(range(warm_up))
+            if link:
+                link.set_rtt(rtt)
+            turns = {side.peer.name: partial(timed, side.work) for side in sides}
+            samples = interleave(turns, rounds=rounds, calls=calls, first=warm_up)
+            different = differing(sides)
+        countable = self.statements <= _COUNTED and self.callers == 1 and not rtt
+        wires = count_all(conninfo, self.peers) if countable else {}
+        return Result(self.workload, self.settings, samples, wires, different)
+
+
+def count_all(conninfo: str, peers: Sequence[Peer]) -> dict[str, Wire]:
+    """Count what each peer sends for one call."""
     with (
         proxy(conninfo) as link,
-        opened(conninfo, all_of_them, CALLS, through=link.conninfo()) as contest,
+        opened(conninfo, peers, CALLS, through=link.conninfo()) as sides,
     ):
-        return {name: count(link, side, warm_up=_WARM_WIRE) for name, side in contest.sides.items()}
+        return {side.peer.name: count(link, side.work) for side in sides}

@@ -14,8 +14,8 @@ import gc
 import subprocess
 import sys
 import tracemalloc
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pkgutil import resolve_name
@@ -30,11 +30,12 @@ from rich.console import Console
 
 from batchq.testing import server
 from benchmarks.interleave import WARM_UP, Spread
+from benchmarks.measure import opened
 from benchmarks.peers import OnPsycopg
 from benchmarks.peers.bare import Bare
 from benchmarks.peers.batchq import Batchq
 from benchmarks.report import new_table
-from benchmarks.sandbox import sandbox
+from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads import Workload
 from benchmarks.workloads.projects import PROJECT_CREATE
 from benchmarks.workloads.rules import inserts
@@ -42,27 +43,26 @@ from benchmarks.workloads.rules import inserts
 STAGES = ("build", "compile", "encode", "wire", "attribute", "decode", "the rest", "all")
 
 # Where each is called from. Flattening a batch counts as compiling it.
-_STAGES_OF: dict[type[OnPsycopg], Mapping[str, str]] = {
-    Batchq: {
-        "batchq.running.request:plan": "compile",
-        "batchq.engine.wire.encode:compiled": "compile",
-        "batchq.engine.ready:encode": "encode",
-        "batchq.engine.transaction:attribute": "attribute",
-        "batchq.engine.transaction:decode": "decode",
-    },
-    Bare: {
-        "benchmarks.peers.bare:BarePipeline.encode": "encode",
-        "benchmarks.peers.bare:BarePipeline.decode": "decode",
-    },
+_STAGE_OF = {
+    "batchq.running.request:plan": "compile",
+    "batchq.engine.wire.encode:compiled": "compile",
+    "batchq.engine.ready:encode": "encode",
+    "batchq.engine.transaction:attribute": "attribute",
+    "batchq.engine.transaction:decode": "decode",
+    "benchmarks.peers.bare:Bare.encode": "encode",
+    "benchmarks.peers.bare:Bare.decode": "decode",
+    "batchq.running.waiting:wait": "wire",
+    "psycopg:Connection.wait": "wire",
 }
-_WAITS = ("batchq.running.waiting:wait", "psycopg:Connection.wait")
+_WARM = 8
+"""Batches after which everything is prepared and every cache is filled."""
 
 
 @define(eq=False)
 class _Clocks:
     """The seconds of each stage in one batch, without those of the stages that it calls."""
 
-    seconds: dict[str, float] = field(factory=dict)
+    seconds: dict[str, float] = field(factory=partial(defaultdict, float))
     _inside: list[float] = field(factory=lambda: [0.0])
     """The seconds of the stages that were called, by each stage that has not ended."""
 
@@ -78,43 +78,38 @@ class _Clocks:
                 return function(*args, **kwargs)
             finally:
                 took = clock() - begin
-                own = took - self._inside.pop()
+                self.seconds[stage] += took - self._inside.pop()
                 self._inside[-1] += took
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + own
 
         return called
 
 
 def stages(
-    conninfo: str, kind: type[OnPsycopg], workload: Workload[Any], times: int
+    conninfo: str, kind: type[OnPsycopg], workload: Workload, times: int
 ) -> dict[str, float]:
     """Return the seconds of CPU of each stage of a batch: medians."""
     clocks = _Clocks()
+    (batch,) = workload.batches.values()
+    values, batch = (clocks.timed("build", function) for function in (workload.values, batch))
+    peer = kind(evolve(workload, values=values, batches={"batchq": batch}))
     found: list[dict[str, float]] = []
-    with sandbox(conninfo) as place, ExitStack() as stack:
-        inputs = workload.inputs(place, WARM_UP + times)
-        build = "batch" if kind is Batchq else "values"
-        timed: dict[str, Any] = {build: clocks.timed("build", getattr(workload, build))}
-        driver = stack.enter_context(kind(evolve(workload, **timed)).open(place.conninfo))
-        waits = dict.fromkeys(_WAITS, "wire")
-        for name, stage in {**waits, **_STAGES_OF[kind]}.items():
-            clock = thread_time if name in waits else perf_counter
+    with ExitStack() as stack:
+        (side,) = stack.enter_context(opened(conninfo, [peer], WARM_UP + times))
+        for name, stage in _STAGE_OF.items():
+            clock = thread_time if stage == "wire" else perf_counter
             function = clocks.timed(stage, resolve_name(name), clock)
             stack.enter_context(patch(name.replace(":", "."), function))
-        whole = clocks.timed("all", driver, thread_time)
-        driver(inputs[:WARM_UP])
+        whole = clocks.timed("the rest", side.work, thread_time)
+        whole(range(WARM_UP))
         gc.collect()
         gc.disable()
-        try:
-            for number in range(WARM_UP, WARM_UP + times):
-                clocks.seconds = {}
-                whole(inputs[number : number + 1])
-                found.append(clocks.seconds)
-        finally:
-            gc.enable()
+        stack.callback(gc.enable)
+        for number in range(WARM_UP, WARM_UP + times):
+            clocks.seconds.clear()
+            whole(range(number, number + 1))
+            found.append(dict(clocks.seconds))
     split = {stage: median(own[stage] for own in found) for stage in STAGES if stage in found[0]}
-    rest = split.pop("all")  # the seconds of the whole that no stage was timed for
-    return {**split, "the rest": rest, "all": rest + sum(split.values())}
+    return {**split, "all": sum(split.values())}
 
 
 def count_calls(work: Callable[[], object]) -> Counter[str]:
@@ -134,18 +129,18 @@ def count_calls(work: Callable[[], object]) -> Counter[str]:
     return counter
 
 
-def calls_and_memory(conninfo: str, workload: Workload[Any]) -> tuple[int, int, int]:
+def calls_and_memory(conninfo: str, peer: Batchq) -> tuple[int, int, int]:
     """Return how many functions a warm batch calls, in Python and in C, and the bytes it takes.
 
     The bytes are Python's, at the most, beside the parameters.
     """
-    with sandbox(conninfo) as place, Batchq(workload).open(place.conninfo) as driver:
-        *warm, last = workload.inputs(place, WARM_UP if workload is PROJECT_CREATE else 3)
+    with opened(conninfo, [peer], _WARM + 1) as (side,):
         # A wait for the server that is interrupted takes another call or two: the fewest count.
-        counted = [count_calls(partial(driver, [given])) for given in warm]
+        turns = [partial(side.work, range(number, number + 1)) for number in range(_WARM + 1)]
+        counted = [count_calls(turn) for turn in turns[:-1]]
         gc.collect()
         tracemalloc.start()
-        driver([last])
+        turns[-1]()
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     return min(own["Python"] for own in counted), min(own["C"] for own in counted), peak
@@ -162,34 +157,28 @@ def main() -> None:
     """Profile and print."""
     split = new_table("CPU time, us a statement", "", *STAGES)
     warm = new_table("a warm batch", "", "Python calls", "C calls", "bytes a statement")
-    with server(settings={"synchronous_commit": "off", "autovacuum": "off"}) as postgres:
+    kinds: tuple[type[OnPsycopg], ...] = (Batchq, Bare)
+    with server(settings=SETTINGS) as postgres:
         conninfo = postgres.conninfo()
-        workload: Workload[Any]
-        kind: type[OnPsycopg]
-        for kind, workload, statements, times in (
-            (Batchq, PROJECT_CREATE, 8, 500),
-            (Bare, PROJECT_CREATE, 8, 500),
-            (Batchq, inserts(100), 100, 50),
-        ):
-            own = stages(conninfo, kind, workload, times)
-            cells = [f"{own[s] / statements * 1e6:.1f}" if s in own else "-" for s in STAGES]
-            split.add_row(f"{kind.name}, {workload.name} ({statements} statements)", *cells)
-        for statements in (8, 100, 1_000, 10_000):
-            workload = PROJECT_CREATE if statements == 8 else inserts(statements)  # noqa: PLR2004
-            python, in_c, peak = calls_and_memory(conninfo, workload)
+        for workload, statements in ((PROJECT_CREATE, 8), (inserts(100), 100)):
+            name = f"{workload.name} ({statements} statements)"
+            for kind in kinds:
+                own = stages(conninfo, kind, workload, 4_000 // statements)
+                cells = [f"{own[s] / statements * 1e6:.1f}" if s in own else "-" for s in STAGES]
+                split.add_row(f"{kind.__name__}, {name}", *cells)
+        for workload, statements in ((PROJECT_CREATE, 8), (inserts(10_000), 10_000)):
             name = f"{workload.name} ({statements:,} statements)"
+            python, in_c, peak = calls_and_memory(conninfo, Batchq(workload))
             warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
-    for module in ("psycopg", "batchq"):  # compile and read from disk what is not yet
-        import_milliseconds(module)
-    rounds = range(15)
+    import_milliseconds("batchq")  # compiles what is not yet
     more = Spread.of(
-        [import_milliseconds("batchq") - import_milliseconds("psycopg") for _ in rounds]
+        [import_milliseconds("batchq") - import_milliseconds("psycopg") for _ in range(15)]
     )
     console = Console(width=140)
     console.print(split, "", warm, "", sep="\n")
     console.print(
         f"import batchq takes {more.middle:.0f} ms more than import psycopg "
-        f"(middle half {more.low:.0f} - {more.high:.0f}; target <= 150)"
+        f"(10 % to 90 %: {more.low:.0f} - {more.high:.0f})"
     )
 
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median_low
 
-from attrs import asdict, evolve, frozen
+from attrs import astuple, evolve, frozen
 
 from batchq.testing import Proxy, Recording
-from benchmarks.interleave import Side
 
-_TIMES = 5
-"""Calls that are counted: a time is sent as text, and is shorter if it ends in zeros."""
+WARM, _TIMES = 6, 5
+"""Calls before those that are counted: psycopg has prepared its statements by then. Several are
+counted, because a time is sent as text, which is shorter if it ends in zeros."""
+CALLS = WARM + _TIMES
 
 
 @frozen
@@ -42,19 +44,14 @@ class Wire:
         )
 
 
-def count(link: Proxy, side: Side, *, warm_up: int) -> Wire:
-    """Count one call of a side that is connected through a proxy, after so many others."""
-    side(range(warm_up))
+def count(link: Proxy, work: Callable[[range], object]) -> Wire:
+    """Count one call of a side that is connected through a proxy."""
+    work(range(WARM))
     counted: list[Wire] = []
-    for number in range(warm_up, warm_up + _TIMES):
+    for number in range(WARM, CALLS):
         with link.record() as recording:
-            side(range(number, number + 1))
+            work(range(number, number + 1))
         counted.append(Wire.of(recording))
-    figures = [asdict(wire) for wire in counted]
-    middle = {name: median_low(own[name] for own in figures) for name in figures[0]}
+    middle = Wire(*map(median_low, zip(*map(astuple, counted), strict=True)))
     # A recording's count is an upper bound: an answer may overtake what is still being sent.
-    return evolve(Wire(**middle), flights=min(wire.flights for wire in counted))
-
-
-CALLS = 30 + _TIMES
-"""Inputs that are enough for :func:`count` after any warm-up up to 30 calls."""
+    return evolve(middle, flights=min(wire.flights for wire in counted))

@@ -8,59 +8,124 @@ them, as a service enters its loop once.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
-from psycopg_pool import ConnectionPool
+from psycopg_pool import AsyncConnectionPool
 
-from benchmarks.workloads import Workload, described
+from benchmarks.workloads import Workload
 
 Connection = psycopg.Connection[Any]
+AsyncConnection = psycopg.AsyncConnection[Any]
 Driver = Callable[[Sequence[Any]], list[object]]
+AsyncCall = Callable[[Any], Awaitable[object]]
 
 
 class Peer(ABC):
     """A way to do a workload."""
 
-    name: ClassVar[str]
+    name: str = ""
 
-    def __init__(self, workload: Workload[Any]) -> None:
+    def __init__(self, workload: Workload, name: str = "") -> None:
+        """Take another name than usual if the same peer does different work in one case."""
         self.workload = workload
+        self.name = name or self.name
 
     @abstractmethod
     def open(self, conninfo: str, /) -> AbstractContextManager[Driver]:
         """Connect, and create what is created once."""
 
     def driver(self, call: Callable[[Any], object]) -> Driver:
-        """Make one call after the other; compare failures with the one that is expected."""
+        """Make one call after the other."""
 
-        def fail(given: Any) -> object:
+        def one(given: Any) -> object:
             try:
-                call(given)
+                result = call(given)
             except Exception as error:  # noqa: BLE001  compared with the failure that is expected
-                return self.outcome(error)
-            return self.outcome(None)
+                return self.failed(error, given)
+            return self.succeeded(result)
 
-        one = call if self.workload.failure is None else fail
         return lambda inputs: [one(given) for given in inputs]
 
-    def outcome(self, error: Exception | None) -> str | None:
-        """Describe how a call ended; reject an end that is not the workload's.
+    def succeeded(self, result: object) -> object:
+        """Return the result; reject it if the workload has to fail."""
+        if self.workload.failure is not None:
+            raise AssertionError(f"{self.name}: no failure, and not {self.workload.failure}")
+        return result
 
-        :raises AssertionError: the call failed with another error, or did not fail.
-        """
-        found = None if error is None else described(error)
-        if found != self.workload.failure:
-            message = f"{self.name}: {found!r} and not {self.workload.failure!r}"
+    def failed(self, error: Exception, given: Any) -> str:
+        """Make the service's error of a violated constraint; reject all but the expected one."""
+        make = self.workload.errors.get(_violated(error) or "")
+        found = error if make is None else make(given)
+        if type(found).__name__ != self.workload.failure:
+            message = f"{self.name}: {found!r}, and not {self.workload.failure}"
             raise AssertionError(message) from error
-        return found
+        return type(found).__name__
 
 
-class OnPsycopg(Peer):
+class AsyncPeer(Peer):
+    """A peer that can also be used by many tasks, on a pool."""
+
+    @abstractmethod
+    def pool(self, conninfo: str, size: int, /) -> AbstractAsyncContextManager[AsyncCall]:
+        """Open a pool of so many connections, and return a function that makes a call on it."""
+
+    @contextmanager
+    def driven(
+        self, opening: AbstractAsyncContextManager[AsyncCall], *, tasks: int
+    ) -> Iterator[Driver]:
+        """Enter a loop once for all inputs of a turn, and share them among so many tasks."""
+
+        async def work(inputs: Sequence[Any]) -> list[object]:
+            return [await one(given) for given in inputs]
+
+        async def one(given: Any) -> object:
+            try:
+                result = await call(given)
+            except Exception as error:  # noqa: BLE001  compared with the failure that is expected
+                return self.failed(error, given)
+            return self.succeeded(result)
+
+        async def drive(inputs: Sequence[Any]) -> list[object]:
+            shares = await asyncio.gather(*(work(inputs[n::tasks]) for n in range(tasks)))
+            return [result for share in shares for result in share]
+
+        stack = AsyncExitStack()
+        with asyncio.Runner() as runner:
+            call = runner.run(stack.enter_async_context(opening))
+            try:
+                yield lambda inputs: runner.run(drive(inputs))
+            finally:
+                runner.run(stack.aclose())
+
+
+class InTasks(Peer):
+    """A peer on a pool of few connections, which so many tasks share, as in a service."""
+
+    CONNECTIONS = 4
+
+    def __init__(self, peer: AsyncPeer, tasks: int) -> None:
+        super().__init__(peer.workload, peer.name)
+        self._peer = peer
+        self._tasks = tasks
+
+    def open(self, conninfo: str) -> AbstractContextManager[Driver]:
+        """Open the pool."""
+        return self._peer.driven(self._peer.pool(conninfo, self.CONNECTIONS), tasks=self._tasks)
+
+
+class OnPsycopg(AsyncPeer):
     """A peer on a psycopg connection with the defaults of psycopg, in autocommit: a statement is
     prepared after five executions, and the peer itself says where a transaction begins."""
 
@@ -68,13 +133,32 @@ class OnPsycopg(Peer):
     def call(self, conn: Connection, given: Any, /) -> object:
         """Do the work for one input."""
 
-    def pooled(self, pool: ConnectionPool[Connection], given: Any) -> object:
-        """Do the work for one input on a connection of a pool."""
-        with pool.connection() as conn:
-            return self.call(conn, given)
+    async def acall(self, conn: AsyncConnection, given: Any, /) -> object:
+        """Do the work for one input on an async connection."""
+        raise NotImplementedError(f"{self.name} is not measured in tasks")
+
+    async def pooled(self, pool: AsyncConnectionPool[AsyncConnection], given: Any) -> object:
+        """Do the work for one input on a connection of the pool."""
+        async with pool.connection() as conn:
+            return await self.acall(conn, given)
 
     @contextmanager
     def open(self, conninfo: str) -> Iterator[Driver]:
         """Connect."""
         with psycopg.connect(conninfo, autocommit=True) as conn:
             yield self.driver(partial(self.call, conn))
+
+    @asynccontextmanager
+    async def pool(self, conninfo: str, size: int) -> AsyncIterator[AsyncCall]:
+        """Open psycopg's pool."""
+        async with AsyncConnectionPool[AsyncConnection](
+            conninfo, kwargs={"autocommit": True}, min_size=size, max_size=size, open=False
+        ) as pool:
+            await pool.wait()
+            yield partial(self.pooled, pool)
+
+
+def _violated(error: Exception) -> str | None:
+    """Return the name of the violated constraint: each library has it at another place."""
+    error = getattr(error, "orig", error)  # SQLAlchemy's is around psycopg's
+    return getattr(getattr(error, "diag", error), "constraint_name", None)

@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""batchq: the example's own function, from what a caller says to the rows as models."""
+"""batchq: from what a caller says to the rows as models. Each form of a workload is a peer."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import AsyncConnectionPool
 
 from batchq import arun, run
-from benchmarks.peers import Connection, OnPsycopg
+from benchmarks.peers import AsyncConnection, Connection, OnPsycopg
+from benchmarks.workloads import Workload
 
 
 class Batchq(OnPsycopg):
-    """Build, compose, send, attribute and decode."""
+    """Make a batch in one form, send, attribute and decode."""
 
-    name: ClassVar[str] = "batchq"
+    def __init__(self, workload: Workload, name: str = "", *, form: str = "batchq") -> None:
+        super().__init__(workload, name or form)
+        self.batch = workload.batches[form]
 
     def call(self, conn: Connection, given: Any) -> object:
         """Run the batch."""
-        return run(conn, self.workload.batch(given))
+        return run(conn, self.batch(given))
 
-    def pooled(self, pool: ConnectionPool[Connection], given: Any) -> object:
+    async def pooled(self, pool: AsyncConnectionPool[AsyncConnection], given: Any) -> object:
         """Run the batch on the pool itself."""
-        return run(pool, self.workload.batch(given))
+        return await arun(pool, self.batch(given))
 
-    async def apooled(self, pool: AsyncConnectionPool[Any], given: Any) -> object:
-        """Run the batch on an async pool."""
-        return await arun(pool, self.workload.batch(given))
+
+def forms(workload: Workload) -> list[Batchq]:
+    """Return a peer for each form in which the workload is written."""
+    return [Batchq(workload, form=form) for form in workload.batches]

@@ -10,56 +10,81 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import psycopg
+from attrs import fields
 
 from benchmarks.peers import Connection, Driver, OnPsycopg
-from benchmarks.workloads.projects import NewProjectInput
-from examples.datastore.models import (
-    FirewallRule,
-    Project,
-    ProjectCreated,
-    Router,
-    Subnet,
-    Vpc,
-    VpcCreated,
-)
+from examples.datastore.models import FirewallRule, NewProject, Project, Router, Subnet, Vpc
 from examples.datastore.vpc import DEFAULT_BLOCK
 
 _HERE = Path(__file__).parent
-_CALL = (
-    b"SELECT * FROM project_create(%(silo_id)s, %(id)s, %(name)s, %(description)s, %(vpc_id)s, "
-    b"%(router_id)s, %(subnet_id)s, %(block)s, %(internal_id)s, %(ssh_id)s)"
-)
+_ROWS = {
+    "project": Project,
+    "vpc": Vpc,
+    "router": Router,
+    "subnet": Subnet,
+    "internal": FirewallRule,
+    "ssh": FirewallRule,
+}
+"""The columns of the function, which are rows of the tables."""
+
+
+def _call() -> str:
+    columns = [f"({row}).{column.name}" for row, model in _ROWS.items() for column in fields(model)]
+    names = "silo_id id name description vpc_id router_id subnet_id block internal_id ssh_id"
+    values = ", ".join(f"%({name})s" for name in names.split())
+    return f"SELECT {', '.join(columns)} FROM project_create({values})"  # noqa: S608
 
 
 class Cte(OnPsycopg):
     """Send one statement, whose parts take their rows from each other."""
 
-    name: ClassVar[str] = "one CTE"
+    name = "one CTE"
     text: bytes = (_HERE / "cte.sql").read_bytes()
 
-    def call(self, conn: Connection, given: NewProjectInput) -> ProjectCreated:
+    def call(self, conn: Connection, new: NewProject) -> object:
         """Run the statement: no row means that the silo is missing."""
+        values = {
+            "silo_id": new.silo_id,
+            "id": new.id,
+            "name": new.name,
+            "description": new.description,
+            "vpc_id": uuid4(),
+            "router_id": uuid4(),
+            "subnet_id": uuid4(),
+            "block": DEFAULT_BLOCK,
+            "internal_id": uuid4(),
+            "ssh_id": uuid4(),
+        }
         try:
-            row = conn.execute(self.text, _values(given)).fetchone()
+            row = conn.execute(self.text, values).fetchone()
         except psycopg.errors.NoDataFound:
             row = None
-        except psycopg.IntegrityError as error:
-            raise self.workload.error(error.diag.constraint_name, given) from error
         if row is None:
-            raise self.workload.commands[0].error(given, ())
-        return _created(row)
+            raise self.workload.commands[0].error(new)
+        return self._result(row)
+
+    def _result(self, row: tuple[Any, ...]) -> object:
+        """Make the models of the one row, in which all rows that were written follow each other."""
+        columns = iter(row)
+        return self.workload.result(
+            [
+                [model(*islice(columns, len(fields(model))))] if model else ()
+                for model in (command.model for command in self.workload.commands)
+            ]
+        )
 
 
 class Plpgsql(Cte):
     """Call the function."""
 
-    name: ClassVar[str] = "one PL/pgSQL function"
-    text = _CALL
+    name = "one PL/pgSQL function"
+    text = _call().encode()
 
     @contextmanager
     def open(self, conninfo: str) -> Iterator[Driver]:
@@ -68,32 +93,3 @@ class Plpgsql(Cte):
             conn.execute((_HERE / "plpgsql.sql").read_bytes())
         with super().open(conninfo) as driver:
             yield driver
-
-
-def _values(given: NewProjectInput) -> dict[str, object]:
-    new, router_id = given
-    return {
-        "silo_id": new.silo_id,
-        "id": new.id,
-        "name": new.name,
-        "description": new.description,
-        "vpc_id": uuid4(),
-        "router_id": router_id or uuid4(),
-        "subnet_id": uuid4(),
-        "internal_id": uuid4(),
-        "ssh_id": uuid4(),
-        "block": DEFAULT_BLOCK,
-    }
-
-
-def _created(row: tuple[Any, ...]) -> ProjectCreated:
-    """Make the models of the one row, in which all rows that were written follow each other."""
-    return ProjectCreated(
-        Project(*row[0:6]),
-        VpcCreated(
-            Vpc(*row[6:12]),
-            Router(*row[12:17]),
-            Subnet(*row[17:22]),
-            [FirewallRule(*row[22:30]), FirewallRule(*row[30:38])],
-        ),
-    )

@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, tuple_row
-from psycopg_pool import AsyncConnectionPool
 
-from benchmarks.peers import Connection, OnPsycopg
+from benchmarks.peers import AsyncConnection, Connection, OnPsycopg
 from benchmarks.workloads import Command, Rows, Workload
 
 
 class Transaction(OnPsycopg):
     """Wait for the answer to each statement."""
 
-    name: ClassVar[str] = "psycopg transaction()"
+    name = "psycopg transaction()"
 
-    def __init__(self, workload: Workload[Any]) -> None:
-        super().__init__(workload)
+    def __init__(self, workload: Workload, name: str = "") -> None:
+        super().__init__(workload, name)
         self.sent = [
             (self.text(command).encode(), class_row(command.model) if command.model else tuple_row)
             for command in workload.commands
@@ -38,16 +37,9 @@ class Transaction(OnPsycopg):
 
     def call(self, conn: Connection, given: Any) -> object:
         """Run the commands in a transaction block."""
-        try:
-            with conn.transaction():
-                return self.work(conn, given)
-        except psycopg.IntegrityError as error:
-            raise self.workload.error(error.diag.constraint_name, given) from error
-
-    def work(self, conn: Connection, given: Any) -> object:
-        """Send each command, and check its answer before the next one."""
-        # A generator: the next one is sent when the answer to the last one was checked.
-        return self.result(self.cursors(conn, given), given)
+        with conn.transaction():
+            # The cursors come one by one: the next one when the answer to the last was checked.
+            return self.result(self.cursors(conn, given), given)
 
     def cursors(self, conn: Connection, given: Any) -> Iterator[psycopg.Cursor[Any]]:
         """Send the commands."""
@@ -58,22 +50,30 @@ class Transaction(OnPsycopg):
         """Check the answers, and make the result of their rows."""
         rows: list[Rows] = []
         for cursor, command in zip(cursors, self.workload.commands, strict=True):
-            rows.append(cursor.fetchall() if command.returns else ())
-            command.check(cursor.rowcount, rows[-1], given)
+            rows.append(cursor.fetchall() if command.model else ())
+            command.check(cursor.rowcount, given)
         return self.workload.result(rows)
 
-    async def apooled(self, pool: AsyncConnectionPool[Any], given: Any) -> object:
-        """Run the commands on an async pool."""
+    async def acall(self, conn: AsyncConnection, given: Any) -> object:
+        """Run the commands in a transaction block on an async connection."""
         rows: list[Rows] = []
-        all_values = self.workload.values(given)
-        async with pool.connection() as conn, conn.transaction():
-            for command, sent, values in zip(
-                self.workload.commands, self.sent, all_values, strict=True
-            ):
-                cursor = await conn.cursor(row_factory=sent[1]).execute(sent[0], values)
-                rows.append(await cursor.fetchall() if command.returns else ())
-                command.check(cursor.rowcount, rows[-1], given)
+        work = zip(self.workload.commands, self.sent, self.workload.values(given), strict=True)
+        async with conn.transaction():
+            for command, (text, factory), values in work:
+                cursor = await conn.cursor(row_factory=factory).execute(text, values)
+                rows.append(await cursor.fetchall() if command.model else ())
+                command.check(cursor.rowcount, given)
         return self.workload.result(rows)
+
+
+class Autocommit(Transaction):
+    """Let each statement be a transaction of its own: enough for a single one."""
+
+    name = "psycopg, in autocommit"
+
+    def call(self, conn: Connection, given: Any) -> object:
+        """Run the commands without a transaction block."""
+        return self.result(self.cursors(conn, given), given)
 
 
 class Pipeline(Transaction):
@@ -82,17 +82,14 @@ class Pipeline(Transaction):
     The block waits for its BEGIN and for its COMMIT.
     """
 
-    name: ClassVar[str] = "psycopg pipeline() + transaction()"
+    name = "psycopg pipeline() + transaction()"
 
     def call(self, conn: Connection, given: Any) -> object:
         """Run the commands in a transaction block in pipeline mode."""
-        try:
-            with conn.pipeline() as pipeline, conn.transaction():
-                cursors = [*self.cursors(conn, given)]
-                pipeline.sync()
-                return self.result(cursors, given)
-        except psycopg.IntegrityError as error:
-            raise self.workload.error(error.diag.constraint_name, given) from error
+        with conn.pipeline() as pipeline, conn.transaction():
+            cursors = [*self.cursors(conn, given)]
+            pipeline.sync()
+            return self.result(cursors, given)
 
 
 class Queued(Transaction):
@@ -103,7 +100,7 @@ class Queued(Transaction):
     flight.
     """
 
-    name: ClassVar[str] = "psycopg pipeline(), BEGIN queued"
+    name = "psycopg pipeline(), BEGIN queued"
 
     def text(self, command: Command) -> str:
         """Return a command's SQL, guarded."""
@@ -120,18 +117,17 @@ class Queued(Transaction):
                 cursors = [*self.cursors(conn, given)]
                 conn.execute("COMMIT")
             return self.result(cursors, given)
-        except psycopg.errors.DivisionByZero as error:
+        except psycopg.Error as error:
             conn.rollback()
-            raise self.workload.commands[0].error(given, ()) from error
-        except psycopg.IntegrityError as error:
-            conn.rollback()
-            raise self.workload.error(error.diag.constraint_name, given) from error
+            if isinstance(error, psycopg.errors.DivisionByZero):
+                raise self.workload.commands[0].error(given) from error
+            raise
 
 
 class ExecuteMany(Transaction):
     """Send one statement with the values of all commands, which are the same statement."""
 
-    name: ClassVar[str] = "psycopg executemany()"
+    name = "psycopg executemany()"
 
     def call(self, conn: Connection, given: Any) -> object:
         """Run the commands by ``executemany()``."""
@@ -143,7 +139,7 @@ class ExecuteMany(Transaction):
 class Copy(OnPsycopg):
     """Load the values of all commands, which are the same insert."""
 
-    name: ClassVar[str] = "psycopg COPY"
+    name = "psycopg COPY"
 
     def call(self, conn: Connection, given: Any) -> object:
         """Load the rows by COPY."""

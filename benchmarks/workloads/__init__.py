@@ -1,35 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Workloads are data: which statements a call sends, with which values, and what they mean.
 
-A workload has the same work twice: as the example's batch, and as a list of commands, which each
-peer sends in its own way. The statements are the same, and so are the checks: a command that must
-find a number of rows says so, and each peer sees to that as its own documentation would.
+A workload has the same work twice: as batches, in one form or several, and as a list of commands,
+which each peer sends in its own way. The statements are the same, and so are the checks: a command
+that must find a number of rows says so, and each peer sees to that as its own documentation would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from attrs import field, fields, frozen
 
-from batchq import Batch, InvariantViolation
+from batchq import Batch
 from benchmarks.sandbox import Sandbox
 from benchmarks.table_digest import digest
-from examples.datastore.errors import ServiceError
-
-T = TypeVar("T")
 
 Rows = Sequence[Any]
 Values = list[tuple[Any, ...]]
-
-
-class Internal(Exception):
-    """A failure that no caller can help; batchq calls it InvariantViolation."""
-
-
-def _unexpected(_: Any, rows: Rows) -> Exception:
-    return LookupError(f"a wrong number of rows: {rows}")
 
 
 @frozen
@@ -38,68 +27,50 @@ class Command:
 
     Attributes:
         sql: with the placeholders ``$1``, ``$2``, … in order.
-        model: the class of the rows that it returns; None if it returns none that are wanted.
+        model: the class of the rows that it returns; None if it returns none.
         rows: how many rows it has to find or change; None if any number is right.
-        error: makes the error if it is another number, from the call's input and the rows.
+        error: makes the error if it is another number, from the call's input.
         table, columns: of an insert, for peers that write it in another form.
-        returns: whether it returns rows at all.
     """
 
     sql: str
     model: type[Any] | None = None
     rows: int | None = None
-    error: Callable[[Any, Rows], Exception] = _unexpected
+    error: Callable[[Any], Exception] = LookupError
     table: str = ""
     columns: tuple[str, ...] = ()
-    returns: bool = field(init=False)
 
-    @returns.default
-    def _returns(self) -> bool:
-        return self.model is not None or self.sql.startswith("SELECT")
-
-    def check(self, count: int, rows: Rows, given: Any) -> None:
+    def check(self, count: int, given: Any) -> None:
         """Raise the error unless the number of rows is right."""
         if self.rows is not None and count != self.rows:
-            raise self.error(given, rows)
+            raise self.error(given)
 
 
 @frozen
-class Workload(Generic[T]):
+class Workload:
     """A piece of work, repeated with one input after the other.
 
     Attributes:
         name: as in the tables of the report.
         inputs: prepares a sandbox for a number of calls, and returns the input of each.
-        batch: makes the batch.
+        batches: makes the batch of an input; each form of it is a peer of that name.
         commands: the same work as a list.
         values: the parameters of each command.
         result: makes a call's result of the rows of each command.
         errors: makes the error for a violated constraint, by its name.
-        failure: what each call has to fail with, as :func:`described`; None if it succeeds.
+        failure: the name of the error that each call has to fail with; None if it succeeds.
         digest: describes the rows that are left, in the same way for all peers.
     """
 
     name: str
-    inputs: Callable[[Sandbox, int], Sequence[T]]
-    batch: Callable[[T], Batch[Any]]
+    inputs: Callable[[Sandbox, int], Sequence[Any]]
+    batches: Mapping[str, Callable[[Any], Batch[Any]]]
     commands: Sequence[Command] = ()
-    values: Callable[[T], Values] = lambda _: []
+    values: Callable[[Any], Values] = lambda _: []
     result: Callable[[Sequence[Rows]], object] = list
-    errors: Mapping[str, Callable[[T], Exception]] = field(factory=dict)
+    errors: Mapping[str, Callable[[Any], Exception]] = field(factory=dict)
     failure: str | None = None
     digest: Callable[[str], object] = digest
-
-    def error(self, constraint: str | None, given: T) -> Exception:
-        """Return the error for a violated constraint."""
-        make = self.errors.get(constraint or "")
-        return Internal(constraint) if make is None else make(given)
-
-
-def described(error: Exception) -> str:
-    """Describe a failure: by the example's own exception, or the constraint if it has none."""
-    if isinstance(error, InvariantViolation):
-        return str(error.violation and error.violation.constraint)
-    return type(error).__name__ if isinstance(error, ServiceError) else str(error)
 
 
 def insert_command(table: str, columns: str, model: type[Any] | None = None) -> Command:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,11 @@ from batchq import Batch, Statement, gather, sql, update
 from benchmarks.sandbox import Sandbox
 from benchmarks.workloads import Workload
 
-_GUARDED = "vpc_router"
 _ROWS = 10_000
 _MISSING, _STALE = LookupError("missing"), ValueError("stale")
 
 PLAIN = "plain"
-GUARDS: dict[str, Callable[[Statement[None]], Batch[Any]]] = {
+_GUARDS: dict[str, Callable[[Statement[None]], Batch[Any]]] = {
     PLAIN: lambda plain: plain,
     "expect(1)": lambda plain: plain.expect(1, missing=_MISSING),
     "expect(1), require": lambda plain: plain.expect(1, missing=_MISSING).require(
@@ -35,10 +35,10 @@ GUARDS: dict[str, Callable[[Statement[None]], Batch[Any]]] = {
 }
 
 
-def guards(form: str, statements: int) -> Workload[Batch[Any]]:
-    """Return batches of updates guarded in this form; they are built before the clock starts."""
+def guards(statements: int) -> Workload:
+    """Return batches of so many updates, guarded in each form."""
 
-    def inputs(place: Sandbox, calls: int) -> list[Batch[Any]]:
+    def inputs(place: Sandbox, calls: int) -> list[list[UUID]]:
         with psycopg.connect(place.conninfo, autocommit=True) as conn:
             # With room in each page, so that an update does not have to move a row to another.
             conn.execute("ALTER TABLE vpc_router SET (fillfactor = 50)")
@@ -49,16 +49,13 @@ def guards(form: str, statements: int) -> Workload[Batch[Any]]:
                 (_ROWS,),
             )
             conn.execute("VACUUM ANALYZE vpc_router")
-        return [_guarded(form, range(n * statements, (n + 1) * statements)) for n in range(calls)]
+        numbers = range(calls * statements)
+        ids = [UUID(int=number % _ROWS + 1) for number in numbers]
+        return [ids[start : start + statements] for start in numbers[::statements]]
 
-    return Workload("guards", inputs, lambda batch: batch)
+    return Workload("guards", inputs, {form: partial(_updates, form) for form in _GUARDS})
 
 
-def _guarded(form: str, numbers: range) -> Batch[Any]:
+def _updates(form: str, ids: list[UUID]) -> Batch[Any]:
     unchanged = {"name": sql("name")}
-    return gather(
-        *(
-            GUARDS[form](update(_GUARDED, unchanged, where={"id": UUID(int=number % _ROWS + 1)}))
-            for number in numbers
-        )
-    )
+    return gather(*(_GUARDS[form](update("vpc_router", unchanged, where={"id": i})) for i in ids))

@@ -7,16 +7,17 @@ import gc
 
 import pytest
 
-from benchmarks.interleave import Cost, Samples, Spread, interleave
+from benchmarks.interleave import Cost, Samples, Spread, interleave, timed
 
 
 def test_sides_take_turns_and_each_round_begins_with_another():
-    turns = []
-    sides = {name: lambda numbers, name=name: turns.append((name, numbers)) for name in "ab"}
-    interleave(sides, rounds=2, calls=3, warm_up=1, first=10)
-    assert turns == [
-        ("a", range(10, 11)),
-        ("b", range(10, 11)),
+    taken = []
+
+    def turn_of(name):
+        return lambda numbers: taken.append((name, numbers))
+
+    interleave({name: turn_of(name) for name in "ab"}, rounds=2, calls=3, first=11)
+    assert taken == [
         ("a", range(11, 14)),
         ("b", range(11, 14)),
         ("b", range(14, 17)),
@@ -26,22 +27,19 @@ def test_sides_take_turns_and_each_round_begins_with_another():
 
 def test_garbage_collector_is_off_during_a_turn():
     enabled = []
-    interleave({"a": lambda _: enabled.append(gc.isenabled())}, rounds=1, calls=1, warm_up=0)
+    timed(lambda _: enabled.append(gc.isenabled()), range(1))
     assert (enabled, gc.isenabled()) == ([False], True)
 
 
-def test_ratio_is_the_median_of_the_ratios_of_the_rounds():
-    samples = Samples(
-        {
-            "a": [Cost(wall, wall) for wall in (2.0, 40.0, 3.0)],  # the machine was busy
-            "b": [Cost(wall, wall) for wall in (1.0, 20.0, 2.0)],
-        }
-    )
-    assert samples.ratio("a", to="b") == Spread(1.75, 2.0, 2.0)
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
+def test_ratio_is_the_median_of_the_ratios_of_the_rounds(clock):
+    def costs(*seconds):
+        other = {"wall": "cpu", "cpu": "wall"}[clock]
+        return [Cost(**{clock: own, other: 1.0}) for own in seconds]
 
-
-def test_cpu_is_none_if_a_side_runs_in_another_process():
-    assert Samples({"a": [Cost(42.0, None)]}).cpu("a") is None
+    # The machine was busy in the second round.
+    samples = Samples({"a": costs(2.0, 40.0, 3.0), "b": costs(1.0, 20.0, 2.0)})
+    assert samples.ratio("a", to="b", clock=clock) == Spread(1.6, 2.0, 2.0)
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0]])

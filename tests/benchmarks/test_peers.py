@@ -12,74 +12,67 @@ from attrs import asdict, has
 pytest.importorskip("asyncpg", reason="the peers come with batchq[bench]")
 pytest.importorskip("sqlalchemy", reason="the peers come with batchq[bench]")
 
-from benchmarks.cases import ALL, CASES
-from benchmarks.measure import contenders, opened
+from benchmarks.cases import ALL, CASES, peers
+from benchmarks.measure import differing, opened
+from benchmarks.peers import InTasks
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq
+from benchmarks.peers.bulk import Chunked
 from benchmarks.peers.one_statement import Cte, Plpgsql
-from benchmarks.peers.psycopg3 import Pipeline, Queued, Transaction
+from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core
 from benchmarks.sandbox import sandbox
 from benchmarks.table_digest import digest
-from benchmarks.workloads.projects import (
-    PLACES,
-    PROJECT_CREATE,
-    PROJECT_DELETE,
-    failing,
-    projects_of,
-)
-from benchmarks.workloads.rules import READS
-
-SENDING = (Batchq, Pipeline, Transaction, Asyncpg)
+from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
+from benchmarks.workloads.rules import deletes, inserts
 
 
 def test_every_peer_creates_the_same_projects(postgres):
-    with opened(postgres.conninfo(), contenders(PROJECT_CREATE, ALL), 4) as contest:
-        for side in contest.sides.values():
-            side(range(4))
-        assert contest.different() == ()
-        digests = [digest(place.conninfo) for place in contest.sandboxes.values()]
+    with opened(postgres.conninfo(), peers(PROJECT_CREATE, ALL), 4) as sides:
+        for side in sides:
+            side.work(range(4))
+        assert differing(sides) == ()
+        digests = [digest(side.place.conninfo) for side in sides]
     # One was there, and four were added: each with a VPC of two rules.
     assert {(own["project"][0], own["vpc_firewall_rule"][0]) for own in digests} == {(5, 10)}
 
 
-@pytest.mark.parametrize("at", PLACES)
+@pytest.mark.parametrize("at", FAILURES)
 def test_every_peer_fails_with_the_expected_error_and_leaves_no_row(at, postgres):
-    with opened(postgres.conninfo(), contenders(failing(at), ALL), 2) as contest:
-        before = {name: digest(place.conninfo) for name, place in contest.sandboxes.items()}
-        for side in contest.sides.values():
-            side(range(2))
-        after = {name: digest(place.conninfo) for name, place in contest.sandboxes.items()}
-    assert after == before
+    with opened(postgres.conninfo(), peers(failing(at), ALL), 2) as sides:
+        before = [digest(side.place.conninfo) for side in sides]
+        for side in sides:
+            side.work(range(2))
+        assert [digest(side.place.conninfo) for side in sides] == before
 
 
 @pytest.mark.parametrize("peer", [Batchq, Asyncpg, Core])
 def test_peer_that_does_not_fail_as_expected_is_rejected(peer, postgres):
     # The last statement fails, and not the first one, which the workload says.
     workload = failing("first")
-    with sandbox(postgres.conninfo()) as place, peer(workload).open(place.conninfo) as driver:
+    with sandbox(postgres.conninfo()) as place, peer(workload).open(place.conninfo) as drive:
         with pytest.raises(AssertionError, match="LimitExceeded"):
-            driver(failing("last").inputs(place, 1))
-        with pytest.raises(AssertionError, match="None"):
-            driver(PROJECT_CREATE.inputs(place, 1))
+            drive(failing("last").inputs(place, 1))
+        with pytest.raises(AssertionError, match="no failure"):
+            drive(PROJECT_CREATE.inputs(place, 1))
 
 
-@pytest.mark.parametrize(
-    ("workload", "peers"),
-    [
-        (READS, (Batchq, Bare, BareModels, Pipeline, Transaction, Asyncpg, Core)),
-        (PROJECT_CREATE, (Batchq, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction)),
-    ],
-    ids=["reads", "project_create"],
-)
-def test_every_peer_returns_the_same_rows(workload, peers, postgres):
+def test_peer_that_leaves_other_rows_differs(postgres):
+    with opened(postgres.conninfo(), [Batchq(PROJECT_CREATE), Cte(PROJECT_CREATE)], 2) as sides:
+        sides[0].work(range(2))
+        sides[1].work(range(1))
+        assert differing(sides) == (Cte.name,)
+
+
+def test_every_peer_returns_the_same_rows(postgres):
     found = {}
-    for peer in peers:
-        with sandbox(postgres.conninfo()) as place, peer(workload).open(place.conninfo) as driver:
-            found[peer.name] = flat(driver(workload.inputs(place, 3)))
+    for kind in (Batchq, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction):
+        peer = kind(PROJECT_CREATE)
+        with sandbox(postgres.conninfo()) as place, peer.open(place.conninfo) as drive:
+            found[peer.name] = flat(drive(PROJECT_CREATE.inputs(place, 3)))
     assert set(map(len, found.values())) != {0}
-    assert [name for name, rows in found.items() if rows != found[Batchq.name]] == []
+    assert [name for name, rows in found.items() if rows != found["batchq"]] == []
 
 
 def flat(value):
@@ -90,21 +83,38 @@ def flat(value):
         return [value]
     if has(type(value)):
         value = asdict(value, recurse=False).values()
-    # Records of asyncpg and rows of SQLAlchemy are not tuples to isinstance().
     return [each for own in value for each in flat(own)] if hasattr(value, "__iter__") else [value]
 
 
-@pytest.mark.parametrize("peer", SENDING)
-def test_project_in_use_is_not_deleted(peer, postgres):
-    with sandbox(postgres.conninfo()) as place:
-        (project,) = projects_of(place)
-        before = digest(place.conninfo)
-        with (
-            peer(PROJECT_DELETE).open(place.conninfo) as driver,
-            pytest.raises(Exception, match="the project contains a vpc: default"),
-        ):
-            driver([project])
-        assert digest(place.conninfo) == before
+def test_every_peer_inserts_the_same_rules(postgres):
+    inserting = peers(inserts(3), (Bare, Pipeline, ExecuteMany, Copy, Core))
+    with opened(postgres.conninfo(), inserting, 2) as sides:
+        for side in sides:
+            side.work(range(2))
+        assert differing(sides) == ()
+
+
+def test_peers_in_tasks_create_the_same_projects(postgres):
+    kinds = (Batchq, Bare, Transaction, Asyncpg)
+    serving = [InTasks(kind(IN_MANY_SILOS), tasks=3) for kind in kinds]
+    with opened(postgres.conninfo(), serving, 7) as sides:
+        for side in sides:
+            side.work(range(7))
+        assert differing(sides) == ()
+        assert digest(sides[0].place.conninfo)["project"][0] == 8
+
+
+def test_chunked_delete_leaves_what_one_delete_leaves(postgres):
+    workload = deletes("random", rows=1_500)
+    deleting = [Autocommit(workload), Chunked(workload, 1_000), Chunked(workload)]
+    with opened(postgres.conninfo(), deleting, 1) as sides:
+        before = [workload.digest(side.place.conninfo) for side in sides]
+        for side in sides:
+            side.work(range(1))
+        assert differing(sides) == ()
+        left = [workload.digest(side.place.conninfo) for side in sides]
+    assert [own[0] for own in before] == [3_000] * 3
+    assert [own[0] for own in left] == [1_500] * 3
 
 
 def test_titles_of_the_cases_are_unique():

@@ -17,17 +17,17 @@ from rich.console import Console
 from benchmarks import charts
 from benchmarks.cases import ALL
 from benchmarks.interleave import Cost, Samples
-from benchmarks.measure import Result
-from benchmarks.pytest_adapter import load
-from benchmarks.report import tables
+from benchmarks.report import compared
+from benchmarks.results import Result, load
 from benchmarks.wire import Wire
 
+PEERS = ("batchq", *(peer.name for peer in ALL))
 RESULTS = [
     Result(
         workload,
         settings,
-        Samples({peer.name: [Cost(0.25, 0.125), Cost(0.5, None)] for peer in ALL}),
-        {peer.name: Wire(1, 32, 40, 1342, 2285) for peer in ALL},
+        Samples({peer: [Cost(0.25, 0.125), Cost(0.5, 0.25)] for peer in PEERS}),
+        {peer: Wire(1, 32, 40, 1342, 2285) for peer in PEERS},
     )
     for workload, settings in [
         ("project_create", {}),
@@ -66,9 +66,9 @@ def test_results_are_read_as_they_were_written(results):
     assert results == RESULTS
 
 
-def test_report_shows_the_ratio_to_the_baseline(results, capsys):
-    for table in tables(results):
-        Console(width=200).print(table)
+@pytest.mark.parametrize("runs", [1, 3])
+def test_report_shows_the_ratio_to_the_baseline(runs, results, capsys):
+    Console(width=200).print(compared([results[1]] * runs))
     shown = capsys.readouterr().out
     assert "project_create, RTT 1 ms" in shown
     assert "1.00" in shown

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Measure each case; report each peer to pytest-benchmark, and check that all peers agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.cases import CASES
+from benchmarks.measure import Case
+from benchmarks.results import Result, replay
+
+
+@pytest.fixture(scope="session")
+def measured(conninfo: str, pytestconfig: pytest.Config) -> Callable[[Case], Result]:
+    """Return a function that measures a case when it is first asked for."""
+    results: dict[str, Result] = {}
+
+    def find(case: Case) -> Result:
+        if case.title not in results:
+            results[case.title] = case.measure(conninfo, times=pytestconfig.getoption("--times"))
+        return results[case.title]
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("case", "peer"),
+    [
+        pytest.param(case, peer.name, id=f"{case.title}: {peer.name}")
+        for case in CASES
+        for peer in case.peers
+    ],
+)
+def test_peer(
+    case: Case, peer: str, measured: Callable[[Case], Result], request: pytest.FixtureRequest
+) -> None:
+    result = measured(case)
+    replay(request, result, peer)
+    assert peer not in result.different
