@@ -2,7 +2,7 @@
 """Print the tables of a run, or of several: times, ratios to the baseline and to batchq, the wire.
 
 ``python -m benchmarks.report RESULTS.json [...]``, the files that pytest-benchmark has written. A
-figure of several runs is the median of theirs.
+figure of several runs is the median of the figures of each.
 """
 
 from __future__ import annotations

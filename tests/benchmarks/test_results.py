@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from attrs import asdict
 
 pytest.importorskip("asyncpg", reason="the peers come with batchq[bench]")
 pytest.importorskip("sqlalchemy", reason="the peers come with batchq[bench]")
@@ -20,6 +20,8 @@ from benchmarks.interleave import Cost, Samples
 from benchmarks.report import compared
 from benchmarks.results import Result, load
 from benchmarks.wire import Wire
+
+pytest_plugins = ["pytester"]
 
 PEERS = ("batchq", *(peer.name for peer in ALL))
 RESULTS = [
@@ -37,26 +39,38 @@ RESULTS = [
 ]
 
 
+REPLAY = """
+import pytest
+from benchmarks.results import replay
+from tests.benchmarks.test_results import PEERS, RESULTS
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("result", RESULTS)
+def test_peer(result, peer, request):
+    replay(request, result, peer)
+"""
+CONFTEST = """
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["batchq"] = {"server": "PostgreSQL"}
+"""
+
+
 @pytest.fixture
-def results(tmp_path):
-    """Return the results as they are read from a file in pytest-benchmark's format."""
-    benchmarks = [
-        {
-            "group": result.title,
-            "extra_info": {
-                "workload": result.workload,
-                "settings": result.settings,
-                "peer": peer,
-                "costs": [asdict(cost) for cost in costs],
-                "wire": asdict(result.wires[peer]),
-            },
-        }
-        for result in RESULTS
-        for peer, costs in result.samples.costs.items()
-    ]
-    path = tmp_path / "results.json"
-    found = {"machine_info": {"batchq": {"server": "PostgreSQL"}}, "benchmarks": benchmarks}
-    path.write_text(json.dumps(found))
+def path(pytester, monkeypatch):
+    """Return the file that pytest-benchmark writes if all results are replayed."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_replay=REPLAY)
+    path = pytester.path / "results.json"
+    options = ["-p", "no:randomly", "-p", "no:asyncio", "--benchmark-quiet"]
+    done = pytester.runpytest_inprocess(*options, "--benchmark-json", str(path))
+    done.assert_outcomes(passed=len(RESULTS) * len(PEERS))
+    return path
+
+
+@pytest.fixture
+def results(path):
+    """Return the results as they are read from that file."""
     environment, results = load(path)
     assert environment == {"server": "PostgreSQL"}
     return results
@@ -64,6 +78,11 @@ def results(tmp_path):
 
 def test_results_are_read_as_they_were_written(results):
     assert results == RESULTS
+
+
+def test_statistics_of_the_file_are_those_of_the_samples(path):
+    shown = [benchmark["stats"] for benchmark in json.loads(path.read_text())["benchmarks"]]
+    assert {(own["rounds"], own["min"], own["max"]) for own in shown} == {(2, 0.25, 0.5)}
 
 
 @pytest.mark.parametrize("runs", [1, 3])
