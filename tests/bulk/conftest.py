@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ import psycopg
 import pytest
 
 import batchq
-from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Report, resume
+from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, resume
 from batchq.hierarchy import Parent
+from tests.support.lock_waits import Race, race
 
 ROWS, STEP = 1_000, 300
 """Four chunks, the last of them not full."""
@@ -52,6 +54,17 @@ class Estate:
     def resume(self, database: Any = None, **options: Any) -> Report:
         options = {"owner": "test", "chunk_size": SIZE, **options}
         return resume(self.conn if database is None else database, [self.tree], **options)
+
+    def seen(self) -> Job:
+        """Return the first job, as a worker finds it."""
+        return batchq.run(self.conn, self.tree.jobs.all("vpc"))[0]
+
+    def claimed(self, owner: str = "test") -> Job:
+        """Return the first job, claimed."""
+        claim = self.tree.jobs.claim(self.seen(), owner, timedelta(minutes=2), None)
+        job = batchq.run(self.conn, claim)
+        assert job is not None
+        return job
 
     def end_lease(self) -> None:
         self.conn.execute(
@@ -99,6 +112,19 @@ def at(when: int, do: Callable[[], object]) -> Callable[[], None]:
 def estate(conn: psycopg.Connection[Any]) -> Estate:
     """Not fenced yet."""
     return Estate(conn)
+
+
+@pytest.fixture
+def fenced(estate: Estate) -> Estate:
+    """Its first VPC is hidden, and has a job."""
+    estate.fence()
+    return estate
+
+
+@pytest.fixture
+def racing(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
+    with race(connect) as made:
+        yield made
 
 
 @pytest.fixture(name="at")

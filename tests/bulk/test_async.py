@@ -12,13 +12,6 @@ from batchq.bulk import Budget, Deleted, Fenced, Progress, Report, StopReason, a
 from batchq.bulk.progress.events import Event
 from tests.support.connection_kinds import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
 
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
 # -- the same in four ways -------------------------------------------------------------------------
 
 

@@ -14,13 +14,6 @@ from psycopg_pool import AsyncConnectionPool
 from tests.support.connection_kinds import going_on, of_each_async_kind, opened
 from tests.support.lock_waits import TIMEOUT
 
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
 WAITS = """SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'worker' AND pg_blocking_pids(pid) <> '{}'"""
 BUSY = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker' AND state <> 'idle'"

@@ -100,12 +100,6 @@ WHERE application_name = 'worker' AND pg_blocking_pids(pid) <> '{}'"""
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'worker'"
 
 
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
 @pytest.mark.parametrize(("stand", "done"), [(1, 0), (2, 300), (4, 900), (5, 1_000)], ids=str)
 def test_killed_process_between_steps_is_followed_by_another(
     fenced: Any, worker: Worker, stand: int, done: int

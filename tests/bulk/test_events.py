@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
@@ -12,18 +11,11 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import batchq
-from batchq.bulk import Backfill, Budget, ChunkSize, Progress, Report, resume
+from batchq.bulk import Backfill, Budget, ChunkSize, Progress, Report, StopReason, resume
 from batchq.bulk.progress.events import Event
 from batchq.testing import proxy
-from tests.support.titles import title
 
 At = Callable[[int, Callable[[], object]], Callable[[], None]]
-
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
 
 
 class Events(list[Any]):
@@ -102,42 +94,34 @@ def test_resumed_job_keeps_its_estimate_and_counts_all_its_rows(
     assert chunk.rate <= 300 / chunk.elapsed  # of this activation, not of its whole life
 
 
-def test_every_event_and_report_can_be_serialized(fenced: Any) -> None:
-    received = Events()
-    fenced.resume(observers=[received])
-    assert all(json.dumps(repr(one)) for one in received)
-
-
 # -- the other events ------------------------------------------------------------------------------
 
 
-def test_throttled_event_has_the_reason(fenced: Any) -> None:
-    received = Events()
-    fenced.resume(
-        observers=[received], throttles=[lambda: "replica lag" if len(received) == 3 else None]
-    )
-    assert received.events == [Event.CLAIMED, *CHUNKS[:2], Event.THROTTLED, Event.RELEASED]
-    held = received.of(Event.THROTTLED)
-    assert (held.detail, held.rows_done, held.table) == ("replica lag", 600, "rule")
-    assert held.at >= received[2].at
-
-
 @pytest.mark.parametrize(
-    ("options", "detail"),
+    ("options", "reason", "rows", "detail"),
     [
-        ({"budget": Budget(chunks=1)}, "chunks"),
-        ({"budget": Budget(rows=1)}, "rows"),
-        ({"budget": Budget(seconds=0)}, "seconds"),
-        ({"stop": lambda: True}, "asked to stop"),
-        ({"throttles": [lambda: "lag"]}, "lag"),
+        ({"budget": Budget(chunks=2)}, StopReason.CHUNKS, 600, "chunks"),
+        ({"budget": Budget(rows=301)}, StopReason.ROWS, 600, "rows"),
+        ({"budget": Budget(seconds=0)}, StopReason.SECONDS, 0, "seconds"),
+        ({"stop": lambda: True}, StopReason.INTERRUPTED, 0, "asked to stop"),
+        ({"throttles": [lambda: None, lambda: "replica lag"]}, StopReason.THROTTLED, 0, "lag"),
     ],
-    ids=title,
+    ids=["chunks", "rows", "seconds", "stop", "throttle"],
 )
-def test_released_event_has_the_reason(fenced: Any, options: dict[str, Any], detail: str) -> None:
+def test_stop_reason_is_in_report_and_events_and_the_job_released(
+    fenced: Any, options: dict[str, Any], reason: StopReason, rows: int, detail: str
+) -> None:
     received = Events()
-    fenced.resume(observers=[received], **options)
+    report = fenced.resume(observers=[received], **options)
+    assert (report.stop_reason, report.rows) == (reason, rows)
+    assert (report.jobs_released, report.jobs_done) == (1, 0)
     assert received.events[-1] is Event.RELEASED
     assert detail in received.of(Event.RELEASED).detail
+    if reason is StopReason.THROTTLED:
+        assert report.detail == received.of(Event.THROTTLED).detail == "replica lag"
+    assert fenced.job("phase, rows_done, lease_until, owner") == ("active", rows, None, None)
+    fenced.resume()
+    fenced.assert_deleted()
 
 
 def test_released_event_of_a_rejected_job_has_the_servers_message(fenced: Any) -> None:

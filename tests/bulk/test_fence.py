@@ -6,7 +6,7 @@ Races are forced by locks: a session holds a row until the server shows another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,31 +15,13 @@ import psycopg
 import pytest
 
 from batchq import delete, insert, run, sql
-from batchq.bulk import Budget, FenceBroken, Job, JobExists, Report
+from batchq.bulk import Budget, FenceBroken, JobExists, Report
 from batchq.result import Failed, Ok, attempt
-from tests.support.lock_waits import Race, race, until_waits
+from tests.support.lock_waits import Race, until_waits
 
 LEASE = timedelta(minutes=2)
 RESTORED = "UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1"
 MODES = ["force_custom_plan", "force_generic_plan"]
-
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
-@pytest.fixture
-def racing(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
-    with race(connect) as made:
-        yield made
-
-
-def claimed(estate: Any) -> Job:
-    (job,) = run(estate.conn, estate.tree.jobs.all("vpc"))
-    owned: Job = run(estate.conn, estate.tree.jobs.claim(job, "test", LEASE, None))
-    return owned
 
 
 def stuck(estate: Any, report: Report) -> str:
@@ -252,7 +234,7 @@ def test_schema_renamed_between_two_look_ups_is_found(
     here = fenced.one("SELECT current_schema")
     if what == "the end":
         fenced.resume(worker, budget=Budget(chunks=4))
-    left, job = fenced.left(), claimed(fenced)
+    left, job = fenced.left(), fenced.claimed()
     step = fenced.tree.finish(job) if what == "the end" else fenced.tree.chunk(job, 300, LEASE)
     fenced.conn.execute(f"CREATE SCHEMA {here}_new")
     for table in ("vpc", "rule"):
@@ -315,7 +297,7 @@ def test_partitioned_table_is_one_table(
 
 @pytest.mark.parametrize("restore", [True, False], ids=["committed", "rolled back"])
 def test_chunk_waits_for_a_restore(fenced: Any, racing: Race, restore: bool) -> None:
-    job = claimed(fenced)
+    job = fenced.claimed()
     restoring = sql("UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1")
     answer = racing.run(restoring, fenced.tree.chunk(job, 300, LEASE), rollback=not restore)
     if restore:
@@ -328,7 +310,7 @@ def test_chunk_waits_for_a_restore(fenced: Any, racing: Race, restore: bool) -> 
 
 
 def test_chunk_waits_for_a_delete_of_the_parent(fenced: Any, racing: Race) -> None:
-    job = claimed(fenced)
+    job = fenced.claimed()
     removing = delete("vpc", where={"id": 1})
     answer = racing.run(removing, fenced.tree.chunk(job, 300, LEASE))
     assert isinstance(answer, Failed)
@@ -349,7 +331,7 @@ def test_restore_keeps_every_row_that_it_sees(
     worker.execute(f"SET plan_cache_mode = {mode}")
     if begins == "while the end waits":
         fenced.resume(worker, budget=Budget(chunks=4))
-    job = claimed(fenced)
+    job = fenced.claimed()
     with ThreadPoolExecutor(2) as threads:
         try:
             holder.execute("BEGIN")
@@ -400,14 +382,14 @@ def test_restore_keeps_every_row_that_it_sees(
 
 def test_restore_that_waits_for_the_final_check_finds_no_parent(fenced: Any, racing: Race) -> None:
     fenced.resume(budget=Budget(chunks=4))
-    job = claimed(fenced)
+    job = fenced.claimed()
     restoring = sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1").count()
     assert racing.run(fenced.tree.finish(job), restoring) == Ok(0)
 
 
 def test_final_check_waits_for_a_restore_and_keeps_the_parent(fenced: Any, racing: Race) -> None:
     fenced.resume(budget=Budget(chunks=4))
-    job = claimed(fenced)
+    job = fenced.claimed()
     answer = racing.run(
         sql("UPDATE vpc SET time_deleted = NULL WHERE id = 1"), fenced.tree.finish(job)
     )

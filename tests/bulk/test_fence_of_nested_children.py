@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from batchq import run, sql
 from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, FenceBroken, Job, resume
 from batchq.hierarchy import Parent
 from batchq.result import Failed, Ok, attempt
-from tests.support.lock_waits import Race, race, until_waits
+from tests.support.lock_waits import Race, until_waits
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
@@ -61,12 +61,6 @@ def fenced(conn: psycopg.Connection[Any]) -> None:
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())  # type: ignore[arg-type]
     run(conn, TREE.fence(1, missing=MISSING))
-
-
-@pytest.fixture
-def racing(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
-    with race(connect) as made:
-        yield made
 
 
 def done(conn: psycopg.Connection[Any], chunks: int) -> Job:

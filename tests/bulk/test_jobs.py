@@ -6,45 +6,20 @@ Races are forced by a transaction that holds the row until the other one waits f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 from attrs import evolve
 
 from batchq import Batch, InvalidBatch, run
 from batchq.bulk import Backfill, Budget, Job, JobExists, Jobs, LeaseLost, Report, preflight, resume
 from batchq.result import Failed, Ok, attempt
-from tests.support.lock_waits import Race, race
+from tests.support.lock_waits import Race
 
 LEASE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
-@pytest.fixture
-def racing(
-    connect: Callable[..., psycopg.Connection[Any]],
-) -> Iterator[Race]:
-    with race(connect) as made:
-        yield made
-
-
-def unclaimed(estate: Any) -> Job:
-    job: Job = run(estate.conn, estate.tree.jobs.all("vpc"))[0]
-    return job
-
-
-def claimed(estate: Any, owner: str = "first") -> Job:
-    job: Job = run(estate.conn, estate.tree.jobs.claim(unclaimed(estate), owner, LEASE, None))
-    return job
 
 
 Ending = Callable[[Any, Job], Batch[Any]]
@@ -67,9 +42,9 @@ AFTERWARDS: dict[str, Ending] = {
 def test_job_that_ends_during_a_claim_is_not_claimed(
     fenced: Any, racing: Race, ending: str
 ) -> None:
-    jobs, job = fenced.tree.jobs, claimed(fenced)
+    jobs, job = fenced.tree.jobs, fenced.claimed("first")
     fenced.end_lease()
-    seen = unclaimed(fenced)
+    seen = fenced.seen()
     claim = jobs.claim(seen, "second", LEASE, None)
     answer = racing.run(ENDINGS[ending](jobs, job), claim)
     assert answer == Ok(None)
@@ -79,7 +54,7 @@ def test_job_that_ends_during_a_claim_is_not_claimed(
 
 def test_worker_that_waits_while_a_job_ends_reports_nothing(fenced: Any, racing: Race) -> None:
     """The whole of it: claimed by one whose lease has ended, found by another, ended meanwhile."""
-    job = claimed(fenced)
+    job = fenced.claimed("first")
     fenced.end_lease()
     with racing.first.transaction():
         run(racing.first, fenced.tree.jobs.mark_done(job), nested=True)
@@ -95,18 +70,18 @@ def test_claim_waits_for_another_claim_or_renewal_and_gives_up(
 ) -> None:
     jobs = fenced.tree.jobs
     if first == "keep":
-        job = claimed(fenced)
+        job = fenced.claimed("first")
         fenced.end_lease()
         held = jobs.renew_lease(job, LEASE)
     else:
-        held = jobs.claim(unclaimed(fenced), "first", LEASE, None)
-    answer = racing.run(held, jobs.claim(unclaimed(fenced), "second", LEASE, None))
+        held = jobs.claim(fenced.seen(), "first", LEASE, None)
+    answer = racing.run(held, jobs.claim(fenced.seen(), "second", LEASE, None))
     assert answer == Ok(None)
     assert fenced.job("owner") == "first"
 
 
 def test_rolled_back_claim_does_not_block_others(fenced: Any, racing: Race) -> None:
-    jobs, seen = fenced.tree.jobs, unclaimed(fenced)
+    jobs, seen = fenced.tree.jobs, fenced.seen()
     held = jobs.claim(seen, "first", LEASE, None)
     answer = racing.run(held, jobs.claim(seen, "second", LEASE, None), rollback=True)
     assert isinstance(answer, Ok)
@@ -116,7 +91,7 @@ def test_rolled_back_claim_does_not_block_others(fenced: Any, racing: Race) -> N
 
 def test_leased_job_or_job_of_another_version_is_not_claimed(fenced: Any) -> None:
     jobs = fenced.tree.jobs
-    held = claimed(fenced)
+    held = fenced.claimed("first")
     assert run(fenced.conn, jobs.claim(held, "second", LEASE, None)) is None
     fenced.end_lease()
     fenced.conn.execute("UPDATE bulk_job SET version = 99")
@@ -124,10 +99,22 @@ def test_leased_job_or_job_of_another_version_is_not_claimed(fenced: Any) -> Non
     assert fenced.job("owner, epoch") == ("first", 1)
 
 
+def test_lease_is_renewed_only_by_its_owner(fenced: Any) -> None:
+    jobs, first = fenced.tree.jobs, fenced.claimed("first")
+    run(fenced.conn, jobs.renew_lease(first, timedelta(hours=1)))
+    assert fenced.job("lease_until > now() + interval '50 minutes'")
+    fenced.end_lease()
+    assert run(fenced.conn, jobs.claim(first, "second", LEASE, None)) is not None
+    answer = attempt(fenced.conn, jobs.renew_lease(first, timedelta(hours=1)))
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, LeaseLost)
+    assert fenced.job("owner, lease_until > now() + interval '50 minutes'") == ("second", False)
+
+
 @pytest.mark.parametrize("write", AFTERWARDS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_ended_job_is_not_written(fenced: Any, ending: str, write: str) -> None:
-    jobs, job = fenced.tree.jobs, claimed(fenced)
+    jobs, job = fenced.tree.jobs, fenced.claimed("first")
     run(fenced.conn, ENDINGS[ending](jobs, job))
     before = fenced.job("bulk_job::text")
     answer = attempt(fenced.conn, AFTERWARDS[write](jobs, job))
@@ -138,7 +125,7 @@ def test_ended_job_is_not_written(fenced: Any, ending: str, write: str) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_ended_job_is_not_released_and_loses_no_row(fenced: Any, ending: str) -> None:
-    jobs, job = fenced.tree.jobs, claimed(fenced)
+    jobs, job = fenced.tree.jobs, fenced.claimed("first")
     run(fenced.conn, ENDINGS[ending](jobs, job))
     before = fenced.job("bulk_job::text")
     assert run(fenced.conn, jobs.release(job, "detail")) == 0
@@ -151,7 +138,7 @@ def test_ended_job_is_not_released_and_loses_no_row(fenced: Any, ending: str) ->
 
 @pytest.mark.parametrize(("phase", "freed"), [("done", 0), ("abandoned", 0), ("stuck", 1)])
 def test_retry_takes_only_a_stuck_job(fenced: Any, phase: str, freed: int) -> None:
-    jobs, job = fenced.tree.jobs, claimed(fenced)
+    jobs, job = fenced.tree.jobs, fenced.claimed("first")
     run(fenced.conn, ENDINGS[phase](jobs, job))
     assert run(fenced.conn, jobs.retry(job.id)) == freed
     assert fenced.job("phase") == ("active" if freed else phase)
@@ -163,7 +150,7 @@ def test_retry_takes_only_a_stuck_job(fenced: Any, phase: str, freed: int) -> No
 @pytest.mark.parametrize("state", ["waiting", "held", "stuck"])
 def test_job_is_abandoned_once_in_any_phase(fenced: Any, state: str) -> None:
     jobs = fenced.tree.jobs
-    job = unclaimed(fenced) if state == "waiting" else claimed(fenced)
+    job = fenced.seen() if state == "waiting" else fenced.claimed("first")
     if state == "stuck":
         run(fenced.conn, jobs.mark_stuck(job, "look at it"))
     assert [run(fenced.conn, jobs.abandon(job.id)) for _ in range(2)] == [1, 0]
@@ -196,7 +183,7 @@ def test_worker_of_an_abandoned_job_deletes_nothing(
 
 
 def test_chunk_that_waits_for_an_abandon_is_rolled_back(fenced: Any, racing: Race) -> None:
-    job = claimed(fenced)
+    job = fenced.claimed("first")
     abandon = fenced.tree.jobs.abandon(job.id)
     answer = racing.run(abandon, fenced.tree.chunk(job, 300, LEASE))
     assert isinstance(answer, Failed)
@@ -205,7 +192,7 @@ def test_chunk_that_waits_for_an_abandon_is_rolled_back(fenced: Any, racing: Rac
 
 
 def test_abandon_that_waits_for_a_chunk_keeps_its_count(fenced: Any, racing: Race) -> None:
-    job = claimed(fenced)
+    job = fenced.claimed("first")
     answer = racing.run(fenced.tree.chunk(job, 300, LEASE), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(1)
     assert fenced.job("phase, rows_done") == ("abandoned", 300)
@@ -213,7 +200,7 @@ def test_abandon_that_waits_for_a_chunk_keeps_its_count(fenced: Any, racing: Rac
 
 
 def test_abandon_that_waits_for_the_end_finds_the_job_done(fenced: Any, racing: Race) -> None:
-    job = claimed(fenced)
+    job = fenced.claimed("first")
     answer = racing.run(fenced.tree.jobs.mark_done(job), fenced.tree.jobs.abandon(job.id))
     assert answer == Ok(0)
     assert fenced.job("phase") == "done"

@@ -185,6 +185,10 @@ REFUSED = {
         lambda: ChildDelete(relation=addresses("time_deleted"), children=[ROUTES]),
         "'route' are children of 'router'",
     ),
+    "a fence of a parent that cannot be hidden": (
+        lambda: attrs.evolve(tree(), parent=BARE).fence(1, missing=MISSING),
+        "deleted_at=",
+    ),
     "a parent declared with another deleted_at": (
         lambda: ChildDelete(relation=ROUTERS, children=[OF_BARE]),
         "'router'",

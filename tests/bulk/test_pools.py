@@ -23,12 +23,6 @@ LATE = REQUESTS.index("last")
 """Before it a row comes, which is found at the end."""
 
 
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
 def undone(link: Proxy) -> None:
     link.cut_requests(after=0)
 

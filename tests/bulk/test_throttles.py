@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,13 +16,6 @@ from batchq.bulk import ChunkSize, StopReason
 from batchq.bulk.throttles import query_throttle, replica_lag_throttle
 from batchq.bulk.worker.requests import Sleep
 from tests.support.worker_driver import driven
-
-
-@pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
 
 # -- asking ----------------------------------------------------------------------------------------
 
@@ -127,28 +119,24 @@ def test_replica_lag_throttle_names_the_furthest_replica(
 # -- any other -------------------------------------------------------------------------------------
 
 
-def test_first_reason_of_several_throttles_stops_the_worker(fenced: Any) -> None:
-    flag, asked = threading.Event(), list[str]()
-    throttles: Any = [
-        lambda: "flag" if flag.is_set() else None,
-        lambda: asked.append("second"),
-        flag.set,
-    ]
-    report = fenced.resume(throttles=throttles)
-    assert (report.stop_reason, report.detail, report.chunks) == (StopReason.THROTTLED, "flag", 1)
-    assert asked == ["second"]
-
-
 @pytest.mark.parametrize("who", ["throttles", "stop", "observers"])
-def test_no_transaction_is_open_while_a_callable_runs(fenced: Any, database: str, who: str) -> None:
+@pytest.mark.parametrize("pooled", [False, True], ids=["connection", "pool"])
+@pytest.mark.parametrize("autocommit", [True, False], ids=["autocommit", "no autocommit"])
+def test_no_transaction_is_open_while_a_callable_runs(
+    fenced: Any, database: str, who: str, pooled: bool, autocommit: bool
+) -> None:
     states: list[str] = []
+    query = "SELECT string_agg(DISTINCT state, ' ') FROM pg_stat_activity WHERE application_name = "
 
     def look(*_args: Any) -> None:
-        states.append(
-            fenced.one("SELECT state FROM pg_stat_activity WHERE application_name = 'worker'")
-        )
+        states.append(fenced.one(f"{query} 'worker'"))
 
-    with psycopg.connect(database, application_name="worker", autocommit=False) as worker:
+    options: Any = {"application_name": "worker", "autocommit": autocommit}
+    with (
+        ConnectionPool(database, kwargs=options, min_size=1, max_size=1, open=True)
+        if pooled
+        else psycopg.connect(database, **options)
+    ) as worker:
         fenced.resume(worker, **{who: look if who == "stop" else [look]})
     assert set(states) == {"idle"}
     assert len(states) >= 5

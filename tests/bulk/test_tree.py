@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import attrs
@@ -12,15 +11,12 @@ import pytest
 
 from batchq import InvalidBatch, gather, insert, run, select, steps
 from batchq.bulk import (
-    Budget,
     ChildDelete,
     ChunkSize,
     Deleted,
     DeleteTree,
     Fenced,
-    Job,
     Jobs,
-    LeaseLost,
     StopReason,
     TooManyRows,
     resume,
@@ -181,29 +177,6 @@ def test_two_trees_are_deleted_by_one_worker_and_others_left_alone(conn):
     assert left(conn) == ([], [], [])
 
 
-@pytest.mark.usefixtures("tables")
-def test_job_released_by_a_budget_can_be_resumed_at_once(conn):
-    run(conn, TREE.fence(1, missing=MISSING))
-    report = resume(conn, [TREE], owner="a", chunk_size=FIVE, budget=Budget(rows=12))
-    assert (report.stop_reason, report.rows, report.jobs_released) == (StopReason.ROWS, 15 - 3, 1)
-    assert resume(conn, [TREE], owner="b", chunk_size=FIVE).jobs_done == 1
-
-
-def test_tree_without_deleted_at_cannot_be_fenced():
-    bare = Parent(table="vpc", deleted_at=None, key="id", generation="rcgen")
-    rules = ChildDelete(relation=bare.children("rule", by="vpc_id", deleted_at=None))
-    with pytest.raises(InvalidBatch, match="deleted_at="):
-        DeleteTree(name="vpc", parent=bare, children=[rules]).fence(1, missing=MISSING)
-
-
-def test_tree_rejects_children_of_another_parent():
-    with pytest.raises(InvalidBatch, match="not of 'subnet'"):
-        attrs.evolve(
-            TREE,
-            parent=Parent(table="subnet", key="id", deleted_at="time_deleted", generation="rcgen"),
-        )
-
-
 @pytest.mark.parametrize(
     ("invalid", "message"),
     [
@@ -258,49 +231,7 @@ def test_child_that_is_updated_is_not_deleted_hard():
     assert ChildDelete(relation=RULES).hard
 
 
-def test_chunk_is_one_text_for_all_jobs_and_sizes():
-    job = Job(
-        uuid4(),
-        "vpc",
-        1,
-        "1",
-        2,
-        [9],
-        "active",
-        1,
-        ["5"],
-        3,
-        10,
-        10,
-        None,
-        0,
-        1,
-        datetime.now(UTC),
-        None,
-    )
-    other = attrs.evolve(job, id=uuid4(), root="2", cursor=["9"], seq=8)
-    one, two = (TREE.chunk(j, n, timedelta(seconds=n)) for j, n in ((job, 5), (other, 50)))
-    assert steps(one)[0].sql == steps(two)[0].sql
-    assert steps(one)[0].path == "rule"
-
-
 def test_job_table_may_be_in_a_schema_with_its_own_constraint_names():
     text = Jobs(table="ops.deletes").ddl()
     assert text.startswith('CREATE TABLE IF NOT EXISTS "ops"."deletes"')
     assert '"deletes_unfinished_key"' in text
-
-
-@pytest.mark.usefixtures("tables")
-def test_lease_is_renewed_only_by_its_owner(conn):
-    job = run(conn, TREE.jobs.get(run(conn, TREE.fence(1, missing=MISSING))))
-    first = run(conn, TREE.jobs.claim(job, "first", timedelta(seconds=5), None))
-    run(conn, TREE.jobs.renew_lease(first, timedelta(hours=1)))
-    left = "SELECT lease_until > now() + interval '50 minutes', owner FROM bulk_job"
-    assert conn.execute(left).fetchone() == (True, "first")
-    assert run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None)) is None
-    conn.execute("UPDATE bulk_job SET lease_until = now() - interval '1 second'")
-    run(conn, TREE.jobs.claim(first, "second", timedelta(seconds=5), None))
-    assert isinstance(
-        attempt(conn, TREE.jobs.renew_lease(first, timedelta(hours=1))).error, LeaseLost
-    )
-    assert conn.execute(left).fetchone() == (False, "second")

@@ -27,12 +27,6 @@ REQUESTS = len(BEFORE) + 4 + len(["final batch"]) + len(AFTER)
 
 
 @pytest.fixture
-def fenced(estate: Any) -> Any:
-    estate.fence()
-    return estate
-
-
-@pytest.fixture
 def link(database: str) -> Iterator[Proxy]:
     with proxy(database) as opened:
         yield opened
