@@ -14,16 +14,16 @@ import psycopg
 import pytest
 
 from batchq import InvalidBatch, gather, insert, run, sql, steps
-from batchq.bulk import Backfill, Budget, ChunkSize, JobExists, Report, resume
+from batchq.bulk import Backfill, Budget, JobExists, Report
 from batchq.result import attempt
 from tests.support.lock_waits import until_waits
+from tests.support.vpcs import begin, go_on, one
 
 TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 2, name text, note text);
 INSERT INTO rule (id, name) SELECT n, 'Rule ' || n FROM generate_series(1, 100) AS n;
 """
 STAMP = Backfill(name="rules-v2", table="rule", set={"v": 2}, where=sql("v < 2"))
-TEN = ChunkSize(minimum=10, initial=10, maximum=10)
 PASS = 11
 """Chunks of a pass: ten of ten rows, and one that finds the end."""
 
@@ -40,17 +40,8 @@ def make_due(conn: Any, condition: str = "true") -> None:
 
 
 def begun(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
-    run(conn, backfill.start())
-    return going_on(conn, backfill, **options)
-
-
-def going_on(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
-    return resume(conn, [backfill], owner="test", **{"chunk_size": TEN, **options})
-
-
-def one(conn: Any, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    return row[0] if len(row) == 1 else row
+    begin(conn, backfill)
+    return go_on(conn, backfill, **options)
 
 
 def test_backfill_updates_all_rows_in_one_scan_and_finds_none_in_the_next(conn: Any) -> None:
@@ -90,9 +81,7 @@ def test_backfill_chunk_reads_no_more_rows_than_asked_for(conn: Any) -> None:
         read = list(_rows_read(plan[0]["Plan"]))
         assert len(read) > 5
         assert max(read) <= 50
-    assert (
-        going_on(conn, chunk_size=ChunkSize(minimum=500, initial=500, maximum=500)).chunks == 2 * 41
-    )
+    assert go_on(conn, STAMP, rows=500).chunks == 2 * 41
 
 
 OF_GUARD = 1, ""
@@ -111,7 +100,7 @@ def test_backfill_continues_at_the_cursor(conn: Any, chunks: int) -> None:
     run(conn, STAMP.start())
     reports = []
     while sum(report.jobs_done for report in reports) == 0:
-        reports.append(going_on(conn, budget=Budget(chunks=chunks)))
+        reports.append(go_on(conn, STAMP, budget=Budget(chunks=chunks)))
         assert len(reports) < 99
     assert sum(report.rows for report in reports) == 33
     assert sum(report.chunks for report in reports) == 2 * PASS
@@ -142,7 +131,7 @@ def test_backfill_is_stuck_if_rows_keep_coming_and_can_be_retried(conn: Any) -> 
     assert isinstance(attempt(conn, STAMP.start()).error, JobExists)
     (job,) = run(conn, STAMP.jobs.all(STAMP.name))
     run(conn, STAMP.jobs.retry(job.id))
-    assert going_on(conn).jobs_done == 1
+    assert go_on(conn, STAMP).jobs_done == 1
 
 
 def test_backfill_can_be_started_again_only_when_done(conn: Any) -> None:
@@ -151,10 +140,10 @@ def test_backfill_can_be_started_again_only_when_done(conn: Any) -> None:
     assert isinstance(twice.error, JobExists)
     assert one(conn, "SELECT count(*) FROM rule WHERE id = 999") == 0
     run(conn, attrs.evolve(STAMP, name="another").start())
-    assert going_on(conn).jobs_done == 1
+    assert go_on(conn, STAMP).jobs_done == 1
     assert run(conn, STAMP.start()) != first
     make_due(conn)
-    assert going_on(conn).rows == 100
+    assert go_on(conn, STAMP).rows == 100
 
 
 @pytest.mark.parametrize(
@@ -218,7 +207,7 @@ def test_backfill_of_partitions_with_several_order_columns(conn: Any) -> None:
     """)
     facts = attrs.evolve(STAMP, table="fact", order=("kind", "id"))
     before = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 1")
-    report = begun(conn, facts, chunk_size=ChunkSize(minimum=7, initial=7, maximum=7))
+    report = begun(conn, facts, rows=7)
     assert (report.rows, report.jobs_done) == (40, 1)
     after = one(conn, "SELECT array_agg((kind, id) ORDER BY kind, id) FROM fact WHERE v = 2")
     assert after == before

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 
 from batchq import run, sql
-from batchq.bulk import Backfill, ChunkSize, Report, StopReason, preflight, resume
+from batchq.bulk import Backfill, StopReason, preflight
 from batchq.bulk.preflight.findings import FindingCode
+from tests.support.vpcs import go_on, job_of
 
 TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 1);
 INSERT INTO rule SELECT n FROM generate_series(1, 50) AS n;
 """
 STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
-TEN = ChunkSize(minimum=10, initial=10, maximum=10)
 TRIGGER = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
 CREATE TRIGGER keep {when} ON {table} FOR EACH ROW {of} EXECUTE FUNCTION keep();
@@ -67,24 +67,14 @@ def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return conn
 
 
-def going_on(conn: Any, backfill: Backfill = STAMP, **options: Any) -> Report:
-    return resume(conn, [backfill], owner="test", chunk_size=TEN, **options)
-
-
-def job(conn: Any) -> tuple[str, str]:
-    row = conn.execute("SELECT phase, last_error FROM bulk_job").fetchone()
-    assert row is not None
-    return row
-
-
 @pytest.mark.parametrize("case", KEPT)
 def test_backfill_with_a_row_that_stays_due_is_stuck_with_the_causes(conn: Any, case: str) -> None:
     ddl, backfill = KEPT[case]
     conn.execute(ddl)
     run(conn, backfill.start())
-    report = going_on(conn, backfill)
+    report = go_on(conn, backfill)
     assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
-    phase, detail = job(conn)
+    phase, detail = job_of(conn, "phase, last_error")
     assert phase == "stuck"
     for cause in (backfill.table, "trigger", "rule", "policy", "set=", "where="):
         assert cause in detail
@@ -93,10 +83,10 @@ def test_backfill_with_a_row_that_stays_due_is_stuck_with_the_causes(conn: Any, 
 def test_backfill_ends_after_the_trigger_is_dropped(conn: Any) -> None:
     conn.execute(SWALLOWS)
     begun = run(conn, STAMP.start())
-    going_on(conn)
+    go_on(conn, STAMP)
     conn.execute("DROP FUNCTION keep CASCADE")
     run(conn, STAMP.jobs.retry(begun))
-    assert going_on(conn).jobs_done == 1
+    assert go_on(conn, STAMP).jobs_done == 1
     assert conn.execute("SELECT count(*) FROM rule WHERE v < 2").fetchone() == (0,)
     assert conn.execute("SELECT rows_done FROM bulk_job").fetchone() == (50,)
 
@@ -109,10 +99,10 @@ def test_backfill_with_a_kept_and_a_locked_row_neither_ends_nor_spins(
     run(conn, STAMP.start())
     with connect() as holder, holder.transaction():
         holder.execute("SELECT FROM rule WHERE id = %s FOR UPDATE", [locked])
-        report = going_on(conn, timeout=0.2)
+        report = go_on(conn, STAMP, timeout=0.2)
         assert (report.jobs_done, report.jobs_stuck, report.jobs_released) == (0, 0, 1)
-        assert "locked by other transactions" in job(conn)[1]
-    assert going_on(conn).jobs_stuck == 1
+        assert "locked by other transactions" in job_of(conn, "last_error")
+    assert go_on(conn, STAMP).jobs_stuck == 1
     assert conn.execute("SELECT id FROM rule WHERE v < 2").fetchall() == [(7,)]
 
 
@@ -135,16 +125,16 @@ def test_rule_makes_a_backfill_stuck_and_is_a_preflight_error(conn: Any, rule: s
     found_errors = [(one.code, one.table, one.name) for one in preflight(conn, STAMP).errors]
     assert found_errors == [(FindingCode.RULE, "rule", "keep")]
     begun = run(conn, STAMP.start())
-    report = going_on(conn)
+    report = go_on(conn, STAMP)
     assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
-    phase, detail = job(conn)
+    phase, detail = job_of(conn, "phase, last_error")
     assert phase == "stuck"
     assert "rule: a rule (CREATE RULE)" in detail
     assert str(begun) in detail
     conn.execute("ALTER TABLE rule DISABLE RULE keep")
     assert preflight(conn, STAMP).ok
     run(conn, STAMP.jobs.retry(begun))
-    assert going_on(conn).jobs_done == 1
+    assert go_on(conn, STAMP).jobs_done == 1
 
 
 def test_preflight_warns_of_an_update_trigger(conn: Any) -> None:

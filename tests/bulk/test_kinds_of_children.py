@@ -10,25 +10,21 @@ import psycopg
 import pytest
 
 from batchq import InvalidBatch, run, sql
-from batchq.bulk import Backfill, ChildDelete, ChunkSize, DeleteTree, Report, resume
+from batchq.bulk import Backfill, ChildDelete, DeleteTree, Report
 from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
+from tests.support.vpcs import MISSING, ROUTER, VPC, VPC_TABLE, begin, go_on
 
 TABLES = """
-CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
 CREATE TABLE address (
     id int PRIMARY KEY, vpc_id int, kind text, node int, time_deleted timestamptz);
 CREATE UNIQUE INDEX ON address (vpc_id, id);
-INSERT INTO vpc VALUES (1), (2);
 INSERT INTO address
     SELECT n, 1 + n % 2, (ARRAY['floating', 'snat', 'ephemeral', NULL])[1 + n / 2 % 4]
     FROM generate_series(1, 48) AS n;
 UPDATE address SET node = 7 WHERE id % 3 = 0;
 UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
 """
-MISSING = LookupError("no such vpc")
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
-FOUR = ChunkSize(minimum=4, initial=4, maximum=4)
 
 
 def addresses(deleted_at: str | None = None, **where: object) -> Any:
@@ -41,14 +37,14 @@ def tree(*children: ChildDelete) -> DeleteTree:
 
 @pytest.fixture(name="conn")
 def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(TABLES)
+    conn.execute(VPC_TABLE + TABLES)
     conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
     return conn
 
 
 def drained(conn: Any, *children: ChildDelete, **options: Any) -> Report:
-    run(conn, tree(*children).fence(1, missing=MISSING))
-    return resume(conn, [tree(*children)], owner="test", chunk_size=FOUR, **options)
+    begin(conn, tree(*children))
+    return go_on(conn, tree(*children), 4, **options)
 
 
 def ids(conn: Any, condition: str = "vpc_id = 1") -> set[int]:
@@ -158,10 +154,9 @@ def test_foreign_key_from_outside_the_tree_keeps_the_parent(conn: Any) -> None:
     conn.execute("DELETE FROM address WHERE vpc_id = 1")
     (job,) = run(conn, tree(child).jobs.all("vpc"))
     run(conn, tree(child).jobs.retry(job.id))
-    assert resume(conn, [tree(child)], owner="test").jobs_done == 1
+    assert go_on(conn, tree(child)).jobs_done == 1
 
 
-ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at="time_deleted"))
 BARE = Parent(table="router", deleted_at=None, key="id", generation="rcgen")

@@ -10,33 +10,26 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from attrs import evolve
 
-from batchq import insert, run, sql
+from batchq import sql
 from batchq.bulk import (
     Backfill,
     Budget,
     ChildDelete,
     ChunkSize,
     DeleteTree,
-    FenceBroken,
     Progress,
     Report,
     StopReason,
-    resume,
 )
 from batchq.bulk.progress.events import Event
-from batchq.bulk.worker.locked_rows import LockedRows
-from batchq.hierarchy import Parent
-from batchq.result import Failed, attempt
+from tests.support.vpcs import ROUTER, VPC, VPC_TABLE, begin, go_on, job_of, one
 
 TABLES = """
-CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
 CREATE TABLE rule (
     id int PRIMARY KEY, vpc_id int, v int NOT NULL DEFAULT 1, time_deleted timestamptz,
     UNIQUE (vpc_id, id));
@@ -44,16 +37,11 @@ CREATE TABLE router (
     id int PRIMARY KEY, vpc_id int NOT NULL, rcgen bigint NOT NULL DEFAULT 0,
     time_deleted timestamptz, UNIQUE (vpc_id, id));
 CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, UNIQUE (router_id, id));
-INSERT INTO vpc VALUES (1), (2);
 INSERT INTO rule SELECT n, 1 FROM generate_series(1, 3000) n;
 INSERT INTO rule SELECT n, 2 FROM generate_series(4001, 4010) n;
 INSERT INTO router SELECT n, 1 FROM generate_series(1, 30) n;
 INSERT INTO route SELECT n, 1 + n % 30 FROM generate_series(1, 600) n;
 """
-VPC, ROUTER = (
-    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
-    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
-)
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 SOFT = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
 ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at=None))
@@ -71,13 +59,13 @@ TREES = {
 }
 TREE = DeleteTree(name="vpc", parent=VPC, children=TREES["deleted"])
 STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
-TIMEOUT, LEASE = 0.25, timedelta(minutes=1)
-SIZE = ChunkSize(minimum=100, initial=300, maximum=300)
+TIMEOUT = 0.25
+JOB = "phase, restarts, rows_done, last_error"
 
 
 @pytest.fixture(name="conn")
 def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(TABLES, prepare=False)
+    conn.execute(VPC_TABLE + TABLES, prepare=False)
     conn.execute(TREE.jobs.ddl(), prepare=False)  # type: ignore[arg-type]
     return conn
 
@@ -96,17 +84,8 @@ def lock(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def going_on(conn: Any, work: DeleteTree | Backfill = TREE, **options: Any) -> Report:
-    options = {"owner": "test", "timeout": TIMEOUT, "chunk_size": SIZE, **options}
-    return resume(conn, [work], **options)
-
-
-def one(conn: Any, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    return row[0] if len(row) == 1 else row
-
-
-def job(conn: Any, columns: str = "phase, restarts, rows_done, last_error") -> Any:
-    return one(conn, f"SELECT {columns} FROM bulk_job")
+    size = ChunkSize(minimum=100, initial=300, maximum=300)
+    return go_on(conn, work, **{"timeout": TIMEOUT, "chunk_size": size, **options})
 
 
 def rules_left(conn: Any) -> int:
@@ -118,13 +97,13 @@ def rules_left(conn: Any) -> int:
 
 @pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
 def test_locked_row_delays_none_of_3_000_siblings(conn: Any, lock: Any, strength: str) -> None:
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     with lock("rule", "id = 1500", strength):
         report = going_on(conn)
         assert (report.rows, report.stop_reason, report.detail) == (2_999, StopReason.EXHAUSTED, "")
         assert (report.jobs_done, report.jobs_released, report.jobs_unfinished) == (0, 1, 1)
         assert one(conn, "SELECT id FROM rule WHERE vpc_id = 1") == 1500
-        phase, stages, done, detail = job(conn)
+        phase, stages, done, detail = job_of(conn, JOB)
         assert (phase, stages, done) == ("active", 0, 2_999)
         assert (
             detail == "all rows that are left are locked by other transactions: rule; "
@@ -133,12 +112,12 @@ def test_locked_row_delays_none_of_3_000_siblings(conn: Any, lock: Any, strength
         assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1
     report = going_on(conn)
     assert (report.rows, report.skipped_locked, report.jobs_done) == (1, 0, 1)
-    assert job(conn) == ("done", 0, 3_000, None)
+    assert job_of(conn, JOB) == ("done", 0, 3_000, None)
     assert one(conn, "SELECT count(*) FROM rule") == 10
 
 
 def test_row_unlocked_meanwhile_is_deleted_by_the_same_worker(conn: Any, lock: Any) -> None:
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     with ExitStack() as held:
         held.enter_context(lock("rule", "id = 1500"))
 
@@ -154,29 +133,29 @@ def test_row_unlocked_meanwhile_is_deleted_by_the_same_worker(conn: Any, lock: A
 
 def test_locked_rows_are_waited_for_once_in_a_scan(conn: Any, lock: Any) -> None:
     """It is canceled once, knows then, and once more when it comes back."""
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     with lock("rule", "id % 100 = 0 AND vpc_id = 1"):
         report = going_on(conn)
         assert (report.rows, rules_left(conn)) == (2_970, 30)
         assert report.retries == 2
     assert going_on(conn).jobs_done == 1
-    assert job(conn) == ("done", 0, 3_000, None)
+    assert job_of(conn, JOB) == ("done", 0, 3_000, None)
 
 
 def test_row_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
     """Each worker ends, no person is needed, and it does not count as a restart."""
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     with lock("rule", "id IN (1, 3000)"):
         for number in range(6):
             report = going_on(conn)
             assert report.jobs_released == 1
             assert report.rows == (0 if number else 2_998)
-            assert job(conn, "phase, restarts") == ("active", 0)
+            assert job_of(conn, "phase, restarts") == ("active", 0)
     assert going_on(conn).jobs_done == 1
 
 
 def test_budget_that_ends_during_a_scan_loses_no_row(conn: Any, lock: Any) -> None:
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     with lock("rule", "id IN (1, 700, 1500, 3000)"):
         for _ in range(25):
             going_on(conn, budget=Budget(chunks=1))
@@ -185,7 +164,7 @@ def test_budget_that_ends_during_a_scan_loses_no_row(conn: Any, lock: Any) -> No
     for _ in range(4):
         going_on(conn, budget=Budget(chunks=1))
     report = going_on(conn)
-    assert job(conn, "phase, rows_done") == ("done", 3_000), report
+    assert job_of(conn, "phase, rows_done") == ("done", 3_000), report
 
 
 def test_slow_chunk_without_locks_is_made_smaller(conn: Any) -> None:
@@ -194,10 +173,10 @@ def test_slow_chunk_without_locks_is_made_smaller(conn: Any) -> None:
         "$$ BEGIN PERFORM pg_sleep(0.002); RETURN OLD; END $$"
     )
     conn.execute("CREATE TRIGGER slow BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION slow()")
-    conn.execute("DELETE FROM rule WHERE id BETWEEN 401 AND 3000")
-    run(conn, TREE.fence(1, missing=KeyError()))
-    report = going_on(conn, chunk_size=ChunkSize(minimum=10, initial=300, maximum=300))
-    assert (report.rows, report.skipped_locked, report.jobs_done) == (400, 0, 1)
+    conn.execute("DELETE FROM rule WHERE id BETWEEN 201 AND 3000")
+    begin(conn, TREE)
+    report = going_on(conn, chunk_size=ChunkSize(minimum=10, initial=200, maximum=200))
+    assert (report.rows, report.skipped_locked, report.jobs_done) == (200, 0, 1)
     assert report.retries >= 1
 
 
@@ -207,7 +186,7 @@ def test_any_locked_row_is_left_or_counted_whenever_unlocked(
 ) -> None:
     draw = random.Random(seed)  # noqa: S311  not a secret
     conn.execute("DELETE FROM rule WHERE id > 400 AND vpc_id = 1")
-    run(conn, TREE.fence(1, missing=KeyError()))
+    begin(conn, TREE)
     share, most = draw.choice([0.01, 0.1, 0.9]), draw.choice([7, 50, 1_000])
     with connect() as holder:
         for _ in range(4):
@@ -221,14 +200,14 @@ def test_any_locked_row_is_left_or_counted_whenever_unlocked(
             report = going_on(
                 conn, chunk_size=size, budget=Budget(chunks=draw.choice([2, 20, 1_000]))
             )
-            phase, _, done, _ = job(conn)
+            phase, _, done, _ = job_of(conn, JOB)
             assert done + rules_left(conn) == 400, report
             seen = conn.execute("SELECT FROM rule WHERE id = ANY(%s)", [ids]).rowcount
             assert (seen, report.jobs_stuck) == (held, 0)
             assert phase == "active" or not held
-    while job(conn, "phase") == "active":
+    while job_of(conn, "phase") == "active":
         assert going_on(conn).jobs_stuck == 0
-    assert job(conn, "phase, rows_done") == ("done", 400)
+    assert job_of(conn, "phase, rows_done") == ("done", 400)
 
 
 # -- of every kind ---------------------------------------------------------------------------------
@@ -237,7 +216,7 @@ def test_any_locked_row_is_left_or_counted_whenever_unlocked(
 @pytest.mark.parametrize("kind", TREES)
 def test_locked_row_is_deleted_by_every_kind_of_delete(conn: Any, lock: Any, kind: str) -> None:
     tree = DeleteTree(name="vpc", parent=VPC, children=TREES[kind])
-    run(conn, tree.fence(1, missing=KeyError()))
+    begin(conn, tree)
     with lock("rule", "id IN (1, 1500, 3000)"):
         report = going_on(conn, tree)
         assert (report.jobs_done, report.jobs_stuck, report.jobs_released) == (0, 0, 1)
@@ -252,7 +231,7 @@ def test_locked_row_is_deleted_by_every_kind_of_delete(conn: Any, lock: Any, kin
 def test_locked_grandchild_is_deleted_later(conn: Any, lock: Any, table: str) -> None:
     """What is below a router that is locked stays, as does a router of which something stays."""
     tree = DeleteTree(name="vpc", parent=VPC, children=TREES["below"])
-    run(conn, tree.fence(1, missing=KeyError()))
+    begin(conn, tree)
     with lock(table, "id = 7"):
         report = going_on(conn, tree)
         assert (report.jobs_stuck, report.jobs_released, rules_left(conn)) == (0, 1, 0)
@@ -260,7 +239,7 @@ def test_locked_grandchild_is_deleted_later(conn: Any, lock: Any, table: str) ->
         assert one(conn, counts) == ((1, 20) if table == "router" else (1, 1))
     assert going_on(conn, tree).jobs_done == 1
     assert one(conn, counts) == (0, 0)
-    assert job(conn, "rows_done") == 3_630
+    assert job_of(conn, "rows_done") == 3_630
 
 
 def test_locked_row_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lock: Any) -> None:
@@ -275,11 +254,11 @@ def test_locked_row_that_another_kind_refers_to_makes_no_job_stuck(conn: Any, lo
         parent=VPC,
         children=[ChildDelete(relation=RULES), ChildDelete(relation=targets)],
     )
-    run(conn, tree.fence(1, missing=KeyError()))
+    begin(conn, tree)
     with lock("rule", "id = 10"):
         report = going_on(conn, tree)
         assert (report.jobs_stuck, report.jobs_released, rules_left(conn)) == (0, 1, 1)
-        assert job(conn, "phase, restarts") == ("active", 0)
+        assert job_of(conn, "phase, restarts") == ("active", 0)
     assert going_on(conn, tree).jobs_done == 1
 
 
@@ -291,22 +270,22 @@ def due(conn: Any) -> int:
 
 
 def test_backfill_does_not_end_while_a_row_is_locked(conn: Any, lock: Any) -> None:
-    run(conn, STAMP.start())
+    begin(conn, STAMP)
     with lock("rule", "id = 1500"):
         report = going_on(conn, STAMP)
         assert (report.rows, report.jobs_done, report.jobs_released) == (3_009, 0, 1)
-        assert (due(conn), *job(conn, "phase, restarts")) == (1, "active", 0)
+        assert (due(conn), *job_of(conn, "phase, restarts")) == (1, "active", 0)
     assert going_on(conn, STAMP).jobs_done == 1
-    assert (due(conn), job(conn, "rows_done")) == (0, 3_010)
+    assert (due(conn), job_of(conn, "rows_done")) == (0, 3_010)
 
 
 def test_backfill_of_a_later_worker_does_not_end_at_a_locked_row(conn: Any, lock: Any) -> None:
     """A scan that has skipped rows has found something, whichever worker asks."""
-    run(conn, STAMP.start())
+    begin(conn, STAMP)
     with lock("rule", "id = 1500"):
         for _ in range(40):
             going_on(conn, STAMP, budget=Budget(chunks=1))
-            assert job(conn, "phase") != "done"
+            assert job_of(conn, "phase") != "done"
         assert due(conn) == 1
     assert going_on(conn, STAMP).jobs_done == 1
     assert due(conn) == 0
@@ -314,97 +293,7 @@ def test_backfill_of_a_later_worker_does_not_end_at_a_locked_row(conn: Any, lock
 
 def test_locked_row_that_is_not_due_delays_nothing(conn: Any, lock: Any) -> None:
     conn.execute("UPDATE rule SET v = 2 WHERE id % 2 = 0")
-    run(conn, STAMP.start())
+    begin(conn, STAMP)
     with lock("rule", "id % 2 = 0"):
         report = going_on(conn, STAMP)
     assert (report.jobs_done, report.retries, report.rows) == (1, 0, 1_505)
-
-
-# -- the fence -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("skip_locked", [True, False])
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE vpc SET time_deleted = NULL WHERE id = 1",
-        "UPDATE vpc SET rcgen = rcgen + 1 WHERE id = 1",
-        "DELETE FROM vpc WHERE id = 1",
-        "ALTER TABLE rule RENAME TO old; CREATE TABLE rule (LIKE old INCLUDING ALL)",
-    ],
-)
-def test_chunk_that_skips_locked_rows_checks_the_fence(
-    conn: Any, change: str, skip_locked: bool
-) -> None:
-    made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
-    for command in change.split(";"):
-        conn.execute(command)
-    answer = attempt(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
-    assert isinstance(answer, Failed)
-    assert isinstance(answer.error, FenceBroken)
-    assert job(conn, "rows_done, seq") == (0, 0)
-
-
-def test_chunk_that_skips_locked_rows_waits_for_a_restore(conn: Any, connect: Any) -> None:
-    """The parent is never passed over: what happens to it decides."""
-    made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
-    with connect() as restorer, restorer.transaction():
-        restorer.execute("UPDATE vpc SET time_deleted = NULL WHERE id = 1")
-        answer = attempt(conn, TREE.chunk(owned, 100, LEASE, skip_locked=True), timeout=TIMEOUT)
-    assert isinstance(answer, Failed)
-    assert answer.report.violation is not None
-    assert answer.report.violation.sqlstate == "57014"
-
-
-@pytest.mark.parametrize("skip_locked", [True, False])
-def test_both_forms_of_a_chunk_delete_the_same_rows(conn: Any, skip_locked: bool) -> None:
-    made = run(conn, TREE.fence(1, missing=KeyError()))
-    owned = run(conn, TREE.jobs.claim(run(conn, TREE.jobs.get(made)), "me", LEASE, None))
-    first = run(conn, TREE.chunk(owned, 100, LEASE, skip_locked=skip_locked))
-    assert (first.rows, first.full, first.cursor, first.skipped) == (100, True, ["100"], False)
-    there = evolve(owned, seq=first.seq, cursor=first.cursor, cursor_key=first.cursor_key)
-    second = run(conn, TREE.chunk(there, 5_000, LEASE, skip_locked=skip_locked))
-    assert (second.rows, second.full, second.stage, second.skipped) == (2_900, False, 1, False)
-
-
-def test_row_inserted_after_the_fence_is_late_and_not_locked(conn: Any, lock: Any) -> None:
-    """Other failures are reported as before: children that keep coming need a person."""
-    run(conn, TREE.fence(1, missing=KeyError()))
-    conn.execute(
-        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
-    )
-    conn.execute(
-        "CREATE TRIGGER keep BEFORE DELETE ON rule FOR EACH ROW WHEN (OLD.id = 5) "
-        "EXECUTE FUNCTION keep()"
-    )
-    report = going_on(conn)
-    assert (report.jobs_stuck, report.skipped_locked, rules_left(conn)) == (1, 0, 1)
-    assert "rule, 5" in job(conn, "last_error")
-    run(conn, insert("rule", {"id": 9_999, "vpc_id": 2}))
-
-
-# -- which form ------------------------------------------------------------------------------------
-
-
-def test_chunks_wait_until_one_was_canceled() -> None:
-    locked = LockedRows()
-    assert not locked.skip
-    locked.canceled(300)
-    for _ in range(3):
-        assert locked.skip
-        locked.committed("rule", 100, skipped=False)
-    assert not locked.skip
-
-
-def test_scan_that_has_skipped_rows_does_not_wait_again() -> None:
-    locked = LockedRows()
-    locked.canceled(10)
-    locked.committed("rule", 10, skipped=True)
-    locked.committed("router", 10, skipped=True)
-    locked.committed("rule", 10_000, skipped=False)
-    assert locked.skip
-    assert "rule, router" in str(locked.end_scan())
-    assert not locked.skip
-    assert locked.end_scan() is None

@@ -6,33 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import psycopg
 import pytest
 
-from batchq import run
 from batchq.bulk import (
     Budget,
     ChildDelete,
-    ChunkSize,
     DeleteTree,
-    Jobs,
-    Report,
-    TooManyRows,
-    resume,
 )
 from batchq.hierarchy import Parent
+from tests.support.vpcs import VPC, VPC_TABLE, begin, go_on
 
-VPC_TABLE = """
-CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
-INSERT INTO vpc VALUES (1), (2);
-"""
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROWS = 23
-
-MISSING = LookupError("no such vpc")
-SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 
 
 def planted(
@@ -47,12 +33,8 @@ def planted(
     conn.execute(f"INSERT INTO rule SELECT vpc, {values} FROM {series} ORDER BY md5(n::text)")
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES, order=order)])
     conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, missing=MISSING))
+    begin(conn, tree)
     return tree
-
-
-def child(conn: Any, tree: DeleteTree, **options: Any) -> Report:
-    return resume(conn, [tree], owner="test", chunk_size=SMALL, **options)
 
 
 def left(conn: Any, table: str = "rule") -> dict[int, int]:
@@ -95,7 +77,7 @@ def test_key_of_any_type_misses_no_row_between_chunks(
     conn: psycopg.Connection[Any], key: str
 ) -> None:
     tree = planted(conn, *KEYS[key])
-    report = child(conn, tree)
+    report = go_on(conn, tree, 4)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert report.chunks == ROWS // 4 + 1
     assert left(conn) == {2: ROWS}
@@ -115,7 +97,7 @@ def test_collation_may_sort_unlike_bytes(
         pytest.skip("this server was built without ICU")
     texts = "(ARRAY['a', 'A', 'ä', 'Z', 'z-', '_', '-a'])[1 + n % 7] || n"
     tree = planted(conn, "k text COLLATE odd", texts)
-    report = child(conn, tree)
+    report = go_on(conn, tree, 4)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
@@ -124,7 +106,7 @@ def test_enum_sorts_as_declared(conn: psycopg.Connection[Any]) -> None:
     conn.execute("CREATE TYPE kind AS ENUM ('z', 'a', 'm %', 'B')")
     kind = "('{z,a,m %,B}'::kind[])[1 + n % 4]"
     tree = planted(conn, "kind kind, id int", f"{kind}, n", ("kind", "id"))
-    assert child(conn, tree).rows_after_fence == 0
+    assert go_on(conn, tree, 4).rows_after_fence == 0
     assert left(conn) == {2: ROWS}
 
 
@@ -132,7 +114,7 @@ def test_cursor_is_the_last_deleted_key(conn: psycopg.Connection[Any]) -> None:
     """A lower one would have the next chunk look at the dead rows of this one."""
     tree = planted(conn, *KEYS["kind and id"])
     for n in (4, 8, 12):
-        child(conn, tree, budget=Budget(chunks=1))
+        go_on(conn, tree, 4, budget=Budget(chunks=1))
         last = "SELECT ARRAY[kind, id::text] FROM rule WHERE vpc_id = 2 ORDER BY kind, id OFFSET %s"
         place = conn.execute("SELECT cursor FROM bulk_job").fetchone()
         assert place == conn.execute(last, [n - 1]).fetchone()
@@ -165,31 +147,10 @@ def test_cursor_is_read_by_a_session_with_other_settings(
     for n in range(ROWS):
         session, values = connect(), SETTINGS[setting]
         session.execute("SELECT set_config(%s, %s, false)", [setting, values[n % len(values)]])
-        reports.append(child(session, tree, budget=Budget(chunks=1)))
+        reports.append(go_on(session, tree, 4, budget=Budget(chunks=1)))
     assert {report.detail for report in reports} == {""}
     assert sum(report.rows for report in reports) == ROWS
     assert sum(report.rows_after_fence for report in reports) == 0
-    assert left(conn) == {2: ROWS}
-
-
-@pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres, MDY"])
-def test_session_with_unreadable_dates_continues_a_job(
-    conn: psycopg.Connection[Any], connect: Callable[..., Any], style: str
-) -> None:
-    """The job comes in binary, and the place that it writes down is the same on every session."""
-    tree, session = planted(conn, *KEYS["timestamptz"]), connect()
-    session.execute("SELECT set_config('DateStyle', %s, false)", [style])
-    report = child(session, tree, budget=Budget(chunks=2)) + child(conn, tree)
-    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
-    assert left(conn) == {2: ROWS}
-
-
-def test_cursor_is_not_rounded(conn: psycopg.Connection[Any], connect: Callable[..., Any]) -> None:
-    """Fifteen digits of a float8 are not all of it; with them a chunk would skip rows."""
-    tree, rounding = planted(conn, "k float8", "1 + n * 1.1e-15::float8"), connect()
-    rounding.execute("SET extra_float_digits = 0")
-    report = child(rounding, tree, budget=Budget(chunks=2)) + child(conn, tree)
-    assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
     assert left(conn) == {2: ROWS}
 
 
@@ -245,9 +206,8 @@ def test_row_of_another_parent_with_the_same_key_is_kept(
     rules = VPC.children("rule", by="vpc_id", **children)  # type: ignore[arg-type]
     tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=rules, **drained)])  # type: ignore[arg-type]
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, missing=MISSING))
-    size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
-    report = resume(sharded, [tree], owner="test", chunk_size=size)
+    begin(sharded, tree)
+    report = go_on(sharded, tree, rows)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (20, 0, 1)
     living = "SELECT count(*) FROM rule WHERE time_deleted IS NULL AND vpc_id = "
     assert sharded.execute(f"{living} 1").fetchone() == (0,)
@@ -266,77 +226,8 @@ def test_row_below_another_parent_with_the_same_key_is_kept(
     child = ChildDelete(relation=routers, hard=True, children=below)
     tree = DeleteTree(name="vpc", parent=VPC, children=[child])
     sharded.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(sharded, tree.fence(1, missing=MISSING))
-    size = ChunkSize(minimum=rows, initial=rows, maximum=rows)
-    report = resume(sharded, [tree], owner="test", chunk_size=size)
+    begin(sharded, tree)
+    report = go_on(sharded, tree, rows)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (21, 0, 1)
     found = sharded.execute("SELECT router_id, count(*) FROM route GROUP BY 1").fetchall()
     assert found == [(2, 20)]
-
-
-# -- names -----------------------------------------------------------------------------------------
-
-ODD = """ä %s "x' %% D"""
-"""What has to be quoted, and what a placeholder must not be taken for."""
-NAMES = ["page", "changed", "done", "job", "above", "below", "row", "of", "ORDER", "user", ODD]
-
-
-def called(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@pytest.mark.parametrize("schema", [None, ODD], ids=["no schema", "schema"])
-@pytest.mark.parametrize("name", NAMES)
-def test_table_and_columns_may_have_any_name(
-    conn: psycopg.Connection[Any], name: str, schema: str | None
-) -> None:
-    """What the statement of a chunk calls its own parts included."""
-    own = f"{schema} {conn.info.backend_pid}" if schema else None
-    prefix, qualified = (f"{own}.", f"{called(own)}.") if own else ("", "")
-    if own:
-        conn.execute(f"CREATE SCHEMA {called(own)}")  # type: ignore[arg-type]
-
-    def table(suffix: str) -> str:
-        return f"{qualified}{called(name + suffix)}"
-
-    key, by, tomb, gen = (called(name + s) for s in ("", "_of", "_gone", "_gen"))
-    columns = f"{key} int PRIMARY KEY, {by} int, {tomb} timestamptz, {gen} bigint DEFAULT 0"
-    try:
-        for suffix in ("_vpc", "_router", ""):
-            conn.execute(f"CREATE TABLE {table(suffix)} ({columns})")  # type: ignore[arg-type]
-        conn.execute(f"INSERT INTO {table('_vpc')} VALUES (1), (2)")  # type: ignore[arg-type]
-        routers = f"INSERT INTO {table('_router')} SELECT n, 1 + n / 4 FROM generate_series(1, 5) n"
-        conn.execute(routers)  # type: ignore[arg-type]
-        leaves = f"INSERT INTO {table('')} SELECT n, 1 + n % 5 FROM generate_series(1, 25) n"
-        conn.execute(leaves)  # type: ignore[arg-type]
-        parents = {"key": name, "deleted_at": f"{name}_gone", "generation": f"{name}_gen"}
-        vpc = Parent(table=f"{prefix}{name}_vpc", **parents)
-        router = Parent(table=f"{prefix}{name}_router", **parents)
-        links = {"by": f"{name}_of", "deleted_at": f"{name}_gone"}
-        routes = router.children(f"{prefix}{name}", **links)
-        below = [ChildDelete(relation=routes, order=name, hard=True)]
-        routers_of = vpc.children(f"{prefix}{name}_router", **links)
-        child = ChildDelete(relation=routers_of, order=[name], hard=True, children=below)  # type: ignore[arg-type]
-        jobs = Jobs(table=f"{prefix}{name}_jobs")
-        tree = DeleteTree(name=name, parent=vpc, children=[child], jobs=jobs)
-        conn.execute(jobs.ddl())  # type: ignore[arg-type]
-        with pytest.raises(TooManyRows):
-            run(conn, attrs.evolve(tree, inline_limit=14).delete_now(1, missing=MISSING))
-        run(conn, tree.fence(1, missing=MISSING))
-        report = resume(conn, [tree], owner="test", chunk_size=SMALL)
-        assert (report.rows, report.rows_after_fence, report.jobs_done) == (18, 0, 1)
-        assert run(conn, attrs.evolve(tree, inline_limit=10).delete_now(2, missing=MISSING)) == 12
-    finally:
-        if own:
-            conn.execute(f"DROP SCHEMA {called(own)} CASCADE")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("table", ["page", "changed", "done", "job"])
-def test_job_table_may_have_any_name(conn: psycopg.Connection[Any], table: str) -> None:
-    conn.execute(f"{VPC_TABLE} CREATE TABLE rule (id int PRIMARY KEY, vpc_id int)")  # type: ignore[arg-type]
-    conn.execute("INSERT INTO rule SELECT n, 1 FROM generate_series(1, 10) AS n")
-    children = [ChildDelete(relation=RULES)]
-    tree = DeleteTree(name="vpc", parent=VPC, children=children, jobs=Jobs(table=table))
-    conn.execute(tree.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, tree.fence(1, missing=MISSING))
-    assert child(conn, tree).jobs_done == 1
