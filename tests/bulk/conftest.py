@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 import batchq
-from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, resume
+from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, StopReason, resume
 from batchq.hierarchy import Parent
 from tests.support.lock_waits import Race, race
 
@@ -89,6 +89,22 @@ class Estate:
         assert self.one("SELECT array_agg(id) FROM vpc") == [2]
         assert self.one("SELECT count(*) FROM rule WHERE vpc_id = 2") == 10
         assert self.job("phase, rows_done, lease_until") == ("done", rows, None)
+
+    def stuck(self, report: Report) -> str:
+        """Return why the one job is stuck, after a worker that has deleted nothing of it."""
+        assert (report.jobs_stuck, report.jobs_done, report.detail) == (1, 0, "")
+        phase, detail = self.job("phase, last_error")
+        assert phase == "stuck"
+        return str(detail)
+
+    def assert_released(self, report: Report, sqlstate: str) -> None:
+        """Assert that the job was released, with the server's error, and nothing is done."""
+        assert report.stop_reason is StopReason.FAILED
+        assert (report.jobs_released, report.jobs_unfinished) == (1, 1)
+        *job, error = self.job("phase, lease_until, owner, rows_done, last_error")
+        assert job == ["active", None, None, 0]
+        assert sqlstate in error
+        assert sqlstate in report.detail
 
     def assert_exact(self) -> None:
         """Every row is either still there or counted."""

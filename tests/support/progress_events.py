@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Progress events as a worker makes them, for the tests of observers."""
+"""Progress events as a worker makes them, and an observer that keeps them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from batchq.bulk import Progress
+from batchq.bulk import Progress, Report
 from batchq.bulk.progress.events import Event
 
 
@@ -22,3 +23,19 @@ def progress(job: int = 7, event: Event = Event.CHUNK, **changes: Any) -> Progre
         "chunk_size": 10,
     }
     return Progress(**{**usual, **changes})
+
+
+class Events(list[Progress]):
+    """A watcher that keeps the events, and may do something at one of them."""
+
+    def __init__(self, **at: Callable[[], object]) -> None:
+        self._at = at
+
+    def __call__(self, received: Progress | Report) -> None:
+        if isinstance(received, Progress):
+            self.append(received)
+            self._at.get(received.event.name, bool)()
+
+    @property
+    def names(self) -> list[str]:
+        return [progress.event.name for progress in self]
