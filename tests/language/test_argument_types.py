@@ -153,8 +153,8 @@ BATCHES: dict[str, Call] = {
     "sequence(): item 0": lambda x: sequence([x]),
     "into(): item 0": lambda x: into(dict, x),
     "into(): item 0 ": lambda x: into(dict, a=x),
-    "not a batch": steps,
-    "not a batch ": explain,
+    "TypeError: not a batch": steps,
+    "TypeError: not a batch ": explain,
 }
 OTHERS: dict[str, tuple[Call, str]] = {
     "insert(): a row": (lambda x: insert("t", x), "dict"),
@@ -201,20 +201,24 @@ def _cases() -> dict[str, tuple[Call, str]]:
     return cases | OTHERS
 
 
-CASES = [
-    pytest.param(call, name.rstrip(), value, id=f"{name}-{kind}")
-    for name, (call, valid) in _cases().items()
-    for kind, value in VALUES.items()
-    if kind not in valid.split()
-]
-
-
-@pytest.mark.parametrize(("call", "text", "value"), CASES)
-def test_wrong_argument_is_rejected_by_its_call(call, text, value):
-    wrong = TypeError if text == "not a batch" else InvalidBatch
-    with pytest.raises(wrong, match=f"^{re.escape(text)}") as caught:
+def answer(call: Call, value: object) -> str:
+    """Return the text of the error for a value."""
+    try:
         call(value)
-    assert "hashable" not in str(caught.value)
+    except InvalidBatch as error:
+        return str(error)
+    except TypeError as error:
+        return f"TypeError: {error}"
+    return "accepted"
+
+
+@pytest.mark.parametrize(("name", "case"), _cases().items(), ids=_cases())
+def test_wrong_argument_is_rejected_by_its_call(name, case):
+    call, valid = case
+    wrong = {kind: value for kind, value in VALUES.items() if kind not in valid.split()}
+    answers = {kind: answer(call, value) for kind, value in wrong.items()}
+    other = {kind: text for kind, text in answers.items() if not text.startswith(name.rstrip())}
+    assert other == {}
 
 
 @pytest.mark.parametrize("column", [["a"], [["a"]], {"a": 1}, {"a"}, 7, None, ""], ids=repr)

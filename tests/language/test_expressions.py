@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from batchq import InvalidBatch, delete, insert, insert_or_get, select, sql, steps, update
@@ -104,33 +106,32 @@ NOT_ONE_EXPRESSION = [
 ]
 
 
-@pytest.mark.parametrize("place", [*PLACES.values(), *COLUMN.values()], ids=[*PLACES, *COLUMN])
+def accepted_in(places, text, **params):
+    """Return the places that accept a fragment."""
+    accepted = []
+    for name, place in places.items():
+        with suppress(InvalidBatch):
+            place(sql(text, **params))
+            accepted.append(name)
+    return accepted
+
+
 @pytest.mark.parametrize("text", NOT_ONE_EXPRESSION)
-def test_fragment_of_more_than_one_expression_is_rejected_when_built(place, text):
-    with pytest.raises(InvalidBatch):
-        place(sql(text))  # type: ignore[arg-type]
+def test_fragment_of_more_than_one_expression_is_rejected(text):
+    assert accepted_in(PLACES | COLUMN, text) == []
 
 
-@pytest.mark.parametrize("place", [*PLACES.values(), *COLUMN.values()], ids=[*PLACES, *COLUMN])
 @pytest.mark.parametrize("text", ["'%(x)s'", "1 -- %(x)s"])
-def test_fragment_with_a_hidden_placeholder_is_rejected(place, text):
-    with pytest.raises(InvalidBatch):
-        place(sql(text, x="a"))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-@pytest.mark.parametrize("text", ["a AS b", "a AS", "1 AS a, 2 AS b", "a AS b c", "AS a"])
-def test_name_is_allowed_for_a_selected_column_alone(place, text):
-    with pytest.raises(InvalidBatch):
-        place(sql(text))  # type: ignore[arg-type]
+def test_fragment_with_a_hidden_placeholder_is_rejected(text):
+    assert accepted_in(PLACES | COLUMN, text, x="a") == []
 
 
 @pytest.mark.parametrize(
-    "text", ["a AS", "1 AS a, 2 AS b", "a AS b c", "AS a", "a AS b AS c", "AS"]
+    "text", ["a AS b", "a AS", "1 AS a, 2 AS b", "a AS b c", "AS a", "a AS b AS c", "AS"]
 )
-def test_selected_column_has_one_name_after_as(text):
-    with pytest.raises(InvalidBatch):
-        select("t", [sql(text)], where={"b": 1})  # type: ignore[arg-type]
+def test_alias_is_accepted_for_a_selected_column_only(text):
+    assert accepted_in(PLACES, text) == []
+    assert accepted_in(COLUMN, text) == (["a column"] if text == "a AS b" else [])
 
 
 ONE_EXPRESSION = [

@@ -7,6 +7,8 @@ import pytest
 
 from batchq import delete, explain, gather, insert, select, sql, steps, update
 from batchq.hierarchy import Parent
+from tests.support.row_models import Attrs, Named
+from tests.support.titles import title
 
 VPCS = select("vpc", ["name"], where={"project_id": 1})
 CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT FROM vpc WHERE project_id = 1)")
@@ -181,3 +183,38 @@ def test_explain_notes_a_write_that_reads_other_rows(statement):
 def test_explain_has_no_note_for_a_write_that_reads_its_own_row(statement):
     assert steps(statement)[0].notes == ()
     assert "note:" not in explain(statement)
+
+
+# -- columns that are unknown ----------------------------------------------------------------------
+
+UNKNOWN = [
+    sql("INSERT INTO t DEFAULT VALUES RETURNING *").one(Named),
+    sql("SELECT id, name FROM t").all(Attrs),
+    select("t", [sql("*")], where={"b": 1}).maybe(Named),
+    select("t", ["id", sql("upper(n)")], where={"b": 1}).one(Named),
+    sql("SELECT sum(n) FROM t").scalar(int),
+    select("t", [sql("sum(n)")], where={"b": 1}).scalar(int),
+]
+
+
+@pytest.mark.parametrize("statement", UNKNOWN, ids=title)
+def test_unknown_columns_are_noted(statement):
+    (note,) = steps(statement)[0].notes
+    assert "after COMMIT" in note
+    assert f"note: {note}" in explain(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sql("SELECT 1").one(tuple),
+        sql("SELECT 1").all(lambda row: row),
+        sql("SELECT 1").count(),
+        select("t", ["n"], where={"b": 1}).scalar(int),
+        insert("t", {"a": 1}).returning("id").scalar(int),
+        insert("t", {"a": 1}).one(Named),
+    ],
+    ids=title,
+)
+def test_known_columns_are_not_noted(statement):
+    assert steps(statement)[0].notes == ()

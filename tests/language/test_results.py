@@ -11,6 +11,7 @@ import pytest
 
 from batchq import InvalidBatch, delete, insert, select, sql, steps, update
 from batchq.language.results import model_fields
+from tests.support.row_models import Keywords, Positions, Pydantic, Struct, Typed, of_keywords
 
 BUILT = {
     "insert": insert("t", {"x": 1}),
@@ -53,6 +54,8 @@ def text(statement):
         (Attrs, '"id", "_hidden", "mac", "late"'),
         (Data, '"id", "name", "tags", "late"'),
         (Named, '"id", "name"'),
+        *((model, '"id", "name", "size"') for model in (Typed, Keywords, Positions)),
+        *((model, '"id", "name", "size"') for model in (Pydantic, Struct, of_keywords)),
     ],
 )
 def test_fields_of_the_model_are_the_columns_in_their_order(model, columns):
