@@ -124,7 +124,7 @@ def test_refuse_is_rejected_where_there_are_no_rows_to_find():
     for statement in (insert("disk", {"id": 1}), sql("UPDATE disk SET id = 1 RETURNING id")):
         with pytest.raises(InvalidBatch, match=r"refuse\(\).*\.ensure\("):
             statement.refuse({"id": 1})
-    with pytest.raises(InvalidBatch, match="where"):
+    with pytest.raises(InvalidBatch, match="selects every row"):
         delete("disk", {"id": 1}).refuse({})
 
 
