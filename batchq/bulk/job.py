@@ -57,6 +57,29 @@ class Job:
     """True if locked rows were skipped since the last restart."""
 
 
+def new_job(id: UUID, task: str, root: str, created_at: datetime) -> Job:
+    """Return a job without a parent as it is inserted."""
+    return Job(
+        id=id,
+        task=task,
+        version=VERSION,
+        root=root,
+        generation=0,
+        tables=[],
+        phase="active",
+        stage=0,
+        cursor=None,
+        seq=0,
+        rows_done=0,
+        scan_rows=0,
+        expected=None,
+        restarts=0,
+        epoch=0,
+        created_at=created_at,
+        last_error=None,
+    )
+
+
 def checked_job(job: Job) -> Job:
     """Return a job, as ``adopt()`` takes it.
 

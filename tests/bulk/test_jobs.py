@@ -16,6 +16,7 @@ from attrs import evolve
 
 from batchq import Batch, InvalidBatch, run
 from batchq.bulk import Backfill, Budget, Job, JobExists, Jobs, LeaseLost, Report, preflight, resume
+from batchq.bulk.job import new_job
 from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race
 
@@ -239,6 +240,14 @@ def test_job_tables_with_long_similar_names_are_distinct(conn: Any) -> None:
         run(conn, jobs.create(uuid4(), "tree", "7", KeyError()))
         with pytest.raises(KeyError):
             run(conn, jobs.create(uuid4(), "tree", "7", KeyError()))
+
+
+def test_new_job_is_what_the_server_inserts(conn: Any) -> None:
+    jobs, job = Jobs(), uuid4()
+    conn.execute(jobs.ddl())
+    run(conn, jobs.create(job, "tree", "7", KeyError()))
+    inserted: Any = run(conn, jobs.get(job))
+    assert inserted == new_job(job, "tree", "7", inserted.created_at)
 
 
 @pytest.mark.parametrize("name", ["", "a.", "x" * 64, "\u00e9" * 32, "a\0b", None], ids=ascii)

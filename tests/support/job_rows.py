@@ -10,26 +10,9 @@ from uuid import UUID
 from attrs import evolve
 
 from batchq.bulk import Job
+from batchq.bulk.job import new_job
 
-_BEGUN = Job(
-    id=UUID(int=0),
-    task="vpc",
-    version=1,
-    root="1",
-    generation=0,
-    tables=[],
-    phase="active",
-    stage=0,
-    cursor=None,
-    seq=0,
-    rows_done=0,
-    scan_rows=0,
-    expected=None,
-    restarts=0,
-    epoch=0,
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    last_error=None,
-)
+_BEGUN = new_job(UUID(int=0), "vpc", "1", datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def begun(**changes: Any) -> Job:

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
 from batchq.bulk.backfill import Backfill
-from batchq.bulk.job import VERSION, Job
+from batchq.bulk.job import new_job
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
@@ -65,25 +65,7 @@ def planned(
     :param now: whether a tree is deleted in one batch.
     :param samples: the order key of a row of each stage, if there is one.
     """
-    job = Job(
-        id=UUID(int=0),
-        task=task.name,
-        version=VERSION,
-        root=root,
-        generation=0,
-        tables=[],
-        phase="active",
-        stage=0,
-        cursor=None,
-        seq=0,
-        rows_done=0,
-        scan_rows=0,
-        expected=None,
-        restarts=0,
-        epoch=1,
-        created_at=datetime.now(UTC),
-        last_error=None,
-    )
+    job = evolve(new_job(UUID(int=0), task.name, root, datetime.now(UTC)), epoch=1)
     if isinstance(task, Backfill):
         yield from _batch("start", task.start(job.id))
     elif now:
