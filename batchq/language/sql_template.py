@@ -45,14 +45,18 @@ class SqlTemplate:
         """The names of the gaps for values."""
         return tuple(dict.fromkeys([gap for gap in self.gaps if gap not in self.parts]))
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.gaps)
+
     def fill(self, **given: object) -> Statement[None]:
         """Return the statement with these values and statements in the gaps.
 
         :raises InvalidBatch: if other names are given than those of the gaps, or a statement has a
             result, mappings or guards.
         """
-        if len(given) != len(self.names) + len(self.parts) or not given.keys() >= {*self.gaps}:
-            wrong = ", ".join(sorted(given.keys() ^ {*self.gaps}))
+        if given.keys() != self._known:
+            wrong = ", ".join(sorted(given.keys() ^ self._known))
             raise InvalidBatch(f"{self.text:.40}…: missing, or without a gap: {wrong}")
         values = copy_lists("sql()", tuple(map(given.__getitem__, self.names)))
         parts = cast("list[Statement[Any]]", list(map(given.__getitem__, self.parts)))
