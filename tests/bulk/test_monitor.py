@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,34 +28,21 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 progress = partial(example, at=NOON, expected=100, rate=20.0)
 
 
-def test_monitor_drops_the_oldest_events_first() -> None:
-    watched = Monitor(max_events=3)
-    events = [progress(1, rows_done=n) for n in range(5)]
-
+def watched(*events: Progress | Report, max_events: int = 3) -> Monitor:
+    monitor = Monitor(max_events=max_events)
     for event in events:
-        watched(event)
-
-    assert watched.recent == tuple(events[2:])
-
-
-def test_monitor_keeps_the_latest_event_of_each_job() -> None:
-    watched = Monitor(max_events=3)
-    watched(progress(1, event=Event.STUCK))
-    for n in range(50):
-        watched(progress(2, rows_done=n))
-
-    assert watched.jobs == {
-        UUID(int=1): progress(1, event=Event.STUCK),
-        UUID(int=2): progress(2, rows_done=49),
-    }
+        monitor(event)
+    return monitor
 
 
-def test_monitor_drops_the_job_without_news_for_longest() -> None:
-    watched = Monitor(max_events=3)
-    for job in (1, 2, 3, 1, 4):
-        watched(progress(job))
-
-    assert list(watched.jobs) == [UUID(int=job) for job in (3, 1, 4)]
+def test_monitor_keeps_the_latest_events_and_jobs() -> None:
+    """The event of a job that is looked at seldom outlives any number of another's."""
+    events = [progress(1, event=Event.STUCK), *(progress(2, rows_done=n) for n in range(50))]
+    monitor = watched(*events)
+    assert monitor.recent == tuple(events[-3:])
+    assert monitor.jobs == {UUID(int=1): events[0], UUID(int=2): events[-1]}
+    monitor = watched(*map(progress, (1, 2, 3, 1, 4)))
+    assert list(monitor.jobs) == [UUID(int=job) for job in (3, 1, 4)]
 
 
 def test_monitor_of_no_events_is_rejected() -> None:
@@ -69,53 +55,81 @@ def test_monitor_limit_is_frozen() -> None:
         Monitor().max_events = 1
 
 
+REPORTS = [
+    Report(
+        chunks=2,
+        rows=20,
+        rows_by_table=Counter(rule=15, route=5),
+        chunks_by_table=Counter(rule=1, route=1),
+    ),
+    Report(
+        stop_reason=StopReason.THROTTLED,
+        detail="lag",
+        rows=7,
+        rows_by_table=Counter(rule=7),
+        throttled=Counter(lag=1),
+        jobs_unfinished=3,
+        oldest_job_age=timedelta(minutes=2),
+    ),
+]
+
+
 def test_monitor_adds_reports_and_keeps_the_last() -> None:
-    watched = Monitor()
     before = datetime.now(UTC)
-    assert (watched.last_report, watched.lifetime, watched.last_ended_at) == (None, None, None)
-    reports = [
-        Report(chunks=2, rows=20, rows_by_table=Counter(rule=15, route=5), jobs_unfinished=4),
-        Report(chunks=1, rows=7, rows_by_table=Counter(rule=7), retries=1, jobs_unfinished=1),
-        Report(
-            stop_reason=StopReason.THROTTLED,
-            detail="lag",
-            throttled=Counter(lag=1),
-            jobs_unfinished=2,
-        ),
-    ]
-
-    for report in reports:
-        watched(report)
-
-    assert watched.last_report == reports[2]
-    assert watched.lifetime == reports[0] + reports[1] + reports[2]
-    assert watched.lifetime.rows_by_table == {"rule": 22, "route": 5}
-    assert watched.last_ended_at is not None
-    assert before <= watched.last_ended_at <= datetime.now(UTC)
+    monitor = watched(*REPORTS)
+    assert monitor.last_report == REPORTS[1]
+    assert monitor.lifetime == REPORTS[0] + REPORTS[1]
+    assert monitor.lifetime.rows_by_table == {"rule": 22, "route": 5}
+    assert monitor.last_ended_at is not None
+    assert before <= monitor.last_ended_at <= datetime.now(UTC)
 
 
-def test_monitor_is_unaffected_by_a_report_that_counts_on() -> None:
-    watched, report = Monitor(), Report(rows=5, rows_by_table=Counter(rule=5))
-    watched(report)
+def test_monitor_takes_and_returns_copies() -> None:
+    report = Report(rows=5, rows_by_table=Counter(rule=5))
+    monitor = watched(report, progress(1))
+    for other in (report, monitor.last_report, monitor.lifetime):
+        assert other is not None
+        other.rows += 100
+        other.rows_by_table["rule"] += 100
+    monitor.jobs.clear()
+    kept = Report(rows=5, rows_by_table=Counter(rule=5))
+    assert monitor.last_report == monitor.lifetime == kept
+    assert len(monitor.jobs) == 1
 
-    report.rows += 100
-    report.rows_by_table["rule"] += 100
 
-    assert watched.last_report == watched.lifetime == Report(rows=5, rows_by_table=Counter(rule=5))
-
-
-def test_monitor_returns_copies() -> None:
-    watched = Monitor()
-    watched(Report(rows_by_table=Counter(rule=5)))
-    watched(progress(1))
-
-    for report in (watched.last_report, watched.lifetime):
-        assert report is not None
-        report.rows_by_table["rule"] += 100
-    watched.jobs.clear()
-
-    assert watched.last_report == watched.lifetime == Report(rows_by_table=Counter(rule=5))
-    assert len(watched.jobs) == 1
+def test_monitor_status_survives_json() -> None:
+    monitor = watched(
+        progress(7, event=Event.THROTTLED, detail="lag"),
+        progress(8, table=None, expected=None, rate=None),
+        *REPORTS,
+    )
+    status = monitor.status()
+    assert json.loads(json.dumps(status, allow_nan=False)) == status
+    assert datetime.fromisoformat(status["last_ended_at"]) == monitor.last_ended_at
+    assert (status["stop_reason"], status["detail"]) == ("THROTTLED", "lag")
+    assert (status["jobs_unfinished"], status["oldest_job_age_seconds"]) == (3, 120.0)
+    assert status["last_run_counters"]["tables"] == {"rule": {"rows": 7, "chunks": 0}}
+    assert status["last_run_counters"]["throttled"] == {"lag": 1}
+    lifetime = status["lifetime_counters"]
+    assert (lifetime["rows"], lifetime["chunks"]) == (27, 2)
+    assert lifetime["tables"]["rule"] == {"rows": 22, "chunks": 1}
+    first, second = status["jobs"]
+    assert first == {
+        "job": str(UUID(int=7)),
+        "task": "vpc",
+        "root": "7",
+        "event": "THROTTLED",
+        "at": NOON.isoformat(),
+        "table": "rule",
+        "rows_done": 40,
+        "expected": 100,
+        "remaining_seconds": 3.0,
+        "rate": 20.0,
+        "chunk_size": 10,
+        "detail": "lag",
+    }
+    unknown = ("table", "expected", "remaining_seconds", "rate")
+    assert [second[name] for name in unknown] == [None] * 4
 
 
 def test_monitor_status_is_json_before_the_first_event() -> None:
@@ -124,64 +138,6 @@ def test_monitor_status_is_json_before_the_first_event() -> None:
     assert json.loads(json.dumps(status, allow_nan=False)) == status
     assert status.pop("jobs") == []
     assert set(status.values()) == {None}
-
-
-def test_monitor_status_survives_json() -> None:
-    watched = Monitor()
-    watched(progress(7, event=Event.THROTTLED, detail="lag"))
-    watched(progress(8, table=None, expected=None, rate=None))
-    first = Report(rows=5, chunks=2, rows_by_table=Counter(a=5), chunks_by_table=Counter(a=1, b=1))
-    watched(first)
-    watched(
-        Report(
-            stop_reason=StopReason.THROTTLED,
-            detail="lag",
-            rows=1,
-            rows_by_table=Counter(a=1),
-            throttled=Counter(lag=1),
-            jobs_unfinished=3,
-            oldest_job_age=timedelta(minutes=2),
-        )
-    )
-
-    status = watched.status()
-
-    assert json.loads(json.dumps(status, allow_nan=False)) == status
-    assert datetime.fromisoformat(status["last_ended_at"]) == watched.last_ended_at
-    assert (status["stop_reason"], status["detail"]) == ("THROTTLED", "lag")
-    assert (status["jobs_unfinished"], status["oldest_job_age_seconds"]) == (3, 120.0)
-    assert status["last_run_counters"]["tables"] == {"a": {"rows": 1, "chunks": 0}}
-    assert status["last_run_counters"]["throttled"] == {"lag": 1}
-    lifetime = status["lifetime_counters"]
-    assert (lifetime["rows"], lifetime["chunks"]) == (6, 2)
-    assert lifetime["tables"] == {"a": {"rows": 6, "chunks": 1}, "b": {"rows": 0, "chunks": 1}}
-    assert status["jobs"] == [
-        {
-            "job": str(UUID(int=7)),
-            "task": "vpc",
-            "root": "7",
-            "event": "THROTTLED",
-            "at": NOON.isoformat(),
-            "table": "rule",
-            "rows_done": 40,
-            "expected": 100,
-            "remaining_seconds": 3.0,
-            "rate": 20.0,
-            "chunk_size": 10,
-            "detail": "lag",
-        },
-        {
-            **status["jobs"][0],
-            "job": str(UUID(int=8)),
-            "root": "8",
-            "event": "CHUNK",
-            "table": None,
-            "expected": None,
-            "remaining_seconds": None,
-            "rate": None,
-            "detail": "",
-        },
-    ]
 
 
 def test_monitor_status_has_every_counter() -> None:
@@ -242,30 +198,6 @@ def test_monitor_event_during_a_read_is_in_the_next_read() -> None:
 
     assert first == (progress(1),)
     assert watched.recent == (progress(1), progress(2))
-
-
-def test_monitor_may_be_shared_by_many_workers_and_readers() -> None:
-    watched = Monitor(max_events=50)
-
-    def notify(first: int) -> None:
-        for n in range(300):
-            watched(progress(first + n % 40))
-            watched(Report(rows=1, rows_by_table=Counter(rule=1)))
-
-    threads = [threading.Thread(target=notify, args=[1000 * n]) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        while any(thread.is_alive() for thread in threads):
-            assert len(watched.recent) <= 50
-            counters = watched.status()["lifetime_counters"]
-            assert counters is None or counters["tables"]["rule"]["rows"] == counters["rows"]
-    finally:
-        for thread in threads:
-            thread.join()
-
-    assert watched.lifetime is not None
-    assert (watched.lifetime.rows, len(watched.recent), len(watched.jobs)) == (1200, 50, 50)
 
 
 class _Asked(dict[UUID, Progress]):
