@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 import pytest
 from psycopg_pool import ConnectionPool
 
-import batchq
-from batchq.bulk import Backfill, Budget, ChunkSize, Progress, Report, StopReason, resume
+from batchq.bulk import Budget, ChunkSize, Progress, Report, StopReason
 from batchq.bulk.progress.events import Event
 from batchq.testing import proxy
 
@@ -275,43 +274,3 @@ def test_report_of_an_observer_is_its_own_copy(fenced: Any) -> None:
     report.rows_by_table["rule"] += 1
     report.throttled["x"] += 1
     assert (kept.rows, kept.rows_by_table, kept.throttled) == (1_000, {"rule": 1_000}, {})
-
-
-# -- the jobs that are left, for alarms ------------------------------------------------------------
-
-
-def test_report_counts_unfinished_jobs_and_their_age(estate: Any) -> None:
-    estate.fence(1)
-    estate.fence(2)
-    estate.conn.execute("UPDATE bulk_job SET created_at = now() - interval '1 hour' * root::int")
-    report = estate.resume(budget=Budget(chunks=0))
-    assert report.jobs_unfinished == 2
-    assert timedelta(hours=2) <= report.oldest_job_age < timedelta(hours=3)
-    report = estate.resume(budget=Budget(chunks=2))  # the oldest first
-    assert (report.jobs_done, report.jobs_unfinished) == (1, 1)
-    assert timedelta(hours=1) <= report.oldest_job_age < timedelta(hours=2)
-    report = estate.resume()
-    assert (report.jobs_done, report.jobs_unfinished, report.oldest_job_age) == (1, 0, None)
-
-
-def test_unfinished_jobs_are_added_over_all_tasks(estate: Any) -> None:
-    rules = Backfill(name="rules", table="rule", set={"name": "x"}, where={"name": None})
-    estate.fence(1)
-    batchq.run(estate.conn, rules.start())
-    estate.conn.execute(
-        "UPDATE bulk_job SET created_at = now() - interval '1 hour' * (1 + (root = '1')::int)"
-    )
-    for works in ([estate.tree, rules], [rules, estate.tree]):
-        report = resume(estate.conn, works, owner="test", budget=Budget(chunks=0))
-        assert report.jobs_unfinished == 2
-        assert timedelta(hours=2) <= report.oldest_job_age < timedelta(hours=3)
-
-
-def test_leased_job_is_unfinished_and_a_stuck_one_is_not(estate: Any) -> None:
-    estate.fence(1)
-    estate.fence(2)
-    estate.conn.execute("UPDATE bulk_job SET phase = 'stuck' WHERE root = '2'")
-    estate.conn.execute("UPDATE bulk_job SET lease_until = 'infinity' WHERE root = '1'")
-    report = estate.resume()
-    assert (report.jobs_unfinished, report.chunks) == (1, 0)
-    assert report.oldest_job_age < timedelta(minutes=5)

@@ -18,9 +18,9 @@ from psycopg import IsolationLevel
 import batchq
 from batchq import delete, gather, insert, sql, update
 from batchq.bulk import ChildDelete, DeleteTree
-from batchq.hierarchy import Parent
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Interleaver
+from tests.support.vpcs import VPC
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -52,8 +52,7 @@ RC, RR, SER = LEVELS = (
 LEASE, JOB = timedelta(hours=1), UUID(int=7)
 
 
-class Missing(Exception):
-    pass
+class Missing(Exception): ...
 
 
 @frozen
@@ -68,7 +67,6 @@ class Rule:
     vpc_id: int
 
 
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
 FENCE = TREE.fence(1, missing=Missing, job=JOB)
@@ -134,8 +132,7 @@ def orphans(table):
     return lambda _played: table.observer.execute(ORPHANS).fetchall()
 
 
-def at_once():
-    return once(TREE.delete_now(1, missing=Missing))
+AT_ONCE = once(TREE.delete_now(1, missing=Missing))
 
 
 def levels(*few):
@@ -154,7 +151,7 @@ def levels(*few):
 def test_delete_now_leaves_no_child_whatever_the_interleaving(table, adds, levels):
     own, other = levels
     summary = table.check_all(
-        Side("delete", at_once(), own), Side("add", once(ADDS[adds]), other), orphans(table)
+        Side("delete", AT_ONCE, own), Side("add", once(ADDS[adds]), other), orphans(table)
     )
     if adds == "FOR SHARE" and own is not RC and not own is other is SER:
         assert summary.wrong, "docs/bulk.md says less than is so"
@@ -290,7 +287,7 @@ def sees_half(schedule):
 @levels((RC, RC))
 def test_readers_never_see_half_of_a_delete_now(table, levels):
     summary = table.check_all(
-        Side("read", once(READ), levels[0]), Side("delete", at_once(), levels[1]), sees_half
+        Side("read", once(READ), levels[0]), Side("delete", AT_ONCE, levels[1]), sees_half
     )
     assert not summary.wrong, str(summary)
 
