@@ -205,7 +205,7 @@ FORMS = {name: fold(gather(ONE)) for name, fold in FOLDS.items()}
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["needs", "anything"])
 def test_batch_takes_no_new_attribute_and_derived_ones_are_read_only(form, name):
-    """That the others are read only is for type checkers to see: tests/typing/api.py."""
+    """That the others are read only is for type checkers to see: tests/typing/rejected.py."""
     with pytest.raises(AttributeError):
         setattr(FORMS[form], name, None)
 

@@ -176,3 +176,18 @@ def test_lock_of_unknown_strength_is_rejected(strength):
 def test_comment_at_the_end_of_a_condition_keeps_the_lock():
     locked = select("project", where=sql("id = 7 -- the one")).for_update()
     assert "FOR UPDATE" in guarded(locked.expect(1))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        QUERY.all(tuple),
+        QUERY.require({"id": 1}),
+        QUERY.for_update(),
+        select("vpc", [sql("lower(name)")], where={"project_id": 7}),
+        sql("SELECT id FROM vpc"),
+    ],
+    ids=["result", "condition", "lock", "expression", "sql"],
+)
+def test_expect_of_a_query_whose_rows_matter_reads_all_rows(query):
+    assert "_batchq_probe" not in guarded(query.expect(at_least=1))

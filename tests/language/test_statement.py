@@ -15,7 +15,7 @@ QUERY = select("vpc", ["id"], where={"a": 1})
 
 @pytest.mark.parametrize("name", ["guard", "result", "source", "anything"])
 def test_statement_rejects_new_attributes_and_derived_ones_are_read_only(name):
-    """That the others are read only is for type checkers to see: tests/typing/api.py."""
+    """That the others are read only is for type checkers to see: tests/typing/rejected.py."""
     with pytest.raises(AttributeError):
         setattr(STATEMENT, name, None)
 

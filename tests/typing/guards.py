@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The types of guards, of children and of outputs, as mypy and pyright must infer them."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from psycopg import Connection
+
+from batchq import (
+    Batch,
+    Statement,
+    Violation,
+    format_error,
+    insert,
+    insert_or_get,
+    run,
+    select,
+    sequence,
+    sql,
+    update,
+)
+from batchq.hierarchy import Children, Parent
+from batchq.types import Inserted, Output
+from tests.typing.subjects import ROW, NameTaken, Project, Vpc
+
+PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
+VPCS = PROJECTS.children("vpc", by="project_id", where={"kind": "user"}, deleted_at="time_deleted")
+
+
+def row_guard_keeps_the_type() -> None:
+    statement = update("project", {"name": "web"}, {"id": 7}).one(Project)
+    assert_type(statement.require({"rcgen": 3}, raises=NameTaken), Statement[Project])
+    assert_type(statement.require(sql("rcgen < 3"), raises=KeyError("x")), Statement[Project])
+    assert_type(
+        statement.require({"a": None}, raises=lambda v: KeyError(v.row["a"]), columns=["b"]),
+        Statement[Project],
+    )
+    assert_type(
+        statement.ensure({"state": sql("lower(name)")}, raises=NameTaken, columns={"b"}),
+        Statement[Project],
+    )
+    assert_type(statement.expect(at_most=1), Statement[Project])
+    assert_type(
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": None}).count(),
+        Statement[int],
+    )
+    assert_type(
+        statement.require({"a": 1}, raises=format_error(KeyError, "{a}")), Statement[Project]
+    )
+
+
+def check_for_rows_returns_none_and_a_lock_may_read() -> None:
+    assert_type(ROW.expect(at_least=1, missing=LookupError), Statement[None])
+    assert_type(sql("SELECT 1").expect(at_least=1, missing=LookupError("missing")), Statement[None])
+    assert_type(
+        ROW.expect(0, unexpected=format_error(ValueError, "{name}"), columns=["name"]),
+        Statement[None],
+    )
+    row = (
+        select("project", where={"id": 7})
+        .for_update(strength="no key update")
+        .expect(1, missing=NameTaken)
+    )
+    assert_type(row, Statement[None])
+    assert_type(row.require({"rcgen": 3}, raises=KeyError).one(Project), Statement[Project])
+
+
+def add_keeps_the_type_of_the_children() -> None:
+    child = insert("vpc", {"id": 1, "project_id": 7})
+    assert_type(VPCS, Children)
+    assert_type(PROJECTS.touch(7, missing=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child, missing=LookupError), Batch[None])
+    assert_type(VPCS.add(7, child.one(Vpc), missing=LookupError), Batch[Vpc])
+    assert_type(VPCS.add(7, sequence([child.one(Vpc)]), missing=LookupError), Batch[list[Vpc]])
+    assert_type(VPCS.forbid(7, unexpected=format_error(ValueError, "{name}")), Statement[None])
+    assert_type(
+        PROJECTS.delete(
+            7,
+            missing=LookupError,
+            guards=[VPCS.forbid(7, unexpected=ValueError), ROW.expect(0, unexpected=ValueError)],
+            generation=3,
+            stale=NameTaken,
+        ),
+        Batch[None],
+    )
+
+
+def insert_or_get_returns_the_row_and_whether_it_is_new(conn: Connection) -> None:
+    batch = insert_or_get(
+        "project",
+        {"id": 7},
+        Project,
+        key=["id"],
+        where={"a": None},
+        same=["name"],
+        raises=KeyError,
+    )
+    assert_type(batch, Batch[Inserted[Project]])
+    got = run(conn, batch)
+    assert_type(got.row, Project)
+    assert_type(got.created, bool)
+
+
+def output_is_accepted_as_a_value() -> None:
+    made = insert("project", {"name": "web"})
+    id_ = made.output("id")
+    assert_type(id_, Output)
+    assert_type(made.one(Project).output("id", "uuid"), Output)
+    assert_type(insert("vpc", {"project_id": id_}), Statement[None])
+    assert_type(
+        update("vpc", {"a": id_}, {"b": id_}).require({"c": id_}, raises=KeyError), Statement[None]
+    )
+    assert_type(sql("SELECT %(x)s", x=id_), Statement[None])
+
+
+def violation_has_the_row_by_column(violation: Violation) -> None:
+    assert_type(violation.row["rcgen"], Any)
+    assert_type(violation.requirement, int | None)
+    assert_type(violation.rows, int | None)
