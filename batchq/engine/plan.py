@@ -2,76 +2,88 @@
 """Plan a batch: its statements in the order they run, and how their results are combined.
 
 Neither planning nor combining recurses, so nesting has no depth limit: a batch folded from ten
-thousand others works like a flat one.
+thousand others works like a flat one. Labels and mappings around a statement are not looked at:
+they matter only after a failure, after which :attr:`Plan.placed` reads the batch once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import chain
+from operator import itemgetter
+from typing import Any
 
-from attrs import field
-
-from batchq.engine.scope import PlacedStatement, Scope
+from batchq.engine.scope import PlacedStatement, scopes
 from batchq.language.batch import Batch, Composite, Wrapped
 from batchq.language.matchers import Matcher
 from batchq.language.placement import Scheduled
-from batchq.language.shape import check_single_row
+from batchq.language.shape import Shape, check_single_row
 from batchq.language.statement import Statement
 from batchq.language.traversal import check_outputs
 from batchq.language.value import value
 
-
-@value
-class Combine:
-    """An instruction of a plan's program: replace the last ``arity`` results by one."""
-
-    arity: int
-    function: Callable[[Sequence[Any]], Any]
+Combine = tuple[int, Callable[[Sequence[Any]], Any]]
+"""An instruction to replace the last results by one: their number, and the function."""
 
 
 @value
 class Plan:
-    """The statements in order, and the postfix program that combines their results."""
+    """The statements in order, and the postfix instructions that combine their results."""
 
+    batch: Batch[Any]
     statements: list[Statement[Any]]
-    scopes: list[Scope | None]
-    """The wrappers around each statement."""
-    program: list[Combine | int]
+    leaves: list[int]
+    """The place of each statement among the leaves of the batch, in the order of the batch."""
+    combining: list[Combine | int]
     """A number pushes the result of that statement."""
     outputs: Mapping[int, tuple[str, ...]]
     """The columns that later statements use, for each statement that has any."""
-    long_names: list[Matcher] = field(factory=list[Matcher])
-    """The matchers by names that may be too long for the server."""
+    wrapped_names: list[Matcher]
+    """The matchers around statements by names that may be too long for the server."""
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of the statements, which decide everything but their values."""
+        return tuple([statement._shape for statement in self.statements])
+
+    def long_names(self) -> list[Matcher]:
+        """Return all matchers by names that may be too long for the server."""
+        own = (statement._shape.long_names for statement in self.statements)
+        return [*self.wrapped_names, *chain.from_iterable(own)]
 
     @cached_property
     def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
+        around = scopes(self.batch)
         return [
-            PlacedStatement(statement, scope, self.outputs.get(index, ()))
-            for index, (statement, scope) in enumerate(
-                zip(self.statements, self.scopes, strict=True)
+            PlacedStatement(statement, around[leaf], self.outputs.get(index, ()))
+            for index, (statement, leaf) in enumerate(
+                zip(self.statements, self.leaves, strict=True)
             )
         ]
 
     def combine(self, results: Sequence[Any]) -> Any:
-        """Return the batch's result: run the program over the statements' results."""
+        """Return the batch's result, from the statements' results."""
         stack: list[Any] = []
-        for instruction in self.program:
+        for instruction in self.combining:
             if isinstance(instruction, int):
                 stack.append(results[instruction])
                 continue
-            cut = len(stack) - instruction.arity
+            arity, function = instruction
+            cut = len(stack) - arity
             parts = stack[cut:]
             del stack[cut:]
-            stack.append(instruction.function(parts))
+            stack.append(function(parts))
         (result,) = stack
         return result
 
 
-_NOTHING = Combine(0, lambda _: None)
-"""The result of a scheduled statement that is not repeated."""
+def _nothing(_: Sequence[Any]) -> None:
+    """Return the result of a scheduled statement that is not repeated."""
+
+
+_NOTHING: Combine = (0, _nothing)
 
 
 def plan(batch: Batch[Any]) -> Plan:
@@ -80,65 +92,71 @@ def plan(batch: Batch[Any]) -> Plan:
     :raises TypeError: if an object is not a batch.
     :raises InvalidBatch: if a statement uses an output of a statement outside the batch.
     """
+    if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument of run()
+        raise _not_a_batch(batch)
     statements: list[Statement[Any]] = []
-    scopes: list[Scope | None] = []
-    program: list[Combine | int] = []
+    leaves: list[int] = []
+    combining: list[Combine | int] = []
     keys: set[Hashable] = set()
-    tail: list[_Last] = []
-    long_names: list[Matcher] = []
-    todo: list[tuple[Batch[Any], Scope | None] | Combine] = [(batch, None)]
+    last: list[_Postponed] = []
+    wrapped_names: list[Matcher] = []
+    leaf = 0
+    todo: list[Batch[Any] | Combine] = [batch]
     while todo:
-        item = todo.pop()
-        if isinstance(item, Combine):
-            program.append(item)
-            continue
-        node, scope = item
+        node = todo.pop()
         if isinstance(node, Statement):
-            program.append(len(statements))
+            combining.append(len(statements))
             statements.append(node)
-            scopes.append(scope)
-            long_names += node._shape.long_names
+            leaves.append(leaf)
+            leaf += 1
+        elif isinstance(node, tuple):
+            combining.append(node)
         elif isinstance(node, Wrapped):
-            todo.append((node.inner, Scope(scope, node)))
-            long_names += node.long_names
+            todo.append(node.inner)
+            wrapped_names += node.long_names
         elif isinstance(node, Composite):
             parts = node.parts
-            todo.append(Combine(len(parts), node.combine))
-            todo.extend([(part, scope) for part in reversed(parts)])
+            todo.append((len(parts), node.combine))
+            todo += parts[::-1]
         elif isinstance(node, Scheduled):
-            if node.run_last is not None:
-                tail.append(_Last(node.run_last, len(program), node, scope))
-                program.append(_NOTHING)
-            elif _is_duplicate(node, keys):
-                program.append(_NOTHING)
+            if _runs_here(node, keys):
+                combining.append(len(statements))
+                statements.append(node.statement)
+                leaves.append(leaf)
             else:
-                todo.append((node.statement, scope))
+                last.append((node, leaf, len(combining)))
+                combining.append(_NOTHING)
+            leaf += 1
         else:
-            message = f"not a batch: {type(node).__name__}; use sql(), insert(), gather(), …"
-            raise TypeError(message)
-    for last in _in_order(tail, keys):
-        program[last.position] = len(statements)
-        statements.append(last.scheduled.statement)
-        scopes.append(last.scope)
-        long_names += last.scheduled.statement._shape.long_names
-    return Plan(statements, scopes, program, _outputs(batch, statements), long_names)
+            raise _not_a_batch(node)
+    for node, leaf, position in _in_order(last, keys):
+        combining[position] = len(statements)
+        statements.append(node.statement)
+        leaves.append(leaf)
+    outputs = _outputs(batch, statements)
+    return Plan(batch, statements, leaves, combining, outputs, wrapped_names)
 
 
-class _Last(NamedTuple):
-    """A statement that runs after all others."""
-
-    order: tuple[str, ...]
-    position: int
-    """The position in the program that takes its result."""
-    scheduled: Scheduled[Any]
-    scope: Scope | None
+def _not_a_batch(given: object) -> TypeError:
+    return TypeError(f"not a batch: {type(given).__name__}; use sql(), insert(), gather(), …")
 
 
-def _in_order(tail: list[_Last], keys: set[Hashable]) -> Iterator[_Last]:
+_Postponed = tuple[Scheduled[Any], int, int]
+"""A statement that does not run at its place: its place among the leaves, and the position of the
+instruction that takes its result."""
+
+
+def _runs_here(scheduled: Scheduled[Any], keys: set[Hashable]) -> bool:
+    """Return whether a scheduled statement runs at its place in the batch."""
+    return scheduled.run_last is None and not _is_duplicate(scheduled, keys)
+
+
+def _in_order(postponed: list[_Postponed], keys: set[Hashable]) -> Iterator[_Postponed]:
     """Yield the statements that run last, by their order, and by the batch's order among equals."""
-    for last in sorted(tail, key=lambda last: (last.order, last.position)):
-        if not _is_duplicate(last.scheduled, keys):
-            yield last
+    last = [(node.run_last, item) for item in postponed if (node := item[0]).run_last is not None]
+    for _, item in sorted(last, key=itemgetter(0)):  # a stable sort
+        if not _is_duplicate(item[0], keys):
+            yield item
 
 
 def _is_duplicate(scheduled: Scheduled[Any], keys: set[Hashable]) -> bool:

@@ -10,21 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus
 
 from batchq.engine.client_encoding import codec
+from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect, dialect_of
+from batchq.engine.program import Program, program_of
+from batchq.engine.step import invalid_step
 from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
 from batchq.engine.wire.encode import Encoded, encode
 from batchq.engine.wire.readiness import check_backslashes
+from batchq.engine.wire.transformers import KeptTransformer
 from batchq.language.errors import ConnectionFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
-    from psycopg import abc
-
     from batchq.engine.plan import Plan
 
 _NO_OUTPUTS = (
@@ -39,10 +40,10 @@ class Ready:
 
     state: ConnectionState
     dialect: Dialect
-    transformer: abc.Transformer
+    kept: KeptTransformer
     codec: str
     """Python's codec for the client's encoding."""
-    steps: list[Encoded]
+    encoded: Encoded
 
 
 def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
@@ -55,20 +56,40 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
     if pg.status != ConnStatus.OK:
         message = "run(): the connection is closed, nothing was sent; use an open connection"
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
-    transformer = Transformer(connection)
-    state = state_of(connection)
     dialect = dialect_of(pg)
-    steps = encode(
-        plan,
-        transformer,
-        state.parameter_types,
-        binary=dialect.has_record_send,
-        max_bytes=dialect.max_message_bytes,
-    )
-    if pg.parameter_status(b"standard_conforming_strings") == b"off":
-        check_backslashes(plan, steps)
-    if plan.long_names and dialect.truncates_names:
+    program = _program(plan, dialect)
+    state = state_of(connection)
+    kept = state.transformers.take(connection)
+    encoded = encode(plan, program, kept.transformer, dialect.max_message_bytes)
+    if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":
+        check_backslashes(plan, program)
+    if (plan.wrapped_names or program.long_names) and dialect.truncates_names:
         check_name_lengths(plan, pg.parameter_status(b"server_encoding"))
     if plan.outputs and not dialect.supports_outputs:
         raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
-    return Ready(state, dialect, transformer, codec(transformer.encoding), steps)
+    return Ready(state, dialect, kept, codec(kept.transformer.encoding), encoded)
+
+
+def _program(plan: Plan, dialect: Dialect) -> Program:
+    """Return the program of a batch.
+
+    :raises InvalidBatch: for the first statement that cannot be compiled, with the ``step``.
+    """
+    outputs, binary = tuple(plan.outputs.items()), dialect.has_record_send
+    try:
+        return program_of(plan.shapes, outputs, binary=binary)
+    except InvalidBatch as error:
+        failure = _uncompiled(plan, binary=binary) or error
+    raise failure  # outside the except block, which would set __context__
+
+
+def _uncompiled(plan: Plan, *, binary: bool) -> InvalidBatch | None:
+    """Return the error of the first statement that cannot be compiled."""
+    for index, shape in enumerate(plan.shapes):
+        try:
+            compiled(shape, plan.outputs.get(index, ()), binary)
+        except InvalidBatch as error:
+            failure = invalid_step(plan, index, error)
+            failure.__cause__ = error
+            return failure
+    return None

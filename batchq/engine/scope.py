@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Place a statement in its batch: its labels, and the mappings around it that decide a failure.
 
-Wrappers stay a linked list until a failure is resolved, so a batch that succeeds pays nothing for
-its labels and mappings.
+Scopes are made only after a failure or for ``steps(batch)``, so a batch that succeeds pays nothing
+for its labels and mappings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from batchq.language.batch import AsInvariant, Labelled, Remapped, Wrapped
+from batchq.language.batch import AsInvariant, Batch, Composite, Labelled, Remapped, Wrapped
 from batchq.language.mapping import ErrorMapping, Invariant, Raises
 from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
 from batchq.language.statement import Statement
@@ -37,6 +37,21 @@ class Scope:
         while scope is not None:
             yield scope.wrapper
             scope = scope.around
+
+
+def scopes(batch: Batch[Any]) -> list[Scope | None]:
+    """Return the scope of each leaf of a batch, in order: of each batch that holds no other."""
+    found: list[Scope | None] = []
+    todo: list[tuple[Batch[Any], Scope | None]] = [(batch, None)]
+    while todo:
+        node, scope = todo.pop()
+        if isinstance(node, Wrapped):
+            todo.append((node.inner, Scope(scope, node)))
+        elif isinstance(node, Composite):
+            todo += [(part, scope) for part in reversed(node.parts)]
+        else:
+            found.append(scope)
+    return found
 
 
 @value

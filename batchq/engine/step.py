@@ -13,9 +13,11 @@ from attrs import field, frozen
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
 from batchq.engine.scope import PlacedStatement
+from batchq.language.errors import InvalidBatch
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
+    from batchq.engine.plan import Plan
     from batchq.language.mapping import ErrorMapping
     from batchq.language.statement import Statement
 
@@ -88,6 +90,12 @@ class PlacedStep(Step):
             else str(mapping)
             for mapping in mappings
         )
+
+
+def invalid_step(plan: Plan, index: int, reason: object) -> InvalidBatch:
+    """Return the error for a step that cannot be sent as it is."""
+    step = PlacedStep(index, plan.placed[index])
+    return InvalidBatch(f"{step}: {reason}", step=step)
 
 
 def _requirement(mapping: ErrorMapping | str) -> int:

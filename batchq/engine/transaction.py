@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, PipelineStatus
 
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
@@ -31,7 +33,9 @@ from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
 from batchq.engine.wire.liveness import closed_link
+from batchq.engine.wire.prepared_flight import PreparedFlight
 from batchq.engine.wire.readiness import check_state, resting_status, usable_statuses
+from batchq.engine.wire.transformers import settings_of
 from batchq.language.errors import DecodeFailed
 from batchq.language.outcome import Outcome
 
@@ -57,6 +61,8 @@ class Transaction:
     _verdict: Verdict | None = field(init=False, default=None)
     _slots: Slots = field(init=False)
     _sent: Flight = field(init=False)
+    _repeated: PreparedFlight | None = field(init=False, default=None)
+    _settings_changed: bool = field(init=False, default=False)
     _times: int = field(init=False, default=0)  # how often the batch was sent
     _given_up: bool = field(init=False, default=False)  # with answers outstanding
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
@@ -97,7 +103,7 @@ class Transaction:
         self._complete = True
 
     def _check_link(self, pg: PGconn) -> None:
-        link = closed_link(pg, self._ready.dialect, self._ready.transformer.encoding)
+        link = closed_link(pg, self._ready.dialect, self._ready.kept.transformer.encoding)
         if link is not None:
             pg.finish()
             verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)
@@ -112,23 +118,57 @@ class Transaction:
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Send the batch, and decide the verdict by the answers."""
-        builder, frame, ready = self._flight_builder(pg), self.frame, self._ready
-        if self.deadline is not None:
-            queries = not ready.steps[0].compiled.may_change_names
-            frame = bounded(frame, self.deadline, ready.dialect, pg.server_version, queries=queries)
-        self._sent = flight = lay_out(builder, frame, ready.steps, barrier=ready.dialect.barrier)
+        ready, frame = self._ready, self.frame
+        self._repeated = prepared = self._prepared_flight()
+        if prepared is None:
+            if self.deadline is not None:
+                frame = self._bounded(pg, self.deadline)
+            flight = self._lay_out(pg, frame)
+            send = flight.send
+        else:
+            flight = prepared.flight
+            send = partial(prepared.send, pg, ready.encoded)
+        self._sent = flight
         self._times += 1
         # From here on bytes may have been sent, and without an answer the outcome is unknown.
         self._verdict, self._slots = unanswered(self.frame), (slots := Slots([]))
-        yield from exchange(pg, flight, slots)
+        yield from exchange(pg, send, flight.owners, slots)
+        self._settings_changed = settings_of(pg) != ready.kept.settings  # by a step
         self._verdict = self._attribute(flight, slots)
         well = self._verdict.outcome is self.frame.outcome_on_success
-        learn(ready.state.statements, flight, slots.answers, ready.transformer.adapters, well=well)
+        statements = ready.state.statements
+        if prepared is not None:
+            statements.record_repeated(prepared.keys, well=well)
+            return
+        learn(statements, flight, slots.answers, ready.kept.transformer.adapters, well=well)
+        if well and self.deadline is None:
+            barrier = ready.dialect.barrier and not frame.nested
+            loads = ready.kept.loads_stateless(slots.answers)
+            ready.state.remember(flight, ready.encoded, frame, barrier=barrier, stateless=loads)
+
+    def _prepared_flight(self) -> PreparedFlight | None:
+        """Return the flight of an earlier batch to send this one by, if there is one."""
+        # The second attempt prepares nothing, and the text of a deadline is never the same.
+        if self._times or self.deadline is not None or self.connection.prepare_threshold is None:
+            return None
+        return self._ready.state.prepared_flight(self._ready.encoded, self.frame)
+
+    def _bounded(self, pg: PGconn, deadline: Deadline) -> Frame:
+        """Return the frame with the settings that limit the server to the time that is left."""
+        ready = self._ready
+        queries = not ready.encoded.program.steps[0].may_change_names
+        return bounded(self.frame, deadline, ready.dialect, pg.server_version, queries=queries)
+
+    def _lay_out(self, pg: PGconn, frame: Frame) -> Flight:
+        ready = self._ready
+        steps = ready.encoded.steps(ready.state.parameter_types)
+        return lay_out(self._flight_builder(pg), frame, steps, barrier=ready.dialect.barrier)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
         slots = Slots([])
-        yield from exchange(pg, lay_out_rollback(self._flight_builder(pg), self.frame), slots)
+        flight = lay_out_rollback(self._flight_builder(pg), self.frame)
+        yield from exchange(pg, flight.send, flight.owners, slots)
         self._slots.lost = slots.lost
 
     def undo_left(self) -> PQGen[None] | None:
@@ -189,7 +229,7 @@ class Transaction:
             frame=self.frame,
             dialect=self._ready.dialect,
             encoding=self._ready.codec,
-            load=lambda cell: load_cell(cell, self._ready.transformer),
+            load=lambda cell: load_cell(cell, self._ready.kept.transformer),
         )
 
     def _may_be_stale(self, verdict: Verdict) -> bool:
@@ -282,9 +322,16 @@ class Transaction:
 
         :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
         """
-        answers: list[Any] = self._sent.step_answers(self._slots.answers, len(self.plan.statements))
+        ready, program = self._ready, self._ready.encoded.program
+        answers: list[Any] = self._sent.step_answers(self._slots.answers, len(program.steps))
+        kept, repeated = ready.kept, self._repeated
+        transformer = Transformer(self.connection) if self._settings_changed else kept.transformer
         try:
-            return decode(self.plan, answers, self._ready.transformer, self.outcome)
+            result = decode(self.plan, program, answers, transformer, self.outcome)
         except DecodeFailed as error:
             error.attempts = self._times
             raise
+        is_as_new = repeated is not None and repeated.stateless and not self._settings_changed
+        if is_as_new and kept.dumps_stateless(ready.encoded.kinds):
+            ready.state.transformers.give_back(kept)
+        return result

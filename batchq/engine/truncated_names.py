@@ -26,7 +26,7 @@ def check_name_lengths(plan: Plan, encoding: bytes | None) -> None:
     :param encoding: the database's, as the server reported it when the session began.
     :raises InvalidBatch: for the first such name, with the truncated name to write instead.
     """
-    for matcher in plan.long_names:
+    for matcher in plan.long_names():
         reason = _reason(matcher, encoding or b"UTF8")
         if reason is not None:
             step = _step_of(plan, matcher)

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, Connection, IsolationLevel
 
 from batchq.engine.outcome.messages import OLD_SNAPSHOT
 from batchq.engine.plan import Plan, plan
-from batchq.engine.step import PlacedStep
+from batchq.engine.step import invalid_step
 from batchq.engine.wire.deadline import Deadline
 from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction
 from batchq.language.batch import Batch
@@ -77,9 +77,8 @@ def _reject_old_snapshots(plan: Plan) -> None:
     """
     for index, statement in enumerate(plan.statements):
         if statement._shape.fresh:
-            step = PlacedStep(index, plan.placed[index])
-            message = f"{step}: not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
-            raise InvalidBatch(message, step=step)
+            reason = f"not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
+            raise invalid_step(plan, index, reason)
 
 
 def request_outcome(request: RunRequest | None) -> Outcome:

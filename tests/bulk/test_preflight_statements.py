@@ -16,6 +16,7 @@ from batchq.bulk import ChildDelete, ChunkSize, Deleted, DeleteTree, Jobs, StopR
 from batchq.bulk.preflight.preflight import preflight
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.plan import plan as laid_flat
+from batchq.engine.program import program_of
 from batchq.engine.wire.encode import encode
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
@@ -130,7 +131,10 @@ def test_preflight_explains_exactly_what_is_sent_read_only(database):
 )
 def test_preflight_values_are_those_that_the_engine_sends(conn, when, tree, batch):
     shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
-    for one, sent in zip(shown, encode(laid_flat(batch), Transformer(conn), {}), strict=True):
+    flat = laid_flat(batch)
+    program = program_of(flat.shapes, (), binary=True)
+    steps = encode(flat, program, Transformer(conn)).steps({})
+    for one, sent in zip(shown, steps, strict=True):
         transformer = Transformer(conn)
         dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))
         params = [b"batchq:...:" if one == TOKEN.encode() else one for one in sent.params]

@@ -155,7 +155,7 @@ def test_unknown_encoding_predicts_only_what_is_certain():
 
 
 def test_alias_of_a_guard_is_not_a_name():
-    assert plan(item().ensure({"c" * 80: 1}, raises=Taken)).long_names == []
+    assert plan(item().ensure({"c" * 80: 1}, raises=Taken)).long_names() == []
 
 
 def test_a_nul_is_in_no_name():

@@ -19,7 +19,9 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from batchq.engine.compile import sentinel
 from batchq.engine.outcome.decode import decode
 from batchq.engine.plan import Plan, plan
-from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.program import Program as CompiledProgram
+from batchq.engine.program import program_of
+from batchq.engine.wire.encode import EncodedStep, encode
 from batchq.engine.wire.frame import transaction
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
@@ -80,7 +82,8 @@ class Session:
     ended: bool = False
     _program: Program = field(init=False)
     _plan: Plan = field(init=False)
-    _steps: list[Encoded] = field(init=False)
+    _compiled: CompiledProgram = field(init=False)
+    _steps: list[EncodedStep] = field(init=False)
     _answers: list[Any] = field(init=False)
     _open: bool = False
 
@@ -91,7 +94,8 @@ class Session:
 
     def _take(self, batch: Batch[Any]) -> None:
         self._plan, self._answers = plan(batch), []
-        self._steps = encode(self._plan, Transformer(self.connection), {})
+        self._compiled = program_of(self._plan.shapes, (), binary=True)
+        self._steps = encode(self._plan, self._compiled, Transformer(self.connection)).steps({})
 
     @property
     def next_step(self) -> str:
@@ -160,9 +164,8 @@ class Session:
         else:
             assert answer.command_status == b"COMMIT", answer.command_status
             self._open = False
-            made = decode(
-                self._plan, self._answers, Transformer(self.connection), Outcome.COMMITTED
-            )
+            transformer = Transformer(self.connection)
+            made = decode(self._plan, self._compiled, self._answers, transformer, Outcome.COMMITTED)
             self.results.append(made)
             try:
                 self._take(self._program.send(made))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.compile.sentinel import Cell
     from batchq.engine.plan import Plan
+    from batchq.engine.program import Program
     from batchq.language.outcome import Outcome
     from batchq.language.shape import Shape
 
@@ -39,21 +40,25 @@ Decoder = Callable[["PGresult", "Transformer"], Any]
 
 
 def decode(
-    plan: Plan, answers: Sequence[PGresult], transformer: Transformer, outcome: Outcome
+    plan: Plan,
+    program: Program,
+    answers: Sequence[PGresult],
+    transformer: Transformer,
+    outcome: Outcome,
 ) -> Any:
     """Return the batch's result, from the answers to its steps.
 
     :raises DecodeFailed: if a row does not fit its model, or a function of the caller raises.
         A loader's own error is not chained to it, since that may contain the value.
     """
-    results: list[Any] = []
+    results: list[Any] = [None] * len(answers)
+    index = 0
     failed: DecodeFailed | None = None
     try:
-        for statement, answer in zip(plan.statements, answers, strict=True):
-            read = _decoder(statement._shape)
-            results.append(None if read is None else read(answer, transformer))
+        for index, read in _decoders(program):
+            results[index] = read(answers[index], transformer)
     except Exception as error:  # noqa: BLE001  it becomes the cause
-        step = PlacedStep(len(results), plan.placed[len(results)])
+        step = PlacedStep(index, plan.placed[index])
         failed = _failed(step, error, outcome)
         failed.__cause__ = _without_value(error, answers[step.index], transformer)
     if failed is not None:
@@ -104,6 +109,13 @@ class _ResultMismatch(Exception):
     """The rows do not fit the result shape. The text shows no values."""
 
 
+@lru_cache(maxsize=1024)
+def _decoders(program: Program) -> tuple[tuple[int, Decoder], ...]:
+    """Return the decoder of each step that has a result, with its index."""
+    decoders = ((index, _decoder(shape)) for index, shape in enumerate(program.shapes))
+    return tuple((index, decoder) for index, decoder in decoders if decoder is not None)
+
+
 @lru_cache(maxsize=4096)
 def _decoder(shape: Shape) -> Decoder | None:
     """Return the decoder for statements of this shape; None without a result shape."""
@@ -116,9 +128,9 @@ def _decoder(shape: Shape) -> Decoder | None:
         case Rows.SCALAR:
             return lambda answer, transformer: _scalar(result.model, answer, transformer)
         case Rows.ALL:
-            return _reader(shape)
+            return _every(shape)
         case Rows.ONE | Rows.MAYBE:
-            return _single(_reader(shape), optional=result.rows is Rows.MAYBE)
+            return _single(shape, optional=result.rows is Rows.MAYBE)
 
 
 def load_cell(cell: Cell, transformer: Transformer) -> object:
@@ -193,29 +205,43 @@ def _scalar(model: type[Any], answer: PGresult, transformer: Transformer) -> Any
     return value
 
 
-def _reader(shape: Shape) -> Decoder:
-    """Return a decoder of all rows. The columns are known if batchq wrote the select list."""
-    model, columns = shape.result.model, shape.columns
-    if columns is not None:
-        make = _maker(model, columns)
-        return lambda answer, transformer: _rows(answer, transformer, make)
+def _every(shape: Shape) -> Decoder:
+    """Return a decoder of all rows."""
+    model, known = shape.result.model, _known_maker(shape)
     return lambda answer, transformer: _rows(
-        answer, transformer, _maker(model, _names(answer, codec(transformer.encoding)))
+        answer, transformer, known or _maker_for(model, answer, transformer)
     )
 
 
-def _single(read: Decoder, *, optional: bool) -> Decoder:
+def _single(shape: Shape, *, optional: bool) -> Decoder:
+    """Return a decoder of one row."""
+    model, known = shape.result.model, _known_maker(shape)
+
     def single(answer: PGresult, transformer: Transformer) -> Any:
-        rows = read(answer, transformer)
-        if len(rows) == 1:
-            return rows[0]
+        rows = answer.ntuples
+        if rows == 1:
+            make = known or _maker_for(model, answer, transformer)
+            transformer.set_pgresult(answer)
+            return transformer.load_row(0, make)
         if optional and not rows:
             return None
         # For example, a trigger suppressed an insert.
-        message = f"expected one row, got {len(rows)}"
+        message = f"expected one row, got {rows}"
         raise _ResultMismatch(message)
 
     return single
+
+
+def _known_maker(shape: Shape) -> Callable[[Row], Any] | None:
+    """Return how to make a model from a row; None if the columns are not known beforehand.
+
+    They are known if batchq wrote the select list.
+    """
+    return None if shape.columns is None else _maker(shape.result.model, shape.columns)
+
+
+def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Callable[[Row], Any]:
+    return _maker(model, _names(answer, codec(transformer.encoding)))
 
 
 def _rows(answer: PGresult, transformer: Transformer, make: Callable[[Row], Any]) -> list[Any]:

@@ -178,7 +178,8 @@ class PartitionLookup:
             return None
         slots = Slots([])
         try:
-            yield from exchange(pg, _flight(pg, violation, frame, encoding), slots)
+            flight = _flight(pg, violation, frame, encoding)
+            yield from exchange(pg, flight.send, flight.owners, slots)
         except OperationalError as error:
             return error
         parents = _parents_in(slots.answers, encoding)

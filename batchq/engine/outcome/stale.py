@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.outcome.attribute import Verdict
     from batchq.engine.wire.connection_state import ConnectionState
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.encode import EncodedStep
     from batchq.engine.wire.flight import Flight
     from batchq.engine.wire.statement_cache import StatementCache, ValueChecks
 
@@ -85,7 +85,7 @@ class Described(Protocol):
         ...
 
 
-def checks_of(step: Encoded, answer: Described, adapters: AdaptersMap) -> ValueChecks:
+def checks_of(step: EncodedStep, answer: Described, adapters: AdaptersMap) -> ValueChecks:
     """Return the checks that values must pass to be sent to a prepared statement.
 
     :param answer: the server's description of the parameters, with the types that it inferred.

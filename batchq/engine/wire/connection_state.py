@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Keep the state of each connection as long as the connection lives.
 
+What a run has learned is replaced, never changed: another thread may be sending by it.
+
 The dictionary is weak: a connection that a pool drops takes its state with it.
 """
 
@@ -12,12 +14,23 @@ from weakref import WeakKeyDictionary
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.wire.prepared_flight import PreparedFlight, prepared_flight
 from batchq.engine.wire.statement_cache import StatementCache
+from batchq.engine.wire.transformers import Transformers
 
 if TYPE_CHECKING:
     from batchq.engine.compile.compile import Compiled
+    from batchq.engine.program import Program
+    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.flight import Flight
+    from batchq.engine.wire.frame import Frame
 
 AnyConnection = Connection[Any] | AsyncConnection[Any]
+
+_MOST_FLIGHTS = 1024
+"""The number of prepared flights that are kept."""
+_FlightKey = tuple["Program", "Frame", tuple[int, ...], tuple[int, ...]]
+"""The statements, the frame, the types of the values, and which values have no type."""
 
 
 @define(eq=False)
@@ -31,6 +44,36 @@ class ConnectionState:
     """The types of each statement's parameters when it was last sent. Per connection, because the
     same statement may name two different tables in two databases."""
 
+    transformers: Transformers = field(init=False, factory=Transformers)
+    _flights: dict[_FlightKey, PreparedFlight] = field(
+        init=False, factory=dict["_FlightKey", PreparedFlight]
+    )
+
+    def prepared_flight(self, encoded: Encoded, frame: Frame) -> PreparedFlight | None:
+        """Return the flight to send a batch by; None if it has to be laid out."""
+        found = self._flights.get((encoded.program, frame, encoded.types, encoded.missing))
+        if found is None or found.version != self.statements.version or not found.fits(encoded):
+            return None
+        return found
+
+    def remember(
+        self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool, stateless: bool
+    ) -> None:
+        """Keep a flight that succeeded, if it can be sent again with other values.
+
+        :param barrier: whether it has a Sync before the closing command.
+        :param stateless: see :attr:`PreparedFlight.stateless`.
+        """
+        prepared = prepared_flight(
+            sent, encoded, self.statements.version, barrier=barrier, stateless=stateless
+        )
+        if prepared is None:
+            return
+        if len(self._flights) >= _MOST_FLIGHTS:
+            self._flights.clear()
+        key = encoded.program, frame, encoded.types, encoded.missing
+        self._flights[key] = prepared
+
     def invalidate(self, *, lost: bool) -> None:
         """Drop the prepared statements and types, and use new names from now on.
 
@@ -38,6 +81,7 @@ class ConnectionState:
         """
         self.statements.invalidate(lost=lost)
         self.parameter_types.clear()
+        self._flights.clear()
 
 
 _states: WeakKeyDictionary[AnyConnection, ConnectionState] = WeakKeyDictionary()

@@ -9,26 +9,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
-from batchq.engine.compile.compile import Compiled, compiled
+from batchq.engine.compile.compile import Compiled
 from batchq.engine.compile.parameter_places import Place
-from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.hints import JSONB
 from batchq.engine.plan import Plan
+from batchq.engine.program import Program, setting_name
 from batchq.engine.redaction import is_drivers, is_safe, stand_in
-from batchq.engine.scope import PlacedStatement
-from batchq.engine.step import PlacedStep
+from batchq.engine.step import invalid_step
 from batchq.engine.wire.message_length import check_lengths
-from batchq.engine.wire.output_settings import OutputSettings
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.spelling import with_article
-from batchq.language.statement import Statement
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
@@ -43,7 +41,7 @@ _MOST_SENT = 4096
 
 
 @define(eq=False)
-class Encoded:
+class EncodedStep:
     """One step, ready to be sent."""
 
     compiled: Compiled
@@ -58,69 +56,108 @@ class Encoded:
     """Text or binary. Not part of a statement's identity: each Bind declares them again."""
 
 
+@define(eq=False)
+class Encoded:
+    """The parameters of all steps of a batch, one step after the other."""
+
+    program: Program
+    params: Sequence[Any]
+    types: tuple[int, ...]
+    formats: Sequence[int]
+    missing: tuple[int, ...]
+    """The places of values that have no type of their own: NULL and the empty list."""
+    kinds: AbstractSet[type[object]]
+    """The classes of the values, and of those in lists."""
+
+    def steps(self, sent: SentTypes) -> list[EncodedStep]:
+        """Return each step on its own.
+
+        :param sent: the types that were last sent on this connection, which is brought up to date.
+        """
+        steps: list[EncodedStep] = []
+        missing = frozenset(self.missing)
+        start = 0
+        for compiled, end in zip(self.program.steps, self.program.ends, strict=True):
+            settled = types = self.types[start:end]
+            if types != sent.get(compiled):
+                untyped = {place - start for place in missing.intersection(range(start, end))}
+                settled = _remembered(sent, compiled, types, untyped)
+            params, formats = self.params[start:end], self.formats[start:end]
+            steps.append(EncodedStep(compiled, params, types, settled, formats))
+            start = end
+        return steps
+
+
 def encode(
-    plan: Plan,
-    transformer: Transformer,
-    sent: SentTypes,
-    *,
-    binary: bool = True,
-    max_bytes: int = sys.maxsize,
-) -> list[Encoded]:
+    plan: Plan, program: Program, transformer: Transformer, max_bytes: int = sys.maxsize
+) -> Encoded:
     """Encode every statement's values with the connection's adapters.
 
     One transformer and one call serve the whole batch, because finding the dumper of a type is the
     expensive part.
 
-    :param sent: the types that were last sent on this connection, which is brought up to date.
-    :param binary: whether the server can convert a value to binary in SQL.
     :param max_bytes: the most bytes that the server reads in one message.
-    :raises InvalidBatch: for a statement that cannot be compiled, a value that cannot be adapted,
-        or a message that is too long. It has the ``step``, and no reference to an error that may
-        hold the value.
+    :raises InvalidBatch: for a value that cannot be adapted, or a message that is too long. It has
+        the ``step``, and no reference to an error that may hold the value.
     """
-    shapes: list[Compiled] = []
-    for statement in plan.statements:
-        try:
-            shapes.append(compiled(statement._shape, plan.outputs.get(len(shapes), ()), binary))
-        except InvalidBatch as error:
-            index = len(shapes)
-            raise _located(error, PlacedStep(index, plan.placed[index])) from error
-    flat: list[object] = []
-    dumped: Sequence[Any] = ()
+    params: Sequence[Any] = ()
+    missing: tuple[int, ...] = ()
+    kinds: AbstractSet[type[object]] = frozenset()
     failure: InvalidBatch | None = None
     try:
-        settings = OutputSettings(plan) if plan.outputs else None
-        for index, shape in enumerate(shapes):
-            start = len(flat)
-            _extend(flat, plan.statements[index], shape)
-            if settings is not None:
-                settings.bind(index, flat, start)
-        dumped = transformer.dump_sequence(flat, [_AUTO] * len(flat))
+        values = _values(plan, program)
+        kinds = _kinds(values)
+        values = _stable_all(values, kinds)
+        missing = _missing(values, kinds)
+        params = transformer.dump_sequence(values, program.formats)
     except Exception as error:  # noqa: BLE001  it, or a stand-in, is the cause of what is raised
-        failure = _find_value(plan.placed, transformer, error)
+        failure = _find_value(plan, transformer, error)
     if failure is not None:
         raise failure  # outside the except block, where the error would become its context
-    types, formats = transformer.types or (), transformer.formats or []
-    encoded: list[Encoded] = []
-    end, long = 0, False
-    for shape in shapes:
-        long = long or shape.long
-        start, end = end, end + shape.parameters
-        settled = own = types[start:end]
-        if own != sent.get(shape):
-            settled = _remembered(sent, shape, own, flat[start:end])
-        encoded.append(Encoded(shape, dumped[start:end], own, settled, formats[start:end]))
-    check_lengths(plan, encoded, dumped, max_bytes, texts=long)
+    types, formats = transformer.types or (), transformer.formats or ()
+    encoded = Encoded(program, params, types, formats, missing, kinds)
+    check_lengths(plan, encoded, max_bytes)
     return encoded
 
 
+def _values(plan: Plan, program: Program) -> Sequence[object]:
+    """Return the values in the order of the parameters, with those that batchq adds."""
+    values = _with_setting_names(plan) if plan.outputs else _own_values(plan)
+    values += program.added
+    return values if program.in_order is None else program.in_order(values)
+
+
+def _own_values(plan: Plan) -> list[object]:
+    values: list[object] = []
+    for statement in plan.statements:
+        values += statement._values
+    return values
+
+
+def _with_setting_names(plan: Plan) -> list[object]:
+    """Return the values of all statements, with the name of its setting in place of an output."""
+    values: list[object] = []
+    producers: dict[object, int] = {}
+    for index, statement in enumerate(plan.statements):
+        for value in statement._values:
+            if isinstance(value, Output):
+                producer = producers[value.identity]
+                place = plan.outputs[producer].index(value.column)
+                values.append(setting_name(producer, place))
+            else:
+                values.append(value)
+        if index in plan.outputs:
+            producers[statement._identity] = index
+    return values
+
+
 def _remembered(
-    sent: SentTypes, shape: Compiled, types: tuple[int, ...], values: Sequence[object]
+    sent: SentTypes, shape: Compiled, types: tuple[int, ...], missing: AbstractSet[int]
 ) -> tuple[int, ...]:
     """Return the types to prepare by, and record them as last sent."""
     last, settled = sent.get(shape), types
     if last is not None:
-        settled = _settled(types, last, values, shape.places)
+        settled = _settled(types, last, missing, shape.places)
     elif len(sent) >= _MOST_SENT:
         sent.clear()
     sent[shape] = settled
@@ -130,7 +167,7 @@ def _remembered(
 def _settled(
     types: tuple[int, ...],
     last: tuple[int, ...],
-    values: Sequence[object],
+    missing: AbstractSet[int],
     places: tuple[Place, ...],
 ) -> tuple[int, ...]:
     """Return the types, with the last one sent for NULL and the empty list, which have none.
@@ -139,33 +176,42 @@ def _settled(
     own SQL the types stay, because there the type of a NULL may decide which function is called.
     """
     return tuple(
-        old
-        if place is not Place.FREE and (value is None or (type(value) is list and not value))
-        else new
-        for new, old, value, place in zip(types, last, values, places, strict=True)
+        old if index in missing and place is not Place.FREE else new
+        for index, (new, old, place) in enumerate(zip(types, last, places, strict=True))
     )
 
 
-def _extend(flat: list[object], statement: Statement[Any], shape: Compiled) -> None:
-    """Append the values in the order of ``$1``, ``$2``, …, with batchq's own last."""
-    values: Sequence[object] = statement._values
-    if shape.order is not None:
-        values = tuple(values[i] for i in shape.order)
-    if not _UNSTABLE.isdisjoint(map(type, values)):
-        values = [_stable(value) if type(value) in _UNSTABLE else value for value in values]
-    flat += values
-    if shape.takes_row_count:
-        guard = statement._shape.guard
-        flat.append(_ONE if guard is None else Int8(guard.rows))
-    if shape.takes_token:
-        flat.append(TOKEN)
+def _kinds(values: Sequence[object]) -> set[type[object]]:
+    """Return the classes of values, and of those in lists."""
+    kinds = set(map(type, values))
+    if list in kinds:
+        for value in values:
+            if type(value) is list:
+                kinds |= _kinds(cast("list[object]", value))
+    return kinds
 
 
-_ONE = Int8(1)
-"""The number of rows of a statement that has an output."""
+_MAY_BE_MISSING = frozenset({NoneType, list})
+
+
+def _missing(values: Sequence[object], kinds: AbstractSet[type[object]]) -> tuple[int, ...]:
+    """Return the places of the values that have no type of their own."""
+    if _MAY_BE_MISSING.isdisjoint(kinds):
+        return ()
+    places = enumerate(values)
+    return tuple([n for n, v in places if v is None or (type(v) is list and not v)])
 
 
 _UNSTABLE = frozenset({int, list})
+
+
+def _stable_all(values: Sequence[object], kinds: set[type[object]]) -> Sequence[object]:
+    """Return the values with each int as a bigint; see :func:`_stable`."""
+    if int not in kinds:
+        return values
+    kinds.discard(int)
+    kinds.add(Int8)
+    return [_stable(value) if type(value) in _UNSTABLE else value for value in values]
 
 
 def _stable(value: Any) -> object:
@@ -191,16 +237,9 @@ class _NoBigint(Exception):
     """An integer does not fit bigint, the type of all integers sent."""
 
 
-def _located(error: Exception, step: PlacedStep) -> InvalidBatch:
-    return InvalidBatch(f"{step}: {error}", step=step)
-
-
-def _find_value(
-    placed: Sequence[PlacedStatement], transformer: Transformer, original: Exception
-) -> InvalidBatch:
+def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:
     """Return the error for the value that cannot be encoded, by encoding one after the other."""
-    for index, place in enumerate(placed):
-        statement = place.statement
+    for index, statement in enumerate(plan.statements):
         names = statement._shape.names
         for name, value in zip(names, statement._values, strict=True):
             if isinstance(value, Output):
@@ -214,15 +253,11 @@ def _find_value(
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
                 if _holds(value, Output):
-                    return _located(
-                        InvalidBatch(f"{what}; {_OUTPUT_IN_A_LIST}"), PlacedStep(index, place)
-                    )
+                    return invalid_step(plan, index, f"{what}; {_OUTPUT_IN_A_LIST}")
                 # The message of any other error may quote the value.
                 safe = isinstance(error, _NoBigint) or is_safe(error)
                 reason = f": {error}" if safe else ""
-                failure = _located(
-                    InvalidBatch(what + reason + _instead_of(value)), PlacedStep(index, place)
-                )
+                failure = invalid_step(plan, index, what + reason + _instead_of(value))
                 kept = safe or (dumper is not None and not is_drivers(dumper))
                 failure.__cause__ = error if kept else stand_in(error, what)
                 return failure

@@ -10,6 +10,7 @@ A contract test pins what it needs.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -17,7 +18,7 @@ from psycopg import OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.waiting import Ready, Wait
 
-from batchq.engine.wire.flight import SYNC, Flight
+from batchq.engine.wire.flight import SYNC
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -41,7 +42,9 @@ class Slots:
     """Why the connection is lost or no longer usable; None if it is usable."""
 
 
-def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
+def exchange(
+    pg: PGconn, send: Callable[[], None], owners: Sequence[int], slots: Slots
+) -> PQGen[None]:
     """Send a flight and read until every Sync is answered or the connection is lost.
 
     A lost connection raises no error here: the answers received before it decide the outcome, and
@@ -51,17 +54,19 @@ def exchange(pg: PGconn, flight: Flight, slots: Slots) -> PQGen[None]:
     and keeps what the socket does not accept. The rest is flushed while reading, because a server
     that cannot send its answers stops reading.
 
+    :param send: passes every command to libpq.
+    :param owners: the owner of each command, in order.
     :param slots: empty slots, which are filled as answers arrive.
     :raises psycopg.OperationalError: if libpq rejects a command on a usable connection. The caller
         has to close it, because a Sync sent on it would commit the part that was sent.
     """
     try:
-        yield from _send(pg, flight)
+        yield from _send(pg, send)
     except OperationalError as error:
         if pg.status != _BAD:
             raise
         slots.lost = error
-    for owner in flight.owners:
+    for owner in owners:
         yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
         answer = pg.get_result()
         if answer is not None and answer.status == _FATAL_ERROR:
@@ -92,11 +97,10 @@ def forward_notifications(pg: PGconn) -> None:
                 _log.exception("a handler of notifications failed")
 
 
-def _send(pg: PGconn, flight: Flight) -> PQGen[None]:
+def _send(pg: PGconn, send: Callable[[], None]) -> PQGen[None]:
     """Pass every command to libpq, and flush its buffer to the socket."""
     pg.enter_pipeline_mode()
-    for command in flight.commands:
-        command()
+    send()
     while pg.flush():
         ready = yield _WAIT_RW
         if ready and ready & _READY_R:

@@ -8,10 +8,11 @@ part of the frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.encode import EncodedStep
+    from batchq.engine.wire.statement_cache import ValueChecks
 
 Answer = TypeVar("Answer")
 
@@ -37,20 +38,34 @@ OWNERS = {
 }
 
 
+class Run(NamedTuple):
+    """A command that runs a statement of the frame or a step."""
+
+    owner: int
+    command: bytes
+    """The name of the prepared statement, or the SQL of one that runs unprepared."""
+    key: bytes | None
+    """The key of the prepared statement; None: it runs unprepared."""
+    checks: ValueChecks = ()
+    """The tests that the values have to pass to be run by this name."""
+
+
 class Flight:
     """Commands for libpq's pipeline, and the purpose of each."""
 
     __slots__ = (
-        *("commands", "owners", "parses"),
+        *("commands", "owners", "runs", "parses"),
         *("describes", "closes", "checked", "unnamed"),
     )
 
     def __init__(self) -> None:
         self.commands: list[Callable[[], None]] = []
         self.owners: list[int] = []
+        self.runs: list[Run] = []
+        """The commands that run a statement of the frame or a step."""
         self.parses: list[tuple[int, bytes]] = []
         """The commands that prepare a statement, each with the statement's key."""
-        self.describes: list[tuple[int, bytes, Encoded]] = []
+        self.describes: list[tuple[int, bytes, EncodedStep]] = []
         """The commands that request the types the server infers, each with a key and its step. Each
         follows the Parse that it describes."""
         self.closes: list[int] = []
@@ -60,6 +75,18 @@ class Flight:
         self.unnamed: set[int] = set()
         """The commands that run unprepared, and so cannot fail because a name is lost, stale or
         taken."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether every step runs a prepared statement, and nothing is prepared or closed."""
+        if self.parses or self.describes or self.closes:
+            return False
+        return all(run.owner < 0 or run.key is not None for run in self.runs)
+
+    def send(self) -> None:
+        """Pass every command to libpq's buffer."""
+        for command in self.commands:
+            command()
 
     def step_answers(self, answers: Sequence[Answer], count: int) -> list[Answer]:
         """Return the answer of each step.

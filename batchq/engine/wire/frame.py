@@ -6,6 +6,8 @@ They are separate from the steps, so that their errors are never attributed to a
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import evolve, frozen
 from psycopg import IsolationLevel
 
@@ -15,9 +17,12 @@ SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 0.001, (2**31 - 1) / 1000
 """Seconds: the range of ``statement_timeout``, a number of milliseconds; 0 would switch it off."""
 
 
-@frozen
+@frozen(eq=False)
 class Frame:
-    """The commands that begin the transaction, end it, and roll it back if it is left open."""
+    """The commands that begin the transaction, end it, and roll it back if it is left open.
+
+    Compared by identity: equal options have the same frame.
+    """
 
     opening: str
     settings: tuple[str, ...]
@@ -52,6 +57,7 @@ NESTED_READ_ONLY = evolve(NESTED, read_only=True)
 """The same on a connection whose transactions are READ ONLY."""
 
 
+@lru_cache(maxsize=256)
 def transaction(
     *,
     isolation: IsolationLevel | None = None,

@@ -24,15 +24,16 @@ from batchq.engine.wire.flight import (
     SETTING,
     SYNC,
     Flight,
+    Run,
 )
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from batchq.engine.compile.compile import Form
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.encode import EncodedStep
     from batchq.engine.wire.frame import Frame
-    from batchq.engine.wire.statement_cache import Learnt, StatementCache
+    from batchq.engine.wire.statement_cache import Learnt, StatementCache, ValueChecks
 
 
 @define(eq=False)
@@ -52,14 +53,16 @@ class FlightBuilder:
     """Whether names may now refer to other tables and types than at the beginning of the flight."""
     flight: Flight = field(init=False, factory=Flight)
 
-    def add_step(self, owner: int, step: Encoded) -> None:
+    def add_step(self, owner: int, step: EncodedStep) -> None:
         """Add one step: Parse if it has to be prepared, then the command itself."""
         compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
         key, types = form.key, step.settled
+        checks: ValueChecks = ()
         if form.inferred:
-            learnt = self._learnt(owner, form, step)
-            key, types = (None, types) if learnt is None else (learnt.key, learnt.types)
+            key = None
+            if (learnt := self._learnt(owner, form, step)) is not None:
+                key, types, checks = learnt.key, learnt.types, learnt.checks
         name, parse = self._prepared_name(key)
         send: Callable[[], Any]
         if name is None or key is None:
@@ -67,7 +70,9 @@ class FlightBuilder:
             query = sql, step.params, step.types, step.formats, compiled.result_format
             send = partial(self.pg.send_query_params, *query)
             flight.unnamed.add(len(flight.commands))
+            flight.runs.append(Run(owner, sql, None))
         else:
+            flight.runs.append(Run(owner, name, key, checks))
             if parse:
                 if form.checks_types:
                     flight.checked.add(len(flight.commands))
@@ -89,8 +94,10 @@ class FlightBuilder:
         name, parse = self._prepared_name(key) if prepare else (None, False)
         if name is None:
             self.flight.unnamed.add(len(self.flight.commands))
+            self.flight.runs.append(Run(owner, text, None))
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
+        self.flight.runs.append(Run(owner, name, key))
         if parse:
             self._parse(owner, key, name, text, ())
         self._add(owner, partial(self.pg.send_query_prepared, name, None))
@@ -112,7 +119,7 @@ class FlightBuilder:
             return None, False
         return self.statements.use(key, self.threshold, self.limit)
 
-    def _learnt(self, owner: int, form: Form, step: Encoded) -> Learnt | None:
+    def _learnt(self, owner: int, form: Form, step: EncodedStep) -> Learnt | None:
         """Return the inferred types to prepare a step by; None if it runs unprepared.
 
         It does until the server has reported the types, or if its values would be read differently.
@@ -133,7 +140,7 @@ class FlightBuilder:
         self.flight.parses.append((len(self.flight.commands), key))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
-    def _describe(self, owner: int, form: Form, key: bytes, step: Encoded) -> None:
+    def _describe(self, owner: int, form: Form, key: bytes, step: EncodedStep) -> None:
         """Add a Parse and a Describe, which report the types that the server infers.
 
         The Parse has no name: a statement with a name may be another client's, prepared under
@@ -168,7 +175,7 @@ def _frame_key(sql: str) -> bytes:
 
 
 def lay_out(
-    builder: FlightBuilder, frame: Frame, steps: Sequence[Encoded], *, barrier: bool
+    builder: FlightBuilder, frame: Frame, steps: Sequence[EncodedStep], *, barrier: bool
 ) -> Flight:
     """Return the flight of a batch: opening, steps, closing, and the Syncs of the dialect.
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Protocol
 
-from batchq.engine.compile.compile import Compiled
 from batchq.engine.plan import Plan
-from batchq.engine.step import PlacedStep
-from batchq.language.errors import InvalidBatch
+from batchq.engine.program import Program
+from batchq.engine.step import invalid_step
 
 _PER_VALUE = 6
 """Bytes that Bind adds to each value: its length and its format (PostgreSQL documentation,
@@ -29,42 +28,41 @@ Values = Sequence[bytes | bytearray | memoryview | None]
 
 
 class Sent(Protocol):
-    """The part of an encoded step that has a length."""
+    """The part of an encoded batch that has a length."""
 
     @property
-    def compiled(self) -> Compiled:
-        """The statement, which has the text."""
+    def program(self) -> Program:
+        """The statements, which have the texts."""
         ...
 
     @property
     def params(self) -> Values:
-        """The values."""
+        """The values of all steps, one step after the other."""
         ...
 
 
-def check_lengths(
-    plan: Plan, steps: Sequence[Sent], values: Values, max_bytes: int, *, texts: bool
-) -> None:
+def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
     """Reject a batch if a message of it is too long.
 
-    :param values: the values of all steps, which are summed first: few batches have a long one.
     :param max_bytes: the most bytes that the server reads in one message.
-    :param texts: whether the text of a step may be too long as well.
     :raises InvalidBatch: for the first step that has such a message.
     """
-    if not texts and _length(values) <= max_bytes - _REST:
+    program, params = encoded.program, encoded.params
+    # The values of all steps are summed first: few batches have a long one.
+    if not program.is_long and _length(params) <= max_bytes - _REST:
         return
-    for index, (placed, step) in enumerate(zip(plan.placed, steps, strict=True)):
-        text = len(step.compiled.sql.encode("utf-8", "surrogatepass"))
-        text += _PER_TYPE * len(step.params)
-        what, length = max(("values", _length(step.params)), ("SQL", text), key=itemgetter(1))
+    start = 0
+    for index, (compiled, end) in enumerate(zip(program.steps, program.ends, strict=True)):
+        own = params[start:end]
+        text = len(compiled.sql.encode("utf-8", "surrogatepass")) + _PER_TYPE * len(own)
+        what, length = max(("values", _length(own)), ("SQL", text), key=itemgetter(1))
         if length > max_bytes - _REST:
-            place = PlacedStep(index, placed)
-            message = (
-                f"{place}: its {what} would be a message of {length:,} bytes, and this server "
+            reason = (
+                f"its {what} would be a message of {length:,} bytes, and this server "
                 f"reads at most {max_bytes:,}; send it in parts"
             )
-            raise InvalidBatch(message, step=place)
+            raise invalid_step(plan, index, reason)
+        start = end
 
 
 def _length(values: Values) -> int:

@@ -8,12 +8,11 @@ what is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from batchq.engine.step import PlacedStep
+from batchq.engine.step import invalid_step
 from batchq.language.errors import InvalidBatch
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.dialects import Dialect
     from batchq.engine.plan import Plan
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.program import Program
     from batchq.engine.wire.frame import Frame
 
 _BACKSLASHES = (
@@ -78,12 +77,11 @@ def check_state(pg: PGconn, frame: Frame) -> None:
         raise InvalidBatch(message)
 
 
-def check_backslashes(plan: Plan, steps: Sequence[Encoded]) -> None:
+def check_backslashes(plan: Plan, program: Program) -> None:
     """Reject a text that this session reads differently from batchq's scanner.
 
     :raises InvalidBatch: for the first such statement.
     """
-    for index, step in enumerate(steps):
-        if step.compiled.has_backslash:
-            place = PlacedStep(index, plan.placed[index])
-            raise InvalidBatch(f"{place}: {_BACKSLASHES}", step=place)
+    for index, step in enumerate(program.steps):
+        if step.has_backslash:
+            raise invalid_step(plan, index, _BACKSLASHES)

@@ -77,6 +77,9 @@ class StatementCache:
         self.learnt: dict[bytes, Learnt | None] = {}
         """The types that the server inferred, by key; None: the statement is never prepared."""
         self._described: set[bytes] = set()  # in the flight being planned
+        self.version = 0
+        """Changes whenever a name given before may no longer be the one to use."""
+        self._latest: tuple[bytes, ...] = ()  # the keys of the latest flight that was repeated
 
     @property
     def to_close(self) -> tuple[bytes, ...]:
@@ -106,6 +109,7 @@ class StatementCache:
         """
         name = self._names.get(key)
         if name is not None:
+            self._latest = ()
             self._names.move_to_end(key)
             self._used.add(key)
             return name, False
@@ -137,6 +141,7 @@ class StatementCache:
         if oldest is None:
             return False
         self._to_close.append(self._names.pop(oldest))
+        self.version += 1
         # The name exists on the server until the flight's end.
         self._epoch += 1
         return True
@@ -154,12 +159,26 @@ class StatementCache:
             if key in prepared:
                 self._names[key] = name
                 self._uses.pop(key, None)
+        if self._sent:
+            self.version += 1
         if len(prepared) < len(self._sent):
             self._epoch += 1
         del self._to_close[:closed]
         self._sent.clear()
         self._used.clear()
         self._described.clear()
+
+    def record_repeated(self, keys: tuple[bytes, ...], *, well: bool) -> None:
+        """Record the result of a flight that used names given in an earlier one.
+
+        :param keys: the statements that it ran, which are now the most recently used ones.
+        """
+        if well:
+            self._kept += 1
+        if keys is not self._latest:
+            for key in keys:
+                self._names.move_to_end(key)
+            self._latest = keys
 
     def record_types(self, key: bytes, learnt: Learnt | None) -> None:
         """Record the types that the server inferred for a statement, to prepare it by them.
@@ -169,6 +188,7 @@ class StatementCache:
         if len(self.learnt) >= _MOST_LEARNT:
             self.learnt.clear()
         self.learnt[key] = learnt
+        self.version += 1
         if learnt is not None:
             self._uses[learnt.key] = self._uses.pop(key, _EARNED)
 
@@ -191,3 +211,4 @@ class StatementCache:
         self._names.clear()
         self.learnt.clear()
         self._epoch += 1
+        self.version += 1

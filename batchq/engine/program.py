@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Keep what depends on the shapes of a batch's statements alone, and not on its values.
+
+A service runs batches of the same shapes again and again. So their texts, and the place of each
+parameter, are found once, and looked up by the tuple of shapes after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from attrs import frozen
+from psycopg.adapt import PyFormat
+from psycopg.types.numeric import Int8
+
+from batchq.engine.compile.compile import Compiled, compiled
+from batchq.engine.compile.sentinel import TOKEN
+from batchq.language.matchers import Matcher
+from batchq.language.shape import Shape
+
+_MOST_STEPS = 256
+"""The number of steps up to which a program is kept. A longer batch is dominated by its values, and
+its program may be large."""
+
+Outputs = tuple[tuple[int, tuple[str, ...]], ...]
+"""The statements that have outputs, by index, and the columns that later statements use."""
+
+
+@frozen(eq=False)
+class Program:
+    """The statements of a batch without their values, compiled."""
+
+    shapes: tuple[Shape, ...]
+    steps: tuple[Compiled, ...]
+    ends: tuple[int, ...]
+    """For each step, the number of parameters of it and of the steps before it."""
+    added: tuple[object, ...]
+    """The values that batchq adds: expected numbers of rows, the token of guards, the names of the
+    settings that hold outputs."""
+    in_order: Callable[[Sequence[object]], Sequence[object]] | None
+    """Picks the parameters from the values of all statements followed by ``added``; None if they
+    are in that order."""
+    formats: tuple[PyFormat, ...]
+    """For each parameter, that psycopg chooses its format."""
+    long_names: tuple[Matcher, ...]
+    """The matchers of the statements by names that may be too long for the server."""
+    is_long: bool
+    """Whether a text is so long that a server may not read it in one message."""
+    has_backslash: bool
+    """Whether a text has a backslash in a plain string."""
+
+
+def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> Program:
+    """Return the program of statements of these shapes, from the cache if it is there.
+
+    :param binary: whether the server can convert a value to binary in SQL.
+    :raises InvalidBatch: if a statement cannot be part of a batch.
+    """
+    make = _program if len(shapes) <= _MOST_STEPS else _program.__wrapped__
+    return make(shapes, outputs, binary)
+
+
+@lru_cache(maxsize=1024)
+def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Program:  # noqa: FBT001  a keyword makes the cache slower
+    columns = dict(outputs)
+    steps = tuple(compiled(shape, columns.get(n, ()), binary) for n, shape in enumerate(shapes))
+    added: list[object] = []
+    order: list[int] = []
+    ends: list[int] = []
+    first, values = 0, sum(len(shape.names) for shape in shapes)
+    for index, (shape, step) in enumerate(zip(shapes, steps, strict=True)):
+        own_order = range(len(shape.names)) if step.order is None else step.order
+        order += [first + place for place in own_order]
+        own = _added(index, shape, step, columns.get(index, ()))
+        order += range(values + len(added), values + len(added) + len(own))
+        added += own
+        first += len(shape.names)
+        ends.append(len(order))
+    is_sorted = order == list(range(values + len(added)))
+    return Program(
+        shapes,
+        steps,
+        tuple(ends),
+        tuple(added),
+        None if is_sorted else _picker(order),
+        (PyFormat.AUTO,) * len(order),
+        sum((shape.long_names for shape in shapes), ()),
+        any(step.long for step in steps),
+        any(step.has_backslash for step in steps),
+    )
+
+
+def _added(index: int, shape: Shape, step: Compiled, outputs: Sequence[str]) -> list[object]:
+    """Return the values that batchq adds to a statement, in the order of its parameters."""
+    added: list[object] = []
+    if step.takes_row_count:
+        added.append(Int8(1 if shape.guard is None else shape.guard.rows))
+    if step.takes_token:
+        added.append(TOKEN)
+    return added + [setting_name(index, place) for place in range(len(outputs))]
+
+
+def setting_name(index: int, place: int) -> str:
+    """Return the name of the setting of the transaction that holds an output.
+
+    ``set_config(name, value, true)`` lasts until the transaction ends (PostgreSQL documentation,
+    "Configuration Settings Functions"), so nothing stays on a pooled connection. The names are
+    parameters, so a statement's text does not depend on its place in a batch.
+
+    :param index: the statement that has the output.
+    :param place: the place of its column among its outputs.
+    """
+    return f"batchq.output_{index}_{place}"
+
+
+def _picker(order: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    if len(order) > 1:
+        return itemgetter(*order)  # which returns a tuple only for several
+    return lambda values: [values[place] for place in order]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Send a batch again by the names under which its statements are prepared.
+
+Most batches of a service are like earlier ones but for their values. For these there is nothing to
+decide: the names are known, and nothing is prepared or closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from batchq.engine.wire.flight import Flight
+
+if TYPE_CHECKING:
+    from psycopg.pq import Format
+    from psycopg.pq.abc import PGconn
+
+    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.flight import Run
+    from batchq.engine.wire.statement_cache import ValueChecks
+
+
+@frozen(eq=False)
+class PreparedFlight:
+    """A flight in which each step runs a prepared statement, without its values."""
+
+    flight: Flight
+    """What each command is for. It has no values."""
+    before: tuple[Run, ...]
+    """The frame's commands before the steps."""
+    steps: tuple[tuple[bytes, int, int, Format], ...]
+    """For each step the name, the range of its parameters, and the format of its result."""
+    closing: Run
+    barrier: bool
+    """Whether a Sync is sent between the last step and the closing command."""
+    checks: ValueChecks
+    """The tests that values have to pass to be sent by these names."""
+    keys: tuple[bytes, ...]
+    """The keys of the prepared statements."""
+    version: int
+    """The version of the statement cache in which the names hold."""
+    stateless: bool
+    """Whether the loaders of the results read nothing but the session's settings."""
+
+    def fits(self, encoded: Encoded) -> bool:
+        """Return whether these values keep their meaning if they are sent by these names."""
+        params = encoded.params
+        for place, is_exact in self.checks:
+            param = params[place]
+            if param is not None and not is_exact(param):
+                return False
+        return True
+
+    def send(self, pg: PGconn, encoded: Encoded) -> None:
+        """Pass every command to libpq's buffer."""
+        params, formats, send_prepared = encoded.params, encoded.formats, pg.send_query_prepared
+        for run in self.before:
+            _send_frame(pg, run)
+        for name, start, end, result_format in self.steps:
+            send_prepared(name, params[start:end], formats[start:end], result_format)
+        if self.barrier:
+            pg.pipeline_sync()
+        _send_frame(pg, self.closing)
+        pg.pipeline_sync()
+
+
+def _send_frame(pg: PGconn, run: Run) -> None:
+    send = pg.send_query_params if run.key is None else pg.send_query_prepared
+    send(run.command, None)
+
+
+def prepared_flight(
+    sent: Flight, encoded: Encoded, version: int, *, barrier: bool, stateless: bool
+) -> PreparedFlight | None:
+    """Return a flight like one that was sent, to be sent again; None if it had more to do.
+
+    :param version: the version of the statement cache after it.
+    :param barrier: whether it has a Sync before the closing command.
+    :param stateless: see :attr:`PreparedFlight.stateless`.
+    """
+    if not sent.is_repeatable:
+        return None
+    flight = Flight()
+    flight.owners, flight.checked, flight.unnamed = sent.owners, sent.checked, sent.unnamed
+    first = next((n for n, run in enumerate(sent.runs) if run.owner >= 0), 0)
+    *steps, closing = sent.runs[first:]
+    starts = (0, *encoded.program.ends)
+    compiled = encoded.program.steps
+    return PreparedFlight(
+        flight,
+        tuple(sent.runs[:first]),
+        tuple(
+            (run.command, starts[n], starts[n + 1], compiled[n].result_format)
+            for n, run in enumerate(steps)
+        ),
+        closing,
+        barrier,
+        tuple(
+            (starts[n] + place, is_exact)
+            for n, run in enumerate(steps)
+            for place, is_exact in run.checks
+        ),
+        tuple(run.key for run in sent.runs if run.key is not None),
+        version,
+        stateless,
+    )

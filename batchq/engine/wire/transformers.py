@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Keep a connection's Transformer, which converts values, from one batch to the next.
+
+To make one, and to look up the dumpers and loaders of the types of a batch, takes longer than to
+convert the values. psycopg makes a new one for each cursor, so a dumper or loader may keep what it
+finds when it is made: the session's settings, a function that was set for all of JSON, anything at
+all if it is the caller's own. So a Transformer is kept only as long as it is as good as a new one:
+
+- the settings that psycopg's adapters read, and the connection's adapters, are the same;
+- it has used only adapters of psycopg that read nothing else.
+
+It is used by one batch at a time: to take it is to remove it from the connection's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import define, field
+from psycopg import AsyncConnection, Connection, ProgrammingError
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+
+if TYPE_CHECKING:
+    from psycopg import abc
+    from psycopg.pq import Format
+    from psycopg.pq.abc import PGconn, PGresult
+
+_SETTINGS = b"client_encoding", b"DateStyle", b"IntervalStyle", b"TimeZone"
+"""What psycopg's dumpers and loaders read of the session when they are made (psycopg 3.3 sources,
+``types/``)."""
+
+_STATELESS = frozenset(
+    {
+        *("psycopg_binary._psycopg", "psycopg_c._psycopg"),
+        *("psycopg.types.bool", "psycopg.types.datetime", "psycopg.types.enum"),
+        *("psycopg.types.net", "psycopg.types.none", "psycopg.types.numeric"),
+        *("psycopg.types.string", "psycopg.types.uuid", "psycopg.dbapi20"),
+    }
+)
+"""The modules of psycopg whose dumpers and loaders read only these settings. Those of JSON keep a
+function that may be replaced. Those of ranges and composites use the adapters of other types."""
+_OF_ARRAYS = "psycopg.types.array"
+
+_INTERNALS = ("_dumpers", "_dumpers_by_oid", "_loaders")
+"""Attributes of psycopg's AdaptersMap, by which a change of the adapters is found. A map copies
+each before it changes it, if another map was made from it."""
+_CAN_KEEP = all(hasattr(AdaptersMap(), name) for name in _INTERNALS)
+"""Whether psycopg has them; if not, nothing is kept."""
+
+
+def settings_of(pg: PGconn) -> tuple[bytes | None, ...]:
+    """Return the session's settings that psycopg's adapters read."""
+    status = pg.parameter_status
+    encoding, date_style, interval_style, time_zone = _SETTINGS
+    return status(encoding), status(date_style), status(interval_style), status(time_zone)
+
+
+@define(eq=False)
+class KeptTransformer:
+    """A Transformer, and what it was made under."""
+
+    transformer: abc.Transformer
+    settings: tuple[bytes | None, ...]
+    _adapters: AdaptersMap
+    """A copy of the connection's adapters at that time."""
+    _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
+    """Classes of values whose dumpers read nothing but the settings."""
+
+    def is_current(self, settings: tuple[bytes | None, ...], adapters: AdaptersMap) -> bool:
+        """Return whether a new one would not differ."""
+        if self.settings != settings:
+            return False
+        own, now = cast("Any", self._adapters), cast("Any", adapters)
+        return bool(
+            own._dumpers == now._dumpers
+            and own._loaders == now._loaders
+            and own._dumpers_by_oid == now._dumpers_by_oid
+            and own.types._registry is now.types._registry
+        )
+
+    def dumps_stateless(self, kinds: AbstractSet[type[object]]) -> bool:
+        """Return whether psycopg dumps values of these classes without reading anything else.
+
+        :param kinds: the classes of the values, and of those in lists.
+        """
+        if kinds <= self._stateless:
+            return True
+        for kind in kinds - self._stateless:
+            try:
+                dumper = self._adapters.get_dumper(kind, PyFormat.AUTO)
+            except ProgrammingError:
+                return False
+            if _module(dumper) not in _STATELESS:
+                return False
+        self._stateless |= kinds
+        return True
+
+    def loads_stateless(self, answers: Iterable[PGresult | None]) -> bool:
+        """Return whether psycopg loads these columns without reading anything else."""
+        columns = {
+            (answer.ftype(column), cast("Format", answer.fformat(column)))
+            for answer in answers
+            if answer is not None
+            for column in range(answer.nfields)
+        }
+        return all(self._is_stateless(oid, format_) for oid, format_ in columns)
+
+    def _is_stateless(self, oid: int, format_: Format) -> bool:
+        loader = self._adapters.get_loader(oid, format_) or self._adapters.get_loader(0, format_)
+        module = _module(loader)
+        if module != _OF_ARRAYS:
+            return module in _STATELESS
+        info = self._adapters.types.get(oid)
+        return info is not None and info.oid != oid and self._is_stateless(info.oid, format_)
+
+
+def _module(adapter: type[object] | None) -> str:
+    """Return the module of an adapter's class; ``abc`` created the classes that psycopg makes."""
+    if adapter is None:
+        return ""
+    names = (cls.__module__ for cls in adapter.__mro__)
+    return next(name for name in names if name != "abc")
+
+
+@define(eq=False)
+class Transformers:
+    """The idle Transformers of a connection."""
+
+    _idle: list[KeptTransformer] = field(init=False, factory=list[KeptTransformer])
+
+    def take(self, connection: Connection[Any] | AsyncConnection[Any]) -> KeptTransformer:
+        """Return a Transformer that is as good as a new one, and that no other batch uses."""
+        settings, adapters = settings_of(connection.pgconn), connection.adapters
+        try:
+            kept = self._idle.pop()  # atomic: another thread does not get it
+        except IndexError:
+            kept = None
+        if kept is None or not kept.is_current(settings, adapters):
+            kept = KeptTransformer(Transformer(connection), settings, AdaptersMap(adapters))
+        return kept
+
+    def give_back(self, kept: KeptTransformer) -> None:
+        """Keep a Transformer for the next batch."""
+        if _CAN_KEEP and not self._idle:
+            kept.transformer.set_pgresult(None)  # which has the rows
+            self._idle.append(kept)
