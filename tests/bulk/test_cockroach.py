@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What CockroachDB is sent, and how its answers are read. Nothing was run on it.
+"""How CockroachDB's answers are read. Nothing was run on it.
 
-Its sources show what it lacks: every text is searched for that, a tree runs on PostgreSQL in
-CockroachDB's layout, and the preflight reads a catalog as CockroachDB would answer.
+A tree runs on PostgreSQL in CockroachDB's layout, and the preflight reads a catalog as CockroachDB
+would answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,10 +14,8 @@ from uuid import UUID
 import attrs
 import psycopg
 import pytest
-import sqlglot
-from sqlglot import exp
 
-from batchq import gather, insert, run, sql, steps
+from batchq import run, sql
 from batchq.bulk import Backfill, Budget, ChunkSize, DeleteTree, Fenced, preflight, resume, start
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.preflight import explain
@@ -26,9 +23,7 @@ from batchq.bulk.preflight.catalog import Catalog, Index, catalog
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.indexes import find_order_errors
 from batchq.bulk.preflight.job_table import find_job_table_errors
-from batchq.bulk.preflight.row_counts import count_rows, key_as_text
 from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
-from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
 from batchq.testing import proxy
@@ -42,137 +37,6 @@ LIMITS = Limits()
 A, B = UUID(int=1), UUID(int=2)
 SUBNETS = VPC.children("subnet", by="vpc_id", deleted_at="time_deleted")
 GUARDED = attrs.evolve(TREE, guards=[lambda vpc: SUBNETS.forbid(vpc, unexpected=ValueError())])
-
-
-# -- the texts -------------------------------------------------------------------------------------
-
-
-def batches() -> Iterator[tuple[str, Any]]:
-    """Whatever bulk, limits and parents send."""
-    for tree in (TREE, GUARDED):
-        yield "fence", tree.fence(7, missing=KeyError())
-        yield "at once", tree.delete_now(7, missing=KeyError())
-        yield "last", tree.finish(JOB)
-    yield "adopt", TREE.adopt(JOB)
-    for work in (TREE, REWRITE):
-        for child, one in enumerate(work.stages):
-            job = attrs.evolve(JOB, stage=child)
-            keys = one.order_key.columns
-            later = attrs.evolve(job, cursor=["1"] * len(keys), cursor_key=["x"])
-            name = f"{work.name}, pass {child}"
-            yield f"{name}: first chunk", work.chunk(job, 200, LEASE)
-            yield f"{name}: later chunk", work.chunk(later, 200, LEASE)
-            yield f"{name}: chunk around", work.chunk(later, 200, LEASE, skip_locked=True)
-            yield f"{name}: estimate", one.estimate("7")
-            of = TREE.root(7) if work is TREE else None
-            yield f"{name}: tally", count_rows(one, of, 7, 100)
-    yield "begin", REWRITE.start()
-    yield "rewrite's end", REWRITE.finish(JOB)
-    yield "rewrite's end with rows", REWRITE.finish(attrs.evolve(JOB, scan_rows=1))
-    jobs = TREE.jobs
-    yield (
-        "jobs",
-        gather(
-            jobs.get(A),
-            jobs.all("vpc"),
-            jobs.stats("vpc"),
-            jobs.claimable("vpc", [A], 16),
-            jobs.other_versions("vpc"),
-            jobs.claim(JOB, "me", LEASE, 3),
-            jobs.renew_lease(JOB, LEASE),
-            jobs.restart(JOB, "x"),
-            jobs.mark_stuck(JOB, "x"),
-            jobs.retry(A),
-            jobs.abandon(A),
-            jobs.release(JOB, "x"),
-        ),
-    )
-    yield "catalog", catalog(["vpc"], [one.order_key for one in TREE.stages], jobs)
-    yield "key", key_as_text(TREE, 7)
-    yield (
-        "limits",
-        gather(
-            LIMITS.charge("vpcs", scope=[A, B], id=A),
-            LIMITS.release("vpcs", scope=A, id=B),
-            LIMITS.resize("vpcs", 2, scope=A, id=A),
-            LIMITS.set_limit("vpcs", 2, scope=A),
-            LIMITS.reconcile(A),
-            LIMITS.shortfalls(LIMITS.charge("vpcs", scope=A, id=A)),
-        ),
-    )
-    row = insert("rule", {"vpc_id": 7})
-    rules = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
-    yield "add", rules.add(7, row, missing=KeyError())
-    looks = [rules.forbid(7, unexpected=ValueError())]
-    yield "delete", VPC.delete(7, missing=KeyError(), guards=looks)
-
-
-def texts() -> Iterator[tuple[str, str]]:
-    for name, batch in batches():
-        for step in steps(batch):
-            made = compiled(step.statement._shape, step.placed.outputs, COCKROACHDB.has_record_send)
-            yield f"{name}: {step.path or step.statement.title}", made.sql
-
-
-TEXTS = list(dict.fromkeys(texts()))
-LACKING = {
-    "row_security_active": "no such function (builtins)",
-    "indisready": "false of every index that is ready (pg_catalog.go)",
-    "ctid": "no such column",
-    "xmin": "no such column",
-    "record_send": "no such function",
-    "(FORMAT": "EXPLAIN has no such option",
-}
-
-
-def parsed(text: str) -> exp.Expression:
-    """Read it, but for a type that sqlglot does not know."""
-    text = text.removeprefix("EXPLAIN ").replace("oid[]", "int[]")
-    return sqlglot.parse_one(text, dialect="postgres")
-
-
-@pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_cockroachdb_every_limit_has_its_own_order(name: str, text: str) -> None:
-    """The order of a query inside is dropped there: the first rows would be any rows."""
-    if "tally" in name:
-        return  # which counts rows, and shows one of them
-    for query in parsed(text).find_all(exp.Select):
-        limit = query.args.get("limit")
-        # Any one of them is enough.
-        if limit is not None and limit.expression.sql() != "1":
-            assert query.args.get("order"), query.sql(dialect="postgres")
-
-
-@pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_cockroachdb_texts_use_nothing_that_it_lacks(name: str, text: str) -> None:
-    del name
-    assert [word for word in LACKING if word in text] == []
-    tree = parsed(text)
-    assert list(tree.find_all(exp.Slice)) == []  # of arrays: unimplemented
-    for inner in tree.find_all(exp.With):
-        if not isinstance(inner.parent.parent, exp.Exists | exp.In | exp.Subquery):
-            continue
-        # A WITH inside a query must not hang on the rows around it.
-        known = {one.alias_or_name for one in inner.parent.find_all(exp.Table)}
-        used = {one.table for one in inner.parent.find_all(exp.Column) if one.table}
-        assert used <= known, used - known
-
-
-@pytest.mark.parametrize(("name", "text"), TEXTS)
-def test_cockroachdb_no_statement_writes_a_table_twice(name: str, text: str) -> None:
-    del name
-    written = [
-        one.this.this.sql() if isinstance(one.this, exp.Schema) else one.this.sql()
-        for one in parsed(text).find_all(exp.Insert, exp.Update, exp.Delete)
-    ]
-    written = [one.split(" AS ")[0] for one in written]
-    assert len(set(written)) == len(written)
-
-
-def test_cockroachdb_array_of_oids_has_no_string_default() -> None:
-    """There it has another type (cockroach pull request 167333, of 2026)."""
-    (tables,) = [line for line in TREE.jobs.ddl().splitlines() if "oid[]" in line]
-    assert tables.strip() == "tables oid[] NOT NULL DEFAULT ARRAY[]::oid[],"
 
 
 # -- the whole, on PostgreSQL in its layout --------------------------------------------------------

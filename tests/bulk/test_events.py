@@ -248,23 +248,6 @@ def test_error_of_an_observer_keeps_what_is_known_of_a_stuck_job(fenced: Any) ->
     assert "at generation 2 and not 1" in error
 
 
-@pytest.mark.parametrize("place", ["throttles", "stop"])
-@pytest.mark.parametrize("when", [1, 3, 5])
-def test_error_of_a_throttle_or_stop_is_raised_and_the_job_released(
-    fenced: Any, at: At, place: str, when: int
-) -> None:
-    def broken() -> None:
-        raise Broken
-
-    asked = at(when, broken)
-    with pytest.raises(Broken):
-        fenced.resume(**{place: [asked] if place == "throttles" else asked})
-    assert fenced.job("lease_until, owner, rows_done") == (None, None, min(300 * (when - 1), 1_000))
-    fenced.assert_exact()
-    fenced.resume()
-    fenced.assert_deleted()
-
-
 def test_report_of_an_observer_is_its_own_copy(fenced: Any) -> None:
     """One may keep it and add it up, whatever becomes of the one that is returned."""
     received = Events()

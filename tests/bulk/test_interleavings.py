@@ -20,7 +20,7 @@ from batchq import delete, gather, insert, sql, update
 from batchq.bulk import ChildDelete, DeleteTree
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Interleaver
-from tests.support.vpcs import VPC
+from tests.support.vpcs import MISSING, VPC
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
@@ -39,20 +39,13 @@ RESET = """
 DELETE FROM rule; DELETE FROM vpc; DELETE FROM bulk_job; INSERT INTO vpc TABLE kept_vpc;
 INSERT INTO rule TABLE kept_rule; INSERT INTO bulk_job TABLE kept_job;
 """
-# Until its job is done, a hidden parent still has its children swept.
 ORPHANS = """
 SELECT id FROM rule WHERE NOT EXISTS (SELECT FROM vpc WHERE vpc.id = rule.vpc_id)
 """
 RULES_LEFT = "SELECT count(*) FROM rule WHERE vpc_id = 1"
-RC, RR, SER = LEVELS = (
-    IsolationLevel.READ_COMMITTED,
-    IsolationLevel.REPEATABLE_READ,
-    IsolationLevel.SERIALIZABLE,
-)
+_, RC, RR, SER = IsolationLevel
+LEVELS = (RC, RR, SER)
 LEASE, JOB = timedelta(hours=1), UUID(int=7)
-
-
-class Missing(Exception): ...
 
 
 @frozen
@@ -69,13 +62,13 @@ class Rule:
 
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
-FENCE = TREE.fence(1, missing=Missing, job=JOB)
+FENCE = TREE.fence(1, missing=MISSING, job=JOB)
 NEW = insert("rule", {"id": 9, "vpc_id": 1, "name": "new"})
 LIVES = "SELECT 1 FROM vpc WHERE id = 1 AND time_deleted IS NULL"
-READ = gather(RULES.read(1, Rule), VPC.read(1, Vpc, missing=Missing)).map(lambda read: read[::-1])
+READ = gather(RULES.read(1, Rule), VPC.read(1, Vpc, missing=MISSING)).map(lambda read: read[::-1])
 
 ADDS = {
-    "Children.add": RULES.add(1, NEW, missing=Missing),
+    "Children.add": RULES.add(1, NEW, missing=MISSING),
     "FOR SHARE": gather(sql(f"{LIVES} FOR SHARE").expect(1), NEW),
 }
 
@@ -85,7 +78,7 @@ RESTORES = {
     "restores": RESTORE,
     "touches the children, then restores": gather(TOUCH, RESTORE),
     "restores, then touches the children": gather(RESTORE, TOUCH),
-    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, missing=Missing)),
+    "restores, then adds a child": gather(RESTORE, RULES.add(1, NEW, missing=MISSING)),
 }
 
 
@@ -132,7 +125,7 @@ def orphans(table):
     return lambda _played: table.observer.execute(ORPHANS).fetchall()
 
 
-AT_ONCE = once(TREE.delete_now(1, missing=Missing))
+AT_ONCE = once(TREE.delete_now(1, missing=MISSING))
 
 
 def levels(*few):
@@ -212,7 +205,7 @@ def test_chunk_that_skips_locked_rows_never_waits_and_loses_none(table, fenced, 
     assert summary.committed == {(True, True)}
 
 
-ENDS = {"at once": TREE.delete_now(1, missing=Missing), "fence": FENCE}
+ENDS = {"at once": TREE.delete_now(1, missing=MISSING), "fence": FENCE}
 
 
 @levels((RC, RC))
@@ -280,16 +273,20 @@ def test_restored_parent_keeps_its_children_in_any_order(table, fenced, restores
     assert (False, True) in summary.committed
 
 
-def sees_half(schedule):
-    return any(len(rules) != 2 for _, rules in schedule.results[0])
+def check_reader(table, level, other):
+    """Check that no reader sees half, and return which transactions were committed."""
+    summary = table.check_all(
+        Side("read", once(READ), level),
+        other,
+        lambda schedule: any(len(rules) != 2 for _, rules in schedule.results[0]),
+    )
+    assert not summary.wrong, str(summary)
+    return summary.committed
 
 
 @levels((RC, RC))
 def test_readers_never_see_half_of_a_delete_now(table, levels):
-    summary = table.check_all(
-        Side("read", once(READ), levels[0]), Side("delete", AT_ONCE, levels[1]), sees_half
-    )
-    assert not summary.wrong, str(summary)
+    check_reader(table, levels[0], Side("delete", AT_ONCE, levels[1]))
 
 
 @ONE_LEVEL
@@ -298,6 +295,4 @@ def test_readers_never_see_half_of_a_delete_in_chunks(table, job, level):
         yield FENCE
         yield TREE.chunk(job, 1, LEASE)
 
-    summary = table.check_all(Side("read", once(READ), level), Side("job", program), sees_half)
-    assert not summary.wrong, str(summary)
-    assert summary.committed == {(True, True), (False, True)}
+    assert check_reader(table, level, Side("job", program)) == {(True, True), (False, True)}

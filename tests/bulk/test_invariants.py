@@ -18,28 +18,6 @@ At = Callable[[int, Callable[[], object]], Callable[[], None]]
 # -- who sees what ---------------------------------------------------------------------------------
 
 
-def test_reader_sees_all_or_nothing_at_every_step(estate: Any, conn: Any) -> None:
-    """Children first, parent last, in one batch: I1 and I2."""
-    living = batchq.select("vpc", ["id"], where={"id": 1, "time_deleted": None})
-    reading = batchq.gather(
-        batchq.select("rule", ["id"], where={"vpc_id": 1}).all(dict),
-        living.maybe(dict),
-    )
-    seen: list[int | None] = []
-
-    def look() -> None:
-        rules, vpc = batchq.run(conn, reading)
-        seen.append(None if vpc is None else len(rules))
-
-    look()
-    estate.fence()
-    look()
-    estate.resume(throttles=[look])
-    look()
-    assert seen == [1_000, *[None] * 7]
-    estate.assert_deleted()
-
-
 def test_writer_after_the_fence_gets_an_error(
     fenced: Any, connect: Callable[..., Any], at: At
 ) -> None:
