@@ -100,7 +100,7 @@ def scan_fragment(sql: str) -> Fragment:
 
 
 def _mark_for(sql: str) -> str:
-    """Return a character that stands for :data:`MARK`, because the tokenizer ends at a NUL.
+    """Return a character that stands for :data:`MARK`; a tokenizer may end at a NUL.
 
     The character is of Unicode's private use area, which the tokenizer reads as a letter, and is
     not in the text. To the tokenizer ``$1,$`` would begin a dollar-quoted string.
