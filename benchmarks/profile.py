@@ -54,7 +54,7 @@ _STAGE_OF = {
     "batchq.running.waiting:wait": "wire",
     "psycopg:Connection.wait": "wire",
 }
-_WARM = 8
+_WARM = 4
 """Batches after which everything is prepared and every cache is filled."""
 
 
