@@ -60,8 +60,8 @@ def _cases() -> Iterator[Case]:
             settings = {"processes": number, **distance}
             yield Case("charges", settings, charging, statements=1, callers=number)
     for number in (1, 16, 128):
-        serving = (kind(IN_MANY_SILOS) for kind in (Batchq, Bare, Transaction, Asyncpg))
-        tasks = [InTasks(peer, number) for peer in serving]
+        others = [kind(IN_MANY_SILOS) for kind in (Bare, Transaction, Asyncpg)]
+        tasks = [InTasks(peer, number) for peer in (*forms(IN_MANY_SILOS), *others)]
         yield Case("throughput", {"tasks": number}, tasks, callers=number)
     for keys in KEYS:
         workload = deletes(keys, _ROWS)

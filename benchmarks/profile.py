@@ -89,9 +89,9 @@ def stages(
 ) -> dict[str, float]:
     """Return the seconds of CPU of each stage of a batch: medians."""
     clocks = _Clocks()
-    (batch,) = workload.batches.values()
-    values, batch = (clocks.timed("build", function) for function in (workload.values, batch))
-    peer = kind(evolve(workload, values=values, batches={"batchq": batch}))
+    values = clocks.timed("build", workload.values)
+    batches = {form: clocks.timed("build", batch) for form, batch in workload.batches.items()}
+    peer = kind(evolve(workload, values=values, batches=batches))
     found: list[dict[str, float]] = []
     with ExitStack() as stack:
         (side,) = stack.enter_context(opened(conninfo, [peer], WARM_UP + times))

@@ -17,13 +17,14 @@ from benchmarks.measure import differing, opened
 from benchmarks.peers import InTasks
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
-from benchmarks.peers.batchq import Batchq
+from benchmarks.peers.batchq import Batchq, forms
 from benchmarks.peers.bulk import Chunked
 from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core
 from benchmarks.sandbox import sandbox
 from benchmarks.table_digest import digest
+from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
 from benchmarks.workloads.rules import deletes, inserts
 
@@ -92,6 +93,15 @@ def test_every_peer_inserts_the_same_rules(postgres):
         for side in sides:
             side.work(range(2))
         assert differing(sides) == ()
+
+
+def test_every_form_of_a_workload_is_a_peer_that_leaves_the_same_rows(postgres):
+    workload = guards(2)
+    with opened(postgres.conninfo(), forms(workload), 2) as sides:
+        for side in sides:
+            side.work(range(2))
+        assert differing(sides) == ()
+    assert [side.peer.name for side in sides] == list(workload.batches)
 
 
 def test_peers_in_tasks_create_the_same_projects(postgres):
