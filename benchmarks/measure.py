@@ -24,7 +24,7 @@ from benchmarks.wire import CALLS, Wire, count
 
 _STATEMENTS = 8
 """Of project_create: a turn of another workload has about as many statements as one of that."""
-_CALLS, _ROUNDS, _FEWEST_ROUNDS = 40, 20, 4
+_CALLS, _ROUNDS, _FEWEST_ROUNDS = 40, 16, 4
 _SECOND = 80_000
 """A round trip's wait counts as so many statements a second, so that a turn at a distance does not
 take much longer."""
