@@ -45,7 +45,7 @@ STAGES = ("build", "compile", "encode", "wire", "attribute", "decode", "the rest
 # Where each is called from. Flattening a batch counts as compiling it.
 _STAGE_OF = {
     "batchq.running.request:plan": "compile",
-    "batchq.engine.wire.encode:compiled": "compile",
+    "batchq.engine.ready:program_of": "compile",
     "batchq.engine.ready:encode": "encode",
     "batchq.engine.transaction:attribute": "attribute",
     "batchq.engine.transaction:decode": "decode",
