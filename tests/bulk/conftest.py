@@ -13,8 +13,8 @@ import pytest
 
 import batchq
 from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, StopReason, resume
-from batchq.hierarchy import Parent
 from tests.support.lock_waits import Race, race
+from tests.support.vpcs import VPC
 
 ROWS, STEP = 1_000, 300
 """Four chunks, the last of them not full."""
@@ -28,7 +28,6 @@ INSERT INTO rule SELECT n, 1 FROM generate_series(1, 1000) n;
 INSERT INTO rule SELECT n, 2 FROM generate_series(10001, 10010) n;
 """
 
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 

@@ -28,12 +28,12 @@ from tests.support.argument_types import (
     parameters,
     public_methods,
 )
+from tests.support.vpcs import VPC
 
 NONE = type(None)
 FUNCTION = type(len)
 NUMBER = (int, float)
 JOB = UUID(int=1)
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at=None))
 TREE = DeleteTree(name="vpc", parent=VPC, children=[RULES])
 BACKFILL = Backfill(name="v2", table="rule", set={"v": 2}, where={"v": 1})

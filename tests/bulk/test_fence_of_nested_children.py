@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from batchq import run, sql
-from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, FenceBroken, Job, resume
+from batchq.bulk import Budget, ChildDelete, DeleteTree, FenceBroken, Job
 from batchq.hierarchy import Parent
 from batchq.result import Failed, Ok, attempt
 from tests.support.lock_waits import Race, until_waits
+from tests.support.vpcs import ROUTER, VPC, begin, go_on
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz);
@@ -30,11 +31,7 @@ INSERT INTO route (id, router_id) SELECT 10 * r + n, r FROM (VALUES (11), (12), 
     generate_series(0, 3) AS n;
 INSERT INTO hop SELECT 10 * route.id + n, route.id FROM route, generate_series(0, 3) AS n;
 """
-VPC, ROUTER, ROUTE = (
-    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
-    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
-    Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen"),
-)
+ROUTE = Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen")
 HOPS = ChildDelete(relation=ROUTE.children("hop", by="route_id", deleted_at=None))
 ROUTES = ChildDelete(
     relation=ROUTER.children("route", by="router_id", deleted_at="time_deleted"),
@@ -50,22 +47,20 @@ TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS])
 HIDE_ROUTERS, HIDE_ROUTES, SWEEP_HOPS, REMOVE_ROUTES, REMOVE_ROUTERS, LAST = range(6)
 """The chunks, each of which takes all there is."""
 LEASE = timedelta(minutes=2)
-ALL = ChunkSize(initial=1_000, minimum=1_000, maximum=1_000)
 ROOT_RESTORED = "UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = 1"
 RESTORED = "UPDATE {} SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = {}"
-MISSING = LookupError("no such vpc")
 
 
 @pytest.fixture(autouse=True)
 def fenced(conn: psycopg.Connection[Any]) -> None:
     conn.execute(TABLES)
     conn.execute(TREE.jobs.ddl())  # type: ignore[arg-type]
-    run(conn, TREE.fence(1, missing=MISSING))
+    begin(conn, TREE)
 
 
 def done(conn: psycopg.Connection[Any], chunks: int) -> Job:
     """Take so many chunks, and the job."""
-    resume(conn, [TREE], owner="test", chunk_size=ALL, budget=Budget(chunks=chunks))
+    go_on(conn, TREE, 1_000, budget=Budget(chunks=chunks))
     (job,) = run(conn, TREE.jobs.all("vpc"))
     claimed: Job = run(conn, TREE.jobs.claim(job, "test", LEASE, None))
     return claimed
@@ -95,9 +90,9 @@ def test_no_stage_deletes_a_row_of_a_restored_root(
     conn: psycopg.Connection[Any], chunks: int
 ) -> None:
     """Those that hide rows neither."""
-    resume(conn, [TREE], owner="test", chunk_size=ALL, budget=Budget(chunks=chunks))
+    go_on(conn, TREE, 1_000, budget=Budget(chunks=chunks))
     conn.execute(ROOT_RESTORED)
-    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
+    report = go_on(conn, TREE, 1_000)
     assert (report.jobs_stuck, report.rows) == (1, 0)
     assert rows(conn) == BEFORE[chunks]
 
@@ -130,7 +125,7 @@ def test_restored_parent_below_the_root_keeps_its_children_until_hidden(
     assert rows(conn) == left
     # The root is fenced still: what was restored is found at the end, and deleted.
     conn.execute("UPDATE bulk_job SET lease_until = NULL")
-    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
+    report = go_on(conn, TREE, 1_000)
     assert (report.jobs_done, report.rows_after_fence) == (1, 1)
     assert rows(conn) == [0, 0, 0]
 
@@ -177,6 +172,6 @@ def test_router_kept_live_by_a_trigger_keeps_its_routes(
     conn: psycopg.Connection[Any],
 ) -> None:
     conn.execute(PROTECTED)
-    report = resume(conn, [TREE], owner="test", chunk_size=ALL)
+    report = go_on(conn, TREE, 1_000)
     assert (report.jobs_stuck, report.jobs_done) == (1, 0)
     assert rows(conn) == [1, 4, 16]

@@ -12,8 +12,8 @@ from batchq import run
 from batchq.bulk import ChildDelete, DeleteTree, StopReason, preflight
 from batchq.bulk.errors import ParentKept, RowsAfterFence
 from batchq.bulk.preflight.findings import FindingCode
-from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
+from tests.support.vpcs import VPC
 
 KEEPS = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -33,7 +33,6 @@ CREATE TABLE rule_high PARTITION OF rule FOR VALUES FROM (400) TO (100000);
 INSERT INTO rule SELECT * FROM plain;
 """
 SOFT = "ALTER TABLE rule ADD time_deleted timestamptz"
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 HARD_RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at=None))
 SOFT_RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at="time_deleted"))
 NOBODYS = ChildDelete(relation=HARD_RULES.relation, set={"vpc_id": None})

@@ -13,9 +13,10 @@ from attrs import frozen
 from psycopg import IsolationLevel
 
 from batchq import gather, run, sql, steps
-from batchq.bulk import Budget, ChildDelete, ChunkSize, DeleteTree, resume
+from batchq.bulk import Budget, ChildDelete, DeleteTree
 from batchq.hierarchy import Parent
 from tests.support.lock_waits import until_waits
+from tests.support.vpcs import ROUTER, VPC, begin, go_on
 
 
 @frozen
@@ -33,7 +34,6 @@ class NotFound(Exception):
     """There is no such VPC."""
 
 
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 WHOLE = Vpc(1, 0), [Rule(n, None) for n in range(1, 1_001)]
 SNAPSHOTS = [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
@@ -179,7 +179,6 @@ INSERT INTO route SELECT n, 10 + n % 2, (ARRAY['custom', 'default', NULL])[1 + n
     FROM generate_series(1, 24) AS n;
 UPDATE route SET time_deleted = now() WHERE id > 20;
 """
-ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 
 
@@ -200,14 +199,8 @@ def test_router_is_not_found_after_its_first_route_is_deleted(
 
     look()
     whole = views[0]
-    run(conn, tree.fence(1, missing=NotFound(1)))
-    resume(
-        conn,
-        [tree],
-        owner="test",
-        chunk_size=ChunkSize(minimum=1, initial=1, maximum=1),
-        throttles=[look],
-    )
+    begin(conn, tree)
+    go_on(conn, tree, 1, throttles=[look])
     look()
     assert len(whole[1]) == (12 if hard else 10)
     hidden = views.index("not found")

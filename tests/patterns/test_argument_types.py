@@ -19,10 +19,10 @@ from tests.support.argument_types import (
     parameters,
     public_methods,
 )
+from tests.support.vpcs import VPC
 
 NONE = type(None)
 ERROR = LookupError("no such vpc")
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
 

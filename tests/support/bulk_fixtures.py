@@ -7,7 +7,7 @@ from batchq import sql
 from batchq.bulk import Backfill, ChildDelete, DeleteTree
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.preflight import preflight
-from batchq.hierarchy import Parent
+from tests.support.vpcs import ROUTER, VPC
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -36,10 +36,6 @@ ANALYZE;
 """
 """Four VPCs have 50 routers, 5,000 routes, 5,000 rules and 4,000 living tags each; one has none."""
 
-VPC, ROUTER = (
-    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
-    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
-)
 ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at=None))
 ROUTERS = ChildDelete(
     relation=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),

@@ -22,8 +22,8 @@ from batchq.bulk import (
     Jobs,
     resume,
 )
-from batchq.hierarchy import Parent
 from batchq.testing import Proxy
+from tests.support.vpcs import ROUTER, VPC
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -53,10 +53,6 @@ RESTORED = """
 UPDATE vpc SET time_deleted = NULL, rcgen = rcgen + %s WHERE id = %s AND time_deleted IS NOT NULL
 """
 
-VPC, ROUTER = (
-    Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen"),
-    Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen"),
-)
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ROUTERS = VPC.children("router", by="vpc_id", deleted_at="time_deleted")
 ROUTES = ROUTER.children("route", by="router_id", deleted_at=None)

@@ -20,9 +20,9 @@ from batchq.bulk.worker.context import RunContext
 from batchq.bulk.worker.options import WorkerOptions
 from batchq.bulk.worker.requests import BatchDone, RunBatch, Sleep
 from batchq.bulk.worker.worker import Worker
-from batchq.hierarchy import Parent
 from batchq.result import Failed, attempt
 from batchq.types import ViolationKind
+from tests.support.vpcs import VPC
 
 Left = dict[str, list[int]]
 """How many rows are left, by the keys of the parents, in each of the tables."""
@@ -33,7 +33,6 @@ PARENTS = """\
 CREATE TABLE IF NOT EXISTS vpc (
     id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
 TRUNCATE vpc"""
-VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 
 
 @define(eq=False)
