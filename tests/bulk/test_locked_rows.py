@@ -168,12 +168,12 @@ def test_budget_that_ends_during_a_scan_loses_no_row(conn: Any, lock: Any) -> No
 
 
 def test_slow_chunk_without_locks_is_made_smaller(conn: Any) -> None:
+    conn.execute("DELETE FROM rule WHERE id BETWEEN 41 AND 3000")
     conn.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END $$"
     )
     conn.execute("CREATE TRIGGER slow BEFORE DELETE ON rule FOR EACH ROW EXECUTE FUNCTION slow()")
-    conn.execute("DELETE FROM rule WHERE id BETWEEN 41 AND 3000")
     begin(conn, TREE)
     report = going_on(conn, chunk_size=ChunkSize(minimum=10, initial=40, maximum=40))
     assert (report.rows, report.skipped_locked, report.jobs_done) == (40, 0, 1)
