@@ -48,7 +48,7 @@ _STAGE_OF = {
     "batchq.engine.ready:program_of": "compile",
     "batchq.engine.ready:encode": "encode",
     "batchq.engine.transaction:attribute": "attribute",
-    "batchq.engine.transaction:decode": "decode",
+    "batchq.engine.conclusion:decode": "decode",
     "benchmarks.peers.bare:Bare.encode": "encode",
     "benchmarks.peers.bare:Bare.decode": "decode",
     "batchq.running.waiting:wait": "wire",

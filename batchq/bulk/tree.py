@@ -35,7 +35,8 @@ from batchq.language.placement import Scheduled
 from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.validation import is_text, listed
-from batchq.patterns.hierarchy import Parent, touch_key
+from batchq.patterns.hierarchy import Parent
+from batchq.patterns.touch import touch_key
 
 INLINE_LIMIT = 1_000
 """Up to how many children of one kind a tree is deleted in one batch."""

@@ -33,6 +33,8 @@ class Plan:
 
     batch: Batch[Any]
     statements: list[Statement[Any]]
+    shapes: tuple[Shape, ...]
+    """Their shapes, which decide everything but their values."""
     leaves: list[int]
     """The place of each statement among the leaves of the batch, in the order of the batch."""
     combining: list[Combine | int]
@@ -41,11 +43,6 @@ class Plan:
     """The columns that later statements use, for each statement that has any."""
     wrapped_names: list[Matcher]
     """The matchers around statements by names that may be too long for the server."""
-
-    @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of the statements, which decide everything but their values."""
-        return tuple([statement._shape for statement in self.statements])
 
     def long_names(self) -> list[Matcher]:
         """Return all matchers by names that may be too long for the server."""
@@ -129,12 +126,13 @@ def plan(batch: Batch[Any]) -> Plan:
             leaf += 1
         else:
             raise _not_a_batch(node)
-    for node, leaf, position in _in_order(last, keys):
+    for node, leaf, position in _in_order(last, keys) if last else ():
         combining[position] = len(statements)
         statements.append(node.statement)
         leaves.append(leaf)
+    shapes = tuple([statement._shape for statement in statements])
     outputs = _outputs(batch, statements)
-    return Plan(batch, statements, leaves, combining, outputs, wrapped_names)
+    return Plan(batch, statements, shapes, leaves, combining, outputs, wrapped_names)
 
 
 def _not_a_batch(given: object) -> TypeError:

@@ -15,7 +15,7 @@ from psycopg.pq import ConnStatus
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect, dialect_of
-from batchq.engine.program import Program, program_of
+from batchq.engine.program import program_of
 from batchq.engine.step import invalid_step
 from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
@@ -57,7 +57,12 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
         message = "run(): the connection is closed, nothing was sent; use an open connection"
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
     dialect = dialect_of(pg)
-    program = _program(plan, dialect)
+    outputs, binary = tuple(plan.outputs.items()), dialect.has_record_send
+    try:
+        program = program_of(plan.shapes, outputs, binary=binary)
+    except InvalidBatch as error:
+        failure = _uncompiled(plan, binary=binary) or error
+        raise failure from failure.__cause__
     state = state_of(connection)
     kept = state.transformers.take(connection)
     encoded = encode(plan, program, kept.transformer, dialect.max_message_bytes)
@@ -68,19 +73,6 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
     if plan.outputs and not dialect.supports_outputs:
         raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
     return Ready(state, dialect, kept, codec(kept.transformer.encoding), encoded)
-
-
-def _program(plan: Plan, dialect: Dialect) -> Program:
-    """Return the program of a batch.
-
-    :raises InvalidBatch: for the first statement that cannot be compiled, with the ``step``.
-    """
-    outputs, binary = tuple(plan.outputs.items()), dialect.has_record_send
-    try:
-        return program_of(plan.shapes, outputs, binary=binary)
-    except InvalidBatch as error:
-        failure = _uncompiled(plan, binary=binary) or error
-    raise failure  # outside the except block, which would set __context__
 
 
 def _uncompiled(plan: Plan, *, binary: bool) -> InvalidBatch | None:

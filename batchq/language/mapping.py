@@ -59,11 +59,12 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
 
     :raises InvalidBatch: if it cannot, or if ``matcher`` is not a matcher.
     """
+    if type(raises) in _COPIED and type(matcher) is Matcher:
+        return raises
     if not is_matcher(matcher):
         raise InvalidBatch(f'.on(): pass a matcher, such as unique("name"), not {matcher!r:.40}')
     if isinstance(raises, BaseException):
-        if type(raises) not in _COPIED:
-            _check_copy(matcher, raises)
+        _check_copy(matcher, raises)
         return raises
     if isinstance(raises, ErrorTemplate) and raises.columns and not _has_row(matcher):
         raise InvalidBatch(

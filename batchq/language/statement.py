@@ -179,7 +179,7 @@ class Statement(RowGuards[T_co], OtherNames):
             shape = shape_changes.with_invariants(self._shape, constraints)
         except TypeError:  # one is not hashable, so not a str
             raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
-        return self._shaped(shape)
+        return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
     def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
         """Let an insert skip a row that exists already; it then affects no row.
@@ -283,7 +283,7 @@ class Statement(RowGuards[T_co], OtherNames):
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
         try:
-            return self._shaped(shape_changes.with_result(self._shape, rows, model))
+            shape = shape_changes.with_result(self._shape, rows, model)
         except TypeError as error:
             if not callable(model):
                 raise InvalidBatch(
@@ -292,6 +292,7 @@ class Statement(RowGuards[T_co], OtherNames):
             raise InvalidBatch(
                 f"{rows}(): the model must be hashable, as classes and functions are: {error}"
             ) from error
+        return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
         """Return the statement with another shape.

@@ -31,7 +31,7 @@ def checked_label(name: str) -> str:
 
     :raises InvalidBatch: if it is not a non-empty str.
     """
-    if not is_text(name):
+    if not name or not isinstance(cast("object", name), str):
         raise InvalidBatch("label(): the name must be a non-empty str")
     return name
 

@@ -19,6 +19,7 @@ class ViolationKind(Enum):
     such as :func:`~batchq.unique`. GUARD is a guard that failed, OTHER any other error.
     """
 
+    __hash__ = object.__hash__  # a member is one object; that of Enum is Python code
     UNIQUE = "unique"
     FOREIGN_KEY = "foreign_key"
     CHECK = "check"

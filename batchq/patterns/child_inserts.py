@@ -33,18 +33,19 @@ def check_inserts(
         raise InvalidBatch(
             f"add(): pass an insert(), or a batch with inserts, not {type(children).__name__}"
         )
-    inserts = [
-        (source, statement)
-        for statement in statements(children)
-        if isinstance(source := statement._shape.source, Insert) and source.table == table
-    ]
-    if not inserts and any(True for _ in statements(children)):
-        raise InvalidBatch(f"add(): nothing is inserted into {table!r}; pass an insert() into it")
-    for source, statement in inserts:
+    inserted, others = False, False
+    for statement in statements(children):
+        source = statement._shape.source
+        if not isinstance(source, Insert) or source.table != table:
+            others = True
+            continue
+        inserted = True
         for column, key in parent.items():
             _check_parent(source, statement, column, key)
         for column, required in where.items():
             _check_value(source, statement, column, required)
+    if others and not inserted:
+        raise InvalidBatch(f"add(): nothing is inserted into {table!r}; pass an insert() into it")
 
 
 def _check_parent(source: Insert, statement: Statement[Any], column: str, key: object) -> None:

@@ -9,26 +9,24 @@ live parent. That fails if the parent is deleted, and makes a concurrent delete 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import TypeVar, cast
 
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, raw_sql, select, update
-from batchq.language.comparisons import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Last, Scheduled
-from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
 from batchq.language.validation import listed
 from batchq.patterns.arguments import check_mapping, check_model, check_names, check_raises
 from batchq.patterns.child_inserts import check_inserts
+from batchq.patterns.touch import incremented, touch_key, touched
 
 T = TypeVar("T")
 
@@ -81,10 +79,9 @@ class Parent:
         :param missing: what to raise if the parent does not exist or is deleted.
         """
         check_raises("touch(missing=)", missing)
-        generation = _incremented(self.generation)
-        touched = update(self.table, {self.generation: generation}, self._live(key))
-        guarded = touched.expect(1, missing=missing).label(self.table)
-        return Scheduled(guarded, dedupe_key=touch_key(self, key))
+        dedupe_key = touch_key(self, key)
+        touch = touched(self.table, self.generation, self._live(key), key, missing)
+        return Scheduled(touch, dedupe_key=dedupe_key)
 
     def lock(self, key: object, *, missing: Raises) -> Statement[None]:
         """Lock a live parent until COMMIT, so that no child is added and it is not deleted.
@@ -173,7 +170,7 @@ class Parent:
         """
         if self.deleted_at is None:
             raise InvalidBatch(f"Parent({self.table!r}): no soft delete without deleted_at=")
-        return {self.deleted_at: _NOW, self.generation: _incremented(self.generation)}
+        return {self.deleted_at: _NOW, self.generation: incremented(self.generation)}
 
     def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
         """Read a live parent.
@@ -264,25 +261,7 @@ class Children:
         return {self.by: key, **self.where, **deleted_at}
 
 
-def touch_key(parent: Parent, key: object) -> tuple[object, ...]:
-    """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
-
-    :raises InvalidBatch: if ``key`` is not the key of one row.
-    """
-    kind: type[object] = type(key)
-    if reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
-        raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
-    return "touch", parent, key
-
-
 _NOW = raw_sql("now()")
-_NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
-
-
-@lru_cache(maxsize=256)
-def _incremented(column: str) -> Statement[None]:
-    name = column.replace('"', '""')
-    return raw_sql(f'"{name}" + 1')
 
 
 def _nothing(_: object) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.conclusion import failure_of, result_of
 from batchq.engine.transaction import Transaction
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
@@ -88,10 +89,10 @@ def _to_result(transaction: Transaction, error: Exception | None = None) -> Resu
 
     :param error: the exception that waiting failed with, if it did.
     """
-    failure = transaction.failure(error)
+    failure = failure_of(transaction, error)
     if failure is not None:
         return Failed(failure.error, failure.report)
     try:
-        return Ok(transaction.result())
+        return Ok(result_of(transaction))
     except DecodeFailed as report:
         return Failed(report, report)

@@ -59,6 +59,8 @@ def pytest_benchmark_update_machine_info(machine_info):
 def path(pytester, monkeypatch):
     """Return the file that pytest-benchmark writes if all results are replayed."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    # pytest-benchmark measures nothing in a worker of pytest-xdist, which the suite may run in.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_replay=REPLAY)
     path = pytester.path / "results.json"

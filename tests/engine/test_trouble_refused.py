@@ -58,6 +58,17 @@ def test_a_value_that_cannot_be_sent_leaves_nothing_sent(link, client, conn, val
     assert client.run(gather(*good)) == (None,) * 9
 
 
+class Items(list):
+    """A list that batchq does not copy."""
+
+
+def test_collection_that_contains_itself_is_rejected(client):
+    items = Items()
+    items.append([items])
+    with pytest.raises(InvalidBatch, match="the value of 'items', an Items, cannot be sent"):
+        client.run(sql("SELECT %(items)s::int[]", items=items))
+
+
 @pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 0], ids=["biggest", "smallest", "zero"])
 def test_every_bigint_can_be_sent(client, value):
     assert client.run(sql("SELECT %(n)s::bigint", n=value).scalar(int)) == value

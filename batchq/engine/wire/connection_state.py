@@ -65,7 +65,7 @@ class ConnectionState:
         :param stateless: see :attr:`PreparedFlight.stateless`.
         """
         prepared = prepared_flight(
-            sent, encoded, self.statements.version, barrier=barrier, stateless=stateless
+            sent, encoded, frame, self.statements.version, barrier=barrier, stateless=stateless
         )
         if prepared is None:
             return

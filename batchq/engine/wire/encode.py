@@ -281,11 +281,13 @@ _OUTPUT_IN_A_LIST = (
 
 def _holds(value: object, kind: type[object]) -> bool:
     """Return whether a value is of a type, or a list that has one at any depth."""
-    todo = [value]
+    todo, seen = [value], set[int]()
     while todo:
         item = todo.pop()
         if isinstance(item, kind):
             return True
-        if isinstance(item, list | tuple):
+        known = id(item) in seen  # a collection may contain itself
+        seen.add(id(item))
+        if not known and isinstance(item, list | tuple):
             todo += cast("Sequence[object]", item)
     return False

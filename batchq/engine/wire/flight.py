@@ -7,7 +7,7 @@ part of the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -76,12 +76,14 @@ class Flight:
         """The commands that run unprepared, and so cannot fail because a name is lost, stale or
         taken."""
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether every step runs a prepared statement, and nothing is prepared or closed."""
+    def is_repeatable(self, unprepared: Collection[int]) -> bool:
+        """Return whether it runs only prepared statements, and prepares and closes nothing.
+
+        :param unprepared: the owners whose commands never run prepared.
+        """
         if self.parses or self.describes or self.closes:
             return False
-        return all(run.owner < 0 or run.key is not None for run in self.runs)
+        return all(run.key is not None or run.owner in unprepared for run in self.runs)
 
     def send(self) -> None:
         """Pass every command to libpq's buffer."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from batchq.engine.wire.flight import Flight
+from batchq.engine.wire.flight import CLOSING, OPENING, SETTING, Flight
 
 if TYPE_CHECKING:
     from psycopg.pq import Format
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.wire.encode import Encoded
     from batchq.engine.wire.flight import Run
+    from batchq.engine.wire.frame import Frame
     from batchq.engine.wire.statement_cache import ValueChecks
 
 
@@ -55,24 +56,20 @@ class PreparedFlight:
 
     def send(self, pg: PGconn, encoded: Encoded) -> None:
         """Pass every command to libpq's buffer."""
-        params, formats, send_prepared = encoded.params, encoded.formats, pg.send_query_prepared
+        params, formats = encoded.params, encoded.formats
+        send_prepared, send_unprepared = pg.send_query_prepared, pg.send_query_params
         for run in self.before:
-            _send_frame(pg, run)
+            (send_unprepared if run.key is None else send_prepared)(run.command, None)
         for name, start, end, result_format in self.steps:
             send_prepared(name, params[start:end], formats[start:end], result_format)
         if self.barrier:
             pg.pipeline_sync()
-        _send_frame(pg, self.closing)
+        (send_unprepared if self.closing.key is None else send_prepared)(self.closing.command, None)
         pg.pipeline_sync()
 
 
-def _send_frame(pg: PGconn, run: Run) -> None:
-    send = pg.send_query_params if run.key is None else pg.send_query_prepared
-    send(run.command, None)
-
-
 def prepared_flight(
-    sent: Flight, encoded: Encoded, version: int, *, barrier: bool, stateless: bool
+    sent: Flight, encoded: Encoded, frame: Frame, version: int, *, barrier: bool, stateless: bool
 ) -> PreparedFlight | None:
     """Return a flight like one that was sent, to be sent again; None if it had more to do.
 
@@ -80,7 +77,7 @@ def prepared_flight(
     :param barrier: whether it has a Sync before the closing command.
     :param stateless: see :attr:`PreparedFlight.stateless`.
     """
-    if not sent.is_repeatable:
+    if not sent.is_repeatable((OPENING, SETTING, CLOSING) if frame.nested else (SETTING,)):
         return None
     flight = Flight()
     flight.owners, flight.checked, flight.unnamed = sent.owners, sent.checked, sent.unnamed

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import psycopg
 import pytest
 
-from batchq import Outcome, UnmappedViolation, gather, insert, run, sql
+from batchq import Outcome, UnmappedViolation, gather, insert, run, sequence, sql
 from batchq.engine.wire.flight import CLOSING, OPENING, SYNC
 from batchq.engine.wire.prepared_flight import PreparedFlight
 
@@ -54,6 +54,16 @@ def test_third_run_is_sent_by_the_names_of_the_second(client, repeated):
     run(client, gather(item(key), item(-key - 1)))
     (flight,) = repeated
     assert flight.flight.owners == [OPENING, 0, 1, SYNC, CLOSING, SYNC]
+
+
+def test_flight_is_not_repeated_before_begin_is_prepared(database, conn, repeated):
+    # The inserts run often enough to be prepared in the first batch, BEGIN and COMMIT do not.
+    conn.execute(TABLE)
+    with psycopg.connect(database, autocommit=True, prepare_threshold=4) as client:
+        for first in range(0, 80, 10):
+            run(client, sequence(item(key) for key in range(first, first + 10)))
+    assert repeated
+    assert all(flight.before[0].command.startswith(b"batchq_BEGIN") for flight in repeated)
 
 
 def rows(client):

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Conclude a transaction that has ended: its result, or the report of its failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.adapt import Transformer
+
+from batchq.engine.outcome.attribute import Verdict
+from batchq.engine.outcome.decode import decode
+from batchq.engine.outcome.overdue import overdue
+from batchq.engine.outcome.report import Report, driver_error
+from batchq.engine.transaction import Transaction
+from batchq.language.errors import DecodeFailed
+from batchq.language.outcome import Outcome
+
+
+def failure_of(transaction: Transaction, broken: Exception | None = None) -> Report | None:
+    """Return the report of a failure of the server or the connection; None without one.
+
+    :param broken: the error that ended the waiting, if one did. The answers received before it
+        still count.
+    """
+    verdict, slots = transaction.verdict, None
+    if verdict is None and broken is not None:
+        verdict = Verdict(Outcome.NOT_SENT)
+    if verdict is None or verdict.outcome is transaction.frame.outcome_on_success:
+        return None
+    cause: BaseException | None = broken
+    if transaction.verdict is not None:  # something was sent
+        slots = transaction.slots
+        cause = slots.lost or broken
+    if slots is not None and verdict.violation is not None and verdict.slot is not None:
+        answer = slots.answers[verdict.slot]
+        if answer is not None:
+            cause = driver_error(answer, verdict.violation, transaction.ready.codec)
+    failure = _overdue(transaction, verdict, cause) or transaction.report(verdict, cause)
+    failure.report.attempts = max(transaction.times, 1)
+    return failure
+
+
+def _overdue(
+    transaction: Transaction, verdict: Verdict, cause: BaseException | None
+) -> Report | None:
+    deadline = transaction.deadline
+    if deadline is None:
+        return None
+    # Only sending the batch once more decides whether a preparation is the cause: too late now.
+    stale = transaction.times == 1 and transaction.may_be_stale(verdict)
+    return overdue(
+        verdict,
+        deadline,
+        given_up=transaction.given_up,
+        unsettled=transaction.is_late and stale,
+        cause=cause,
+    )
+
+
+def result_of(transaction: Transaction) -> Any:
+    """Return the batch's result, decoded from the answers.
+
+    :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
+    """
+    ready, repeated = transaction.ready, transaction.repeated
+    kept, program = ready.kept, ready.encoded.program
+    answers: list[Any] = transaction.sent.step_answers(
+        transaction.slots.answers, len(program.steps)
+    )
+    is_current = not transaction.settings_changed
+    transformer = kept.transformer if is_current else Transformer(transaction.connection)
+    try:
+        result = decode(transaction.plan, program, answers, transformer, transaction.outcome)
+    except DecodeFailed as error:
+        error.attempts = transaction.times
+        raise
+    is_as_new = is_current and repeated is not None and repeated.stateless
+    if is_as_new and kept.dumps_stateless(ready.encoded.kinds):
+        ready.state.transformers.give_back(kept)
+    return result

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Increment the generation of a parent, the statement that every added child begins with.
+
+Its shape depends on the parent alone, so it is built once for each parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import lru_cache
+
+from batchq.language.builders import raw_sql, update
+from batchq.language.comparisons import Reading, reading_of
+from batchq.language.errors import InvalidBatch
+from batchq.language.mapping import Raises, checked_raises
+from batchq.language.matchers import MISSING_ROWS
+from batchq.language.shape import Shape
+from batchq.language.spelling import with_article
+from batchq.language.statement import Statement
+
+_NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
+
+
+@lru_cache(maxsize=256)
+def incremented(column: str) -> Statement[None]:
+    """Return a fragment for the next generation."""
+    name = column.replace('"', '""')
+    return raw_sql(f'"{name}" + 1')
+
+
+def touch_key(parent: Hashable, key: object) -> tuple[object, ...]:
+    """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
+
+    :raises InvalidBatch: if ``key`` is not the key of one row.
+    """
+    kind: type[object] = type(key)
+    if reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
+        raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
+    return "touch", parent, key
+
+
+def touched(
+    table: str, generation: str, live: dict[str, object], key: object, missing: Raises
+) -> Statement[None]:
+    """Return the statement that increments the generation of a live parent.
+
+    :param live: the conditions of a live parent; the key is the only value among them that is
+        not None.
+    """
+    kind: type[object] = type(key)
+    if reading_of(kind) is None:  # type: ignore[arg-type]  # one value, the only parameter
+        shape = _shape(table, generation, tuple(live))
+        return Statement(shape, (key,), (checked_raises(MISSING_ROWS, missing),), (table,))
+    return _built(table, generation, live, missing)
+
+
+@lru_cache(maxsize=256)
+def _shape(table: str, generation: str, columns: tuple[str, ...]) -> Shape:
+    """Return the shape of a touch by one value; the first column is that of the key."""
+    live: dict[str, object] = {column: None for column in columns}  # noqa: C420
+    live[columns[0]] = 0
+    return _built(table, generation, live, LookupError)._shape
+
+
+def _built(
+    table: str, generation: str, live: dict[str, object], missing: Raises
+) -> Statement[None]:
+    touch = update(table, {generation: incremented(generation)}, live)
+    return touch.expect(1, missing=missing).label(table)
