@@ -20,6 +20,9 @@ children), :mod:`batchq.limits`, :mod:`batchq.bulk`, :mod:`batchq.testing`, :mod
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from batchq.errors import (
     BatchError,
     ConnectionFailed,
@@ -44,9 +47,11 @@ from batchq.language.step import Step
 from batchq.language.templates import format_error
 from batchq.language.violation import Violation
 from batchq.patterns.insert_or_get import insert_or_get
-from batchq.running.explain import explain, steps
-from batchq.running.retry import Retry
-from batchq.running.run import arun, run
+
+if TYPE_CHECKING:
+    from batchq.running.explain import explain, steps
+    from batchq.running.retry import Retry
+    from batchq.running.run import arun, run
 
 __all__ = [
     "Batch",
@@ -88,3 +93,25 @@ __all__ = [
     "unique",
     "update",
 ]
+
+# The engine and the driver are imported when a batch is first run or explained: a module that only
+# composes statements, or names their errors, does not wait for them.
+_RUNNING = {
+    "Retry": "batchq.running.retry",
+    "arun": "batchq.running.run",
+    "explain": "batchq.running.explain",
+    "run": "batchq.running.run",
+    "steps": "batchq.running.explain",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what runs or explains a batch."""
+    if name not in _RUNNING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_RUNNING[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_RUNNING})

@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 from psycopg.pq import Format
 
 from batchq.engine.client_encoding import is_own
-from batchq.engine.compile import scan
+from batchq.engine.compile.find_spans import find_fragments, find_spans
 from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, GuardSpec, PostCondition, wrap
 from batchq.engine.compile.notes import one_snapshot
 from batchq.engine.compile.numbering import Numbering
@@ -24,6 +24,7 @@ from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
 from batchq.engine.compile.render import render, requirement
 from batchq.engine.compile.sentinel import SENTINEL_MARK
+from batchq.engine.compile.spans import VERBS_WITH_ROWS
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.lexing import NO_PARAMETER
@@ -159,9 +160,10 @@ def _compiled(
         raise InvalidBatch(source.no_value)
     numbering = Numbering(binary=binary, checked=checked)
     sql = user_sql = render(numbering, source, requirements, returned)
-    spans = scan.scan(sql)
+    spans = find_spans(numbering, source, sql, returned)
     post_conditions = _post_conditions(numbering, source, requirements)
-    parts = [scan.scan_fragment(each.test) for each in post_conditions if each.test is not None]
+    tests = [each.test for each in post_conditions if each.test is not None]
+    parts = find_fragments(numbering, tests)
     if spans.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
     if spec.bound is not None or post_conditions:
@@ -264,7 +266,7 @@ _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
 
 def _may_change_names(verb: str, sql: str) -> bool:
     others = _OWN_SETTING.sub("", sql.lower())
-    return verb not in scan.VERBS_WITH_ROWS or "set_config" in others
+    return verb not in VERBS_WITH_ROWS or "set_config" in others
 
 
 _OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")

@@ -18,8 +18,8 @@ from attrs import frozen
 
 from batchq.engine.compile.output_sql import carry_outputs
 from batchq.engine.compile.quoting import identifier
-from batchq.engine.compile.scan import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.engine.compile.sentinel import isolation_sentinel, row_sentinel, rows_sentinel
+from batchq.engine.compile.spans import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchq.engine.compile.scan import CommandSpans, Fragment
+from batchq.engine.compile.spans import CommandSpans, Fragment
 from batchq.language.models import How, model_name, model_of
 from batchq.language.results import WITH_MODEL, Rows
 from batchq.language.shape import Shape, answered

@@ -34,6 +34,8 @@ class Numbering:
         self.places: list[Place] = []
         self.next = 0
         """The index of the next value. Those between may be elsewhere in the text."""
+        self.has_text = False
+        """Whether SQL of the user's has been rendered."""
         self._depth = 0
         self._outputs: dict[int, Callable[[str], str]] = {}
 

@@ -33,7 +33,6 @@ from batchq.language.syntax import (
     parameter_names,
 )
 
-_ONE = RawSql(("1",), (), ())
 _THERE = "_batchq_there"
 """The alias of an insert's table if the existing row is compared."""
 
@@ -79,10 +78,9 @@ def render(
                 )
                 raise InvalidBatch(message)
             outputs = ", ".join(
-                _fragment(n, c) if isinstance(c, RawSql) else identifier(c)
-                for c in named or (_ONE,)
+                _fragment(n, c) if isinstance(c, RawSql) else identifier(c) for c in named
             )
-            sql = f"SELECT {outputs} FROM {quoted(table)} WHERE {where_of(table, where)}"
+            sql = f"SELECT {outputs or 1} FROM {quoted(table)} WHERE {where_of(table, where)}"
             sql += f" ORDER BY {listed(order)}" if order else ""
             sql += f" FOR {lock}" if lock else ""
     if columns and not isinstance(source, Select):
@@ -92,6 +90,7 @@ def render(
 
 def _text(n: Numbering, text: RawSql) -> str:
     """Return a text; a name used twice is one parameter, as in psycopg, and so with statements."""
+    n.has_text = True
     first, free = n.next, names_without_cast(text)
     placed: dict[int | Nested, str] = {}
     parts = [text.pieces[0]]

@@ -8,55 +8,19 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from attrs import frozen
 from sqlglot import Token, TokenType
 
 from batchq.engine.compile.forbidden import check_command, check_settings
 from batchq.engine.compile.numbering import MARK
+from batchq.engine.compile.spans import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans, Fragment
 from batchq.engine.compile.tokens import L_PAREN, R_PAREN, opens_cte_body, outermost, tokens_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.lexing import HIDDEN, NUMBERED
 
 _PRIVATE = range(0xE000, 0xF900)
 
-RETURNING_VERBS = frozenset("INSERT UPDATE DELETE MERGE UPSERT".split())
-VERBS_WITH_ROWS = RETURNING_VERBS | frozenset("SELECT VALUES TABLE".split())
-
 _PLAIN_STRINGS = frozenset({TokenType.STRING, TokenType.NATIONAL_STRING})
 _READING = frozenset({TokenType.SELECT, TokenType.TABLE})
-
-
-@frozen
-class CommandSpans:
-    """The positions of one command's parts in its text, and its properties."""
-
-    verb: str
-    """The verb of the main command in capitals, after any common table expressions."""
-    ctes: int
-    """The end of the common table expressions; 0 without any."""
-    main: int
-    """The start of the main command."""
-    end: int
-    """The end of the command, before a final semicolon and comments."""
-    returning: bool
-    """Whether the main command has a RETURNING."""
-    writes: bool
-    """Whether the main command or a common table expression writes."""
-    reads: bool
-    """Whether the command reads other rows than those of the main command."""
-    has_backslash: bool
-    """Whether a plain string has a backslash; see :class:`Fragment`."""
-
-
-@frozen
-class Fragment:
-    """The properties of a part of a command."""
-
-    reads: bool
-    """Whether it reads rows by a query of its own."""
-    has_backslash: bool
-    """Whether a plain string, ``'a\\b'``, has a backslash. It is scanned by standard SQL; a server
-    with ``standard_conforming_strings`` off reads another string."""
 
 
 def scan(sql: str) -> CommandSpans:
