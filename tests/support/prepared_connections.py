@@ -120,7 +120,7 @@ class ConnectionPair:
         before = {name: copy(value) for name, value in vars(books).items()}
         seen = [_seen(conn, batch) for conn in (self.warm, self.cold)]
         if still:
-            vars(books).update(before, _epoch=books._epoch + 1)
+            vars(books).update(before, _epoch=books._epoch + 1, version=books.version + 1)
         return seen
 
     def prepared_names(self) -> set[bytes]:
