@@ -14,6 +14,7 @@ from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
 from batchq.engine.scope import PlacedStatement
 from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
 from batchq.language.step import Step
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ class PlacedStep(Step):
     def parameters(self) -> tuple[object, ...]:
         """The values of ``$1``, ``$2``, …."""
         return tuple(self.statement._values[place] for place in self.order)
+
+    @property
+    def named_values(self) -> dict[str, object]:
+        """The values by name. Of one name, the first counts: an UPDATE sets it, then compares."""
+        statement = self.statement
+        named = zip(statement._shape.names, statement._values, strict=True)
+        return {name: value for name, value in reversed([*named]) if not isinstance(value, Output)}
 
     @property
     def guard(self) -> str | None:

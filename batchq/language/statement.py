@@ -161,7 +161,10 @@ class Statement(RowGuards[T_co], OtherNames):
             raise.
 
         >>> from batchq import insert, unique
-        >>> insert("project", {"name": "web"}).on(unique("project_name_key"), ValueError("taken"))
+        >>> new = insert("project", {"name": "web"})
+        >>> new.on(unique("project_name_key"), ValueError("taken"))
+        <Statement insert project>
+        >>> new.on(unique("project_name_key"), lambda v: ValueError(f"{v.values['name']} is taken"))
         <Statement insert project>
         """
         checked = (*self._raises, checked_raises(matcher, raises))

@@ -45,8 +45,8 @@ KIND_BY_SQLSTATE = {
 class Violation:
     """One error of the server. A field that the server did not send is None.
 
-    ``message``, ``detail``, ``hint`` and ``row`` may contain the caller's data, so they are
-    attributes and never part of ``str()`` or ``repr()``.
+    ``message``, ``detail``, ``hint``, ``row`` and ``values`` may contain the caller's data, so they
+    are attributes and never part of ``str()`` or ``repr()``.
 
     >>> Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="name_key")
     Violation(unique "name_key", SQLSTATE 23505)
@@ -75,6 +75,10 @@ class Violation:
     :ivar row: values of a row by column, as the connection's adapters load them. Set if a guard on
         a row failed: the columns in its conditions, and those in ``columns=`` and
         ``format_error()``. Set by ``expect(0)`` too: the first unexpected row. Otherwise empty.
+    :ivar values: the values of the failed statement by name: of a row by column, of ``sql()`` by
+        placeholder. A column that is both set and compared has the value that is set. Without the
+        outputs of other statements, which only the server knows. Empty if the failed step is
+        unknown.
     """
 
     kind: ViolationKind
@@ -94,6 +98,7 @@ class Violation:
     isolation: str | None = None
     part_of: tuple[str, ...] = ()
     row: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
+    values: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
 
     def __str__(self) -> str:
         """Return a description without the caller's data."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
-from attrs import frozen
+from attrs import evolve, frozen
 
 from batchq.engine.outcome.messages import (
     OUTCOME_TEXTS,
@@ -75,6 +75,8 @@ def report(
         failed.__cause__ = cause
         return Report(failed, failed)
     failed_step = find_failed_step(verdict, violation, statements)
+    if failed_step.step is not None:
+        violation = evolve(violation, values=failed_step.step.named_values)
     batch_error = _batch_error(_Failure(verdict, violation, failed_step, dialect, frame, server))
     batch_error.__cause__ = cause
     resolution = failed_step.resolution
