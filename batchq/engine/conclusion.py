@@ -10,8 +10,9 @@ from psycopg.adapt import Transformer
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.decode import decode
 from batchq.engine.outcome.overdue import overdue
-from batchq.engine.outcome.report import Report, driver_error
+from batchq.engine.outcome.report import Report, driver_error, report
 from batchq.engine.transaction import Transaction
+from batchq.engine.wire.deadline import Deadline
 from batchq.language.errors import DecodeFailed
 from batchq.language.outcome import Outcome
 
@@ -31,21 +32,31 @@ def failure_of(transaction: Transaction, broken: Exception | None = None) -> Rep
     if transaction.verdict is not None:  # something was sent
         slots = transaction.slots
         cause = slots.lost or broken
+    summary = "" if verdict.violation is None else str(verdict.violation)
     if slots is not None and verdict.violation is not None and verdict.slot is not None:
         answer = slots.answers[verdict.slot]
         if answer is not None:
-            cause = driver_error(answer, verdict.violation, transaction.ready.codec)
-    failure = _overdue(transaction, verdict, cause) or transaction.report(verdict, cause)
+            cause = driver_error(answer, summary, transaction.ready.codec)
+    failure = None
+    if transaction.deadline is not None:
+        failure = _overdue(transaction, transaction.deadline, verdict, cause)
+    if failure is None:
+        failure = report(
+            verdict,
+            transaction.plan.placed,
+            summary=summary,
+            dialect=transaction.ready.dialect,
+            cause=cause,
+            frame=transaction.frame,
+            server=transaction.connection.pgconn,
+        )
     failure.report.attempts = max(transaction.times, 1)
     return failure
 
 
 def _overdue(
-    transaction: Transaction, verdict: Verdict, cause: BaseException | None
+    transaction: Transaction, deadline: Deadline, verdict: Verdict, cause: BaseException | None
 ) -> Report | None:
-    deadline = transaction.deadline
-    if deadline is None:
-        return None
     # Only sending the batch once more decides whether a preparation is the cause: too late now.
     stale = transaction.times == 1 and transaction.may_be_stale(verdict)
     return overdue(

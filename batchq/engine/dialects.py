@@ -15,11 +15,11 @@ from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine import commit_proofs
 from batchq.engine.safe_messages import is_safe
-from batchq.language.violation import Violation, ViolationKind
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
 _ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
 _NO_PRIVILEGE = "42501"
+_NOT_NULL = "23502"
 _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 
@@ -42,6 +42,34 @@ class ErrorAnswer(Protocol):
 
     def error_field(self, fieldcode: Field, /) -> bytes | None:
         """Return one field of the server's ErrorResponse."""
+
+
+@frozen
+class ErrorFields:
+    """The fields of an ErrorResponse that servers use in different ways."""
+
+    sqlstate: str
+    message: str
+    severity: str
+    """Never translated, if the server has sent it so."""
+    severity_nonlocalized: str | None
+    position: str | None
+    source_file: str | None
+    source_function: str | None
+
+
+@frozen
+class ErrorFacts:
+    """What follows from the fields of an error on one server."""
+
+    is_from_server: bool
+    """Whether the server sent it, and not a pooler between client and server."""
+    ends_session: bool
+    """Whether the server ended the session with it."""
+    may_quote_values: bool
+    """Whether its message may quote values."""
+    column: str | None = None
+    """The column that it names in its message only."""
 
 
 @frozen
@@ -95,37 +123,24 @@ class Dialect:
             known = "off OPERATOR(pg_catalog.=) '0'"
         return _LIMIT_QUERY.format(name=name, n=milliseconds, off=off, known=known)
 
-    def is_from_server(self, answer: ErrorAnswer) -> bool:
-        """Return whether the server sent an error, and not a pooler between client and server.
+    def judge(self, fields: ErrorFields) -> ErrorFacts:
+        """Return what follows from the fields of an error.
 
         The server's errors have the fields V, F and R, of which an extension may leave out R. A
         pooler leaves out at least two of them (observed: PgBouncer 1.18).
+
+        The message cannot quote values if the error has a position in the statement's text, which
+        holds no values. Nor can it if the error is about the transaction or the session, or has a
+        fixed message. The message of a RAISE may hold anything.
         """
-        has = answer.error_field
-        severity = has(Field.SEVERITY_NONLOCALIZED)
-        return bool(severity and (has(Field.SOURCE_FILE) or has(Field.SOURCE_FUNCTION)))
-
-    def ends_session(self, violation: Violation) -> bool:
-        """Return whether the server ended the session with the error."""
-        return violation.severity in _ENDS_SESSION
-
-    def may_quote_values(
-        self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
-    ) -> bool:
-        """Return whether an error's message may quote values.
-
-        It cannot if the error has a position in the statement's text, which holds no values. Nor
-        can it if the error is about the transaction or the session, or has a fixed message. The
-        message of a RAISE may hold anything.
-        """
-        about_session = sqlstate[:2] in _ABOUT_SESSION or sqlstate == _NO_PRIVILEGE
-        safe = position or about_session or is_safe(sqlstate, file, raised_by)
-        return raised_by == "exec_stmt_raise" or not safe
-
-    def column(self, kind: ViolationKind, message: str) -> str | None:
-        """Return the column that an error names in its message only."""
-        del kind, message
-        return None
+        code, file, function = fields.sqlstate, fields.source_file, fields.source_function
+        about_session = code[:2] in _ABOUT_SESSION or code == _NO_PRIVILEGE
+        safe = fields.position or about_session or is_safe(code, file, function)
+        return ErrorFacts(
+            is_from_server=bool(fields.severity_nonlocalized and (file or function)),
+            ends_session=fields.severity in _ENDS_SESSION,
+            may_quote_values=function == "exec_stmt_raise" or not safe,
+        )
 
 
 class _CockroachDB(Dialect):
@@ -153,25 +168,21 @@ class _CockroachDB(Dialect):
 
     _NULL = re.compile(r'null value in column "((?:[^"\\]|\\.)+)"')
 
-    def column(self, kind: ViolationKind, message: str) -> str | None:
-        """Return the column of NOT NULL from the message (flatten.go, ``writeErrFields``)."""
-        match = self._NULL.search(message) if kind is ViolationKind.NOT_NULL else None
-        return _unquoted(match[1]) if match else None
+    def judge(self, fields: ErrorFields) -> ErrorFacts:
+        """Return what follows from the fields of an error.
 
-    def is_from_server(self, answer: ErrorAnswer) -> bool:
-        """Return whether the error has the field V; F and R are optional (22.1.3 and later)."""
-        return bool(answer.error_field(Field.SEVERITY_NONLOCALIZED))
-
-    def ends_session(self, violation: Violation) -> bool:
-        """Return True also for 57P01: a node that drains ends sessions by it as an ERROR."""
-        return super().ends_session(violation) or violation.sqlstate == "57P01"
-
-    def may_quote_values(
-        self, sqlstate: str, position: str | None, file: str | None, raised_by: str | None
-    ) -> bool:
-        """Return True: any message may quote values, as a conflict names its keys."""
-        del sqlstate, position, file, raised_by
-        return True
+        The server's errors have the field V; F and R are optional (22.1.3 and later). A node that
+        drains ends sessions by 57P01 as an ERROR. The column of NOT NULL is in the message only
+        (flatten.go, ``writeErrFields``). Any message may quote values, as a conflict names its
+        keys.
+        """
+        column = self._NULL.search(fields.message) if fields.sqlstate == _NOT_NULL else None
+        return ErrorFacts(
+            is_from_server=bool(fields.severity_nonlocalized),
+            ends_session=fields.severity in _ENDS_SESSION or fields.sqlstate == "57P01",
+            may_quote_values=True,
+            column=_unquoted(column[1]) if column else None,
+        )
 
 
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from batchq.engine.compile.quoting import identifier
+from batchq.engine.compile.quoting import identifier, unqualified
 from batchq.language.spelling import spelled
 from batchq.language.syntax import chosen, chosen_by
 from batchq.language.violation import Violation
@@ -34,20 +34,35 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
 
     :param step: the step that failed, if one did.
     """
+    text = ""
     match violation.sqlstate:
+        case "23505" | "23P01" if not violation.part_of:  # of an index
+            text = _partition(violation, step)
         case "23502" if violation.column is None:
-            return _NO_COLUMN
+            text = _NO_COLUMN
         case "42P18":
-            return _NO_TYPE
+            text = _NO_TYPE
         case "42883":
             operator = _OPERATOR.search(violation.message)
-            return _function(violation, step) if operator is None else _operator(operator, step)
+            text = _function(violation, step) if operator is None else _operator(operator, step)
         case "42704" if "[]" in violation.message:  # could not find array type for text[]
-            return _array(step)
+            text = _array(step)
         case "42804" | "22P02":
-            return _document(violation, step)
+            text = _document(violation, step)
         case _:
-            return ""
+            pass
+    return text
+
+
+def _partition(violation: Violation, step: PlacedStep | None) -> str:
+    """Return what to name, if the index is of another table than the statement's."""
+    table = None if step is None else step.placed.statement._shape.source.table
+    if table is None or violation.table in (None, unqualified(table)):
+        return ""
+    return (
+        f"\nIf {violation.table} is a partition, name the constraint of the whole table instead: "
+        f"it covers all of them"
+    )
 
 
 _OPERATOR = re.compile(r": (?P<left>[^:]+?) (?P<operator>[-+*/<>=~!@#%^&|`?]+) (?P<right>[^:]+)$")

@@ -14,7 +14,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from batchq.engine.scope import PlacedStatement, scopes
+from batchq.engine.scope import PlacedStatement, Scopes
 from batchq.language.batch import Batch, Composite, Wrapped
 from batchq.language.matchers import Matcher
 from batchq.language.placement import Scheduled
@@ -52,9 +52,9 @@ class Plan:
     @cached_property
     def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
-        around = scopes(self.batch)
+        scopes, outputs = Scopes(self.batch), self.outputs
         return [
-            PlacedStatement(statement, around[leaf], self.outputs.get(index, ()))
+            PlacedStatement(statement, scopes, leaf, outputs.get(index, ()))
             for index, (statement, leaf) in enumerate(
                 zip(self.statements, self.leaves, strict=True)
             )

@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Place a statement in its batch: its labels, and the mappings around it that decide a failure.
 
-Scopes are made only after a failure or for ``steps(batch)``, so a batch that succeeds pays nothing
-for its labels and mappings.
+They are collected only after a failure or for ``steps(batch)``, so a batch that succeeds pays
+nothing for its labels and mappings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from attrs import frozen
-
 from batchq.language.batch import AsInvariant, Batch, Composite, Labelled, Remapped, Wrapped
-from batchq.language.mapping import ErrorMapping, Invariant, Raises
-from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
+from batchq.language.mapping import ErrorMapping
 from batchq.language.statement import Statement
 from batchq.language.value import value
-from batchq.language.violation import Violation
 
 
 @value
@@ -31,102 +26,79 @@ class Scope:
     around: Scope | None
     wrapper: Wrapped[Any]
 
-    def outwards(self) -> Iterator[Wrapped[Any]]:
-        """Yield the wrappers, innermost first."""
-        scope: Scope | None = self
-        while scope is not None:
-            yield scope.wrapper
-            scope = scope.around
+
+@value
+class Scopes:
+    """The scopes in one batch."""
+
+    batch: Batch[Any]
+
+    @cached_property
+    def of_leaves(self) -> list[Scope | None]:
+        """The scope of each leaf of the batch, in order: of each batch that holds no other."""
+        found: list[Scope | None] = []
+        todo: list[tuple[Batch[Any], Scope | None]] = [(self.batch, None)]
+        while todo:
+            node, scope = todo.pop()
+            if isinstance(node, Wrapped):
+                todo.append((node.inner, Scope(scope, node)))
+            elif isinstance(node, Composite):
+                todo += [(part, scope) for part in reversed(node.parts)]
+            else:
+                found.append(scope)
+        return found
 
 
-def scopes(batch: Batch[Any]) -> list[Scope | None]:
-    """Return the scope of each leaf of a batch, in order: of each batch that holds no other."""
-    found: list[Scope | None] = []
-    todo: list[tuple[Batch[Any], Scope | None]] = [(batch, None)]
-    while todo:
-        node, scope = todo.pop()
-        if isinstance(node, Wrapped):
-            todo.append((node.inner, Scope(scope, node)))
-        elif isinstance(node, Composite):
-            todo += [(part, scope) for part in reversed(node.parts)]
-        else:
-            found.append(scope)
-    return found
+@value
+class Declared:
+    """Everything that is declared about a statement, by itself and around it."""
+
+    title: str
+    path: str
+    """The labels, outermost first: ``project_create/vpc``."""
+    mappings: list[ErrorMapping | str]
+    """Every mapping that applies, strongest first; a str is the context of an as_invariant.
+
+    An as_invariant is as strong as its place: it turns the mappings inside it into bugs.
+    """
+    context: str | None
+    """The context of the innermost as_invariant."""
 
 
 @value
 class PlacedStatement:
-    """A statement at its place in the batch, with everything declared around it."""
+    """A statement at its place in the batch."""
 
     statement: Statement[Any]
-    scope: Scope | None
+    scopes: Scopes
+    leaf: int
+    """The index of its scope."""
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
 
     @cached_property
-    def path(self) -> str:
-        """The labels, outermost first: ``project_create/vpc``."""
-        wrappers = self.scope.outwards() if self.scope else ()
-        outer = [wrapper.name for wrapper in wrappers if isinstance(wrapper, Labelled)]
-        return "/".join([*reversed(outer), *self.statement._labels])
-
-    @cached_property
-    def mappings(self) -> list[ErrorMapping | str]:
-        """Every mapping that applies, strongest first; a str is the context of an as_invariant.
-
-        An as_invariant is as strong as its place: it turns the mappings inside it into bugs.
-        """
-        outer: list[ErrorMapping | str] = []
-        for wrapper in self.scope.outwards() if self.scope else ():
-            if isinstance(wrapper, Remapped):
-                outer.append(wrapper.mapping)
-            elif isinstance(wrapper, AsInvariant):
-                outer.append(wrapper.context)
-        return [*reversed(outer), *reversed(self.statement._mappings)]
-
-    @cached_property
-    def context(self) -> str | None:
-        """The context of the innermost as_invariant."""
-        contexts = [mapping for mapping in self.mappings if isinstance(mapping, str)]
-        return contexts[-1] if contexts else None
-
-    def resolve(self, violation: Violation) -> Resolution | None:
-        """Return the mapping that decides a violation: the outermost one that matches."""
+    def declared(self) -> Declared:
+        """What is declared about it, collected once and only if it is needed."""
+        labels: list[str] = []
+        mappings: list[ErrorMapping | str] = []
         context: str | None = None
-        for mapping in self.mappings:
-            if isinstance(mapping, str):
-                context = mapping
-            elif mapping.matcher.matches(violation) and _fits_row_count(
-                violation, mapping.matcher, self.statement
-            ):
-                return Resolution(mapping, context)
-        return None
-
-
-@frozen
-class Resolution:
-    """The mapping that decides, and the context of the as_invariant that makes it a bug."""
-
-    mapping: ErrorMapping
-    context: str | None
-
-    @property
-    def for_caller(self) -> Raises | None:
-        """What the caller gets; None if the failure is a bug."""
-        raises = self.mapping.raises
-        return None if self.context is not None or isinstance(raises, Invariant) else raises
-
-
-def _fits_row_count(violation: Violation, matcher: Matcher, statement: Statement[Any]) -> bool:
-    """Return False for a row-count mapping of the other direction.
-
-    ``missing=`` maps too few rows only, ``unexpected=`` too many.
-    """
-    shape = statement._shape
-    if violation.requirement is not None:
-        return matcher is not UNEXPECTED_ROWS or shape.carries_unexpected
-    if violation.rows is None or shape.guard is None:
-        return True
-    if matcher is UNEXPECTED_ROWS:
-        return violation.rows > shape.guard.rows
-    return violation.rows < shape.guard.rows
+        scope = self.scopes.of_leaves[self.leaf]
+        while scope is not None:  # outwards
+            match scope.wrapper:
+                case Labelled(name=name):
+                    labels.append(name)
+                case Remapped(mapping=mapping):
+                    mappings.append(mapping)
+                case AsInvariant(context=invariant):
+                    mappings.append(invariant)
+                    context = invariant if context is None else context
+                case _:
+                    pass
+            scope = scope.around
+        statement = self.statement
+        return Declared(
+            title=statement.title,
+            path="/".join([*reversed(labels), *statement._labels]),
+            mappings=[*reversed(mappings), *reversed(statement._mappings)],
+            context=context,
+        )

@@ -42,7 +42,7 @@ class PlacedStep(Step):
     @property
     def path(self) -> str:
         """The labels, outermost first."""
-        return self.placed.path
+        return self.placed.declared.path
 
     @property
     def sql(self) -> str:
@@ -87,17 +87,24 @@ class PlacedStep(Step):
     @property
     def mappings(self) -> tuple[str, ...]:
         """The mappings, strongest first; those of row guards in the order of their checks."""
-        mappings = list(self.placed.mappings)
+        mappings = list(self.placed.declared.mappings)
         guards = [n for n, mapping in enumerate(mappings) if _requirement(mapping) >= 0]
         in_order = sorted((mappings[n] for n in guards), key=_requirement)
         for n, mapping in zip(guards, in_order, strict=True):
             mappings[n] = mapping
         return tuple(
-            f"inside {mapping!r}: as mapped below -> InvariantViolation"
-            if isinstance(mapping, str)
-            else str(mapping)
-            for mapping in mappings
+            [
+                f"inside {mapping!r}: as mapped below -> InvariantViolation"
+                if isinstance(mapping, str)
+                else str(mapping)
+                for mapping in mappings
+            ]
         )
+
+    def __str__(self) -> str:
+        declared = self.placed.declared
+        path = f"{declared.path}: " if declared.path else ""
+        return f"step {self.index} ({path}{declared.title})"
 
 
 def invalid_step(plan: Plan, index: int, reason: object) -> InvalidBatch:

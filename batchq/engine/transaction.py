@@ -18,9 +18,9 @@ from psycopg.pq import ConnStatus, PipelineStatus
 
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
 from batchq.engine.outcome.decode import load_cell
+from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import no_answer, not_sent
 from batchq.engine.outcome.partition_constraints import PartitionLookup
-from batchq.engine.outcome.report import Report, report
 from batchq.engine.outcome.row_triggers import TriggerLookup
 from batchq.engine.outcome.stale import give_up, is_alike, learn, may_be_stale
 from batchq.engine.plan import Plan
@@ -65,17 +65,6 @@ class Transaction:
     given_up: bool = field(init=False, default=False)  # with answers outstanding
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
 
-    def report(self, verdict: Verdict, cause: BaseException | None) -> Report:
-        """Return the report of a failure, with the driver's exception as its cause."""
-        return report(
-            verdict,
-            self.plan.placed,
-            dialect=self.ready.dialect,
-            cause=cause,
-            frame=self.frame,
-            server=self.connection.pgconn,
-        )
-
     def prepare(self) -> None:
         """Do everything that can fail before the first byte is sent.
 
@@ -102,7 +91,7 @@ class Transaction:
         if link is not None:
             pg.finish()
             verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)
-            raise self.report(verdict, link.error).report
+            raise link_failed(verdict, link.error)
         if self.is_late:
             raise not_sent("it was made ready")
         yield self._batch(pg)
@@ -214,14 +203,16 @@ class Transaction:
             return
         placed = self.plan.placed
         partitions = PartitionLookup(self.connection, placed, verdict)
-        yield from self._query(pg, partitions)
+        if partitions.is_needed:
+            yield from self._query(pg, partitions)
         triggers = TriggerLookup(placed, partitions.verdict)
-        yield from self._query(pg, triggers)
+        if triggers.is_needed:
+            yield from self._query(pg, triggers)
         self.verdict = triggers.verdict
 
     def _query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> Iterator[PQGen[None]]:
         at_rest = self.slots.lost is None and pg.transaction_status == self._rest
-        if at_rest and not self.is_late and lookup.is_needed:
+        if at_rest and not self.is_late:
             yield self._send_query(pg, lookup)
             if self.slots.lost is None and pg.transaction_status != self._rest:
                 yield self._undo(pg)

@@ -76,7 +76,7 @@ def _codec(encoding: str) -> str | None:
 def _step_of(plan: Plan, matcher: Matcher) -> PlacedStep | None:
     """Return the first step that the mapping applies to."""
     for index, leaf in enumerate(plan.placed):
-        mappings = (mapping for mapping in leaf.mappings if not isinstance(mapping, str))
+        mappings = (mapping for mapping in leaf.declared.mappings if not isinstance(mapping, str))
         if any(mapping.matcher is matcher for mapping in mappings):
             return PlacedStep(index, leaf)
     return None

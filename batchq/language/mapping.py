@@ -39,7 +39,8 @@ class ErrorMapping:
 
     def __str__(self) -> str:
         """Return the mapping without the text of the exception, which may contain data."""
-        return f"{self.matcher} -> {describe(self.raises)}"
+        raises = describe(self.raises)
+        return f"{self.matcher} -> {raises}"
 
     def __repr__(self) -> str:
         """Return the same, because a traceback may print it."""

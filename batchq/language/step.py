@@ -66,7 +66,6 @@ class Step(ABC):
     def mappings(self) -> tuple[str, ...]:
         """The mappings, the one that wins first: ``unique("name") -> NameTaken``."""
 
+    @abstractmethod
     def __str__(self) -> str:
         """Return position, path and title: ``step 2 (project_create/vpc: insert vpc)``."""
-        path = f"{self.path}: " if self.path else ""
-        return f"step {self.index} ({path}{self.statement.title})"

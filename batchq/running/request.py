@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from attrs import define
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.engine.outcome.messages import OLD_SNAPSHOT
+from batchq.engine.outcome.suggest import OLD_SNAPSHOT
 from batchq.engine.plan import Plan, plan
 from batchq.engine.step import invalid_step
 from batchq.engine.wire.deadline import Deadline

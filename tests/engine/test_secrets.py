@@ -153,7 +153,7 @@ def test_no_text_of_a_failure_shows_a_value(conn, caplog, broken, code, mapped):
 def test_no_text_shows_a_key_that_cockroachdb_quotes(code, message):
     seen = read_error(
         MadeUpError({"SQLSTATE": code, "MESSAGE_PRIMARY": message}), COCKROACHDB, "utf-8"
-    )
+    ).violation
     assert SECRET not in str(seen)
     assert seen.message == message
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq import Violation, explain, gather, into, sequence, sql, steps, unique
+from batchq.engine.outcome.resolve import mapping_for
 from batchq.engine.plan import plan
 from batchq.types import ViolationKind
 from tests.support.batch_trees import trees, violations
@@ -101,7 +102,7 @@ def test_map_obeys_composition(tree):
 def test_outermost_mapping_of_a_batch_that_matches_wins(tree, violation):
     """And as_invariant turns what is mapped inside it, and nothing else."""
     for leaf, expected in zip(plan(tree.batch).placed, tree.leaves, strict=True):
-        found = leaf.resolve(violation)
+        found = mapping_for(leaf, violation)
         if found is None:
             assert expected.meaning(violation) is None
         else:
@@ -114,7 +115,7 @@ def test_mapping_of_a_constraint_does_not_match_a_guard(tree):
     guard = Violation(
         kind=ViolationKind.GUARD, sqlstate="22003", constraint="a", column="a", rows=0
     )
-    assert all(leaf.resolve(guard) is None for leaf in plan(tree.batch).placed)
+    assert all(mapping_for(leaf, guard) is None for leaf in plan(tree.batch).placed)
 
 
 @given(trees())
@@ -133,7 +134,7 @@ CLASH = Violation(kind=ViolationKind.UNIQUE, sqlstate="23505", constraint="vpc_n
 
 def resolved(batch):
     """Return the exception and the context that CLASH resolves to at each step."""
-    found = [leaf.resolve(CLASH) for leaf in plan(batch).placed]
+    found = [mapping_for(leaf, CLASH) for leaf in plan(batch).placed]
     return [None if one is None else (one.mapping.raises, one.context) for one in found]
 
 

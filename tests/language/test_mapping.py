@@ -8,6 +8,7 @@ import functools
 import pytest
 
 from batchq import Violation, check, insert, not_null, sql, sqlstate, unique
+from batchq.engine.outcome.resolve import mapping_for
 from batchq.engine.plan import plan
 from batchq.language.mapping import INVARIANT, describe
 from batchq.types import ViolationKind
@@ -64,7 +65,7 @@ def test_callable_object_is_described_by_its_class():
 
 def meaning_of(statement, violation):
     (leaf,) = plan(statement).placed
-    resolution = leaf.resolve(violation)
+    resolution = mapping_for(leaf, violation)
     return None if resolution is None else resolution.mapping.raises
 
 

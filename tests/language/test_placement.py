@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq import Batch, Violation, gather, into, sequence, sql, steps, unique
+from batchq.engine.outcome.resolve import mapping_for
 from batchq.engine.plan import plan
 from batchq.language.placement import Scheduled
 from batchq.types import ViolationKind
@@ -198,9 +199,9 @@ def test_moved_statement_is_mapped_from_outside_its_place(placed):
     own = ONE.on(unique("k"), KeyError)
     inside = gather(Scheduled(own, **placed)).on(unique("k"), ValueError).as_invariant("there")
     *_, leaf = plan(gather(inside, TWO) if "run_last" in placed else gather(TWO, inside)).placed
-    found = leaf.resolve(CLASH)
+    found = mapping_for(leaf, CLASH)
     assert (found.mapping.raises, found.context) == (ValueError, "there")
-    assert plan(Scheduled(own, **placed)).placed[0].resolve(CLASH).mapping.raises is KeyError
+    assert mapping_for(plan(Scheduled(own, **placed)).placed[0], CLASH).mapping.raises is KeyError
 
 
 def test_repr_counts_scheduled_statements():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from batchq import InvalidBatch, Violation, delete, explain, insert, select, sql, steps, update
+from batchq.engine.outcome.resolve import mapping_for
 from batchq.types import ViolationKind
 
 
@@ -97,7 +98,7 @@ def test_requirement_is_mapped_by_its_index():
 
     def meaning(requirement):
         seen = Violation(kind=ViolationKind.GUARD, sqlstate="22P02", requirement=requirement)
-        resolution = step.placed.resolve(seen)
+        resolution = mapping_for(step.placed, seen)
         return resolution and resolution.for_caller
 
     assert [meaning(n) for n in (0, 1, 2, None)] == [KeyError, IndexError, None, None]

@@ -17,7 +17,7 @@ from psycopg.pq import ExecStatus
 from batchq.engine.dialects import Dialect, ErrorAnswer
 from batchq.engine.wire.flight import CLOSING, SYNC
 from batchq.engine.wire.frame import Frame
-from batchq.engine.wire.read_error import LoadCell, as_text, read_error
+from batchq.engine.wire.read_error import LoadCell, ServerError, as_text, read_error
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation
 
@@ -128,8 +128,8 @@ def attribute(
             if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
                 return _closed(answer.command_status, frame)
         elif status == _FATAL_ERROR:
-            violation = read_error(answer, dialect, encoding, load)
-            return _failed(owners, answers, slot, violation, frame=frame, dialect=dialect)
+            error = read_error(answer, dialect, encoding, load)
+            return _failed(owners, answers, slot, error, frame=frame, dialect=dialect)
         elif status != _SYNCED or owner != SYNC:
             break
     return unanswered(frame)
@@ -155,20 +155,15 @@ def _failed(
     owners: Sequence[int],
     answers: Answers,
     slot: int,
-    violation: Violation,
+    error: ServerError,
     *,
     frame: Frame,
     dialect: Dialect,
 ) -> Verdict:
     """Return the verdict that follows from the first error."""
-    owner, answer = owners[slot], answers[slot]
-    ended = dialect.ends_session(violation)
+    owner, violation, ended = owners[slot], error.violation, error.ends_session
     # A pooler reports class 08 if it has lost the server.
-    relayed = (
-        answer is None
-        or not dialect.is_from_server(answer)
-        or (ended and violation.sqlstate.startswith("08"))
-    )
+    relayed = not error.is_from_server or (ended and violation.sqlstate.startswith("08"))
     skipped, synced = _after(owners, answers, slot)
     in_doubt = violation.sqlstate == _COMPLETION_UNKNOWN
     if relayed or in_doubt or not skipped:

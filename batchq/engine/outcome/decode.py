@@ -75,10 +75,11 @@ def decode(
 def _failed(step: PlacedStep, error: Exception, outcome: Outcome) -> DecodeFailed:
     reason = str(error) if isinstance(error, _ResultMismatch) else type(error).__name__
     shape = step.statement._shape.result
-    context = f"{step.placed.context}: " if step.placed.context else ""
-    message = f"{context}{step}: {shape} failed: {reason}; the batch is {outcome.value}"
+    context = step.placed.declared.context
+    prefix = f"{context}: " if context else ""
+    message = f"{prefix}{step}: {shape} failed: {reason}; the batch is {outcome.value}"
     failed = DecodeFailed(message, outcome=outcome, step=step)
-    failed.context = step.placed.context
+    failed.context = context
     return failed
 
 

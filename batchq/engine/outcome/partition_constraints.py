@@ -211,7 +211,7 @@ def _first_match(
 ) -> tuple[ErrorMapping | None, set[str | None]]:
     """Return the first mapping that matches, and the constraint names of the mappings before it."""
     other_names = set[str | None]()
-    for mapping in placed.mappings:
+    for mapping in placed.declared.mappings:
         if isinstance(mapping, str):
             continue
         if mapping.matcher.matches(violation):
@@ -228,6 +228,8 @@ def _is_named(mapping: ErrorMapping, violation: Violation) -> bool:
 
 
 def _with_parents(verdict: Verdict, parents: tuple[str, ...]) -> Verdict:
+    if not parents:
+        return verdict
     violation = verdict.violation
     return evolve(verdict, violation=violation and evolve(violation, part_of=parents))
 

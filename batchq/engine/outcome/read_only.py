@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchq.engine.wire.frame import Frame
     from batchq.language.violation import Violation
 
-_READ_ONLY = "25006"
+READ_ONLY = "25006"
 _NOT_SUPPORTED = "0A000"
 _REPORTED = {
     b"in_hot_standby": "it is a standby",
@@ -31,7 +31,8 @@ CALLERS_OWN = (
     "\nThe transaction is read only because of read_only=True, the connection's read_only, or the "
     "outer transaction; run a batch that writes in a transaction that is not read only"
 )
-"""Hint for a write in a transaction that the caller made read only."""
+"""Hint for a write in a transaction that the caller made read only: one with that SQLSTATE, if
+:func:`why_read_only` returns None."""
 
 
 def why_read_only(
@@ -41,20 +42,12 @@ def why_read_only(
     if frame.read_only:
         return None
     reported = _reported(server)
-    if violation.sqlstate == _READ_ONLY:
+    if violation.sqlstate == READ_ONLY:
         # Of an outer transaction, only the server knows why it is read only.
         return reported if frame.nested else reported or _NOT_REQUESTED
     # A standby answers so to BEGIN READ WRITE, and to BEGIN ISOLATION LEVEL SERIALIZABLE.
     is_begin = verdict.owner == OPENING and not frame.nested
     return reported if is_begin and violation.sqlstate == _NOT_SUPPORTED else None
-
-
-def is_callers_own(violation: Violation) -> bool:
-    """Return True if a violation is a write in a read-only transaction.
-
-    Call it only if :func:`why_read_only` has returned None: then the caller made it read only.
-    """
-    return violation.sqlstate == _READ_ONLY
 
 
 def _reported(server: Parameters) -> str | None:

@@ -14,14 +14,58 @@ from attrs import frozen
 
 from batchq.engine.outcome.deferred_key import find_step_by_key
 from batchq.engine.outcome.deferred_suspects import Suspects, find_suspects, steps_to_look_up
-from batchq.engine.scope import PlacedStatement, Resolution
+from batchq.engine.scope import PlacedStatement
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.flight import CLOSING
+from batchq.language.mapping import ErrorMapping, Invariant, Raises
+from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
     from batchq.language.statement import Statement
     from batchq.language.violation import Violation
+
+
+@frozen
+class Resolution:
+    """The mapping that decides, and the context of the as_invariant that makes it a bug."""
+
+    mapping: ErrorMapping
+    context: str | None
+
+    @property
+    def for_caller(self) -> Raises | None:
+        """What the caller gets; None if the failure is a bug."""
+        raises = self.mapping.raises
+        return None if self.context is not None or isinstance(raises, Invariant) else raises
+
+
+def mapping_for(placed: PlacedStatement, violation: Violation) -> Resolution | None:
+    """Return the mapping that decides a violation: the outermost one that matches."""
+    context: str | None = None
+    for mapping in placed.declared.mappings:
+        if isinstance(mapping, str):
+            context = mapping
+        elif _fits_row_count(violation, mapping.matcher, placed) and mapping.matcher.matches(
+            violation
+        ):
+            return Resolution(mapping, context)
+    return None
+
+
+def _fits_row_count(violation: Violation, matcher: Matcher, placed: PlacedStatement) -> bool:
+    """Return False for a row-count mapping of the other direction.
+
+    ``missing=`` maps too few rows only, ``unexpected=`` too many.
+    """
+    shape = placed.statement._shape
+    if violation.requirement is not None:
+        return matcher is not UNEXPECTED_ROWS or shape.carries_unexpected
+    if violation.rows is None or shape.guard is None:
+        return True
+    if matcher is UNEXPECTED_ROWS:
+        return violation.rows > shape.guard.rows
+    return violation.rows < shape.guard.rows
 
 
 @frozen
@@ -43,7 +87,7 @@ def find_failed_step(
     """Find the step that failed, and the mapping that applies to the violation."""
     if verdict.step_index is not None:
         placed = statements[verdict.step_index]
-        return FailedStep(PlacedStep(verdict.step_index, placed), placed.resolve(violation))
+        return FailedStep(PlacedStep(verdict.step_index, placed), mapping_for(placed, violation))
     if verdict.owner != CLOSING:
         return FailedStep()  # another part of the frame failed
     return _deferred(verdict, violation, statements)
@@ -101,7 +145,7 @@ def _from_suspects(suspects: Suspects, violation: Violation) -> FailedStep:
     """Return the step that wrote the key, if it is proven, with the mapping that applies to it."""
     if suspects.is_proven:
         step = suspects.steps[0]
-        return FailedStep(step, step.placed.resolve(violation), (), suspects.reason)
+        return FailedStep(step, mapping_for(step.placed, violation), (), suspects.reason)
     return FailedStep(None, None, suspects.steps, suspects.reason)
 
 
@@ -125,17 +169,17 @@ def _declaring(
 ) -> tuple[_Declaring, list[Resolution]]:
     """Return the steps that declare a constraint, and the different mappings that they have."""
     resolved = [
-        (PlacedStep(index, placed), placed.resolve(violation))
+        (PlacedStep(index, placed), mapping_for(placed, violation))
         for index, placed in enumerate(statements)
     ]
     mapped = [(step, resolution) for step, resolution in resolved if resolution is not None]
-    own = [step for step, _ in mapped if _declares(step.statement, violation)]
+    own = [step for step, _ in mapped if _declares(step.placed.statement, violation)]
     # A mapping around a step that declares it says what the failure means there. It does not
     # declare the constraint for the other steps within it.
     around = {
         id(mapping.raises)
         for step in own
-        for mapping in step.placed.mappings
+        for mapping in step.placed.declared.mappings
         if not isinstance(mapping, str)
     }
     declaring = [

@@ -22,7 +22,7 @@ from batchq.engine.compile.quoting import identifier, quoted
 from batchq.engine.outcome.attribute import TableFacts, Verdict
 from batchq.engine.outcome.resolve import steps_decided_by_key
 from batchq.engine.wire.exchange import Slots, exchange
-from batchq.engine.wire.flight import CATALOG, SYNC, Flight
+from batchq.engine.wire.flight import CATALOG, CLOSING, SYNC, Flight
 from batchq.language.outcome import Outcome
 from batchq.language.syntax import Insert, RawSql, Select
 
@@ -76,7 +76,9 @@ class TriggerLookup:
     @property
     def is_needed(self) -> bool:
         """Return True if the query has to run."""
-        return self.verdict.outcome is Outcome.ROLLED_BACK and bool(self._tables)
+        verdict = self.verdict
+        at_commit = verdict.owner == CLOSING and verdict.outcome is Outcome.ROLLED_BACK
+        return at_commit and bool(self._tables)
 
     @property
     def _violated_table(self) -> str | None:

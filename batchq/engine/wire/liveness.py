@@ -56,9 +56,9 @@ def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | N
     def handle(notice: PGresult) -> None:
         # libpq reports an error that answers no command as a notice.
         nonlocal final_error
-        violation = read_error(notice, dialect, codec(encoding))
-        if dialect.ends_session(violation):
-            final_error = violation
+        answer = read_error(notice, dialect, codec(encoding))
+        if answer.ends_session:
+            final_error = answer.violation
         if notice_handler:
             notice_handler(notice)
 

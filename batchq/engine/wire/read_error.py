@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read the server's ErrorResponse into a Violation.
+"""Read the server's ErrorResponse into a Violation, and what else it says.
 
 A guard's failure is an ErrorResponse as well: its message holds a sentinel, which is read here too.
 """
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine.compile import sentinel
+from batchq.engine.dialects import ErrorFields
 from batchq.language.violation import KIND_BY_SQLSTATE, Violation, ViolationKind
 
 if TYPE_CHECKING:
@@ -26,10 +28,21 @@ def as_text(cell: sentinel.Cell) -> str | None:
     return cell.text
 
 
+@frozen
+class ServerError:
+    """An ErrorResponse."""
+
+    violation: Violation
+    is_from_server: bool
+    """Whether the server sent it, and not a pooler between client and server."""
+    ends_session: bool
+    """Whether the server ended the session with it."""
+
+
 def read_error(
     answer: ErrorAnswer, dialect: Dialect, encoding: str, load: LoadCell = as_text
-) -> Violation:
-    """Return the violation that an ErrorResponse reports.
+) -> ServerError:
+    """Return the error that an ErrorResponse reports.
 
     :param encoding: Python's codec for the client's encoding.
     :param load: converts the values that a guard reported.
@@ -41,27 +54,35 @@ def read_error(
 
     sqlstate = read(Field.SQLSTATE) or ""
     message = read(Field.MESSAGE_PRIMARY) or ""
-    kind = KIND_BY_SQLSTATE.get(sqlstate, ViolationKind.OTHER)
+    position = read(Field.STATEMENT_POSITION)
+    nonlocalized = read(Field.SEVERITY_NONLOCALIZED)
+    severity = nonlocalized or read(Field.SEVERITY) or "ERROR"
+    file, function = read(Field.SOURCE_FILE), read(Field.SOURCE_FUNCTION)
+    constraint, column = read(Field.CONSTRAINT_NAME), read(Field.COLUMN_NAME)
+    schema, table = read(Field.SCHEMA_NAME), read(Field.TABLE_NAME)
+    detail, hint = read(Field.MESSAGE_DETAIL), read(Field.MESSAGE_HINT)
     # A guard fails by a cast, so it has a failed cast's SQLSTATE. Only the sentinel identifies it.
     guard = sentinel.read(message, encoding) if sqlstate == "22P02" else None
-    position = read(Field.STATEMENT_POSITION)
-    return Violation(
+    facts = dialect.judge(
+        ErrorFields(sqlstate, message, severity, nonlocalized, position, file, function)
+    )
+    kind = KIND_BY_SQLSTATE.get(sqlstate, ViolationKind.OTHER)
+    violation = Violation(
         kind=kind if guard is None else ViolationKind.GUARD,
         sqlstate=sqlstate,
-        constraint=read(Field.CONSTRAINT_NAME),
-        schema=read(Field.SCHEMA_NAME),
-        table=read(Field.TABLE_NAME),
-        column=read(Field.COLUMN_NAME) or dialect.column(kind, message),
+        constraint=constraint,
+        schema=schema,
+        table=table,
+        column=column or facts.column,
         message=message,
-        detail=read(Field.MESSAGE_DETAIL),
-        hint=read(Field.MESSAGE_HINT),
-        severity=read(Field.SEVERITY_NONLOCALIZED) or read(Field.SEVERITY) or "ERROR",
-        may_quote_values=dialect.may_quote_values(
-            sqlstate, position, read(Field.SOURCE_FILE), read(Field.SOURCE_FUNCTION)
-        ),
+        detail=detail,
+        hint=hint,
+        severity=severity,
+        may_quote_values=facts.may_quote_values,
         position=int(position) if position else None,
         rows=None if guard is None else guard.rows,
         requirement=None if guard is None else guard.requirement,
         isolation=None if guard is None else guard.isolation,
         row={} if guard is None else {cell.column: load(cell) for cell in guard.cells},
     )
+    return ServerError(violation, facts.is_from_server, facts.ends_session)

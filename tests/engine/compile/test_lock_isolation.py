@@ -26,7 +26,7 @@ from batchq import (
     steps,
     update,
 )
-from batchq.engine.outcome.messages import OLD_SNAPSHOT
+from batchq.engine.outcome.suggest import OLD_SNAPSHOT
 from batchq.result import Ok, aattempt, attempt
 from tests.support.row_values import Unmet
 

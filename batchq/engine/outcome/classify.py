@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Choose the class of a report, by the facts about the failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from batchq.engine.outcome.read_only import CALLERS_OWN, READ_ONLY, why_read_only
+from batchq.engine.wire.flight import CLOSING, OPENING
+from batchq.language.errors import (
+    BatchError,
+    GuardFailed,
+    InvariantViolation,
+    ReadOnlyServer,
+    SerializationConflict,
+    StatementCanceled,
+    UnmappedViolation,
+)
+from batchq.language.mapping import Invariant, describe
+from batchq.language.violation import ViolationKind
+
+if TYPE_CHECKING:
+    from batchq.engine.outcome.failure import Failure
+    from batchq.engine.outcome.resolve import Resolution
+
+
+@frozen
+class Class:
+    """The class of a report, and why it is that one."""
+
+    error: type[BatchError]
+    reasons: tuple[str, ...] = ()
+    """What the text adds to the description of the failure."""
+    timeout: float | None = None
+    """The ``timeout=`` that may have canceled the statement."""
+    hint: str | None = ""
+    """What the text suggests to the reader; None for the line of code that would map it."""
+
+
+def classify(failure: Failure) -> Class:
+    """Return the class of the report.
+
+    A failure after which another attempt may succeed is not the statement's, so its mapping does
+    not apply.
+    """
+    violation, resolution = failure.violation, failure.failed_step.resolution
+    if violation.sqlstate in failure.dialect.retryable:
+        rerun = _RERUN_OUTER if failure.frame.nested else _RERUN
+        return Class(SerializationConflict, (rerun,))
+    reason = why_read_only(failure.verdict, violation, failure.frame, failure.server)
+    if reason is not None:
+        return Class(ReadOnlyServer, (f"{reason}: another server may accept it",))
+    if resolution is not None and resolution.for_caller is None:
+        return Class(InvariantViolation, (_why_invariant(resolution),))
+    if violation.kind is ViolationKind.GUARD:
+        return Class(GuardFailed, hint=None if resolution is None else "")
+    mapped = () if resolution is None else (f"mapped to {describe(resolution.mapping.raises)}",)
+    hint = "" if mapped else None
+    if hint is None and violation.sqlstate == READ_ONLY:
+        hint = CALLERS_OWN
+    if violation.sqlstate == _CANCELED:
+        # COMMIT disables it before it does its work (PostgreSQL, tcop/postgres.c,
+        # ``finish_xact_command``).
+        is_frame = failure.verdict.owner in (OPENING, CLOSING)
+        timeout = None if is_frame else failure.frame.timeout
+        reasons = (_why_canceled(failure, timeout), *mapped)
+        return Class(StatementCanceled, reasons, timeout, hint)
+    return Class(BatchError if mapped else UnmappedViolation, mapped, hint=hint)
+
+
+_RERUN = "running the batch again may succeed"
+_RERUN_OUTER = "roll back the outer transaction; running all of it again may succeed"
+_CANCELED = "57014"
+"""PostgreSQL documentation, appendix A: query_canceled."""
+
+
+def _why_canceled(failure: Failure, timeout: float | None) -> str:
+    """Return what may have canceled the statement.
+
+    The server's message is not read, since it is translated.
+    """
+    if failure.verdict.owner == CLOSING:
+        return "canceled by a cancel request: statement_timeout does not apply to COMMIT"
+    if timeout is None:
+        return "canceled by a cancel request or the session's statement_timeout; timeout= was unset"
+    return f"canceled by timeout={timeout:g}, or by a cancel request before that"
+
+
+def _why_invariant(resolution: Resolution) -> str:
+    mapping = resolution.mapping
+    if isinstance(mapping.raises, Invariant):
+        return f"{mapping.matcher} was declared an invariant"
+    return f"mapped to {describe(mapping.raises)}, but as_invariant() applies to all of it"
