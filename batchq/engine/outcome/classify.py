@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Class:
+class ReportClass:
     """The class of a report, and why it is that one."""
 
     error: type[BatchError]
@@ -39,7 +39,7 @@ class Class:
     """What the text suggests to the reader; None for the line of code that would map it."""
 
 
-def classify(failure: Failure) -> Class:
+def classify(failure: Failure) -> ReportClass:
     """Return the class of the report.
 
     A failure after which another attempt may succeed is not the statement's, so its mapping does
@@ -48,14 +48,14 @@ def classify(failure: Failure) -> Class:
     violation, resolution = failure.violation, failure.failed_step.resolution
     if violation.sqlstate in failure.dialect.retryable:
         rerun = _RERUN_OUTER if failure.frame.nested else _RERUN
-        return Class(SerializationConflict, (rerun,))
+        return ReportClass(SerializationConflict, (rerun,))
     reason = why_read_only(failure.verdict, violation, failure.frame, failure.server)
     if reason is not None:
-        return Class(ReadOnlyServer, (f"{reason}: another server may accept it",))
+        return ReportClass(ReadOnlyServer, (f"{reason}: another server may accept it",))
     if resolution is not None and resolution.for_caller is None:
-        return Class(InvariantViolation, (_why_invariant(resolution),))
+        return ReportClass(InvariantViolation, (_why_invariant(resolution),))
     if violation.kind is ViolationKind.GUARD:
-        return Class(GuardFailed, hint=None if resolution is None else "")
+        return ReportClass(GuardFailed, hint=None if resolution is None else "")
     mapped = () if resolution is None else (f"mapped to {describe(resolution.mapping.raises)}",)
     hint = "" if mapped else None
     if hint is None and violation.sqlstate == READ_ONLY:
@@ -66,8 +66,8 @@ def classify(failure: Failure) -> Class:
         is_frame = failure.verdict.owner in (OPENING, CLOSING)
         timeout = None if is_frame else failure.frame.timeout
         reasons = (_why_canceled(failure, timeout), *mapped)
-        return Class(StatementCanceled, reasons, timeout, hint)
-    return Class(BatchError if mapped else UnmappedViolation, mapped, hint=hint)
+        return ReportClass(StatementCanceled, reasons, timeout, hint)
+    return ReportClass(BatchError if mapped else UnmappedViolation, mapped, hint=hint)
 
 
 _RERUN = "running the batch again may succeed"

@@ -13,7 +13,7 @@ from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
-    from batchq.engine.outcome.classify import Class
+    from batchq.engine.outcome.classify import ReportClass
     from batchq.engine.outcome.failure import Failure
     from batchq.engine.outcome.resolve import FailedStep
 
@@ -26,7 +26,7 @@ OUTCOME_TEXTS = {
 _MAX_CANDIDATES = 10
 
 
-def write_report(failure: Failure, cls: Class) -> str:
+def write_report(failure: Failure, cls: ReportClass) -> str:
     """Return the text of a report: the failed step, the violation, the outcome, and a suggestion.
 
     :param cls: the class that was chosen.
@@ -34,12 +34,12 @@ def write_report(failure: Failure, cls: Class) -> str:
     violation, failed = failure.violation, failure.failed_step
     prefix = f"{failure.context}: " if failure.context else ""
     what = f"{failure.summary}{_wanted(violation, failed)}"
-    text = f"{prefix}{where(failure.verdict, failed)}: {what}"
+    text = f"{prefix}{where(failure.verdict, failed, failure.step_name)}: {what}"
     parts = (text, OUTCOME_TEXTS[failure.verdict.outcome], *cls.reasons)
     hint = cls.hint
     if hint is None:
-        suggest = suggest_guard if violation.kind is ViolationKind.GUARD else suggest_mapping
-        hint = suggest(violation, failed)
+        is_guard = violation.kind is ViolationKind.GUARD
+        hint = suggest_guard(violation, failed) if is_guard else suggest_mapping(failure)
     return "; ".join(parts) + hint
 
 
@@ -55,11 +55,11 @@ def _wanted(violation: Violation, failed: FailedStep) -> str:
     return f", wanted {shape.guard or EXACTLY_ONE}"  # a step with an output must return one row
 
 
-def where(verdict: Verdict, failed: FailedStep) -> str:
+def where(verdict: Verdict, failed: FailedStep, step_name: str = "") -> str:
     """Return the name of the failed step, or of the part of the frame that reported the error."""
-    if failed.step is not None:
+    if step_name:
         reason = f" ({failed.reason})" if failed.reason else ""
-        return f"{failed.step} at COMMIT{reason}" if verdict.owner == CLOSING else str(failed.step)
+        return f"{step_name} at COMMIT{reason}" if verdict.owner == CLOSING else step_name
     part = OWNERS.get(CLOSING if verdict.owner is None else verdict.owner, "the batch")
     if not failed.candidates:
         return part

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
-from attrs import evolve, frozen
+from attrs import frozen
 
 from batchq.engine.outcome.classify import classify
-from batchq.engine.outcome.failure import Failure
+from batchq.engine.outcome.failure import facts_of
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.messages import write_report
-from batchq.engine.outcome.resolve import find_failed_step
 from batchq.engine.scope import PlacedStatement
 from batchq.language.errors import BatchError, SerializationConflict, StatementCanceled
 from batchq.language.exceptions import caused_by
@@ -59,34 +58,29 @@ def report(
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
         failed = link_failed(verdict, cause)
         return Report(failed, failed)
-    failed_step = find_failed_step(verdict, violation, statements)
-    resolution, step = failed_step.resolution, failed_step.step
-    if step is not None:
-        violation = evolve(violation, values=step.named_values)
-    if resolution is not None:
-        context = resolution.context
-    else:
-        context = None if step is None else step.placed.declared.context
-    failure = Failure(verdict, violation, summary, failed_step, context, dialect, frame, server)
+    failure = facts_of(
+        verdict, violation, statements, summary, dialect=dialect, frame=frame, server=server
+    )
     cls = classify(failure)
     batch_error = cls.error(
         write_report(failure, cls),
         outcome=verdict.outcome,
-        step=step,
-        violation=violation,
-        candidates=failed_step.candidates,
+        step=failure.failed_step.step,
+        violation=failure.violation,
+        candidates=failure.failed_step.candidates,
     )
-    batch_error.context = context
+    batch_error.context = failure.context
     if isinstance(batch_error, SerializationConflict):
         batch_error.rerun_outer = frame.nested
     elif isinstance(batch_error, StatementCanceled):
         batch_error.timeout = cls.timeout
     batch_error.__cause__ = cause
+    resolution = failure.failed_step.resolution
     raises = None if resolution is None else resolution.for_caller
     if raises is None:
         return Report(batch_error, batch_error)
     try:
-        error = exception_for(raises, violation)
+        error = exception_for(raises, failure.violation)
     except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
         error = bug
     except BaseException as interrupt:  # Ctrl-C in that function is not the batch's failure

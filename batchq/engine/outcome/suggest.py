@@ -13,6 +13,7 @@ from batchq.language.spelling import spelled
 from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
+    from batchq.engine.outcome.failure import Failure
     from batchq.engine.outcome.resolve import FailedStep
 
 OLD_SNAPSHOT = """\
@@ -22,8 +23,9 @@ this level they see what was committed when the transaction began. Run the batch
 With nested=True it is the outer transaction that has to begin at that level."""
 
 
-def suggest_mapping(violation: Violation, failed: FailedStep) -> str:
+def suggest_mapping(failure: Failure) -> str:
     """Return the step's mappings, and the line that would map the violation."""
+    violation, failed = failure.violation, failure.failed_step
     # For a constraint of a partition the whole table's, which covers all partitions.
     name = violation.part_of[-1] if violation.part_of else violation.constraint
     lines = [f"    .on({_matcher(violation, name)}, YourError(...))"]
@@ -33,9 +35,9 @@ def suggest_mapping(violation: Violation, failed: FailedStep) -> str:
         place = "around those steps" if len(failed.candidates) > 1 else "there"
         before = [f"If a caller can cause it, map it once, {place}:"]
     elif failed.step is not None:
-        mappings = [f"    {mapping}" for mapping in failed.step.mappings]
-        heading = "This step maps:" if mappings else "This step maps nothing."
-        before = [heading, *mappings, "If a caller can cause it, map it:"]
+        mapped = "\n    ".join(["This step maps:", *failure.step_mappings])
+        heading = mapped if failure.step_mappings else "This step maps nothing."
+        before = [heading, "If a caller can cause it, map it:"]
     elif name:
         before = ["No step declares it. If a caller can cause it, map it where it is written:"]
     else:
