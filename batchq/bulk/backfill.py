@@ -16,9 +16,10 @@ from uuid import UUID, uuid4
 from attrs import evolve, field, frozen
 
 from batchq.bulk.argument_types import checked, checked_job_id, is_of, of
-from batchq.bulk.chunks.chunk import Chunk, ChunkParts, after, chunk, ordered, within
+from batchq.bulk.chunks.chunk import ChunkParts, after, chunk, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
+from batchq.bulk.chunks.record import Chunk
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs

@@ -19,8 +19,9 @@ from attrs import Factory, evolve, field, frozen
 
 from batchq.bulk.argument_types import checked, checked_job_id, of
 from batchq.bulk.child_delete import ChildDelete, child_deletes
-from batchq.bulk.chunks.chunk import Chunk, chunk
+from batchq.bulk.chunks.chunk import chunk
 from batchq.bulk.chunks.fence import CANONICAL, Fence
+from batchq.bulk.chunks.record import Chunk
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job, checked_job

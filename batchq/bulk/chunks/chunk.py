@@ -9,45 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
-from typing import NamedTuple
 
 from attrs import frozen
 
 from batchq.bulk.chunks.cursor import cursor_texts
 from batchq.bulk.chunks.fence import Fence
 from batchq.bulk.chunks.order_key import OrderKey, catalog_names, flaw_in_chunk, signature
-from batchq.bulk.errors import InvalidOrderKey, LeaseLost
+from batchq.bulk.chunks.record import Chunk, fence_part, record, record_values, recorded
+from batchq.bulk.errors import InvalidOrderKey
 from batchq.bulk.job import Job
-from batchq.engine.client_encoding import own, textual
-from batchq.engine.compile.quoting import identifier, listed, quoted
+from batchq.engine.client_encoding import textual
+from batchq.engine.compile.quoting import identifier, listed
 from batchq.language.builders import raw_sql, select
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
-
-
-@own
-class Chunk(NamedTuple):
-    """What a chunk did, and the state of its job after it."""
-
-    rows: int
-    """How many rows it finished; 0 if they are only hidden, to be deleted later."""
-    full: bool
-    """Whether there were as many rows as it asked for."""
-    seq: int
-    rows_done: int
-    scan_rows: int
-    stage: int
-    cursor: list[str] | None
-    fenced: bool = True
-    """The fence holds. A chunk that finds it broken is rolled back."""
-    cursor_key: list[str] | None = None
-    flaw: str | None = None
-    """What is wrong with the order key. A chunk that finds something is rolled back."""
-    skipped: bool = False
-    """Whether it skipped rows that other transactions had locked."""
 
 
 @frozen(kw_only=True)
@@ -88,27 +66,13 @@ WITH {fence}batchq_page AS MATERIALIZED (
         (SELECT texts FROM batchq_cursor WHERE restored <> '') AS last,
         {signature} AS signature, {flaw} AS flaw, {skipped} AS skipped
 )
-UPDATE {jobs} AS job SET seq = job.seq + 1,
-    rows_done = job.rows_done + {counted}, scan_rows = job.scan_rows + {found},
-    skipped_locked = job.skipped_locked OR done.skipped,
-    stage = CASE WHEN done.full THEN job.stage ELSE job.stage + 1 END,
-    cursor = CASE WHEN done.full THEN done.last END,
-    cursor_key = CASE WHEN done.full THEN done.signature END,
-    lease_until = now() + %(lease)s
-FROM batchq_done AS done
-WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'active'
-RETURNING {fenced} AS fenced, {counted} AS rows, done.full, job.seq, job.rows_done, job.scan_rows,
-    job.stage, job.cursor, job.cursor_key, done.flaw, done.skipped
+{record}
 """
 """The fence comes first: the page and the rows to delete are found by the key of the row that it
 locks. The page starts after the cursor, so that no chunk reads the dead rows of those before it.
 What is deleted lies between the cursor and the end of the page: so each row is visited once, and a
 row that is updated meanwhile is followed to its new version. Deleting by a list of keys or of
 ``ctid`` takes half as long again, or more (measured: docs/adr/0019)."""
-_FENCE = """\
-batchq_fence AS MATERIALIZED (
-    {fence_row} FOR SHARE
-), """
 _PARENTS = """\
 batchq_parents AS MATERIALIZED (
     {parent_rows}
@@ -122,7 +86,6 @@ _IS_UNLOCKED = "({keys}) IN (SELECT {keys} FROM batchq_unlocked)"
 _SKIPPED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_unlocked)"
 """Lock the unlocked rows first, so that the chunk waits for no other; rows that are due and not
 among them are skipped. Only used after a timeout: it takes 1.6 times as long (docs/adr/0032)."""
-_FENCED = "(SELECT count(*) = 1 FROM batchq_fence) AND {same_tables}"
 _FOUND = (
     "CASE WHEN done.rows = 0 AND job.scan_rows = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
 )
@@ -169,14 +132,9 @@ def chunk(
         "page": parts.page,
         "rows": rows,
         "signature": key.names,
-        "lease": lease,
-        "job": job.id,
-        "epoch": job.epoch,
-        "seq": job.seq,
+        **record_values(job, parts.fence, lease),
     }
     given |= catalog_names(key) if is_first else {"cursor_key": job.cursor_key}
-    if parts.fence is not None:
-        given |= {"fence_row": parts.fence.locked(job), "tables": job.tables}
     if parts.parents is not None:
         given["parent_rows"] = parts.parents
     if skip_locked or parts.in_place:
@@ -184,10 +142,7 @@ def chunk(
     if skip_locked:
         where.append(raw_sql(_IS_UNLOCKED.format(keys=listed(parts.order))))
     filled = template.fill(mutation=parts.mutation(where), **given)
-    statement = filled.one(Chunk).expect(1, missing=LeaseLost()).label(parts.table)
-    if parts.fence is not None:
-        broken = parts.fence.broken(job)
-        statement = statement.ensure({"fenced": raw_sql("true")}, raises=lambda _: broken)
+    statement = recorded(filled, parts.table, job, parts.fence)
 
     def invalid(violation: Violation) -> InvalidOrderKey:
         return InvalidOrderKey(key.describe_flaw(str(textual(violation.row["flaw"]))))
@@ -208,13 +163,12 @@ def _template(
     skip_locked: bool,
 ) -> SqlTemplate:
     """Return what is the same in all chunks of a stage."""
-    keys, counted = listed(key.columns), "done.rows" if counts else "0"
+    keys = listed(key.columns)
     due: str | SqlTemplate = _ALL_UNLOCKED if skip_locked else sql_template("{due}")
     beyond = _BEYOND.format(keys=keys, last=_last(key.columns))
     return sql_template(
         _CHUNK,
-        fence=sql_template("" if same_tables is None else _FENCE),
-        fenced="true" if same_tables is None else sql_template(_FENCED, same_tables=same_tables),
+        fence=fence_part(same_tables),
         parents=sql_template(_PARENTS if locks_parents else ""),
         unlocked=sql_template(_UNLOCKED if skip_locked else ""),
         skipped=sql_template(_SKIPPED, keys=keys) if skip_locked else "false",
@@ -223,9 +177,12 @@ def _template(
         signature=signature(key),
         flaw=flaw_in_chunk(key, first=is_first, in_place=in_place),
         descending=listed(key.columns, suffix=" DESC"),
-        counted=counted,
-        found=sql_template(_FOUND, due=due) if in_place else counted,
-        jobs=quoted(jobs),
+        record=record(
+            jobs,
+            same_tables,
+            counts=counts,
+            found=sql_template(_FOUND, due=due) if in_place else None,
+        ),
     )
 
 

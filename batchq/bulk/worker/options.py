@@ -24,8 +24,8 @@ from typing import (
 from attrs import field, frozen
 
 from batchq.bulk.argument_types import NUMBER, items_of, of
-from batchq.bulk.chunks.chunk import Chunk
 from batchq.bulk.chunks.order_key import OrderKey
+from batchq.bulk.chunks.record import Chunk
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.progress.events import Observer
