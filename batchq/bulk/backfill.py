@@ -20,6 +20,7 @@ from batchq.bulk.chunks.chunk import ChunkParts, after, chunk, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
 from batchq.bulk.chunks.record import Chunk
+from batchq.bulk.chunks.scan_order import ScanOrder
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
@@ -150,6 +151,10 @@ class Backfill:
     def estimate(self, root: object) -> Batch[int]:  # noqa: ARG002  there is only one
         """Return the planner's estimate of how many rows are due."""
         return estimated(select(self.table, self.order, where=self.where))
+
+    def scan_order(self, root: object) -> Batch[ScanOrder] | None:  # noqa: ARG002  no choice
+        """Return None: an update puts new rows ahead into the heap."""
+        return None
 
     def finish(self, job: Job) -> Batch[Job]:
         """End a job whose last scan has found nothing; otherwise restart it.

@@ -19,7 +19,6 @@ from attrs import Factory, evolve, field, frozen
 
 from batchq.bulk.argument_types import checked, checked_job_id, of
 from batchq.bulk.child_delete import ChildDelete, child_deletes
-from batchq.bulk.chunks.chunk import chunk
 from batchq.bulk.chunks.fence import CANONICAL, Fence
 from batchq.bulk.chunks.record import Chunk
 from batchq.bulk.chunks.stages import Stage
@@ -202,8 +201,8 @@ class DeleteTree:
 
         :param skip_locked: skip rows that other transactions have locked, instead of waiting.
         """
-        parts = self.stages[job.stage].chunk_parts(job, self._fence, rows)
-        return chunk(parts, job, self.jobs.table, rows, lease, skip_locked=skip_locked)
+        stage, jobs = self.stages[job.stage], self.jobs.table
+        return stage.chunk(job, jobs, self._fence, rows, lease, skip_locked=skip_locked)
 
     def finish(self, job: Job) -> Batch[Job]:
         """End a job after its last stage: check under the parent's lock that no child is left."""

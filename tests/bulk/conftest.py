@@ -27,6 +27,15 @@ INSERT INTO vpc VALUES (1), (2);
 INSERT INTO rule SELECT n, 1 FROM generate_series(1, 1000) n;
 INSERT INTO rule SELECT n, 2 FROM generate_series(10001, 10010) n;
 """
+HEAP_TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
+CREATE TABLE rule (id int NOT NULL, vpc_id int NOT NULL, name text NOT NULL,
+    UNIQUE (vpc_id, name), UNIQUE (vpc_id, id));
+INSERT INTO vpc SELECT generate_series(1, 1001);
+INSERT INTO rule SELECT n, CASE WHEN n % 13 = 0 THEN 1 + n / 13 ELSE 1 END, md5(n::text)
+FROM generate_series(1, 13000) AS n;
+"""
+BLOCK = "(ctid::text::point)[0]::int"
 
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 
@@ -38,20 +47,22 @@ class Missing(Exception):
 class Estate:
     """Two VPCs: the one to delete, and one that must stay complete."""
 
+    tables, order = TABLES, "id"
     rows, step, size = ROWS, STEP, SIZE
     rules, missing = RULES, Missing
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self.conn = conn
-        self.tree = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=RULES)])
-        conn.execute(TABLES)
+        child = ChildDelete(relation=RULES, order=self.order)
+        self.tree = DeleteTree(name="vpc", parent=VPC, children=[child])
+        conn.execute(self.tables)  # type: ignore[arg-type]
         conn.execute(self.tree.jobs.ddl())  # type: ignore[arg-type]
 
     def fence(self, vpc: int = 1) -> UUID:
         return batchq.run(self.conn, self.tree.fence(vpc, missing=Missing()))
 
     def resume(self, database: Any = None, **options: Any) -> Report:
-        options = {"owner": "test", "chunk_size": SIZE, **options}
+        options = {"owner": "test", "chunk_size": self.size, **options}
         return resume(self.conn if database is None else database, [self.tree], **options)
 
     def seen(self) -> Job:
@@ -107,7 +118,35 @@ class Estate:
 
     def assert_exact(self) -> None:
         """Every row is either still there or counted."""
-        assert self.job("rows_done") + self.left() == ROWS
+        assert self.job("rows_done") + self.left() == self.rows
+
+
+class HeapEstate(Estate):
+    """A VPC with most of a table's rows, among those of a thousand others, under random keys."""
+
+    tables, order = HEAP_TABLES, "name"
+    rows, step = 12_000, 3_000
+    size = ChunkSize(minimum=step, initial=step, maximum=step)
+
+    def next_block(self) -> int:
+        """Return the block at which the next chunk begins."""
+        assert self.job("cursor_key") == ["rule", "ctid", "27"]
+        return int(self.job("cursor")[0])
+
+    def blocks(self) -> tuple[int, int]:
+        """Return the first and the last block that have a row of the VPC."""
+        return self.one(f"SELECT min({BLOCK}), max({BLOCK}) FROM rule WHERE vpc_id = 1")
+
+    def key_in(self, block: int) -> str:
+        """Return the key of a row of the VPC in a block."""
+        return self.one(f"SELECT min(name) FROM rule WHERE vpc_id = 1 AND {BLOCK} = %s", block)
+
+    def assert_deleted(self, rows: int = rows) -> None:
+        """Nothing is left of it, all of it is accounted for, and the others are whole."""
+        assert self.left() == 0
+        assert self.one("SELECT count(*), count(*) FILTER (WHERE id = 1) FROM vpc") == (1_000, 0)
+        assert self.one("SELECT count(*) FROM rule WHERE vpc_id > 1 AND id > 0") == 1_000
+        assert self.job("phase, rows_done, lease_until") == ("done", rows, None)
 
 
 def at(when: int, do: Callable[[], object]) -> Callable[[], None]:
@@ -132,6 +171,15 @@ def estate(conn: psycopg.Connection[Any]) -> Estate:
 @pytest.fixture
 def fenced(estate: Estate) -> Estate:
     """Its first VPC is hidden, and has a job."""
+    estate.fence()
+    return estate
+
+
+@pytest.fixture
+def heap(conn: psycopg.Connection[Any]) -> HeapEstate:
+    """Its first VPC is hidden, and has a job whose rows are deleted in the order of the heap."""
+    estate = HeapEstate(conn)
+    conn.execute("VACUUM (ANALYZE) rule")
     estate.fence()
     return estate
 

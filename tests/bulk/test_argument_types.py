@@ -43,7 +43,7 @@ MADE_BY_THE_LIBRARY = {
     *("StopReason", "TooManyRows"),
 }
 CALLED_BY_THE_WORKER = {
-    *("Backfill.chunk", "Backfill.estimate", "Backfill.finish"),
+    *("Backfill.chunk", "Backfill.estimate", "Backfill.finish", "Backfill.scan_order"),
     *("ChildDelete.stages", "ChunkSize.sizer"),
     *("DeleteTree.chunk", "DeleteTree.finish", "DeleteTree.root"),
     *("Jobs.adopt", "Jobs.advance", "Jobs.claim", "Jobs.claimable", "Jobs.create"),

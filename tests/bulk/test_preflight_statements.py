@@ -116,7 +116,7 @@ def test_preflight_explains_exactly_what_is_sent_read_only(database):
     assert len(shown) == len(TITLES)
     assert shown == [text for text in sent if text in shown]
     begun = [text for text in sent if text.startswith(("BEGIN", "SET TRANSACTION", "START"))]
-    assert begun == ["BEGIN READ ONLY", "BEGIN READ ONLY", "BEGIN", "SET TRANSACTION READ ONLY"]
+    assert begun == ["BEGIN READ ONLY"] * 3 + ["BEGIN", "SET TRANSACTION READ ONLY"]
 
 
 @pytest.mark.parametrize(

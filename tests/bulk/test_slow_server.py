@@ -82,8 +82,9 @@ def pages(conn: psycopg.Connection[Any], tree: DeleteTree) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def test_last_chunk_costs_at_most_thrice_the_first_with_an_old_snapshot(
-    estate: Any, connect: Callable[..., Any], at: Any
+@pytest.mark.parametrize("order", ["ctid", "id"])
+def test_late_chunk_costs_at_most_thrice_an_early_one_with_an_old_snapshot(
+    estate: Any, connect: Callable[..., Any], at: Any, order: str
 ) -> None:
     """VACUUM may not remove the dead rows of the chunks before it."""
     estate.conn.execute("ALTER TABLE rule SET (autovacuum_enabled = off)")
@@ -96,9 +97,14 @@ def test_last_chunk_costs_at_most_thrice_the_first_with_an_old_snapshot(
     assert old.execute("SELECT count(*) FROM rule WHERE vpc_id = 1").fetchone() == (MANY,)
 
     worker = connect()
+    worker.execute(f"SET enable_tidscan = {'on' if order == 'ctid' else 'off'}")
     looked: list[int] = []
-    look = lambda: looked.append(pages(estate.conn, estate.tree))  # noqa: E731
-    throttles = [at(1, look), at(20, look)]
+
+    def look() -> None:
+        assert estate.job("cursor_key")[1] == order
+        looked.append(pages(estate.conn, estate.tree))
+
+    throttles = [at(2, look), at(20, look)]
     report = estate.resume(worker, chunk_size=TWENTIETH, throttles=throttles)
 
     assert old.execute("SELECT count(*) FROM rule WHERE vpc_id = 1").fetchone() == (MANY,)

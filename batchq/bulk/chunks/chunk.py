@@ -15,7 +15,16 @@ from attrs import frozen
 from batchq.bulk.chunks.cursor import cursor_texts
 from batchq.bulk.chunks.fence import Fence
 from batchq.bulk.chunks.order_key import OrderKey, catalog_names, flaw_in_chunk, signature
-from batchq.bulk.chunks.record import Chunk, fence_part, record, record_values, recorded
+from batchq.bulk.chunks.record import (
+    Chunk,
+    fence_part,
+    is_unlocked,
+    record,
+    record_values,
+    recorded,
+    skipped_rows,
+    unlocked_part,
+)
 from batchq.bulk.errors import InvalidOrderKey
 from batchq.bulk.job import Job
 from batchq.engine.client_encoding import textual
@@ -77,15 +86,7 @@ _PARENTS = """\
 batchq_parents AS MATERIALIZED (
     {parent_rows}
 ), """
-_UNLOCKED = """\
-batchq_unlocked AS MATERIALIZED (
-    {due} FOR UPDATE SKIP LOCKED
-), """
 _ALL_UNLOCKED = "SELECT FROM batchq_unlocked"
-_IS_UNLOCKED = "({keys}) IN (SELECT {keys} FROM batchq_unlocked)"
-_SKIPPED = "EXISTS ({due} EXCEPT SELECT {keys} FROM batchq_unlocked)"
-"""Lock the unlocked rows first, so that the chunk waits for no other; rows that are due and not
-among them are skipped. Only used after a timeout: it takes 1.6 times as long (docs/adr/0032)."""
 _FOUND = (
     "CASE WHEN done.rows = 0 AND job.scan_rows = 0 AND EXISTS ({due}) THEN 1 ELSE done.rows END"
 )
@@ -140,7 +141,7 @@ def chunk(
     if skip_locked or parts.in_place:
         given["due"] = select(parts.table, parts.order, where=where)
     if skip_locked:
-        where.append(raw_sql(_IS_UNLOCKED.format(keys=listed(parts.order))))
+        where.append(is_unlocked(parts.order))
     filled = template.fill(mutation=parts.mutation(where), **given)
     statement = recorded(filled, parts.table, job, parts.fence)
 
@@ -170,8 +171,8 @@ def _template(
         _CHUNK,
         fence=fence_part(same_tables),
         parents=sql_template(_PARENTS if locks_parents else ""),
-        unlocked=sql_template(_UNLOCKED if skip_locked else ""),
-        skipped=sql_template(_SKIPPED, keys=keys) if skip_locked else "false",
+        unlocked=unlocked_part(skip_locked=skip_locked),
+        skipped=skipped_rows(key.columns, skip_locked=skip_locked),
         returned=f"{beyond} AS moved" if in_place else "1",
         cursor=cursor_texts(key.columns),
         signature=signature(key),

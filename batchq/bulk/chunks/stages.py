@@ -7,17 +7,22 @@ are soft-deleted in a stage before that of their children, so that they gain no 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 
 from attrs import Factory, field, frozen
 
-from batchq.bulk.chunks.chunk import ChunkParts, after, ordered, within
+from batchq.bulk.chunks.chunk import ChunkParts, after, chunk, ordered, within
+from batchq.bulk.chunks.descent import of_root, of_root_unindexed, parents_of, without
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.fence import ROOT, Fence
+from batchq.bulk.chunks.heap_chunk import heap_chunk, is_heap_chunk
 from batchq.bulk.chunks.order_key import OrderKey
+from batchq.bulk.chunks.record import Chunk
+from batchq.bulk.chunks.scan_order import ScanOrder, scan_order
 from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
-from batchq.engine.compile.quoting import identifier, quoted
+from batchq.engine.compile.quoting import identifier
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, raw_sql, select, update
 from batchq.language.inputs import Condition
@@ -32,7 +37,6 @@ _OF_PARENT = "{by} = batchq_parent.{key}"
 _OF_LOCKED_PARENTS = "{by} = ANY(ARRAY(SELECT {key} FROM batchq_parents))"
 _PARENTS_OF_PAGE = "{key} = ANY(ARRAY(SELECT DISTINCT {by} FROM batchq_page))"
 _LOCKED_PARENTS = "{rows} ORDER BY {key} FOR SHARE"
-_AMONG = "{by} IN ({parents})"
 _BY_PARENT = """\
 SELECT batchq_child.* FROM ({parents} ORDER BY {key}) AS batchq_parent, LATERAL (
     {rows}
@@ -40,10 +44,6 @@ SELECT batchq_child.* FROM ({parents} ORDER BY {key}) AS batchq_parent, LATERAL 
 """Parent by parent, in the order of their keys: a page holds rows of several parents, and finding
 it reads no other parent's rows. The last ORDER BY is what holds; the others let PostgreSQL sort the
 rows of one parent at a time, and stop early (measured: docs/adr/0032)."""
-_WITHOUT_CHILDREN = """\
-NOT EXISTS (
-    SELECT 1 FROM {table} AS batchq_child WHERE batchq_child.{by} = {parent}.{key}{live}
-)"""
 
 
 def _table(stage: Stage) -> str:
@@ -88,8 +88,48 @@ class Stage:
         """Return the order key, and the column that holds the parent's key."""
         return OrderKey(self.table, self.order_columns, self.relation.by)
 
-    def chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
-        """Return what the next chunk is made of."""
+    def chunk(
+        self,
+        job: Job,
+        jobs: str,
+        fence: Fence,
+        rows: int,
+        lease: timedelta,
+        *,
+        skip_locked: bool = False,
+    ) -> Statement[Chunk]:
+        """Write the statement of the next chunk, in the order in which the scan has begun.
+
+        :param jobs: the job table.
+        :param skip_locked: skip rows that other transactions have locked, instead of waiting.
+        """
+        if is_heap_chunk(job):
+            parent: list[Condition] = [of_root_unindexed(self.relation.by, ROOT), *self._due]
+            return heap_chunk(
+                self.table,
+                parent,
+                job,
+                jobs=jobs,
+                fence=fence,
+                rows=rows,
+                lease=lease,
+                skip_locked=skip_locked,
+            )
+        parts = self._chunk_parts(job, fence, rows)
+        return chunk(parts, job, jobs, rows, lease, skip_locked=skip_locked)
+
+    def scan_order(self, root: object) -> Batch[ScanOrder] | None:
+        """Choose the order of the scan; None if it can only be that of the key.
+
+        That is so for updates, which put new rows ahead into the heap, and for rows that are found
+        by other rows: their parents, or their own children.
+        """
+        if self.changes is not None or len(self.path) > 1 or self.without_children:
+            return None
+        rows = select(self.table, self.order, where=[*of_root(self.path, root), *self._kind])
+        return scan_order(self.order_key, rows)
+
+    def _chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
         root = raw_sql(ROOT)
         return ChunkParts(
             table=self.table,
@@ -105,7 +145,7 @@ class Stage:
 
     def apply_all(self, root: object) -> Statement[int]:
         """Delete or update all the rows at once."""
-        return self._mutation([*_of_root(self.path, root), *self._due]).count().label(self.table)
+        return self._mutation([*of_root(self.path, root), *self._due]).count().label(self.table)
 
     def check_at_most(self, root: object, limit: int) -> Statement[None]:
         """Check that there are no more rows than ``limit``."""
@@ -139,7 +179,7 @@ class Stage:
         """Return the planner's estimate of how many rows this stage will finish."""
         if not self.counts:
             return raw_sql("SELECT 0").scalar(int)
-        conditions = [*_of_root(self.path, root), *self._kind]
+        conditions = [*of_root(self.path, root), *self._kind]
         return estimated(select(self.table, self.order_columns, where=conditions))
 
     def _rows(
@@ -161,8 +201,8 @@ class Stage:
         ancestors, key = self.path[:-1], self.relation.parent.key
         further = [] if cursor is None else [after(self.order_columns, cursor)]
         if not ancestors:
-            return self._ordered([*_of_root(self.path, root), *own, *further], limit)
-        parents = _parents(ancestors, root)
+            return self._ordered([*of_root(self.path, root), *own, *further], limit)
+        parents = parents_of(ancestors, root)
         if hidden:
             parents.append(self._is_hidden())
         if cursor is not None:
@@ -198,7 +238,7 @@ class Stage:
     @cached_property
     def _due(self) -> tuple[Condition, ...]:
         """The conditions on a row that may be deleted now."""
-        return (*self._kind, *map(_without, self.without_children))
+        return (*self._kind, *map(without, self.without_children))
 
     def _is_hidden(self) -> Statement[None]:
         return raw_sql(f"{identifier(str(self.relation.parent.deleted_at))} IS NOT NULL")
@@ -211,14 +251,14 @@ class Stage:
             return None
         by, key = identifier(self.relation.by), identifier(parent.key)
         in_page = raw_sql(_PARENTS_OF_PAGE.format(key=key, by=by))
-        where = [*_parents(ancestors, root), self._is_hidden(), in_page]
+        where = [*parents_of(ancestors, root), self._is_hidden(), in_page]
         rows = select(parent.table, [parent.key], where=where)
         return sql_template(_LOCKED_PARENTS, key=key).fill(rows=rows)
 
     def _of_page(self, root: object) -> list[Condition]:
         """Return the conditions on the rows of a page: their keys may lie between other rows'."""
         if len(self.path) == 1:
-            return [*_of_root(self.path, root), *self._due]
+            return [*of_root(self.path, root), *self._due]
         by, key = identifier(self.relation.by), identifier(self.relation.parent.key)
         return [raw_sql(_OF_LOCKED_PARENTS.format(by=by, key=key)), *self._due]
 
@@ -226,35 +266,3 @@ class Stage:
         if self.changes is None:
             return delete(self.table, where=where)
         return update(self.table, dict(self.changes), where=where)
-
-
-def _of_root(path: tuple[Children, ...], root: object) -> list[Condition]:
-    """Return the conditions that rows descend from the root; a hidden parent is a parent still.
-
-    :param root: the key of the root, or a ``sql()`` fragment for it.
-    """
-    *ancestors, own = path
-    if not ancestors:
-        return [{own.by: root}]
-    where = _parents(tuple(ancestors), root)
-    parents = select(ancestors[-1].table, [own.parent.key], where=where)
-    return [sql_template(_AMONG, by=identifier(own.by)).fill(parents=parents)]
-
-
-def _parents(path: tuple[Children, ...], root: object) -> list[Condition]:
-    """Return the conditions on the rows at the end of a path, hidden ones included."""
-    of_root, own = _of_root(path, root), path[-1]
-    return [*of_root, own.where] if own.where else of_root
-
-
-def _without(children: Children) -> Statement[None]:
-    deleted_at = children.deleted_at
-    live = "" if deleted_at is None else f" AND batchq_child.{identifier(deleted_at)} IS NULL"
-    text = _WITHOUT_CHILDREN.format(
-        table=quoted(children.table),
-        by=identifier(children.by),
-        parent=quoted(children.parent.table),
-        key=identifier(children.parent.key),
-        live=live,
-    )
-    return raw_sql(text)

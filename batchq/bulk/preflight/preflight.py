@@ -7,7 +7,7 @@ executed (plain EXPLAIN: PostgreSQL documentation, "EXPLAIN"; CockroachDB's is t
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +21,7 @@ from batchq.bulk.preflight.findings import Finding, FindingCode
 from batchq.bulk.preflight.foreign_keys import ForeignKeys
 from batchq.bulk.preflight.indexes import find_ambiguous_keys, find_order_errors
 from batchq.bulk.preflight.job_table import find_job_table_errors
+from batchq.bulk.preflight.orders import StageOrder, scan_orders
 from batchq.bulk.preflight.result import Preflight
 from batchq.bulk.preflight.row_counts import StageRows, count_live_parents, count_rows, key_as_text
 from batchq.bulk.preflight.row_security import find_row_security
@@ -49,7 +50,7 @@ def preflight(
 ) -> Preflight:
     """Report what a tree or a backfill would do, and write nothing.
 
-    It takes two round trips, and three for each statement that is explained. A tree's statements
+    It takes three round trips, and three for each statement that is explained. A tree's statements
     are those without the caller's ``generation``, and chunks ask for as many rows as a first one.
     On a standby no write can be explained; everything else works there as well. On CockroachDB,
     where this was not tested, it reads what that server's sources have.
@@ -172,9 +173,10 @@ def _requests(
         inline = not any(count.more or count.rows > tree.inline_limit for count in counts)
         if not inline and tree.parent.deleted_at is None:
             errors.append(_no_fence(tree))
+    orders = yield from _orders([] if inline or not counts else stages, key)
     samples = {n: rows.sample for n, rows in enumerate(counted) if rows.sample is not None}
     now = inline or (tree is not None and tree.parent.deleted_at is None)
-    statements = list(planned(task, key, root, now=now, samples=samples))
+    statements = list(planned(task, key, root, now=now, samples=samples, orders=orders))
     explained: Explained = yield statements
     statements, rejections = explained
     return Preflight(
@@ -182,10 +184,19 @@ def _requests(
         key=None if tree is None else root,
         statements=tuple(statements),
         row_counts=tuple(counts),
+        orders=tuple(orders),
         inline=inline,
         errors=_distinct(errors if explained_already else errors + rejections),
         warnings=_distinct(warnings),
     )
+
+
+def _orders(
+    stages: Iterable[Stage | Backfill], key: object
+) -> Generator[_Request, Any, list[StageOrder]]:
+    result: Ok[list[StageOrder]] | Failed = yield scan_orders(stages, key)
+    # CockroachDB may lack what it reads: then the order is that of the key.
+    return result.value if isinstance(result, Ok) else []
 
 
 def _findings(

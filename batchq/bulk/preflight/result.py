@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from batchq.bulk.preflight.findings import Finding
+from batchq.bulk.preflight.orders import StageOrder
 from batchq.bulk.preflight.row_counts import RowCount
 from batchq.bulk.preflight.statements import PlannedStatement
 
@@ -40,6 +41,8 @@ class Preflight:
     row_counts: tuple[RowCount, ...]
     """In the order in which rows are deleted; a table may be in it twice. Empty if the rows could
     not be counted, which is then one of the errors."""
+    orders: tuple[StageOrder, ...]
+    """In which order the rows are deleted in chunks, where there is a choice."""
     inline: bool
     """Whether the tree would be deleted in one batch."""
     errors: tuple[Finding, ...]
@@ -69,6 +72,8 @@ class Preflight:
                 yield from rest
         for count in self.row_counts:
             yield f"Rows of {count.table}: {count}"
+        for order in self.orders:
+            yield f"Order of {order.table}: {order.order}"
         for number, statement in enumerate(self.statements, 1):
             yield f"{number}. {statement.title}"
             yield from (f"    {line}" for line in statement.sql.splitlines())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -12,7 +12,9 @@ from attrs import evolve, field, frozen
 from psycopg.types.numeric import Int8
 
 from batchq.bulk.backfill import Backfill
+from batchq.bulk.chunks.heap_chunk import at_first_block
 from batchq.bulk.job import new_job
+from batchq.bulk.preflight.orders import StageOrder
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
@@ -57,6 +59,7 @@ def planned(
     *,
     now: bool,
     samples: Mapping[int, list[str]],
+    orders: Iterable[StageOrder],
 ) -> Iterator[PlannedStatement]:
     """List the statements that would be sent.
 
@@ -64,6 +67,7 @@ def planned(
     :param root: the parent's key as a job stores it.
     :param now: whether a tree is deleted in one batch.
     :param samples: the order key of a row of each stage, if there is one.
+    :param orders: those of the stages that have a choice.
     """
     job = evolve(new_job(UUID(int=0), task.name, root, datetime.now(UTC)), epoch=1)
     if isinstance(task, Backfill):
@@ -74,9 +78,15 @@ def planned(
     else:
         yield from _batch("fence", task.fence(key, missing=_MISSING, job=job.id))
     stages: tuple[Stage | Backfill, ...] = task.stages
+    in_heap = {order.number: order.order.rows_per_block for order in orders}
     for number, stage in enumerate(stages):
         name = f"stage {number + 1} of {len(stages)}, {stage.table}"
         first = evolve(job, stage=number)
+        if rows_per_block := in_heap.get(number):
+            in_blocks = at_first_block(first, stage.table, rows_per_block)
+            chunk = task.chunk(in_blocks, _ROWS, _LEASE)
+            yield _statement(f"{name}: chunks in the order of the heap", chunk)
+            name = f"{name}, after a restart"
         yield _statement(f"{name}: first chunk", task.chunk(first, _ROWS, _LEASE))
         sample = samples.get(number)
         later = evolve(first, cursor=sample or [""] * len(stage.order_columns))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from batchq.bulk.chunks.heap_chunk import is_heap_chunk
 from batchq.bulk.job import Job
 from batchq.bulk.worker.options import Task
 
@@ -22,7 +23,11 @@ def incompatible(task: Task, job: Job, remedy: str) -> str | None:
         )
     if job.cursor is None or job.cursor_key is None or job.stage == len(stages):
         return None
-    key = stages[job.stage].order_key
+    stage = stages[job.stage]
+    is_same_heap = is_heap_chunk(job) and job.cursor_key[0] == stage.table
+    if is_same_heap and stage.scan_order(job.root) is not None:
+        return None
+    key = stage.order_key
     saved = key.from_cursor_key(job.cursor_key)
     if saved == key:
         return None

@@ -21,6 +21,7 @@ from batchq.bulk.worker.compatibility import incompatible
 from batchq.bulk.worker.context import RunContext
 from batchq.bulk.worker.locked_rows import LockedRows
 from batchq.bulk.worker.options import Task
+from batchq.bulk.worker.order_choice import choose_order
 from batchq.bulk.worker.requests import BatchDone, Requests, RunBatch, Sleep
 from batchq.language.errors import BatchError, OutcomeUnknown
 from batchq.language.outcome import Outcome
@@ -103,6 +104,7 @@ class JobRun:
         while self.job.phase == "active":
             yield from self.context.check_limits(self._progress(Event.THROTTLED))
             if self.job.stage < len(stages):
+                self.job = yield from choose_order(self.context, self.task, self.job)
                 yield from self._chunk()
             elif self.job.skipped_locked:
                 yield from self._rescan()
@@ -147,7 +149,7 @@ class JobRun:
         detail, elapsed = _SKIPPED if result.skipped else "", done.elapsed
         self._notify(Event.CHUNK, table=table, rows=result.rows, elapsed=elapsed, detail=detail)
         if options.pause_ratio:
-            yield Sleep(options.pause_ratio * done.elapsed)
+            yield Sleep(options.pause_ratio * elapsed)
 
     def _rescan(self) -> Requests[None]:
         """Restart the job for the locked rows that it has skipped.

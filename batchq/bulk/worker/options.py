@@ -26,6 +26,7 @@ from attrs import field, frozen
 from batchq.bulk.argument_types import NUMBER, items_of, of
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.chunks.record import Chunk
+from batchq.bulk.chunks.scan_order import ScanOrder
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.progress.events import Observer
@@ -92,6 +93,10 @@ class TaskStage(Protocol):
 
     def estimate(self, root: object) -> Batch[int]:
         """Return the planner's estimate of how many rows this stage will finish."""
+        ...
+
+    def scan_order(self, root: object) -> Batch[ScanOrder] | None:
+        """Choose the order of the scan; None if it can only be that of the key."""
         ...
 
 
