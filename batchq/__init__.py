@@ -42,6 +42,7 @@ from batchq.language.builders import delete, insert, select, sql, update
 from batchq.language.compose import gather, into, sequence
 from batchq.language.matchers import check, exclusion, foreign_key, not_null, sqlstate, unique
 from batchq.language.outcome import Outcome
+from batchq.language.parameters import param, row
 from batchq.language.statement import Statement
 from batchq.language.step import Step
 from batchq.language.templates import format_error
@@ -84,6 +85,8 @@ __all__ = [
     "insert_or_get",
     "into",
     "not_null",
+    "param",
+    "row",
     "run",
     "select",
     "sequence",

@@ -15,6 +15,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
+from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import checked_call, checked_label, is_text
 from batchq.language.value import value
 
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
     from batchq.language.outputs import Output
     from batchq.language.syntax import RawSql
 
-T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 M = TypeVar("M")
 
 
-class Batch(Expression, Generic[T_co]):
+class Batch(Expression, Generic[T_co, R_contra]):
     """An ordered composition of statements with one combined result of type ``T_co``.
 
     Immutable: a batch may be run twice, be part of two batches, and be shared between threads.
@@ -41,7 +41,7 @@ class Batch(Expression, Generic[T_co]):
         """Return the outputs used in this batch of statements outside it; nearly always none."""
         raise NotImplementedError
 
-    def map(self, function: Callable[[T_co], U], /) -> Batch[U]:
+    def map(self, function: Callable[[T_co], U], /) -> Batch[U, R_contra]:
         """Return a batch whose result is ``function(result)``, computed after COMMIT.
 
         If ``function`` raises, the run raises :class:`~batchq.DecodeFailed` with the outcome
@@ -57,7 +57,7 @@ class Batch(Expression, Generic[T_co]):
         checked_call("map()", function, why_not_one(function))
         return Mapped((self,), function, self._required_outputs)
 
-    def label(self, name: str) -> Batch[T_co]:
+    def label(self, name: str) -> Batch[T_co, R_contra]:
         """Return the batch with a name, which is shown in the paths of its steps.
 
         A label has no effect on what is run.
@@ -67,7 +67,7 @@ class Batch(Expression, Generic[T_co]):
         """
         return Labelled(self, checked_label(name))
 
-    def on(self, matcher: Matcher, raises: Raises) -> Batch[T_co]:
+    def on(self, matcher: Matcher, raises: Raises) -> Batch[T_co, R_contra]:
         """Map a failure of any statement in this batch to an exception.
 
         The outermost mapping that matches wins. So one duplicate key can mean "name taken" if a
@@ -80,7 +80,7 @@ class Batch(Expression, Generic[T_co]):
         mapping = mapping_of(matcher, raises)
         return Remapped(self, mapping, (mapping.matcher,) if mapping.matcher.is_long else ())
 
-    def as_invariant(self, context: str) -> Batch[T_co]:
+    def as_invariant(self, context: str) -> Batch[T_co, R_contra]:
         """Raise :class:`~batchq.InvariantViolation` for each failure that is mapped inside.
 
         For a batch whose failures are expected if a user asks for it, and a bug if the application
@@ -118,12 +118,12 @@ NO_EXPRESSION = (
 # -- batches of other batches ----------------------------------------------------------------------
 
 
-class Composite(Batch[T_co]):
+class Composite(Batch[T_co, R_contra]):
     """A batch made of other batches, whose results it combines."""
 
     __slots__ = ()
 
-    parts: tuple[Batch[Any], ...]
+    parts: tuple[Batch[Any, Any], ...]
     """The batches that it is made of, in order."""
     unmet_outputs: tuple[Output, ...]
     """The outputs that it requires; computed once, when it is composed."""
@@ -138,19 +138,19 @@ class Composite(Batch[T_co]):
         raise NotImplementedError
 
 
-class Wrapped(Batch[T_co]):
+class Wrapped(Batch[T_co, R_contra]):
     """A batch around another, with the same result, that adds a label or mappings."""
 
     __slots__ = ()
 
-    inner: Batch[T_co]
+    inner: Batch[T_co, R_contra]
     long_names: tuple[Matcher, ...] = ()
     """The matchers added here whose name may be longer than the server allows."""
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
         """Return what the inner batch requires, without recursion: wrapping has no depth limit."""
-        inner: Batch[Any] = self.inner
+        inner: Batch[Any, Any] = self.inner
         while isinstance(inner, Wrapped):
             inner = inner.inner
         return inner._required_outputs
@@ -160,7 +160,7 @@ class Wrapped(Batch[T_co]):
 class Gathered(Composite[tuple[Any, ...]]):
     """The batch that :func:`gather` returns."""
 
-    parts: tuple[Batch[Any], ...]
+    parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
@@ -172,7 +172,7 @@ class Gathered(Composite[tuple[Any, ...]]):
 class Sequenced(Composite[list[Any]]):
     """The batch that :func:`sequence` returns."""
 
-    parts: tuple[Batch[Any], ...]
+    parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
     def combine(self, results: Sequence[Any]) -> list[Any]:
@@ -184,7 +184,7 @@ class Sequenced(Composite[list[Any]]):
 class Into(Composite[M]):
     """The batch that :func:`into` returns; the named parts are the last ones."""
 
-    parts: tuple[Batch[Any], ...]
+    parts: tuple[Batch[Any, Any], ...]
     model: Callable[..., M]
     names: tuple[str, ...]
     unmet_outputs: tuple[Output, ...]
@@ -196,10 +196,10 @@ class Into(Composite[M]):
 
 
 @value
-class Mapped(Composite[U]):
+class Mapped(Composite[U, R_contra]):
     """The batch that :meth:`Batch.map` returns."""
 
-    parts: tuple[Batch[Any], ...]
+    parts: tuple[Batch[Any, Any], ...]
     function: Callable[[Any], U]
     unmet_outputs: tuple[Output, ...]
 
@@ -209,31 +209,31 @@ class Mapped(Composite[U]):
 
 
 @value
-class Labelled(Wrapped[T_co]):
+class Labelled(Wrapped[T_co, R_contra]):
     """The batch that :meth:`Batch.label` returns."""
 
-    inner: Batch[T_co]
+    inner: Batch[T_co, R_contra]
     name: str
 
 
 @value
-class Remapped(Wrapped[T_co]):
+class Remapped(Wrapped[T_co, R_contra]):
     """The batch that :meth:`Batch.on` returns."""
 
-    inner: Batch[T_co]
+    inner: Batch[T_co, R_contra]
     mapping: ErrorMapping
     long_names: tuple[Matcher, ...]
 
 
 @value
-class AsInvariant(Wrapped[T_co]):
+class AsInvariant(Wrapped[T_co, R_contra]):
     """The batch that :meth:`Batch.as_invariant` returns."""
 
-    inner: Batch[T_co]
+    inner: Batch[T_co, R_contra]
     context: str
 
 
-def leaves(batch: Batch[Any]) -> Iterator[Batch[Any]]:
+def leaves(batch: Batch[Any, Any]) -> Iterator[Batch[Any, Any]]:
     """Yield the batches inside that hold no other, in order and without recursion: nesting has no
     depth limit."""
     todo = [batch]

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 
 from batchq.language import placeholders
 from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, read_conditions, read_row
 from batchq.language.outputs import casts
+from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
@@ -34,6 +35,8 @@ from batchq.language.validation import listed
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row
+
+R = TypeVar("R")
 
 
 def sql(text: LiteralString, /, **params: object) -> Statement[None]:
@@ -67,21 +70,37 @@ def raw_sql(text: str, /, **params: object) -> Statement[None]:
         raise placeholders.not_text(text) from None  # it is not hashable
 
 
-def insert(table: str, row: Row) -> Statement[None]:
+@overload
+def insert(table: str, row: type[R]) -> Statement[None, R]: ...
+@overload
+def insert(table: str, row: Row) -> Statement[None]: ...
+def insert(table: str, row: Any) -> Statement[None, Any]:
     """Insert one row.
 
     :param table: ``"project"`` or ``"schema.project"``; always quoted.
     :param row: the columns and their values: a mapping, or an attrs or dataclass object, whose
         fields are the columns. A value may be a ``sql()`` fragment: ``{"created_at":
         sql("now()")}``, or an output of an earlier statement, see :meth:`Statement.output`.
+        A class in the place of a row declares the statement: each field is a parameter, and
+        :meth:`Statement.bind` takes a row of that class.
     :return: a statement whose result is None; add ``.one(Model)``, ``.count()``, … for another.
     :raises InvalidBatch: if the row is not of these types, or a name is not a non-empty str.
 
     >>> from batchq import insert, steps
     >>> steps(insert("project", {"id": 7, "name": "web"}))[0].sql
     'INSERT INTO "project" ("id", "name") VALUES ($1, $2)'
+    >>> from attrs import frozen
+    >>> @frozen
+    ... class NewProject:
+    ...     id: int
+    ...     name: str
+    >>> PROJECT = insert("project", NewProject)
+    >>> PROJECT.bind(NewProject(7, "web"))
+    <Statement insert project>
     """
-    columns, cells, values = read_row("insert()", row)
+    columns, cells, values = read_row(
+        "insert()", fields_of("insert()", row) if isinstance(row, type) else row
+    )
     try:
         return Statement(_insert(table, columns, cells), values)
     except TypeError:

@@ -19,6 +19,7 @@ from typing import Any
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
@@ -30,6 +31,7 @@ class Reading(Enum):
     CHOICE = "one of these"
     FRAGMENT = "an expression"
     OUTPUT = "another statement's output"
+    PARAMETER = "a parameter"
     REFUSED = "not a value to compare a column with"
 
 
@@ -38,15 +40,21 @@ _COLLECTIONS = (AbstractSet, Mapping, MappingView, Iterator, range, deque, array
 contain an IP network or a multirange."""
 
 
+_SPECIAL: tuple[tuple[type[object], Reading], ...] = (
+    (Expression, Reading.FRAGMENT),
+    (Output, Reading.OUTPUT),
+    (Parameter, Reading.PARAMETER),
+)
+
+
 @lru_cache(maxsize=1024)
 def reading_of(kind: type[object]) -> Reading | None:
     """Return how values of a type are interpreted; None for plain values."""
     if kind is NoneType:
         return Reading.NULL
-    if issubclass(kind, Expression):
-        return Reading.FRAGMENT
-    if issubclass(kind, Output):
-        return Reading.OUTPUT
+    for base, reading in _SPECIAL:
+        if issubclass(kind, base):
+            return reading
     if _is_record(kind):
         return Reading.REFUSED
     if issubclass(kind, list | tuple):
@@ -78,6 +86,8 @@ def read_choice(call: str, column: str, choice: Sequence[object]) -> tuple[str, 
             continue
         named = with_article(kind)
         hint = f"to compare with a whole array write {_whole(column)}"
+        if issubclass(kind, Parameter):
+            hint = f'for the whole list write param("{column}", list[…])'
         if issubclass(kind, Expression):
             hint = f'write {column} IN (…) in sql("…")'
         raise InvalidBatch(

@@ -15,11 +15,13 @@ from attrs import evolve, frozen
 from batchq.language.comparisons import Reading, copy_lists, read_choice, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.placeholders import NUL, text
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import (
     EQUALS,
+    EQUALS_ANY,
     EQUALS_OUTPUT,
     IS_NULL,
     OUTPUT,
@@ -135,8 +137,22 @@ def _special(
             values.append(value)
             reference = _output_expression(cast("Output", value))
             return EQUALS_OUTPUT if isinstance(reference, OutputRef) else reference
+        case Reading.PARAMETER:
+            values.append(value)
+            return _test_of(call, column, cast("Parameter", value))
         case Reading.NULL | Reading.REFUSED:  # NULL is handled by the caller
             raise refused(call, column, type(value))
+
+
+def _test_of(call: str, column: str, parameter: Parameter) -> str:
+    """Return the test for a parameter, which its type decides."""
+    accepted = parameter.accepted
+    if accepted is not None and accepted.nullable:
+        raise InvalidBatch(
+            f"{call}: the parameter for {column!r:.40} may be None, which = never matches; write "
+            f'sql("{column} IS NOT DISTINCT FROM %(value)s", value=…)'
+        )
+    return EQUALS_ANY if accepted is not None and accepted.items is not None else EQUALS
 
 
 def _all_of(call: str, conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:

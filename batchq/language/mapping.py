@@ -11,6 +11,7 @@ from typing import Final, cast
 from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh_copy, why_not_made
 from batchq.language.matchers import UNEXPECTED_ROWS, Matcher, is_matcher
+from batchq.language.parameters import Parameter
 from batchq.language.signatures import why_not_one
 from batchq.language.spelling import with_article
 from batchq.language.templates import ErrorTemplate
@@ -60,11 +61,16 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
 
     :raises InvalidBatch: if it cannot, or if ``matcher`` is not a matcher.
     """
-    if type(raises) in _COPIED and type(matcher) is Matcher:
+    if type(raises) in _COPIED and type(matcher) is Matcher and not _holds_parameter(raises):
         return raises
     if not is_matcher(matcher):
         raise InvalidBatch(f'.on(): pass a matcher, such as unique("name"), not {matcher!r:.40}')
     if isinstance(raises, BaseException):
+        if _holds_parameter(raises):
+            raise InvalidBatch(
+                f"{_call(matcher, '…')}: the exception holds a parameter, whose value is not known "
+                'before bind(); pass a function: lambda v: MyError(v.values["org"])'
+            )
         _check_copy(matcher, raises)
         return raises
     if isinstance(raises, ErrorTemplate) and raises.columns and not _has_row(matcher):
@@ -86,6 +92,10 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
         f"{_call(matcher, '…')}: pass an exception, an exception class, or a function of the "
         f"Violation that returns an exception, not {with_article(type(raises))}"
     )
+
+
+def _holds_parameter(raises: object) -> bool:
+    return Parameter in map(type, cast("BaseException", raises).args)
 
 
 def _call(matcher: Matcher, raises: str) -> str:

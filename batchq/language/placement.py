@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchq.language.batch import Batch, Composite
 from batchq.language.statement import Statement
+from batchq.language.type_variables import T_co
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.outputs import Output
 
-T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Self, TypeVar, cast, get_args
+from typing import Literal, Self, cast, get_args
 
 from batchq.language import shape_changes
 from batchq.language.batch import Batch
@@ -17,15 +17,14 @@ from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Conditions, Insert, RawSql, columns_in
 from batchq.language.templates import ErrorTemplate
+from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import is_column, is_text, listed
-
-T_co = TypeVar("T_co", covariant=True)
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
 
 
-class RowGuards(Batch[T_co]):
+class RowGuards(Batch[T_co, R_contra]):
     """The methods of a statement that guard its rows; each returns a new statement."""
 
     __slots__ = ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import takewhile
-from typing import Any, NamedTuple, Self, TypeVar, overload
+from typing import Any, NamedTuple, Self, TypeVar, cast, overload
 
 from batchq.language import shape_changes
 from batchq.language.batch import NO_EXPRESSION
+from batchq.language.binding import NO_ROW, bind
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, conflict
 from batchq.language.lexing import PLACE
@@ -16,15 +17,16 @@ from batchq.language.mapping import ErrorMapping, Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.other_names import OtherNames
 from batchq.language.outputs import Output, checked_type
+from batchq.language.parameters import Parameter
 from batchq.language.placeholders import outline
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape, check_single_row
 from batchq.language.syntax import RawSql
+from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
-T_co = TypeVar("T_co", covariant=True)
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
 
@@ -34,7 +36,7 @@ _STRINGS = frozenset("'$")
 
 
 @value
-class Statement(RowGuards[T_co], OtherNames):
+class Statement(RowGuards[T_co, R_contra], OtherNames):
     """A batch of one SQL command. Immutable: every method returns a new statement.
 
     Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
@@ -47,20 +49,20 @@ class Statement(RowGuards[T_co], OtherNames):
     _raises: tuple[Raises, ...] = ()
     """What the mappings raise, in the order in which the shape declares them."""
     _labels: tuple[str, ...] = ()
-    _first: Statement[Any] | None = None
+    _first: Statement[Any, Any] | None = None
     """The statement as first built; None if it is this one."""
 
     # -- the result shape --------------------------------------------------------------------------
 
     @overload
-    def one(self, model: type[N]) -> Statement[N]: ...
+    def one(self, model: type[N]) -> Statement[N, R_contra]: ...
     @overload
-    def one(self, model: type[tuple[Any, ...]]) -> Statement[tuple[Any, ...]]: ...
+    def one(self, model: type[tuple[Any, ...]]) -> Statement[tuple[Any, ...], R_contra]: ...
     @overload
-    def one(self, model: type[dict[Any, Any]]) -> Statement[dict[str, Any]]: ...
+    def one(self, model: type[dict[Any, Any]]) -> Statement[dict[str, Any], R_contra]: ...
     @overload
-    def one(self, model: Callable[..., M]) -> Statement[M]: ...
-    def one(self, model: Callable[..., Any]) -> Statement[Any]:
+    def one(self, model: Callable[..., M]) -> Statement[M, R_contra]: ...
+    def one(self, model: Callable[..., Any]) -> Statement[Any, R_contra]:
         """Return exactly one row as a ``model``.
 
         On a built insert, update or delete this adds RETURNING with the columns of the model. On
@@ -80,14 +82,16 @@ class Statement(RowGuards[T_co], OtherNames):
         return self._with_result("one", model)
 
     @overload
-    def maybe(self, model: type[N]) -> Statement[N | None]: ...
+    def maybe(self, model: type[N]) -> Statement[N | None, R_contra]: ...
     @overload
-    def maybe(self, model: type[tuple[Any, ...]]) -> Statement[tuple[Any, ...] | None]: ...
+    def maybe(
+        self, model: type[tuple[Any, ...]]
+    ) -> Statement[tuple[Any, ...] | None, R_contra]: ...
     @overload
-    def maybe(self, model: type[dict[Any, Any]]) -> Statement[dict[str, Any] | None]: ...
+    def maybe(self, model: type[dict[Any, Any]]) -> Statement[dict[str, Any] | None, R_contra]: ...
     @overload
-    def maybe(self, model: Callable[..., M]) -> Statement[M | None]: ...
-    def maybe(self, model: Callable[..., Any]) -> Statement[Any]:
+    def maybe(self, model: Callable[..., M]) -> Statement[M | None, R_contra]: ...
+    def maybe(self, model: Callable[..., Any]) -> Statement[Any, R_contra]:
         """Return one row as a ``model``, or None if there is none.
 
         It is also a guard: the server aborts the transaction if there is a second row.
@@ -100,14 +104,14 @@ class Statement(RowGuards[T_co], OtherNames):
     @overload
     def all(  # pyright: ignore[reportOverlappingOverload]  a list is invariant
         self, model: type[N]
-    ) -> Statement[list[N]]: ...
+    ) -> Statement[list[N], R_contra]: ...
     @overload
-    def all(self, model: type[tuple[Any, ...]]) -> Statement[list[tuple[Any, ...]]]: ...
+    def all(self, model: type[tuple[Any, ...]]) -> Statement[list[tuple[Any, ...]], R_contra]: ...
     @overload
-    def all(self, model: type[dict[Any, Any]]) -> Statement[list[dict[str, Any]]]: ...
+    def all(self, model: type[dict[Any, Any]]) -> Statement[list[dict[str, Any]], R_contra]: ...
     @overload
-    def all(self, model: Callable[..., M]) -> Statement[list[M]]: ...
-    def all(self, model: Callable[..., Any]) -> Statement[Any]:
+    def all(self, model: Callable[..., M]) -> Statement[list[M], R_contra]: ...
+    def all(self, model: Callable[..., Any]) -> Statement[Any, R_contra]:
         """Return every row as a ``model``, in a list.
 
         :param model: as in :meth:`one`.
@@ -115,7 +119,7 @@ class Statement(RowGuards[T_co], OtherNames):
         """
         return self._with_result("all", model)
 
-    def scalar(self, type_: type[M]) -> Statement[M]:
+    def scalar(self, type_: type[M]) -> Statement[M, R_contra]:
         """Return the value of one column of exactly one row.
 
         A guard as in :meth:`one`. A value of another type, or NULL, raises
@@ -126,11 +130,11 @@ class Statement(RowGuards[T_co], OtherNames):
         """
         return self._with_result("scalar", type_)
 
-    def count(self) -> Statement[int]:
+    def count(self) -> Statement[int, R_contra]:
         """Return the number of rows affected; for a select, of rows returned."""
         return self._with_result("count", None)
 
-    def returning(self, *columns: str) -> Statement[T_co]:
+    def returning(self, *columns: str) -> Statement[T_co, R_contra]:
         """Return these columns from a built insert, update or delete.
 
         Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``.
@@ -146,7 +150,7 @@ class Statement(RowGuards[T_co], OtherNames):
 
     # -- failures ----------------------------------------------------------------------------------
 
-    def on(self, matcher: Matcher, raises: Raises) -> Statement[T_co]:
+    def on(self, matcher: Matcher, raises: Raises) -> Statement[T_co, R_contra]:
         """Map a failure of this statement to an exception.
 
         If several mappings match, the last one declared wins. A mapping of a batch around the
@@ -171,7 +175,7 @@ class Statement(RowGuards[T_co], OtherNames):
         shape = shape_changes.with_mapping(self._shape, matcher)
         return Statement(shape, self._values, checked, self._labels, self._first or self)
 
-    def invariant(self, *constraints: str) -> Statement[T_co]:
+    def invariant(self, *constraints: str) -> Statement[T_co, R_contra]:
         """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
 
         For constraints that only a bug of the application can violate.
@@ -184,7 +188,9 @@ class Statement(RowGuards[T_co], OtherNames):
             raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
         return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
-    def on_conflict_do_nothing(self, *columns: str, where: Where | None = None) -> Statement[T_co]:
+    def on_conflict_do_nothing(
+        self, *columns: str, where: Where | None = None
+    ) -> Statement[T_co, R_contra]:
         """Let an insert skip a row that exists already; it then affects no row.
 
         :param columns: the columns of the unique index.
@@ -224,15 +230,37 @@ class Statement(RowGuards[T_co], OtherNames):
         check_single_row(self._shape, self.title)
         return Output(self._identity, self.title, column, checked_type(type))
 
-    def label(self, name: str) -> Statement[T_co]:
+    def label(self, name: str) -> Statement[T_co, R_contra]:
         """Return the statement with a label, as in :meth:`Batch.label`."""
         labels = (checked_label(name), *self._labels)
         return Statement(self._shape, self._values, self._raises, labels, self._first or self)
 
+    @overload
+    def bind(self: Statement[T_co, object], /, **values: object) -> Statement[T_co]: ...
+    @overload
+    def bind(self, row: R_contra, /, **values: object) -> Statement[T_co]: ...
+    def bind(self, row: Any = NO_ROW, /, **values: object) -> Statement[T_co]:
+        """Return the statement with values in the place of its parameters, ready to be run.
+
+        :param row: a row of the class that stands in the place of a row in :func:`~batchq.insert`,
+            or that :func:`~batchq.row` names; its fields are read at once.
+        :param values: the values of the other parameters, by name.
+        :raises InvalidBatch: for a value that is missing, unknown, or of another type than
+            :func:`~batchq.param` declares. In ``where=``, also for None, which ``=`` never matches.
+
+        >>> from batchq import delete, param
+        >>> MEMBER = delete("member", where={"org_id": param("org", int)}).count()
+        >>> MEMBER.bind(org=7)
+        <Statement delete member: count()>
+        """
+        if row is NO_ROW and not values and Parameter not in map(type, self._values):
+            return cast("Statement[T_co]", self)
+        return Statement(self._shape, bind(self, row, values), self._raises, self._labels)
+
     # -- for the packages above ------------------------------------------------------------------
 
     @property
-    def _identity(self) -> Statement[Any]:
+    def _identity(self) -> Statement[Any, Any]:
         """The statement as first built, before labels and mappings."""
         return self._first or self
 

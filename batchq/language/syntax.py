@@ -142,7 +142,7 @@ ColumnTest = tuple[str, str | RawSql]
 Conditions = tuple[ColumnTest | RawSql, ...] | RawSql
 """Tests of columns and fragments that are conditions of their own; or one fragment."""
 
-_WITHOUT_VALUE = frozenset({IS_NULL, SAME})
+WITHOUT_VALUE = frozenset({IS_NULL, SAME})
 
 
 @frozen(eq=False)
@@ -247,7 +247,7 @@ def condition_names(where: Conditions) -> tuple[str, ...]:
         column, test = ("", condition) if isinstance(condition, RawSql) else condition
         if isinstance(test, RawSql):
             names.extend(test.names)
-        elif test not in _WITHOUT_VALUE:
+        elif test not in WITHOUT_VALUE:
             names.append(column)
     return tuple(names)
 

@@ -17,19 +17,24 @@ def rule_create(new: NewFirewallRule) -> Batch[FirewallRule]:
     return RULES.add(new.vpc_id, rule_insert(new), missing=not_found).label("rule_create")
 
 
+RULE_INSERT = (
+    insert("vpc_firewall_rule", NewFirewallRule)
+    .one(FirewallRule)
+    .on(
+        unique("lookup_firewall_by_vpc"), lambda v: AlreadyExists("firewall rule", v.values["name"])
+    )
+    .invariant(
+        "vpc_firewall_rule_pkey",
+        "vpc_firewall_rule_direction_known",
+        "vpc_firewall_rule_action_known",
+        "vpc_firewall_rule_priority_in_range",
+    )
+)
+
+
 def rule_insert(new: NewFirewallRule) -> Batch[FirewallRule]:
     """Insert a firewall rule."""
-    return (
-        insert("vpc_firewall_rule", new)
-        .one(FirewallRule)
-        .on(unique("lookup_firewall_by_vpc"), AlreadyExists("firewall rule", new.name))
-        .invariant(
-            "vpc_firewall_rule_pkey",
-            "vpc_firewall_rule_direction_known",
-            "vpc_firewall_rule_action_known",
-            "vpc_firewall_rule_priority_in_range",
-        )
-    )
+    return RULE_INSERT.bind(new)
 
 
 def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:

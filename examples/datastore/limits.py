@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from batchq import Batch, check, insert, sql, update
+from batchq import Batch, check, insert, param, sql, update
 from examples.datastore.errors import LimitExceeded
 
 
@@ -16,13 +16,29 @@ def limits_insert(silo_id: UUID, *, projects: int) -> Batch[None]:
     )
 
 
+TAKE_PROJECT = (
+    update(
+        "silo_limits", {"projects_used": sql("projects_used + 1")}, {"silo_id": param("silo", UUID)}
+    )
+    .expect(1)
+    .on(
+        check("silo_limits_projects_within_limit"),
+        lambda v: LimitExceeded("projects of silo", v.values["silo_id"]),
+    )
+)
+TAKE_VPC = (
+    update("project", {"vpcs_used": sql("vpcs_used + 1")}, {"id": param("project", UUID)})
+    .expect(1)
+    .on(
+        check("project_vpcs_within_limit"),
+        lambda v: LimitExceeded("vpcs of project", v.values["id"]),
+    )
+)
+
+
 def limits_take_project(silo_id: UUID) -> Batch[None]:
     """Count one more project. A silo without limits is a bug, so that is not mapped."""
-    return (
-        update("silo_limits", {"projects_used": sql("projects_used + 1")}, {"silo_id": silo_id})
-        .expect(1)
-        .on(check("silo_limits_projects_within_limit"), LimitExceeded("projects of silo", silo_id))
-    )
+    return TAKE_PROJECT.bind(silo=silo_id)
 
 
 def limits_give_back_project(silo_id: UUID) -> Batch[None]:
@@ -33,11 +49,7 @@ def limits_give_back_project(silo_id: UUID) -> Batch[None]:
 
 def limits_take_vpc(project_id: UUID) -> Batch[None]:
     """Count one more VPC."""
-    return (
-        update("project", {"vpcs_used": sql("vpcs_used + 1")}, {"id": project_id})
-        .expect(1)
-        .on(check("project_vpcs_within_limit"), LimitExceeded("vpcs of project", project_id))
-    )
+    return TAKE_VPC.bind(project=project_id)
 
 
 def limits_give_back_vpc(project_id: UUID) -> Batch[None]:

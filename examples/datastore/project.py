@@ -32,14 +32,17 @@ def project_create(new: NewProject) -> Batch[ProjectCreated]:
     )
 
 
+PROJECT_INSERT = (
+    insert("project", NewProject)
+    .one(Project)
+    .on(unique("lookup_project_by_silo"), lambda v: AlreadyExists("project", v.values["name"]))
+    .invariant("project_pkey", "project_vpcs_within_limit")
+)
+
+
 def project_insert(new: NewProject) -> Batch[Project]:
     """Insert the project alone."""
-    return (
-        insert("project", new)
-        .one(Project)
-        .on(unique("lookup_project_by_silo"), AlreadyExists("project", new.name))
-        .invariant("project_pkey", "project_vpcs_within_limit")
-    )
+    return PROJECT_INSERT.bind(new)
 
 
 def project_delete(project: Project) -> Batch[None]:

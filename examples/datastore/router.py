@@ -15,14 +15,17 @@ def router_create(new: NewRouter) -> Batch[Router]:
     return ROUTERS.add(new.vpc_id, router_insert(new), missing=not_found).label("router_create")
 
 
+ROUTER_INSERT = (
+    insert("vpc_router", NewRouter)
+    .one(Router)
+    .on(unique("lookup_router_by_vpc"), lambda v: AlreadyExists("router", v.values["name"]))
+    .invariant("vpc_router_pkey", "vpc_router_kind_known")
+)
+
+
 def router_insert(new: NewRouter) -> Batch[Router]:
     """Insert a router."""
-    return (
-        insert("vpc_router", new)
-        .one(Router)
-        .on(unique("lookup_router_by_vpc"), AlreadyExists("router", new.name))
-        .invariant("vpc_router_pkey", "vpc_router_kind_known")
-    )
+    return ROUTER_INSERT.bind(new)
 
 
 def route_create(new: NewRoute) -> Batch[Route]:

@@ -17,14 +17,17 @@ def subnet_create(new: NewSubnet) -> Batch[Subnet]:
     return SUBNETS.add(new.vpc_id, subnet_insert(new), missing=not_found).label("subnet_create")
 
 
+SUBNET_INSERT = (
+    insert("vpc_subnet", NewSubnet)
+    .one(Subnet)
+    .on(unique("vpc_subnet_vpc_id_name_key"), lambda v: AlreadyExists("subnet", v.values["name"]))
+    .invariant("vpc_subnet_pkey")
+)
+
+
 def subnet_insert(new: NewSubnet) -> Batch[Subnet]:
     """Insert a subnet."""
-    return (
-        insert("vpc_subnet", new)
-        .one(Subnet)
-        .on(unique("vpc_subnet_vpc_id_name_key"), AlreadyExists("subnet", new.name))
-        .invariant("vpc_subnet_pkey")
-    )
+    return SUBNET_INSERT.bind(new)
 
 
 def subnet_delete(subnet_id: UUID) -> Batch[None]:

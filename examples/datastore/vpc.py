@@ -59,14 +59,17 @@ def vpc_view(vpc_id: UUID) -> Batch[VpcView]:
     )
 
 
+VPC_INSERT = (
+    insert("vpc", NewVpc)
+    .one(Vpc)
+    .on(unique("lookup_vpc_by_project"), lambda v: AlreadyExists("vpc", v.values["name"]))
+    .invariant("vpc_pkey", "vpc_system_router_id_fkey")
+)
+
+
 def vpc_insert(new: NewVpc) -> Batch[Vpc]:
     """Insert the VPC alone; its router has to follow in the same batch."""
-    return (
-        insert("vpc", new)
-        .one(Vpc)
-        .on(unique("lookup_vpc_by_project"), AlreadyExists("vpc", new.name))
-        .invariant("vpc_pkey", "vpc_system_router_id_fkey")
-    )
+    return VPC_INSERT.bind(new)
 
 
 def vpc_with_defaults(new: NewVpc) -> Batch[VpcCreated]:

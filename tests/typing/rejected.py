@@ -62,7 +62,7 @@ def row_guard_needs_a_statement_and_an_exception() -> None:
 
 def row_needs_columns() -> None:
     # attrs' protocol for its instances is empty for pyright: to it everything is a row.
-    insert("t", ["a"])  # type: ignore[arg-type]
+    insert("t", ["a"])  # type: ignore[call-overload]
     delete("t", "a = 1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -26,6 +26,7 @@ from batchq.engine.step import invalid_step
 from batchq.engine.wire.message_length import check_lengths
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def encode(
     try:
         values = _values(plan, program)
         kinds = _kinds(values)
+        _check_bound(kinds)
         values = _stable_all(values, kinds)
         missing = _missing(values, kinds)
         params = transformer.dump_sequence(values, program.formats)
@@ -118,6 +120,15 @@ def encode(
     encoded = Encoded(program, params, types, formats, missing, kinds)
     check_lengths(plan, encoded, max_bytes)
     return encoded
+
+
+class _Unbound(Exception):
+    """A value is a parameter."""
+
+
+def _check_bound(kinds: AbstractSet[type[object]]) -> None:
+    if Parameter in kinds:
+        raise _Unbound
 
 
 def _values(plan: Plan, program: Program) -> Sequence[object]:
@@ -242,6 +253,9 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
     for index, statement in enumerate(plan.statements):
         names = statement._shape.names
         for name, value in zip(names, statement._values, strict=True):
+            if isinstance(value, Parameter):
+                given = f"{value.name}=" if value.row is None else value.row.__name__
+                return invalid_step(plan, index, f"{value.name!r} is not bound: .bind({given}…)")
             if isinstance(value, Output):
                 continue  # the name of a setting is sent in its place
             dumper: object = None

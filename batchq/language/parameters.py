@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""Define parameters: places for values in a statement that is declared once and bound per call.
+
+A parameter is known by identity: the same object is the same parameter. It stands in the place of a
+value, so it decides nothing about the SQL but that a value is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
+
+import attrs
+from attrs import frozen
+
+from batchq.language.errors import InvalidBatch
+from batchq.language.special import Special
+from batchq.language.spelling import with_article
+from batchq.language.validation import is_text
+
+Row = TypeVar("Row")
+
+
+@frozen
+class Accepted:
+    """The values that a parameter accepts by name."""
+
+    kind: type[Any]
+    items: type[Any] | None = None
+    """The class of the items, if ``kind`` is list."""
+    nullable: bool = False
+
+    def why_not(self, value: object) -> str | None:
+        """Return why a value is not accepted; None if it is."""
+        if value is None:
+            return None if self.nullable else f"takes {self}, not None"
+        if not _is_a(value, self.kind):
+            return f"takes {self}, not {with_article(type(value))}"
+        if self.items is not None:
+            for item in cast("list[object]", value):
+                if not _is_a(item, self.items):
+                    found = "None" if item is None else with_article(type(item))
+                    return f"takes {self}, not one that contains {found}"
+        return None
+
+    def __str__(self) -> str:
+        """Return it as a noun: ``a UUID``, ``a list of UUID``."""
+        noun = with_article(self.kind)
+        noun += f" of {self.items.__name__}" if self.items is not None else ""
+        return f"{noun} or None" if self.nullable else noun
+
+
+def _is_a(value: object, kind: type[Any]) -> bool:
+    if isinstance(value, bool) and kind is not bool:
+        return kind is object
+    return isinstance(value, kind)
+
+
+class Parameter(Special):
+    """A place for a value; created by :func:`param`, or as an attribute of :func:`row`."""
+
+    __slots__ = ("accepted", "name", "row")
+
+    def __init__(self, name: str, accepted: Accepted | None, row: type[Any] | None = None) -> None:
+        self.name = name
+        self.accepted = accepted
+        """The values that it accepts; None for a field, whose values are those of its class."""
+        self.row = row
+        """The class of the row of which it is a field; None if it is bound by name."""
+
+    def __repr__(self) -> str:
+        """Return the name, and what it takes."""
+        if self.row is not None:
+            return f"<field {self.row.__name__}.{self.name}>"
+        return f"<parameter {self.name}, {self.accepted}>"
+
+    def __copy__(self) -> Parameter:
+        """Return itself: the same object is the same parameter."""
+        return self
+
+    def __deepcopy__(self, _: object) -> Parameter:
+        """Return itself."""
+        return self
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        """Reject pickling, which would make another parameter."""
+        raise InvalidBatch("a parameter cannot be pickled; pickle the row, and bind it there")
+
+    # Otherwise code that looks at a value would be decided by the parameter, and by every value.
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Reject a look at the value."""
+        raise AttributeError(name if name.startswith("_") else self._unknown())
+
+    def _reject(self, *_: object) -> NoReturn:
+        raise InvalidBatch(self._unknown())
+
+    __str__ = __format__ = __bool__ = __len__ = __iter__ = __int__ = __float__ = _reject
+    __lt__ = __le__ = __gt__ = __ge__ = __index__ = __contains__ = __getitem__ = _reject
+
+    def _unknown(self) -> str:
+        return f"the value of {self.name!r} is not known before bind()"
+
+
+def param(name: str, type: Any, /) -> Parameter:
+    """Return a parameter that is bound by name: ``.bind(org=…)``.
+
+    The same object is the same parameter, wherever it stands. Its type decides how it is compared
+    in ``where=``: a class by ``=``, a list as "one of these". The value never does.
+
+    :param name: the keyword of :meth:`Statement.bind`.
+    :param type: a class, ``X | None``, or ``list[X]``; checked when it is bound.
+    :raises InvalidBatch: for another name or type.
+
+    >>> from uuid import UUID
+    >>> from batchq import param, update
+    >>> rename = update("org", {"name": param("name", str)}, where={"id": param("org", UUID)})
+    >>> rename.bind(org=UUID(int=7), name="web")
+    <Statement update org>
+    """
+    if not is_text(name) or not name.isidentifier():
+        raise InvalidBatch(f'param(): the name must be a keyword, such as "org", not {name!r:.40}')
+    return Parameter(name, _accepted(type))
+
+
+def _accepted(given: Any) -> Accepted:
+    origin, arguments = get_origin(given), get_args(given)
+    if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:  # noqa: PLR2004
+        (other,) = (argument for argument in arguments if argument is not NoneType)
+        accepted = _accepted(other)
+        return Accepted(accepted.kind, accepted.items, nullable=True)
+    kind = _class_of(arguments[0] if origin is list and len(arguments) == 1 else given)
+    if kind is None or kind is NoneType or issubclass(kind, list | tuple):
+        raise InvalidBatch(
+            f"param(): the type must be a class, X | None or list[X], not {given!r:.40}"
+        )
+    return Accepted(list, kind) if origin is list else Accepted(kind)
+
+
+def _class_of(given: object) -> type[Any] | None:
+    return cast("type[Any]", given) if isinstance(given, type) else None
+
+
+def row(cls: type[Row], /) -> Row:
+    """Return a row that is not there yet: each field is a parameter.
+
+    To type checkers it is a row of that class, so a field that does not exist is an error.
+
+    :param cls: an attrs class, a dataclass or a NamedTuple; the same fields each time.
+    :raises InvalidBatch: for another class.
+
+    >>> from typing import NamedTuple
+    >>> from batchq import delete, row
+    >>> class Leave(NamedTuple):
+    ...     org: int
+    ...     user: str
+    >>> leave = delete("member", where={"org_id": row(Leave).org, "name": row(Leave).user})
+    >>> leave.bind(Leave(org=7, user="ann"))
+    <Statement delete member>
+    """
+    fields_of("row()", cls)
+    return cast("Row", _fields(cls))  # type: ignore[arg-type]  # a class is hashable
+
+
+def fields_of(call: str, cls: object) -> dict[str, Parameter]:
+    """Return the parameter of each field of a row's class.
+
+    :param call: the call that it was passed to, for the text of the error: ``"insert()"``.
+    :raises InvalidBatch: if it is not an attrs class, a dataclass or a NamedTuple.
+    """
+    fields = _fields(cls)
+    if fields is None:
+        given = cls.__name__ if isinstance(cls, type) else with_article(type(cls))
+        raise InvalidBatch(
+            f"{call}: a row must be of an attrs class, a dataclass or a NamedTuple, not {given}"
+        )
+    return fields.parameters
+
+
+@lru_cache(maxsize=4096)
+def _fields(cls: Any) -> Fields | None:
+    names = _names(_class_of(cls))
+    return Fields(cls, {name: Parameter(name, None, cls) for name in names}) if names else None
+
+
+def _names(cls: Any) -> list[str]:
+    """Return the fields of a row's class; none if it is not one."""
+    if cls is None:
+        return []
+    if attrs.has(cls):
+        return [field.name for field in attrs.fields(cls)]
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls)]
+    fields: tuple[str, ...] = getattr(cls, "_fields", ())
+    return [*fields] if issubclass(cls, tuple) else []
+
+
+class Fields:
+    """The fields of a row, as attributes."""
+
+    __slots__ = ("_cls", "parameters")
+
+    def __init__(self, cls: type[Any], parameters: dict[str, Parameter]) -> None:
+        self._cls = cls
+        self.parameters = parameters
+        """The parameter of each field."""
+
+    def __getattr__(self, name: str) -> Parameter:
+        parameter = self.parameters.get(name)
+        if parameter is None:
+            known = ", ".join(self.parameters)
+            raise AttributeError(f"{self._cls.__name__} has no field {name!r}; it has {known}")
+        return parameter
+
+    def __repr__(self) -> str:
+        return f"<row of {self._cls.__name__}>"

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""A bound statement is sent, answered and reported as the built one with the same values."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from attrs import frozen
+
+from batchq import (
+    Batch,
+    InvalidBatch,
+    Outcome,
+    Statement,
+    gather,
+    insert,
+    param,
+    row,
+    sql,
+    unique,
+    update,
+)
+from batchq.result import Failed
+from batchq.testing import proxy
+from tests.support.clients import AsyncClient, SyncClient, prepared
+
+TABLE = """
+CREATE TABLE item (
+    id uuid CONSTRAINT item_pkey PRIMARY KEY, name text CONSTRAINT item_name_key UNIQUE,
+    number bigint, tags text[]
+)
+"""
+
+
+class Taken(Exception):
+    """The name exists."""
+
+
+@frozen
+class Item:
+    """A row."""
+
+    id: UUID
+    name: str | None = "web"
+    number: int | None = 1
+    tags: list[str] | None = None
+
+
+BY_ID = {"id": row(Item).id}
+DECLARED: dict[str, Statement[Any, Any]] = {
+    "insert": insert("item", Item)
+    .one(Item)
+    .on(unique("item_name_key"), lambda v: Taken(v.values["name"])),
+    "update": update("item", {"number": row(Item).number}, where=BY_ID).expect(1, missing=Taken),
+    "a guard": update("item", {"tags": row(Item).tags}, where=BY_ID).require(
+        {"name": "web"}, raises=Taken
+    ),
+    "sql": sql(
+        "SELECT %(name)s::text || 'x', %(n)s::int8", name=row(Item).name, n=row(Item).number
+    ).one(tuple),
+}
+BUILT = {
+    "insert": lambda item: (
+        insert("item", item).one(Item).on(unique("item_name_key"), lambda _: Taken(item.name))
+    ),
+    "update": lambda item: update("item", {"number": item.number}, {"id": item.id}).expect(
+        1, missing=Taken
+    ),
+    "a guard": lambda item: update("item", {"tags": item.tags}, {"id": item.id}).require(
+        {"name": "web"}, raises=Taken
+    ),
+    "sql": lambda item: sql(
+        "SELECT %(name)s::text || 'x', %(n)s::int8", name=item.name, n=item.number
+    ).one(tuple),
+}
+ITEMS = (
+    Item(UUID(int=1)),
+    Item(UUID(int=9), "new"),
+    Item(UUID(int=2), "taken"),
+    Item(UUID(int=3), None, None, []),
+    Item(UUID(int=9), "é", 1 << 40, ["x", "y"]),
+)
+
+
+@pytest.fixture
+def link(database, conn):
+    conn.execute(TABLE)
+    conn.execute("INSERT INTO item (id, name) VALUES (%s, 'taken')", [UUID(int=9)])
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def clients(request, link):
+    """Return a client for bound statements, and one for built ones."""
+    settings = {"prepare_threshold": 0}
+    with (
+        request.param(link.conninfo(), **settings) as bound,
+        request.param(link.conninfo(), **settings) as built,
+    ):
+        yield bound, built
+
+
+def seen(client: Any, link: Any, batch: Batch[Any]) -> Any:
+    """Return what a batch does, which is rolled back: its result or failure, and the messages."""
+    client.execute("BEGIN")
+    with link.record() as recording:
+        answer = client.attempt(batch, nested=True)
+    client.execute("ROLLBACK")
+    messages = [(one.sender, one.kind, len(one.body)) for one in recording.messages]
+    if not isinstance(answer, Failed):
+        return answer.value, messages
+    error, report = answer.error, answer.report
+    failure = type(error), error.args if error is not report else (), str(report), report.violation
+    return *failure, report.violation.values, report.outcome, report.index, report.path, messages
+
+
+@pytest.mark.parametrize("case", DECLARED)
+def test_bound_statement_is_sent_and_answered_as_the_built_one(clients, link, case):
+    bound, built = clients
+    one, more = sql("SELECT 1"), sql("SELECT 2").scalar(int)
+    for item in ITEMS * 3:
+        statement = DECLARED[case].bind(item)
+        assert seen(bound, link, gather(one, statement.label("a"), more).label("b")) == seen(
+            built, link, gather(one, BUILT[case](item).label("a"), more).label("b")
+        )
+
+
+def test_null_and_values_of_any_size_have_one_name(conn, database):
+    conn.execute(TABLE)
+    declared = insert("item", Item)
+    with SyncClient(database, prepare_threshold=0) as client:
+        counts = []
+        for n, number in enumerate((1, None, 1 << 40, None, 2)):
+            client.run(declared.bind(Item(UUID(int=n), str(n), number, [] if n % 2 else None)))
+            client.run(declared.bind(Item(UUID(int=n + 50), None, number, ["x"])))
+            counts.append(len(prepared(client.conn)))
+    assert counts[1:] == counts[1:2] * 4
+
+
+def test_unbound_statement_is_rejected_before_anything_is_sent(clients, link):
+    name = update("item", {"name": param("name", str)}, where={"id": UUID(int=9)})
+    for declared, text in (
+        (DECLARED["insert"], "'id' is not bound: .bind(Item…)"),
+        (name, "'name' is not bound: .bind(name=…)"),
+    ):
+        batch: Any = gather(sql("SELECT 1"), declared.label("here"))  # type: ignore[call-overload]
+        for client in clients:
+            with link.record() as recording, pytest.raises(InvalidBatch) as raised:
+                client.run(batch)
+            assert text in str(raised.value)
+            assert (raised.value.index, raised.value.path) == (1, "here")
+            assert raised.value.outcome is Outcome.NOT_SENT
+            assert recording.bytes_sent == 0
+
+
+def test_parameter_is_not_sent_by_a_dumper_of_the_caller(clients, link):
+    class Anything(psycopg.adapt.Dumper):
+        def dump(self, obj):
+            return str(type(obj)).encode()
+
+    for client in clients:
+        client.conn.adapters.register_dumper(object, Anything)
+        with pytest.raises(InvalidBatch, match="not bound"):
+            client.run(DECLARED["insert"])
