@@ -217,8 +217,7 @@ class JobRun:
 
     def _prepare_retry(self, error: BatchError, *, conflict: bool) -> Requests[None]:
         """Make the next chunk smaller, wait after a conflict, and renew the lease."""
-        sizer = self._sizer
-        self._sizer = sizer.after_conflict() if conflict else sizer.after_timeout()
+        self._sizer = self._sizer.after_conflict() if conflict else self._sizer.after_timeout()
         self.context.report.retries += 1
         self._notify(Event.RETRIED, detail=failures.first_line(error))
         if conflict:
