@@ -120,9 +120,11 @@ def test_numbered_parameter_is_rejected(text, params):
 def test_parameters_of_the_guard_count_towards_the_protocol_limit():
     names = [f"p{i}" for i in range(65_535)]
     text = "SELECT " + ", ".join(f"%({name})s" for name in names)
-    message = "65535 parameters in one statement, and 2 that batchq adds: the protocol allows 65535"
-    with pytest.raises(InvalidBatch, match=message):
-        _ = steps(sql(text, **dict.fromkeys(names, 0)).one(tuple))[0].sql
+    query = sql(text, **dict.fromkeys(names, 0))
+    for guarded, added in ((query.one(tuple), 1), (query.all(tuple).expect(2), 2)):
+        message = f"65535 parameters in one statement, and {added} that batchq adds: the protocol"
+        with pytest.raises(InvalidBatch, match=message):
+            _ = steps(guarded)[0].sql
 
 
 # -- what a batch cannot contain -------------------------------------------------------------------

@@ -36,6 +36,11 @@ from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Updat
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
 
+_ROWS_IN_TEXT = (0, 1)
+"""Expected numbers of rows that are part of the text: a parameter costs time in each run. Any other
+may come from data, such as the length of a list, and the statement would be another one each time.
+"""
+
 _LONG = 1 << 20
 """Characters. Every server reads a message of this length; a longer text is measured when it is
 sent."""
@@ -120,12 +125,21 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
     bound = None if shape.guard is None or shape.carries_unexpected else shape.guard.bound
     if outputs:
         bound = Bound.EXACTLY
+    rows = 1 if shape.guard is None else shape.guard.rows
+    spec = GuardSpec(
+        bound,
+        rows if rows in _ROWS_IN_TEXT else None,
+        shape.result.rows is Rows.COUNT,
+        outputs=outputs,
+        probe=shape.probe,
+        fresh=shape.fresh,
+    )
     statement = _compiled(
         shape.source,
         shape.columns,
         shape.result.rows,
         shape.requirements,
-        GuardSpec(bound, outputs=outputs, probe=shape.probe, fresh=shape.fresh),
+        spec,
         binary=binary,
     )
     if is_own(shape.result.model):
@@ -172,8 +186,8 @@ def _compiled(
             raise InvalidBatch(message)
         shown = None if rows and not hidden else wanted or ()
         sql = wrap(sql, spans, evolve(spec, post_conditions=post_conditions, wanted=shown))
-    counts = spec.bound is not None
-    judges = counts or bool(requirements)
+    counts = spec.bound is not None and spec.rows is None
+    judges = spec.bound is not None or bool(requirements)
     order = tuple(numbering.order)
     parameters = len(order) + counts + judges + len(spec.outputs)
     if parameters > MAX_PARAMETERS:

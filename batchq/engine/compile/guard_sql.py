@@ -9,6 +9,9 @@ Two properties make it fire on every version, with custom and generic plans:
 - the count is checked even if the statement returns no row: in HAVING, alone, or as the left side
   of a LEFT JOIN. As one side of an inner join it is not checked if the other side is empty.
 
+The server sets up every expression of a statement each time that it runs, also those that it never
+evaluates. So each function and parameter of a guard costs time even if it does not fire.
+
 A condition on the rows that a statement *finds* is not written here, but in its own WHERE.
 """
 
@@ -49,6 +52,10 @@ class GuardSpec:
 
     bound: Bound | None
     """The comparison of the number of rows; None if they are not counted."""
+    rows: int | None = None
+    """The expected number if it is part of the text; None if it is a parameter."""
+    counted: bool = False
+    """Whether the number of rows is the result."""
     post_conditions: tuple[PostCondition, ...] = ()
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
@@ -63,7 +70,7 @@ class GuardSpec:
 def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
     """Return a statement wrapped in its guards.
 
-    If no rows are wanted, it returns one row, which is their number.
+    If no rows are wanted, it returns one row, which is their number, or no row if it is not used.
 
     :raises InvalidBatch: for a command that has no rows to count.
     """
@@ -80,11 +87,12 @@ def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
     ctes = f"{ctes} _batchq_rows AS ({command})"
     if wanted == () and not spec.post_conditions and not spec.outputs:
         _, condition = _guard_condition(spec, _COUNT)
-        return f"{ctes} SELECT {_COUNT} AS n FROM _batchq_rows HAVING {condition}"
+        shown = "1" if _is_silent(spec) else f"{_COUNT} AS n"
+        return f"{ctes} SELECT {shown} FROM _batchq_rows HAVING {condition}"
     aggregates, condition = _guard_condition(spec, "_batchq_count.n")
     ctes += f", _batchq_count AS (SELECT {aggregates} FROM _batchq_rows)"
     if wanted == ():
-        rows = "_batchq_count.n FROM _batchq_count"
+        rows = f"{'1' if _is_silent(spec) else '_batchq_count.n'} FROM _batchq_count"
     else:
         names = ["*"] if wanted is None else map(identifier, wanted)
         columns = ", ".join(f"_batchq_rows.{name}" for name in names)
@@ -110,7 +118,8 @@ def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
     """Return the aggregates over the rows, and the condition that fails the statement."""
     aggregates, arms = [f"{_COUNT} AS n"], list[str]()
     if spec.bound is not None:
-        test = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {ROWS_MARK}::bigint"
+        expected = ROWS_MARK if spec.rows is None else spec.rows
+        test = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {expected}::bigint"
         arms.append(f"WHEN NOT ({test}) THEN {rows_sentinel(count)}")
     for check in spec.post_conditions:
         unmet = f" FILTER (WHERE ({check.test}) IS NOT TRUE)" if check.test else ""
@@ -122,8 +131,16 @@ def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
         aggregates.append(f"pg_catalog.max({carry_outputs(spec.outputs, tuple(names))}) AS carried")
         # It is never NULL, but a planner may drop a column that is not used.
         arms.append(f"WHEN _batchq_count.carried IS NULL THEN {rows_sentinel(count)}")
-    condition = f"CASE {' '.join(arms)} ELSE true END"
+    condition = f"CASE {' '.join(arms)} ELSE {'false' if _is_silent(spec) else 'true'} END"
     return ", ".join(aggregates), f"{_FRESH} AND {condition}" if spec.fresh else condition
+
+
+def _is_silent(spec: GuardSpec) -> bool:
+    """Return whether the statement returns no row if its guards pass: a row is work for nothing.
+
+    A condition beside the isolation level's must not be false, or the level may not be checked.
+    """
+    return spec.wanted == () and not spec.counted and not spec.fresh
 
 
 _LEVEL = "pg_catalog.current_setting('transaction_isolation')"

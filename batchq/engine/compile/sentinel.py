@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import struct
 from collections.abc import Iterator
 
 from attrs import frozen
@@ -25,21 +26,23 @@ SENTINEL_MARK = "\0token"
 no SQL and no name can have one."""
 
 _TEXT = "pg_catalog.text"
+_STYLES = ("DateStyle", "IntervalStyle")
+_HEAD = struct.Struct("!Ii")
 _ROWS = "rows"
 _ISOLATION = "isolation"
-_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|{_ISOLATION}|\d+):(x?)([0-9a-f]*)")
+_SENTINEL = re.compile(re.escape(TOKEN) + rf"({_ROWS}|{_ISOLATION}|\d+):([0-9a-f]*)")
 _FIELD = re.compile(r'(?:^|,)(?:("(?:[^"\\]|""|\\.)*")|([^,]*))', re.DOTALL)
 _ESCAPED = re.compile(r'["\\](["\\]|.)', re.DOTALL)
 _SERVERS = "pg_catalog.getdatabaseencoding()"
+_NONE = "SQL_ASCII"
+"""The encoding that the server converts no text from or to."""
 _UNCONVERTED = " OR ".join(
-    f"{encoding}::{_TEXT} OPERATOR(pg_catalog.=) 'SQL_ASCII'"
+    f"{encoding} OPERATOR(pg_catalog.=) '{_NONE}'"
     for encoding in (_SERVERS, "pg_catalog.current_setting('client_encoding')")
 )
 """Whether the server converts no text for this client, which then reads the bytes unchanged."""
 _ENCODING = f"CASE WHEN {_UNCONVERTED} THEN {_SERVERS} ELSE 'UTF8' END"
 """The encoding of a row's values in a sentinel."""
-_PREFIX = f"CASE WHEN {_UNCONVERTED} THEN 'x' ELSE '' END"
-"""The prefix of the values if that encoding is the client's."""
 
 
 SCALARS = ("float4", "float8", "date", "timestamp", "timestamptz", "interval")
@@ -107,14 +110,15 @@ def _failing(*parts: str, token: str = SENTINEL_MARK) -> str:
     """Return the cast that fails.
 
     Every name has its schema: a user's function or type that is earlier in the search path must not
-    disable a guard.
+    disable a guard. concat() is one function where an operator is one for each part, it is never
+    evaluated while the server plans, and NULL does not make it NULL, which could be cast.
     """
-    text = " OPERATOR(pg_catalog.||) ".join((f"{token}::{_TEXT}", *parts))
-    return f"CAST({text} AS boolean)"
+    text = ", ".join((f"{token}::{_TEXT}", *parts))
+    return f"CAST(pg_catalog.concat({text}) AS boolean)"
 
 
 def encoded_row(columns: tuple[str, ...], row: str = "", *, binary: bool = True) -> str:
-    """Return SQL for a row's values as text: name, type, text and binary, as one row, in hex.
+    """Return SQL for a row's values as text: what to read them by, names and texts, in hex.
 
     The values are text, because every type has one, and the caller's registered adapters read it.
     The row is in hex, because servers quote values in messages in different ways. A type whose text
@@ -127,19 +131,40 @@ def encoded_row(columns: tuple[str, ...], row: str = "", *, binary: bool = True)
     :param row: the prefix of the columns if the statement has two rows: ``"there."``.
     :param binary: whether the server can convert a value to binary in SQL.
     """
-    cells = [f"pg_catalog.current_setting('{name}')" for name in ("DateStyle", "IntervalStyle")]
-    for column in columns:
-        name = row + identifier(column)
-        base = f"coalesce({name}, NULL)"
-        kind = f"pg_catalog.pg_typeof({base})::pg_catalog.regtype::pg_catalog.oid"
-        sent = f"pg_catalog.encode(pg_catalog.record_send(ROW({base})), 'hex')"
-        oids = f"'{{{_SETTING_DEPENDENT}}}'::pg_catalog.oid[]"
-        depends = f"{kind} OPERATOR(pg_catalog.=) ANY ({oids})"
-        in_binary = f"CASE WHEN {depends} THEN {sent} END" if binary else f"NULL::{_TEXT}"
-        cells += (f"{literal(column)}::{_TEXT}", kind, name, in_binary)
+    values = [row + identifier(column) for column in columns]
+    cells = [
+        *(_SERVERS, *(f"pg_catalog.current_setting('{name}')" for name in _STYLES)),
+        _types_in_binary(values) if binary else _types(values),
+        *(f"{literal(column)}::{_TEXT}" for column in columns),
+        *values,
+    ]
     text = f"ROW({', '.join(cells)})::{_TEXT}"
-    encoded = f"pg_catalog.encode(pg_catalog.convert_to({text}, {_ENCODING}), 'hex')"
-    return f"{_PREFIX} OPERATOR(pg_catalog.||) {encoded}"
+    return f"pg_catalog.encode(pg_catalog.convert_to({text}, {_ENCODING}), 'hex')"
+
+
+def _types_in_binary(values: list[str]) -> str:
+    """Return SQL for a row in binary, which has the OID of each type and some values, in hex.
+
+    A value of another type is NULL there: record_send() fails for a type without a binary form. A
+    CASE without ELSE, as coalesce() with NULL, replaces a domain by its base type.
+    """
+    cells: list[str] = []
+    for value in values:
+        depends = (
+            f"{_type(value)} OPERATOR(pg_catalog.=) "
+            f"ANY ('{{{_SETTING_DEPENDENT}}}'::pg_catalog.oid[])"
+        )
+        cells.append(f"CASE WHEN {depends} THEN {value} END")
+    return f"pg_catalog.encode(pg_catalog.record_send(ROW({', '.join(cells)})), 'hex')"
+
+
+def _types(values: list[str]) -> str:
+    """Return SQL for a row with the OID of each type."""
+    return f"ROW({', '.join(map(_type, values))})::{_TEXT}"
+
+
+def _type(value: str) -> str:
+    return f"pg_catalog.pg_typeof(coalesce({value}, NULL))::pg_catalog.regtype::pg_catalog.oid"
 
 
 def read(message: str, encoding: str = "utf-8") -> Sentinel | None:
@@ -151,27 +176,45 @@ def read(message: str, encoding: str = "utf-8") -> Sentinel | None:
     if match is None:
         return None
     if match[1] == _ROWS:
-        return Sentinel(int(match[3]), None)
-    content = bytes.fromhex(match[3]).decode(encoding if match[2] else "utf-8", "surrogateescape")
+        return Sentinel(int(match[2]), None)
+    content = bytes.fromhex(match[2])
     if match[1] == _ISOLATION:
-        return Sentinel(None, None, isolation=content)
-    fields = _fields(content)
-    styles = tuple(style or "" for style in fields[:2])
-    columns = zip(fields[2::4], fields[3::4], fields[4::4], fields[5::4], strict=True)
-    cells = tuple(
-        Cell(column or "", int(type_ or 0), text, _value(binary), styles)
-        for column, type_, text, binary in columns
+        return Sentinel(None, None, isolation=content.decode())
+    return Sentinel(None, int(match[1]), _cells(content, encoding))
+
+
+def _cells(row: bytes, encoding: str) -> tuple[Cell, ...]:
+    """Return the values of an :func:`encoded_row`."""
+    unconverted = row.startswith(f"({_NONE},".encode())
+    text = row.decode(encoding if unconverted else "utf-8", "surrogateescape")
+    _, date_style, interval_style, kinds, *cells = _fields(text)
+    styles = (date_style or "", interval_style or "")
+    names, texts = cells[: len(cells) // 2], cells[len(cells) // 2 :]
+    return tuple(
+        Cell(name or "", type_, value, binary, styles)
+        for name, value, (type_, binary) in zip(names, texts, _typed(kinds or ""), strict=True)
     )
-    return Sentinel(None, int(match[1]), cells)
 
 
-def _value(row: str | None) -> bytes | None:
-    """Return the only value of a row in binary.
+def _typed(row: str) -> Iterator[tuple[int, bytes | None]]:
+    """Yield the OID of each type, and the value in binary if it is there.
 
-    The row begins with the number of columns; a column with its type and length (PostgreSQL source,
-    ``record_send``).
+    A row in binary is the number of columns, and for each its type, length and value; the length of
+    NULL is -1 (PostgreSQL source, ``record_send``).
     """
-    return bytes.fromhex(row)[12:] if row else None
+    if row.startswith("("):
+        yield from ((int(field or 0), None) for field in _fields(row))
+        return
+    content = bytes.fromhex(row)
+    place = 4
+    while place < len(content):
+        type_, length = _HEAD.unpack_from(content, place)
+        place += _HEAD.size
+        if length < 0:
+            yield type_, None
+        else:
+            yield type_, content[place : place + length]
+            place += length
 
 
 def _fields(row: str) -> list[str | None]:

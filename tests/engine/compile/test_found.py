@@ -122,6 +122,7 @@ def test_a_value_is_loaded_by_what_the_connection_has_registered(conn):
 STYLED = {
     "timestamptz": ("timestamptz", "2024-02-01 00:00:00+00", datetime(2024, 2, 1, tzinfo=UTC)),
     "date": ("date", "2024-02-01", date(2024, 2, 1)),
+    "domain of dates": ("day", "2024-02-01", date(2024, 2, 1)),
     "dates": ("date[]", "{2024-02-01,NULL}", [date(2024, 2, 1), None]),
     "range": ("daterange", "[2024-02-01,2024-03-04)", Range(date(2024, 2, 1), date(2024, 3, 4))),
     "interval": ("interval", "1 day 00:00:01", timedelta(days=1, seconds=1)),
@@ -136,6 +137,7 @@ BENT = (
 @pytest.mark.parametrize(("type_", "text", "value"), STYLED.values(), ids=STYLED)
 @pytest.mark.parametrize("local", [False, True])
 def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, text, value, local):
+    conn.execute("CREATE DOMAIN day AS date")
     conn.execute(f"CREATE TABLE t (id int, c {type_}); INSERT INTO t VALUES (1, '{text}')")
     before = None
     if local:

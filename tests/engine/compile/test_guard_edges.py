@@ -20,8 +20,10 @@ from batchq import (
     select,
     sql,
     sqlstate,
+    steps,
     update,
 )
+from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.sentinel import TOKEN, read
 from batchq.result import Ok, attempt
 from batchq.testing import server
@@ -100,6 +102,41 @@ def test_a_parameter_of_the_guard_cannot_be_read_by_the_statement(conn):
     for text_ in ("SELECT $1", "SELECT $2::text", "SELECT %(n)s::int, $2"):
         with pytest.raises(InvalidBatch, match="numbered parameter"):
             run(conn, (sql(text_, n=1) if "%" in text_ else sql(text_)).one(tuple))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3])
+def test_a_usual_number_of_rows_is_text_and_any_other_a_parameter(planned, rows):
+    """A parameter costs time in each run; and texts for each length of a list would be many."""
+    guarded = update("t", {"note": "x"}, sql("id <= %(n)s", n=rows)).expect(rows)
+    (step,) = steps(guarded)
+    made = compiled(guarded._shape)
+    assert made.takes_row_count is (rows > 1)
+    assert (f" {rows}::bigint" in step.sql) is (rows <= 1)
+    if rows > 2:
+        assert step.sql == steps(guarded.expect(2))[0].sql
+    run(planned, guarded)
+    for other in {0, 1, 2, 4} - {rows}:
+        assert attempt(planned, guarded.expect(other)).report.violation.rows == rows
+
+
+CHANGE, READ = sql("UPDATE t SET note = 'x' WHERE id = 1"), sql("SELECT id FROM t WHERE id = 1")
+SHOWING = {
+    "expect": (CHANGE.expect(1), 0),
+    "expect, ensure": (READ.expect(1).ensure({"id": sql("1")}), 0),
+    "count": (CHANGE.count().expect(1), 1),
+    "one": (READ.one(tuple), 1),
+    # Its other condition checks the isolation level, and must be evaluated.
+    "lock": (select("t", ["id"], where=sql("id = 1")).for_update().expect(1), 1),
+}
+
+
+@pytest.mark.parametrize(("guarded", "rows"), SHOWING.values(), ids=SHOWING)
+def test_the_server_returns_only_rows_that_are_used(conn, guarded, rows):
+    (step,) = steps(guarded)
+    token = step.sql.count("$1")  # the only parameter
+    assert token
+    answer = conn.execute(step.sql.replace("$1", "%s"), [TOKEN] * token)
+    assert len(answer.fetchall()) == rows
 
 
 # -- the sentinel ----------------------------------------------------------------------------------

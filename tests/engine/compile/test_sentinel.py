@@ -6,12 +6,13 @@ Of ``expect()``'s sentinel ``test_guard_edges.py`` shows the same.
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import GuardFailed, UnmappedViolation, insert, run, select, sql, steps, update
-from batchq.engine.compile.sentinel import TOKEN, Sentinel, read
+from batchq.engine.compile.sentinel import TOKEN, Sentinel, encoded_row, read, row_sentinel
 from batchq.result import Ok, attempt
 from batchq.types import ViolationKind
 from tests.support.row_values import Unmet
@@ -106,34 +107,82 @@ def field(text: str | None) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
 
 
+ROWS = {
+    "with values in binary": f"{3:08x}{25:08x}{'f' * 8}{1082:08x}{'f' * 8}{1082:08x}{2:08x}ff00",
+    "with types alone": '"(25,1082,1082)"',
+}
+
+
+@pytest.mark.parametrize("types", ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("wording", WORDINGS.values(), ids=WORDINGS)
-def test_a_row_is_read_out_of_any_wording(wording):
-    binary = f"{'00' * 12}ff00"
-    row = f'("ISO, DMY",postgres,{field("c")},25,{field("é,")},,d,1082,,,e,1082,x,{binary})'
+def test_a_row_is_read_out_of_any_wording(wording, types):
+    row = f'(UTF8,"ISO, DMY",postgres,{types},{field("c")},d,e,{field("é,")},,x)'
     seen = read(wording.format(f"{TOKEN}12:{row.encode().hex()}:"))
     assert seen is not None
     assert (seen.rows, seen.requirement) == (None, 12)
     assert [(one.column, one.type, one.text, one.binary) for one in seen.cells] == [
         ("c", 25, "é,", None),
         ("d", 1082, None, None),
-        ("e", 1082, "x", b"\xff\0"),
+        ("e", 1082, "x", None if "(" in types else b"\xff\0"),
     ]
     assert {one.styles for one in seen.cells} == {("ISO, DMY", "postgres")}
 
 
-def test_nothing_found_is_read_as_nothing():
-    assert read(f"{TOKEN}3:") == Sentinel(None, 3)
+@pytest.mark.parametrize("types", [f"{0:08x}", '"()"'])
+def test_a_row_without_columns_is_read_as_nothing(types):
+    row = f'(UTF8,"ISO, DMY",postgres,{types})'
+    assert read(f"{TOKEN}3:{row.encode().hex()}") == Sentinel(None, 3)
+
+
+@pytest.mark.parametrize("server", ["UTF8", "LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("client", ["utf-8", "iso8859-1"])
+def test_values_that_the_server_does_not_convert_have_the_clients_encoding(server, client):
+    codec = client if server == "SQL_ASCII" else "utf-8"
+    row = f"({server},ISO,postgres,({25}),c,é)".encode(codec)
+    seen = read(f"{TOKEN}0:{row.hex()}", client)
+    assert seen is not None
+    assert [one.text for one in seen.cells] == ["é"]
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.none() | st.text()), min_size=1, max_size=5))
 def test_every_row_is_read_as_it_was_written(cells):
-    row = "ISO,," + ",".join(f"{field(column)},25,{field(text)}," for column, text in cells)
+    types = field(f"({','.join('25' for _ in cells)})")
+    names, texts = ([field(cell[place]) for cell in cells] for place in (0, 1))
+    row = ",".join(["UTF8", "ISO", "", types, *names, *texts])
     try:
         seen = read(f'"{TOKEN}0:{f"({row})".encode().hex()}"')
     except UnicodeEncodeError:  # surrogates: no text of a database
         return
     assert seen is not None
     assert [(one.column, one.text) for one in seen.cells] == cells
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_server_writes_a_row_with_its_types_with_and_without_binary_values(conn, binary):
+    columns = ("day", "acl", "n", "none")
+    failing = row_sentinel(3, encoded_row(columns, binary=binary), token="%s")
+    row = "SELECT date '2024-02-03', '=r/postgres'::aclitem, 5, NULL::float8"
+    for names in (columns, ()):
+        query = failing if names else row_sentinel(3, encoded_row((), binary=binary), token="%s")
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
+            conn.execute(f"SELECT {query} FROM ({row}) AS r ({', '.join(columns)})", [TOKEN])
+        seen = read(str(caught.value))
+        assert seen is not None
+        # A value whose text depends on no setting is not sent in binary: aclitem has no such form.
+        day = bytes.fromhex("0000225f") if binary else None
+        assert [(one.column, one.type, one.text, one.binary) for one in seen.cells] == [
+            ("day", 1082, "2024-02-03", day),
+            ("acl", 1033, "=r/postgres", None),
+            ("n", 23, "5", None),
+            ("none", 701, None, None),
+        ][: len(names)]
+
+
+def test_a_sentinel_of_null_fails_all_the_same(conn):
+    """A cast of NULL is NULL, so a guard would pass."""
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
+        conn.execute(f"SELECT {row_sentinel(3, 'NULL::text', token='%s')}", [TOKEN])
+    assert f"{TOKEN}3:" in str(caught.value)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

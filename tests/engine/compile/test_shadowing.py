@@ -31,6 +31,7 @@ FUNCTIONS = {
     "current_setting": ("text", "text"),
     "to_jsonb": ("text", "jsonb"),
     "format": ("text, text", "text"),
+    "concat": ("text, text, text", "text"),
     "encode": ("bytea, text", "text"),
     "convert_to": ("text, name", "bytea"),
     "jsonb_build_object": ("text, jsonb", "jsonb"),
@@ -42,7 +43,8 @@ FUNCTIONS = {
 OPERATORS = {
     "||": [("text", "text", "text"), ("text", "bigint", "text"), ("text", "anynonarray", "text")],
     "=": [("bigint", "bigint", "boolean"), ("oid", "oid", "boolean"), ("text", "text", "boolean"),
-          ("regtype", "regtype", "boolean"), ("bigint", "integer", "boolean")],
+          ("regtype", "regtype", "boolean"), ("bigint", "integer", "boolean"),
+          ("name", "name", "boolean"), ("name", "text", "boolean")],
     ">=": [("bigint", "bigint", "boolean")],
     "<=": [("bigint", "bigint", "boolean")],
     "#>>": [("jsonb", "text[]", "text")],
