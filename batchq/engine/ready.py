@@ -14,7 +14,7 @@ from psycopg.pq import ConnStatus
 
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
-from batchq.engine.dialects import Dialect, dialect_of
+from batchq.engine.dialects import Dialect
 from batchq.engine.program import program_of
 from batchq.engine.step import invalid_step
 from batchq.engine.truncated_names import check_name_lengths
@@ -56,14 +56,14 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
     if pg.status != ConnStatus.OK:
         message = "run(): the connection is closed, nothing was sent; use an open connection"
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
-    dialect = dialect_of(pg)
+    state = state_of(connection)
+    dialect = state.dialect
     outputs, binary = tuple(plan.outputs.items()), dialect.has_record_send
     try:
         program = program_of(plan.shapes, outputs, binary=binary)
     except InvalidBatch as error:
         failure = _uncompiled(plan, binary=binary) or error
         raise failure from failure.__cause__
-    state = state_of(connection)
     kept = state.transformers.take(connection)
     encoded = encode(plan, program, kept.transformer, dialect.max_message_bytes)
     if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":

@@ -33,7 +33,7 @@ from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
 from batchq.engine.wire.liveness import closed_link
 from batchq.engine.wire.prepared_flight import PreparedFlight
-from batchq.engine.wire.readiness import check_state, resting_status, usable_statuses
+from batchq.engine.wire.readiness import check_state, usable_statuses
 from batchq.engine.wire.transformers import settings_of
 from batchq.language.outcome import Outcome
 
@@ -54,7 +54,6 @@ class Transaction:
     plan: Plan
     frame: Frame
     deadline: Deadline | None = None
-    _rest: int = field(init=False)  # the status of the connection before and after the batch
     ready: Ready = field(init=False)
     verdict: Verdict | None = field(init=False, default=None)
     slots: Slots = field(init=False)
@@ -71,7 +70,6 @@ class Transaction:
         :raises InvalidBatch: if the batch cannot be sent as it is.
         :raises ConnectionFailed: if the connection is closed already.
         """
-        self._rest = resting_status(self.frame)
         self.ready = make_ready(self.connection, self.plan)
 
     def flights(self) -> Iterator[PQGen[None]]:
@@ -105,7 +103,7 @@ class Transaction:
             self.verdict is not None
             and self.verdict.outcome is self.frame.outcome_on_success
             and self.slots.lost is None
-            and pg.transaction_status == self._rest
+            and pg.transaction_status == self.frame.at_rest
         )
         return not is_well
 
@@ -124,7 +122,7 @@ class Transaction:
     def _undo_all(self, pg: PGconn) -> Iterator[PQGen[None]]:
         verdict, lost = self.verdict, self.slots.lost is not None
         lost = lost or (verdict is not None and verdict.link_lost)
-        if not lost and pg.transaction_status != self._rest:
+        if not lost and pg.transaction_status != self.frame.at_rest:
             yield self._undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
@@ -189,7 +187,8 @@ class Transaction:
         """
         pg, verdict = self.connection.pgconn, self.verdict
         lost = verdict is None or verdict.link_lost or self.slots.lost is not None
-        if lost or pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status == self._rest:
+        at_rest = pg.transaction_status == self.frame.at_rest
+        if lost or at_rest or pg.pipeline_status != PipelineStatus.OFF:
             return None
         return self._undo(pg)
 
@@ -211,10 +210,10 @@ class Transaction:
         self.verdict = triggers.verdict
 
     def _query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> Iterator[PQGen[None]]:
-        at_rest = self.slots.lost is None and pg.transaction_status == self._rest
+        at_rest = self.slots.lost is None and pg.transaction_status == self.frame.at_rest
         if at_rest and not self.is_late:
             yield self._send_query(pg, lookup)
-            if self.slots.lost is None and pg.transaction_status != self._rest:
+            if self.slots.lost is None and pg.transaction_status != self.frame.at_rest:
                 yield self._undo(pg)
 
     def _send_query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
@@ -248,7 +247,7 @@ class Transaction:
 
     def may_be_stale(self, verdict: Verdict) -> bool:
         """Return whether a stale preparation may have caused the failure."""
-        at_rest = self.connection.pgconn.transaction_status == self._rest
+        at_rest = self.connection.pgconn.transaction_status == self.frame.at_rest
         return at_rest and self.slots.lost is None and may_be_stale(verdict, self.sent)
 
     def give_up(self, broken: Exception | None = None) -> None:
@@ -279,11 +278,14 @@ class Transaction:
             and self.slots.lost is None
             and not self.verdict.link_lost
             and pg.pipeline_status == PipelineStatus.OFF
-            and pg.transaction_status
-            in usable_statuses(self.frame, self.ready.dialect, complete=self._complete)
+            and (pg.transaction_status == self.frame.at_rest or self._is_usable(pg))
         )
         if not at_rest:
             pg.finish()
+
+    def _is_usable(self, pg: PGconn) -> bool:
+        usable = usable_statuses(self.frame, self.ready.dialect, complete=self._complete)
+        return pg.transaction_status in usable
 
     @property
     def outcome(self) -> Outcome:

@@ -10,6 +10,7 @@ from attrs import frozen
 from batchq.language.errors import BatchError
 from batchq.language.outcome import Outcome
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -38,3 +39,13 @@ class Failed:
 
 Result = Ok[Any] | Failed
 """Result of an attempt."""
+
+
+def unwrap(result: Ok[T] | Failed) -> T:
+    """Return the result of a batch that succeeded; raise the error of one that failed."""
+    if isinstance(result, Ok):
+        return result.value
+    try:
+        raise result.error
+    finally:
+        del result  # the traceback refers to it, and it to the traceback: a reference cycle

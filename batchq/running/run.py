@@ -17,7 +17,7 @@ from batchq.running.interrupts import note_interrupt
 from batchq.running.once import arun_once, run_nothing, run_once
 from batchq.running.pooled import arun_on_pool, run_on_pool
 from batchq.running.request import Options, RunRequest, request_outcome, run_request
-from batchq.running.result import Failed, Ok
+from batchq.running.result import Failed, Ok, unwrap
 from batchq.running.retry import Attempts
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T
     >>> def create(conn):
     ...     run(conn, batch, isolation="serializable")  # raises NameTaken
     """
-    return _unwrap(attempt(target, batch, **options))
+    return unwrap(attempt(target, batch, **options))
 
 
 async def arun(target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T:
@@ -80,7 +80,7 @@ async def arun(target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Option
     >>> async def create(conn):
     ...     await arun(conn, insert("project", {"id": 7}))
     """
-    return _unwrap(await aattempt(target, batch, **options))
+    return unwrap(await aattempt(target, batch, **options))
 
 
 def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> Ok[T] | Failed:
@@ -154,12 +154,3 @@ async def aattempt(
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
-
-
-def _unwrap(result: Ok[T] | Failed) -> T:
-    if isinstance(result, Ok):
-        return result.value
-    try:
-        raise result.error
-    finally:
-        del result  # the traceback refers to it, and it to the traceback: a reference cycle

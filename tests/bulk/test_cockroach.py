@@ -44,7 +44,7 @@ GUARDED = attrs.evolve(TREE, guards=[lambda vpc: SUBNETS.forbid(vpc, unexpected=
 
 @pytest.fixture
 def cockroach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.engine.wire.connection_state.dialect_of", lambda _: COCKROACHDB)
     monkeypatch.setattr(explain, "dialect_of", lambda _: COCKROACHDB)
 
 

@@ -39,8 +39,10 @@ class ReportClass:
     """What the text suggests to the reader; None for the line of code that would map it."""
 
 
-def classify(failure: Failure) -> ReportClass:
+def classify(failure: Failure, made: str | None) -> ReportClass:
     """Return the class of the report.
+
+    :param made: the class of the exception that the failure is mapped to, if one was made.
 
     A failure after which another attempt may succeed is not the statement's, so its mapping does
     not apply.
@@ -56,7 +58,9 @@ def classify(failure: Failure) -> ReportClass:
         return ReportClass(InvariantViolation, (_why_invariant(resolution),))
     if violation.kind is ViolationKind.GUARD:
         return ReportClass(GuardFailed, hint=None if resolution is None else "")
-    mapped = () if resolution is None else (f"mapped to {describe(resolution.mapping.raises)}",)
+    mapped: tuple[str, ...] = ()
+    if resolution is not None:
+        mapped = (f"mapped to {made or describe(resolution.mapping.raises)}",)
     hint = "" if mapped else None
     if hint is None and violation.sqlstate == READ_ONLY:
         hint = CALLERS_OWN

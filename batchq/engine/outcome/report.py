@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.dialects import Dialect, Parameters
     from batchq.engine.outcome.attribute import Verdict
+    from batchq.engine.outcome.failure import Failure
     from batchq.engine.wire.frame import Frame
 
 
@@ -61,7 +62,13 @@ def report(
     failure = facts_of(
         verdict, violation, statements, summary, dialect=dialect, frame=frame, server=server
     )
-    cls = classify(failure)
+    made: BaseException | None = None
+    interrupt: BaseException | None = None
+    try:
+        made, name = _made(failure)
+    except BaseException as error:  # noqa: BLE001  Ctrl-C in the caller's function
+        interrupt, name = error, None
+    cls = classify(failure, name)
     batch_error = cls.error(
         write_report(failure, cls),
         outcome=verdict.outcome,
@@ -75,19 +82,29 @@ def report(
     elif isinstance(batch_error, StatementCanceled):
         batch_error.timeout = cls.timeout
     batch_error.__cause__ = cause
+    if interrupt is not None:  # it is not the batch's failure
+        caused_by(interrupt, batch_error)
+        raise interrupt
+    if made is None:
+        return Report(batch_error, batch_error)
+    caused_by(made, batch_error)
+    return Report(made, batch_error)
+
+
+def _made(failure: Failure) -> tuple[BaseException | None, str | None]:
+    """Return the exception that the failure is mapped to, and the name of its class.
+
+    The name is None if the caller's function has failed instead.
+    """
     resolution = failure.failed_step.resolution
     raises = None if resolution is None else resolution.for_caller
     if raises is None:
-        return Report(batch_error, batch_error)
+        return None, None
     try:
         error = exception_for(raises, failure.violation)
     except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
-        error = bug
-    except BaseException as interrupt:  # Ctrl-C in that function is not the batch's failure
-        caused_by(interrupt, batch_error)
-        raise
-    caused_by(error, batch_error)
-    return Report(error, batch_error)
+        return bug, None
+    return error, type(error).__name__
 
 
 def driver_error(answer: PGresult, summary: str, encoding: str) -> psycopg.Error:

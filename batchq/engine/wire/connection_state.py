@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.dialects import Dialect, dialect_of
 from batchq.engine.wire.prepared_flight import PreparedFlight, prepared_flight
 from batchq.engine.wire.statement_cache import StatementCache
 from batchq.engine.wire.transformers import Transformers
@@ -35,8 +36,9 @@ _FlightKey = tuple["Program", "Frame", tuple[int, ...], tuple[int, ...]]
 
 @define(eq=False)
 class ConnectionState:
-    """The prepared statements of a connection, and the parameter types it last sent."""
+    """What is known of a connection: its server, its prepared statements, the types it sent."""
 
+    dialect: Dialect
     statements: StatementCache = field(factory=StatementCache)
     parameter_types: dict[Compiled, tuple[int, ...]] = field(
         factory=dict["Compiled", tuple[int, ...]]
@@ -52,9 +54,9 @@ class ConnectionState:
     def prepared_flight(self, encoded: Encoded, frame: Frame) -> PreparedFlight | None:
         """Return the flight to send a batch by; None if it has to be laid out."""
         found = self._flights.get((encoded.program, frame, encoded.types, encoded.missing))
-        if found is None or found.version != self.statements.version or not found.fits(encoded):
+        if found is None or found.version != self.statements.version:
             return None
-        return found
+        return None if found.checks and not found.fits(encoded) else found
 
     def remember(
         self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool, stateless: bool
@@ -91,5 +93,5 @@ def state_of(connection: AnyConnection) -> ConnectionState:
     """Return the state of a connection."""
     state = _states.get(connection)
     if state is None:
-        state = _states[connection] = ConnectionState()
+        state = _states[connection] = ConnectionState(dialect_of(connection.pgconn))
     return state

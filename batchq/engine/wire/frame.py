@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from attrs import evolve, frozen
 from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 
 from batchq.language.outcome import Outcome
 
@@ -33,6 +34,8 @@ class Frame:
     outcome_on_success: Outcome
     """The outcome that this tag proves."""
     nested: bool = False
+    at_rest: TransactionStatus = TransactionStatus.IDLE
+    """The status that the connection has to have before and after the transaction."""
     unseen: Outcome = Outcome.UNKNOWN
     """The outcome if the transaction was sent and its end was not received."""
     read_only: bool = False
@@ -49,6 +52,7 @@ NESTED = Frame(
     tag=b"RELEASE",
     outcome_on_success=Outcome.RELEASED,
     nested=True,
+    at_rest=TransactionStatus.INTRANS,
     unseen=Outcome.ROLLED_BACK,
 )
 """Within a transaction of the caller's. If the connection is lost, it is rolled back, because its

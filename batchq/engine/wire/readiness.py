@@ -32,11 +32,6 @@ _ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
 _FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
 
 
-def resting_status(frame: Frame) -> TransactionStatus:
-    """Return the status that the connection has to have before and after a batch."""
-    return _INTRANS if frame.nested else _IDLE
-
-
 def usable_statuses(
     frame: Frame, dialect: Dialect, *, complete: bool
 ) -> frozenset[TransactionStatus]:

@@ -233,7 +233,7 @@ def test_output_is_not_named_for_another_value_that_cannot_be_sent(conn):
 def test_a_dialect_that_cannot_carry_them_refuses(conn, monkeypatch):
     from batchq.engine.dialects import COCKROACHDB  # noqa: PLC0415  beside what it patches
 
-    monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: COCKROACHDB)
+    monkeypatch.setattr("batchq.engine.wire.connection_state.dialect_of", lambda _: COCKROACHDB)
     made = project()
     with pytest.raises(InvalidBatch, match="cockroachdb"):
         run(conn, gather(made, insert("log", {"n": made.output("id")})))

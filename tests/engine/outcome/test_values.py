@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from batchq import (
+    GuardFailed,
     UnmappedViolation,
     check,
     delete,
@@ -97,6 +98,8 @@ def test_function_gets_the_values_of_the_failed_statement(conn, case, runs):
             run(conn, gather(others, statement, others))
     assert raised.value.args == (values,)
     assert raised.value.__cause__.violation.values == values
+    if not isinstance(raised.value.__cause__, GuardFailed):  # whose text says what was expected
+        assert str(raised.value.__cause__).endswith("mapped to Refused")
 
 
 def test_outputs_of_other_statements_are_not_among_the_values(conn):

@@ -169,7 +169,7 @@ class TestCockroachDB:
     def dialect(self, monkeypatch):
         from batchq.engine.dialects import COCKROACHDB  # noqa: PLC0415  beside what it patches
 
-        monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: COCKROACHDB)
+        monkeypatch.setattr("batchq.engine.wire.connection_state.dialect_of", lambda _: COCKROACHDB)
 
     def test_success_is_one_flight_with_one_sync(self, link, client, conn):
         client.conn.prepare_threshold = None

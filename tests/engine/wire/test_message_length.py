@@ -66,7 +66,7 @@ def test_postgresql_reads_more(conn):
 def test_message_too_long_for_postgresql_is_rejected_too(conn, monkeypatch):
     """The limit made small, for a gigabyte is much."""
     short = evolve(POSTGRESQL, max_message_bytes=1_000)
-    monkeypatch.setattr("batchq.engine.ready.dialect_of", lambda _: short)
+    monkeypatch.setattr("batchq.engine.wire.connection_state.dialect_of", lambda _: short)
     with pytest.raises(InvalidBatch, match=r"step 1 \(SELECT"):
         run(conn, gather(sql("SELECT 1"), sql("SELECT %(a)s AS n", a="x" * 1_000)))
     assert conn.info.transaction_status.name == "IDLE"
