@@ -62,6 +62,8 @@ AT_MOST_ONE = Guard(Bound.AT_MOST, 1)
 class When(Enum):
     """When a row is checked."""
 
+    __hash__ = object.__hash__  # a member is one object; that of Enum is Python code
+
     BEFORE = "before"
     """Rows found by ``where``, before the statement changes them."""
     CONFLICT = "conflict"

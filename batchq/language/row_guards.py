@@ -9,13 +9,13 @@ from typing import Literal, Self, cast, get_args
 from batchq.language import shape_changes
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Requirement, When, operator_of
+from batchq.language.guards import When, operator_of
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
-from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher, unmet
+from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS, Matcher
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
-from batchq.language.syntax import Conditions, Insert, RawSql, columns_in
+from batchq.language.syntax import Conditions, Insert, RawSql
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import is_column, is_text, listed
@@ -292,13 +292,10 @@ class RowGuards(Batch[T_co, R_contra]):
         :param more: columns of the row to report, in addition to those of the test.
         """
         named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        reported = tuple(dict.fromkeys((*columns_in(test), *more, *named)))
-        requirement = Requirement(when, test, reported, refuses)
-        shape = shape_changes.with_condition(self._shape, requirement)
+        reported = (*more, *named)
+        shape, unmet = shape_changes.with_condition(self._shape, when, test, reported, refuses)
         guarded = self._shaped(shape, values)
-        if raises is None:
-            return guarded
-        return guarded.on(unmet(len(self._shape.conditions), requirement), raises)
+        return guarded if raises is None else guarded.on(unmet, raises)
 
 
 def columns_of(call: str, columns: Iterable[str]) -> tuple[str, ...]:

@@ -12,13 +12,22 @@ from typing import Any
 from attrs import evolve
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import EXACTLY_ONE, Bound, Guard, Requirement
+from batchq.language.guards import EXACTLY_ONE, Bound, Guard, Requirement, When
 from batchq.language.mapping import INVARIANT, ErrorMapping
-from batchq.language.matchers import Matcher, constraint
+from batchq.language.matchers import Matcher, constraint, unmet
 from batchq.language.models import model_of, why_not
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.shape import Shape, answered
-from batchq.language.syntax import Conflict, Delete, Insert, RawSql, Select, Update, columns_in
+from batchq.language.syntax import (
+    Conditions,
+    Conflict,
+    Delete,
+    Insert,
+    RawSql,
+    Select,
+    Update,
+    columns_in,
+)
 from batchq.language.validation import is_column, is_text
 
 
@@ -79,14 +88,26 @@ def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> S
 
 
 @lru_cache(maxsize=4096)
-def with_condition(shape: Shape, requirement: Requirement) -> Shape:
-    """Add a condition on each row."""
-    for name in columns_in(requirement.test):
+def with_condition(
+    shape: Shape,
+    when: When,
+    test: Conditions,
+    reported: tuple[str, ...],
+    refuses: bool,  # noqa: FBT001  a keyword makes the cache slower
+) -> tuple[Shape, Matcher]:
+    """Add a condition on each row; return the matcher of its failure as well.
+
+    :param reported: columns of the row to report, in addition to those of the test.
+    """
+    columns = tuple(dict.fromkeys((*columns_in(test), *reported)))
+    requirement = Requirement(when, test, columns, refuses)
+    for name in columns_in(test):
         if not is_column(name):
             raise InvalidBatch(
                 f"{requirement.call}(): a column must be a non-empty str, not {name!r:.40}"
             )
-    return _check_consistent(evolve(shape, conditions=(*shape.conditions, requirement)))
+    changed = evolve(shape, conditions=(*shape.conditions, requirement))
+    return _check_consistent(changed), unmet(len(shape.conditions), requirement)
 
 
 @lru_cache(maxsize=4096, typed=True)
