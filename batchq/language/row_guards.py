@@ -18,7 +18,7 @@ from batchq.language.spelling import with_article
 from batchq.language.syntax import Conditions, Insert, RawSql
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
-from batchq.language.validation import is_column, is_text, listed
+from batchq.language.validation import is_text, listed, listed_columns
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
@@ -87,7 +87,7 @@ class RowGuards(Batch[T_co, R_contra]):
             raise InvalidBatch(
                 "expect(at_least=…, unexpected=…): no number is too large here; use missing="
             )
-        reported = columns_of("expect()", columns)
+        reported = listed_columns("expect()", columns)
         if isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
         if reported and (operator != "=" or number != 0):
@@ -165,7 +165,7 @@ class RowGuards(Batch[T_co, R_contra]):
                 'that it returns with .ensure({"column": …})'
             )
         test, values = read_conditions(call, condition)
-        more = columns_of(call, columns)
+        more = listed_columns(call, columns)
         return self._with_condition(
             When.BEFORE, test, values, raises, more, refuses=call == "refuse()"
         )
@@ -197,7 +197,7 @@ class RowGuards(Batch[T_co, R_contra]):
                 f"{with_article(type(given))}"
             )
         test, values = read_conditions("ensure()", expected)
-        more = columns_of("ensure()", columns)
+        more = listed_columns("ensure()", columns)
         return self._with_condition(When.AFTER, test, values, raises, more)
 
     def for_update(
@@ -296,20 +296,3 @@ class RowGuards(Batch[T_co, R_contra]):
         shape, unmet = shape_changes.with_condition(self._shape, when, test, reported, refuses)
         guarded = self._shaped(shape, values)
         return guarded if raises is None else guarded.on(unmet, raises)
-
-
-def columns_of(call: str, columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns in ``columns=``.
-
-    :param call: the call that they were passed to, for the text of the error: ``"expect()"``.
-    :raises InvalidBatch: if it is not a list, or a name is not a name.
-    """
-    if columns == ():
-        return ()
-    names = listed(f"{call[:-1]}columns=)", columns, '["id", "name"]')
-    for name in names:
-        if not is_column(name):
-            raise InvalidBatch(
-                f"{call[:-1]}columns=): a column must be a non-empty str, not {name!r:.40}"
-            )
-    return names

@@ -31,9 +31,22 @@ from batchq.language.syntax import (
 from batchq.language.validation import is_column, is_text
 
 
-@lru_cache(maxsize=4096)
 def with_result(shape: Shape, rows: str, model: Any) -> Shape:
     """Set the result: ``"one"``, ``"maybe"``, …, and the model of each row."""
+    try:
+        return _with_result(shape, rows, model)
+    except TypeError as error:
+        if not callable(model):
+            raise InvalidBatch(
+                f"{rows}(): pass a class or a function of the row, not {model!r:.40}"
+            ) from None
+        raise InvalidBatch(
+            f"{rows}(): the model must be hashable, as classes and functions are: {error}"
+        ) from error
+
+
+@lru_cache(maxsize=4096)
+def _with_result(shape: Shape, rows: str, model: Any) -> Shape:
     kind = Rows(rows)
     if kind is Rows.SCALAR and not _is_checkable(model):
         raise InvalidBatch(f"scalar(): pass the class of the value, such as int, not {model!r:.40}")

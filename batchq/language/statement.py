@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Any, NamedTuple, Self, TypeVar, cast, overload
 
 from batchq.language import shape_changes
-from batchq.language.batch import NO_EXPRESSION
 from batchq.language.binding import NO_ROW, bind
 from batchq.language.errors import InvalidBatch
+from batchq.language.fragments import fragment_of, title_of
 from batchq.language.inputs import Where, conflict
-from batchq.language.lexing import PLACE
 from batchq.language.mapping import ErrorMapping, Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.other_names import OtherNames
 from batchq.language.outputs import Output, checked_type
 from batchq.language.parameters import Parameter
-from batchq.language.placeholders import outline
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape, check_single_row
@@ -29,10 +26,6 @@ from batchq.language.value import value
 
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
-
-_LONGEST_TITLE = 40
-_STRINGS = frozenset("'$")
-"""The characters that begin a string in SQL."""
 
 
 @value
@@ -279,18 +272,7 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
     def _as_expression(
         self, call: str, *, column: bool = False
     ) -> tuple[RawSql, tuple[object, ...]]:
-        source = self._shape.source
-        if not isinstance(source, RawSql):
-            raise InvalidBatch(f"{call}: {NO_EXPRESSION}")
-        if not self._shape.is_bare:
-            raise InvalidBatch(
-                f"{call}: a sql() fragment cannot have a result, mappings or guards; add them to "
-                "the statement that contains it"
-            )
-        problem = (source.no_column if column else source.no_value) or source.unsure
-        if problem is not None:
-            raise InvalidBatch(f"{call}: a sql() fragment must be one expression: {problem}")
-        return source, self._values
+        return fragment_of(self._shape, call, column=column), self._values
 
     def __repr__(self) -> str:
         """Return the title, the result and the guards, without values."""
@@ -305,24 +287,10 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
     def title(self) -> str:
         """A few words for messages: ``insert project``, or the first words of a ``sql()`` text. A
         string ends them, because it may contain data."""
-        source = self._shape.source
-        if isinstance(source, RawSql):
-            first = outline(source.pieces, source.order).replace(PLACE, "…").split()[:3]
-            words = " ".join(takewhile(_STRINGS.isdisjoint, first)) or source.verb
-            return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
-        return f"{source.verb} {source.table}"
+        return title_of(self._shape.source)
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
-        try:
-            shape = shape_changes.with_result(self._shape, rows, model)
-        except TypeError as error:
-            if not callable(model):
-                raise InvalidBatch(
-                    f"{rows}(): pass a class or a function of the row, not {model!r:.40}"
-                ) from None
-            raise InvalidBatch(
-                f"{rows}(): the model must be hashable, as classes and functions are: {error}"
-            ) from error
+        shape = shape_changes.with_result(self._shape, rows, model)
         return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:

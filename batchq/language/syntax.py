@@ -228,16 +228,6 @@ def _cell_names(columns: tuple[str, ...], cells: tuple[Expr, ...]) -> tuple[str,
     return tuple(names)
 
 
-def value_of(insert: Insert, values: tuple[object, ...], column: str) -> object:
-    """Return the value or fragment that an insert assigns to one of its columns."""
-    place = 0
-    for name, cell in zip(insert.columns, insert.cells, strict=True):
-        if name == column:
-            return cell if isinstance(cell, RawSql) else values[place]
-        place += len(cell.names) if isinstance(cell, RawSql) else 1
-    raise KeyError(column)
-
-
 def condition_names(where: Conditions) -> tuple[str, ...]:
     """Return a name for each value of conditions, in order, for messages."""
     if isinstance(where, RawSql):

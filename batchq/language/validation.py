@@ -67,3 +67,20 @@ def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
 @lru_cache(maxsize=256)
 def _is_list(kind: type[object]) -> bool:
     return not issubclass(kind, _NO_LISTS) and hasattr(kind, "__iter__")
+
+
+def listed_columns(call: str, columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns in ``columns=``.
+
+    :param call: the call that they were passed to, for the text of the error: ``"expect()"``.
+    :raises InvalidBatch: if it is not a list, or a name is not a name.
+    """
+    if columns == ():
+        return ()
+    names = listed(f"{call[:-1]}columns=)", columns, '["id", "name"]')
+    for name in names:
+        if not is_column(name):
+            raise InvalidBatch(
+                f"{call[:-1]}columns=): a column must be a non-empty str, not {name!r:.40}"
+            )
+    return names

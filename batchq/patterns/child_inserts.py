@@ -13,8 +13,9 @@ from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.statement import Statement
-from batchq.language.syntax import Insert, RawSql, value_of
+from batchq.language.syntax import Insert, RawSql
 from batchq.language.traversal import statements
+from batchq.patterns.insert_values import value_of
 
 
 def check_inserts(

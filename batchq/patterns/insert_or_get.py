@@ -24,8 +24,9 @@ from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
-from batchq.language.syntax import SAME, Insert, RawSql, value_of
+from batchq.language.syntax import SAME, Insert, RawSql
 from batchq.language.validation import is_text, listed
+from batchq.patterns.insert_values import value_of
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row

@@ -137,7 +137,10 @@ class BareModels(Bare):
 
 def _guard(command: Command) -> tuple[object, ...]:
     """Return the parameters that batchq's guard adds to those of the statement."""
-    return () if command.rows is None else (Int8(command.rows), _SENTINEL)
+    if command.rows is None:
+        return ()
+    # An expected number of 0 or 1 is in the text.
+    return (_SENTINEL,) if command.rows in (0, 1) else (Int8(command.rows), _SENTINEL)
 
 
 def _flight(pg: PGconn, names: list[bytes], params: Params) -> PQGen[list[PGresult]]:

@@ -84,8 +84,8 @@ def test_backfill_chunk_reads_no_more_rows_than_asked_for(conn: Any) -> None:
     assert go_on(conn, STAMP, rows=500).chunks == 2 * 41
 
 
-OF_GUARD = 1, ""
-"""The backfills to finish, and the last_error if they cannot be."""
+OF_GUARD = ("",)
+"""The parameter that the guard adds."""
 
 
 def _rows_read(plan: dict[str, Any]) -> Any:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 from psycopg.adapt import PyFormat
-from psycopg.types.numeric import Int8
 
 from batchq.engine.compile.compile import Compiled
 from batchq.engine.compile.parameter_places import Place
@@ -23,6 +22,7 @@ from batchq.engine.plan import Plan
 from batchq.engine.program import Program, setting_name
 from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.step import invalid_step
+from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable, stable_all
 from batchq.engine.wire.message_length import check_lengths
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
@@ -109,7 +109,7 @@ def encode(
         values = _values(plan, program)
         kinds = _kinds(values)
         _check_bound(kinds)
-        values = _stable_all(values, kinds)
+        values = stable_all(values, kinds)
         missing = _missing(values, kinds)
         params = transformer.dump_sequence(values, program.formats)
     except Exception as error:  # noqa: BLE001  it, or a stand-in, is the cause of what is raised
@@ -213,41 +213,6 @@ def _missing(values: Sequence[object], kinds: AbstractSet[type[object]]) -> tupl
     return tuple([n for n, v in places if v is None or (type(v) is list and not v)])
 
 
-_UNSTABLE = frozenset({int, list})
-
-
-def _stable_all(values: Sequence[object], kinds: set[type[object]]) -> Sequence[object]:
-    """Return the values with each int as a bigint; see :func:`_stable`."""
-    if int not in kinds:
-        return values
-    kinds.discard(int)
-    kinds.add(Int8)
-    return [_stable(value) if type(value) in _UNSTABLE else value for value in values]
-
-
-def _stable(value: Any) -> object:
-    """Return the value with each int as a bigint, whatever its size.
-
-    psycopg picks the smallest type that holds the value. The type is part of a statement's
-    identity, so values of different sizes would make different statements.
-
-    :raises _NoBigint: for an integer that does not fit.
-    """
-    if type(value) is int:
-        if not -_BEYOND_BIGINT <= value < _BEYOND_BIGINT:
-            message = "the integer does not fit bigint; pass a Decimal"
-            raise _NoBigint(message)
-        return Int8(value)
-    return [_stable(item) if type(item) in _UNSTABLE else item for item in value]
-
-
-_BEYOND_BIGINT = 1 << 63
-
-
-class _NoBigint(Exception):
-    """An integer does not fit bigint, the type of all integers sent."""
-
-
 def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:
     """Return the error for the value that cannot be encoded, by encoding one after the other."""
     for index, statement in enumerate(plan.statements):
@@ -260,16 +225,16 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
                 continue  # the name of a setting is sent in its place
             dumper: object = None
             try:
-                stable = _stable(value) if type(value) in _UNSTABLE else value
-                if stable is not None:
-                    dumper = transformer.get_dumper(stable, _AUTO)
-                transformer.dump_sequence([stable], [_AUTO])
+                sent = stable(value) if type(value) in UNSTABLE else value
+                if sent is not None:
+                    dumper = transformer.get_dumper(sent, _AUTO)
+                transformer.dump_sequence([sent], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
                 if _holds(value, Output):
                     return invalid_step(plan, index, f"{what}; {_OUTPUT_IN_A_LIST}")
                 # The message of any other error may quote the value.
-                safe = isinstance(error, _NoBigint) or is_safe(error)
+                safe = isinstance(error, NoBigint) or is_safe(error)
                 reason = f": {error}" if safe else ""
                 failure = invalid_step(plan, index, what + reason + _instead_of(value))
                 kept = safe or (dumper is not None and not is_drivers(dumper))
