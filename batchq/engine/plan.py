@@ -83,7 +83,7 @@ def _nothing(_: Sequence[Any]) -> None:
 _NOTHING: Combine = (0, _nothing)
 
 
-def plan(batch: Batch[Any]) -> Plan:
+def plan(batch: Batch[Any, Any]) -> Plan:
     """Return the plan of a batch.
 
     :raises TypeError: if an object is not a batch.

@@ -6,6 +6,7 @@ Each property is computed when it is read, so a step that no caller looks at cos
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -13,9 +14,11 @@ from attrs import field, frozen
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
 from batchq.engine.scope import PlacedStatement
+from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.step import Step
+from batchq.language.value_places import placeholders_of
 
 if TYPE_CHECKING:
     from batchq.engine.plan import Plan
@@ -62,10 +65,16 @@ class PlacedStep(Step):
 
     @property
     def named_values(self) -> dict[str, object]:
-        """The values by name. Of one name, the first counts: an UPDATE sets it, then compares."""
-        statement = self.statement
-        named = zip(statement._shape.names, statement._values, strict=True)
-        return {name: value for name, value in reversed([*named]) if not isinstance(value, Output)}
+        """The values by name, lists copied: the batch's own do not change.
+
+        Of one name, a column counts before a placeholder in a fragment, and what an UPDATE sets
+        before what it compares.
+        """
+        shape, values = self.statement._shape, copy_lists("", self.statement._values)
+        named = [*zip(shape.names, values, placeholders_of(shape), strict=True)]
+        named.reverse()
+        named.sort(key=itemgetter(2), reverse=True)  # the last of a name counts
+        return {name: value for name, value, _ in named if not isinstance(value, Output)}
 
     @property
     def guard(self) -> str | None:

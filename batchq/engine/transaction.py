@@ -170,7 +170,8 @@ class Transaction:
 
     def _lay_out(self, pg: PGconn, frame: Frame) -> Flight:
         ready = self.ready
-        steps = ready.encoded.steps(ready.state.parameter_types)
+        registry = ready.kept.transformer.adapters.types
+        steps = ready.encoded.steps(ready.state.parameter_types, registry)
         return lay_out(self._flight_builder(pg), frame, steps, barrier=ready.dialect.barrier)
 
     def _undo(self, pg: PGconn) -> PQGen[None]:

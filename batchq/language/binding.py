@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +19,8 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.spelling import with_article
-from batchq.language.syntax import EQUALS_ANY, WITHOUT_VALUE, Conditions, Insert, RawSql
+from batchq.language.syntax import EQUALS_ANY
+from batchq.language.value_places import FRAGMENT, tests_of
 
 if TYPE_CHECKING:
     from batchq.language.shape import Shape
@@ -79,7 +79,7 @@ def bind(statement: Declared, row: object, named: Mapping[str, object]) -> Value
     else:
         values = _filled(takes, declared, row, named)
     if not NOT_AS_IS.isdisjoint(map(type, values)):
-        values = _as_parameters(values)
+        values = _as_parameters(values, declared)
     for place, takes_list, name in takes.compared:
         if takes_list or reading_of(type(values[place])) is not None:  # type: ignore[arg-type]
             _check_compared(values[place], name, takes_list=takes_list)
@@ -119,10 +119,10 @@ def _check_names(takes: Takes, row: object, named: Mapping[str, object]) -> None
             raise InvalidBatch(f"bind() still needs {name} ({parameter.accepted})")
 
 
-def _as_parameters(values: Values) -> Values:
+def _as_parameters(values: Values, declared: Values) -> Values:
     """Return the values with lists copied; reject what would change the SQL."""
-    for value in values:
-        if type(value) in NO_PARAMETERS:
+    for value, before in zip(values, declared, strict=True):
+        if type(value) in NO_PARAMETERS and value is not before:
             raise InvalidBatch(
                 f"bind(): {with_article(type(value))} would change the SQL; write it where the "
                 f"statement is declared"
@@ -171,34 +171,11 @@ def _takes(statement: Declared) -> Takes:
         tuple((place, each.name) for place, each in named),
         tuple(
             (place, test == EQUALS_ANY, value.name)
-            for place, test in enumerate(_tests(shape))
-            if test is not None and isinstance(value := declared[place], Parameter)
+            for place, test in enumerate(tests_of(shape))
+            if test not in (None, FRAGMENT) and isinstance(value := declared[place], Parameter)
         ),
         bool(fields) and [place for place, _ in fields] == list(range(len(declared))),
     )
-
-
-def _tests(shape: Shape) -> list[str | None]:
-    """Return the test that each value of a statement stands in; None outside conditions."""
-    source = shape.source
-    where = () if isinstance(source, RawSql | Insert) else source.where
-    tests = [_tests_in(where), *(_tests_in(each.test) for each in shape.requirements)]
-    in_conditions = list(chain.from_iterable(tests))
-    before: list[str | None] = [None] * (len(shape.names) - len(in_conditions))
-    return before + in_conditions
-
-
-def _tests_in(where: Conditions) -> list[str | None]:
-    if isinstance(where, RawSql):
-        return [None] * len(where.names)
-    tests: list[str | None] = []
-    for condition in where:
-        test = condition if isinstance(condition, RawSql) else condition[1]
-        if isinstance(test, RawSql):
-            tests.extend([None] * len(test.names))
-        elif test not in WITHOUT_VALUE:
-            tests.append(test)
-    return tests
 
 
 def _named(parameters: Iterable[Parameter]) -> dict[str, Parameter]:

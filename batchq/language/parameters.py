@@ -8,9 +8,11 @@ value, so it decides nothing about the SQL but that a value is there.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
+from datetime import date, datetime
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -53,8 +55,9 @@ class Accepted:
 
 
 def _is_a(value: object, kind: type[Any]) -> bool:
-    if isinstance(value, bool) and kind is not bool:
-        return kind is object
+    """Return whether a value is of a class, or of a subclass with the same meaning."""
+    if (isinstance(value, bool) and kind is int) or (isinstance(value, datetime) and kind is date):
+        return False
     return isinstance(value, kind)
 
 
@@ -66,7 +69,8 @@ class Parameter(Special):
     def __init__(self, name: str, accepted: Accepted | None, row: type[Any] | None = None) -> None:
         self.name = name
         self.accepted = accepted
-        """The values that it accepts; None for a field, whose values are those of its class."""
+        """The values that it accepts; None if they are unknown. Those of a field are not checked:
+        they are those of its class."""
         self.row = row
         """The class of the row of which it is a field; None if it is bound by name."""
 
@@ -87,6 +91,14 @@ class Parameter(Special):
     def __reduce_ex__(self, _: object) -> NoReturn:
         """Reject pickling, which would make another parameter."""
         raise InvalidBatch("a parameter cannot be pickled; pickle the row, and bind it there")
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same parameter; its value is not known."""
+        if isinstance(other, Parameter):
+            return self is other
+        raise InvalidBatch(self._unknown())
+
+    __hash__ = object.__hash__
 
     # Otherwise code that looks at a value would be decided by the parameter, and by every value.
 
@@ -132,11 +144,19 @@ def _accepted(given: Any) -> Accepted:
         accepted = _accepted(other)
         return Accepted(accepted.kind, accepted.items, nullable=True)
     kind = _class_of(arguments[0] if origin is list and len(arguments) == 1 else given)
-    if kind is None or kind is NoneType or issubclass(kind, list | tuple):
+    if kind is None or kind is NoneType or issubclass(kind, list | tuple) or not _checks(kind):
         raise InvalidBatch(
             f"param(): the type must be a class, X | None or list[X], not {given!r:.40}"
         )
     return Accepted(list, kind) if origin is list else Accepted(kind)
+
+
+def _checks(kind: type[Any]) -> bool:
+    """Return whether isinstance() takes the class, which not every Protocol is."""
+    try:
+        return isinstance(None, kind) in (True, False)
+    except TypeError:
+        return False
 
 
 def _class_of(given: object) -> type[Any] | None:
@@ -170,7 +190,7 @@ def fields_of(call: str, cls: object) -> dict[str, Parameter]:
     :param call: the call that it was passed to, for the text of the error: ``"insert()"``.
     :raises InvalidBatch: if it is not an attrs class, a dataclass or a NamedTuple.
     """
-    fields = _fields(cls)
+    fields = _fields(cls) if isinstance(cls, type) else None
     if fields is None:
         given = cls.__name__ if isinstance(cls, type) else with_article(type(cls))
         raise InvalidBatch(
@@ -182,7 +202,20 @@ def fields_of(call: str, cls: object) -> dict[str, Parameter]:
 @lru_cache(maxsize=4096)
 def _fields(cls: Any) -> Fields | None:
     names = _names(_class_of(cls))
-    return Fields(cls, {name: Parameter(name, None, cls) for name in names}) if names else None
+    if not names:
+        return None
+    accepted = _annotated(cls)
+    return Fields(cls, {name: Parameter(name, accepted.get(name), cls) for name in names})
+
+
+def _annotated(cls: Any) -> dict[str, Accepted]:
+    """Return what the annotations of a row's class say, as far as a parameter may say it."""
+    accepted: dict[str, Accepted] = {}
+    with suppress(Exception):  # a name that is not defined, or not at run time
+        for name, annotation in get_type_hints(cls).items():
+            with suppress(InvalidBatch):
+                accepted[name] = _accepted(annotation)
+    return accepted
 
 
 def _names(cls: Any) -> list[str]:

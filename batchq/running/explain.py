@@ -12,7 +12,7 @@ from batchq.language.batch import Batch
 from batchq.language.sql_lines import sql_lines
 
 
-def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
+def steps(batch: Batch[Any, Any], /) -> tuple[PlacedStep, ...]:
     """Return every statement of a batch at its place, in the order they run.
 
     :raises TypeError: if it is not a batch.
@@ -32,7 +32,7 @@ def steps(batch: Batch[Any], /) -> tuple[PlacedStep, ...]:
     )
 
 
-def explain(batch: Batch[Any], /, *, parameters: bool = False) -> str:
+def explain(batch: Batch[Any, Any], /, *, parameters: bool = False) -> str:
     """Return the steps of a batch as text to read: SQL, guards, mappings and notes.
 
     :param parameters: whether to show the values; they may be secrets.

@@ -133,7 +133,7 @@ def test_preflight_values_are_those_that_the_engine_sends(conn, when, tree, batc
     shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
     flat = laid_flat(batch)
     program = program_of(flat.shapes, (), binary=True)
-    steps = encode(flat, program, Transformer(conn)).steps({})
+    steps = encode(flat, program, Transformer(conn)).steps({}, conn.adapters.types)
     for one, sent in zip(shown, steps, strict=True):
         transformer = Transformer(conn)
         dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))

@@ -7,8 +7,8 @@ import copy
 import dataclasses
 import pickle
 import weakref
-from datetime import date
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -57,6 +57,14 @@ class Pair(NamedTuple):
 
     id: int
     name: str
+
+
+@frozen
+class Typed:
+    """A row whose annotations say how its fields are compared."""
+
+    ids: list[int]
+    name: str | None = None
 
 
 class Taken(Exception):
@@ -136,6 +144,18 @@ def test_list_is_compared_as_one_of_these_by_its_declaration():
         bound = declared.bind(ids=ids)
         assert values(bound) == (ids,)
         assert steps(bound)[0].sql == steps(delete("t", where={"id": [1, 2]}))[0].sql
+
+
+def test_field_that_is_a_list_is_compared_as_one_of_these():
+    declared = delete("t", where={"id": row(Typed).ids})
+    assert steps(declared)[0].sql == 'DELETE FROM "t" WHERE "id" = ANY($1)'
+    assert values(declared.bind(Typed([1, 2]))) == ([1, 2],)
+
+
+def test_output_may_stand_beside_a_parameter():
+    made = insert("t", {"a": 1})
+    declared = update("t", {"a": made.output("a"), "b": [1]}, where={"id": param("id", int)})
+    assert declared.bind(id=7)._values[1:] == ([1], 7)
 
 
 def test_list_is_copied_when_it_is_bound():
@@ -239,6 +259,17 @@ REJECTED = {
         "the exception holds a parameter",
     ),
     "a name that is none": (lambda: param("a b", int), "the name must be a keyword"),
+    "a type that isinstance() rejects": (lambda: param("a", Any), "the type must be a class"),
+    "a list of such": (lambda: param("a", list[Any]), "the type must be a class"),
+    "an object that is not a class": (lambda: row([]), "row(): a row must be of an attrs class"),
+    "a datetime for a date": (
+        lambda: delete("t", {"a": param("a", date)}).bind(a=datetime(2026, 1, 1)),  # noqa: DTZ001
+        "takes a date, not a datetime",
+    ),
+    "a field that may be None in a condition": (
+        lambda: delete("t", {"a": row(Typed).name}),
+        "the parameter for 'a' may be None",
+    ),
     "no type": (lambda: param("a", 3), "the type must be a class, X | None or list[X]"),
     "a type of several": (lambda: param("a", int | str), "the type must be a class"),
     "a class that is not of a row": (lambda: row(int), "row(): a row must be of an attrs class"),

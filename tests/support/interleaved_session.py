@@ -95,7 +95,9 @@ class Session:
     def _take(self, batch: Batch[Any]) -> None:
         self._plan, self._answers = plan(batch), []
         self._compiled = program_of(self._plan.shapes, (), binary=True)
-        self._steps = encode(self._plan, self._compiled, Transformer(self.connection)).steps({})
+        self._steps = encode(self._plan, self._compiled, Transformer(self.connection)).steps(
+            {}, self.connection.adapters.types
+        )
 
     @property
     def next_step(self) -> str:

@@ -106,9 +106,9 @@ def steps_decided_by_key(
     steps = tuple(step for step, _ in declaring)
     if suspects := steps_to_look_up(violation, steps, _others(statements, steps)):
         return tuple(suspects)
-    if len(resolutions) == 1 or len(steps) < 2 or find_step_by_key(violation, steps)[0] is None:  # noqa: PLR2004
+    if len(steps) < 2 or _is_certain(resolutions):  # noqa: PLR2004
         return ()
-    return steps
+    return () if find_step_by_key(violation, steps)[0] is None else steps
 
 
 def _deferred(
@@ -128,7 +128,7 @@ def _deferred(
         return _from_suspects(suspects, violation)
     if len(declaring) == 1:
         return FailedStep(*declaring[0])
-    if len(resolutions) == 1:
+    if _is_certain(resolutions):
         reason = _several(candidates, "it does not say which")
         return FailedStep(None, resolutions[0], candidates, reason)
     if not candidates:
@@ -138,7 +138,19 @@ def _deferred(
         return FailedStep(*declaring[index])
     if index is not None:
         reason = _KEYS_CHANGE if verdict.may_change_rows else _UNANSWERED
-    return FailedStep(None, None, candidates, _several(candidates, reason))
+    shared = resolutions[0] if len(resolutions) == 1 else None
+    return FailedStep(None, shared, candidates, _several(candidates, reason))
+
+
+def _is_certain(resolutions: Sequence[Resolution]) -> bool:
+    """Return whether the exception is the same whichever step has failed.
+
+    A function may make another one of each step's values.
+    """
+    if len(resolutions) != 1:
+        return False
+    raises = resolutions[0].for_caller
+    return isinstance(raises, BaseException | type) or raises is None
 
 
 def _from_suspects(suspects: Suspects, violation: Violation) -> FailedStep:

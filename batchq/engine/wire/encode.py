@@ -31,6 +31,7 @@ from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
+    from psycopg.types import TypesRegistry
 
 _AUTO = PyFormat.AUTO
 
@@ -66,22 +67,32 @@ class Encoded:
     types: tuple[int, ...]
     formats: Sequence[int]
     missing: tuple[int, ...]
-    """The places of values that have no type of their own: NULL and the empty list."""
+    """The places of values that have no type of their own; that of an empty list as ``~place``."""
     kinds: AbstractSet[type[object]]
     """The classes of the values, and of those in lists."""
 
-    def steps(self, sent: SentTypes) -> list[EncodedStep]:
+    def steps(self, sent: SentTypes, registry: TypesRegistry) -> list[EncodedStep]:
         """Return each step on its own.
 
         :param sent: the types that were last sent on this connection, which is brought up to date.
+        :param registry: the connection's, which knows the types of arrays.
         """
         steps: list[EncodedStep] = []
-        missing = frozenset(self.missing)
+        nulls = {place for place in self.missing if place >= 0}
+        lists = {~place for place in self.missing if place < 0}
         start = 0
         for compiled, end in zip(self.program.steps, self.program.ends, strict=True):
             settled = types = self.types[start:end]
             if types != sent.get(compiled):
-                untyped = {place - start for place in missing.intersection(range(start, end))}
+                last = sent.get(compiled, types)
+                own = range(start, end)
+                untyped = {place - start for place in nulls.intersection(own)}
+                # An empty list is text, so it keeps its value only by way of an array's type.
+                untyped |= {
+                    place - start
+                    for place in lists.intersection(own)
+                    if _is_array(last[place - start], registry)
+                }
                 settled = _remembered(sent, compiled, types, untyped)
             params, formats = self.params[start:end], self.formats[start:end]
             steps.append(EncodedStep(compiled, params, types, settled, formats))
@@ -175,6 +186,11 @@ def _remembered(
     return settled
 
 
+def _is_array(oid: int, registry: TypesRegistry) -> bool:
+    info = registry.get(oid)
+    return info is not None and info.array_oid == oid
+
+
 def _settled(
     types: tuple[int, ...],
     last: tuple[int, ...],
@@ -210,7 +226,13 @@ def _missing(values: Sequence[object], kinds: AbstractSet[type[object]]) -> tupl
     if _MAY_BE_MISSING.isdisjoint(kinds):
         return ()
     places = enumerate(values)
-    return tuple([n for n, v in places if v is None or (type(v) is list and not v)])
+    return tuple(
+        [
+            place if value is None else ~place
+            for place, value in places
+            if value is None or (type(value) is list and not value)
+        ]
+    )
 
 
 def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:
@@ -231,6 +253,8 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
                 transformer.dump_sequence([sent], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
+                if _holds(value, Parameter):
+                    return invalid_step(plan, index, f"{what}; {_PARAMETER_IN_A_LIST}")
                 if _holds(value, Output):
                     return invalid_step(plan, index, f"{what}; {_OUTPUT_IN_A_LIST}")
                 # The message of any other error may quote the value.
@@ -255,6 +279,11 @@ def _instead_of(value: object) -> str:
 _OUTPUT_IN_A_LIST = (
     "an output cannot be in a list; write a parameter for each item in a sql(), such as "
     "id IN (%(a)s, %(b)s)"
+)
+
+
+_PARAMETER_IN_A_LIST = (
+    'a parameter cannot be in a list; declare the whole list: param("name", list[…])'
 )
 
 

@@ -12,6 +12,7 @@ from batchq import (
     delete,
     gather,
     insert,
+    param,
     run,
     select,
     sql,
@@ -81,6 +82,18 @@ CASES = {
         sql("SELECT %(a)s / %(b)s::int", a=1, b=0).on(sqlstate("22012"), refused),
         {"a": 1, "b": 0},
     ),
+    "a placeholder with the name of a column": (
+        insert("item", {"later": sql("%(id)s::int", id=77), "id": 1}).on(
+            unique("item_pkey"), refused
+        ),
+        {"id": 1},
+    ),
+    "a placeholder with the name of a column in a condition": (
+        update("item", {"later": sql("later + %(id)s", id=5)}, {"id": 99}).expect(
+            1, missing=refused
+        ),
+        {"id": 99},
+    ),
     "at COMMIT": (
         insert("item", {"id": 3, "later": 1}).on(unique("item_later"), refused),
         {"id": 3, "later": 1},
@@ -117,3 +130,26 @@ def test_values_are_not_in_any_text(conn):
     assert error.violation.values == {"id": 3, "name": "one", "amount": 54321}
     texts = str(error), repr(error), str(error.violation), repr(error.violation)
     assert not any("54321" in text for text in texts)
+
+
+def test_function_gets_the_values_of_the_step_that_the_key_names(conn):
+    new = insert("item", {"id": param("id", int), "later": param("later", int)})
+    declared = new.on(unique("item_later"), refused)
+    for runs in range(6):
+        with pytest.raises(Refused) as raised:
+            run(conn, gather(declared.bind(id=10 + runs, later=20), declared.bind(id=30, later=1)))
+        assert raised.value.args == ({"id": 30, "later": 1},)
+
+
+def test_function_cannot_change_the_batch(conn):
+    def change(violation):
+        violation.values["tags"].append("changed")
+        return Refused()
+
+    conn.execute("ALTER TABLE item ADD tags text[]")
+    batch = insert("item", {"id": 1, "tags": ["x"]}).on(unique("item_pkey"), change)
+    with pytest.raises(Refused):
+        run(conn, batch)
+    conn.execute("DELETE FROM item WHERE id = 1")
+    run(conn, batch)
+    assert conn.execute("SELECT tags FROM item WHERE id = 1").fetchone() == (["x"],)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from datetime import date
 
 import psycopg
 import pytest
@@ -97,6 +98,16 @@ def test_text_after_null_is_not_sent_by_the_name_for_an_int(client, conn):
     for code in (7, 7, 7, None, None, None, "007"):
         run(client, insert("item", {"id": len(rows(conn)), "note": code}))
     assert [note for _, _, note, _ in rows(conn)] == ["7", "7", "7", None, None, None, "007"]
+
+
+@pytest.mark.parametrize(
+    "before", [b"x", bytearray(b"x"), date(2026, 2, 3), 7, "x", ["x"], [7], None], ids=repr
+)
+def test_empty_list_is_stored_the_same_whatever_was_sent_before(client, before):
+    # An empty list is the text {}, which is another value by way of bytea.
+    for value in (before, before, before, [], before, [], [], [], None, []):
+        batch = sql("SELECT %(value)s::text", value=value).one(tuple)
+        assert run(client, batch) == (("{}",) if value == [] else run(client, batch))
 
 
 @pytest.mark.parametrize(
