@@ -54,7 +54,7 @@ _STAGE_OF = {
     "batchq.running.waiting:wait": "wire",
     "psycopg:Connection.wait": "wire",
 }
-_WARM = 4
+_WARM = 12
 """Batches after which everything is prepared and every cache is filled."""
 
 

@@ -52,6 +52,11 @@ class Program:
     has_backslash: bool
     """Whether a text has a backslash in a plain string."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is kept for the next batch of these shapes, and what is known of it, too."""
+        return len(self.steps) <= _MOST_STEPS
+
 
 def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> Program:
     """Return the program of statements of these shapes, from the cache if it is there.

@@ -150,7 +150,7 @@ class Transaction:
             statements.record_repeated(prepared.keys, well=well)
             return
         learn(statements, flight, slots.answers, ready.kept.transformer.adapters, well=well)
-        if well and self.deadline is None:
+        if well and self.deadline is None and ready.encoded.program.is_kept:
             barrier = ready.dialect.barrier and not frame.nested
             loads = ready.kept.loads_stateless(slots.answers)
             ready.state.remember(flight, ready.encoded, frame, barrier=barrier, stateless=loads)
@@ -160,7 +160,8 @@ class Transaction:
         # The second attempt prepares nothing, and the text of a deadline is never the same.
         if self.times or self.deadline is not None or self.connection.prepare_threshold is None:
             return None
-        return self.ready.state.prepared_flight(self.ready.encoded, self.frame)
+        state, encoded = self.ready.state, self.ready.encoded
+        return state.prepared_flight(encoded, self.frame) if encoded.program.is_kept else None
 
     def _bounded(self, pg: PGconn, deadline: Deadline) -> Frame:
         """Return the frame with the settings that limit the server to the time that is left."""

@@ -55,7 +55,8 @@ def decode(
     index = 0
     failed: DecodeFailed | None = None
     try:
-        for index, read in _decoders(program):
+        decoders = _decoders if program.is_kept else _decoders.__wrapped__
+        for index, read in decoders(program):
             results[index] = read(answers[index], transformer)
     except Exception as error:  # noqa: BLE001  it becomes the cause
         step = PlacedStep(index, plan.placed[index])

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 from batchq import Outcome, UnmappedViolation, gather, insert, run, sequence, sql
+from batchq.engine.outcome import decode
+from batchq.engine.wire.connection_state import state_of
 from batchq.engine.wire.flight import CLOSING, OPENING, SYNC
 from batchq.engine.wire.prepared_flight import PreparedFlight
 
@@ -65,6 +67,19 @@ def test_flight_is_not_repeated_before_begin_is_prepared(database, conn, repeate
             run(client, sequence(item(key) for key in range(first, first + 10)))
     assert repeated
     assert all(flight.before[0].command.startswith(b"batchq_BEGIN") for flight in repeated)
+
+
+def test_long_batch_leaves_nothing_in_the_caches(client, repeated):
+    def inserts(first, count=257):
+        return sequence(item(key) for key in range(first, first + count))
+
+    for n in range(2 * WARM_UP):
+        run(client, inserts(1000 * n))
+    assert repeated == []
+    assert state_of(client)._flights == {}
+    before = decode._decoders.cache_info().currsize
+    run(client, sequence(text(n % 3) for n in range(257)))
+    assert decode._decoders.cache_info().currsize == before
 
 
 def rows(client):
