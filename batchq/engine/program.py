@@ -7,8 +7,9 @@ parameter, are found once, and looked up by the tuple of shapes after that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any
 
@@ -72,9 +73,34 @@ def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> 
 def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Program:  # noqa: FBT001  a keyword makes the cache slower
     columns = dict(outputs)
     steps = tuple(compiled(shape, columns.get(n, ()), binary) for n, shape in enumerate(shapes))
+    ends = tuple(accumulate(step.parameters for step in steps))
+    added, order = ((), None) if _is_plain(steps) else _order(shapes, steps, columns)
+    return Program(
+        shapes,
+        steps,
+        ends,
+        added,
+        order,
+        (PyFormat.AUTO,) * (ends[-1] if ends else 0),
+        sum((shape.long_names for shape in shapes if shape.long_names), ()),
+        any(step.long for step in steps),
+        any(step.has_backslash for step in steps),
+    )
+
+
+def _is_plain(steps: Sequence[Compiled]) -> bool:
+    """Return whether the parameters are the values of the statements, as they are."""
+    return all(
+        step.order is None and not step.takes_row_count and not step.takes_token for step in steps
+    )
+
+
+def _order(
+    shapes: Sequence[Shape], steps: Sequence[Compiled], columns: Mapping[int, Sequence[str]]
+) -> tuple[tuple[object, ...], Callable[[Sequence[object]], Sequence[object]] | None]:
+    """Return the values that batchq adds, and what picks the parameters in their order."""
     added: list[object] = []
     order: list[int] = []
-    ends: list[int] = []
     first, values = 0, sum(len(shape.names) for shape in shapes)
     for index, (shape, step) in enumerate(zip(shapes, steps, strict=True)):
         own_order = range(len(shape.names)) if step.order is None else step.order
@@ -83,19 +109,8 @@ def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Progr
         order += range(values + len(added), values + len(added) + len(own))
         added += own
         first += len(shape.names)
-        ends.append(len(order))
     is_sorted = order == list(range(values + len(added)))
-    return Program(
-        shapes,
-        steps,
-        tuple(ends),
-        tuple(added),
-        None if is_sorted else _picker(order),
-        (PyFormat.AUTO,) * len(order),
-        sum((shape.long_names for shape in shapes), ()),
-        any(step.long for step in steps),
-        any(step.has_backslash for step in steps),
-    )
+    return tuple(added), None if is_sorted else _picker(order)
 
 
 def _added(index: int, shape: Shape, step: Compiled, outputs: Sequence[str]) -> list[object]:
