@@ -16,9 +16,11 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 import batchq
 from batchq import BatchError, Outcome, gather, sql
 from batchq.engine.transaction import Transaction
+from batchq.running import waiting
 from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, item
 from tests.support.flights import wrapped_wait
+from tests.support.lock_waits import TIMEOUT
 
 OUTER = item(100)
 PARTED = """
@@ -164,6 +166,13 @@ async def test_a_cancellation_at_any_yield_keeps_the_outer_row_or_closes(
     assert interrupts
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Wait as long as a busy machine needs for the answer to a cancel request."""
+    monkeypatch.setattr(waiting, "GRACE", float(TIMEOUT))
+
+
+@pytest.mark.usefixtures("patient")
 def test_ctrl_c_while_a_step_waits_keeps_the_outer_row(conn, connect):
     lock_row(connect())
     mine, main = connect(), threading.main_thread().ident
@@ -179,6 +188,7 @@ def test_ctrl_c_while_a_step_waits_keeps_the_outer_row(conn, connect):
     check_kept(mine, conn, Outcome.ROLLED_BACK.value)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_cancellation_while_a_step_waits_keeps_the_outer_row(database, conn, connect):
     lock_row(connect())
     loop = asyncio.get_running_loop()
