@@ -6,8 +6,6 @@ closed: a transaction that is left failed would lose what the caller wrote, and 
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 
 import psycopg
 import pytest
@@ -17,7 +15,7 @@ import batchq
 from batchq import BatchError, Outcome, gather, sql
 from batchq.engine.transaction import Transaction
 from batchq.running import waiting
-from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
+from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
 from tests.support.clients import ITEMS, item
 from tests.support.flights import wrapped_wait
 from tests.support.lock_waits import TIMEOUT
@@ -175,10 +173,8 @@ def patient(monkeypatch):
 @pytest.mark.usefixtures("patient")
 def test_ctrl_c_while_a_step_waits_keeps_the_outer_row(conn, connect):
     lock_row(connect())
-    mine, main = connect(), threading.main_thread().ident
-    interrupt = once_blocked(
-        conn, mine.info.backend_pid, lambda: signal.pthread_kill(main, signal.SIGINT)
-    )
+    mine = connect()
+    interrupt = once_blocked(conn, mine.info.backend_pid, interrupt_main)
     with mine.transaction():
         batchq.run(mine, OUTER, nested=True)
         with interrupt, pytest.raises(KeyboardInterrupt) as raised:
@@ -211,10 +207,8 @@ def test_connection_is_closed_with_a_note_if_there_is_no_time_to_undo(conn, conn
     """The cancel request is made and the answer read, but the undoing finds no time."""
     monkeypatch.setattr(Transaction, "undo_left", lambda _: None)
     lock_row(connect())
-    mine, main = connect(), threading.main_thread().ident
-    interrupt = once_blocked(
-        conn, mine.info.backend_pid, lambda: signal.pthread_kill(main, signal.SIGINT)
-    )
+    mine = connect()
+    interrupt = once_blocked(conn, mine.info.backend_pid, interrupt_main)
     batchq.run(mine, sql("SELECT 1"))
     mine.execute("BEGIN")
     batchq.run(mine, OUTER, nested=True)

@@ -6,6 +6,9 @@ The server is polled for that, so what the test does next happens during the bat
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,3 +62,16 @@ def once_blocked(
         thread.join()
     if raised:
         raise raised[0]
+
+
+def interrupt_main() -> None:
+    """Send Ctrl-C to the main thread once it waits for the socket.
+
+    The server may block before the client has done so: then the interrupt would end the sending,
+    and no answer would be read.
+    """
+    main = threading.main_thread().ident
+    assert main is not None
+    while sys._current_frames()[main].f_code.co_name != "drive":
+        os.sched_yield()
+    signal.pthread_kill(main, signal.SIGINT)
