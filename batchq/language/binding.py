@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -17,6 +16,7 @@ from attrs import frozen
 from batchq.language.comparisons import copy_lists, reading_of, refused
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
+from batchq.language.row_fields import field_reader
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY
@@ -165,7 +165,7 @@ def _takes(statement: Declared) -> Takes:
         raise InvalidBatch(f"bind(): a statement takes one row, and this takes {names}")
     return Takes(
         rows[0] if rows else None,
-        _reader(tuple(each.name for _, each in fields)),
+        field_reader(tuple(each.name for _, each in fields)),
         tuple(place for place, _ in fields),
         _named(each for _, each in named),
         tuple((place, each.name) for place, each in named),
@@ -187,9 +187,3 @@ def _named(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
                 f"both, or rename one"
             )
     return named
-
-
-def _reader(names: tuple[str, ...]) -> Callable[[Any], Values]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda row: tuple(getattr(row, name) for name in names)

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import attrs
@@ -17,6 +15,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placeholders import NUL, text
+from batchq.language.row_fields import field_names, field_reader
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import (
@@ -235,17 +234,12 @@ class _Reader:
 @lru_cache(maxsize=1024)
 def _reader(call: str, cls: type[Any]) -> _Reader | None:
     """Return how to read rows of a class; None for mappings, whose keys may differ."""
-    if attrs.has(cls) and not issubclass(cls, Special):
-        columns = tuple(field.name for field in attrs.fields(cls))
-    elif dataclasses.is_dataclass(cls):
-        columns = tuple(field.name for field in dataclasses.fields(cls))
-    elif issubclass(cls, Mapping):
+    columns = None if issubclass(cls, Special) else field_names(cls)
+    if columns is not None:
+        return _Reader(columns, field_reader(columns))
+    if issubclass(cls, Mapping):
         return None
-    else:
-        raise InvalidBatch(
-            f"{call}: a row must be a mapping of columns, or an attrs or dataclass object, not "
-            f"{with_article(cls)}"
-        )
-    if len(columns) == 1:
-        return _Reader(columns, lambda row: (getattr(row, columns[0]),))
-    return _Reader(columns, attrgetter(*columns) if columns else lambda _: ())
+    raise InvalidBatch(
+        f"{call}: a row must be a mapping of columns, or an attrs or dataclass object, not "
+        f"{with_article(cls)}"
+    )

@@ -7,20 +7,19 @@ value, so it decides nothing about the SQL but that a value is there.
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-import attrs
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.row_fields import field_names
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
-from batchq.language.validation import is_text
+from batchq.language.validation import is_checkable, is_text
 
 Row = TypeVar("Row")
 
@@ -144,19 +143,11 @@ def _accepted(given: Any) -> Accepted:
         accepted = _accepted(other)
         return Accepted(accepted.kind, accepted.items, nullable=True)
     kind = _class_of(arguments[0] if origin is list and len(arguments) == 1 else given)
-    if kind is None or kind is NoneType or issubclass(kind, list | tuple) or not _checks(kind):
+    if kind is None or kind is NoneType or issubclass(kind, list | tuple) or not is_checkable(kind):
         raise InvalidBatch(
             f"param(): the type must be a class, X | None or list[X], not {given!r:.40}"
         )
     return Accepted(list, kind) if origin is list else Accepted(kind)
-
-
-def _checks(kind: type[Any]) -> bool:
-    """Return whether isinstance() takes the class, which not every Protocol is."""
-    try:
-        return isinstance(None, kind) in (True, False)
-    except TypeError:
-        return False
 
 
 def _class_of(given: object) -> type[Any] | None:
@@ -218,16 +209,14 @@ def _annotated(cls: Any) -> dict[str, Accepted]:
     return accepted
 
 
-def _names(cls: Any) -> list[str]:
+def _names(cls: Any) -> tuple[str, ...]:
     """Return the fields of a row's class; none if it is not one."""
     if cls is None:
-        return []
-    if attrs.has(cls):
-        return [field.name for field in attrs.fields(cls)]
-    if dataclasses.is_dataclass(cls):
-        return [field.name for field in dataclasses.fields(cls)]
+        return ()
+    if (names := field_names(cls)) is not None:
+        return names
     fields: tuple[str, ...] = getattr(cls, "_fields", ())
-    return [*fields] if issubclass(cls, tuple) else []
+    return fields if issubclass(cls, tuple) else ()
 
 
 class Fields:

@@ -28,7 +28,7 @@ from batchq.language.syntax import (
     Update,
     columns_in,
 )
-from batchq.language.validation import is_column, is_text
+from batchq.language.validation import is_checkable, is_column, is_text
 
 
 def with_result(shape: Shape, rows: str, model: Any) -> Shape:
@@ -48,7 +48,7 @@ def with_result(shape: Shape, rows: str, model: Any) -> Shape:
 @lru_cache(maxsize=4096)
 def _with_result(shape: Shape, rows: str, model: Any) -> Shape:
     kind = Rows(rows)
-    if kind is Rows.SCALAR and not _is_checkable(model):
+    if kind is Rows.SCALAR and not is_checkable(model):
         raise InvalidBatch(f"scalar(): pass the class of the value, such as int, not {model!r:.40}")
     if kind in WITH_MODEL:
         try:
@@ -56,14 +56,6 @@ def _with_result(shape: Shape, rows: str, model: Any) -> Shape:
         except InvalidBatch as error:
             raise InvalidBatch(f"{rows}(): {error}") from None
     return _check_consistent(evolve(shape, result=Result(kind, model)))
-
-
-def _is_checkable(model: object) -> bool:
-    """Return True for a class that ``isinstance`` accepts, which not every Protocol is."""
-    try:
-        return isinstance(model, type) and isinstance(object(), model) in (True, False)
-    except TypeError:
-        return False
 
 
 def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:

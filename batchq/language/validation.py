@@ -26,6 +26,14 @@ def is_column(name: object) -> bool:
     return is_text(name) and "\0" not in cast("str", name)
 
 
+def is_checkable(model: object) -> bool:
+    """Return True for a class that ``isinstance`` accepts, which not every Protocol is."""
+    try:
+        return isinstance(model, type) and isinstance(object(), model) in (True, False)
+    except TypeError:
+        return False
+
+
 def checked_label(name: str) -> str:
     """Return the name of a label.
 

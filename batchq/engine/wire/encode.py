@@ -83,8 +83,8 @@ class Encoded:
         start = 0
         for compiled, end in zip(self.program.steps, self.program.ends, strict=True):
             settled = types = self.types[start:end]
-            if types != sent.get(compiled):
-                last = sent.get(compiled, types)
+            last = sent.get(compiled)
+            if last is not None and types != last:
                 own = range(start, end)
                 untyped = {place - start for place in nulls.intersection(own)}
                 # An empty list is text, so it keeps its value only by way of an array's type.
@@ -93,7 +93,9 @@ class Encoded:
                     for place in lists.intersection(own)
                     if _is_array(last[place - start], registry)
                 }
-                settled = _remembered(sent, compiled, types, untyped)
+                settled = _settled(types, last, untyped, compiled.places)
+            if settled != last:
+                _remember(sent, compiled, settled)
             params, formats = self.params[start:end], self.formats[start:end]
             steps.append(EncodedStep(compiled, params, types, settled, formats))
             start = end
@@ -173,17 +175,11 @@ def _with_setting_names(plan: Plan) -> list[object]:
     return values
 
 
-def _remembered(
-    sent: SentTypes, shape: Compiled, types: tuple[int, ...], missing: AbstractSet[int]
-) -> tuple[int, ...]:
-    """Return the types to prepare by, and record them as last sent."""
-    last, settled = sent.get(shape), types
-    if last is not None:
-        settled = _settled(types, last, missing, shape.places)
-    elif len(sent) >= _MOST_SENT:
+def _remember(sent: SentTypes, compiled: Compiled, types: tuple[int, ...]) -> None:
+    """Record the types as last sent."""
+    if compiled not in sent and len(sent) >= _MOST_SENT:
         sent.clear()
-    sent[shape] = settled
-    return settled
+    sent[compiled] = types
 
 
 def _is_array(oid: int, registry: TypesRegistry) -> bool:
