@@ -39,7 +39,10 @@ def fragment_of(shape: Shape, call: str, *, column: bool) -> RawSql:
 
 
 def title_of(source: Source) -> str:
-    """Return a few words for messages; see :attr:`Statement.title`."""
+    """Return a few words for messages: ``insert project``, or the first words of a ``sql()`` text.
+
+    A string ends them, because it may contain data.
+    """
     if not isinstance(source, RawSql):
         return f"{source.verb} {source.table}"
     first = outline(source.pieces, source.order).replace(PLACE, "…").split()[:3]

@@ -285,8 +285,7 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
 
     @property
     def title(self) -> str:
-        """A few words for messages: ``insert project``, or the first words of a ``sql()`` text. A
-        string ends them, because it may contain data."""
+        """A few words for messages; see :func:`~batchq.language.fragments.title_of`."""
         return title_of(self._shape.source)
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
@@ -294,9 +293,6 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
         return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
-        """Return the statement with another shape.
-
-        :param values: values to append, for parameters that the shape has added.
-        """
-        taken = self._values + values if values else self._values
-        return type(self)(shape, taken, self._raises, self._labels, self._first or self)
+        """Return the statement with another shape, and values for the parameters it has added."""
+        first, own = self._first or self, self._values + values
+        return type(self)(shape, own, self._raises, self._labels, first)

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 from attrs import frozen
 
-from batchq import gather, run
+from batchq import gather, insert, run, unique
 from batchq.limits import Limits
 from batchq.result import attempt
 
@@ -59,3 +59,14 @@ def failure(conn: psycopg.Connection[Any], batch: Any) -> Any:
     report = answer.report
     report.raised = answer.error
     return report
+
+
+def charge(id, n=1, scope=PROJECT):
+    """Charge VPCs to a scope."""
+    return LIMITS.charge("vpcs", n, scope=scope, id=id)
+
+
+def create(id):
+    """Charge one VPC, and insert it into the table of the fixture ``vpc_table``."""
+    new = insert("vpc", {"id": id}).on(unique("vpc_pkey"), KeyError(id))
+    return gather(charge(id), new.label("vpc")).map(lambda results: results[0])

@@ -8,7 +8,6 @@ force. The spelling that the one order is there to avoid does deadlock, so these
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from uuid import UUID, uuid4
@@ -16,32 +15,14 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg_pool import ConnectionPool
 
-from batchq import SerializationConflict, gather, insert, run, sequence, steps, unique
+from batchq import SerializationConflict, run, sequence, steps
 from batchq.limits import LimitExceeded, Limits
 from batchq.result import Ok, attempt
 from batchq.types import ViolationKind
-from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
-from tests.support.lock_waits import Race, race, until_waits
+from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, charge, create, set_limits
+from tests.support.lock_waits import until_waits
 
-
-@pytest.fixture(autouse=True)
-def tables(conn, book):
-    conn.execute("CREATE TABLE vpc (id uuid CONSTRAINT vpc_pkey PRIMARY KEY)")
-
-
-@pytest.fixture
-def sides(connect) -> Iterator[Race]:
-    with race(connect) as sides:
-        yield sides
-
-
-def charge(id, n=1, scope=PROJECT):
-    return LIMITS.charge("vpcs", n, scope=scope, id=id)
-
-
-def create(id):
-    new = insert("vpc", {"id": id}).on(unique("vpc_pkey"), KeyError(id))
-    return gather(charge(id), new.label("vpc")).map(lambda results: results[0])
+pytestmark = pytest.mark.usefixtures("vpc_table")
 
 
 def at_once(database, threads, batches):

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import Retry, gather, insert, run, sql, unique
+from batchq import Retry, gather, insert, run, sql
 from batchq.limits import LimitExceeded
 from batchq.result import Ok
-from tests.limits.helpers import LIMITS, PROJECT, A, B, set_limits
-from tests.support.lock_waits import TIMEOUT, Race, race
+from tests.limits.helpers import LIMITS, PROJECT, A, B, charge, create, set_limits
+from tests.support.lock_waits import TIMEOUT
 
 LEVELS = [
     IsolationLevel.READ_COMMITTED,
@@ -22,24 +20,7 @@ LEVELS = [
 AGAIN = Retry(attempts=2, backoff=0)
 
 
-@pytest.fixture(autouse=True)
-def tables(conn, book):
-    conn.execute("CREATE TABLE vpc (id uuid CONSTRAINT vpc_pkey PRIMARY KEY)")
-
-
-@pytest.fixture
-def sides(connect) -> Iterator[Race]:
-    with race(connect) as sides:
-        yield sides
-
-
-def charge(id, n=1, scope=PROJECT):
-    return LIMITS.charge("vpcs", n, scope=scope, id=id)
-
-
-def create(id):
-    new = insert("vpc", {"id": id}).on(unique("vpc_pkey"), KeyError(id))
-    return gather(charge(id), new.label("vpc")).map(lambda results: results[0])
+pytestmark = pytest.mark.usefixtures("vpc_table")
 
 
 @pytest.fixture(params=LEVELS, ids=lambda level: level.name)

@@ -90,8 +90,7 @@ class Compiled:
     long: bool = False
     """Whether the text is so long that a server may not read it in one message."""
     result_format: Format = Format.TEXT
-    """The format of the result. Models of batchq's own are read in binary, which does not depend on
-    any setting."""
+    """The format of the result: binary, whatever the settings, for models of batchq's own."""
     _forms: dict[tuple[int, ...], Form] = field(factory=dict[tuple[int, ...], Form])
 
     def form(self, types: tuple[int, ...]) -> Form:
