@@ -17,7 +17,7 @@ from attrs import define, field
 from psycopg.pq import ConnStatus, PipelineStatus
 
 from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
-from batchq.engine.outcome.decode import load_cell
+from batchq.engine.outcome.load_cell import load_cell
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import no_answer, not_sent
 from batchq.engine.outcome.partition_constraints import PartitionLookup

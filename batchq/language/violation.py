@@ -75,6 +75,11 @@ class Violation:
     :ivar row: values of a row by column, as the connection's adapters load them. Set if a guard on
         a row failed: the columns in its conditions, and those in ``columns=`` and
         ``format_error()``. Set by ``expect(0)`` too: the first unexpected row. Otherwise empty.
+        A value is text, as the server wrote it, in two cases. Its loader failed, as psycopg's does
+        for the date ``infinity``. Or the batch set another DateStyle or IntervalStyle for its
+        transaction (SET LOCAL), by which a loader could misread a date, a timestamp or an interval:
+        one of the caller's own, of these types or of any type that is not built in; or psycopg's,
+        of a type that is not built in and contains one of them, or of an interval of CockroachDB.
     :ivar values: the values of the failed statement by name: of a row by column, of ``sql()`` by
         placeholder. A column that is both set and compared has the value that is set. Without the
         outputs of other statements, which only the server knows. Empty if the failed step is

@@ -45,13 +45,13 @@ _ENCODING = f"CASE WHEN {_UNCONVERTED} THEN {_SERVERS} ELSE 'UTF8' END"
 """The encoding of a row's values in a sentinel."""
 
 
-SCALARS = ("float4", "float8", "date", "timestamp", "timestamptz", "interval")
+_SCALARS = ("float4", "float8", "date", "timestamp", "timestamptz", "interval")
 """The types whose text depends on the session's settings, and of which ranges and arrays exist."""
 _RANGES = ("date", "ts", "tstz")
 
 
 def _setting_dependent() -> Iterator[int]:
-    for name in (*SCALARS, *(f"{of}{kind}" for of in _RANGES for kind in ("range", "multirange"))):
+    for name in (*_SCALARS, *(f"{of}{kind}" for of in _RANGES for kind in ("range", "multirange"))):
         info = types[name]
         yield info.oid
         yield info.array_oid

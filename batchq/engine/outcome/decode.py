@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from psycopg.postgres import types
 from psycopg.pq import Format
 
 from batchq.engine.client_encoding import codec, is_own, textual
-from batchq.engine.compile.sentinel import SCALARS
 from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
@@ -26,13 +24,10 @@ if TYPE_CHECKING:
     from psycopg.abc import Transformer
     from psycopg.pq.abc import PGresult
 
-    from batchq.engine.compile.sentinel import Cell
     from batchq.engine.plan import Plan
     from batchq.engine.program import Program
     from batchq.language.outcome import Outcome
     from batchq.language.shape import Shape
-
-_BYTES = frozenset({types["bytea"].oid, types["bytea"].array_oid})
 
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
@@ -133,55 +128,6 @@ def _decoder(shape: Shape) -> Decoder | None:
             return _every(shape)
         case Rows.ONE | Rows.MAYBE:
             return _single(shape, optional=result.rows is Rows.MAYBE)
-
-
-def load_cell(cell: Cell, transformer: Transformer) -> object:
-    """Convert a value that a guard reports to Python, as a value that a statement returns.
-
-    If that fails, return its text: a value that cannot be loaded must not hide the guard's failure.
-    """
-    if cell.text is None:
-        return None
-    try:
-        loaded = _load(cell, cell.text, transformer)
-    except Exception:  # noqa: BLE001  any loader may be the user's own
-        return cell.text
-    # With client encoding SQL_ASCII, psycopg returns text as bytes.
-    return loaded if cell.type in _BYTES else textual(loaded)
-
-
-def _load(cell: Cell, text: str, transformer: Transformer) -> object:
-    loader = transformer.get_loader(cell.type, Format.TEXT)
-    if cell.binary is not None and _is_drivers(cell.type, transformer):
-        return transformer.get_loader(cell.type, Format.BINARY).load(cell.binary)
-    if cell.type >= _FIRST_USER_OID or cell.binary is not None:
-        pg = transformer.connection.pgconn if transformer.connection else None
-        styles = None if pg is None else tuple(_decoded(pg.parameter_status(s)) for s in _STYLES)
-        if styles is not None and cell.styles != styles:
-            # They were set for this transaction only, so loaders would misread the text.
-            return text
-    return loader.load(text.encode(codec(transformer.encoding), "surrogateescape"))
-
-
-_STYLES = (b"DateStyle", b"IntervalStyle")
-_FIRST_USER_OID = 16384
-"""PostgreSQL source, ``FirstNormalObjectId``: types from here on may be composed of others."""
-
-
-def _decoded(value: bytes | None) -> str:
-    return (value or b"").decode()
-
-
-def _is_drivers(type_: int, transformer: Transformer) -> bool:
-    """Return True if psycopg itself loads the type, and the types that it may be composed of.
-
-    A loader that the caller has registered expects text.
-    """
-    loaders = (transformer.get_loader(oid, Format.TEXT) for oid in (type_, *_SCALARS))
-    return all(type(loader).__module__.startswith("psycopg") for loader in loaders)
-
-
-_SCALARS = tuple(types[name].oid for name in SCALARS)
 
 
 def _affected(answer: PGresult, _: Transformer) -> int:

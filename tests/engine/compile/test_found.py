@@ -14,16 +14,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg.adapt import Loader
 from psycopg.conninfo import make_conninfo
-from psycopg.types.composite import CompositeInfo, register_composite
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 
-from batchq import BatchError, format_error, gather, insert, run, select, sequence, sql, update
+from batchq import BatchError, format_error, gather, insert, run, select, sql, update
 from batchq.engine.compile.sentinel import TOKEN
-from batchq.language.builders import raw_sql
 from batchq.result import attempt
 from tests.support.row_values import Colour, Unmet, row_by_guard
 
@@ -107,80 +104,6 @@ def test_a_value_is_found_as_a_query_would_return_it(planned, holding, type_, va
             continue
         assert (type(found["c"]), found["c"]) == (type(returned), returned)
         assert found["c"] == value
-
-
-def test_a_value_is_loaded_by_what_the_connection_has_registered(conn):
-    class Loud(Loader):
-        def load(self, data: bytes) -> str:
-            return bytes(data).decode().upper()
-
-    conn.adapters.register_loader("text", Loud)
-    conn.execute("CREATE TABLE t AS SELECT 1 AS id, 'quiet'::text AS c")
-    assert list(row_by_guard(conn, "t", ["c"])) == [{"c": "QUIET"}] * 3
-
-
-STYLED = {
-    "timestamptz": ("timestamptz", "2024-02-01 00:00:00+00", datetime(2024, 2, 1, tzinfo=UTC)),
-    "date": ("date", "2024-02-01", date(2024, 2, 1)),
-    "domain of dates": ("day", "2024-02-01", date(2024, 2, 1)),
-    "dates": ("date[]", "{2024-02-01,NULL}", [date(2024, 2, 1), None]),
-    "range": ("daterange", "[2024-02-01,2024-03-04)", Range(date(2024, 2, 1), date(2024, 3, 4))),
-    "interval": ("interval", "1 day 00:00:01", timedelta(days=1, seconds=1)),
-    "float8": ("float8", "0.30000000000000004", 0.1 + 0.2),
-}
-BENT = (
-    "DateStyle = 'German, DMY'; SET TimeZone = 'Asia/Kolkata'; SET IntervalStyle = 'iso_8601';"
-    "SET extra_float_digits = 0"
-)
-
-
-@pytest.mark.parametrize(("type_", "text", "value"), STYLED.values(), ids=STYLED)
-@pytest.mark.parametrize("local", [False, True])
-def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, text, value, local):
-    conn.execute("CREATE DOMAIN day AS date")
-    conn.execute(f"CREATE TABLE t (id int, c {type_}); INSERT INTO t VALUES (1, '{text}')")
-    before = None
-    if local:
-        before = sequence(raw_sql(f"SET LOCAL {one.removeprefix('SET ')}") for one in _bent())
-    else:
-        conn.execute(f"SET {BENT}")
-    assert list(row_by_guard(conn, "t", ["c"], before=before)) == [{"c": value}] * 3
-
-
-def _bent():
-    return [part.strip() for part in BENT.split(";")]
-
-
-def test_value_in_a_style_without_a_loader_is_found_as_text(conn):
-    """A loader of the caller's own, or of a composite type, reads text, as of its session; set
-    for the transaction alone, day and month would change places."""
-
-    class Reader(Loader):
-        def load(self, data: bytes) -> str:
-            return f"read {bytes(data).decode()}"
-
-    conn.execute("CREATE TABLE t AS SELECT 1 AS id, '2024-02-01'::date AS c, 'x'::text AS d")
-    conn.adapters.register_loader("date", Reader)
-    conn.adapters.register_loader("text", Reader)
-    styled = raw_sql("SET LOCAL DateStyle = 'SQL, DMY'")
-    assert next(row_by_guard(conn, "t", ["c"])) == {"c": "read 2024-02-01"}
-    assert next(row_by_guard(conn, "t", ["c", "d"], before=styled)) == {
-        "c": "01/02/2024",
-        "d": "read x",
-    }
-    conn.execute("SET DateStyle = 'SQL, DMY'")
-    assert next(row_by_guard(conn, "t", ["c"])) == {"c": "read 01/02/2024"}
-
-
-def test_a_composite_value_is_loaded_in_the_sessions_style_and_in_no_other(conn):
-    conn.execute("CREATE TYPE stay AS (day date)")
-    conn.execute("CREATE TABLE t AS SELECT 1 AS id, ROW('2024-02-01')::stay AS c")
-    register_composite(CompositeInfo.fetch(conn, "stay"), conn)
-    assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
-    conn.execute("SET DateStyle = 'SQL, DMY'")
-    assert next(row_by_guard(conn, "t", ["c"]))["c"].day == date(2024, 2, 1)
-    other = raw_sql("SET LOCAL DateStyle = 'SQL, MDY'")
-    assert next(row_by_guard(conn, "t", ["c"], before=other)) == {"c": "(02/01/2024)"}
 
 
 @pytest.mark.postgres_only("it has UTF-8 alone")
