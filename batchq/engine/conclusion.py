@@ -14,7 +14,6 @@ from batchq.engine.outcome.report import Report, driver_error, report
 from batchq.engine.transaction import Transaction
 from batchq.engine.wire.deadline import Deadline
 from batchq.language.errors import DecodeFailed
-from batchq.language.outcome import Outcome
 
 
 def failure_of(transaction: Transaction, broken: Exception | None = None) -> Report | None:
@@ -23,17 +22,14 @@ def failure_of(transaction: Transaction, broken: Exception | None = None) -> Rep
     :param broken: the error that ended the waiting, if one did. The answers received before it
         still count.
     """
-    verdict, slots = transaction.verdict, None
+    verdict, slots = transaction.verdict, transaction.slots
     if verdict is None and broken is not None:
-        verdict = Verdict(Outcome.NOT_SENT)
+        verdict = Verdict(transaction.outcome)
     if verdict is None or verdict.outcome is transaction.frame.outcome_on_success:
         return None
-    cause: BaseException | None = broken
-    if transaction.verdict is not None:  # something was sent
-        slots = transaction.slots
-        cause = slots.lost or broken
+    cause: BaseException | None = slots.lost or broken
     summary = "" if verdict.violation is None else str(verdict.violation)
-    if slots is not None and verdict.violation is not None and verdict.slot is not None:
+    if verdict.violation is not None and verdict.slot is not None:
         answer = slots.answers[verdict.slot]
         if answer is not None:
             cause = driver_error(answer, summary, transaction.ready.codec)

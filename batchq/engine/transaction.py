@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from psycopg.pq import ConnStatus, PipelineStatus
 
-from batchq.engine.outcome.attribute import Verdict, attribute, unanswered
+from batchq.engine.outcome.attribute import Verdict, attribute
 from batchq.engine.outcome.load_cell import load_cell
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import no_answer, not_sent
-from batchq.engine.outcome.partition_constraints import PartitionLookup
-from batchq.engine.outcome.row_triggers import TriggerLookup
 from batchq.engine.outcome.stale import give_up, is_alike, learn, may_be_stale
+from batchq.engine.outcome.trace import Lookup, trace
 from batchq.engine.plan import Plan
 from batchq.engine.ready import Ready, make_ready
 from batchq.engine.wire.connection_state import AnyConnection
@@ -55,11 +54,11 @@ class Transaction:
     frame: Frame
     deadline: Deadline | None = None
     ready: Ready = field(init=False)
-    verdict: Verdict | None = field(init=False, default=None)
-    slots: Slots = field(init=False)
+    verdict: Verdict | None = field(init=False, default=None)  # on the batch as last sent
+    slots: Slots = field(init=False, factory=lambda: Slots([]))
     sent: Flight = field(init=False)
     repeated: PreparedFlight | None = field(init=False, default=None)
-    settings_changed: bool = field(init=False, default=False)
+    settings_changed: bool = field(init=False, default=False)  # by a step
     times: int = field(init=False, default=0)  # how often the batch was sent
     given_up: bool = field(init=False, default=False)  # with answers outstanding
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
@@ -93,6 +92,7 @@ class Transaction:
         if self.is_late:
             raise not_sent("it was made ready")
         yield self._batch(pg)
+        self._settle()
         if self._has_failed(pg):
             yield from self._after_failure(pg)
         self._complete = True
@@ -113,11 +113,15 @@ class Transaction:
         first, flight = self.verdict, self.sent
         if first is not None and self.may_be_stale(first) and not self.is_late:
             yield self._batch(pg)
+            self._settle()
             yield from self._undo_all(pg)
             # If it fails again in the same way, the schema is the cause, and the preparations stay.
             if self.verdict is None or not is_alike(first, self.verdict):
                 give_up(self.ready.state, first, flight)
-        yield from self._trace(pg)
+        verdict, traces = self.verdict, self.ready.dialect.traces_failures
+        if verdict is not None and verdict.violation is not None and traces:
+            query = partial(self._query, pg)
+            self.verdict = yield from trace(self.connection, self.plan.placed, verdict, query)
 
     def _undo_all(self, pg: PGconn) -> Iterator[PQGen[None]]:
         verdict, lost = self.verdict, self.slots.lost is not None
@@ -126,8 +130,8 @@ class Transaction:
             yield self._undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
-        """Send the batch, and decide the verdict by the answers."""
-        ready, frame = self.ready, self.frame
+        """Return the flight that sends the batch, and fills the slots with the answers."""
+        frame = self.frame
         self.repeated = prepared = self._prepared_flight()
         if prepared is None:
             if self.deadline is not None:
@@ -136,24 +140,29 @@ class Transaction:
             send = flight.send
         else:
             flight = prepared.flight
-            send = partial(prepared.send, pg, ready.encoded)
-        self.sent = flight
+            send = partial(prepared.send, pg, self.ready.encoded)
+        self.sent, self.slots, self.verdict = flight, Slots([]), None
         self.times += 1
-        # From here on bytes may have been sent, and without an answer the outcome is unknown.
-        self.verdict, self.slots = unanswered(self.frame), (slots := Slots([]))
-        yield from exchange(pg, send, flight.owners, slots)
-        self.settings_changed = settings_of(pg) != ready.kept.settings  # by a step
-        self.verdict = self._attribute(flight, slots)
-        well = self.verdict.outcome is self.frame.outcome_on_success
+        return exchange(pg, send, flight.owners, self.slots)
+
+    def _settle(self) -> None:
+        """Decide the verdict by the answers, and keep what they show for the next batch."""
+        ready, flight, answers = self.ready, self.sent, self.slots.answers
+        well = self._decide().outcome is self.frame.outcome_on_success
         statements = ready.state.statements
-        if prepared is not None:
-            statements.record_repeated(prepared.keys, well=well)
+        if well:
+            pg = self.connection.pgconn
+            self.settings_changed = settings_of(pg) != ready.kept.settings
+        if self.repeated is not None:
+            statements.record_repeated(self.repeated.keys, well=well)
             return
-        learn(statements, flight, slots.answers, ready.kept.transformer.adapters, well=well)
+        learn(statements, flight, answers, ready.kept.transformer.adapters, well=well)
         if well and self.deadline is None and ready.encoded.program.is_kept:
-            barrier = ready.dialect.barrier and not frame.nested
-            loads = ready.kept.loads_stateless(slots.answers)
-            ready.state.remember(flight, ready.encoded, frame, barrier=barrier, stateless=loads)
+            barrier = ready.dialect.barrier and not self.frame.nested
+            loads = ready.kept.loads_stateless(answers)
+            ready.state.remember(
+                flight, ready.encoded, self.frame, barrier=barrier, stateless=loads
+            )
 
     def _prepared_flight(self) -> PreparedFlight | None:
         """Return the flight of an earlier batch to send this one by, if there is one."""
@@ -161,7 +170,7 @@ class Transaction:
         if self.times or self.deadline is not None or self.connection.prepare_threshold is None:
             return None
         state, encoded = self.ready.state, self.ready.encoded
-        return state.prepared_flight(encoded, self.frame) if encoded.program.is_kept else None
+        return state.prepared_flight(encoded, self.frame)
 
     def _bounded(self, pg: PGconn, deadline: Deadline) -> Frame:
         """Return the frame with the settings that limit the server to the time that is left."""
@@ -194,31 +203,15 @@ class Transaction:
             return None
         return self._undo(pg)
 
-    def _trace(self, pg: PGconn) -> Iterator[PQGen[None]]:
-        """Query the catalog for what the error does not report, to find the step that failed.
-
-        The outcome is decided by then, and a failure of these queries does not change it.
-        """
-        verdict = self.verdict
-        if verdict is None or verdict.violation is None or not self.ready.dialect.traces_failures:
-            return
-        placed = self.plan.placed
-        partitions = PartitionLookup(self.connection, placed, verdict)
-        if partitions.is_needed:
-            yield from self._query(pg, partitions)
-        triggers = TriggerLookup(placed, partitions.verdict)
-        if triggers.is_needed:
-            yield from self._query(pg, triggers)
-        self.verdict = triggers.verdict
-
-    def _query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> Iterator[PQGen[None]]:
+    def _query(self, pg: PGconn, lookup: Lookup) -> Iterator[PQGen[None]]:
+        """Send the query of a look-up. If it fails, that does not change the outcome."""
         at_rest = self.slots.lost is None and pg.transaction_status == self.frame.at_rest
         if at_rest and not self.is_late:
             yield self._send_query(pg, lookup)
             if self.slots.lost is None and pg.transaction_status != self.frame.at_rest:
                 yield self._undo(pg)
 
-    def _send_query(self, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
+    def _send_query(self, pg: PGconn, lookup: Lookup) -> PQGen[None]:
         self.slots.lost = yield from lookup.query(pg, self.frame, self.ready.codec)
 
     @property
@@ -237,15 +230,17 @@ class Transaction:
             checks=self.ready.dialect.supports_outputs,
         )
 
-    def _attribute(self, flight: Flight, slots: Slots) -> Verdict:
-        return attribute(
-            flight.owners,
-            slots.answers,
+    def _decide(self) -> Verdict:
+        """Decide the verdict by the answers."""
+        self.verdict = verdict = attribute(
+            self.sent.owners,
+            self.slots.answers,
             frame=self.frame,
             dialect=self.ready.dialect,
             encoding=self.ready.codec,
             load=lambda cell: load_cell(cell, self.ready.kept.transformer),
         )
+        return verdict
 
     def may_be_stale(self, verdict: Verdict) -> bool:
         """Return whether a stale preparation may have caused the failure."""
@@ -253,18 +248,21 @@ class Transaction:
         return at_rest and self.slots.lost is None and may_be_stale(verdict, self.sent)
 
     def give_up(self, broken: Exception | None = None) -> None:
-        """Wait for no more answers, and decide the verdict by those received.
+        """Wait for no more answers, and decide the verdict by those received, if it is not decided.
 
         :param broken: the error that ended the waiting; None if the time was up.
         """
-        if self.verdict is None:
-            return  # nothing was sent
+        if self.verdict is not None or not self.slots.sent:
+            return
         missing = len(self.sent.owners) - len(self.slots.answers)
+        if not missing:
+            self._settle()
+            return
         self.slots.answers += [None] * missing
-        if missing and broken is None:
+        if broken is None:
             self.given_up = True
             self.slots.lost = self.slots.lost or no_answer()
-        self.verdict = self._attribute(self.sent, self.slots)
+        self._decide()
 
     def close_unless_idle(self) -> None:
         """Close the connection unless it is provably usable after the batch.
@@ -272,13 +270,13 @@ class Transaction:
         The next user of a pooled connection would write into a transaction that was left open, or
         read an answer that is outstanding.
         """
-        if self.verdict is None:
+        if not self.times:
             return  # nothing was sent
-        pg = self.connection.pgconn
+        pg, verdict = self.connection.pgconn, self.verdict
         at_rest = (
             pg.status == ConnStatus.OK
             and self.slots.lost is None
-            and not self.verdict.link_lost
+            and (verdict is None or not verdict.link_lost)
             and pg.pipeline_status == PipelineStatus.OFF
             and (pg.transaction_status == self.frame.at_rest or self._is_usable(pg))
         )
@@ -292,4 +290,9 @@ class Transaction:
     @property
     def outcome(self) -> Outcome:
         """The outcome, as far as it is known by now."""
-        return Outcome.NOT_SENT if self.verdict is None else self.verdict.outcome
+        if self.verdict is not None:
+            return self.verdict.outcome
+        if self.slots.sent:
+            return self.frame.unseen
+        # What was sent once and may be sent again was rolled back.
+        return Outcome.ROLLED_BACK if self.times > 1 else Outcome.NOT_SENT

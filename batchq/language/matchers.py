@@ -45,13 +45,15 @@ class Matcher:
     sqlstate: str | None = None
     requirement: int | None = None
     is_long: bool = field(init=False)
+    _text: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Measure the name."""
+        """Measure the name, and write the text, which each failure has."""
         is_name = self.kind is not ViolationKind.GUARD and self.name is not None
         name = (self.name or "") if is_name else ""
         max_bytes = len(name) * (1 if name.isascii() else 4)
         object.__setattr__(self, "is_long", max_bytes > _LONGEST)
+        object.__setattr__(self, "_text", _text_of(self))
 
     def matches(self, violation: Violation) -> bool:
         """Return True if the mapping applies to this violation."""
@@ -76,12 +78,16 @@ class Matcher:
 
     def __str__(self) -> str:
         """Return the call that creates this matcher, as a user would write it."""
-        if self.sqlstate is not None:
-            return f'sqlstate("{self.sqlstate}")'
-        if self.kind is ViolationKind.GUARD:
-            return self.name or "expect(...)"
-        call = "invariant" if self.kind is None else self.kind.value
-        return f"{call}({spelled(self.name or '')})"
+        return self._text
+
+
+def _text_of(matcher: Matcher) -> str:
+    if matcher.sqlstate is not None:
+        return f'sqlstate("{matcher.sqlstate}")'
+    if matcher.kind is ViolationKind.GUARD:
+        return matcher.name or "expect(...)"
+    call = "invariant" if matcher.kind is None else matcher.kind.value
+    return f"{call}({spelled(matcher.name or '')})"
 
 
 def unique(name: str) -> Matcher:
@@ -95,7 +101,7 @@ def unique(name: str) -> Matcher:
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
     """
-    return _matcher(ViolationKind.UNIQUE, name)
+    return matcher_of(ViolationKind.UNIQUE, name)
 
 
 def check(name: str) -> Matcher:
@@ -104,7 +110,7 @@ def check(name: str) -> Matcher:
     >>> str(check("account_projects_check"))
     'check("account_projects_check")'
     """
-    return _matcher(ViolationKind.CHECK, name)
+    return matcher_of(ViolationKind.CHECK, name)
 
 
 def foreign_key(name: str) -> Matcher:
@@ -115,7 +121,7 @@ def foreign_key(name: str) -> Matcher:
     >>> str(foreign_key("vpc_project_id_fkey"))
     'foreign_key("vpc_project_id_fkey")'
     """
-    return _matcher(ViolationKind.FOREIGN_KEY, name)
+    return matcher_of(ViolationKind.FOREIGN_KEY, name)
 
 
 def exclusion(name: str) -> Matcher:
@@ -124,7 +130,7 @@ def exclusion(name: str) -> Matcher:
     >>> str(exclusion("booking_room_during_excl"))
     'exclusion("booking_room_during_excl")'
     """
-    return _matcher(ViolationKind.EXCLUSION, name)
+    return matcher_of(ViolationKind.EXCLUSION, name)
 
 
 def not_null(column: str) -> Matcher:
@@ -138,7 +144,7 @@ def not_null(column: str) -> Matcher:
     >>> str(not_null("name"))
     'not_null("name")'
     """
-    return _matcher(ViolationKind.NOT_NULL, column)
+    return matcher_of(ViolationKind.NOT_NULL, column)
 
 
 def sqlstate(code: str) -> Matcher:
@@ -168,7 +174,7 @@ def _cached_sqlstate(code: str) -> Matcher:
 
 def constraint(name: str) -> Matcher:
     """Match a constraint of any kind with that name; for ``.invariant("name")``."""
-    return _matcher(None, name)
+    return matcher_of(None, name)
 
 
 MISSING_ROWS = Matcher(ViolationKind.GUARD)
@@ -188,7 +194,11 @@ def is_matcher(value: object) -> bool:
     return isinstance(value, Matcher)
 
 
-def _matcher(kind: ViolationKind | None, name: str) -> Matcher:
+def matcher_of(kind: ViolationKind | None, name: str) -> Matcher:
+    """Match a violation of that kind, or of any kind, by the name of the constraint or column.
+
+    :raises InvalidBatch: if it is not a non-empty str.
+    """
     try:
         return _cached_matcher(kind, name)
     except TypeError:  # it is not hashable, so not a str

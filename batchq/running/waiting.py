@@ -49,22 +49,27 @@ def drive(connection: Connection[Any], transaction: Transaction) -> None:
     """
     deadline = transaction.deadline
     with connection.lock if deadline is None else _Locked(connection.lock, deadline):
+        flight: PQGen[None] | None = None
+        late: PQGen[None] | None = None
         try:
             for flight in transaction.flights():
-                try:
-                    if deadline is None:
-                        wait(flight, connection.pgconn.socket, _INTERVAL)
-                        continue
-                    if wait(until(flight, deadline), connection.pgconn.socket, deadline.tick):
-                        continue
-                except Exception as error:
-                    transaction.give_up(error)  # the socket or the event loop is closed
-                    raise
-                except BaseException:
-                    _cancel(connection, transaction, flight)
-                    raise
+                if deadline is None:
+                    wait(flight, connection.pgconn.socket, _INTERVAL)
+                    continue
+                bounded = until(flight, deadline)
+                if not wait(bounded, connection.pgconn.socket, deadline.tick):
+                    late = flight
+                    break
+        except Exception as error:
+            transaction.give_up(error)  # the socket or the event loop is closed
+            raise
+        except BaseException:
+            if flight is not None:  # else nothing was sent
                 _cancel(connection, transaction, flight)
-                break
+            raise
+        else:
+            if late is not None:
+                _cancel(connection, transaction, late)
         finally:
             # Before the lock is released: after that, another thread may have a batch running.
             transaction.close_unless_idle()
@@ -74,23 +79,27 @@ async def drive_async(connection: AsyncConnection[Any], transaction: Transaction
     """Send a batch, and wait for its answers; as :func:`drive`."""
     deadline = transaction.deadline
     async with connection.lock if deadline is None else _AsyncLocked(connection.lock, deadline):
+        flight: PQGen[None] | None = None
+        late: PQGen[None] | None = None
         try:
             for flight in transaction.flights():
-                try:
-                    if deadline is None:
-                        await wait_async(flight, connection.pgconn.socket, _INTERVAL)
-                        continue
-                    bounded = until(flight, deadline)
-                    if await wait_async(bounded, connection.pgconn.socket, deadline.tick):
-                        continue
-                except Exception as error:
-                    transaction.give_up(error)  # as in drive()
-                    raise
-                except BaseException:
-                    await _cancel_async(connection, transaction, flight)
-                    raise
+                if deadline is None:
+                    await wait_async(flight, connection.pgconn.socket, _INTERVAL)
+                    continue
+                bounded = until(flight, deadline)
+                if not await wait_async(bounded, connection.pgconn.socket, deadline.tick):
+                    late = flight
+                    break
+        except Exception as error:
+            transaction.give_up(error)  # as in drive()
+            raise
+        except BaseException:
+            if flight is not None:  # else nothing was sent
                 await _cancel_async(connection, transaction, flight)
-                break
+            raise
+        else:
+            if late is not None:
+                await _cancel_async(connection, transaction, late)
         finally:
             # Before the lock is released: after that, another task may have a batch running.
             transaction.close_unless_idle()
@@ -113,6 +122,7 @@ def _cancel(connection: Connection[Any], transaction: Transaction, flight: PQGen
                 handled = request_cancel(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:  # a new flight must not start
                 wait(until(flight, grace), pg.socket, grace.tick)
+            transaction.give_up()
             # The cancel request has been handled, so it cannot cancel this.
             undo = transaction.undo_left() if handled else None
             if undo is not None:
@@ -134,6 +144,7 @@ async def _cancel_async(
                 handled = await request_cancel_async(connection, _REQUEST * GRACE)
             if getgeneratorstate(flight) == GEN_SUSPENDED:
                 await wait_async(until(flight, grace), pg.socket, grace.tick)
+            transaction.give_up()
             undo = transaction.undo_left() if handled else None
             if undo is not None:
                 await wait_async(until(undo, grace), pg.socket, grace.tick)

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
 from batchq import Outcome, sql
+from batchq.engine.outcome.attribute import attribute
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
@@ -120,6 +121,22 @@ class TestKeyboardInterrupt:
         if not inside:
             assert mine.info.transaction_status == rest
             assert mine.info.pipeline_status == psycopg.pq.PipelineStatus.OFF
+
+    def test_while_the_answers_are_judged_none_of_them_is_lost(self, connect, conn, monkeypatch):
+        interrupts = [KeyboardInterrupt]
+
+        def interrupted(*args, **options):
+            if interrupts:
+                raise interrupts.pop()
+            return attribute(*args, **options)
+
+        monkeypatch.setattr("batchq.engine.transaction.attribute", interrupted)
+        mine = connect()
+        with pytest.raises(KeyboardInterrupt) as raised:
+            batchq.run(mine, SHORT)
+        assert noted_outcome(raised) == COMMITTED
+        assert is_true(COMMITTED, conn)
+        assert not mine.closed
 
     def test_before_anything_is_sent_the_connection_stays(self, pool, monkeypatch):
         def interrupted(*_, **__):

@@ -132,11 +132,7 @@ def attribute(
             return _failed(owners, answers, slot, error, frame=frame, dialect=dialect)
         elif status != _SYNCED or owner != SYNC:
             break
-    return unanswered(frame)
-
-
-def unanswered(frame: Frame) -> Verdict:
-    """Return the verdict on a batch that was sent and whose end was not answered."""
+    # It was sent, and its end was not answered.
     return _UNKNOWN if frame.unseen is Outcome.UNKNOWN else _LOST
 
 

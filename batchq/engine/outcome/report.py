@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from batchq.engine.dialects import Dialect, Parameters
     from batchq.engine.outcome.attribute import Verdict
-    from batchq.engine.outcome.failure import Failure
     from batchq.engine.wire.frame import Frame
+    from batchq.language.mapping import Raises
+    from batchq.language.violation import Violation
 
 
 @frozen
@@ -64,10 +65,14 @@ def report(
     )
     made: BaseException | None = None
     interrupt: BaseException | None = None
+    name: str | None = None
+    resolution = failure.failed_step.resolution
+    raises = None if resolution is None else resolution.for_caller
     try:
-        made, name = _made(failure)
+        if raises is not None:
+            made, name = _made(raises, failure.violation)
     except BaseException as error:  # noqa: BLE001  Ctrl-C in the caller's function
-        interrupt, name = error, None
+        interrupt = error
     cls = classify(failure, name)
     batch_error = cls.error(
         write_report(failure, cls),
@@ -91,17 +96,13 @@ def report(
     return Report(made, batch_error)
 
 
-def _made(failure: Failure) -> tuple[BaseException | None, str | None]:
-    """Return the exception that the failure is mapped to, and the name of its class.
+def _made(raises: Raises, violation: Violation) -> tuple[BaseException, str | None]:
+    """Return the exception that a failure is mapped to, and the name of its class.
 
     The name is None if the caller's function has failed instead.
     """
-    resolution = failure.failed_step.resolution
-    raises = None if resolution is None else resolution.for_caller
-    if raises is None:
-        return None, None
     try:
-        error = exception_for(raises, failure.violation)
+        error = exception_for(raises, violation)
     except Exception as bug:  # noqa: BLE001  the caller's function; the report must not be lost
         return bug, None
     return error, type(error).__name__

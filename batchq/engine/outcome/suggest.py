@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from batchq.engine.hints import hint
 from batchq.language.guards import Bound
-from batchq.language.matchers import Matcher, not_null, sqlstate
+from batchq.language.matchers import Matcher, constraint, matcher_of, not_null, sqlstate
 from batchq.language.results import Rows
-from batchq.language.spelling import spelled
 from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def suggest_mapping(failure: Failure) -> str:
     name = violation.part_of[-1] if violation.part_of else violation.constraint
     lines = [f"    .on({_matcher(violation, name)}, YourError(...))"]
     if name and not failed.candidates:
-        lines += ["If it can only be a bug, declare it:", f"    .invariant({spelled(name)})"]
+        lines += ["If it can only be a bug, declare it:", f"    .{constraint(name)}"]
     if failed.candidates:
         place = "around those steps" if len(failed.candidates) > 1 else "there"
         before = [f"If a caller can cause it, map it once, {place}:"]
@@ -74,5 +73,5 @@ def _matcher(violation: Violation, name: str | None) -> Matcher:
     if violation.kind is ViolationKind.NOT_NULL and violation.column:
         return not_null(violation.column)
     if violation.kind is not ViolationKind.OTHER and name:
-        return Matcher(violation.kind, name)
+        return matcher_of(violation.kind, name)
     return sqlstate(violation.sqlstate)

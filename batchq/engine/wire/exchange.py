@@ -40,6 +40,8 @@ class Slots:
     answers: list[PGresult | None]
     lost: OperationalError | None = None
     """Why the connection is lost or no longer usable; None if it is usable."""
+    sent: bool = False
+    """True once bytes may have been sent: from then on, without an answer, anything is possible."""
 
 
 def exchange(
@@ -60,6 +62,7 @@ def exchange(
     :raises psycopg.OperationalError: if libpq rejects a command on a usable connection. The caller
         has to close it, because a Sync sent on it would commit the part that was sent.
     """
+    slots.sent = True
     try:
         yield from _send(pg, send)
     except OperationalError as error:

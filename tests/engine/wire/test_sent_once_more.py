@@ -4,6 +4,7 @@ for is sent once more, with nothing prepared, and that is counted."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from batchq import Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
@@ -11,6 +12,7 @@ from batchq.engine.outcome.stale import LOST, STALE
 from batchq.result import Failed, Ok, attempt
 from batchq.testing import proxy
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
+from tests.support.flights import wrapped_wait
 
 
 @pytest.fixture
@@ -108,6 +110,25 @@ def test_the_second_answer_is_the_one_that_counts(client, conn):
     answer = client.attempt(batch)
     assert isinstance(answer.error, KeyError)
     assert answer.report.attempts == 2
+
+
+def test_interrupt_before_the_second_time_is_of_the_first(link, conn):
+    """It was sent, and rolled back; nothing can have come of the second time."""
+    batch = gather(item(1), raising(conn, "0A000"))
+
+    def interrupted(_flight):
+        raise KeyboardInterrupt
+        yield
+
+    with (
+        psycopg.connect(link.conninfo(), autocommit=True, prepare_threshold=0) as mine,
+        wrapped_wait(interrupted, skip=1),
+        link.record() as recording,
+        pytest.raises(KeyboardInterrupt) as raised,
+    ):
+        run(mine, batch)
+    assert raised.value.__notes__[0].endswith(Outcome.ROLLED_BACK.value)
+    assert recording.client.count("S") == 2
 
 
 def test_a_retry_counts_them_as_well(connect, conn):
