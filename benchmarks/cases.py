@@ -10,10 +10,10 @@ from benchmarks.peers import InTasks, Peer
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq, forms
-from benchmarks.peers.bulk import Chunked
+from benchmarks.peers.bulk import deleting
 from benchmarks.peers.contention import CHARGES, InProcesses
 from benchmarks.peers.one_statement import Cte, Plpgsql
-from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Queued, Transaction
+from benchmarks.peers.psycopg3 import Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core, Orm
 from benchmarks.workloads import Workload
 from benchmarks.workloads.guards import guards
@@ -65,9 +65,7 @@ def _cases() -> Iterator[Case]:
         yield Case("throughput", {"tasks": number}, tasks, callers=number)
     for keys in KEYS:
         workload = deletes(keys, _ROWS)
-        single = Autocommit(workload, "one DELETE")
-        chunked = [Chunked(workload, rows) for rows in (1_000, 10_000, None)]
-        yield Case("bulk delete", {"keys": keys}, [single, *chunked], statements=_ROWS)
+        yield Case("bulk delete", {"keys": keys}, deleting(workload), statements=_ROWS)
 
 
 CASES: tuple[Case, ...] = tuple(_cases())

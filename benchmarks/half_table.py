@@ -7,36 +7,31 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections import defaultdict
-from statistics import median
+from functools import partial
 
 from batchq.testing import server
+from benchmarks.interleave import Cost, interleave, timed
 from benchmarks.measure import opened
-from benchmarks.peers.bulk import Chunked
-from benchmarks.peers.psycopg3 import Autocommit
+from benchmarks.peers import Peer
+from benchmarks.peers.bulk import deleting
 from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads.rules import KEYS, deletes
+
+
+def _turn(conninfo: str, peer: Peer, _: range) -> Cost:
+    with opened(conninfo, [peer], 1) as (side,):
+        return timed(side.work, range(1))
 
 
 def main(rows: int = 200_000, rounds: int = 5) -> None:
     """Measure and print."""
     with server(settings=SETTINGS) as postgres:
         for keys in KEYS:
-            workload = deletes(keys, rows)
-            single = Autocommit(workload, "one DELETE")
-            peers = [single, *(Chunked(workload, size) for size in (1_000, 10_000, None))]
-            ratios: dict[str, list[float]] = defaultdict(list)
-            for number in range(rounds):
-                took: dict[str, float] = {}
-                for peer in peers[number % len(peers) :] + peers[: number % len(peers)]:
-                    with opened(postgres.conninfo(), [peer], 1) as (side,):
-                        start = time.perf_counter()
-                        side.work(range(1))
-                        took[peer.name] = time.perf_counter() - start
-                for name, seconds in took.items():
-                    ratios[name].append(seconds / took[single.name])
-            cells = [f"{name} 1/{median(found):.1f}" for name, found in ratios.items()]
+            peers = deleting(deletes(keys, rows))
+            turns = {peer.name: partial(_turn, postgres.conninfo(), peer) for peer in peers}
+            samples = interleave(turns, rounds=rounds, calls=1)
+            ratios = {name: samples.ratio(name, to=peers[0].name) for name in turns}
+            cells = [f"{name} 1/{ratio.middle:.1f}" for name, ratio in ratios.items()]
             print(f"{keys} keys, {rows:,} rows of {2 * rows:,}: {', '.join(cells)}", flush=True)
 
 

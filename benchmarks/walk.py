@@ -20,49 +20,23 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from attrs import frozen
+from attrs import evolve, frozen
 
 import batchq
 from batchq import Batch, UnmappedViolation, insert, run, unique
-from batchq.bulk import ChildDelete, DeleteTree, start
-from batchq.hierarchy import Parent
+from batchq.bulk import ChildDelete, start
 from batchq.testing import server
+from benchmarks.interleave import WARM_UP
+from benchmarks.sandbox import sandbox
+from benchmarks.workloads.rules import deletes
+from examples.datastore.errors import AlreadyExists
+from examples.datastore.models import Router
+from examples.datastore.parents import RULES
+from examples.datastore.vpc_delete import TREE
 
 PACKAGE = Path(batchq.__file__).parent
-WARM_UP = 25
-"""Runs before those that are traced: everything is prepared and every cache is filled."""
-_TIMES = 9
-
-TABLES = """
-CREATE TABLE vpc (
-    id uuid CONSTRAINT vpc_pkey PRIMARY KEY, name text CONSTRAINT vpc_name_key UNIQUE,
-    rcgen bigint NOT NULL DEFAULT 1, time_deleted timestamptz
-);
-CREATE TABLE vpc_firewall_rule (
-    id uuid PRIMARY KEY, vpc_id uuid NOT NULL, name text NOT NULL
-);
-CREATE UNIQUE INDEX rules_by_vpc ON vpc_firewall_rule (vpc_id, id)
-"""
-FILL = """
-INSERT INTO vpc_firewall_rule (id, vpc_id, name)
-SELECT gen_random_uuid(), %s, 'rule-' || n FROM generate_series(1, 2000) AS n
-"""
-
-PARENT = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
-RULES = PARENT.children("vpc_firewall_rule", by="vpc_id", deleted_at=None)
-TREE = DeleteTree(name="vpc", parent=PARENT, children=[ChildDelete(relation=RULES, order="id")])
-
-
-@frozen
-class Vpc:
-    """The model that a row becomes."""
-
-    id: UUID
-    name: str
-
-
-class NameTaken(Exception):
-    """The error that the mapping of the insert names."""
+_TIMES, _FIRST = 9, 1_000  # other ids than those of the VPCs
+_RULES = evolve(TREE, children=[ChildDelete(relation=RULES, order="id")], guards=[], hard=True)
 
 
 @frozen
@@ -104,10 +78,13 @@ def traced(work: Callable[[], object]) -> Walk:
 
 def main() -> None:
     """Trace and print."""
-    with server() as postgres, psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
-        conn.execute(TABLES)
-        conn.execute(TREE.jobs.ddl().encode())
-        walks = _insert(conn) | _bulk(conn)
+    with (
+        server() as postgres,
+        sandbox(postgres.conninfo()) as place,
+        psycopg.connect(place.conninfo, autocommit=True) as conn,
+    ):
+        (vpc,) = deletes("random", rows=2_000).inputs(place, 1)
+        walks = _insert(conn) | _bulk(conn, vpc)
     print(f"{'':44}{'calls':>7}{'stays':>7}{'files':>7}{'returns':>9}")
     for name, walk in walks.items():
         print(f"{name:44}{walk}")
@@ -133,24 +110,24 @@ def _fewest(works: Iterable[Callable[[], object]]) -> Walk:
     return min(map(traced, works), key=lambda walk: len(walk.files))
 
 
-def _batch(number: int, name: str | None = None) -> Batch[Vpc]:
-    row = {"id": UUID(int=number), "name": name or f"vpc-{number}"}
-    return insert("vpc", row).one(Vpc).on(unique("vpc_name_key"), NameTaken)
+def _batch(number: int, name: str | None = None) -> Batch[Router]:
+    ids = {"id": UUID(int=_FIRST + number), "vpc_id": UUID(int=0)}
+    row = {**ids, "kind": "custom", "name": name or f"router-{number}"}
+    taken = AlreadyExists("router", row["name"])
+    return insert("vpc_router", row).one(Router).on(unique("lookup_router_by_vpc"), taken)
 
 
-def _bulk(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
+def _bulk(conn: psycopg.Connection[Any], key: UUID) -> dict[str, Walk]:
     """Walk the start of a delete of 2,000 rows, which leaves a job."""
-    key = UUID(int=1)
-    conn.execute(FILL, [key])
     missing = LookupError("no such vpc")
 
     def build() -> object:
-        return TREE.delete_now(key, missing=missing), TREE.fence(key, missing=missing)
+        return _RULES.delete_now(key, missing=missing), _RULES.fence(key, missing=missing)
 
     walks = {
         "bulk: start's two batches, cold": traced(build),
         "bulk: start's two batches, warm": traced(build),
-        "bulk: start, with its two runs": traced(lambda: start(conn, TREE, key, missing=missing)),
+        "bulk: start, with its two runs": traced(lambda: start(conn, _RULES, key, missing=missing)),
     }
     own = {
         f"{name}, bulk/ only": Walk(tuple(file for file in walk.files if file.startswith("bulk/")))

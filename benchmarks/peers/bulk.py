@@ -7,7 +7,8 @@ import math
 from uuid import UUID
 
 from batchq.bulk import Budget, ChunkSize, resume, start
-from benchmarks.peers import Connection, OnPsycopg
+from benchmarks.peers import Connection, OnPsycopg, Peer
+from benchmarks.peers.psycopg3 import Autocommit
 from benchmarks.workloads import Workload
 from examples.datastore.errors import NotFound
 from examples.datastore.vpc_delete import TREE
@@ -26,3 +27,9 @@ class Chunked(OnPsycopg):
         start(conn, TREE, vpc_id, missing=NotFound("vpc", vpc_id))
         budget = Budget(seconds=math.inf)
         return resume(conn, [TREE], owner="benchmark", budget=budget, chunk_size=self._size)
+
+
+def deleting(workload: Workload) -> list[Peer]:
+    """Return one DELETE, which the others are compared with, and chunks of several sizes."""
+    chunked = [Chunked(workload, rows) for rows in (1_000, 10_000, None)]
+    return [Autocommit(workload, "one DELETE"), *chunked]
