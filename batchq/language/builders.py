@@ -19,6 +19,7 @@ from batchq.language.inputs import Where, read_conditions, read_row
 from batchq.language.outputs import casts
 from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
+from batchq.language.special import NOT_AS_IS
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
     Conditions,
@@ -62,8 +63,11 @@ def raw_sql(text: str, /, **params: object) -> Statement[None]:
     try:
         if not params:
             return Statement(_text(text, (), ()), ())
-        values = copy_lists("sql()", tuple(params.values()))
-        return Statement(_text(text, tuple(params), casts(values)), values)
+        names, values = tuple(params), tuple(params.values())
+        if NOT_AS_IS.isdisjoint(map(type, values)):
+            return Statement(_text(text, names, ()), values)
+        values = copy_lists("sql()", values)
+        return Statement(_text(text, names, casts(values)), values)
     except TypeError:
         if isinstance(cast("object", text), str):
             raise

@@ -19,7 +19,8 @@ from typing import Any
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
-from batchq.language.parameters import Parameter
+from batchq.language.parameters import Fields, Parameter
+from batchq.language.special import NOT_AS_IS
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
@@ -44,6 +45,7 @@ _SPECIAL: tuple[tuple[type[object], Reading], ...] = (
     (Expression, Reading.FRAGMENT),
     (Output, Reading.OUTPUT),
     (Parameter, Reading.PARAMETER),
+    (Fields, Reading.REFUSED),
 )
 
 
@@ -84,12 +86,13 @@ def read_choice(call: str, column: str, choice: Sequence[object]) -> tuple[str, 
     for kind in kinds:
         if reading_of(kind) in _MAY_BE_CHOSEN:
             continue
-        named = with_article(kind)
-        hint = f"to compare with a whole array write {_whole(column)}"
+        named, hint = with_article(kind), f"to compare with a whole array write {_whole(column)}"
         if issubclass(kind, Parameter):
             hint = f'for the whole list write param("{column}", list[…])'
         if issubclass(kind, Expression):
             hint = f'write {column} IN (…) in sql("…")'
+        if issubclass(kind, Fields):
+            named, hint = _WHOLE_ROW
         raise InvalidBatch(
             f"{_at(call, column)} is {with_article(type(choice))} of choices that contains "
             f"{named}; {hint}"
@@ -107,6 +110,8 @@ def refused(call: str, column: str, kind: type[object]) -> InvalidBatch:
         hint = "wrap a JSON document in psycopg.types.json.Jsonb(…)"
     elif _is_record(kind):
         hint += f"; to compare with a whole composite write {_whole(column)}"
+    elif issubclass(kind, Fields):
+        named, hint = _WHOLE_ROW
     return InvalidBatch(f"{_at(call, column)} is {named}; {hint}")
 
 
@@ -114,9 +119,11 @@ def copy_lists(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values with lists copied: changing a list does not change a statement.
 
     :param call: the call that they were passed to, for the text of the error: ``"insert()"``.
-    :raises InvalidBatch: for a list that contains itself.
+    :raises InvalidBatch: for a list that contains itself, and for a whole :func:`row`.
     """
-    return tuple(_copied(call, values, ())) if list in map(type, values) else values
+    if NOT_AS_IS.isdisjoint(map(type, values)):
+        return values
+    return tuple(_copied(call, values, ()))
 
 
 def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[Any]:
@@ -124,7 +131,11 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
 
     :param outer: the identities of the lists that it is in.
     """
-    if list not in map(type, values):
+    kinds = set(map(type, values))
+    if Fields in kinds:
+        named, hint = _WHOLE_ROW
+        raise InvalidBatch(f"{call}: a value is {named}; {hint}")
+    if list not in kinds:
         return list(values)
     if id(values) in outer:
         raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
@@ -135,6 +146,10 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
         else value
         for value in values
     ]
+
+
+_WHOLE_ROW = "row(…)", "name one field of it"
+"""How errors name a whole row in the place of a value, and what to write instead."""
 
 
 def _at(call: str, column: str) -> str:

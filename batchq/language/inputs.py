@@ -33,6 +33,7 @@ from batchq.language.syntax import (
     RawSql,
 )
 from batchq.language.validation import is_text
+from batchq.language.whole_rows import not_columns
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -52,7 +53,11 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
     :param call: the call that it was passed to, for the text of the errors: ``"insert()"``.
     :raises InvalidBatch: if it is not a row, or a value is a whole statement.
     """
-    if type(row) is dict or (read := _reader(call, type(row))) is None:
+    try:
+        read = None if type(row) is dict else _reader(call, type(row))
+    except InvalidBatch as error:
+        raise not_columns(call, cast("object", row)) or error from None
+    if read is None:
         named = cast("Mapping[str, object]", row)
         columns, values = tuple(named), tuple(named.values())
     else:
@@ -96,7 +101,7 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
     if isinstance(where, list | tuple):
         return _all_of(call, cast("Sequence[Condition]", where))
     if not _is_mapping(where):
-        raise InvalidBatch(
+        raise not_columns(call, where) or InvalidBatch(
             f'{call}: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
             f"{with_article(type(where))}"
         )

@@ -219,7 +219,7 @@ def _names(cls: Any) -> tuple[str, ...]:
     return fields if issubclass(cls, tuple) else ()
 
 
-class Fields:
+class Fields(Special):
     """The fields of a row, as attributes."""
 
     __slots__ = ("_cls", "parameters")

@@ -19,6 +19,7 @@ from batchq.language.syntax import Conditions, Insert, RawSql
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import is_text, listed, listed_columns
+from batchq.language.whole_rows import not_columns
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
@@ -192,7 +193,7 @@ class RowGuards(Batch[T_co, R_contra]):
         """
         given = cast("object", expected)
         if not isinstance(given, Mapping):
-            raise InvalidBatch(
+            raise not_columns("ensure()", given) or InvalidBatch(
                 'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
                 f"{with_article(type(given))}"
             )
