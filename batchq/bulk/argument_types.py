@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, Connection
-
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import name_of
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -52,7 +50,9 @@ def checked(
     if is_of(value, kind):
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
-    names = "a number" if kind is NUMBER else f"of type {' or '.join(k.__name__ for k in kinds)}"
+    given: tuple[type[object]] = (type(value),)
+    names = " or ".join(name_of(k, unlike=given) for k in kinds)
+    names = "a number" if kind is NUMBER else f"of type {names}"
     raise error(f"{call}({name}={value!r:.60}): it must be {names}; write {name}={example}")
 
 
@@ -76,24 +76,3 @@ def of(
         checked(call, attribute.name, value, kind, example, error=error)
 
     return check
-
-
-def check_database(call: str, database: object, *, sync: bool) -> None:
-    """Reject what is neither a connection nor a pool, before anything else is done.
-
-    psycopg_pool is an extra, so a pool is recognized by its methods.
-
-    :raises TypeError: for another object, and for an async one if the call is sync.
-    """
-    kinds = (Connection, AsyncConnection) if sync else (AsyncConnection, Connection)
-    is_right, is_other = (isinstance(database, kind) for kind in kinds)
-    getconn = getattr(database, "getconn", None)
-    is_pool = callable(getconn) and hasattr(database, "connection")
-    if is_right or (is_pool and iscoroutinefunction(getconn) is not sync):
-        return
-    hint = ""
-    if is_other or is_pool:
-        other = f"await a{call}" if sync else call.removeprefix("a")
-        hint = f"; use {other}"
-    name = type(database).__name__
-    raise TypeError(f"{call} takes a psycopg {kinds[0].__name__} or a pool, not {name}{hint}")

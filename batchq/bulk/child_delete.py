@@ -12,6 +12,7 @@ from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.order_columns import order_columns
 from batchq.language.builders import raw_sql
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
 from batchq.language.validation import listed
 from batchq.patterns.hierarchy import Children
 
@@ -25,7 +26,8 @@ def child_deletes(children: Iterable[ChildDelete]) -> tuple[ChildDelete, ...]:
     for child in listed_children:
         if not is_of(child, ChildDelete):
             raise InvalidBatch(
-                f"children=: pass a list of ChildDelete, not of {type(child).__name__}; write "
+                f"children=: pass a list of ChildDelete, not one that contains "
+                f"{with_article(type(child), unlike=(ChildDelete,))}; write "
                 f"[ChildDelete(relation=…)]"
             )
     return listed_children
@@ -35,7 +37,7 @@ def _relation(relation: Children) -> Children:
     if not is_of(relation, Children):
         raise InvalidBatch(
             f"ChildDelete(relation=…): pass what Parent(…).children(…) returns, not "
-            f"{type(relation).__name__}"
+            f"{with_article(type(relation), unlike=(Children,))}"
         )
     return relation
 

@@ -11,6 +11,7 @@ from attrs import frozen
 from batchq.bulk.argument_types import is_of
 from batchq.engine.client_encoding import own
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
 
 VERSION = 1
 """The version of the columns' meaning. A worker leaves jobs of another version alone."""
@@ -88,7 +89,7 @@ def checked_job(job: Job) -> Job:
     if not is_of(job, Job):
         raise InvalidBatch(
             f"adopt(): pass the Job that run(conn, tree.jobs.get(id)) has returned, not "
-            f"{type(job).__name__}"
+            f"{with_article(type(job), unlike=(Job,))}"
         )
     return job
 

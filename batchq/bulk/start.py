@@ -8,15 +8,16 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.bulk.argument_types import check_database
 from batchq.bulk.errors import TooManyRows
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.resume import READ_COMMITTED
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
 from batchq.language.mapping import Raises
+from batchq.language.spelling import with_article
 from batchq.running.request import check_options
 from batchq.running.run import arun, run
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -83,7 +84,7 @@ def start(
     check_options("start()", options, _KNOWN, _REQUIRED)
     _check_tree("start()", tree)
     small, large = _batches(tree, key, also, job, options)
-    check_database("start()", database, sync=True)
+    check_target("start()", database, sync=True)
     try:
         return Deleted(run(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
@@ -103,7 +104,7 @@ async def astart(
     check_options("astart()", options, _KNOWN, _REQUIRED)
     _check_tree("astart()", tree)
     small, large = _batches(tree, key, also, job, options)
-    check_database("astart()", database, sync=False)
+    check_target("astart()", database, sync=False)
     try:
         return Deleted(await arun(database, small, isolation=READ_COMMITTED))
     except TooManyRows:
@@ -114,8 +115,8 @@ def _check_tree(call: str, tree: object) -> None:
     if not isinstance(tree, DeleteTree):
         run_ = "await arun" if call == "astart()" else "run"
         raise TypeError(
-            f"{call} takes a DeleteTree, not {type(tree).__name__}; a Backfill is started by "
-            f"{run_}(database, backfill.start())"
+            f"{call} takes a DeleteTree, not {with_article(type(tree), unlike=(DeleteTree,))}; a "
+            f"Backfill is started by {run_}(database, backfill.start())"
         )
 
 

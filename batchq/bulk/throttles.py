@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from batchq.bulk.argument_types import check_database, checked
+from batchq.bulk.argument_types import checked
 from batchq.engine.client_encoding import textual
 from batchq.language.builders import sql
 from batchq.running.run import run
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -33,7 +34,7 @@ def query_throttle(
     >>> pool = ConnectionPool(open=False)
     >>> throttle = query_throttle(pool, "SELECT 'paused by ' || name FROM pause")
     """
-    check_database("query_throttle()", database, sync=True)
+    check_target("query_throttle()", database, sync=True, has_other=False)
     statement = sql(query, **params).all(_reason)
 
     def throttle() -> str | None:
@@ -52,7 +53,7 @@ def replica_lag_throttle(
     :param max_lag: how far the replay of a replica may lag.
     """
     call = "replica_lag_throttle"
-    check_database(f"{call}()", primary, sync=True)
+    check_target(f"{call}()", primary, sync=True, has_other=False)
     checked(call, "max_lag", max_lag, timedelta, "timedelta(seconds=…)", error=TypeError)
     return query_throttle(primary, _LAG, max_lag=max_lag)
 

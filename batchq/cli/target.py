@@ -49,11 +49,8 @@ class Target(click.ParamType[Task]):
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
         if not isinstance(target, DeleteTree | Backfill):
-            self.fail(
-                f"{value} is {with_article(type(target))}, not a DeleteTree or a Backfill",
-                param,
-                ctx,
-            )
+            found = with_article(type(target), unlike=(DeleteTree, Backfill))
+            self.fail(f"{value} is {found}, not a DeleteTree or a Backfill", param, ctx)
         return target
 
 

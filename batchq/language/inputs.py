@@ -224,7 +224,7 @@ def _literal(value: object) -> str:
         return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
     raise InvalidBatch(
         f"{_PREDICATE}: a value must be None, bool, int, or str without NUL, not "
-        f"{with_article(type(value))}; write the predicate as sql()"
+        f"{with_article(type(value), unlike=(bool, int, str))}; write the predicate as sql()"
     )
 
 

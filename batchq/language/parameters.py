@@ -38,11 +38,13 @@ class Accepted:
         if value is None:
             return None if self.nullable else f"takes {self}, not None"
         if not _is_a(value, self.kind):
-            return f"takes {self}, not {with_article(type(value))}"
+            return f"takes {self}, not {with_article(type(value), unlike=(self.kind,))}"
         if self.items is not None:
             for item in cast("list[object]", value):
                 if not _is_a(item, self.items):
-                    found = "None" if item is None else with_article(type(item))
+                    found = (
+                        "None" if item is None else with_article(type(item), unlike=(self.items,))
+                    )
                     return f"takes {self}, not one that contains {found}"
         return None
 

@@ -13,6 +13,7 @@ from psycopg import IsolationLevel
 from batchq.engine.wire.deadline import Deadline, deadline_from
 from batchq.engine.wire.frame import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
 from batchq.running.retry import Retry
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _check_bool(_: AttrsInstance, attribute: Attribute[bool | None], value: obje
 
 def _check_retry(_: AttrsInstance, attribute: Attribute[Retry | None], value: object) -> None:
     if not (value is None or isinstance(value, Retry)):
-        raise _invalid(attribute.name, value, "a Retry, as in retry=Retry(attempts=3)")
+        expected = with_article(Retry, unlike=(type(value),))
+        raise _invalid(attribute.name, value, f"{expected}, as in retry=Retry(attempts=3)")
 
 
 def _invalid(name: str, value: object, expected: str) -> InvalidBatch:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from attrs import define
@@ -22,6 +21,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.option_values import NO_OPTIONS, OptionValues
 from batchq.running.retry import Retry
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from batchq.engine.transaction import Transaction
@@ -108,32 +108,10 @@ def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bo
         option.
     :raises InvalidBatch: if an option's value is not valid, or the batch is not.
     """
-    kinds: tuple[type[Any], type[Any]] = (AsyncConnection, Connection)
-    wrong, right = kinds if sync else kinds[::-1]
     call = "run()" if sync else "arun()"
-    if not isinstance(target, right):
-        _check_target(target, wrong, right, call, "await arun()" if sync else "run()")
+    check_target(call, target, sync=sync)
     values = _read(target, options, call) if options else NO_OPTIONS
     return RunRequest(plan(batch), values, values.retry, values.deadline)
-
-
-def _check_target(
-    target: object, wrong: type[Any], right: type[Any], call: str, other_call: str
-) -> None:
-    """Reject what is not a pool. psycopg_pool is an extra, so its methods are checked."""
-    is_pool = all(hasattr(target, method) for method in ("connection", "getconn", "putconn"))
-    getconn = getattr(target, "getconn", None) if is_pool else None
-    if isinstance(target, wrong) or (
-        getconn is not None and iscoroutinefunction(getconn) is (wrong is AsyncConnection)
-    ):
-        hint = f"; use {other_call}"
-    elif getconn is not None:
-        return
-    else:
-        hint = ""
-    kind = type(target).__name__
-    message = f"{call} takes a psycopg {right.__name__} or a pool, not {kind}{hint}"
-    raise TypeError(message)
 
 
 def check_options(

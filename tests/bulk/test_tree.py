@@ -194,11 +194,11 @@ def test_two_trees_are_deleted_by_one_worker_and_others_left_alone(conn):
         ),
         (
             lambda: ChildDelete(relation=VPC),
-            "pass what Parent(…).children(…) returns, not Parent",
+            "pass what Parent(…).children(…) returns, not a Parent",
         ),
         (
             lambda: DeleteTree(name="vpc", parent=VPC, children=[RULES]),
-            "pass a list of ChildDelete, not of Children; write [ChildDelete(relation=…)]",
+            "of ChildDelete, not one that contains a Children; write [ChildDelete(relation=…)]",
         ),
         (
             lambda: DeleteTree(name="vpc", parent=VPC, children=ChildDelete(relation=RULES)),
@@ -216,7 +216,7 @@ def test_two_trees_are_deleted_by_one_worker_and_others_left_alone(conn):
         (lambda: TREE.adopt(None), "adopt(): pass the Job that run(conn, tree.jobs.get(id)) has"),
         (
             lambda: TREE.jobs.adopt(uuid4(), select("vpc", where={"id": 1})),
-            "returned, not UUID",
+            "returned, not a UUID",
         ),
     ],
     ids=range(11),

@@ -163,7 +163,9 @@ async def test_invalid_options_are_rejected_before_any_request(
 
 @pytest.mark.parametrize("call", [start, astart])
 async def test_start_of_a_backfill_is_rejected_with_how_to_start_it(call: Any) -> None:
-    with pytest.raises(TypeError, match=rf"{call.__name__}\(\) takes a DeleteTree, not Backfill; "):
+    with pytest.raises(
+        TypeError, match=rf"{call.__name__}\(\) takes a DeleteTree, not a Backfill; "
+    ):
         await answer if (answer := call(None, BACKFILL, 1, missing=LookupError())) else None
 
 

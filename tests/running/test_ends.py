@@ -210,7 +210,7 @@ class TestAPoolThatGivesNoConnection:
             def getconn(self):
                 raise AssertionError
 
-        with pytest.raises(TypeError, match="or a pool, not Half"):
+        with pytest.raises(TypeError, match="or a pool, not a Half"):
             attempt(Half(), READ)
 
     def test_cannot_connect(self):

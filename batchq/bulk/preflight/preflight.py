@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psycopg import AsyncConnection, Connection
 
-from batchq.bulk.argument_types import check_database, checked, is_of
+from batchq.bulk.argument_types import checked, is_of
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog, catalog
 from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
@@ -31,9 +31,11 @@ from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.bulk.tree import DeleteTree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
+from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
 from batchq.running.result import Failed, Ok
 from batchq.running.run import aattempt, attempt
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -68,7 +70,7 @@ def preflight(
         print(preflight(conn, TREE, 7))
         preflight(conn, TREE, 7).raise_for_errors()
     """
-    check_database("preflight()", database, sync=True)
+    check_target("preflight()", database, sync=True)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:
@@ -94,7 +96,7 @@ async def apreflight(
     count_limit: int = 100_000,
 ) -> Preflight:
     """Report what a task would do on an async connection or pool; as :func:`preflight`."""
-    check_database("apreflight()", database, sync=False)
+    check_target("apreflight()", database, sync=False)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:
@@ -123,7 +125,8 @@ def _requests(
     task: DeleteTree | Backfill, key: object, count_limit: int
 ) -> Generator[_Request, Any, Preflight]:
     if not is_of(task, (DeleteTree, Backfill)):
-        raise TypeError(f"preflight() takes a DeleteTree or a Backfill, not {type(task).__name__}")
+        given = with_article(type(task), unlike=(DeleteTree, Backfill))
+        raise TypeError(f"preflight() takes a DeleteTree or a Backfill, not {given}")
     checked("preflight", "count_limit", count_limit, int, "100_000", error=TypeError)
     tree = task if isinstance(task, DeleteTree) else None
     if (tree is None) is not (key is None):

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.bulk.argument_types import check_database
 from batchq.bulk.progress.report import Report
 from batchq.bulk.worker.context import RunContext
 from batchq.bulk.worker.options import ResumeOptions, Task, worker_options, worker_tasks
@@ -23,6 +22,7 @@ from batchq.bulk.worker.requests import BatchDone, Request, RunBatch, Sleep
 from batchq.bulk.worker.worker import Worker
 from batchq.running.pooled import close_read_only
 from batchq.running.run import aattempt, attempt
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -68,7 +68,7 @@ def resume(
     """
     context = RunContext(options=worker_options("resume()", options))
     worker = Worker(tasks=worker_tasks("resume()", tasks), context=context)
-    check_database("resume()", database, sync=True)
+    check_target("resume()", database, sync=True)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
@@ -89,7 +89,7 @@ async def aresume(
     """Process jobs on an async connection or pool; as :func:`resume`."""
     context = RunContext(options=worker_options("aresume()", options))
     worker = Worker(tasks=worker_tasks("aresume()", tasks), context=context)
-    check_database("aresume()", database, sync=False)
+    check_target("aresume()", database, sync=False)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
