@@ -3,7 +3,7 @@
 
 Each checkout runs in a worker process with its own batchq and its own example, so that names may
 differ between the two; the workers take turns, as all sides do. A checkout of another commit is
-made by ``git worktree add PATH COMMIT``. One line a run, and the median and spread of all runs::
+made by ``git worktree add PATH COMMIT``. A table of each run, and one of the medians of all::
 
     python -m benchmarks.compare PATH [RUNS]
 """
@@ -13,24 +13,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import IO, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from batchq.testing import server
-from benchmarks.interleave import WARM_UP, Clock, Cost, Samples, Turn, interleave
+from benchmarks.interleave import WARM_UP, Cost, Samples, Turn, interleave
+from benchmarks.report import BASELINE, show
+from benchmarks.results import Result
 from benchmarks.sandbox import SETTINGS
 
 HERE = Path(__file__).parent.parent
-OLD, NEW, BARE = "old", "new", "bare"
+OLD, NEW, BARE = "old", "new", BASELINE
 _RUNS, _ROUNDS, _CALLS = 5, 60, 40
-_CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
 
 
 @contextmanager
@@ -49,8 +48,7 @@ def worker(checkout: Path, side: str, conninfo: str) -> Iterator[Turn]:
 
         def turn(numbers: range) -> Cost:
             print(numbers.start, numbers.stop, file=requests, flush=True)
-            wall, cpu = map(float, answers.readline().split())
-            return Cost(wall / len(numbers), cpu / len(numbers))
+            return Cost(*map(float, answers.readline().split()))
 
         with requests:  # it ends with its standard input
             yield turn
@@ -62,28 +60,21 @@ def measured(old: Path) -> Samples:
         turns: dict[str, Turn] = {}
         for side, checkout in ((OLD, old), (NEW, HERE), (BARE, HERE)):
             with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
-                conn.execute(f"CREATE SCHEMA {side}".encode())
-            conninfo = make_conninfo(postgres.conninfo(), options=f"-csearch_path={side}")
+                conn.execute(f"CREATE SCHEMA side_{len(turns)}".encode())
+            options = f"-csearch_path=side_{len(turns)}"
+            conninfo = make_conninfo(postgres.conninfo(), options=options)
             turns[side] = stack.enter_context(worker(checkout, side, conninfo))
             turns[side](range(2 * WARM_UP))
         return interleave(turns, rounds=_ROUNDS, calls=_CALLS, first=2 * WARM_UP)
 
 
-def main(old: Path, runs: int = _RUNS) -> None:
-    """Measure and print."""
-    ratios: dict[str, list[float]] = defaultdict(list)
-    for number in range(runs):
-        samples = measured(old)
-        for clock in _CLOCKS:
-            spreads = {side: samples.spread(side, clock) for side in samples.costs}
-            cells = [f"{side} {spread.middle * 1e6:.0f}" for side, spread in spreads.items()]
-            for side, to in ((OLD, BARE), (NEW, BARE), (NEW, OLD)):
-                ratio = samples.ratio(side, to=to, clock=clock)
-                ratios[f"{clock} {side}/{to}"].append(ratio.middle)
-                cells.append(f"{side}/{to} {ratio.middle:.3f} (10 %: {ratio.low:.3f})")
-            print(f"run {number + 1}, {clock:4} us:", *cells, sep="  ", flush=True)
-    for name, own in ratios.items():
-        print(f"{name}: median {median(own):.3f}, from {min(own):.3f} to {max(own):.3f}")
+def main(old: Path, times: int = _RUNS) -> None:
+    """Measure and print: each run, and the medians of all."""
+    runs: list[Result] = []
+    for _ in range(times):
+        runs.append(Result("project_create", {}, measured(old)))
+        show(runs[-1:])
+    show(runs)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from benchmarks.interleave import Cost, interleave, timed
 from benchmarks.measure import opened
 from benchmarks.peers import Peer
 from benchmarks.peers.bulk import deleting
+from benchmarks.report import show
+from benchmarks.results import Result
 from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads.rules import KEYS, deletes
 
@@ -27,12 +29,12 @@ def main(rows: int = 200_000, rounds: int = 5) -> None:
     """Measure and print."""
     with server(settings=SETTINGS) as postgres:
         for keys in KEYS:
-            peers = deleting(deletes(keys, rows))
-            turns = {peer.name: partial(_turn, postgres.conninfo(), peer) for peer in peers}
+            turns = {
+                peer.name: partial(_turn, postgres.conninfo(), peer)
+                for peer in deleting(deletes(keys, rows))
+            }
             samples = interleave(turns, rounds=rounds, calls=1)
-            ratios = {name: samples.ratio(name, to=peers[0].name) for name in turns}
-            cells = [f"{name} 1/{ratio.middle:.1f}" for name, ratio in ratios.items()]
-            print(f"{keys} keys, {rows:,} rows of {2 * rows:,}: {', '.join(cells)}", flush=True)
+            show([Result("bulk delete of half a table", {"keys": keys, "rows": rows}, samples)])
 
 
 if __name__ == "__main__":

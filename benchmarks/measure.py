@@ -18,7 +18,7 @@ from batchq.testing import proxy
 from benchmarks.delay_proxy import delay_proxy
 from benchmarks.interleave import WARM_UP, interleave, timed
 from benchmarks.peers import Driver, Peer
-from benchmarks.results import Result, Settings, title
+from benchmarks.results import Conditions, Result
 from benchmarks.sandbox import Sandbox, sandbox
 from benchmarks.wire import CALLS, Wire, count
 
@@ -66,8 +66,7 @@ def opened(
         for peer in peers:
             place = stack.enter_context(sandbox(conninfo))
             inputs = peer.workload.inputs(place, calls)
-            way = place.through(through or conninfo)
-            drive = stack.enter_context(peer.open(way.conninfo))
+            drive = stack.enter_context(peer.open(place.through(through or conninfo)))
             sides.append(Side(peer, place, drive, inputs))
         yield sides
 
@@ -84,8 +83,8 @@ def differing(sides: Sequence[Side]) -> tuple[str, ...]:
     return tuple(found)
 
 
-@frozen
-class Case:
+@frozen(eq=False)
+class Case(Conditions):
     """A workload under some conditions.
 
     Attributes:
@@ -93,16 +92,9 @@ class Case:
         callers: how many work at the same time.
     """
 
-    workload: str
-    settings: Settings
     peers: Sequence[Peer]
     statements: int = _STATEMENTS
     callers: int = 1
-
-    @property
-    def title(self) -> str:
-        """Return the title of the result."""
-        return title(self.workload, self.settings)
 
     def measure(self, conninfo: str, *, times: int = 1) -> Result:
         """Measure all peers in turns: so many times as many rounds as usual, for less noise."""

@@ -21,15 +21,15 @@ from benchmarks.cases import ALL
 from benchmarks.interleave import Clock
 from benchmarks.results import Result, load
 
-_BASELINE = ALL[0].name
-_WIDTH = 180
+BASELINE = ALL[0].name
+_console = Console(width=180)
 
 
 def compared(runs: Sequence[Result]) -> Table:
     """Compare each side of a case with the baseline, and with the first side."""
     result, *_ = runs
     costs = result.samples.costs
-    baselines = [name for name in dict.fromkeys((_BASELINE, next(iter(costs)))) if name in costs]
+    baselines = [name for name in dict.fromkeys((BASELINE, next(iter(costs)))) if name in costs]
     # The CPU time of other processes is not known here.
     clocks: Sequence[Clock] = ("wall",) if "processes" in result.settings else ("wall", "cpu")
     columns = [f"{clock}, us" for clock in clocks]
@@ -50,6 +50,12 @@ def compared(runs: Sequence[Result]) -> Table:
     return table
 
 
+def show(runs: Sequence[Result]) -> None:
+    """Print the table of a case after an empty line."""
+    _console.print()
+    _console.print(compared(runs))
+
+
 def _wire(result: Result, name: str) -> list[str]:
     wire = result.wires.get(name)
     if wire is None:
@@ -68,7 +74,6 @@ def new_table(name: str, *columns: str) -> Table:
 
 def main(paths: Sequence[Path]) -> None:
     """Print all tables."""
-    console = Console(width=_WIDTH)
     runs: dict[str, list[Result]] = defaultdict(list)
     environment: dict[str, str] = {}
     for path in paths:
@@ -76,10 +81,9 @@ def main(paths: Sequence[Path]) -> None:
         for result in results:
             runs[result.title].append(result)
     for name, words in environment.items():
-        console.print(f"{name + ':':19}{words}", highlight=False)
+        _console.print(f"{name + ':':19}{words}", highlight=False)
     for own in runs.values():
-        console.print()
-        console.print(compared(own))
+        show(own)
 
 
 if __name__ == "__main__":

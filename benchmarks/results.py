@@ -27,7 +27,23 @@ Settings = Mapping[str, float | str]
 
 
 @frozen
-class Result:
+class Conditions:
+    """What is measured, and how."""
+
+    workload: str
+    settings: Settings
+
+    @property
+    def title(self) -> str:
+        """Return a title such as ``project_create, RTT 1 ms``."""
+        texts = {name: f"{name} {value}" for name, value in self.settings.items()}
+        if "rtt" in self.settings:
+            texts["rtt"] = f"RTT {float(self.settings['rtt']) * 1000:g} ms"
+        return ", ".join([self.workload, *texts.values()])
+
+
+@frozen
+class Result(Conditions):
     """One workload, measured with all its peers under the same conditions.
 
     Attributes:
@@ -35,24 +51,9 @@ class Result:
         different: peers that left other rows than the first one with the same workload.
     """
 
-    workload: str
-    settings: Settings
     samples: Samples
     wires: Mapping[str, Wire] = field(factory=dict)
     different: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Return the title."""
-        return title(self.workload, self.settings)
-
-
-def title(workload: str, settings: Settings) -> str:
-    """Return a title such as ``project_create, RTT 1 ms``."""
-    texts = {name: f"{name} {value}" for name, value in settings.items()}
-    if "rtt" in settings:
-        texts["rtt"] = f"RTT {float(settings['rtt']) * 1000:g} ms"
-    return ", ".join([workload, *texts.values()])
 
 
 def replay(request: pytest.FixtureRequest, result: Result, peer: str) -> None:

@@ -14,7 +14,7 @@ from itertools import count
 from uuid import UUID
 
 import psycopg
-from attrs import evolve, frozen
+from attrs import frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -50,10 +50,9 @@ class Sandbox:
     silo: UUID
     full: UUID
 
-    def through(self, conninfo: str) -> Sandbox:
-        """Return the same sandbox by another way to the server."""
-        options = conninfo_to_dict(self.conninfo)["options"]
-        return evolve(self, conninfo=make_conninfo(conninfo, options=options))
+    def through(self, conninfo: str) -> str:
+        """Return another way to the sandbox: another one to the server."""
+        return make_conninfo(conninfo, options=conninfo_to_dict(self.conninfo)["options"])
 
 
 @contextmanager

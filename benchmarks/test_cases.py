@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -15,14 +16,8 @@ from benchmarks.results import Result, replay
 @pytest.fixture(scope="session")
 def measured(conninfo: str, pytestconfig: pytest.Config) -> Callable[[Case], Result]:
     """Return a function that measures a case when it is first asked for."""
-    results: dict[str, Result] = {}
-
-    def find(case: Case) -> Result:
-        if case.title not in results:
-            results[case.title] = case.measure(conninfo, times=pytestconfig.getoption("--times"))
-        return results[case.title]
-
-    return find
+    times = pytestconfig.getoption("--times")
+    return cache(lambda case: case.measure(conninfo, times=times))
 
 
 @pytest.mark.parametrize(

@@ -53,25 +53,24 @@ class Peer(ABC):
             try:
                 result = call(given)
             except Exception as error:  # noqa: BLE001  compared with the failure that is expected
-                return self.failed(error, given)
-            return self.succeeded(result)
+                result = error
+            return self.checked(result, given)
 
         return lambda inputs: [one(given) for given in inputs]
 
-    def succeeded(self, result: object) -> object:
-        """Return the result; reject it if the workload has to fail."""
-        if self.workload.failure is not None:
-            raise AssertionError(f"{self.name}: no failure, and not {self.workload.failure}")
-        return result
+    def checked(self, result: object, given: Any) -> object:
+        """Return the result, or the name of the service's error; reject any but the expected one.
 
-    def failed(self, error: Exception, given: Any) -> str:
-        """Make the service's error of a violated constraint; reject all but the expected one."""
+        Of a violated constraint the service makes an error of its own.
+        """
+        error = result if isinstance(result, Exception) else None
         make = self.workload.errors.get(_violated(error) or "")
         found = error if make is None else make(given)
-        if type(found).__name__ != self.workload.failure:
-            message = f"{self.name}: {found!r}, and not {self.workload.failure}"
+        name = None if found is None else type(found).__name__
+        if name != self.workload.failure:
+            message = f"{self.name}: {found or 'no failure'!r}, and not {self.workload.failure}"
             raise AssertionError(message) from error
-        return type(found).__name__
+        return result if name is None else name
 
 
 class AsyncPeer(Peer):
@@ -94,8 +93,8 @@ class AsyncPeer(Peer):
             try:
                 result = await call(given)
             except Exception as error:  # noqa: BLE001  compared with the failure that is expected
-                return self.failed(error, given)
-            return self.succeeded(result)
+                result = error
+            return self.checked(result, given)
 
         async def drive(inputs: Sequence[Any]) -> list[object]:
             shares = await asyncio.gather(*(work(inputs[n::tasks]) for n in range(tasks)))
@@ -158,7 +157,7 @@ class OnPsycopg(AsyncPeer):
             yield partial(self.pooled, pool)
 
 
-def _violated(error: Exception) -> str | None:
+def _violated(error: Exception | None) -> str | None:
     """Return the name of the violated constraint: each library has it at another place."""
     error = getattr(error, "orig", error)  # SQLAlchemy's is around psycopg's
     return getattr(getattr(error, "diag", error), "constraint_name", None)

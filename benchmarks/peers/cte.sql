@@ -5,7 +5,7 @@
 -- before the statement, so what was written is handed on by RETURNING.
 WITH silo AS (
     UPDATE silo SET rcgen = rcgen + 1
-    WHERE id = %(silo_id)s AND time_deleted IS NULL
+    WHERE id = %s AND time_deleted IS NULL
         AND EXISTS (SELECT FROM silo_limits WHERE silo_id = silo.id)
     RETURNING id
 ), limits AS (
@@ -13,11 +13,11 @@ WITH silo AS (
     FROM silo WHERE silo_limits.silo_id = silo.id
 ), project AS (
     INSERT INTO project (id, silo_id, name, description)
-    SELECT %(id)s, silo.id, %(name)s, %(description)s FROM silo
+    SELECT %s, silo.id, %s, %s FROM silo
     RETURNING id, silo_id, name, description, rcgen, time_created
 ), vpc AS (
     INSERT INTO vpc (id, project_id, system_router_id, name)
-    SELECT %(vpc_id)s, project.id, %(router_id)s, 'default' FROM project
+    SELECT %s, project.id, %s, 'default' FROM project
     RETURNING id, project_id, system_router_id, name, rcgen, time_created
 ), router AS (
     INSERT INTO vpc_router (id, vpc_id, kind, name)
@@ -25,16 +25,16 @@ WITH silo AS (
     RETURNING id, vpc_id, kind, name, time_created
 ), subnet AS (
     INSERT INTO vpc_subnet (id, vpc_id, name, ipv4_block)
-    SELECT %(subnet_id)s, vpc.id, 'default', %(block)s FROM vpc
+    SELECT %s, vpc.id, 'default', %s FROM vpc
     RETURNING id, vpc_id, name, ipv4_block, time_created
 ), internal AS (
     INSERT INTO vpc_firewall_rule (id, vpc_id, name, direction, action, protocols, priority)
-    SELECT %(internal_id)s, vpc.id, 'allow-internal-inbound', 'inbound', 'allow', '{}', 65534
+    SELECT %s, vpc.id, 'allow-internal-inbound', 'inbound', 'allow', '{}', 65534
     FROM vpc
     RETURNING id, vpc_id, name, direction, action, protocols, priority, time_created
 ), ssh AS (
     INSERT INTO vpc_firewall_rule (id, vpc_id, name, direction, action, protocols, priority)
-    SELECT %(ssh_id)s, vpc.id, 'allow-ssh', 'inbound', 'allow', '{tcp}', 65534
+    SELECT %s, vpc.id, 'allow-ssh', 'inbound', 'allow', '{tcp}', 65534
     FROM vpc
     RETURNING id, vpc_id, name, direction, action, protocols, priority, time_created
 )

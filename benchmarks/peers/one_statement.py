@@ -36,9 +36,7 @@ _ROWS = {
 
 def _call() -> str:
     columns = [f"({row}).{column.name}" for row, model in _ROWS.items() for column in fields(model)]
-    names = "silo_id id name description vpc_id router_id subnet_id block internal_id ssh_id"
-    values = ", ".join(f"%({name})s" for name in names.split())
-    return f"SELECT {', '.join(columns)} FROM project_create({values})"  # noqa: S608
+    return f"SELECT {', '.join(columns)} FROM project_create({', '.join(['%s'] * 10)})"  # noqa: S608
 
 
 class Cte(OnPsycopg):
@@ -49,18 +47,9 @@ class Cte(OnPsycopg):
 
     def call(self, conn: Connection, new: NewProject) -> object:
         """Run the statement: no row means that the silo is missing."""
-        values = {
-            "silo_id": new.silo_id,
-            "id": new.id,
-            "name": new.name,
-            "description": new.description,
-            "vpc_id": uuid4(),
-            "router_id": uuid4(),
-            "subnet_id": uuid4(),
-            "block": DEFAULT_BLOCK,
-            "internal_id": uuid4(),
-            "ssh_id": uuid4(),
-        }
+        vpc_id, router_id, subnet_id, internal_id, ssh_id = (uuid4() for _ in range(5))
+        project = (new.silo_id, new.id, new.name, new.description)
+        values = (*project, vpc_id, router_id, subnet_id, DEFAULT_BLOCK, internal_id, ssh_id)
         try:
             row = conn.execute(self.text, values).fetchone()
         except psycopg.errors.NoDataFound:

@@ -41,15 +41,15 @@ class OnEngine(Peer):
         )
         metadata = MetaData()
         metadata.reflect(engine, only=[c.table for c in self.workload.commands if c.table])
-        self.prepare(metadata)
+        self.sent = [*zip(self.workload.commands, self.written(metadata), strict=True)]
         try:
             yield self.driver(partial(self.call, engine))
         finally:
             engine.dispose()
 
-    @abstractmethod
-    def prepare(self, metadata: MetaData, /) -> None:
+    def written(self, metadata: MetaData) -> list[Any]:
         """Write the commands in SQLAlchemy's form."""
+        return [_statement(command, metadata) for command in self.workload.commands]
 
     @abstractmethod
     def call(self, engine: Engine, given: Any, /) -> object:
@@ -61,18 +61,12 @@ class Core(OnEngine):
 
     name = "SQLAlchemy Core"
 
-    def prepare(self, metadata: MetaData) -> None:
-        """Make a statement of each command."""
-        self._sent = [
-            (command, _statement(command, metadata)) for command in self.workload.commands
-        ]
-
     def call(self, engine: Engine, given: Any) -> object:
         """Run the commands."""
         rows: list[Rows] = []
         with engine.begin() as conn:
             for (command, statement), values in zip(
-                self._sent, self.workload.values(given), strict=True
+                self.sent, self.workload.values(given), strict=True
             ):
                 answer = conn.execute(statement, _named(command, values))
                 rows.append(answer.all() if answer.returns_rows else ())
@@ -85,26 +79,22 @@ class Orm(OnEngine):
 
     name = "SQLAlchemy ORM"
 
-    def prepare(self, metadata: MetaData) -> None:
-        """Map a class to each table."""
+    def written(self, metadata: MetaData) -> list[Any]:
+        """Map a class to each table, which stands for an insert."""
         base: Any = type("Base", (DeclarativeBase,), {"metadata": metadata})
         classes = {
             name: type(name, (base,), {"__table__": table})
             for name, table in metadata.tables.items()
         }
-        self._sent: list[tuple[Command, Any]] = [
-            (command, classes[command.table] if command.table else _statement(command, metadata))
-            for command in self.workload.commands
-        ]
+        statements = zip(self.workload.commands, super().written(metadata), strict=True)
+        return [classes.get(command.table, statement) for command, statement in statements]
 
     def call(self, engine: Engine, given: Any) -> object:
         """Run the commands; inserts are objects."""
         made: list[object] = []
         # Not expired after COMMIT, because the objects are the result.
         with Session(engine, expire_on_commit=False) as session, session.begin():
-            for (command, sent), values in zip(
-                self._sent, self.workload.values(given), strict=True
-            ):
+            for (command, sent), values in zip(self.sent, self.workload.values(given), strict=True):
                 if command.table:
                     made.append(sent(**_named(command, values)))
                     continue
