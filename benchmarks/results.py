@@ -26,7 +26,7 @@ Settings = Mapping[str, float | str]
 """The conditions of a measurement: ``{"rtt": 0.001}`` in seconds, ``{"at": "first"}``."""
 
 
-@frozen
+@frozen(eq=False)
 class Conditions:
     """What is measured, and how."""
 

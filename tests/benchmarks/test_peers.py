@@ -130,3 +130,4 @@ def test_chunked_delete_leaves_what_one_delete_leaves(postgres):
 def test_titles_of_the_cases_are_unique():
     titles = [case.title for case in CASES]
     assert len(titles) == len(set(titles))
+    assert len({*CASES}) == len(CASES)  # each is measured once, and then looked up
