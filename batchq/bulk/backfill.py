@@ -24,6 +24,7 @@ from batchq.bulk.chunks.scan_order import ScanOrder
 from batchq.bulk.errors import InvalidOrderKey, JobExists
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
+from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql, select, update
@@ -89,9 +90,10 @@ class Backfill:
             )
         checked("Backfill", "table", self.table, str, '"widget"')
         try:
-            update(self.table, self.set, where=self.where)
+            updated = update(self.table, self.set, where=self.where)
         except InvalidBatch as error:
             raise InvalidBatch(f"Backfill({self.name!r}): {error}") from error
+        check_known(f"Backfill({self.name!r})", updated._values)
         if moved := [name for name in self.order if name in self.set]:
             raise InvalidBatch(
                 f"Backfill({self.name!r}): set= changes {', '.join(map(repr, moved))}, a part of "

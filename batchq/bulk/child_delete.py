@@ -9,8 +9,9 @@ from attrs import Factory, field, frozen
 
 from batchq.bulk.argument_types import is_of, of
 from batchq.bulk.chunks.stages import Stage
+from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
-from batchq.language.builders import raw_sql
+from batchq.language.builders import raw_sql, update
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
 from batchq.language.validation import listed
@@ -101,6 +102,12 @@ class ChildDelete:
                 f"ChildDelete({self.table!r}, set=…) must set {self.relation.by!r}, otherwise the "
                 f"same rows are found again; and it takes no children=[…]"
             )
+        call = f"ChildDelete({self.table!r}, set=…)"
+        try:
+            updated = update(self.table, values, where=raw_sql("true"))
+        except InvalidBatch as error:
+            raise InvalidBatch(f"{call}: {error}") from error
+        check_known(call, updated._values)
 
     def _check_children(self) -> None:
         for child in self.children:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from batchq.bulk.argument_types import checked
+from batchq.bulk.known_values import check_known
 from batchq.engine.client_encoding import textual
 from batchq.language.builders import sql
 from batchq.running.run import run
@@ -35,6 +36,7 @@ def query_throttle(
     >>> throttle = query_throttle(pool, "SELECT 'paused by ' || name FROM pause")
     """
     check_target("query_throttle()", database, sync=True, has_other=False)
+    check_known("query_throttle()", params.values())
     statement = sql(query, **params).all(_reason)
 
     def throttle() -> str | None:

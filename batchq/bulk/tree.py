@@ -25,6 +25,7 @@ from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job, checked_job
 from batchq.bulk.jobs import Jobs
+from batchq.bulk.known_values import check_known
 from batchq.language.batch import Batch
 from batchq.language.builders import select
 from batchq.language.compose import gather, sequence
@@ -135,7 +136,8 @@ class DeleteTree:
         :param job: the id of the job. If the caller chooses it, ``tree.jobs.get(job)`` shows after
             a lost connection whether the fence was committed.
         :return: the job's id.
-        :raises InvalidBatch: if an argument is of another type.
+        :raises InvalidBatch: if an argument is of another type, or a parameter: each batch has a
+            job of its own, so a fence is not declared once and bound.
         :raises NoJobTable: by the server, if the job table does not exist.
         :raises JobExists: by the server, if the job of an earlier fence is not finished.
         :raises ParentKept: by the server, if a trigger or a rule keeps the parent as it was.
@@ -146,6 +148,7 @@ class DeleteTree:
                 f"deleted, and {self.parent.table!r} has no column for that; declare "
                 f"Parent(…, deleted_at=…)"
             )
+        check_known(f"DeleteTree({self.name!r}).fence()", (key, generation), outputs=True)
         job = uuid4() if job is None else checked_job_id("fence", job)
         # The lock has found the parent, so only a trigger or a rule can keep it from being hidden.
         kept = ParentKept(self.parent.table)

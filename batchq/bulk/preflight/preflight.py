@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, Connection
 
 from batchq.bulk.argument_types import checked, is_of
 from batchq.bulk.backfill import Backfill
+from batchq.bulk.known_values import check_known
 from batchq.bulk.preflight.catalog import Catalog, catalog
 from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
 from batchq.bulk.preflight.findings import Finding, FindingCode
@@ -134,6 +135,7 @@ def _requests(
             f"preflight({task.name!r}, key={key!r}): a DeleteTree needs the key of a parent, and a "
             f"Backfill takes none"
         )
+    check_known(f"preflight({task.name!r})", (key,))
     root = Backfill.ROOT if tree is None else str(key)
     order_keys = [stage.order_key for stage in task.stages]
     result: Ok[Any] | Failed = yield catalog(_tables(task, key), order_keys, task.jobs)
