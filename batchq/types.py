@@ -6,8 +6,9 @@ from __future__ import annotations
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output
+from batchq.language.type_variables import Named
 from batchq.language.violation import ViolationKind
 from batchq.patterns.insert_or_get import Inserted
 from batchq.running.retry import RetryDetails
 
-__all__ = ["Inserted", "Matcher", "Output", "Raises", "RetryDetails", "ViolationKind"]
+__all__ = ["Inserted", "Matcher", "Named", "Output", "Raises", "RetryDetails", "ViolationKind"]

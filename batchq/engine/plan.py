@@ -8,19 +8,22 @@ they matter only after a failure, after which :attr:`Plan.placed` reads the batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import chain
-from operator import itemgetter
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from itertools import chain, islice
+from typing import Any, cast
 
+from batchq.engine.schedule import Postponed, depends_on_values, in_order, runs_here
 from batchq.engine.scope import PlacedStatement, Scopes
-from batchq.language.batch import Batch, Composite, Wrapped
+from batchq.language.batch import Batch, Bound, Composite, Wrapped
+from batchq.language.each import Each
 from batchq.language.matchers import Matcher
+from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape, check_single_row
 from batchq.language.statement import Statement
 from batchq.language.traversal import check_outputs
+from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
 Combine = tuple[int, Callable[[Sequence[Any]], Any]]
@@ -31,18 +34,33 @@ Combine = tuple[int, Callable[[Sequence[Any]], Any]]
 class Plan:
     """The statements in order, and the postfix instructions that combine their results."""
 
-    batch: Batch[Any]
-    statements: list[Statement[Any]]
+    batch: Batch[Any, Any]
+    statements: Sequence[Statement[Any, Any]]
+    """As declared: those of a bound batch have parameters."""
+    built_values: Sequence[object]
+    """The values of all statements, in order; of a bound batch those of its declaration."""
     shapes: tuple[Shape, ...]
     """Their shapes, which decide everything but their values."""
-    leaves: list[int]
-    """The place of each statement among the leaves of the batch, in the order of the batch."""
-    combining: list[Combine | int]
+    leaves: Sequence[int]
+    """The place of each statement in the batch, in which a scheduled one may have another."""
+    combining: Sequence[Combine | int]
     """A number pushes the result of that statement."""
     outputs: Mapping[int, tuple[str, ...]]
     """The columns that later statements use, for each statement that has any."""
-    wrapped_names: list[Matcher]
+    wrapped_names: Sequence[Matcher]
     """The matchers around statements by names that may be too long for the server."""
+    declared: Plan | None = None
+    """The plan of the declaration, if the whole batch is bound."""
+    given: Sequence[object] = ()
+    """The values that are given to the declaration."""
+
+    @property
+    def values(self) -> Sequence[object]:
+        """The values of all statements, in order."""
+        if self.declared is None:
+            return self.built_values
+        places, given = cast("Bound[Any]", self.batch).taken.places, self.given
+        return [given[places[v]] if isinstance(v, Parameter) else v for v in self.built_values]
 
     def long_names(self) -> list[Matcher]:
         """Return all matchers by names that may be too long for the server."""
@@ -52,9 +70,15 @@ class Plan:
     @cached_property
     def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
-        scopes, outputs = Scopes(self.batch), self.outputs
+        scopes, values = Scopes(self.batch), iter(self.values)
         return [
-            PlacedStatement(statement, scopes, leaf, outputs.get(index, ()))
+            PlacedStatement(
+                statement,
+                tuple(islice(values, len(statement._values))),
+                scopes,
+                leaf,
+                self.outputs.get(index, ()),
+            )
             for index, (statement, leaf) in enumerate(
                 zip(self.statements, self.leaves, strict=True)
             )
@@ -89,89 +113,136 @@ def plan(batch: Batch[Any, Any]) -> Plan:
     :raises TypeError: if an object is not a batch.
     :raises InvalidBatch: if a statement uses an output of a statement outside the batch.
     """
-    if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument of run()
+    if isinstance(batch, Bound):
+        own = _declared(batch.declaration)
+        if own is not None:
+            return _bound(batch, own)
+    elif not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument of run()
         raise _not_a_batch(batch)
-    statements: list[Statement[Any]] = []
-    leaves: list[int] = []
-    combining: list[Combine | int] = []
-    keys: set[Hashable] = set()
-    last: list[_Postponed] = []
-    wrapped_names: list[Matcher] = []
-    leaf = 0
-    todo: list[Batch[Any] | Combine] = [batch]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, Statement):
-            combining.append(len(statements))
-            statements.append(node)
-            leaves.append(leaf)
-            leaf += 1
-        elif isinstance(node, tuple):
-            combining.append(node)
-        elif isinstance(node, Wrapped):
-            todo.append(node.inner)
-            wrapped_names += node.long_names
-        elif isinstance(node, Composite):
-            parts = node.parts
-            todo.append((len(parts), node.combine))
-            todo += parts[::-1]
-        elif isinstance(node, Scheduled):
-            if _runs_here(node, keys):
+    return _planned(batch)
+
+
+def _planned(batch: Batch[Any, Any]) -> Plan:
+    planner = _Planner()
+    planner.add(batch)
+    return planner.plan(batch)
+
+
+class _Planner:
+    """Lists the statements of a batch in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.statements: list[Statement[Any, Any]] = []
+        self.values: list[object] = []
+        self.leaves: list[int] = []
+        self.combining: list[Combine | int] = []
+        self.wrapped_names: list[Matcher] = []
+        self.leaf = 0
+        self.keys: set[Hashable] = set()
+        self.last: list[Postponed] = []
+
+    def add(self, batch: Batch[Any, Any]) -> None:
+        """Add all statements but those that run last."""
+        combining, statements = self.combining, self.statements
+        todo: list[Batch[Any, Any] | Combine] = [batch]
+        while todo:
+            node = todo.pop()
+            if isinstance(node, Statement):
                 combining.append(len(statements))
-                statements.append(node.statement)
-                leaves.append(leaf)
+                self.add_statement(node, node._values, self.leaf)
+                self.leaf += 1
+            elif isinstance(node, tuple):
+                combining.append(node)
+            elif isinstance(node, Wrapped):
+                todo.append(node.inner)
+                self.wrapped_names += node.long_names
+            elif isinstance(node, Composite):
+                parts = node.parts
+                todo.append((len(parts), node.combine))
+                todo += parts[::-1]
+            elif isinstance(node, Bound):
+                # What is around it may decide what of it runs, or when.
+                todo.append(node.as_built())
             else:
-                last.append((node, leaf, len(combining)))
-                combining.append(_NOTHING)
-            leaf += 1
+                self.add_leaf(node)
+
+    def add_statement(
+        self, statement: Statement[Any, Any], values: Sequence[object], leaf: int
+    ) -> None:
+        """Add one statement as the next."""
+        self.statements.append(statement)
+        self.values += values
+        self.leaves.append(leaf)
+
+    def add_leaf(self, node: Batch[Any, Any]) -> None:
+        """Add the statements of a batch that holds no other."""
+        if isinstance(node, Scheduled):
+            if runs_here(node, self.keys):
+                self.combining.append(len(self.statements))
+                self.add_statement(node.statement, node.statement._values, self.leaf)
+            else:
+                self.last.append((node, self.leaf, len(self.combining)))
+                self.combining.append(_NOTHING)
+            self.leaf += 1
+        elif isinstance(node, Each):
+            for values in node.values:
+                self.combining.append(len(self.statements))
+                self.add_statement(cast("Statement[Any]", node.statement), values, self.leaf)
+                self.leaf += 1
+            self.combining.append((len(node.values), node.combine))
         else:
             raise _not_a_batch(node)
-    for node, leaf, position in _in_order(last, keys) if last else ():
-        combining[position] = len(statements)
-        statements.append(node.statement)
-        leaves.append(leaf)
-    shapes = tuple([statement._shape for statement in statements])
-    outputs = _outputs(batch, statements)
-    return Plan(batch, statements, shapes, leaves, combining, outputs, wrapped_names)
+
+    def plan(self, batch: Batch[Any, Any]) -> Plan:
+        """Add the statements that run last, and return the plan."""
+        for node, leaf, position in in_order(self.last, self.keys) if self.last else ():
+            self.combining[position] = len(self.statements)
+            self.add_statement(node.statement, node.statement._values, leaf)
+        shapes = tuple([statement._shape for statement in self.statements])
+        return Plan(
+            batch,
+            self.statements,
+            self.values,
+            shapes,
+            self.leaves,
+            self.combining,
+            _outputs(batch, self.statements),
+            self.wrapped_names,
+        )
+
+
+def _bound(batch: Bound[Any], own: Plan) -> Plan:
+    """Return the plan of a declaration with the values of a bound batch."""
+    return Plan(
+        batch,
+        own.statements,
+        own.built_values,
+        own.shapes,
+        own.leaves,
+        own.combining,
+        own.outputs,
+        own.wrapped_names,
+        own,
+        batch.given,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _declared(batch: Batch[Any, Any]) -> Plan | None:
+    """Return the plan of a declaration; None if the values decide what runs, or when."""
+    return None if depends_on_values(_scheduled(batch)) else _planned(batch)
+
+
+def _scheduled(batch: Batch[Any, Any]) -> list[Scheduled[Any, Any]]:
+    return [leaf for leaf in leaves_of(batch) if isinstance(leaf, Scheduled)]
 
 
 def _not_a_batch(given: object) -> TypeError:
     return TypeError(f"not a batch: {type(given).__name__}; use sql(), insert(), gather(), …")
 
 
-_Postponed = tuple[Scheduled[Any], int, int]
-"""A statement that does not run at its place: its place among the leaves, and the position of the
-instruction that takes its result."""
-
-
-def _runs_here(scheduled: Scheduled[Any], keys: set[Hashable]) -> bool:
-    """Return whether a scheduled statement runs at its place in the batch."""
-    return scheduled.run_last is None and not _is_duplicate(scheduled, keys)
-
-
-def _in_order(postponed: list[_Postponed], keys: set[Hashable]) -> Iterator[_Postponed]:
-    """Yield the statements that run last, by their order, and by the batch's order among equals."""
-    last = [(node.run_last, item) for item in postponed if (node := item[0]).run_last is not None]
-    for _, item in sorted(last, key=itemgetter(0)):  # a stable sort
-        if not _is_duplicate(item[0], keys):
-            yield item
-
-
-def _is_duplicate(scheduled: Scheduled[Any], keys: set[Hashable]) -> bool:
-    """Return whether a statement with the same key has run since the last reset of that key.
-
-    :param keys: the keys of the statements so far, which is brought up to date.
-    """
-    keys.discard(scheduled.resets)
-    if scheduled.dedupe_key is None:
-        return False
-    is_duplicate = scheduled.dedupe_key in keys
-    keys.add(scheduled.dedupe_key)
-    return is_duplicate
-
-
 def _outputs(
-    batch: Batch[Any], statements: Sequence[Statement[Any]]
+    batch: Batch[Any, Any], statements: Sequence[Statement[Any, Any]]
 ) -> Mapping[int, tuple[str, ...]]:
     """Return the columns that later statements use, by the statement that produces them."""
     for statement in statements:

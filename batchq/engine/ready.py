@@ -19,7 +19,8 @@ from batchq.engine.program import program_of
 from batchq.engine.step import invalid_step
 from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
-from batchq.engine.wire.encode import Encoded, encode
+from batchq.engine.wire.encode import encode
+from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.readiness import check_backslashes
 from batchq.engine.wire.transformers import KeptTransformer
 from batchq.language.errors import ConnectionFailed, InvalidBatch
@@ -65,7 +66,7 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
         failure = _uncompiled(plan, binary=binary) or error
         raise failure from failure.__cause__
     kept = state.transformers.take(connection)
-    encoded = encode(plan, program, kept.transformer, dialect.max_message_bytes)
+    encoded = encode(plan, program, kept, dialect.max_message_bytes)
     if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":
         check_backslashes(plan, program)
     if (plan.wrapped_names or program.long_names) and dialect.truncates_names:

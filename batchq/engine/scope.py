@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from batchq.language.batch import AsInvariant, Batch, Composite, Labelled, Remapped, Wrapped
+from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
 from batchq.language.mapping import ErrorMapping
 from batchq.language.statement import Statement
 from batchq.language.value import value
@@ -35,7 +35,7 @@ class Scopes:
 
     @cached_property
     def of_leaves(self) -> list[Scope | None]:
-        """The scope of each leaf of the batch, in order: of each batch that holds no other."""
+        """The scope of each statement, in the order of the batch."""
         found: list[Scope | None] = []
         todo: list[tuple[Batch[Any], Scope | None]] = [(self.batch, None)]
         while todo:
@@ -44,8 +44,10 @@ class Scopes:
                 todo.append((node.inner, Scope(scope, node)))
             elif isinstance(node, Composite):
                 todo += [(part, scope) for part in reversed(node.parts)]
+            elif isinstance(node, Bound):
+                todo.append((node.declaration, scope))
             else:
-                found.append(scope)
+                found += [scope] * len(node._statements)
         return found
 
 
@@ -69,7 +71,9 @@ class Declared:
 class PlacedStatement:
     """A statement at its place in the batch."""
 
-    statement: Statement[Any]
+    statement: Statement[Any, Any]
+    """As declared: of a bound batch with parameters."""
+    values: tuple[object, ...]
     scopes: Scopes
     leaf: int
     """The index of its scope."""

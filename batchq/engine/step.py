@@ -56,12 +56,12 @@ class PlacedStep(Step):
     def order(self) -> tuple[int, ...]:
         """The index of the value at ``$1``, ``$2``, …, without the parameters a guard adds."""
         order = compiled(self.statement._shape, self.placed.outputs).order
-        return tuple(range(len(self.statement._values))) if order is None else order
+        return tuple(range(len(self.placed.values))) if order is None else order
 
     @property
     def parameters(self) -> tuple[object, ...]:
         """The values of ``$1``, ``$2``, …."""
-        return tuple(self.statement._values[place] for place in self.order)
+        return tuple(self.placed.values[place] for place in self.order)
 
     @property
     def named_values(self) -> dict[str, object]:
@@ -70,7 +70,7 @@ class PlacedStep(Step):
         Of one name, a column counts before a placeholder in a fragment, and what an UPDATE sets
         before what it compares.
         """
-        shape, values = self.statement._shape, copy_lists("", self.statement._values)
+        shape, values = self.statement._shape, copy_lists("", self.placed.values)
         named = [*zip(shape.names, values, placeholders_of(shape), strict=True)]
         named.reverse()
         named.sort(key=itemgetter(2), reverse=True)  # the last of a name counts

@@ -8,24 +8,28 @@ one round trip is enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from attrs import evolve
+
+from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
+from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
-from batchq.language.type_variables import R_contra, T_co
+from batchq.language.tree import declared, leaves, substituted
+from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_call, checked_label, is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.matchers import Matcher
     from batchq.language.outputs import Output
-    from batchq.language.syntax import RawSql
 
 U = TypeVar("U")
-M = TypeVar("M")
+Row = TypeVar("Row")
 
 
 class Batch(Expression, Generic[T_co, R_contra]):
@@ -95,27 +99,87 @@ class Batch(Expression, Generic[T_co, R_contra]):
             )
         return AsInvariant(self, context)
 
-    def _as_expression(
-        self, call: str, *, column: bool = False
-    ) -> tuple[RawSql, tuple[object, ...]]:
-        """Reject the batch, which is more than one expression."""
-        del column
-        raise InvalidBatch(f"{call}: {NO_EXPRESSION}")
+    @overload
+    def bind(self: Batch[T_co, Named], /, **values: object) -> Batch[T_co]: ...
+    @overload
+    def bind(self, row: R_contra, /, **values: object) -> Batch[T_co]: ...
+    def bind(self, row: Any = NO_ROW, /, **values: object) -> Batch[T_co]:
+        """Return the batch with values in the place of its parameters, ready to be run.
+
+        :param row: a row of the class that the batch takes; its fields are read at once.
+        :param values: the values of the other parameters, by name.
+        :raises InvalidBatch: for a value that is missing, unknown, or of another type than
+            :func:`~batchq.param` declares. In ``where=``, also for None, which ``=`` never matches.
+
+        >>> from batchq import delete, gather, param
+        >>> gather(delete("org", where={"id": param("org", int)})).bind(org=7)
+        <Bound of 1 statement>
+        """
+        takes = declared(self, "bind()")[1]
+        if takes.is_nothing and row is NO_ROW and not values:
+            return cast("Batch[T_co]", self)
+        return Bound(self, takes, given(takes, row, values))
+
+    def partial(self, /, **values: object) -> Batch[T_co, Named]:
+        """Return the batch with some of its parameters set; it is still to be bound.
+
+        If a field of the row is set, no row is taken any more: a field with a default in its class
+        takes a new one at each bind, and one without is a parameter of its name.
+
+        :param values: for each name a constant, a :func:`~batchq.param` or a field of
+            :func:`~batchq.row`.
+        :raises InvalidBatch: for an unknown name, or a value that the parameter does not take.
+
+        >>> from batchq import delete, gather, param
+        >>> gather(delete("org", where={"id": param("org", int)})).partial(org=7).bind()
+        <Gathered of 1 statement>
+        """
+        statements, takes = declared(self, "partial()")
+        replaced = substituted(self, replacements_of(takes, statements, values))
+        declared(replaced, "partial()")
+        return cast("Batch[T_co, Named]", replaced)
+
+    def takes(self, row: type[Row], /) -> Batch[T_co, Row]:
+        """Return the batch with the fields of a class in the place of its parameters.
+
+        Its :meth:`bind` takes one row, which type checkers know.
+
+        :param row: an attrs class, a dataclass or a NamedTuple.
+        :raises InvalidBatch: if it has no field for a parameter without a factory.
+
+        >>> from typing import NamedTuple
+        >>> from batchq import delete, param
+        >>> class Leave(NamedTuple):
+        ...     org: int
+        >>> LEAVE = delete("member", where={"org_id": param("org", int)}).takes(Leave)
+        >>> LEAVE.bind(Leave(org=7))
+        <Statement delete member>
+        """
+        statements, takes = declared(self, "takes()")
+        return cast("Batch[T_co, Row]", substituted(self, taken_as(takes, statements, row)))
+
+    @property
+    def _inner(self) -> tuple[Batch[Any, Any], ...] | None:
+        """The batches that it is made of; None for one that holds statements."""
+        return None
+
+    def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
+        """Return the batch made of others."""
+        raise NotImplementedError
+
+    @property
+    def _statements(self) -> Sequence[HasValues]:
+        """The statements of a batch that holds no other, with their values."""
+        raise NotImplementedError
+
+    def _replaced(self, replace: Replacements, /) -> Batch[Any, Any]:
+        """Return a batch that holds no other, with values in the place of parameters."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         """Show the number of statements, and no values."""
-        count = sum(1 for _ in leaves(self))
+        count = sum(len(leaf._statements) for leaf in leaves(self))
         return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
-
-
-NO_EXPRESSION = (
-    "a statement or batch cannot be used as a value; use a sql() fragment of one expression, or an "
-    ".output() of the statement"
-)
-"""The error if a batch is used as a value in a row or a condition."""
-
-
-# -- batches of other batches ----------------------------------------------------------------------
 
 
 class Composite(Batch[T_co, R_contra]):
@@ -127,6 +191,13 @@ class Composite(Batch[T_co, R_contra]):
     """The batches that it is made of, in order."""
     unmet_outputs: tuple[Output, ...]
     """The outputs that it requires; computed once, when it is composed."""
+
+    @property
+    def _inner(self) -> tuple[Batch[Any, Any], ...]:
+        return self.parts
+
+    def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
+        return evolve(cast("Any", self), parts=inner)
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
@@ -148,51 +219,19 @@ class Wrapped(Batch[T_co, R_contra]):
     """The matchers added here whose name may be longer than the server allows."""
 
     @property
+    def _inner(self) -> tuple[Batch[Any, Any], ...]:
+        return (self.inner,)
+
+    def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
+        return evolve(cast("Any", self), inner=inner[0])
+
+    @property
     def _required_outputs(self) -> tuple[Output, ...]:
         """Return what the inner batch requires, without recursion: wrapping has no depth limit."""
         inner: Batch[Any, Any] = self.inner
         while isinstance(inner, Wrapped):
             inner = inner.inner
         return inner._required_outputs
-
-
-@value
-class Gathered(Composite[tuple[Any, ...]]):
-    """The batch that :func:`gather` returns."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
-
-    def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the results in order."""
-        return tuple(results)
-
-
-@value
-class Sequenced(Composite[list[Any]]):
-    """The batch that :func:`sequence` returns."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
-
-    def combine(self, results: Sequence[Any]) -> list[Any]:
-        """Return the results in order."""
-        return list(results)
-
-
-@value
-class Into(Composite[M]):
-    """The batch that :func:`into` returns; the named parts are the last ones."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    model: Callable[..., M]
-    names: tuple[str, ...]
-    unmet_outputs: tuple[Output, ...]
-
-    def combine(self, results: Sequence[Any]) -> M:
-        """Pass the named results to the model; drop the others."""
-        named = results[len(results) - len(self.names) :]
-        return self.model(**dict(zip(self.names, named, strict=True)))
 
 
 @value
@@ -233,15 +272,28 @@ class AsInvariant(Wrapped[T_co, R_contra]):
     context: str
 
 
-def leaves(batch: Batch[Any, Any]) -> Iterator[Batch[Any, Any]]:
-    """Yield the batches inside that hold no other, in order and without recursion: nesting has no
-    depth limit."""
-    todo = [batch]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, Composite):
-            todo.extend(reversed(node.parts))
-        elif isinstance(node, Wrapped):
-            todo.append(node.inner)
-        else:
-            yield node
+@value
+class Bound(Batch[T_co]):
+    """The batch that :meth:`Batch.bind` returns."""
+
+    declaration: Batch[T_co, Any]
+    taken: Takes
+    given: Values
+
+    @property
+    def _required_outputs(self) -> tuple[Output, ...]:
+        """Return what the declaration requires."""
+        return self.declaration._required_outputs
+
+    @property
+    def _statements(self) -> Sequence[HasValues]:
+        return [each for leaf in leaves(self.as_built()) for each in leaf._statements]
+
+    def _replaced(self, _: Replacements, /) -> Batch[Any, Any]:
+        """Return itself: it has no parameters."""
+        return self
+
+    def as_built(self) -> Batch[T_co]:
+        """Return the batch as if it had been built with these values."""
+        replace = {each: self.given[place] for each, place in self.taken.places.items()}
+        return cast("Batch[T_co]", substituted(self.declaration, replace))

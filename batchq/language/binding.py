@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Bind a declared statement: put values in the place of its parameters.
+"""Bind a declaration: put values in the place of its parameters.
 
-What a statement takes is found once, when it is bound first. After that a bound statement is one
-object, with the shape that was declared; nothing is built again.
+A declaration is a statement or a whole batch with parameters among its values. What it takes is
+found once. After that binding reads the row, and picks each value to its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -36,29 +37,7 @@ NO_ROW = NoRow()
 """In the place of a row that was not passed."""
 
 
-@frozen(eq=False)
-class Takes:
-    """What a declared statement takes."""
-
-    row: type[Any] | None
-    """The class of the row; None if it takes values by name only."""
-    read: Callable[[Any], Values]
-    """Reads the values of the row, in the order of ``row_places``."""
-    row_places: tuple[int, ...]
-    named: Mapping[str, Parameter]
-    named_places: tuple[tuple[int, str], ...]
-    compared: tuple[tuple[int, bool, str], ...]
-    """The places in conditions, whether a list is compared there, and the name."""
-    is_row: bool
-    """Whether the values are those of the row, all of them and in order."""
-
-    def __str__(self) -> str:
-        """Return it in words: ``a NewProject and org``."""
-        words = [] if self.row is None else [with_article(self.row)]
-        return " and ".join([*words, *self.named]) or "nothing"
-
-
-class Declared(Protocol):
+class HasValues(Protocol):
     """The part of a statement that is bound."""
 
     @property
@@ -67,123 +46,224 @@ class Declared(Protocol):
     def _values(self) -> Values: ...
 
 
-def bind(statement: Declared, row: object, named: Mapping[str, object]) -> Values:
-    """Return the values of a statement, with those given in the place of its parameters.
+@frozen(eq=False)
+class Takes:
+    """What a declaration takes, and where it stands."""
+
+    row: type[Any] | None
+    """The class of the row; None if it takes values by name only."""
+    fields: Mapping[str, Parameter]
+    """The fields of the row that it uses."""
+    read: Callable[[Any], Values]
+    """Reads these fields of a row."""
+    named: Mapping[str, Parameter]
+    required: frozenset[str]
+    """The names that have to be given."""
+    defaults: tuple[Callable[[], object], ...]
+    """Make the values of fields that were left at their default."""
+    compared: tuple[tuple[int, bool, str], ...]
+    """The given values that stand in conditions: the place among fields, named values and defaults,
+    whether a list is compared there, and the name."""
+    places: Mapping[Parameter, int]
+    """The place of each parameter among the given values."""
+    constants: Values
+    pick: Callable[[Values], Values] | None
+    """Picks the values of the declaration from those given, followed by the constants; None if they
+    are those of the row, in order."""
+
+    @property
+    def count(self) -> int:
+        """The number of values that are given."""
+        return len(self.fields) + len(self.named) + len(self.defaults)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is bound already."""
+        return self.row is None and not self.named and not self.defaults
+
+    def values(self, given: Values) -> Values:
+        """Return the values of the declaration, with those given in the place of parameters."""
+        return given if self.pick is None else self.pick(given + self.constants)
+
+    def __str__(self) -> str:
+        """Return it in words: ``a NewProject and org``."""
+        words = [] if self.row is None else [with_article(self.row)]
+        return " and ".join([*words, *self.named]) or "nothing"
+
+
+def takes_of(call: str, statements: Sequence[HasValues]) -> Takes:
+    """Return what a declaration of these statements takes.
+
+    :param call: the call that needs it, for the text of the error: ``"bind()"``.
+    :raises InvalidBatch: for rows of two classes, or two parameters of one name.
+    """
+    declared = tuple(chain.from_iterable(statement._values for statement in statements))
+    parameters = dict.fromkeys(value for value in declared if isinstance(value, Parameter))
+    row = _row_of(call, parameters)
+    fields = {each.name: each for each in parameters if each.row is not None}
+    defaults = [each for each in parameters if each.is_default]
+    named = _named(call, (each for each in parameters if not each.row and not each.is_default))
+    given = [*fields.values(), *named.values(), *defaults]
+    place_of = {parameter: place for place, parameter in enumerate(given)}
+    places = {
+        each: place_of[fields.get(each.name, each) if each.row else each] for each in parameters
+    }
+    constants: list[object] = []
+    order: list[int] = []
+    for value in declared:
+        if isinstance(value, Parameter):
+            order.append(places[value])
+        else:
+            order.append(len(given) + len(constants))
+            constants.append(value)
+    return Takes(
+        row,
+        fields,
+        field_reader(tuple(fields)),
+        named,
+        frozenset(name for name, each in named.items() if each.factory is None),
+        tuple(each.factory for each in defaults if each.factory is not None),
+        tuple(_compared(statements, places)),
+        places,
+        tuple(constants),
+        None if order == list(range(len(given))) else picker(order),
+    )
+
+
+def _row_of(call: str, parameters: Iterable[Parameter]) -> type[Any] | None:
+    rows = [row for row in dict.fromkeys(each.row for each in parameters) if row is not None]
+    if len(rows) > 1:
+        names = " and ".join(map(with_article, rows))
+        raise InvalidBatch(
+            f"{call}: a batch takes one row, and this takes {names}; say by .partial() what one is "
+            f"made of, or bind each by itself"
+        )
+    return rows[0] if rows else None
+
+
+def _named(call: str, parameters: Iterable[Parameter]) -> dict[str, Parameter]:
+    named: dict[str, Parameter] = {}
+    for parameter in parameters:
+        if named.setdefault(parameter.name, parameter) is not parameter:
+            name = parameter.name
+            raise InvalidBatch(
+                f"{call}: two parameters are named {name!r}; use one param() object for both, or "
+                f'rename one by .partial({name}=param("other_{name}", …))'
+            )
+    return named
+
+
+def _compared(
+    statements: Iterable[HasValues], places: Mapping[Parameter, int]
+) -> Iterable[tuple[int, bool, str]]:
+    found: dict[tuple[int, bool, str], None] = {}
+    for statement in statements:
+        for value, test in zip(statement._values, tests_of(statement._shape), strict=True):
+            if isinstance(value, Parameter) and test not in (None, FRAGMENT):
+                found[places[value], test == EQUALS_ANY, value.name] = None
+    return found
+
+
+def picker(order: Sequence[int]) -> Callable[[Sequence[Any]], Values]:
+    """Return what picks the items at these places, as a tuple."""
+    if len(order) > 1:
+        return itemgetter(*order)  # which returns a tuple only for several
+    return lambda pool: tuple([pool[place] for place in order])
+
+
+def given(takes: Takes, row: object, named: Mapping[str, object], call: str = "bind()") -> Values:
+    """Return the values that are given to a declaration: of fields, by name, and defaults.
 
     :param row: the row, or :data:`NO_ROW`.
     :raises InvalidBatch: for a value that is missing, unknown or of another type.
     """
-    takes, declared = _takes(statement), statement._values  # type: ignore[arg-type]  # is hashable
-    if takes.is_row and not named and type(row) is takes.row:
+    if takes.row is not None and type(row) is takes.row:
         values = takes.read(row)
     else:
-        values = _filled(takes, declared, row, named)
+        values = _read_other(takes, row, call)
+    if named or takes.named:
+        values += _by_name(takes, named, call)
+    if takes.defaults:
+        values += tuple([make() for make in takes.defaults])
     if not NOT_AS_IS.isdisjoint(map(type, values)):
-        values = _as_parameters(values, declared)
+        values = _as_parameters(values, call)
     for place, takes_list, name in takes.compared:
         if takes_list or reading_of(type(values[place])) is not None:  # type: ignore[arg-type]
-            _check_compared(values[place], name, takes_list=takes_list)
+            check_compared(call, values[place], name, takes_list=takes_list)
     return values
 
 
-def _filled(takes: Takes, declared: Values, row: object, named: Mapping[str, object]) -> Values:
-    """Return the values in the general case: some by name, constants between them."""
-    _check_names(takes, row, named)
-    values = list(declared)
-    if takes.row is not None:
+def _read_other(takes: Takes, row: object, call: str) -> Values:
+    """Return the fields of a row of a subclass, or of no row."""
+    if takes.row is None:
         if row is NO_ROW:
-            raise InvalidBatch(f"bind() still needs {with_article(takes.row)}")
-        if not isinstance(row, takes.row):
-            raise InvalidBatch(
-                f"bind() takes {with_article(takes.row)}, not {with_article(type(row))}"
-            )
-        for place, value in zip(takes.row_places, takes.read(row), strict=True):
-            values[place] = value
+            return ()
+        raise InvalidBatch(f"{call} takes no {type(row).__name__}; it takes {takes}")
+    if row is NO_ROW:
+        raise InvalidBatch(f"{call} still needs {with_article(takes.row)}")
+    if not isinstance(row, takes.row):
+        raise InvalidBatch(f"{call} takes {with_article(takes.row)}, not {with_article(type(row))}")
+    return takes.read(row)
+
+
+def _by_name(takes: Takes, named: Mapping[str, object], call: str) -> Values:
+    for name in named:
+        if name not in takes.named:
+            if name in takes.fields and takes.row is not None:
+                row = takes.row.__name__
+                raise InvalidBatch(f"{call}: {name!r} is given twice: the {row} has it")
+            raise InvalidBatch(f"{call} takes no {name!r}; it takes {takes}")
+    if not takes.required <= named.keys():
+        name = next(name for name in takes.named if name in takes.required and name not in named)
+        accepted = takes.named[name].accepted
+        raise InvalidBatch(
+            f"{call} still needs {name}" + ("" if accepted is None else f" ({accepted})")
+        )
+    values: list[object] = []
     for name, parameter in takes.named.items():
-        reason = parameter.accepted and parameter.accepted.why_not(named[name])
-        if reason:
-            raise InvalidBatch(f"bind(): {name}= {reason}")
-    for place, name in takes.named_places:
-        values[place] = named[name]
+        if name in named:
+            value = named[name]
+        else:
+            value = parameter.factory() if parameter.factory is not None else None
+        check_accepted(call, parameter, value)
+        values.append(value)
     return tuple(values)
 
 
-def _check_names(takes: Takes, row: object, named: Mapping[str, object]) -> None:
-    if takes.row is None and row is not NO_ROW:
-        raise InvalidBatch(f"bind() takes no {type(row).__name__}; it takes {takes}")
-    for name in named:
-        if name not in takes.named:
-            raise InvalidBatch(f"bind() takes no {name!r}; it takes {takes}")
-    for name, parameter in takes.named.items():
-        if name not in named:
-            raise InvalidBatch(f"bind() still needs {name} ({parameter.accepted})")
+def check_accepted(call: str, parameter: Parameter, value: object) -> None:
+    """Reject a value that a parameter does not accept."""
+    reason = parameter.accepted and parameter.accepted.why_not(value)
+    if reason:
+        raise InvalidBatch(f"{call}: {parameter.name}= {reason}")
 
 
-def _as_parameters(values: Values, declared: Values) -> Values:
+def _as_parameters(values: Values, call: str) -> Values:
     """Return the values with lists copied; reject what would change the SQL."""
-    for value, before in zip(values, declared, strict=True):
-        if type(value) in NO_PARAMETERS and value is not before:
+    for value in values:
+        if type(value) in NO_PARAMETERS:
             raise InvalidBatch(
-                f"bind(): {with_article(type(value))} would change the SQL; write it where the "
-                f"statement is declared"
+                f"{call}: {with_article(type(value))} would change the SQL; write it where the "
+                f"statement is declared, or set it by .partial()"
             )
-    return copy_lists("bind()", values)
+    return copy_lists(call, values)
 
 
-def _check_compared(value: object, name: str, *, takes_list: bool) -> None:
+def check_compared(call: str, value: object, name: str, *, takes_list: bool) -> None:
     """Reject a value that its condition would never match, or that needs another one."""
     if value is None:
         raise InvalidBatch(
-            f"bind(): {name!r} is compared by =, which NULL never matches; declare the condition "
+            f"{call}: {name!r} is compared by =, which NULL never matches; declare the condition "
             f'as sql("… IS NOT DISTINCT FROM %(value)s", value=…)'
         )
     kind = type(value)
     if not isinstance(value, list | tuple):
-        raise refused("bind()", name, kind)
+        if not takes_list and reading_of(kind) is None:  # type: ignore[arg-type]
+            return
+        raise refused(call, name, kind)
     if not takes_list:
         raise InvalidBatch(
-            f"bind(): {name!r} is compared by =, and is {with_article(kind)}; declare it as "
+            f"{call}: {name!r} is compared by =, and is {with_article(kind)}; declare it as "
             f'param("{name}", list[…])'
         )
     if None in value:
-        raise InvalidBatch(f"bind(): {name!r} contains None, which = ANY never matches")
-
-
-@lru_cache(maxsize=4096)
-def _takes(statement: Declared) -> Takes:
-    """Return what a statement takes.
-
-    :raises InvalidBatch: for rows of two classes, or two parameters of one name.
-    """
-    shape, declared = statement._shape, statement._values
-    parameters = [(n, value) for n, value in enumerate(declared) if isinstance(value, Parameter)]
-    fields = [(place, each) for place, each in parameters if each.row is not None]
-    named = [(place, each) for place, each in parameters if each.row is None]
-    rows = [row for row in dict.fromkeys(each.row for _, each in fields) if row is not None]
-    if len(rows) > 1:
-        names = " and ".join(map(with_article, rows))
-        raise InvalidBatch(f"bind(): a statement takes one row, and this takes {names}")
-    return Takes(
-        rows[0] if rows else None,
-        field_reader(tuple(each.name for _, each in fields)),
-        tuple(place for place, _ in fields),
-        _named(each for _, each in named),
-        tuple((place, each.name) for place, each in named),
-        tuple(
-            (place, test == EQUALS_ANY, value.name)
-            for place, test in enumerate(tests_of(shape))
-            if test not in (None, FRAGMENT) and isinstance(value := declared[place], Parameter)
-        ),
-        bool(fields) and [place for place, _ in fields] == list(range(len(declared))),
-    )
-
-
-def _named(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
-    named: dict[str, Parameter] = {}
-    for parameter in parameters:
-        if named.setdefault(parameter.name, parameter) is not parameter:
-            raise InvalidBatch(
-                f"bind(): two parameters are named {parameter.name!r}; use one param() object for "
-                f"both, or rename one"
-            )
-    return named
+        raise InvalidBatch(f"{call}: {name!r} contains None, which = ANY never matches")

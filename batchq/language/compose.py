@@ -6,14 +6,16 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Never, TypeVar, cast, overload
 
-from batchq.language.batch import Batch, Gathered, Into, Labelled, Sequenced
+from batchq.language.batch import Batch, Labelled
+from batchq.language.composites import Gathered, Into, Sequenced
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import is_pydantic, model_fields
 from batchq.language.signatures import why_not_named
 from batchq.language.spelling import with_article
 from batchq.language.traversal import unmet_outputs
+from batchq.language.type_variables import Named
 from batchq.language.validation import checked_call, listed
 
 U = TypeVar("U")
@@ -93,7 +95,91 @@ def gather(
 ) -> Batch[tuple[A, B, C, D, E, F, G, H, I, J]]: ...
 @overload
 def gather(*batches: Batch[Any]) -> Batch[tuple[Any, ...]]: ...
-def gather(*batches: Batch[Any]) -> Batch[Any]:
+# What is not bound: the whole takes its values by name, or a row by .takes().
+@overload
+def gather(a: Batch[A, Never], /) -> Batch[tuple[A], Named]: ...
+@overload
+def gather(a: Batch[A, Never], b: Batch[B, Never], /) -> Batch[tuple[A, B], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never], b: Batch[B, Never], c: Batch[C, Never], /
+) -> Batch[tuple[A, B, C], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never], b: Batch[B, Never], c: Batch[C, Never], d: Batch[D, Never], /
+) -> Batch[tuple[A, B, C, D], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    f: Batch[F, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    f: Batch[F, Never],
+    g: Batch[G, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    f: Batch[F, Never],
+    g: Batch[G, Never],
+    h: Batch[H, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    f: Batch[F, Never],
+    g: Batch[G, Never],
+    h: Batch[H, Never],
+    i: Batch[I, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I], Named]: ...
+@overload
+def gather(
+    a: Batch[A, Never],
+    b: Batch[B, Never],
+    c: Batch[C, Never],
+    d: Batch[D, Never],
+    e: Batch[E, Never],
+    f: Batch[F, Never],
+    g: Batch[G, Never],
+    h: Batch[H, Never],
+    i: Batch[I, Never],
+    j: Batch[J, Never],
+    /,
+) -> Batch[tuple[A, B, C, D, E, F, G, H, I, J], Named]: ...
+@overload
+def gather(*batches: Batch[Any, Never]) -> Batch[tuple[Any, ...], Named]: ...
+def gather(*batches: Batch[Any, Any]) -> Batch[Any, Any]:
     """Run batches in this order, in one transaction.
 
     :param batches: statements and batches; none is allowed.
@@ -109,7 +195,11 @@ def gather(*batches: Batch[Any]) -> Batch[Any]:
     return Gathered(parts, unmet_outputs(parts))
 
 
-def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
+@overload
+def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]: ...
+@overload
+def sequence(batches: Iterable[Batch[U, Never]], /) -> Batch[list[U], Named]: ...
+def sequence(batches: Iterable[Batch[U, Any]], /) -> Batch[list[U], Any]:
     """Run any number of batches of one result type in order, in one transaction.
 
     :param batches: an ordered iterable, which is read at once.
@@ -124,7 +214,15 @@ def sequence(batches: Iterable[Batch[U]], /) -> Batch[list[U]]:
     return Sequenced(parts, unmet_outputs(parts))
 
 
-def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]:
+@overload
+def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) -> Batch[M]: ...
+@overload
+def into(
+    model: Callable[..., M], /, *steps: Batch[Any, Never], **named: Batch[Any, Never]
+) -> Batch[M, Named]: ...
+def into(
+    model: Callable[..., M], /, *steps: Batch[Any, Any], **named: Batch[Any, Any]
+) -> Batch[M, Any]:
     """Run batches in order, and pass the named results to ``model`` as keyword arguments.
 
     :param model: a class or function with those arguments; called after COMMIT.
@@ -155,14 +253,14 @@ def into(model: Callable[..., M], /, *steps: Batch[Any], **named: Batch[Any]) ->
     return Into(parts, model, names, unmet_outputs(parts))
 
 
-def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any], ...]:
+def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any, Any], ...]:
     for index, part in enumerate(parts):
         if not isinstance(part, Batch):
             raise InvalidBatch(
                 f"{call}: item {index} is {with_article(type(part))}; pass statements and batches "
                 f"only"
             )
-    return cast("tuple[Batch[Any], ...]", parts)
+    return cast("tuple[Batch[Any, Any], ...]", parts)
 
 
 def _why_not_called(model: Any, names: tuple[str, ...]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from batchq.language.batch import NO_EXPRESSION
 from batchq.language.errors import InvalidBatch
 from batchq.language.lexing import PLACE
 from batchq.language.placeholders import outline
@@ -17,16 +16,13 @@ _STRINGS = frozenset("'$")
 """The characters that begin a string in SQL."""
 
 
-def fragment_of(shape: Shape, call: str, *, column: bool) -> RawSql:
+def fragment_of(shape: Shape, source: RawSql, call: str, *, column: bool) -> RawSql:
     """Return the SQL of a statement that is one expression.
 
     :param call: the call that it was passed to, for the text of the error: ``"insert()"``.
     :param column: True for a column of a select, which may have an alias.
     :raises InvalidBatch: if it is more than one expression.
     """
-    source = shape.source
-    if not isinstance(source, RawSql):
-        raise InvalidBatch(f"{call}: {NO_EXPRESSION}")
     if not shape.is_bare:
         raise InvalidBatch(
             f"{call}: a sql() fragment cannot have a result, mappings or guards; add them to "

@@ -69,14 +69,20 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
     cells: list[Expr] = []
     flat: list[object] = []
     for value in values:
-        if isinstance(value, Expression):
-            expression, own = value._as_expression(call)
-            cells.append(expression)
-            flat.extend(own)
-        else:
-            cells.append(_output_expression(value) if isinstance(value, Output) else None)
-            flat.append(value)
+        cell, own = read_cell(call, value)
+        cells.append(cell)
+        flat.extend(own)
     return columns, tuple(cells), copy_lists(call, tuple(flat))
+
+
+def read_cell(call: str, value: object) -> tuple[Expr, tuple[object, ...]]:
+    """Return the expression for one value of a row, and the values of its parameters.
+
+    :raises InvalidBatch: for a whole statement.
+    """
+    if isinstance(value, Expression):
+        return value._as_expression(call)
+    return _output_expression(value) if isinstance(value, Output) else None, (value,)
 
 
 def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
@@ -114,20 +120,26 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
     for column, value in where.items():
         if value is None:
             tests.append((column, IS_NULL))
-            continue
-        reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
-        if reading is None:
-            values.append(value)
-            tests.append((column, EQUALS))
         else:
-            tests.append((column, _special(call, column, value, reading, values)))
+            tests.append((column, read_test(call, column, value, values)))
     return tuple(tests), tuple(values)
+
+
+def read_test(call: str, column: str, value: object, values: list[object]) -> str | RawSql:
+    """Return the test for a value that is not None; add its parameters to ``values``.
+
+    :raises InvalidBatch: for a value that cannot be compared.
+    """
+    reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
+    if reading is None:
+        values.append(value)
+        return EQUALS
+    return _special(call, column, value, reading, values)
 
 
 def _special(
     call: str, column: str, value: object, reading: Reading, values: list[object]
 ) -> str | RawSql:
-    """Return the test for a value that is not a plain one; add its parameters to ``values``."""
     match reading:
         case Reading.CHOICE:
             test, choice = read_choice(call, column, cast("Sequence[object]", value))
@@ -156,7 +168,7 @@ def _test_of(call: str, column: str, parameter: Parameter) -> str:
             f"{call}: the parameter for {column!r:.40} may be None, which = never matches; write "
             f'sql("{column} IS NOT DISTINCT FROM %(value)s", value=…)'
         )
-    return EQUALS_ANY if accepted is not None and accepted.items is not None else EQUALS
+    return EQUALS_ANY if parameter.takes_list else EQUALS
 
 
 def _all_of(call: str, conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:

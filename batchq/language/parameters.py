@@ -7,6 +7,7 @@ value, so it decides nothing about the SQL but that a value is there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
@@ -17,9 +18,10 @@ from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.row_fields import field_names
+from batchq.language.signatures import why_not_named
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
-from batchq.language.validation import is_checkable, is_text
+from batchq.language.validation import checked_call, is_checkable, is_text
 
 Row = TypeVar("Row")
 
@@ -65,15 +67,32 @@ def _is_a(value: object, kind: type[Any]) -> bool:
 class Parameter(Special):
     """A place for a value; created by :func:`param`, or as an attribute of :func:`row`."""
 
-    __slots__ = ("accepted", "name", "row")
+    __slots__ = ("accepted", "factory", "is_default", "name", "row")
 
-    def __init__(self, name: str, accepted: Accepted | None, row: type[Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        accepted: Accepted | None,
+        row: type[Any] | None = None,
+        factory: Callable[[], object] | None = None,
+        *,
+        is_default: bool = False,
+    ) -> None:
         self.name = name
         self.accepted = accepted
         """The values that it accepts; None if they are unknown. Those of a field are not checked:
         they are those of its class."""
         self.row = row
         """The class of the row of which it is a field; None if it is bound by name."""
+        self.factory = factory
+        """Makes its value if none is given."""
+        self.is_default = is_default
+        """Whether it is the default of a field, which cannot be given by name."""
+
+    @property
+    def takes_list(self) -> bool:
+        """Whether it takes a list, by its type."""
+        return self.accepted is not None and self.accepted.items is not None
 
     def __repr__(self) -> str:
         """Return the name, and what it takes."""
@@ -117,7 +136,7 @@ class Parameter(Special):
         return f"the value of {self.name!r} is not known before bind()"
 
 
-def param(name: str, type: Any, /) -> Parameter:
+def param(name: str, type: Any, /, *, factory: Callable[[], object] | None = None) -> Parameter:
     """Return a parameter that is bound by name: ``.bind(org=…)``.
 
     The same object is the same parameter, wherever it stands. Its type decides how it is compared
@@ -125,7 +144,8 @@ def param(name: str, type: Any, /) -> Parameter:
 
     :param name: the keyword of :meth:`Statement.bind`.
     :param type: a class, ``X | None``, or ``list[X]``; checked when it is bound.
-    :raises InvalidBatch: for another name or type.
+    :param factory: makes the value at each bind to which none is given.
+    :raises InvalidBatch: for another name or type, or a factory that takes arguments.
 
     >>> from uuid import UUID
     >>> from batchq import param, update
@@ -135,7 +155,9 @@ def param(name: str, type: Any, /) -> Parameter:
     """
     if not is_text(name) or not name.isidentifier():
         raise InvalidBatch(f'param(): the name must be a keyword, such as "org", not {name!r:.40}')
-    return Parameter(name, _accepted(type))
+    if factory is not None:
+        checked_call("param(factory=)", factory, why_not_named(factory, ()))
+    return Parameter(name, _accepted(type), factory=factory)
 
 
 def _accepted(given: Any) -> Accepted:

@@ -4,30 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, cast
 
-from batchq.language.batch import Batch, Composite
+from batchq.language.batch import Batch
+from batchq.language.parameters import Parameter
 from batchq.language.statement import Statement
-from batchq.language.type_variables import T_co
+from batchq.language.type_variables import R_contra, T_co
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.outputs import Output
+    from batchq.language.partial import Replacements
 
-M = TypeVar("M")
+Key = tuple[Hashable, ...]
+"""A key of a scheduled statement. A parameter in it stands for its value."""
 
 
 @value
-class Scheduled(Batch[T_co]):
+class Scheduled(Batch[T_co, R_contra]):
     """A statement that runs once for a whole batch, or after all other statements."""
 
-    statement: Statement[T_co]
-    dedupe_key: Hashable = None
+    statement: Statement[T_co, R_contra]
+    dedupe_key: Key | None = None
     """Of several statements with the same key, only the first runs. Such a statement has no
     result."""
-    resets: Hashable = None
+    resets: Key | None = None
     """After this statement, ``dedupe_key`` may run again."""
-    run_last: tuple[str, ...] | None = None
+    run_last: Key | None = None
     """If set, it runs after all statements without it; these run in the order of this key."""
 
     @property
@@ -35,15 +38,20 @@ class Scheduled(Batch[T_co]):
         """Return what the statement requires."""
         return self.statement._required_outputs
 
+    @property
+    def _statements(self) -> Sequence[Statement[T_co, R_contra]]:
+        return (self.statement,)
 
-@value
-class Last(Composite[M]):
-    """Runs all parts and returns the result of the last."""
+    def _replaced(self, replace: Replacements, /) -> Scheduled[T_co]:
+        return Scheduled(
+            cast("Statement[T_co]", self.statement._replaced(replace)),
+            _replaced(self.dedupe_key, replace),
+            _replaced(self.resets, replace),
+            _replaced(self.run_last, replace),
+        )
 
-    parts: tuple[Batch[Any], ...]
-    unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> M:
-        """Return the last result."""
-        result: M = results[-1]
-        return result
+def _replaced(key: Key | None, replace: Replacements) -> Key | None:
+    if key is None:
+        return None
+    return tuple([replace.get(v, v) if isinstance(v, Parameter) else v for v in key])

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Know the fields of a row's class, and read them from a row."""
+"""Know the fields of a row's class and their defaults, and read them from a row."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import attrs
+from attrs import frozen
+
+from batchq.language.errors import InvalidBatch
+
+
+@frozen
+class Default:
+    """The default of a field: a value, or what makes it for each row."""
+
+    value: object = None
+    factory: Callable[[], object] | None = None
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...] | None:
@@ -25,3 +36,27 @@ def field_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
     if len(names) > 1:
         return attrgetter(*names)  # which returns a tuple only for several
     return lambda row: tuple(getattr(row, name) for name in names)
+
+
+def default_of(cls: type[Any], name: str) -> Default | None:
+    """Return the default of a field of a row's class; None if it has none.
+
+    :raises InvalidBatch: if it is made from the other fields of the row.
+    """
+    if attrs.has(cls):
+        default: Any = attrs.fields_dict(cls)[name].default
+        if isinstance(default, cast("type[Any]", attrs.Factory)):  # a function, to type checkers
+            if default.takes_self:
+                raise InvalidBatch(
+                    f"partial(): the default of {name!r} is made from the rest of the row; set it: "
+                    f"{name}=…"
+                )
+            return Default(factory=default.factory)
+        return None if default is attrs.NOTHING else Default(default)
+    if dataclasses.is_dataclass(cls):
+        field = next(field for field in dataclasses.fields(cls) if field.name == name)
+        if field.default_factory is not dataclasses.MISSING:
+            return Default(factory=field.default_factory)
+        return None if field.default is dataclasses.MISSING else Default(field.default)
+    defaults: dict[str, object] = getattr(cls, "_field_defaults", {})
+    return Default(defaults[name]) if name in defaults else None

@@ -3,47 +3,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self, TypeVar, cast, overload
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from batchq.language import shape_changes
-from batchq.language.binding import NO_ROW, bind
+from batchq.language.binding import NO_ROW, given
+from batchq.language.each import Each
 from batchq.language.errors import InvalidBatch
-from batchq.language.fragments import fragment_of, title_of
 from batchq.language.inputs import Where, conflict
-from batchq.language.mapping import ErrorMapping, Raises, checked_raises
+from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.other_names import OtherNames
 from batchq.language.outputs import Output, checked_type
 from batchq.language.parameters import Parameter
-from batchq.language.results import NO_RESULT
-from batchq.language.row_guards import RowGuards
-from batchq.language.shape import Shape, check_single_row
-from batchq.language.syntax import RawSql
-from batchq.language.type_variables import R_contra, T_co
-from batchq.language.validation import checked_label, is_text
+from batchq.language.partial import replaced, replacements_of, taken_as
+from batchq.language.shape import check_single_row
+from batchq.language.statement_base import StatementBase
+from batchq.language.tree import declared
+from batchq.language.type_variables import Named, R_contra, T_co
+from batchq.language.validation import checked_label, is_text, listed
 from batchq.language.value import value
+
+if TYPE_CHECKING:
+    from batchq.language.batch import Batch
 
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
+R = TypeVar("R")
 
 
 @value
-class Statement(RowGuards[T_co, R_contra], OtherNames):
+class Statement(StatementBase[T_co, R_contra], OtherNames):
     """A batch of one SQL command. Immutable: every method returns a new statement.
 
     Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
     :func:`~batchq.delete` and :func:`~batchq.select`. It can be run alone or composed.
     """
-
-    _shape: Shape
-    _values: tuple[object, ...]
-    """The values of the parameters, in the order of the source."""
-    _raises: tuple[Raises, ...] = ()
-    """What the mappings raise, in the order in which the shape declares them."""
-    _labels: tuple[str, ...] = ()
-    _first: Statement[Any, Any] | None = None
-    """The statement as first built; None if it is this one."""
 
     # -- the result shape --------------------------------------------------------------------------
 
@@ -229,17 +224,13 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
         return Statement(self._shape, self._values, self._raises, labels, self._first or self)
 
     @overload
-    def bind(self: Statement[T_co, object], /, **values: object) -> Statement[T_co]: ...
+    def bind(self: Statement[T_co, Named], /, **values: object) -> Statement[T_co]: ...
     @overload
     def bind(self, row: R_contra, /, **values: object) -> Statement[T_co]: ...
     def bind(self, row: Any = NO_ROW, /, **values: object) -> Statement[T_co]:
         """Return the statement with values in the place of its parameters, ready to be run.
 
-        :param row: a row of the class that stands in the place of a row in :func:`~batchq.insert`,
-            or that :func:`~batchq.row` names; its fields are read at once.
-        :param values: the values of the other parameters, by name.
-        :raises InvalidBatch: for a value that is missing, unknown, or of another type than
-            :func:`~batchq.param` declares. In ``where=``, also for None, which ``=`` never matches.
+        As :meth:`Batch.bind`.
 
         >>> from batchq import delete, param
         >>> MEMBER = delete("member", where={"org_id": param("org", int)}).count()
@@ -248,51 +239,62 @@ class Statement(RowGuards[T_co, R_contra], OtherNames):
         """
         if row is NO_ROW and not values and Parameter not in map(type, self._values):
             return cast("Statement[T_co]", self)
-        return Statement(self._shape, bind(self, row, values), self._raises, self._labels)
+        takes = declared(self, "bind()")[1]
+        own = takes.values(given(takes, row, values))
+        return Statement(self._shape, own, self._raises, self._labels)
 
-    # -- for the packages above ------------------------------------------------------------------
+    def partial(self, /, **values: object) -> Statement[T_co, Named]:
+        """Return the statement with some of its parameters set; as :meth:`Batch.partial`.
 
-    @property
-    def _identity(self) -> Statement[Any, Any]:
-        """The statement as first built, before labels and mappings."""
-        return self._first or self
+        :param values: for each name a constant, a :func:`~batchq.param`, a field of
+            :func:`~batchq.row`, a ``sql()`` fragment, or an :meth:`output`.
+        :raises InvalidBatch: as :meth:`Batch.partial`.
 
-    @property
-    def _required_outputs(self) -> tuple[Output, ...]:
-        """Return the outputs of other statements among the values."""
-        if not self._shape.takes_outputs:
-            return ()
-        return tuple(value for value in self._values if isinstance(value, Output))
+        >>> from batchq import param, steps, update
+        >>> NAME = update("vpc", {"name": param("name", str)}, where={"id": param("id", int)})
+        >>> DEFAULT = NAME.partial(name="default")
+        >>> steps(DEFAULT.bind(id=7))[0].parameters
+        ('default', 7)
+        """
+        replace = replacements_of(declared(self, "partial()")[1], (self,), values)
+        shape, own = replaced(self._shape, self._values, replace)
+        statement: Statement[T_co, Named] = Statement(shape, own, self._raises, self._labels)
+        declared(statement, "partial()")
+        return statement
 
-    @property
-    def _mappings(self) -> tuple[ErrorMapping, ...]:
-        """The mappings, in the order of declaration: the last that matches wins."""
-        return tuple(self._shape.mappings(self._raises))
+    def each(self, rows: Iterable[R_contra], /) -> Batch[list[T_co]]:
+        """Return a batch that runs the statement once for each row, in order.
 
-    def _as_expression(
-        self, call: str, *, column: bool = False
-    ) -> tuple[RawSql, tuple[object, ...]]:
-        return fragment_of(self._shape, call, column=column), self._values
+        Each row is a statement of its own in one transaction, so a failure names the row.
 
-    def __repr__(self) -> str:
-        """Return the title, the result and the guards, without values."""
-        words = [] if self._shape.result is NO_RESULT else [str(self._shape.result)]
-        if self._shape.guard is not None:
-            words.append(str(self._shape.guard))
-        words.extend(map(str, self._shape.conditions))
-        promises = f": {', '.join(words)}" if words else ""
-        return f"<Statement {self.title}{promises}>"
+        :param rows: rows of the class that the statement takes; they are read at once.
+        :return: a batch with the list of the results; with None if the statement has no result.
+        :raises InvalidBatch: for a row of another class, or if values by name are missing.
 
-    @property
-    def title(self) -> str:
-        """A few words for messages; see :func:`~batchq.language.fragments.title_of`."""
-        return title_of(self._shape.source)
+        >>> from attrs import frozen
+        >>> from batchq import insert
+        >>> @frozen
+        ... class NewRule:
+        ...     vpc_id: int
+        ...     name: str
+        >>> insert("rule", NewRule).each([NewRule(7, "ssh"), NewRule(7, "web")])
+        <Each of 2 statements>
+        """
+        takes = declared(self, "each()")[1]
+        if takes.row is None or takes.required:
+            raise InvalidBatch(
+                f"each(): it takes rows of one class, and this statement takes {takes}; say "
+                f".takes(Class), or bind each by itself: sequence(map(…, rows))"
+            )
+        listed_rows = listed("each()", rows, "[Row(…), Row(…)]")
+        values = [given(takes, row, {}, f"each(): row {n}") for n, row in enumerate(listed_rows)]
+        return Each(self, listed_rows, tuple(map(takes.values, values)))
+
+    def takes(self, row: type[R], /) -> Statement[T_co, R]:
+        """Return the statement with the fields of a class in the place of its parameters."""
+        replace = taken_as(declared(self, "takes()")[1], (self,), row)
+        return cast("Statement[T_co, R]", self._replaced(replace))
 
     def _with_result(self, rows: str, model: object) -> Statement[Any]:
         shape = shape_changes.with_result(self._shape, rows, model)
         return Statement(shape, self._values, self._raises, self._labels, self._first or self)
-
-    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
-        """Return the statement with another shape, and values for the parameters it has added."""
-        first, own = self._first or self, self._values + values
-        return type(self)(shape, own, self._raises, self._labels, first)

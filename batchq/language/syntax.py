@@ -14,14 +14,12 @@ from typing import ClassVar, Final
 
 from attrs import field, frozen
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.special import Special
 
 
 class Expression(Special):
-    """SQL that a user may pass in the place of a value.
-
-    Only a bare ``sql()`` is one expression. Any other batch is rejected by :meth:`_as_expression`.
-    """
+    """SQL that a user may pass in the place of a value. Only a bare ``sql()`` is one expression."""
 
     __slots__ = ()
 
@@ -32,9 +30,13 @@ class Expression(Special):
 
         :param call: the call that it was passed to, for the text of the error: ``"insert()"``.
         :param column: True for a column of a select, which may have an alias.
-        :raises InvalidBatch: if it is more than one expression.
+        :raises InvalidBatch: if it is more than one expression, as most batches are.
         """
-        raise NotImplementedError
+        del column
+        raise InvalidBatch(
+            f"{call}: a statement or batch cannot be used as a value; use a sql() fragment of one "
+            f"expression, or an .output() of the statement"
+        )
 
 
 @frozen

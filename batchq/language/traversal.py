@@ -4,27 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from batchq.language.batch import Batch, leaves
+from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
+from batchq.language.tree import leaves
 
 if TYPE_CHECKING:
     from batchq.language.outputs import Output
 
 
-def statements(batch: Batch[Any]) -> Iterator[Statement[Any]]:
+def statements(batch: Batch[Any, Any]) -> Iterator[Statement[Any]]:
     """Yield every statement in order."""
     for leaf in leaves(batch):
-        if isinstance(leaf, Scheduled):
-            yield leaf.statement
-        elif isinstance(leaf, Statement):
-            yield leaf
+        yield from cast("Sequence[Statement[Any]]", leaf._statements)
 
 
-def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
+def unmet_outputs(parts: Sequence[Batch[Any, Any]]) -> tuple[Output, ...]:
     """Return the outputs that these batches, run in this order, require from earlier statements.
 
     :raises InvalidBatch: for an output that is used before its statement runs.
@@ -54,7 +51,7 @@ def unmet_outputs(parts: Sequence[Batch[Any]]) -> tuple[Output, ...]:
     return tuple(unmet)
 
 
-def check_outputs(batch: Batch[Any]) -> None:
+def check_outputs(batch: Batch[Any, Any]) -> None:
     """Reject a batch that requires outputs of statements it does not contain.
 
     :raises InvalidBatch: with the first such output.

@@ -22,3 +22,7 @@ R_contra = TypeVar("R_contra", contravariant=True, default=object)
 Contravariant: what takes nothing may stand where a row would be given, and not the reverse. So
 ``run()``, which takes a ``Batch[T]``, rejects a batch that still takes a row.
 """
+
+
+class Named:
+    """In the place of a row's class: a declaration that takes its values by name."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.statement import Statement
 from batchq.language.syntax import Insert, RawSql
 from batchq.language.traversal import statements
@@ -22,7 +23,7 @@ def check_inserts(
     table: str,
     parent: Mapping[str, object],
     where: Mapping[str, object],
-    children: Batch[Any],
+    children: Batch[Any, Any],
 ) -> None:
     """Reject a batch without an insert into ``table``, or with one of another parent's child.
 
@@ -54,7 +55,9 @@ def _check_parent(source: Insert, statement: Statement[Any], column: str, key: o
         raise InvalidBatch(
             f"insert({source.table!r}, …) must set {column!r}, the key of its parent"
         )
-    if value_of(source, statement._values, column) != key:
+    value = value_of(source, statement._values, column)
+    is_declared = isinstance(value, Parameter) or isinstance(key, Parameter)
+    if value is not key and (is_declared or value != key):
         raise InvalidBatch(
             f"insert({source.table!r}, …) must set {column!r} to the key that is passed to add()"
         )
@@ -75,6 +78,11 @@ def _check_value(source: Insert, statement: Statement[Any], column: str, require
         )
     if isinstance(value, RawSql | Output) or isinstance(required, Batch | Output):
         return
+    if isinstance(value, Parameter):
+        raise InvalidBatch(
+            f"insert({source.table!r}, …) sets {column!r}, which distinguishes these children from "
+            f"other rows, to a parameter; set it to a constant: .partial({column}=…)"
+        )
     is_choice = isinstance(required, list | tuple)
     if value not in cast("Sequence[object]", required if is_choice else (required,)):
         raise InvalidBatch(

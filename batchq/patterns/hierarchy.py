@@ -16,10 +16,11 @@ from attrs import field, frozen
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, raw_sql, select, update
 from batchq.language.compose import gather
+from batchq.language.composites import Last
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
-from batchq.language.placement import Last, Scheduled
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
@@ -29,6 +30,7 @@ from batchq.patterns.child_inserts import check_inserts
 from batchq.patterns.touch import incremented, touch_key, touched
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @frozen(kw_only=True)
@@ -211,10 +213,11 @@ class Children:
         check_names("children", self, ("table", "by", "deleted_at"))
         check_mapping("children(where=)", self.where)
 
-    def add(self, key: object, children: Batch[T], *, missing: Raises) -> Batch[T]:
+    def add(self, key: object, children: Batch[T, R], *, missing: Raises) -> Batch[T, R]:
         """Add children to a live parent: increment its generation, then insert them.
 
-        :param key: the key of the parent.
+        :param key: the key of the parent; of declared inserts the same parameter:
+            ``row(NewProject).silo_id``.
         :param children: the insert, or a batch that contains inserts into this table. An empty
             batch only touches the parent.
         :param missing: what to raise if the parent does not exist or is deleted.

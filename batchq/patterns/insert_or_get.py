@@ -10,7 +10,7 @@ that row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from attrs import frozen
 
@@ -22,6 +22,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
+from batchq.language.parameters import Parameter
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import SAME, Insert, RawSql
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from batchq.language.inputs import Row
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 @frozen
@@ -43,6 +45,18 @@ class Inserted(Generic[M]):
     """True if this batch inserted the row; False if it existed already."""
 
 
+@overload
+def insert_or_get(
+    table: str,
+    row: type[R],
+    model: Callable[..., M],
+    *,
+    key: Iterable[str],
+    where: Mapping[str, bool | int | str | None] | None = None,
+    same: Iterable[str] = (),
+    raises: Raises | None = None,
+) -> Batch[Inserted[M], R]: ...
+@overload
 def insert_or_get(
     table: str,
     row: Row,
@@ -52,7 +66,17 @@ def insert_or_get(
     where: Mapping[str, bool | int | str | None] | None = None,
     same: Iterable[str] = (),
     raises: Raises | None = None,
-) -> Batch[Inserted[M]]:
+) -> Batch[Inserted[M]]: ...
+def insert_or_get(
+    table: str,
+    row: Any,
+    model: Callable[..., M],
+    *,
+    key: Iterable[str],
+    where: Mapping[str, bool | int | str | None] | None = None,
+    same: Iterable[str] = (),
+    raises: Raises | None = None,
+) -> Batch[Inserted[M], Any]:
     """Insert a row, or get the existing one, so that a request can be repeated.
 
     The row is locked until COMMIT. If another transaction deletes an existing row between the two
@@ -135,6 +159,11 @@ def _check_indexed(
     if column not in source.columns:
         return
     value = value_of(source, values, column)
+    if isinstance(value, Parameter):
+        raise InvalidBatch(
+            f"insert_or_get(where=): {column!r} of the row is a parameter, and the index may "
+            f"exclude its value; set it to the constant of the index"
+        )
     if type(value) is type(required) and value != required:
         raise InvalidBatch(
             f"insert_or_get(where=): the row has another {column!r}, which the index excludes"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache
+from typing import Any, cast
 
 from batchq.language.builders import raw_sql, update
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import MISSING_ROWS
+from batchq.language.parameters import Parameter
+from batchq.language.placement import Key
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
@@ -28,13 +31,14 @@ def incremented(column: str) -> Statement[None]:
     return raw_sql(f'"{name}" + 1')
 
 
-def touch_key(parent: Hashable, key: object) -> tuple[object, ...]:
+def touch_key(parent: Hashable, key: Any) -> Key:
     """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
 
     :raises InvalidBatch: if ``key`` is not the key of one row.
     """
-    kind: type[object] = type(key)
-    if reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # a class is hashable
+    kind = cast("type[object]", type(key))
+    is_list = isinstance(key, Parameter) and key.takes_list
+    if is_list or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
         raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
     return "touch", parent, key
 

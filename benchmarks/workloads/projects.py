@@ -13,7 +13,7 @@ from psycopg.types.numeric import Int8
 
 from batchq import run, sequence
 from benchmarks.sandbox import PLENTY, PROJECT_NAME, Sandbox
-from benchmarks.workloads import Command, Rows, Values, Workload, built, insert_command
+from benchmarks.workloads import Command, Rows, Values, Workload, built, composed, insert_command
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.limits import limits_take_project
 from examples.datastore.models import (
@@ -80,7 +80,11 @@ def _project_created(rows: Sequence[Rows]) -> ProjectCreated:
 PROJECT_CREATE = Workload(
     "project_create",
     _projects,
-    {"batchq": project_create, "batchq, built": built.project_create},
+    {
+        "batchq": project_create,
+        "batchq, composed": composed.project_create,
+        "batchq, built": built.project_create,
+    },
     _COMMANDS,
     _project_values,
     _project_created,

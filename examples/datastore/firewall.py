@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from batchq import Batch, gather, insert, unique
@@ -48,16 +49,19 @@ def rule_list(vpc_id: UUID) -> Batch[list[FirewallRule]]:
     )
 
 
+DEFAULT_RULES: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "direction": "inbound",
+        "action": "allow",
+        "protocols": protocols,
+        "priority": 65534,
+    }
+    for name, protocols in (("allow-internal-inbound", []), ("allow-ssh", ["tcp"]))
+]
+"""The rules of a new VPC: its own machines may talk, and SSH is open to all."""
+
+
 def default_rules(vpc_id: UUID) -> list[NewFirewallRule]:
-    """Return the rules of a new VPC: its own machines may talk, and SSH is open to all."""
-    return [
-        NewFirewallRule(
-            vpc_id=vpc_id,
-            name=name,
-            direction="inbound",
-            action="allow",
-            protocols=protocols,
-            priority=65534,
-        )
-        for name, protocols in (("allow-internal-inbound", []), ("allow-ssh", ["tcp"]))
-    ]
+    """Return the default rules as rows of a VPC."""
+    return [NewFirewallRule(vpc_id=vpc_id, **rule) for rule in DEFAULT_RULES]

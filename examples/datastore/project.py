@@ -5,32 +5,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from batchq import Batch, format_error, gather, insert, select, unique
+from batchq import Batch, format_error, gather, insert, row, select, unique
 from examples.datastore.errors import AlreadyExists, NotFound, Refused
-from examples.datastore.limits import limits_give_back_project, limits_take_project
-from examples.datastore.models import NewProject, NewVpc, Project, ProjectCreated
+from examples.datastore.limits import TAKE_PROJECT, limits_give_back_project
+from examples.datastore.models import NewProject, Project, ProjectCreated
 from examples.datastore.parents import DISKS, INSTANCES, PROJECT, PROJECTS, VPCS
-from examples.datastore.vpc import vpc_with_defaults
-
-
-def project_create(new: NewProject) -> Batch[ProjectCreated]:
-    """Create a project with its default VPC, and count it against the silo's limit."""
-    return (
-        gather(
-            PROJECTS.add(
-                new.silo_id,
-                project_insert(new).label("project"),
-                missing=NotFound("silo", new.silo_id),
-            ),
-            vpc_with_defaults(NewVpc(project_id=new.id, name="default"))
-            .as_invariant("creating the default VPC")
-            .label("default_vpc"),
-            limits_take_project(new.silo_id).label("limit"),
-        )
-        .map(lambda made: ProjectCreated(project=made[0], default_vpc=made[1]))
-        .label("project_create")
-    )
-
+from examples.datastore.vpc import VPC_WITH_DEFAULTS
 
 PROJECT_INSERT = (
     insert("project", NewProject)
@@ -38,6 +18,29 @@ PROJECT_INSERT = (
     .on(unique("lookup_project_by_silo"), lambda v: AlreadyExists("project", v.values["name"]))
     .invariant("project_pkey", "project_vpcs_within_limit")
 )
+
+
+PROJECT_CREATE = (
+    gather(
+        PROJECTS.add(
+            row(NewProject).silo_id,
+            PROJECT_INSERT.label("project"),
+            missing=lambda v: NotFound("silo", v.values["id"]),
+        ),
+        VPC_WITH_DEFAULTS.partial(project_id=row(NewProject).id, name="default")
+        .as_invariant("creating the default VPC")
+        .label("default_vpc"),
+        TAKE_PROJECT.partial(silo=row(NewProject).silo_id).label("limit"),
+    )
+    .map(lambda made: ProjectCreated(project=made[0], default_vpc=made[1]))
+    .label("project_create")
+    .takes(NewProject)
+)
+
+
+def project_create(new: NewProject) -> Batch[ProjectCreated]:
+    """Create a project with its default VPC, and count it against the silo's limit."""
+    return PROJECT_CREATE.bind(new)
 
 
 def project_insert(new: NewProject) -> Batch[Project]:

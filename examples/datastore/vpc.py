@@ -6,29 +6,16 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from uuid import UUID
 
-from batchq import Batch, gather, insert, into, sequence, sql, unique
+from batchq import Batch, gather, insert, into, row, sequence, sql, unique
 from examples.datastore.errors import AlreadyExists, NotFound
-from examples.datastore.firewall import default_rules, rule_insert
-from examples.datastore.limits import limits_take_vpc
-from examples.datastore.models import NewRouter, NewSubnet, NewVpc, Vpc, VpcCreated, VpcView
+from examples.datastore.firewall import DEFAULT_RULES, RULE_INSERT
+from examples.datastore.limits import TAKE_VPC
+from examples.datastore.models import NewVpc, Vpc, VpcCreated, VpcView
 from examples.datastore.parents import VPC, VPCS
-from examples.datastore.router import router_insert
-from examples.datastore.subnet import subnet_insert
+from examples.datastore.router import ROUTER_INSERT
+from examples.datastore.subnet import SUBNET_INSERT
 
 DEFAULT_BLOCK = IPv4Network("172.30.0.0/22")
-
-
-def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
-    """Create a VPC in an existing project, and count it against the project's limit."""
-    not_found = NotFound("project", new.project_id)
-    return (
-        gather(
-            VPCS.add(new.project_id, vpc_with_defaults(new), missing=not_found),
-            limits_take_vpc(new.project_id).label("limit"),
-        )
-        .map(lambda made: made[0])
-        .label("vpc_create")
-    )
 
 
 def vpc_fetch(vpc_id: UUID) -> Batch[Vpc]:
@@ -72,14 +59,35 @@ def vpc_insert(new: NewVpc) -> Batch[Vpc]:
     return VPC_INSERT.bind(new)
 
 
+VPC_WITH_DEFAULTS = into(
+    VpcCreated,
+    vpc=VPC_INSERT,
+    router=ROUTER_INSERT.partial(
+        id=row(NewVpc).system_router_id, vpc_id=row(NewVpc).id, kind="system", name="system"
+    ),
+    subnet=SUBNET_INSERT.partial(vpc_id=row(NewVpc).id, name="default", ipv4_block=DEFAULT_BLOCK),
+    rules=sequence(RULE_INSERT.partial(vpc_id=row(NewVpc).id, **rule) for rule in DEFAULT_RULES),
+).takes(NewVpc)
+VPC_CREATE = (
+    gather(
+        VPCS.add(
+            row(NewVpc).project_id,
+            VPC_WITH_DEFAULTS,
+            missing=lambda v: NotFound("project", v.values["id"]),
+        ),
+        TAKE_VPC.partial(project=row(NewVpc).project_id).label("limit"),
+    )
+    .map(lambda made: made[0])
+    .label("vpc_create")
+    .takes(NewVpc)
+)
+
+
+def vpc_create(new: NewVpc) -> Batch[VpcCreated]:
+    """Create a VPC in an existing project, and count it against the project's limit."""
+    return VPC_CREATE.bind(new)
+
+
 def vpc_with_defaults(new: NewVpc) -> Batch[VpcCreated]:
     """Insert a VPC with its system router, default subnet and default firewall rules."""
-    return into(
-        VpcCreated,
-        vpc=vpc_insert(new),
-        router=router_insert(
-            NewRouter(id=new.system_router_id, vpc_id=new.id, kind="system", name="system")
-        ),
-        subnet=subnet_insert(NewSubnet(vpc_id=new.id, name="default", ipv4_block=DEFAULT_BLOCK)),
-        rules=sequence(map(rule_insert, default_rules(new.id))),
-    )
+    return VPC_WITH_DEFAULTS.bind(new)

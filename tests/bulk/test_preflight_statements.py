@@ -18,6 +18,7 @@ from batchq.engine.compile.sentinel import TOKEN
 from batchq.engine.plan import plan as laid_flat
 from batchq.engine.program import program_of
 from batchq.engine.wire.encode import encode
+from batchq.engine.wire.transformers import Transformers
 from batchq.testing import proxy
 from tests.support.bulk_fixtures import REWRITE, ROWS, RULES, TABLES, TAGS, TREE, VPC
 from tests.support.job_rows import begun
@@ -133,7 +134,7 @@ def test_preflight_values_are_those_that_the_engine_sends(conn, when, tree, batc
     shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
     flat = laid_flat(batch)
     program = program_of(flat.shapes, (), binary=True)
-    steps = encode(flat, program, Transformer(conn)).steps({}, conn.adapters.types)
+    steps = encode(flat, program, Transformers().take(conn)).steps({}, conn.adapters.types)
     for one, sent in zip(shown, steps, strict=True):
         transformer = Transformer(conn)
         dumped = transformer.dump_sequence(one.values, [PyFormat.AUTO] * len(one.values))

@@ -240,7 +240,7 @@ REJECTED = {
     ),
     "two rows": (
         lambda: insert("t", {"a": row(New).id, "b": row(Pair).id}).bind(New(1)),
-        "a statement takes one row, and this takes a New and a Pair",
+        "a batch takes one row, and this takes a New and a Pair",
     ),
     "two of one name": (
         lambda: insert("t", {"a": param("x", int), "b": param("x", int)}).bind(x=1),

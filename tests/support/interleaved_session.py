@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 from attrs import define, field, frozen
 from psycopg import IsolationLevel
-from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from batchq.engine.compile import sentinel
@@ -21,8 +20,10 @@ from batchq.engine.outcome.decode import decode
 from batchq.engine.plan import Plan, plan
 from batchq.engine.program import Program as CompiledProgram
 from batchq.engine.program import program_of
-from batchq.engine.wire.encode import EncodedStep, encode
+from batchq.engine.wire.encode import encode
+from batchq.engine.wire.encoded import EncodedStep
 from batchq.engine.wire.frame import transaction
+from batchq.engine.wire.transformers import Transformers
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
 
@@ -95,9 +96,8 @@ class Session:
     def _take(self, batch: Batch[Any]) -> None:
         self._plan, self._answers = plan(batch), []
         self._compiled = program_of(self._plan.shapes, (), binary=True)
-        self._steps = encode(self._plan, self._compiled, Transformer(self.connection)).steps(
-            {}, self.connection.adapters.types
-        )
+        encoded = encode(self._plan, self._compiled, Transformers().take(self.connection))
+        self._steps = encoded.steps({}, self.connection.adapters.types)
 
     @property
     def next_step(self) -> str:
@@ -166,7 +166,7 @@ class Session:
         else:
             assert answer.command_status == b"COMMIT", answer.command_status
             self._open = False
-            transformer = Transformer(self.connection)
+            transformer = Transformers().take(self.connection).transformer
             made = decode(self._plan, self._compiled, self._answers, transformer, Outcome.COMMITTED)
             self.results.append(made)
             try:

@@ -3,17 +3,38 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import NamedTuple, assert_type
 from uuid import UUID
 
 from psycopg import Connection
 
-from batchq import Batch, Statement, gather, insert, param, row, run, sql, unique, update
+from batchq import (
+    Batch,
+    Statement,
+    gather,
+    insert,
+    into,
+    param,
+    row,
+    run,
+    sequence,
+    sql,
+    unique,
+    update,
+)
+from batchq.types import Named
 from tests.typing.subjects import NameTaken, Project, Subnet, Vpc
 
 PROJECT = insert("project", Project).one(Project).on(unique("k"), NameTaken).label("new")
 RENAME = update("project", {"name": param("name", str)}, where={"id": param("id", UUID)}).count()
 PAIRED = update("vpc", {"a": row(Subnet).id}, where={"id": 1})
+
+
+class Pair(NamedTuple):
+    first: Project
+    second: int
+
+
 NEW = Project(UUID(int=0), "web")
 
 
@@ -41,7 +62,26 @@ def row_is_a_row_to_type_checkers() -> None:
 def what_is_not_bound_cannot_run(conn: Connection) -> None:
     run(conn, PROJECT)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     run(conn, PROJECT.map(str))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    gather(PROJECT, sql("SELECT 1"))  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    run(conn, gather(PROJECT, sql("SELECT 1")))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def declared_batch_takes_values_by_name_or_a_row(conn: Connection) -> None:
+    mixed = gather(RENAME.partial(id=row(Project).id), PROJECT, sql("SELECT 1"))
+    assert_type(mixed, Batch[tuple[int, Project, None], Named])
+    assert_type(sequence([PROJECT, PROJECT]), Batch[list[Project], Named])
+    assert_type(into(Pair, first=PROJECT, second=RENAME.partial(name="web")), Batch[Pair, Named])
+    assert_type(mixed.map(len).label("new"), Batch[int, Named])
+    assert_type(mixed.bind(name="web"), Batch[tuple[int, Project, None]])
+    declared = mixed.map(lambda made: made[1]).takes(Project)
+    assert_type(declared, Batch[Project, Project])
+    assert_type(run(conn, declared.bind(NEW)), Project)
+    assert_type(PROJECT.partial(name="web"), Statement[Project, Named])
+    assert_type(PROJECT.partial(name="web").takes(Vpc), Statement[Project, Vpc])
+    assert_type(PROJECT.each([NEW]), Batch[list[Project]])
+    run(conn, declared)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    run(conn, mixed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    declared.bind(Vpc(UUID(int=0)))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PROJECT.each([Vpc(UUID(int=0))])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
 def another_row_is_not_taken() -> None:

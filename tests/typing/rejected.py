@@ -68,8 +68,8 @@ def row_needs_columns() -> None:
 
 def composition_needs_batches() -> None:
     gather(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    sequence([1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    into(Created, project=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sequence([1])  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    into(Created, project=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def sync_and_async_do_not_mix(conn: Connection, aconn: AsyncConnection) -> None:

@@ -169,7 +169,7 @@ def _match(
     step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]
 ) -> TextMatch:
     """Return whether a step wrote the key or, if it is still referenced, removed it."""
-    source, values = step.statement._shape.source, step.statement._values
+    source, values = step.statement._shape.source, step.placed.values
     result = MAYBE  # SQL of the user
     match source:
         case Select():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.outcome.attribute import Verdict
     from batchq.engine.wire.connection_state import ConnectionState
-    from batchq.engine.wire.encode import EncodedStep
+    from batchq.engine.wire.encoded import EncodedStep
     from batchq.engine.wire.flight import Flight
     from batchq.engine.wire.statement_cache import StatementCache, ValueChecks
 

@@ -22,7 +22,7 @@ from batchq.engine.wire.transformers import Transformers
 if TYPE_CHECKING:
     from batchq.engine.compile.compile import Compiled
     from batchq.engine.program import Program
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.encoded import Encoded
     from batchq.engine.wire.flight import Flight
     from batchq.engine.wire.frame import Frame
 

@@ -10,18 +10,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from types import NoneType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from attrs import define
 from psycopg.adapt import PyFormat
 
-from batchq.engine.compile.compile import Compiled
-from batchq.engine.compile.parameter_places import Place
+from batchq.engine.filling import Filling, filling_of, parameters_of
 from batchq.engine.hints import JSONB
 from batchq.engine.plan import Plan
-from batchq.engine.program import Program, setting_name
+from batchq.engine.program import Program
 from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.step import invalid_step
+from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable, stable_all
 from batchq.engine.wire.message_length import check_lengths
 from batchq.language.errors import InvalidBatch
@@ -31,38 +30,15 @@ from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
-    from psycopg.types import TypesRegistry
+
+    from batchq.engine.wire.transformers import KeptTransformer
 
 _AUTO = PyFormat.AUTO
 
 
-SentTypes = dict[Compiled, tuple[int, ...]]
-"""The types of each statement's parameters when it was last sent on a connection."""
-_MOST_SENT = 4096
-"""The number of statements whose types are kept: as many as are kept compiled."""
+class Dumped(NamedTuple):
+    """Values, encoded."""
 
-
-@define(eq=False)
-class EncodedStep:
-    """One step, ready to be sent."""
-
-    compiled: Compiled
-    params: Sequence[Any]
-    """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …"""
-    types: tuple[int, ...]
-    """The type OIDs; 0 lets the server infer the type."""
-    settled: tuple[int, ...]
-    """The type OIDs to prepare by: those of ``types``, and the type last sent for a value that has
-    none."""
-    formats: Sequence[int]
-    """Text or binary. Not part of a statement's identity: each Bind declares them again."""
-
-
-@define(eq=False)
-class Encoded:
-    """The parameters of all steps of a batch, one step after the other."""
-
-    program: Program
     params: Sequence[Any]
     types: tuple[int, ...]
     formats: Sequence[int]
@@ -71,39 +47,9 @@ class Encoded:
     kinds: AbstractSet[type[object]]
     """The classes of the values, and of those in lists."""
 
-    def steps(self, sent: SentTypes, registry: TypesRegistry) -> list[EncodedStep]:
-        """Return each step on its own.
-
-        :param sent: the types that were last sent on this connection, which is brought up to date.
-        :param registry: the connection's, which knows the types of arrays.
-        """
-        steps: list[EncodedStep] = []
-        nulls = {place for place in self.missing if place >= 0}
-        lists = {~place for place in self.missing if place < 0}
-        start = 0
-        for compiled, end in zip(self.program.steps, self.program.ends, strict=True):
-            settled = types = self.types[start:end]
-            last = sent.get(compiled)
-            if last is not None and types != last:
-                own = range(start, end)
-                untyped = {place - start for place in nulls.intersection(own)}
-                # An empty list is text, so it keeps its value only by way of an array's type.
-                untyped |= {
-                    place - start
-                    for place in lists.intersection(own)
-                    if _is_array(last[place - start], registry)
-                }
-                settled = _settled(types, last, untyped, compiled.places)
-            if settled != last:
-                _remember(sent, compiled, settled)
-            params, formats = self.params[start:end], self.formats[start:end]
-            steps.append(EncodedStep(compiled, params, types, settled, formats))
-            start = end
-        return steps
-
 
 def encode(
-    plan: Plan, program: Program, transformer: Transformer, max_bytes: int = sys.maxsize
+    plan: Plan, program: Program, kept: KeptTransformer, max_bytes: int = sys.maxsize
 ) -> Encoded:
     """Encode every statement's values with the connection's adapters.
 
@@ -114,25 +60,49 @@ def encode(
     :raises InvalidBatch: for a value that cannot be adapted, or a message that is too long. It has
         the ``step``, and no reference to an error that may hold the value.
     """
-    params: Sequence[Any] = ()
-    missing: tuple[int, ...] = ()
-    kinds: AbstractSet[type[object]] = frozenset()
     failure: InvalidBatch | None = None
+    encoded: Encoded | None = None
     try:
-        values = _values(plan, program)
-        kinds = _kinds(values)
-        _check_bound(kinds)
-        values = stable_all(values, kinds)
-        missing = _missing(values, kinds)
-        params = transformer.dump_sequence(values, program.formats)
+        filling = filling_of(plan, program)
+        if filling is None:
+            dumped = _dumped(parameters_of(plan, program), kept.transformer)
+            encoded = Encoded(program, *dumped)
+        else:
+            encoded = _filled(program, filling, _dumped(plan.given, kept.transformer), kept)
     except Exception as error:  # noqa: BLE001  it, or a stand-in, is the cause of what is raised
-        failure = _find_value(plan, transformer, error)
-    if failure is not None:
-        raise failure  # outside the except block, where the error would become its context
-    types, formats = transformer.types or (), transformer.formats or ()
-    encoded = Encoded(program, params, types, formats, missing, kinds)
+        failure = _find_value(plan, kept.transformer, error)
+    if encoded is None or failure is not None:
+        raise cast("InvalidBatch", failure)  # outside the except block: it would be its context
     check_lengths(plan, encoded, max_bytes)
     return encoded
+
+
+def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
+    """Encode values in one call."""
+    kinds = _kinds(values)
+    _check_bound(kinds)
+    values = stable_all(values, kinds)
+    missing = _missing(values, kinds)
+    params = transformer.dump_sequence(values, (_AUTO,) * len(values))
+    return Dumped(params, transformer.types or (), transformer.formats or (), missing, kinds)
+
+
+def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransformer) -> Encoded:
+    """Put encoded values to their places, between the constants, which are encoded once."""
+    constants = cast("Dumped | None", kept.constants.get(filling))
+    if constants is None:
+        constants = _dumped(filling.constants, kept.transformer)
+        if kept.dumps_stateless(constants.kinds):
+            kept.constants[filling] = constants
+    pick = filling.pick
+    return Encoded(
+        program,
+        pick([*given.params, *constants.params]),
+        cast("tuple[int, ...]", pick(given.types + constants.types)),
+        pick([*given.formats, *constants.formats]),
+        filling.spread(given.missing, constants.missing),
+        given.kinds | constants.kinds,
+    )
 
 
 class _Unbound(Exception):
@@ -142,66 +112,6 @@ class _Unbound(Exception):
 def _check_bound(kinds: AbstractSet[type[object]]) -> None:
     if Parameter in kinds:
         raise _Unbound
-
-
-def _values(plan: Plan, program: Program) -> Sequence[object]:
-    """Return the values in the order of the parameters, with those that batchq adds."""
-    values = _with_setting_names(plan) if plan.outputs else _own_values(plan)
-    values += program.added
-    return values if program.in_order is None else program.in_order(values)
-
-
-def _own_values(plan: Plan) -> list[object]:
-    values: list[object] = []
-    for statement in plan.statements:
-        values += statement._values
-    return values
-
-
-def _with_setting_names(plan: Plan) -> list[object]:
-    """Return the values of all statements, with the name of its setting in place of an output."""
-    values: list[object] = []
-    producers: dict[object, int] = {}
-    for index, statement in enumerate(plan.statements):
-        for value in statement._values:
-            if isinstance(value, Output):
-                producer = producers[value.identity]
-                place = plan.outputs[producer].index(value.column)
-                values.append(setting_name(producer, place))
-            else:
-                values.append(value)
-        if index in plan.outputs:
-            producers[statement._identity] = index
-    return values
-
-
-def _remember(sent: SentTypes, compiled: Compiled, types: tuple[int, ...]) -> None:
-    """Record the types as last sent."""
-    if compiled not in sent and len(sent) >= _MOST_SENT:
-        sent.clear()
-    sent[compiled] = types
-
-
-def _is_array(oid: int, registry: TypesRegistry) -> bool:
-    info = registry.get(oid)
-    return info is not None and info.array_oid == oid
-
-
-def _settled(
-    types: tuple[int, ...],
-    last: tuple[int, ...],
-    missing: AbstractSet[int],
-    places: tuple[Place, ...],
-) -> tuple[int, ...]:
-    """Return the types, with the last one sent for NULL and the empty list, which have none.
-
-    Otherwise the server would prepare another statement whenever a value is missing. In the user's
-    own SQL the types stay, because there the type of a NULL may decide which function is called.
-    """
-    return tuple(
-        old if index in missing and place is not Place.FREE else new
-        for index, (new, old, place) in enumerate(zip(types, last, places, strict=True))
-    )
 
 
 def _kinds(values: Sequence[object]) -> set[type[object]]:
@@ -233,9 +143,9 @@ def _missing(values: Sequence[object], kinds: AbstractSet[type[object]]) -> tupl
 
 def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:
     """Return the error for the value that cannot be encoded, by encoding one after the other."""
-    for index, statement in enumerate(plan.statements):
-        names = statement._shape.names
-        for name, value in zip(names, statement._values, strict=True):
+    for index, placed in enumerate(plan.placed):
+        names = placed.statement._shape.names
+        for name, value in zip(names, placed.values, strict=True):
             if isinstance(value, Parameter):
                 given = f"{value.name}=" if value.row is None else value.row.__name__
                 return invalid_step(plan, index, f"{value.name!r} is not bound: .bind({given}…)")

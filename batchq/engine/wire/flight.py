@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from batchq.engine.wire.encode import EncodedStep
+    from batchq.engine.wire.encoded import EncodedStep
     from batchq.engine.wire.statement_cache import ValueChecks
 
 Answer = TypeVar("Answer")

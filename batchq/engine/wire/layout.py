@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from batchq.engine.compile.compile import Form
-    from batchq.engine.wire.encode import EncodedStep
+    from batchq.engine.wire.encoded import EncodedStep
     from batchq.engine.wire.frame import Frame
     from batchq.engine.wire.statement_cache import Learnt, StatementCache, ValueChecks
 

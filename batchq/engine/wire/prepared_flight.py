@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from psycopg.pq import Format
     from psycopg.pq.abc import PGconn
 
-    from batchq.engine.wire.encode import Encoded
+    from batchq.engine.wire.encoded import Encoded
     from batchq.engine.wire.flight import Run
     from batchq.engine.wire.frame import Frame
     from batchq.engine.wire.statement_cache import ValueChecks

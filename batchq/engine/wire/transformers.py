@@ -65,6 +65,8 @@ class KeptTransformer:
     settings: tuple[bytes | None, ...]
     _adapters: AdaptersMap
     """A copy of the connection's adapters at that time."""
+    constants: dict[object, object] = field(init=False, factory=dict[object, object])
+    """Constants that it has encoded, by what they fill."""
     _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Fill the parameters of a program with the values that are given to a declaration.
+
+A value may stand in many places, and most of the others are constants. So each given value is
+encoded once, and put to its places; the constants are encoded once for a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import frozen
+
+from batchq.engine.program import Program, setting_name
+from batchq.language.binding import picker
+from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
+
+if TYPE_CHECKING:
+    from batchq.engine.plan import Plan
+    from batchq.language.batch import Bound
+    from batchq.language.binding import Takes
+
+
+@frozen(eq=False)
+class Filling:
+    """How given values fill the parameters of a program."""
+
+    constants: tuple[object, ...]
+    """The other values: those of the declaration and those that batchq adds."""
+    places: tuple[tuple[int, ...], ...]
+    """For each given value and then each constant, its places among the parameters."""
+    pick: Callable[[Sequence[Any]], Sequence[Any]]
+    """Puts them in the order of the parameters."""
+
+    def spread(self, given: tuple[int, ...], constants: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the places among the parameters of values without a type of their own.
+
+        :param given: which of the given values they are; that of an empty list as ``~place``.
+        :param constants: which of the constants, likewise.
+        """
+        if not given and not constants:
+            return ()
+        first = len(self.places) - len(self.constants)
+        sources = (*given, *[n + first if n >= 0 else n - first for n in constants])
+        found = [
+            place if source >= 0 else ~place
+            for source in sources
+            for place in self.places[source if source >= 0 else ~source]
+        ]
+        return tuple(sorted(found, key=lambda place: max(place, ~place)))
+
+
+def filling_of(plan: Plan, program: Program) -> Filling | None:
+    """Return how the values of a bound batch fill its program; None for a batch that is built."""
+    if plan.declared is None:
+        return None
+    return _filling(plan.declared, program, cast("Bound[Any]", plan.batch).taken)
+
+
+@lru_cache(maxsize=4096)
+def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
+    constants: list[object] = []
+    places: list[list[int]] = [[] for _ in range(takes.count)]
+    order: list[int] = []
+    for n, value in enumerate(parameters_of(declared, program)):
+        if isinstance(value, Parameter):
+            source = takes.places[value]
+        else:
+            source = len(places)
+            places.append([])
+            constants.append(value)
+        places[source].append(n)
+        order.append(source)
+    return Filling(tuple(constants), tuple(map(tuple, places)), picker(order))
+
+
+def parameters_of(plan: Plan, program: Program) -> Sequence[object]:
+    """Return the values in the order of the parameters, with those that batchq adds."""
+    values = _with_setting_names(plan) if plan.outputs else plan.values
+    if program.added:
+        values = [*values, *program.added]
+    return values if program.in_order is None else program.in_order(values)
+
+
+def _with_setting_names(plan: Plan) -> list[object]:
+    """Return the values of all statements, with the name of its setting in place of an output."""
+    values: list[object] = []
+    producers: dict[object, int] = {}
+    declared = iter(plan.values)
+    for index, statement in enumerate(plan.statements):
+        for value in islice(declared, len(statement._values)):
+            if isinstance(value, Output):
+                producer = producers[value.identity]
+                place = plan.outputs[producer].index(value.column)
+                values.append(setting_name(producer, place))
+            else:
+                values.append(value)
+        if index in plan.outputs:
+            producers[statement._identity] = index
+    return values

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Define the batches that run several batches in order and combine their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batchq.language.batch import Batch, Composite
+from batchq.language.type_variables import R_contra
+from batchq.language.value import value
+
+if TYPE_CHECKING:
+    from batchq.language.outputs import Output
+
+M = TypeVar("M")
+
+
+@value
+class Gathered(Composite[tuple[Any, ...]]):
+    """The batch that :func:`gather` returns."""
+
+    parts: tuple[Batch[Any, Any], ...]
+    unmet_outputs: tuple[Output, ...]
+
+    def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the results in order."""
+        return tuple(results)
+
+
+@value
+class Sequenced(Composite[list[Any]]):
+    """The batch that :func:`sequence` returns."""
+
+    parts: tuple[Batch[Any, Any], ...]
+    unmet_outputs: tuple[Output, ...]
+
+    def combine(self, results: Sequence[Any]) -> list[Any]:
+        """Return the results in order."""
+        return list(results)
+
+
+@value
+class Into(Composite[M]):
+    """The batch that :func:`into` returns; the named parts are the last ones."""
+
+    parts: tuple[Batch[Any, Any], ...]
+    model: Callable[..., M]
+    names: tuple[str, ...]
+    unmet_outputs: tuple[Output, ...]
+
+    def combine(self, results: Sequence[Any]) -> M:
+        """Pass the named results to the model; drop the others."""
+        named = results[len(results) - len(self.names) :]
+        return self.model(**dict(zip(self.names, named, strict=True)))
+
+
+@value
+class Last(Composite[M, R_contra]):
+    """Runs all parts and returns the result of the last."""
+
+    parts: tuple[Batch[Any, Any], ...]
+    unmet_outputs: tuple[Output, ...]
+
+    def combine(self, results: Sequence[Any]) -> M:
+        """Return the last result."""
+        result: M = results[-1]
+        return result

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Set some parameters of a declaration: to a constant, another parameter, a fragment, an output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from attrs import evolve
+
+from batchq.language.binding import HasValues, Takes, Values, check_accepted, check_compared
+from batchq.language.comparisons import copy_lists
+from batchq.language.errors import InvalidBatch
+from batchq.language.inputs import read_cell, read_test
+from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter, fields_of
+from batchq.language.row_fields import default_of
+from batchq.language.shape import Shape
+from batchq.language.special import NO_PARAMETERS
+from batchq.language.spelling import with_article
+from batchq.language.syntax import (
+    EQUALS_ANY,
+    WITHOUT_VALUE,
+    ColumnTest,
+    Conditions,
+    Expr,
+    Expression,
+    Insert,
+    RawSql,
+    Select,
+    Update,
+)
+from batchq.language.value_places import FRAGMENT, tests_of
+
+Replacements = Mapping[Parameter, object]
+"""What is put in the place of parameters."""
+Node = TypeVar("Node")
+
+
+def replacements_of(
+    takes: Takes, statements: Iterable[HasValues], values: Mapping[str, object]
+) -> Replacements:
+    """Return what ``.partial(**values)`` puts in the place of parameters.
+
+    If a field of the row is set, the row is not taken any more: the default of each other field is
+    its value, and a field without one is a parameter of its name.
+
+    :raises InvalidBatch: for an unknown name, or a value that does not fit.
+    """
+    replace: dict[Parameter, object] = {}
+    for name, value in values.items():
+        parameter, field = takes.named.get(name), takes.fields.get(name)
+        if parameter is not None and field is not None:
+            raise InvalidBatch(
+                f"partial(): {name!r} is a parameter and a field of the row; rename the parameter"
+            )
+        target = field if parameter is None else parameter
+        if target is None:
+            raise InvalidBatch(f"partial() takes no {name!r}; it takes {takes}")
+        if type(value) not in NO_PARAMETERS:
+            check_accepted("partial()", target, value)
+        elif not isinstance(value, Parameter | Output | Expression):
+            raise InvalidBatch(f"partial(): {name}= cannot be {with_article(type(value))}")
+        (replace[target],) = copy_lists("partial()", (value,))
+    if not takes.fields.keys().isdisjoint(values):
+        for field in takes.fields.values():
+            if field not in replace:
+                replace[field] = _default(field)
+    _check_tests(statements, replace)
+    return replace
+
+
+def taken_as(takes: Takes, statements: Iterable[HasValues], cls: object) -> Replacements:
+    """Return what ``.takes(cls)`` puts in the place of the parameters: the fields of the row.
+
+    :raises InvalidBatch: if one of them is not a field of the row.
+    """
+    fields = fields_of("takes()", cls)
+    name = with_article(cast("type[Any]", cls))
+    if takes.row is not None and takes.row is not cast("type[Any]", cls):
+        raise InvalidBatch(f"takes(): the batch takes {with_article(takes.row)}, not {name}")
+    missing = [each for each in takes.required if each not in fields]
+    if missing:
+        raise InvalidBatch(
+            f"takes(): {name} has no field {missing[0]!r}; it has {', '.join(fields)}"
+        )
+    replace = {takes.named[each]: fields[each] for each in takes.named if each in fields}
+    _check_tests(statements, replace)
+    return replace
+
+
+def _default(field: Parameter) -> object:
+    """Return what stands in the place of a field that is not set."""
+    default = default_of(cast("type[Any]", field.row), field.name)
+    if default is None:
+        return Parameter(field.name, field.accepted)
+    if default.factory is None:
+        return default.value
+    return Parameter(field.name, None, factory=default.factory, is_default=True)
+
+
+def _check_tests(statements: Iterable[HasValues], replace: Replacements) -> None:
+    """Reject what a condition would never match, or compare in another way."""
+    for statement in statements:
+        for value, test in zip(statement._values, tests_of(statement._shape), strict=True):
+            if test in (None, FRAGMENT) or not isinstance(value, Parameter):
+                continue
+            new = replace.get(value, value)
+            if isinstance(new, Parameter):
+                if read_test("partial()", value.name, new, []) != test:
+                    takes = "one of a list" if test == EQUALS_ANY else "one value"
+                    raise InvalidBatch(
+                        f"partial(): {value.name!r} is compared with {takes}, and {new.name!r} is "
+                        f"not of that type"
+                    )
+            elif type(new) not in NO_PARAMETERS:
+                check_compared("partial()", new, value.name, takes_list=test == EQUALS_ANY)
+
+
+def replaced_values(values: Values, replace: Replacements) -> Values:
+    """Return the values with others in the place of parameters, which all stand for one value.
+
+    :raises InvalidBatch: for a fragment or an output, which changes the SQL.
+    """
+    for value in replace.values():
+        if isinstance(value, Output | Expression):
+            raise InvalidBatch(
+                f"partial(): {with_article(type(value))} changes the SQL of one statement; set it "
+                f"there, before that is composed"
+            )
+    return tuple([replace.get(v, v) if isinstance(v, Parameter) else v for v in values])
+
+
+def replaced(shape: Shape, values: Values, replace: Replacements) -> tuple[Shape, Values]:
+    """Return the shape and the values of a statement with some parameters replaced.
+
+    :raises InvalidBatch: for a fragment or an output inside a ``sql()`` text.
+    """
+    if not any(isinstance(value, Output | Expression) for value in replace.values()):
+        return shape, replaced_values(values, replace)
+    rewriter = _Rewriter(replace, iter(values))
+    source = shape.source
+    if isinstance(source, Insert):
+        source = evolve(source, cells=rewriter.cells(source.cells))
+    elif isinstance(source, Update):
+        source = evolve(
+            source, cells=rewriter.cells(source.cells), where=rewriter.where(source.where)
+        )
+    elif isinstance(source, RawSql):
+        rewriter.fragment(source)
+    elif isinstance(source, Select):
+        for column in source.columns or ():
+            rewriter.fragment(column) if isinstance(column, RawSql) else None
+        source = evolve(source, where=rewriter.where(source.where))
+    else:
+        source = evolve(source, where=rewriter.where(source.where))
+    conditions = tuple([evolve(each, test=rewriter.where(each.test)) for each in shape.conditions])
+    return evolve(shape, source=source, conditions=conditions), tuple(rewriter.values)
+
+
+class _Rewriter:
+    """Replaces parameters in one part of a statement after the other."""
+
+    def __init__(self, replace: Replacements, declared: Iterator[object]) -> None:
+        self._replace, self._declared = replace, declared
+        self.values: list[object] = []
+
+    def _next(self) -> object:
+        value = next(self._declared)
+        return self._replace.get(value, value) if isinstance(value, Parameter) else value
+
+    def fragment(self, fragment: RawSql) -> RawSql:
+        """Replace values in a ``sql()`` text, whose SQL stays."""
+        for name in fragment.names:
+            value = self._next()
+            if isinstance(value, Expression) or (isinstance(value, Output) and not fragment.casts):
+                raise InvalidBatch(
+                    f"partial(): {with_article(type(value))} cannot stand for {name!r} inside "
+                    f"sql(); write it in that text"
+                )
+            self.values.append(value)
+        return fragment
+
+    def cells(self, cells: Sequence[Expr]) -> tuple[Expr, ...]:
+        """Replace values that are assigned to columns."""
+        return tuple([self._cell(cell) for cell in cells])
+
+    def _cell(self, cell: Expr) -> Expr:
+        if isinstance(cell, RawSql):
+            return self.fragment(cell)
+        cell, own = read_cell("partial()", self._next())
+        self.values += own
+        return cell
+
+    def where(self, where: Conditions) -> Conditions:
+        """Replace values in conditions."""
+        if isinstance(where, RawSql):
+            return self.fragment(where)
+        return tuple([self._condition(condition) for condition in where])
+
+    def _condition(self, condition: ColumnTest | RawSql) -> ColumnTest | RawSql:
+        if isinstance(condition, RawSql):
+            return self.fragment(condition)
+        column, test = condition
+        if isinstance(test, RawSql):
+            return column, self.fragment(test)
+        if test in WITHOUT_VALUE:
+            return condition
+        value = self._next()
+        if isinstance(value, Expression | Output):
+            return column, read_test("partial()", column, value, self.values)
+        self.values.append(value)
+        return condition

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Hold what a statement is made of; its methods are in :mod:`batchq.language.statement`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from batchq.language.fragments import fragment_of, title_of
+from batchq.language.outputs import Output
+from batchq.language.partial import Replacements, replaced_values
+from batchq.language.results import NO_RESULT
+from batchq.language.row_guards import RowGuards
+from batchq.language.syntax import RawSql
+from batchq.language.type_variables import R_contra, T_co
+from batchq.language.value import value
+
+if TYPE_CHECKING:
+    from batchq.language.binding import HasValues, Values
+    from batchq.language.mapping import ErrorMapping, Raises
+    from batchq.language.shape import Shape
+
+
+@value
+class StatementBase(RowGuards[T_co, R_contra]):
+    """One SQL command: its shape, its values, and what its failures raise."""
+
+    _shape: Shape
+    _values: tuple[object, ...]
+    """The values of the parameters, in the order of the source."""
+    _raises: tuple[Raises, ...] = ()
+    """What the mappings raise, in the order in which the shape declares them."""
+    _labels: tuple[str, ...] = ()
+    _first: StatementBase[Any, Any] | None = None
+    """The statement as first built; None if it is this one."""
+
+    @property
+    def _statements(self) -> Sequence[HasValues]:
+        return (self,)
+
+    def _replaced(self, replace: Replacements, /) -> Self:
+        return self._filled(replaced_values(self._values, replace))
+
+    def _filled(self, values: Values) -> Self:
+        """Return the same statement with other values."""
+        return type(self)(self._shape, values, self._raises, self._labels, self._first or self)
+
+    @property
+    def _identity(self) -> StatementBase[Any, Any]:
+        """The statement as first built, before labels and mappings."""
+        return self._first or self
+
+    @property
+    def _required_outputs(self) -> tuple[Output, ...]:
+        """Return the outputs of other statements among the values."""
+        if not self._shape.takes_outputs:
+            return ()
+        return tuple(value for value in self._values if isinstance(value, Output))
+
+    @property
+    def _mappings(self) -> tuple[ErrorMapping, ...]:
+        """The mappings, in the order of declaration: the last that matches wins."""
+        return tuple(self._shape.mappings(self._raises))
+
+    def _as_expression(
+        self, call: str, *, column: bool = False
+    ) -> tuple[RawSql, tuple[object, ...]]:
+        shape = self._shape
+        if not isinstance(shape.source, RawSql):
+            return super()._as_expression(call)
+        return fragment_of(shape, shape.source, call, column=column), self._values
+
+    def __repr__(self) -> str:
+        """Return the title, the result and the guards, without values."""
+        words = [] if self._shape.result is NO_RESULT else [str(self._shape.result)]
+        if self._shape.guard is not None:
+            words.append(str(self._shape.guard))
+        words.extend(map(str, self._shape.conditions))
+        promises = f": {', '.join(words)}" if words else ""
+        return f"<Statement {self.title}{promises}>"
+
+    @property
+    def title(self) -> str:
+        """A few words for messages; see :func:`~batchq.language.fragments.title_of`."""
+        return title_of(self._shape.source)
+
+    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
+        """Return the statement with another shape, and values for the parameters it has added."""
+        own = self._values + values
+        return type(self)(shape, own, self._raises, self._labels, self._first or self)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Walk the tree of a batch without recursion: nesting has no depth limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast
+
+from batchq.language.binding import HasValues, Takes, takes_of
+from batchq.language.partial import Replacements
+
+
+class Node(Protocol):
+    """The part of a batch that is walked; see :class:`~batchq.Batch`."""
+
+    @property
+    def _inner(self) -> tuple[Any, ...] | None: ...
+    @property
+    def _statements(self) -> Sequence[HasValues]: ...
+    def _with_inner(self, inner: tuple[Any, ...]) -> Any: ...
+    def _replaced(self, replace: Replacements, /) -> Any: ...
+
+
+Tree = TypeVar("Tree", bound=Node)
+
+
+def leaves(batch: Tree) -> Iterator[Tree]:
+    """Yield the batches inside that hold no other, in order."""
+    todo = [batch]
+    while todo:
+        node = todo.pop()
+        inner = node._inner
+        if inner is None:
+            yield node
+        else:
+            todo.extend(reversed(inner))
+
+
+@lru_cache(maxsize=4096)
+def declared(batch: Node, call: str) -> tuple[tuple[HasValues, ...], Takes]:
+    """Return the statements of a declaration, and what it takes.
+
+    :param call: the call that needs it, for the text of an error: ``"bind()"``.
+    :raises InvalidBatch: for rows of two classes, or two parameters of one name.
+    """
+    found = tuple([each for leaf in leaves(batch) for each in leaf._statements])
+    return found, takes_of(call, found)
+
+
+def substituted(batch: Tree, replace: Replacements) -> Tree:
+    """Return a batch with values in the place of parameters."""
+    done: list[Any] = []
+    todo: list[tuple[Node, bool]] = [(batch, False)]
+    while todo:
+        node, has_inner = todo.pop()
+        inner = node._inner
+        if inner is None:
+            done.append(node._replaced(replace))
+        elif has_inner:
+            cut = len(done) - len(inner)
+            done[cut:] = [node._with_inner(tuple(done[cut:]))]
+        else:
+            todo.append((node, True))
+            todo += [(part, False) for part in reversed(inner)]
+    (result,) = done
+    return cast("Tree", result)
