@@ -11,7 +11,7 @@ from typing import Any
 
 from batchq.language.guards import Bound
 from batchq.language.statement import Statement
-from batchq.language.syntax import Delete, Insert, RawSql, Select, Update
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
 
 _NO_WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _LOCKS = re.compile(
@@ -25,20 +25,26 @@ _WRITES = re.compile(r"(?<!FOR )(?<!KEY )\b(?:INSERT|UPDATE|DELETE|MERGE|CALL)\b
 def locks(statement: Statement[Any]) -> bool:
     """Return whether a statement certainly holds a row lock after it has run."""
     source, guard = statement._shape.source, statement._shape.guard
-    if isinstance(source, Select):
-        return source.lock is not None
+    if isinstance(source, Update | Delete):
+        # Without a guard it may change no row, and so hold no lock.
+        return guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
+    return _locks(source)
+
+
+def _locks(source: Source) -> bool:
     if isinstance(source, RawSql):
-        return _LOCKS.search(_words(source)) is not None
-    # A statement that may change no row may hold no lock.
-    at_least_one = guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
-    return isinstance(source, Update | Delete) and at_least_one
+        return _LOCKS.search(_words(source)) is not None or any(map(_locks, source.nested))
+    return isinstance(source, Select) and source.lock is not None
 
 
 def writes(statement: Statement[Any]) -> bool:
     """Return whether a statement changes anything that another transaction may see."""
-    source = statement._shape.source
+    return _writes(statement._shape.source)
+
+
+def _writes(source: Source) -> bool:
     if isinstance(source, RawSql):
-        return _WRITES.search(_words(source)) is not None
+        return _WRITES.search(_words(source)) is not None or any(map(_writes, source.nested))
     return isinstance(source, Insert | Update | Delete)
 
 

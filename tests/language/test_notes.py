@@ -7,6 +7,7 @@ import pytest
 
 from batchq import delete, explain, gather, insert, select, sql, steps, update
 from batchq.hierarchy import Parent
+from batchq.language.sql_template import sql_template
 from tests.support.row_models import Attrs, Named
 from tests.support.titles import title
 
@@ -15,9 +16,11 @@ CHILDLESS = sql("id = 1 AND NOT EXISTS (SELECT FROM vpc WHERE project_id = 1)")
 ENDING = update("project", {"ended": True}, CHILDLESS)
 END = update("project", {"ended": True}, {"id": 1})
 BUMP = update("project", {"gen": sql("gen + 1")}, {"id": 1})
+PROJECT = select("project", ["id"], where={"id": 1})
+WITHIN = sql_template("WITH found AS ({rows}) SELECT 1")
 
 LOCKS = {
-    "for_update()": select("project", where={"id": 1}).for_update().expect(1, missing=KeyError),
+    "for_update()": PROJECT.for_update().expect(1, missing=KeyError),
     "for_update(), shared": select("project", where={"id": 1})
     .for_update(strength="share")
     .expect(1, missing=KeyError),
@@ -27,10 +30,12 @@ LOCKS = {
     "for no key update": sql("select id from project for no  key\nupdate of project"),
     "FOR KEY SHARE": sql("SELECT id FROM project FOR KEY SHARE"),
     "LOCK TABLE": sql("LOCK TABLE project IN SHARE MODE"),
+    "FOR UPDATE inside a text": WITHIN.fill(rows=PROJECT.for_update()),
     "an advisory lock": sql("SELECT pg_advisory_xact_lock(7)"),
 }
 NO_LOCKS = {
     "a select": select("project", ["id"], where={"id": 1}),
+    "a select inside a text": WITHIN.fill(rows=PROJECT),
     "an update of what may not be there": BUMP,
     "an update of at most one": BUMP.expect(at_most=1),
     "an insert": insert("project", {"id": 2}),
@@ -44,6 +49,8 @@ LOOKS = {
 }
 WRITES = {
     "update": END,
+    "update inside a text": WITHIN.fill(rows=END),
+    "update of a text inside another": WITHIN.fill(rows=WITHIN.fill(rows=END)),
     "delete": delete("project", {"id": 1}),
     "insert": insert("vpc", {"id": 1}),
     "sql": sql("DELETE FROM project"),
