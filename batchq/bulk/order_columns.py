@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchq.bulk.chunks.chunk import order_key
 from batchq.language.errors import InvalidBatch
 from batchq.language.validation import is_text, listed
 
@@ -16,10 +15,15 @@ def order_columns(order: str | Iterable[str]) -> tuple[str, ...]:
     :raises InvalidBatch: if it is empty, or not a column or a list of columns.
     """
     names = (order,) if isinstance(order, str) else listed("order=", order, '["id"]')
+    if not names:
+        raise InvalidBatch(
+            "order=(): a chunk starts after the last row of the chunk before, so rows need an "
+            "order; name the columns of a unique index"
+        )
     for name in names:
         if not is_text(name):
             raise InvalidBatch(
                 f"order=[{name!r:.40}]: pass the names of columns, each a non-empty str; write "
                 f'order=["id"]'
             )
-    return order_key(names)
+    return names

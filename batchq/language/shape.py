@@ -32,12 +32,11 @@ from batchq.language.syntax import (
     RawSql,
     Select,
     Source,
-    condition_names,
-    parameter_names,
     selects,
     takes_outputs,
     tests_outputs,
 )
+from batchq.language.value_places import places_of
 
 
 @frozen(eq=False)
@@ -82,7 +81,7 @@ class Shape:
         """Derive the other fields, once per shape."""
         object.__setattr__(self, "requirements", _requirements(self))
         tests = [requirement.test for requirement in self.requirements]
-        names = parameter_names(self.source) + sum(map(condition_names, tests), ())
+        names = tuple([name for name, _ in places_of(self)])
         flows = takes_outputs(self.source) or any(map(tests_outputs, tests))
         object.__setattr__(self, "guard", _guard(self))
         object.__setattr__(self, "columns", _columns(self))

@@ -190,25 +190,6 @@ class Select:
 Source = RawSql | Insert | Update | Delete | Select
 
 
-def parameter_names(source: Source) -> tuple[str, ...]:
-    """Return a name for each value of the source, in order, for messages."""
-    match source:
-        case RawSql():
-            return source.names
-        case Insert():
-            return _cell_names(source.columns, source.cells)
-        case Update():
-            return _cell_names(source.columns, source.cells) + condition_names(source.where)
-        case Delete():
-            return condition_names(source.where)
-        case Select():
-            columns = source.columns or ()
-            inner = tuple(
-                name for column in columns if isinstance(column, RawSql) for name in column.names
-            )
-            return inner + condition_names(source.where)
-
-
 _SELECTS = re.compile(
     r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL
 )
@@ -221,27 +202,6 @@ def selects(source: Source) -> bool:
     if not source.pieces[0].strip() and source.nested:
         return isinstance(source.nested[0], Select) or selects(source.nested[0])
     return _SELECTS.match(source.pieces[0]) is not None
-
-
-def _cell_names(columns: tuple[str, ...], cells: tuple[Expr, ...]) -> tuple[str, ...]:
-    names: list[str] = []
-    for column, cell in zip(columns, cells, strict=True):
-        names.extend(cell.names if isinstance(cell, RawSql) else (column,))
-    return tuple(names)
-
-
-def condition_names(where: Conditions) -> tuple[str, ...]:
-    """Return a name for each value of conditions, in order, for messages."""
-    if isinstance(where, RawSql):
-        return where.names
-    names: list[str] = []
-    for condition in where:
-        column, test = ("", condition) if isinstance(condition, RawSql) else condition
-        if isinstance(test, RawSql):
-            names.extend(test.names)
-        elif test not in WITHOUT_VALUE:
-            names.append(column)
-    return tuple(names)
 
 
 def columns_in(where: Conditions) -> tuple[str, ...]:

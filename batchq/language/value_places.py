@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Know where each value of a statement stands, by its shape."""
+"""Know the values of a statement by its shape: the name of each, and where it stands.
+
+They are in the order of the text, and those of the conditions on rows come last.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
+from typing import TYPE_CHECKING, Protocol
 
-from batchq.language.shape import Shape
 from batchq.language.syntax import (
     WITHOUT_VALUE,
     Conditions,
+    Delete,
+    Expr,
     Insert,
     RawSql,
     Select,
@@ -16,48 +22,81 @@ from batchq.language.syntax import (
     Update,
 )
 
+if TYPE_CHECKING:
+    from batchq.language.guards import Requirement
+
 FRAGMENT = "fragment"
 """In the place of a test: the value of a placeholder in a fragment."""
 
 
-def tests_of(shape: Shape) -> list[str | None]:
-    """Return the test that each value stands in; None for a value outside the conditions.
-
-    Values of placeholders in fragments have :data:`FRAGMENT`.
-    """
-    source = shape.source
-    where = () if isinstance(source, RawSql | Insert) else source.where
-    conditions = (where, *(requirement.test for requirement in shape.requirements))
-    return [*_cells(source), *chain.from_iterable(map(_tests_in, conditions))]
+ValuePlace = tuple[str, str | None]
+"""The place of one value: the column or the placeholder, for messages; and the test that it stands
+in, or :data:`FRAGMENT`, or None for a value outside the conditions."""
 
 
-def placeholders_of(shape: Shape) -> list[bool]:
+class _Shape(Protocol):
+    """The part of a shape that decides the values."""
+
+    @property
+    def source(self) -> Source: ...
+    @property
+    def requirements(self) -> tuple[Requirement, ...]: ...
+
+
+def places_of(shape: _Shape) -> list[ValuePlace]:
+    """Return the place of each value of a statement."""
+    places = places_in_source(shape.source)
+    for requirement in shape.requirements:
+        places += places_in(requirement.test)
+    return places
+
+
+def tests_of(shape: _Shape) -> list[str | None]:
+    """Return the test that each value stands in, as in :data:`ValuePlace`."""
+    return [test for _, test in places_of(shape)]
+
+
+def placeholders_of(shape: _Shape) -> list[bool]:
     """Return whether each value is that of a placeholder in a fragment."""
-    return [test == FRAGMENT for test in tests_of(shape)]
+    return [test == FRAGMENT for _, test in places_of(shape)]
 
 
-def _cells(source: Source) -> list[str | None]:
-    """Return the same for the values before the conditions."""
-    if isinstance(source, RawSql):
-        return [None] * len(source.names)
-    cells: list[str | None] = []
-    if isinstance(source, Insert | Update):
-        for cell in source.cells:
-            cells += [FRAGMENT] * len(cell.names) if isinstance(cell, RawSql) else [None]
-    elif isinstance(source, Select):
-        for column in source.columns or ():
-            cells += [FRAGMENT] * len(column.names) if isinstance(column, RawSql) else []
-    return cells
+def places_in_source(source: Source) -> list[ValuePlace]:
+    """Return the place of each value of a source, in order."""
+    match source:
+        case RawSql():
+            return [(name, None) for name in source.names]
+        case Insert():
+            return _places_in_cells(source.columns, source.cells)
+        case Update():
+            return _places_in_cells(source.columns, source.cells) + places_in(source.where)
+        case Delete():
+            return places_in(source.where)
+        case Select():
+            fragments = [each for each in source.columns or () if isinstance(each, RawSql)]
+            return [*chain.from_iterable(map(_in_fragment, fragments)), *places_in(source.where)]
 
 
-def _tests_in(where: Conditions) -> list[str | None]:
+def places_in(where: Conditions) -> list[ValuePlace]:
+    """Return the place of each value of conditions, in order."""
     if isinstance(where, RawSql):
-        return [FRAGMENT] * len(where.names)
-    tests: list[str | None] = []
+        return _in_fragment(where)
+    places: list[ValuePlace] = []
     for condition in where:
-        test = condition if isinstance(condition, RawSql) else condition[1]
+        column, test = ("", condition) if isinstance(condition, RawSql) else condition
         if isinstance(test, RawSql):
-            tests += [FRAGMENT] * len(test.names)
+            places += _in_fragment(test)
         elif test not in WITHOUT_VALUE:
-            tests.append(test)
-    return tests
+            places.append((column, test))
+    return places
+
+
+def _places_in_cells(columns: Iterable[str], cells: Iterable[Expr]) -> list[ValuePlace]:
+    places: list[ValuePlace] = []
+    for column, cell in zip(columns, cells, strict=True):
+        places += _in_fragment(cell) if isinstance(cell, RawSql) else [(column, None)]
+    return places
+
+
+def _in_fragment(fragment: RawSql) -> list[ValuePlace]:
+    return [(name, FRAGMENT) for name in fragment.names]

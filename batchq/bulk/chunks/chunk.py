@@ -6,7 +6,7 @@ Why one statement: no crash can come between the delete and its record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
@@ -30,7 +30,6 @@ from batchq.bulk.job import Job
 from batchq.engine.client_encoding import textual
 from batchq.engine.compile.quoting import identifier, listed
 from batchq.language.builders import raw_sql, select
-from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
@@ -220,17 +219,3 @@ def _up_to_last(order: tuple[str, ...]) -> Statement[None]:
 
 def _last(order: tuple[str, ...]) -> str:
     return ", ".join(_LAST.format(key=identifier(name)) for name in order)
-
-
-def order_key(order: str | Iterable[str]) -> tuple[str, ...]:
-    """Convert the ``order`` of a declaration to a tuple of columns.
-
-    :raises InvalidBatch: if it is empty.
-    """
-    names = (order,) if isinstance(order, str) else tuple(order)
-    if not names:
-        raise InvalidBatch(
-            "order=(): a chunk starts after the last row of the chunk before, so rows need an "
-            "order; name the columns of a unique index"
-        )
-    return names

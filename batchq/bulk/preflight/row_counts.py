@@ -19,7 +19,8 @@ from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
-from batchq.language.syntax import Delete, Select, Update, condition_names
+from batchq.language.syntax import Delete, Select, Update
+from batchq.language.value_places import places_in
 
 
 @frozen(kw_only=True)
@@ -117,6 +118,6 @@ def _selected(stage: Stage, root: object) -> Statement[None]:
     source = mutation._shape.source
     if not isinstance(source, Delete | Update):
         raise TypeError(f"a stage deletes or updates, and this is {with_article(type(source))}")
-    last = len(mutation._values) - len(condition_names(source.where))
+    last = len(mutation._values) - len(places_in(source.where))
     selected = Select(stage.table, stage.order_columns, source.where)
     return Statement(Shape(selected), mutation._values[last:])

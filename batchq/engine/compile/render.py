@@ -29,9 +29,8 @@ from batchq.language.syntax import (
     Source,
     Update,
     columns_in,
-    condition_names,
-    parameter_names,
 )
+from batchq.language.value_places import places_in, places_in_source
 
 _THERE = "_batchq_there"
 """The alias of an insert's table if the existing row is compared."""
@@ -156,8 +155,8 @@ def requirement(
 ) -> str:
     """Return the test of a requirement. Its values follow those of the source and of the earlier
     requirements."""
-    before = (condition_names(earlier.test) for earlier in requirements[:index])
-    n.next = len(parameter_names(source)) + sum(map(len, before))
+    before = (places_in(earlier.test) for earlier in requirements[:index])
+    n.next = len(places_in_source(source)) + sum(map(len, before))
     return conditions(n, source.table, requirements[index].test)
 
 
