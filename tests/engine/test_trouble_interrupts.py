@@ -19,7 +19,7 @@ from batchq.engine.outcome.attribute import attribute
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
-from tests.support.clients import ITEMS, item
+from tests.support.clients import ITEMS, item, parsed
 from tests.support.flights import notifying, wrapped_wait
 from tests.support.lock_waits import TIMEOUT
 
@@ -121,6 +121,18 @@ class TestKeyboardInterrupt:
         if not inside:
             assert mine.info.transaction_status == rest
             assert mine.info.pipeline_status == psycopg.pq.PipelineStatus.OFF
+
+    def test_what_the_answers_to_an_interrupted_flight_show_is_kept(self, database):
+        """They show the types that the server inferred, so the statement can be prepared."""
+        interrupts = wrapped_wait(lambda gen: Interrupting(gen, 1, inside=False))
+        with proxy(database) as link, psycopg.connect(link.conninfo(), autocommit=True) as mine:
+            mine.prepare_threshold = 0
+            with interrupts, pytest.raises(KeyboardInterrupt):
+                batchq.run(mine, SHORT)
+            with link.record() as recording:
+                batchq.run(mine, item(3))
+        (name,) = parsed(recording)
+        assert name
 
     def test_while_the_answers_are_judged_none_of_them_is_lost(self, connect, conn, monkeypatch):
         interrupts = [KeyboardInterrupt]
