@@ -26,9 +26,6 @@ from benchmarks.sandbox import SETTINGS
 
 pytest_plugins = ["tests.support.database_option"]
 
-_SECONDS = 1800
-"""For one test: the first one of a case measures for all of them."""
-
 _ENVIRONMENT: dict[str, str] = {}
 """What the figures of this run depend on."""
 
@@ -37,12 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
     group = parser.getgroup("batchq's benchmarks")
     group.addoption("--times", type=int, default=1, help="so many times as many rounds (default 1)")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests time."""
-    for item in items:
-        item.add_marker(pytest.mark.timeout(_SECONDS))
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:

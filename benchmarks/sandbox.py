@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -49,6 +50,10 @@ class Sandbox:
     conninfo: str
     silo: UUID
     full: UUID
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect in autocommit."""
+        return psycopg.connect(self.conninfo, autocommit=True)
 
     def through(self, conninfo: str) -> str:
         """Return another way to the sandbox: another one to the server."""

@@ -20,6 +20,7 @@ def measured(conninfo: str, pytestconfig: pytest.Config) -> Callable[[Case], Res
     return cache(lambda case: case.measure(conninfo, times=times))
 
 
+@pytest.mark.timeout(1800)  # the first test of a case measures for all of them
 @pytest.mark.parametrize(
     ("case", "peer"),
     [

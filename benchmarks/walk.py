@@ -81,7 +81,7 @@ def main() -> None:
     with (
         server() as postgres,
         sandbox(postgres.conninfo()) as place,
-        psycopg.connect(place.conninfo, autocommit=True) as conn,
+        place.connect() as conn,
     ):
         (vpc,) = deletes("random", rows=2_000).inputs(place, 1)
         walks = _insert(conn) | _bulk(conn, vpc)

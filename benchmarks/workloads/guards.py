@@ -8,8 +8,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from batchq import Batch, Statement, gather, sql, update
 from benchmarks.sandbox import Sandbox
 from benchmarks.workloads import Workload
@@ -39,7 +37,7 @@ def guards(statements: int) -> Workload:
     """Return batches of so many updates, guarded in each form."""
 
     def inputs(place: Sandbox, calls: int) -> list[list[UUID]]:
-        with psycopg.connect(place.conninfo, autocommit=True) as conn:
+        with place.connect() as conn:
             # With room in each page, so that an update does not have to move a row to another.
             conn.execute("ALTER TABLE vpc_router SET (fillfactor = 50)")
             conn.execute(

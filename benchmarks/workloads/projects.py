@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from uuid import uuid4
 
-import psycopg
 from attrs import evolve
 from psycopg.types.numeric import Int8
 
@@ -101,7 +100,7 @@ _SILOS = 128
 
 def _in_many_silos(place: Sandbox, calls: int) -> list[NewProject]:
     silos = [NewSilo(name=f"silo-{number}") for number in range(_SILOS)]
-    with psycopg.connect(place.conninfo, autocommit=True) as conn:
+    with place.connect() as conn:
         run(conn, sequence(silo_create(silo, projects=PLENTY) for silo in silos))
     ids = cycle(silo.id for silo in silos)
     return [evolve(new, silo_id=next(ids)) for new in _projects(place, calls)]

@@ -100,10 +100,8 @@ def deletes(keys: str, rows: int) -> Workload:
     def inputs(place: Sandbox, calls: int) -> list[UUID]:
         vpcs = [UUID(int=number + 1) for number in range(calls + 1)]
         given = {"vpcs": vpcs, "rows": rows}
-        with psycopg.connect(
-            place.conninfo, autocommit=True, cursor_factory=psycopg.ClientCursor
-        ) as conn:
-            conn.execute(_FILL.format(key=KEYS[keys]).encode(), given)
+        with place.connect() as conn:
+            psycopg.ClientCursor(conn).execute(_FILL.format(key=KEYS[keys]).encode(), given)
             conn.execute("VACUUM (FREEZE, ANALYZE)")
         return vpcs[:calls]
 
