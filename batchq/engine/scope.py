@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
+from batchq.language.each import Each
 from batchq.language.mapping import ErrorMapping
 from batchq.language.statement import Statement
 from batchq.language.value import value
@@ -28,15 +29,25 @@ class Scope:
 
 
 @value
+class Leaf:
+    """A statement as it stands in the batch: its scope, and its row if ``.each()`` gave one."""
+
+    scope: Scope | None
+    row_index: int | None = None
+    """The place of the row among the rows."""
+    bound_row: object = None
+
+
+@value
 class Scopes:
     """The scopes in one batch."""
 
     batch: Batch[Any]
 
     @cached_property
-    def of_leaves(self) -> list[Scope | None]:
-        """The scope of each statement, in the order of the batch."""
-        found: list[Scope | None] = []
+    def leaves(self) -> list[Leaf]:
+        """Each statement, in the order of the batch."""
+        found: list[Leaf] = []
         todo: list[tuple[Batch[Any], Scope | None]] = [(self.batch, None)]
         while todo:
             node, scope = todo.pop()
@@ -46,8 +57,10 @@ class Scopes:
                 todo += [(part, scope) for part in reversed(node.parts)]
             elif isinstance(node, Bound):
                 todo.append((node.declaration, scope))
+            elif isinstance(node, Each):
+                found += [Leaf(scope, n, row) for n, row in enumerate(node.rows)]
             else:
-                found += [scope] * len(node._statements)
+                found += [Leaf(scope)] * len(node._statements)
         return found
 
 
@@ -75,10 +88,15 @@ class PlacedStatement:
     """As declared: of a bound batch with parameters."""
     values: tuple[object, ...]
     scopes: Scopes
-    leaf: int
-    """The index of its scope."""
+    index: int
+    """Its index among the leaves."""
     outputs: tuple[str, ...] = ()
     """The columns that later statements use."""
+
+    @property
+    def leaf(self) -> Leaf:
+        """The statement as it stands in the batch."""
+        return self.scopes.leaves[self.index]
 
     @cached_property
     def declared(self) -> Declared:
@@ -86,7 +104,7 @@ class PlacedStatement:
         labels: list[str] = []
         mappings: list[ErrorMapping | str] = []
         context: str | None = None
-        scope = self.scopes.of_leaves[self.leaf]
+        scope = self.leaf.scope
         while scope is not None:  # outwards
             match scope.wrapper:
                 case Labelled(name=name):

@@ -48,6 +48,16 @@ class PlacedStep(Step):
         return self.placed.declared.path
 
     @property
+    def row_index(self) -> int | None:
+        """The place of its row among those of ``.each()``."""
+        return self.placed.leaf.row_index
+
+    @property
+    def bound_row(self) -> object:
+        """Its row among those of ``.each()``."""
+        return self.placed.leaf.bound_row
+
+    @property
     def sql(self) -> str:
         """The SQL as sent."""
         return compiled(self.statement._shape, self.placed.outputs).sql
@@ -113,7 +123,8 @@ class PlacedStep(Step):
     def __str__(self) -> str:
         declared = self.placed.declared
         path = f"{declared.path}: " if declared.path else ""
-        return f"step {self.index} ({path}{declared.title})"
+        row = "" if self.row_index is None else f", row {self.row_index}"
+        return f"step {self.index} ({path}{declared.title}{row})"
 
 
 def invalid_step(plan: Plan, index: int, reason: object) -> InvalidBatch:

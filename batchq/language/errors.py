@@ -68,6 +68,16 @@ class BatchError(Exception):
         return None if self.step is None else self.step.path
 
     @property
+    def row_index(self) -> int | None:
+        """The place, from 0, of the failed row among those of ``.each(rows)``; None for others."""
+        return None if self.step is None else self.step.row_index
+
+    @property
+    def bound_row(self) -> object:
+        """The failed row among those of ``.each(rows)``, as it was passed; None for others."""
+        return None if self.step is None else self.step.bound_row
+
+    @property
     def sql(self) -> str | None:
         """The SQL of the failed step, as sent; None if unknown."""
         return None if self.step is None else self.step.sql

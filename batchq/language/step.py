@@ -40,6 +40,16 @@ class Step(ABC):
 
     @property
     @abstractmethod
+    def row_index(self) -> int | None:
+        """The place, from 0, of its row among those of ``.each(rows)``; None for others."""
+
+    @property
+    @abstractmethod
+    def bound_row(self) -> object:
+        """Its row among those of ``.each(rows)``, which may hold secrets; None for others."""
+
+    @property
+    @abstractmethod
     def sql(self) -> str:
         """The SQL as sent, with ``$1``, ``$2``, … and with the SQL of its guard.
 
@@ -68,4 +78,7 @@ class Step(ABC):
 
     @abstractmethod
     def __str__(self) -> str:
-        """Return position, path and title: ``step 2 (project_create/vpc: insert vpc)``."""
+        """Return position, path and title: ``step 2 (project_create/vpc: insert vpc)``.
+
+        That of a row of ``.each(rows)`` ends with its place: ``step 2 (insert vpc, row 0)``.
+        """
