@@ -14,7 +14,8 @@ import pytest
 import batchq
 from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, StopReason, resume
 from tests.support.lock_waits import Race, race
-from tests.support.vpcs import VPC
+from tests.support.order_key_items import ITEMS, REWRITE
+from tests.support.vpcs import VPC, VPC_TABLE
 
 ROWS, STEP = 1_000, 300
 """Four chunks, the last of them not full."""
@@ -182,6 +183,13 @@ def heap(conn: psycopg.Connection[Any]) -> HeapEstate:
     conn.execute("VACUUM (ANALYZE) rule")
     estate.fence()
     return estate
+
+
+@pytest.fixture
+def item_table(conn: psycopg.Connection[Any]) -> None:
+    """Hold twelve items of a VPC, to be scanned by any order key, beside the job table."""
+    conn.execute(ITEMS + VPC_TABLE)
+    conn.execute(REWRITE.jobs.ddl())  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -27,16 +27,12 @@ from tests.support.order_key_items import (
     TREE,
     WORKS,
     assert_refused,
-    create_items,
     due,
     ordered,
 )
 from tests.support.vpcs import begin, go_on, job_of
 
-
-@pytest.fixture(autouse=True)
-def items(conn: Any) -> None:
-    create_items(conn)
+pytestmark = pytest.mark.usefixtures("item_table")
 
 
 # -- what cannot be one ----------------------------------------------------------------------------

@@ -21,16 +21,12 @@ from tests.support.order_key_items import (
     ROWS,
     TREE,
     WORKS,
-    create_items,
     due,
     ordered,
 )
 from tests.support.vpcs import VPC, begin, go_on, job_of
 
-
-@pytest.fixture(autouse=True)
-def items(conn: Any) -> None:
-    create_items(conn)
+pytestmark = pytest.mark.usefixtures("item_table")
 
 
 # -- what becomes none on the way ------------------------------------------------------------------

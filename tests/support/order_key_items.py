@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from batchq import sql
@@ -15,7 +14,7 @@ from batchq.bulk import (
     ChildDelete,
     DeleteTree,
 )
-from tests.support.vpcs import VPC, VPC_TABLE, begin, go_on, job_of
+from tests.support.vpcs import VPC, begin, go_on, job_of
 
 ROWS = 12
 ITEMS = f"""
@@ -33,12 +32,6 @@ INSERT INTO item (id, n) SELECT n, n FROM generate_series(1, {ROWS}) AS n;
 REWRITE = Backfill(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
 CHILDREN = VPC.children("item", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=CHILDREN)])
-
-
-def create_items(conn: psycopg.Connection[Any]) -> None:
-    """Create them, and the job table."""
-    conn.execute(ITEMS + VPC_TABLE)
-    conn.execute(REWRITE.jobs.ddl())  # type: ignore[arg-type]
 
 
 def ordered(work: Any, *order: str) -> Any:

@@ -15,6 +15,16 @@ import attrs
 T = TypeVar("T")
 
 
+class Same:
+    """Equal to another of its class that holds the same."""
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash(type(self))
+
+
 @attrs.frozen
 class Attrs:
     id: int
@@ -73,17 +83,17 @@ class Typed(TypedDict):
     size: NotRequired[int]
 
 
-class Keywords:
+class Keywords(Same):
     def __init__(self, *, id, name, size=3):
         self.id, self.name, self.size = id, name, size
 
 
-class Positions:
+class Positions(Same):
     def __init__(self, id, name, size=3):
         self.id, self.name, self.size = id, name, size
 
 
-class Open:
+class Open(Same):
     def __init__(self, *, id, **others):
         self.id, self.others = id, others
 
@@ -98,7 +108,7 @@ class Field:
         return self.required
 
 
-class Pydantic:
+class Pydantic(Same):
     """Of the shape of Pydantic's models, which take keywords and say more than their signature."""
 
     model_fields: typing.ClassVar = {
@@ -124,7 +134,7 @@ class PydanticOpen(Pydantic):
     model_config: typing.ClassVar[dict[str, Any]] = {"extra": "allow"}
 
 
-class Struct:
+class Struct(Same):
     """Of the shape of msgspec's Structs."""
 
     __struct_fields__ = ("id", "name", "size")
@@ -144,7 +154,7 @@ def of_two(id, name, size=3):
 # -- called with the row, or never -----------------------------------------------------------------
 
 
-class Row:
+class Row(Same):
     def __init__(self, row):
         self.row = row
 

@@ -5,72 +5,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import typing
-from typing import Any, NamedTuple, TypedDict
+from typing import Any
 
 import attrs
 import pytest
 
 from batchq import InvalidBatch, gather, insert, into, run, select, sql
-
-
-class Same:
-    """Equal to another of its class that holds the same."""
-
-    def __eq__(self, other):
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    __hash__ = None
-
-
-class Keywords(Same):
-    def __init__(self, *, id, name):
-        self.id, self.name = id, name
-
-
-class Positions(Same):
-    def __init__(self, name, id):
-        self.id, self.name = id, name
-
-
-class Open(Same):
-    def __init__(self, **columns):
-        self.columns = columns
-
-
-class Row(Same):
-    def __init__(self, row):
-        self.row = row
-
-
-class Field(NamedTuple):
-    alias: str | None
-    validation_alias: str | None = None
-
-    def is_required(self):
-        return True
-
-
-class Pydantic(Same):
-    """Of the shape of Pydantic's models: keywords alone, by an alias where there is one."""
-
-    model_fields: typing.ClassVar = {"id": Field("identity"), "name": Field(None)}
-
-    def __init__(self, /, **data):
-        self.data = data
-
-    @classmethod
-    def model_validate(cls, data):
-        raise NotImplementedError
-
-
-class Typed(TypedDict):
-    id: int
-    name: str
+from tests.support.row_models import (
+    Attrs,
+    Data,
+    Keywords,
+    Named,
+    Open,
+    Positions,
+    Pydantic,
+    Row,
+    Struct,
+    Typed,
+)
 
 
 @attrs.define(init=False)
-class OwnInit:
+class Reordered:
     id: int
     name: str
 
@@ -79,7 +35,7 @@ class OwnInit:
 
 
 @dataclasses.dataclass
-class Derived:
+class Shown:
     id: int
     shown: str = dataclasses.field(init=False)
     name: dataclasses.InitVar[str]
@@ -93,14 +49,18 @@ class Two(tuple):
 
 
 MADE = {
+    Attrs: Attrs(1, "a"),
+    Data: Data(1, "a"),
+    Named: Named(1, "a"),
+    Struct: Struct(1, "a"),
     Keywords: Keywords(id=1, name="a"),
-    Positions: Positions("a", 1),
+    Positions: Positions(1, "a"),
     Open: Open(id=1, name="a"),
     Row: Row({"id": 1, "name": "a"}),
     Pydantic: Pydantic(identity=1, name="a"),
     Typed: {"id": 1, "name": "a"},
-    OwnInit: OwnInit("a", 1),
-    Derived: Derived(1, "a"),
+    Reordered: Reordered("a", 1),
+    Shown: Shown(1, "a"),
     Two: Two((1, "a")),
     tuple[int, str]: (1, "a"),
     dict[str, Any]: {"id": 1, "name": "a"},
@@ -146,7 +106,7 @@ def test_a_function_is_called_with_the_row_or_with_its_columns(conn):
 
 def test_a_model_that_lacks_a_column_is_refused_and_no_row_is_there(conn):
     new = insert("t", {"id": 2, "name": "b"})
-    for model in (Keywords, Positions, Pydantic, Typed, OwnInit, Derived):
+    for model in (Keywords, Positions, Pydantic, Typed, Reordered, Shown):
         with pytest.raises(InvalidBatch, match="name"):
             run(conn, gather(new, new.returning("id").one(model)))
     with pytest.raises(InvalidBatch, match="name"):
