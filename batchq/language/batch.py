@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from attrs import evolve
 
-from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given
+from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given, still_taken
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.partial import Replacements, replacements_of, taken_as
@@ -177,9 +177,10 @@ class Batch(Expression, Generic[T_co, R_contra]):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        """Show the number of statements, and no values."""
-        count = sum(len(leaf._statements) for leaf in leaves(self))
-        return f"<{type(self).__name__} of {count} {'statement' if count == 1 else 'statements'}>"
+        """Show the number of statements and what they take, and no values."""
+        found = [each for leaf in leaves(self) for each in leaf._statements]
+        count = f"{len(found)} statement" + ("" if len(found) == 1 else "s")
+        return f"<{type(self).__name__} of {count}{still_taken(found)}>"
 
 
 class Composite(Batch[T_co, R_contra]):

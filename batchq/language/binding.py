@@ -130,6 +130,20 @@ def takes_of(call: str, statements: Sequence[HasValues]) -> Takes:
     )
 
 
+def still_taken(statements: Iterable[HasValues]) -> str:
+    """Return what statements take before they can run, as the end of a ``repr``; empty if none."""
+    values = chain.from_iterable(statement._values for statement in statements)
+    parameters = dict.fromkeys(value for value in values if isinstance(value, Parameter))
+    words = [
+        each.name if each.row is None else each.row.__name__
+        for each in parameters
+        if not each.is_default
+    ]
+    if not words:
+        return ", not bound" if parameters else ""
+    return f", takes {' and '.join(dict.fromkeys(words))}"
+
+
 def _row_of(call: str, parameters: Iterable[Parameter]) -> type[Any] | None:
     rows = [row for row in dict.fromkeys(each.row for each in parameters) if row is not None]
     if len(rows) > 1:

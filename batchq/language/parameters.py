@@ -98,7 +98,8 @@ class Parameter(Special):
         """Return the name, and what it takes."""
         if self.row is not None:
             return f"<field {self.row.__name__}.{self.name}>"
-        return f"<parameter {self.name}, {self.accepted}>"
+        accepted = "" if self.accepted is None else f", {self.accepted}"
+        return f"<parameter {self.name}{accepted}>"
 
     def __copy__(self) -> Parameter:
         """Return itself: the same object is the same parameter."""

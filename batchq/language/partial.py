@@ -96,7 +96,8 @@ def _default(field: Parameter) -> object:
         return Parameter(field.name, field.accepted)
     if default.factory is None:
         return default.value
-    return Parameter(field.name, None, factory=default.factory, is_default=True)
+    name = f"{cast('type[Any]', field.row).__name__}.{field.name}"
+    return Parameter(name, None, factory=default.factory, is_default=True)
 
 
 def _check_tests(statements: Iterable[HasValues], replace: Replacements) -> None:

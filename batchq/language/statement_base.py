@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from batchq.language.binding import still_taken
 from batchq.language.fragments import fragment_of, title_of
 from batchq.language.outputs import Output
 from batchq.language.partial import Replacements, replaced_values
@@ -71,13 +72,13 @@ class StatementBase(RowGuards[T_co, R_contra]):
         return fragment_of(shape, shape.source, call, column=column), self._values
 
     def __repr__(self) -> str:
-        """Return the title, the result and the guards, without values."""
+        """Return the title, the result, the guards and what it takes, without values."""
         words = [] if self._shape.result is NO_RESULT else [str(self._shape.result)]
         if self._shape.guard is not None:
             words.append(str(self._shape.guard))
         words.extend(map(str, self._shape.conditions))
         promises = f": {', '.join(words)}" if words else ""
-        return f"<Statement {self.title}{promises}>"
+        return f"<Statement {self.title}{promises}{still_taken((self,))}>"
 
     @property
     def title(self) -> str:

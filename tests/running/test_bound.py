@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from attrs import frozen
+from attrs import Factory, frozen
 
 from batchq import (
     Batch,
@@ -49,6 +49,15 @@ class Item:
     tags: list[str] | None = None
 
 
+@frozen
+class Tagged:
+    """A row with a default that is made for each."""
+
+    id: UUID
+    tags: list[str] = Factory(list)
+
+
+DEFAULT = insert("item", Tagged).partial(id=UUID(int=1))
 BY_ID = {"id": row(Item).id}
 DECLARED: dict[str, Statement[Any, Any]] = {
     "insert": insert("item", Item)
@@ -146,6 +155,7 @@ def test_unbound_statement_is_rejected_before_anything_is_sent(clients, link):
     for declared, text in (
         (DECLARED["insert"], "'id' is not bound: .bind(Item…)"),
         (name, "'name' is not bound: .bind(name=…)"),
+        (DEFAULT, "'Tagged.tags' is not bound: .bind()"),
     ):
         batch: Any = gather(sql("SELECT 1"), declared.label("here"))  # type: ignore[call-overload]
         for client in clients:

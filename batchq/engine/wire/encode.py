@@ -147,8 +147,9 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
         names = placed.statement._shape.names
         for name, value in zip(names, placed.values, strict=True):
             if isinstance(value, Parameter):
-                given = f"{value.name}=" if value.row is None else value.row.__name__
-                return invalid_step(plan, index, f"{value.name!r} is not bound: .bind({given}…)")
+                given = f"{value.name}=…" if value.row is None else f"{value.row.__name__}…"
+                given = "" if value.is_default else given
+                return invalid_step(plan, index, f"{value.name!r} is not bound: .bind({given})")
             if isinstance(value, Output):
                 continue  # the name of a setting is sent in its place
             dumper: object = None
