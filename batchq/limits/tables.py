@@ -20,6 +20,7 @@ from batchq.engine.compile.quoting import derived, identifier, quoted
 from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.spelling import with_article
 from batchq.language.validation import is_text
 
 if TYPE_CHECKING:
@@ -92,9 +93,10 @@ def checked_connection(call: str, conn: C, kind: type[object]) -> C:
     :raises TypeError: for another object, such as a pool.
     """
     if not isinstance(conn, kind):
+        given = with_article(type(conn), unlike=(kind,))
         raise TypeError(
-            f"{call} takes a psycopg {kind.__name__}, not {type(conn).__name__}; of a pool, pass "
-            f"one of its connections"
+            f"{call} takes a psycopg {kind.__name__}, not {given}; of a pool, pass one of its "
+            f"connections"
         )
     return conn
 
@@ -122,8 +124,8 @@ def checked_scopes(scope: object) -> tuple[UUID, ...]:
     unique: dict[UUID, None] = {}
     for scope_id in scopes:
         if not isinstance(scope_id, UUID):
-            message = f"scope= must be a UUID or a list of UUIDs, got {type(scope_id).__name__}"
-            raise InvalidBatch(message)
+            given = with_article(type(scope_id), unlike=(UUID,))
+            raise InvalidBatch(f"scope= must be a UUID or a list of UUIDs, not {given}")
         unique[scope_id] = None
     return tuple(unique)
 
@@ -149,8 +151,8 @@ def checked_id(id: object) -> UUID | Output:
         return id
     if isinstance(id, Output):
         return id if id.type is not None else evolve(id, type="uuid")
-    message = f"id= must be a UUID or the output of a statement, got {type(id).__name__}"
-    raise InvalidBatch(message)
+    given = with_article(type(id), unlike=(UUID,))
+    raise InvalidBatch(f"id= must be a UUID or the output of a statement, not {given}")
 
 
 def checked_amount(call: str, amount: int, *, minimum: int) -> int:

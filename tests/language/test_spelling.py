@@ -11,6 +11,8 @@ from batchq import InvalidBatch, delete, insert, param, run, sql
 from batchq.bulk import ChildDelete, DeleteTree, preflight, start
 from batchq.bulk.job import checked_job
 from batchq.language.spelling import name_of, with_article
+from batchq.limits import Limits
+from batchq.limits.tables import checked_id, checked_scopes
 from tests.support.argument_types import SilentPool
 from tests.support.vpcs import VPC
 
@@ -86,6 +88,15 @@ ALIKE = {
         lambda: ChildDelete(relation=alike("Children")),
         (InvalidBatch, "not an other.place.Children"),
     ),
+    "create()": (
+        lambda: Limits().create(alike("Connection", "sqlite3")),
+        (TypeError, "takes a psycopg Connection, not a sqlite3.Connection; of a pool"),
+    ),
+    "scope=": (
+        lambda: checked_scopes([uuid4(), alike("UUID")]),
+        (InvalidBatch, "a UUID or a list of UUIDs, not an other.place.UUID"),
+    ),
+    "id=": (lambda: checked_id(alike("UUID")), (InvalidBatch, "not an other.place.UUID")),
     "a job": (lambda: checked_job(alike("Job")), (InvalidBatch, "not an other.place.Job")),
 }
 
