@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, assert_type
+from typing import Any, NamedTuple, assert_type
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 
 from batchq import (
     Batch,
+    BatchError,
     Statement,
+    arun,
     gather,
     insert,
+    insert_or_get,
     into,
     param,
     row,
@@ -22,7 +25,9 @@ from batchq import (
     unique,
     update,
 )
-from batchq.types import Named
+from batchq.hierarchy import Parent
+from batchq.result import attempt
+from batchq.types import Inserted, Named
 from tests.typing.subjects import NameTaken, Project, Subnet, Vpc
 
 PROJECT = insert("project", Project).one(Project).on(unique("k"), NameTaken).label("new")
@@ -84,7 +89,73 @@ def declared_batch_takes_values_by_name_or_a_row(conn: Connection) -> None:
     PROJECT.each([Vpc(UUID(int=0))])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
+class Larger(Project):
+    """A row with more fields."""
+
+
+WEB = Larger(UUID(int=1), "web")
+SILO = Parent(table="silo", key="id", deleted_at=None, generation="version")
+PROJECTS = SILO.children("project", by="id", deleted_at=None)
+
+
+def row_of_a_subclass_is_taken() -> None:
+    assert_type(PROJECT.bind(WEB), Statement[Project])
+    assert_type(PROJECT.each([WEB]), Batch[list[Project]])
+    assert_type(insert("project", Project).each((NEW, WEB)), Batch[list[None]])
+
+
+def row_is_kept_by_what_is_put_around_a_declaration() -> None:
+    assert_type(PROJECT.map(str), Batch[str, Project])
+    around = PROJECT.map(str).label("new").on(unique("k"), NameTaken).as_invariant("creating it")
+    assert_type(around, Batch[str, Project])
+    assert_type(around.bind(NEW), Batch[str])
+    added = PROJECTS.add(row(Project).id, PROJECT, missing=LookupError)
+    assert_type(added, Batch[Project, Project])
+    got = insert_or_get("project", Project, Project, key=["id"])
+    assert_type(got, Batch[Inserted[Project], Project])
+
+
+def many_declarations_are_composed() -> None:
+    eleven = gather(*[PROJECT.bind(NEW)] * 10, PROJECT)
+    assert_type(eleven, Batch[tuple[Any, ...], Named])
+    assert_type(gather(PROJECT.bind(NEW), PROJECT), Batch[tuple[Project, Project], Named])
+    assert_type(gather(PROJECT, gather(PROJECT)), Batch[tuple[Project, tuple[Project]], Named])
+    assert_type(gather(PROJECT).takes(Project).bind(WEB), Batch[tuple[Project]])
+
+
+def what_needs_nothing_may_stand_where_a_row_is_given() -> None:
+    needs_nothing: Batch[Project, Project] = PROJECT.bind(NEW)
+    needs_a_row: Batch[Project] = PROJECT  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    _ = needs_nothing, needs_a_row
+
+
+async def no_other_way_to_run_takes_what_is_not_bound(
+    conn: Connection, aconn: AsyncConnection
+) -> None:
+    await arun(aconn, PROJECT)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    declared = gather(PROJECT).takes(Project)
+    attempt(conn, declared)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    # Seen when it is run only: run() wants a batch that takes any object, so a checker reads
+    # takes(row: type[object]).
+    attempt(conn, gather(PROJECT).takes(Project))
+
+
+def failed_row_is_of_any_class(error: BatchError) -> None:
+    assert_type(error.row_index, int | None)
+    assert_type(error.bound_row, object)
+    error.row_index = 7  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def each_takes_rows_of_one_class() -> None:
+    named = PROJECT.partial(name="web")
+    named.each([NEW])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    PROJECT.map(str).each([NEW])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
 def another_row_is_not_taken() -> None:
+    gather(PROJECT).takes(Project).bind()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    gather(PROJECT).takes(Vpc).bind(NEW)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PROJECT.partial(name="web").bind(NEW)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     PROJECT.bind(Vpc(UUID(int=0)))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PROJECT.bind()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     _ = row(Project).label  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
