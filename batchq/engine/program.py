@@ -52,11 +52,8 @@ class Program:
     """Whether a text is so long that a server may not read it in one message."""
     has_backslash: bool
     """Whether a text has a backslash in a plain string."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is kept for the next batch of these shapes, and what is known of it, too."""
-        return len(self.steps) <= _MOST_STEPS
+    is_kept: bool
+    """Whether it is kept for the next batch of these shapes, and what is known of it, too."""
 
 
 def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> Program:
@@ -85,6 +82,7 @@ def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Progr
         sum((shape.long_names for shape in shapes if shape.long_names), ()),
         any(step.long for step in steps),
         any(step.has_backslash for step in steps),
+        len(steps) <= _MOST_STEPS,
     )
 
 

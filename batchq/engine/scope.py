@@ -78,6 +78,8 @@ class Declared:
     """
     context: str | None
     """The context of the innermost as_invariant."""
+    row_index: int | None
+    """The place of its row among those of ``.each()``."""
 
 
 @value
@@ -104,7 +106,8 @@ class PlacedStatement:
         labels: list[str] = []
         mappings: list[ErrorMapping | str] = []
         context: str | None = None
-        scope = self.leaf.scope
+        leaf = self.leaf
+        scope = leaf.scope
         while scope is not None:  # outwards
             match scope.wrapper:
                 case Labelled(name=name):
@@ -123,4 +126,5 @@ class PlacedStatement:
             path="/".join([*reversed(labels), *statement._labels]),
             mappings=[*reversed(mappings), *reversed(statement._mappings)],
             context=context,
+            row_index=leaf.row_index,
         )

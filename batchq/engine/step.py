@@ -50,7 +50,7 @@ class PlacedStep(Step):
     @property
     def row_index(self) -> int | None:
         """The place of its row among those of ``.each()``."""
-        return self.placed.leaf.row_index
+        return self.placed.declared.row_index
 
     @property
     def bound_row(self) -> object:
@@ -123,7 +123,7 @@ class PlacedStep(Step):
     def __str__(self) -> str:
         declared = self.placed.declared
         path = f"{declared.path}: " if declared.path else ""
-        row = "" if self.row_index is None else f", row {self.row_index}"
+        row = "" if declared.row_index is None else f", row {declared.row_index}"
         return f"step {self.index} ({path}{declared.title}{row})"
 
 

@@ -81,8 +81,8 @@ def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
     """Encode values in one call."""
     kinds = _kinds(values)
     _check_bound(kinds)
-    values = stable_all(values, kinds)
     missing = _missing(values, kinds)
+    values = stable_all(values, kinds)
     params = transformer.dump_sequence(values, (_AUTO,) * len(values))
     return Dumped(params, transformer.types or (), transformer.formats or (), missing, kinds)
 
