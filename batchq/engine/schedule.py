@@ -49,10 +49,11 @@ def depends_on_values(scheduled: Sequence[Scheduled[Any, Any]]) -> bool:
     """
     once = [key for each in scheduled for key in (each.dedupe_key, each.resets) if key is not None]
     last = [each.run_last for each in scheduled if each.run_last is not None]
-    return any(_is_open(*pair) for pairs in (once, last) for pair in combinations(pairs, 2))
+    is_equality_open = any(_is_equality_open(*pair) for pair in combinations(once, 2))
+    return is_equality_open or any(_is_order_open(*pair) for pair in combinations(last, 2))
 
 
-def _is_open(one: Key, other: Key) -> bool:
+def _is_equality_open(one: Key, other: Key) -> bool:
     """Return whether it is open if two keys are equal."""
     if len(one) != len(other) or one is other:
         return False
@@ -65,3 +66,15 @@ def _is_open(one: Key, other: Key) -> bool:
         elif mine != others:
             return False
     return is_open
+
+
+def _is_order_open(one: Key, other: Key) -> bool:
+    """Return whether it is open which of two keys is the first: a parameter decides it."""
+    for mine, others in zip(one, other, strict=False):
+        if mine is others:
+            continue
+        if isinstance(mine, Parameter) or isinstance(others, Parameter):
+            return True
+        if mine != others:
+            return False
+    return False  # as one begins with the other, its length decides

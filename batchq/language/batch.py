@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from attrs import evolve
 
 from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given, still_taken
-from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
 from batchq.language.tree import declared, leaves, substituted
 from batchq.language.type_variables import Named, R_contra, T_co
-from batchq.language.validation import checked_call, checked_label, is_text
+from batchq.language.validation import checked_call, checked_context, checked_label
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from batchq.language.outputs import Output
 
 U = TypeVar("U")
-Row = TypeVar("Row")
 
 
 class Batch(Expression, Generic[T_co, R_contra]):
@@ -93,11 +91,7 @@ class Batch(Expression, Generic[T_co, R_contra]):
         :param context: what the batch does, for the error's text: ``"creating the default VPC"``.
         :raises InvalidBatch: if it is not a non-empty str.
         """
-        if not is_text(context):
-            raise InvalidBatch(
-                'as_invariant(): context must be a non-empty str, as "creating the default VPC"'
-            )
-        return AsInvariant(self, context)
+        return AsInvariant(self, checked_context(context))
 
     @overload
     def bind(self: Batch[T_co, Named], /, **values: object) -> Batch[T_co]: ...
@@ -139,7 +133,7 @@ class Batch(Expression, Generic[T_co, R_contra]):
         declared(replaced, "partial()")
         return cast("Batch[T_co, Named]", replaced)
 
-    def takes(self, row: type[Row], /) -> Batch[T_co, Row]:
+    def takes(self, row: type[U], /) -> Batch[T_co, U]:
         """Return the batch with the fields of a class in the place of its parameters.
 
         Its :meth:`bind` takes one row, which type checkers know.
@@ -156,12 +150,17 @@ class Batch(Expression, Generic[T_co, R_contra]):
         <Statement delete member>
         """
         statements, takes = declared(self, "takes()")
-        return cast("Batch[T_co, Row]", substituted(self, taken_as(takes, statements, row)))
+        return cast("Batch[T_co, U]", substituted(self, taken_as(takes, statements, row)))
 
     @property
     def _inner(self) -> tuple[Batch[Any, Any], ...] | None:
-        """The batches that it is made of; None for one that holds statements."""
+        """The batches that it is made of; None for one that holds statements, and a bound one."""
         return None
+
+    @property
+    def _expanded(self) -> tuple[Batch[Any, Any], ...] | None:
+        """As ``_inner``, but a bound one is made of the batch with its values."""
+        return self._inner
 
     def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
         """Return the batch made of others."""
@@ -202,7 +201,6 @@ class Composite(Batch[T_co, R_contra]):
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """Return the outputs computed at composition."""
         return self.unmet_outputs
 
     def combine(self, results: Sequence[Any]) -> T_co:
@@ -283,16 +281,18 @@ class Bound(Batch[T_co]):
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
-        """Return what the declaration requires."""
         return self.declaration._required_outputs
 
     @property
+    def _expanded(self) -> tuple[Batch[Any, Any], ...]:
+        return (self.as_built(),)
+
+    @property
     def _statements(self) -> Sequence[HasValues]:
-        return [each for leaf in leaves(self.as_built()) for each in leaf._statements]
+        return ()  # those with values are in as_built()
 
     def _replaced(self, _: Replacements, /) -> Batch[Any, Any]:
-        """Return itself: it has no parameters."""
-        return self
+        return self  # it has no parameters
 
     def as_built(self) -> Batch[T_co]:
         """Return the batch as if it had been built with these values."""

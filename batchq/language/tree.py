@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar, cast
 
 from batchq.language.binding import HasValues, Takes, takes_of
@@ -17,6 +18,8 @@ class Node(Protocol):
     @property
     def _inner(self) -> tuple[Any, ...] | None: ...
     @property
+    def _expanded(self) -> tuple[Any, ...] | None: ...
+    @property
     def _statements(self) -> Sequence[HasValues]: ...
     def _with_inner(self, inner: tuple[Any, ...]) -> Any: ...
     def _replaced(self, replace: Replacements, /) -> Any: ...
@@ -26,11 +29,15 @@ Tree = TypeVar("Tree", bound=Node)
 
 
 def leaves(batch: Tree) -> Iterator[Tree]:
-    """Yield the batches inside that hold no other, in order."""
+    """Yield the batches inside that hold no other, in order; those of a bound one as built."""
+    return _leaves(batch, attrgetter("_expanded"))
+
+
+def _leaves(batch: Tree, inside: Callable[[Tree], tuple[Tree, ...] | None]) -> Iterator[Tree]:
     todo = [batch]
     while todo:
         node = todo.pop()
-        inner = node._inner
+        inner = inside(node)
         if inner is None:
             yield node
         else:
@@ -39,12 +46,14 @@ def leaves(batch: Tree) -> Iterator[Tree]:
 
 @lru_cache(maxsize=4096)
 def declared(batch: Node, call: str) -> tuple[tuple[HasValues, ...], Takes]:
-    """Return the statements of a declaration, and what it takes.
+    """Return the statements of a declaration that may have parameters, and what it takes.
 
     :param call: the call that needs it, for the text of an error: ``"bind()"``.
     :raises InvalidBatch: for rows of two classes, or two parameters of one name.
     """
-    found = tuple([each for leaf in leaves(batch) for each in leaf._statements])
+    # What is bound already takes nothing, so it is not looked into.
+    unbound = _leaves(batch, attrgetter("_inner"))
+    found = tuple([each for leaf in unbound for each in leaf._statements])
     return found, takes_of(call, found)
 
 
