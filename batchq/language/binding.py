@@ -216,7 +216,8 @@ def _read_other(takes: Takes, row: object, call: str) -> Values:
     if row is NO_ROW:
         raise InvalidBatch(f"{call} still needs {with_article(takes.row)}")
     if not isinstance(row, takes.row):
-        raise InvalidBatch(f"{call} takes {with_article(takes.row)}, not {with_article(type(row))}")
+        name = with_article(type(row), unlike=(takes.row,))
+        raise InvalidBatch(f"{call} takes {with_article(takes.row)}, not {name}")
     return takes.read(row)
 
 

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchq.language.batch import Batch
+from batchq.language.binding import given
+from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
+from batchq.language.spelling import with_article
+from batchq.language.validation import listed
 from batchq.language.value import value
 
 if TYPE_CHECKING:
-    from batchq.language.binding import Values
+    from batchq.language.binding import Takes, Values
     from batchq.language.outputs import Output
     from batchq.language.partial import Replacements
     from batchq.language.statement_base import StatementBase
@@ -46,3 +50,25 @@ class Each(Batch[R]):
     def combine(self, results: Sequence[Any]) -> Any:
         """Return the results in a list, if there are any."""
         return None if self.statement._shape.result is NO_RESULT else list(results)
+
+
+def read_rows(
+    takes: Takes, rows: Iterable[object]
+) -> tuple[tuple[object, ...], tuple[Values, ...]]:
+    """Return rows in a tuple, and the values of the statement for each.
+
+    :raises InvalidBatch: as :meth:`Statement.each`.
+    """
+    if takes.row is None or takes.required:
+        raise InvalidBatch(
+            f"each(): it takes rows of one class, and this statement takes {takes}; say "
+            f".takes(Class), or bind each by itself: sequence(map(…, rows))"
+        )
+    listed_rows = listed("each()", rows, "[Row(…), Row(…)]")
+    values: list[Values] = []
+    for n, row in enumerate(listed_rows):
+        if not isinstance(row, takes.row):
+            found, wanted = with_article(type(row), unlike=(takes.row,)), with_article(takes.row)
+            raise InvalidBatch(f"each(): row {n} is {found}, not {wanted}")
+        values.append(takes.values(given(takes, row, {}, f"each(): row {n}")))
+    return listed_rows, tuple(values)

@@ -38,7 +38,7 @@ class Accepted:
     def why_not(self, value: object) -> str | None:
         """Return why a value is not accepted; None if it is."""
         if value is None:
-            return None if self.nullable else f"takes {self}, not None"
+            return None if self.nullable or self.kind is object else f"takes {self}, not None"
         if not _is_a(value, self.kind):
             return f"takes {self}, not {with_article(type(value), unlike=(self.kind,))}"
         if self.items is not None:

@@ -59,14 +59,12 @@ def replacements_of(
             raise InvalidBatch(f"partial() takes no {name!r}; it takes {takes}")
         if type(value) not in NO_PARAMETERS:
             check_accepted("partial()", target, value)
-        elif not isinstance(value, Parameter | Output | Expression):
-            raise InvalidBatch(f"partial(): {name}= cannot be {with_article(type(value))}")
         (replace[target],) = copy_lists("partial()", (value,))
     if not takes.fields.keys().isdisjoint(values):
         for field in takes.fields.values():
             if field not in replace:
-                replace[field] = _default(field)
-    _check_tests(statements, replace)
+                (replace[field],) = copy_lists("partial()", (_default(field),))
+    _check_tests("partial()", statements, replace)
     return replace
 
 
@@ -79,13 +77,15 @@ def taken_as(takes: Takes, statements: Iterable[HasValues], cls: object) -> Repl
     name = with_article(cast("type[Any]", cls))
     if takes.row is not None and takes.row is not cast("type[Any]", cls):
         raise InvalidBatch(f"takes(): the batch takes {with_article(takes.row)}, not {name}")
-    missing = [each for each in takes.required if each not in fields]
+    missing = [each for each in takes.named if each in takes.required and each not in fields]
     if missing:
         raise InvalidBatch(
             f"takes(): {name} has no field {missing[0]!r}; it has {', '.join(fields)}"
         )
     replace = {takes.named[each]: fields[each] for each in takes.named if each in fields}
-    _check_tests(statements, replace)
+    if not replace and takes.row is None:
+        raise InvalidBatch(f"takes(): the batch takes {takes}, and no field of {name}")
+    _check_tests("takes()", statements, replace)
     return replace
 
 
@@ -97,10 +97,10 @@ def _default(field: Parameter) -> object:
     if default.factory is None:
         return default.value
     name = f"{cast('type[Any]', field.row).__name__}.{field.name}"
-    return Parameter(name, None, factory=default.factory, is_default=True)
+    return Parameter(name, field.accepted, factory=default.factory, is_default=True)
 
 
-def _check_tests(statements: Iterable[HasValues], replace: Replacements) -> None:
+def _check_tests(call: str, statements: Iterable[HasValues], replace: Replacements) -> None:
     """Reject what a condition would never match, or compare in another way."""
     for statement in statements:
         for value, test in zip(statement._values, tests_of(statement._shape), strict=True):
@@ -108,14 +108,19 @@ def _check_tests(statements: Iterable[HasValues], replace: Replacements) -> None
                 continue
             new = replace.get(value, value)
             if isinstance(new, Parameter):
-                if read_test("partial()", value.name, new, []) != test:
+                if read_test(call, value.name, new, []) != test:
                     takes = "one of a list" if test == EQUALS_ANY else "one value"
                     raise InvalidBatch(
-                        f"partial(): {value.name!r} is compared with {takes}, and {new.name!r} is "
+                        f"{call}: {value.name!r} is compared with {takes}, and {new.name!r} is "
                         f"not of that type"
                     )
             elif type(new) not in NO_PARAMETERS:
-                check_compared("partial()", new, value.name, takes_list=test == EQUALS_ANY)
+                check_compared(call, new, value.name, takes_list=test == EQUALS_ANY)
+            elif test == EQUALS_ANY:
+                raise InvalidBatch(
+                    f"{call}: {value.name!r} is compared with one of a list, and would be compared "
+                    f"by = with {with_article(type(new))}; write the condition as sql()"
+                )
 
 
 def replaced_values(values: Values, replace: Replacements) -> Values:
@@ -166,15 +171,17 @@ class _Rewriter:
         self._replace, self._declared = replace, declared
         self.values: list[object] = []
 
-    def _next(self) -> object:
-        value = next(self._declared)
-        return self._replace.get(value, value) if isinstance(value, Parameter) else value
+    def _put(self, declared: object) -> object:
+        if not isinstance(declared, Parameter):
+            return declared
+        return self._replace.get(declared, declared)
 
     def fragment(self, fragment: RawSql) -> RawSql:
         """Replace values in a ``sql()`` text, whose SQL stays."""
         for name in fragment.names:
-            value = self._next()
-            if isinstance(value, Expression) or (isinstance(value, Output) and not fragment.casts):
+            declared = next(self._declared)
+            value = self._put(declared)
+            if value is not declared and isinstance(value, Expression | Output):
                 raise InvalidBatch(
                     f"partial(): {with_article(type(value))} cannot stand for {name!r} inside "
                     f"sql(); write it in that text"
@@ -189,7 +196,7 @@ class _Rewriter:
     def _cell(self, cell: Expr) -> Expr:
         if isinstance(cell, RawSql):
             return self.fragment(cell)
-        cell, own = read_cell("partial()", self._next())
+        cell, own = read_cell("partial()", self._put(next(self._declared)))
         self.values += own
         return cell
 
@@ -207,7 +214,7 @@ class _Rewriter:
             return column, self.fragment(test)
         if test in WITHOUT_VALUE:
             return condition
-        value = self._next()
+        value = self._put(next(self._declared))
         if isinstance(value, Expression | Output):
             return column, read_test("partial()", column, value, self.values)
         self.values.append(value)

@@ -44,15 +44,7 @@ def default_of(cls: type[Any], name: str) -> Default | None:
     :raises InvalidBatch: if it is made from the other fields of the row.
     """
     if attrs.has(cls):
-        default: Any = attrs.fields_dict(cls)[name].default
-        if isinstance(default, cast("type[Any]", attrs.Factory)):  # a function, to type checkers
-            if default.takes_self:
-                raise InvalidBatch(
-                    f"partial(): the default of {name!r} is made from the rest of the row; set it: "
-                    f"{name}=…"
-                )
-            return Default(factory=default.factory)
-        return None if default is attrs.NOTHING else Default(default)
+        return _attrs_default(attrs.fields_dict(cls)[name])
     if dataclasses.is_dataclass(cls):
         field = next(field for field in dataclasses.fields(cls) if field.name == name)
         if field.default_factory is not dataclasses.MISSING:
@@ -60,3 +52,20 @@ def default_of(cls: type[Any], name: str) -> Default | None:
         return None if field.default is dataclasses.MISSING else Default(field.default)
     defaults: dict[str, object] = getattr(cls, "_field_defaults", {})
     return Default(defaults[name]) if name in defaults else None
+
+
+def _attrs_default(field: attrs.Attribute[Any]) -> Default | None:
+    default: Any = field.default
+    convert = cast("Any", field.converter)  # pyright: ignore[reportUnknownMemberType]
+    if default is attrs.NOTHING:
+        return None
+    is_made = isinstance(default, cast("type[Any]", attrs.Factory))  # a function, to type checkers
+    if isinstance(convert, attrs.Converter) or (is_made and default.takes_self):
+        raise InvalidBatch(
+            f"partial(): the default of {field.name!r} is made from the rest of the row; set it: "
+            f"{field.name}=…"
+        )
+    if convert is None:
+        return Default(factory=default.factory) if is_made else Default(default)
+    make: Callable[[], object] = default.factory if is_made else lambda: default
+    return Default(factory=lambda: convert(make()))

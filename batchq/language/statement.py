@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from batchq.language import shape_changes
 from batchq.language.binding import NO_ROW, given
-from batchq.language.each import Each
+from batchq.language.each import Each, read_rows
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import Raises, checked_raises
@@ -21,7 +21,7 @@ from batchq.language.shape import check_single_row
 from batchq.language.statement_base import StatementBase
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
-from batchq.language.validation import checked_label, is_text, listed
+from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -280,15 +280,9 @@ class Statement(StatementBase[T_co, R_contra], OtherNames):
         >>> insert("rule", NewRule).each([NewRule(7, "ssh"), NewRule(7, "web")])
         <Each of 2 statements>
         """
-        takes = declared(self, "each()")[1]
-        if takes.row is None or takes.required:
-            raise InvalidBatch(
-                f"each(): it takes rows of one class, and this statement takes {takes}; say "
-                f".takes(Class), or bind each by itself: sequence(map(…, rows))"
-            )
-        listed_rows = listed("each()", rows, "[Row(…), Row(…)]")
-        values = [given(takes, row, {}, f"each(): row {n}") for n, row in enumerate(listed_rows)]
-        return Each(self, listed_rows, tuple(map(takes.values, values)))
+        # Another statement, because an output of the declared one is that of no row.
+        repeated = Statement[T_co](self._shape, self._values, self._raises, self._labels)
+        return Each(repeated, *read_rows(declared(self, "each()")[1], rows))
 
     def takes(self, row: type[R], /) -> Statement[T_co, R]:
         """Return the statement with the fields of a class in the place of its parameters."""
