@@ -190,9 +190,11 @@ def _value(inserting: Statement[Any], column: str) -> object:
             f"insert_or_get(): {column!r} is an expression; pass a value, to find the row again"
         )
     reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
-    if reading is Reading.CHOICE or reading is Reading.REFUSED:
+    is_list = isinstance(value, Parameter) and value.takes_list
+    if is_list or reading is Reading.CHOICE or reading is Reading.REFUSED:
+        kind = "a list" if is_list else with_article(type(value))
         raise InvalidBatch(
-            f"insert_or_get(): {column!r} is {with_article(type(value))}; an array of another type "
-            f"never equals it; leave the column out of key= and same="
+            f"insert_or_get(): {column!r} is {kind}; an array of another type never equals it; "
+            f"leave the column out of key= and same="
         )
     return value
