@@ -234,17 +234,6 @@ def test_values_are_shown_only_when_asked_for():
     assert "'secret'" in explain(bound, parameters=True)
 
 
-def test_declaration_is_explained_by_its_parameters():
-    shown = [line for line in explain(WHOLE, parameters=True).splitlines() if " = <" in line]
-    assert shown == [
-        "    $1 id = <field New.id>",
-        "    $2 name = <field New.name>",
-        "    $1 id = <parameter x, an int>",
-        "    $1 name = <field New.name>",
-        "    $2 id = <parameter x, an int>",
-    ]
-
-
 def test_declaration_keeps_no_row():
     class Name(str):  # noqa: SLOT000  it is referred to weakly
         """A value."""
