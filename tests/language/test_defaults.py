@@ -72,7 +72,7 @@ def no_calls():
 
 
 @pytest.mark.parametrize("cls", [Attrs, Data])
-def test_default_is_made_anew_at_each_bind(cls):
+def test_default_is_made_again_at_each_bind(cls):
     keyed = insert("t", cls).partial(key=7)
     assert MADE == []
     (first,), (second,) = values(keyed.bind()), values(keyed.bind())

@@ -79,7 +79,7 @@ def test_results_are_a_list_if_there_are_any():
     assert plan(without).combine([None] * 3) is None
 
 
-def test_no_row_is_no_statement():
+def test_no_rows_run_nothing():
     for batch, result in ((INSERT.each([]), []), (insert("t", New).each(()), None)):
         assert steps(batch) == ()
         assert plan(batch).combine([]) == result

@@ -80,7 +80,7 @@ def test_statement_stays_one():
     assert steps(declared)[0].path == "a"
 
 
-def test_row_that_is_taken_already_may_be_said_again():
+def test_row_that_is_taken_already_may_be_declared_again():
     declared = gather(insert("t", Renaming), delete("t", {"id": ID})).takes(Renaming)
     assert values(declared.takes(Renaming).bind(Renaming(7, "web"))) == [(7, "web", 0), (7,)]
 

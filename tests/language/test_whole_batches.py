@@ -118,7 +118,7 @@ def test_wrong_use_is_rejected_by_its_call(case):
     assert text in str(raised.value)
 
 
-def test_row_of_another_class_of_the_same_name_is_told_apart():
+def test_row_of_another_class_of_the_same_name_is_rejected():
     class Namesake(NamedTuple):
         id: int
 
