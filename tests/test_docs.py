@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 import batchq
-from batchq import Violation, run
+from batchq import Violation, run, steps
 from batchq.bulk import resume
 from batchq.bulk.worker.options import ResumeOptions
 from batchq.running.request import Options
@@ -41,16 +41,24 @@ def test_examples_in_docstrings_are_true(name: str) -> None:
     assert failed == 0
 
 
-def _readme() -> tuple[str, str, str]:
-    """Return the quickstart, its output, and the async example."""
+def _readme() -> tuple[str, str, str, str]:
+    """Return the quickstart, its output, the async example and the declared batch."""
     page = (ROOT / "README.md").read_text()
-    quickstart, async_example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    quickstart, async_example, declared = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (output,) = re.findall(r"```python\n.*?```\n\n```\n(.*?)```", page, re.DOTALL)[:1]
-    return quickstart, output, async_example
+    return quickstart, output, async_example, declared
+
+
+def _with_tables(conn: psycopg.Connection[Any], quickstart: str) -> str:
+    """Create the tables of the quickstart, and return its definitions."""
+    definitions, program = quickstart.split("with server()")
+    (schema,) = re.findall(r'"""(.*?)"""', program, re.DOTALL)
+    conn.pgconn.exec_(schema.encode())
+    return definitions
 
 
 def test_readme_quickstart_is_a_program_that_prints_what_is_shown() -> None:
-    quickstart, output, _ = _readme()
+    quickstart, output, *_ = _readme()
     printed = StringIO()
 
     with redirect_stdout(printed):
@@ -60,15 +68,35 @@ def test_readme_quickstart_is_a_program_that_prints_what_is_shown() -> None:
 
 
 async def test_readme_async_example_runs(database: str, conn: psycopg.Connection[Any]) -> None:
-    quickstart, _, async_example = _readme()
-    definitions, program = quickstart.split("with server()")
-    (schema,) = re.findall(r'"""(.*?)"""', program, re.DOTALL)
-    conn.pgconn.exec_(schema.encode())
+    quickstart, _, async_example, _ = _readme()
+    definitions = _with_tables(conn, quickstart)
     names: dict[str, Any] = {}
 
     exec(definitions + async_example, names)  # noqa: S102  as above
 
     assert (await names["main"](database)).name == "api"
+
+
+def test_readme_declared_batch_is_the_built_one(conn: psycopg.Connection[Any]) -> None:
+    quickstart, _, _, declared = _readme()
+    names: dict[str, Any] = {}
+    exec(_with_tables(conn, quickstart) + declared, names)  # noqa: S102  as above
+    bound, built = names["create_project"], names["project_create"]
+
+    assert [step.sql for step in steps(bound(1, "a"))] == [s.sql for s in steps(built(1, "a"))]
+    assert [run(conn, create(1, name)).name for create, name in ((bound, "a"), (built, "b"))] == [
+        "a",
+        "b",
+    ]
+    for create in (bound, built):
+        for org, name, error in ((2, "a", "NotFound"), (1, "c", "LimitReached")):
+            with pytest.raises(names[error]) as raised:
+                run(conn, create(org, name))
+            assert raised.value.args == (org,)
+    conn.execute("UPDATE org SET projects = 1")
+    for create in (bound, built):
+        with pytest.raises(names["NameTaken"], match=r"^a$"):
+            run(conn, create(1, "a"))
 
 
 @pytest.mark.parametrize(
