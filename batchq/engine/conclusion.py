@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.adapt import Transformer
@@ -71,9 +72,11 @@ def result_of(transaction: Transaction) -> Any:
     """
     ready, repeated = transaction.ready, transaction.repeated
     kept, program = ready.kept, ready.encoded.program
-    answers: list[Any] = transaction.sent.step_answers(
-        transaction.slots.answers, len(program.steps)
-    )
+    answers: Sequence[Any]
+    if repeated is None:
+        answers = transaction.sent.step_answers(transaction.slots.answers, len(program.steps))
+    else:
+        answers = repeated.step_answers(transaction.slots.answers)
     is_current = not transaction.settings_changed
     transformer = kept.transformer if is_current else Transformer(transaction.connection)
     try:

@@ -26,8 +26,9 @@ from batchq.language.traversal import check_outputs
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
-Combine = tuple[int, Callable[[Sequence[Any]], Any]]
-"""An instruction to replace the last results by one: their number, and the function."""
+Combine = tuple[int | slice, Callable[[Sequence[Any]], Any]]
+"""An instruction to replace the last results by one: their number, and the function. Or to add one:
+the statements whose results it is made of, and the function."""
 
 
 @value
@@ -92,6 +93,9 @@ class Plan:
                 stack.append(results[instruction])
                 continue
             arity, function = instruction
+            if isinstance(arity, slice):
+                stack.append(function(results[arity]))
+                continue
             cut = len(stack) - arity
             parts = stack[cut:]
             del stack[cut:]
@@ -134,10 +138,8 @@ class _Planner:
     def __init__(self) -> None:
         self.statements: list[Statement[Any, Any]] = []
         self.values: list[object] = []
-        self.leaves: list[int] = []
         self.combining: list[Combine | int] = []
         self.wrapped_names: list[Matcher] = []
-        self.leaf = 0
         self.keys: set[Hashable] = set()
         self.last: list[Postponed] = []
 
@@ -149,8 +151,7 @@ class _Planner:
             node = todo.pop()
             if isinstance(node, Statement):
                 combining.append(len(statements))
-                self.add_statement(node, node._values, self.leaf)
-                self.leaf += 1
+                self.add_statement(node)
             elif isinstance(node, tuple):
                 combining.append(node)
             elif isinstance(node, Wrapped):
@@ -166,45 +167,46 @@ class _Planner:
             else:
                 self.add_leaf(node)
 
-    def add_statement(
-        self, statement: Statement[Any, Any], values: Sequence[object], leaf: int
-    ) -> None:
+    def add_statement(self, statement: Statement[Any, Any]) -> None:
         """Add one statement as the next."""
         self.statements.append(statement)
-        self.values += values
-        self.leaves.append(leaf)
+        self.values += statement._values
 
     def add_leaf(self, node: Batch[Any, Any]) -> None:
         """Add the statements of a batch that holds no other."""
         if isinstance(node, Scheduled):
             if runs_here(node, self.keys):
                 self.combining.append(len(self.statements))
-                self.add_statement(node.statement, node.statement._values, self.leaf)
+                self.add_statement(node.statement)
             else:
-                self.last.append((node, self.leaf, len(self.combining)))
+                leaf = len(self.statements) + len(self.last)
+                self.last.append((node, leaf, len(self.combining)))
                 self.combining.append(_NOTHING)
-            self.leaf += 1
         elif isinstance(node, Each):
-            for values in node.values:
-                self.combining.append(len(self.statements))
-                self.add_statement(cast("Statement[Any]", node.statement), values, self.leaf)
-                self.leaf += 1
-            self.combining.append((len(node.values), node.combine))
+            first, count = len(self.statements), len(node.values)
+            self.combining.append((slice(first, first + count), node.combine))
+            self.statements += [cast("Statement[Any]", node.statement)] * count
+            self.values += chain.from_iterable(node.values)
         else:
             raise _not_a_batch(node)
 
     def plan(self, batch: Batch[Any, Any]) -> Plan:
         """Add the statements that run last, and return the plan."""
-        for node, leaf, position in in_order(self.last, self.keys) if self.last else ():
-            self.combining[position] = len(self.statements)
-            self.add_statement(node.statement, node.statement._values, leaf)
+        leaves: Sequence[int] = range(len(self.statements))
+        if self.last:
+            moved = {leaf for _, leaf, _ in self.last}
+            leaves = [n for n in range(len(self.statements) + len(moved)) if n not in moved]
+            for node, leaf, position in in_order(self.last, self.keys):
+                self.combining[position] = len(self.statements)
+                self.add_statement(node.statement)
+                leaves.append(leaf)
         shapes = tuple([statement._shape for statement in self.statements])
         return Plan(
             batch,
             self.statements,
             self.values,
             shapes,
-            self.leaves,
+            leaves,
             self.combining,
             _outputs(batch, self.statements),
             self.wrapped_names,

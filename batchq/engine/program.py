@@ -7,14 +7,13 @@ parameter, are found once, and looked up by the tuple of shapes after that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import Any
 
 from attrs import frozen
-from psycopg.adapt import PyFormat
 from psycopg.types.numeric import Int8
 
 from batchq.engine.compile.compile import Compiled, compiled
@@ -36,16 +35,12 @@ class Program:
 
     shapes: tuple[Shape, ...]
     steps: tuple[Compiled, ...]
-    ends: tuple[int, ...]
-    """For each step, the number of parameters of it and of the steps before it."""
     added: tuple[object, ...]
     """The values that batchq adds: expected numbers of rows, the token of guards, the names of the
     settings that hold outputs."""
     in_order: Callable[[Sequence[object]], Sequence[object]] | None
     """Picks the parameters from the values of all statements followed by ``added``; None if they
     are in that order."""
-    formats: tuple[PyFormat, ...]
-    """For each parameter, that psycopg chooses its format."""
     long_names: tuple[Matcher, ...]
     """The matchers of the statements by names that may be too long for the server."""
     is_long: bool
@@ -54,6 +49,11 @@ class Program:
     """Whether a text has a backslash in a plain string."""
     is_kept: bool
     """Whether it is kept for the next batch of these shapes, and what is known of it, too."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """For each step, the number of parameters of it and of the steps before it."""
+        return tuple(accumulate([step.parameters for step in self.steps]))
 
 
 def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> Program:
@@ -69,24 +69,35 @@ def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> 
 @lru_cache(maxsize=1024)
 def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Program:  # noqa: FBT001  a keyword makes the cache slower
     columns = dict(outputs)
-    steps = tuple(compiled(shape, columns.get(n, ()), binary) for n, shape in enumerate(shapes))
-    ends = tuple(accumulate(step.parameters for step in steps))
-    added, order = ((), None) if _is_plain(steps) else _order(shapes, steps, columns)
+    steps = _compiled(shapes, columns, binary=binary)
+    kinds = dict.fromkeys(steps)
+    added, order = ((), None) if _is_plain(kinds) else _order(shapes, steps, columns)
     return Program(
         shapes,
         steps,
-        ends,
         added,
         order,
-        (PyFormat.AUTO,) * (ends[-1] if ends else 0),
-        sum((shape.long_names for shape in shapes if shape.long_names), ()),
-        any(step.long for step in steps),
-        any(step.has_backslash for step in steps),
+        sum((shape.long_names for shape in dict.fromkeys(shapes) if shape.long_names), ()),
+        any(step.long for step in kinds),
+        any(step.has_backslash for step in kinds),
         len(steps) <= _MOST_STEPS,
     )
 
 
-def _is_plain(steps: Sequence[Compiled]) -> bool:
+def _compiled(
+    shapes: Sequence[Shape], columns: Mapping[int, Sequence[str]], *, binary: bool
+) -> tuple[Compiled, ...]:
+    """Compile each statement; those in a row that are of one shape at once."""
+    if columns:
+        indexed = enumerate(shapes)
+        return tuple([compiled(shape, tuple(columns.get(n, ())), binary) for n, shape in indexed])
+    steps: list[Compiled] = []
+    for shape, same in groupby(shapes):
+        steps += [compiled(shape, (), binary)] * len(list(same))
+    return tuple(steps)
+
+
+def _is_plain(steps: Iterable[Compiled]) -> bool:
     """Return whether the parameters are the values of the statements, as they are."""
     return all(
         step.order is None and not step.takes_row_count and not step.takes_token for step in steps

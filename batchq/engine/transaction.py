@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from psycopg.pq import ConnStatus, PipelineStatus
 
-from batchq.engine.outcome.attribute import Verdict, attribute
+from batchq.engine.outcome.attribute import Verdict, all_well, attribute
 from batchq.engine.outcome.load_cell import load_cell
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import no_answer, not_sent
@@ -232,9 +232,13 @@ class Transaction:
 
     def _decide(self) -> Verdict:
         """Decide the verdict by the answers."""
-        self.verdict = verdict = attribute(
-            self.sent.owners,
-            self.slots.answers,
+        owners, slots = self.sent.owners, self.slots
+        verdict: Verdict | None = None
+        if slots.are_well and len(slots.answers) == len(owners):
+            verdict = all_well(owners, slots.answers, self.frame)
+        self.verdict = verdict = verdict or attribute(
+            owners,
+            slots.answers,
             frame=self.frame,
             dialect=self.ready.dialect,
             encoding=self.ready.codec,

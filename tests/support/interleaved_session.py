@@ -97,7 +97,8 @@ class Session:
         self._plan, self._answers = plan(batch), []
         self._compiled = program_of(self._plan.shapes, (), binary=True)
         encoded = encode(self._plan, self._compiled, Transformers().take(self.connection))
-        self._steps = encoded.steps({}, self.connection.adapters.types)
+        runs = encoded.steps({}, self.connection.adapters.types)
+        self._steps = [steps.one(n) for steps in runs for n in range(steps.count)]
 
     @property
     def next_step(self) -> str:

@@ -136,6 +136,16 @@ def attribute(
     return _UNKNOWN if frame.unseen is Outcome.UNKNOWN else _LOST
 
 
+def all_well(owners: Sequence[int], answers: Answers, frame: Frame) -> Verdict | None:
+    """Return the verdict on a batch of which every slot holds a success, without another look.
+
+    :return: None if the closing command has no tag.
+    """
+    closing = answers[len(owners) - 1 - owners[::-1].index(CLOSING)]
+    tag = None if closing is None else closing.command_status
+    return _closed(tag, frame) if tag else None
+
+
 def _closed(tag: bytes, frame: Frame) -> Verdict:
     """Return the verdict that follows from the closing command's tag.
 

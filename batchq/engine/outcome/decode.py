@@ -109,8 +109,9 @@ class _ResultMismatch(Exception):
 @lru_cache(maxsize=1024)
 def _decoders(program: Program) -> tuple[tuple[int, Decoder], ...]:
     """Return the decoder of each step that has a result, with its index."""
-    decoders = ((index, _decoder(shape)) for index, shape in enumerate(program.shapes))
-    return tuple((index, decoder) for index, decoder in decoders if decoder is not None)
+    decoders = {shape: _decoder(shape) for shape in dict.fromkeys(program.shapes)}
+    found = enumerate([decoders[shape] for shape in program.shapes])
+    return tuple([(index, decoder) for index, decoder in found if decoder is not None])
 
 
 @lru_cache(maxsize=4096)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -25,18 +27,27 @@ _MOST_SENT = 4096
 
 @define(eq=False)
 class EncodedStep:
-    """One step, ready to be sent."""
+    """One step, or several in a row that differ in their values alone, ready to be sent."""
 
     compiled: Compiled
     params: Sequence[Any]
-    """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …"""
+    """Bytes, or None for NULL, in the order of ``$1``, ``$2``, …; of one step after the other."""
     types: tuple[int, ...]
-    """The type OIDs; 0 lets the server infer the type."""
+    """The type OIDs of one step; 0 lets the server infer the type."""
     settled: tuple[int, ...]
     """The type OIDs to prepare by: those of ``types``, and the type last sent for a value that has
     none."""
     formats: Sequence[int]
     """Text or binary. Not part of a statement's identity: each Bind declares them again."""
+    count: int = 1
+    """The number of steps."""
+
+    def one(self, number: int) -> EncodedStep:
+        """Return one of several steps."""
+        width = len(self.types)
+        own = slice(number * width, (number + 1) * width)
+        params, formats = self.params[own], self.formats[own]
+        return EncodedStep(self.compiled, params, self.types, self.settled, formats)
 
 
 @define(eq=False)
@@ -53,7 +64,7 @@ class Encoded:
     """The classes of the values, and of those in lists."""
 
     def steps(self, sent: SentTypes, registry: TypesRegistry) -> list[EncodedStep]:
-        """Return each step on its own.
+        """Return each step on its own, but steps that differ in their values alone as one.
 
         :param sent: the types that were last sent on this connection, which is brought up to date.
         :param registry: the connection's, which knows the types of arrays.
@@ -62,11 +73,13 @@ class Encoded:
         nulls = {place for place in self.missing if place >= 0}
         lists = {~place for place in self.missing if place < 0}
         start = 0
-        for compiled, end in zip(self.program.steps, self.program.ends, strict=True):
-            settled = types = self.types[start:end]
+        for compiled, count in self._repetitions():
+            width = compiled.parameters
+            end = start + width * count
+            settled = types = self.types[start : start + width]
             last = sent.get(compiled)
             if last is not None and types != last:
-                own = range(start, end)
+                own = range(start, start + width)
                 untyped = {place - start for place in nulls.intersection(own)}
                 # An empty list is text, so it keeps its value only by way of an array's type.
                 untyped |= {
@@ -77,10 +90,32 @@ class Encoded:
                 settled = _settled(types, last, untyped, compiled.places)
             if settled != last:
                 _remember(sent, compiled, settled)
-            params, formats = self.params[start:end], self.formats[start:end]
-            steps.append(EncodedStep(compiled, params, types, settled, formats))
+            params, formats = self.params, self.formats
+            if end - start < len(params):
+                params, formats = params[start:end], formats[start:end]
+            steps.append(EncodedStep(compiled, params, types, settled, formats, count))
             start = end
         return steps
+
+    def _repetitions(self) -> Iterator[tuple[Compiled, int]]:
+        """Yield each statement and how often it comes in a row with values of the same types."""
+        start = 0
+        untyped = [max(place, ~place) for place in self.missing]
+        for compiled, same in groupby(self.program.steps):
+            count = len(list(same))
+            width = compiled.parameters
+            end = start + width * count
+            is_typed = bisect_left(untyped, start) == bisect_left(untyped, end)
+            if width and count > 1 and is_typed and self._are_alike(start, end, width):
+                yield compiled, count
+            else:
+                yield from repeat((compiled, 1), count)
+            start = end
+
+    def _are_alike(self, start: int, end: int, width: int) -> bool:
+        """Return whether the values of statements of so many parameters have the same types."""
+        columns = (self.types[first:end:width] for first in range(start, start + width))
+        return all(column.count(column[0]) == len(column) for column in columns)
 
 
 def _remember(sent: SentTypes, compiled: Compiled, types: tuple[int, ...]) -> None:

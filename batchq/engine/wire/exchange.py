@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchq")
 
 _WAIT_R, _WAIT_RW, _READY_R = Wait.R, Wait.RW, Ready.R
+SUCCESS = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
+"""The statuses of a command that succeeded."""
 _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
 _BAD = ConnStatus.BAD
 
@@ -40,6 +42,8 @@ class Slots:
     answers: list[PGresult | None]
     lost: OperationalError | None = None
     """Why the connection is lost or no longer usable; None if it is usable."""
+    are_well: bool = True
+    """Whether every command so far has succeeded."""
     sent: bool = False
     """True once bytes may have been sent: from then on, without an answer, anything is possible."""
 
@@ -72,15 +76,20 @@ def exchange(
     for owner in owners:
         yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
         answer = pg.get_result()
-        if answer is not None and answer.status == _FATAL_ERROR:
+        status = None if answer is None else answer.status
+        if answer is not None and status == _FATAL_ERROR:
             answer = _server_error(pg, slots, answer)
         slots.answers.append(answer)
         if owner != SYNC:
             yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
             pg.get_result()  # the NULL that closes each command's results
-        elif answer is not None and answer.status != _PIPELINE_SYNC:
-            # Only the error that ends the session replaces a Sync's answer, even after COMMIT's.
-            slots.lost = OperationalError(_message(answer))
+            if status not in SUCCESS:
+                slots.are_well = False
+        elif status != _PIPELINE_SYNC:
+            slots.are_well = False
+            if answer is not None:
+                # Only the error that ends the session replaces a Sync's answer, even COMMIT's.
+                slots.lost = OperationalError(_message(answer))
     forward_notifications(pg)
     if slots.lost is None:
         pg.exit_pipeline_mode()

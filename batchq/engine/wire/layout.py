@@ -53,7 +53,41 @@ class FlightBuilder:
     """Whether names may now refer to other tables and types than at the beginning of the flight."""
     flight: Flight = field(init=False, factory=Flight)
 
-    def add_step(self, owner: int, step: EncodedStep) -> None:
+    def add_steps(self, owner: int, steps: EncodedStep) -> None:
+        """Add one step, or several of one statement.
+
+        Each is counted as a use until the statement is prepared; then the rest is sent at once.
+        """
+        for number in range(steps.count):
+            if number and (run := self._latest()) is not None:
+                self._add_rest(owner + number, steps, number, run)
+                return
+            self._add_step(owner + number, steps.one(number) if steps.count > 1 else steps)
+
+    def _latest(self) -> Run | None:
+        """Return how the step before runs, if another one may run in the same way unlooked at."""
+        run = self.flight.runs[-1]
+        return None if run.key is None or run.checks else run
+
+    def _add_rest(self, owner: int, steps: EncodedStep, first: int, run: Run) -> None:
+        """Add all steps of a prepared statement from one on."""
+        flight, width, count = self.flight, len(steps.types), steps.count - first
+        slot = len(flight.owners)
+        if steps.compiled.form(steps.settled).checks_types:
+            flight.checked.update(range(slot, slot + count))
+        flight.runs += [run] * count
+        flight.owners += range(owner, owner + count)
+        send, result_format = self.pg.send_query_prepared, steps.compiled.result_format
+
+        def send_all() -> None:
+            params, formats = steps.params, steps.formats
+            for start in range(first * width, len(params), width):
+                end = start + width
+                send(run.command, params[start:end], formats[start:end], result_format)
+
+        flight.commands.append(send_all)
+
+    def _add_step(self, owner: int, step: EncodedStep) -> None:
         """Add one step: Parse if it has to be prepared, then the command itself."""
         compiled, flight = step.compiled, self.flight
         form = compiled.form(step.settled)
@@ -69,19 +103,19 @@ class FlightBuilder:
             sql = compiled.sql.encode(self.encoding)
             query = sql, step.params, step.types, step.formats, compiled.result_format
             send = partial(self.pg.send_query_params, *query)
-            flight.unnamed.add(len(flight.commands))
+            flight.unnamed.add(len(flight.owners))
             flight.runs.append(Run(owner, sql, None))
         else:
             flight.runs.append(Run(owner, name, key, checks))
             if parse:
                 if form.checks_types:
-                    flight.checked.add(len(flight.commands))
+                    flight.checked.add(len(flight.owners))
                 self._parse(owner, key, name, form.sql.encode(self.encoding), types)
             send = partial(
                 self.pg.send_query_prepared, name, step.params, step.formats, compiled.result_format
             )
             if form.checks_types:
-                flight.checked.add(len(flight.commands))
+                flight.checked.add(len(flight.owners))
         flight.owners.append(owner)
         flight.commands.append(send)
         if compiled.may_change_names:
@@ -93,7 +127,7 @@ class FlightBuilder:
         key = _frame_key(sql) if prepare else b""
         name, parse = self._prepared_name(key) if prepare else (None, False)
         if name is None:
-            self.flight.unnamed.add(len(self.flight.commands))
+            self.flight.unnamed.add(len(self.flight.owners))
             self.flight.runs.append(Run(owner, text, None))
             self._add(owner, partial(self.pg.send_query_params, text, None))
             return
@@ -108,7 +142,7 @@ class FlightBuilder:
 
     def add_close(self, name: bytes) -> None:
         """Add the command that closes a prepared statement."""
-        self.flight.closes.append(len(self.flight.commands))
+        self.flight.closes.append(len(self.flight.owners))
         if capabilities.has_send_close_prepared():
             self._add(CLOSE, partial(self.pg.send_close_prepared, name))
         else:  # libpq before 17
@@ -137,7 +171,7 @@ class FlightBuilder:
         return None
 
     def _parse(self, owner: int, key: bytes, name: bytes, sql: bytes, types: Sequence[int]) -> None:
-        self.flight.parses.append((len(self.flight.commands), key))
+        self.flight.parses.append((len(self.flight.owners), key))
         self._add(owner, partial(self.pg.send_prepare, name, sql, types))
 
     def _describe(self, owner: int, form: Form, key: bytes, step: EncodedStep) -> None:
@@ -149,7 +183,7 @@ class FlightBuilder:
         """
         # Not unnamed: a NULL may be declared with the type of an earlier value, and fail by it,
         # while the step itself, which declares no type, succeeds.
-        slot = len(self.flight.commands)
+        slot = len(self.flight.owners)
         if form.checks_types:
             self.flight.checked.add(slot)
         sql = form.sql.encode(self.encoding)
@@ -186,8 +220,10 @@ def lay_out(
     builder.add_frame_command(OPENING, frame.opening, prepare=prepare)
     for setting in frame.settings:
         builder.add_frame_command(SETTING, setting, prepare=False)
-    for index, step in enumerate(steps):
-        builder.add_step(index, step)
+    index = 0
+    for step in steps:
+        builder.add_steps(index, step)
+        index += step.count
     if barrier and not frame.nested:
         builder.add_sync()
     builder.add_frame_command(CLOSING, frame.closing, prepare=prepare)

@@ -7,11 +7,12 @@ decide: the names are known, and nothing is prepared or closed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from batchq.engine.wire.flight import CLOSING, OPENING, SETTING, Flight
+from batchq.engine.wire.flight import CLOSING, OPENING, SETTING, Answer, Flight
 
 if TYPE_CHECKING:
     from psycopg.pq import Format
@@ -53,6 +54,11 @@ class PreparedFlight:
             if param is not None and not is_exact(param):
                 return False
         return True
+
+    def step_answers(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Return the answer of each step, given that of each command."""
+        first = len(self.before)
+        return answers[first : first + len(self.steps)]
 
     def send(self, pg: PGconn, encoded: Encoded) -> None:
         """Pass every command to libpq's buffer."""
