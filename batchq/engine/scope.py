@@ -8,7 +8,7 @@ nothing for its labels and mappings.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
 from batchq.language.each import Each
@@ -33,6 +33,8 @@ class Leaf:
     """A statement as it stands in the batch: its scope, and its row if ``.each()`` gave one."""
 
     scope: Scope | None
+    repeated: Statement[Any, Any] | None = None
+    """The statement that ``.each()`` was called on."""
     row_index: int | None = None
     """The place of the row among the rows."""
     bound_row: object = None
@@ -58,7 +60,8 @@ class Scopes:
             elif isinstance(node, Bound):
                 todo.append((node.declaration, scope))
             elif isinstance(node, Each):
-                found += [Leaf(scope, n, row) for n, row in enumerate(node.rows)]
+                repeated = cast("Statement[Any]", node.declared)
+                found += [Leaf(scope, repeated, n, row) for n, row in enumerate(node.rows)]
             else:
                 found += [Leaf(scope)] * len(node._statements)
         return found

@@ -40,7 +40,8 @@ class PlacedStep(Step):
     @property
     def statement(self) -> Statement[Any]:
         """The statement object that the caller built."""
-        return self.placed.statement
+        repeated = self.placed.leaf.repeated
+        return self.placed.statement if repeated is None else repeated
 
     @property
     def path(self) -> str:

@@ -27,8 +27,10 @@ R = TypeVar("R")
 class Each(Batch[R]):
     """The batch that :meth:`Statement.each` returns."""
 
+    declared: StatementBase[Any, Any]
+    """The statement that :meth:`Statement.each` was called on, which reports show."""
     statement: StatementBase[Any, Any]
-    """The declared statement."""
+    """What runs for each row: the same statement, but its outputs are not those of the declared."""
     rows: tuple[object, ...]
     """The rows, as they were passed."""
     values: tuple[Values, ...]

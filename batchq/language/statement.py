@@ -265,7 +265,7 @@ class Statement(StatementBase[T_co, R_contra], OtherNames):
     def each(self, rows: Iterable[R_contra], /) -> Batch[list[T_co]]:
         """Return a batch that runs the statement once for each row, in order.
 
-        Each row is a statement of its own in one transaction, so a failure names the row.
+        Each is a statement of its own, in one transaction; see also ``BatchError.bound_row``.
 
         :param rows: rows of the class that the statement takes; they are read at once.
         :return: a batch with the list of the results; with None if the statement has no result.
@@ -282,7 +282,7 @@ class Statement(StatementBase[T_co, R_contra], OtherNames):
         """
         # Another statement, because an output of the declared one is that of no row.
         repeated = Statement[T_co](self._shape, self._values, self._raises, self._labels)
-        return Each(repeated, *read_rows(declared(self, "each()")[1], rows))
+        return Each(self, repeated, *read_rows(declared(self, "each()")[1], rows))
 
     def takes(self, row: type[R], /) -> Statement[T_co, R]:
         """Return the statement with the fields of a class in the place of its parameters."""
