@@ -16,15 +16,14 @@ from batchq import (
     UnmappedViolation,
     gather,
     run,
-    sql,
     steps,
-    update,
 )
 from batchq.result import Failed, attempt
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.models import NewProject, NewVpc
 from examples.datastore.project import project_create, project_fetch, project_insert
-from examples.datastore.vpc import vpc_create, vpc_insert, vpc_with_defaults
+from examples.datastore.vpc import vpc_create, vpc_insert
+from tests.support import project_failures
 
 
 def test_paths_of_the_steps_are_as_documented():
@@ -60,61 +59,33 @@ def test_result_holds_the_rows_that_were_inserted(store, silo):
 # -- each failure: what is there before, and what the caller gets ----------------------------------
 
 
-def name_taken(store, new):
-    run(store, project_create(attrs.evolve(new, id=uuid4())))
-
-
-def name_of_a_dead_project_and_limit_reached(store, new):
-    run(store, project_create(attrs.evolve(new, id=uuid4())))
-    store.execute("UPDATE project SET time_deleted = now()")
-    store.execute("UPDATE silo_limits SET projects_limit = projects_used")
-
-
-def id_taken(store, new):
-    run(store, project_create(attrs.evolve(new, name="other")))
-
-
-def silo_deleted(store, new):
-    run(store, update("silo", {"time_deleted": sql("now()")}, {"id": new.silo_id}))
-
-
-def silo_never_was(store, new):
-    store.execute("DELETE FROM silo")
-
-
-def no_limits(store, new):
-    store.execute("DELETE FROM silo_limits")
-
-
-def leaked_vpc(store, new):
-    run(store, vpc_with_defaults(NewVpc(project_id=new.id, name="default")))
-
-
-def new_constraint(store, new):
-    store.execute("ALTER TABLE project ADD CONSTRAINT project_name_long CHECK (length(name) > 9)")
-
-
-def new_constraint_in_the_vpc(store, new):
-    store.execute("ALTER TABLE vpc_subnet ADD CONSTRAINT subnet_small CHECK (id IS NULL)")
-
-
 @pytest.mark.parametrize(
     "failure",
     [
-        (name_taken, AlreadyExists, "project", "lookup_project_by_silo"),
+        (project_failures.name_taken, AlreadyExists, "project", "lookup_project_by_silo"),
         (
-            name_of_a_dead_project_and_limit_reached,
+            project_failures.name_of_a_dead_project_and_limit_reached,
             LimitExceeded,
             "limit",
             "silo_limits_projects_within_limit",
         ),
-        (id_taken, InvariantViolation, "project", "project_pkey"),
-        (silo_deleted, NotFound, "silo", None),
-        (silo_never_was, NotFound, "silo", None),
-        (no_limits, GuardFailed, "limit", None),
-        (leaked_vpc, InvariantViolation, "default_vpc/vpc", "lookup_vpc_by_project"),
-        (new_constraint, UnmappedViolation, "project", "project_name_long"),
-        (new_constraint_in_the_vpc, UnmappedViolation, "default_vpc/subnet", "subnet_small"),
+        (project_failures.id_taken, InvariantViolation, "project", "project_pkey"),
+        (project_failures.silo_deleted, NotFound, "silo", None),
+        (project_failures.silo_never_was, NotFound, "silo", None),
+        (project_failures.no_limits, GuardFailed, "limit", None),
+        (
+            project_failures.leaked_vpc,
+            InvariantViolation,
+            "default_vpc/vpc",
+            "lookup_vpc_by_project",
+        ),
+        (project_failures.new_constraint, UnmappedViolation, "project", "project_name_long"),
+        (
+            project_failures.new_constraint_in_the_vpc,
+            UnmappedViolation,
+            "default_vpc/subnet",
+            "subnet_small",
+        ),
     ],
     ids=lambda failure: failure[0].__name__,
 )

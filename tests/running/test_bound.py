@@ -11,7 +11,6 @@ import pytest
 from attrs import Factory, frozen
 
 from batchq import (
-    Batch,
     InvalidBatch,
     Outcome,
     Statement,
@@ -23,8 +22,8 @@ from batchq import (
     unique,
     update,
 )
-from batchq.result import Failed
 from batchq.testing import proxy
+from tests.support.answers import seen
 from tests.support.clients import AsyncClient, SyncClient, prepared
 
 TABLE = """
@@ -111,20 +110,6 @@ def clients(request, link):
         request.param(link.conninfo(), **settings) as built,
     ):
         yield bound, built
-
-
-def seen(client: Any, link: Any, batch: Batch[Any]) -> Any:
-    """Return what a batch does, which is rolled back: its result or failure, and the messages."""
-    client.execute("BEGIN")
-    with link.record() as recording:
-        answer = client.attempt(batch, nested=True)
-    client.execute("ROLLBACK")
-    messages = [(one.sender, one.kind, len(one.body)) for one in recording.messages]
-    if not isinstance(answer, Failed):
-        return answer.value, messages
-    error, report = answer.error, answer.report
-    failure = type(error), error.args if error is not report else (), str(report), report.violation
-    return *failure, report.violation.values, report.outcome, report.index, report.path, messages
 
 
 @pytest.mark.parametrize("case", DECLARED)

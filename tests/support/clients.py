@@ -38,6 +38,10 @@ class Client:
     def execute(self, query: str) -> None:
         raise NotImplementedError
 
+    def fetch(self, query: str) -> list[Any]:
+        """Return the rows of a query."""
+        raise NotImplementedError
+
     def disconnect(self) -> None:
         raise NotImplementedError
 
@@ -72,6 +76,9 @@ class SyncClient(Client):
     def execute(self, query: str) -> None:
         self.conn.execute(query, prepare=False)
 
+    def fetch(self, query: str) -> list[Any]:
+        return self.conn.execute(query, prepare=False).fetchall()
+
     def disconnect(self) -> None:
         self.conn.close()
 
@@ -88,6 +95,12 @@ class AsyncClient(Client):
 
     def execute(self, query: str) -> None:
         self.loop.run(self.conn.execute(query, prepare=False))
+
+    def fetch(self, query: str) -> list[Any]:
+        return self.loop.run(self._fetch(query))
+
+    async def _fetch(self, query: str) -> list[Any]:
+        return await (await self.conn.execute(query, prepare=False)).fetchall()
 
     def disconnect(self) -> None:
         self.loop.run(self.conn.close())
