@@ -24,6 +24,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.hierarchy import Parent
 
 
 @frozen
@@ -108,6 +109,17 @@ def test_row_is_found_within_a_batch_that_is_bound(connection):
         connection.run(declared.bind(place=8))
     report = report_of(raised.value)
     assert (report.index, report.row_index, report.bound_row) == (6, 3, rows[3])
+
+
+def test_row_is_found_beside_statements_that_run_once(connection):
+    connection.execute("INSERT INTO item VALUES (77, 1, 7)")
+    statement, rows, kind = failing("a constraint", 3)
+    parent = Parent(table="item", key="id", deleted_at=None, generation="place")
+    touch = parent.touch(77, missing=LookupError)
+    with pytest.raises(kind) as raised:
+        connection.run(gather(touch, touch, statement.each(rows), touch, sql("SELECT 1")))
+    report = report_of(raised.value)
+    assert (report.index, report.row_index, report.bound_row) == (4, 3, rows[3])
 
 
 def test_failure_of_another_statement_names_no_row(connection):
