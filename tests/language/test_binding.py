@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from attrs import Factory, frozen
+from attrs import frozen
 
 from batchq import (
     InvalidBatch,
     delete,
-    explain,
-    gather,
     insert,
     param,
     row,
@@ -66,14 +64,6 @@ class Typed:
 
     ids: list[int]
     name: str | None = None
-
-
-@frozen
-class Made:
-    """A row with a default that is made for each."""
-
-    id: int
-    name: object = Factory(list)
 
 
 class Taken(Exception):
@@ -325,79 +315,6 @@ def test_field_that_does_not_exist_names_those_that_do():
     with pytest.raises(AttributeError, match="New has no field 'label'; it has id, name"):
         _ = row(New).label
     assert row(New) is row(New)
-
-
-BOTH = gather(
-    INSERT,
-    update("t", {"name": "secret", "day": param("day", date)}, where={"id": row(New).id}).count(),
-    sql("SELECT 1"),
-)
-MADE = insert("t", {"a": 1})
-
-
-@pytest.mark.parametrize(
-    ("declared", "shown"),
-    [
-        (INSERT, "<Statement insert t, takes New>"),
-        (INSERT.returning("id").one(tuple), "<Statement insert t: one(tuple), takes New>"),
-        (RENAME, "<Statement update t, takes name and id>"),
-        (BOTH, "<Gathered of 3 statements, takes New and day>"),
-        (BOTH.label("both"), "<Labelled of 3 statements, takes New and day>"),
-        (gather(INSERT, insert("t", Pair)), "<Gathered of 2 statements, takes New and Pair>"),
-        (RENAME.partial(id=7), "<Statement update t, takes name>"),
-        (insert("t", Made).partial(id=7), "<Statement insert t, not bound>"),
-        (RENAME.bind(id=7, name="web"), "<Statement update t>"),
-        (BOTH.bind(New(7), day=date(2026, 2, 3)), "<Bound of 3 statements>"),
-        (INSERT.each([New(7)]), "<Each of 1 statement>"),
-    ],
-    ids=str,
-)
-def test_repr_has_what_is_taken(declared, shown):
-    assert repr(declared) == shown
-
-
-def listed_parameters(batch, **options):
-    lines = explain(batch, **options).splitlines()
-    return [line.strip() for line in lines if line.startswith("    $") and " = " in line]
-
-
-def test_explain_lists_what_each_parameter_is():
-    expected = ["$1 id = New.id", "$2 name = New.name"]
-    expected += ["$1 name = constant", "$2 day = param day, a date", "$3 id = New.id"]
-    assert listed_parameters(BOTH) == expected
-    expected[2] = "$1 name = 'secret'"
-    assert listed_parameters(BOTH, parameters=True) == expected
-    fields = insert("t", Made).partial(id=param("other", int | None))
-    assert listed_parameters(fields) == [
-        "$1 id = param other, an int or None",
-        "$2 name = default of Made.name",
-    ]
-    of_another = RENAME.partial(id=MADE.output("id"))
-    assert listed_parameters(gather(MADE, of_another)) == [
-        "$1 name = param name, a str",
-        "$2 id = <Output 'id' of insert t>",
-    ]
-
-
-def test_explain_of_what_is_bound_shows_no_value_unless_asked():
-    bound = BOTH.bind(New(7, "mine"), day=date(2026, 2, 3))
-    assert listed_parameters(bound) == []
-    assert "mine" not in explain(bound)
-    assert listed_parameters(bound, parameters=True) == [
-        "$1 id = 7",
-        "$2 name = 'mine'",
-        "$1 name = 'secret'",
-        "$2 day = datetime.date(2026, 2, 3)",
-        "$3 id = 7",
-    ]
-
-
-def test_steps_of_a_declaration_have_its_parameters():
-    first, second, _ = steps(BOTH)
-    assert first.parameters == (row(New).id, row(New).name)
-    assert second.parameters[0] == "secret"
-    assert repr(second.parameters[1]) == "<parameter day, a date>"
-    assert repr(row(New).name) == "<field New.name>"
 
 
 def test_copy_of_a_parameter_is_the_same_parameter():
