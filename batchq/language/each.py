@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchq.language.batch import Batch
 from batchq.language.binding import given
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
+from batchq.language.special import NOT_AS_IS
 from batchq.language.spelling import with_article
 from batchq.language.validation import listed
 from batchq.language.value import value
@@ -33,7 +35,7 @@ class Each(Batch[R]):
     """What runs for each row: the same statement, but its outputs are not those of the declared."""
     rows: tuple[object, ...]
     """The rows, as they were passed."""
-    values: tuple[Values, ...]
+    values: Sequence[Values]
     """The values for each row."""
 
     @property
@@ -56,7 +58,7 @@ class Each(Batch[R]):
 
 def read_rows(
     takes: Takes, rows: Iterable[object]
-) -> tuple[tuple[object, ...], tuple[Values, ...]]:
+) -> tuple[tuple[object, ...], list[Values]]:
     """Return rows in a tuple, and the values of the statement for each.
 
     :raises InvalidBatch: as :meth:`Statement.each`.
@@ -67,10 +69,23 @@ def read_rows(
             f".takes(Class), or bind each by itself: sequence(map(…, rows))"
         )
     listed_rows = listed("each()", rows, "[Row(…), Row(…)]")
-    values: list[Values] = []
+    values = _plain(takes, listed_rows)
+    if values is not None:
+        return listed_rows, values
+    values = []
     for n, row in enumerate(listed_rows):
         if not isinstance(row, takes.row):
             found, wanted = with_article(type(row), unlike=(takes.row,)), with_article(takes.row)
             raise InvalidBatch(f"each(): row {n} is {found}, not {wanted}")
         values.append(takes.values(given(takes, row, {}, f"each(): row {n}")))
-    return listed_rows, tuple(values)
+    return listed_rows, values
+
+
+def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:
+    """Return the values of many rows at once; None if each has to be looked at."""
+    if takes.named or takes.defaults or takes.compared or set(map(type, rows)) != {takes.row}:
+        return None
+    values = list(map(takes.read, rows))
+    if NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(values))):
+        return values if takes.pick is None else list(map(takes.values, values))
+    return None

@@ -24,7 +24,12 @@ def stable_all(values: Sequence[object], kinds: set[type[object]]) -> Sequence[o
         return values
     kinds.discard(int)
     kinds.add(Int8)
-    return [stable(value) if type(value) in UNSTABLE else value for value in values]
+    return [
+        Int8(value)  # most of them, without a call
+        if type(value) is int and -_BEYOND_BIGINT <= value < _BEYOND_BIGINT
+        else (stable(value) if type(value) in UNSTABLE else value)
+        for value in values
+    ]
 
 
 def stable(value: Any) -> object:
