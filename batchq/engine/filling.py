@@ -35,6 +35,13 @@ class Filling:
     """For each given value and then each constant, its places among the parameters."""
     pick: Callable[[Sequence[Any]], Sequence[Any]]
     """Puts them in the order of the parameters."""
+    most: int
+    """The most places that one of them has."""
+
+    @property
+    def places_of_constants(self) -> list[int]:
+        """The place of each constant among the parameters."""
+        return [place for (place,) in self.places[len(self.places) - len(self.constants) :]]
 
     def spread(self, given: tuple[int, ...], constants: tuple[int, ...]) -> tuple[int, ...]:
         """Return the places among the parameters of values without a type of their own.
@@ -75,7 +82,8 @@ def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
             constants.append(value)
         places[source].append(n)
         order.append(source)
-    return Filling(tuple(constants), tuple(map(tuple, places)), picker(order))
+    most = max(map(len, places), default=0)
+    return Filling(tuple(constants), tuple(map(tuple, places)), picker(order), most)
 
 
 def parameters_of(plan: Plan, program: Program) -> Sequence[object]:

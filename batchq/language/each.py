@@ -56,9 +56,7 @@ class Each(Batch[R]):
         return None if self.statement._shape.result is NO_RESULT else list(results)
 
 
-def read_rows(
-    takes: Takes, rows: Iterable[object]
-) -> tuple[tuple[object, ...], list[Values]]:
+def read_rows(takes: Takes, rows: Iterable[object]) -> tuple[tuple[object, ...], list[Values]]:
     """Return rows in a tuple, and the values of the statement for each.
 
     :raises InvalidBatch: as :meth:`Statement.each`.

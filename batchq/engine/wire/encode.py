@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from types import NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from psycopg.adapt import PyFormat
 
@@ -20,6 +20,7 @@ from batchq.engine.plan import Plan
 from batchq.engine.program import Program
 from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.step import invalid_step
+from batchq.engine.wire.constants import Constants, Dumped
 from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable, stable_all
 from batchq.engine.wire.message_length import check_lengths
@@ -34,18 +35,6 @@ if TYPE_CHECKING:
     from batchq.engine.wire.transformers import KeptTransformer
 
 _AUTO = PyFormat.AUTO
-
-
-class Dumped(NamedTuple):
-    """Values, encoded."""
-
-    params: Sequence[Any]
-    types: tuple[int, ...]
-    formats: Sequence[int]
-    missing: tuple[int, ...]
-    """The places of values that have no type of their own; that of an empty list as ``~place``."""
-    kinds: AbstractSet[type[object]]
-    """The classes of the values, and of those in lists."""
 
 
 def encode(
@@ -84,24 +73,28 @@ def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
     missing = _missing(values, kinds)
     values = stable_all(values, kinds)
     params = transformer.dump_sequence(values, (_AUTO,) * len(values))
-    return Dumped(params, transformer.types or (), transformer.formats or (), missing, kinds)
+    types, formats = transformer.types or (), transformer.formats or ()
+    size = sum(map(len, filter(None, params)))
+    return Dumped(params, types, formats, missing, kinds, size)
 
 
 def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransformer) -> Encoded:
     """Put encoded values to their places, between the constants, which are encoded once."""
-    constants = cast("Dumped | None", kept.constants.get(filling))
+    constants = kept.constants.get(filling)
     if constants is None:
-        constants = _dumped(filling.constants, kept.transformer)
+        constants = Constants(filling, _dumped(filling.constants, kept.transformer))
         if kept.dumps_stateless(constants.kinds):
             kept.constants[filling] = constants
-    pick = filling.pick
+    types, formats, missing = constants.around(given)
     return Encoded(
         program,
-        pick([*given.params, *constants.params]),
-        cast("tuple[int, ...]", pick(given.types + constants.types)),
-        pick([*given.formats, *constants.formats]),
-        filling.spread(given.missing, constants.missing),
+        filling.pick([*given.params, *constants.params]),
+        types,
+        formats,
+        missing,
         given.kinds | constants.kinds,
+        given.size * filling.most + constants.size,
+        constants,
     )
 
 

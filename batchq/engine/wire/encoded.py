@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from psycopg.types import TypesRegistry
 
     from batchq.engine.program import Program
+    from batchq.engine.wire.constants import Constants
 
 SentTypes = dict[Compiled, tuple[int, ...]]
 """The types of each statement's parameters when it was last sent on a connection."""
@@ -62,6 +63,10 @@ class Encoded:
     """The places of values that have no type of their own; that of an empty list as ``~place``."""
     kinds: AbstractSet[type[object]]
     """The classes of the values, and of those in lists."""
+    size: int
+    """No fewer bytes than all values have."""
+    constants: Constants | None = None
+    """The constants among the values of a bound batch."""
 
     def steps(self, sent: SentTypes, registry: TypesRegistry) -> list[EncodedStep]:
         """Return each step on its own, but steps that differ in their values alone as one.

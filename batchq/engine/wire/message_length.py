@@ -40,6 +40,11 @@ class Sent(Protocol):
         """The values of all steps, one step after the other."""
         ...
 
+    @property
+    def size(self) -> int:
+        """No fewer bytes than all values have."""
+        ...
+
 
 def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
     """Reject a batch if a message of it is too long.
@@ -48,8 +53,8 @@ def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
     :raises InvalidBatch: for the first step that has such a message.
     """
     program, params = encoded.program, encoded.params
-    # The values of all steps are summed first: few batches have a long one.
-    if not program.is_long and _length(params) <= max_bytes - _REST:
+    # The values of all steps are looked at first: few batches have a long one.
+    if not program.is_long and encoded.size + _PER_VALUE * len(params) <= max_bytes - _REST:
         return
     start = 0
     for index, (compiled, end) in enumerate(zip(program.steps, program.ends, strict=True)):

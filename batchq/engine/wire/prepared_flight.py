@@ -48,8 +48,10 @@ class PreparedFlight:
 
     def fits(self, encoded: Encoded) -> bool:
         """Return whether these values keep their meaning if they are sent by these names."""
-        params = encoded.params
-        for place, is_exact in self.checks:
+        params, checks, constants = encoded.params, self.checks, encoded.constants
+        if constants is not None:
+            checks = constants.left_of(checks)
+        for place, is_exact in checks:
             param = params[place]
             if param is not None and not is_exact(param):
                 return False

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from psycopg.pq import Format
     from psycopg.pq.abc import PGconn, PGresult
 
+    from batchq.engine.filling import Filling
+    from batchq.engine.wire.constants import Constants
+
 _SETTINGS = b"client_encoding", b"DateStyle", b"IntervalStyle", b"TimeZone"
 """What psycopg's dumpers and loaders read of the session when they are made (psycopg 3.3 sources,
 ``types/``)."""
@@ -65,8 +68,8 @@ class KeptTransformer:
     settings: tuple[bytes | None, ...]
     _adapters: AdaptersMap
     """A copy of the connection's adapters at that time."""
-    constants: dict[object, object] = field(init=False, factory=dict[object, object])
-    """Constants that it has encoded, by what they fill."""
+    constants: dict[Filling, Constants] = field(init=False, factory=dict["Filling", "Constants"])
+    """Constants that it has encoded."""
     _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
 
