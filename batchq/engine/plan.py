@@ -26,9 +26,8 @@ from batchq.language.traversal import check_outputs
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
-Combine = tuple[int | slice, Callable[[Sequence[Any]], Any]]
-"""An instruction to replace the last results by one: their number, and the function. Or to add one:
-the statements whose results it is made of, and the function."""
+Instruction = tuple[int | slice | None, Callable[[Any], Any]]
+"""As :data:`Combining`, of the last results; or statements, and a function of their results."""
 
 
 @value
@@ -44,7 +43,7 @@ class Plan:
     """Their shapes, which decide everything but their values."""
     leaves: Sequence[int]
     """The place of each statement in the batch, in which a scheduled one may have another."""
-    combining: Sequence[Combine | int]
+    combining: Sequence[Instruction | int]
     """A number pushes the result of that statement."""
     outputs: Mapping[int, tuple[str, ...]]
     """The columns that later statements use, for each statement that has any."""
@@ -92,14 +91,14 @@ class Plan:
             if isinstance(instruction, int):
                 stack.append(results[instruction])
                 continue
-            arity, function = instruction
-            if isinstance(arity, slice):
-                stack.append(function(results[arity]))
-                continue
-            cut = len(stack) - arity
-            parts = stack[cut:]
-            del stack[cut:]
-            stack.append(function(parts))
+            of, function = instruction
+            if of is None:
+                stack[-1] = function(stack[-1])
+            elif isinstance(of, int):
+                cut = len(stack) - of
+                stack[cut:] = [function(stack[cut:])]
+            else:
+                stack.append(function(results[of]))
         (result,) = stack
         return result
 
@@ -108,7 +107,7 @@ def _nothing(_: Sequence[Any]) -> None:
     """Return the result of a scheduled statement that is not repeated."""
 
 
-_NOTHING: Combine = (0, _nothing)
+_NOTHING: Instruction = (0, _nothing)
 
 
 def plan(batch: Batch[Any, Any]) -> Plan:
@@ -138,7 +137,7 @@ class _Planner:
     def __init__(self) -> None:
         self.statements: list[Statement[Any, Any]] = []
         self.values: list[object] = []
-        self.combining: list[Combine | int] = []
+        self.combining: list[Instruction | int] = []
         self.wrapped_names: list[Matcher] = []
         self.keys: set[Hashable] = set()
         self.last: list[Postponed] = []
@@ -146,7 +145,7 @@ class _Planner:
     def add(self, batch: Batch[Any, Any]) -> None:
         """Add all statements but those that run last."""
         combining, statements = self.combining, self.statements
-        todo: list[Batch[Any, Any] | Combine] = [batch]
+        todo: list[Batch[Any, Any] | Instruction] = [batch]
         while todo:
             node = todo.pop()
             if isinstance(node, Statement):
@@ -158,9 +157,8 @@ class _Planner:
                 todo.append(node.inner)
                 self.wrapped_names += node.long_names
             elif isinstance(node, Composite):
-                parts = node.parts
-                todo.append((len(parts), node.combine))
-                todo += parts[::-1]
+                todo.append(node.combining)
+                todo += node.parts[::-1]
             elif isinstance(node, Bound):
                 # What is around it may decide what of it runs, or when.
                 todo.append(node.as_built())

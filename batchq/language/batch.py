@@ -18,7 +18,7 @@ from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
-from batchq.language.tree import declared, leaves, substituted
+from batchq.language.tree import Combining, declared, leaves, substituted
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_call, checked_context, checked_label
 from batchq.language.value import value
@@ -188,9 +188,7 @@ class Composite(Batch[T_co, R_contra]):
     __slots__ = ()
 
     parts: tuple[Batch[Any, Any], ...]
-    """The batches that it is made of, in order."""
     unmet_outputs: tuple[Output, ...]
-    """The outputs that it requires; computed once, when it is composed."""
 
     @property
     def _inner(self) -> tuple[Batch[Any, Any], ...]:
@@ -203,8 +201,9 @@ class Composite(Batch[T_co, R_contra]):
     def _required_outputs(self) -> tuple[Output, ...]:
         return self.unmet_outputs
 
-    def combine(self, results: Sequence[Any]) -> T_co:
-        """Combine the results of the parts into one."""
+    @property
+    def combining(self) -> Combining:
+        """How its result is made of those of the parts."""
         raise NotImplementedError
 
 
@@ -241,9 +240,10 @@ class Mapped(Composite[U, R_contra]):
     function: Callable[[Any], U]
     unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> U:
-        """Apply the function to the result."""
-        return self.function(results[0])
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: by the function."""
+        return None, self.function
 
 
 @value

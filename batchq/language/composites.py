@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchq.language.batch import Batch, Composite
@@ -12,6 +13,7 @@ from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.outputs import Output
+    from batchq.language.tree import Combining
 
 M = TypeVar("M")
 
@@ -23,9 +25,10 @@ class Gathered(Composite[tuple[Any, ...]]):
     parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the results in order."""
-        return tuple(results)
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: the results in order."""
+        return len(self.parts), tuple
 
 
 @value
@@ -35,9 +38,10 @@ class Sequenced(Composite[list[Any]]):
     parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> list[Any]:
-        """Return the results in order."""
-        return list(results)
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: the results in order."""
+        return len(self.parts), list
 
 
 @value
@@ -49,8 +53,12 @@ class Into(Composite[M]):
     names: tuple[str, ...]
     unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> M:
-        """Pass the named results to the model; drop the others."""
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: the model of the named results."""
+        return len(self.parts), self._made
+
+    def _made(self, results: Sequence[Any]) -> M:
         named = results[len(results) - len(self.names) :]
         return self.model(**dict(zip(self.names, named, strict=True)))
 
@@ -62,7 +70,7 @@ class Last(Composite[M, R_contra]):
     parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
-    def combine(self, results: Sequence[Any]) -> M:
-        """Return the last result."""
-        result: M = results[-1]
-        return result
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: the last result."""
+        return len(self.parts), itemgetter(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from batchq.language.batch import Batch
 from batchq.language.binding import given
@@ -67,16 +67,18 @@ def read_rows(takes: Takes, rows: Iterable[object]) -> tuple[tuple[object, ...],
             f".takes(Class), or bind each by itself: sequence(map(…, rows))"
         )
     listed_rows = listed("each()", rows, "[Row(…), Row(…)]")
-    values = _plain(takes, listed_rows)
-    if values is not None:
-        return listed_rows, values
-    values = []
-    for n, row in enumerate(listed_rows):
-        if not isinstance(row, takes.row):
-            found, wanted = with_article(type(row), unlike=(takes.row,)), with_article(takes.row)
-            raise InvalidBatch(f"each(): row {n} is {found}, not {wanted}")
+    return listed_rows, _plain(takes, listed_rows) or _one_by_one(takes, listed_rows)
+
+
+def _one_by_one(takes: Takes, rows: Sequence[object]) -> list[Values]:
+    wanted = cast("type[Any]", takes.row)
+    values: list[Values] = []
+    for n, row in enumerate(rows):
+        if not isinstance(row, wanted):
+            found = with_article(type(row), unlike=(wanted,))
+            raise InvalidBatch(f"each(): row {n} is {found}, not {with_article(wanted)}")
         values.append(takes.values(given(takes, row, {}, f"each(): row {n}")))
-    return listed_rows, values
+    return values
 
 
 def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:

@@ -196,4 +196,4 @@ def test_cockroachdb_other_job_index_is_found(found: Catalog, predicate: str | N
 )
 def test_cockroachdb_estimate_is_read_as_postgresqls(lines: list[str], rows: int) -> None:
     asked: Any = estimated(sql("SELECT 1"))
-    assert asked.combine([[(line,) for line in lines]]) == rows
+    assert asked.function([(line,) for line in lines]) == rows

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
 """Converts the answer to a statement into its result."""
+Make = Callable[[Row], Any]
+"""Makes a model of a row."""
 
 
 def decode(
@@ -51,8 +53,13 @@ def decode(
     failed: DecodeFailed | None = None
     try:
         decoders = _decoders if program.is_kept else _decoders.__wrapped__
-        for index, read in decoders(program):
-            results[index] = read(answers[index], transformer)
+        for index, read, make in decoders(program):
+            answer = answers[index]
+            if make is not None and answer.ntuples == 1:  # most of them, without a call
+                transformer.set_pgresult(answer)
+                results[index] = transformer.load_row(0, make)
+            else:
+                results[index] = read(answer, transformer)
     except Exception as error:  # noqa: BLE001  it becomes the cause
         step = PlacedStep(index, plan.placed[index])
         failed = _failed(step, error, outcome)
@@ -107,11 +114,19 @@ class _ResultMismatch(Exception):
 
 
 @lru_cache(maxsize=1024)
-def _decoders(program: Program) -> tuple[tuple[int, Decoder], ...]:
-    """Return the decoder of each step that has a result, with its index."""
-    decoders = {shape: _decoder(shape) for shape in dict.fromkeys(program.shapes)}
+def _decoders(program: Program) -> tuple[tuple[int, Decoder, Make | None], ...]:
+    """Return the decoder of each step that has a result, with its index.
+
+    With it is what makes the model, see :func:`_maker_of_one`.
+    """
+    decoders = {shape: (_decoder(shape), _maker_of_one(shape)) for shape in set(program.shapes)}
     found = enumerate([decoders[shape] for shape in program.shapes])
-    return tuple([(index, decoder) for index, decoder in found if decoder is not None])
+    return tuple([(index, read, make) for index, (read, make) in found if read is not None])
+
+
+def _maker_of_one(shape: Shape) -> Make | None:
+    """Return what makes the model of the one row that is returned, if that is known."""
+    return _known_maker(shape) if shape.result.rows in (Rows.ONE, Rows.MAYBE) else None
 
 
 @lru_cache(maxsize=4096)
@@ -181,7 +196,7 @@ def _single(shape: Shape, *, optional: bool) -> Decoder:
     return single
 
 
-def _known_maker(shape: Shape) -> Callable[[Row], Any] | None:
+def _known_maker(shape: Shape) -> Make | None:
     """Return how to make a model from a row; None if the columns are not known beforehand.
 
     They are known if batchq wrote the select list.
@@ -189,11 +204,11 @@ def _known_maker(shape: Shape) -> Callable[[Row], Any] | None:
     return None if shape.columns is None else _maker(shape.result.model, shape.columns)
 
 
-def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Callable[[Row], Any]:
+def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Make:
     return _maker(model, _names(answer, codec(transformer.encoding)))
 
 
-def _rows(answer: PGresult, transformer: Transformer, make: Callable[[Row], Any]) -> list[Any]:
+def _rows(answer: PGresult, transformer: Transformer, make: Make) -> list[Any]:
     transformer.set_pgresult(answer)
     return transformer.load_rows(0, answer.ntuples, make)
 
@@ -204,7 +219,7 @@ def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
+def _maker(model: Any, columns: tuple[str, ...]) -> Make:
     """Return a function that makes a model from a row with these columns."""
     reason = why_not(model, columns)
     if reason is not None:

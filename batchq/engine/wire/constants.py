@@ -67,7 +67,7 @@ class Constants:
         return found
 
     def left_of(self, checks: ValueChecks) -> ValueChecks:
-        """Return the checks that are left for the given values, if the constants pass theirs."""
+        """Return the checks that are left for the given values, if all of the constants pass."""
         left = self._checks.get(checks)
         if left is None:
             sent = dict(zip(self._filling.places_of_constants, self.params, strict=True))
