@@ -8,28 +8,16 @@ from datetime import date
 from itertools import count
 from typing import NamedTuple
 
-import psycopg
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from psycopg.adapt import Dumper, Loader
-from psycopg.types.string import StrDumper
 
 from batchq import Retry, gather, insert, select, sql, unique, update
 from batchq.engine.wire import connection_state
 from batchq.engine.wire.prepared_flight import PreparedFlight
 from batchq.hierarchy import Parent
-from batchq.result import Ok, attempt
-from tests.support.clients import prepared
+from tests.support.warm_pairs import EVENTS, Text, WarmPair
 
-TABLES = """
-CREATE TABLE parent (id int PRIMARY KEY, gen int NOT NULL DEFAULT 1);
-CREATE TABLE item (
-    id bigint CONSTRAINT item_pkey PRIMARY KEY, parent int, note text, number bigint,
-    tags text[], day date
-);
-INSERT INTO parent (id) VALUES (1), (2)
-"""
 PARENT = Parent(table="parent", key="id", deleted_at=None, generation="gen")
 ITEMS = PARENT.children("item", by="parent", deleted_at=None)
 
@@ -41,16 +29,6 @@ class Item(NamedTuple):
     note: object
     tags: object
     day: date
-
-
-class Text(str):
-    """A str that is not one to psycopg, which declares its type as text."""
-
-    __slots__ = ()
-
-
-class TextDumper(StrDumper):
-    """Declare the type, as psycopg does not for a str."""
 
 
 class Taken(Exception):
@@ -106,106 +84,6 @@ OPTIONS = st.sampled_from(
 )
 
 
-class Quoting(Dumper):
-    """A dumper of the caller's."""
-
-    def dump(self, obj):
-        return f"<{obj}>".encode(self.connection.info.encoding)
-
-
-class Reading(Loader):
-    """A loader of the caller's."""
-
-    def load(self, data):
-        return "read", bytes(data)
-
-
-class Pair:
-    """The two connections, each in a schema of its own with the same history."""
-
-    def __init__(self, conninfo):
-        self.warm, self.cold = (
-            psycopg.connect(conninfo, autocommit=True, prepare_threshold=threshold)
-            for threshold in (0, None)
-        )
-        self.changes = count()
-        for conn, schema in ((self.warm, "warm"), (self.cold, "cold")):
-            self.execute(conn, f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
-        self.set_paths()
-        for conn in (self.warm, self.cold):
-            self.execute(conn, TABLES)
-            conn.adapters.register_dumper(Text, TextDumper)
-
-    def execute(self, conn, text):
-        for command in text.split(";\n"):
-            conn.execute(command, prepare=False)
-
-    def set_paths(self):
-        self.execute(self.warm, "SET search_path = warm")
-        self.execute(self.cold, "SET search_path = cold")
-
-    def both(self, text):
-        for conn in (self.warm, self.cold):
-            self.execute(conn, text)
-
-    def apply(self, event):
-        EVENTS[event](self, next(self.changes) % 2)
-
-    def discard(self, _):
-        self.both("DISCARD ALL")
-        self.set_paths()
-
-    def deallocate(self, _):
-        for name in sorted(prepared(self.warm))[:1]:
-            self.execute(self.warm, f'DEALLOCATE "{name.decode()}"')
-
-    def register(self, dumper, loader):
-        for conn in (self.warm, self.cold):
-            if dumper is not None:
-                conn.adapters.register_dumper(str, dumper)
-            if loader is not None:
-                conn.adapters.register_loader("text", loader)
-
-    def set(self, **attributes):
-        for name, value in attributes.items():
-            setattr(self.warm, name, value)
-
-    def run(self, name, values, options):
-        batch = BATCHES[name](values)
-        assert self.seen(self.warm, batch, options) == self.seen(self.cold, batch, options)
-        rows = "SELECT * FROM item ORDER BY id"
-        stored = [conn.execute(rows, prepare=False).fetchall() for conn in (self.warm, self.cold)]
-        assert stored[0] == stored[1]
-
-    def seen(self, conn, batch, options):
-        if "nested" in options:
-            self.execute(conn, "BEGIN")
-        answer = attempt(conn, batch, **options)
-        if "nested" in options:
-            self.execute(conn, "COMMIT")
-        assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if isinstance(answer, Ok):
-            return answer.value
-        report = answer.report
-        what = report.violation and (report.violation.sqlstate, report.violation.constraint)
-        return type(answer.error), type(report), str(report), report.outcome, report.path, what
-
-
-EVENTS = {
-    "discard all": Pair.discard,
-    "deallocate": Pair.deallocate,
-    "alter": lambda pair, n: pair.both(
-        f"ALTER TABLE item ALTER note TYPE {('text', 'varchar(50)')[n]}"
-    ),
-    "style": lambda pair, n: pair.both(f"SET DateStyle = {('German', 'ISO')[n]}"),
-    "encoding": lambda pair, n: pair.both(f"SET client_encoding = {('latin1', 'utf8')[n]}"),
-    "dumper": lambda pair, _: pair.register(Quoting, None),
-    "loader": lambda pair, _: pair.register(None, Reading),
-    "prepared_max": lambda pair, n: pair.set(prepared_max=(3, 100)[n]),
-    "prepare_threshold": lambda pair, n: pair.set(prepare_threshold=(None, 0)[n]),
-}
-
-
 @pytest.fixture
 def repeated(monkeypatch):
     """Count the flights that are repeated."""
@@ -237,12 +115,13 @@ def histories(draw):
 def test_repeated_flights_answer_and_store_the_same(postgres, repeated, history):
     connection_state._states.clear()
     before = next(repeated)
-    pair = Pair(postgres.conninfo())
+    pair = WarmPair(postgres.conninfo())
     with pair.warm, pair.cold:
         for shift, step in enumerate(history):
             if isinstance(step, str):
                 pair.apply(step)
             else:
                 name, values, options = step
-                pair.run(name, values | {"id": values["id"] + shift}, options)
+                batch = BATCHES[name](values | {"id": values["id"] + shift})
+                pair.run(batch, batch, options)
     event("repeated" if next(repeated) - before > 1 else "never repeated")
