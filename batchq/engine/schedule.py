@@ -26,7 +26,12 @@ def runs_here(scheduled: Scheduled[Any, Any], keys: set[Hashable]) -> bool:
 
 def in_order(postponed: list[Postponed], keys: set[Hashable]) -> Iterator[Postponed]:
     """Yield the statements that run last, by their order, and by the batch's order among equals."""
-    last = [(node.run_last, item) for item in postponed if (node := item[0]).run_last is not None]
+    # Parameters in keys are the same ones; else the batch would be planned as built.
+    last = [
+        ([part if isinstance(part, Parameter) else str(part) for part in key], item)
+        for item in postponed
+        if (key := item[0].run_last) is not None
+    ]
     for _, item in sorted(last, key=itemgetter(0)):  # a stable sort
         if not _is_duplicate(item[0], keys):
             yield item

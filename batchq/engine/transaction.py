@@ -169,8 +169,7 @@ class Transaction:
         # The second attempt prepares nothing, and the text of a deadline is never the same.
         if self.times or self.deadline is not None or self.connection.prepare_threshold is None:
             return None
-        state, encoded = self.ready.state, self.ready.encoded
-        return state.prepared_flight(encoded, self.frame)
+        return self.ready.state.prepared_flight(self.ready.encoded, self.frame)
 
     def _bounded(self, pg: PGconn, deadline: Deadline) -> Frame:
         """Return the frame with the settings that limit the server to the time that is left."""
@@ -220,29 +219,28 @@ class Transaction:
         return self.deadline is not None and self.deadline.passed
 
     def _flight_builder(self, pg: PGconn) -> FlightBuilder:
-        limit = self.connection.prepared_max
+        limit, ready = self.connection.prepared_max, self.ready
         return FlightBuilder(
             pg,
-            self.ready.codec,
-            self.ready.state.statements,
+            ready.codec,
+            ready.state.statements,
             None if self.times else self.connection.prepare_threshold,
             sys.maxsize if limit is None else limit,
-            checks=self.ready.dialect.supports_outputs,
+            checks=ready.dialect.supports_outputs,
         )
 
     def _decide(self) -> Verdict:
         """Decide the verdict by the answers."""
-        owners, slots = self.sent.owners, self.slots
-        verdict: Verdict | None = None
-        if slots.are_well and len(slots.answers) == len(owners):
-            verdict = all_well(owners, slots.answers, self.frame)
-        self.verdict = verdict = verdict or attribute(
+        owners, answers, ready = self.sent.owners, self.slots.answers, self.ready
+        is_well = self.slots.are_well and len(answers) == len(owners)
+        well = all_well(owners, answers, self.frame) if is_well else None
+        self.verdict = verdict = well or attribute(
             owners,
-            slots.answers,
+            answers,
             frame=self.frame,
-            dialect=self.ready.dialect,
-            encoding=self.ready.codec,
-            load=lambda cell: load_cell(cell, self.ready.kept.transformer),
+            dialect=ready.dialect,
+            encoding=ready.codec,
+            load=lambda cell: load_cell(cell, ready.kept.transformer),
         )
         return verdict
 

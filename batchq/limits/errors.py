@@ -7,11 +7,15 @@ silo or fleet is full.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
+from batchq.language.parameters import Parameter
+
 if TYPE_CHECKING:
+    from batchq.language.mapping import Raises
     from batchq.language.outputs import Output
+    from batchq.limits.tables import Scope
 
 
 class LimitExceeded(Exception):
@@ -56,3 +60,32 @@ class NotCharged(Exception):
     def __str__(self) -> str:
         """Return the resource, without the scope."""
         return f"{self.resource}: nothing is charged, so nothing can be resized"
+
+
+# What is raised if the caller gives nothing else. The value of a parameter is not known before it
+# is bound, so the exception is then made of the violation.
+
+
+def when_exceeded(given: Raises | None, resource: str, scope: Scope, amount: int) -> Raises:
+    """Return what to raise if a limit is exceeded."""
+    if given is None and isinstance(scope, Parameter):
+        return lambda v: LimitExceeded(resource, v.values["scope"], amount)
+    return given if given is not None else LimitExceeded(resource, cast("UUID", scope), amount)
+
+
+def when_missing(given: Raises | None, resource: str, scope: Scope) -> Raises:
+    """Return what to raise if a limit is not set."""
+    if given is None and isinstance(scope, Parameter):
+        return lambda v: LimitMissing(resource, v.values["scope_id"])
+    return given if given is not None else LimitMissing(resource, cast("UUID", scope))
+
+
+def when_not_charged(
+    given: Raises | None, resource: str, scope: Scope, id: UUID | Output | Parameter
+) -> Raises:
+    """Return what to raise if nothing is charged."""
+    if given is not None:
+        return given
+    if isinstance(scope, Parameter) or isinstance(id, Parameter):
+        return lambda v: NotCharged(resource, v.values["scope"], v.values.get("id", id))
+    return NotCharged(resource, scope, id)

@@ -29,14 +29,15 @@ from batchq.language.compose import gather, sequence
 from batchq.language.mapping import Raises
 from batchq.language.matchers import check, sqlstate
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
 from batchq.limits import tables
 from batchq.limits.drift import Drift, in_order
-from batchq.limits.errors import LimitExceeded, LimitMissing, NotCharged
+from batchq.limits.errors import when_exceeded, when_missing, when_not_charged
 from batchq.limits.queries import Queries, queries
 from batchq.limits.shortfalls import Shortfall, shortfalls_of
-from batchq.limits.tables import UNLIMITED, DialectName, Scopes
+from batchq.limits.tables import UNLIMITED, DialectName, Scope, Scopes
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -107,7 +108,7 @@ class Limits:
         amount: int = 1,
         *,
         scope: Scopes,
-        id: UUID | Output,
+        id: UUID | Output | Parameter,
         exceeded: Raises | None = None,
         missing: Raises | None = None,
     ) -> Batch[bool]:
@@ -129,8 +130,8 @@ class Limits:
         tables.checked_amount("charge", amount, minimum=1)
         charged = tables.checked_id(id)
 
-        def charge_in(scope_id: UUID) -> Statement[int]:
-            raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
+        def charge_in(scope_id: Scope) -> Statement[int]:
+            raises = when_exceeded(exceeded, resource, scope_id, amount)
             statement = self._sql.charge.fill(
                 scope=scope_id, resource=resource, id=charged, n=amount
             )
@@ -143,7 +144,7 @@ class Limits:
         resource: str,
         *,
         scope: Scopes,
-        id: UUID | Output,
+        id: UUID | Output | Parameter,
         missing: Raises | None = None,
     ) -> Batch[bool]:
         """Release the amount that was charged, once. It never fails because of a limit.
@@ -155,7 +156,7 @@ class Limits:
         """
         charged = tables.checked_id(id)
 
-        def release_in(scope_id: UUID) -> Statement[int]:
+        def release_in(scope_id: Scope) -> Statement[int]:
             statement = self._sql.release.fill(scope=scope_id, resource=resource, id=charged)
             return self._counted(statement).count()
 
@@ -167,7 +168,7 @@ class Limits:
         amount: int,
         *,
         scope: Scopes,
-        id: UUID | Output,
+        id: UUID | Output | Parameter,
         exceeded: Raises | None = None,
         missing: Raises | None = None,
         not_charged: Raises | None = None,
@@ -180,9 +181,9 @@ class Limits:
         tables.checked_amount("resize", amount, minimum=1)
         charged = tables.checked_id(id)
 
-        def resize_in(scope_id: UUID) -> Statement[None]:
-            raises = LimitExceeded(resource, scope_id, amount) if exceeded is None else exceeded
-            none = NotCharged(resource, scope_id, charged) if not_charged is None else not_charged
+        def resize_in(scope_id: Scope) -> Statement[None]:
+            raises = when_exceeded(exceeded, resource, scope_id, amount)
+            none = when_not_charged(not_charged, resource, scope_id, charged)
             statement = self._sql.resize.fill(
                 scope=scope_id, resource=resource, id=charged, n=amount
             )
@@ -235,8 +236,6 @@ class Limits:
             self._last(lock, "lock counters", scope_id), self._last(recount, "recount", scope_id)
         ).map(lambda results: in_order(results[1]))
 
-    # -- parts -------------------------------------------------------------------------------------
-
     @property
     def _sql(self) -> Queries:
         return queries(self.table, self.ledger)
@@ -255,7 +254,7 @@ class Limits:
         verb: str,
         resource: str,
         scope: Scopes,
-        statement_for: Callable[[UUID], Statement[T]],
+        statement_for: Callable[[Scope], Statement[T]],
         *,
         missing: Raises | None,
     ) -> Batch[list[T]]:
@@ -269,8 +268,8 @@ class Limits:
             for scope_id in tables.checked_scopes(scope)
         )
 
-    def _lock(self, resource: str, scope: UUID, missing: Raises | None) -> Batch[None]:
-        raises = LimitMissing(resource, scope) if missing is None else missing
+    def _lock(self, resource: str, scope: Scope, missing: Raises | None) -> Batch[None]:
+        raises = when_missing(missing, resource, scope)
         where = {"scope_id": scope, "resource": resource}
         # As strong as the next step's UPDATE. It does not block readers or foreign key checks.
         counter = select(self.table, where=where)._locked("no key update", fresh=False)
@@ -282,7 +281,7 @@ class Limits:
         self,
         statement: Statement[T],
         label: str,
-        scope: UUID,
+        scope: Scope,
         resource: str = "",
         *,
         dedupe_key: tuple[object, ...] | None = None,
@@ -292,7 +291,7 @@ class Limits:
         The counter comes first, since a table may be written by two names. A step on a whole scope
         comes before the steps on one counter.
         """
-        place = (str(scope), resource, unqualified(self.table), self.table)
+        place = (scope, resource, unqualified(self.table), self.table)
         return Scheduled(statement.label(label), dedupe_key=dedupe_key, run_last=place)
 
 

@@ -118,7 +118,7 @@ def _counter_steps(batch: Batch[Any], sql: Queries) -> list[_CounterStep]:
         source = statement._shape.source
         operation = operations.get(source.text) if isinstance(source, RawSql) else None
         if operation is not None:
-            values = zip(statement._shape.names, statement._values, strict=True)
+            values = zip(statement._shape.names, step.placed.values, strict=True)
             counter_steps.append(_CounterStep(operation, dict(values)))
     return counter_steps
 

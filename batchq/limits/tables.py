@@ -20,6 +20,7 @@ from batchq.engine.compile.quoting import derived, identifier, quoted
 from batchq.engine.dialects import COCKROACHDB, dialect_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.parameters import Parameter
 from batchq.language.spelling import with_article
 from batchq.language.validation import is_text
 
@@ -33,7 +34,9 @@ DialectName = Literal["postgresql", "cockroachdb"]
 UNLIMITED = (1 << 63) - 1
 """Maximum of bigint."""
 
-Scopes = UUID | Iterable[UUID]
+Scope = UUID | Parameter
+"""A scope; a parameter in a declaration stands for one."""
+Scopes = Scope | Iterable[Scope]
 """One scope, or several (a project, its silo, the fleet), each with a limit of its own."""
 
 _COUNTERS = """\
@@ -111,19 +114,23 @@ def encoded_ddl(
     return tuple(command.encode(encoding) for command in commands)
 
 
-def checked_scopes(scope: object) -> tuple[UUID, ...]:
-    """Return the scopes without duplicates.
+def checked_scopes(scope: object) -> tuple[Scope, ...]:
+    """Return the scopes without duplicates; a parameter of a declaration stands for one.
 
     :raises InvalidBatch: if there is none, or one is not a UUID: as text, one scope could be
         spelled in several ways, and so be locked in different orders.
     """
-    scopes = tuple(cast("Iterable[object]", scope)) if isinstance(scope, Iterable) else (scope,)
+    scopes: tuple[object, ...] = (scope,)
+    if isinstance(scope, Iterable) and not isinstance(scope, Parameter):
+        scopes = tuple(cast("Iterable[object]", scope))
     if not scopes:
         message = "scope= is empty; pass at least one UUID"
         raise InvalidBatch(message)
-    unique: dict[UUID, None] = {}
+    unique: dict[Scope, None] = {}
     for scope_id in scopes:
-        if not isinstance(scope_id, UUID):
+        if isinstance(scope_id, Parameter):
+            _check_parameter("scope=", scope_id)
+        elif not isinstance(scope_id, UUID):
             given = with_article(type(scope_id), unlike=(UUID,))
             raise InvalidBatch(f"scope= must be a UUID or a list of UUIDs, not {given}")
         unique[scope_id] = None
@@ -141,13 +148,22 @@ def checked_resource(resource: str) -> str:
     return resource
 
 
-def checked_id(id: object) -> UUID | Output:
-    """Reject an id that is neither a UUID nor the output of a statement.
+def _check_parameter(name: str, parameter: Parameter) -> None:
+    accepted = parameter.accepted
+    if accepted is None or accepted.nullable or accepted.items or accepted.kind is not UUID:
+        raise InvalidBatch(f"{name} must be a UUID, and the parameter {parameter.name!r} is not")
+
+
+def checked_id(id: object) -> UUID | Output | Parameter:
+    """Reject an id that is neither a UUID, nor the output of a statement, nor a parameter.
 
     :return: the id; an output without a type gets the type uuid.
     :raises InvalidBatch: for anything else.
     """
     if isinstance(id, UUID):
+        return id
+    if isinstance(id, Parameter):
+        _check_parameter("id=", id)
         return id
     if isinstance(id, Output):
         return id if id.type is not None else evolve(id, type="uuid")
