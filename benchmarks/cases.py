@@ -15,7 +15,7 @@ from benchmarks.peers.contention import CHARGES, InProcesses
 from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core, Orm
-from benchmarks.workloads import Workload
+from benchmarks.workloads import DECLARED, Workload
 from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
 from benchmarks.workloads.rules import KEYS, deletes, inserts
@@ -25,6 +25,9 @@ ALL: tuple[type[Peer], ...] = (
 )
 """The peers beside batchq. The first one is the baseline that the others are compared with: all
 that a library on psycopg needs, and no more."""
+
+SUCCEEDING = ", succeeding"
+"""Ends the names of batchq's forms that succeed, in a case where the others fail."""
 
 _ROWS = 20_000
 """That a bulk delete removes."""
@@ -42,12 +45,11 @@ def _cases() -> Iterator[Case]:
     create = peers(PROJECT_CREATE, ALL)
     yield Case("project_create", {}, create)
     for rtt in (0.001, 0.005, 0.02, 0.08):
-        failure = Batchq(failing("second"), "batchq, failing")
+        failure = Batchq(failing("second"), f"{DECLARED}, failing")
         yield Case("project_create", {"rtt": rtt}, [*create, failure])
     for at in FAILURES:
-        success = Batchq(PROJECT_CREATE, "batchq, succeeding")
         # A quarter of the calls.
-        sides = [*peers(failing(at), _FAILING), success]
+        sides = [*peers(failing(at), _FAILING), *forms(PROJECT_CREATE, suffix=SUCCEEDING)]
         yield Case("failing", {"at": at}, sides, statements=32)
     for size in (1, 10, 100, 1_000, 10_000):
         inserting = peers(inserts(size), _INSERTING)

@@ -21,13 +21,14 @@ from matplotlib.ticker import LogLocator
 from benchmarks.cases import ALL
 from benchmarks.interleave import Spread
 from benchmarks.results import Result, Settings, load
+from benchmarks.workloads import FORMS
 
 _SOCKET = 0.0002
 """The place of the server's own socket on the axis of seconds: a logarithmic axis has no 0."""
 
 _LINES, _MARKERS, _COLOURS = ("-", "--", "-.", ":"), "osD^v<>Xp*hPd", mpl.color_sequences["tab20"]
 # 13 markers, and 4 kinds of lines: it takes 52 peers until two look alike.
-_styles = {name: number for number, name in enumerate(("batchq", *(peer.name for peer in ALL)))}
+_styles = {name: number for number, name in enumerate((*FORMS, *(peer.name for peer in ALL)))}
 
 Lines = Mapping[str, Sequence[tuple[float, Spread]]]
 """The points of each peer: what was measured at each place of the axis."""

@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pkgutil import resolve_name
 from statistics import median
 from time import perf_counter, thread_time
@@ -26,15 +27,17 @@ from typing import Any
 from unittest.mock import patch
 
 from attrs import define, evolve, field
+from psycopg.adapt import Transformer
 from rich.console import Console
 
 from batchq.testing import server
-from benchmarks.interleave import WARM_UP, Spread
+from benchmarks.interleave import WARM_UP, Cost, interleave
 from benchmarks.measure import opened
 from benchmarks.peers import OnPsycopg
-from benchmarks.peers.bare import Bare
-from benchmarks.peers.batchq import Batchq
-from benchmarks.report import new_table
+from benchmarks.peers.bare import Bare, BareModels
+from benchmarks.peers.batchq import Batchq, forms
+from benchmarks.report import compared, new_table
+from benchmarks.results import Result
 from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads import Workload
 from benchmarks.workloads.projects import PROJECT_CREATE
@@ -47,13 +50,16 @@ _STAGE_OF = {
     "batchq.running.request:plan": "compile",
     "batchq.engine.ready:program_of": "compile",
     "batchq.engine.ready:encode": "encode",
-    "batchq.engine.transaction:attribute": "attribute",
+    "batchq.engine.transaction:Transaction._settle": "attribute",
     "batchq.engine.conclusion:decode": "decode",
     "benchmarks.peers.bare:Bare.encode": "encode",
     "benchmarks.peers.bare:Bare.decode": "decode",
     "batchq.running.waiting:wait": "wire",
     "psycopg:Connection.wait": "wire",
 }
+_IMPORTS = ("import psycopg", "import batchq", "from batchq import run")
+"""The first is what the others are compared with; the last one also imports psycopg."""
+
 _WARM = 12
 """Batches after which everything is prepared and every cache is filled."""
 
@@ -85,7 +91,7 @@ class _Clocks:
 
 
 def stages(
-    conninfo: str, kind: type[OnPsycopg], workload: Workload, times: int
+    conninfo: str, kind: Callable[[Workload], OnPsycopg], workload: Workload, times: int
 ) -> dict[str, float]:
     """Return the seconds of CPU of each stage of a batch: medians."""
     clocks = _Clocks()
@@ -132,8 +138,9 @@ def count_calls(work: Callable[[], object]) -> Counter[str]:
 def calls_and_memory(conninfo: str, peer: Batchq) -> tuple[int, int, int]:
     """Return how many functions a warm batch calls, in Python and in C, and the bytes it takes.
 
-    The bytes are Python's, at the most, beside the parameters.
+    The bytes are Python's, at the most, beside the values and what they are encoded to.
     """
+    bare = Bare(peer.workload)
     with opened(conninfo, [peer], _WARM + 1) as (side,):
         # A wait for the server that is interrupted takes another call or two: the fewest count.
         turns = [partial(side.work, range(number, number + 1)) for number in range(_WARM + 1)]
@@ -143,43 +150,48 @@ def calls_and_memory(conninfo: str, peer: Batchq) -> tuple[int, int, int]:
         turns[-1]()
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        values = peer.workload.values(side.inputs[-1])
+    encoded = chain.from_iterable(own for own, _ in bare.encode(values, Transformer()))
+    peak -= sum(map(sys.getsizeof, encoded))
     return min(own["Python"] for own in counted), min(own["C"] for own in counted), peak
 
 
-def import_milliseconds(module: str) -> float:
-    """Return the time of an interpreter that imports a module."""
-    begin = perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)  # noqa: S603  our own
-    return (perf_counter() - begin) * 1e3
+def imported(statement: str, _: range) -> Cost:
+    """Return what an import takes in a new interpreter, which has only started."""
+    clocks = "from time import perf_counter as wall, process_time as cpu; began = wall(), cpu()"
+    program = f"{clocks}\n{statement}\nprint(wall() - began[0], cpu() - began[1])"
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603  our own
+    return Cost(*map(float, printed.stdout.split()))
 
 
 def main() -> None:
     """Profile and print."""
     split = new_table("CPU time, us a statement", "", *STAGES)
-    warm = new_table("a warm batch", "", "Python calls", "C calls", "bytes a statement")
-    kinds: tuple[type[OnPsycopg], ...] = (Batchq, Bare)
+    warm = new_table(
+        "a warm batch", "", "Python calls", "C calls", "bytes a statement,\nbeside the encoded"
+    )
     with server(settings=SETTINGS) as postgres:
         conninfo = postgres.conninfo()
         for workload, statements in ((PROJECT_CREATE, 8), (inserts(100), 100)):
-            name = f"{workload.name} ({statements} statements)"
+            kinds: list[Callable[[Workload], OnPsycopg]] = [
+                *(partial(Batchq, form=form) for form in workload.batches),
+                *(Bare, BareModels),
+            ]
             for kind in kinds:
                 own = stages(conninfo, kind, workload, 4_000 // statements)
                 cells = [f"{own[s] / statements * 1e6:.1f}" if s in own else "-" for s in STAGES]
-                split.add_row(f"{kind.__name__}, {name}", *cells)
-        for workload, statements in ((PROJECT_CREATE, 8), (inserts(10_000), 10_000)):
-            name = f"{workload.name} ({statements:,} statements)"
-            python, in_c, peak = calls_and_memory(conninfo, Batchq(workload))
-            warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
-    import_milliseconds("batchq")  # compiles what is not yet
-    more = Spread.of(
-        [import_milliseconds("batchq") - import_milliseconds("psycopg") for _ in range(15)]
-    )
-    console = Console(width=140)
-    console.print(split, "", warm, "", sep="\n")
-    console.print(
-        f"import batchq takes {more.middle:.0f} ms more than import psycopg "
-        f"(10 % to 90 %: {more.low:.0f} - {more.high:.0f})"
-    )
+                name = f"{kind(workload).name}: {workload.name} ({statements} statements)"
+                split.add_row(name, *cells)
+        for workload, statements in ((PROJECT_CREATE, 8), (inserts(1_000), 1_000)):
+            for peer in forms(workload):
+                python, in_c, peak = calls_and_memory(conninfo, peer)
+                name = f"{peer.name}: {workload.name} ({statements:,} statements)"
+                warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
+    turns = {statement: partial(imported, statement) for statement in _IMPORTS}
+    interleave(turns, rounds=1, calls=1)  # compiles what is not yet
+    imports = Result("imports", {}, interleave(turns, rounds=15, calls=1))
+    Console(width=150).print(split, "", warm, "", compared([imports]), sep="\n")
 
 
 if __name__ == "__main__":

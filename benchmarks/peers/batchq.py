@@ -9,13 +9,13 @@ from psycopg_pool import AsyncConnectionPool
 
 from batchq import arun, run
 from benchmarks.peers import AsyncConnection, Connection, OnPsycopg
-from benchmarks.workloads import Workload
+from benchmarks.workloads import DECLARED, Workload
 
 
 class Batchq(OnPsycopg):
     """Make a batch in one form, send, attribute and decode."""
 
-    def __init__(self, workload: Workload, name: str = "", *, form: str = "batchq") -> None:
+    def __init__(self, workload: Workload, name: str = "", *, form: str = DECLARED) -> None:
         super().__init__(workload, name or form)
         self.batch = workload.batches[form]
 
@@ -28,6 +28,9 @@ class Batchq(OnPsycopg):
         return await arun(pool, self.batch(given))
 
 
-def forms(workload: Workload) -> list[Batchq]:
-    """Return a peer for each form in which the workload is written."""
-    return [Batchq(workload, form=form) for form in workload.batches]
+def forms(workload: Workload, *, suffix: str = "") -> list[Batchq]:
+    """Return a peer for each form in which the workload is written.
+
+    :param suffix: of their names, if a case has the same forms of another workload.
+    """
+    return [Batchq(workload, form + suffix, form=form) for form in workload.batches]

@@ -17,6 +17,13 @@ from batchq import Batch
 from benchmarks.sandbox import Sandbox
 from benchmarks.table_digest import digest
 
+DECLARED, COMPOSED, BUILT = FORMS = ("batchq, declared", "batchq, composed", "batchq, built")
+"""The forms of a batch.
+
+Declared: as a whole, once; each call binds it by ``.bind(row)`` or ``.each(rows)``. Composed: each
+call composes bound statements, which are declared. Built: each call builds each statement.
+"""
+
 Rows = Sequence[Any]
 Values = list[tuple[Any, ...]]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The example's project_create with each statement built for each call, instead of declared."""
+"""The example's project_create in the form "built": each call builds each statement."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The example's project_create with its declared statements bound and composed for each call."""
+"""The example's project_create in the form "composed": each call composes bound statements."""
 
 from __future__ import annotations
 

@@ -12,7 +12,18 @@ from psycopg.types.numeric import Int8
 
 from batchq import run, sequence
 from benchmarks.sandbox import PLENTY, PROJECT_NAME, Sandbox
-from benchmarks.workloads import Command, Rows, Values, Workload, built, composed, insert_command
+from benchmarks.workloads import (
+    BUILT,
+    COMPOSED,
+    DECLARED,
+    Command,
+    Rows,
+    Values,
+    Workload,
+    built,
+    composed,
+    insert_command,
+)
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.limits import limits_take_project
 from examples.datastore.models import (
@@ -80,9 +91,9 @@ PROJECT_CREATE = Workload(
     "project_create",
     _projects,
     {
-        "batchq": project_create,
-        "batchq, composed": composed.project_create,
-        "batchq, built": built.project_create,
+        DECLARED: project_create,
+        COMPOSED: composed.project_create,
+        BUILT: built.project_create,
     },
     _COMMANDS,
     _project_values,
@@ -134,7 +145,7 @@ def failing(at: str) -> Workload:
 CHARGE = Workload(
     "charges",
     lambda place, calls: [place.silo] * calls,
-    {"batchq": limits_take_project},
+    {DECLARED: limits_take_project},
     (_TAKE_PROJECT,),
     lambda silo: [(silo,)],
     errors={"silo_limits_projects_within_limit": lambda silo: LimitExceeded("projects", silo)},

@@ -12,7 +12,15 @@ from psycopg.types.numeric import Int8
 
 from batchq import Batch, insert, sequence, unique
 from benchmarks.sandbox import Sandbox
-from benchmarks.workloads import Command, Values, Workload, insert_command
+from benchmarks.workloads import (
+    BUILT,
+    COMPOSED,
+    DECLARED,
+    Command,
+    Values,
+    Workload,
+    insert_command,
+)
 from examples.datastore.errors import AlreadyExists
 from examples.datastore.firewall import default_rules
 from examples.datastore.models import NewFirewallRule
@@ -32,6 +40,16 @@ def rules(vpc_id: UUID, numbers: range) -> list[NewFirewallRule]:
         evolve(example, id=uuid4(), name=f"rule-{number:07}", priority=number % 65536)
         for number in numbers
     ]
+
+
+RULE_INSERT = insert("vpc_firewall_rule", NewFirewallRule).on(
+    unique("lookup_firewall_by_vpc"), lambda v: AlreadyExists("firewall rule", v.values["name"])
+)
+"""Without a result, as the commands of the peers."""
+
+
+def _composed(new: list[NewFirewallRule]) -> Batch[list[None]]:
+    return sequence(map(RULE_INSERT.bind, new))
 
 
 def rules_insert(new: list[NewFirewallRule]) -> Batch[list[None]]:
@@ -69,7 +87,7 @@ def inserts(statements: int) -> Workload:
     return Workload(
         "inserts",
         lambda _, calls: given(calls),
-        {"batchq": rules_insert},
+        {DECLARED: RULE_INSERT.each, COMPOSED: _composed, BUILT: rules_insert},
         [_RULE] * statements,
         _rule_values,
         digest=_rules_digest,

@@ -24,6 +24,7 @@ from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Q
 from benchmarks.peers.sqlalchemy import Core
 from benchmarks.sandbox import sandbox
 from benchmarks.table_digest import digest
+from benchmarks.workloads import DECLARED
 from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
 from benchmarks.workloads.rules import deletes, inserts
@@ -68,12 +69,12 @@ def test_peer_that_leaves_other_rows_differs(postgres):
 
 def test_every_peer_returns_the_same_rows(postgres):
     found = {}
-    for kind in (Batchq, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction):
-        peer = kind(PROJECT_CREATE)
+    kinds = (BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction)
+    for peer in peers(PROJECT_CREATE, kinds):
         with sandbox(postgres.conninfo()) as place, peer.open(place.conninfo) as drive:
             found[peer.name] = flat(drive(PROJECT_CREATE.inputs(place, 3)))
     assert set(map(len, found.values())) != {0}
-    assert [name for name, rows in found.items() if rows != found["batchq"]] == []
+    assert [name for name, rows in found.items() if rows != found[DECLARED]] == []
 
 
 def flat(value):

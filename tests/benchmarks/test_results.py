@@ -20,10 +20,11 @@ from benchmarks.interleave import Cost, Samples
 from benchmarks.report import compared
 from benchmarks.results import Result, load
 from benchmarks.wire import Wire
+from benchmarks.workloads import FORMS
 
 pytest_plugins = ["pytester"]
 
-PEERS = ("batchq", *(peer.name for peer in ALL))
+PEERS = (*FORMS, *(peer.name for peer in ALL))
 RESULTS = [
     Result(
         workload,
