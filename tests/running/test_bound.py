@@ -24,7 +24,7 @@ from batchq import (
 )
 from batchq.testing import proxy
 from tests.support.answers import seen
-from tests.support.clients import AsyncClient, SyncClient, prepared
+from tests.support.clients import AsyncClient, SyncClient, parsed, prepared
 
 TABLE = """
 CREATE TABLE item (
@@ -133,6 +133,21 @@ def test_null_and_values_of_any_size_have_one_name(conn, database):
             client.run(declared.bind(Item(UUID(int=n + 50), None, number, ["x"])))
             counts.append(len(prepared(client.conn)))
     assert counts[1:] == counts[1:2] * 4
+
+
+def test_values_without_a_type_of_a_whole_batch_parse_nothing(clients, link):
+    numbers = param("numbers", list[int])
+    tagged = update("item", {"name": "x"}, where={"number": numbers}).count()
+    whole = gather(DECLARED["update"].label("a"), tagged)
+    client, _ = clients
+    typed, untyped = [(1, [1])] * 3, [(None, []), (2, []), (None, [1]), (3, [1])]
+    sent = []
+    for number, chosen in typed + untyped:
+        with link.record() as recording:
+            client.run(whole.bind(Item(UUID(int=9), number=number), numbers=chosen))
+        sent.append(parsed(recording))
+    assert sent[0] != []
+    assert sent[3:] == [[]] * len(untyped)
 
 
 def test_unbound_statement_is_rejected_before_anything_is_sent(clients, link):
