@@ -8,7 +8,6 @@ encoded once, and put to its places; the constants are encoded once for a connec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,10 +64,13 @@ def filling_of(plan: Plan, program: Program) -> Filling | None:
     """Return how the values of a bound batch fill its program; None for a batch that is built."""
     if plan.declared is None:
         return None
-    return _filling(plan.declared, program, cast("Bound[Any]", plan.batch).taken)
+    takes = cast("Bound[Any]", plan.batch).taken
+    if program not in takes.known:
+        takes.known[program] = _filling(plan.declared, program, takes)
+    filling: Filling = takes.known[program]
+    return filling
 
 
-@lru_cache(maxsize=4096)
 def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
     constants: list[object] = []
     places: list[list[int]] = [[] for _ in range(takes.count)]

@@ -9,7 +9,7 @@ they matter only after a failure, after which :attr:`Plan.placed` reads the batc
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -117,7 +117,7 @@ def plan(batch: Batch[Any, Any]) -> Plan:
     :raises InvalidBatch: if a statement uses an output of a statement outside the batch.
     """
     if isinstance(batch, Bound):
-        own = _declared(batch.declaration)
+        own = _declared(batch)
         if own is not None:
             return _bound(batch, own)
     elif not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument of run()
@@ -227,10 +227,14 @@ def _bound(batch: Bound[Any], own: Plan) -> Plan:
     )
 
 
-@lru_cache(maxsize=4096)
-def _declared(batch: Batch[Any, Any]) -> Plan | None:
+def _declared(batch: Bound[Any]) -> Plan | None:
     """Return the plan of a declaration; None if the values decide what runs, or when."""
-    return None if depends_on_values(_scheduled(batch)) else _planned(batch)
+    known = batch.taken.known
+    if Plan not in known:
+        is_open = depends_on_values(_scheduled(batch.declaration))
+        known[Plan] = None if is_open else _planned(batch.declaration)
+    plan: Plan | None = known[Plan]
+    return plan
 
 
 def _scheduled(batch: Batch[Any, Any]) -> list[Scheduled[Any, Any]]:

@@ -36,7 +36,8 @@ class Batch(Expression, Generic[T_co, R_contra]):
     Immutable: a batch may be run twice, be part of two batches, and be shared between threads.
     """
 
-    __slots__ = ()
+    __slots__ = ("_declared",)
+    _declared: tuple[Sequence[HasValues], Takes]  # see declared()
 
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
@@ -163,7 +164,6 @@ class Batch(Expression, Generic[T_co, R_contra]):
         return self._inner
 
     def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
-        """Return the batch made of others."""
         raise NotImplementedError
 
     @property

@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from batchq.language.comparisons import copy_lists, reading_of, refused
 from batchq.language.errors import InvalidBatch
@@ -70,6 +70,9 @@ class Takes:
     pick: Callable[[Values], Values] | None
     """Picks the values of the declaration from those given, followed by the constants; None if they
     are those of the row, in order."""
+
+    known: dict[object, Any] = field(init=False, factory=dict[object, Any])
+    """What the engine has found out about the declaration, which lives as long as it does."""
 
     @property
     def count(self) -> int:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar, cast
 
@@ -18,6 +17,8 @@ function of the only one."""
 
 class Node(Protocol):
     """The part of a batch that is walked; see :class:`~batchq.Batch`."""
+
+    _declared: tuple[Sequence[HasValues], Takes]
 
     @property
     def _inner(self) -> tuple[Any, ...] | None: ...
@@ -48,17 +49,22 @@ def _leaves(batch: Tree, inside: Callable[[Tree], tuple[Tree, ...] | None]) -> I
             todo.extend(reversed(inner))
 
 
-@lru_cache(maxsize=4096)
-def declared(batch: Node, call: str) -> tuple[tuple[HasValues, ...], Takes]:
+def declared(batch: Node, call: str) -> tuple[Sequence[HasValues], Takes]:
     """Return the statements of a declaration that may have parameters, and what it takes.
+
+    It is found once, and lives as long as the declaration.
 
     :param call: the call that needs it, for the text of an error: ``"bind()"``.
     :raises InvalidBatch: for rows of two classes, or two parameters of one name.
     """
-    # What is bound already takes nothing, so it is not looked into.
-    unbound = _leaves(batch, attrgetter("_inner"))
-    found = tuple([each for leaf in unbound for each in leaf._statements])
-    return found, takes_of(call, found)
+    try:
+        return batch._declared
+    except AttributeError:
+        # What is bound already takes nothing, so it is not looked into.
+        unbound = _leaves(batch, attrgetter("_inner"))
+        found = tuple([each for leaf in unbound for each in leaf._statements])
+        batch._declared = found, takes_of(call, found)
+        return batch._declared
 
 
 def substituted(batch: Tree, replace: Replacements) -> Tree:

@@ -41,25 +41,26 @@ class Constants:
 
     __slots__ = (
         *("params", "types", "formats", "missing", "kinds", "size"),
-        *("_around", "_checks", "_filling"),
+        *("_around", "_checks", "_places"),
     )
 
+    # Without a reference to the filling: it is kept as long as that.
     def __init__(self, filling: Filling, dumped: Dumped) -> None:
-        self._filling = filling
+        self._places = filling.places_of_constants
         self.params, self.types, self.formats, self.missing, self.kinds, self.size = dumped
         self._around: dict[object, Common] = {}
         self._checks: dict[ValueChecks, ValueChecks] = {}
 
-    def around(self, given: Dumped) -> Common:
+    def around(self, given: Dumped, filling: Filling) -> Common:
         """Return what the parameters have in common with those of values of the same types."""
         key = given.types, tuple(given.formats), given.missing
         found = self._around.get(key)
         if found is None:
-            pick = self._filling.pick
+            pick = filling.pick
             found = (
                 tuple(pick(given.types + self.types)),
                 pick([*given.formats, *self.formats]),
-                self._filling.spread(given.missing, self.missing),
+                filling.spread(given.missing, self.missing),
             )
             if len(self._around) >= _MOST_KINDS:
                 self._around.clear()
@@ -70,7 +71,7 @@ class Constants:
         """Return the checks that are left for the given values, if all of the constants pass."""
         left = self._checks.get(checks)
         if left is None:
-            sent = dict(zip(self._filling.places_of_constants, self.params, strict=True))
+            sent = dict(zip(self._places, self.params, strict=True))
             own = [check for check in checks if check[0] in sent]
             is_well = all(sent[place] is None or is_exact(sent[place]) for place, is_exact in own)
             left = tuple([each for each in checks if each[0] not in sent]) if is_well else checks

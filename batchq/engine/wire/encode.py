@@ -85,7 +85,7 @@ def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransfo
         constants = Constants(filling, _dumped(filling.constants, kept.transformer))
         if kept.dumps_stateless(constants.kinds):
             kept.constants[filling] = constants
-    types, formats, missing = constants.around(given)
+    types, formats, missing = constants.around(given, filling)
     return Encoded(
         program,
         filling.pick([*given.params, *constants.params]),

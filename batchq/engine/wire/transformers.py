@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from attrs import define, field
 from psycopg import AsyncConnection, Connection, ProgrammingError
@@ -68,7 +69,9 @@ class KeptTransformer:
     settings: tuple[bytes | None, ...]
     _adapters: AdaptersMap
     """A copy of the connection's adapters at that time."""
-    constants: dict[Filling, Constants] = field(init=False, factory=dict["Filling", "Constants"])
+    constants: WeakKeyDictionary[Filling, Constants] = field(
+        init=False, factory=WeakKeyDictionary["Filling", "Constants"]
+    )
     """Constants that it has encoded."""
     _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
