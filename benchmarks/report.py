@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Print the tables of a run, or of several: times, ratios to the baseline and to batchq, the wire.
+"""Print the tables of a run, or of several: times, ratios to the baseline and to the first peer.
 
 ``python -m benchmarks.report RESULTS.json [...]``, the files that pytest-benchmark has written. A
 figure of several runs is the median of the figures of each.

@@ -17,7 +17,7 @@ from batchq import Batch
 from benchmarks.sandbox import Sandbox
 from benchmarks.table_digest import digest
 
-DECLARED, COMPOSED, BUILT = FORMS = ("batchq, declared", "batchq, composed", "batchq, built")
+DECLARED, *_ = FORMS = ("batchq, declared", "batchq, composed", "batchq, built")
 """The forms of a batch.
 
 Declared: as a whole, once; each call binds it by ``.bind(row)`` or ``.each(rows)``. Composed: each

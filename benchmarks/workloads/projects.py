@@ -12,18 +12,9 @@ from psycopg.types.numeric import Int8
 
 from batchq import run, sequence
 from benchmarks.sandbox import PLENTY, PROJECT_NAME, Sandbox
-from benchmarks.workloads import (
-    BUILT,
-    COMPOSED,
-    DECLARED,
-    Command,
-    Rows,
-    Values,
-    Workload,
-    built,
-    composed,
-    insert_command,
-)
+from benchmarks.workloads import DECLARED, FORMS, Command, Rows, Values, Workload, insert_command
+from benchmarks.workloads.built import project_create as built
+from benchmarks.workloads.composed import project_create as composed
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.limits import limits_take_project
 from examples.datastore.models import (
@@ -90,11 +81,7 @@ def _project_created(rows: Sequence[Rows]) -> ProjectCreated:
 PROJECT_CREATE = Workload(
     "project_create",
     _projects,
-    {
-        DECLARED: project_create,
-        COMPOSED: composed.project_create,
-        BUILT: built.project_create,
-    },
+    dict(zip(FORMS, (project_create, composed, built), strict=True)),
     _COMMANDS,
     _project_values,
     _project_created,

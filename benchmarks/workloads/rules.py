@@ -12,15 +12,7 @@ from psycopg.types.numeric import Int8
 
 from batchq import Batch, insert, sequence, unique
 from benchmarks.sandbox import Sandbox
-from benchmarks.workloads import (
-    BUILT,
-    COMPOSED,
-    DECLARED,
-    Command,
-    Values,
-    Workload,
-    insert_command,
-)
+from benchmarks.workloads import FORMS, Command, Values, Workload, insert_command
 from examples.datastore.errors import AlreadyExists
 from examples.datastore.firewall import default_rules
 from examples.datastore.models import NewFirewallRule
@@ -87,7 +79,7 @@ def inserts(statements: int) -> Workload:
     return Workload(
         "inserts",
         lambda _, calls: given(calls),
-        {DECLARED: RULE_INSERT.each, COMPOSED: _composed, BUILT: rules_insert},
+        dict(zip(FORMS, (RULE_INSERT.each, _composed, rules_insert), strict=True)),
         [_RULE] * statements,
         _rule_values,
         digest=_rules_digest,
