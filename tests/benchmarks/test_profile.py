@@ -9,9 +9,10 @@ pytest.importorskip("asyncpg", reason="the peers come with batchq[bench]")
 pytest.importorskip("sqlalchemy", reason="the peers come with batchq[bench]")
 
 from benchmarks.peers.bare import Bare
-from benchmarks.peers.batchq import Batchq
-from benchmarks.profile import STAGES, count_calls, stages
+from benchmarks.peers.batchq import Batchq, forms
+from benchmarks.profile import STAGES, calls_and_memory, count_calls, stages
 from benchmarks.workloads.projects import PROJECT_CREATE
+from benchmarks.workloads.rules import inserts
 
 
 def test_every_stage_of_a_batch_is_timed(postgres):
@@ -24,3 +25,8 @@ def test_calls_in_python_and_in_c_are_counted_apart():
     counted = count_calls(lambda: len([]))
     assert counted["Python"] == 1  # the lambda
     assert counted["C"] >= 1
+
+
+def test_declared_batch_takes_fewer_calls_and_less_memory_than_built(postgres):
+    declared, _, built = (calls_and_memory(postgres.conninfo(), peer) for peer in forms(inserts(9)))
+    assert all(0 < less < more for less, more in zip(declared, built, strict=True))
