@@ -190,7 +190,7 @@ def main() -> None:
                 warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
     turns = {statement: partial(imported, statement) for statement in _IMPORTS}
     interleave(turns, rounds=1, calls=1)  # compiles what is not yet
-    imports = Result("imports", {}, interleave(turns, rounds=15, calls=1))
+    imports = Result("imports", {}, interleave(turns, rounds=9, calls=1))
     Console(width=150).print(split, "", warm, "", compared([imports]), sep="\n")
 
 
