@@ -8,16 +8,15 @@ value, so it decides nothing about the SQL but that a value is there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.row_fields import field_names
+from batchq.language.row_fields import annotation_of, field_names
 from batchq.language.signatures import why_not_named
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
@@ -67,7 +66,7 @@ def _is_a(value: object, kind: type[Any]) -> bool:
 class Parameter(Special):
     """A place for a value; created by :func:`param`, or as an attribute of :func:`row`."""
 
-    __slots__ = ("accepted", "factory", "is_default", "name", "row")
+    __slots__ = ("accepted", "factory", "is_default", "is_unresolved", "name", "row")
 
     def __init__(
         self,
@@ -77,6 +76,7 @@ class Parameter(Special):
         factory: Callable[[], object] | None = None,
         *,
         is_default: bool = False,
+        is_unresolved: bool = False,
     ) -> None:
         self.name = name
         self.accepted = accepted
@@ -88,10 +88,21 @@ class Parameter(Special):
         """Makes its value if none is given."""
         self.is_default = is_default
         """Whether it is the default of a field, which cannot be given by name."""
+        self.is_unresolved = is_unresolved
+        """Whether it is a field whose annotation cannot be resolved."""
 
     @property
     def takes_list(self) -> bool:
-        """Whether it takes a list, by its type."""
+        """Whether it takes a list, by its type.
+
+        :raises InvalidBatch: if the type cannot be known.
+        """
+        if self.is_unresolved and self.row is not None:
+            raise InvalidBatch(
+                f"the annotation of {self.name!r} cannot be resolved, which decides how this field "
+                f"of {self.row.__name__} is compared; import its names at run time, not under "
+                f"TYPE_CHECKING only, and define them in a module, not in a function"
+            )
         return self.accepted is not None and self.accepted.items is not None
 
     def __repr__(self) -> str:
@@ -220,18 +231,27 @@ def _fields(cls: Any) -> Fields | None:
     names = _names(_class_of(cls))
     if not names:
         return None
-    accepted = _annotated(cls)
-    return Fields(cls, {name: Parameter(name, accepted.get(name), cls) for name in names})
+    return Fields(cls, {name: _field(cls, name) for name in names})
 
 
-def _annotated(cls: Any) -> dict[str, Accepted]:
-    """Return what the annotations of a row's class say, as far as a parameter may say it."""
-    accepted: dict[str, Accepted] = {}
-    with suppress(Exception):  # a name that is not defined, or not at run time
-        for name, annotation in get_type_hints(cls).items():
-            with suppress(InvalidBatch):
-                accepted[name] = _accepted(annotation)
-    return accepted
+def _field(cls: type[Any], name: str) -> Parameter:
+    """Return the parameter of a field, with what its annotation says."""
+    try:
+        return Parameter(name, _of_field(annotation_of(cls, name)), cls)
+    except Exception:  # noqa: BLE001  an annotation may be any expression
+        return Parameter(name, None, cls, is_unresolved=True)
+
+
+def _of_field(annotation: Any) -> Accepted | None:
+    """Return what a field accepts; None for what :func:`param` does not take.
+
+    A list is one whatever is in it: the values of fields are not checked.
+    """
+    try:
+        return _accepted(annotation)
+    except InvalidBatch:
+        is_list = annotation is list or get_origin(annotation) is list
+        return Accepted(list, object) if is_list else None
 
 
 def _names(cls: Any) -> tuple[str, ...]:

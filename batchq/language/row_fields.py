@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Know the fields of a row's class and their defaults, and read them from a row."""
+"""Know the fields of a row's class, their types and defaults, and read them from a row."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
+from inspect import get_annotations
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -28,6 +30,25 @@ def field_names(cls: type[Any]) -> tuple[str, ...] | None:
         return tuple(field.name for field in attrs.fields(cls))
     if dataclasses.is_dataclass(cls):
         return tuple(field.name for field in dataclasses.fields(cls))
+    return None
+
+
+def annotation_of(cls: type[Any], name: str) -> object:
+    """Return the annotation of a field, resolved; None if it has none.
+
+    Each is resolved by itself. ``get_type_hints`` of the class would resolve none if one of them
+    names what is not there at run time.
+
+    :raises Exception: if it cannot be resolved: any, because an annotation may be any expression.
+    """
+    for base in cls.__mro__:
+        annotations = get_annotations(base)
+        if name in annotations:
+            alone: Any = type(name, (), {"__annotations__": {name: annotations[name]}})
+            own = {each.__name__: each for each in getattr(base, "__type_params__", ())}
+            # Names of the module win over those of the class, most of which are its fields.
+            module = getattr(sys.modules.get(base.__module__), "__dict__", {})
+            return get_type_hints(alone, {**vars(base), **own}, module)[name]
     return None
 
 
