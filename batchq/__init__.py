@@ -13,9 +13,9 @@ A batch is one transaction: either every statement takes effect, or none does.
 >>> [step.statement.title for step in batchq.steps(batch)]
 ['update account', 'insert project']
 
-Submodules: :mod:`batchq.result` (failures as values), :mod:`batchq.hierarchy` (parents and
-children), :mod:`batchq.limits`, :mod:`batchq.bulk`, :mod:`batchq.testing`, :mod:`batchq.errors`,
-:mod:`batchq.types`.
+Submodules: :mod:`batchq.result` (failures as values), :mod:`batchq.conditions` (comparisons other
+than by ``=``), :mod:`batchq.hierarchy` (parents and children), :mod:`batchq.limits`,
+:mod:`batchq.bulk`, :mod:`batchq.testing`, :mod:`batchq.errors`, :mod:`batchq.types`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from batchq.language.comparisons import Comparison
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output
@@ -11,4 +12,13 @@ from batchq.language.violation import ViolationKind
 from batchq.patterns.insert_or_get import Inserted
 from batchq.running.retry import RetryDetails
 
-__all__ = ["Inserted", "Matcher", "Named", "Output", "Raises", "RetryDetails", "ViolationKind"]
+__all__ = [
+    "Comparison",
+    "Inserted",
+    "Matcher",
+    "Named",
+    "Output",
+    "Raises",
+    "RetryDetails",
+    "ViolationKind",
+]

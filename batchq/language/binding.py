@@ -7,20 +7,20 @@ found once. After that binding reads the row, and picks each value to its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
-from batchq.language.comparisons import copy_lists, reading_of, refused
+from batchq.language.comparisons import copy_lists, reading_of
 from batchq.language.errors import InvalidBatch
+from batchq.language.operands import ALWAYS_CHECKED, check_compared, check_lists
 from batchq.language.parameters import Parameter
 from batchq.language.row_fields import field_reader
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.spelling import with_article
-from batchq.language.syntax import EQUALS_ANY
 from batchq.language.value_places import FRAGMENT, tests_of
 
 if TYPE_CHECKING:
@@ -61,9 +61,12 @@ class Takes:
     """The names that have to be given."""
     defaults: tuple[Callable[[], object], ...]
     """Make the values of fields that were left at their default."""
-    compared: tuple[tuple[int, bool, str], ...]
+    compared: tuple[tuple[int, str, str], ...]
     """The given values that stand in conditions: the place among fields, named values and defaults,
-    whether a list is compared there, and the name."""
+    the test there, and the name."""
+    lists_alone: tuple[tuple[int, ...], ...]
+    """For each update or delete by ``not_in()`` alone, the places of the lists among the given
+    values and the constants."""
     places: Mapping[Parameter, int]
     """The place of each parameter among the given values."""
     constants: Values
@@ -127,6 +130,7 @@ def takes_of(call: str, statements: Sequence[HasValues]) -> Takes:
         frozenset(name for name, each in named.items() if each.factory is None),
         tuple(each.factory for each in defaults if each.factory is not None),
         tuple(_compared(statements, places)),
+        tuple(_lists_alone(statements, order)),
         places,
         tuple(constants),
         None if order == list(range(len(given))) else picker(order),
@@ -172,13 +176,24 @@ def _named(call: str, parameters: Iterable[Parameter]) -> dict[str, Parameter]:
 
 def _compared(
     statements: Iterable[HasValues], places: Mapping[Parameter, int]
-) -> Iterable[tuple[int, bool, str]]:
-    found: dict[tuple[int, bool, str], None] = {}
+) -> Iterable[tuple[int, str, str]]:
+    found: dict[tuple[int, str, str], None] = {}
     for statement in statements:
         for value, test in zip(statement._values, tests_of(statement._shape), strict=True):
-            if isinstance(value, Parameter) and test not in (None, FRAGMENT):
-                found[places[value], test == EQUALS_ANY, value.name] = None
+            if isinstance(value, Parameter) and test is not None and test != FRAGMENT:
+                found[places[value], test, value.name] = None
     return found
+
+
+def _lists_alone(
+    statements: Iterable[HasValues], order: Sequence[int]
+) -> Iterator[tuple[int, ...]]:
+    start = 0
+    for statement in statements:
+        lists = statement._shape.lists_alone
+        if lists:
+            yield tuple([order[start + place] for place in lists])
+        start += len(statement._values)
 
 
 def picker(order: Sequence[int]) -> Callable[[Sequence[Any]], Values]:
@@ -204,9 +219,13 @@ def given(takes: Takes, row: object, named: Mapping[str, object], call: str = "b
         values += tuple([make() for make in takes.defaults])
     if not NOT_AS_IS.isdisjoint(map(type, values)):
         values = _as_parameters(values, call)
-    for place, takes_list, name in takes.compared:
-        if takes_list or reading_of(type(values[place])) is not None:  # type: ignore[arg-type]
-            check_compared(call, values[place], name, takes_list=takes_list)
+    for place, test, name in takes.compared:
+        value = values[place]
+        if test in ALWAYS_CHECKED or reading_of(type(value)) is not None:  # type: ignore[arg-type]
+            check_compared(call, value, name, test)
+    for lists in takes.lists_alone:
+        pool = values + takes.constants
+        check_lists(call, [pool[place] for place in lists])
     return values
 
 
@@ -257,31 +276,11 @@ def check_accepted(call: str, parameter: Parameter, value: object) -> None:
 
 def _as_parameters(values: Values, call: str) -> Values:
     """Return the values with lists copied; reject what would change the SQL."""
+    copied = copy_lists(call, values)
     for value in values:
         if type(value) in NO_PARAMETERS:
             raise InvalidBatch(
                 f"{call}: {with_article(type(value))} would change the SQL; write it where the "
                 f"statement is declared, or set it by .partial()"
             )
-    return copy_lists(call, values)
-
-
-def check_compared(call: str, value: object, name: str, *, takes_list: bool) -> None:
-    """Reject a value that its condition would never match, or that needs another one."""
-    if value is None:
-        raise InvalidBatch(
-            f"{call}: {name!r} is compared by =, which NULL never matches; declare the condition "
-            f'as sql("… IS NOT DISTINCT FROM %(value)s", value=…)'
-        )
-    kind = type(value)
-    if not isinstance(value, list | tuple):
-        if not takes_list and reading_of(kind) is None:  # type: ignore[arg-type]
-            return
-        raise refused(call, name, kind)
-    if not takes_list:
-        raise InvalidBatch(
-            f"{call}: {name!r} is compared by =, and is {with_article(kind)}; declare it as "
-            f'param("{name}", list[…])'
-        )
-    if None in value:
-        raise InvalidBatch(f"{call}: {name!r} contains None, which = ANY never matches")
+    return copied

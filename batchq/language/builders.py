@@ -7,19 +7,19 @@ anything else, write the statement with ``sql()``, or one expression of it as a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 
 from batchq.language import placeholders
-from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, read_conditions, read_row
-from batchq.language.outputs import casts
+from batchq.language.operands import check_lists
 from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
 from batchq.language.special import NOT_AS_IS
+from batchq.language.sql_values import read_mapping, read_text
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
     Conditions,
@@ -40,13 +40,17 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def sql(text: LiteralString, /, **params: object) -> Statement[None]:
+def sql(
+    text: LiteralString, values: Mapping[str, object] | None = None, /, **params: object
+) -> Statement[None]:
     """Return a statement of plain SQL, which is also a fragment for the builders.
 
     :param text: one command, or one expression. It is sent as written, except that psycopg's
         ``%(name)s`` placeholders become ``$1``, ``$2``, …; with parameters, write ``%%`` for a
         percent sign.
-    :param params: the values of the placeholders, by name.
+    :param values: values of placeholders by name. It may hold more than the text uses.
+    :param params: values of placeholders, each of which the text uses. A value may be a fragment
+        itself, which is put in parentheses: ``sql("%(price)s > 100", price=sql("cents / 100"))``.
     :raises InvalidBatch: if placeholders and parameters do not agree, or if a quote, a comment or a
         bracket is not closed. A fragment that is not one expression is rejected by the call that it
         is passed to. A command that a batch cannot contain (COMMIT, DDL, two commands, …) is
@@ -55,19 +59,27 @@ def sql(text: LiteralString, /, **params: object) -> Statement[None]:
     >>> sql("SELECT name FROM project WHERE id = %(id)s", id=7).scalar(str)
     <Statement SELECT name FROM: scalar(str), exactly 1 row>
     """
-    return raw_sql(text, **params)
+    return raw_sql(text, values, **params)
 
 
-def raw_sql(text: str, /, **params: object) -> Statement[None]:
+def raw_sql(
+    text: str, values: Mapping[str, object] | None = None, /, **params: object
+) -> Statement[None]:
     """Return a statement as :func:`sql` does, for SQL text that is not a literal."""
     try:
-        if not params:
-            return Statement(_text(text, (), ()), ())
-        names, values = tuple(params), tuple(params.values())
-        if NOT_AS_IS.isdisjoint(map(type, values)):
-            return Statement(_text(text, names, ()), values)
-        values = copy_lists("sql()", values)
-        return Statement(_text(text, names, casts(values)), values)
+        if values is not None:
+            text, names, flat = read_mapping(text, values, params)
+        elif params:
+            names, flat = tuple(params), tuple(params.values())
+            used = placeholders.names_in(text)
+            if names != used and params.keys() == set(used):  # one shape, whatever their order
+                names, flat = used, tuple(map(params.__getitem__, used))
+        else:
+            return Statement(_text(text, ()), ())
+        if NOT_AS_IS.isdisjoint(map(type, flat)):
+            return Statement(_text(text, names), flat)
+        source, flat = read_text(text, names, flat)
+        return Statement(_source(source), flat)
     except TypeError:
         if isinstance(cast("object", text), str):
             raise
@@ -120,8 +132,9 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
     :param where: the conditions, all of which must hold: a mapping of columns, a ``sql()``
         fragment, or a list of these: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``. In a
         mapping, a value is compared by ``=``, as is a fragment; None is IS NULL; a list or tuple is
-        "one of these", which may include None, and an empty one selects no row. To compare a
-        column with a whole array, use ``sql()``.
+        "one of these", which may include None, and an empty one selects no row. For other
+        comparisons use the functions of :mod:`batchq.conditions`, and ``sql()`` to compare a
+        column with a whole array.
     :raises InvalidBatch: if there is nothing to set, no condition, or a value that cannot be
         compared. For all rows, write ``where=sql("true")``.
 
@@ -135,7 +148,7 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
         raise InvalidBatch(f"update({table!r}, …): no column to set; name at least one")
     conditions, compared = read_conditions("update(where=)", where)
     try:
-        return Statement(_update(table, columns, cells, conditions), values + compared)
+        return _changing("update", _update(table, columns, cells, conditions), values + compared)
     except TypeError:
         _check_names("update()", table, columns, columns_in(conditions))
         raise
@@ -152,7 +165,7 @@ def delete(table: str, where: Where) -> Statement[None]:
     """
     conditions, values = read_conditions("delete(where=)", where)
     try:
-        return Statement(_delete(table, conditions), values)
+        return _changing("delete", _delete(table, conditions), values)
     except TypeError:
         _check_names("delete()", table, columns_in(conditions))
         raise
@@ -197,14 +210,29 @@ def select(
 _COLUMNS = "select(columns=)"
 
 
+def _changing(call: str, shape: Shape, values: tuple[object, ...]) -> Statement[None]:
+    """Return a statement that changes the rows of a ``where=``.
+
+    :raises InvalidBatch: if that is an empty ``not_in()`` alone.
+    """
+    if shape.lists_alone:
+        check_lists(f"{call}(where=)", [values[place] for place in shape.lists_alone])
+    return Statement(shape, values)
+
+
 # -- the first shape of a statement: checked once, then looked up ----------------------------------
 
 
 @lru_cache(maxsize=4096)
-def _text(text: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> Shape:
+def _text(text: str, names: tuple[str, ...]) -> Shape:
     if not isinstance(cast("object", text), str):
         raise placeholders.not_text(text)
-    return Shape(placeholders.text(text, names, casts))
+    return _source(placeholders.text(text, names))
+
+
+@lru_cache(maxsize=4096)
+def _source(source: RawSql) -> Shape:
+    return Shape(source)
 
 
 @lru_cache(maxsize=4096)

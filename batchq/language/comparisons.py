@@ -17,10 +17,12 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any
 
+from attrs import frozen
+
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Fields, Parameter
-from batchq.language.special import NOT_AS_IS
+from batchq.language.special import NOT_AS_IS, Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
@@ -33,7 +35,25 @@ class Reading(Enum):
     FRAGMENT = "an expression"
     OUTPUT = "another statement's output"
     PARAMETER = "a parameter"
+    COMPARISON = "a comparison by another operator"
     REFUSED = "not a value to compare a column with"
+
+
+@frozen(eq=False, repr=False)
+class Comparison(Special):
+    """A comparison in the place of a value, by another operator than ``=``.
+
+    It is made by the functions of :mod:`batchq.conditions`.
+    """
+
+    call: str
+    """The function that made it, for messages: ``lt()``."""
+    tests: tuple[tuple[str, object], ...]
+    """Operators, each with what a column is compared with."""
+
+    def __repr__(self) -> str:
+        """Return the call, without values."""
+        return f"<{self.call[:-2]}(…)>"
 
 
 _COLLECTIONS = (AbstractSet, Mapping, MappingView, Iterator, range, deque, array)
@@ -45,6 +65,7 @@ _SPECIAL: tuple[tuple[type[object], Reading], ...] = (
     (Expression, Reading.FRAGMENT),
     (Output, Reading.OUTPUT),
     (Parameter, Reading.PARAMETER),
+    (Comparison, Reading.COMPARISON),
     (Fields, Reading.REFUSED),
 )
 
@@ -57,7 +78,7 @@ def reading_of(kind: type[object]) -> Reading | None:
     for base, reading in _SPECIAL:
         if issubclass(kind, base):
             return reading
-    if _is_record(kind):
+    if is_record(kind):
         return Reading.REFUSED
     if issubclass(kind, list | tuple):
         return Reading.CHOICE
@@ -69,7 +90,8 @@ _MAY_BE_CHOSEN = (None, Reading.NULL, Reading.OUTPUT)
 any other list: only then is the step known, which the error names."""
 
 
-def _is_record(kind: type[object]) -> bool:
+def is_record(kind: type[object]) -> bool:
+    """Return True for a named tuple, which psycopg adapts to one composite value."""
     return hasattr(kind, "_fields") and issubclass(kind, tuple)
 
 
@@ -91,6 +113,8 @@ def read_choice(call: str, column: str, choice: Sequence[object]) -> tuple[str, 
             hint = f'for the whole list write param("{column}", list[…])'
         if issubclass(kind, Expression):
             hint = f'write {column} IN (…) in sql("…")'
+        if issubclass(kind, Comparison):
+            named, hint = "a comparison", "use it in the place of the list"
         if issubclass(kind, Fields):
             named, hint = _WHOLE_ROW
         raise InvalidBatch(
@@ -108,7 +132,7 @@ def refused(call: str, column: str, kind: type[object]) -> InvalidBatch:
     hint = "for one of its items write list(…)"
     if issubclass(kind, Mapping):
         hint = "wrap a JSON document in psycopg.types.json.Jsonb(…)"
-    elif _is_record(kind):
+    elif is_record(kind):
         hint += f"; to compare with a whole composite write {_whole(column)}"
     elif issubclass(kind, Fields):
         named, hint = _WHOLE_ROW
@@ -135,6 +159,12 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
     if Fields in kinds:
         named, hint = _WHOLE_ROW
         raise InvalidBatch(f"{call}: a value is {named}; {hint}")
+    if Comparison in kinds:
+        used = next(value.call for value in values if isinstance(value, Comparison))
+        raise InvalidBatch(
+            f"{call}: a value is {used}, which is a condition; use it in where=, require(), "
+            f"refuse() or ensure()"
+        )
     if list not in kinds:
         return list(values)
     if id(values) in outer:

@@ -15,7 +15,16 @@ from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import spelled
-from batchq.language.syntax import Conditions, RawSql, columns_in
+from batchq.language.syntax import (
+    IS_NOT_NULL,
+    NOT_ANY,
+    NOT_ANY_NOR_NULL,
+    ColumnTest,
+    Compared,
+    Conditions,
+    RawSql,
+    column_tests,
+)
 
 
 class Bound(Enum):
@@ -96,12 +105,22 @@ class Requirement:
         return "refuse" if self.refuses else _CALLS[self.when]
 
     def __str__(self) -> str:
-        """Return the call, with columns and no values: ``require("generation")``."""
+        """Return the call, without values: ``require("generation", "attempts" < …)``."""
         if self.when is When.NEVER:
             return "expect(0)"
         if isinstance(self.test, RawSql):
             return f"{self.call}(sql)"
-        return f"{self.call}({', '.join(map(spelled, columns_in(self.test))) or '...'})"
+        return f"{self.call}({', '.join(map(_in_words, column_tests(self.test))) or '...'})"
+
+
+def _in_words(condition: ColumnTest) -> str:
+    """Return the column and, unless the value is equal or one of a list, how it is compared."""
+    column, test = spelled(condition[0]), condition[1]
+    if test == IS_NOT_NULL:
+        return f"{column} {IS_NOT_NULL}"
+    if not isinstance(test, Compared):
+        return column
+    return f"{column} {NOT_ANY if test.operator == NOT_ANY_NOR_NULL else test.operator} …"
 
 
 _CALLS = {When.BEFORE: "require", When.CONFLICT: "same", When.AFTER: "ensure"}

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import attrs
 from attrs import evolve, frozen
 
-from batchq.language.comparisons import Reading, copy_lists, read_choice, reading_of, refused
+from batchq.language.comparisons import (
+    Comparison,
+    Reading,
+    copy_lists,
+    read_choice,
+    reading_of,
+    refused,
+)
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
@@ -22,9 +29,11 @@ from batchq.language.syntax import (
     EQUALS,
     EQUALS_ANY,
     EQUALS_OUTPUT,
+    IS_NOT_NULL,
     IS_NULL,
     OUTPUT,
     ColumnTest,
+    Compared,
     Conditions,
     Conflict,
     Expr,
@@ -107,6 +116,9 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
     if isinstance(where, list | tuple):
         return _all_of(call, cast("Sequence[Condition]", where))
     if not _is_mapping(where):
+        if isinstance(where, Comparison):
+            hint = f'{{"column": {where.call[:-1]}…)}}'
+            raise InvalidBatch(f"{call}: {where.call} compares a column; write {hint}")
         raise not_columns(call, where) or InvalidBatch(
             f'{call}: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
             f"{with_article(type(where))}"
@@ -115,14 +127,28 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
         raise InvalidBatch(
             f'{call}: {{}} selects every row; if that is intended, write sql("true")'
         )
-    tests: list[tuple[str, str | RawSql]] = []
+    tests: list[ColumnTest] = []
     values: list[object] = []
     for column, value in where.items():
         if value is None:
             tests.append((column, IS_NULL))
+        elif type(value) is Comparison:
+            tests.extend((column, test) for test in _read_comparison(call, value, values))
         else:
             tests.append((column, read_test(call, column, value, values)))
     return tuple(tests), tuple(values)
+
+
+def _read_comparison(
+    call: str, comparison: Comparison, values: list[object]
+) -> Iterator[str | Compared]:
+    for operator, value in comparison.tests:
+        if operator == IS_NOT_NULL:
+            yield IS_NOT_NULL
+        else:
+            operand, own = read_cell(call, value)
+            values.extend(own)
+            yield Compared(operator, operand)
 
 
 def read_test(call: str, column: str, value: object, values: list[object]) -> str | RawSql:
@@ -156,7 +182,7 @@ def _special(
         case Reading.PARAMETER:
             values.append(value)
             return _test_of(call, column, cast("Parameter", value))
-        case Reading.NULL | Reading.REFUSED:  # NULL is handled by the caller
+        case Reading.NULL | Reading.COMPARISON | Reading.REFUSED:  # the caller reads the first two
             raise refused(call, column, type(value))
 
 

@@ -8,10 +8,11 @@ from typing import Any, TypeVar, cast
 
 from attrs import evolve
 
-from batchq.language.binding import HasValues, Takes, Values, check_accepted, check_compared
+from batchq.language.binding import HasValues, Takes, Values, check_accepted
 from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import read_cell, read_test
+from batchq.language.operands import check_compared, check_lists, check_operand
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter, fields_of
 from batchq.language.row_fields import default_of
@@ -19,9 +20,11 @@ from batchq.language.shape import Shape
 from batchq.language.special import NO_PARAMETERS
 from batchq.language.spelling import with_article
 from batchq.language.syntax import (
+    EQUALS,
     EQUALS_ANY,
     WITHOUT_VALUE,
     ColumnTest,
+    Compared,
     Conditions,
     Expr,
     Expression,
@@ -103,19 +106,24 @@ def _default(field: Parameter) -> object:
 def _check_tests(call: str, statements: Iterable[HasValues], replace: Replacements) -> None:
     """Reject what a condition would never match, or compare in another way."""
     for statement in statements:
-        for value, test in zip(statement._values, tests_of(statement._shape), strict=True):
-            if test in (None, FRAGMENT) or not isinstance(value, Parameter):
+        values = _put_in(statement._values, replace)
+        if lists := statement._shape.lists_alone:
+            check_lists(call, [values[place] for place in lists])
+        tests = tests_of(statement._shape)
+        for value, new, test in zip(statement._values, values, tests, strict=True):
+            if test is None or test == FRAGMENT or not isinstance(value, Parameter):
                 continue
-            new = replace.get(value, value)
-            if isinstance(new, Parameter):
+            if type(new) not in NO_PARAMETERS:
+                check_compared(call, new, value.name, test)
+            elif test not in (EQUALS, EQUALS_ANY):
+                check_operand(call, test, new)
+            elif isinstance(new, Parameter):
                 if read_test(call, value.name, new, []) != test:
                     takes = "one of a list" if test == EQUALS_ANY else "one value"
                     raise InvalidBatch(
                         f"{call}: {value.name!r} is compared with {takes}, and {new.name!r} is "
                         f"not of that type"
                     )
-            elif type(new) not in NO_PARAMETERS:
-                check_compared(call, new, value.name, takes_list=test == EQUALS_ANY)
             elif test == EQUALS_ANY:
                 raise InvalidBatch(
                     f"{call}: {value.name!r} is compared with one of a list, and would be compared "
@@ -134,6 +142,11 @@ def replaced_values(values: Values, replace: Replacements) -> Values:
                 f"partial(): {with_article(type(value))} changes the SQL of one statement; set it "
                 f"there, before that is composed"
             )
+    return _put_in(values, replace)
+
+
+def _put_in(values: Values, replace: Replacements) -> Values:
+    """Return the values with others in the place of parameters, whatever these are."""
     return tuple([replace.get(v, v) if isinstance(v, Parameter) else v for v in values])
 
 
@@ -212,6 +225,9 @@ class _Rewriter:
         column, test = condition
         if isinstance(test, RawSql):
             return column, self.fragment(test)
+        if isinstance(test, Compared):
+            (operand,) = self.cells([test.operand])
+            return column, Compared(test.operator, operand)
         if test in WITHOUT_VALUE:
             return condition
         value = self._put(next(self._declared))

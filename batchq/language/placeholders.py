@@ -51,8 +51,22 @@ def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -
         if name not in place:
             raise InvalidBatch(f"sql(): %({name})s has no value; pass {name}=…")
     for name in place.keys() - set(used):
-        raise InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
+        raise not_used(name)
     return read(sql, tuple(pieces), tuple(place[name] for name in used), names, casts)
+
+
+def not_used(name: str) -> InvalidBatch:
+    """Return the error for a keyword that the text does not use."""
+    return InvalidBatch(f"sql(): the text has no %({name})s; drop {name}=…, or use it")
+
+
+@lru_cache(maxsize=4096)
+def names_in(sql: str) -> tuple[str, ...]:
+    """Return the names of a text's placeholders, each once, in their order.
+
+    :raises InvalidBatch: for a percent sign that begins no placeholder.
+    """
+    return tuple(dict.fromkeys(split(sql)[1]))
 
 
 def split(sql: str) -> tuple[list[str], list[str]]:

@@ -36,7 +36,7 @@ from batchq.language.syntax import (
     takes_outputs,
     tests_outputs,
 )
-from batchq.language.value_places import places_of
+from batchq.language.value_places import lists_alone, places_of
 
 
 @frozen(eq=False)
@@ -72,6 +72,8 @@ class Shape:
     """The matchers whose name may be longer than the server allows."""
     takes_outputs: bool = field(init=False)
     """True if an output of another statement is among the values."""
+    lists_alone: range = field(init=False)
+    """The places of the lists, if a ``where=`` of ``not_in()`` alone decides what is changed."""
     probe: int | None = field(init=False)
     """The number of rows that decides the guard, if the statement does nothing but find rows."""
     is_bare: bool = field(init=False)
@@ -92,6 +94,7 @@ class Shape:
         long_names = tuple(matcher for matcher in matchers if matcher.is_long)
         object.__setattr__(self, "long_names", long_names)
         object.__setattr__(self, "takes_outputs", flows)
+        object.__setattr__(self, "lists_alone", lists_alone(self.source))
         object.__setattr__(self, "probe", _probe(self))
         bare = self.result is NO_RESULT and not self.wrapped and not self.declared
         object.__setattr__(self, "is_bare", bare)

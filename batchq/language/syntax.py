@@ -138,13 +138,37 @@ EQUALS_OUTPUT = "= output"
 SAME = "IS NOT DISTINCT FROM EXCLUDED"
 """``column IS NOT DISTINCT FROM EXCLUDED.column``: no value; compares with the inserted one."""
 
-ColumnTest = tuple[str, str | RawSql]
+IS_NOT_NULL = "IS NOT NULL"
+"""``column IS NOT NULL``: no value."""
+
+LIKE = "LIKE"
+NOT_EQUALS = "<>"
+"""Every row that ``=`` does not find."""
+NOT_ANY = "NOT IN"
+"""Every row that ``= ANY`` does not find."""
+NOT_ANY_NOR_NULL = "NOT IN, NOR NULL"
+"""Every row that ``= ANY OR NULL`` does not find."""
+
+
+@frozen
+class Compared:
+    """A test of a column by another operator than ``=``."""
+
+    operator: str
+    """One of those above, or ``<``, ``<=``, ``>``, ``>=``."""
+    operand: Expr
+    """What it is compared with; for a list always a parameter."""
+
+
+ColumnTest = tuple[str, str | RawSql | Compared]
 """A column, with one of the tests above or a fragment that it equals."""
 
 Conditions = tuple[ColumnTest | RawSql, ...] | RawSql
 """Tests of columns and fragments that are conditions of their own; or one fragment."""
 
-WITHOUT_VALUE = frozenset({IS_NULL, SAME})
+WITHOUT_VALUE = frozenset({IS_NULL, IS_NOT_NULL, SAME})
+TAKES_LIST = frozenset({EQUALS_ANY, NOT_ANY})
+"""The tests whose parameter is a list."""
 
 
 @frozen(eq=False)
@@ -208,10 +232,11 @@ def columns_in(where: Conditions) -> tuple[str, ...]:
     """Return the columns named by conditions; columns inside a fragment are unknown."""
     if isinstance(where, RawSql):
         return ()
-    return tuple(name for name, _ in _column_tests(where))
+    return tuple(name for name, _ in column_tests(where))
 
 
-def _column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]:
+def column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]:
+    """Yield the conditions on one column each."""
     for condition in where:
         if not isinstance(condition, RawSql):
             yield condition
@@ -226,8 +251,15 @@ def chosen_by(where: Conditions) -> tuple[str, ...]:
     """Return the columns that conditions compare with a list."""
     if isinstance(where, RawSql):
         return ()
-    lists = (EQUALS_ANY, EQUALS_ANY_OR_NULL)
-    return tuple(name for name, test in _column_tests(where) if test in lists)
+    lists = (EQUALS_ANY, EQUALS_ANY_OR_NULL, NOT_ANY, NOT_ANY_NOR_NULL)
+    return tuple(name for name, test in column_tests(where) if operator_of(test) in lists)
+
+
+def operator_of(test: str | RawSql | Compared) -> str:
+    """Return the test of a column without what it is compared with."""
+    if isinstance(test, RawSql):
+        return EQUALS
+    return test.operator if isinstance(test, Compared) else test
 
 
 def takes_outputs(source: Source) -> bool:
@@ -250,7 +282,8 @@ def tests_outputs(where: Conditions) -> bool:
     if isinstance(where, RawSql):
         return takes_outputs(where)
     tests = [test if isinstance(test, RawSql) else test[1] for test in where]
-    return EQUALS_OUTPUT in tests or _use_outputs(tests)
+    operands = [test.operand if isinstance(test, Compared) else test for test in tests]
+    return EQUALS_OUTPUT in operands or _use_outputs(operands)
 
 
 def _use_outputs(cells: Iterable[Expr | str]) -> bool:

@@ -11,7 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from batchq.language.syntax import (
+    NOT_ANY,
     WITHOUT_VALUE,
+    Compared,
     Conditions,
     Delete,
     Expr,
@@ -84,9 +86,12 @@ def places_in(where: Conditions) -> list[ValuePlace]:
     places: list[ValuePlace] = []
     for condition in where:
         column, test = ("", condition) if isinstance(condition, RawSql) else condition
-        if isinstance(test, RawSql):
-            places += _in_fragment(test)
-        elif test not in WITHOUT_VALUE:
+        compared = test.operand if isinstance(test, Compared) else test
+        if isinstance(compared, RawSql):
+            places += _in_fragment(compared)
+        elif isinstance(test, Compared):
+            places.append((column, test.operator))
+        elif not isinstance(test, RawSql) and test not in WITHOUT_VALUE:
             places.append((column, test))
     return places
 
@@ -100,3 +105,20 @@ def _places_in_cells(columns: Iterable[str], cells: Iterable[Expr]) -> list[Valu
 
 def _in_fragment(fragment: RawSql) -> list[ValuePlace]:
     return [(name, FRAGMENT) for name in fragment.names]
+
+
+def lists_alone(source: Source) -> range:
+    """Return the places of the lists in a ``where=`` of ``not_in()`` alone.
+
+    If all are empty, it selects every row.
+
+    :return: none if it has another condition, or the source changes no rows.
+    """
+    if not isinstance(source, Update | Delete) or isinstance(source.where, RawSql):
+        return range(0)
+    for condition in source.where:
+        test = None if isinstance(condition, RawSql) else condition[1]
+        if not isinstance(test, Compared) or test.operator != NOT_ANY:
+            return range(0)
+    end = len(places_in_source(source))
+    return range(end - len(source.where), end)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
+from batchq.language.comparisons import Comparison
 from batchq.language.errors import InvalidBatch
 from batchq.language.models import check_named
 from batchq.language.validation import is_text
@@ -36,6 +38,11 @@ def check_mapping(call: str, values: object) -> None:
             f"{call}: pass a mapping of columns to values, not {type(values).__name__}; write "
             f'{{"column": …}}'
         )
+    for value in cast("Mapping[str, object]", values).values():
+        if isinstance(value, Comparison):
+            raise InvalidBatch(
+                f"{call}: {value.call} does not say which values these children have; list them"
+            )
 
 
 def check_raises(call: str, raises: object) -> None:

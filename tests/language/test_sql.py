@@ -6,7 +6,7 @@ from __future__ import annotations
 import psycopg.sql
 import pytest
 
-from batchq import InvalidBatch, sql, steps
+from batchq import InvalidBatch, delete, gather, insert, param, select, sql, steps
 
 
 def sent(text, /, **params):
@@ -296,3 +296,118 @@ VALID = [
 @pytest.mark.parametrize("text", VALID)
 def test_odd_but_valid_sql_is_sent_as_written(text):
     assert sent(text) == (text, ())
+
+
+# -- a mapping of values ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "named", "expected", "passed"),
+    [
+        ("SELECT %(a)s", {"a": 1}, {}, "SELECT $1", (1,)),
+        ("SELECT %(b)s, %(a)s", {"a": 1, "b": 2, "c": 3}, {}, "SELECT $1, $2", (2, 1)),
+        ("SELECT %(b)s, %(a)s", {"a": 1, "c": 3}, {"b": 2}, "SELECT $1, $2", (2, 1)),
+        ("SELECT 7 %% 2", {"a": 1}, {}, "SELECT 7 % 2", ()),
+        ("SELECT 7 %% 2", {}, {}, "SELECT 7 % 2", ()),
+        ("SELECT 1", {1: 2}, {}, "SELECT 1", ()),
+    ],
+)
+def test_mapping_may_hold_more_than_the_text_uses(text, values, named, expected, passed):
+    (step,) = steps(sql(text, values, **named))
+    assert (step.sql, step.parameters) == (expected, passed)
+
+
+def test_text_has_one_shape_however_its_values_are_passed():
+    text = "SELECT %(b)s, %(a)s"
+    shape = sql(text, a=1, b=2)._shape
+    assert sql(text, b=2, a=1)._shape is shape
+    assert sql(text, {"a": 1, "b": 2, "c": 3})._shape is shape
+    assert sql(text, {"c": 3, "b": 2}, a=1)._shape is shape
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: sql("SELECT %(a)s", {"b": 1}), r"%\(a\)s has no value; the mapping has no 'a'"),
+        (lambda: sql("SELECT %(a)s", {"a": 1}, b=2), r"the text has no %\(b\)s; drop b=…"),
+        (lambda: sql("SELECT %(a)s", {"a": 1}, a=2), "'a' is given twice: the mapping has it"),
+        (lambda: sql("SELECT %(a)s", [1]), r"by keyword or in a mapping, .*, not a list"),
+        (lambda: sql("SELECT %s", {"a": 1}), "is not a placeholder"),
+        (lambda: sql(7, {"a": 1}), "the text must be a str, not an int"),
+        (lambda: sql(["x"], {"a": 1}), "the text must be a str, not a list"),
+    ],
+)
+def test_mapping_that_does_not_fit_is_rejected(make, text):
+    with pytest.raises(InvalidBatch, match=text):
+        make()
+
+
+# -- fragments in a text ---------------------------------------------------------------------------
+
+
+AGE = sql("now() - %(made)s", made="2024-02-03")
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected", "values"),
+    [
+        (
+            sql("SELECT %(a)s, %(age)s < %(b)s", a=1, age=AGE, b=2),
+            "SELECT $1, (now() - $2) < $3",
+            (1, "2024-02-03", 2),
+        ),
+        (
+            sql("SELECT %(age)s, %(age)s::text", {"age": AGE, "more": 1}),
+            "SELECT (now() - $1), (now() - $1)::text",
+            ("2024-02-03",),
+        ),
+        (
+            sql("SELECT %(x)s * 2", x=sql("1 + %(y)s", y=sql("%(z)s -- why", z=3))),
+            "SELECT (1 + ($1 -- why\n)) * 2",
+            (3,),
+        ),
+        (sql("SELECT %(x)s", x=sql("SELECT 1")), "SELECT (SELECT 1)", ()),
+        (sql("SELECT %(x)s", x=sql("5 % 2")), "SELECT (5 % 2)", ()),
+    ],
+)
+def test_fragment_in_a_text_stands_in_parentheses(statement, expected, values):
+    (step,) = steps(statement)
+    assert (step.sql, step.parameters) == (expected, values)
+
+
+def test_text_with_fragments_is_one_condition_and_has_one_shape():
+    def made(days):
+        late = sql("%(due)s < now()", due=sql("made + %(days)s * interval '1 day'", days=days))
+        return delete("job", late)
+
+    (step,) = steps(made(7))
+    assert step.sql == ("DELETE FROM \"job\" WHERE (made + $1 * interval '1 day') < now()")
+    assert step.parameters == (7,)
+    assert made(7)._shape is made(8)._shape
+    assert made(param("days", int)).bind(days=9)._values == (9,)
+    assert repr(made(param("days", int))) == "<Statement delete job, takes days>"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (sql("SELECT 1").scalar(int), r"sql\(x=\): a sql\(\) fragment cannot have a result"),
+        (sql("a, b"), r"sql\(x=\): a sql\(\) fragment must be one expression: it is several"),
+        (select("t", ["id"], where={"id": 1}), r"sql\(x=\): a statement or batch cannot be used"),
+        (gather(), r"sql\(x=\): a statement or batch cannot be used as a value"),
+    ],
+    ids=["with a result", "two", "a select", "a batch"],
+)
+def test_what_is_not_one_expression_is_rejected_in_a_text(value, text):
+    with pytest.raises(InvalidBatch, match=text):
+        sql("SELECT %(x)s", x=value)
+
+
+def test_output_in_a_text_beside_a_fragment_and_in_it():
+    made = insert("job", {"id": 1}).returning("id").one(tuple)
+    with pytest.raises(InvalidBatch, match="has no type"):
+        sql("%(x)s + %(y)s", x=sql("1"), y=made.output("id"))
+    inner = sql("%(id)s + 1", id=made.output("id", "bigint"))
+    read = sql("SELECT %(x)s, %(y)s", x=inner, y=made.output("id", "int"))
+    assert [output.type for output in read._required_outputs] == ["int", "bigint"]
+    assert steps(gather(made, read))[1].sql.count("$1") == 1

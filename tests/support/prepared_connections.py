@@ -14,6 +14,7 @@ import psycopg
 from psycopg.types.enum import EnumInfo, register_enum
 
 from batchq import Batch, InvalidBatch, delete, gather, insert, select, sql, update
+from batchq.conditions import between, like, lt, ne, not_in
 from batchq.engine.wire.connection_state import state_of
 from batchq.result import Ok, attempt
 from tests.support.clients import prepared
@@ -31,6 +32,9 @@ CREATE CAST (varchar AS ci) WITHOUT FUNCTION AS ASSIGNMENT;
 CREATE FUNCTION ci_eq(ci, ci) RETURNS bool LANGUAGE sql IMMUTABLE
     AS 'SELECT lower($1::text) = lower($2::text)';
 CREATE OPERATOR = (leftarg = ci, rightarg = ci, function = ci_eq, commutator = =);
+CREATE FUNCTION ci_lt(ci, ci) RETURNS bool LANGUAGE sql IMMUTABLE
+    AS 'SELECT lower($1::text) < lower($2::text)';
+CREATE OPERATOR < (leftarg = ci, rightarg = ci, function = ci_lt);
 CREATE TYPE mood AS ENUM ('7', 'ab', '007', 'AB');
 CREATE TYPE mood2 AS ENUM ('7', 'ab', 'other');
 CREATE DOMAIN words AS text;
@@ -67,6 +71,16 @@ STATEMENTS: dict[str, Callable[[Any], Batch[Any]]] = {
     "select, one of several or none": lambda v: select(
         "t", ["k"], where={"v": [*_choice(v), None]}
     ).all(tuple),
+    "ne": lambda v: select("t", ["k"], where={"v": ne(v)}).all(tuple),
+    "lt": lambda v: select("t", ["k"], where={"v": lt(v)}).all(tuple),
+    "between, guarded": lambda v: delete("t", {"v": between(v, v)}).expect(
+        at_least=1, missing=Unmet
+    ),
+    "like": lambda v: select("t", ["k"], where={"v": like(v)}).all(tuple),
+    "not_in": lambda v: select("t", ["k"], where={"v": not_in(_choice(v))}).all(tuple),
+    "refuse": lambda v: update("t", {"k": 5}, {"k": 1}).refuse(
+        {"v": not_in([*_choice(v), None])}, raises=Unmet
+    ),
     "delete": lambda v: delete("t", {"v": v}).count(),
     "delete, guarded": lambda v: delete("t", {"v": v}).expect(at_least=1, missing=Unmet),
     "maybe": lambda v: select("t", ["k"], where={"v": v}).maybe(tuple),

@@ -14,14 +14,16 @@ from batchq import (
     format_error,
     insert,
     insert_or_get,
+    param,
     run,
     select,
     sequence,
     sql,
     update,
 )
+from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
 from batchq.hierarchy import Children, Parent
-from batchq.types import Inserted, Output
+from batchq.types import Comparison, Inserted, Output
 from tests.typing.subjects import ROW, NameTaken, Project, Vpc
 
 PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -48,6 +50,16 @@ def row_guard_keeps_the_type() -> None:
     assert_type(
         statement.require({"a": 1}, raises=format_error(KeyError, "{a}")), Statement[Project]
     )
+
+
+def comparison_is_a_value_of_a_condition() -> None:
+    compared = {"a": ne(None), "b": lt(5), "c": between(1, 2), "d": not_in([1]), "e": like("x%")}
+    statement = update("project", {"name": "web"}, where=compared).one(Project)
+    assert_type(statement.require({"rcgen": le(3), "b": None}), Statement[Project])
+    assert_type(statement.refuse([{"a": gt(1)}, {"a": ne(2)}]), Statement[Project])
+    assert_type(statement.ensure({"rcgen": ge(param("n", int))}), Statement[Project])
+    assert_type(ne(7), Comparison)
+    assert_type(sql("a > %(b)s AND %(d)s", {"b": 1, "c": 2}, d=sql("now() > e")), Statement[None])
 
 
 def check_for_rows_returns_none_and_a_lock_may_read() -> None:

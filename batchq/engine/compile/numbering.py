@@ -66,7 +66,9 @@ class Numbering:
         yield
         self._depth -= 1
 
-    def compare(self, table: str | None, column: str, place: Place) -> tuple[str, str]:
+    def compare(
+        self, table: str | None, column: str, place: Place, operator: str = "="
+    ) -> tuple[str, str]:
         """Return the comparison of a column with the next value, or with a value of the next list.
 
         :return: the check of the column's type if it is needed, to be put before everything that
@@ -74,7 +76,7 @@ class Numbering:
         """
         number = self.parameter(place if table is not None else Place.FREE)
         value = f"ANY({number})" if place is Place.LISTED else number
-        test = f"{identifier(column)} = {value}"
+        test = f"{identifier(column)} {operator} {value}"
         if table is None or len(self.order) - 1 not in self._checked:
             return "", test
         return f"(false AND {test} OR {type_check(table, column, number, place)}) AND ", test

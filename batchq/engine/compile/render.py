@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from batchq.engine.compile.condition_sql import column_test
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.parameter_places import Place, names_without_cast
 from batchq.engine.compile.quoting import identifier, listed, quoted
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.syntax import (
-    EQUALS_ANY,
-    EQUALS_ANY_OR_NULL,
-    EQUALS_OUTPUT,
-    IS_NULL,
     Conditions,
     Conflict,
     Delete,
@@ -227,31 +224,6 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     for condition in where:
         if isinstance(condition, RawSql):
             tests.append(f"({_fragment(n, condition)})")
-            continue
-        column, test = condition
-        name = identifier(column)
-        if isinstance(test, RawSql):
-            expression = f"({_fragment(n, test)})"
-            tests.append(
-                _equals_output(name, expression) if test.is_output else f"{name} = {expression}"
-            )
-        elif test == IS_NULL:
-            tests.append(f"{name} IS NULL")
-        elif test == EQUALS_ANY:
-            tests.append("".join(n.compare(table, column, Place.LISTED)))
-        elif test == EQUALS_ANY_OR_NULL:
-            check, is_listed = n.compare(table, column, Place.LISTED)
-            tests.append(f"{check}({is_listed} OR {name} IS NULL)")
-        elif test == EQUALS_OUTPUT:
-            if table is None:
-                message = f"the type of the output for {column!r} is unknown; compare it in sql(…)"
-                raise InvalidBatch(message)
-            tests.append(_equals_output(name, n.output(table, column)))
         else:
-            tests.append("".join(n.compare(table, column, Place.COMPARED)))
+            tests.append(column_test(n, table, *condition, partial(_fragment, n)))
     return " AND ".join(tests)
-
-
-def _equals_output(name: str, output: str) -> str:
-    """Return a comparison in which NULL matches NULL, as a None does. An index serves each part."""
-    return f"({name} = {output} OR ({name} IS NULL AND {output} IS NULL))"

@@ -26,7 +26,9 @@ from batchq.language.syntax import (
     RawSql,
     Select,
     Update,
+    column_tests,
 )
+from batchq.language.value_places import places_in
 from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
@@ -272,16 +274,8 @@ def _set_values(
 
 def _compared_values(where: Conditions, values: tuple[object, ...]) -> Iterator[tuple[str, object]]:
     """Yield the columns that conditions compare with a known value, each with that value."""
-    if isinstance(where, RawSql):
-        return
-    place = 0
-    for condition in where:
-        column, test = ("", condition) if isinstance(condition, RawSql) else condition
-        if isinstance(test, RawSql):
-            place += len(test.names)
-        elif test == IS_NULL:
-            yield column, None
-        else:
-            if test == EQUALS:
-                yield column, values[place]
-            place += 1
+    if not isinstance(where, RawSql):
+        yield from ((column, None) for column, test in column_tests(where) if test == IS_NULL)
+    for (column, test), value in zip(places_in(where), values, strict=False):
+        if test == EQUALS:
+            yield column, value

@@ -172,3 +172,17 @@ def test_no_fragment_reaches_another_row_or_column(strings, text):
             assert others == OTHERS, steps(statement)[0].sql
             for row in first:
                 assert row[2:] == (10, 10) if row[0] == 1 else (None, 5), steps(statement)[0].sql
+
+
+@pytest.mark.parametrize("number", [15, 16])
+def test_a_fragment_in_a_fragment_is_one_operand(planned, number):
+    sum_ = sql("b + %(more)s", more=5)
+    where = sql("%(sum)s * %(factor)s > %(least)s", {"sum": sum_, "least": 29, "factor": 2, "x": 0})
+    statement = update("t", {"o0": sql("%(sum)s - %(sum)s + b", sum=sum_)}, [{"id": 1}, where])
+    guarded = statement.require(sql("%(sum)s = %(n)s", sum=sum_, n=number), raises=KeyError)
+    for _ in range(2):
+        if number == 15:
+            run(planned, guarded)
+        else:
+            with pytest.raises(KeyError):
+                run(planned, guarded)

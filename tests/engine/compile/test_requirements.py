@@ -29,6 +29,7 @@ from batchq import (
     sql,
     update,
 )
+from batchq.conditions import between, like, lt, ne, not_in
 from batchq.language.guards import When
 from batchq.language.results import Rows
 from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
@@ -69,6 +70,18 @@ ONE_COLUMN = {
         {"state": ["ready", "idle"]}, (("ready", 1), ("idle", 1)), (("closed", 1), (None, 1))
     ),
     "empty list": Condition({"state": []}, (), (("ready", 1), (None, 1))),
+    "ne": Condition({"state": ne("ready")}, (("closed", 1), (None, 1)), (("ready", 1),)),
+    "ne(None)": Condition({"state": ne(None)}, (("ready", 1),), ((None, 1),)),
+    "not_in": Condition(
+        {"state": not_in(["ready", None])}, (("closed", 1),), (("ready", 1), (None, 1))
+    ),
+    "between": Condition(
+        {"state": between("m", "s")}, (("ready", 1),), (("closed", 1), ("z", 1), (None, 1))
+    ),
+    "like": Condition({"state": like("r_a%")}, (("ready", 1),), (("Ready", 1), (None, 1))),
+    "lt a fragment": Condition(
+        {"state": lt(sql("%(s)s", s="ready"))}, (("closed", 1),), (("ready", 1), (None, 1))
+    ),
     "fragment": Condition(
         {"state": sql("lower(%(s)s)", s="READY")}, (("ready", 1),), (("closed", 1), (None, 1))
     ),
