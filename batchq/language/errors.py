@@ -96,7 +96,11 @@ class InvalidBatch(BatchError, ValueError):
 
 
 class UnmappedViolation(BatchError):
-    """The server rejected a statement and no mapping matches; the text suggests one."""
+    """The server rejected a statement and no mapping matches; the text suggests one.
+
+    Or the function that the failure is mapped to has failed without the values of the step, because
+    it is not certain which step failed. Its error is the ``__context__``.
+    """
 
 
 class GuardFailed(BatchError):

@@ -45,6 +45,12 @@ def why_not_made(cls: type[BaseException], given: object) -> str | None:
     return None
 
 
+def may_read_argument(cls: type[BaseException]) -> bool:
+    """Return whether an exception class has a constructor that may read its argument."""
+    is_builtin = all(_is_builtin(cls, name) for name in ("__new__", "__init__"))
+    return type(cls).__call__ is not type.__call__ or not is_builtin
+
+
 def fresh_copy(error: E) -> E:
     """Return a copy of an exception without its traceback and cause, to raise one per failure.
 

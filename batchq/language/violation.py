@@ -83,7 +83,7 @@ class Violation:
     :ivar values: the values of the failed statement by name: of a row by column, of ``sql()`` by
         placeholder. A column that is both set and compared has the value that is set. Without the
         outputs of other statements, which only the server knows. Empty if the failed step is
-        unknown.
+        unknown; a function that fails without them maps nothing.
     """
 
     kind: ViolationKind

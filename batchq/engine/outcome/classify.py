@@ -18,7 +18,7 @@ from batchq.language.errors import (
     StatementCanceled,
     UnmappedViolation,
 )
-from batchq.language.mapping import Invariant, describe
+from batchq.language.mapping import Invariant, Raises, describe
 from batchq.language.violation import ViolationKind
 
 if TYPE_CHECKING:
@@ -39,10 +39,14 @@ class ReportClass:
     """What the text suggests to the reader; None for the line of code that would map it."""
 
 
-def classify(failure: Failure, made: str | None) -> ReportClass:
+def classify(
+    failure: Failure, made: str | None, without_values: BaseException | None
+) -> ReportClass:
     """Return the class of the report.
 
     :param made: the class of the exception that the failure is mapped to, if one was made.
+    :param without_values: what the caller's function has raised if it got no values, because it is
+        not certain which step failed. It may have read them, so it maps nothing.
 
     A failure after which another attempt may succeed is not the statement's, so its mapping does
     not apply.
@@ -59,9 +63,12 @@ def classify(failure: Failure, made: str | None) -> ReportClass:
     if violation.kind is ViolationKind.GUARD:
         return ReportClass(GuardFailed, hint=None if resolution is None else "")
     mapped: tuple[str, ...] = ()
-    if resolution is not None:
+    if resolution is not None and without_values is not None:
+        mapped = (_why_not_mapped(resolution.mapping.raises, without_values),)
+    elif resolution is not None:
         mapped = (f"mapped to {made or describe(resolution.mapping.raises)}",)
-    hint = "" if mapped else None
+    is_mapped = resolution is not None and without_values is None
+    hint = "" if is_mapped else None
     if hint is None and violation.sqlstate == READ_ONLY:
         hint = CALLERS_OWN
     if violation.sqlstate == _CANCELED:
@@ -71,7 +78,7 @@ def classify(failure: Failure, made: str | None) -> ReportClass:
         timeout = None if is_frame else failure.frame.timeout
         reasons = (_why_canceled(failure, timeout), *mapped)
         return ReportClass(StatementCanceled, reasons, timeout, hint)
-    return ReportClass(BatchError if mapped else UnmappedViolation, mapped, hint=hint)
+    return ReportClass(BatchError if is_mapped else UnmappedViolation, mapped, hint=hint)
 
 
 _RERUN = "running the batch again may succeed"
@@ -90,6 +97,15 @@ def _why_canceled(failure: Failure, timeout: float | None) -> str:
     if timeout is None:
         return "canceled by a cancel request or the session's statement_timeout; timeout= was unset"
     return f"canceled by timeout={timeout:g}, or by a cancel request before that"
+
+
+def _why_not_mapped(raises: Raises | Invariant, error: BaseException) -> str:
+    """Return why the caller's function, or the class, has made no exception."""
+    what = f"{describe(raises)}, which" if isinstance(raises, type) else "a function that"
+    return (
+        f"mapped to {what} needs the values of the step, and it is not certain which step "
+        f"failed: it raised {type(error).__name__}"
+    )
 
 
 def _why_invariant(resolution: Resolution) -> str:

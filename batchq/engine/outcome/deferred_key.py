@@ -60,12 +60,26 @@ def find_step_by_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple
     if matches.count(YES) == 1 and MAYBE not in matches:
         return matches.index(YES), ""
     if matches.count(YES) > 1:
-        reason = "several of them write the key in DETAIL"
+        reason = f"{_which(matches, steps)} write the key in DETAIL"
     elif YES in matches:
-        reason = "only the server knows which keys the others of them write"
+        reason = "only the server knows which keys some of them write"
     else:
         reason = "none of them is certain to write the key in DETAIL"
     return None, reason
+
+
+def _which(matches: Sequence[TextMatch], steps: Sequence[PlacedStep]) -> str:
+    """Return the steps with the key in words, among those that are named after them."""
+    indexes = [step.index for step, match in zip(steps, matches, strict=True) if match is YES]
+    if len(indexes) == len(steps):
+        return "all of them"
+    if len(indexes) > _MAX_INDEXES:
+        return f"{len(indexes)} of them"
+    *first, last = map(str, indexes)
+    return f"of them steps {', '.join(first)} and {last}"
+
+
+_MAX_INDEXES = 10
 
 
 def match_each_step(violation: Violation, steps: Sequence[PlacedStep]) -> list[TextMatch]:

@@ -68,12 +68,15 @@ def report(
     name: str | None = None
     resolution = failure.failed_step.resolution
     raises = None if resolution is None else resolution.for_caller
+    without_values: BaseException | None = None
     try:
         if raises is not None:
             made, name = _made(raises, failure.violation)
     except BaseException as error:  # noqa: BLE001  Ctrl-C in the caller's function
         interrupt = error
-    cls = classify(failure, name)
+    if name is None and failure.failed_step.step is None and callable(raises):
+        made, without_values = None, made
+    cls = classify(failure, name, without_values)
     batch_error = cls.error(
         write_report(failure, cls),
         outcome=verdict.outcome,
@@ -87,6 +90,8 @@ def report(
     elif isinstance(batch_error, StatementCanceled):
         batch_error.timeout = cls.timeout
     batch_error.__cause__ = cause
+    if without_values is not None:
+        batch_error.__context__ = without_values
     if interrupt is not None:  # it is not the batch's failure
         caused_by(interrupt, batch_error)
         raise interrupt

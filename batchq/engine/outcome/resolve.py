@@ -17,6 +17,7 @@ from batchq.engine.outcome.deferred_suspects import Suspects, find_suspects, ste
 from batchq.engine.scope import PlacedStatement
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.flight import CLOSING
+from batchq.language.exceptions import may_read_argument
 from batchq.language.mapping import ErrorMapping, Invariant, Raises
 from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
 
@@ -145,12 +146,14 @@ def _deferred(
 def _is_certain(resolutions: Sequence[Resolution]) -> bool:
     """Return whether the exception is the same whichever step has failed.
 
-    A function may make another one of each step's values.
+    A function, or a constructor, may make another one of each step's values.
     """
     if len(resolutions) != 1:
         return False
     raises = resolutions[0].for_caller
-    return isinstance(raises, BaseException | type) or raises is None
+    if isinstance(raises, type):
+        return not may_read_argument(raises)
+    return isinstance(raises, BaseException) or raises is None
 
 
 def _from_suspects(suspects: Suspects, violation: Violation) -> FailedStep:

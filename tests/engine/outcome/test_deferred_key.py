@@ -156,7 +156,7 @@ def test_invariant_is_attributed_by_key_too(conn):
     assert caught.value.statement is two
 
 
-SEVERAL = "several of them"
+SEVERAL = "all of them"
 NONE = "none of them is certain"
 OTHERS = "only the server knows"
 READINGS = "more than one way"
