@@ -2,8 +2,7 @@
 """Define the batch: statements composed in order, with one combined result.
 
 A batch is a value; the engine runs it. Composition is applicative, not monadic: no function of a
-result may choose the next statement. So every statement is known before the first byte is sent, and
-one round trip is enough.
+result may choose the next statement. So all are known at the start, and one round trip is enough.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from attrs import evolve
 
 from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given, still_taken
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
+from batchq.language.other_names import BatchNames
 from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 U = TypeVar("U")
 
 
-class Batch(Expression, Generic[T_co, R_contra]):
+class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
     """An ordered composition of statements with one combined result of type ``T_co``.
 
     Immutable: a batch may be run twice, be part of two batches, and be shared between threads.

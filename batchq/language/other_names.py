@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Suggest what to write instead of a method of another library.
+"""Suggest what to write instead of a method of another library, or of a statement.
 
 Each name is a descriptor of its own: ``__getattr__`` would make every attribute of a statement
 slower to read.
 """
 
 from __future__ import annotations
+
+from inspect import getattr_static
 
 from attrs import frozen
 
@@ -59,6 +61,9 @@ INSTEAD = {
 }
 """Names of SQLAlchemy, Django, psycopg and asyncpg, and what to write for them."""
 
+INSTEAD_OF_BATCH = {"each": "sequence(map(declaration.bind, rows))"}
+"""Methods of a statement that a whole batch does not have, and what to write for them."""
+
 
 @frozen
 class _OtherName:
@@ -72,15 +77,26 @@ class _OtherName:
         raise AttributeError(message)
 
 
-class OtherNames:
-    """Base class of a class with the hints."""
+class BatchNames:
+    """Base class of a batch, with the hints for one."""
 
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
         """List the attributes without the hints."""
-        return [name for name in super().__dir__() if name not in INSTEAD]
+        return [name for name in super().__dir__() if not _is_hint(type(self), name)]
 
 
-for _name, _instead in INSTEAD.items():
-    setattr(OtherNames, _name, _OtherName(_name, _instead))
+class OtherNames:
+    """Base class of a statement, with the hints for one."""
+
+    __slots__ = ()
+
+
+def _is_hint(cls: type[object], name: str) -> bool:
+    return isinstance(getattr_static(cls, name, None), _OtherName)
+
+
+for _class, _names in ((OtherNames, INSTEAD), (BatchNames, INSTEAD_OF_BATCH)):
+    for _name, _instead in _names.items():
+        setattr(_class, _name, _OtherName(_name, _instead))

@@ -6,10 +6,11 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from typing import NamedTuple
 
 import pytest
 
-from batchq import Statement, gather, select
+from batchq import Statement, gather, insert, select, sequence, steps
 from batchq.language.other_names import INSTEAD
 
 ROW = select("t", ["id"], where={"id": 1})
@@ -49,7 +50,43 @@ def test_statement_with_hints_is_copied_and_pickled():
     assert pickle.loads(pickle.dumps(ROW)).title == ROW.title  # noqa: S301
 
 
-def test_batch_has_no_hints():
+def test_batch_has_no_such_hints():
     with pytest.raises(AttributeError) as caught:
         gather(ROW).one_or_none  # noqa: B018
     assert "write" not in str(caught.value)
+
+
+class New(NamedTuple):
+    """A row to insert."""
+
+    id: int
+
+
+DECLARED = insert("t", New)
+BATCHES = {
+    "Gathered": gather(DECLARED, DECLARED),
+    "Labelled": gather(DECLARED).label("new"),
+    "Bound": gather(DECLARED, DECLARED).bind(New(1)),
+    "Each": DECLARED.each([New(1)]),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_whole_batch_says_how_to_repeat_it(name):
+    batch = BATCHES[name]
+    with pytest.raises(AttributeError) as caught:
+        batch.each([New(1)])
+    assert str(caught.value) == f"{name} has no each; write sequence(map(declaration.bind, rows))"
+    assert not hasattr(batch, "each")
+    assert not hasattr(type(batch), "each")
+    assert "each" not in dir(batch)
+    assert "bind" in dir(batch)
+
+
+def test_whole_batch_is_repeated_as_the_hint_says():
+    batch = sequence(map(BATCHES["Gathered"].bind, [New(1), New(2)]))
+    assert [step.parameters for step in steps(batch)] == [(1,), (1,), (2,), (2,)]
+
+
+def test_statement_lists_what_only_a_batch_has_not():
+    assert "each" in dir(DECLARED)
