@@ -9,7 +9,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
@@ -17,6 +17,7 @@ from batchq.engine.scope import PlacedStatement
 from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
+from batchq.language.recorded_step import RecordedStep, recorded
 from batchq.language.step import Step
 from batchq.language.value_places import placeholders_of
 
@@ -120,6 +121,10 @@ class PlacedStep(Step):
                 for mapping in mappings
             ]
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it shows."""
+        return RecordedStep, astuple(recorded(self), recurse=False)
 
     def __str__(self) -> str:
         declared = self.placed.declared

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import astuple, evolve, field, frozen
 
+from batchq.language.pickling import picklable
 from batchq.language.spelling import spelled
 
 
@@ -104,6 +105,11 @@ class Violation:
     part_of: tuple[str, ...] = ()
     row: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
     values: Mapping[str, Any] = field(factory=dict[str, Any], eq=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it; a value that cannot be pickled is replaced by words."""
+        row, values = ({k: picklable(v) for k, v in own.items()} for own in (self.row, self.values))
+        return Violation, astuple(evolve(self, row=row, values=values), recurse=False)
 
     def __str__(self) -> str:
         """Return a description without the caller's data."""
