@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from batchq.engine.program import Program, setting_name
-from batchq.language.binding import picker
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
+from batchq.language.takes import picker
 
 if TYPE_CHECKING:
     from batchq.engine.plan import Plan
     from batchq.language.batch import Bound
-    from batchq.language.binding import Takes
+    from batchq.language.takes import Takes
 
 
 @frozen(eq=False)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from attrs import evolve
 
-from batchq.language.binding import NO_ROW, HasValues, Takes, Values, given, still_taken
+from batchq.language.binding import NO_ROW, given
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.other_names import BatchNames
 from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
+from batchq.language.takes import HasValues, Takes, Values, still_taken
 from batchq.language.tree import Combining, declared, leaves, substituted
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_call, checked_context, checked_label
@@ -172,7 +173,6 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         raise NotImplementedError
 
     def _replaced(self, replace: Replacements, /) -> Batch[Any, Any]:
-        """Return a batch that holds no other, with values in the place of parameters."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

@@ -17,10 +17,10 @@ from batchq.language.validation import listed
 from batchq.language.value import value
 
 if TYPE_CHECKING:
-    from batchq.language.binding import Takes, Values
     from batchq.language.outputs import Output
     from batchq.language.partial import Replacements
     from batchq.language.statement_base import StatementBase
+    from batchq.language.takes import Takes, Values
 
 R = TypeVar("R")
 

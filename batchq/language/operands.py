@@ -6,9 +6,17 @@ A comparison with NULL matches no row, and a guard made of it fails always or ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
-from batchq.language.comparisons import Comparison, Reading, is_record, reading_of, refused
+from batchq.language.comparisons import (
+    Comparison,
+    Reading,
+    is_record,
+    read_choice,
+    reading_of,
+    refused,
+)
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Fields, Parameter
 from batchq.language.spelling import spelled, with_article
@@ -126,6 +134,7 @@ def check_compared(call: str, value: object, name: str, test: str) -> None:
         if None in value:
             hint = 'declare {"column": ne(None)} as well' if test == NOT_ANY else _NEVER_ANY
             raise InvalidBatch(f"{call}: {name!r} contains None, {hint}")
+        read_choice(call, name, cast("Sequence[object]", value))
     elif test in TAKES_LIST or reading_of(kind) is not None:  # type: ignore[arg-type]
         raise refused(call, name, kind)
     elif test == LIKE and not isinstance(value, str):

@@ -8,65 +8,25 @@ value, so it decides nothing about the SQL but that a value is there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
 from functools import lru_cache
-from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
+from itertools import chain
+from typing import Any, NoReturn, TypeVar, cast, get_origin
 
-from attrs import frozen
-
+from batchq.language.accepted import Accepted, accepted_by, class_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.row_fields import annotation_of, field_names
 from batchq.language.signatures import why_not_named
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
-from batchq.language.validation import checked_call, is_checkable, is_text
+from batchq.language.validation import checked_call, is_text
 
 Row = TypeVar("Row")
-
-
-@frozen
-class Accepted:
-    """The values that a parameter accepts by name."""
-
-    kind: type[Any]
-    items: type[Any] | None = None
-    """The class of the items, if ``kind`` is list."""
-    nullable: bool = False
-
-    def why_not(self, value: object) -> str | None:
-        """Return why a value is not accepted; None if it is."""
-        if value is None:
-            return None if self.nullable or self.kind is object else f"takes {self}, not None"
-        if not _is_a(value, self.kind):
-            return f"takes {self}, not {with_article(type(value), unlike=(self.kind,))}"
-        if self.items is not None:
-            for item in cast("list[object]", value):
-                if not _is_a(item, self.items):
-                    found = (
-                        "None" if item is None else with_article(type(item), unlike=(self.items,))
-                    )
-                    return f"takes {self}, not one that contains {found}"
-        return None
-
-    def __str__(self) -> str:
-        """Return it as a noun: ``a UUID``, ``a list of UUID``."""
-        noun = with_article(self.kind)
-        noun += f" of {self.items.__name__}" if self.items is not None else ""
-        return f"{noun} or None" if self.nullable else noun
-
-
-def _is_a(value: object, kind: type[Any]) -> bool:
-    """Return whether a value is of a class, or of a subclass with the same meaning."""
-    if (isinstance(value, bool) and kind is int) or (isinstance(value, datetime) and kind is date):
-        return False
-    return isinstance(value, kind)
 
 
 class Parameter(Special):
     """A place for a value; created by :func:`param`, or as an attribute of :func:`row`."""
 
-    __slots__ = ("accepted", "factory", "is_default", "is_unresolved", "name", "row")
+    __slots__ = ("accepted", "factory", "is_checked", "is_default", "is_unresolved", "name", "row")
 
     def __init__(
         self,
@@ -77,6 +37,7 @@ class Parameter(Special):
         *,
         is_default: bool = False,
         is_unresolved: bool = False,
+        is_checked: bool = False,
     ) -> None:
         self.name = name
         self.accepted = accepted
@@ -90,6 +51,8 @@ class Parameter(Special):
         """Whether it is the default of a field, which cannot be given by name."""
         self.is_unresolved = is_unresolved
         """Whether it is a field whose annotation cannot be resolved."""
+        self.is_checked = is_checked
+        """Whether it is a field in the place of a parameter, whose type its value has to have."""
 
     @property
     def takes_list(self) -> bool:
@@ -104,6 +67,12 @@ class Parameter(Special):
                 f"TYPE_CHECKING only, and define them in a module, not in a function"
             )
         return self.accepted is not None and self.accepted.items is not None
+
+    def is_same(self, other: object) -> bool:
+        """Return whether another one has the same value: it is the same, or of the same field."""
+        if self is other or not isinstance(other, Parameter):
+            return self is other
+        return self.row is not None and (self.row, self.name) == (other.row, other.name)
 
     def __repr__(self) -> str:
         """Return the name, and what it takes."""
@@ -148,6 +117,25 @@ class Parameter(Special):
         return f"the value of {self.name!r} is not known before bind()"
 
 
+def parameter_in(held: object) -> Parameter | None:
+    """Return a parameter that an exception or a collection holds, in whatever depth; else None."""
+    todo, seen = [held], set[int]()
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Parameter):
+            return item
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, BaseException):
+            todo += [item.args, getattr(item, "__dict__", None)]
+        elif isinstance(item, dict):
+            todo += chain.from_iterable(cast("dict[object, object]", item).items())
+        elif isinstance(item, list | tuple | set | frozenset):
+            todo += cast("list[object]", item)
+    return None
+
+
 def param(name: str, type: Any, /, *, factory: Callable[[], object] | None = None) -> Parameter:
     """Return a parameter that is bound by name: ``.bind(org=…)``.
 
@@ -169,25 +157,7 @@ def param(name: str, type: Any, /, *, factory: Callable[[], object] | None = Non
         raise InvalidBatch(f'param(): the name must be a keyword, such as "org", not {name!r:.40}')
     if factory is not None:
         checked_call("param(factory=)", factory, why_not_named(factory, ()))
-    return Parameter(name, _accepted(type), factory=factory)
-
-
-def _accepted(given: Any) -> Accepted:
-    origin, arguments = get_origin(given), get_args(given)
-    if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:  # noqa: PLR2004
-        (other,) = (argument for argument in arguments if argument is not NoneType)
-        accepted = _accepted(other)
-        return Accepted(accepted.kind, accepted.items, nullable=True)
-    kind = _class_of(arguments[0] if origin is list and len(arguments) == 1 else given)
-    if kind is None or kind is NoneType or issubclass(kind, list | tuple) or not is_checkable(kind):
-        raise InvalidBatch(
-            f"param(): the type must be a class, X | None or list[X], not {given!r:.40}"
-        )
-    return Accepted(list, kind) if origin is list else Accepted(kind)
-
-
-def _class_of(given: object) -> type[Any] | None:
-    return cast("type[Any]", given) if isinstance(given, type) else None
+    return Parameter(name, accepted_by(type), factory=factory)
 
 
 def row(cls: type[Row], /) -> Row:
@@ -228,7 +198,7 @@ def fields_of(call: str, cls: object) -> dict[str, Parameter]:
 
 @lru_cache(maxsize=4096)
 def _fields(cls: Any) -> Fields | None:
-    names = _names(_class_of(cls))
+    names = _names(class_of(cls))
     if not names:
         return None
     return Fields(cls, {name: _field(cls, name) for name in names})
@@ -248,7 +218,7 @@ def _of_field(annotation: Any) -> Accepted | None:
     A list is one whatever is in it: the values of fields are not checked.
     """
     try:
-        return _accepted(annotation)
+        return accepted_by(annotation)
     except InvalidBatch:
         is_list = annotation is list or get_origin(annotation) is list
         return Accepted(list, object) if is_list else None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from attrs import evolve
 
-from batchq.language.binding import HasValues, Takes, Values, check_accepted
+from batchq.language.binding import check_accepted
 from batchq.language.comparisons import copy_lists
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import read_cell, read_test
@@ -33,6 +33,7 @@ from batchq.language.syntax import (
     Select,
     Update,
 )
+from batchq.language.takes import HasValues, Takes, Values
 from batchq.language.value_places import FRAGMENT, tests_of
 
 Replacements = Mapping[Parameter, object]
@@ -60,6 +61,11 @@ def replacements_of(
         target = field if parameter is None else parameter
         if target is None:
             raise InvalidBatch(f"partial() takes no {name!r}; it takes {takes}")
+        if isinstance(value, Parameter) and value.row is not None and value.row is takes.row:
+            raise InvalidBatch(
+                f"partial(): {name}= is a field of the {value.row.__name__} that is taken already; "
+                f"set it to a field of another row, or say .takes()"
+            )
         if type(value) not in NO_PARAMETERS:
             check_accepted("partial()", target, value)
         (replace[target],) = copy_lists("partial()", (value,))
@@ -85,10 +91,16 @@ def taken_as(takes: Takes, statements: Iterable[HasValues], cls: object) -> Repl
         raise InvalidBatch(
             f"takes(): {name} has no field {missing[0]!r}; it has {', '.join(fields)}"
         )
-    replace = {takes.named[each]: fields[each] for each in takes.named if each in fields}
+    replace = {
+        named: Parameter(each, named.accepted, fields[each].row, is_checked=True)
+        for each, named in takes.named.items()
+        if each in fields
+    }
     if not replace and takes.row is None:
         raise InvalidBatch(f"takes(): the batch takes {takes}, and no field of {name}")
-    _check_tests("takes()", statements, replace)
+    # An annotation that cannot be resolved says nothing; the type of the parameter is checked.
+    annotated = {each: fields[each.name] for each in replace if fields[each.name].accepted}
+    _check_tests("takes()", statements, annotated)
     return replace
 
 

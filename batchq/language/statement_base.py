@@ -6,20 +6,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from batchq.language.binding import still_taken
 from batchq.language.fragments import fragment_of, title_of
 from batchq.language.outputs import Output
 from batchq.language.partial import Replacements, replaced_values
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
 from batchq.language.syntax import RawSql
+from batchq.language.takes import still_taken
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.value import value
 
 if TYPE_CHECKING:
-    from batchq.language.binding import HasValues, Values
     from batchq.language.mapping import ErrorMapping, Raises
     from batchq.language.shape import Shape
+    from batchq.language.takes import HasValues, Values
 
 
 @value

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar, cast
 
-from batchq.language.binding import HasValues, Takes, takes_of
 from batchq.language.partial import Replacements
+from batchq.language.takes import HasValues, Takes, takes_of
 
 Combining = tuple[int | None, Callable[[Any], Any]]
 """How a result is made of others: their number, and a function of their list; or None, and a

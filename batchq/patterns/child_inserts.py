@@ -56,8 +56,11 @@ def _check_parent(source: Insert, statement: Statement[Any], column: str, key: o
             f"insert({source.table!r}, …) must set {column!r}, the key of its parent"
         )
     value = value_of(source, statement._values, column)
-    is_declared = isinstance(value, Parameter) or isinstance(key, Parameter)
-    if value is not key and (is_declared or value != key):
+    if isinstance(value, Parameter) or isinstance(key, Parameter):
+        is_other = not isinstance(value, Parameter) or not value.is_same(key)
+    else:
+        is_other = value != key
+    if is_other:
         raise InvalidBatch(
             f"insert({source.table!r}, …) must set {column!r} to the key that is passed to add()"
         )

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from attrs import frozen
 
-from batchq import InvalidBatch, delete, gather, insert, param, row, sql, steps, update
+from batchq import InvalidBatch, delete, gather, insert, param, row, select, sql, steps, update
+from batchq.hierarchy import Parent
 
 
 class Rename(NamedTuple):
@@ -173,3 +174,39 @@ def test_wrong_use_is_rejected_by_its_call(case):
 def test_list_of_the_class_is_compared_as_one_of_these():
     declared = delete("t", {"id": param("ids", list[int])}).takes(Choice)
     assert values(declared.bind(Choice([1, 2], None))) == [([1, 2],)]
+
+
+class Unresolved(NamedTuple):
+    """A row whose annotation is not known at run time."""
+
+    ids: list[NotThere]  # noqa: F821  # type: ignore[name-defined]
+
+
+@pytest.mark.parametrize("value", [None, 1.6, "7"])
+def test_type_of_a_parameter_is_checked_in_the_row_too(value):
+    class Org(NamedTuple):
+        org: object
+
+    declared = update("t", {"n": param("org", int)}, where={"id": 1}).takes(Org)
+    with pytest.raises(InvalidBatch, match="org= takes an int, not"):
+        declared.bind(Org(value))
+    assert steps(declared.bind(Org(7)))[0].parameters == (7, 1)
+
+
+def test_annotation_that_cannot_be_resolved_leaves_the_type_to_the_parameter():
+    find = select("t", ["id"], where={"id": param("ids", list[int])}).takes(Unresolved)
+    assert steps(find.bind(Unresolved([7])))[0].parameters == ([7],)
+    with pytest.raises(InvalidBatch, match="ids= takes a list of int, not an int"):
+        find.bind(Unresolved(7))
+
+
+def test_field_that_takes_the_place_of_a_parameter_is_the_key_of_the_parent():
+    class Add(NamedTuple):
+        org: int
+
+    orgs = Parent(table="org", key="id", deleted_at=None, generation="version")
+    member = insert("member", {"org_id": param("org", int)}).takes(Add)
+    added = orgs.children("member", by="org_id", deleted_at=None).add(
+        row(Add).org, member, missing=lambda v: LookupError(v.values["id"])
+    )
+    assert [step.parameters for step in steps(added.bind(Add(7)))] == [(7,), (7,)]
