@@ -61,9 +61,9 @@ def replacements_of(
         target = field if parameter is None else parameter
         if target is None:
             raise InvalidBatch(f"partial() takes no {name!r}; it takes {takes}")
-        if isinstance(value, Parameter) and value.row is not None and value.row is takes.row:
+        if isinstance(value, Parameter) and target is field and value.row is takes.row:
             raise InvalidBatch(
-                f"partial(): {name}= is a field of the {value.row.__name__} that is taken already; "
+                f"partial(): {name}= is a field of the row that is taken already; "
                 f"set it to a field of another row, or say .takes()"
             )
         if type(value) not in NO_PARAMETERS:

@@ -7,9 +7,9 @@ error would be lost with the outcome that it reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import field, frozen
 
@@ -32,17 +32,63 @@ class RecordedStep(Step):
     """What a step shows, without its statement."""
 
     index: int
-    path: str = field(repr=False)
-    statement: RecordedStatement = field(repr=False)
-    row_index: int | None = field(repr=False)
-    bound_row: object = field(repr=False)
-    sql: str = field(repr=False)
-    """Empty if the statement could not be sent as it is."""
-    parameters: tuple[object, ...] = field(repr=False)
-    guard: str | None = field(repr=False)
-    notes: tuple[str, ...] = field(repr=False)
-    mappings: tuple[str, ...] = field(repr=False)
+    title: str = field(repr=False)
     text: str = field(repr=False)
+    shown: Mapping[str, Any] = field(repr=False)
+    """What the properties return, by their names."""
+
+    @property
+    def statement(self) -> RecordedStatement:
+        """Only the title of the statement."""
+        return RecordedStatement(self.title)
+
+    @property
+    def path(self) -> str:
+        """The labels, outermost first."""
+        found: str = self.shown["path"]
+        return found
+
+    @property
+    def row_index(self) -> int | None:
+        """The place of its row among those of ``.each()``."""
+        found: int | None = self.shown["row_index"]
+        return found
+
+    @property
+    def bound_row(self) -> object:
+        """Its row among those of ``.each()``."""
+        found: object = self.shown["bound_row"]
+        return found
+
+    @property
+    def sql(self) -> str:
+        """The SQL as sent; empty if it could not be sent as it is."""
+        found: str = self.shown["sql"]
+        return found
+
+    @property
+    def parameters(self) -> tuple[object, ...]:
+        """The values of ``$1``, ``$2``, …."""
+        found: tuple[object, ...] = self.shown["parameters"]
+        return found
+
+    @property
+    def guard(self) -> str | None:
+        """The guard on the number of rows."""
+        found: str | None = self.shown["guard"]
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings for the reader."""
+        found: tuple[str, ...] = self.shown["notes"]
+        return found
+
+    @property
+    def mappings(self) -> tuple[str, ...]:
+        """The mappings, strongest first."""
+        found: tuple[str, ...] = self.shown["mappings"]
+        return found
 
     def __str__(self) -> str:
         return self.text
@@ -50,19 +96,17 @@ class RecordedStep(Step):
 
 def recorded(step: Step) -> RecordedStep:
     """Return the record of a step. A value that cannot be pickled is replaced by words."""
-    return RecordedStep(
-        step.index,
-        step.path,
-        RecordedStatement(step.statement.title),
-        step.row_index,
-        picklable(step.bound_row),
-        _unless_invalid(lambda: step.sql) or "",
-        tuple(map(picklable, _unless_invalid(lambda: step.parameters) or ())),
-        step.guard,
-        _unless_invalid(lambda: step.notes) or (),
-        step.mappings,
-        str(step),
-    )
+    shown = {
+        "path": step.path,
+        "row_index": step.row_index,
+        "bound_row": picklable(step.bound_row),
+        "sql": _unless_invalid(lambda: step.sql) or "",
+        "parameters": tuple(map(picklable, _unless_invalid(lambda: step.parameters) or ())),
+        "guard": step.guard,
+        "notes": _unless_invalid(lambda: step.notes) or (),
+        "mappings": step.mappings,
+    }
+    return RecordedStep(step.index, step.statement.title, str(step), shown)
 
 
 def _unless_invalid(read: Callable[[], T]) -> T | None:

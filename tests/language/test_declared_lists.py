@@ -64,5 +64,5 @@ def test_exception_that_holds_a_parameter_is_rejected_when_it_is_bound(case):
 
 
 def test_field_of_the_row_that_is_taken_is_not_set_to_another_field_of_it():
-    with pytest.raises(InvalidBatch, match="ids= is a field of the Wanted that is taken already"):
+    with pytest.raises(InvalidBatch, match="ids= is a field of the row that is taken already"):
         insert("t", Wanted).partial(ids=row(Wanted).ids)

@@ -136,12 +136,6 @@ def test_field_that_is_compared_needs_its_annotation(cls, use):
     )
 
 
-def test_class_that_is_taken_needs_the_annotation_of_what_is_compared():
-    declared = delete("t", where={"price": param("price", int)})
-    with pytest.raises(InvalidBatch, match="the annotation of 'price' cannot be resolved"):
-        declared.takes(Attrs)
-
-
 @pytest.mark.parametrize("cls", [Attrs, Data, Named])
 def test_field_that_is_not_compared_needs_none(cls):
     (step,) = steps(insert("t", cls).bind(cls(7, [1], 2)))

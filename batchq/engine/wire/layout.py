@@ -58,16 +58,19 @@ class FlightBuilder:
 
         Each is counted as a use until the statement is prepared; then the rest is sent at once.
         """
+        may_repeat = True
         for number in range(steps.count):
-            if number and (run := self._latest()) is not None:
-                self._add_rest(owner + number, steps, number, run)
-                return
+            if number and may_repeat and (run := self._latest()) is not None:
+                may_repeat = _pass(steps, number, run.checks)
+                if may_repeat:
+                    self._add_rest(owner + number, steps, number, run)
+                    return
             self._add_step(owner + number, steps.one(number) if steps.count > 1 else steps)
 
     def _latest(self) -> Run | None:
-        """Return how the step before runs, if another one may run in the same way unlooked at."""
+        """Return how the step before runs, if it runs prepared."""
         run = self.flight.runs[-1]
-        return None if run.key is None or run.checks else run
+        return None if run.key is None else run
 
     def _add_rest(self, owner: int, steps: EncodedStep, first: int, run: Run) -> None:
         """Add all steps of a prepared statement from one on."""
@@ -194,6 +197,16 @@ class FlightBuilder:
     def _add(self, owner: int, command: Callable[[], Any]) -> None:
         self.flight.owners.append(owner)
         self.flight.commands.append(command)
+
+
+def _pass(steps: EncodedStep, first: int, checks: ValueChecks) -> bool:
+    """Return whether the values of all steps from one on keep their meaning if they run alike."""
+    width = len(steps.types)
+    for place, is_exact in checks:
+        column = steps.params[first * width + place :: width]
+        if not all(value is None or is_exact(value) for value in column):
+            return False
+    return True
 
 
 _READABLE = 40
