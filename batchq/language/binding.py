@@ -15,6 +15,7 @@ from batchq.language.comparisons import copy_lists, reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.operands import ALWAYS_CHECKED, check_compared, check_lists
 from batchq.language.parameters import Parameter
+from batchq.language.row_fields import unreadable
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.spelling import with_article
 
@@ -36,10 +37,13 @@ def given(takes: Takes, row: object, named: Mapping[str, object], call: str = "b
     :param row: the row, or :data:`NO_ROW`.
     :raises InvalidBatch: for a value that is missing, unknown or of another type.
     """
-    if takes.row is not None and type(row) is takes.row:
-        values = takes.read(row)
-    else:
-        values = _read_other(takes, row, call)
+    try:
+        if takes.row is not None and type(row) is takes.row:
+            values = takes.read(row)
+        else:
+            values = _read_other(takes, row, call)
+    except AttributeError as error:
+        raise unreadable(call, row, takes.fields) from error
     if named or takes.named:
         values += _by_name(takes, named, call)
     if takes.defaults:

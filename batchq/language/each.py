@@ -85,7 +85,10 @@ def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:
     """Return the values of many rows at once; None if each has to be looked at."""
     if takes.named or takes.defaults or takes.compared or set(map(type, rows)) != {takes.row}:
         return None
-    values = list(map(takes.read, rows))
+    try:
+        values = list(map(takes.read, rows))
+    except AttributeError:
+        return None
     if NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(values))):
         return values if takes.pick is None else list(map(takes.values, values))
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import get_annotations
 from operator import attrgetter
 from typing import Any, cast, get_type_hints
@@ -14,6 +14,7 @@ import attrs
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
 
 
 @frozen
@@ -57,6 +58,17 @@ def field_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
     if len(names) > 1:
         return attrgetter(*names)  # which returns a tuple only for several
     return lambda row: tuple(getattr(row, name) for name in names)
+
+
+def unreadable(call: str, row: object, names: Iterable[str]) -> InvalidBatch:
+    """Return the error for a row of which a field was not set.
+
+    :param call: the call that it was passed to, for the text of the error: ``"bind()"``.
+    """
+    name = next((name for name in names if not hasattr(row, name)), "")
+    return InvalidBatch(
+        f"{call}: the field {name!r} of {with_article(type(row))} cannot be read; set it first"
+    )
 
 
 def default_of(cls: type[Any], name: str) -> Default | None:

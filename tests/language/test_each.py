@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from batchq import (
     Batch,
@@ -202,3 +202,58 @@ def test_wrong_use_is_rejected_by_its_call(case):
 
 def test_batch_of_several_statements_is_not_repeated():
     assert not hasattr(Batch, "each")
+
+
+@define
+class Draft:
+    """A row with a field that its constructor does not set."""
+
+    id: int
+    name: str = field(init=False)
+
+
+class Later(Draft):
+    """A row of a subclass."""
+
+
+UNSET = insert("t", Draft)
+KEYED = delete("t", where={"name": row(Draft).name})
+NAMED = update("t", {"name": row(Draft).name, "kind": param("kind", str)}, where={"id": 1})
+UNREADABLE = {
+    "each": (
+        lambda: UNSET.each([set_row(), Draft(2)]),
+        "each(): row 1: the field 'name' of a Draft",
+    ),
+    "each, of a condition": (lambda: KEYED.each([Draft(1)]), "each(): row 0: the field 'name'"),
+    "each, of a subclass": (
+        lambda: UNSET.each([Later(1)]),
+        "each(): row 0: the field 'name' of a Later",
+    ),
+    "bind": (lambda: UNSET.bind(Draft(1)), "bind(): the field 'name' of a Draft"),
+    "bind, of a subclass": (lambda: UNSET.bind(Later(1)), "bind(): the field 'name' of a Later"),
+    "bind, with values by name": (
+        lambda: NAMED.bind(Draft(1), kind="a"),
+        "bind(): the field 'name'",
+    ),
+    "bind of a batch": (lambda: gather(UNSET, KEYED).bind(Draft(1)), "bind(): the field 'name'"),
+}
+
+
+def set_row() -> Draft:
+    made = Draft(1)
+    made.name = "a"
+    return made
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_field_that_is_not_set_is_named(case):
+    call, text = UNREADABLE[case]
+    with pytest.raises(InvalidBatch) as caught:
+        call()
+    assert str(caught.value).startswith(text)
+    assert str(caught.value).endswith(" cannot be read; set it first")
+    assert isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_field_that_is_set_later_is_read():
+    assert values(UNSET.each([set_row()])) == [(1, "a")]
