@@ -89,6 +89,10 @@ def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:
         values = list(map(takes.read, rows))
     except AttributeError:
         return None
+    for place, parameter in takes.checked:
+        why_not = parameter.accepted and parameter.accepted.why_not
+        if why_not and any(why_not(read[place]) for read in values):
+            return None
     if NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(values))):
         return values if takes.pick is None else list(map(takes.values, values))
     return None

@@ -257,3 +257,12 @@ def test_field_that_is_not_set_is_named(case):
 
 def test_field_that_is_set_later_is_read():
     assert values(UNSET.each([set_row()])) == [(1, "a")]
+
+
+TAKEN = insert("t", {"id": param("id", int)}).takes(New)
+
+
+def test_type_given_by_param_is_checked_in_each_row():
+    assert values(TAKEN.each([New(1), New(2)])) == [(1,), (2,)]
+    with pytest.raises(InvalidBatch, match=r"each\(\): row 1: id= takes an int, not a str"):
+        TAKEN.each([New(1), New("2")])  # type: ignore[arg-type]
