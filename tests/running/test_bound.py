@@ -18,6 +18,7 @@ from batchq import (
     insert,
     param,
     row,
+    run,
     sql,
     unique,
     update,
@@ -176,3 +177,14 @@ def test_parameter_is_not_sent_by_a_dumper_of_the_caller(clients, link):
         client.conn.adapters.register_dumper(object, Anything)
         with pytest.raises(InvalidBatch, match="not bound"):
             client.run(DECLARED["insert"])
+
+
+def test_constant_that_changes_is_sent_as_it_is(conn):
+    conn.prepare_threshold = 0
+    content = bytearray(b"a")
+    declared = gather(
+        sql("SELECT %(content)s::bytea, %(n)s::int8", content=content, n=param("n", int)).one(tuple)
+    )
+    for text in (b"a", b"b", b"c"):
+        content[:] = text
+        assert [run(conn, declared.bind(n=n)) for n in (1, 2)] == [((text, n),) for n in (1, 2)]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from batchq.engine.wire.transformers import KeptTransformer
 
 _AUTO = PyFormat.AUTO
+_MUTABLE = frozenset({bytearray, memoryview})
+"""Classes of constants that may change from one run to the next."""
 
 
 def encode(
@@ -83,7 +85,7 @@ def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransfo
     constants = kept.constants.get(filling)
     if constants is None:
         constants = Constants(filling, _dumped(filling.constants, kept.transformer))
-        if kept.dumps_stateless(constants.kinds):
+        if constants.kinds.isdisjoint(_MUTABLE) and kept.dumps_stateless(constants.kinds):
             kept.constants[filling] = constants
     types, formats, missing = constants.around(given, filling)
     return Encoded(
