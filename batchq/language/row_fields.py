@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import get_annotations
 from operator import attrgetter
-from typing import Any, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -49,8 +49,39 @@ def annotation_of(cls: type[Any], name: str) -> object:
             own = {each.__name__: each for each in getattr(base, "__type_params__", ())}
             # Names of the module win over those of the class, most of which are its fields.
             module = getattr(sys.modules.get(base.__module__), "__dict__", {})
-            return get_type_hints(alone, {**vars(base), **own}, module)[name]
+            found: Any = get_type_hints(alone, {**vars(base), **own}, module)[name]
+            return _with_arguments(found, _arguments(cls).get(base, {}))
     return None
+
+
+_Arguments = Mapping[object, Any]
+"""What stands for the type variables of a class."""
+
+
+def _arguments(cls: type[Any]) -> Mapping[object, _Arguments]:
+    """Return what stands for the type variables of each generic class that a class is derived from.
+
+    They are kept by class, because two classes may use one variable for different types.
+    """
+    known: dict[object, _Arguments] = {}
+    for base in cls.__mro__:
+        for generic in vars(base).get("__orig_bases__", ()):
+            origin = get_origin(generic)
+            arguments = [_with_arguments(each, known.get(base, {})) for each in get_args(generic)]
+            known[origin] = dict(
+                zip(getattr(origin, "__parameters__", ()), arguments, strict=False)
+            )
+    return known
+
+
+def _with_arguments(annotation: Any, arguments: _Arguments) -> Any:
+    """Return an annotation with types in the place of type variables."""
+    if isinstance(annotation, TypeVar):
+        return arguments.get(annotation, annotation)
+    variables: tuple[object, ...] = getattr(annotation, "__parameters__", ())
+    if not variables or isinstance(annotation, type):
+        return annotation
+    return annotation[tuple(arguments.get(each, each) for each in variables)]
 
 
 def field_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:

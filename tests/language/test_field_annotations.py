@@ -95,6 +95,43 @@ def test_other_fields_keep_their_types(cls):
     assert sql_of(row(cls).one) == '"x" = $1'
 
 
+@attrs.frozen
+class Lists(Page[list[int]]):
+    """A field whose type the derived class gives."""
+
+
+@attrs.frozen
+class Middle(Page[list[T]], Generic[T]):
+    """The same variable, for another type."""
+
+    own: T
+
+
+@attrs.frozen
+class Derived(Middle[str]):
+    """A class derived of that."""
+
+
+@dataclasses.dataclass
+class Nullable(Generic[T]):
+    """A field that may be None."""
+
+    one: T | None
+
+
+@dataclasses.dataclass
+class NullableInt(Nullable[int]):
+    """One of a known type."""
+
+
+def test_type_that_a_derived_class_gives_to_a_generic_one_is_known():
+    assert [sql_of(row(cls).one) for cls in (Lists, Middle, Derived)] == ['"x" = ANY($1)'] * 3
+    assert [sql_of(row(cls).own) for cls in (Middle, Derived)] == ['"x" = $1'] * 2
+    assert repr(row(Derived).own) == "<field Derived.own>"
+    with pytest.raises(InvalidBatch, match="may be None"):
+        delete("t", where={"x": row(NullableInt).one})
+
+
 def test_own_field_beside_inherited_ones_has_its_type():
     assert sql_of(row(Inheriting).more) == '"x" = ANY($1)'
 
