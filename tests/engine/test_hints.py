@@ -7,6 +7,7 @@ import pytest
 from psycopg.types.json import Json, Jsonb
 
 from batchq import BatchError, insert, run, select, sql, update
+from batchq.conditions import lt, not_in
 
 pytestmark = pytest.mark.postgres_only("the words of PostgreSQL")
 
@@ -17,7 +18,8 @@ CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "js
 
 BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
 CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
-ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, STR)
+NO_LESS = "json has no <"
+ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR)
 
 CASES = {
     "a function of an int": (sql("SELECT left('abc', %(n)s)", n=2), BIGINT),
@@ -36,6 +38,8 @@ CASES = {
     "text = int": (select("t", ["n"], where={"x": 3}), STR),
     "text = one of ints": (select("t", ["n"], where={"x": [1, 2]}), STR),
     "an array = a list": (select("t", ["n"], where={"a": ["x"]}), LIST),
+    "an array is not in a list": (select("t", ["n"], where={"a": not_in(["x"])}), LIST),
+    "json < a text": (select("t", ["n"], where={"js": lt("1"), "n": 3}), NO_LESS),
     "an array = a list of ints": (
         sql("SELECT 1 FROM t WHERE n = %(n)s AND a = %(x)s", n=1, x=1),
         None,

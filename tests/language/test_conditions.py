@@ -66,7 +66,7 @@ def condition(where):
         ({"c": like(sql("d || '%'"))}, "\"c\" LIKE (d || '%')", ()),
         ({"c": not_in([1, 2])}, '("c" = ANY($1)) IS NOT TRUE', ([1, 2],)),
         ({"c": not_in((1,))}, '("c" = ANY($1)) IS NOT TRUE', ([1],)),
-        ({"c": not_in([1, None])}, '("c" = ANY($1) OR "c" IS NULL) IS NOT TRUE', ([1],)),
+        ({"c": not_in([1, None])}, '(("c" = ANY($1) OR "c" IS NULL)) IS NOT TRUE', ([1],)),
         ({"c": not_in([]), "d": 1}, '("c" = ANY($1)) IS NOT TRUE AND "d" = $2', ([], 1)),
         ({"c": lt(2), "d": 1}, '"c" < $1 AND "d" = $2', (2, 1)),
     ],

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from batchq import Batch, gather, insert, into, param, row, sequence, sql, unique, update
+from batchq.conditions import between, le, ne, not_in
 from batchq.hierarchy import Parent
 from batchq.language.placement import Scheduled
 from batchq.language.tree import declared
@@ -68,6 +69,14 @@ def _guarded(env: Env) -> Batch[Any]:
     )
 
 
+def _compared(env: Env) -> Batch[Any]:
+    where = {"id": not_in(env["choice"]), "parent": le(env["other"])}
+    change = update("item", {"note": env["text"]}, where=where).count()
+    return change.refuse({"id": between(env["id"], env["other"])}, raises=Unmet).ensure(
+        {"parent": ne(env["parent"])}, raises=Unmet
+    )
+
+
 def _ensured(env: Env) -> Batch[Any]:
     change = update("item", {"parent": env["parent"]}, where={"id": env["other"]})
     return change.count().ensure({"parent": env["other"]}, raises=Unmet)
@@ -121,7 +130,7 @@ def _none(_: Env) -> Batch[Any]:
 
 
 LEAVES: tuple[Make, ...] = (
-    *(_item, _changed, _guarded, _ensured, _read, _fragment, _output, _added, _none),
+    *(_item, _changed, _guarded, _compared, _ensured, _read, _fragment, _output, _added, _none),
     *(_touch("parent"), _touch("other"), _last("parent"), _last("other")),
     *(_touch("other"), _changed, lambda _: PARENT.touch(1, missing=Unmet)),
 )

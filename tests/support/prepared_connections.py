@@ -35,6 +35,12 @@ CREATE OPERATOR = (leftarg = ci, rightarg = ci, function = ci_eq, commutator = =
 CREATE FUNCTION ci_lt(ci, ci) RETURNS bool LANGUAGE sql IMMUTABLE
     AS 'SELECT lower($1::text) < lower($2::text)';
 CREATE OPERATOR < (leftarg = ci, rightarg = ci, function = ci_lt);
+CREATE FUNCTION ci_like(ci, text) RETURNS bool LANGUAGE sql IMMUTABLE
+    AS 'SELECT lower($1::text) LIKE lower($2)';
+CREATE OPERATOR ~~ (leftarg = ci, rightarg = text, function = ci_like);
+CREATE FUNCTION ci_like(ci, ci) RETURNS bool LANGUAGE sql IMMUTABLE
+    AS 'SELECT lower($1::text) LIKE lower($2::text)';
+CREATE OPERATOR ~~ (leftarg = ci, rightarg = ci, function = ci_like);
 CREATE TYPE mood AS ENUM ('7', 'ab', '007', 'AB');
 CREATE TYPE mood2 AS ENUM ('7', 'ab', 'other');
 CREATE DOMAIN words AS text;

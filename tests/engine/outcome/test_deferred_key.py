@@ -29,6 +29,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.conditions import ge, le, lt, ne, not_in
 from batchq.engine.outcome.deferred_key import find_step_by_key
 from batchq.running.explain import steps
 from batchq.testing import proxy
@@ -119,6 +120,11 @@ DISTINGUISHED = {
         PARENT,
         delete("parent", {"id": 3}),
         delete("parent", {"id": 1}),
+    ),
+    "one of two parents deleted, by other comparisons too": (
+        PARENT,
+        delete("parent", [{"name": ge(sql("%(a)s || ''", a="one"))}, {"id": 3}]),
+        delete("parent", [{"id": lt(2), "name": not_in(["two"])}, {"id": 1}]),
     ),
     "the parent's key updated": (
         PARENT,
@@ -221,6 +227,18 @@ UNCERTAIN = {
         child(named='9) is not present in table "parent".'),
         child(named="one"),
         READINGS,
+    ),
+    "a parent found by another comparison": (
+        PARENT,
+        child(parent=2),
+        delete("parent", {"id": le(1)}),
+        NONE,
+    ),
+    "a parent that is not another": (
+        PARENT,
+        delete("parent", {"id": 3}),
+        delete("parent", {"id": not_in([2, 3]), "name": ne("two")}),
+        NONE,
     ),
     "a parent found by another column": (
         PARENT,

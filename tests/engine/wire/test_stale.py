@@ -393,6 +393,13 @@ class TestStays:
         for column in ("text", "varchar(20)", "words", "char(8)", "name", "ci"):
             assert stays(column, STATEMENTS["like"], "7%") == 1, column
 
+    def test_a_pattern_is_matched_by_the_rules_of_its_column(self, two: ConnectionPair):
+        two.set_column_type("int")
+        for column, found in (("text", [(1,)]), ("ci", [(1,), (2,)]), ("varchar(20)", [(1,)])):
+            two.set_column_type(column, new_table=False)
+            for _ in range(3):
+                assert sorted(run(two.warm, STATEMENTS["like"]("a_"))) == found, column
+
     def test_text_with_its_type_in_the_statement_is_prepared(self, stays):
         for cast in (
             "%(v)s::text",
