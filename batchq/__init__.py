@@ -40,7 +40,17 @@ from batchq.errors import (
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, insert, select, sql, update
 from batchq.language.compose import gather, into, sequence
-from batchq.language.matchers import check, exclusion, foreign_key, not_null, sqlstate, unique
+from batchq.language.matchers import (
+    check,
+    exclusion,
+    foreign_key,
+    missing,
+    not_null,
+    sqlstate,
+    unexpected,
+    unique,
+    unmet,
+)
 from batchq.language.outcome import Outcome
 from batchq.language.parameters import param, row
 from batchq.language.statement import Statement
@@ -84,6 +94,7 @@ __all__ = [
     "insert",
     "insert_or_get",
     "into",
+    "missing",
     "not_null",
     "param",
     "row",
@@ -93,7 +104,9 @@ __all__ = [
     "sql",
     "sqlstate",
     "steps",
+    "unexpected",
     "unique",
+    "unmet",
     "update",
 ]
 

@@ -73,13 +73,8 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
             )
         _check_copy(matcher, raises)
         return raises
-    if isinstance(raises, ErrorTemplate) and raises.columns and not _has_row(matcher):
-        raise InvalidBatch(
-            f"{_call(matcher, 'format_error(…)')}: this failure has no row for {{column}}; use a "
-            f"template without columns, or map the guard of a row"
-        )
     if isinstance(raises, ErrorTemplate):
-        _check_stop(matcher, raises.error)
+        _check_template(matcher, raises)
     cls: object = raises
     if isinstance(cls, type):
         if issubclass(cls, BaseException):
@@ -100,15 +95,35 @@ def _holds_parameter(raises: object) -> bool:
 
 def _call(matcher: Matcher, raises: str) -> str:
     """Return the call that a mapping was passed to, for the text of an error."""
-    if matcher.kind is not ViolationKind.GUARD:
+    if matcher.kind is not ViolationKind.GUARD or matcher.is_outer:
         return f".on({matcher}, {raises})"
     if matcher.requirement is not None:
         return f"{str(matcher)[:-1]}, raises={raises})"
     return f"expect({'unexpected' if matcher is UNEXPECTED_ROWS else 'missing'}={raises})"
 
 
-def _has_row(matcher: Matcher) -> bool:
-    return matcher.requirement is not None or matcher is UNEXPECTED_ROWS
+def _check_template(matcher: Matcher, raises: ErrorTemplate) -> None:
+    """Reject a template with columns that the failure may not report."""
+    _check_stop(matcher, raises.error)
+    if _has_columns(matcher, raises.columns):
+        return
+    reason = (
+        "this failure has no row for {column}; use a template without columns, or map the guard of "
+        "a row"
+    )
+    if matcher.columns is not None:
+        reason = (
+            "the row is sure to have the columns that unmet() names, and no others; pass a "
+            "function of the Violation for more"
+        )
+    raise InvalidBatch(f"{_call(matcher, 'format_error(…)')}: {reason}")
+
+
+def _has_columns(matcher: Matcher, columns: tuple[str, ...]) -> bool:
+    """Return whether a failure is sure to report a row with these columns."""
+    if not columns or matcher.requirement is not None or matcher is UNEXPECTED_ROWS:
+        return True
+    return matcher.columns is not None and matcher.columns.issuperset(columns)
 
 
 _COPIED: set[type[BaseException]] = set()

@@ -29,13 +29,15 @@ class Matcher:
     """A pattern for a :class:`~batchq.Violation`, as :meth:`Statement.on` takes it.
 
     Created by :func:`~batchq.unique`, :func:`~batchq.check`, :func:`~batchq.foreign_key`,
-    :func:`~batchq.exclusion`, :func:`~batchq.not_null` and :func:`~batchq.sqlstate`; not by calling
+    :func:`~batchq.exclusion`, :func:`~batchq.not_null`, :func:`~batchq.sqlstate`,
+    :func:`~batchq.missing`, :func:`~batchq.unexpected` and :func:`~batchq.unmet`; not by calling
     the class. Equal patterns are one object, so that shapes that contain it can be looked up.
 
     :ivar kind: the kind of violation; None for a SQLSTATE, and for a constraint of any kind.
     :ivar name: the name of the constraint, or of the column for NOT NULL.
     :ivar sqlstate: the SQLSTATE; None except for :func:`~batchq.sqlstate`.
     :ivar requirement: for a guard on a row: the index of the requirement, from 0.
+    :ivar columns: for :func:`unmet`: the columns of the condition; empty for any.
     :ivar is_long: True if the name may be longer than 63 bytes, to which PostgreSQL truncates
         names. A character that is not ASCII may take up to 4 bytes, depending on the encoding.
     """
@@ -44,6 +46,7 @@ class Matcher:
     name: str | None = None
     sqlstate: str | None = None
     requirement: int | None = None
+    columns: frozenset[str] | None = None
     is_long: bool = field(init=False)
     _text: str = field(init=False, repr=False)
 
@@ -65,12 +68,22 @@ class Matcher:
         if violation.kind is not self.kind:
             return False
         if self.kind is ViolationKind.GUARD:
-            # A rejected isolation level is not about rows, so no mapping applies to it.
-            is_this = self is UNEXPECTED_ROWS or violation.requirement == self.requirement
-            return violation.isolation is None and is_this
+            return self._matches_guard(violation)
         if self.kind is ViolationKind.NOT_NULL:
             return violation.column == self.name
         return self._is_named(violation)
+
+    @property
+    def is_outer(self) -> bool:
+        """True for a matcher of guards that are written elsewhere."""
+        return self in (_MISSING, _UNEXPECTED) or self.columns is not None
+
+    def _matches_guard(self, violation: Violation) -> bool:
+        if violation.isolation is not None:
+            return False  # it is not about rows
+        if self.columns is not None:
+            return violation.requirement is not None
+        return self in TOO_MANY or violation.requirement == self.requirement
 
     def _is_named(self, violation: Violation) -> bool:
         """Return True if the constraint has this name, or its parent on a partitioned table."""
@@ -181,10 +194,58 @@ MISSING_ROWS = Matcher(ViolationKind.GUARD)
 """Fewer rows than the guard allows; for ``.expect(..., missing=...)``."""
 UNEXPECTED_ROWS = Matcher(ViolationKind.GUARD, "expect(unexpected=...)")
 """More rows than the guard allows; for ``.expect(..., unexpected=...)``."""
+_MISSING = Matcher(ViolationKind.GUARD, "missing()")
+_UNEXPECTED = Matcher(ViolationKind.GUARD, "unexpected()")
+TOO_MANY = frozenset({UNEXPECTED_ROWS, _UNEXPECTED})
+"""The matchers of more rows than a guard allows; others of a number of rows match fewer."""
+
+
+def missing() -> Matcher:
+    """Match fewer rows than a guard allows: of ``.expect(…)``, ``.one()`` and ``.scalar()``.
+
+    For ``part.on(missing(), raises)``, around a statement or a batch that is written elsewhere: its
+    404 may be a 400 of the whole. On the statement itself write ``.expect(…, missing=raises)``.
+
+    >>> from batchq import update
+    >>> touch = update("project", {"name": "web"}, {"id": 7}).expect(1, missing=LookupError("7"))
+    >>> whole = touch.label("project").on(missing(), ValueError("project: no such project"))
+    """
+    return _MISSING
+
+
+def unexpected() -> Matcher:
+    """Match more rows than a guard allows, as :func:`missing` matches fewer.
+
+    With ``expect(0)``, the first of them is in :attr:`Violation.row`, if the guard reports it.
+    """
+    return _UNEXPECTED
+
+
+def unmet(*columns: str) -> Matcher:
+    """Match a row that does not meet a condition: of ``require``, ``refuse`` or ``ensure``.
+
+    For ``part.on(unmet("state"), raises)``, as :func:`missing`.
+
+    :param columns: the columns of the condition, exactly these in any order; none: any condition.
+        A ``sql()`` fragment names no column, so it is matched by ``unmet()`` only.
+    :raises InvalidBatch: if a column is not a non-empty str.
+
+    >>> str(unmet("state", "attempts"))
+    'unmet("attempts", "state")'
+    """
+    if not all(map(is_text, columns)):
+        raise InvalidBatch('unmet(): pass names of columns, each a non-empty str: unmet("state")')
+    return _unmet(frozenset(columns))
 
 
 @lru_cache(maxsize=4096)
-def unmet(index: int, requirement: Requirement) -> Matcher:
+def _unmet(columns: frozenset[str]) -> Matcher:
+    name = f"unmet({', '.join(map(spelled, sorted(columns)))})"
+    return Matcher(ViolationKind.GUARD, name, columns=columns)
+
+
+@lru_cache(maxsize=4096)
+def unmet_requirement(index: int, requirement: Requirement) -> Matcher:
     """Match a row that does not meet the requirement with that index, from 0."""
     return Matcher(ViolationKind.GUARD, str(requirement), requirement=index)
 

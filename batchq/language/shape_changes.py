@@ -14,7 +14,7 @@ from attrs import evolve
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import EXACTLY_ONE, Bound, Guard, Requirement, When
 from batchq.language.mapping import INVARIANT, ErrorMapping
-from batchq.language.matchers import Matcher, constraint, unmet
+from batchq.language.matchers import Matcher, constraint, unmet_requirement
 from batchq.language.models import model_of, why_not
 from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
 from batchq.language.shape import Shape, answered
@@ -112,7 +112,7 @@ def with_condition(
                 f"{requirement.call}(): a column must be a non-empty str, not {name!r:.40}"
             )
     changed = evolve(shape, conditions=(*shape.conditions, requirement))
-    return _check_consistent(changed), unmet(len(shape.conditions), requirement)
+    return _check_consistent(changed), unmet_requirement(len(shape.conditions), requirement)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -12,13 +12,17 @@ from batchq import (
     Statement,
     Violation,
     format_error,
+    gather,
     insert,
     insert_or_get,
+    missing,
     param,
     run,
     select,
     sequence,
     sql,
+    unexpected,
+    unmet,
     update,
 )
 from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
@@ -59,6 +63,11 @@ def comparison_is_a_value_of_a_condition() -> None:
     assert_type(statement.refuse([{"a": gt(1)}, {"a": ne(2)}]), Statement[Project])
     assert_type(statement.ensure({"rcgen": ge(param("n", int))}), Statement[Project])
     assert_type(ne(7), Comparison)
+    assert_type(statement.on(missing(), KeyError), Statement[Project])
+    assert_type(
+        gather(statement).on(unmet("a"), KeyError("x")).on(unexpected(), KeyError),
+        Batch[tuple[Project]],
+    )
     assert_type(sql("a > %(b)s AND %(d)s", {"b": 1, "c": 2}, d=sql("now() > e")), Statement[None])
 
 

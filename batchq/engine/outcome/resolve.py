@@ -18,8 +18,10 @@ from batchq.engine.scope import PlacedStatement
 from batchq.engine.step import PlacedStep
 from batchq.engine.wire.flight import CLOSING
 from batchq.language.exceptions import may_read_argument
+from batchq.language.guards import Requirement, When
 from batchq.language.mapping import ErrorMapping, Invariant, Raises
-from batchq.language.matchers import UNEXPECTED_ROWS, Matcher
+from batchq.language.matchers import TOO_MANY, Matcher
+from batchq.language.syntax import columns_in
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
@@ -47,26 +49,32 @@ def mapping_for(placed: PlacedStatement, violation: Violation) -> Resolution | N
     for mapping in placed.declared.mappings:
         if isinstance(mapping, str):
             context = mapping
-        elif _fits_row_count(violation, mapping.matcher, placed) and mapping.matcher.matches(
-            violation
-        ):
+        elif _fits_guard(violation, mapping.matcher, placed) and mapping.matcher.matches(violation):
             return Resolution(mapping, context)
     return None
 
 
-def _fits_row_count(violation: Violation, matcher: Matcher, placed: PlacedStatement) -> bool:
-    """Return False for a row-count mapping of the other direction.
+def _fits_guard(violation: Violation, matcher: Matcher, placed: PlacedStatement) -> bool:
+    """Return False for a row-count mapping of the other direction, or of another condition.
 
     ``missing=`` maps too few rows only, ``unexpected=`` too many.
     """
     shape = placed.statement._shape
     if violation.requirement is not None:
-        return matcher is not UNEXPECTED_ROWS or shape.carries_unexpected
+        if matcher.columns is not None:
+            return _is_unmet(shape.requirements[violation.requirement], matcher.columns)
+        return matcher not in TOO_MANY or shape.carries_unexpected
     if violation.rows is None or shape.guard is None:
         return True
-    if matcher is UNEXPECTED_ROWS:
+    if matcher in TOO_MANY:
         return violation.rows > shape.guard.rows
     return violation.rows < shape.guard.rows
+
+
+def _is_unmet(requirement: Requirement, columns: frozenset[str]) -> bool:
+    """Return whether a requirement is a condition on exactly these columns; of none, on any."""
+    named = frozenset(columns_in(requirement.test))
+    return requirement.when is not When.NEVER and columns in (frozenset(), named)
 
 
 @frozen
