@@ -22,7 +22,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placeholders import NUL, text
-from batchq.language.row_fields import field_names, field_reader
+from batchq.language.row_fields import field_names, field_reader, unreadable
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import (
@@ -70,7 +70,11 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
         named = cast("Mapping[str, object]", row)
         columns, values = tuple(named), tuple(named.values())
     else:
-        columns, values = read.columns, read.values(row)
+        columns = read.columns
+        try:
+            values = read.values(row)
+        except AttributeError as error:
+            raise unreadable(call, cast("object", row), columns) from error
     if NOT_AS_IS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
     if NO_PARAMETERS.isdisjoint(map(type, values)):

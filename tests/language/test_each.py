@@ -235,6 +235,11 @@ UNREADABLE = {
         lambda: NAMED.bind(Draft(1), kind="a"),
         "bind(): the field 'name'",
     ),
+    "insert, built": (lambda: insert("t", Draft(1)), "insert(): the field 'name' of a Draft"),
+    "update, built": (
+        lambda: update("t", Draft(1), where={"id": 1}),
+        "update(set=): the field 'name' of a Draft",
+    ),
     "bind of a batch": (lambda: gather(UNSET, KEYED).bind(Draft(1)), "bind(): the field 'name'"),
 }
 
