@@ -15,6 +15,7 @@ import pytest
 
 from batchq import InvalidBatch, gather, insert, run, sql, steps
 from batchq.bulk import Backfill, Budget, JobExists, Report
+from batchq.conditions import between, like, lt, ne, not_in
 from batchq.result import attempt
 from tests.support.lock_waits import until_waits
 from tests.support.vpcs import begin, go_on, one
@@ -156,6 +157,9 @@ def test_backfill_can_be_started_again_only_when_done(conn: Any) -> None:
         (sql("v < 2 AND name LIKE '%7' OR v < 2 AND id = 1"), 11),
         ([{"v": 1}, sql("id <= %(most)s OR id = 50", most=20)], 21),
         (({"v": 1}, {"note": None}, sql("id > 90")), 10),
+        ({"v": lt(2), "id": between(3, 12)}, 10),
+        ({"v": ne(2), "name": like("%7"), "note": None}, 10),
+        ({"v": not_in([2, 3])}, 100),
     ],
 )
 def test_backfill_where_is_that_of_update(conn: Any, where: Any, due: int) -> None:
@@ -179,6 +183,10 @@ def test_backfill_set_takes_values_and_fragments(conn: Any) -> None:
     [
         ({"where": {}}, "Backfill('rules-v2'): update(where=): {} selects every row; if that"),
         ({"where": []}, "Backfill('rules-v2'): update(where=): [] selects every row; if that"),
+        (
+            {"where": {"v": not_in([])}},
+            "Backfill('rules-v2'): update(where=): not_in([]) alone selects every row",
+        ),
         ({"where": "true"}, "Backfill('rules-v2'): update(where=): pass a mapping of columns"),
         ({"set": {}}, "Backfill('rules-v2'): update('rule', …): no column to set"),
         ({"set": "name='x'"}, "Backfill('rules-v2'): set=: pass a mapping of columns to values"),

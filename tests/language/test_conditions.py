@@ -207,6 +207,18 @@ REFUSED = {
         lambda: delete("t", {"c": not_in(row(Job).states)}).bind(Job(1, 1, None, None)),
         "'states' is None, and not_in(…) takes a list",
     ),
+    "all rows of one of many": (
+        lambda: delete("t", {"c": not_in(row(Job).states)}).each(
+            [Job(1, 1, None, ["a"]), Job(2, 1, None, [])]
+        ),
+        "each(): row 1: not_in([]) alone selects every row",
+    ),
+    "None in one of many": (
+        lambda: delete("t", {"c": lt(row(Job).attempts)}).each(
+            [Job(1, 1, None, []), Job(2, None, None, [])]
+        ),
+        "each(): row 1: 'attempts' is compared by <, which NULL never matches",
+    ),
     "bound to a comparison": (
         lambda: insert("t", Job).bind(Job(lt(1), 1, "a", [])),
         "bind(): a value is lt(), which is a condition",

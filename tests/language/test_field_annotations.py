@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from batchq import InvalidBatch, delete, insert, param, row, select, steps
+from batchq.conditions import like, lt, ne, not_in
 from batchq.hierarchy import Parent
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ UNRESOLVED = {
     "where": lambda field: select("t", ["id"], where={"x": field}),
     "ensure": lambda field: insert("t", {"a": 1}).ensure({"x": field}),
     "partial": lambda field: delete("t", where={"x": param("x", int)}).partial(x=field),
+    "ne": ne,
+    "lt": lt,
+    "like": like,
+    "not_in": not_in,
+    "partial of lt": lambda field: delete("t", {"x": lt(param("x", int))}).partial(x=field),
     "touch": lambda field: ORG.touch(field, missing=KeyError),
 }
 

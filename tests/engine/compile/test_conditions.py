@@ -6,14 +6,14 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq import InvalidBatch, delete, gather, insert, param, run, select, sql, steps, update
+from batchq import InvalidBatch, delete, gather, insert, param, row, run, select, sql, steps, update
 from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
 from batchq.result import attempt
 from tests.support.row_values import Unmet
@@ -123,14 +123,14 @@ class TestGuards:
             return claiming.bind(most=5, busy=["done"]) if declared else claiming
 
         observer.execute("INSERT INTO job VALUES (5, 'done', 4, NULL)")
-        for job, requirement, row in (
+        for job, requirement, seen in (
             (2, 0, {"attempts": 5}),
             (3, 0, {"attempts": None}),
             (1, 1, {"state": "new"}),
         ):
             error = attempt(planned, claim(job)).error
             assert isinstance(error, Unmet)
-            assert (error.requirement, error.found) == (requirement, row)
+            assert (error.requirement, error.found) == (requirement, seen)
         run(planned, claim(5))
         assert found({"state": "claimed"}) == [5]
 
@@ -153,6 +153,28 @@ class TestGuards:
             run(planned, late.expect(0, unexpected=Unmet))
         assert caught.value.found == {"id": 1}
         run(planned, select("job", ["id"], where={"due": lt(date(2024, 2, 3))}).expect(0))
+
+
+class Claim(NamedTuple):
+    id: int
+    most: int
+    busy: list[str]
+
+
+def test_each_row_is_judged_by_its_own_values(found, planned):
+    claim = row(Claim)
+    claiming = (
+        update("job", {"state": "claimed"}, {"id": claim.id, "state": not_in(claim.busy)})
+        .expect(at_most=1)
+        .require({"attempts": le(claim.most)}, raises=Unmet)
+    )
+    run(planned, claiming.each([Claim(1, 1, []), Claim(2, 4, ["x", "done"]), Claim(4, 9, ["x"])]))
+    assert found({"state": "claimed"}) == [1, 4]
+    with pytest.raises(Unmet) as caught:
+        run(planned, claiming.each([Claim(1, 1, []), Claim(2, 5, []), Claim(3, 9, [])]))
+    assert caught.value.found == {"attempts": None}
+    assert caught.value.__cause__.row_index == 2
+    assert found({"state": "claimed"}) == [1, 4]
 
 
 @pytest.mark.parametrize("type_", [None, "int"], ids=["the column's type", "a type of its own"])
