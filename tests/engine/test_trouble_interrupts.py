@@ -320,6 +320,7 @@ class TestASilentNetwork:
             assert task.done()
             with pytest.raises(TimeoutError if timed else asyncio.CancelledError) as raised:
                 await task
-            interrupt = raised.value.__cause__ if timed else raised.value
+            # Its __cause__ too since Python 3.11.3.
+            interrupt = raised.value.__context__ if timed else raised.value
             assert interrupt.__notes__[0].rpartition(" ")[2] == UNKNOWN
             assert mine.closed
