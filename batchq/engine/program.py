@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, groupby
-from operator import itemgetter
-from typing import Any
 
 from attrs import frozen
 from psycopg.types.numeric import Int8
@@ -20,6 +18,7 @@ from batchq.engine.compile.compile import Compiled, compiled
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.matchers import Matcher
 from batchq.language.shape import Shape
+from batchq.language.takes import picker
 
 _MOST_STEPS = 256
 """The number of steps up to which a program is kept. A longer batch is dominated by its values, and
@@ -119,7 +118,7 @@ def _order(
         added += own
         first += len(shape.names)
     is_sorted = order == list(range(values + len(added)))
-    return tuple(added), None if is_sorted else _picker(order)
+    return tuple(added), None if is_sorted else picker(order)
 
 
 def _added(index: int, shape: Shape, step: Compiled, outputs: Sequence[str]) -> list[object]:
@@ -143,9 +142,3 @@ def setting_name(index: int, place: int) -> str:
     :param place: the place of its column among its outputs.
     """
     return f"batchq.output_{index}_{place}"
-
-
-def _picker(order: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    if len(order) > 1:
-        return itemgetter(*order)  # which returns a tuple only for several
-    return lambda values: [values[place] for place in order]

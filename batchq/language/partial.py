@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from attrs import evolve
 
@@ -38,7 +38,6 @@ from batchq.language.value_places import FRAGMENT, tests_of
 
 Replacements = Mapping[Parameter, object]
 """What is put in the place of parameters."""
-Node = TypeVar("Node")
 
 
 def replacements_of(
