@@ -11,7 +11,7 @@ from batchq.language.batch import Batch
 from batchq.language.binding import given
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import NO_RESULT
-from batchq.language.special import NOT_AS_IS
+from batchq.language.special import NO_PARAMETERS, NOT_AS_IS
 from batchq.language.spelling import with_article
 from batchq.language.validation import listed
 from batchq.language.value import value
@@ -93,6 +93,19 @@ def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:
         why_not = parameter.accepted and parameter.accepted.why_not
         if why_not and any(why_not(read[place]) for read in values):
             return None
-    if NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(values))):
-        return values if takes.pick is None else list(map(takes.values, values))
-    return None
+    kinds = set(map(type, chain.from_iterable(values)))
+    if list in kinds:
+        items = chain.from_iterable(values)
+        lists = cast("list[list[object]]", [value for value in items if type(value) is list])
+        if not NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(lists))):
+            return None
+        values = list(map(_with_copies, values))
+    if not NO_PARAMETERS.isdisjoint(kinds):
+        return None
+    return values if takes.pick is None else list(map(takes.values, values))
+
+
+def _with_copies(values: Values) -> Values:
+    """Return the values with lists copied, which hold no other lists."""
+    copied: list[object] = [value[:] if type(value) is list else value for value in values]
+    return tuple(copied)

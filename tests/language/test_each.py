@@ -107,10 +107,32 @@ def test_rows_are_read_at_once():
         tags: list[str]
 
     draft = Draft(1, ["a"])
-    batch = insert("t", Draft).each([draft])
+    batch = insert("t", Draft).each([draft, Draft(3, [])])
     draft.id = 2
     draft.tags.append("b")
-    assert values(batch) == [(1, ["a"])]
+    assert values(batch) == [(1, ["a"]), (3, [])]
+
+
+def test_list_in_a_list_is_read_at_once():
+    @define
+    class Matrix:
+        cells: list[list[int]]
+
+    matrix = Matrix([[1], [2]])
+    batch = insert("t", Matrix).each([matrix])
+    matrix.cells[0][0] = 3
+    assert values(batch) == [([[1], [2]],)]
+
+
+def test_list_that_contains_itself_names_its_row():
+    @define
+    class Loop:
+        items: list[object]
+
+    loop = Loop([])
+    loop.items.append(loop.items)
+    with pytest.raises(InvalidBatch, match=r"each\(\): row 1: a list contains itself"):
+        insert("t", Loop).each([Loop([1]), loop])
 
 
 def test_labels_and_mappings_are_those_of_the_declaration_and_around():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from types import NoneType
 from typing import TYPE_CHECKING, cast
 
@@ -113,9 +114,8 @@ def _kinds(values: Sequence[object]) -> set[type[object]]:
     """Return the classes of values, and of those in lists."""
     kinds = set(map(type, values))
     if list in kinds:
-        for value in values:
-            if type(value) is list:
-                kinds |= _kinds(cast("list[object]", value))
+        lists = [cast("list[object]", value) for value in values if type(value) is list]
+        kinds |= _kinds(list(chain.from_iterable(lists)))
     return kinds
 
 
