@@ -42,8 +42,10 @@ if "TMPDIR" not in os.environ and Path(_MEMORY).is_dir():
         os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 # Property tests judge values, never speed: a busy machine must not fail them.
+# Each run draws other examples, so over many runs half as many each find as much.
 settings.register_profile(
     "patient",
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

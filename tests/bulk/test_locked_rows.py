@@ -157,7 +157,7 @@ def test_row_may_be_locked_for_ever(conn: Any, lock: Any) -> None:
 def test_budget_that_ends_during_a_scan_loses_no_row(conn: Any, lock: Any) -> None:
     begin(conn, TREE)
     with lock("rule", "id IN (1, 700, 1500, 3000)"):
-        for _ in range(25):
+        for _ in range(16):
             going_on(conn, budget=Budget(chunks=1))
         assert rules_left(conn) == 4
         assert one(conn, "SELECT count(*) FROM vpc WHERE id = 1") == 1

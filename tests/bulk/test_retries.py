@@ -146,7 +146,7 @@ def test_step_that_waits_too_long_is_retried_until_it_succeeds(
             holder.execute("ROLLBACK")
 
     events = Events(RETRIED=let_in_at_the_second)
-    worker = connect(options=f"{schema(fenced)} -clock_timeout={1000 * (ends != 'timeout')}")
+    worker = connect(options=f"{schema(fenced)} -clock_timeout={100 * (ends != 'timeout')}")
     seconds = 1 if ends == "timeout" else 300
     report = fenced.resume(worker, chunk_size=SHRINKS, timeout=seconds, observers=[events])
     code = "57014" if ends == "timeout" else "55P03"

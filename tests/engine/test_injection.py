@@ -227,7 +227,7 @@ def aconn(database, loop):
 # One schema and one connection for all examples of a test: what the earlier ones have prepared on
 # it, and what their failures made of that, is part of the property.
 of_any_batch = given(injected=injections(), threshold=st.sampled_from([None, 0, 5]))
-on_one_connection = settings(deadline=None, max_examples=300)
+on_one_connection = settings(deadline=None, max_examples=120)
 
 
 @on_one_connection

@@ -13,7 +13,7 @@ from batchq import InvalidBatch, Outcome, gather, insert, param, row, sequence, 
 from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
 
-MANY = 10_000
+MANY = 2_500
 
 
 @frozen

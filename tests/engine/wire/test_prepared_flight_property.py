@@ -110,7 +110,7 @@ def histories(draw):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(history=histories())
 def test_repeated_flights_answer_and_store_the_same(postgres, repeated, history):
     connection_state._states.clear()
