@@ -14,14 +14,12 @@ from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.other_names import OtherNames
-from batchq.language.outputs import Output, checked_type
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
-from batchq.language.shape import check_single_row
 from batchq.language.statement_base import StatementBase
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
-from batchq.language.validation import checked_label, is_text
+from batchq.language.validation import checked_label
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -194,29 +192,6 @@ class Statement(StatementBase[T_co, R_contra], OtherNames):
         'CONFLICT ("account_id", "name") WHERE "deleted_at" IS NULL DO NOTHING'
         """
         return self._shaped(shape_changes.with_conflict(self._shape, conflict(columns, where)))
-
-    def output(self, column: str, type: str | None = None, /) -> Output:
-        """Return a reference to a column of this statement, for a later statement of the batch.
-
-        Use it wherever a value is accepted: in the row or the conditions of a builder, and in
-        ``sql()``. The server substitutes the value, in the same round trip. It also checks that the
-        statement returns exactly one row.
-
-        :param column: a column of the result; a built insert, update or delete returns it.
-        :param type: its SQL type: required in ``sql()``; in a builder the default is the type of
-            the column that it is assigned to or compared with.
-        :raises InvalidBatch: if the statement may return another number of rows.
-
-        >>> from batchq import gather, insert
-        >>> project = insert("project", {"name": "web"})
-        >>> vpc = insert("vpc", {"project_id": project.output("id"), "name": "default"})
-        >>> gather(project, vpc)
-        <Gathered of 2 statements>
-        """
-        if not is_text(column):
-            raise InvalidBatch("output(): the name of the column must be a non-empty str")
-        check_single_row(self._shape, self.title)
-        return Output(self._identity, self.title, column, checked_type(type))
 
     def label(self, name: str) -> Statement[T_co, R_contra]:
         """Return the statement with a label, as in :meth:`Batch.label`."""

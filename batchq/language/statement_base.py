@@ -6,19 +6,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.fragments import fragment_of, title_of
-from batchq.language.outputs import Output
+from batchq.language.outputs import Output, checked_type
 from batchq.language.partial import Replacements, replaced_values
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
+from batchq.language.shape import Shape, check_single_row
 from batchq.language.syntax import RawSql
 from batchq.language.takes import still_taken
 from batchq.language.type_variables import R_contra, T_co
+from batchq.language.validation import is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.mapping import ErrorMapping, Raises
-    from batchq.language.shape import Shape
     from batchq.language.takes import HasValues, Values
 
 
@@ -84,6 +86,29 @@ class StatementBase(RowGuards[T_co, R_contra]):
     def title(self) -> str:
         """A few words for messages; see :func:`~batchq.language.fragments.title_of`."""
         return title_of(self._shape.source)
+
+    def output(self, column: str, type: str | None = None, /) -> Output:
+        """Return a reference to a column of this statement, for a later statement of the batch.
+
+        Use it wherever a value is accepted: in the row or the conditions of a builder, and in
+        ``sql()``. The server substitutes the value, in the same round trip. It also checks that the
+        statement returns exactly one row.
+
+        :param column: a column of the result; a built insert, update or delete returns it.
+        :param type: its SQL type: required in ``sql()``; in a builder the default is the type of
+            the column that it is assigned to or compared with.
+        :raises InvalidBatch: if the statement may return another number of rows.
+
+        >>> from batchq import gather, insert
+        >>> project = insert("project", {"name": "web"})
+        >>> vpc = insert("vpc", {"project_id": project.output("id"), "name": "default"})
+        >>> gather(project, vpc)
+        <Gathered of 2 statements>
+        """
+        if not is_text(column):
+            raise InvalidBatch("output(): the name of the column must be a non-empty str")
+        check_single_row(self._shape, self.title)
+        return Output(self._identity, self.title, column, checked_type(type))
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
         """Return the statement with another shape, and values for the parameters it has added."""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Guard each row of a statement by conditions: before it is changed, and as it is returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Self, cast
+
+from batchq.language import shape_changes
+from batchq.language.batch import Batch
+from batchq.language.errors import InvalidBatch
+from batchq.language.guards import When
+from batchq.language.inputs import Where, read_conditions
+from batchq.language.mapping import Raises
+from batchq.language.matchers import Matcher
+from batchq.language.shape import Shape
+from batchq.language.spelling import with_article
+from batchq.language.syntax import Conditions, Insert, RawSql
+from batchq.language.templates import ErrorTemplate
+from batchq.language.type_variables import R_contra, T_co
+from batchq.language.validation import listed_columns
+from batchq.language.whole_rows import not_columns
+
+
+class RowConditions(Batch[T_co, R_contra]):
+    """The methods of a statement with a condition on its rows; each returns a new statement."""
+
+    __slots__ = ()
+
+    _shape: Shape
+
+    def on(self, matcher: Matcher, raises: Raises) -> Self:
+        """Map a failure of this statement."""
+        raise NotImplementedError
+
+    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
+        raise NotImplementedError
+
+    def require(
+        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
+    ) -> Self:
+        """Require a condition of each row that ``where`` selects, before the statement changes it.
+
+        For a caller, a row that does not exist, a row that is soft-deleted and a row with another
+        version are three different errors. So ``where`` selects the row, and each ``require``
+        checks one condition on it. They are checked in order: the first that fails determines the
+        error, whose :attr:`Violation.row` has the values of the row.
+
+        On a statement without a result shape (update, delete or select), ``require`` and ``refuse``
+        imply ``.expect(1)``. Add ``.expect(1, missing=…)``, or ``.expect(at_most=1)`` if the row
+        may be missing.
+
+        :param condition: as ``where`` of :func:`~batchq.update`.
+        :param raises: what to raise for a row that does not meet it, as in :meth:`on`; default:
+            :class:`~batchq.GuardFailed`, for a bug.
+        :param columns: columns of the row to report, in addition to those of the condition.
+        :raises InvalidBatch: on an insert or a ``sql()`` text; use :meth:`ensure` instead.
+
+        >>> from batchq import update
+        >>> (
+        ...     update("project", {"name": "web"}, where={"id": 7})
+        ...     .expect(1, missing=LookupError("no such project"))
+        ...     .require({"deleted_at": None}, raises=LookupError("deleted"))
+        ...     .require({"version": 3}, raises=lambda v: ValueError(f"now {v.row['version']}"))
+        ... )
+        <Statement update project: exactly 1 row, require("deleted_at"), require("version")>
+        """
+        return self._check_before("require()", condition, raises, columns)
+
+    def refuse(
+        self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
+    ) -> Self:
+        """Reject each row that ``where`` selects and for which a condition holds.
+
+        The opposite of :meth:`require`, with the same arguments; both are checked in the order of
+        the calls. A row for which the condition is false or NULL passes. A mapping of two columns
+        rejects a row only if both match; to reject it for either, call ``refuse`` twice.
+
+        As :meth:`require`, this implies ``.expect(1)`` on a statement without a result shape.
+
+        :raises InvalidBatch: as :meth:`require`.
+
+        >>> from batchq import update
+        >>> attach = update("disk", {"state": "attached", "instance_id": 3}, where={"id": 7})
+        >>> mine = {"state": "attached", "instance_id": 3}
+        >>> attach.refuse(mine, raises=ValueError("attached to this instance already"))
+        <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
+        """
+        return self._check_before("refuse()", condition, raises, columns)
+
+    def _check_before(
+        self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
+    ) -> Self:
+        if isinstance(self._shape.source, RawSql | Insert):
+            raise InvalidBatch(
+                f"{call}: an insert or a sql() text has no where= to select rows; check the rows "
+                'that it returns with .ensure({"column": …})'
+            )
+        test, values = read_conditions(call, condition)
+        more = listed_columns(call, columns)
+        return self._with_condition(
+            When.BEFORE, test, values, raises, more, refuses=call == "refuse()"
+        )
+
+    def ensure(
+        self,
+        expected: Mapping[str, object],
+        /,
+        *,
+        raises: Raises | None = None,
+        columns: Iterable[str] = (),
+    ) -> Self:
+        """Check each row that the statement returns, as it is after the statement.
+
+        :param expected: columns and their values, as in ``where`` of :func:`~batchq.update`. A
+            built insert, update or delete returns these columns; a ``sql()`` text must return them.
+        :param raises: what to raise for a row that differs, as in :meth:`require`.
+        :param columns: columns of the row to report, in addition to these.
+        :raises InvalidBatch: if ``expected`` is not a mapping.
+
+        >>> from batchq import insert
+        >>> insert("disk", {"id": 7}).ensure({"state": "creating"}, raises=ValueError("raced"))
+        <Statement insert disk: ensure("state")>
+        """
+        given = cast("object", expected)
+        if not isinstance(given, Mapping):
+            raise not_columns("ensure()", given) or InvalidBatch(
+                'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
+                f"{with_article(type(given))}"
+            )
+        test, values = read_conditions("ensure()", expected)
+        more = listed_columns("ensure()", columns)
+        return self._with_condition(When.AFTER, test, values, raises, more)
+
+    def _with_condition(
+        self,
+        when: When,
+        test: Conditions,
+        values: tuple[object, ...],
+        raises: Raises | None,
+        more: tuple[str, ...],
+        *,
+        refuses: bool = False,
+    ) -> Self:
+        """Add a requirement and the mapping for it.
+
+        :param more: columns of the row to report, in addition to those of the test.
+        """
+        named = raises.columns if isinstance(raises, ErrorTemplate) else ()
+        reported = (*more, *named)
+        shape, unmet = shape_changes.with_condition(self._shape, when, test, reported, refuses)
+        guarded = self._shaped(shape, values)
+        return guarded if raises is None else guarded.on(unmet, raises)
