@@ -28,6 +28,8 @@ def locks(statement: Statement[Any]) -> bool:
     if isinstance(source, Update | Delete):
         # Without a guard it may change no row, and so hold no lock.
         return guard is not None and guard.bound is not Bound.AT_MOST and guard.rows > 0
+    if isinstance(source, Insert) and source.conflict is not None:
+        return source.conflict.updates  # also a row that its conditions pass over
     return _locks(source)
 
 

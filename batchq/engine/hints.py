@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchq.engine.compile.quoting import identifier, unqualified
 from batchq.language.spelling import spelled
-from batchq.language.syntax import chosen, chosen_by
+from batchq.language.syntax import Insert, chosen, chosen_by
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ _FUNCTION_OF_INT = (
 )
 _NO_COLUMN = (
     "\nthe server names no column, as for a domain with NOT NULL: not_null() matches columns only"
+)
+_NO_INDEX = (
+    "\nno unique index is on exactly these columns: name all of its columns and expressions, and "
+    "if it is partial, its predicate in index_where="
 )
 _NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 
@@ -42,6 +46,8 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
             text = _NO_COLUMN
         case "42P18":
             text = _NO_TYPE
+        case "42P10" if _on_conflict(step):
+            text = _NO_INDEX
         case "42883":
             operator = _OPERATOR.search(violation.message)
             text = _function(violation, step) if operator is None else _operator(operator, step)
@@ -52,6 +58,11 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
         case _:
             pass
     return text
+
+
+def _on_conflict(step: PlacedStep | None) -> bool:
+    source = None if step is None else step.placed.statement._shape.source
+    return isinstance(source, Insert) and source.conflict is not None
 
 
 def _partition(violation: Violation, step: PlacedStep | None) -> str:

@@ -21,7 +21,7 @@ from batchq.language.comparisons import (
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
-from batchq.language.placeholders import NUL, text
+from batchq.language.placeholders import text
 from batchq.language.row_fields import field_names, field_reader, unreadable
 from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
 from batchq.language.spelling import with_article
@@ -35,13 +35,11 @@ from batchq.language.syntax import (
     ColumnTest,
     Compared,
     Conditions,
-    Conflict,
     Expr,
     Expression,
     OutputRef,
     RawSql,
 )
-from batchq.language.validation import is_text
 from batchq.language.whole_rows import not_columns
 
 if TYPE_CHECKING:
@@ -222,52 +220,6 @@ def _output_expression(output: Output) -> RawSql | OutputRef:
 @lru_cache(maxsize=256)
 def _typed_output(type_: str) -> RawSql:
     return evolve(text("%(output)s", ("output",), (type_,)), is_output=True)
-
-
-def conflict(columns: tuple[str, ...], where: Where | None) -> Conflict:
-    """Return the conflict target of ON CONFLICT.
-
-    :raises InvalidBatch: without columns, or if the predicate needs a parameter.
-    """
-    if not columns or not all(map(is_text, columns)):
-        raise InvalidBatch(
-            "on_conflict_do_nothing(): pass the columns of a unique index, each a non-empty str"
-        )
-    if where is None:
-        return Conflict(columns, None)
-    if isinstance(where, Expression):
-        predicate, _ = where._as_expression(_PREDICATE)
-        if predicate.names:
-            raise InvalidBatch(f"{_PREDICATE}: sql() has a parameter; write its value in the text")
-        return Conflict(columns, predicate)
-    if not _is_mapping(where):
-        raise InvalidBatch(
-            f"{_PREDICATE}: pass a mapping of columns or one sql() fragment, not "
-            f"{with_article(type(where))}"
-        )
-    if not all(map(is_text, where)):
-        raise InvalidBatch(f"{_PREDICATE}: each column must be a non-empty str")
-    return Conflict(columns, tuple((column, _literal(where[column])) for column in where))
-
-
-_PREDICATE = "on_conflict_do_nothing(where=)"
-
-
-def _literal(value: object) -> str:
-    """Return the test for one column of an index predicate, as SQL text."""
-    if value is None:
-        return "IS NULL"
-    if isinstance(value, bool):
-        return "= true" if value else "= false"
-    if type(value) is int:
-        return f"= {value}"
-    if isinstance(value, str) and NUL not in value:
-        escaped = value.replace("'", "''")
-        return f"= E'{escaped}'".replace("\\", "\\\\") if "\\" in escaped else f"= '{escaped}'"
-    raise InvalidBatch(
-        f"{_PREDICATE}: a value must be None, bool, int, or str without NUL, not "
-        f"{with_article(type(value), unlike=(bool, int, str))}; write the predicate as sql()"
-    )
 
 
 @frozen(eq=False)

@@ -16,7 +16,7 @@ _ROWS = "all(Model)"
 _VALUE = "scalar(type)"
 _WHERE = "where= of select(), update() and delete()"
 _SQL = 'sql("SELECT …")'
-_CONFLICT = 'sql("INSERT … ON CONFLICT …"), or on_conflict_do_nothing()'
+_CONFLICT = "on_conflict_do_update(), or on_conflict_do_nothing()"
 _RUN = "run(connection, statement)"
 
 INSTEAD = {
@@ -37,7 +37,6 @@ INSTEAD = {
     "select_for_update": "for_update()",
     "lock": "for_update()",
     "on_conflict": _CONFLICT,
-    "on_conflict_do_update": 'sql("INSERT … ON CONFLICT … DO UPDATE …")',
     "ignore_conflicts": "on_conflict_do_nothing()",
     "values": "the row as the second argument of insert()",
     "set": "set= of update()",

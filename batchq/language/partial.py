@@ -172,6 +172,9 @@ def replaced(shape: Shape, values: Values, replace: Replacements) -> tuple[Shape
     source = shape.source
     if isinstance(source, Insert):
         source = evolve(source, cells=rewriter.cells(source.cells))
+        if (on := source.conflict) is not None:
+            changed = evolve(on, cells=rewriter.cells(on.cells), where=rewriter.where(on.where))
+            source = evolve(source, conflict=changed)
     elif isinstance(source, Update):
         source = evolve(
             source, cells=rewriter.cells(source.cells), where=rewriter.where(source.where)

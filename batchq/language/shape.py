@@ -25,16 +25,16 @@ from batchq.language.guards import (
 from batchq.language.mapping import ErrorMapping, Raises
 from batchq.language.matchers import Matcher
 from batchq.language.models import model_of
+from batchq.language.output_uses import takes_outputs, tests_outputs
 from batchq.language.results import NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.syntax import (
     STAR,
+    Conflict,
     Insert,
     RawSql,
     Select,
     Source,
     selects,
-    takes_outputs,
-    tests_outputs,
 )
 from batchq.language.value_places import lists_alone, places_of
 
@@ -120,8 +120,8 @@ class Shape:
 def _guard(shape: Shape) -> Guard | None:
     if shape.expected is not None:
         return shape.expected
-    if isinstance(shape.source, Insert) and shape.source.conflict is None:
-        return None  # always inserts one row
+    if isinstance(shape.source, Insert) and _is_one(shape.source.conflict):
+        return None  # always inserts or updates one row
     match shape.result.rows:
         case Rows.ONE | Rows.SCALAR:
             return EXACTLY_ONE
@@ -131,6 +131,10 @@ def _guard(shape: Shape) -> Guard | None:
             return EXACTLY_ONE  # a missing row does not meet a requirement
         case _:
             return None
+
+
+def _is_one(conflict: Conflict | None) -> bool:
+    return conflict is None or (conflict.updates and not conflict.where)
 
 
 def _requirements(shape: Shape) -> tuple[Requirement, ...]:

@@ -25,6 +25,7 @@ from batchq.language.syntax import (
     Insert,
     RawSql,
     Select,
+    Source,
     Update,
     columns_in,
 )
@@ -75,13 +76,31 @@ def _with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def with_conflict(shape: Shape, conflict: Conflict) -> Shape:
-    """Let an insert skip a row that exists already."""
-    if not isinstance(shape.source, Insert):
+def with_conflict(shape: Shape, call: str, conflict: Conflict) -> Shape:
+    """Decide what an insert does if the row exists already."""
+    source = shape.source
+    if not isinstance(source, Insert):
+        raise InvalidBatch(f"{call}: only an insert() can conflict; in sql() write ON CONFLICT")
+    if source.conflict is not None:
+        raise InvalidBatch(f"{call}: the insert has its ON CONFLICT already; drop one of the calls")
+    for name in conflict.copied:
+        if name not in source.columns:
+            raise InvalidBatch(
+                f"{call[:-1]}set=): the row has no {name!r:.40}; set it there, or write "
+                f"set={{{name!r:.40}: …}}"
+            )
+    if conflict.updates:
+        _check_table(call, source)
+    return evolve(shape, source=evolve(source, conflict=conflict))
+
+
+def _check_table(call: str, source: Source) -> None:
+    """Reject a table that would be confused with the row to insert."""
+    if source.table is not None and source.table.rpartition(".")[2] == "excluded":
         raise InvalidBatch(
-            "on_conflict_do_nothing(): only an insert() can skip rows; in sql() write ON CONFLICT"
+            f"{call}: the row to insert is named excluded, as this table is; write sql() with "
+            f"another name for the table"
         )
-    return evolve(shape, source=evolve(shape.source, conflict=conflict))
 
 
 @lru_cache(maxsize=4096)
@@ -104,6 +123,8 @@ def with_condition(
 
     :param reported: columns of the row to report, in addition to those of the test.
     """
+    if when is When.CONFLICT:
+        _check_table("insert_or_get(same=)", shape.source)
     columns = tuple(dict.fromkeys((*columns_in(test), *reported)))
     requirement = Requirement(when, test, columns, refuses)
     for name in columns_in(test):

@@ -10,13 +10,12 @@ from batchq.language import shape_changes
 from batchq.language.binding import NO_ROW, given
 from batchq.language.each import Each, read_rows
 from batchq.language.errors import InvalidBatch
-from batchq.language.inputs import Where, conflict
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import Matcher
+from batchq.language.on_conflict import OnConflict
 from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
-from batchq.language.statement_base import StatementBase
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_label
@@ -31,7 +30,7 @@ R = TypeVar("R")
 
 
 @value
-class Statement(StatementBase[T_co, R_contra], OtherNames):
+class Statement(OnConflict[T_co, R_contra], OtherNames):
     """A batch of one SQL command. Immutable: every method returns a new statement.
 
     Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
@@ -173,25 +172,6 @@ class Statement(StatementBase[T_co, R_contra], OtherNames):
         except TypeError:  # one is not hashable, so not a str
             raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
         return Statement(shape, self._values, self._raises, self._labels, self._first or self)
-
-    def on_conflict_do_nothing(
-        self, *columns: str, where: Where | None = None
-    ) -> Statement[T_co, R_contra]:
-        """Let an insert skip a row that exists already; it then affects no row.
-
-        :param columns: the columns of the unique index.
-        :param where: the predicate of that index, if it is partial: a mapping of columns to None,
-            bool, int or str, or a ``sql()`` without parameters. It becomes part of the SQL text,
-            because the server selects the index when it plans the statement.
-        :raises InvalidBatch: on any statement but an ``insert()``, or for another predicate.
-
-        >>> from batchq import insert, steps
-        >>> project = insert("project", {"account_id": 7, "name": "web"})
-        >>> new = project.on_conflict_do_nothing("account_id", "name", where={"deleted_at": None})
-        >>> steps(new)[0].sql.partition(" ON ")[2]
-        'CONFLICT ("account_id", "name") WHERE "deleted_at" IS NULL DO NOTHING'
-        """
-        return self._shaped(shape_changes.with_conflict(self._shape, conflict(columns, where)))
 
     def label(self, name: str) -> Statement[T_co, R_contra]:
         """Return the statement with a label, as in :meth:`Batch.label`."""

@@ -8,7 +8,7 @@ The values are kept separately, in the order of the source's parameters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import ClassVar, Final
 
@@ -101,30 +101,6 @@ Expr = RawSql | OutputRef | None
 """The expression for a column: SQL text, an output of another statement, or None: a parameter."""
 
 
-@frozen
-class Conflict:
-    """ON CONFLICT DO NOTHING: the columns of a unique index and, if it is partial, its predicate.
-
-    The server selects the index when it plans the statement, so the predicate cannot contain a
-    parameter: each test is SQL text.
-    """
-
-    columns: tuple[str, ...]
-    predicate: tuple[tuple[str, str], ...] | RawSql | None
-
-
-@frozen(eq=False)
-class Insert:
-    """INSERT of one row."""
-
-    table: str
-    columns: tuple[str, ...]
-    cells: tuple[Expr, ...]
-    conflict: Conflict | None = None
-
-    verb: ClassVar[str] = "insert"
-
-
 EQUALS = "="
 """``column = …``: one value."""
 EQUALS_ANY = "= ANY"
@@ -169,6 +145,43 @@ Conditions = tuple[ColumnTest | RawSql, ...] | RawSql
 WITHOUT_VALUE = frozenset({IS_NULL, IS_NOT_NULL, SAME})
 TAKES_LIST = frozenset({EQUALS_ANY, NOT_ANY})
 """The tests whose parameter is a list."""
+
+
+@frozen
+class Conflict:
+    """ON CONFLICT: the unique index that decides, and what is set in the row that exists.
+
+    Without a column to set it is DO NOTHING. The server selects the index when it plans the
+    statement, so neither its expressions nor its predicate can contain a parameter.
+    """
+
+    target: tuple[str | RawSql, ...]
+    """The columns and expressions of the index; empty for any conflict."""
+    predicate: tuple[tuple[str, str], ...] | RawSql | None
+    """The predicate of a partial index: a test of each column as SQL text, or a fragment."""
+    copied: tuple[str, ...] = ()
+    """The columns that are set to the values of the row to insert; instead of ``columns``."""
+    columns: tuple[str, ...] = ()
+    cells: tuple[Expr, ...] = ()
+    where: Conditions = ()
+    """Conditions on the existing row; empty if it is always updated."""
+
+    @property
+    def updates(self) -> bool:
+        """Whether the existing row is updated."""
+        return bool(self.copied or self.columns)
+
+
+@frozen(eq=False)
+class Insert:
+    """INSERT of one row."""
+
+    table: str
+    columns: tuple[str, ...]
+    cells: tuple[Expr, ...]
+    conflict: Conflict | None = None
+
+    verb: ClassVar[str] = "insert"
 
 
 @frozen(eq=False)
@@ -244,7 +257,9 @@ def column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]
 
 def chosen(source: Source) -> tuple[str, ...]:
     """Return the columns that the source compares with a list."""
-    return () if isinstance(source, RawSql | Insert) else chosen_by(source.where)
+    if isinstance(source, Insert):
+        return () if source.conflict is None else chosen_by(source.conflict.where)
+    return () if isinstance(source, RawSql) else chosen_by(source.where)
 
 
 def chosen_by(where: Conditions) -> tuple[str, ...]:
@@ -260,33 +275,3 @@ def operator_of(test: str | RawSql | Compared) -> str:
     if isinstance(test, RawSql):
         return EQUALS
     return test.operator if isinstance(test, Compared) else test
-
-
-def takes_outputs(source: Source) -> bool:
-    """Return True if the source uses an output of another statement."""
-    match source:
-        case RawSql():
-            return any(source.casts) or any(map(takes_outputs, source.nested))
-        case Insert():
-            return _use_outputs(source.cells)
-        case Update():
-            return _use_outputs(source.cells) or tests_outputs(source.where)
-        case Delete():
-            return tests_outputs(source.where)
-        case Select():
-            return _use_outputs(source.columns or ()) or tests_outputs(source.where)
-
-
-def tests_outputs(where: Conditions) -> bool:
-    """Return True if conditions compare with an output of another statement."""
-    if isinstance(where, RawSql):
-        return takes_outputs(where)
-    tests = [test if isinstance(test, RawSql) else test[1] for test in where]
-    operands = [test.operand if isinstance(test, Compared) else test for test in tests]
-    return EQUALS_OUTPUT in operands or _use_outputs(operands)
-
-
-def _use_outputs(cells: Iterable[Expr | str]) -> bool:
-    return any(
-        cell is OUTPUT or (isinstance(cell, RawSql) and takes_outputs(cell)) for cell in cells
-    )

@@ -69,7 +69,10 @@ def places_in_source(source: Source) -> list[ValuePlace]:
         case RawSql():
             return [(name, None) for name in source.names]
         case Insert():
-            return _places_in_cells(source.columns, source.cells)
+            places = _places_in_cells(source.columns, source.cells)
+            if (on := source.conflict) is not None:
+                places += _places_in_cells(on.columns, on.cells) + places_in(on.where)
+            return places
         case Update():
             return _places_in_cells(source.columns, source.cells) + places_in(source.where)
         case Delete():

@@ -129,7 +129,7 @@ def insert_or_get(
     known = {name: _plain(inserting, name) for name in keys}
     existing = select(table, where={**known, **predicate})
     getting = existing._locked("no key update", fresh=False).one(model)
-    inserted = inserting.on_conflict_do_nothing(*keys, where=predicate or None).count()
+    inserted = inserting.on_conflict_do_nothing(*keys, index_where=predicate or None).count()
     for name in compared:
         _value(inserting, name)
         inserted = inserted._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())

@@ -19,7 +19,8 @@ CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "js
 BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
 CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
 NO_LESS = "json has no <"
-ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR)
+INDEX = "no unique index is on exactly"
+ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR, INDEX)
 
 CASES = {
     "a function of an int": (sql("SELECT left('abc', %(n)s)", n=2), BIGINT),
@@ -65,6 +66,11 @@ CASES = {
     ),
     "a column that is called json": (insert("t", {"json": [1]}), None),
     "an int, a text": (update("t", {"n": "abc"}, {"n": 1}), None),
+    "no such index": (insert("t", {"n": 1}).on_conflict_do_nothing("n"), INDEX),
+    "no such index in a text": (
+        sql("INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO NOTHING"),
+        None,
+    ),
     "a set": (insert("t", {"a": {"x"}}), "pass a list"),
     "a generator": (insert("t", {"a": iter(["x"])}), "pass a list"),
 }

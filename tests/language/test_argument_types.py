@@ -71,7 +71,7 @@ NAMES: dict[str, Call] = {
     "sql(): the text": sql,
     "returning(): name": NEW.returning,
     "invariant(): ": NEW.invariant,
-    "on_conflict_do_nothing(): pass the columns": NEW.on_conflict_do_nothing,
+    "on_conflict_do_update(set=): a column": lambda x: NEW.on_conflict_do_update("id", set=[x]),
     "output(): the name": NEW.output,
     "label(): the name": NEW.label,
     "label(): the name ": PAIR.label,
@@ -98,8 +98,12 @@ COLUMNS: dict[str, Call] = {
     "require(): a column": lambda x: CHANGE.require({x: 1}),
     "refuse(): a column": lambda x: CHANGE.refuse({x: 1}),
     "ensure(): a column": lambda x: CHANGE.ensure({x: 1}),
-    "on_conflict_do_nothing(where=): each column": lambda x: NEW.on_conflict_do_nothing(
-        "id", where={x: None}
+    "on_conflict_do_nothing(index_where=): each column": lambda x: NEW.on_conflict_do_nothing(
+        "id", index_where={x: None}
+    ),
+    "on_conflict_do_update(set=): a column ": lambda x: NEW.on_conflict_do_update("id", set={x: 1}),
+    "on_conflict_do_update(where=): a column": lambda x: NEW.on_conflict_do_update(
+        "id", set=["a"], where={x: 1}
     ),
 }
 """Calls with a mapping, whose keys are columns."""
@@ -161,9 +165,22 @@ OTHERS: dict[str, tuple[Call, str]] = {
     "update(set=): a row": (lambda x: update("t", x, where={"id": 1}), "dict"),
     "insert(): a row ": (lambda x: insert_or_get("t", x, Row, key=["a"]), "dict"),
     "ensure(): pass a mapping": (CHANGE.ensure, "dict"),
-    "on_conflict_do_nothing(where=): ": (
-        lambda x: NEW.on_conflict_do_nothing("id", where=x),
+    "on_conflict_do_nothing(index_where=): ": (
+        lambda x: NEW.on_conflict_do_nothing("id", index_where=x),
         "dict none statement",
+    ),
+    "on_conflict_do_nothing(): ": (NEW.on_conflict_do_nothing, "text statement"),
+    "on_conflict_do_update(): ": (
+        lambda x: NEW.on_conflict_do_update(x, set=["a"]),
+        "text statement",
+    ),
+    "on_conflict_do_update(set=): pass a list": (
+        lambda x: NEW.on_conflict_do_update("id", set=x),
+        "list nested dict",
+    ),
+    "on_conflict_do_update(where=): ": (
+        lambda x: NEW.on_conflict_do_update("id", set=["a"], where=x),
+        "dict statement none",
     ),
     "insert_or_get(where=): pass a mapping": (
         lambda x: insert_or_get("t", {"id": 1}, Row, key=["id"], where=x),

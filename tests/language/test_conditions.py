@@ -141,7 +141,7 @@ REFUSED = {
     "no column": (lambda: delete("t", lt(1)), 'lt() compares a column; write {"column": lt(…)}'),
     "among conditions": (lambda: delete("t", [lt(1)]), 'write {"column": lt(…)}'),
     "an index": (
-        lambda: insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": ne(None)}),
+        lambda: insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where={"b": ne(None)}),
         "write the predicate as sql()",
     ),
     "insert_or_get": (

@@ -25,7 +25,7 @@ PLACES = {
     "for_update": lambda one: select("t", where=one).for_update().expect(1, missing=KeyError),
     "expect a row": lambda one: select("t", ["a"], where=one).expect(at_least=1),
     "expect no row": lambda one: select("t", ["a"], where=one).expect(0),
-    "predicate": lambda one: insert("t", {"a": 1}).on_conflict_do_nothing("a", where=one),
+    "predicate": lambda one: insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where=one),
 }
 COLUMN = {"a column": lambda one: select("t", [one], where={"b": 1})}
 
@@ -265,7 +265,7 @@ def test_text_with_a_nul_is_rejected():
     with pytest.raises(InvalidBatch, match="NUL"):
         sql("SELECT '\0'")
     with pytest.raises(InvalidBatch, match="NUL"):
-        steps(insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": "\0"}))
+        steps(insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where={"b": "\0"}))
     name = "a\0"
     for statement in (
         lambda: insert("t", {name: 1}),
@@ -289,5 +289,5 @@ def test_private_use_character_in_a_value_is_kept():
 
 
 def test_comment_at_the_end_of_a_predicate_keeps_the_rest():
-    quiet = insert("t", {"a": 1}).on_conflict_do_nothing("a", where=sql("b -- here"))
+    quiet = insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where=sql("b -- here"))
     assert steps(quiet)[0].sql.endswith("b -- here\n DO NOTHING")

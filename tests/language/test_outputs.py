@@ -202,10 +202,10 @@ def test_output_in_sql_has_its_type():
 
 def test_output_in_an_index_predicate_is_rejected():
     with pytest.raises(InvalidBatch, match="predicate"):
-        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": ID})
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where={"b": ID})
     where = sql("b = %(v)s", v=PROJECT.output("id", "int"))
     with pytest.raises(InvalidBatch, match="parameter"):
-        insert("t", {"a": 1}).on_conflict_do_nothing("a", where=where)
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where=where)
 
 
 def test_output_of_a_select_is_one_of_its_columns():

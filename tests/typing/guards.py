@@ -48,9 +48,15 @@ def row_guard_keeps_the_type() -> None:
     )
     assert_type(statement.expect(at_most=1), Statement[Project])
     assert_type(
-        insert("t", {"a": 1}).on_conflict_do_nothing("a", where={"b": None}).count(),
+        insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where={"b": None}).count(),
         Statement[int],
     )
+    upsert = insert("t", Project).on_conflict_do_update(
+        "a", sql("lower(b)"), index_where=sql("c"), set=["a"], where={"a": lt(sql("excluded.a"))}
+    )
+    assert_type(upsert, Statement[None, Project])
+    assert_type(upsert.maybe(Vpc), Statement[Vpc | None, Project])
+    assert_type(insert("t", {"a": 1}).on_conflict_do_update("a", set={"a": 2}), Statement[None])
     assert_type(
         statement.require({"a": 1}, raises=format_error(KeyError, "{a}")), Statement[Project]
     )

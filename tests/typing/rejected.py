@@ -51,6 +51,13 @@ def mapping_needs_an_exception() -> None:
     INT.expect(1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def upsert_needs_columns_to_set() -> None:
+    new = insert("t", {"a": 1})
+    new.on_conflict_do_update("a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    new.on_conflict_do_update("a", set=7)  # type: ignore[arg-type]
+    new.on_conflict_do_nothing(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def row_guard_needs_a_statement_and_an_exception() -> None:
     gather(ROW).expect(0)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ROW.expect(at_least=1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.parameter_places import Place
-from batchq.engine.compile.quoting import identifier
 from batchq.language.errors import InvalidBatch
 from batchq.language.syntax import (
     EQUALS,
@@ -42,7 +41,7 @@ def column_test(
     :param table: the table of the column; None if it is not known, and no output is allowed.
     :param fragment: writes a fragment of the user's.
     """
-    name = identifier(column)
+    name = n.column(column)
     if isinstance(test, Compared):
         return _compared(n, table, column, test, fragment)
     if isinstance(test, RawSql):
@@ -77,7 +76,7 @@ def _compared(
     complement = _complement(compared)
     if complement is not None:
         return f"({column_test(n, table, column, complement, fragment)}) IS NOT TRUE"
-    name, operator, operand = identifier(column), compared.operator, compared.operand
+    name, operator, operand = n.column(column), compared.operator, compared.operand
     if isinstance(operand, RawSql):
         return f"{name} {operator} ({fragment(operand)})"
     if operand is not None:

@@ -36,6 +36,8 @@ class Numbering:
         """The index of the next value. Those between may be elsewhere in the text."""
         self.has_text = False
         """Whether SQL of the user's has been rendered."""
+        self.row = ""
+        """The prefix of the columns in conditions, if the statement has two rows: ``"there."``."""
         self._depth = 0
         self._outputs: dict[int, Callable[[str], str]] = {}
 
@@ -66,6 +68,20 @@ class Numbering:
         yield
         self._depth -= 1
 
+    @contextmanager
+    def columns_of(self, row: str) -> Generator[None]:
+        """Enter conditions on one of two rows.
+
+        :param row: the prefix of its columns.
+        """
+        self.row = row
+        yield
+        self.row = ""
+
+    def column(self, name: str) -> str:
+        """Return the SQL of a column in a condition."""
+        return self.row + identifier(name)
+
     def compare(
         self, table: str | None, column: str, place: Place, operator: str = "="
     ) -> tuple[str, str]:
@@ -76,7 +92,7 @@ class Numbering:
         """
         number = self.parameter(place if table is not None else Place.FREE)
         value = f"ANY({number})" if place is Place.LISTED else number
-        test = f"{identifier(column)} {operator} {value}"
+        test = f"{self.column(column)} {operator} {value}"
         if table is None or len(self.order) - 1 not in self._checked:
             return "", test
         return f"(false AND {test} OR {type_check(table, column, number, place)}) AND ", test

@@ -11,7 +11,7 @@ from functools import partial
 from batchq.engine.compile.condition_sql import column_test
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.parameter_places import Place, names_without_cast
-from batchq.engine.compile.quoting import identifier, listed, quoted
+from batchq.engine.compile.quoting import identifier, listed, quoted, unqualified
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.syntax import (
@@ -28,9 +28,6 @@ from batchq.language.syntax import (
     columns_in,
 )
 from batchq.language.value_places import places_in, places_in_source
-
-_THERE = "_batchq_there"
-"""The alias of an insert's table if the existing row is compared."""
 
 
 def render(
@@ -56,12 +53,10 @@ def render(
             if names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
-            alias = f" AS {_THERE}" if _has_conflict_check(requirements) else ""
-            on_conflict = _on_conflict(n, conflict, requirements)
-            sql = f"INSERT INTO {quoted(table)}{alias} {rows}{on_conflict}"
+            on = "" if conflict is None else _on_conflict(n, table, conflict, requirements)
+            sql = f"INSERT INTO {quoted(table)} {rows}{on}"
         case Update(table, names, cells, where):
-            pairs = zip(names, cells, strict=True)
-            sets = ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
+            sets = _sets(n, table, names, cells)
             sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
         case Delete(table, where):
             sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
@@ -163,15 +158,23 @@ def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
     return n.parameter(Place.ASSIGNED) if cell is None else n.output(table, column)
 
 
-def _has_conflict_check(requirements: tuple[Requirement, ...]) -> bool:
-    return any(required.when is When.CONFLICT for required in requirements)
+def _sets(n: Numbering, table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> str:
+    pairs = zip(columns, cells, strict=True)
+    return ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
 
 
 def _on_conflict(
-    n: Numbering, conflict: Conflict | None, requirements: tuple[Requirement, ...]
+    n: Numbering, table: str, conflict: Conflict, requirements: tuple[Requirement, ...]
 ) -> str:
-    if conflict is None:
-        return ""
+    """Return the ON CONFLICT of an insert.
+
+    EXCLUDED is the row that would have been inserted, after conversion by the columns' types and by
+    triggers, as the existing one was.
+    """
+    keys = ", ".join(
+        f"({_fragment(n, key)})" if isinstance(key, RawSql) else identifier(key)
+        for key in conflict.target
+    )
     predicate = conflict.predicate
     if isinstance(predicate, RawSql):
         where = f" WHERE {_fragment(n, predicate)}"
@@ -179,38 +182,49 @@ def _on_conflict(
         where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
     else:
         where = ""
-    action = (
-        _compare_existing(n, requirements, conflict.columns)
-        if _has_conflict_check(requirements)
-        else "DO NOTHING"
-    )
-    return f" ON CONFLICT ({listed(conflict.columns)}){where} {action}"
+    target = f" ({keys}){where}" if keys else ""
+    checks = [(i, each) for i, each in enumerate(requirements) if each.when is When.CONFLICT]
+    if not conflict.updates and not checks:
+        return f" ON CONFLICT{target} DO NOTHING"
+    row = f"{identifier(unqualified(table))}."
+    return f" ON CONFLICT{target} DO UPDATE SET {_updating(n, table, conflict, checks, row)}"
 
 
-def _compare_existing(
-    n: Numbering, requirements: tuple[Requirement, ...], columns: tuple[str, ...]
+def _updating(
+    n: Numbering,
+    table: str,
+    conflict: Conflict,
+    checks: list[tuple[int, Requirement]],
+    row: str,
 ) -> str:
-    """Return the DO UPDATE that compares the existing row, which is locked, and changes none.
+    """Return what DO UPDATE sets, and when.
 
-    EXCLUDED is the row that would have been inserted. So a value is compared after conversion by
-    the column's type and by triggers, as the existing one was.
+    A check of the existing row alone needs an update as well, which locks it and changes nothing.
 
-    :param columns: the columns of the conflict. The SET names another one if there is any, because
-        a column of a key would take a stronger lock.
+    :param checks: the checks of the existing row, each with its index among the requirements.
+    :param row: the prefix of the existing row's columns.
     """
+    copied = conflict.copied
+    if not conflict.updates:
+        # A column of a key would take a stronger lock.
+        names = [name for _, check in checks for name in columns_in(check.test)]
+        copied = (next((name for name in names if name not in conflict.target), names[0]),)
+    sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in map(identifier, copied))
+    sets = sets or _sets(n, table, conflict.columns, conflict.cells)
     arms: list[str] = []
-    names: list[str] = []
-    for index, required in enumerate(requirements):
-        if required.when is When.CONFLICT:
-            names += columns_in(required.test)
-            differs = " OR ".join(
-                f"{_THERE}.{name} IS DISTINCT FROM EXCLUDED.{name}"
-                for name in map(identifier, columns_in(required.test))
-            )
-            arms.append(f"WHEN {differs} THEN {n.sentinel(index, required, f'{_THERE}.')}")
-    name = identifier(next((name for name in names if name not in columns), names[0]))
-    arms.append("ELSE false END")
-    return f"DO UPDATE SET {name} = {_THERE}.{name} WHERE CASE {' '.join(arms)}"
+    for index, check in checks:
+        differs = " OR ".join(
+            f"{row}{name} IS DISTINCT FROM EXCLUDED.{name}"
+            for name in map(identifier, columns_in(check.test))
+        )
+        arms.append(f"WHEN {differs} THEN {n.sentinel(index, check, row)}")
+    where = "" if conflict.updates else "false"
+    if conflict.where:
+        with n.columns_of(row):
+            where = conditions(n, table, conflict.where)
+    if arms:
+        where = f"CASE {' '.join(arms)} ELSE {where or 'true'} END"
+    return f"{sets} WHERE {where}" if where else sets
 
 
 def conditions(n: Numbering, table: str | None, where: Conditions) -> str:

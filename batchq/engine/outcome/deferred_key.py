@@ -175,6 +175,8 @@ def _is_misleading(step: PlacedStep) -> bool:
     """Return True if a column's name could be read as several names, or as part of the sentence."""
     source = step.statement._shape.source
     columns = source.columns if isinstance(source, Insert | Update) else ()
+    if isinstance(source, Insert) and source.conflict is not None:
+        columns += source.conflict.columns
     return any(letter in column for column in columns for letter in _NAMES)
 
 
@@ -206,6 +208,8 @@ def _match(
 
 
 def _match_insert(source: Insert, values: tuple[object, ...], key: _Key) -> TextMatch:
+    if source.conflict is not None and source.conflict.updates:
+        return MAYBE  # it may have written a row with values of both, and removed a key
     if key.missing is False:
         return NO
     match = _compare(key, dict(_set_values(source.columns, source.cells, values)))

@@ -24,7 +24,7 @@ from batchq.engine.outcome.resolve import steps_decided_by_key
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import CATALOG, CLOSING, SYNC, Flight
 from batchq.language.outcome import Outcome
-from batchq.language.syntax import Insert, RawSql, Select
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Update
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -99,7 +99,7 @@ class TriggerLookup:
         for step in steps_decided_by_key(self.verdict, violation, self.statements):
             source = step.statement._shape.source
             if not isinstance(source, RawSql | Select):
-                name, moves = quoted(source.table), not isinstance(source, Insert)
+                name, moves = quoted(source.table), not _only_inserts(source)
                 tables[name] = moves or tables.get(name, False)
         if tables and self._violated_table is not None:
             tables.setdefault(self._violated_table, False)
@@ -136,3 +136,7 @@ class TriggerLookup:
             }
             self.verdict = evolve(self.verdict, tables=facts)
         return slots.lost
+
+
+def _only_inserts(source: Insert | Update | Delete) -> bool:
+    return isinstance(source, Insert) and not (source.conflict and source.conflict.updates)

@@ -30,7 +30,7 @@ STATEMENTS = [
     insert("a", ROW),
     insert("a.select", ODD),
     insert("a", {}),
-    insert("a", ROW).on_conflict_do_nothing("id", where={"name": "it's \\ --", "id": None}),
+    insert("a", ROW).on_conflict_do_nothing("id", index_where={"name": "it's \\ --", "id": None}),
     steps(insert_or_get("a", ROW, Row, key=["id"], same=["name"]))[0].statement,
     FOUND,
     FOUND.require({"id": [1, None]}).refuse(dict.fromkeys(ODD, 1)),

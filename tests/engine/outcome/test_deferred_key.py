@@ -179,6 +179,12 @@ UNCERTAIN = {
     "an expression": (PARENT, child(parent=9), child(parent=sql("4 + 4")), OTHERS),
     "only an expression": (PARENT, child(parent=1), child(parent=sql("4 + 4")), NONE),
     "a default": (PARENT, child(parent=9), child(place=5), OTHERS),
+    "an insert that may have updated": (
+        PARENT,
+        child(parent=9),
+        insert("parent", {"id": 3}).on_conflict_do_update("id", set={"name": "x"}),
+        OTHERS,
+    ),
     "rounded": (
         unique("child_price"),
         child(price=Decimal("12.345")),

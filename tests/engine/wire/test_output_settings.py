@@ -164,7 +164,9 @@ def test_a_name_of_any_letters_is_that_name_wherever_it_stands(reading, name):
     row = select(table, where={"id": 1})
     run(reading, gather(row, insert("copy", {name: row.output(name)})))
     assert reading.execute("SELECT * FROM copy").fetchone() == (None, "x")
-    again = insert(table, {"id": 1, name: "x"}).on_conflict_do_nothing("id", where={name: "x"})
+    again = insert(table, {"id": 1, name: "x"}).on_conflict_do_nothing(
+        "id", index_where={name: "x"}
+    )
     assert run(reading, again.count()) == 0
     assert [n.message_primary for n in notices] == []
 
@@ -174,7 +176,9 @@ def test_a_string_in_the_predicate_of_an_index_is_that_string(reading, text):
     quoted = pg.Literal(text).as_string(reading)
     reading.execute("CREATE TABLE t (id int, kind text)")
     reading.execute(f"CREATE UNIQUE INDEX ON t (id) WHERE kind = {quoted}")
-    new = insert("t", {"id": 1, "kind": text}).on_conflict_do_nothing("id", where={"kind": text})
+    new = insert("t", {"id": 1, "kind": text}).on_conflict_do_nothing(
+        "id", index_where={"kind": text}
+    )
     assert run(reading, gather(new.count(), new.count())) == (1, 0)
 
 

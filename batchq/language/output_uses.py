@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Find out whether a source uses an output of another statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from batchq.language.syntax import (
+    EQUALS_OUTPUT,
+    OUTPUT,
+    Compared,
+    Conditions,
+    Conflict,
+    Delete,
+    Expr,
+    Insert,
+    RawSql,
+    Select,
+    Source,
+    Update,
+)
+
+
+def takes_outputs(source: Source) -> bool:
+    """Return True if the source uses an output of another statement."""
+    match source:
+        case RawSql():
+            return any(source.casts) or any(map(takes_outputs, source.nested))
+        case Insert():
+            on = source.conflict or Conflict((), None)
+            return _use_outputs((*source.cells, *on.cells)) or tests_outputs(on.where)
+        case Update():
+            return _use_outputs(source.cells) or tests_outputs(source.where)
+        case Delete():
+            return tests_outputs(source.where)
+        case Select():
+            return _use_outputs(source.columns or ()) or tests_outputs(source.where)
+
+
+def tests_outputs(where: Conditions) -> bool:
+    """Return True if conditions compare with an output of another statement."""
+    if isinstance(where, RawSql):
+        return takes_outputs(where)
+    tests = [test if isinstance(test, RawSql) else test[1] for test in where]
+    operands = [test.operand if isinstance(test, Compared) else test for test in tests]
+    return EQUALS_OUTPUT in operands or _use_outputs(operands)
+
+
+def _use_outputs(cells: Iterable[Expr | str]) -> bool:
+    return any(
+        cell is OUTPUT or (isinstance(cell, RawSql) and takes_outputs(cell)) for cell in cells
+    )

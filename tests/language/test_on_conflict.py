@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""Test what ON CONFLICT accepts, and its text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import attrs
+import pytest
+
+from batchq import InvalidBatch, delete, gather, insert, insert_or_get, param, row, sql, steps
+from batchq.conditions import lt, ne, not_in
+from batchq.language.outputs import Output
+
+HOST = insert("net.host", {"name": "a", "seen": 7})
+
+
+class Host(NamedTuple):
+    name: str
+    seen: int
+
+
+@attrs.frozen
+class Seen:
+    seen: int
+
+
+def text(statement: Any) -> str:
+    return steps(statement)[0].sql.partition(" ON CONFLICT")[2]
+
+
+def update_of(*target: Any, **options: Any) -> Any:
+    return HOST.on_conflict_do_update(*(target or ("name",)), **{"set": ["seen"], **options})
+
+
+LOWER = sql("lower(name)")
+SEEN = ' ("name") DO UPDATE SET "seen" = EXCLUDED."seen"'
+TEXTS: dict[str, tuple[Any, str]] = {
+    "nothing": (HOST.on_conflict_do_nothing("name"), ' ("name") DO NOTHING'),
+    "nothing, any index": (HOST.on_conflict_do_nothing(), " DO NOTHING"),
+    "nothing, expressions": (
+        HOST.on_conflict_do_nothing("zone", LOWER, index_where=sql("seen > 0")),
+        ' ("zone", (lower(name))) WHERE seen > 0 DO NOTHING',
+    ),
+    "columns": (update_of(), SEEN),
+    "columns as a tuple": (
+        update_of(set=("seen", "name")),
+        ' ("name") DO UPDATE SET "seen" = EXCLUDED."seen", "name" = EXCLUDED."name"',
+    ),
+    "mapping": (
+        update_of(set={"seen": sql("excluded.seen"), "times": 3, "x": None}),
+        ' ("name") DO UPDATE SET "seen" = (excluded.seen), "times" = $3, "x" = $4',
+    ),
+    "object": (update_of(set=Seen(8)), ' ("name") DO UPDATE SET "seen" = $3'),
+    "partial index": (
+        update_of("name", index_where={"deleted": None}),
+        ' ("name") WHERE "deleted" IS NULL DO UPDATE SET "seen" = EXCLUDED."seen"',
+    ),
+    "where": (
+        update_of(where={"seen": lt(sql("excluded.seen")), "c": [1, 2]}),
+        f'{SEEN} WHERE "host"."seen" < (excluded.seen) AND "host"."c" = ANY($3)',
+    ),
+    "where it differs": (
+        update_of(where={"seen": ne(3), "b": ne(None)}),
+        f'{SEEN} WHERE ("host"."seen" = $3) IS NOT TRUE AND "host"."b" IS NOT NULL',
+    ),
+    "where it is one of none": (
+        update_of(where={"c": not_in([1, None])}),
+        f'{SEEN} WHERE (("host"."c" = ANY($3) OR "host"."c" IS NULL)) IS NOT TRUE',
+    ),
+    "where in a fragment": (
+        update_of(where=sql('"host".seen < %(n)s', n=3)),
+        f'{SEEN} WHERE "host".seen < $3',
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "expected"), TEXTS.values(), ids=TEXTS)
+def test_text(statement, expected):
+    assert text(statement) == expected
+
+
+def test_values_are_in_the_order_of_the_text():
+    early = HOST.ensure({"kind": "new"})
+    late = early.on_conflict_do_update(
+        "name", set={"seen": 1, "times": sql("%(n)s + 1", n=2)}, where={"seen": lt(3)}
+    )
+    assert steps(late)[0].parameters[:6] == ("a", 7, 1, 2, 3, "new")
+    same = HOST.on_conflict_do_update(
+        "name", set={"seen": 1, "times": sql("%(n)s + 1", n=2)}, where={"seen": lt(3)}
+    ).ensure({"kind": "new"})
+    assert steps(same)[0].parameters[:6] == ("a", 7, 1, 2, 3, "new")
+    assert steps(same)[0].sql == steps(late)[0].sql
+
+
+def test_statements_alike_have_one_shape():
+    assert update_of()._shape is update_of()._shape
+    assert update_of(set={"seen": 1})._shape is update_of(set={"seen": 2})._shape
+    assert update_of(where={"seen": 1})._shape is update_of(where={"seen": 2})._shape
+
+
+def test_only_a_statement_that_may_pass_over_its_row_is_guarded():
+    assert repr(update_of().one(Host)) == "<Statement insert net.host: one(Host)>"
+    for guarded in (HOST.on_conflict_do_nothing("name"), update_of(where={"seen": 3})):
+        assert repr(guarded.one(Host)).endswith("exactly 1 row>")
+
+
+INVALID: dict[str, tuple[Any, str]] = {
+    "nothing: a statement of another kind": (
+        lambda: delete("t", {"a": 1}).on_conflict_do_nothing("a"),
+        r"on_conflict_do_nothing\(\): only an insert\(\)",
+    ),
+    "update: a statement of another kind": (
+        lambda: sql("INSERT INTO t DEFAULT VALUES").on_conflict_do_update("a", set=["a"]),
+        r"on_conflict_do_update\(\): only an insert\(\).*sql\(\)",
+    ),
+    "twice": (lambda: update_of().on_conflict_do_nothing(), "already; drop"),
+    "no index": (
+        lambda: HOST.on_conflict_do_update(set=["seen"]),
+        "name the columns of a unique index",
+    ),
+    "a predicate without an index": (
+        lambda: HOST.on_conflict_do_nothing(index_where={"a": None}),
+        "name its columns as well",
+    ),
+    "an empty name": (lambda: update_of(""), "unique index"),
+    "no name": (lambda: HOST.on_conflict_do_nothing(["name"]), "unique index"),  # type: ignore[arg-type]
+    "an expression with a parameter": (
+        lambda: update_of(sql("lower(%(a)s)", a="x")),
+        "has a parameter",
+    ),
+    "a predicate with a parameter": (
+        lambda: update_of(index_where=sql("a = %(a)s", a="x")),
+        r"index_where=\): sql\(\) has a parameter",
+    ),
+    "a statement as the index": (lambda: update_of(delete("t", {"a": 1})), "cannot be used"),
+    "nothing to set": (lambda: update_of(set=[]), "no column to set.*on_conflict_do_nothing"),
+    "nothing to set by column": (lambda: update_of(set={}), "no column to set"),
+    "a column twice": (lambda: update_of(set=["seen", "seen"]), "'seen' is set twice"),
+    "a column that the row has not": (
+        lambda: update_of(set=["times"]),
+        re.escape("the row has no 'times'; set it there, or write set={'times': …}"),
+    ),
+    "a column as a str": (lambda: update_of(set="seen"), "pass a list"),
+    "a whole statement as a value": (
+        lambda: update_of(set={"seen": delete("t", {"a": 1})}),
+        r"on_conflict_do_update\(set=\): a statement or batch cannot be used",
+    ),
+    "a comparison as a value": (lambda: update_of(set={"seen": lt(3)}), r"lt\(\), which is a"),
+    "an empty condition": (lambda: update_of(where={}), r"on_conflict_do_update\(where=\): \{\}"),
+    "an empty list of conditions": (lambda: update_of(where=[]), r"\(where=\): \[\]"),
+    "a comparison with None": (lambda: update_of(where={"seen": lt(None)}), "None"),
+    "a table named excluded": (
+        lambda: insert("s.excluded", {"a": 1}).on_conflict_do_update("a", set=["a"]),
+        "named excluded",
+    ),
+    "a table named excluded, to compare": (
+        lambda: insert_or_get("excluded", {"seen": 1}, Seen, key=["seen"], same=["seen"]),
+        "named excluded",
+    ),
+    "require": (lambda: update_of().require({"a": 1}), "no where="),
+}
+
+
+@pytest.mark.parametrize(("build", "message"), INVALID.values(), ids=INVALID)
+def test_wrong_argument_is_rejected(build, message):
+    with pytest.raises(InvalidBatch, match=message):
+        build()
+
+
+def test_declared_values_are_bound_and_set():
+    declared = insert("host", Host).on_conflict_do_update(
+        "name",
+        set={"seen": param("next", int), "times": sql("%(times)s + 1", times=param("times", int))},
+        where={"seen": lt(row(Host).seen)},
+    )
+    bound = declared.bind(Host("a", 7), next=8, times=2)
+    assert steps(bound)[0].parameters == ("a", 7, 8, 2, 7)
+    with pytest.raises(InvalidBatch, match="seen"):
+        declared.bind(Host("a", None), next=8, times=2)  # type: ignore[arg-type]
+    changed = declared.partial(next=sql("greatest(excluded.seen, 1)"))
+    assert '"seen" = (greatest(excluded.seen, 1))' in steps(changed.partial(times=2))[0].sql
+
+
+def test_output_in_set_and_where_is_substituted():
+    other = insert("other", {"a": 1})
+    given: Output = other.output("id")
+    using = update_of(set={"seen": given}, where={"seen": lt(given)})
+    assert steps(gather(other, using))[1].sql.count("jsonb_populate_record(NULL::") >= 2
+    with pytest.raises(InvalidBatch, match="output"):
+        steps(gather(using, other))
