@@ -51,6 +51,7 @@ from batchq.language.matchers import (
     unique,
     unmet,
 )
+from batchq.language.optional import optional
 from batchq.language.outcome import Outcome
 from batchq.language.parameters import param, row
 from batchq.language.statement import Statement
@@ -96,6 +97,7 @@ __all__ = [
     "into",
     "missing",
     "not_null",
+    "optional",
     "param",
     "row",
     "run",

@@ -7,6 +7,7 @@ from batchq.language.comparisons import Comparison
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output
+from batchq.language.placement import Scheduled
 from batchq.language.type_variables import Named
 from batchq.language.violation import ViolationKind
 from batchq.patterns.insert_or_get import Inserted
@@ -20,5 +21,6 @@ __all__ = [
     "Output",
     "Raises",
     "RetryDetails",
+    "Scheduled",
     "ViolationKind",
 ]

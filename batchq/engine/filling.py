@@ -99,7 +99,7 @@ def parameters_of(plan: Plan, program: Program) -> Sequence[object]:
 def _with_setting_names(plan: Plan) -> list[object]:
     """Return the values of all statements, with the name of its setting in place of an output."""
     values: list[object] = []
-    producers: dict[object, int] = {}
+    producers = dict(plan.shared)
     declared = iter(plan.values)
     for index, statement in enumerate(plan.statements):
         for value in islice(declared, len(statement._values)):

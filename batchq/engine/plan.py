@@ -8,21 +8,21 @@ they matter only after a failure, after which :attr:`Plan.placed` reads the batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, cast
 
-from batchq.engine.schedule import Postponed, depends_on_values, in_order, runs_here
+from batchq.engine.produced_columns import produced_columns
+from batchq.engine.schedule import Keys, Postponed, depends_on_values, in_order
 from batchq.engine.scope import PlacedStatement, Scopes
 from batchq.language.batch import Batch, Bound, Composite, Wrapped
 from batchq.language.each import Each
 from batchq.language.matchers import Matcher
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
-from batchq.language.shape import Shape, check_single_row
+from batchq.language.shape import Shape
 from batchq.language.statement import Statement
-from batchq.language.traversal import check_outputs
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
@@ -49,6 +49,8 @@ class Plan:
     """The columns that later statements use, for each statement that has any."""
     wrapped_names: Sequence[Matcher]
     """The matchers around statements by names that may be too long for the server."""
+    shared: Mapping[object, int]
+    """By their identity the statements that do not run because an equal one has, and its index."""
     declared: Plan | None = None
     """The plan of the declaration, if the whole batch is bound."""
     given: Sequence[object] = ()
@@ -103,13 +105,6 @@ class Plan:
         return result
 
 
-def _nothing(_: Sequence[Any]) -> None:
-    """Return the result of a scheduled statement that is not repeated."""
-
-
-_NOTHING: Instruction = (0, _nothing)
-
-
 def plan(batch: Batch[Any, Any]) -> Plan:
     """Return the plan of a batch.
 
@@ -128,19 +123,32 @@ def plan(batch: Batch[Any, Any]) -> Plan:
 def _planned(batch: Batch[Any, Any]) -> Plan:
     planner = _Planner()
     planner.add(batch)
+    if planner.first:  # few batches have any, and only now are they known
+        planner = _Planner(planner.first)
+        planner.add(batch)
     return planner.plan(batch)
 
 
 class _Planner:
-    """Lists the statements of a batch in the order in which they run."""
+    """Lists the statements of a batch in the order in which they run.
 
-    def __init__(self) -> None:
+    :param first: the statements that run first, which an earlier planner has found.
+    """
+
+    def __init__(self, first: Sequence[Scheduled[Any, Any]] = ()) -> None:
         self.statements: list[Statement[Any, Any]] = []
         self.values: list[object] = []
         self.combining: list[Instruction | int] = []
         self.wrapped_names: list[Matcher] = []
-        self.keys: set[Hashable] = set()
+        self.keys = Keys()
+        self.first: list[Scheduled[Any, Any]] = []
         self.last: list[Postponed] = []
+        self.shared: dict[object, int] = {}
+        self.elsewhere: list[int] = []
+        """The places in the batch of the statements that do not run there."""
+        self.results_of_first = [self.add_once(each) for each in first]
+        self.leaves_of_first: list[int] = []
+        self.count_of_first = len(self.statements)
 
     def add(self, batch: Batch[Any, Any]) -> None:
         """Add all statements but those that run last."""
@@ -173,13 +181,7 @@ class _Planner:
     def add_leaf(self, node: Batch[Any, Any]) -> None:
         """Add the statements of a batch that holds no other."""
         if isinstance(node, Scheduled):
-            if runs_here(node, self.keys):
-                self.combining.append(len(self.statements))
-                self.add_statement(node.statement)
-            else:
-                leaf = len(self.statements) + len(self.last)
-                self.last.append((node, leaf, len(self.combining)))
-                self.combining.append(_NOTHING)
+            self.combining.append(self.add_scheduled(node))
         elif isinstance(node, Each):
             first, count = len(self.statements), len(node.values)
             self.combining.append((slice(first, first + count), node.combine))
@@ -188,16 +190,48 @@ class _Planner:
         else:
             raise _not_a_batch(node)
 
+    def add_scheduled(self, node: Scheduled[Any, Any]) -> int:
+        """Add a scheduled statement if it runs here, and return the index of its result."""
+        leaf = len(self.statements) - self.count_of_first + len(self.elsewhere)
+        if node.is_first:
+            place = len(self.first)
+            self.first.append(node)
+            if place < len(self.results_of_first):
+                self.elsewhere.append(leaf)
+                index = self.results_of_first[place]
+                if index == len(self.leaves_of_first):
+                    self.leaves_of_first.append(leaf)
+                return index
+        elif node.last_key is not None:
+            self.elsewhere.append(leaf)
+            self.last.append((node, leaf, len(self.combining)))
+            return -1  # as long as it is not known
+        count, index = len(self.statements), self.add_once(node)
+        if len(self.statements) == count:
+            self.elsewhere.append(leaf)
+        return index
+
+    def add_once(self, node: Scheduled[Any, Any]) -> int:
+        """Add a statement, unless one with its key has run, and return the index of its result."""
+        index = len(self.statements)
+        earlier = self.keys.earlier(node, index)
+        if earlier is not None:
+            self.shared[node.statement._identity] = earlier
+            return earlier
+        self.add_statement(cast("Statement[Any, Any]", node.statement))
+        return index
+
     def plan(self, batch: Batch[Any, Any]) -> Plan:
         """Add the statements that run last, and return the plan."""
         leaves: Sequence[int] = range(len(self.statements))
-        if self.last:
-            moved = {leaf for _, leaf, _ in self.last}
-            leaves = [n for n in range(len(self.statements) + len(moved)) if n not in moved]
-            for node, leaf, position in in_order(self.last, self.keys):
-                self.combining[position] = len(self.statements)
-                self.add_statement(node.statement)
-                leaves.append(leaf)
+        if self.elsewhere:
+            moved = set(self.elsewhere)
+            count = len(self.statements) - self.count_of_first + len(moved)
+            leaves = [*self.leaves_of_first, *[n for n in range(count) if n not in moved]]
+            for node, leaf, position in in_order(self.last):
+                self.combining[position] = index = self.add_once(node)
+                if index == len(leaves):
+                    leaves.append(leaf)
         shapes = tuple([statement._shape for statement in self.statements])
         return Plan(
             batch,
@@ -206,8 +240,9 @@ class _Planner:
             shapes,
             leaves,
             self.combining,
-            _outputs(batch, self.statements),
+            produced_columns(batch, self.statements, self.shared),
             self.wrapped_names,
+            self.shared,
         )
 
 
@@ -222,6 +257,7 @@ def _bound(batch: Bound[Any], own: Plan) -> Plan:
         own.combining,
         own.outputs,
         own.wrapped_names,
+        own.shared,
         own,
         batch.given,
     )
@@ -243,30 +279,3 @@ def _scheduled(batch: Batch[Any, Any]) -> list[Scheduled[Any, Any]]:
 
 def _not_a_batch(given: object) -> TypeError:
     return TypeError(f"not a batch: {type(given).__name__}; use sql(), insert(), gather(), …")
-
-
-def _outputs(
-    batch: Batch[Any, Any], statements: Sequence[Statement[Any, Any]]
-) -> Mapping[int, tuple[str, ...]]:
-    """Return the columns that later statements use, by the statement that produces them."""
-    for statement in statements:
-        if statement._shape.takes_outputs:
-            break
-    else:
-        return _NO_OUTPUTS
-    check_outputs(batch)
-    producers: dict[object, int] = {}
-    columns: dict[int, list[str]] = {}
-    for index, statement in enumerate(statements):
-        for output in statement._required_outputs:
-            producer = producers[output.identity]
-            producing = statements[producer]
-            check_single_row(producing._shape, producing.title)
-            used = columns.setdefault(producer, [])
-            if output.column not in used:
-                used.append(output.column)
-        producers[statement._identity] = index
-    return {index: tuple(used) for index, used in columns.items()}
-
-
-_NO_OUTPUTS: Mapping[int, tuple[str, ...]] = {}

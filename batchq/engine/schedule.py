@@ -8,54 +8,82 @@ from itertools import combinations
 from operator import itemgetter
 from typing import Any
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Key, Scheduled
 
 Postponed = tuple[Scheduled[Any, Any], int, int]
-"""A statement that does not run at its place: its place among the leaves, and the position of the
-instruction that takes its result."""
+"""A statement that runs last: its place among the leaves, and the position of the instruction that
+takes its result."""
 
 
-def runs_here(scheduled: Scheduled[Any, Any], keys: set[Hashable]) -> bool:
-    """Return whether a scheduled statement runs at its place in the batch.
+class Keys:
+    """The keys of the scheduled statements so far, and which statement has run for each."""
 
-    :param keys: the keys of the statements so far, which is brought up to date.
-    """
-    return scheduled.run_last is None and not _is_duplicate(scheduled, keys)
+    def __init__(self) -> None:
+        self._ran: dict[Hashable, tuple[Scheduled[Any, Any], int]] = {}
+
+    def earlier(self, scheduled: Scheduled[Any, Any], index: int) -> int | None:
+        """Return the index of the statement that has run for the same key; else record this one.
+
+        :param index: that of this statement, if it runs.
+        :raises InvalidBatch: if the other one is not the same SQL with the same values, but has to.
+        """
+        if scheduled.resets is not None:
+            self._ran.pop(scheduled.resets, None)
+        if scheduled.dedupe_key is None:
+            return None
+        found = self._ran.get(scheduled.dedupe_key)
+        if found is None:
+            self._ran[scheduled.dedupe_key] = scheduled, index
+            return None
+        first, earlier = found
+        if scheduled.must_be_equal and not _are_equal(first, scheduled):
+            titles = first.statement.title, scheduled.statement.title
+            raise InvalidBatch(
+                f"run_once(): two statements with one key are not the same SQL with the same "
+                f"values: {titles[0]}, and {titles[1]}; give each its own key, such as a tuple "
+                f"with the value in which they differ"
+            )
+        return earlier
 
 
-def in_order(postponed: list[Postponed], keys: set[Hashable]) -> Iterator[Postponed]:
+def _are_equal(one: Scheduled[Any, Any], other: Scheduled[Any, Any]) -> bool:
+    mine, others = one.statement, other.statement
+    pairs = zip(mine._values, others._values, strict=True)
+    return mine._shape is others._shape and all(
+        # 1, True and 1.0 are equal, but are not sent as the same value.
+        mine is others or (type(mine) is type(others) and bool(mine == others))
+        for mine, others in pairs
+    )
+
+
+def in_order(postponed: list[Postponed]) -> Iterator[Postponed]:
     """Yield the statements that run last, by their order, and by the batch's order among equals."""
     # Parameters in keys are the same ones; else the batch would be planned as built.
     last = [
         ([part if isinstance(part, Parameter) else str(part) for part in key], item)
         for item in postponed
-        if (key := item[0].run_last) is not None
+        if (key := item[0].last_key) is not None
     ]
     for _, item in sorted(last, key=itemgetter(0)):  # a stable sort
-        if not _is_duplicate(item[0], keys):
-            yield item
-
-
-def _is_duplicate(scheduled: Scheduled[Any, Any], keys: set[Hashable]) -> bool:
-    """Return whether a statement with the same key has run since the last reset of that key."""
-    keys.discard(scheduled.resets)
-    if scheduled.dedupe_key is None:
-        return False
-    is_duplicate = scheduled.dedupe_key in keys
-    keys.add(scheduled.dedupe_key)
-    return is_duplicate
+        yield item
 
 
 def depends_on_values(scheduled: Sequence[Scheduled[Any, Any]]) -> bool:
     """Return whether values decide which of the statements of a declaration run, or in what order.
 
-    They do if two keys with parameters may be equal, or are to be put in order.
+    They do if two keys with parameters may be equal, or are to be put in order; or if two
+    statements with one key have to be equal, and only values show if they are.
     """
     once = [key for each in scheduled for key in (each.dedupe_key, each.resets) if key is not None]
-    last = [each.run_last for each in scheduled if each.run_last is not None]
-    is_equality_open = any(_is_equality_open(*pair) for pair in combinations(once, 2))
-    return is_equality_open or any(_is_order_open(*pair) for pair in combinations(last, 2))
+    last = [each.last_key for each in scheduled if each.last_key is not None]
+    equal = [each for each in scheduled if each.must_be_equal]
+    return (
+        any(_is_equality_open(*pair) for pair in combinations(once, 2))
+        or any(_is_order_open(*pair) for pair in combinations(last, 2))
+        or any(_is_sameness_open(*pair) for pair in combinations(equal, 2))
+    )
 
 
 def _is_equality_open(one: Key, other: Key) -> bool:
@@ -83,3 +111,14 @@ def _is_order_open(one: Key, other: Key) -> bool:
         if mine != others:
             return False
     return False  # as one begins with the other, its length decides
+
+
+def _is_sameness_open(one: Scheduled[Any, Any], other: Scheduled[Any, Any]) -> bool:
+    """Return whether it is open if two statements with one key have the same values."""
+    if one.dedupe_key != other.dedupe_key:
+        return False
+    pairs = zip(one.statement._values, other.statement._values, strict=False)
+    return any(
+        mine is not others and (isinstance(mine, Parameter) or isinstance(others, Parameter))
+        for mine, others in pairs
+    )

@@ -16,6 +16,7 @@ from batchq.language.on_conflict import OnConflict
 from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
+from batchq.language.placement import Schedulable, Scheduled
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_label
@@ -30,7 +31,7 @@ R = TypeVar("R")
 
 
 @value
-class Statement(OnConflict[T_co, R_contra], OtherNames):
+class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNames):
     """A batch of one SQL command. Immutable: every method returns a new statement.
 
     Created by :func:`~batchq.sql`, :func:`~batchq.insert`, :func:`~batchq.update`,
@@ -132,6 +133,10 @@ class Statement(OnConflict[T_co, R_contra], OtherNames):
         <Statement insert project: scalar(UUID)>
         """
         return self._shaped(shape_changes.with_returning(self._shape, columns))
+
+    @property
+    def _scheduled(self) -> Scheduled[T_co, R_contra]:
+        return Scheduled(self)
 
     # -- failures ----------------------------------------------------------------------------------
 

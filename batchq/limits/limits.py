@@ -292,7 +292,7 @@ class Limits:
         comes before the steps on one counter.
         """
         place = (scope, resource, unqualified(self.table), self.table)
-        return Scheduled(statement.label(label), dedupe_key=dedupe_key, run_last=place)
+        return Scheduled(statement.label(label), dedupe_key=dedupe_key, last_key=place)
 
 
 def _nothing(_: object) -> None:

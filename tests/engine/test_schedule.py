@@ -79,8 +79,8 @@ def test_statement_runs_again_after_a_reset_of_its_key(one):
 @pytest.mark.parametrize("one", LAST, ids=str)
 def test_statements_that_run_last_are_in_the_order_of_their_values(one):
     for other in LAST:
-        check([{"run_last": one}, {"run_last": other}])
-        check([{"run_last": one, "dedupe_key": one}, {"run_last": other, "dedupe_key": other}])
+        check([{"last_key": one}, {"last_key": other}])
+        check([{"last_key": one, "dedupe_key": one}, {"last_key": other, "dedupe_key": other}])
 
 
 def is_open(*entries: dict[str, Any]) -> bool:
@@ -100,16 +100,16 @@ def test_keys_that_cannot_be_equal_leave_one_plan():
     assert not is_open({"dedupe_key": ("k", A)}, {"dedupe_key": ("l", B)})
     assert not is_open({"dedupe_key": ("k", 1)}, {"dedupe_key": ("k", 2)})
     assert not is_open({"dedupe_key": ("k", A)}, {"dedupe_key": ("k",)})
-    assert not is_open({"dedupe_key": ("k", A)}, {"run_last": ("k", B)})
-    assert not is_open({"run_last": (1, A)}, {"run_last": (2, B)})
+    assert not is_open({"dedupe_key": ("k", A)}, {"last_key": ("k", B)})
+    assert not is_open({"last_key": (1, A)}, {"last_key": (2, B)})
 
 
 def test_keys_that_may_be_equal_are_decided_by_values():
     assert is_open({"dedupe_key": ("k", A)}, {"dedupe_key": ("k", B)})
     assert is_open({"dedupe_key": ("k", A)}, {"dedupe_key": ("k", 1)})
     assert is_open({"dedupe_key": ("k", A)}, {"resets": ("k", B)})
-    assert is_open({"run_last": (A, 1)}, {"run_last": (B, 2)})
-    assert is_open({"run_last": (A,)}, {"run_last": (B, 2)})
+    assert is_open({"last_key": (A, 1)}, {"last_key": (B, 2)})
+    assert is_open({"last_key": (A,)}, {"last_key": (B, 2)})
 
 
 # -- by parents ------------------------------------------------------------------------------------

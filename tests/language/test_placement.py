@@ -62,7 +62,7 @@ def leaf(draw: st.DrawFn) -> Tree:
     once = draw(st.sampled_from([None, None, "a", "b"]))
     tail = draw(st.sampled_from([None, None, ("a",), ("a", "b"), ("b",)]))
     placed = (
-        statement if once is tail is None else Scheduled(statement, dedupe_key=once, run_last=tail)
+        statement if once is tail is None else Scheduled(statement, dedupe_key=once, last_key=tail)
     )
     return Tree(placed, (Drawn(placed, statement, once, tail),), lambda results: results[0])
 
@@ -123,7 +123,10 @@ def test_scheduled_statements_run_once_and_in_order(tree):
 @given(trees)
 def test_result_is_at_the_place_of_its_statement(tree):
     place = {drawn: index for index, drawn in enumerate(expected(tree))}
-    assert result(tree.batch) == tree.combine([place.get(drawn) for drawn in tree.leaves])
+    of_key = {drawn.once: index for drawn, index in place.items()}
+    assert result(tree.batch) == tree.combine(
+        [place.get(drawn, of_key[drawn.once]) for drawn in tree.leaves]
+    )
 
 
 @given(trees)
@@ -159,7 +162,7 @@ def test_first_of_several_with_one_key_runs():
         Scheduled(ONE, dedupe_key="y"),
     )
     assert statements(batch) == [ONE, TWO, ONE]
-    assert result(batch) == (0, 1, None, 2)
+    assert result(batch) == (0, 1, 1, 2)
 
 
 def test_deduplicated_statement_runs_again_in_the_next_batch():
@@ -170,13 +173,13 @@ def test_deduplicated_statement_runs_again_in_the_next_batch():
 def test_last_statements_run_in_the_order_of_their_keys():
     tail = [("silo", "2"), ("fleet",), ("silo", "1"), ("fleet",), ("silo",)]
     made = [(sql("SELECT 0"), order) for order in tail]
-    batch = gather(*(Scheduled(statement, run_last=order) for statement, order in made), ONE)
+    batch = gather(*(Scheduled(statement, last_key=order) for statement, order in made), ONE)
     second, first, fourth, also, third = [statement for statement, _ in made]
     assert statements(batch) == [ONE, first, also, third, fourth, second]
 
 
 def test_last_statement_runs_after_those_outside_its_part():
-    part = gather(Scheduled(THREE, run_last=("x",)), ONE).label("part")
+    part = gather(Scheduled(THREE, last_key=("x",)), ONE).label("part")
     batch = into(dict, a=part, b=TWO)
     assert [(step.statement, step.path) for step in steps(batch)] == [
         (ONE, "a/part"),
@@ -188,17 +191,17 @@ def test_last_statement_runs_after_those_outside_its_part():
 
 def test_statement_in_place_decides_before_the_last_ones():
     batch = gather(
-        Scheduled(ONE, dedupe_key="x", run_last=("a",)), TWO, Scheduled(THREE, dedupe_key="x")
+        Scheduled(ONE, dedupe_key="x", last_key=("a",)), TWO, Scheduled(THREE, dedupe_key="x")
     )
     assert statements(batch) == [TWO, THREE]
-    assert result(batch) == (None, 0, 1)
+    assert result(batch) == (1, 0, 1)
 
 
-@pytest.mark.parametrize("placed", [{"dedupe_key": "x"}, {"run_last": ("x",)}], ids=str)
+@pytest.mark.parametrize("placed", [{"dedupe_key": "x"}, {"last_key": ("x",)}], ids=str)
 def test_moved_statement_is_mapped_from_outside_its_place(placed):
     own = ONE.on(unique("k"), KeyError)
     inside = gather(Scheduled(own, **placed)).on(unique("k"), ValueError).as_invariant("there")
-    *_, leaf = plan(gather(inside, TWO) if "run_last" in placed else gather(TWO, inside)).placed
+    *_, leaf = plan(gather(inside, TWO) if "last_key" in placed else gather(TWO, inside)).placed
     found = mapping_for(leaf, CLASH)
     assert (found.mapping.raises, found.context) == (ValueError, "there")
     assert mapping_for(plan(Scheduled(own, **placed)).placed[0], CLASH).mapping.raises is KeyError
@@ -208,6 +211,6 @@ def test_repr_counts_scheduled_statements():
     both = gather(
         Scheduled(ONE, dedupe_key="x"),
         Scheduled(TWO, dedupe_key="x"),
-        Scheduled(THREE, run_last=("x",)),
+        Scheduled(THREE, last_key=("x",)),
     )
     assert repr(both) == "<Gathered of 3 statements>"

@@ -34,7 +34,7 @@ from tests.limits.helpers import LIMITS, PROJECT, SILO, Book
 LEVELS = sorted([PROJECT, SILO], key=str)
 UNLIMITED = 2**63 - 1
 END_ME = sql("SELECT pg_terminate_backend(pg_backend_pid())")
-LAST = Scheduled(END_ME, run_last=("~",))
+LAST = Scheduled(END_ME, last_key=("~",))
 
 ids = st.sampled_from([UUID(int=number) for number in range(3)])
 sizes = st.integers(1, 5)

@@ -120,7 +120,7 @@ def _last(key: str) -> Make:
     def make(env: Env) -> Batch[Any]:
         text = "SELECT count(*), %(a)s::int8, %(b)s::int8 FROM item"
         count = sql(text, a=env[key], b=env["number"]).one(tuple)
-        return Scheduled(count.label(key), run_last=("last", env[key]))
+        return Scheduled(count.label(key), last_key=("last", env[key]))
 
     return make
 

@@ -15,6 +15,7 @@ from batchq import (
     gather,
     insert,
     into,
+    optional,
     select,
     sequence,
     sql,
@@ -23,6 +24,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.types import Scheduled
 from tests.typing.subjects import INT, STR, Created, NameTaken, Project, Subnet, Vpc, from_row
 
 # -- statements ------------------------------------------------------------------------------------
@@ -125,3 +127,20 @@ def step_and_explain_have_types() -> None:
     assert_type(step.parameters, tuple[object, ...])
     assert_type(step.statement, Statement[Any])
     assert_type(explain(INT, parameters=True), str)
+
+
+# -- scheduled and optional ------------------------------------------------------------------------
+
+
+def scheduled_statement_keeps_its_result() -> None:
+    one = insert("t", {"a": 1}).one(Vpc)
+    assert_type(one.run_once(("t", 1)), Scheduled[Vpc])
+    assert_type(gather(one.run_first(), one.run_last().label("x")), Batch[tuple[Vpc, Vpc]])
+    assert_type(one.run_once("t").run_last(), Scheduled[Vpc])
+
+
+def optional_part_may_result_in_none() -> None:
+    part = insert("t", {"a": 1}).one(Vpc)
+    wanted: Statement[Vpc] | None = part if input() else None
+    assert_type(optional(wanted), Batch[Vpc | None])
+    assert_type(gather(INT, optional(wanted)), Batch[tuple[int, Vpc | None]])
