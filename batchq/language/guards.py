@@ -75,6 +75,8 @@ class When(Enum):
 
     BEFORE = "before"
     """Rows found by ``where``, before the statement changes them."""
+    LEAVE = "leave"
+    """Rows found by ``where`` that stay as they are if the condition holds; it never fails."""
     CONFLICT = "conflict"
     """The existing row that an insert conflicts with, which then does nothing; never a new row."""
     AFTER = "after"
@@ -83,7 +85,9 @@ class When(Enum):
     """No row is allowed, so each row fails."""
 
 
-INSIDE = frozenset({When.BEFORE, When.CONFLICT})
+FOUND = frozenset({When.BEFORE, When.LEAVE})
+"""Checked for each row that ``where`` selects, in the order of the calls."""
+INSIDE = frozenset({When.BEFORE, When.LEAVE, When.CONFLICT})
 """Checked in the statement itself. The others are checked by SQL around it, after it has run."""
 
 
@@ -123,4 +127,9 @@ def _in_words(condition: ColumnTest) -> str:
     return f"{column} {NOT_ANY if test.operator == NOT_ANY_NOR_NULL else test.operator} …"
 
 
-_CALLS = {When.BEFORE: "require", When.CONFLICT: "same", When.AFTER: "ensure"}
+_CALLS = {
+    When.BEFORE: "require",
+    When.LEAVE: "unless",
+    When.CONFLICT: "same",
+    When.AFTER: "ensure",
+}

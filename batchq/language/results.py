@@ -8,10 +8,12 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 from attrs import frozen
+
+M = TypeVar("M")
 
 
 class Rows(Enum):
@@ -23,12 +25,25 @@ class Rows(Enum):
     ALL = "all"
     SCALAR = "scalar"
     COUNT = "count"
+    UPDATED = "updated"
 
 
 WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
 """Results that do not contain rows."""
-WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL})
+WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.UPDATED})
 """Results that construct a model from each row."""
+EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.UPDATED})
+"""Results of one row, which imply a guard."""
+
+
+@frozen
+class Updated(Generic[M]):
+    """The result of :meth:`Statement.updated`."""
+
+    row: M
+    """The row as it is after the statement, locked until COMMIT."""
+    changed: bool
+    """True if the statement changed the row; False if it was left as it was."""
 
 
 @frozen

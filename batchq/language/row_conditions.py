@@ -15,11 +15,20 @@ from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
-from batchq.language.syntax import Conditions, Insert, RawSql
+from batchq.language.syntax import Conditions, Delete, Insert, RawSql, Select, Source, Update
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import listed_columns
 from batchq.language.whole_rows import not_columns
+
+_INSTEAD_OF_UNLESS: Mapping[type[Source], str] = {
+    Insert: "an insert finds no row; for one that may exist already use insert_or_get() or "
+    "on_conflict_do_update()",
+    Delete: "a row that is gone already is a success of a delete with .expect(at_most=1); for a "
+    "row that may exist already there is insert_or_get()",
+    Select: "a select changes no row; write the condition into where=",
+    RawSql: "a sql() text has no where= to select rows; write the condition into it",
+}
 
 
 class RowConditions(Batch[T_co, R_contra]):
@@ -87,6 +96,38 @@ class RowConditions(Batch[T_co, R_contra]):
         <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
         """
         return self._check_before("refuse()", condition, raises, columns)
+
+    def unless(self, condition: Where, /) -> Self:
+        """Leave the row as it is if a condition holds for it; that is a success.
+
+        For a request that may be repeated: the row that it would make is there already. It is
+        judged in the order of the calls with :meth:`require` and :meth:`refuse`: what is written
+        before it is checked first, and what is written after it is skipped. The row is locked first
+        and not written: no trigger of the row fires, its ``xmin`` stays. It counts as a row for
+        :meth:`expect`, is what the result shape returns, and what :meth:`ensure` checks.
+
+        As :meth:`require`, this implies ``.expect(1)`` on a statement without a result shape. Use
+        ``.updated(Model)`` to learn whether the row was changed.
+
+        :param condition: as ``where`` of :func:`~batchq.update`; a row for which it is false or
+            NULL is changed.
+        :raises InvalidBatch: on any statement but an ``update()``, or with a result of several
+            rows: ``all()``, ``count()``, ``expect(2)``.
+
+        >>> from batchq import update
+        >>> mine = {"state": "attached", "instance_id": 3}
+        >>> (
+        ...     update("disk", mine, where={"id": 7})
+        ...     .unless(mine)
+        ...     .require({"state": "detached"}, raises=ValueError("attached elsewhere"))
+        ... )
+        <Statement update disk: exactly 1 row, unless("state", "instance_id"), require("state")>
+        """
+        source = self._shape.source
+        if not isinstance(source, Update):
+            raise InvalidBatch(f"unless(): {_INSTEAD_OF_UNLESS[type(source)]}")
+        test, values = read_conditions("unless()", condition)
+        return self._with_condition(When.LEAVE, test, values, None, ())
 
     def _check_before(
         self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]

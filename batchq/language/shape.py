@@ -16,6 +16,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import (
     AT_MOST_ONE,
     EXACTLY_ONE,
+    FOUND,
     INSIDE,
     Bound,
     Guard,
@@ -26,7 +27,7 @@ from batchq.language.mapping import ErrorMapping, Raises
 from batchq.language.matchers import Matcher
 from batchq.language.models import model_of
 from batchq.language.output_uses import takes_outputs, tests_outputs
-from batchq.language.results import NO_RESULT, WITH_MODEL, Result, Rows
+from batchq.language.results import EXACTLY_ONE_ROW, NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.syntax import (
     STAR,
     Conflict,
@@ -123,11 +124,11 @@ def _guard(shape: Shape) -> Guard | None:
     if isinstance(shape.source, Insert) and _is_one(shape.source.conflict):
         return None  # always inserts or updates one row
     match shape.result.rows:
-        case Rows.ONE | Rows.SCALAR:
+        case rows if rows in EXACTLY_ONE_ROW:
             return EXACTLY_ONE
         case Rows.MAYBE:
             return AT_MOST_ONE
-        case Rows.NONE if any(each.when is When.BEFORE for each in shape.requirements):
+        case Rows.NONE if any(each.when in FOUND for each in shape.requirements):
             return EXACTLY_ONE  # a missing row does not meet a requirement
         case _:
             return None

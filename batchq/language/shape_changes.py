@@ -12,11 +12,17 @@ from typing import Any
 from attrs import evolve
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import EXACTLY_ONE, Bound, Guard, Requirement, When
+from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard, Requirement, When
 from batchq.language.mapping import INVARIANT, ErrorMapping
 from batchq.language.matchers import Matcher, constraint, unmet_requirement
 from batchq.language.models import model_of, why_not
-from batchq.language.results import WITH_MODEL, WITHOUT_ROWS, Result, Rows
+from batchq.language.results import (
+    EXACTLY_ONE_ROW,
+    WITH_MODEL,
+    WITHOUT_ROWS,
+    Result,
+    Rows,
+)
 from batchq.language.shape import Shape, answered
 from batchq.language.syntax import (
     Conditions,
@@ -186,6 +192,7 @@ def _check_consistent(shape: Shape) -> Shape:
             "count(): the rows of returning() would be dropped; drop one of the calls"
         )
     _check_columns(shape)
+    _check_left(shape)
     if shape.carried and shape.conditions:
         raise InvalidBatch(
             "expect(0, …): the error cannot report a row beside require(), refuse() or ensure(); "
@@ -203,7 +210,7 @@ def _check_consistent(shape: Shape) -> Shape:
         )
     if rows is Rows.MAYBE:
         raise InvalidBatch(f"maybe(): it allows no row, and expect({guard}) does not; use one()")
-    if rows in (Rows.ONE, Rows.SCALAR) and guard != EXACTLY_ONE:
+    if rows in EXACTLY_ONE_ROW and guard != EXACTLY_ONE:
         raise InvalidBatch(
             f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; use all()"
         )
@@ -229,3 +236,21 @@ def _check_columns(shape: Shape) -> None:
     reason = why_not(result.model, names) if result.rows in WITH_MODEL else None
     if reason is not None:
         raise InvalidBatch(f"{result}: {reason}")
+
+
+def _check_left(shape: Shape) -> None:
+    """Reject ``unless()`` with a result of several rows, and a result that tells nothing new."""
+    guard, rows = shape.expected, shape.result.rows
+    if not any(condition.when is When.LEAVE for condition in shape.conditions):
+        if rows is Rows.UPDATED:
+            raise InvalidBatch(
+                "updated(): without unless() a row is always changed; write .unless({…}) before "
+                "it, or use one()"
+            )
+        return
+    if rows in (Rows.ALL, Rows.COUNT) or guard not in (None, EXACTLY_ONE, AT_MOST_ONE):
+        asked = f"{shape.result}" if guard is None else f"expect({guard})"
+        raise InvalidBatch(
+            f"unless(): it leaves or changes one row, and {asked} allows several; use updated(), "
+            "one(), maybe() or expect(at_most=1)"
+        )

@@ -17,6 +17,7 @@ from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
 from batchq.language.placement import Schedulable, Scheduled
+from batchq.language.results import Updated
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_label
@@ -104,6 +105,34 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         :raises InvalidBatch: as in :meth:`one`.
         """
         return self._with_result("all", model)
+
+    @overload
+    def updated(self, model: type[N]) -> Statement[Updated[N], R_contra]: ...
+    @overload
+    def updated(
+        self, model: type[tuple[Any, ...]]
+    ) -> Statement[Updated[tuple[Any, ...]], R_contra]: ...
+    @overload
+    def updated(
+        self, model: type[dict[Any, Any]]
+    ) -> Statement[Updated[dict[str, Any]], R_contra]: ...
+    @overload
+    def updated(self, model: Callable[..., M]) -> Statement[Updated[M], R_contra]: ...
+    def updated(self, model: Callable[..., Any]) -> Statement[Updated[Any], R_contra]:
+        """Return the row of an update with :meth:`unless`, and whether it was changed.
+
+        A guard as in :meth:`one`: the row must exist.
+
+        :param model: as in :meth:`one`.
+        :return: a statement whose result is :class:`~batchq.types.Updated`.
+        :raises InvalidBatch: as in :meth:`one`, and without an ``unless()`` before it.
+
+        >>> from batchq import update
+        >>> on = update("disk", {"state": "on"}, where={"id": 7}).unless({"state": "on"})
+        >>> on.returning("id", "state").updated(tuple)
+        <Statement update disk: updated(tuple), exactly 1 row, unless("state")>
+        """
+        return self._with_result("updated", model)
 
     def scalar(self, type_: type[M]) -> Statement[M, R_contra]:
         """Return the value of one column of exactly one row.

@@ -97,6 +97,7 @@ COLUMNS: dict[str, Call] = {
     "select(): a column": lambda x: select("t", ["a"], where={x: 1}),
     "require(): a column": lambda x: CHANGE.require({x: 1}),
     "refuse(): a column": lambda x: CHANGE.refuse({x: 1}),
+    "unless(): a column": lambda x: CHANGE.unless({x: 1}),
     "ensure(): a column": lambda x: CHANGE.ensure({x: 1}),
     "on_conflict_do_nothing(index_where=): each column": lambda x: NEW.on_conflict_do_nothing(
         "id", index_where={x: None}
@@ -127,6 +128,7 @@ CONDITIONS: dict[str, Call] = {
     "select(where=): ": lambda x: select("t", ["id"], where=x),
     "require(): ": CHANGE.require,
     "refuse(): ": CHANGE.refuse,
+    "unless(): ": CHANGE.unless,
 }
 NUMBERS: dict[str, Call] = {
     "expect(): the number of rows": ONE.expect,
@@ -146,6 +148,7 @@ FUNCTIONS: dict[str, Call] = {
     "one(): ": ONE.one,
     "maybe(): ": ONE.maybe,
     "all(): ": ONE.all,
+    "updated(): ": CHANGE.unless({"a": 1}).updated,
     "one():  ": lambda x: insert_or_get("t", {"id": 1}, x, key=["id"]),
     "map(): pass a function": ONE.map,
     "into(): pass a function": lambda x: into(x, a=ONE),

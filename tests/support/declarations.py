@@ -77,6 +77,12 @@ def _compared(env: Env) -> Batch[Any]:
     )
 
 
+def _unless(env: Env) -> Batch[Any]:
+    change = update("item", {"number": env["number"]}, where={"id": env["id"]})
+    left = change.unless({"parent": env["other"], "id": le(12)})
+    return left.require({"parent": env["parent"]}, raises=Unmet).returning("note").updated(tuple)
+
+
 def _ensured(env: Env) -> Batch[Any]:
     change = update("item", {"parent": env["parent"]}, where={"id": env["other"]})
     return change.count().ensure({"parent": env["other"]}, raises=Unmet)
@@ -130,7 +136,19 @@ def _none(_: Env) -> Batch[Any]:
 
 
 LEAVES: tuple[Make, ...] = (
-    *(_item, _changed, _guarded, _compared, _ensured, _read, _fragment, _output, _added, _none),
+    *(
+        _item,
+        _changed,
+        _guarded,
+        _compared,
+        _ensured,
+        _unless,
+        _read,
+        _fragment,
+        _output,
+        _added,
+        _none,
+    ),
     *(_touch("parent"), _touch("other"), _last("parent"), _last("other")),
     *(_touch("other"), _changed, lambda _: PARENT.touch(1, missing=Unmet)),
 )

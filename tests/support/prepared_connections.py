@@ -87,6 +87,9 @@ STATEMENTS: dict[str, Callable[[Any], Batch[Any]]] = {
     "refuse": lambda v: update("t", {"k": 5}, {"k": 1}).refuse(
         {"v": not_in([*_choice(v), None])}, raises=Unmet
     ),
+    "unless": lambda v: (
+        update("t", {"k": 5}, {"k": 1}).unless({"v": v}).returning("v").updated(tuple)
+    ),
     "delete": lambda v: delete("t", {"v": v}).count(),
     "delete, guarded": lambda v: delete("t", {"v": v}).expect(at_least=1, missing=Unmet),
     "maybe": lambda v: select("t", ["k"], where={"v": v}).maybe(tuple),

@@ -27,7 +27,7 @@ from batchq import (
 )
 from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
 from batchq.hierarchy import Children, Parent
-from batchq.types import Comparison, Inserted, Output
+from batchq.types import Comparison, Inserted, Output, Updated
 from tests.typing.subjects import ROW, NameTaken, Project, Vpc
 
 PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -60,6 +60,19 @@ def row_guard_keeps_the_type() -> None:
     assert_type(
         statement.require({"a": 1}, raises=format_error(KeyError, "{a}")), Statement[Project]
     )
+
+
+def unless_keeps_the_type_and_updated_tells_whether_the_row_has_changed(conn: Connection) -> None:
+    left = update("project", {"name": "web"}, {"id": 7}).unless({"name": "web"})
+    assert_type(left, Statement[None])
+    assert_type(left.one(Project).unless(sql("true")), Statement[Project])
+    assert_type(left.updated(Project), Statement[Updated[Project]])
+    assert_type(left.updated(Vpc), Statement[Updated[Vpc]])
+    assert_type(left.updated(tuple), Statement[Updated[tuple[Any, ...]]])
+    assert_type(left.updated(dict), Statement[Updated[dict[str, Any]]])
+    got = run(conn, left.updated(Project))
+    assert_type(got.row, Project)
+    assert_type(got.changed, bool)
 
 
 def comparison_is_a_value_of_a_condition() -> None:

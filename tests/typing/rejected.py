@@ -62,6 +62,7 @@ def row_guard_needs_a_statement_and_an_exception() -> None:
     gather(ROW).expect(0)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ROW.expect(at_least=1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ROW.require({"a": 1}, raises="missing")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ROW.unless({"a": 1}, raises=KeyError)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ROW.ensure({1: 1}, raises=KeyError)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     select("t", where={"a": 1}).for_update(strength="UPDATE").expect(1, missing=KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     format_error("KeyError", "{a}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -15,16 +15,16 @@ from attrs import define, evolve, field, frozen
 from psycopg.pq import Format
 
 from batchq.engine.client_encoding import is_own
-from batchq.engine.compile.find_spans import find_fragments, find_spans
+from batchq.engine.compile.command import CHANGED, write_command
+from batchq.engine.compile.find_spans import can_change_names, find_fragments
 from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, GuardSpec, PostCondition, wrap
 from batchq.engine.compile.notes import one_snapshot
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
-from batchq.engine.compile.render import render, requirement
+from batchq.engine.compile.render import requirement
 from batchq.engine.compile.sentinel import SENTINEL_MARK
-from batchq.engine.compile.spans import VERBS_WITH_ROWS
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.lexing import NO_PARAMETER
@@ -172,8 +172,9 @@ def _compiled(
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
     numbering = Numbering(binary=binary, checked=checked)
-    sql = user_sql = render(numbering, source, requirements, returned)
-    spans = find_spans(numbering, source, sql, returned)
+    tells = result is Rows.UPDATED
+    sql, spans = write_command(numbering, source, requirements, returned, tells=tells)
+    may_change_names = isinstance(source, RawSql) and can_change_names(spans.verb, sql)
     post_conditions = _post_conditions(numbering, source, requirements)
     tests = [each.test for each in post_conditions if each.test is not None]
     parts = find_fragments(numbering, tests)
@@ -183,8 +184,13 @@ def _compiled(
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
-        shown = None if rows and not hidden else wanted or ()
-        sql = wrap(sql, spans, evolve(spec, post_conditions=post_conditions, wanted=shown))
+        shown = (*(wanted or ()), CHANGED) if tells else wanted or ()
+        all_shown = rows and not hidden
+        sql = wrap(
+            sql,
+            spans,
+            evolve(spec, post_conditions=post_conditions, wanted=None if all_shown else shown),
+        )
     counts = spec.bound is not None and spec.rows is None
     judges = spec.bound is not None or bool(requirements)
     order = tuple(numbering.order)
@@ -205,7 +211,7 @@ def _compiled(
         parameters,
         counts,
         judges,
-        isinstance(source, RawSql) and _may_change_names(spans.verb, user_sql),
+        may_change_names,
         (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
@@ -275,15 +281,6 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 
 
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
-
-
-def _may_change_names(verb: str, sql: str) -> bool:
-    others = _OWN_SETTING.sub("", sql.lower())
-    return verb not in VERBS_WITH_ROWS or "set_config" in others
-
-
-_OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")
-"""The settings that batchq itself sets around a part of a batch. They do not affect names."""
 
 
 def _check_columns(source: Source, columns: tuple[str, ...] | None, result: Rows) -> None:

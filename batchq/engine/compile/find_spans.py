@@ -7,11 +7,17 @@ half as long to import as the driver, and a program without SQL of its own never
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 
 from batchq.engine.compile.numbering import Numbering
-from batchq.engine.compile.spans import RETURNING_VERBS, CommandSpans, Fragment
+from batchq.engine.compile.spans import (
+    RETURNING_VERBS,
+    VERBS_WITH_ROWS,
+    CommandSpans,
+    Fragment,
+)
 from batchq.language.syntax import RawSql, Select, Source
 
 
@@ -52,6 +58,16 @@ def find_fragments(numbering: Numbering, tests: list[str]) -> list[Fragment]:
         return []
     _, scan_fragment = _scans()
     return list(map(scan_fragment, tests))
+
+
+def can_change_names(verb: str, sql: str) -> bool:
+    """Return whether a command of the user's may change what later names refer to."""
+    others = _OWN_SETTING.sub("", sql.lower())
+    return verb not in VERBS_WITH_ROWS or "set_config" in others
+
+
+_OWN_SETTING = re.compile(r"set_config\('(?:row_security|batchq\.\w+)'")
+"""The settings that batchq itself sets around a part of a batch. They do not affect names."""
 
 
 @cache

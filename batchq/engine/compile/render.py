@@ -13,7 +13,7 @@ from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.parameter_places import Place, names_without_cast
 from batchq.engine.compile.quoting import identifier, listed, quoted, unqualified
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import Requirement, When
+from batchq.language.guards import FOUND, Requirement, When
 from batchq.language.syntax import (
     Conditions,
     Conflict,
@@ -56,7 +56,7 @@ def render(
             on = "" if conflict is None else _on_conflict(n, table, conflict, requirements)
             sql = f"INSERT INTO {quoted(table)} {rows}{on}"
         case Update(table, names, cells, where):
-            sets = _sets(n, table, names, cells)
+            sets = assignments(n, table, names, cells)
             sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
         case Delete(table, where):
             sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
@@ -122,18 +122,40 @@ def _where(
     table: str,
     where: Conditions,
 ) -> str:
-    """Return the conditions, with the requirements on the rows that they select.
+    """Return the conditions, with the requirements on the rows that they select."""
+    selected = conditions(n, table, where)
+    arms, _ = checks(n, source, requirements)
+    return checked(selected, arms)
+
+
+def checks(
+    n: Numbering, source: Source, requirements: tuple[Requirement, ...]
+) -> tuple[list[str], list[str]]:
+    """Return the checks of a row that is found, in order, and when it is left as it is.
+
+    Such a row is not checked further.
+    """
+    arms: list[str] = []
+    leaves: list[str] = []
+    for index, required in enumerate(requirements):
+        if required.when not in FOUND:
+            continue
+        test = f"({requirement(n, source, requirements, index)})"
+        if required.when is When.LEAVE:
+            leaves.append(f"{test} IS TRUE")
+            arms.append(f"WHEN {test} IS TRUE THEN true")
+        else:
+            fails = "IS TRUE" if required.refuses else "IS NOT TRUE"
+            arms.append(f"WHEN {test} {fails} THEN {n.sentinel(index, required)}")
+    return arms, leaves
+
+
+def checked(selected: str, arms: list[str]) -> str:
+    """Return conditions, with the checks of the rows that they select.
 
     Only CASE guarantees an order of evaluation in SQL: a row that the conditions do not select must
     not fail for a requirement on the rows that they do.
     """
-    selected = conditions(n, table, where)
-    arms: list[str] = []
-    for index, required in enumerate(requirements):
-        if required.when is When.BEFORE:
-            test = requirement(n, source, requirements, index)
-            fails = "IS TRUE" if required.refuses else "IS NOT TRUE"
-            arms.append(f"WHEN ({test}) {fails} THEN {n.sentinel(index, required)}")
     if not arms:
         return selected
     return (
@@ -152,15 +174,16 @@ def requirement(
     return conditions(n, source.table, requirements[index].test)
 
 
+def assignments(n: Numbering, table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> str:
+    """Return what an update sets."""
+    pairs = zip(columns, cells, strict=True)
+    return ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
+
+
 def _cell(n: Numbering, table: str, column: str, cell: Expr) -> str:
     if isinstance(cell, RawSql):
         return f"({_fragment(n, cell)})"
     return n.parameter(Place.ASSIGNED) if cell is None else n.output(table, column)
-
-
-def _sets(n: Numbering, table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> str:
-    pairs = zip(columns, cells, strict=True)
-    return ", ".join(f"{identifier(c)} = {_cell(n, table, c, cell)}" for c, cell in pairs)
 
 
 def _on_conflict(
@@ -210,7 +233,7 @@ def _updating(
         names = [name for _, check in checks for name in columns_in(check.test)]
         copied = (next((name for name in names if name not in conflict.target), names[0]),)
     sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in map(identifier, copied))
-    sets = sets or _sets(n, table, conflict.columns, conflict.cells)
+    sets = sets or assignments(n, table, conflict.columns, conflict.cells)
     arms: list[str] = []
     for index, check in checks:
         differs = " OR ".join(

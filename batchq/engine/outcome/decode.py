@@ -17,7 +17,7 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
-from batchq.language.results import Rows
+from batchq.language.results import Rows, Updated
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
 """Converts the answer to a statement into its result."""
+_SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.UPDATED})
 Make = Callable[[Row], Any]
 """Makes a model of a row."""
 
@@ -126,7 +127,7 @@ def _decoders(program: Program) -> tuple[tuple[int, Decoder, Make | None], ...]:
 
 def _maker_of_one(shape: Shape) -> Make | None:
     """Return what makes the model of the one row that is returned, if that is known."""
-    return _known_maker(shape) if shape.result.rows in (Rows.ONE, Rows.MAYBE) else None
+    return _known_maker(shape) if shape.result.rows in _SINGLE else None
 
 
 @lru_cache(maxsize=4096)
@@ -142,7 +143,7 @@ def _decoder(shape: Shape) -> Decoder | None:
             return lambda answer, transformer: _scalar(result.model, answer, transformer)
         case Rows.ALL:
             return _every(shape)
-        case Rows.ONE | Rows.MAYBE:
+        case Rows.ONE | Rows.MAYBE | Rows.UPDATED:
             return _single(shape, optional=result.rows is Rows.MAYBE)
 
 
@@ -201,7 +202,12 @@ def _known_maker(shape: Shape) -> Make | None:
 
     They are known if batchq wrote the select list.
     """
-    return None if shape.columns is None else _maker(shape.result.model, shape.columns)
+    if shape.columns is None:
+        return None
+    make = _maker(shape.result.model, shape.columns)
+    if shape.result.rows is not Rows.UPDATED:
+        return make
+    return lambda row: Updated(make(row[:-1]), row[-1])
 
 
 def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Make:

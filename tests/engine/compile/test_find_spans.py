@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from batchq import delete, insert, insert_or_get, select, sql, steps, update
+from batchq.engine.compile.command import write_command
 from batchq.engine.compile.find_spans import find_spans
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.render import render
@@ -35,6 +36,7 @@ STATEMENTS = [
     FOUND,
     FOUND.require({"id": [1, None]}).refuse(dict.fromkeys(ODD, 1)),
     update("a", {"id": insert("b", ROW).output("id")}, where={"id": 1}),
+    FOUND.unless(dict.fromkeys(ODD, 1)).require({"id": 1}),
     delete("a", ODD),
     delete("from", {"table": [1], "using": None}).ensure({"id": 1}),
     select("a", columns=["id", "from"], where=ROW),
@@ -68,3 +70,12 @@ def test_sql_of_the_user_is_scanned(statement: Statement[None]):
     assert numbering.has_text
     assert not isinstance(shape.source, RawSql)
     assert find_spans(numbering, shape.source, sql_text, ()).reads
+
+
+def test_parts_of_an_update_that_may_leave_a_row_are_those_of_a_scan():
+    shape, numbering = FOUND.unless(dict.fromkeys(ODD, 1))._shape, Numbering()
+    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, tells=True)
+    scanned = scan(text)
+    assert (spans.ctes, spans.main, spans.end) == (scanned.ctes, scanned.main, scanned.end)
+    assert spans.writes
+    assert not spans.reads

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Write the command that guards are put around, and find its parts.
+
+For all statements but one it is what the caller has written. An update with ``unless()`` answers
+with a row that it may not have changed, so it has to find the row first:
+
+- a SELECT locks the row, and checks it. It waits for the row's other writers, so it judges the
+  newest version of the row, and so does what follows;
+- the UPDATE has the same conditions, and changes the row unless it is left as it is. That is one
+  value, which the server reads from the SELECT before it looks for the row. So no key is needed to
+  find the row again: a second row fails the guard on their number;
+- the answer is the row of the one or of the other, and all rows of it: they are counted.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from batchq.engine.compile.find_spans import find_spans
+from batchq.engine.compile.numbering import Numbering
+from batchq.engine.compile.quoting import listed, quoted
+from batchq.engine.compile.render import assignments, checked, checks, conditions, render
+from batchq.engine.compile.spans import CommandSpans
+from batchq.language.guards import Requirement, When
+from batchq.language.syntax import Source, Update
+
+CHANGED = "_batchq_changed"
+"""The column that tells whether the row was changed; after the others."""
+
+
+def write_command(
+    n: Numbering,
+    source: Source,
+    requirements: tuple[Requirement, ...],
+    columns: tuple[str, ...] | None,
+    *,
+    tells: bool,
+) -> tuple[str, CommandSpans]:
+    """Return a command and its parts.
+
+    :param columns: as in :func:`~batchq.engine.compile.render.render`.
+    :param tells: whether it returns :data:`CHANGED` as well.
+    """
+    if isinstance(source, Update) and any(each.when is When.LEAVE for each in requirements):
+        return _leaving(n, source, requirements, listed(columns or ()), tells=tells)
+    sql = render(n, source, requirements, columns)
+    return sql, find_spans(n, source, sql, columns)
+
+
+def _leaving(
+    n: Numbering,
+    source: Update,
+    requirements: tuple[Requirement, ...],
+    columns: str,
+    *,
+    tells: bool,
+) -> tuple[str, CommandSpans]:
+    table = quoted(source.table)
+    sets = assignments(n, source.table, source.columns, source.cells)
+    selected = conditions(n, source.table, source.where)
+    arms, leaves = checks(n, source, requirements)
+    found = checked(selected, arms)
+    # What the caller has written in it is that of an UPDATE by itself.
+    spans = find_spans(n, source, f"UPDATE {table} SET {sets} WHERE {found}", ())
+    changed, unchanged = (f", {flag} AS {CHANGED}" if tells else "" for flag in ("true", "false"))
+    shown, more = columns or "1", f"{columns}, " if columns else ""
+    left = "SELECT pg_catalog.bool_or(_batchq_left) FROM _batchq_found"
+    ctes = (
+        f"WITH _batchq_found AS (SELECT {more}{' OR '.join(leaves)} AS _batchq_left "
+        f"FROM {table} WHERE {found} FOR NO KEY UPDATE), "
+        f"_batchq_updated AS (UPDATE {table} SET {sets} WHERE ({selected}) AND "
+        f"NOT ({left}) RETURNING {shown})"
+    )
+    sql = (
+        f"{ctes} SELECT {shown}{changed} FROM _batchq_updated UNION ALL "
+        f"SELECT {shown}{unchanged} FROM _batchq_found WHERE ({left})"
+    )
+    return sql, evolve(spans, ctes=len(ctes), main=len(ctes) + 1, end=len(sql), returning=True)
