@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 from attrs import frozen
 
-M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
 
 
 class Rows(Enum):
@@ -37,10 +37,10 @@ EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.UPDATED})
 
 
 @frozen
-class Updated(Generic[M]):
+class Updated(Generic[M_co]):
     """The result of :meth:`Statement.updated`."""
 
-    row: M
+    row: M_co
     """The row as it is after the statement, locked until COMMIT."""
     changed: bool
     """True if the statement changed the row; False if it was left as it was."""
