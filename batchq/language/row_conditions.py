@@ -24,7 +24,7 @@ from batchq.language.whole_rows import not_columns
 _INSTEAD_OF_UNLESS: Mapping[type[Source], str] = {
     Insert: "an insert finds no row; for one that may exist already use insert_or_get() or "
     "on_conflict_do_update()",
-    Delete: "a row that is gone already is a success of a delete with .expect(at_most=1); for a "
+    Delete: "a row that is missing already is a success of a delete with .expect(at_most=1); for a "
     "row that may exist already there is insert_or_get()",
     Select: "a select changes no row; write the condition into where=",
     RawSql: "a sql() text has no where= to select rows; write the condition into it",

@@ -239,7 +239,7 @@ def _check_columns(shape: Shape) -> None:
 
 
 def _check_left(shape: Shape) -> None:
-    """Reject ``unless()`` with a result of several rows, and a result that tells nothing new."""
+    """Reject ``unless()`` with a result of several rows, and a result that shows nothing new."""
     guard, rows = shape.expected, shape.result.rows
     if not any(condition.when is When.LEAVE for condition in shape.conditions):
         if rows is Rows.UPDATED:

@@ -62,7 +62,7 @@ def row_guard_keeps_the_type() -> None:
     )
 
 
-def unless_keeps_the_type_and_updated_tells_whether_the_row_has_changed(conn: Connection) -> None:
+def unless_keeps_the_type_and_updated_shows_whether_the_row_has_changed(conn: Connection) -> None:
     left = update("project", {"name": "web"}, {"id": 7}).unless({"name": "web"})
     assert_type(left, Statement[None])
     assert_type(left.one(Project).unless(sql("true")), Statement[Project])

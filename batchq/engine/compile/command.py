@@ -25,7 +25,7 @@ from batchq.language.guards import Requirement, When
 from batchq.language.syntax import Source, Update
 
 CHANGED = "_batchq_changed"
-"""The column that tells whether the row was changed; after the others."""
+"""The column that shows whether the row was changed; after the others."""
 
 
 def write_command(
@@ -34,15 +34,15 @@ def write_command(
     requirements: tuple[Requirement, ...],
     columns: tuple[str, ...] | None,
     *,
-    tells: bool,
+    reports: bool,
 ) -> tuple[str, CommandSpans]:
     """Return a command and its parts.
 
     :param columns: as in :func:`~batchq.engine.compile.render.render`.
-    :param tells: whether it returns :data:`CHANGED` as well.
+    :param reports: whether it returns :data:`CHANGED` as well.
     """
     if isinstance(source, Update) and any(each.when is When.LEAVE for each in requirements):
-        return _leaving(n, source, requirements, listed(columns or ()), tells=tells)
+        return _leaving(n, source, requirements, listed(columns or ()), reports=reports)
     sql = render(n, source, requirements, columns)
     return sql, find_spans(n, source, sql, columns)
 
@@ -53,7 +53,7 @@ def _leaving(
     requirements: tuple[Requirement, ...],
     columns: str,
     *,
-    tells: bool,
+    reports: bool,
 ) -> tuple[str, CommandSpans]:
     table = quoted(source.table)
     sets = assignments(n, source.table, source.columns, source.cells)
@@ -62,7 +62,7 @@ def _leaving(
     found = checked(selected, arms)
     # What the caller has written in it is that of an UPDATE by itself.
     spans = find_spans(n, source, f"UPDATE {table} SET {sets} WHERE {found}", ())
-    changed, unchanged = (f", {flag} AS {CHANGED}" if tells else "" for flag in ("true", "false"))
+    changed, unchanged = (f", {flag} AS {CHANGED}" if reports else "" for flag in ("true", "false"))
     shown, more = columns or "1", f"{columns}, " if columns else ""
     left = "SELECT pg_catalog.bool_or(_batchq_left) FROM _batchq_found"
     ctes = (

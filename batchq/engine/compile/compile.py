@@ -172,8 +172,8 @@ def _compiled(
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
     numbering = Numbering(binary=binary, checked=checked)
-    tells = result is Rows.UPDATED
-    sql, spans = write_command(numbering, source, requirements, returned, tells=tells)
+    reports = result is Rows.UPDATED
+    sql, spans = write_command(numbering, source, requirements, returned, reports=reports)
     may_change_names = isinstance(source, RawSql) and can_change_names(spans.verb, sql)
     post_conditions = _post_conditions(numbering, source, requirements)
     tests = [each.test for each in post_conditions if each.test is not None]
@@ -184,7 +184,7 @@ def _compiled(
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
-        shown = (*(wanted or ()), CHANGED) if tells else wanted or ()
+        shown = (*(wanted or ()), CHANGED) if reports else wanted or ()
         all_shown = rows and not hidden
         sql = wrap(
             sql,

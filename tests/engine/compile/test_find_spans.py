@@ -74,7 +74,7 @@ def test_sql_of_the_user_is_scanned(statement: Statement[None]):
 
 def test_parts_of_an_update_that_may_leave_a_row_are_those_of_a_scan():
     shape, numbering = FOUND.unless(dict.fromkeys(ODD, 1))._shape, Numbering()
-    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, tells=True)
+    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, reports=True)
     scanned = scan(text)
     assert (spans.ctes, spans.main, spans.end) == (scanned.ctes, scanned.main, scanned.end)
     assert spans.writes

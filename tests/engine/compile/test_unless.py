@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``.unless({…})``: a row for which the condition holds stays as it is, and the batch goes on."""
+"""``.unless({…})``: a row for which the condition holds stays as it is, and the batch continues."""
 
 from __future__ import annotations
 
