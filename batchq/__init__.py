@@ -40,6 +40,7 @@ from batchq.errors import (
 from batchq.language.batch import Batch
 from batchq.language.builders import delete, insert, select, sql, update
 from batchq.language.compose import gather, into, sequence
+from batchq.language.created import created
 from batchq.language.matchers import (
     check,
     exclusion,
@@ -86,6 +87,7 @@ __all__ = [
     "Violation",
     "arun",
     "check",
+    "created",
     "delete",
     "exclusion",
     "explain",

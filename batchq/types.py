@@ -8,10 +8,9 @@ from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output
 from batchq.language.placement import Scheduled
-from batchq.language.results import Updated
+from batchq.language.results import Inserted, Updated
 from batchq.language.type_variables import Named
 from batchq.language.violation import ViolationKind
-from batchq.patterns.insert_or_get import Inserted
 from batchq.running.retry import RetryDetails
 
 __all__ = [

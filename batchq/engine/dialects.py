@@ -14,6 +14,7 @@ from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine import commit_proofs
+from batchq.engine.abilities import Abilities, abilities
 from batchq.engine.safe_messages import is_safe
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
@@ -25,6 +26,8 @@ _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 
 _TRANSACTION_TIMEOUT = 170000
 """The first server version that has the setting."""
+_RETURNING_OLD = 180000
+"""The first server version whose RETURNING has OLD."""
 
 # One SELECT, because only the server knows the session's own limit. The subquery reads the setting
 # and then switches it off, from left to right. set_config() is volatile, so the planner neither
@@ -102,9 +105,16 @@ class Dialect:
 
     has_record_send: bool = True
     """Whether SQL can call ``record_send``. CockroachDB has not been observed to have it."""
+    has_xmax: bool = True
+    """Whether a row has the system column ``xmax``. CockroachDB's rows have no such column."""
     max_message_bytes: int = (1 << 30) - 5
     """The most bytes of a message after its length field (PostgreSQL sources, libpq/libpq.h,
     ``PQ_LARGE_MESSAGE_LIMIT``). For a longer one the server ends the session within the batch."""
+
+    def abilities(self, version: int) -> Abilities:
+        """Return what SQL can say on a server of this version."""
+        old = self.has_xmax and version >= _RETURNING_OLD
+        return abilities(binary=self.has_record_send, old=old, xmax=self.has_xmax)
 
     def limit_setting(self, version: int) -> str:
         """Return the setting that limits a transaction's duration, or else each statement's."""
@@ -216,6 +226,7 @@ COCKROACHDB = _CockroachDB(
     truncates_names=False,
     traces_failures=False,
     has_record_send=False,
+    has_xmax=False,
     # The default of sql.conn.max_read_buffer_message_size, which no server reports to its clients.
     max_message_bytes=16 << 20,
 )

@@ -11,8 +11,9 @@ import re
 from typing import TYPE_CHECKING
 
 from batchq.engine.compile.quoting import identifier, unqualified
+from batchq.language.results import Rows
 from batchq.language.spelling import spelled
-from batchq.language.syntax import Insert, chosen, chosen_by
+from batchq.language.syntax import CREATED, Insert, chosen, chosen_by
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _NO_INDEX = (
     "\nno unique index is on exactly these columns: name all of its columns and expressions, and "
     "if it is partial, its predicate in index_where="
 )
+_NOT_REPORTED = (
+    "\nbefore PostgreSQL 18 a partitioned table or a view does not report whether a row is new: "
+    "drop inserted() and created(), or use insert_or_get()"
+)
 _NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 
 
@@ -46,6 +51,8 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
             text = _NO_COLUMN
         case "42P18":
             text = _NO_TYPE
+        case "0A000" | "42703" if _asks_created(step):
+            text = _NOT_REPORTED
         case "42P10" if _on_conflict(step):
             text = _NO_INDEX
         case "42883":
@@ -63,6 +70,16 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
 def _on_conflict(step: PlacedStep | None) -> bool:
     source = None if step is None else step.placed.statement._shape.source
     return isinstance(source, Insert) and source.conflict is not None
+
+
+def _asks_created(step: PlacedStep | None) -> bool:
+    """Return whether the step asks if a row was inserted."""
+    if step is None:
+        return False
+    shape = step.statement._shape
+    conditions = (name for condition in shape.conditions for name in condition.columns)
+    used = (*step.placed.outputs, *(shape.returned or ()), *conditions)
+    return shape.result.rows is Rows.INSERTED or CREATED in used
 
 
 def _partition(violation: Violation, step: PlacedStep | None) -> str:

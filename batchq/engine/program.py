@@ -14,6 +14,7 @@ from itertools import accumulate, groupby
 from attrs import frozen
 from psycopg.types.numeric import Int8
 
+from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.compile.compile import Compiled, compiled
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.matchers import Matcher
@@ -55,20 +56,22 @@ class Program:
         return tuple(accumulate([step.parameters for step in self.steps]))
 
 
-def program_of(shapes: tuple[Shape, ...], outputs: Outputs, *, binary: bool) -> Program:
+def program_of(
+    shapes: tuple[Shape, ...], outputs: Outputs, abilities: Abilities = NEWEST
+) -> Program:
     """Return the program of statements of these shapes, from the cache if it is there.
 
-    :param binary: whether the server can convert a value to binary in SQL.
+    :param abilities: those of the server that it is for.
     :raises InvalidBatch: if a statement cannot be part of a batch.
     """
     make = _program if len(shapes) <= _MOST_STEPS else _program.__wrapped__
-    return make(shapes, outputs, binary)
+    return make(shapes, outputs, abilities)
 
 
 @lru_cache(maxsize=1024)
-def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Program:  # noqa: FBT001  a keyword makes the cache slower
+def _program(shapes: tuple[Shape, ...], outputs: Outputs, abilities: Abilities) -> Program:
     columns = dict(outputs)
-    steps = _compiled(shapes, columns, binary=binary)
+    steps = _compiled(shapes, columns, abilities)
     kinds = dict.fromkeys(steps)
     added, order = ((), None) if _is_plain(kinds) else _order(shapes, steps, columns)
     return Program(
@@ -84,15 +87,17 @@ def _program(shapes: tuple[Shape, ...], outputs: Outputs, binary: bool) -> Progr
 
 
 def _compiled(
-    shapes: Sequence[Shape], columns: Mapping[int, Sequence[str]], *, binary: bool
+    shapes: Sequence[Shape], columns: Mapping[int, Sequence[str]], abilities: Abilities
 ) -> tuple[Compiled, ...]:
     """Compile each statement; those in a row that are of one shape at once."""
     if columns:
         indexed = enumerate(shapes)
-        return tuple([compiled(shape, tuple(columns.get(n, ())), binary) for n, shape in indexed])
+        return tuple(
+            [compiled(shape, tuple(columns.get(n, ())), abilities) for n, shape in indexed]
+        )
     steps: list[Compiled] = []
     for shape, same in groupby(shapes):
-        steps += [compiled(shape, (), binary)] * len(list(same))
+        steps += [compiled(shape, (), abilities)] * len(list(same))
     return tuple(steps)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from psycopg.pq import ConnStatus
 
+from batchq.engine.abilities import Abilities
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect
@@ -59,11 +60,11 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
     state = state_of(connection)
     dialect = state.dialect
-    outputs, binary = tuple(plan.outputs.items()), dialect.has_record_send
+    outputs, abilities = tuple(plan.outputs.items()), state.abilities
     try:
-        program = program_of(plan.shapes, outputs, binary=binary)
+        program = program_of(plan.shapes, outputs, abilities)
     except InvalidBatch as error:
-        failure = _uncompiled(plan, binary=binary) or error
+        failure = _uncompiled(plan, abilities) or error
         raise failure from failure.__cause__
     kept = state.transformers.take(connection)
     encoded = encode(plan, program, kept, dialect.max_message_bytes)
@@ -76,11 +77,11 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
     return Ready(state, dialect, kept, codec(kept.transformer.encoding), encoded)
 
 
-def _uncompiled(plan: Plan, *, binary: bool) -> InvalidBatch | None:
+def _uncompiled(plan: Plan, abilities: Abilities) -> InvalidBatch | None:
     """Return the error of the first statement that cannot be compiled."""
     for index, shape in enumerate(plan.shapes):
         try:
-            compiled(shape, plan.outputs.get(index, ()), binary)
+            compiled(shape, plan.outputs.get(index, ()), abilities)
         except InvalidBatch as error:
             failure = invalid_step(plan, index, error)
             failure.__cause__ = error

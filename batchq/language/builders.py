@@ -22,6 +22,7 @@ from batchq.language.special import NOT_AS_IS
 from batchq.language.sql_values import read_mapping, read_text
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
+    CREATED,
     Conditions,
     Delete,
     Expr,
@@ -269,6 +270,11 @@ def _check_names(call: str, table: object, *columns: Iterable[object]) -> None:
             f"{table!r:.40}"
         ) from None
     for name in chain.from_iterable(columns):
+        if name == CREATED:
+            raise InvalidBatch(
+                f"{call}: created() is known of the row that an upsert returns; write it in "
+                ".ensure(), .output() or .returning()"
+            )
         if not isinstance(name, RawSql) and not _is_name(name):
             raise InvalidBatch(
                 f"{call}: a column must be a non-empty str, not {name!r:.40}"

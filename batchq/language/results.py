@@ -25,15 +25,25 @@ class Rows(Enum):
     ALL = "all"
     SCALAR = "scalar"
     COUNT = "count"
+    INSERTED = "inserted"
     UPDATED = "updated"
 
 
 WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
 """Results that do not contain rows."""
-WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.UPDATED})
+WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.INSERTED, Rows.UPDATED})
 """Results that construct a model from each row."""
-EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.UPDATED})
+EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.INSERTED, Rows.UPDATED})
 """Results of one row, which imply a guard."""
+
+
+@frozen
+class Inserted(Generic[M_co]):
+    """The result of :meth:`Statement.inserted` and :func:`insert_or_get`."""
+
+    row: M_co
+    created: bool
+    """True if this batch inserted the row; False if it existed already."""
 
 
 @frozen

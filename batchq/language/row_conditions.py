@@ -13,9 +13,19 @@ from batchq.language.guards import When
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
+from batchq.language.parameters import Parameter
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
-from batchq.language.syntax import Conditions, Delete, Insert, RawSql, Select, Source, Update
+from batchq.language.syntax import (
+    CREATED,
+    Conditions,
+    Delete,
+    Insert,
+    RawSql,
+    Select,
+    Source,
+    Update,
+)
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import listed_columns
@@ -29,6 +39,12 @@ _INSTEAD_OF_UNLESS: Mapping[type[Source], str] = {
     Select: "a select changes no row; write the condition into where=",
     RawSql: "a sql() text has no where= to select rows; write the condition into it",
 }
+
+
+def _is_bool(value: object) -> bool:
+    if not isinstance(value, Parameter):
+        return isinstance(value, bool)
+    return value.accepted is not None and value.accepted.kind is bool
 
 
 class RowConditions(Batch[T_co, R_contra]):
@@ -155,6 +171,7 @@ class RowConditions(Batch[T_co, R_contra]):
 
         :param expected: columns and their values, as in ``where`` of :func:`~batchq.update`. A
             built insert, update or delete returns these columns; a ``sql()`` text must return them.
+            Of an upsert, ``{created(): True}`` is one that inserted its row.
         :param raises: what to raise for a row that differs, as in :meth:`require`.
         :param columns: columns of the row to report, in addition to these.
         :raises InvalidBatch: if ``expected`` is not a mapping.
@@ -169,6 +186,8 @@ class RowConditions(Batch[T_co, R_contra]):
                 'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
                 f"{with_article(type(given))}"
             )
+        if CREATED in expected and not _is_bool(expected[CREATED]):
+            raise InvalidBatch("ensure(): created() is compared with True or False")
         test, values = read_conditions("ensure()", expected)
         more = listed_columns("ensure()", columns)
         return self._with_condition(When.AFTER, test, values, raises, more)

@@ -25,6 +25,7 @@ from batchq.language.results import (
 )
 from batchq.language.shape import Shape, answered
 from batchq.language.syntax import (
+    CREATED,
     Conditions,
     Conflict,
     Delete,
@@ -193,6 +194,7 @@ def _check_consistent(shape: Shape) -> Shape:
         )
     _check_columns(shape)
     _check_left(shape)
+    check_created(shape)
     if shape.carried and shape.conditions:
         raise InvalidBatch(
             "expect(0, …): the error cannot report a row beside require(), refuse() or ensure(); "
@@ -219,6 +221,27 @@ def _check_consistent(shape: Shape) -> Shape:
             "expect(0): no row is left to return; drop the result shape, or use count()"
         )
     return shape
+
+
+def check_created(shape: Shape, *columns: str) -> None:
+    """Reject the question whether a row has been inserted, where there is no answer.
+
+    :param columns: columns that are used beside those of the shape.
+    """
+    used = (*columns, *(shape.returned or ()), *(n for c in shape.conditions for n in c.columns))
+    if shape.result.rows is not Rows.INSERTED and CREATED not in used:
+        return
+    source = shape.source
+    if not isinstance(source, Insert) or source.conflict is None or not source.conflict.updates:
+        call = "inserted()" if shape.result.rows is Rows.INSERTED else CREATED
+        hint = "of a row that exists already nothing is returned; use insert_or_get()"
+        if not isinstance(source, Insert):
+            hint = "only an insert() reports it; in sql() write it into RETURNING"
+        elif source.conflict is None:
+            hint = "each row is inserted; write .on_conflict_do_update(…) before it"
+        raise InvalidBatch(f"{call}: {hint}")
+    if CREATED in (shape.returned or ()) and shape.result.rows is Rows.INSERTED:
+        raise InvalidBatch("inserted(): it reports this by itself; drop created() from returning()")
 
 
 def _check_columns(shape: Shape) -> None:

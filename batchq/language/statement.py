@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 from batchq.language import shape_changes
 from batchq.language.binding import NO_ROW, given
 from batchq.language.each import Each, read_rows
-from batchq.language.errors import InvalidBatch
-from batchq.language.mapping import Raises, checked_raises
-from batchq.language.matchers import Matcher
 from batchq.language.on_conflict import OnConflict
 from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
 from batchq.language.placement import Schedulable, Scheduled
-from batchq.language.results import Updated
+from batchq.language.results import Inserted, Updated
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_label
@@ -134,6 +131,34 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         """
         return self._with_result("updated", model)
 
+    @overload
+    def inserted(self, model: type[N]) -> Statement[Inserted[N], R_contra]: ...
+    @overload
+    def inserted(
+        self, model: type[tuple[Any, ...]]
+    ) -> Statement[Inserted[tuple[Any, ...]], R_contra]: ...
+    @overload
+    def inserted(
+        self, model: type[dict[Any, Any]]
+    ) -> Statement[Inserted[dict[str, Any]], R_contra]: ...
+    @overload
+    def inserted(self, model: Callable[..., M]) -> Statement[Inserted[M], R_contra]: ...
+    def inserted(self, model: Callable[..., Any]) -> Statement[Inserted[Any], R_contra]:
+        """Return the row of an upsert, and whether it was inserted; a guard as in :meth:`one`.
+
+        Before PostgreSQL 18 a partitioned table does not report it; :func:`insert_or_get` does.
+
+        :param model: as in :meth:`one`.
+        :return: a statement whose result is :class:`~batchq.types.Inserted`.
+        :raises InvalidBatch: as in :meth:`one`, and without ``on_conflict_do_update()`` before it.
+
+        >>> from batchq import insert
+        >>> seen = insert("host", {"name": "a"}).on_conflict_do_update("name", set=["name"])
+        >>> seen.returning("id").inserted(tuple)
+        <Statement insert host: inserted(tuple)>
+        """
+        return self._with_result("inserted", model)
+
     def scalar(self, type_: type[M]) -> Statement[M, R_contra]:
         """Return the value of one column of exactly one row.
 
@@ -166,46 +191,6 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
     @property
     def _scheduled(self) -> Scheduled[T_co, R_contra]:
         return Scheduled(self)
-
-    # -- failures ----------------------------------------------------------------------------------
-
-    def on(self, matcher: Matcher, raises: Raises) -> Statement[T_co, R_contra]:
-        """Map a failure of this statement to an exception.
-
-        If several mappings match, the last one declared wins. A mapping of a batch around the
-        statement (``batch.on``) wins over those of the statement.
-
-        :param matcher: the failures to map: ``unique("name")``, ``check("name")``, …
-        :param raises: an exception, of which each failure raises a copy; an exception class, which
-            is called with the :class:`~batchq.Violation`; or a function of the Violation that
-            returns an exception.
-        :raises InvalidBatch: if ``raises`` cannot be raised later: it cannot be called with one
-            argument, it cannot be copied, or it is ``StopIteration``, which a coroutine cannot
-            raise.
-
-        >>> from batchq import insert, unique
-        >>> new = insert("project", {"name": "web"})
-        >>> new.on(unique("project_name_key"), ValueError("taken"))
-        <Statement insert project>
-        >>> new.on(unique("project_name_key"), lambda v: ValueError(f"{v.values['name']} is taken"))
-        <Statement insert project>
-        """
-        checked = (*self._raises, checked_raises(matcher, raises))
-        shape = shape_changes.with_mapping(self._shape, matcher)
-        return Statement(shape, self._values, checked, self._labels, self._first or self)
-
-    def invariant(self, *constraints: str) -> Statement[T_co, R_contra]:
-        """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
-
-        For constraints that only a bug of the application can violate.
-
-        :raises InvalidBatch: without a name, or for one that is not a non-empty str.
-        """
-        try:
-            shape = shape_changes.with_invariants(self._shape, constraints)
-        except TypeError:  # one is not hashable, so not a str
-            raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
-        return Statement(shape, self._values, self._raises, self._labels, self._first or self)
 
     def label(self, name: str) -> Statement[T_co, R_contra]:
         """Return the statement with a label, as in :meth:`Batch.label`."""

@@ -6,21 +6,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from batchq.language import shape_changes
 from batchq.language.errors import InvalidBatch
 from batchq.language.fragments import fragment_of, title_of
+from batchq.language.mapping import Raises, checked_raises
+from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output, checked_type
 from batchq.language.partial import Replacements, replaced_values
 from batchq.language.results import NO_RESULT
 from batchq.language.row_guards import RowGuards
 from batchq.language.shape import Shape, check_single_row
-from batchq.language.syntax import RawSql
+from batchq.language.syntax import CREATED, RawSql
 from batchq.language.takes import still_taken
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.validation import is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
-    from batchq.language.mapping import ErrorMapping, Raises
+    from batchq.language.mapping import ErrorMapping
     from batchq.language.takes import HasValues, Values
 
 
@@ -87,6 +90,44 @@ class StatementBase(RowGuards[T_co, R_contra]):
         """A few words for messages; see :func:`~batchq.language.fragments.title_of`."""
         return title_of(self._shape.source)
 
+    def on(self, matcher: Matcher, raises: Raises) -> Self:
+        """Map a failure of this statement to an exception.
+
+        If several mappings match, the last one declared wins. A mapping of a batch around the
+        statement (``batch.on``) wins over those of the statement.
+
+        :param matcher: the failures to map: ``unique("name")``, ``check("name")``, …
+        :param raises: an exception, of which each failure raises a copy; an exception class, which
+            is called with the :class:`~batchq.Violation`; or a function of the Violation that
+            returns an exception.
+        :raises InvalidBatch: if ``raises`` cannot be raised later: it cannot be called with one
+            argument, it cannot be copied, or it is ``StopIteration``, which a coroutine cannot
+            raise.
+
+        >>> from batchq import insert, unique
+        >>> new = insert("project", {"name": "web"})
+        >>> new.on(unique("project_name_key"), ValueError("taken"))
+        <Statement insert project>
+        >>> new.on(unique("project_name_key"), lambda v: ValueError(f"{v.values['name']} is taken"))
+        <Statement insert project>
+        """
+        checked = (*self._raises, checked_raises(matcher, raises))
+        shape = shape_changes.with_mapping(self._shape, matcher)
+        return type(self)(shape, self._values, checked, self._labels, self._first or self)
+
+    def invariant(self, *constraints: str) -> Self:
+        """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
+
+        For constraints that only a bug of the application can violate.
+
+        :raises InvalidBatch: without a name, or for one that is not a non-empty str.
+        """
+        try:
+            shape = shape_changes.with_invariants(self._shape, constraints)
+        except TypeError:  # one is not hashable, so not a str
+            raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
+        return type(self)(shape, self._values, self._raises, self._labels, self._first or self)
+
     def output(self, column: str, type: str | None = None, /) -> Output:
         """Return a reference to a column of this statement, for a later statement of the batch.
 
@@ -108,6 +149,9 @@ class StatementBase(RowGuards[T_co, R_contra]):
         if not is_text(column):
             raise InvalidBatch("output(): the name of the column must be a non-empty str")
         check_single_row(self._shape, self.title)
+        if column == CREATED:
+            shape_changes.check_created(self._shape, column)
+            type = type or "boolean"  # noqa: A001  the name of the parameter
         return Output(self._identity, self.title, column, checked_type(type))
 
     def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:

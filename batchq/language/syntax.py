@@ -89,6 +89,10 @@ STAR = "*"
 """All columns of the table, in the place of a column name."""
 
 
+CREATED = "created()"
+"""In the place of a column name, among those returned: whether the row has been inserted."""
+
+
 class OutputRef(Enum):
     """The expression for an output of another statement."""
 

@@ -10,9 +10,7 @@ that row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, select
@@ -23,6 +21,7 @@ from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
 from batchq.language.parameters import Parameter
+from batchq.language.results import Inserted
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import SAME, Insert, RawSql
@@ -34,15 +33,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 R = TypeVar("R")
-
-
-@frozen
-class Inserted(Generic[M]):
-    """The result of :func:`insert_or_get`."""
-
-    row: M
-    created: bool
-    """True if this batch inserted the row; False if it existed already."""
 
 
 @overload

@@ -96,7 +96,9 @@ def batches() -> Iterator[tuple[str, Any]]:
 def texts() -> Iterator[tuple[str, str]]:
     for name, batch in batches():
         for step in steps(batch):
-            made = compiled(step.statement._shape, step.placed.outputs, COCKROACHDB.has_record_send)
+            made = compiled(
+                step.statement._shape, step.placed.outputs, COCKROACHDB.abilities(130000)
+            )
             yield f"{name}: {step.path or step.statement.title}", made.sql
 
 

@@ -133,7 +133,7 @@ def test_preflight_explains_exactly_what_is_sent_read_only(database):
 def test_preflight_values_are_those_that_the_engine_sends(conn, when, tree, batch):
     shown = [one for one in preflight(conn, tree, 1).statements if one.title.startswith(when)]
     flat = laid_flat(batch)
-    program = program_of(flat.shapes, (), binary=True)
+    program = program_of(flat.shapes, ())
     steps = encode(flat, program, Transformers().take(conn)).steps({}, conn.adapters.types)
     for one, sent in zip(shown, steps, strict=True):
         transformer = Transformer(conn)

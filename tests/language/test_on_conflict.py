@@ -9,9 +9,24 @@ from typing import Any, NamedTuple
 import attrs
 import pytest
 
-from batchq import InvalidBatch, delete, gather, insert, insert_or_get, param, row, sql, steps
+from batchq import (
+    InvalidBatch,
+    created,
+    delete,
+    gather,
+    insert,
+    insert_or_get,
+    param,
+    row,
+    sql,
+    steps,
+)
 from batchq.conditions import lt, ne, not_in
+from batchq.engine.abilities import abilities
+from batchq.engine.compile.compile import compiled
+from batchq.engine.dialects import COCKROACHDB, POSTGRESQL
 from batchq.language.outputs import Output
+from batchq.language.syntax import CREATED
 
 HOST = insert("net.host", {"name": "a", "seen": 7})
 
@@ -167,6 +182,66 @@ INVALID: dict[str, tuple[Any, str]] = {
 def test_wrong_argument_is_rejected(build, message):
     with pytest.raises(InvalidBatch, match=message):
         build()
+
+
+UPSERT = update_of()
+UNKNOWN: dict[str, tuple[Any, str]] = {
+    "a plain insert": (lambda: HOST.inserted(Host), "each row is inserted"),
+    "nothing": (
+        lambda: HOST.on_conflict_do_nothing().inserted(Host),
+        r"nothing is returned; use insert_or_get\(\)",
+    ),
+    "nothing, ensured": (
+        lambda: HOST.on_conflict_do_nothing().ensure({created(): True}),
+        r"created\(\): of a row",
+    ),
+    "another statement": (lambda: delete("t", {"a": 1}).inserted(Host), "only an insert"),
+    "a text": (lambda: sql("SELECT 1").inserted(Host), "only an insert"),
+    "returning": (lambda: HOST.returning(created()), "each row is inserted"),
+    "returning twice": (
+        lambda: UPSERT.returning("name", created()).inserted(tuple),
+        r"drop created\(\)",
+    ),
+    "an output": (lambda: HOST.output(created()), "each row is inserted"),
+    "another value": (lambda: UPSERT.ensure({created(): 1}), "True or False"),
+    "a parameter of another type": (
+        lambda: UPSERT.ensure({created(): param("c", int)}),
+        "True or False",
+    ),
+    "a column to set": (lambda: insert("t", {created(): 1}), "of the row that an upsert returns"),
+    "a condition": (lambda: delete("t", {created(): True}), "of the row that an upsert returns"),
+    "a number of rows": (lambda: UPSERT.expect(0).inserted(Host), "exactly 1 row"),
+}
+
+
+@pytest.mark.parametrize(("build", "message"), UNKNOWN.values(), ids=UNKNOWN)
+def test_question_without_an_answer_is_rejected(build, message):
+    with pytest.raises(InvalidBatch, match=message):
+        build()
+
+
+REPORTING = {
+    "18": (abilities(), 'WITH (OLD AS _batchq_old) "name", "seen", _batchq_old IS NOT DISTINCT'),
+    "17": (abilities(old=False), '"name", "seen", xmax OPERATOR(pg_catalog.=) 0 AS "created()"'),
+}
+
+
+@pytest.mark.parametrize(("server", "text"), REPORTING.values(), ids=REPORTING)
+def test_inserted_is_asked_as_the_server_can_report_it(server, text):
+    made = compiled(UPSERT.inserted(Host)._shape, (), server)
+    assert made.sql.partition(" RETURNING ")[2].startswith(text)
+    assert CREATED not in compiled(UPSERT.one(Host)._shape, (), server).sql
+
+
+def test_cockroachdb_cannot_report_it():
+    server = COCKROACHDB.abilities(130000)
+    assert "EXCLUDED" in compiled(UPSERT.one(Host)._shape, (), server).sql
+    with pytest.raises(InvalidBatch, match=r"use insert_or_get\(\)"):
+        compiled(UPSERT.inserted(Host)._shape, (), server)
+
+
+def test_abilities_follow_the_version():
+    assert [POSTGRESQL.abilities(version).old for version in (170006, 180000)] == [False, True]
 
 
 def test_declared_values_are_bound_and_set():

@@ -95,7 +95,7 @@ class Session:
 
     def _take(self, batch: Batch[Any]) -> None:
         self._plan, self._answers = plan(batch), []
-        self._compiled = program_of(self._plan.shapes, (), binary=True)
+        self._compiled = program_of(self._plan.shapes, ())
         encoded = encode(self._plan, self._compiled, Transformers().take(self.connection))
         runs = encoded.steps({}, self.connection.adapters.types)
         self._steps = [steps.one(n) for steps in runs for n in range(steps.count)]

@@ -11,6 +11,7 @@ from batchq import (
     Batch,
     Statement,
     Violation,
+    created,
     format_error,
     gather,
     insert,
@@ -55,6 +56,10 @@ def row_guard_keeps_the_type() -> None:
         "a", sql("lower(b)"), index_where=sql("c"), set=["a"], where={"a": lt(sql("excluded.a"))}
     )
     assert_type(upsert, Statement[None, Project])
+    assert_type(upsert.inserted(Vpc), Statement[Inserted[Vpc], Project])
+    assert_type(upsert.inserted(tuple), Statement[Inserted[tuple[Any, ...]], Project])
+    assert_type(upsert.inserted(dict), Statement[Inserted[dict[str, Any]], Project])
+    assert_type(upsert.ensure({created(): True}).output(created()), Output)
     assert_type(upsert.maybe(Vpc), Statement[Vpc | None, Project])
     assert_type(insert("t", {"a": 1}).on_conflict_do_update("a", set={"a": 2}), Statement[None])
     assert_type(

@@ -14,6 +14,7 @@ from functools import lru_cache
 from attrs import define, evolve, field, frozen
 from psycopg.pq import Format
 
+from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.client_encoding import is_own
 from batchq.engine.compile.command import CHANGED, write_command
 from batchq.engine.compile.find_spans import can_change_names, find_fragments
@@ -24,14 +25,14 @@ from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
 from batchq.engine.compile.render import requirement
+from batchq.engine.compile.returned_columns import hidden_columns, wanted_columns
 from batchq.engine.compile.sentinel import SENTINEL_MARK
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.lexing import NO_PARAMETER
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
-from batchq.language.spelling import spelled
-from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
+from batchq.language.syntax import RawSql, Select, Source
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
@@ -114,11 +115,13 @@ class Compiled:
 
 
 @lru_cache(maxsize=4096)
-def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -> Compiled:  # noqa: FBT001, FBT002  by keyword it would be looked up slower
+def compiled(
+    shape: Shape, outputs: tuple[str, ...] = (), abilities: Abilities = NEWEST
+) -> Compiled:
     """Return the compiled statement of a shape, from the cache if it is there.
 
     :param outputs: the columns that later statements use.
-    :param binary: whether the server can convert a value to binary in SQL.
+    :param abilities: those of the server that it is for.
     :raises InvalidBatch: if such a statement cannot be part of a batch.
     """
     bound = None if shape.guard is None or shape.carries_unexpected else shape.guard.bound
@@ -139,7 +142,7 @@ def compiled(shape: Shape, outputs: tuple[str, ...] = (), binary: bool = True) -
         shape.result.rows,
         shape.requirements,
         spec,
-        binary=binary,
+        abilities=abilities,
     )
     if is_own(shape.result.model):
         return evolve(statement, result_format=Format.BINARY)
@@ -154,7 +157,7 @@ def _compiled(
     requirements: tuple[Requirement, ...],
     spec: GuardSpec,
     *,
-    binary: bool,
+    abilities: Abilities,
     checked: frozenset[int] = frozenset(),
 ) -> Compiled:
     """Compile the parts of a shape that decide the text.
@@ -162,16 +165,14 @@ def _compiled(
     Many shapes share them, such as those that differ only in a lambda of a mapping.
     """
     rows = result not in WITHOUT_ROWS
-    if rows:
-        _check_columns(source, columns, result)
-    wanted = columns if rows else ()
-    hidden = _hidden_columns(source, wanted or (), requirements, spec.outputs)
+    wanted = wanted_columns(source, columns, result)
+    hidden = hidden_columns(source, wanted or (), requirements, spec.outputs)
     returned = wanted
     if hidden and wanted is not None:
         returned = (*wanted, *hidden)
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
-    numbering = Numbering(binary=binary, checked=checked)
+    numbering = Numbering(abilities, checked=checked)
     reports = result is Rows.UPDATED
     sql, spans = write_command(numbering, source, requirements, returned, reports=reports)
     may_change_names = isinstance(source, RawSql) and can_change_names(spans.verb, sql)
@@ -215,7 +216,7 @@ def _compiled(
         (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
-                source, columns, result, requirements, spec, binary=binary, checked=checked
+                source, columns, result, requirements, spec, abilities=abilities, checked=checked
             ).sql
         ),
         spans.has_backslash or any(part.has_backslash for part in parts),
@@ -248,31 +249,6 @@ def _check_call(source: RawSql) -> None:
             raise InvalidBatch(message)
 
 
-def _hidden_columns(
-    source: Source,
-    wanted: tuple[str, ...],
-    requirements: tuple[Requirement, ...],
-    outputs: tuple[str, ...],
-) -> tuple[str, ...]:
-    """Return the columns that a statement has to return only for its guards and outputs.
-
-    :raises InvalidBatch: if a select names its columns, and one of these is not among them.
-    """
-    required = [each.columns for each in requirements if each.when not in INSIDE]
-    needed = dict.fromkeys(sum(required, ()) + outputs)
-    if isinstance(source, RawSql):
-        return ()  # only the server knows the columns
-    if isinstance(source, Select) and source.columns is not None:
-        if any(isinstance(column, RawSql) for column in source.columns):
-            return ()  # only the server knows the name of a fragment
-        for column in needed:
-            if column not in source.columns:
-                message = f"{column!r} is not among the columns of this select(); add it"
-                raise InvalidBatch(message)
-        return ()
-    return tuple(column for column in needed if column not in wanted)
-
-
 def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
     """Assign the numbers of the parameters that batchq adds, after all others."""
     sql = sql.replace(ROWS_MARK, f"${order + 1}").replace(SENTINEL_MARK, f"${order + counts + 1}")
@@ -281,17 +257,3 @@ def _numbered(sql: str, order: int, *, counts: bool, judges: bool) -> str:
 
 
 _SETTING = re.compile(f"{SETTING_MARK}(\\d+)")
-
-
-def _check_columns(source: Source, columns: tuple[str, ...] | None, result: Rows) -> None:
-    if isinstance(source, Insert | Update | Delete) and not columns:
-        message = (
-            f"{source.verb}({spelled(source.table)}, …).{result.value}(…): the model names no "
-            'columns to return; add .returning("…") before it'
-        )
-        raise InvalidBatch(message)
-    selected = source.columns if isinstance(source, Select) else None
-    names = selected or columns
-    if result is Rows.SCALAR and names and len(names) != 1:
-        message = f"scalar(): the statement has {len(names)} columns; name one"
-        raise InvalidBatch(message)

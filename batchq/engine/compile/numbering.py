@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
+from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.compile import output_sql
 from batchq.engine.compile.parameter_places import OF_A_COLUMN, Place, type_check
 from batchq.engine.compile.quoting import identifier
@@ -27,8 +28,10 @@ class Numbering:
     writes around an output is inserted after that, because the scan is about the user's SQL.
     """
 
-    def __init__(self, *, binary: bool = True, checked: frozenset[int] = frozenset()) -> None:
-        self._binary = binary
+    def __init__(
+        self, abilities: Abilities = NEWEST, *, checked: frozenset[int] = frozenset()
+    ) -> None:
+        self.abilities = abilities
         self._checked = checked
         self.order: list[int] = []
         self.places: list[Place] = []
@@ -113,7 +116,7 @@ class Numbering:
 
         :param row: the prefix of its columns if the statement has two rows.
         """
-        return encoded_row(requirement.columns, row, binary=self._binary)
+        return encoded_row(requirement.columns, row, binary=self.abilities.binary)
 
     def to_sql(self, text: str) -> str:
         """Write the parameters of a text as ``$1``, ``$2``, …, and the SQL that reads outputs."""

@@ -15,6 +15,7 @@ from batchq.engine.compile.quoting import identifier, listed, quoted, unqualifie
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import FOUND, Requirement, When
 from batchq.language.syntax import (
+    CREATED,
     Conditions,
     Conflict,
     Delete,
@@ -75,8 +76,30 @@ def render(
             sql += f" ORDER BY {listed(order)}" if order else ""
             sql += f" FOR {lock}" if lock else ""
     if columns and not isinstance(source, Select):
-        sql += f" RETURNING {listed(columns)}"
+        sql += f" RETURNING {_returning(n, columns)}"
     return sql
+
+
+def _returning(n: Numbering, columns: tuple[str, ...]) -> str:
+    if CREATED not in columns:
+        return listed(columns)
+    tests = {column: identifier(column) for column in columns}
+    tests[CREATED] = f"{_created(n)} AS {identifier(CREATED)}"
+    return f"{'WITH (OLD AS _batchq_old) ' if n.abilities.old else ''}{', '.join(tests.values())}"
+
+
+def _created(n: Numbering) -> str:
+    """Return whether a row has been inserted, and not updated."""
+    if n.abilities.old:
+        # Not IS NULL, which is true for a row of NULLs.
+        return "_batchq_old IS NOT DISTINCT FROM NULL"
+    if n.abilities.xmax:
+        # DO UPDATE locks a row before it updates it, and the new version has that lock as well.
+        return "xmax OPERATOR(pg_catalog.=) 0"
+    message = (
+        "created(): this server cannot report it; use insert_or_get(), which takes a second step"
+    )
+    raise InvalidBatch(message)
 
 
 def _text(n: Numbering, text: RawSql) -> str:

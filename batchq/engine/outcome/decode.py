@@ -6,7 +6,7 @@ This runs after COMMIT, so its failure is not a rollback and never looks like on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
-from batchq.language.results import Rows, Updated
+from batchq.language.results import Inserted, Rows, Updated
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
 """Converts the answer to a statement into its result."""
-_SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.UPDATED})
+_SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.INSERTED, Rows.UPDATED})
+_WITH_FLAG: Mapping[Rows, Callable[[Any, bool], Any]] = {
+    Rows.INSERTED: Inserted,
+    Rows.UPDATED: Updated,
+}
+"""The results of a row and of what the statement reports of it, in a column after the row's."""
 Make = Callable[[Row], Any]
 """Makes a model of a row."""
 
@@ -143,7 +148,7 @@ def _decoder(shape: Shape) -> Decoder | None:
             return lambda answer, transformer: _scalar(result.model, answer, transformer)
         case Rows.ALL:
             return _every(shape)
-        case Rows.ONE | Rows.MAYBE | Rows.UPDATED:
+        case Rows.ONE | Rows.MAYBE | Rows.INSERTED | Rows.UPDATED:
             return _single(shape, optional=result.rows is Rows.MAYBE)
 
 
@@ -205,9 +210,8 @@ def _known_maker(shape: Shape) -> Make | None:
     if shape.columns is None:
         return None
     make = _maker(shape.result.model, shape.columns)
-    if shape.result.rows is not Rows.UPDATED:
-        return make
-    return lambda row: Updated(make(row[:-1]), row[-1])
+    make_both = _WITH_FLAG.get(shape.result.rows)
+    return make if make_both is None else lambda row: make_both(make(row[:-1]), row[-1])
 
 
 def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Make:

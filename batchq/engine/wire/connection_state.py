@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.dialects import Dialect, dialect_of
 from batchq.engine.wire.prepared_flight import PreparedFlight, prepared_flight
 from batchq.engine.wire.statement_cache import StatementCache
@@ -39,6 +40,7 @@ class ConnectionState:
     """What is known of a connection: its server, its prepared statements, the types it sent."""
 
     dialect: Dialect
+    abilities: Abilities = NEWEST
     statements: StatementCache = field(factory=StatementCache)
     parameter_types: dict[Compiled, tuple[int, ...]] = field(
         factory=dict["Compiled", tuple[int, ...]]
@@ -93,5 +95,8 @@ def state_of(connection: AnyConnection) -> ConnectionState:
     """Return the state of a connection."""
     state = _states.get(connection)
     if state is None:
-        state = _states[connection] = ConnectionState(dialect_of(connection.pgconn))
+        pg = connection.pgconn
+        dialect = dialect_of(pg)
+        abilities = dialect.abilities(pg.server_version)
+        state = _states[connection] = ConnectionState(dialect, abilities)
     return state

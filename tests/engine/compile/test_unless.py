@@ -20,6 +20,7 @@ from batchq import (
     update,
 )
 from batchq.conditions import ge, ne
+from batchq.engine.abilities import abilities
 from batchq.engine.compile.compile import compiled
 from batchq.result import Ok, attempt
 from batchq.types import Updated
@@ -203,8 +204,8 @@ def test_table_may_be_partitioned_or_a_view(planned, observer):
 
 def test_text_for_a_server_without_record_send():
     shape = attach(1).updated(Disk)._shape
-    assert "record_send" not in compiled(shape, (), False).sql
-    assert "record_send" in compiled(shape, (), True).sql
+    assert "record_send" not in compiled(shape, (), abilities(binary=False)).sql
+    assert "record_send" in compiled(shape).sql
 
 
 def test_it_is_a_write_that_locks_and_reads_no_other_row():

@@ -11,8 +11,10 @@ import pytest
 from batchq import (
     GuardFailed,
     UnmappedViolation,
+    created,
     gather,
     insert,
+    missing,
     param,
     run,
     sequence,
@@ -22,6 +24,7 @@ from batchq import (
 )
 from batchq.conditions import gt, lt, ne
 from batchq.result import Failed, Ok, attempt
+from batchq.types import Inserted
 from tests.support.lock_waits import until_waits
 from tests.support.plan_modes import EACH_PLAN_MODE
 
@@ -206,21 +209,102 @@ def test_schema_and_odd_names(host):
         assert got == (None if wanted is None else (wanted,))
 
 
+def test_row_and_whether_it_is_new_are_returned(host):
+    upsert = seen(1).on_conflict_do_update("name", set=MORE)
+    assert run(host, upsert.inserted(Host)) == Inserted(Host("a", 1, 1), created=True)
+    assert run(host, upsert.inserted(Host)) == Inserted(Host("a", 1, 2), created=False)
+    assert run(host, gather(upsert.inserted(Seen), upsert.returning("seen").inserted(dict))) == (
+        Inserted(Seen("a", 1), created=False),
+        Inserted({"seen": 1}, created=False),
+    )
+    new = seen(1, name="b").on_conflict_do_update("name", set=["seen"])
+    asked = gather(new.inserted(Host), new.inserted(Host))
+    assert [each.created for each in run(host, asked)] == [True, False]
+    assert run(host, new.returning("name", created()).one(tuple)) == ("b", False)
+    passed = seen(1).on_conflict_do_update("name", set=MORE, where={"seen": 9})
+    answer = attempt(host, passed.inserted(Host))
+    assert isinstance(answer.error, GuardFailed)
+    assert run(host, passed.on(missing(), TakenError).maybe(Host)) is None
+
+
+def test_each_row_reports_whether_it_is_new(host):
+    declared = insert("host", Seen).on_conflict_do_update("name", set=["seen"])
+    rows = [Seen("a", 1), Seen("b", 1), Seen("a", 2)]
+    answers = run(host, declared.inserted(Host).each(rows))
+    assert [(each.row.seen, each.created) for each in answers] == [(1, True), (1, True), (2, False)]
+    assert run(host, declared.inserted(Host).bind(Seen("b", 2))).created is False
+
+
+def test_creation_is_ensured_and_put_out(host):
+    upsert = seen(1, note="x").on_conflict_do_update("name", set=["seen"])
+    only = upsert.ensure({created(): True, "note": "x"}, raises=lambda v: TakenError(v.row))
+    assert run(host, only.one(Seen)) == ("a", 1)
+    answer = attempt(host, only)
+    assert isinstance(answer.error, TakenError)
+    assert answer.error.args[0] == {created(): False, "note": "x"}
+    known = upsert.ensure({created(): param("known", bool)})
+    run(host, known.bind(known=False))
+    noted = insert("host", {"name": "b", "deleted": upsert.output(created()), "note": "b"})
+    asked = sql("SELECT NOT %(c)s", c=upsert.output(created())).scalar(bool)
+    assert run(host, gather(upsert, noted.returning("deleted").scalar(bool), asked)) == (
+        None,
+        False,
+        True,
+    )
+
+
+def test_row_of_nulls_and_a_table_named_old_report_it_as_well(host):
+    host.execute("CREATE TABLE old (a int, UNIQUE NULLS NOT DISTINCT (a))", prepare=False)
+    upsert = insert("old", {"a": None}).on_conflict_do_update("a", set=["a"])
+    asked = upsert.returning("a").inserted(tuple)
+    assert run(host, asked) == Inserted((None,), created=True)
+    assert run(host, asked) == Inserted((None,), created=False)
+
+
+def test_row_locked_by_others_reports_it_as_well(host, observer):
+    """Its xmax is then that of several transactions."""
+    observer.execute("INSERT INTO host (name, seen) VALUES ('a', 1)")
+    with observer.transaction():
+        observer.execute("SELECT 1 FROM host FOR KEY SHARE")
+        upsert = seen(1).on_conflict_do_update("name", set=MORE)
+        assert run(host, gather(upsert, upsert.inserted(Host)))[1].created is False
+
+
+@pytest.mark.parametrize("table", ["parted", "shown"])
+def test_partitioned_tables_and_views_report_it_or_the_error_says_so(conn, table):
+    conn.execute(
+        "CREATE TABLE parted (name text PRIMARY KEY, seen int) PARTITION BY LIST (name);"
+        "CREATE TABLE part PARTITION OF parted DEFAULT;"
+        "CREATE TABLE plain (name text PRIMARY KEY, seen int);"
+        "CREATE VIEW shown AS SELECT * FROM plain"
+    )
+    upsert = insert(table, {"name": "a", "seen": 1}).on_conflict_do_update("name", set=["seen"])
+    for made in (True, False):
+        answer = attempt(conn, upsert.inserted(Seen))
+        if conn.info.server_version >= 180000:
+            assert answer == Ok(Inserted(Seen("a", 1), created=made))
+        else:
+            assert "or use insert_or_get()" in str(answer.error)
+    run(conn, upsert)
+    assert run(conn, upsert.one(Seen)) == ("a", 1)
+
+
 @pytest.mark.parametrize("mode", EACH_PLAN_MODE[1:3])
 def test_writers_of_an_absent_row_insert_it_once(connect, mode):
     """All but the first wait for its lock, which it keeps until they do."""
     writers, observer = [mode.set_on(connect()) for _ in range(24)], connect()
     observer.execute(TABLE)
-    batch = seen(1).on_conflict_do_update("name", set=MORE).one(Host)
+    batch = seen(1).on_conflict_do_update("name", set=MORE).inserted(Host)
     first, *others = writers
     with ThreadPoolExecutor(len(others)) as threads:
         with first.transaction():
-            assert run(first, batch, nested=True) == ("a", 1, 1)
+            assert run(first, batch, nested=True) == Inserted(Host("a", 1, 1), created=True)
             work = [(conn, threads.submit(run, conn, batch)) for conn in others]
             for conn, each in work:
                 until_waits(observer, conn.info.backend_pid, each)
         answers = [each.result() for _, each in work]
-    assert sorted(answer.times for answer in answers) == list(range(2, 25))
+    assert sorted(answer.row.times for answer in answers) == list(range(2, 25))
+    assert not any(answer.created for answer in answers)
     assert rows(observer) == [("a", 1, 24)]
 
 
