@@ -193,10 +193,10 @@ def other_disks_at_least(count: int, instance_id: UUID, disk_id: UUID) -> Statem
 
 
 def attaching(disk_id: UUID, instance_id: UUID) -> Batch[Disk]:
-    """Attach a disk to a locked instance, in the first free slot."""
+    """Attach a disk to a locked instance, in the first free slot, unless it is attached to it."""
     slot = sql(
         """
-        SELECT coalesce(disk.slot, min(free)) FROM generate_series(0, 11) AS free
+        SELECT min(free) FROM generate_series(0, 11) AS free
         WHERE NOT EXISTS (
             SELECT FROM disk AS other WHERE other.instance_id = %(instance)s AND other.slot = free
         )
@@ -207,16 +207,19 @@ def attaching(disk_id: UUID, instance_id: UUID) -> Batch[Disk]:
         "state": "attached",
         "instance_id": instance_id,
         "slot": slot,
-        "state_generation": sql("state_generation + (state <> 'attached')::int"),
+        "state_generation": sql("state_generation + 1"),
     }
-    of_no_other = sql("coalesce(instance_id, %(this)s) = %(this)s", this=instance_id)
     return (
         update("disk", attached, where={"id": disk_id, "time_deleted": None})
         .one(Disk)
         .expect(1, missing=NotFound("disk", disk_id))
-        .require(of_no_other, raises=Refused("the disk is attached to another instance"))
+        .unless({"state": "attached", "instance_id": instance_id})
         .require(
-            {"state": ["creating", "detached", "attached"]},
+            {"instance_id": [None, instance_id]},
+            raises=Refused("the disk is attached to another instance"),
+        )
+        .require(
+            {"state": ["creating", "detached"]},
             raises=format_error(Refused, "a disk cannot be attached that is {state}"),
         )
         .invariant("disk_slot_in_range")
