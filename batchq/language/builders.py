@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 from batchq.language import placeholders
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, read_conditions, read_row
+from batchq.language.insert_select import insert_select
 from batchq.language.operands import check_lists
 from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
@@ -90,16 +91,17 @@ def raw_sql(
 @overload
 def insert(table: str, row: type[R]) -> Statement[None, R]: ...
 @overload
-def insert(table: str, row: Row) -> Statement[None]: ...
+def insert(table: str, row: Row | Statement[None]) -> Statement[None]: ...
 def insert(table: str, row: Any) -> Statement[None, Any]:
-    """Insert one row.
+    """Insert one row, or the rows of a select.
 
     :param table: ``"project"`` or ``"schema.project"``; always quoted.
     :param row: the columns and their values: a mapping, or an attrs or dataclass object, whose
         fields are the columns. A value may be a ``sql()`` fragment: ``{"created_at":
         sql("now()")}``, or an output of an earlier statement, see :meth:`Statement.output`.
         A class in the place of a row declares the statement: each field is a parameter, and
-        :meth:`Statement.bind` takes a row of that class.
+        :meth:`Statement.bind` takes a row of that class. A :func:`select` inserts its rows; its
+        columns have the names of those to set: ``sql("now() AS archived_at")``.
     :return: a statement whose result is None; add ``.one(Model)``, ``.count()``, … for another.
     :raises InvalidBatch: if the row is not of these types, or a name is not a non-empty str.
 
@@ -115,9 +117,12 @@ def insert(table: str, row: Any) -> Statement[None, Any]:
     >>> PROJECT.bind(NewProject(7, "web"))
     <Statement insert project>
     """
-    columns, cells, values = read_row(
-        "insert()", fields_of("insert()", row) if isinstance(row, type) else row
-    )
+    if isinstance(row, type):
+        row = fields_of("insert()", row)
+    elif isinstance(row, Statement):
+        _check_names("insert()", table)
+        return Statement(insert_select(table, row._shape), row._values)
+    columns, cells, values = read_row("insert()", row)
     try:
         return Statement(_insert(table, columns, cells), values)
     except TypeError:

@@ -37,6 +37,7 @@ INSTEAD = {
     "select_for_update": "for_update()",
     "lock": "for_update()",
     "on_conflict": _CONFLICT,
+    "from_select": "insert(table, select(…))",
     "ignore_conflicts": "on_conflict_do_nothing()",
     "values": "the row as the second argument of insert()",
     "set": "set= of update()",

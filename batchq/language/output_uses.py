@@ -28,7 +28,8 @@ def takes_outputs(source: Source) -> bool:
             return any(source.casts) or any(map(takes_outputs, source.nested))
         case Insert():
             on = source.conflict or Conflict((), None)
-            return _use_outputs((*source.cells, *on.cells)) or tests_outputs(on.where)
+            uses = _use_outputs((*source.cells, *on.cells)) or tests_outputs(on.where)
+            return uses or (source.query is not None and takes_outputs(source.query))
         case Update():
             return _use_outputs(source.cells) or tests_outputs(source.where)
         case Delete():

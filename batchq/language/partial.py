@@ -26,11 +26,13 @@ from batchq.language.syntax import (
     ColumnTest,
     Compared,
     Conditions,
+    Delete,
     Expr,
     Expression,
     Insert,
     RawSql,
     Select,
+    Source,
     Update,
 )
 from batchq.language.takes import HasValues, Takes, Values
@@ -169,24 +171,7 @@ def replaced(shape: Shape, values: Values, replace: Replacements) -> tuple[Shape
     if not any(isinstance(value, Output | Expression) for value in replace.values()):
         return shape, replaced_values(values, replace)
     rewriter = _Rewriter(replace, iter(values))
-    source = shape.source
-    if isinstance(source, Insert):
-        source = evolve(source, cells=rewriter.cells(source.cells))
-        if (on := source.conflict) is not None:
-            changed = evolve(on, cells=rewriter.cells(on.cells), where=rewriter.where(on.where))
-            source = evolve(source, conflict=changed)
-    elif isinstance(source, Update):
-        source = evolve(
-            source, cells=rewriter.cells(source.cells), where=rewriter.where(source.where)
-        )
-    elif isinstance(source, RawSql):
-        rewriter.fragment(source)
-    elif isinstance(source, Select):
-        for column in source.columns or ():
-            rewriter.fragment(column) if isinstance(column, RawSql) else None
-        source = evolve(source, where=rewriter.where(source.where))
-    else:
-        source = evolve(source, where=rewriter.where(source.where))
+    source = rewriter.source(shape.source)
     conditions = tuple([evolve(each, test=rewriter.where(each.test)) for each in shape.conditions])
     return evolve(shape, source=source, conditions=conditions), tuple(rewriter.values)
 
@@ -202,6 +187,33 @@ class _Rewriter:
         if not isinstance(declared, Parameter):
             return declared
         return self._replace.get(declared, declared)
+
+    def source(self, source: Source) -> Source:
+        """Replace values in the order of the text, which is that of the declared ones."""
+        match source:
+            case RawSql():
+                return self.fragment(source)
+            case Insert(query=query, conflict=on):
+                if query is not None:
+                    query = self._select(query)
+                source = evolve(source, cells=self.cells(source.cells), query=query)
+                if on is None:
+                    return source
+                on = evolve(on, cells=self.cells(on.cells), where=self.where(on.where))
+                return evolve(source, conflict=on)
+            case Update():
+                cells = self.cells(source.cells)
+                return evolve(source, cells=cells, where=self.where(source.where))
+            case Select():
+                return self._select(source)
+            case Delete():
+                return evolve(source, where=self.where(source.where))
+
+    def _select(self, select: Select) -> Select:
+        for column in select.columns or ():
+            if isinstance(column, RawSql):
+                self.fragment(column)
+        return evolve(select, where=self.where(select.where))
 
     def fragment(self, fragment: RawSql) -> RawSql:
         """Replace values in a ``sql()`` text, whose SQL stays."""

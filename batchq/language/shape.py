@@ -30,7 +30,6 @@ from batchq.language.output_uses import takes_outputs, tests_outputs
 from batchq.language.results import EXACTLY_ONE_ROW, NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.syntax import (
     STAR,
-    Conflict,
     Insert,
     RawSql,
     Select,
@@ -121,7 +120,7 @@ class Shape:
 def _guard(shape: Shape) -> Guard | None:
     if shape.expected is not None:
         return shape.expected
-    if isinstance(shape.source, Insert) and _is_one(shape.source.conflict):
+    if isinstance(shape.source, Insert) and _is_one(shape.source):
         return None  # always inserts or updates one row
     match shape.result.rows:
         case rows if rows in EXACTLY_ONE_ROW:
@@ -134,8 +133,9 @@ def _guard(shape: Shape) -> Guard | None:
             return None
 
 
-def _is_one(conflict: Conflict | None) -> bool:
-    return conflict is None or (conflict.updates and not conflict.where)
+def _is_one(source: Insert) -> bool:
+    on = source.conflict
+    return source.query is None and (on is None or (on.updates and not on.where))
 
 
 def _requirements(shape: Shape) -> tuple[Requirement, ...]:

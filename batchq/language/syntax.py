@@ -178,12 +178,15 @@ class Conflict:
 
 @frozen(eq=False)
 class Insert:
-    """INSERT of one row."""
+    """INSERT of one row, or of the rows of a select."""
 
     table: str
     columns: tuple[str, ...]
     cells: tuple[Expr, ...]
+    """Empty if the rows are those of a select."""
     conflict: Conflict | None = None
+    query: Select | None = None
+    """The select, with the same columns."""
 
     verb: ClassVar[str] = "insert"
 

@@ -69,7 +69,10 @@ def places_in_source(source: Source) -> list[ValuePlace]:
         case RawSql():
             return [(name, None) for name in source.names]
         case Insert():
-            places = _places_in_cells(source.columns, source.cells)
+            if source.query is None:
+                places = _places_in_cells(source.columns, source.cells)
+            else:
+                places = places_in_source(source.query)
             if (on := source.conflict) is not None:
                 places += _places_in_cells(on.columns, on.cells) + places_in(on.where)
             return places

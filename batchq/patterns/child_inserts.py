@@ -51,6 +51,11 @@ def check_inserts(
 
 
 def _check_parent(source: Insert, statement: Statement[Any], column: str, key: object) -> None:
+    if source.query is not None:
+        raise InvalidBatch(
+            f"add(): insert({source.table!r}, select(…)) is not checked to insert children of "
+            f"this parent only; write it beside add(), in a batch that locks the parent"
+        )
     if column not in source.columns:
         raise InvalidBatch(
             f"insert({source.table!r}, …) must set {column!r}, the key of its parent"

@@ -114,8 +114,11 @@ def insert_or_get(
             "insert_or_get(raises=): without same= no row is compared; pass same= or drop raises="
         )
     predicate = _predicate(where)
+    source = cast("Insert", inserting._shape.source)
+    if source.query is not None:
+        raise InvalidBatch("insert_or_get(): pass one row, not a select(), whose rows are unknown")
     for name, value in predicate.items():
-        _check_indexed(cast("Insert", inserting._shape.source), inserting._values, name, value)
+        _check_indexed(source, inserting._values, name, value)
     known = {name: _plain(inserting, name) for name in keys}
     existing = select(table, where={**known, **predicate})
     getting = existing._locked("no key update", fresh=False).one(model)

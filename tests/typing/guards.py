@@ -52,6 +52,7 @@ def row_guard_keeps_the_type() -> None:
         insert("t", {"a": 1}).on_conflict_do_nothing("a", index_where={"b": None}).count(),
         Statement[int],
     )
+    assert_type(insert("t", select("u", ["a"], where={"b": 1})), Statement[None])
     upsert = insert("t", Project).on_conflict_do_update(
         "a", sql("lower(b)"), index_where=sql("c"), set=["a"], where={"a": lt(sql("excluded.a"))}
     )

@@ -18,7 +18,7 @@ from batchq.engine.compile.spans import (
     CommandSpans,
     Fragment,
 )
-from batchq.language.syntax import RawSql, Select, Source
+from batchq.language.syntax import Insert, RawSql, Select, Source
 
 
 def find_spans(
@@ -44,7 +44,7 @@ def find_spans(
         end=len(sql),
         returning=writes and bool(returned),
         writes=writes,
-        reads=False,
+        reads=isinstance(source, Insert) and source.query is not None,
         has_backslash=False,
     )
 

@@ -49,9 +49,11 @@ def render(
     match source:
         case RawSql():
             return _text(n, source)
-        case Insert(table, names, cells, conflict):
+        case Insert(table, names, cells, conflict, query):
             rows = "DEFAULT VALUES"
-            if names:
+            if query is not None:
+                rows = f"({listed(names)}) {render(n, query, (), None)}"
+            elif names:
                 values = ", ".join(map(partial(_cell, n, table), names, cells))
                 rows = f"({listed(names)}) VALUES ({values})"
             on = "" if conflict is None else _on_conflict(n, table, conflict, requirements)
@@ -61,20 +63,8 @@ def render(
             sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
         case Delete(table, where):
             sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
-        case Select(table, named, where, lock, order):
-            if named is None:
-                named = columns
-            if named is None:
-                message = (
-                    f"select({table!r}) has no columns; list them, or pass a model with fields"
-                )
-                raise InvalidBatch(message)
-            outputs = ", ".join(
-                _fragment(n, c) if isinstance(c, RawSql) else identifier(c) for c in named
-            )
-            sql = f"SELECT {outputs or 1} FROM {quoted(table)} WHERE {where_of(table, where)}"
-            sql += f" ORDER BY {listed(order)}" if order else ""
-            sql += f" FOR {lock}" if lock else ""
+        case Select():
+            sql = _select(n, source, requirements, columns)
     if columns and not isinstance(source, Select):
         sql += f" RETURNING {_returning(n, columns)}"
     return sql
@@ -100,6 +90,24 @@ def _created(n: Numbering) -> str:
         "created(): this server cannot report it; use insert_or_get(), which takes a second step"
     )
     raise InvalidBatch(message)
+
+
+def _select(
+    n: Numbering,
+    source: Select,
+    requirements: tuple[Requirement, ...],
+    columns: tuple[str, ...] | None,
+) -> str:
+    table = source.table
+    named = columns if source.columns is None else source.columns
+    if named is None:
+        message = f"select({table!r}) has no columns; list them, or pass a model with fields"
+        raise InvalidBatch(message)
+    outputs = ", ".join(_fragment(n, c) if isinstance(c, RawSql) else identifier(c) for c in named)
+    where = _where(n, source, requirements, table, source.where)
+    sql = f"SELECT {outputs or 1} FROM {quoted(table)} WHERE {where}"
+    sql += f" ORDER BY {listed(source.order)}" if source.order else ""
+    return f"{sql} FOR {source.lock}" if source.lock else sql
 
 
 def _text(n: Numbering, text: RawSql) -> str:

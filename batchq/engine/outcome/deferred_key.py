@@ -212,6 +212,8 @@ def _match_insert(source: Insert, values: tuple[object, ...], key: _Key) -> Text
         return MAYBE  # it may have written a row with values of both, and removed a key
     if key.missing is False:
         return NO
+    if source.query is not None:
+        return MAYBE
     match = _compare(key, dict(_set_values(source.columns, source.cells, values)))
     # ON CONFLICT DO NOTHING may have inserted nothing.
     return MAYBE if match is YES and source.conflict is not None else match
