@@ -156,6 +156,35 @@ def test_output_is_of_the_row_as_it_is(planned, observer):
     assert made == [(0, "attached"), (1, "attached")]
 
 
+def test_condition_may_be_of_an_output(planned):
+    note = insert("log", {"id": 3, "note": "attached"})
+    wanted = {"instance": note.output("id"), "state": note.output("note")}
+    for n, changed in (1, False), (3, True):
+        change = update("disk", wanted, {"id": n}).unless(wanted).updated(Disk)
+        assert run(planned, gather(note, change))[1] == Updated(Disk(n, 0), changed)
+
+
+def test_privileges_and_policies_are_those_of_an_update_that_returns(conn, observer):
+    observer.execute("""
+        ALTER TABLE disk ENABLE ROW LEVEL SECURITY; ALTER TABLE disk FORCE ROW LEVEL SECURITY;
+        CREATE POLICY seen ON disk FOR SELECT USING (true);
+        CREATE POLICY written ON disk FOR UPDATE USING (id <> 3);
+        CREATE ROLE unless_writer; GRANT SELECT ON disk TO unless_writer;
+        GRANT UPDATE (state) ON disk TO unless_writer; GRANT INSERT ON log TO unless_writer""")
+    schema = observer.execute("SELECT current_schema").fetchone()[0]
+    observer.execute(f"GRANT USAGE ON SCHEMA {schema} TO unless_writer")
+    try:
+        conn.execute("SET ROLE unless_writer", prepare=False)
+        for n, state, changed in (1, "attached", False), (2, "on", True):
+            change = update("disk", {"state": state}, {"id": n}).unless({"state": state})
+            assert run(conn, change.updated(Disk)).changed is changed
+        hidden = update("disk", {"state": "detached"}, {"id": 3}).unless({"state": "detached"})
+        assert attempt(conn, hidden).report.violation.rows == 0
+    finally:
+        conn.execute("RESET ROLE", prepare=False)
+        observer.execute("DROP OWNED BY unless_writer; DROP ROLE unless_writer")
+
+
 def test_second_row_fails_the_guard_whatever_holds(planned, observer):
     for both in [1, 2], [2, 3], [1, 4]:  # one of them is left, none, both
         change = update("disk", BUMP, {"id": both}).unless({"instance": 3})
