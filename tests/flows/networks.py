@@ -19,10 +19,12 @@ from batchq import (
     insert_or_get,
     not_null,
     run,
+    select,
     sequence,
     sql,
     unique,
 )
+from batchq.conditions import ne
 from batchq.hierarchy import Parent
 from batchq.types import Inserted
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound, Refused
@@ -126,14 +128,9 @@ def subnet_create(new: NewSubnet) -> Batch[Inserted[Subnet]]:
     Adding a subnet increments the VPC's generation first, and so waits for other sessions that do.
     It is a step of its own: the one that looks for overlaps sees what they have added.
     """
-    overlapping = sql(
-        """
-        SELECT 1 FROM vpc_subnet
-        WHERE vpc_id = %(vpc)s AND time_deleted IS NULL AND id <> %(id)s AND ipv4_block && %(block)s
-        """,
-        vpc=new.vpc_id,
-        id=new.id,
-        block=new.ipv4_block,
+    others = {"vpc_id": new.vpc_id, "time_deleted": None, "id": ne(new.id)}
+    overlapping = select(
+        "vpc_subnet", where=[others, sql("ipv4_block && %(block)s", block=new.ipv4_block)]
     )
     row = insert_or_get("vpc_subnet", new, Subnet, key=["id"], same=["vpc_id", "ipv4_block"])
     taken = AlreadyExists("subnet", new.name)
@@ -181,4 +178,4 @@ def rules_replace_seen(
 
 def vni_of(vpc_id: UUID) -> Statement[int]:
     """Read the VNI of a VPC."""
-    return sql("SELECT vni FROM vpc_vni WHERE vpc_id = %(vpc)s", vpc=vpc_id).scalar(int)
+    return select("vpc_vni", ["vni"], where={"vpc_id": vpc_id}).scalar(int)
