@@ -159,8 +159,7 @@ def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...]
     guard = Guard(Bound(bound), rows)
     if rows < (0 if guard.bound is Bound.EXACTLY else 1):
         raise InvalidBatch(
-            f"expect({guard}): no number of rows can fail it, or none can pass; for no rows at all "
-            f"write expect(0)"
+            f"expect({guard}): no number of rows can fail it, or none can pass; drop it"
         )
     return _check_consistent(evolve(shape, expected=guard, carried=carried))
 

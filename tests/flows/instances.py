@@ -19,6 +19,7 @@ from batchq import (
     unique,
     update,
 )
+from batchq.conditions import ne
 from batchq.types import Inserted
 from examples.datastore.errors import AlreadyExists, NotFound, Refused
 from examples.datastore.parents import DISKS, INSTANCES
@@ -168,8 +169,8 @@ def disk_attach(
                 raises=format_error(Refused, "a disk cannot be attached in state {state}"),
             )
             .label("instance"),
-            other_disks_at_least(at_most, instance_id, disk_id)
-            .expect(0, unexpected=Refused(f"more than {at_most} disks"))
+            other_disks(instance_id, disk_id)
+            .expect(at_most=at_most - 1, unexpected=Refused(f"more than {at_most} disks"))
             .label("capacity"),
             attaching(disk_id, instance_id).label("disk"),
         )
@@ -178,18 +179,10 @@ def disk_attach(
     )
 
 
-def other_disks_at_least(count: int, instance_id: UUID, disk_id: UUID) -> Statement[None]:
-    """Return one row if an instance has this many disks besides this one, and none otherwise."""
-    return sql(
-        """
-        SELECT count(*) FROM disk
-        WHERE instance_id = %(instance)s AND time_deleted IS NULL AND id <> %(disk)s
-        HAVING count(*) >= %(count)s
-        """,
-        instance=instance_id,
-        disk=disk_id,
-        count=count,
-    )
+def other_disks(instance_id: UUID, disk_id: UUID) -> Statement[None]:
+    """Select the disks of an instance besides this one."""
+    others = {"instance_id": instance_id, "time_deleted": None, "id": ne(disk_id)}
+    return select("disk", where=others)
 
 
 def attaching(disk_id: UUID, instance_id: UUID) -> Batch[Disk]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Resources, counted against the quotas of a silo.
 
-Idempotent, though it adds: whether the resource is new is an output of the step that inserts it, 0
-or 1, and each later step adds that many times. The steps are separate: the quotas are locked before
+Idempotent, though it adds: whether the resource is new is an output of the step that inserts it,
+and each later step adds once or not at all. The steps are separate: the quotas are locked before
 the sum is read, and each of them has its own error.
 """
 
@@ -13,8 +13,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq import Batch, Statement, delete, gather, select, sql, update
-from batchq.types import Output
+from batchq import Batch, Statement, created, delete, gather, insert, select, sql, update
+from batchq.types import Inserted, Output
 from examples.datastore.errors import LimitExceeded
 
 QUOTAS: Final = ("cpus", "memory", "storage")
@@ -36,7 +36,7 @@ class Resource:
 def provision(new: Resource) -> Batch[bool]:
     """Count a resource once. The result is whether it is new."""
     resource = resource_insert(new)
-    fresh = resource.output("fresh", "int8")
+    fresh = resource.output(created(), "bool")
     return (
         gather(
             select("silo_quotas", where={"silo_id": new.silo_id})
@@ -49,28 +49,16 @@ def provision(new: Resource) -> Batch[bool]:
             .expect(2)
             .label("project_and_fleet"),
         )
-        .map(lambda made: made[1] == 1)
+        .map(lambda made: made[1].created)
         .label("provision")
     )
 
 
-def resource_insert(new: Resource) -> Statement[int]:
-    """Insert the resource unless it exists; the row says how many are ``fresh``: 0 or 1."""
-    return sql(
-        """
-        WITH inserted AS (
-            INSERT INTO provisioned_resource (id, cpus, memory, storage)
-            VALUES (%(id)s, %(cpus)s, %(memory)s, %(storage)s)
-            ON CONFLICT (id) DO NOTHING
-            RETURNING 1
-        )
-        SELECT count(*) AS fresh FROM inserted
-        """,
-        id=new.id,
-        cpus=new.cpus,
-        memory=new.memory,
-        storage=new.storage,
-    ).scalar(int)
+def resource_insert(new: Resource) -> Statement[Inserted[tuple[object, ...]]]:
+    """Insert the resource unless it exists."""
+    counted = {"id": new.id} | {kind: getattr(new, kind) for kind in QUOTAS}
+    inserted = insert("provisioned_resource", counted).on_conflict_do_update("id", set=["id"])
+    return inserted.returning("id").inserted(tuple)
 
 
 def silo_add(new: Resource, fresh: Output) -> Batch[None]:
@@ -83,7 +71,7 @@ def silo_add(new: Resource, fresh: Output) -> Batch[None]:
     for kind in QUOTAS:
         if more := getattr(new, kind):
             allowed = sql(
-                f"{kind} + %(more)s * %(fresh)s <="
+                f"{kind} + %(more)s * %(fresh)s::int <="
                 f" (SELECT {kind} FROM silo_quotas WHERE silo_id = %(silo)s)",
                 more=more,
                 fresh=fresh,
@@ -96,7 +84,7 @@ def silo_add(new: Resource, fresh: Output) -> Batch[None]:
 def added(new: Resource, fresh: Output) -> dict[str, object]:
     """Return the columns of a sum with a resource added, if that is fresh."""
     return {
-        kind: sql(f"{kind} + %(more)s * %(fresh)s", more=getattr(new, kind), fresh=fresh)
+        kind: sql(f"{kind} + %(more)s * %(fresh)s::int", more=getattr(new, kind), fresh=fresh)
         for kind in QUOTAS
     }
 

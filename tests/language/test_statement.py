@@ -83,7 +83,6 @@ def _query():
         ({"rows": -1}, "number of rows can fail it"),
         ({"at_least": 0}, "number of rows can fail it"),
         ({"at_least": -1}, "number of rows can fail it"),
-        ({"at_most": 0}, "number of rows can fail it"),
         ({"at_most": -1}, "number of rows can fail it"),
         ({"at_most": 1, "missing": LookupError}, "any number of rows is enough"),
         ({"at_least": 1, "unexpected": LookupError}, "no number is too large"),
@@ -95,6 +94,15 @@ def test_expect_of_a_bound_that_decides_nothing_is_rejected(arguments, teaches):
     named = {name: value for name, value in arguments.items() if name != "rows"}
     with pytest.raises(InvalidBatch, match=teaches):
         STATEMENT.expect(rows, **named)
+
+
+def test_at_most_none_is_none():
+    shape = STATEMENT.expect(0)._shape
+    assert STATEMENT.expect(at_most=0)._shape is shape
+    with pytest.raises(InvalidBatch, match="any number of rows is enough"):
+        STATEMENT.expect(at_most=0, missing=LookupError)
+    with pytest.raises(InvalidBatch, match="the number of rows must be an int"):
+        STATEMENT.expect(at_most=False)
 
 
 def test_invariant_without_a_name_is_rejected():
