@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run a batch and return its failure as a value instead of raising it.
+"""Run batches and return a failure as a value instead of raising it.
 
 >>> from batchq.result import Failed, Ok
 >>> match Ok(7):
@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
+from batchq.running.many import arun_many, run_many
 from batchq.running.result import Failed, Ok
 from batchq.running.run import aattempt, attempt
 
-__all__ = ["Failed", "Ok", "aattempt", "attempt"]
+__all__ = ["Failed", "Ok", "aattempt", "arun_many", "attempt", "run_many"]

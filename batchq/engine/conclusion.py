@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg.adapt import Transformer
-
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.decode import decode
 from batchq.engine.outcome.overdue import overdue
@@ -66,25 +64,44 @@ def _overdue(
 
 
 def result_of(transaction: Transaction) -> Any:
+    """Return the batch's result, decoded from the answers, and give back what has decoded it.
+
+    :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
+    """
+    result = decoded(transaction)
+    give_back([transaction])
+    return result
+
+
+def decoded(transaction: Transaction) -> Any:
     """Return the batch's result, decoded from the answers.
 
     :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
     """
     ready, repeated = transaction.ready, transaction.repeated
-    kept, program = ready.kept, ready.encoded.program
+    program = ready.encoded.program
     answers: Sequence[Any]
     if repeated is None:
         answers = transaction.sent.step_answers(transaction.slots.answers, len(program.steps))
     else:
         answers = repeated.step_answers(transaction.slots.answers)
-    is_current = not transaction.settings_changed
-    transformer = kept.transformer if is_current else Transformer(transaction.connection)
     try:
-        result = decode(transaction.plan, program, answers, transformer, transaction.outcome)
+        return decode(
+            transaction.plan, program, answers, transaction.transformer, transaction.outcome
+        )
     except DecodeFailed as error:
         error.attempts = transaction.times
         raise
-    is_as_new = is_current and repeated is not None and repeated.stateless
-    if is_as_new and kept.dumps_stateless(ready.encoded.kinds):
-        ready.state.transformers.give_back(kept)
-    return result
+
+
+def give_back(transactions: Sequence[Transaction]) -> None:
+    """Give back the Transformer that batches of one flight share, if it is as good as a new one."""
+    for transaction in transactions:
+        ready, repeated = transaction.ready, transaction.repeated
+        is_as_new = repeated is not None and repeated.stateless
+        if transaction.transformer is not ready.kept.transformer or not is_as_new:
+            return
+        if not ready.kept.dumps_stateless(ready.encoded.kinds):
+            return
+    ready = transactions[0].ready
+    ready.state.transformers.give_back(ready.kept)

@@ -7,6 +7,7 @@ connection untouched.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -22,6 +23,7 @@ from batchq.engine.truncated_names import check_name_lengths
 from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, state_of
 from batchq.engine.wire.encode import encode
 from batchq.engine.wire.encoded import Encoded
+from batchq.engine.wire.layout import FlightBuilder
 from batchq.engine.wire.readiness import check_backslashes
 from batchq.engine.wire.transformers import KeptTransformer
 from batchq.language.errors import ConnectionFailed, InvalidBatch
@@ -47,10 +49,26 @@ class Ready:
     """Python's codec for the client's encoding."""
     encoded: Encoded
 
+    def builder(self, connection: AnyConnection, *, prepares: bool) -> FlightBuilder:
+        """Return what adds commands to a flight.
 
-def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
+        :param prepares: whether statements are prepared, and run prepared.
+        """
+        limit = connection.prepared_max
+        return FlightBuilder(
+            connection.pgconn,
+            self.codec,
+            self.state.statements,
+            connection.prepare_threshold if prepares else None,
+            sys.maxsize if limit is None else limit,
+            checks=self.dialect.supports_outputs,
+        )
+
+
+def make_ready(connection: AnyConnection, plan: Plan, kept: KeptTransformer | None = None) -> Ready:
     """Encode a batch, and reject a batch that this server cannot run.
 
+    :param kept: converts the values, if it is that of another batch of the flight.
     :raises InvalidBatch: if the batch cannot be sent as it is.
     :raises ConnectionFailed: if the connection is closed already.
     """
@@ -66,7 +84,8 @@ def make_ready(connection: AnyConnection, plan: Plan) -> Ready:
     except InvalidBatch as error:
         failure = _uncompiled(plan, abilities) or error
         raise failure from failure.__cause__
-    kept = state.transformers.take(connection)
+    if kept is None:
+        kept = state.transformers.take(connection)
     encoded = encode(plan, program, kept, dialect.max_message_bytes)
     if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":
         check_backslashes(plan, program)

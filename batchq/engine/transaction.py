@@ -8,19 +8,20 @@ Each flight is a generator, which the sync and the async façade drive alike.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import define, field
-from psycopg.pq import ConnStatus, PipelineStatus
+from psycopg.adapt import Transformer
+from psycopg.pq import PipelineStatus
 
+from batchq.engine.learning import learn_from
+from batchq.engine.link_check import check_link
 from batchq.engine.outcome.attribute import Verdict, all_well, attribute
 from batchq.engine.outcome.load_cell import load_cell
-from batchq.engine.outcome.lost_link import link_failed
-from batchq.engine.outcome.overdue import no_answer, not_sent
-from batchq.engine.outcome.stale import give_up, is_alike, learn, may_be_stale
+from batchq.engine.outcome.overdue import no_answer
+from batchq.engine.outcome.stale import give_up, is_alike, may_be_stale
 from batchq.engine.outcome.trace import Lookup, trace
 from batchq.engine.plan import Plan
 from batchq.engine.ready import Ready, make_ready
@@ -29,14 +30,14 @@ from batchq.engine.wire.deadline import Deadline, bounded
 from batchq.engine.wire.exchange import Slots, exchange
 from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
-from batchq.engine.wire.layout import FlightBuilder, lay_out, lay_out_rollback
-from batchq.engine.wire.liveness import closed_link
+from batchq.engine.wire.layout import lay_out, lay_out_rollback
 from batchq.engine.wire.prepared_flight import PreparedFlight
-from batchq.engine.wire.readiness import check_state, usable_statuses
-from batchq.engine.wire.transformers import settings_of
+from batchq.engine.wire.readiness import is_usable, usable_statuses
+from batchq.engine.wire.transformers import KeptTransformer, settings_of
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
+    from psycopg import abc
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
 
@@ -58,18 +59,19 @@ class Transaction:
     slots: Slots = field(init=False, factory=lambda: Slots([]))
     sent: Flight = field(init=False)
     repeated: PreparedFlight | None = field(init=False, default=None)
-    settings_changed: bool = field(init=False, default=False)  # by a step
+    transformer: abc.Transformer = field(init=False)  # for the results, of a batch that succeeded
     times: int = field(init=False, default=0)  # how often the batch was sent
     given_up: bool = field(init=False, default=False)  # with answers outstanding
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
 
-    def prepare(self) -> None:
+    def prepare(self, kept: KeptTransformer | None = None) -> None:
         """Do everything that can fail before the first byte is sent.
 
+        :param kept: see :func:`~batchq.engine.ready.make_ready`.
         :raises InvalidBatch: if the batch cannot be sent as it is.
         :raises ConnectionFailed: if the connection is closed already.
         """
-        self.ready = make_ready(self.connection, self.plan)
+        self.ready = make_ready(self.connection, self.plan, kept)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """Yield the flights to send; for nearly every batch there is one.
@@ -82,15 +84,8 @@ class Transaction:
         :raises ConnectionFailed: if the connection is closed already.
         :raises DeadlineExceeded: if the deadline has passed already.
         """
-        pg, ready = self.connection.pgconn, self.ready
-        check_state(pg, self.frame)
-        link = closed_link(pg, ready.dialect, ready.codec)
-        if link is not None:
-            pg.finish()
-            verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)
-            raise link_failed(verdict, link.error)
-        if self.is_late:
-            raise not_sent("it was made ready")
+        pg = self.connection.pgconn
+        check_link(pg, self.ready, self.frame, self.deadline)
         yield self._batch(pg)
         self._settle()
         if self._has_failed(pg):
@@ -109,60 +104,66 @@ class Transaction:
 
     def _after_failure(self, pg: PGconn) -> Iterator[PQGen[None]]:
         """Undo what is left, and find out whether a preparation, or which step, has failed."""
-        yield from self._undo_all(pg)
+        yield from self.undo_all(pg)
         first, flight = self.verdict, self.sent
         if first is not None and self.may_be_stale(first) and not self.is_late:
             yield self._batch(pg)
             self._settle()
-            yield from self._undo_all(pg)
+            yield from self.undo_all(pg)
             # If it fails again in the same way, the schema is the cause, and the preparations stay.
             if self.verdict is None or not is_alike(first, self.verdict):
-                give_up(self.ready.state, first, flight)
+                give_up(self.ready.state, [(first, flight)])
+        yield from self.trace_failure(pg)
+
+    def trace_failure(self, pg: PGconn) -> Iterator[PQGen[None]]:
+        """Find out which step has failed, if the catalog has to be asked."""
         verdict, traces = self.verdict, self.ready.dialect.traces_failures
         if verdict is not None and verdict.violation is not None and traces:
-            query = partial(self._query, pg)
-            self.verdict = yield from trace(self.connection, self.plan.placed, verdict, query)
+            self.verdict = yield from trace(
+                self.connection, self.plan.placed, verdict, partial(self._query, pg)
+            )
 
-    def _undo_all(self, pg: PGconn) -> Iterator[PQGen[None]]:
-        verdict, lost = self.verdict, self.slots.lost is not None
-        lost = lost or (verdict is not None and verdict.link_lost)
-        if not lost and pg.transaction_status != self.frame.at_rest:
-            yield self._undo(pg)
+    def undo_all(self, pg: PGconn) -> Iterator[PQGen[None]]:
+        """End a transaction that an error has left open, if there is one."""
+        if not self.is_lost and pg.transaction_status != self.frame.at_rest:
+            yield self.undo(pg)
 
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Return the flight that sends the batch, and fills the slots with the answers."""
-        frame = self.frame
+        send = self.lay_out(pg)
+        return exchange(pg, send, self.sent.owners, self.slots)
+
+    def lay_out(self, pg: PGconn, *, closes: bool = True) -> Callable[[], None]:
+        """Decide the commands of the batch; return what passes them to libpq.
+
+        :param closes: whether to close the prepared statements that are no longer needed.
+        """
         self.repeated = prepared = self._prepared_flight()
+        send: Callable[[], None]
         if prepared is None:
-            if self.deadline is not None:
-                frame = self._bounded(pg, self.deadline)
-            flight = self._lay_out(pg, frame)
+            flight = self._lay_out(pg, closes=closes)
             send = flight.send
         else:
             flight = prepared.flight
             send = partial(prepared.send, pg, self.ready.encoded)
         self.sent, self.slots, self.verdict = flight, Slots([]), None
         self.times += 1
-        return exchange(pg, send, flight.owners, self.slots)
+        return send
 
     def _settle(self) -> None:
         """Decide the verdict by the answers, and keep what they show for the next batch."""
-        ready, flight, answers = self.ready, self.sent, self.slots.answers
-        well = self._decide().outcome is self.frame.outcome_on_success
-        statements = ready.state.statements
-        if well:
-            pg = self.connection.pgconn
-            self.settings_changed = settings_of(pg) != ready.kept.settings
-        if self.repeated is not None:
-            statements.record_repeated(self.repeated.keys, well=well)
-            return
-        learn(statements, flight, answers, ready.kept.transformer.adapters, well=well)
-        if well and self.deadline is None and ready.encoded.program.is_kept:
-            barrier = ready.dialect.barrier and not self.frame.nested
-            loads = ready.kept.loads_stateless(answers)
-            ready.state.remember(
-                flight, ready.encoded, self.frame, barrier=barrier, stateless=loads
-            )
+        self.decide()
+        if self.repeated is None:
+            learn_from([self])
+        else:
+            statements = self.ready.state.statements
+            statements.record_repeated(self.repeated.keys, well=self.is_well)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the batch is known to have succeeded."""
+        verdict = self.verdict
+        return verdict is not None and verdict.outcome is self.frame.outcome_on_success
 
     def _prepared_flight(self) -> PreparedFlight | None:
         """Return the flight of an earlier batch to send this one by, if there is one."""
@@ -171,22 +172,21 @@ class Transaction:
             return None
         return self.ready.state.prepared_flight(self.ready.encoded, self.frame)
 
-    def _bounded(self, pg: PGconn, deadline: Deadline) -> Frame:
-        """Return the frame with the settings that limit the server to the time that is left."""
-        ready = self.ready
-        queries = not ready.encoded.program.steps[0].may_change_names
-        return bounded(self.frame, deadline, ready.dialect, pg.server_version, queries=queries)
-
-    def _lay_out(self, pg: PGconn, frame: Frame) -> Flight:
-        ready = self.ready
+    def _lay_out(self, pg: PGconn, *, closes: bool) -> Flight:
+        ready, frame, deadline = self.ready, self.frame, self.deadline
+        if deadline is not None:
+            queries = not ready.encoded.program.steps[0].may_change_names
+            frame = bounded(frame, deadline, ready.dialect, pg.server_version, queries=queries)
         registry = ready.kept.transformer.adapters.types
         steps = ready.encoded.steps(ready.state.parameter_types, registry)
-        return lay_out(self._flight_builder(pg), frame, steps, barrier=ready.dialect.barrier)
+        # The second attempt prepares nothing.
+        builder = ready.builder(self.connection, prepares=not self.times)
+        return lay_out(builder, frame, steps, barrier=ready.dialect.barrier, closes=closes)
 
-    def _undo(self, pg: PGconn) -> PQGen[None]:
+    def undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
         slots = Slots([])
-        flight = lay_out_rollback(self._flight_builder(pg), self.frame)
+        flight = lay_out_rollback(self.ready.builder(self.connection, prepares=False), self.frame)
         yield from exchange(pg, flight.send, flight.owners, slots)
         self.slots.lost = slots.lost
 
@@ -195,12 +195,11 @@ class Transaction:
 
         :return: None if no transaction is open, or an answer is outstanding.
         """
-        pg, verdict = self.connection.pgconn, self.verdict
-        lost = verdict is None or verdict.link_lost or self.slots.lost is not None
+        pg = self.connection.pgconn
         at_rest = pg.transaction_status == self.frame.at_rest
-        if lost or at_rest or pg.pipeline_status != PipelineStatus.OFF:
+        if self.is_lost or at_rest or pg.pipeline_status != PipelineStatus.OFF:
             return None
-        return self._undo(pg)
+        return self.undo(pg)
 
     def _query(self, pg: PGconn, lookup: Lookup) -> Iterator[PQGen[None]]:
         """Send the query of a look-up. If it fails, that does not change the outcome."""
@@ -208,28 +207,24 @@ class Transaction:
         if at_rest and not self.is_late:
             yield self._send_query(pg, lookup)
             if self.slots.lost is None and pg.transaction_status != self.frame.at_rest:
-                yield self._undo(pg)
+                yield self.undo(pg)
 
     def _send_query(self, pg: PGconn, lookup: Lookup) -> PQGen[None]:
         self.slots.lost = yield from lookup.query(pg, self.frame, self.ready.codec)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is lost, or an answer is outstanding."""
+        if self.verdict is None:
+            return self.slots.sent
+        return self.verdict.link_lost or self.slots.lost is not None
 
     @property
     def is_late(self) -> bool:
         """Whether the deadline has passed."""
         return self.deadline is not None and self.deadline.passed
 
-    def _flight_builder(self, pg: PGconn) -> FlightBuilder:
-        limit, ready = self.connection.prepared_max, self.ready
-        return FlightBuilder(
-            pg,
-            ready.codec,
-            ready.state.statements,
-            None if self.times else self.connection.prepare_threshold,
-            sys.maxsize if limit is None else limit,
-            checks=ready.dialect.supports_outputs,
-        )
-
-    def _decide(self) -> Verdict:
+    def decide(self) -> None:
         """Decide the verdict by the answers."""
         owners, answers, ready = self.sent.owners, self.slots.answers, self.ready
         is_well = self.slots.are_well and len(answers) == len(owners)
@@ -242,7 +237,11 @@ class Transaction:
             encoding=ready.codec,
             load=lambda cell: load_cell(cell, ready.kept.transformer),
         )
-        return verdict
+        if verdict.outcome is self.frame.outcome_on_success:
+            is_current = settings_of(self.connection.pgconn) == ready.kept.settings
+            # A step may have changed the settings.
+            kept = ready.kept.transformer
+            self.transformer = kept if is_current else Transformer(self.connection)
 
     def may_be_stale(self, verdict: Verdict) -> bool:
         """Return whether a stale preparation may have caused the failure."""
@@ -254,17 +253,21 @@ class Transaction:
 
         :param broken: the error that ended the waiting; None if the time was up.
         """
-        if self.verdict is not None or not self.slots.sent:
-            return
+        if self.verdict is None and self.slots.sent:
+            if self.end_answers(broken):
+                self._settle()
+            else:
+                self.decide()
+
+    def end_answers(self, broken: Exception | None) -> bool:
+        """Put None for the answers that did not arrive; return whether all did."""
         missing = len(self.sent.owners) - len(self.slots.answers)
-        if not missing:
-            self._settle()
-            return
-        self.slots.answers += [None] * missing
-        if broken is None:
-            self.given_up = True
-            self.slots.lost = self.slots.lost or no_answer()
-        self._decide()
+        if missing:
+            self.slots.answers += [None] * missing
+            if broken is None:
+                self.given_up = True
+                self.slots.lost = self.slots.lost or no_answer()
+        return not missing
 
     def close_unless_idle(self) -> None:
         """Close the connection unless it is provably usable after the batch.
@@ -274,20 +277,10 @@ class Transaction:
         """
         if not self.times:
             return  # nothing was sent
-        pg, verdict = self.connection.pgconn, self.verdict
-        at_rest = (
-            pg.status == ConnStatus.OK
-            and self.slots.lost is None
-            and (verdict is None or not verdict.link_lost)
-            and pg.pipeline_status == PipelineStatus.OFF
-            and (pg.transaction_status == self.frame.at_rest or self._is_usable(pg))
-        )
-        if not at_rest:
-            pg.finish()
-
-    def _is_usable(self, pg: PGconn) -> bool:
+        pg = self.connection.pgconn
         usable = usable_statuses(self.frame, self.ready.dialect, complete=self._complete)
-        return pg.transaction_status in usable
+        if self.is_lost or not is_usable(pg, usable):
+            pg.finish()
 
     @property
     def outcome(self) -> Outcome:

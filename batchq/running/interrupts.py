@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from batchq.language.exceptions import annotate
@@ -12,14 +14,31 @@ from batchq.running.result import Failed
 if TYPE_CHECKING:
     from batchq.running.result import Result
 
-_NOTE = "batchq: interrupted; the outcome of the batch is "
+_NOTE = "batchq: interrupted; the outcome"
 _OUTER_ROLLED_BACK = "batchq: the connection was closed, so the outer transaction is rolled back"
 
 
-def note_interrupt(error: BaseException, outcome: Outcome) -> None:
-    """Add a note with the outcome, unless there is one: the attempt adds the most precise first."""
-    if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
-        annotate(error, f"{_NOTE}{outcome.value}")
+def note_interrupt(error: BaseException, *outcomes: Outcome) -> None:
+    """Add a note with the outcome, unless there is one: the attempt adds the most precise first.
+
+    :param outcomes: that of the batch; of :func:`~batchq.result.run_many`, of each.
+    """
+    if any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+        return
+    if len(outcomes) == 1:
+        annotate(error, f"{_NOTE} of the batch is {outcomes[0].value}")
+    else:
+        annotate(error, f"{_NOTE}s of the batches are {', '.join(_ranges(outcomes))}")
+
+
+def _ranges(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield each outcome with the places of batches in a row that have it: ``0-3 committed``."""
+    place = 0
+    for outcome, same in groupby(outcomes):
+        count = len(list(same))
+        places = f"{place}" if count == 1 else f"{place}-{place + count - 1}"
+        yield f"{places} {outcome.value}"
+        place += count
 
 
 def note_outer_rolled_back(error: BaseException) -> None:
@@ -30,8 +49,6 @@ def note_outer_rolled_back(error: BaseException) -> None:
     annotate(error, _OUTER_ROLLED_BACK)
 
 
-def result_outcome(result: Result | None) -> Outcome:
-    """Return the outcome by a result, or by none yet; for a batch that is not nested."""
-    if result is None:
-        return Outcome.NOT_SENT
+def result_outcome(result: Result) -> Outcome:
+    """Return the outcome by a result, for a batch that is not nested."""
     return result.outcome if isinstance(result, Failed) else Outcome.COMMITTED

@@ -6,12 +6,12 @@ The protocol is a generator of the engine. Sync and async differ only in how the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, Connection
 
 from batchq.engine.conclusion import failure_of, result_of
-from batchq.engine.transaction import Transaction
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.interrupts import note_interrupt, note_outer_rolled_back
@@ -19,6 +19,7 @@ from batchq.running.result import Failed, Ok
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
+    from batchq.engine.transaction import Transaction
     from batchq.running.request import RunRequest
     from batchq.running.result import Result
 
@@ -28,28 +29,22 @@ def run_once(connection: Connection[Any], request: RunRequest) -> Result:
 
     :raises InvalidBatch: if it cannot be sent.
     """
-    transaction = Transaction(
-        connection, request.plan, request.frame_for(connection), request.deadline
-    )
-    request.transaction = transaction
+    transaction = request.transaction_on(connection)
     try:
         transaction.prepare()
         drive(connection, transaction)
-        return _to_result(transaction)
+        return to_result(transaction)
     except BaseException as error:  # noqa: BLE001  an interrupt has to close the connection, too
         return _interrupted(transaction, error)
 
 
 async def arun_once(connection: AsyncConnection[Any], request: RunRequest) -> Result:
     """Run a batch once; as :func:`run_once`."""
-    transaction = Transaction(
-        connection, request.plan, request.frame_for(connection), request.deadline
-    )
-    request.transaction = transaction
+    transaction = request.transaction_on(connection)
     try:
         transaction.prepare()
         await drive_async(connection, transaction)
-        return _to_result(transaction)
+        return to_result(transaction)
     except BaseException as error:  # noqa: BLE001  as in run_once()
         return _interrupted(transaction, error)
 
@@ -76,7 +71,7 @@ def _interrupted(transaction: Transaction, error: BaseException) -> Result:
         return Failed(error, error)
     if isinstance(error, Exception):
         # Waiting failed: the socket or the event loop was closed. The answers before that count.
-        return _to_result(transaction, error)
+        return to_result(transaction, error=error)
     # KeyboardInterrupt or CancelledError. The run was canceled, so its outcome is final.
     note_interrupt(error, transaction.outcome)
     if transaction.frame.nested and transaction.connection.closed:
@@ -84,15 +79,20 @@ def _interrupted(transaction: Transaction, error: BaseException) -> Result:
     raise error
 
 
-def _to_result(transaction: Transaction, error: Exception | None = None) -> Result:
+def to_result(
+    transaction: Transaction,
+    result: Callable[[Transaction], Any] = result_of,
+    error: Exception | None = None,
+) -> Result:
     """Return the result that the answers prove.
 
+    :param result: returns that of a batch that succeeded.
     :param error: the exception that waiting failed with, if it did.
     """
     failure = failure_of(transaction, error)
     if failure is not None:
         return Failed(failure.error, failure.report)
     try:
-        return Ok(result_of(transaction))
+        return Ok(result(transaction))
     except DecodeFailed as report:
         return Failed(report, report)

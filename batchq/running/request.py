@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -14,29 +14,36 @@ from psycopg import AsyncConnection, Connection, IsolationLevel
 from batchq.engine.outcome.suggest import OLD_SNAPSHOT
 from batchq.engine.plan import Plan, plan
 from batchq.engine.step import invalid_step
+from batchq.engine.transaction import Transaction
 from batchq.engine.wire.deadline import Deadline
 from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
+from batchq.running.interrupts import note_interrupt, result_outcome
 from batchq.running.option_values import NO_OPTIONS, OptionValues
 from batchq.running.retry import Retry
 from batchq.running.target import check_target
 
 if TYPE_CHECKING:
-    from batchq.engine.transaction import Transaction
     from batchq.engine.wire.connection_state import AnyConnection
+    from batchq.running.result import Result
 
 
-class Options(TypedDict, total=False):
-    """Options of a run, which :func:`~batchq.run` describes."""
+class ManyOptions(TypedDict, total=False):
+    """Options of a run of several batches, which :func:`~batchq.result.run_many` describes."""
 
     isolation: IsolationLevel | str | None
     read_only: bool | None
     timeout: float | timedelta | None
     deadline: float | timedelta | None
-    nested: bool
     retry: Retry | None
+
+
+class Options(ManyOptions, total=False):
+    """Options of a run, which :func:`~batchq.run` describes."""
+
+    nested: bool
 
 
 @define(eq=False)
@@ -49,6 +56,28 @@ class RunRequest:
     deadline: Deadline | None = None
     transaction: Transaction | None = None
     """The latest attempt."""
+
+    @property
+    def count(self) -> int:
+        """How many batches are run."""
+        return 1
+
+    def note_interrupt(self, error: BaseException, results: Sequence[Result] | None) -> None:
+        """Note the outcome on an exception that interrupts an attempt on a pool.
+
+        :param results: the results of the attempt, if it has any.
+        """
+        outcomes = [Outcome.NOT_SENT] if results is None else map(result_outcome, results)
+        note_interrupt(error, *outcomes)
+
+    def transaction_on(self, connection: AnyConnection) -> Transaction:
+        """Return one attempt to run the batch on a connection.
+
+        :raises InvalidBatch: if the batch cannot be run at this isolation level.
+        """
+        frame = self.frame_for(connection)
+        self.transaction = Transaction(connection, self.plan, frame, self.deadline)
+        return self.transaction
 
     def frame_for(self, connection: AnyConnection) -> Frame:
         """Return the frame, from the options and, if left out, the connection's attributes."""
@@ -87,7 +116,9 @@ def request_outcome(request: RunRequest | None) -> Outcome:
     return Outcome.NOT_SENT if attempt is None else attempt.outcome
 
 
-_KNOWN = frozenset(Options.__annotations__)
+OF_MANY = frozenset(ManyOptions.__annotations__)
+"""The names of the options of several batches."""
+_KNOWN = OF_MANY | Options.__annotations__.keys()
 _INSTEAD_OF = {
     "isolation": "set isolation_level of the connection before the outer transaction begins",
     "read_only": "set read_only of the connection before the outer transaction begins",
@@ -110,7 +141,7 @@ def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bo
     """
     call = "run()" if sync else "arun()"
     check_target(call, target, sync=sync)
-    values = _read(target, options, call) if options else NO_OPTIONS
+    values = read_options(target, options, call) if options else NO_OPTIONS
     return RunRequest(plan(batch), values, values.retry, values.deadline)
 
 
@@ -133,8 +164,17 @@ def check_options(
         raise TypeError(message)
 
 
-def _read(target: object, options: Options, call: str) -> OptionValues:
-    check_options(call, options, _KNOWN)
+def read_options(
+    target: object, options: ManyOptions, call: str, known: AbstractSet[str] = _KNOWN
+) -> OptionValues:
+    """Return the converted options of a run.
+
+    :param call: the called function, as the caller wrote it: ``run()``.
+    :param known: the names of its options.
+    :raises TypeError: for an unknown option.
+    :raises InvalidBatch: if a value is not valid.
+    """
+    check_options(call, options, known)
     values = OptionValues(**cast("dict[str, Any]", options))
     if values.nested:
         _check_nested(target, values)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 
 from batchq.language.errors import BatchError
+from batchq.language.exceptions import fresh_copy
 from batchq.language.outcome import Outcome
 
 T = TypeVar("T")
@@ -39,6 +40,19 @@ class Failed:
 
 Result = Ok[Any] | Failed
 """Result of an attempt."""
+
+
+def failed_alike(report: BatchError, count: int) -> list[Result]:
+    """Return the results of batches of which none was sent, with an exception of its own for each.
+
+    :param report: why; that of the first.
+    """
+    reports = [report]
+    for _ in range(count - 1):
+        copy = fresh_copy(report)
+        copy.__cause__ = report.__cause__
+        reports.append(copy)
+    return [Failed(each, each) for each in reports]
 
 
 def unwrap(result: Ok[T] | Failed) -> T:

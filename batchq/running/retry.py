@@ -7,7 +7,7 @@ occur again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
 from inspect import iscoroutinefunction
@@ -25,7 +25,7 @@ from batchq.language.errors import (
     ReadOnlyServer,
     SerializationConflict,
 )
-from batchq.language.exceptions import caused_by
+from batchq.language.exceptions import caused_by, fresh_copy
 from batchq.language.outcome import Outcome
 from batchq.running.pool_errors import is_pool_error
 from batchq.running.result import Failed
@@ -124,8 +124,9 @@ class Retry:
     :param attempts: maximum number of attempts, including the first.
     :param backoff: maximum of the first sleep, in seconds or as a timedelta.
     :param max_backoff: maximum of every sleep.
-    :param before_sleep: called with :class:`RetryDetails` before each sleep, for logs and metrics.
-        If it raises, the run ends with that exception.
+    :param before_sleep: called with :class:`RetryDetails` before each sleep, for logs and metrics;
+        for each batch of :func:`~batchq.result.run_many` that is run again. If it raises, the run
+        ends with that exception.
     :raises ModuleNotFoundError: without tenacity.
     :raises TypeError: if an argument has the wrong type.
     :raises ValueError: if ``attempts`` is less than 1, or a sleep is negative or too long.
@@ -153,8 +154,10 @@ class Retry:
             raise ModuleNotFoundError(message) from error
 
 
-def _was_not_sent_in_time(report: BatchError) -> bool:
-    return isinstance(report, DeadlineExceeded) and report.outcome is Outcome.NOT_SENT
+def _was_not_sent_in_time(result: Result) -> bool:
+    if not isinstance(result, Failed):
+        return False
+    return isinstance(result.report, DeadlineExceeded) and result.outcome is Outcome.NOT_SENT
 
 
 def _too_late(before: BatchError) -> Failed:
@@ -164,24 +167,55 @@ def _too_late(before: BatchError) -> Failed:
 
 
 @define(eq=False)
+class _BatchAttempts:
+    """The attempts to run one batch."""
+
+    last: Result | None = None
+    _attempts: int = 0
+    """Number of attempts, including those that an attempt itself has repeated."""
+
+    def add(self, result: Result, *, pooled: bool) -> bool:
+        """Record the result of an attempt; return whether another one may succeed."""
+        self.last = result
+        if not isinstance(result, Failed):
+            return False
+        self._attempts += result.report.attempts
+        result.report.attempts = self._attempts
+        return may_succeed(result.report, pooled=pooled)
+
+
+@define(eq=False)
 class Attempts:
-    """The attempts of one run."""
+    """The attempts of one run, of one batch or of several in one flight.
+
+    Only those batches are run again that may succeed.
+    """
 
     retry: Retry
     pooled: bool
     """Whether each attempt uses a connection of its own."""
     deadline: Deadline | None = None
     """The deadline for starting another attempt."""
-    _attempts: int = 0
-    """Number of attempts, including those that an attempt itself has repeated."""
-    _last: Result | None = None
-    _late: bool = False
+    count: int = 1
+    """The number of batches."""
+    pending: Sequence[int] = field(init=False)
+    """The places of the batches that the next attempt runs."""
+    _batches: Sequence[_BatchAttempts] = field(init=False)
+    _late: bool = field(init=False, default=False)
     """True if only the deadline prevents another attempt."""
-    _bug: Exception | None = None
+    _bug: Exception | None = field(init=False, default=None)
     """Exception that ``before_sleep`` has raised."""
 
+    def __attrs_post_init__(self) -> None:
+        """Begin with all batches."""
+        self.pending = range(self.count)
+        self._batches = [_BatchAttempts() for _ in self.pending]
+
     def policy(self) -> dict[str, Any]:
-        """Return the arguments for tenacity's ``Retrying`` and ``AsyncRetrying``."""
+        """Return the arguments for tenacity's ``Retrying`` and ``AsyncRetrying``.
+
+        They call a function that runs the pending batches, and returns the result of each.
+        """
         import tenacity  # noqa: PLC0415  an extra; Retry has imported it
 
         retry = self.retry
@@ -192,22 +226,28 @@ class Attempts:
                 multiplier=retry.backoff, max=retry.max_backoff
             ),
             "before_sleep": self._call_hook,
-            "retry_error_callback": self._final_result,
+            "retry_error_callback": self._end,
         }
 
+    @property
+    def results(self) -> list[Result]:
+        """The result of each batch."""
+        return [cast("Result", batch.last) for batch in self._batches]
+
     def _should_retry(self, state: RetryCallState) -> bool:
-        """Return True if the batch may be run again; called once per attempt, which it counts."""
-        result = cast("Result | None", state.outcome and state.outcome.result())
-        before, self._last = self._last, result
-        if not isinstance(result, Failed):
-            return False
-        if isinstance(before, Failed) and _was_not_sent_in_time(result.report):
-            # Nothing was sent by this attempt, so the previous one decides the outcome.
-            self._last, self._late = before, True
-            return True
-        self._attempts += result.report.attempts
-        result.report.attempts = self._attempts
-        return may_succeed(result.report, pooled=self.pooled)
+        """Return True if a batch may be run again; called once per attempt, which it counts."""
+        results = cast("Sequence[Result]", state.outcome and state.outcome.result())
+        again: list[int] = []
+        for place, result in zip(self.pending, results, strict=True):
+            batch = self._batches[place]
+            if isinstance(batch.last, Failed) and _was_not_sent_in_time(result):
+                # Nothing was sent by this attempt, so the previous one decides the outcome.
+                self._late = True
+                again.append(place)
+            elif batch.add(result, pooled=self.pooled):
+                again.append(place)
+        self.pending = again
+        return bool(again)
 
     def _stop(self, state: RetryCallState) -> bool:
         """Return True after the last attempt. A sleep must end before the deadline."""
@@ -217,28 +257,38 @@ class Attempts:
             self._late = True
         return self._late
 
-    def _final_result(self, _: RetryCallState) -> Result | None:
-        if self._late and isinstance(self._last, Failed):
-            return _too_late(self._last.report)
-        return self._last
+    def _end(self, _: RetryCallState) -> None:
+        """End the run with batches that another attempt might have helped."""
+        if self._late:
+            for batch, last in self._failed():
+                batch.last = _too_late(last.report)
+
+    def _failed(self) -> Iterator[tuple[_BatchAttempts, Failed]]:
+        """Yield the pending batches, with their latest results."""
+        for place in self.pending:
+            batch = self._batches[place]
+            if isinstance(batch.last, Failed):
+                yield batch, batch.last
 
     def _call_hook(self, state: RetryCallState) -> None:
-        hook, last = self.retry.before_sleep, self._last
-        if hook is None or not isinstance(last, Failed):
+        hook = self.retry.before_sleep
+        if hook is None:
             return
         try:
-            hook(RetryDetails(last.report, state.attempt_number, state.upcoming_sleep))
+            for _, last in self._failed():
+                hook(RetryDetails(last.report, state.attempt_number, state.upcoming_sleep))
         except Exception as bug:
             self._bug = bug
             raise
 
-    def interrupted(self, error: BaseException) -> Result:
-        """Return the result if ``before_sleep`` raised the exception; else raise it again.
+    def interrupted(self, error: BaseException) -> None:
+        """End the run if ``before_sleep`` raised the exception; else raise it again.
 
         The others are interrupts, to which the caller adds the outcome, and InvalidBatch.
         """
-        last = self._last
-        if error is self._bug and isinstance(last, Failed):
-            caused_by(error, last.report)
-            return Failed(error, last.report)
-        raise error
+        if error is not self._bug:
+            raise error
+        for number, (batch, last) in enumerate(self._failed()):
+            own = fresh_copy(error) if number else error
+            caused_by(own, last.report)
+            batch.last = Failed(own, last.report)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+    from batchq.running.result import Result
+
     SyncTarget = Connection[Any] | ConnectionPool[Any]
     AsyncTarget = AsyncConnection[Any] | AsyncConnectionPool[Any]
 
@@ -104,20 +106,21 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
             return run_nothing(request)
         run_attempt: Callable[[], Any]
         if isinstance(target, Connection):
-            run_attempt = partial(run_once, target, request)
+            run_attempt = partial(_once, target, request)
         else:
-            run_attempt = partial(run_on_pool, target, request)
+            run_attempt = partial(run_on_pool, target, request, _once)
         if request.retry is None:
-            return cast("Ok[T] | Failed", run_attempt())
+            return cast("Ok[T] | Failed", run_attempt()[0])
         from tenacity import Retrying  # noqa: PLC0415  an extra; Retry has imported it
 
         attempts = Attempts(
             request.retry, pooled=not isinstance(target, Connection), deadline=request.deadline
         )
         try:
-            return cast("Ok[T] | Failed", Retrying(**attempts.policy())(run_attempt))
+            Retrying(**attempts.policy())(run_attempt)
         except BaseException as error:  # noqa: BLE001  an interrupt has an outcome, too
-            return attempts.interrupted(error)
+            attempts.interrupted(error)
+        return cast("Ok[T] | Failed", attempts.results[0])
     except BaseException as error:
         # An interrupt while the options are checked, or after the engine has finished.
         if not isinstance(error, Exception):
@@ -136,21 +139,30 @@ async def aattempt(
             return run_nothing(request)
         run_attempt: Callable[[], Any]
         if isinstance(target, AsyncConnection):
-            run_attempt = partial(arun_once, target, request)
+            run_attempt = partial(_aonce, target, request)
         else:
-            run_attempt = partial(arun_on_pool, target, request)
+            run_attempt = partial(arun_on_pool, target, request, _aonce)
         if request.retry is None:
-            return cast("Ok[T] | Failed", await run_attempt())
+            return cast("Ok[T] | Failed", (await run_attempt())[0])
         from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
 
         attempts = Attempts(
             request.retry, pooled=not isinstance(target, AsyncConnection), deadline=request.deadline
         )
         try:
-            return cast("Ok[T] | Failed", await AsyncRetrying(**attempts.policy())(run_attempt))
+            await AsyncRetrying(**attempts.policy())(run_attempt)
         except BaseException as error:  # noqa: BLE001  as in attempt()
-            return attempts.interrupted(error)
+            attempts.interrupted(error)
+        return cast("Ok[T] | Failed", attempts.results[0])
     except BaseException as error:
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
+
+
+def _once(connection: Connection[Any], request: RunRequest) -> list[Result]:
+    return [run_once(connection, request)]
+
+
+async def _aonce(connection: AsyncConnection[Any], request: RunRequest) -> list[Result]:
+    return [await arun_once(connection, request)]

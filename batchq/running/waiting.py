@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg.abc import PQGen
 
+    from batchq.engine.many import ManyTransactions
     from batchq.engine.transaction import Transaction
+
+    AnyTransaction = Transaction | ManyTransactions
 
 _INTERVAL = 0.1
 """Seconds after which psycopg's wait functions check for signals; as ``Connection.wait``."""
@@ -41,7 +44,7 @@ closing the connection."""
 _ACTIVE = TransactionStatus.ACTIVE
 
 
-def drive(connection: Connection[Any], transaction: Transaction) -> None:
+def drive(connection: Connection[Any], transaction: AnyTransaction) -> None:
     """Send a batch, and wait for its answers.
 
     :raises DeadlineExceeded: if the deadline passes before the batch is sent. If it passes later,
@@ -75,7 +78,7 @@ def drive(connection: Connection[Any], transaction: Transaction) -> None:
             transaction.close_unless_idle()
 
 
-async def drive_async(connection: AsyncConnection[Any], transaction: Transaction) -> None:
+async def drive_async(connection: AsyncConnection[Any], transaction: AnyTransaction) -> None:
     """Send a batch, and wait for its answers; as :func:`drive`."""
     deadline = transaction.deadline
     async with connection.lock if deadline is None else _AsyncLocked(connection.lock, deadline):
@@ -108,7 +111,7 @@ async def drive_async(connection: AsyncConnection[Any], transaction: Transaction
 # -- canceling -------------------------------------------------------------------------------------
 
 
-def _cancel(connection: Connection[Any], transaction: Transaction, flight: PQGen[None]) -> None:
+def _cancel(connection: Connection[Any], transaction: AnyTransaction, flight: PQGen[None]) -> None:
     """Send a cancel request, read the answers within the grace, and roll back what is still open.
 
     An outer transaction is then as it was before the batch, and may continue.
@@ -134,7 +137,7 @@ def _cancel(connection: Connection[Any], transaction: Transaction, flight: PQGen
 
 
 async def _cancel_async(
-    connection: AsyncConnection[Any], transaction: Transaction, flight: PQGen[None]
+    connection: AsyncConnection[Any], transaction: AnyTransaction, flight: PQGen[None]
 ) -> None:
     grace, pg = Deadline.after(_ANSWER * GRACE), connection.pgconn
     handled = pg.transaction_status != _ACTIVE

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
-from batchq.result import Failed, Ok, aattempt, attempt
+from batchq.result import Failed, Ok, aattempt, arun_many, attempt, run_many
 from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient
 
 
@@ -30,6 +31,9 @@ class PoolClient(Client):
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
         return attempt(self.pool, batch, **options)
+
+    def run_many(self, batches: Iterable[batchq.Batch[Any]], **options: Any) -> list[Any]:
+        return run_many(self.pool, batches, **options)
 
     def disconnect(self) -> None:
         self.pool.close()
@@ -54,6 +58,9 @@ class AsyncPoolClient(Client):
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
         return self.loop.run(aattempt(self.pool, batch, **options))
+
+    def run_many(self, batches: Iterable[batchq.Batch[Any]], **options: Any) -> list[Any]:
+        return self.loop.run(arun_many(self.pool, batches, **options))
 
     def disconnect(self) -> None:
         self.loop.run(self.pool.close())

@@ -187,8 +187,8 @@ def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync)
     pool = Pool() if is_sync else AsyncPool()
     retry = Retry(attempts=attempts, backoff=0, before_sleep=retries.append)
     with (
-        patch("batchq.running.pooled.run_once", once),
-        patch("batchq.running.pooled.arun_once", aonce),
+        patch("batchq.running.run.run_once", once),
+        patch("batchq.running.run.arun_once", aonce),
     ):
         if is_sync:
             answer = attempt(pool, READ, retry=retry)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 
 import batchq
-from batchq.result import Failed, Ok, aattempt, attempt
+from batchq.result import Failed, Ok, aattempt, arun_many, attempt, run_many
 from batchq.testing import Recording
 
 ITEMS = """
@@ -33,6 +34,9 @@ class Client:
     conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
+        raise NotImplementedError
+
+    def run_many(self, batches: Iterable[batchq.Batch[Any]], **options: Any) -> list[Any]:
         raise NotImplementedError
 
     def execute(self, query: str) -> None:
@@ -73,6 +77,9 @@ class SyncClient(Client):
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
         return attempt(self.conn, batch, **options)
 
+    def run_many(self, batches: Iterable[batchq.Batch[Any]], **options: Any) -> list[Any]:
+        return run_many(self.conn, batches, **options)
+
     def execute(self, query: str) -> None:
         self.conn.execute(query, prepare=False)
 
@@ -92,6 +99,9 @@ class AsyncClient(Client):
 
     def attempt(self, batch: batchq.Batch[Any], **options: Any) -> Ok[Any] | Failed:
         return self.loop.run(aattempt(self.conn, batch, **options))
+
+    def run_many(self, batches: Iterable[batchq.Batch[Any]], **options: Any) -> list[Any]:
+        return self.loop.run(arun_many(self.conn, batches, **options))
 
     def execute(self, query: str) -> None:
         self.loop.run(self.conn.execute(query, prepare=False))

@@ -52,6 +52,8 @@ class Scenario:
     a pooler sends the error."""
     ends: bool = False
     """If True, the session ends with the error, before the next Sync is answered."""
+    syncs: int = 1
+    """How many Syncs the flight has at least: it is answered when they have arrived."""
     cut: int | None = None
     """Number of answer messages after which the connection is cut; None: it is not."""
 
@@ -191,7 +193,8 @@ class FakeServer:
                     groups[-1].append((kind, whole))
                     if kind == "S":
                         groups.append([])
-                if _is_whole(groups, session) and not self._answered(client, session, groups):
+                is_whole = len(groups) > self.scenario.syncs and _is_whole(groups, session)
+                if is_whole and not self._answered(client, session, groups):
                     return
 
     def _answered(self, client: socket.socket, session: Session, groups: list[Group]) -> bool:

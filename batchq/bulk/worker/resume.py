@@ -109,7 +109,7 @@ def _perform(database: Connection[Any] | ConnectionPool[Any], request: Request) 
                 return _run_batch(database, request)
             with database.connection() as connection:
                 done = _run_batch(connection, request)
-                close_read_only(connection, done.result)
+                close_read_only(connection, [done.result])
                 return done
         case Sleep():
             time.sleep(request.seconds)
@@ -139,7 +139,7 @@ async def _aperform(
                 return await _arun_batch(database, request)
             async with database.connection() as connection:
                 done = await _arun_batch(connection, request)
-                close_read_only(connection, done.result)
+                close_read_only(connection, [done.result])
                 return done
         case Sleep():
             await asyncio.sleep(request.seconds)

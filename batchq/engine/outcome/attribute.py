@@ -168,8 +168,7 @@ def _failed(
 ) -> Verdict:
     """Return the verdict that follows from the first error."""
     owner, violation, ended = owners[slot], error.violation, error.ends_session
-    # A pooler reports class 08 if it has lost the server.
-    relayed = not error.is_from_server or (ended and violation.sqlstate.startswith("08"))
+    relayed = error.is_relayed
     skipped, synced = _after(owners, answers, slot)
     in_doubt = violation.sqlstate == _COMPLETION_UNKNOWN
     if relayed or in_doubt or not skipped:

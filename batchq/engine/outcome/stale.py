@@ -127,30 +127,44 @@ def _exact(place: Place, type_: int, adapters: AdaptersMap) -> Callable[[Any], o
 
 def learn(
     statements: StatementCache,
-    flight: Flight,
-    answers: Sequence[PGresult | None],
+    sent: Sequence[tuple[Flight, Sequence[PGresult | None]]],
     adapters: AdaptersMap,
     *,
     well: bool,
 ) -> None:
     """Record which statements were prepared and closed, and which types the server inferred.
 
-    :param well: whether the batch succeeded with the statements that were prepared before.
+    :param sent: the commands that were sent together, of each batch, and their answers.
+    :param well: whether a batch succeeded with the statements that were prepared before.
     """
-    prepared = {key for index, key in flight.parses if _succeeded(answers[index])}
-    closed = sum(_is_closed(answers[index]) for index in flight.closes)
+    prepared: set[bytes] = set()
+    closed = 0
+    for flight, answers in sent:
+        prepared.update(key for index, key in flight.parses if _succeeded(answers[index]))
+        closed += sum(_is_closed(answers[index]) for index in flight.closes)
     statements.record(prepared, closed, well=well)
-    for slot, key, step in flight.describes:
-        answer = answers[slot]
-        if answer is None or not _succeeded(answer):
-            continue
-        form = step.compiled.form(step.settled)
-        types = list(step.settled)
-        for index in form.inferred:
-            types[index] = answer.param_type(index)
-        declared = tuple(types)
-        checks = checks_of(step, answer, adapters)
-        statements.record_types(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, checks))
+    for flight, answers in sent:
+        for slot, key, step in flight.describes:
+            _learn_types(statements, key, step, answers[slot], adapters)
+
+
+def _learn_types(
+    statements: StatementCache,
+    key: bytes,
+    step: EncodedStep,
+    answer: PGresult | None,
+    adapters: AdaptersMap,
+) -> None:
+    """Record the types that the server has inferred for a step, if it has described them."""
+    if answer is None or not _succeeded(answer):
+        return
+    form = step.compiled.form(step.settled)
+    types = list(step.settled)
+    for index in form.inferred:
+        types[index] = answer.param_type(index)
+    declared = tuple(types)
+    checks = checks_of(step, answer, adapters)
+    statements.record_types(key, Learnt(name_of(f"{form.sql}\0{declared}"), declared, checks))
 
 
 def _succeeded(answer: PGresult | None) -> bool:
@@ -199,11 +213,20 @@ def is_alike(first: Verdict, second: Verdict) -> bool:
     )
 
 
-def give_up(state: ConnectionState, verdict: Verdict, flight: Flight) -> None:
-    """Update the cache after a failure that did not occur again without preparation."""
-    code = None if verdict.violation is None else verdict.violation.sqlstate
-    described = next((key for slot, key, _ in flight.describes if slot - 1 == verdict.slot), None)
-    if described is None:
-        state.invalidate(lost=code in LOST)
-    else:  # It is not stale: the server cannot prepare it as it is.
-        state.statements.record_types(described, None)
+def give_up(state: ConnectionState, failures: Sequence[tuple[Verdict, Flight]]) -> None:
+    """Update the cache after failures of one flight that did not occur again without preparation.
+
+    However many of its batches they are, the prepared statements were lost once.
+    """
+    stale: list[bool] = []
+    for verdict, flight in failures:
+        described = next(
+            (key for slot, key, _ in flight.describes if slot - 1 == verdict.slot), None
+        )
+        if described is None:
+            code = None if verdict.violation is None else verdict.violation.sqlstate
+            stale.append(code in LOST)
+        else:  # It is not stale: the server cannot prepare it as it is.
+            state.statements.record_types(described, None)
+    if stale:
+        state.invalidate(lost=any(stale))

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, frozen
 from psycopg import OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.waiting import Ready, Wait
@@ -48,6 +48,16 @@ class Slots:
     """True once bytes may have been sent: from then on, without an answer, anything is possible."""
 
 
+@frozen
+class Part:
+    """The commands of one transaction, among those of several that are one flight."""
+
+    owners: Sequence[int]
+    slots: Slots
+    answered: Callable[[], None]
+    """Called when its answers have arrived, before those of the next part are read."""
+
+
 def exchange(
     pg: PGconn, send: Callable[[], None], owners: Sequence[int], slots: Slots
 ) -> PQGen[None]:
@@ -66,13 +76,32 @@ def exchange(
     :raises psycopg.OperationalError: if libpq rejects a command on a usable connection. The caller
         has to close it, because a Sync sent on it would commit the part that was sent.
     """
-    slots.sent = True
-    try:
-        yield from _send(pg, send)
-    except OperationalError as error:
-        if pg.status != _BAD:
-            raise
-        slots.lost = error
+    yield from _send(pg, send, slots)
+    yield from _receive(pg, owners, slots)
+    _end(pg, slots)
+
+
+def exchange_parts(pg: PGconn, send: Callable[[], None], parts: Sequence[Part]) -> PQGen[None]:
+    """Send the commands of several transactions at once; as :func:`exchange`.
+
+    A connection that was lost in one part is lost for those after it.
+    """
+    for part in parts:
+        part.slots.sent = True
+    slots = parts[0].slots
+    yield from _send(pg, send, slots)
+    lost = slots.lost
+    for part in parts:
+        slots = part.slots
+        slots.lost = lost
+        yield from _receive(pg, part.owners, slots)
+        lost = slots.lost
+        part.answered()
+    _end(pg, slots)
+
+
+def _receive(pg: PGconn, owners: Sequence[int], slots: Slots) -> PQGen[None]:
+    """Read the answer to each command."""
     for owner in owners:
         yield from _wait_for_result(pg, slots) if pg.is_busy() else ()
         answer = pg.get_result()
@@ -90,6 +119,9 @@ def exchange(
             if answer is not None:
                 # Only the error that ends the session replaces a Sync's answer, even COMMIT's.
                 slots.lost = OperationalError(_message(answer))
+
+
+def _end(pg: PGconn, slots: Slots) -> None:
     forward_notifications(pg)
     if slots.lost is None:
         pg.exit_pipeline_mode()
@@ -109,14 +141,20 @@ def forward_notifications(pg: PGconn) -> None:
                 _log.exception("a handler of notifications failed")
 
 
-def _send(pg: PGconn, send: Callable[[], None]) -> PQGen[None]:
+def _send(pg: PGconn, send: Callable[[], None], slots: Slots) -> PQGen[None]:
     """Pass every command to libpq, and flush its buffer to the socket."""
-    pg.enter_pipeline_mode()
-    send()
-    while pg.flush():
-        ready = yield _WAIT_RW
-        if ready and ready & _READY_R:
-            pg.consume_input()
+    slots.sent = True
+    try:
+        pg.enter_pipeline_mode()
+        send()
+        while pg.flush():
+            ready = yield _WAIT_RW
+            if ready and ready & _READY_R:
+                pg.consume_input()
+    except OperationalError as error:
+        if pg.status != _BAD:
+            raise
+        slots.lost = error
 
 
 def _wait_for_result(pg: PGconn, slots: Slots) -> PQGen[None]:

@@ -222,11 +222,18 @@ def _frame_key(sql: str) -> bytes:
 
 
 def lay_out(
-    builder: FlightBuilder, frame: Frame, steps: Sequence[EncodedStep], *, barrier: bool
+    builder: FlightBuilder,
+    frame: Frame,
+    steps: Sequence[EncodedStep],
+    *,
+    barrier: bool,
+    closes: bool = True,
 ) -> Flight:
     """Return the flight of a batch: opening, steps, closing, and the Syncs of the dialect.
 
     A transaction of the caller's has no barrier, because the RELEASE after it would fail.
+
+    :param closes: whether the prepared statements that are no longer needed are closed.
     """
     # A lost name would fail the SAVEPOINT, and with it the transaction around it.
     prepare = not frame.nested
@@ -240,7 +247,9 @@ def lay_out(
     if barrier and not frame.nested:
         builder.add_sync()
     builder.add_frame_command(CLOSING, frame.closing, prepare=prepare)
-    if capabilities.has_send_close_prepared():
+    if not closes:
+        builder.add_sync()
+    elif capabilities.has_send_close_prepared():
         for name in builder.statements.to_close:
             builder.add_close(name)
         builder.add_sync()

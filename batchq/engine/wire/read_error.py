@@ -38,6 +38,12 @@ class ServerError:
     ends_session: bool
     """Whether the server ended the session with it."""
 
+    @property
+    def is_relayed(self) -> bool:
+        """Whether a pooler wrote it. It reports class 08 if it has lost the server."""
+        lost = self.ends_session and self.violation.sqlstate.startswith("08")
+        return lost or not self.is_from_server
+
 
 def read_error(
     answer: ErrorAnswer, dialect: Dialect, encoding: str, load: LoadCell = as_text

@@ -8,9 +8,10 @@ what is left.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
 from batchq.engine.step import invalid_step
 from batchq.language.errors import InvalidBatch
@@ -47,6 +48,15 @@ def usable_statuses(
     if not frame.nested:
         return _ONLY_IDLE
     return _FAILED_OR_OPEN if complete and not dialect.rolls_back_conflicts else _ONLY_OPEN
+
+
+def is_usable(pg: PGconn, statuses: AbstractSet[TransactionStatus]) -> bool:
+    """Return whether a connection is open, has answered everything, and is in one of these."""
+    return (
+        pg.status == ConnStatus.OK
+        and pg.pipeline_status == PipelineStatus.OFF
+        and pg.transaction_status in statuses
+    )
 
 
 def check_state(pg: PGconn, frame: Frame) -> None:

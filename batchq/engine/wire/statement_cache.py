@@ -69,6 +69,7 @@ class StatementCache:
         self._names: OrderedDict[bytes, bytes] = OrderedDict()
         self._uses: OrderedDict[bytes, int] = OrderedDict()
         self._sent: dict[bytes, bytes] = {}  # in the flight being planned
+        self._others: frozenset[bytes] = frozenset()  # of them, by earlier batches of the flight
         self._used: set[bytes] = set()  # prepared before, and used in the flight being planned
         self._to_close: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
@@ -114,13 +115,21 @@ class StatementCache:
             self._used.add(key)
             return name, False
         if key in self._sent:
-            return self._sent[key], False
+            return (None if key in self._others else self._sent[key]), False
         if self._losses >= _MOST_LOSSES:
             return None, False
         if self._count(key, limit) <= threshold or not self._make_room(limit):
             return None, False
         self._sent[key] = name = b"%b_%d" % (key, self._epoch) if self._epoch else key
         return name, True
+
+    def next_batch(self) -> None:
+        """Begin to plan the next batch of the same flight.
+
+        It does not use what an earlier one prepares: the server skips that Parse if it comes after
+        an error, and whether it does is known only after the flight.
+        """
+        self._others = frozenset(self._sent)
 
     def _count(self, key: bytes, limit: int) -> int:
         """Count one use of a statement that is not prepared; return all its uses."""
@@ -165,6 +174,7 @@ class StatementCache:
             self._epoch += 1
         del self._to_close[:closed]
         self._sent.clear()
+        self._others = frozenset()
         self._used.clear()
         self._described.clear()
 
@@ -177,7 +187,8 @@ class StatementCache:
             self._kept += 1
         if keys is not self._latest:
             for key in keys:
-                self._names.move_to_end(key)
+                if key in self._names:  # a later batch of the flight may have closed it
+                    self._names.move_to_end(key)
             self._latest = keys
 
     def record_types(self, key: bytes, learnt: Learnt | None) -> None:
