@@ -172,7 +172,7 @@ def test_deadline_is_of_the_whole(client, conn, connect):
     holder.execute("ROLLBACK")
     known = outcomes(results)
     assert known[:2] == [COMMITTED, ROLLED_BACK]
-    # The server may have come to the last one before it was told to end.
+    # The server may have come to the last one before the cancel request.
     kept = ids(conn)
     assert kept in ([8], [8, 9])
     assert known[2] is UNKNOWN or (known[2] is COMMITTED) == (9 in kept)

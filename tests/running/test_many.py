@@ -136,7 +136,7 @@ class TestArguments:
             run_many(conn, [READ], nested=True)
 
     @pytest.mark.parametrize("wrong", [READ, "SELECT 1", {"a": READ}, None, 7])
-    def test_what_is_no_list_is_refused(self, conn, wrong):
+    def test_other_arguments_are_refused(self, conn, wrong):
         with pytest.raises(TypeError, match=r"run_many\(\) takes a list of batches, not .*pass \["):
             run_many(conn, wrong)
 
@@ -199,8 +199,8 @@ CONFLICT = sql("SELECT conflict() AS n").scalar(int)
 class TestRetry:
     def test_only_what_may_succeed_is_sent_again(self, target, conn):
         conn.execute(CONFLICTS)
-        told = []
-        retry = Retry(attempts=3, backoff=0, before_sleep=told.append)
+        reported = []
+        retry = Retry(attempts=3, backoff=0, before_sleep=reported.append)
         batches = [item(1), gather(item(2), CONFLICT), item(1), CONFLICT, gather(), item(3)]
         results = target.run_many(batches, retry=retry)
         # nextval: 1 and 2 in the first flight, 3 and 4 in the second, 5 in the third.
@@ -208,7 +208,7 @@ class TestRetry:
         assert isinstance(results[2], Failed)
         assert results[2].report.attempts == 1
         assert results[3:] == [Ok(7), Ok(()), Ok(None)]
-        assert [(each.attempt, each.report.attempts) for each in told] == [(1, 1), (1, 1), (2, 2)]
+        assert [(each.attempt, each.report.attempts) for each in reported] == [(1, 1), (1, 1), (2, 2)]
         assert ids(conn) == [1, 2, 3]
 
     def test_without_success_each_has_its_last_failure(self, target, conn):

@@ -23,7 +23,7 @@ from batchq import (
     sql,
 )
 from batchq.language.step import Titled
-from batchq.result import Failed, Ok, aattempt, attempt
+from batchq.result import Failed, Ok, aattempt, arun_many, attempt, run_many
 from batchq.types import RetryDetails
 from tests.typing.subjects import INT, STR
 
@@ -77,6 +77,17 @@ async def arun_returns_the_result(conn: AsyncConnection, pool: AsyncConnectionPo
     assert_type(await arun(pool, both, timeout=0.5), tuple[int, str])
     assert_type(await aattempt(conn, both), Ok[tuple[int, str]] | Failed)
     assert_type(await aattempt(pool, both), Ok[tuple[int, str]] | Failed)
+
+
+def run_many_returns_a_result_for_each(conn: Connection, pool: ConnectionPool) -> None:
+    assert_type(run_many(conn, [INT, INT]), list[Ok[int] | Failed])
+    assert_type(
+        run_many(pool, (INT for _ in range(3)), retry=Retry(), deadline=1), list[Ok[int] | Failed]
+    )
+
+
+async def arun_many_returns_a_result_for_each(conn: AsyncConnection) -> None:
+    assert_type(await arun_many(conn, [INT], isolation="serializable"), list[Ok[int] | Failed])
 
 
 def row_type_of_the_connection_is_ignored(conn: Connection[dict[str, Any]]) -> None:
