@@ -259,7 +259,11 @@ def test_what_is_closed_is_closed_once(link, preparing, connect):
     reads = [sql(f"SELECT {n}").scalar(int) for n in range(12)]
     for start in range(8):
         few = [reads[(start * 2 + n) % 12] for n in range(5)]
-        results = preparing.run_many(few)
+        with link.record() as recording:
+            results = preparing.run_many(few)
+        sent = [each for each in recording.messages if each.sender == "client"]
+        closed = [each.body for each in sent if each.kind == "C"]
+        assert len(closed) == len(set(closed))
         assert [result.value for result in results] == [(start * 2 + n) % 12 for n in range(5)]
     own = state_of(preparing.conn).statements
     assert not own.to_close

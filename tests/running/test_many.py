@@ -208,7 +208,8 @@ class TestRetry:
         assert isinstance(results[2], Failed)
         assert results[2].report.attempts == 1
         assert results[3:] == [Ok(7), Ok(()), Ok(None)]
-        assert [(each.attempt, each.report.attempts) for each in reported] == [(1, 1), (1, 1), (2, 2)]
+        counted = [(each.attempt, each.report.attempts) for each in reported]
+        assert counted == [(1, 1), (1, 1), (2, 2)]
         assert ids(conn) == [1, 2, 3]
 
     def test_without_success_each_has_its_last_failure(self, target, conn):
