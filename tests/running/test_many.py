@@ -235,12 +235,8 @@ class TestRetry:
         assert first.error is not last.error
 
     def test_closed_connection_of_a_pool_is_replaced(self, pool, conn):
-        pool.run(READ)
-        conn.execute(
-            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND application_name = current_setting('application_name')"
-        )
+        pid = pool.run(sql("SELECT pg_backend_pid()").scalar(int))
+        conn.execute("SELECT pg_terminate_backend(%s, 60000)", [pid])
         results = pool.run_many([READ, READ], retry=Retry(attempts=1))
         assert results == [Ok(1), Ok(1)]
 
