@@ -147,8 +147,9 @@ def tables(observer):
 
 
 def test_every_bound_with_every_shape_has_a_case_or_cannot_be_asked_for():
-    # updated() is for an update with unless() alone: see test_unless.py.
-    assert {*FORMS, *REFUSED} == set(product(Bound, set(Rows) - {Rows.UPDATED}))
+    # For an update with unless() and an insert that may update: test_unless.py, test_upsert.py.
+    of_one_kind = {Rows.UPDATED, Rows.INSERTED}
+    assert {*FORMS, *REFUSED} == set(product(Bound, set(Rows) - of_one_kind))
     assert not FORMS.keys() & REFUSED.keys()
     for (bound, rows), form in FORMS.items():
         asked = form.ask(sql("SELECT 1"))

@@ -144,8 +144,8 @@ SCALARS: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
     "sql update": (RawSql, lambda _: sql("UPDATE thing SET note = 'x' RETURNING state")),
     "sql select": (RawSql, lambda _: sql("SELECT state FROM thing")),
 }
-# A row may be left by unless(), and updated() is for that alone: see test_unless.py.
-ALL_ROWS = frozenset(Rows) - {Rows.UPDATED}
+# For an update with unless() and an insert that may update: see test_unless.py, test_upsert.py.
+ALL_ROWS = frozenset(Rows) - {Rows.UPDATED, Rows.INSERTED}
 # What is judged of which source, and with which shapes; what is not here is refused.
 ASKED: dict[tuple[When, type[Any]], frozenset[Rows]] = {
     (When.BEFORE, Update): ALL_ROWS,
