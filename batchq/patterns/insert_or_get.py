@@ -12,20 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from batchq.language.batch import Batch
+from batchq.language.batch import Mapped
 from batchq.language.builders import insert, select
-from batchq.language.comparisons import Reading, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.models import check_named
+from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.results import Inserted
-from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
-from batchq.language.syntax import SAME, Insert, RawSql
+from batchq.language.syntax import SAME, Expression, Insert, RawSql
+from batchq.language.type_variables import R_contra
 from batchq.language.validation import is_text, listed
+from batchq.language.value import value
+from batchq.patterns.insert_keys import Key, check_set, conditions_of
 from batchq.patterns.insert_values import value_of
 
 if TYPE_CHECKING:
@@ -35,38 +37,52 @@ M = TypeVar("M")
 R = TypeVar("R")
 
 
+@value
+class InsertOrGet(Mapped[Inserted[M], R_contra]):
+    """The batch that :func:`insert_or_get` returns."""
+
+    def output(self, column: str, type: str | None = None, /) -> Output:
+        """Return a reference to a column of the row, as :meth:`Statement.output`."""
+        (steps,) = self.parts
+        _, getting = cast("tuple[Any, Statement[M]]", steps._inner)
+        return getting.output(column, type)
+
+
 @overload
 def insert_or_get(
     table: str,
     row: type[R],
     model: Callable[..., M],
     *,
-    key: Iterable[str],
+    key: Iterable[Key],
     where: Mapping[str, bool | int | str | None] | None = None,
+    nulls_not_distinct: bool = False,
     same: Iterable[str] = (),
     raises: Raises | None = None,
-) -> Batch[Inserted[M], R]: ...
+) -> InsertOrGet[M, R]: ...
 @overload
 def insert_or_get(
     table: str,
     row: Row,
     model: Callable[..., M],
     *,
-    key: Iterable[str],
+    key: Iterable[Key],
     where: Mapping[str, bool | int | str | None] | None = None,
+    nulls_not_distinct: bool = False,
     same: Iterable[str] = (),
     raises: Raises | None = None,
-) -> Batch[Inserted[M]]: ...
+) -> InsertOrGet[M, object]: ...
 def insert_or_get(
     table: str,
     row: Any,
     model: Callable[..., M],
     *,
-    key: Iterable[str],
+    key: Iterable[Key],
     where: Mapping[str, bool | int | str | None] | None = None,
+    nulls_not_distinct: bool = False,
     same: Iterable[str] = (),
     raises: Raises | None = None,
-) -> Batch[Inserted[M], Any]:
+) -> InsertOrGet[M, Any]:
     """Insert a row, or get the existing one, so that a request can be repeated.
 
     The row is locked until COMMIT. If another transaction deletes an existing row between the two
@@ -78,15 +94,19 @@ def insert_or_get(
     :param row: as in :func:`~batchq.insert`.
     :param model: the model of the row, as in :meth:`Statement.one`. It must be a class with fields,
         which determine the columns to read.
-    :param key: the columns of the unique index. The row is found again by their values, so neither
-        the type of a column nor a trigger may change these.
+    :param key: the columns of the unique index, and its expressions: ``sql("lower(name)")``. The
+        row is found again by their values, so neither the type of a column nor a trigger may
+        change these.
     :param where: the predicate of that index, if it is partial, as in
         :meth:`Statement.on_conflict_do_nothing`.
+    :param nulls_not_distinct: True if the index is NULLS NOT DISTINCT: a None in ``key`` is then
+        found as well.
     :param same: columns in which an existing row must equal the row to insert. They are compared as
         stored, after the column's type and triggers are applied: 12.345 in a numeric(10, 2) is
         12.35. A row that is inserted is not checked.
     :param raises: what to raise if they differ, as in :meth:`Statement.require`.
-    :return: a batch whose result is :class:`~batchq.types.Inserted`: the row, and if it is new.
+    :return: a batch whose result is :class:`~batchq.types.Inserted`: the row, and if it is new. Its
+        :meth:`InsertOrGet.output` is a column of the row.
     :raises InvalidBatch: if the values of ``key`` cannot find the row again, or for a wrong
         argument.
 
@@ -107,28 +127,42 @@ def insert_or_get(
     inserting = insert(table, row)
     keys = listed("insert_or_get(key=)", key, '["silo_id", "name"]')
     compared = listed("insert_or_get(same=)", same, '["size"]')
-    if not keys or not all(map(is_text, (*keys, *compared))):
+    columns = [name for name in (*keys, *compared) if not isinstance(name, Expression)]
+    if not keys or not all(map(is_text, columns)):
         raise InvalidBatch("insert_or_get(key=): name the columns of a unique index")
     if raises is not None and not compared:
         raise InvalidBatch(
             "insert_or_get(raises=): without same= no row is compared; pass same= or drop raises="
         )
     predicate = _predicate(where)
+    if type(nulls_not_distinct) is not bool:
+        raise InvalidBatch(
+            f"insert_or_get(nulls_not_distinct=): pass True or False, not "
+            f"{nulls_not_distinct!r:.40}"
+        )
     source = cast("Insert", inserting._shape.source)
     if source.query is not None:
         raise InvalidBatch("insert_or_get(): pass one row, not a select(), whose rows are unknown")
-    for name, value in predicate.items():
-        _check_indexed(source, inserting._values, name, value)
-    known = {name: _plain(inserting, name) for name in keys}
-    existing = select(table, where={**known, **predicate})
+    for name, required in predicate.items():
+        _check_indexed(source, inserting._values, name, required)
+    known, more = conditions_of(inserting, keys, nulls_not_distinct=nulls_not_distinct)
+    plain = {**known, **predicate}
+    existing = select(table, where=[*([plain] if plain else []), *more] if more else plain)
     getting = existing._locked("no key update", fresh=False).one(model)
     inserted = inserting.on_conflict_do_nothing(*keys, index_where=predicate or None).count()
     for name in compared:
-        _value(inserting, name)
+        if isinstance(check_set(inserting, name), RawSql):
+            raise InvalidBatch(
+                f"insert_or_get(same=): {name!r} is an expression; pass a value to compare"
+            )
         inserted = inserted._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())
     check_named("insert_or_get()", model)
-    steps = inserted.label("insert"), getting.label("get")
-    return gather(*steps).map(lambda both: Inserted(both[1], both[0] == 1))
+    steps = gather(inserted.label("insert"), getting.label("get"))
+    return InsertOrGet((steps,), _both, steps._required_outputs)
+
+
+def _both(results: tuple[int, M]) -> Inserted[M]:
+    return Inserted(results[1], results[0] == 1)
 
 
 def _predicate(where: object) -> Mapping[str, object]:
@@ -161,33 +195,3 @@ def _check_indexed(
         raise InvalidBatch(
             f"insert_or_get(where=): the row has another {column!r}, which the index excludes"
         )
-
-
-def _plain(inserting: Statement[Any], column: str) -> object:
-    """Return the value of a key column, by which the row is found again."""
-    value = _value(inserting, column)
-    if value is None:
-        raise InvalidBatch(
-            f"insert_or_get(key=): {column!r} is NULL, which a unique index does not find; set it"
-        )
-    return value
-
-
-def _value(inserting: Statement[Any], column: str) -> object:
-    source = cast("Insert", inserting._shape.source)
-    if column not in source.columns:
-        raise InvalidBatch(f"insert_or_get(): the row has no {column!r}; set it")
-    value = value_of(source, inserting._values, column)
-    if isinstance(value, RawSql):
-        raise InvalidBatch(
-            f"insert_or_get(): {column!r} is an expression; pass a value, to find the row again"
-        )
-    reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
-    is_list = isinstance(value, Parameter) and value.takes_list
-    if is_list or reading is Reading.CHOICE or reading is Reading.REFUSED:
-        kind = "a list" if is_list else with_article(type(value))
-        raise InvalidBatch(
-            f"insert_or_get(): {column!r} is {kind}; an array of another type never equals it; "
-            f"leave the column out of key= and same="
-        )
-    return value

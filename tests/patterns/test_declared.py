@@ -142,7 +142,6 @@ def test_row_that_is_inserted_or_got_is_added_to_its_parent():
     [
         ({"key": ["note"]}, "the parameter for 'note' may be None"),
         ({"key": ["tags"]}, "'tags' is a list"),
-        ({"key": ["id"], "same": ["tags"]}, "'tags' is a list"),
         ({"key": ["id"], "same": ["size"]}, "the row has no 'size'"),
         ({"key": ["id"], "where": {"kind": "user"}}, "'kind' of the row is a parameter"),
     ],

@@ -57,7 +57,7 @@ def test_index_predicate_is_text_to_infer_and_a_value_to_read():
 def test_insert_or_get_is_a_batch_of_two_statements():
     assert isinstance(boot(), Batch)
     assert not isinstance(boot(), Statement)
-    assert not hasattr(boot(), "output")
+    assert repr(boot()) == "<InsertOrGet of 2 statements>"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,10 @@ def test_insert_or_get_is_a_batch_of_two_statements():
         ({"key": ["id", "size"]}, "NULL"),
         ({"row": {"id": sql("gen_random_uuid()")}}, "expression"),
         ({"row": {"id": [7]}}, "array"),
-        ({"row": {"id": 7, "tags": []}, "same": ["tags"], "raises": MEANING}, "array"),
+        ({"key": [sql("lower(other)")]}, "names no column"),
+        ({"key": [sql("lower(%(x)s)", x="a")]}, "has a parameter"),
+        ({"key": [sql("lower(name)")], "row": {"name": sql("now()")}}, "expression"),
+        ({"nulls_not_distinct": 1}, "True or False"),
         ({"raises": MEANING}, "same"),
         ({"same": ["uuid"], "raises": MEANING}, "no 'uuid'"),
         ({"row": {"id": 7, "at": sql("now()")}, "same": ["at"], "raises": MEANING}, "expression"),

@@ -49,6 +49,11 @@ class Disk(NamedTuple):
     size: int
 
 
+class Sized(NamedTuple):
+    name: str | None
+    size: int | None
+
+
 @pytest.fixture(autouse=True)
 def tables(conn):
     conn.execute(TABLES)
@@ -135,6 +140,94 @@ INDEXES = {
     ),
     "quoted": ('"odd ""name" IS NULL', {'odd "name': None}, {'odd "name': "x"}),
 }
+
+
+class TestOtherKeys:
+    def test_expression_finds_the_row_again(self, conn):
+        conn.execute("CREATE UNIQUE INDEX ON disk (lower(name), abs(level))")
+
+        def got(name, level=1, **more):
+            row = {"name": name, "size": 1, "level": level, **more}
+            keys = [sql("lower(name)"), sql("abs(level) -- as it is")]
+            return insert_or_get("disk", row, Disk, key=keys, same=["size"], raises=DiffersError)
+
+        assert run(conn, got("Boot")) == Inserted(Disk("Boot", 1), created=True)
+        assert run(conn, got("bOOT", -1)) == Inserted(Disk("Boot", 1), created=False)
+        assert run(conn, got("boot", 2)).created
+        with pytest.raises(DiffersError):
+            run(conn, got("boot", size=3))
+        assert count(conn) == 2
+
+    def test_expression_of_odd_names_and_percent_signs_finds_the_row(self, conn):
+        conn.execute("""CREATE UNIQUE INDEX ON disk (("odd ""name" || '%s'), (level % 5), kind)""")
+        keys = [sql("""("odd ""name" || '%s')"""), sql("(level % 5)"), "kind"]
+
+        def got(level):
+            row = {'odd "name': "x", "level": level, "kind": "k", "size": level, "name": "n"}
+            return insert_or_get("disk", row, Disk, key=keys)
+
+        assert [run(conn, got(level)).row.size for level in (3, 8, 4)] == [3, 3, 4]
+
+    def test_column_that_the_row_has_not_is_not_that_of_another(self, conn):
+        """The row would be compared with itself, so any row would be found."""
+        conn.execute("CREATE UNIQUE INDEX ON disk ((kind || name))")
+        keys = [sql("(kind || name)")]
+        with pytest.raises(GuardFailed):
+            run(conn, insert_or_get("disk", {"name": "boot"}, Disk, key=keys))
+        row = {"name": "boot", "kind": "disk", "size": 1}
+        assert run(conn, insert_or_get("disk", row, Disk, key=keys)) == NEW
+
+    def test_expression_is_bound(self, conn):
+        conn.execute("CREATE UNIQUE INDEX ON disk (lower(name))")
+        declared = insert_or_get("disk", Disk, Disk, key=[sql("lower(name)")])
+        answers = [run(conn, declared.bind(Disk(name, 1))) for name in ("boot", "BOOT")]
+        assert answers == [NEW, OLD]
+
+    @pytest.mark.parametrize("declared", [False, True], ids=["built", "declared"])
+    def test_null_is_found_by_an_index_without_distinct_nulls(self, conn, declared):
+        conn.execute("CREATE UNIQUE INDEX ON disk (name, size) NULLS NOT DISTINCT")
+
+        def got(size):
+            row = Sized if declared else {"name": "boot", "size": size}
+            batch = insert_or_get("disk", row, Sized, key=["name", "size"], nulls_not_distinct=True)
+            return run(conn, batch.bind(Sized("boot", size)) if declared else batch)
+
+        for size in (None, 1):
+            assert got(size) == Inserted(Sized("boot", size), created=True)
+            assert got(size) == Inserted(Sized("boot", size), created=False)
+        assert count(conn) == 2
+
+    def test_null_in_another_index_is_a_failure_and_no_other_row(self, conn):
+        conn.execute("CREATE UNIQUE INDEX ON disk (size)")
+        batch = insert_or_get("disk", {"size": None}, Sized, key=["size"], nulls_not_distinct=True)
+        assert run(conn, batch).created
+        with pytest.raises(GuardFailed):
+            run(conn, batch)
+        assert count(conn) == 1
+
+
+class TestMore:
+    def test_arrays_are_compared(self, conn):
+        conn.execute("ALTER TABLE disk ADD tags varchar(9)[]")
+
+        def tagged(tags):
+            row = {"id": 7, "name": "boot", "size": 1, "tags": tags}
+            return insert_or_get("disk", row, Disk, key=["id"], same=["tags"], raises=DiffersError)
+
+        assert run(conn, tagged(["a", None])) == NEW
+        assert run(conn, tagged(["a", None])) == OLD
+        for other in (["a"], [], None, [None, "a"]):
+            with pytest.raises(DiffersError):
+                run(conn, tagged(other))
+
+    def test_output_is_of_the_row_new_or_old(self, conn):
+        conn.execute("CREATE UNIQUE INDEX ON disk (name)")
+        got = insert_or_get("disk", {"name": "boot", "size": 1}, Disk, key=["name"])
+        copy = {"name": sql("gen_random_uuid()::text"), "level": got.output("id"), "size": 2}
+        level = insert("disk", copy).returning("level").scalar(int)
+        assert [run(conn, gather(got, level)) for _ in range(2)] == [(NEW, 1), (OLD, 1)]
+        asked = sql("SELECT %(id)s + 1", id=got.output("id", "bigint")).scalar(int)
+        assert run(conn, gather(got.label("disk"), asked)) == (OLD, 2)
 
 
 class TestPartialIndex:

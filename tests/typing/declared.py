@@ -27,7 +27,7 @@ from batchq import (
 )
 from batchq.hierarchy import Parent
 from batchq.result import attempt
-from batchq.types import Inserted, Named
+from batchq.types import Inserted, InsertOrGet, Named
 from tests.typing.subjects import NameTaken, Project, Subnet, Vpc
 
 PROJECT = insert("project", Project).one(Project).on(unique("k"), NameTaken).label("new")
@@ -112,7 +112,8 @@ def row_is_kept_by_what_is_put_around_a_declaration() -> None:
     added = PROJECTS.add(row(Project).id, PROJECT, missing=LookupError)
     assert_type(added, Batch[Project, Project])
     got = insert_or_get("project", Project, Project, key=["id"])
-    assert_type(got, Batch[Inserted[Project], Project])
+    assert_type(got, InsertOrGet[Project, Project])
+    assert_type(got.label("x"), Batch[Inserted[Project], Project])
 
 
 def many_declarations_are_composed() -> None:

@@ -28,7 +28,7 @@ from batchq import (
 )
 from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
 from batchq.hierarchy import Children, Parent
-from batchq.types import Comparison, Inserted, Output, Updated
+from batchq.types import Comparison, Inserted, InsertOrGet, Output, Updated
 from tests.typing.subjects import ROW, NameTaken, Project, Vpc
 
 PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -142,7 +142,10 @@ def insert_or_get_returns_the_row_and_whether_it_is_new(conn: Connection) -> Non
         same=["name"],
         raises=KeyError,
     )
-    assert_type(batch, Batch[Inserted[Project]])
+    assert_type(batch, InsertOrGet[Project, object])
+    assert_type(batch.output("id"), Output)
+    as_a_batch: Batch[Inserted[Project]] = batch
+    _ = as_a_batch
     got = run(conn, batch)
     assert_type(got.row, Project)
     assert_type(got.created, bool)
