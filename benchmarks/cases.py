@@ -9,7 +9,7 @@ from benchmarks.measure import Case
 from benchmarks.peers import InTasks, Peer
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
-from benchmarks.peers.batchq import Batchq, forms
+from benchmarks.peers.batchq import Batchq, InOneFlight, forms
 from benchmarks.peers.bulk import deleting
 from benchmarks.peers.contention import CHARGES, InProcesses
 from benchmarks.peers.one_statement import Cte, Plpgsql
@@ -47,6 +47,9 @@ def _cases() -> Iterator[Case]:
     for rtt in (0.001, 0.005, 0.02, 0.08):
         failure = Batchq(failing("second"), f"{DECLARED}, failing")
         yield Case("project_create", {"rtt": rtt}, [*create, failure])
+    single = inserts(1)
+    independent = [*forms(single), InOneFlight(single, 16)]
+    yield Case("independent batches", {"rtt": 0.001}, independent, statements=1, callers=16)
     for at in FAILURES:
         # A quarter of the calls.
         sides = [*peers(failing(at), _FAILING), *forms(PROJECT_CREATE, suffix=SUCCEEDING)]
