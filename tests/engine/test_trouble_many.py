@@ -15,7 +15,7 @@ from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, sql
 from batchq.engine.wire.connection_state import state_of
 from batchq.result import Ok
 from batchq.testing import error_response
-from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
+from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
 from tests.support.clients import AsyncClient, SyncClient, item, parsed, prepared
 
 GOOD, FAILS, COMMIT_FAILS = "12nC12nCZ12nCZ", "12nC12nEZ12nCZ", "12nC12nC12nCZ12nEZ"
@@ -279,3 +279,29 @@ def test_schema_that_changed_is_settled_for_each(preparing, conn):
     results = preparing.run_many([every, item(2), every])
     assert outcomes(results) == [COMMITTED] * 3
     assert results[0].value == [(1, 1, None, None), (2, 1, None, None)]  # sent again, after item(2)
+
+
+# -- interrupts ------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_notes_the_outcome_of_each(link, conn, connect):
+    observer, holder = connect(), connect()
+    lock_row(holder)
+    with SyncClient(link.conninfo()) as client:
+        pid = client.conn.info.backend_pid
+        with (
+            once_blocked(observer, pid, interrupt_main),
+            pytest.raises(KeyboardInterrupt) as raised,
+        ):
+            client.run_many([item(7), item(8), BLOCKED_BATCH, item(9)])
+        holder.execute("ROLLBACK")
+        (note,) = raised.value.__notes__
+        start = (
+            "batchq: interrupted; the outcomes of the batches are 0-1 committed, 2 rolled_back, 3 "
+        )
+        assert note.startswith(start)
+        # The cancel request is for the one that was blocked.
+        outcome = Outcome(note.removeprefix(start))
+        assert outcome is UNKNOWN or (outcome is COMMITTED) == (9 in ids(conn))
+        if not client.conn.closed:
+            assert client.run_many([READ, READ]) == [Ok(1), Ok(1)]
