@@ -114,7 +114,9 @@ def test_files_named_in_pages_exist(page: str, folder: str) -> None:
     assert [name for name in named if not (ROOT / folder / name).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["language.md", "guards.md", "declared.md", "bulk.md"])
+@pytest.mark.parametrize(
+    "name", ["language.md", "guards.md", "declared.md", "bulk.md", "delete-rows.md"]
+)
 def test_examples_in_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
     page = (ROOT / "docs" / name).read_text()
     (schema,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)

@@ -6,6 +6,9 @@ the delete of the parent and that of its children leaves orphans. So :func:`star
 parent, in a transaction that also inserts a job. :func:`resume` then deletes the children in small
 transactions, in any process that claims the job, and deletes the parent after the last of them.
 
+A :class:`Backfill` updates rows of one table in the same way, and a :class:`DeleteRows` deletes
+them, by a condition.
+
 Throttles are in :mod:`batchq.bulk.throttles`, the other errors in :mod:`batchq.bulk.errors`.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.child_delete import ChildDelete
+from batchq.bulk.delete_rows import DeleteRows
 from batchq.bulk.errors import FenceBroken, JobExists, LeaseLost, TooManyRows
 from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
@@ -32,6 +36,7 @@ __all__ = [
     "Budget",
     "ChildDelete",
     "ChunkSize",
+    "DeleteRows",
     "DeleteTree",
     "Deleted",
     "FenceBroken",

@@ -91,9 +91,9 @@ class JobExists(Exception):
     def __init__(self, task: str, job: UUID | None = None) -> None:
         super().__init__(task, job)
         self.task = task
-        """The name of the tree or backfill."""
+        """The name of the task."""
         self.job = job
-        """The unfinished job of an earlier fence; None for a backfill's."""
+        """The unfinished job of an earlier fence; None for a task without a parent."""
 
     def __str__(self) -> str:
         """Name the job, and how to end it."""

@@ -24,7 +24,7 @@ class Job:
 
     id: UUID
     task: str
-    """The name of its tree or backfill."""
+    """The name of its task."""
     version: int
     root: str
     """The parent's key, as the server writes it."""

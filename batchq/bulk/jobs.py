@@ -160,9 +160,14 @@ class Jobs:
             return self.mark_stuck(job, reason)
         return self.advance(job, {**_FROM_START, "restarts": job.restarts + 1})
 
-    def rescan(self, job: Job) -> Statement[Job]:
-        """Restart a job for locked rows that were skipped; this counts as no restart."""
-        return self.advance(job, {**_FROM_START, "restarts": job.restarts})
+    def rescan(self, job: Job, cursor: list[str] | None = None) -> Statement[Job]:
+        """Restart a job for locked rows that were skipped; this counts as no restart.
+
+        :param cursor: where the scan starts, in the order of the last one; None for the order key.
+        """
+        key = None if cursor is None else job.cursor_key
+        again = {"restarts": job.restarts, "cursor": cursor, "cursor_key": key}
+        return self.advance(job, {**_FROM_START, **again})
 
     def mark_stuck(self, job: Job, reason: str) -> Statement[Job]:
         """Mark a job as stuck: it is not claimed again until :meth:`retry`."""

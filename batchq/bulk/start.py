@@ -116,7 +116,7 @@ def _check_tree(call: str, tree: object) -> None:
         run_ = "await arun" if call == "astart()" else "run"
         raise TypeError(
             f"{call} takes a DeleteTree, not {with_article(type(tree), unlike=(DeleteTree,))}; a "
-            f"Backfill is started by {run_}(database, backfill.start())"
+            f"Backfill or DeleteRows is started by {run_}(database, task.start())"
         )
 
 

@@ -219,6 +219,10 @@ class DeleteTree:
             self.jobs.mark_done(job),
         ).map(lambda results: results[-1])
 
+    def rescan(self, job: Job) -> Statement[Job]:
+        """Restart a job for locked rows that were skipped."""
+        return self.jobs.rescan(job)
+
     def adopt(self, job: Job) -> Statement[int]:
         """Make a stuck job claimable again, with its parent and tables as they are now.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``batchq bulk``: delete trees of rows and rewrite tables in chunks, from a shell or from cron.
+"""``batchq bulk``: delete trees and rows, and rewrite tables, in chunks, from a shell or from cron.
 
 The exit code says whether to run the command again: see :class:`Exit`.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from batchq.bulk import Backfill, Deleted, DeleteTree, Fenced, JobExists, preflight, start
+from batchq.bulk import Deleted, DeleteTree, Fenced, JobExists, preflight, start
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.cli.exit_codes import Exit
@@ -37,9 +37,10 @@ _key_argument = click.argument("key", required=False)
 
 @click.group()
 def bulk() -> None:
-    """Delete trees of rows, and rewrite rows, in chunks.
+    """Delete trees of rows, or rows by a condition, and rewrite rows, in chunks.
 
-    TARGET is a DeleteTree or a Backfill of your application, named as module:attribute.
+    TARGET is a DeleteTree, Backfill or DeleteRows of your application, named as
+    module:attribute.
 
     Exit codes: 0 done, 1 an operator has to look at something, 2 wrong usage,
     75 jobs are unfinished (run the command again), 130 interrupted.
@@ -57,7 +58,7 @@ bulk.add_command(status_command)
 def preflight_command(target: Task, key: str | None, dsn: str) -> None:
     """Show the statements that `start` would send, and what would fail. Writes nothing.
 
-    KEY is the key of the parent's row; a Backfill has none.
+    KEY is the key of the parent's row; only a DeleteTree has one.
     """
     _check_key(target, key)
     _preflight(target, key, dsn)
@@ -71,7 +72,7 @@ def preflight_command(target: Task, key: str | None, dsn: str) -> None:
 def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> None:
     """Delete the parent KEY at once if it has few children; else fence it and create a job.
 
-    A Backfill has no KEY: its job is created.
+    A Backfill or a DeleteRows has no KEY: its job is created.
     """
     _check_key(target, key)
     if dry_run:
@@ -79,7 +80,7 @@ def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> 
     with connected(dsn, target) as connection:
         try:
             begun: Deleted | Fenced
-            if isinstance(target, Backfill):
+            if not isinstance(target, DeleteTree):
                 begun = Fenced(run(connection, target.start()))
             else:
                 begun = start(connection, target, key, missing=_NoSuchParent(f"no parent {key}"))
@@ -127,8 +128,9 @@ def adopt_command(target: Task, job: UUID, dsn: str) -> None:
 
     Look at what has changed first: `status` shows it.
     """
-    if isinstance(target, Backfill):
-        raise click.UsageError(f"{target.name} is a Backfill: it has no parent that could change")
+    if not isinstance(target, DeleteTree):
+        kind = type(target).__name__
+        raise click.UsageError(f"{target.name} is a {kind}: it has no parent that could change")
     with connected(dsn, target) as connection:
         seen = run(connection, target.jobs.get(job), read_only=True)
         if seen is None or not run(connection, target.adopt(seen)):
@@ -148,9 +150,11 @@ def _unfinished(error: JobExists) -> str:
 
 
 def _check_key(target: Task, key: str | None) -> None:
-    if isinstance(target, Backfill) and key is not None:
-        raise click.UsageError(f"{target.name} is a Backfill of a whole table: leave KEY out")
-    if isinstance(target, DeleteTree) and key is None:
+    if not isinstance(target, DeleteTree):
+        if key is not None:
+            kind = type(target).__name__
+            raise click.UsageError(f"{target.name} is a {kind} of a whole table: leave KEY out")
+    elif key is None:
         raise click.UsageError(f"{target.name} is a DeleteTree: add the KEY of the parent's row")
 
 

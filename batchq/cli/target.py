@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The DeleteTree or Backfill that a command works on, and the connection to its database."""
+"""The task that a command works on, and the connection to its database."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import click
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from batchq.bulk import Backfill, DeleteTree
+from batchq.bulk import Backfill, DeleteRows, DeleteTree
 from batchq.bulk.errors import NoJobTable
 from batchq.bulk.worker.failures import first_line
 from batchq.cli.output import command_words
 from batchq.language.errors import BatchError
 from batchq.language.spelling import with_article
 
-Task = DeleteTree | Backfill
+Task = DeleteTree | Backfill | DeleteRows
 
 
 class Target(click.ParamType[Task]):
-    """Convert ``module:attribute`` to a :class:`DeleteTree` or :class:`Backfill`.
+    """Convert ``module:attribute`` to a task.
 
     The current directory is searched first, as by ``python -m``.
     """
@@ -35,7 +35,7 @@ class Target(click.ParamType[Task]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Task:
         """Import the module and return its attribute."""
-        if isinstance(value, DeleteTree | Backfill):
+        if isinstance(value, Task):
             return value
         module, _, attribute = str(value).partition(":")
         if not (module and attribute):
@@ -48,9 +48,11 @@ class Target(click.ParamType[Task]):
                 target = getattr(target, name)
         except (ImportError, AttributeError) as error:
             self.fail(f"{value}: {error}", param, ctx)
-        if not isinstance(target, DeleteTree | Backfill):
-            found = with_article(type(target), unlike=(DeleteTree, Backfill))
-            self.fail(f"{value} is {found}, not a DeleteTree or a Backfill", param, ctx)
+        if not isinstance(target, Task):
+            found = with_article(type(target), unlike=(DeleteTree, Backfill, DeleteRows))
+            self.fail(
+                f"{value} is {found}, not a DeleteTree, a Backfill or a DeleteRows", param, ctx
+            )
         return target
 
 

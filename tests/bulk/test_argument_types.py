@@ -12,7 +12,16 @@ from uuid import UUID
 import pytest
 
 from batchq import ConnectionFailed, bulk, gather
-from batchq.bulk import Backfill, Budget, ChildDelete, ChunkSize, DeleteTree, Jobs, Monitor
+from batchq.bulk import (
+    Backfill,
+    Budget,
+    ChildDelete,
+    ChunkSize,
+    DeleteRows,
+    DeleteTree,
+    Jobs,
+    Monitor,
+)
 from batchq.bulk.start import StartOptions
 from batchq.bulk.throttles import query_throttle, replica_lag_throttle
 from batchq.bulk.worker.options import ResumeOptions
@@ -38,14 +47,25 @@ RULES = ChildDelete(relation=VPC.children("rule", by="vpc_id", deleted_at=None))
 TREE = DeleteTree(name="vpc", parent=VPC, children=[RULES])
 BACKFILL = Backfill(name="v2", table="rule", set={"v": 2}, where={"v": 1})
 
+ROWS = DeleteRows(name="old", table="rule", where={"v": 1})
+
 MADE_BY_THE_LIBRARY = {
     *("Deleted", "FenceBroken", "Fenced", "Job", "JobExists", "LeaseLost", "Progress", "Report"),
     *("StopReason", "TooManyRows"),
 }
 CALLED_BY_THE_WORKER = {
-    *("Backfill.chunk", "Backfill.estimate", "Backfill.finish", "Backfill.scan_order"),
+    *(
+        f"{task}.{name}"
+        for task in ("Backfill", "DeleteRows")
+        for name in ("chunk", "due_now", "estimate", "finish", "mutation", "rescan")
+    ),
+    *(
+        f"{task}.{name}"
+        for task in ("Backfill", "DeleteRows")
+        for name in ("scan_order", "where_at")
+    ),
     *("ChildDelete.stages", "ChunkSize.sizer"),
-    *("DeleteTree.chunk", "DeleteTree.finish", "DeleteTree.root"),
+    *("DeleteTree.chunk", "DeleteTree.finish", "DeleteTree.rescan", "DeleteTree.root"),
     *("Jobs.adopt", "Jobs.advance", "Jobs.claim", "Jobs.claimable", "Jobs.create"),
     *("Jobs.create_fenced", "Jobs.mark_done", "Jobs.mark_stuck", "Jobs.no_job_table"),
     *("Jobs.other_versions", "Jobs.release", "Jobs.renew_lease", "Jobs.rescan"),
@@ -87,7 +107,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Arguments]] = {
             "name": ("v2", (str,)),
             "table": ("rule", (str,)),
             "set": ({"v": 2}, (Mapping,)),
-            "where": ({"v": 1}, (Mapping,)),
+            "where": ({"v": 1}, (Mapping, FUNCTION)),
             "order": (["id"], (str,)),
             "jobs": (Jobs(), (Jobs,)),
         },
@@ -113,6 +133,17 @@ CALLS: dict[str, tuple[Callable[..., Any], Arguments]] = {
             "maximum": (10_000, (int,)),
         },
     ),
+    "DeleteRows": (
+        DeleteRows,
+        {
+            "name": ("old", (str,)),
+            "table": ("rule", (str,)),
+            "where": ({"v": 1}, (Mapping, FUNCTION)),
+            "order": (["id"], (str,)),
+            "jobs": (Jobs(), (Jobs,)),
+        },
+    ),
+    "DeleteRows.start": (ROWS.start, {"job": (JOB, (UUID, NONE))}),
     "DeleteTree": (
         DeleteTree,
         {

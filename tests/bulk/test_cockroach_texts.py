@@ -22,7 +22,7 @@ from batchq.bulk.preflight.row_counts import count_rows, key_as_text
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
-from tests.support.bulk_fixtures import REWRITE, TREE, VPC
+from tests.support.bulk_fixtures import REWRITE, ROWS_BY_CONDITION, TREE, VPC
 from tests.support.job_rows import begun
 
 JOB = begun(root="7", generation=1, tables=[1], epoch=1)
@@ -40,7 +40,7 @@ def batches() -> Iterator[tuple[str, Any]]:
         yield "at once", tree.delete_now(7, missing=KeyError())
         yield "last", tree.finish(JOB)
     yield "adopt", TREE.adopt(JOB)
-    for work in (TREE, REWRITE):
+    for work in (TREE, REWRITE, ROWS_BY_CONDITION):
         for child, one in enumerate(work.stages):
             job = attrs.evolve(JOB, stage=child)
             keys = one.order_key.columns
@@ -54,6 +54,7 @@ def batches() -> Iterator[tuple[str, Any]]:
             yield f"{name}: tally", count_rows(one, of, 7, 100)
     yield "begin", REWRITE.start()
     yield "rewrite's end", REWRITE.finish(JOB)
+    yield "delete's end", ROWS_BY_CONDITION.finish(JOB)
     yield "rewrite's end with rows", REWRITE.finish(attrs.evolve(JOB, scan_rows=1))
     jobs = TREE.jobs
     yield (

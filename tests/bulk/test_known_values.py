@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from batchq import InvalidBatch, insert, param, row, select, sql
-from batchq.bulk import Backfill, ChildDelete, DeleteTree, preflight, start
+from batchq.bulk import Backfill, ChildDelete, DeleteRows, DeleteTree, preflight, start
 from batchq.bulk.throttles import query_throttle
 from tests.support.argument_types import SilentPool
 from tests.support.vpcs import MISSING, VPC
@@ -34,6 +34,7 @@ DECLARED = {
     "an expression in set=": lambda value: backfill(sql("v + %(n)s", n=value)),
     "where=": lambda value: backfill(2, {"v": value}),
     "an expression in where=": lambda value: backfill(2, [{"w": 1}, sql("v < %(n)s", n=value)]),
+    "where= of a delete": lambda value: DeleteRows(name="v", table="r", where={"v": value}),
     "set= of children": lambda value: ChildDelete(relation=RULES, set={"vpc_id": value}),
     "a list": lambda value: backfill([1, [value]]),
     "a key to look at": lambda value: preflight(SilentPool(), TREE, value),

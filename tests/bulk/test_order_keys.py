@@ -22,6 +22,7 @@ from batchq.bulk import (
 from batchq.bulk.chunks.order_key import OUTPUTS
 from batchq.bulk.preflight.findings import FindingCode
 from tests.support.order_key_items import (
+    DELETE,
     REWRITE,
     ROWS,
     TREE,
@@ -137,7 +138,8 @@ def test_not_null_must_hold_in_every_partition(conn: Any, shard: str) -> None:
     assert "item.id: it is part of the order key and may be NULL" in job_of(conn, "last_error")
 
 
-def test_unvalidated_not_null_is_found_at_the_end_of_a_scan(conn: Any) -> None:
+@pytest.mark.parametrize("work", [REWRITE, DELETE], ids=["rewrite", "rows"])
+def test_unvalidated_not_null_is_found_at_the_end_of_a_scan(conn: Any, work: Any) -> None:
     if conn.info.server_version < 180000:
         pytest.skip("NOT NULL … NOT VALID is new in PostgreSQL 18")
     conn.execute("""
@@ -145,7 +147,7 @@ def test_unvalidated_not_null_is_found_at_the_end_of_a_scan(conn: Any) -> None:
         UPDATE item SET k = NULL WHERE id = 12;
         ALTER TABLE item ADD CONSTRAINT there NOT NULL k NOT VALID""")
     conn.execute("UPDATE item SET v = 2 WHERE id < 12")
-    bad = ordered(REWRITE, "k", "id")
+    bad = ordered(work, "k", "id")
     begin(conn, bad)
     for rows in (3, 4, 100):
         report = go_on(conn, bad, rows)
@@ -194,8 +196,8 @@ def test_cursor_is_exact_under_settings_that_shorten_its_text(  # noqa: PLR0917
     session.execute(setting)
     report = go_on(session, work, 1)
     assert (report.rows, report.rows_after_fence, report.jobs_done) == (ROWS, 0, 1)
-    stages = 2 if isinstance(work, Backfill) else 1
-    assert report.chunks == stages * (ROWS + 1)
+    scans = 2 if isinstance(work, Backfill) else 1
+    assert report.chunks == scans * (ROWS + 1)
 
 
 def test_backfill_that_sets_its_order_key_is_rejected() -> None:

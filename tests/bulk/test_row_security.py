@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql as psql
 
 from batchq import UnmappedViolation, gather, run, sql
-from batchq.bulk import Backfill, Budget, Deleted, StopReason, preflight, resume, start
+from batchq.bulk import Backfill, Budget, Deleted, DeleteRows, StopReason, preflight, resume, start
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.result import Failed, attempt
 
@@ -202,12 +202,15 @@ def test_preflight_reports_row_security_of_every_table_of_a_tree(
     assert preflight(estate.conn, tree, 1).ok
 
 
+STAMP = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
+UNNAMED = DeleteRows(name="unnamed", table="rule", where={"name": None})
+
+
 @pytest.mark.parametrize("table", ["rule", "bulk_job"])
 def test_preflight_reports_row_security_of_a_backfill(estate: Any, worker: Any, table: str) -> None:
-    stamp = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
-    assert preflight(worker, stamp).ok
+    assert preflight(worker, STAMP).ok
     estate.conn.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    found = [(one.code, one.table) for one in preflight(worker, stamp).errors]
+    found = [(one.code, one.table) for one in preflight(worker, STAMP).errors]
     assert (FindingCode.ROW_SECURITY, table) in found
 
 
@@ -227,20 +230,20 @@ REWRITTEN = {
 }
 
 
+@pytest.mark.parametrize("task", [STAMP, UNNAMED], ids=["backfill", "delete"])
 @pytest.mark.parametrize("kind", REWRITTEN)
-def test_backfill_of_a_role_under_policies_does_not_end(
-    estate: Any, worker: Any, kind: str
+def test_task_of_a_role_under_policies_does_not_end(
+    estate: Any, worker: Any, kind: str, task: Backfill | DeleteRows
 ) -> None:
     estate.conn.execute(REWRITTEN[kind])
-    stamp = Backfill(name="v2", table="rule", set={"name": "x"}, where={"name": None})
-    job = run(worker, stamp.start())
-    report = resume(worker, [stamp], owner="test")
+    job = run(worker, task.start())
+    report = resume(worker, [task], owner="test")
     assert (report.stop_reason, report.jobs_done, report.jobs_stuck) == (StopReason.EXHAUSTED, 0, 1)
     detail = estate.one("SELECT last_error FROM bulk_job")
     assert "rule: row level security" in detail
     assert "BYPASSRLS" in detail
-    run(estate.conn, stamp.jobs.retry(job))
-    assert resume(estate.conn, [stamp], owner="test").jobs_done == 1
+    run(estate.conn, task.jobs.retry(job))
+    assert resume(estate.conn, [task], owner="test").jobs_done == 1
     assert estate.one("SELECT count(*) FROM rule WHERE name IS NULL") == 0
 
 

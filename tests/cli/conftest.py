@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run the command line on a module with a tree and a backfill."""
+"""Run the command line on a module with a task of each kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchq.cli.main import batchq
 
 MODULE = """
 from batchq import sql
-from batchq.bulk import Backfill, ChildDelete, DeleteTree
+from batchq.bulk import Backfill, ChildDelete, DeleteRows, DeleteTree
 from batchq.hierarchy import Parent
 
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -29,6 +29,7 @@ class Trees:
 
 LOWER = Backfill(name="lower", table="rule", set={"name": sql("lower(name)")},
                  where=sql("name <> lower(name)"))
+OLD = DeleteRows(name="old", table="rule", where={"name": "Rule"})
 """
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen bigint NOT NULL DEFAULT 0, time_deleted timestamptz);
@@ -38,7 +39,7 @@ INSERT INTO rule SELECT n, 1, 'Rule' FROM generate_series(1, 1000) n;
 INSERT INTO rule SELECT n, 2, 'rule' FROM generate_series(10001, 10005) n;
 """
 
-TREE, LOWER = "cli_trees:Trees.VPC", "cli_trees:LOWER"
+TREE, LOWER, OLD = "cli_trees:Trees.VPC", "cli_trees:LOWER", "cli_trees:OLD"
 
 Run = Callable[..., Result]
 

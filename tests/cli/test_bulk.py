@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchq.cli.main import batchq
-from tests.cli.conftest import LOWER, TREE
+from tests.cli.conftest import LOWER, OLD, TREE
 
 DONE, FAILED, USAGE, AGAIN = 0, 1, 2, 75
 
@@ -55,6 +55,20 @@ def test_rewrite_is_started_once_and_resumed(cli, estate):
     assert cli("start", LOWER).exit_code == FAILED
     assert cli("resume", TREE, LOWER).exit_code == DONE
     assert estate.execute("SELECT count(*) FROM rule WHERE name = 'Rule'").fetchone() == (0,)
+
+
+def test_rows_are_deleted_by_a_condition(cli, estate):
+    planned = cli("preflight", OLD)
+    assert (planned.exit_code, 'DELETE FROM "rule"' in planned.output) == (DONE, True)
+    assert cli("start", OLD, 7).exit_code == USAGE
+    assert cli("start", OLD).exit_code == AGAIN
+    (job,) = estate.execute("SELECT id::text FROM bulk_job").fetchone()
+    adopted = cli("adopt", OLD, job)
+    assert (adopted.exit_code, "old is a DeleteRows" in adopted.output) == (USAGE, True)
+    assert "1 claimable" in cli("status", OLD).output
+    assert cli("resume", OLD, "--max-rows", 200).exit_code == AGAIN
+    assert cli("resume", OLD).exit_code == DONE
+    assert left(estate) == (2, 5)
 
 
 @pytest.mark.parametrize("words", [("preflight",), ("start", "--dry-run")], ids=" ".join)

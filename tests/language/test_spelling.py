@@ -76,7 +76,7 @@ ALIKE = {
     ),
     "preflight()": (
         lambda: preflight(SilentPool(), alike("Backfill")),
-        (TypeError, "takes a DeleteTree or a Backfill, not an other.place.Backfill"),
+        (TypeError, "takes a DeleteTree, a Backfill or a DeleteRows, not an other.place.Backfill"),
     ),
     "an argument": (
         lambda: DeleteTree(name="vpc", parent=alike("Parent"), children=[]),

@@ -87,10 +87,10 @@ def assert_rejects_wrong_types(function: Callable[..., Any], arguments: Argument
 
 
 def public_methods(classes: Iterable[type[Any]]) -> dict[str, Callable[..., Any]]:
-    """Return the public methods of classes that take arguments, by qualified name."""
+    """Return the public methods of classes that take arguments, inherited ones as well, by name."""
     return {
-        method.__qualname__: method
+        f"{cls.__qualname__}.{name}": method
         for cls in classes
-        for name, method in vars(cls).items()
-        if inspect.isfunction(method) and not name.startswith("_") and parameters(method) - {"self"}
+        for name, method in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_") and parameters(method) - {"self"}
     }

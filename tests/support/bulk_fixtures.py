@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from batchq import sql
-from batchq.bulk import Backfill, ChildDelete, DeleteTree
+from batchq.bulk import Backfill, ChildDelete, DeleteRows, DeleteTree
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.preflight import preflight
+from batchq.conditions import lt
 from tests.support.vpcs import ROUTER, VPC
 
 TABLES = """
@@ -47,6 +48,7 @@ RULES = ChildDelete(
 )
 TAGS = ChildDelete(relation=VPC.children("tag", by="vpc_id", deleted_at="time_deleted"))
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS, RULES, TAGS])
+ROWS_BY_CONDITION = DeleteRows(name="old", table="rule", where={"row_version": lt(2)})
 REWRITE = Backfill(name="v2", table="rule", set={"row_version": 2}, where=sql("row_version < 2"))
 
 

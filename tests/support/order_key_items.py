@@ -12,6 +12,7 @@ from batchq import sql
 from batchq.bulk import (
     Backfill,
     ChildDelete,
+    DeleteRows,
     DeleteTree,
 )
 from tests.support.vpcs import VPC, begin, go_on, job_of
@@ -30,12 +31,13 @@ CREATE UNIQUE INDEX ON item (vpc_id, id);
 INSERT INTO item (id, n) SELECT n, n FROM generate_series(1, {ROWS}) AS n;
 """
 REWRITE = Backfill(name="items", table="item", set={"v": 2}, where=sql("v < 2"))
+DELETE = DeleteRows(name="items", table="item", where=sql("v < 2"))
 CHILDREN = VPC.children("item", by="vpc_id", deleted_at=None)
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ChildDelete(relation=CHILDREN)])
 
 
 def ordered(work: Any, *order: str) -> Any:
-    if isinstance(work, Backfill):
+    if not isinstance(work, DeleteTree):
         return attrs.evolve(work, order=order)
     return attrs.evolve(work, children=[ChildDelete(relation=CHILDREN, order=order)])
 
@@ -56,4 +58,4 @@ def assert_refused(conn: Any, work: Any, *words: str) -> None:
         assert word in error
 
 
-WORKS = pytest.mark.parametrize("work", [REWRITE, TREE], ids=["rewrite", "tree"])
+WORKS = pytest.mark.parametrize("work", [REWRITE, DELETE, TREE], ids=["rewrite", "rows", "tree"])

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from batchq import run
-from batchq.bulk import Backfill, Budget, ChunkSize, DeleteTree, Report, resume
+from batchq.bulk import Backfill, Budget, ChunkSize, DeleteRows, DeleteTree, Report, resume
 from batchq.hierarchy import Parent
 
 VPC_TABLE = """
@@ -17,6 +17,7 @@ INSERT INTO vpc VALUES (1), (2);
 """
 VPC = Parent(table="vpc", key="id", deleted_at="time_deleted", generation="rcgen")
 ROUTER = Parent(table="router", key="id", deleted_at="time_deleted", generation="rcgen")
+Task = DeleteTree | Backfill | DeleteRows
 MISSING = LookupError("no such vpc")
 
 
@@ -25,14 +26,14 @@ def chunks_of(rows: int) -> ChunkSize:
     return ChunkSize(minimum=rows, initial=rows, maximum=rows)
 
 
-def begin(conn: Any, task: DeleteTree | Backfill) -> UUID:
-    """Insert the job of a backfill, or of the first VPC, which is fenced."""
-    if isinstance(task, Backfill):
+def begin(conn: Any, task: Task) -> UUID:
+    """Insert the job of a task, or of the first VPC, which is fenced."""
+    if not isinstance(task, DeleteTree):
         return run(conn, task.start())
     return run(conn, task.fence(1, missing=MISSING))
 
 
-def go_on(conn: Any, task: DeleteTree | Backfill, rows: int = 10, **options: Any) -> Report:
+def go_on(conn: Any, task: Task, rows: int = 10, **options: Any) -> Report:
     """Process the jobs of a task; what ends, ends long before the budget."""
     usual = {"owner": "test", "chunk_size": chunks_of(rows)}
     usual["budget"] = Budget(chunks=500, seconds=math.inf)

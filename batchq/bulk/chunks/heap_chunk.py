@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A chunk in the order of the heap: it deletes a parent's rows from the next blocks of the table.
+"""A chunk in the order of the heap: it deletes the rows that are due in the table's next blocks.
 
-In the order of a random key each chunk's rows lie all over the table. A parent whose rows are a
-good part of the table is deleted block by block instead, each block once. Nothing here has to be
+In the order of a random key each chunk's rows lie all over the table. Rows that are a good part of
+the table are deleted block by block instead, each block once. Nothing here has to be
 complete: a row that is moved or inserted into a block before the cursor is found by the check at
 the end of the job, which restarts it in the order of the key. See docs/adr/0039.
 """
@@ -56,7 +56,10 @@ _TID = "({},0)"
 
 
 def is_heap_chunk(job: Job) -> bool:
-    """Return whether the next chunk of a job is one in the order of the heap."""
+    """Return whether the next chunk of a job is one in the order of the heap.
+
+    At the end of a job without a parent: whether the last one was.
+    """
     return job.cursor is not None and (job.cursor_key or [])[1:] == [*_CTID, _TYPE]
 
 
@@ -70,27 +73,32 @@ def at_first_block(job: Job, table: str, rows_per_block: int) -> Job:
     return evolve(job, cursor=cursor, cursor_key=[table, *_CTID, _TYPE])
 
 
+def first_block(job: Job) -> list[str]:
+    """Return the cursor of the first chunk of another scan in the order of the heap."""
+    return ["0", *(job.cursor or ())[1:]]
+
+
 def heap_chunk(
     table: str,
-    of_parent: list[Condition],
+    due: list[Condition],
     job: Job,
     *,
     jobs: str,
-    fence: Fence,
+    fence: Fence | None,
     rows: int,
     lease: timedelta,
     skip_locked: bool = False,
 ) -> Statement[Chunk]:
     """Write the statement of a chunk in the order of the heap.
 
-    :param of_parent: the conditions that a row is the parent's; no index should be of use for them,
-        or the server may read all of the parent's rows in each chunk.
-    :param rows: how many rows the blocks should hold, of any parent.
+    :param due: the conditions on a row to delete; no index should be of use for them, or the server
+        may read all of these rows in each chunk.
+    :param rows: how many rows the blocks should hold, due or not.
     """
     first, rows_per_block = map(int, job.cursor or ())
     end = first + max(rows // rows_per_block, 1)
     blocks = raw_sql(_BLOCKS, first=_TID.format(first), end=_TID.format(end))
-    where: list[Condition] = [*of_parent, blocks]
+    where: list[Condition] = [*due, blocks]
     given = {
         "next": end,
         "cursor": [str(end), str(rows_per_block)],
@@ -100,13 +108,16 @@ def heap_chunk(
     if skip_locked:
         given["due"] = select(table, _CTID, where=where)
         where = [*where, is_unlocked(_CTID)]
-    template = _template(table, jobs, fence.same_tables, skip_locked=skip_locked)
+    same_tables = None if fence is None else fence.same_tables
+    template = _template(table, jobs, same_tables, skip_locked=skip_locked)
     filled = template.fill(mutation=delete(table, where=where), **given)
     return recorded(filled, table, job, fence)
 
 
 @lru_cache(maxsize=1024)
-def _template(table: str, jobs: str, same_tables: SqlTemplate, *, skip_locked: bool) -> SqlTemplate:
+def _template(
+    table: str, jobs: str, same_tables: SqlTemplate | None, *, skip_locked: bool
+) -> SqlTemplate:
     """Return what is the same in all chunks of a stage."""
     return sql_template(
         _CHUNK,
@@ -114,5 +125,5 @@ def _template(table: str, jobs: str, same_tables: SqlTemplate, *, skip_locked: b
         unlocked=unlocked_part(skip_locked=skip_locked),
         table=literal(quoted(table)),
         skipped=skipped_rows(_CTID, skip_locked=skip_locked),
-        record=record(jobs, same_tables),
+        record=record(jobs, same_tables, keeps_cursor=same_tables is None),
     )

@@ -47,8 +47,8 @@ UPDATE {jobs} AS job SET seq = job.seq + 1,
     rows_done = job.rows_done + {counted}, scan_rows = job.scan_rows + {found},
     skipped_locked = job.skipped_locked OR done.skipped,
     stage = CASE WHEN done.full THEN job.stage ELSE job.stage + 1 END,
-    cursor = CASE WHEN done.full THEN done.last END,
-    cursor_key = CASE WHEN done.full THEN done.signature END,
+    cursor = CASE WHEN {keeps} THEN done.last END,
+    cursor_key = CASE WHEN {keeps} THEN done.signature END,
     lease_until = now() + %(lease)s
 FROM batchq_done AS done
 WHERE job.id = %(job)s AND job.epoch = %(epoch)s AND job.seq = %(seq)s AND job.phase = 'active'
@@ -101,18 +101,21 @@ def record(
     *,
     counts: bool = True,
     found: SqlTemplate | None = None,
+    keeps_cursor: bool = False,
 ) -> SqlTemplate:
     """Write the end of a chunk's statement, which records the row of ``batchq_done`` in the job.
 
     :param jobs: the job table.
     :param counts: whether the rows are finished then, and not only hidden.
     :param found: how many rows the scan has found, if not those that are counted.
+    :param keeps_cursor: whether the last chunk of a scan keeps its cursor, for the end of the job.
     """
     counted = "done.rows" if counts else "0"
     return sql_template(
         _RECORD,
         jobs=quoted(jobs),
         counted=counted,
+        keeps="true" if keeps_cursor else "done.full",
         found=counted if found is None else found,
         fenced="true" if same_tables is None else sql_template(_FENCED, same_tables=same_tables),
     )

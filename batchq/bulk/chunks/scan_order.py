@@ -83,18 +83,19 @@ def _everything(table: str) -> Statement[None]:
     return sql_template("SELECT * FROM {table}", table=quoted(table)).fill()
 
 
-def scan_order(key: OrderKey, rows: Statement[None]) -> Batch[ScanOrder]:
-    """Choose the order in which a parent's rows are deleted.
+def scan_order(key: OrderKey, rows: Statement[None], whose: str) -> Batch[ScanOrder]:
+    """Choose the order in which rows are deleted.
 
     :param key: the order key. If it has a flaw, its first chunk reports it.
-    :param rows: selects the parent's rows.
+    :param rows: selects them.
+    :param whose: which they are, for the reason: "the parent's".
     """
     table = raw_sql(_TABLE, shown=quoted(key.table), name=key.columns[0]).maybe(_Table)
     everything = sized(_everything(key.table))
     flaws = invalid_columns(key).count()
 
     def choose(answers: tuple[_Table | None, int, tuple[int, int], int]) -> ScanOrder:
-        table, own_rows, (all_rows, width), flaws = answers
+        table, found_rows, (all_rows, width), flaws = answers
         if table is None or not table.is_heap:
             return ScanOrder(reason="this is not an ordinary table of PostgreSQL 14 or later")
         if flaws:
@@ -102,10 +103,10 @@ def scan_order(key: OrderKey, rows: Statement[None]) -> Batch[ScanOrder]:
         ordered = table.correlation >= _ORDERED
         least = max(HEAP_ROWS, all_rows * (_SHARE_IF_ORDERED if ordered else _SHARE))
         share = (
-            f"about {own_rows:,} of the table's {all_rows:,} rows are the parent's, and the key "
+            f"about {found_rows:,} of the table's {all_rows:,} rows are {whose}, and the key "
             f"{'follows the order of the heap' if ordered else 'is random'}"
         )
-        if own_rows < least:
+        if found_rows < least:
             return ScanOrder(reason=share)
         fitting = (table.block_size - _BLOCK_HEADER) // (width + _ROW_HEADER)
         # The width counts no NULLs, so it may be that more fit.

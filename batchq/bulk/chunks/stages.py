@@ -127,7 +127,7 @@ class Stage:
         if self.changes is not None or len(self.path) > 1 or self.without_children:
             return None
         rows = select(self.table, self.order, where=[*of_root(self.path, root), *self._kind])
-        return scan_order(self.order_key, rows)
+        return scan_order(self.order_key, rows, "the parent's")
 
     def _chunk_parts(self, job: Job, fence: Fence, rows: int) -> ChunkParts:
         root = raw_sql(ROOT)

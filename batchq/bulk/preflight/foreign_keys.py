@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Find foreign keys onto deleted rows that change more than they should, or forbid the delete.
+"""Find foreign keys onto the rows of a tree that change more rows, or forbid the delete.
 
 A foreign key with ON DELETE CASCADE or SET NULL changes its rows inside the chunk, however many
 there are. One that forbids the delete makes the job stuck. So the rows that refer must be part of
@@ -18,11 +18,12 @@ from attrs import frozen
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.preflight.catalog import Catalog, ForeignKey
 from batchq.bulk.preflight.findings import Finding, FindingCode, create_index
+from batchq.bulk.preflight.rules import find_delete_triggers
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.patterns.hierarchy import Children
 
-_ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
+ACTIONS = {"c": "ON DELETE CASCADE", "n": "ON DELETE SET NULL", "d": "ON DELETE SET DEFAULT"}
 
 
 @frozen(kw_only=True)
@@ -42,15 +43,15 @@ class ForeignKeys:
                 table=", ".join(tables),
                 name=", ".join(key.name for key in cycle),
                 detail=f"{references}, and the rows of all are deleted",
-                remedy=_drop(cycle[-1]),
+                remedy=drop(cycle[-1]),
             )
         for key in self._unhandled():
-            if key.action in _ACTIONS:
+            if key.action in ACTIONS:
                 yield Finding(
                     code=FindingCode.CASCADE,
                     table=key.table,
                     name=key.name,
-                    detail=f"it refers to {key.onto!r} {_ACTIONS[key.action]}",
+                    detail=f"it refers to {key.onto!r} {ACTIONS[key.action]}",
                     remedy=self._declare(key),
                 )
             elif self._soft_delete(key) is not None:
@@ -63,21 +64,14 @@ class ForeignKeys:
                 )
         for key in self._all():
             if not key.indexed and self._in_chunks(key) and not self._handled(key):
-                columns = tuple(key.columns)
-                yield Finding(
-                    code=FindingCode.UNINDEXED,
-                    table=key.table,
-                    name=key.name,
-                    detail=f"no index on ({', '.join(columns)}), which refers to {key.onto!r}",
-                    remedy=create_index(self.catalog, key.table, columns, unique=False),
-                )
+                yield unindexed(key, self.catalog)
 
     def warnings(self) -> Iterator[Finding]:
         """Find foreign keys and triggers that may be in order."""
         deleted = {self._oid(stage.table) for stage in self.tree.stages if stage.changes is None}
         for key in self._unhandled():
             before = key.oid in deleted and self._deleted[key.oid] < self._stage_of(key)
-            if key.action not in _ACTIONS and self._soft_delete(key) is None and not before:
+            if key.action not in ACTIONS and self._soft_delete(key) is None and not before:
                 yield Finding(
                     code=FindingCode.MAY_REFER,
                     table=key.table,
@@ -85,15 +79,8 @@ class ForeignKeys:
                     detail=f"it refers to {key.onto!r}, whose rows the tree does not delete last",
                     remedy=self._declare(key),
                 )
-        for trigger in self.catalog.triggers:
-            if trigger.deletes and self._oid(trigger.table) in deleted:
-                yield Finding(
-                    code=FindingCode.TRIGGER,
-                    table=trigger.table,
-                    name=trigger.name,
-                    detail="it is fired FOR EACH ROW that is deleted, as a part of each chunk",
-                    remedy=f"DROP TRIGGER {identifier(trigger.name)} ON {quoted(trigger.table)};",
-                )
+        names = {found.name for found in self.catalog.relations if found.oid in deleted}
+        yield from find_delete_triggers(names, self.catalog)
 
     @cached_property
     def _deleted(self) -> dict[int, int]:
@@ -177,7 +164,7 @@ class ForeignKeys:
         if self._soft_delete(key) is not None:
             return f"ChildDelete(relation=….children({key.table!r}, …), hard=True)"
         if len(key.columns) > 1:
-            return _drop(key)
+            return drop(key)
         is_last = self._stage_of(key) == len(self.tree.stages)
         owner = f"DeleteTree({self.tree.name!r}, …)" if is_last else "the ChildDelete"
         parent = f"Parent(table={key.onto!r}, …)"
@@ -190,5 +177,18 @@ def _identity(path: tuple[Children, ...]) -> tuple[int, ...]:
     return tuple(map(id, path))
 
 
-def _drop(key: ForeignKey) -> str:
+def unindexed(key: ForeignKey, catalog: Catalog) -> Finding:
+    """Return the error that each deleted row would cost a scan of the table that refers."""
+    columns = tuple(key.columns)
+    return Finding(
+        code=FindingCode.UNINDEXED,
+        table=key.table,
+        name=key.name,
+        detail=f"no index on ({', '.join(columns)}), which refers to {key.onto!r}",
+        remedy=create_index(catalog, key.table, columns, unique=False),
+    )
+
+
+def drop(key: ForeignKey) -> str:
+    """Write how to drop a foreign key."""
     return f"ALTER TABLE {quoted(key.table)} DROP CONSTRAINT {identifier(key.name)};"

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from batchq.bulk.backfill import Backfill
 from batchq.bulk.chunks.order_key import NULLS, OrderKey
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.preflight.catalog import Catalog, Index
 from batchq.bulk.preflight.findings import Finding, FindingCode, column_finding, create_index
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier
 from batchq.language.batch import Batch
@@ -27,7 +27,7 @@ that descends, with NULLs in their default place. In CockroachDB, whose method i
 come first."""
 
 
-def find_order_errors(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+def find_order_errors(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find order keys without a suitable index, and columns that cannot be part of one."""
     for stage in task.stages:
         yield from _index_errors(_scan(stage), catalog)
@@ -70,8 +70,8 @@ class _Scan:
     """The column for soft deletes, if soft-deleted rows are left out."""
 
 
-def _scan(stage: Stage | Backfill) -> _Scan:
-    if isinstance(stage, Backfill):
+def _scan(stage: Stage | TableTask) -> _Scan:
+    if isinstance(stage, TableTask):
         return _Scan(
             table=stage.table, by=(), order=stage.order, fixed=frozenset(), deleted_at=None
         )

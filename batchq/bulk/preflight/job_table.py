@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog
 from batchq.bulk.preflight.findings import Finding, FindingCode
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import quoted
 
@@ -18,7 +18,7 @@ _PHASE_IN = re.compile(r"\W*phase\W+(?:=\W+ANY|IN)\b(.*)", re.DOTALL)
 """The same, or as CockroachDB may write it: ``phase IN ('active':::STRING, 'stuck':::STRING)``."""
 
 
-def find_job_table_errors(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+def find_job_table_errors(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find what the job table lacks."""
     table, ddl = task.jobs.table, task.jobs.ddl()
     if catalog.relation(table) is None:

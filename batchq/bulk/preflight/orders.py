@@ -14,8 +14,8 @@ from batchq.language.compose import sequence
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from batchq.bulk.backfill import Backfill
     from batchq.bulk.chunks.stages import Stage
+    from batchq.bulk.table_task import TableTask
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class StageOrder:
     order: ScanOrder
 
 
-def scan_orders(stages: Iterable[Stage | Backfill], key: object) -> Batch[list[StageOrder]]:
+def scan_orders(stages: Iterable[Stage | TableTask], key: object) -> Batch[list[StageOrder]]:
     """Choose the orders, as a worker does before the first chunk of each stage.
 
     :param key: the parent's key as the caller has written it.

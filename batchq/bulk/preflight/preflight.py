@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, Connection
 
 from batchq.bulk.argument_types import checked, is_of
 from batchq.bulk.backfill import Backfill
+from batchq.bulk.delete_rows import DeleteRows
 from batchq.bulk.known_values import check_known
 from batchq.bulk.preflight.catalog import Catalog, catalog
 from batchq.bulk.preflight.explain import Explained, aexplain, explain, rejected
@@ -23,12 +24,14 @@ from batchq.bulk.preflight.foreign_keys import ForeignKeys
 from batchq.bulk.preflight.indexes import find_ambiguous_keys, find_order_errors
 from batchq.bulk.preflight.job_table import find_job_table_errors
 from batchq.bulk.preflight.orders import StageOrder, scan_orders
+from batchq.bulk.preflight.references import find_references, find_unindexed_references
 from batchq.bulk.preflight.result import Preflight
 from batchq.bulk.preflight.row_counts import StageRows, count_live_parents, count_rows, key_as_text
 from batchq.bulk.preflight.row_security import find_row_security
-from batchq.bulk.preflight.rules import find_rules, find_update_triggers
+from batchq.bulk.preflight.rules import find_delete_triggers, find_rules, find_update_triggers
 from batchq.bulk.preflight.statements import PlannedStatement, planned
 from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
@@ -46,12 +49,12 @@ if TYPE_CHECKING:
 
 def preflight(
     database: Connection[Any] | ConnectionPool[Any],
-    task: DeleteTree | Backfill,
+    task: DeleteTree | TableTask,
     key: object = None,
     *,
     count_limit: int = 100_000,
 ) -> Preflight:
-    """Report what a tree or a backfill would do, and write nothing.
+    """Report what a task would do, and write nothing.
 
     It takes three round trips, and three for each statement that is explained. A tree's statements
     are those without the caller's ``generation``, and chunks ask for as many rows as a first one.
@@ -59,7 +62,7 @@ def preflight(
     where this was not tested, it reads what that server's sources have.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param key: the parent's key, required for a tree and not allowed for a backfill.
+    :param key: the parent's key, required for a tree and not allowed without a parent.
     :param count_limit: up to how many rows of a kind are counted; at least a tree's
         ``inline_limit``.
     :raises ValueError: if the key is missing, or not allowed.
@@ -91,7 +94,7 @@ def preflight(
 
 async def apreflight(
     database: AsyncConnection[Any] | AsyncConnectionPool[Any],
-    task: DeleteTree | Backfill,
+    task: DeleteTree | TableTask,
     key: object = None,
     *,
     count_limit: int = 100_000,
@@ -123,20 +126,20 @@ response is an :data:`Explained`."""
 
 
 def _requests(
-    task: DeleteTree | Backfill, key: object, count_limit: int
+    task: DeleteTree | TableTask, key: object, count_limit: int
 ) -> Generator[_Request, Any, Preflight]:
-    if not is_of(task, (DeleteTree, Backfill)):
-        given = with_article(type(task), unlike=(DeleteTree, Backfill))
-        raise TypeError(f"preflight() takes a DeleteTree or a Backfill, not {given}")
+    if not is_of(task, (DeleteTree, TableTask)):
+        given = with_article(type(task), unlike=(DeleteTree, Backfill, DeleteRows))
+        raise TypeError(f"preflight() takes a DeleteTree, a Backfill or a DeleteRows, not {given}")
     checked("preflight", "count_limit", count_limit, int, "100_000", error=TypeError)
     tree = task if isinstance(task, DeleteTree) else None
     if (tree is None) is not (key is None):
         raise ValueError(
-            f"preflight({task.name!r}, key={key!r}): a DeleteTree needs the key of a parent, and a "
-            f"Backfill takes none"
+            f"preflight({task.name!r}, key={key!r}): only a DeleteTree takes the key of a parent"
+            f", and needs it"
         )
     check_known(f"preflight({task.name!r})", (key,))
-    root = Backfill.ROOT if tree is None else str(key)
+    root = TableTask.ROOT if tree is None else str(key)
     order_keys = [stage.order_key for stage in task.stages]
     result: Ok[Any] | Failed = yield catalog(_tables(task, key), order_keys, task.jobs)
     if isinstance(result, Failed):
@@ -148,7 +151,7 @@ def _requests(
     explained_already = bool(missing) or any(
         error.code is FindingCode.WRONG_COLUMN for error in errors
     )
-    stages: tuple[Stage | Backfill, ...] = task.stages
+    stages: tuple[Stage | TableTask, ...] = task.stages
     counted: list[StageRows] = []
     if not any(error.code in (FindingCode.NO_TABLE, FindingCode.NO_COLUMN) for error in missing):
         limit = count_limit if tree is None else max(count_limit, tree.inline_limit)
@@ -171,7 +174,7 @@ def _requests(
     counts = [
         rows.count
         for rows, stage in zip(counted, stages, strict=False)
-        if isinstance(stage, Backfill) or stage.counts
+        if isinstance(stage, TableTask) or stage.counts
     ]
     inline = False
     if tree is not None and counts:
@@ -197,7 +200,7 @@ def _requests(
 
 
 def _orders(
-    stages: Iterable[Stage | Backfill], key: object
+    stages: Iterable[Stage | TableTask], key: object
 ) -> Generator[_Request, Any, list[StageOrder]]:
     result: Ok[list[StageOrder]] | Failed = yield scan_orders(stages, key)
     # CockroachDB may lack what it reads: then the order is that of the key.
@@ -205,7 +208,7 @@ def _orders(
 
 
 def _findings(
-    task: DeleteTree | Backfill, read: Catalog, missing: list[Finding]
+    task: DeleteTree | TableTask, read: Catalog, missing: list[Finding]
 ) -> tuple[list[Finding], list[Finding]]:
     """Return the errors and warnings that the catalog shows."""
     errors, warnings = [*missing, *find_wrong_columns(task, read)], list[Finding]()
@@ -215,14 +218,17 @@ def _findings(
         foreign_keys = ForeignKeys(tree=task, catalog=read)
         errors += foreign_keys.errors()
         warnings += foreign_keys.warnings()
-    else:
+    elif isinstance(task, Backfill):
         warnings += find_update_triggers(task, read)
+    elif isinstance(task, DeleteRows):
+        errors += find_unindexed_references(task, read)
+        warnings += [*find_references(task, read), *find_delete_triggers([task.table], read)]
     return errors, warnings
 
 
-def _tables(task: DeleteTree | Backfill, key: object) -> list[str]:
+def _tables(task: DeleteTree | TableTask, key: object) -> list[str]:
     """Return the tables of a task, those of its guards included unless they are ``sql()``."""
-    if isinstance(task, Backfill):
+    if isinstance(task, TableTask):
         return [task.table]
     relations = [relation for stage in task.stages for relation in stage.path]
     sources = (guard(key)._shape.source for guard in task.guards)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from attrs import evolve, frozen
 
-from batchq.bulk.backfill import Backfill
 from batchq.bulk.chunks.stages import Stage
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import listed
@@ -85,15 +85,15 @@ def count_live_parents(tree: DeleteTree, key: object) -> Statement[int]:
     return select(parent.table, [parent.key], where=live).count().label(parent.table)
 
 
-def count_rows(stage: Stage | Backfill, root: object, key: object, limit: int) -> Batch[StageRows]:
+def count_rows(stage: Stage | TableTask, root: object, key: object, limit: int) -> Batch[StageRows]:
     """Count the rows of a stage.
 
-    :param root: the parent's key as an expression; None for a backfill.
+    :param root: the parent's key as an expression; None without a parent.
     :param key: the key as the caller has written it, for which the planner has statistics.
     :param limit: how many rows to count one by one.
     """
-    if isinstance(stage, Backfill):
-        rows = select(stage.table, stage.order, where=stage.where)
+    if isinstance(stage, TableTask):
+        rows = stage.due_now()
     else:
         # Their own children, which are deleted before them, do not keep them from being counted.
         stage = evolve(stage, without_children=())

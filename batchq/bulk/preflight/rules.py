@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Find rules (``CREATE RULE``) that may replace a command, and triggers that may undo an update."""
+"""Find rules (``CREATE RULE``) that may replace a command, and triggers for each row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog
 from batchq.bulk.preflight.findings import Finding, FindingCode
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier, quoted
 
@@ -16,7 +17,7 @@ _UPDATE, _DELETE = "2", "4"
 _COMMANDS = {_UPDATE: "UPDATE", _DELETE: "DELETE"}
 
 
-def find_rules(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+def find_rules(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find rules of the commands that are sent, on the tables that these name: the rules of a
     partition apply only if a command names the partition."""
     commands = set(_commands(task))
@@ -46,9 +47,22 @@ def find_update_triggers(backfill: Backfill, catalog: Catalog) -> Iterator[Findi
             )
 
 
-def _commands(task: DeleteTree | Backfill) -> Iterator[tuple[str, str]]:
-    if isinstance(task, Backfill):
-        yield task.table, _UPDATE
+def find_delete_triggers(tables: Container[str], catalog: Catalog) -> Iterator[Finding]:
+    """Find triggers that are a part of each chunk that deletes."""
+    for trigger in catalog.triggers:
+        if trigger.deletes and trigger.table in tables:
+            yield Finding(
+                code=FindingCode.TRIGGER,
+                table=trigger.table,
+                name=trigger.name,
+                detail="it is fired FOR EACH ROW that is deleted, as a part of each chunk",
+                remedy=f"DROP TRIGGER {identifier(trigger.name)} ON {quoted(trigger.table)};",
+            )
+
+
+def _commands(task: DeleteTree | TableTask) -> Iterator[tuple[str, str]]:
+    if isinstance(task, TableTask):
+        yield task.table, _UPDATE if task.IN_PLACE else _DELETE
     else:
         for stage in task.stages:
             yield stage.table, _DELETE if stage.changes is None else _UPDATE

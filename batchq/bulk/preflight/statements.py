@@ -15,6 +15,7 @@ from batchq.bulk.backfill import Backfill
 from batchq.bulk.chunks.heap_chunk import at_first_block
 from batchq.bulk.job import new_job
 from batchq.bulk.preflight.orders import StageOrder
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
@@ -53,7 +54,7 @@ class PlannedStatement:
 
 
 def planned(
-    task: DeleteTree | Backfill,
+    task: DeleteTree | TableTask,
     key: object,
     root: str,
     *,
@@ -63,21 +64,21 @@ def planned(
 ) -> Iterator[PlannedStatement]:
     """List the statements that would be sent.
 
-    :param key: the parent's key; None for a backfill.
+    :param key: the parent's key; None without a parent.
     :param root: the parent's key as a job stores it.
     :param now: whether a tree is deleted in one batch.
     :param samples: the order key of a row of each stage, if there is one.
     :param orders: those of the stages that have a choice.
     """
     job = evolve(new_job(UUID(int=0), task.name, root, datetime.now(UTC)), epoch=1)
-    if isinstance(task, Backfill):
+    if isinstance(task, TableTask):
         yield from _batch("start", task.start(job.id))
     elif now:
         yield from _batch("delete now", task.delete_now(key, missing=_MISSING))
         return
     else:
         yield from _batch("fence", task.fence(key, missing=_MISSING, job=job.id))
-    stages: tuple[Stage | Backfill, ...] = task.stages
+    stages: tuple[Stage | TableTask, ...] = task.stages
     in_heap = {order.number: order.order.rows_per_block for order in orders}
     for number, stage in enumerate(stages):
         name = f"stage {number + 1} of {len(stages)}, {stage.table}"

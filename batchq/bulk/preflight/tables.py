@@ -9,6 +9,7 @@ from typing import NamedTuple
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.preflight.catalog import Catalog
 from batchq.bulk.preflight.findings import Finding, FindingCode, column_finding
+from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.compile.quoting import identifier, quoted
 from batchq.patterns.hierarchy import Parent
@@ -28,7 +29,7 @@ _DELETED_AT = "the column for soft deletes"
 _GENERATION = "the generation"
 
 
-def find_missing(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+def find_missing(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find tables and columns that do not exist."""
     for named in _named(task):
         relation = catalog.relation(named.table)
@@ -59,7 +60,7 @@ def find_missing(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Find
             )
 
 
-def find_wrong_columns(task: DeleteTree | Backfill, catalog: Catalog) -> Iterator[Finding]:
+def find_wrong_columns(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find columns whose type or constraint rules out what they are used for."""
     for named in _named(task):
         column = catalog.column(named.table, named.column)
@@ -74,11 +75,12 @@ def find_wrong_columns(task: DeleteTree | Backfill, catalog: Catalog) -> Iterato
             yield column_finding(FindingCode.WRONG_COLUMN, column, detail, change)
 
 
-def _named(task: DeleteTree | Backfill) -> list[NamedColumn]:
+def _named(task: DeleteTree | TableTask) -> list[NamedColumn]:
     """List the columns that a task names, each with its role."""
-    if isinstance(task, Backfill):
+    if isinstance(task, TableTask):
+        changed = task.set if isinstance(task, Backfill) else ()
         named = [NamedColumn(task.table, name, "part of the order key") for name in task.order]
-        return named + [NamedColumn(task.table, name, "what is set") for name in task.set]
+        return named + [NamedColumn(task.table, name, "what is set") for name in changed]
     named = _of_parent(task.parent)
     for stage in task.stages:
         for relation in stage.path[1:]:

@@ -157,7 +157,7 @@ class JobRun:
         :raises _OnlyLockedRows: if the scan has finished no other row; the next worker tries again.
         """
         rows, detail, self._scan_rows = self._scan_rows, self._locked.end_scan(), 0
-        self.job = yield from self.context.run(self.task.jobs.rescan(self.job))
+        self.job = yield from self.context.run(self.task.rescan(self.job))
         self._sizer = self.context.options.chunk_size.sizer()
         if not rows and detail is not None:
             raise _OnlyLockedRows(detail)

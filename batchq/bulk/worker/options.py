@@ -50,7 +50,7 @@ Throttle = Callable[[], str | Awaitable[str | None] | None]
 
 @runtime_checkable
 class Task(Protocol):
-    """What jobs are about: a :class:`DeleteTree` or a :class:`Backfill`."""
+    """What jobs are about: a :class:`DeleteTree`, :class:`Backfill` or :class:`DeleteRows`."""
 
     @property
     def name(self) -> str:
@@ -75,6 +75,10 @@ class Task(Protocol):
 
     def finish(self, job: Job) -> Batch[Job]:
         """Return what ends a job after its last stage, or restarts it."""
+        ...
+
+    def rescan(self, job: Job) -> Statement[Job]:
+        """Return what restarts a job for locked rows that were skipped."""
         ...
 
 

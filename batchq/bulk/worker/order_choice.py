@@ -20,7 +20,7 @@ def choose_order(context: RunContext, task: Task, job: Job) -> Requests[Job]:
     Only the first scan may have it: a later one looks for the few rows that are left, and finds
     them by their key without reading the table.
     """
-    starts = job.cursor is None and job.rows_done == job.scan_rows
+    starts = job.cursor is None and job.rows_done == job.scan_rows and not job.restarts
     if not starts or (job.expected or 0) < HEAP_ROWS:
         return job
     stage = task.stages[job.stage]

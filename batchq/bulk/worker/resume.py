@@ -39,11 +39,11 @@ def resume(
     tasks: Iterable[Task],
     **options: Unpack[ResumeOptions],
 ) -> Report:
-    """Process the jobs of some trees and backfills, within a budget.
+    """Process the jobs of some tasks, within a budget.
 
     :param database: a psycopg connection that is in no transaction, or a pool.
-    :param tasks: the :class:`~batchq.bulk.DeleteTree` and :class:`~batchq.bulk.Backfill` objects
-        whose jobs to process.
+    :param tasks: the :class:`~batchq.bulk.DeleteTree`, :class:`~batchq.bulk.Backfill` and
+        :class:`~batchq.bulk.DeleteRows` objects whose jobs to process.
     :param owner: the name of the worker in the job table, for people who read it; required.
     :param budget: a :class:`~batchq.bulk.Budget`: how many chunks, rows and seconds the
         worker may use; default: 25 seconds.
