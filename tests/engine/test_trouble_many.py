@@ -7,6 +7,7 @@ Each batch has the outcome that follows from its own answers, and it is true.
 from __future__ import annotations
 
 from itertools import product
+from random import Random
 
 import pytest
 from psycopg.pq import TransactionStatus
@@ -94,6 +95,28 @@ def test_no_answer_at_all_is_never_taken_for_one(link, client, conn, after):
 def _last_execute(number: int) -> int:
     before = "".join(OF_REQUESTS[:number])
     return len(before) + OF_REQUESTS[number].rindex("E")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_hundred_that_are_cut_at_a_random_message(link, conn, seed):
+    dice = Random(seed)  # noqa: S311  no secret
+    kinds = {
+        COMMITTED: item,
+        "fails": lambda n: gather(item(n), item(n + 1000, size=0)),
+        "fails at COMMIT": lambda n: gather(item(n, place=n), item(n + 1000, place=n)),
+    }
+    drawn = [dice.choice([*kinds]) for _ in range(100)]
+    with SyncClient(link.conninfo(), prepare_threshold=None) as client:
+        link.hold(syncs=200)
+        link.cut_answers(after=dice.randrange(100 * len(FAILS)))
+        results = client.run_many([kinds[kind](n) for n, kind in enumerate(drawn, 1)])
+    known = outcomes(results)
+    answered = known.index(UNKNOWN) if UNKNOWN in known else 100
+    assert known[:answered] == [
+        COMMITTED if kind is COMMITTED else ROLLED_BACK for kind in drawn[:answered]
+    ]
+    assert known[answered:] == [UNKNOWN] * (100 - answered)
+    assert ids(conn) == [n for n, kind in enumerate(drawn, 1) if kind is COMMITTED]
 
 
 OWN = {"source_file": "postgres.c", "source_function": "ProcessInterrupts"}
