@@ -38,7 +38,7 @@ from batchq.errors import (
     UnmappedViolation,
 )
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, insert, select, sql, update
+from batchq.language.builders import delete, insert, sql, update
 from batchq.language.compose import gather, into, sequence
 from batchq.language.created import created
 from batchq.language.matchers import (
@@ -55,6 +55,8 @@ from batchq.language.matchers import (
 from batchq.language.optional import optional
 from batchq.language.outcome import Outcome
 from batchq.language.parameters import param, row
+from batchq.language.selects import select
+from batchq.language.sort_keys import asc, desc
 from batchq.language.statement import Statement
 from batchq.language.step import Step
 from batchq.language.templates import format_error
@@ -86,9 +88,11 @@ __all__ = [
     "UnmappedViolation",
     "Violation",
     "arun",
+    "asc",
     "check",
     "created",
     "delete",
+    "desc",
     "exclusion",
     "explain",
     "foreign_key",

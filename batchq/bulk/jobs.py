@@ -22,11 +22,12 @@ from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, no_table, unfinished_key
 from batchq.engine.compile.quoting import check_table, listed, quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import insert, raw_sql, select, update
+from batchq.language.builders import insert, raw_sql, update
 from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
 from batchq.language.matchers import unique
+from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation

@@ -27,11 +27,12 @@ from batchq.bulk.jobs import Jobs
 from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import raw_sql
 from batchq.language.comparisons import Comparison, reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
+from batchq.language.selects import select
 from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.validation import is_text

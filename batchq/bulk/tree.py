@@ -27,12 +27,12 @@ from batchq.bulk.job import Job, checked_job
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.known_values import check_known
 from batchq.language.batch import Batch
-from batchq.language.builders import select
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, put_back, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Scheduled
+from batchq.language.selects import select
 from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.language.validation import is_text, listed

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Build statements: of plain SQL by :func:`sql`, of tables and columns by the other functions.
 
-The builders quote each identifier, list each column, and send each value as a parameter. For
-anything else, write the statement with ``sql()``, or one expression of it as a ``sql()`` fragment.
+The builders quote each identifier, list each column, and send each value as a parameter; that of
+selects is in :mod:`batchq.language.selects`. For anything else, write the statement with ``sql()``,
+or one expression of it as a ``sql()`` fragment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 
 from batchq.language import placeholders
@@ -23,18 +23,15 @@ from batchq.language.special import NOT_AS_IS
 from batchq.language.sql_values import read_mapping, read_text
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
-    CREATED,
     Conditions,
     Delete,
     Expr,
-    Expression,
     Insert,
     RawSql,
-    Select,
     Update,
     columns_in,
 )
-from batchq.language.validation import listed
+from batchq.language.table_names import check_names
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row
@@ -120,13 +117,13 @@ def insert(table: str, row: Any) -> Statement[None, Any]:
     if isinstance(row, type):
         row = fields_of("insert()", row)
     elif isinstance(row, Statement):
-        _check_names("insert()", table)
+        check_names("insert()", table)
         return Statement(insert_select(table, row._shape), row._values)
     columns, cells, values = read_row("insert()", row)
     try:
         return Statement(_insert(table, columns, cells), values)
     except TypeError:
-        _check_names("insert()", table, columns)
+        check_names("insert()", table, columns)
         raise
 
 
@@ -156,7 +153,7 @@ def update(table: str, set: Row, where: Where) -> Statement[None]:
     try:
         return _changing("update", _update(table, columns, cells, conditions), values + compared)
     except TypeError:
-        _check_names("update()", table, columns, columns_in(conditions))
+        check_names("update()", table, columns, columns_in(conditions))
         raise
 
 
@@ -173,47 +170,8 @@ def delete(table: str, where: Where) -> Statement[None]:
     try:
         return _changing("delete", _delete(table, conditions), values)
     except TypeError:
-        _check_names("delete()", table, columns_in(conditions))
+        check_names("delete()", table, columns_in(conditions))
         raise
-
-
-def select(
-    table: str, columns: Iterable[str | Statement[Any]] | None = None, *, where: Where
-) -> Statement[None]:
-    """Select columns of the rows that ``where`` selects; conditions as in :func:`update`.
-
-    :param columns: column names, and ``sql()`` fragments (``sql("count(*) AS n")``); default: the
-        fields of the model in ``.one(Model)``, ``.maybe(Model)`` or ``.all(Model)``.
-    :return: a statement whose result is None; add ``.one(Model)``, ``.scalar(int)``, … for another.
-    :raises InvalidBatch: as in :func:`update`.
-
-    >>> from typing import NamedTuple
-    >>> from batchq import select, steps
-    >>> class Project(NamedTuple):
-    ...     id: int
-    ...     name: str
-    >>> steps(select("project", where={"name": ["api", "web"]}).all(Project))[0].sql
-    'SELECT "id", "name" FROM "project" WHERE "name" = ANY($1)'
-    """
-    conditions, compared = read_conditions("select(where=)", where)
-    cells: list[str | RawSql] = []
-    values: list[object] = []
-    for column in () if columns is None else listed(_COLUMNS, columns, '["id", "name"]'):
-        if isinstance(column, Expression):
-            expression, own = column._as_expression(_COLUMNS, column=True)
-            cells.append(expression)
-            values.extend(own)
-        else:
-            cells.append(column)
-    selected = None if columns is None else tuple(cells)
-    try:
-        return Statement(_select(table, selected, conditions), (*values, *compared))
-    except TypeError:
-        _check_names("select()", table, cells, columns_in(conditions))
-        raise
-
-
-_COLUMNS = "select(columns=)"
 
 
 def _changing(call: str, shape: Shape, values: tuple[object, ...]) -> Statement[None]:
@@ -243,7 +201,7 @@ def _source(source: RawSql) -> Shape:
 
 @lru_cache(maxsize=4096)
 def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Shape:
-    _check_names("insert()", table, columns)
+    check_names("insert()", table, columns)
     return Shape(Insert(table, columns, cells))
 
 
@@ -251,40 +209,11 @@ def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Sh
 def _update(
     table: str, columns: tuple[str, ...], cells: tuple[Expr, ...], where: Conditions
 ) -> Shape:
-    _check_names("update()", table, columns, columns_in(where))
+    check_names("update()", table, columns, columns_in(where))
     return Shape(Update(table, columns, cells, where))
 
 
 @lru_cache(maxsize=4096)
 def _delete(table: str, where: Conditions) -> Shape:
-    _check_names("delete()", table, columns_in(where))
+    check_names("delete()", table, columns_in(where))
     return Shape(Delete(table, where))
-
-
-@lru_cache(maxsize=4096)
-def _select(table: str, columns: tuple[str | RawSql, ...] | None, where: Conditions) -> Shape:
-    _check_names("select()", table, columns or (), columns_in(where))
-    return Shape(Select(table, columns, where))
-
-
-def _check_names(call: str, table: object, *columns: Iterable[object]) -> None:
-    """Reject a name that is not one. The cache raises a TypeError for a name without a hash."""
-    if not _is_name(table):
-        raise InvalidBatch(
-            f'{call}: the table must be a name, such as "project" or "schema.project", not '
-            f"{table!r:.40}"
-        ) from None
-    for name in chain.from_iterable(columns):
-        if name == CREATED:
-            raise InvalidBatch(
-                f"{call}: created() is known of the row that an upsert returns; write it in "
-                ".ensure(), .output() or .returning()"
-            )
-        if not isinstance(name, RawSql) and not _is_name(name):
-            raise InvalidBatch(
-                f"{call}: a column must be a non-empty str, not {name!r:.40}"
-            ) from None
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and all(name.split(".")) and "\0" not in name

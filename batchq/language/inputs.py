@@ -126,9 +126,7 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
             f"{with_article(type(where))}"
         )
     if not where:
-        raise InvalidBatch(
-            f'{call}: {{}} selects every row; if that is intended, write sql("true")'
-        )
+        raise _every_row(call, "{}")
     tests: list[ColumnTest] = []
     values: list[object] = []
     for column, value in where.items():
@@ -139,6 +137,11 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
         else:
             tests.append((column, read_test(call, column, value, values)))
     return tuple(tests), tuple(values)
+
+
+def _every_row(call: str, given: str) -> InvalidBatch:
+    instead = "leave where= out" if call == "select(where=)" else 'write sql("true")'
+    return InvalidBatch(f"{call}: {given} selects every row; if that is intended, {instead}")
 
 
 def _read_comparison(
@@ -202,7 +205,7 @@ def _test_of(call: str, column: str, parameter: Parameter) -> str:
 def _all_of(call: str, conditions: Sequence[Condition]) -> tuple[Conditions, tuple[object, ...]]:
     """Join several conditions. A fragment among them is a condition of its own."""
     if not conditions:
-        raise InvalidBatch(f'{call}: [] selects every row; if that is intended, write sql("true")')
+        raise _every_row(call, "[]")
     tests: list[ColumnTest | RawSql] = []
     values: list[object] = []
     for condition in conditions:

@@ -18,6 +18,7 @@ from batchq.language.comparisons import (
     refused,
 )
 from batchq.language.errors import InvalidBatch
+from batchq.language.page_values import PAGE_TESTS, check_page_value
 from batchq.language.parameters import Fields, Parameter
 from batchq.language.spelling import spelled, with_article
 from batchq.language.syntax import (
@@ -29,6 +30,7 @@ from batchq.language.syntax import (
     TAKES_LIST,
     Expression,
 )
+from batchq.language.value_places import LIMIT
 
 
 def check_operand(call: str, operator: str, value: object) -> None:
@@ -111,7 +113,7 @@ def _check_parameter(call: str, operator: str, parameter: Parameter) -> None:
         raise InvalidBatch(f"{call}: the pattern must be a str, and {name!r} takes {accepted}")
 
 
-ALWAYS_CHECKED = TAKES_LIST | {LIKE}
+ALWAYS_CHECKED = TAKES_LIST | {LIKE, LIMIT}
 """The tests whose bound values are all checked; those of others only if of a special type."""
 
 
@@ -122,6 +124,9 @@ def check_compared(call: str, value: object, name: str, test: str) -> None:
     :param name: the name of the parameter.
     :param test: the test of the column, as in :data:`ValuePlace`.
     """
+    if test in PAGE_TESTS:
+        check_page_value(call, test, name, value)
+        return
     if value is None:
         raise InvalidBatch(f"{call}: {name!r} {_BOUND_TO_NONE.get(test, _NEVER.format(test))}")
     kind = type(value)

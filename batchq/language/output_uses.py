@@ -35,7 +35,8 @@ def takes_outputs(source: Source) -> bool:
         case Delete():
             return tests_outputs(source.where)
         case Select():
-            return _use_outputs(source.columns or ()) or tests_outputs(source.where)
+            cells = (*(source.columns or ()), *(key.column for key in source.order))
+            return _use_outputs(cells) or tests_outputs(source.where)
 
 
 def tests_outputs(where: Conditions) -> bool:

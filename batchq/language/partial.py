@@ -14,6 +14,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import read_cell, read_test
 from batchq.language.operands import check_compared, check_lists, check_operand
 from batchq.language.outputs import Output
+from batchq.language.page_values import PAGE_TESTS, check_page_value
 from batchq.language.parameters import Parameter, fields_of
 from batchq.language.row_fields import default_of
 from batchq.language.shape import Shape
@@ -124,24 +125,29 @@ def _check_tests(call: str, statements: Iterable[HasValues], replace: Replacemen
             check_lists(call, [values[place] for place in lists])
         tests = tests_of(statement._shape)
         for value, new, test in zip(statement._values, values, tests, strict=True):
-            if test is None or test == FRAGMENT or not isinstance(value, Parameter):
-                continue
-            if type(new) not in NO_PARAMETERS:
-                check_compared(call, new, value.name, test)
-            elif test not in (EQUALS, EQUALS_ANY):
-                check_operand(call, test, new)
-            elif isinstance(new, Parameter):
-                if read_test(call, value.name, new, []) != test:
-                    takes = "one of a list" if test == EQUALS_ANY else "one value"
-                    raise InvalidBatch(
-                        f"{call}: {value.name!r} is compared with {takes}, and {new.name!r} is "
-                        f"not of that type"
-                    )
-            elif test == EQUALS_ANY:
-                raise InvalidBatch(
-                    f"{call}: {value.name!r} is compared with one of a list, and would be compared "
-                    f"by = with {with_article(type(new))}; write the condition as sql()"
-                )
+            if test is not None and test != FRAGMENT and isinstance(value, Parameter):
+                _check_test(call, test, value.name, new)
+
+
+def _check_test(call: str, test: str, name: str, new: object) -> None:
+    """Reject what stands in the place of the parameter in one condition."""
+    if test in PAGE_TESTS:
+        check_page_value(call, test, name, new)
+    elif type(new) not in NO_PARAMETERS:
+        check_compared(call, new, name, test)
+    elif test not in (EQUALS, EQUALS_ANY):
+        check_operand(call, test, new)
+    elif isinstance(new, Parameter):
+        if read_test(call, name, new, []) != test:
+            takes = "one of a list" if test == EQUALS_ANY else "one value"
+            raise InvalidBatch(
+                f"{call}: {name!r} is compared with {takes}, and {new.name!r} is not of that type"
+            )
+    elif test == EQUALS_ANY:
+        raise InvalidBatch(
+            f"{call}: {name!r} is compared with one of a list, and would be compared "
+            f"by = with {with_article(type(new))}; write the condition as sql()"
+        )
 
 
 def replaced_values(values: Values, replace: Replacements) -> Values:
@@ -213,7 +219,18 @@ class _Rewriter:
         for column in select.columns or ():
             if isinstance(column, RawSql):
                 self.fragment(column)
-        return evolve(select, where=self.where(select.where))
+        changed = evolve(select, where=self.where(select.where))
+        self._page(select)
+        return changed
+
+    def _page(self, source: Select) -> None:
+        """Replace the values of a page, which are neither fragments nor outputs."""
+        if source.after:
+            self.values += [self._put(next(self._declared)) for _ in source.order]
+        for key in source.order:
+            self.fragment(key.column) if isinstance(key.column, RawSql) else None
+        if source.limited:
+            self.values.append(self._put(next(self._declared)))
 
     def fragment(self, fragment: RawSql) -> RawSql:
         """Replace values in a ``sql()`` text, whose SQL stays."""

@@ -27,9 +27,10 @@ class Rows(Enum):
     COUNT = "count"
     INSERTED = "inserted"
     UPDATED = "updated"
+    EXISTS = "exists"
 
 
-WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT})
+WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT, Rows.EXISTS})
 """Results that do not contain rows."""
 WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.INSERTED, Rows.UPDATED})
 """Results that construct a model from each row."""
@@ -62,12 +63,15 @@ class Result:
 
     rows: Rows
     model: Any = None
+    null: bool = False
+    """Whether the value of a scalar may be NULL."""
 
     def __str__(self) -> str:
         """Return the call that asks for this shape: ``one(Project)``."""
         if self.model is None:
             return f"{self.rows.value}()"
-        return f"{self.rows.value}({getattr(self.model, '__name__', type(self.model).__name__)})"
+        name = getattr(self.model, "__name__", type(self.model).__name__)
+        return f"{self.rows.value}({name}{', null=True' if self.null else ''})"
 
 
 NO_RESULT = Result(Rows.NONE)

@@ -14,7 +14,7 @@ from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS
 from batchq.language.row_conditions import RowConditions
 from batchq.language.templates import ErrorTemplate
 from batchq.language.type_variables import R_contra, T_co
-from batchq.language.validation import is_text, listed, listed_columns
+from batchq.language.validation import listed_columns
 
 Strength = Literal["update", "no key update", "share", "key share"]
 """PostgreSQL documentation, "Row-Level Locks", strongest first."""
@@ -97,12 +97,12 @@ class RowGuards(RowConditions[T_co, R_contra]):
         strength: Strength = "update",
         nowait: bool = False,
         skip_locked: bool = False,
-        order: Iterable[str] = (),
     ) -> Self:
         """Lock the rows of a select until COMMIT.
 
         Under READ COMMITTED, each statement sees what was committed before it started. The steps
         after this one start when the lock is held, so they see the state as of the lock or later.
+        Two batches that lock the same rows do not deadlock if both have the same ``order_by=``.
         Add :meth:`require` for conditions on the row, and ``.one(Model)`` to read it. A row that
         does not meet the conditions fails at once, without waiting for a transaction that has
         locked it.
@@ -121,8 +121,6 @@ class RowGuards(RowConditions[T_co, R_contra]):
             and uses the stronger one instead of each other.
         :param nowait: fail with SQLSTATE 55P03 instead of waiting for a lock.
         :param skip_locked: omit rows that are locked.
-        :param order: columns by which to order the rows, so that two batches that lock the same
-            rows do not deadlock.
         :raises InvalidBatch: on any statement but a ``select()``, or for a wrong argument.
 
         >>> from batchq import select
@@ -130,7 +128,7 @@ class RowGuards(RowConditions[T_co, R_contra]):
         >>> project.for_update().expect(1, missing=LookupError("no such project"))
         <Statement lock project: exactly 1 row>
         """
-        return self._locked(strength, nowait=nowait, skip_locked=skip_locked, order=order)
+        return self._locked(strength, nowait=nowait, skip_locked=skip_locked)
 
     def _locked(
         self,
@@ -138,7 +136,6 @@ class RowGuards(RowConditions[T_co, R_contra]):
         *,
         nowait: bool = False,
         skip_locked: bool = False,
-        order: Iterable[str] = (),
         fresh: bool = True,
     ) -> Self:
         """Lock rows as :meth:`for_update`.
@@ -158,12 +155,5 @@ class RowGuards(RowConditions[T_co, R_contra]):
             raise InvalidBatch(
                 "for_update(): nowait= fails at a locked row, skip_locked= omits it; drop one"
             )
-        by = listed("for_update(order=)", order, '["id"]')
-        if not all(map(is_text, by)):
-            raise InvalidBatch(
-                'for_update(order=): column names must be non-empty str, such as ["id"]'
-            )
         wait = " NOWAIT" if nowait else " SKIP LOCKED" if skip_locked else ""
-        return self._shaped(
-            shape_changes.with_lock(self._shape, strength.upper() + wait, by, fresh)
-        )
+        return self._shaped(shape_changes.with_lock(self._shape, strength.upper() + wait, fresh))

@@ -199,7 +199,7 @@ def check_single_row(shape: Shape, title: str) -> None:
     :raises InvalidBatch: unless it is guarded to be exactly one row, or always is.
     """
     is_one = shape.guard in (None, EXACTLY_ONE)
-    if not is_one or shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT):
+    if not is_one or shape.result.rows in (Rows.MAYBE, Rows.ALL, Rows.COUNT, Rows.EXISTS):
         raise InvalidBatch(
             f"output(): {title} may return another number of rows than one; use .one(), .scalar() "
             f"or .expect(1)"

@@ -23,6 +23,7 @@ from batchq.language.results import (
     Result,
     Rows,
 )
+from batchq.language.select_checks import check_select
 from batchq.language.shape import Shape, answered
 from batchq.language.syntax import (
     CREATED,
@@ -39,10 +40,13 @@ from batchq.language.syntax import (
 from batchq.language.validation import is_checkable, is_column, is_text
 
 
-def with_result(shape: Shape, rows: str, model: Any) -> Shape:
-    """Set the result: ``"one"``, ``"maybe"``, …, and the model of each row."""
+def with_result(shape: Shape, rows: str, model: Any, null: bool = False) -> Shape:  # noqa: FBT001, FBT002  as below
+    """Set the result: ``"one"``, ``"maybe"``, …, and the model of each row.
+
+    :param null: whether the value of a scalar may be NULL.
+    """
     try:
-        return _with_result(shape, rows, model)
+        return _with_result(shape, rows, model, null)
     except TypeError as error:
         if not callable(model):
             raise InvalidBatch(
@@ -54,7 +58,7 @@ def with_result(shape: Shape, rows: str, model: Any) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def _with_result(shape: Shape, rows: str, model: Any) -> Shape:
+def _with_result(shape: Shape, rows: str, model: Any, null: bool) -> Shape:  # noqa: FBT001  a keyword makes the cache slower
     kind = Rows(rows)
     if kind is Rows.SCALAR and not is_checkable(model):
         raise InvalidBatch(f"scalar(): pass the class of the value, such as int, not {model!r:.40}")
@@ -63,7 +67,7 @@ def _with_result(shape: Shape, rows: str, model: Any) -> Shape:
             model_of(model)
         except InvalidBatch as error:
             raise InvalidBatch(f"{rows}(): {error}") from None
-    return _check_consistent(evolve(shape, result=Result(kind, model)))
+    return _check_consistent(evolve(shape, result=Result(kind, model, null)))
 
 
 def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
@@ -111,11 +115,11 @@ def _check_table(call: str, source: Source) -> None:
 
 
 @lru_cache(maxsize=4096)
-def with_lock(shape: Shape, lock: str, order: tuple[str, ...], fresh: bool) -> Shape:  # noqa: FBT001  a keyword makes the cache slower
+def with_lock(shape: Shape, lock: str, fresh: bool) -> Shape:  # noqa: FBT001  a keyword makes the cache slower
     """Lock the rows of a select."""
     if not isinstance(shape.source, Select):
         raise InvalidBatch("for_update(): only a select() locks rows; in sql() write FOR UPDATE")
-    return evolve(shape, source=evolve(shape.source, lock=lock, order=order), fresh=fresh)
+    return _check_consistent(evolve(shape, source=evolve(shape.source, lock=lock), fresh=fresh))
 
 
 @lru_cache(maxsize=4096)
@@ -194,6 +198,7 @@ def _check_consistent(shape: Shape) -> Shape:
     _check_columns(shape)
     _check_left(shape)
     check_created(shape)
+    check_select(shape)
     if shape.carried and shape.conditions:
         raise InvalidBatch(
             "expect(0, …): the error cannot report a row beside require(), refuse() or ensure(); "

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast, overload
 
 from batchq.language import shape_changes
 from batchq.language.binding import NO_ROW, given
 from batchq.language.each import Each, read_rows
+from batchq.language.errors import InvalidBatch
 from batchq.language.on_conflict import OnConflict
 from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
@@ -159,20 +160,43 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         """
         return self._with_result("inserted", model)
 
-    def scalar(self, type_: type[M]) -> Statement[M, R_contra]:
+    @overload
+    def scalar(self, type_: type[M]) -> Statement[M, R_contra]: ...
+    @overload
+    def scalar(self, type_: type[M], *, null: Literal[False]) -> Statement[M, R_contra]: ...
+    @overload
+    def scalar(self, type_: type[M], *, null: bool) -> Statement[M | None, R_contra]: ...
+    def scalar(self, type_: type[Any], *, null: bool = False) -> Statement[Any, R_contra]:
         """Return the value of one column of exactly one row.
 
         A guard as in :meth:`one`. A value of another type, or NULL, raises
         :class:`~batchq.DecodeFailed` after COMMIT.
 
         :param type_: the Python class of the value.
+        :param null: True if the value may be NULL, which is returned as None.
         :raises InvalidBatch: if it is not a class, or the statement names several columns.
         """
-        return self._with_result("scalar", type_)
+        if type(null) is not bool:
+            raise InvalidBatch(f"scalar(null=): pass True or False, not {null!r:.40}")
+        return self._shaped(shape_changes.with_result(self._shape, "scalar", type_, null))
 
     def count(self) -> Statement[int, R_contra]:
-        """Return the number of rows affected; for a select, of rows returned."""
+        """Return the number of rows affected; for a select, of those found, counted there."""
         return self._with_result("count", None)
+
+    def exists(self) -> Statement[bool, R_contra]:
+        """Return whether a select finds a row; the server stops at the first one.
+
+        To fail without one, or with one, use :meth:`expect` instead.
+
+        :raises InvalidBatch: on any statement but a ``select()``, or beside guards or locks.
+
+        >>> from batchq import select, steps
+        >>> taken = select("project", where={"name": "web"}).exists()
+        >>> steps(taken)[0].sql
+        'SELECT EXISTS (SELECT 1 FROM "project" WHERE "name" = $1) AS found'
+        """
+        return self._with_result("exists", None)
 
     def returning(self, *columns: str) -> Statement[T_co, R_contra]:
         """Return these columns from a built insert, update or delete.

@@ -213,6 +213,16 @@ class Delete:
     verb: ClassVar[str] = "delete"
 
 
+@frozen
+class SortKey:
+    """One column or fragment of an ORDER BY."""
+
+    column: str | RawSql
+    descending: bool
+    nulls: str | None
+    """``FIRST`` or ``LAST``; None if it is declared to have no NULL."""
+
+
 @frozen(eq=False)
 class Select:
     """SELECT of named columns; ``columns`` is None if the model determines them."""
@@ -222,8 +232,11 @@ class Select:
     where: Conditions = field(default=())
     lock: str | None = None
     """The lock clause after FOR: ``UPDATE``, ``SHARE NOWAIT``, …; None for none."""
-    order: tuple[str, ...] = ()
-    """The columns to order by, for a lock in that order."""
+    order: tuple[SortKey, ...] = ()
+    after: bool = False
+    """Whether it starts after a row, of which there is a value for each sort key."""
+    limited: bool = False
+    """Whether the greatest number of rows is a value."""
 
     @property
     def verb(self) -> str:

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 FRAGMENT = "fragment"
 """In the place of a test: the value of a placeholder in a fragment."""
+AFTER = "ORDER BY, after"
+"""In a page: the value of a sort key in the row before it, which may be NULL."""
+AFTER_NOT_NULL = "ORDER BY, after a value"
+"""The same of a sort key that is declared to have no NULL."""
+LIMIT = "LIMIT"
+"""The greatest number of rows."""
 
 
 ValuePlace = tuple[str, str | None]
@@ -81,8 +87,17 @@ def places_in_source(source: Source) -> list[ValuePlace]:
         case Delete():
             return places_in(source.where)
         case Select():
-            fragments = [each for each in source.columns or () if isinstance(each, RawSql)]
-            return [*chain.from_iterable(map(_in_fragment, fragments)), *places_in(source.where)]
+            places = [*_in_fragments(source.columns or ()), *places_in(source.where)]
+            if source.after:
+                tests = [AFTER if key.nulls else AFTER_NOT_NULL for key in source.order]
+                places += zip(sorted_columns(source), tests, strict=True)
+            places += _in_fragments([key.column for key in source.order])
+            return [*places, ("limit", LIMIT)] if source.limited else places
+
+
+def sorted_columns(source: Select) -> list[str]:
+    """Return the columns that a select is ordered by, without fragments."""
+    return [key.column for key in source.order if isinstance(key.column, str)]
 
 
 def places_in(where: Conditions) -> list[ValuePlace]:
@@ -107,6 +122,11 @@ def _places_in_cells(columns: Iterable[str], cells: Iterable[Expr]) -> list[Valu
     for column, cell in zip(columns, cells, strict=True):
         places += _in_fragment(cell) if isinstance(cell, RawSql) else [(column, None)]
     return places
+
+
+def _in_fragments(cells: Iterable[str | RawSql]) -> list[ValuePlace]:
+    fragments = [each for each in cells if isinstance(each, RawSql)]
+    return list(chain.from_iterable(map(_in_fragment, fragments)))
 
 
 def _in_fragment(fragment: RawSql) -> list[ValuePlace]:

@@ -24,13 +24,13 @@ from attrs import field, frozen
 
 from batchq.engine.compile.quoting import check_table, derived, unqualified
 from batchq.language.batch import Batch
-from batchq.language.builders import select
 from batchq.language.compose import gather, sequence
 from batchq.language.mapping import Raises
 from batchq.language.matchers import check, sqlstate
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
+from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.limits import tables
 from batchq.limits.drift import Drift, in_order

@@ -14,13 +14,14 @@ from typing import TypeVar, cast
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql, select, update
+from batchq.language.builders import delete, raw_sql, update
 from batchq.language.compose import gather
 from batchq.language.composites import Last
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
 from batchq.language.placement import Scheduled
+from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from batchq.language.batch import Mapped
-from batchq.language.builders import insert, select
+from batchq.language.builders import insert
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
@@ -22,6 +22,7 @@ from batchq.language.models import check_named
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.results import Inserted
+from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.syntax import SAME, Expression, Insert, RawSql
 from batchq.language.type_variables import R_contra

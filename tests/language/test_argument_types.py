@@ -11,8 +11,10 @@ import pytest
 
 from batchq import (
     InvalidBatch,
+    asc,
     check,
     delete,
+    desc,
     exclusion,
     explain,
     foreign_key,
@@ -80,7 +82,6 @@ NAMES: dict[str, Call] = {
     "require(columns=): a column": lambda x: CHANGE.require({"a": 1}, columns=[x]),
     "refuse(columns=): a column": lambda x: CHANGE.refuse({"a": 1}, columns=[x]),
     "ensure(columns=): a column": lambda x: CHANGE.ensure({"a": 1}, columns=[x]),
-    "for_update(order=): column names": lambda x: ONE.for_update(order=[x]),
     "unique(): the name of a constraint": unique,
     "check(): the name of a constraint": check,
     "foreign_key(): the name of a constraint": foreign_key,
@@ -114,7 +115,6 @@ LISTS: dict[str, Call] = {
     "require(columns=): pass a list": lambda x: CHANGE.require({"a": 1}, columns=x),
     "refuse(columns=): pass a list": lambda x: CHANGE.refuse({"a": 1}, columns=x),
     "ensure(columns=): pass a list": lambda x: CHANGE.ensure({"a": 1}, columns=x),
-    "for_update(order=): pass a list": lambda x: ONE.for_update(order=x),
     "insert_or_get(key=): pass a list": lambda x: insert_or_get("t", {"id": 1}, Row, key=x),
     "insert_or_get(same=): pass a list": lambda x: insert_or_get(
         "t", {"id": 1}, Row, key=["id"], same=x
@@ -191,6 +191,14 @@ OTHERS: dict[str, tuple[Call, str]] = {
     ),
     "output(): pass the name of a SQL type": (lambda x: NEW.output("id", x), "text none"),
     "scalar(): ": (ONE.scalar, "class"),
+    "scalar(null=): pass True or False": (lambda x: ONE.scalar(int, null=x), "bool"),
+    "asc(): pass the name of a column": (asc, "text statement batch"),
+    "desc(): pass the name of a column": (desc, "text statement batch"),
+    "asc(nulls=): pass": (lambda x: asc("a", nulls=x), "none"),
+    "desc(nullable=): pass True or False": (lambda x: desc("a", nullable=x), "bool"),
+    "select(limit=): ": (lambda x: select("t", ["a"], limit=x), "int none"),
+    "select(after=): pass a ": (lambda x: select("t", ["a"], order_by="b", after=x), "none"),
+    "select(order_by=): ": (lambda x: select("t", ["a"], order_by=x), "text list none statement"),
     ".on(): pass a matcher": (lambda x: NEW.on(x, ERROR), ""),
     ".on(): pass a matcher ": (lambda x: PAIR.on(x, ERROR), ""),
     "for_update(strength=): pass one of": (lambda x: ONE.for_update(strength=x), ""),

@@ -64,7 +64,9 @@ def test_condition_depends_on_the_kind_of_its_value(where, expected, values):
 )
 @pytest.mark.parametrize("where", [{}, [], (), [[]], [{}]], ids=repr)
 def test_condition_on_all_rows_has_to_be_explicit(build, where):
-    with pytest.raises(InvalidBatch, match=r'selects every row; .*sql\("true"\)'):
+    with pytest.raises(
+        InvalidBatch, match=r'selects every row; .*(sql\("true"\)|leave where= out)'
+    ):
         build(where)
 
 
@@ -134,7 +136,10 @@ def test_select_takes_columns_and_fragments():
 
 
 def test_select_of_no_column_still_counts_rows():
-    assert sent(select("t", [], where={"a": 1}).count())[0] == 'SELECT 1 FROM "t" WHERE "a" = $1'
+    sql = sent(select("t", [], where={"a": 1}).count())[0]
+    assert sql == (
+        'SELECT pg_catalog.count(*) AS n FROM (SELECT 1 FROM "t" WHERE "a" = $1) AS _batchq_rows'
+    )
 
 
 # -- identifiers -----------------------------------------------------------------------------------

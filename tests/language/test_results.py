@@ -138,7 +138,7 @@ def test_select_without_columns_needs_a_model_that_has_some():
 def test_count_needs_no_row_to_be_returned():
     for write in BUILT.values():
         assert "RETURNING" not in text(write.count())
-    assert text(select("t", where={"y": 2}).count()) == 'SELECT 1 FROM "t" WHERE "y" = $1'
+    assert 'SELECT 1 FROM "t" WHERE "y" = $1' in text(select("t", where={"y": 2}).count())
 
 
 def test_count_and_returning_contradict_in_each_order():

@@ -9,13 +9,16 @@ from uuid import UUID
 from batchq import (
     Batch,
     Statement,
+    asc,
     check,
     delete,
+    desc,
     explain,
     gather,
     insert,
     into,
     optional,
+    param,
     select,
     sequence,
     sql,
@@ -38,6 +41,16 @@ def statement_without_a_result_shape_returns_none() -> None:
     assert_type(update("t", {"a": sql("now()")}, {"b": [1, 2]}), Statement[None])
     assert_type(delete("t", sql("true")), Statement[None])
     assert_type(select("t", ["a", sql("now()")], where={"b": None}), Statement[None])
+    assert_type(select("t"), Statement[None])
+    assert_type(select("t", order_by="a", limit=3, after=None), Statement[None])
+    assert_type(
+        select(
+            "t", order_by=["a", desc("b", nulls="last"), sql("lower(c)")], limit=param("n", int)
+        ),
+        Statement[None],
+    )
+    assert_type(select("t", order_by=asc(sql("lower(c)"), nullable=False)), Statement[None])
+    assert_type(select("t", order_by=["a"], after={"a": None}), Statement[None])
 
 
 def result_shape_decides_the_type() -> None:
@@ -60,6 +73,9 @@ def result_shape_decides_the_type() -> None:
     assert_type(query.all(from_row), Statement[list[bytes]])
     assert_type(query.scalar(int), Statement[int])
     assert_type(query.scalar(UUID), Statement[UUID])
+    assert_type(query.scalar(int, null=False), Statement[int])
+    assert_type(query.scalar(int, null=True), Statement[int | None])
+    assert_type(query.exists(), Statement[bool])
     assert_type(query.count(), Statement[int])
 
 

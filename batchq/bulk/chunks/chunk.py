@@ -29,8 +29,9 @@ from batchq.bulk.errors import InvalidOrderKey
 from batchq.bulk.job import Job
 from batchq.engine.client_encoding import textual
 from batchq.engine.compile.quoting import identifier, listed
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import raw_sql
 from batchq.language.inputs import Condition
+from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from batchq.engine.compile.quoting import identifier, quoted
-from batchq.language.builders import raw_sql, select
+from batchq.language.builders import raw_sql
 from batchq.language.inputs import Condition
+from batchq.language.selects import select
 from batchq.language.sql_template import sql_template
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Children

@@ -18,9 +18,10 @@ from batchq.bulk.errors import FenceBroken
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, literal, quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql, select
+from batchq.language.builders import delete, raw_sql
 from batchq.language.inputs import Condition
 from batchq.language.local_settings import ALL_ROWS, changed, kept, with_settings
+from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.patterns.hierarchy import Parent

@@ -27,8 +27,9 @@ from batchq.bulk.chunks.record import (
 )
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import literal, quoted
-from batchq.language.builders import delete, raw_sql, select
+from batchq.language.builders import delete, raw_sql
 from batchq.language.inputs import Condition
+from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 

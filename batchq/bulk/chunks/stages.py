@@ -24,8 +24,9 @@ from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql, select, update
+from batchq.language.builders import delete, raw_sql, update
 from batchq.language.inputs import Condition
+from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation

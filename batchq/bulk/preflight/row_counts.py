@@ -13,8 +13,8 @@ from batchq.bulk.tree import DeleteTree
 from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import listed
 from batchq.language.batch import Batch
-from batchq.language.builders import select
 from batchq.language.compose import gather
+from batchq.language.selects import select
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.sql_template import sql_template

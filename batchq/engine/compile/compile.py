@@ -18,7 +18,14 @@ from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.client_encoding import is_own
 from batchq.engine.compile.command import CHANGED, write_command
 from batchq.engine.compile.find_spans import can_change_names, find_fragments
-from batchq.engine.compile.guard_sql import ROWS_MARK, SETTING_MARK, GuardSpec, PostCondition, wrap
+from batchq.engine.compile.guard_sql import (
+    ROWS_MARK,
+    SETTING_MARK,
+    GuardSpec,
+    PostCondition,
+    summary,
+    wrap,
+)
 from batchq.engine.compile.notes import one_snapshot
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.output_sql import needs_no_setting
@@ -192,6 +199,8 @@ def _compiled(
             spans,
             evolve(spec, post_conditions=post_conditions, wanted=None if all_shown else shown),
         )
+    elif isinstance(source, Select):
+        sql = summary(sql, result)
     counts = spec.bound is not None and spec.rows is None
     judges = spec.bound is not None or bool(requirements)
     order = tuple(numbering.order)

@@ -25,6 +25,7 @@ from batchq.engine.compile.sentinel import isolation_sentinel, row_sentinel, row
 from batchq.engine.compile.spans import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
+from batchq.language.results import Rows
 
 ROWS_MARK = "\0rows"
 """Placeholder of the ``$n`` of the expected number of rows, until all others are numbered."""
@@ -101,6 +102,16 @@ def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
         join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
         rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
     return f"{ctes} SELECT {rows} WHERE {condition}"
+
+
+def summary(sql: str, result: Rows) -> str:
+    """Return a select without guards as its result needs it: counted, or asked whether it is empty.
+
+    Its ORDER BY and LIMIT remain, so that the rows counted are those that it would return.
+    """
+    if result is Rows.COUNT:
+        return f"SELECT {_COUNT} AS n FROM ({sql}) AS _batchq_rows"
+    return f"SELECT EXISTS ({sql}) AS found" if result is Rows.EXISTS else sql
 
 
 def _returning(verb: str, spec: GuardSpec) -> str:

@@ -61,6 +61,11 @@ class Numbering:
             self._outputs[len(self.order)] = partial(output_sql.typed, kind=kind)
         return f"{MARK}{len(self.order)}"
 
+    @property
+    def latest(self) -> str:
+        """The parameter that was numbered last, to be used once more."""
+        return f"{MARK}{len(self.order)}"
+
     @contextmanager
     def nested(self, first: int) -> Generator[None]:
         """Enter a statement inside an SQL text, which may decide the types of its parameters.

@@ -10,6 +10,7 @@ from functools import partial
 
 from batchq.engine.compile.condition_sql import column_test
 from batchq.engine.compile.numbering import Numbering
+from batchq.engine.compile.page_sql import page_of, rows_after
 from batchq.engine.compile.parameter_places import Place, names_without_cast
 from batchq.engine.compile.quoting import identifier, listed, quoted, unqualified
 from batchq.language.errors import InvalidBatch
@@ -105,8 +106,8 @@ def _select(
         raise InvalidBatch(message)
     outputs = ", ".join(_fragment(n, c) if isinstance(c, RawSql) else identifier(c) for c in named)
     where = _where(n, source, requirements, table, source.where)
-    sql = f"SELECT {outputs or 1} FROM {quoted(table)} WHERE {where}"
-    sql += f" ORDER BY {listed(source.order)}" if source.order else ""
+    sql = f"SELECT {outputs or 1} FROM {quoted(table)}" + (f" WHERE {where}" if where else "")
+    sql += page_of(n, source, partial(_fragment, n))
     return f"{sql} FOR {source.lock}" if source.lock else sql
 
 
@@ -153,9 +154,14 @@ def _where(
     table: str,
     where: Conditions,
 ) -> str:
-    """Return the conditions, with the requirements on the rows that they select."""
+    """Return the conditions, with the requirements on the rows that they select; empty if none."""
     selected = conditions(n, table, where)
+    if isinstance(source, Select) and source.after:
+        after = rows_after(n, source)
+        selected = f"({selected}) AND {after}" if selected else after
+    following = n.next
     arms, _ = checks(n, source, requirements)
+    n.next = following
     return checked(selected, arms)
 
 
@@ -189,6 +195,7 @@ def checked(selected: str, arms: list[str]) -> str:
     """
     if not arms:
         return selected
+    selected = selected or "true"
     return (
         f"({selected}) AND CASE WHEN ({selected}) IS NOT TRUE THEN false {' '.join(arms)} "
         "ELSE true END"

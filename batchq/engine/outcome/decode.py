@@ -17,8 +17,9 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
-from batchq.language.results import Inserted, Rows, Updated
+from batchq.language.results import Inserted, Result, Rows, Updated
 from batchq.language.spelling import with_article
+from batchq.language.syntax import Select
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
@@ -143,9 +144,11 @@ def _decoder(shape: Shape) -> Decoder | None:
         case Rows.NONE:
             return None
         case Rows.COUNT:
-            return _counted if shape.wrapped else _affected
+            return _counted if shape.wrapped or isinstance(shape.source, Select) else _affected
+        case Rows.EXISTS:
+            return _counted
         case Rows.SCALAR:
-            return lambda answer, transformer: _scalar(result.model, answer, transformer)
+            return lambda answer, transformer: _scalar(result, answer, transformer)
         case Rows.ALL:
             return _every(shape)
         case Rows.ONE | Rows.MAYBE | Rows.INSERTED | Rows.UPDATED:
@@ -157,20 +160,21 @@ def _affected(answer: PGresult, _: Transformer) -> int:
 
 
 def _counted(answer: PGresult, transformer: Transformer) -> Any:
-    """Return the row count, which a guard returns in place of the rows."""
+    """Return what is returned in place of the rows: their number, or whether there are any."""
     return _rows(answer, transformer, tuple)[0][0]
 
 
-def _scalar(model: type[Any], answer: PGresult, transformer: Transformer) -> Any:
+def _scalar(result: Result, answer: PGresult, transformer: Transformer) -> Any:
     rows = _rows(answer, transformer, tuple)
     if len(rows) != 1 or answer.nfields != 1:
         message = f"expected one row of one column, got {len(rows)} of {answer.nfields}"
         raise _ResultMismatch(message)
     value: object = rows[0][0]
-    if not isinstance(value, model):
+    if not isinstance(value, result.model) and not (result.null and value is None):
         message = f"the value is {with_article(type(value))}"
         if value is None:
-            message = "the value is NULL; use coalesce() in the SQL, or one(tuple)"
+            name = result.model.__name__
+            message = f"the value is NULL; use scalar({name}, null=True), or coalesce() in the SQL"
         raise _ResultMismatch(message)
     return value
 

@@ -41,7 +41,7 @@ STATEMENTS = [
     delete("from", {"table": [1], "using": None}).ensure({"id": 1}),
     select("a", columns=["id", "from"], where=ROW),
     select("a", columns=[], where=ROW),
-    select("a", columns=list(ODD), where=ODD).for_update(order=["id"], skip_locked=True),
+    select("a", columns=list(ODD), where=ODD, order_by="id").for_update(skip_locked=True),
 ]
 
 

@@ -73,6 +73,9 @@ REFUSED = {
     (Bound.AT_LEAST, Rows.SCALAR): lambda s: s.scalar(int).expect(at_least=1),
     (Bound.AT_MOST, Rows.ONE): lambda s: s.one(tuple).expect(at_most=1),
     (Bound.AT_MOST, Rows.SCALAR): lambda s: s.scalar(int).expect(at_most=1),
+    (Bound.EXACTLY, Rows.EXISTS): lambda _: select("t").exists().expect(1),
+    (Bound.AT_LEAST, Rows.EXISTS): lambda _: select("t").exists().expect(at_least=1),
+    (Bound.AT_MOST, Rows.EXISTS): lambda _: select("t").exists().expect(at_most=1),
 }
 # No row at all, which is another thing to count.
 NOTHING = {
