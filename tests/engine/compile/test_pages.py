@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 from batchq import asc, desc, gather, param, run, select, sql, steps
 from batchq.language.sort_keys import Direction
 
-TABLES = "CREATE TABLE item (id int PRIMARY KEY, name text, size int)"
+TABLES = "CREATE TABLE item (id int PRIMARY KEY, name text, size int, kind int NOT NULL DEFAULT 0)"
 
 
 class Item(NamedTuple):
     id: int
     name: str | None
     size: int | None
+    kind: int = 0
 
 
 LAST: Mapping[str, Any] = {
     "id": param("id", int),
     "name": param("name", str | None),
     "size": param("size", int | None),
+    "kind": param("kind", int),
 }
 
 
@@ -37,7 +39,7 @@ def table(observer):
 
 def store(conn: psycopg.Connection[Any], rows: list[Item]) -> None:
     for row in rows:
-        conn.execute("INSERT INTO item VALUES (%s, %s, %s)", row, prepare=False)
+        conn.execute("INSERT INTO item VALUES (%s, %s, %s, %s)", row, prepare=False)
 
 
 def page_after(order: list[Direction], last: Item | None, limit: int) -> Any:
@@ -88,6 +90,9 @@ def orders(draw: st.DrawFn) -> list[Direction]:
     is_declared = draw(st.booleans())
     key = draw(DIRECTIONS)("id", nullable=not is_declared)
     keys.insert(draw(st.integers(0, len(keys))) if draw(st.booleans()) else len(keys), key)
+    if draw(st.booleans()):
+        kind = draw(DIRECTIONS)("kind", nullable=draw(st.booleans()))
+        keys.insert(draw(st.integers(0, len(keys))), kind)
     return keys
 
 
@@ -97,6 +102,7 @@ ROWS = st.lists(
         st.integers(0, 40),
         st.sampled_from([None, "", "a", "b"]),
         st.sampled_from([None, -1, 0, 1]),
+        st.integers(0, 2),
     ),
     unique_by=lambda row: row.id,
     max_size=25,
@@ -201,9 +207,9 @@ def test_conditions_and_guards_go_with_a_page(planned, three):
     assert run(planned, page.ensure({"id": 3}).one(tuple)) == (3,)
     either = select("item", ["id"], where=sql("id = 1 OR id = 2"), order_by="id", after={"id": 1})
     assert run(planned, either.all(tuple)) == [(2,)]
-    lock = select("item", ["id"], order_by=[sql("id + %(n)s", n=1)]).for_update()
+    lock = select("item", ["id"], order_by=[sql("id * %(n)s", n=-1)]).for_update()
     rows = lock.require({"id": [1, 2, 3]}).expect(3).all(tuple)
-    assert run(planned, rows) == [(1,), (2,), (3,)]
+    assert run(planned, rows) == [(3,), (2,), (1,)]
 
 
 def test_page_is_one_of_several_steps(planned, three):
