@@ -61,6 +61,7 @@ from batchq.language.statement import Statement
 from batchq.language.step import Step
 from batchq.language.templates import format_error
 from batchq.language.violation import Violation
+from batchq.patterns.insert_or_advance import insert_or_advance
 from batchq.patterns.insert_or_get import insert_or_get
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ __all__ = [
     "format_error",
     "gather",
     "insert",
+    "insert_or_advance",
     "insert_or_get",
     "into",
     "missing",

@@ -11,10 +11,12 @@ from batchq.language.placement import Scheduled
 from batchq.language.results import Inserted, Updated
 from batchq.language.type_variables import Named
 from batchq.language.violation import ViolationKind
+from batchq.patterns.insert_or_advance import Advanced
 from batchq.patterns.insert_or_get import InsertOrGet
 from batchq.running.retry import RetryDetails
 
 __all__ = [
+    "Advanced",
     "Comparison",
     "InsertOrGet",
     "Inserted",

@@ -53,7 +53,7 @@ def _may_be_null(value: object) -> bool:
 
 
 def _equals_or_null(column: str, value: object) -> Expression:
-    name = _quoted(column)
+    name = quoted_name(column).replace("%", "%%")
     return raw_sql(f"{name} = %(v)s OR ({name} IS NULL AND %(v)s IS NULL)", v=value)
 
 
@@ -77,19 +77,19 @@ def _equals_expression(inserting: Statement[Any], key: Expression) -> Expression
         raise InvalidBatch(
             "insert_or_get(key=): the sql() names no column of the row; name those of the index"
         )
-    names = ", ".join(map(_quoted, used))
+    names = ", ".join(map(quoted_name, used)).replace("%", "%%")
     values = {f"v{n}": plain_value(inserting, column) for n, column in enumerate(used)}
     given = ", ".join(f"%({name})s" for name in values)
-    table = ".".join(map(_quoted, source.table.split(".")))
+    table = ".".join(map(quoted_name, source.table.split("."))).replace("%", "%%")
     new = f"(SELECT {names} FROM {table} WHERE false UNION ALL SELECT {given}) AS _batchq_new"  # noqa: S608  names are quoted
     rest = f"(SELECT * FROM {table} WHERE false) AS _batchq_rest"  # noqa: S608
     given_key = f"(SELECT ({text}) FROM {new} NATURAL LEFT JOIN {rest})"  # noqa: S608
     return raw_sql(f"({text}) = {given_key}", values)
 
 
-def _quoted(name: str) -> str:
-    """Quote a name for a text with parameters."""
-    escaped = name.replace('"', '""').replace("%", "%%")
+def quoted_name(name: str) -> str:
+    """Quote a name, for SQL text."""
+    escaped = name.replace('"', '""')
     return f'"{escaped}"'
 
 

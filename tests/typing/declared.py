@@ -15,6 +15,7 @@ from batchq import (
     arun,
     gather,
     insert,
+    insert_or_advance,
     insert_or_get,
     into,
     param,
@@ -27,7 +28,7 @@ from batchq import (
 )
 from batchq.hierarchy import Parent
 from batchq.result import attempt
-from batchq.types import Inserted, InsertOrGet, Named
+from batchq.types import Advanced, Inserted, InsertOrGet, Named
 from tests.typing.subjects import NameTaken, Project, Subnet, Vpc
 
 PROJECT = insert("project", Project).one(Project).on(unique("k"), NameTaken).label("new")
@@ -113,6 +114,10 @@ def row_is_kept_by_what_is_put_around_a_declaration() -> None:
     assert_type(added, Batch[Project, Project])
     got = insert_or_get("project", Project, Project, key=["id"])
     assert_type(got, InsertOrGet[Project, Project])
+    advanced = insert_or_advance(
+        "project", Project, key=["id"], version="name", stale=NameTaken, raises=NameTaken
+    )
+    assert_type(advanced, Batch[Advanced, Project])
     assert_type(got.label("x"), Batch[Inserted[Project], Project])
 
 

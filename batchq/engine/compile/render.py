@@ -274,11 +274,13 @@ def _updating(
     sets = sets or assignments(n, table, conflict.columns, conflict.cells)
     arms: list[str] = []
     for index, check in checks:
-        differs = " OR ".join(
+        fails = " OR ".join(
             f"{row}{name} IS DISTINCT FROM EXCLUDED.{name}"
             for name in map(identifier, columns_in(check.test))
         )
-        arms.append(f"WHEN {differs} THEN {n.sentinel(index, check, row)}")
+        if isinstance(check.test, RawSql):  # a text of batchq's own, without a parameter
+            fails = _fragment(n, check.test)
+        arms.append(f"WHEN {fails} THEN {n.sentinel(index, check, row)}")
     where = "" if conflict.updates else "false"
     if conflict.where:
         with n.columns_of(row):

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Keep a row as a sender has it, by the version that the sender counts.
+
+It is one statement: ON CONFLICT DO UPDATE sees the row as it is committed, also one that another
+transaction has inserted since the statement began, and locks it before it decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from batchq.language.batch import Batch
+from batchq.language.builders import insert, raw_sql
+from batchq.language.conditions import ne
+from batchq.language.created import created
+from batchq.language.errors import InvalidBatch
+from batchq.language.guards import When
+from batchq.language.mapping import Raises
+from batchq.language.parameters import Parameter
+from batchq.language.special import Special
+from batchq.language.syntax import Insert, RawSql
+from batchq.language.validation import is_text, listed
+from batchq.patterns.arguments import check_raises
+from batchq.patterns.insert_keys import check_set, quoted_name
+
+if TYPE_CHECKING:
+    from batchq.language.inputs import Row
+
+R = TypeVar("R")
+
+
+class Advanced(Enum):
+    """The result of :func:`insert_or_advance`."""
+
+    NEW = "new"
+    """The row was inserted."""
+    APPLIED = "applied"
+    """The row existed with a lower version, and was updated."""
+    UNCHANGED = "unchanged"
+    """The row exists as it was passed, and was not written."""
+
+
+@overload
+def insert_or_advance(
+    table: str, row: type[R], *, key: Iterable[str], version: str, stale: Raises, raises: Raises
+) -> Batch[Advanced, R]: ...
+@overload
+def insert_or_advance(
+    table: str, row: Row, *, key: Iterable[str], version: str, stale: Raises, raises: Raises
+) -> Batch[Advanced]: ...
+def insert_or_advance(
+    table: str, row: Any, *, key: Iterable[str], version: str, stale: Raises, raises: Raises
+) -> Batch[Advanced, Any]:
+    """Insert a row, or update the existing one if the row to insert has a higher version.
+
+    What a receiver does with a sender's version: a lower one is refused, of an equal one the row
+    has to be the same, a higher one is applied. Messages may so be repeated and overtake each
+    other. The row is locked until COMMIT. A stored NULL is lower than each version.
+
+    :param table: as in :func:`~batchq.insert`.
+    :param row: as in :func:`~batchq.insert`, with the columns of ``key`` and ``version``.
+    :param key: the columns of the unique index.
+    :param version: the column with the version, which is never None.
+    :param stale: what to raise if the existing row has a higher version. Its ``Violation.row`` has
+        that version.
+    :param raises: what to raise if the existing row has the same version and differs in another
+        column of the row, as stored. Its ``Violation.row`` has the stored values.
+    :return: a batch whose result is an :class:`Advanced`.
+    :raises InvalidBatch: for a row without these columns, or a version that is or may be None. One
+        that is None only when it is bound raises :class:`~batchq.GuardFailed`.
+
+    >>> from batchq import insert_or_advance
+    >>> report = {"depot": 7, "generation": 30, "digest": "x"}
+    >>> insert_or_advance(
+    ...     "ledger", report, key=["depot"], version="generation",
+    ...     stale=ValueError("an older report"), raises=ValueError("another report"),
+    ... )
+    <Mapped of 1 statement>
+    """
+    call = "insert_or_advance"
+    check_raises(f"{call}(stale=)", stale)
+    check_raises(f"{call}(raises=)", raises)
+    inserting = insert(table, row)
+    keys = listed(f"{call}(key=)", key, '["depot"]')
+    if not keys or not all(map(is_text, keys)):
+        raise InvalidBatch(f"{call}(key=): name the columns of a unique index")
+    if not is_text(version) or version in keys:
+        raise InvalidBatch(f"{call}(version=): name the column with the version, not one of key=")
+    source = cast("Insert", inserting._shape.source)
+    for name in (*keys, version):
+        if name not in source.columns:
+            raise InvalidBatch(f"{call}(): the row has no {name!r}; set it")
+    value = check_set(inserting, version)
+    accepted = value.accepted if isinstance(value, Parameter) else None
+    if value is None or (accepted is not None and accepted.nullable):
+        raise InvalidBatch(f"{call}(version=): {version!r} is or may be None; set it to a version")
+    others = tuple(name for name in source.columns if name not in (*keys, version))
+    there, new = quoted_name(table.rpartition(".")[2]), "excluded"
+    number = quoted_name(version)
+    lower = raw_sql(
+        f"{there}.{number} IS NULL OR {new}.{number} IS NULL OR {there}.{number} < {new}.{number}"
+    )
+    upsert = inserting.on_conflict_do_update(*keys, set=[version, *others], where=lower)
+    higher = f"{there}.{number} > {new}.{number}"
+    upsert = upsert._with_condition(When.CONFLICT, _test(higher), (), stale, (version,))
+    if others:
+        stored, passed = (_record(of, others) for of in (there, new))
+        differs = f"{there}.{number} = {new}.{number} AND {stored} IS DISTINCT FROM {passed}"
+        upsert = upsert._with_condition(When.CONFLICT, _test(differs), (), raises, others)
+    if isinstance(value, Special | RawSql):  # it may turn out to be NULL
+        upsert = upsert.ensure({version: ne(None)})
+    return upsert.returning(created()).maybe(tuple).map(_advanced)
+
+
+def _test(text: str) -> RawSql:
+    return raw_sql(text)._as_expression("insert_or_advance()")[0]
+
+
+def _record(row: str, columns: tuple[str, ...]) -> str:
+    return f"ROW({', '.join(f'{row}.{quoted_name(column)}' for column in columns)})"
+
+
+def _advanced(row: tuple[Any, ...] | None) -> Advanced:
+    if row is None:
+        return Advanced.UNCHANGED
+    return Advanced.NEW if row[0] else Advanced.APPLIED
