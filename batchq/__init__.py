@@ -38,9 +38,11 @@ from batchq.errors import (
     UnmappedViolation,
 )
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, insert, sql, update
+from batchq.language.builders import insert, sql
+from batchq.language.changes import delete, update
 from batchq.language.compose import gather, into, sequence
 from batchq.language.created import created
+from batchq.language.join import source
 from batchq.language.matchers import (
     check,
     exclusion,
@@ -111,6 +113,7 @@ __all__ = [
     "run",
     "select",
     "sequence",
+    "source",
     "sql",
     "sqlstate",
     "steps",

@@ -17,7 +17,7 @@ from batchq.bulk.chunks.scan_order import ScanOrder
 from batchq.bulk.job import Job
 from batchq.bulk.table_task import TableTask
 from batchq.language.batch import Batch
-from batchq.language.builders import update
+from batchq.language.changes import update
 from batchq.language.errors import InvalidBatch
 from batchq.language.statement import Statement
 

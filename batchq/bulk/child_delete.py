@@ -11,7 +11,8 @@ from batchq.bulk.argument_types import is_of, of
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
-from batchq.language.builders import raw_sql, update
+from batchq.language.builders import raw_sql
+from batchq.language.changes import update
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
 from batchq.language.validation import listed

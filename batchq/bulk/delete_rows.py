@@ -19,7 +19,7 @@ from batchq.bulk.job import Job
 from batchq.bulk.jobs import MAX_RESTARTS
 from batchq.bulk.table_task import TableTask
 from batchq.language.batch import Batch
-from batchq.language.builders import delete
+from batchq.language.changes import delete
 from batchq.language.statement import Statement
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, no_table, unfinished_key
 from batchq.engine.compile.quoting import check_table, listed, quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import insert, raw_sql, update
+from batchq.language.builders import insert, raw_sql
+from batchq.language.changes import update
 from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises

@@ -11,9 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from batchq.engine.compile.quoting import identifier, unqualified
+from batchq.language.listed_columns import chosen, chosen_by
 from batchq.language.results import Rows
 from batchq.language.spelling import spelled
-from batchq.language.syntax import CREATED, Insert, chosen, chosen_by
+from batchq.language.syntax import CREATED, Insert
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:

@@ -13,23 +13,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 
 from batchq.language import placeholders
-from batchq.language.errors import InvalidBatch
-from batchq.language.inputs import Where, read_conditions, read_row
+from batchq.language.inputs import read_row
 from batchq.language.insert_select import insert_select
-from batchq.language.operands import check_lists
 from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
 from batchq.language.special import NOT_AS_IS
 from batchq.language.sql_values import read_mapping, read_text
 from batchq.language.statement import Statement
 from batchq.language.syntax import (
-    Conditions,
-    Delete,
     Expr,
     Insert,
     RawSql,
-    Update,
-    columns_in,
 )
 from batchq.language.table_names import check_names
 
@@ -127,63 +121,6 @@ def insert(table: str, row: Any) -> Statement[None, Any]:
         raise
 
 
-def update(table: str, set: Row, where: Where) -> Statement[None]:
-    """Update the rows that ``where`` selects.
-
-    :param table: as in :func:`insert`.
-    :param set: the new values by column, as the row of :func:`insert`.
-    :param where: the conditions, all of which must hold: a mapping of columns, a ``sql()``
-        fragment, or a list of these: ``[{"vpc_id": 7}, sql("block && %(b)s", b=block)]``. In a
-        mapping, a value is compared by ``=``, as is a fragment; None is IS NULL; a list or tuple is
-        "one of these", which may include None, and an empty one selects no row. For other
-        comparisons use the functions of :mod:`batchq.conditions`, and ``sql()`` to compare a
-        column with a whole array.
-    :raises InvalidBatch: if there is nothing to set, no condition, or a value that cannot be
-        compared. For all rows, write ``where=sql("true")``.
-
-    >>> from batchq import sql, steps, update
-    >>> touch = update("project", {"version": sql("version + 1")}, {"id": 7, "deleted_at": None})
-    >>> steps(touch)[0].sql
-    'UPDATE "project" SET "version" = (version + 1) WHERE "id" = $1 AND "deleted_at" IS NULL'
-    """
-    columns, cells, values = read_row("update(set=)", set)
-    if not columns:
-        raise InvalidBatch(f"update({table!r}, …): no column to set; name at least one")
-    conditions, compared = read_conditions("update(where=)", where)
-    try:
-        return _changing("update", _update(table, columns, cells, conditions), values + compared)
-    except TypeError:
-        check_names("update()", table, columns, columns_in(conditions))
-        raise
-
-
-def delete(table: str, where: Where) -> Statement[None]:
-    """Delete the rows that ``where`` selects; conditions as in :func:`update`.
-
-    :raises InvalidBatch: as in :func:`update`.
-
-    >>> from batchq import delete, steps
-    >>> steps(delete("vpc", where={"id": [7, 8]}))[0].sql
-    'DELETE FROM "vpc" WHERE "id" = ANY($1)'
-    """
-    conditions, values = read_conditions("delete(where=)", where)
-    try:
-        return _changing("delete", _delete(table, conditions), values)
-    except TypeError:
-        check_names("delete()", table, columns_in(conditions))
-        raise
-
-
-def _changing(call: str, shape: Shape, values: tuple[object, ...]) -> Statement[None]:
-    """Return a statement that changes the rows of a ``where=``.
-
-    :raises InvalidBatch: if that is an empty ``not_in()`` alone.
-    """
-    if shape.lists_alone:
-        check_lists(f"{call}(where=)", [values[place] for place in shape.lists_alone])
-    return Statement(shape, values)
-
-
 # -- the first shape of a statement: checked once, then looked up ----------------------------------
 
 
@@ -203,17 +140,3 @@ def _source(source: RawSql) -> Shape:
 def _insert(table: str, columns: tuple[str, ...], cells: tuple[Expr, ...]) -> Shape:
     check_names("insert()", table, columns)
     return Shape(Insert(table, columns, cells))
-
-
-@lru_cache(maxsize=4096)
-def _update(
-    table: str, columns: tuple[str, ...], cells: tuple[Expr, ...], where: Conditions
-) -> Shape:
-    check_names("update()", table, columns, columns_in(where))
-    return Shape(Update(table, columns, cells, where))
-
-
-@lru_cache(maxsize=4096)
-def _delete(table: str, where: Conditions) -> Shape:
-    check_names("delete()", table, columns_in(where))
-    return Shape(Delete(table, where))

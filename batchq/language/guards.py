@@ -75,6 +75,8 @@ class When(Enum):
 
     __hash__ = object.__hash__  # a member is one object; that of Enum is Python code
 
+    ONCE = "once"
+    """Rows found by ``where``, each of which at most one row of the other table may match."""
     BEFORE = "before"
     """Rows found by ``where``, before the statement changes them."""
     LEAVE = "leave"
@@ -89,7 +91,7 @@ class When(Enum):
 
 FOUND = frozenset({When.BEFORE, When.LEAVE})
 """Checked for each row that ``where`` selects, in the order of the calls."""
-INSIDE = frozenset({When.BEFORE, When.LEAVE, When.CONFLICT})
+INSIDE = frozenset({When.ONCE, When.BEFORE, When.LEAVE, When.CONFLICT})
 """Checked in the statement itself. The others are checked by SQL around it, after it has run."""
 
 
@@ -114,6 +116,8 @@ class Requirement:
         """Return the call, without values: ``require("generation", "attempts" < …)``."""
         if self.when is When.NEVER:
             return "expect(0)"
+        if self.when is When.ONCE:
+            return "at most 1 match"
         if isinstance(self.test, RawSql):
             return f"{self.call}(sql)"
         return f"{self.call}({', '.join(map(_in_words, column_tests(self.test))) or '...'})"

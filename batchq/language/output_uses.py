@@ -14,6 +14,7 @@ from batchq.language.syntax import (
     Delete,
     Expr,
     Insert,
+    Join,
     RawSql,
     Select,
     Source,
@@ -31,12 +32,17 @@ def takes_outputs(source: Source) -> bool:
             uses = _use_outputs((*source.cells, *on.cells)) or tests_outputs(on.where)
             return uses or (source.query is not None and takes_outputs(source.query))
         case Update():
-            return _use_outputs(source.cells) or tests_outputs(source.where)
+            uses = _use_outputs(source.cells) or tests_outputs(source.where)
+            return uses or _joins_outputs(source.join)
         case Delete():
-            return tests_outputs(source.where)
+            return tests_outputs(source.where) or _joins_outputs(source.join)
         case Select():
             cells = (*(source.columns or ()), *(key.column for key in source.order))
             return _use_outputs(cells) or tests_outputs(source.where)
+
+
+def _joins_outputs(join: Join | None) -> bool:
+    return join is not None and not isinstance(join.table, str) and takes_outputs(join.table)
 
 
 def tests_outputs(where: Conditions) -> bool:

@@ -31,6 +31,7 @@ from batchq.language.syntax import (
     Expr,
     Expression,
     Insert,
+    Join,
     RawSql,
     Select,
     Source,
@@ -208,12 +209,18 @@ class _Rewriter:
                 on = evolve(on, cells=self.cells(on.cells), where=self.where(on.where))
                 return evolve(source, conflict=on)
             case Update():
-                cells = self.cells(source.cells)
-                return evolve(source, cells=cells, where=self.where(source.where))
+                cells, join = self.cells(source.cells), self._join(source.join)
+                return evolve(source, cells=cells, join=join, where=self.where(source.where))
             case Select():
                 return self._select(source)
             case Delete():
-                return evolve(source, where=self.where(source.where))
+                join = self._join(source.join)
+                return evolve(source, join=join, where=self.where(source.where))
+
+    def _join(self, join: Join | None) -> Join | None:
+        if join is None or isinstance(join.table, str):
+            return join
+        return evolve(join, table=self._select(join.table))
 
     def _select(self, select: Select) -> Select:
         for column in select.columns or ():

@@ -142,6 +142,11 @@ class RowConditions(Batch[T_co, R_contra]):
         source = self._shape.source
         if not isinstance(source, Update):
             raise InvalidBatch(f"unless(): {_INSTEAD_OF_UNLESS[type(source)]}")
+        if source.join is not None:
+            raise InvalidBatch(
+                "unless(): an update with from_= cannot leave a row as it is; write the opposite "
+                "condition into where="
+            )
         test, values = read_conditions("unless()", condition)
         return self._with_condition(When.LEAVE, test, values, None, ())
 

@@ -80,6 +80,8 @@ class RawSql:
     """The text before it was split."""
     nested: tuple[Source, ...] = ()
     """The statements inside the text."""
+    source_column: str | None = None
+    """The name, if it is a column of the other table of an update or delete."""
 
     verb: ClassVar[str] = "sql"
     table: ClassVar[None] = None
@@ -191,6 +193,15 @@ class Insert:
     verb: ClassVar[str] = "insert"
 
 
+@frozen
+class Join:
+    """The other table of an update or delete, which is called ``source`` there."""
+
+    table: str | Select
+    on: tuple[tuple[str, str], ...]
+    """Columns of the changed table, each with the one that it equals."""
+
+
 @frozen(eq=False)
 class Update:
     """UPDATE of the rows that the conditions select."""
@@ -199,6 +210,7 @@ class Update:
     columns: tuple[str, ...]
     cells: tuple[Expr, ...]
     where: Conditions
+    join: Join | None = None
 
     verb: ClassVar[str] = "update"
 
@@ -209,6 +221,7 @@ class Delete:
 
     table: str
     where: Conditions
+    join: Join | None = None
 
     verb: ClassVar[str] = "delete"
 
@@ -273,21 +286,6 @@ def column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]
     for condition in where:
         if not isinstance(condition, RawSql):
             yield condition
-
-
-def chosen(source: Source) -> tuple[str, ...]:
-    """Return the columns that the source compares with a list."""
-    if isinstance(source, Insert):
-        return () if source.conflict is None else chosen_by(source.conflict.where)
-    return () if isinstance(source, RawSql) else chosen_by(source.where)
-
-
-def chosen_by(where: Conditions) -> tuple[str, ...]:
-    """Return the columns that conditions compare with a list."""
-    if isinstance(where, RawSql):
-        return ()
-    lists = (EQUALS_ANY, EQUALS_ANY_OR_NULL, NOT_ANY, NOT_ANY_NOR_NULL)
-    return tuple(name for name, test in column_tests(where) if operator_of(test) in lists)
 
 
 def operator_of(test: str | RawSql | Compared) -> str:

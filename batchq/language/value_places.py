@@ -18,6 +18,7 @@ from batchq.language.syntax import (
     Delete,
     Expr,
     Insert,
+    Join,
     RawSql,
     Select,
     Source,
@@ -83,9 +84,10 @@ def places_in_source(source: Source) -> list[ValuePlace]:
                 places += _places_in_cells(on.columns, on.cells) + places_in(on.where)
             return places
         case Update():
-            return _places_in_cells(source.columns, source.cells) + places_in(source.where)
+            places = _places_in_cells(source.columns, source.cells)
+            return places + _places_in_join(source.join) + places_in(source.where)
         case Delete():
-            return places_in(source.where)
+            return _places_in_join(source.join) + places_in(source.where)
         case Select():
             places = [*_in_fragments(source.columns or ()), *places_in(source.where)]
             if source.after:
@@ -98,6 +100,10 @@ def places_in_source(source: Source) -> list[ValuePlace]:
 def sorted_columns(source: Select) -> list[str]:
     """Return the columns that a select is ordered by, without fragments."""
     return [key.column for key in source.order if isinstance(key.column, str)]
+
+
+def _places_in_join(join: Join | None) -> list[ValuePlace]:
+    return places_in_source(join.table) if join and not isinstance(join.table, str) else []
 
 
 def places_in(where: Conditions) -> list[ValuePlace]:
@@ -141,6 +147,8 @@ def lists_alone(source: Source) -> range:
     :return: none if it has another condition, or the source changes no rows.
     """
     if not isinstance(source, Update | Delete) or isinstance(source.where, RawSql):
+        return range(0)
+    if source.join is not None:  # which selects too
         return range(0)
     for condition in source.where:
         test = None if isinstance(condition, RawSql) else condition[1]

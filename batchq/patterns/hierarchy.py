@@ -14,7 +14,8 @@ from typing import TypeVar, cast
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql, update
+from batchq.language.builders import raw_sql
+from batchq.language.changes import delete, update
 from batchq.language.compose import gather
 from batchq.language.composites import Last
 from batchq.language.errors import InvalidBatch

@@ -10,7 +10,8 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, cast
 
-from batchq.language.builders import raw_sql, update
+from batchq.language.builders import raw_sql
+from batchq.language.changes import update
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import Raises, checked_raises

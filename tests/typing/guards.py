@@ -12,6 +12,7 @@ from batchq import (
     Statement,
     Violation,
     created,
+    delete,
     format_error,
     gather,
     insert,
@@ -21,6 +22,7 @@ from batchq import (
     run,
     select,
     sequence,
+    source,
     sql,
     unexpected,
     unmet,
@@ -53,6 +55,10 @@ def row_guard_keeps_the_type() -> None:
         Statement[int],
     )
     assert_type(insert("t", select("u", ["a"], where={"b": 1})), Statement[None])
+    rows = select("u", ["a"], where={"b": 1})
+    assert_type(update("t", {"a": source("b")}, from_="u", on={"a": "b"}), Statement[None])
+    assert_type(update("t", {"a": 1}, {"b": 1}, from_=rows, on={"a": "b"}), Statement[None])
+    assert_type(delete("t", using=rows, on={"a": "b"}).count(), Statement[int])
     upsert = insert("t", Project).on_conflict_do_update(
         "a", sql("lower(b)"), index_where=sql("c"), set=["a"], where={"a": lt(sql("excluded.a"))}
     )

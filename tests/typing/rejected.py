@@ -21,6 +21,7 @@ from batchq import (
     sequence,
     sql,
     unique,
+    update,
 )
 from tests.typing.subjects import INT, ROW, Created, NameTaken
 
@@ -49,6 +50,12 @@ def mapping_needs_an_exception() -> None:
     INT.on(unique("k"), "taken")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     INT.on(unique("k"), int)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     INT.expect(1, missing=404)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def other_table_needs_columns_to_compare() -> None:
+    update("t", {"a": 1}, from_="u")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    update("t", {"a": 1})  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    delete("t", on={"a": "b"})  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
 def upsert_needs_columns_to_set() -> None:

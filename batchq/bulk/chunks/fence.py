@@ -18,7 +18,8 @@ from batchq.bulk.errors import FenceBroken
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier, literal, quoted
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql
+from batchq.language.builders import raw_sql
+from batchq.language.changes import delete
 from batchq.language.inputs import Condition
 from batchq.language.local_settings import ALL_ROWS, changed, kept, with_settings
 from batchq.language.selects import select

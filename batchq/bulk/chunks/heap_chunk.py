@@ -27,7 +27,8 @@ from batchq.bulk.chunks.record import (
 )
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import literal, quoted
-from batchq.language.builders import delete, raw_sql
+from batchq.language.builders import raw_sql
+from batchq.language.changes import delete
 from batchq.language.inputs import Condition
 from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template

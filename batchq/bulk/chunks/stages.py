@@ -24,7 +24,8 @@ from batchq.bulk.errors import RowsAfterFence, TooManyRows
 from batchq.bulk.job import Job
 from batchq.engine.compile.quoting import identifier
 from batchq.language.batch import Batch
-from batchq.language.builders import delete, raw_sql, update
+from batchq.language.builders import raw_sql
+from batchq.language.changes import delete, update
 from batchq.language.inputs import Condition
 from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from batchq.engine.compile.checked_rows import checked
 from batchq.engine.compile.find_spans import find_spans
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.quoting import listed, quoted
-from batchq.engine.compile.render import assignments, checked, checks, conditions, render
+from batchq.engine.compile.render import assignments, checks, conditions, render
 from batchq.engine.compile.spans import CommandSpans
 from batchq.language.guards import Requirement, When
 from batchq.language.syntax import Source, Update

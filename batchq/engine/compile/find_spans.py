@@ -18,7 +18,7 @@ from batchq.engine.compile.spans import (
     CommandSpans,
     Fragment,
 )
-from batchq.language.syntax import Insert, RawSql, Select, Source
+from batchq.language.syntax import Delete, Insert, RawSql, Select, Source, Update
 
 
 def find_spans(
@@ -44,9 +44,16 @@ def find_spans(
         end=len(sql),
         returning=writes and bool(returned),
         writes=writes,
-        reads=isinstance(source, Insert) and source.query is not None,
+        reads=_reads(source),
         has_backslash=False,
     )
+
+
+def _reads(source: Source) -> bool:
+    """Return whether a statement that batchq writes reads other rows than those it changes."""
+    if isinstance(source, Insert):
+        return source.query is not None
+    return isinstance(source, Update | Delete) and source.join is not None
 
 
 def find_fragments(numbering: Numbering, tests: list[str]) -> list[Fragment]:

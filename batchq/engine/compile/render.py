@@ -7,8 +7,12 @@ Values are not used here, so one text serves every statement of the shape.
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
+from batchq.engine.compile.checked_rows import checked
 from batchq.engine.compile.condition_sql import column_test
+from batchq.engine.compile.created_sql import returning
+from batchq.engine.compile.join_sql import Joined
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.page_sql import page_of, rows_after
 from batchq.engine.compile.parameter_places import Place, names_without_cast
@@ -16,12 +20,12 @@ from batchq.engine.compile.quoting import identifier, listed, quoted, unqualifie
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import FOUND, Requirement, When
 from batchq.language.syntax import (
-    CREATED,
     Conditions,
     Conflict,
     Delete,
     Expr,
     Insert,
+    Join,
     Nested,
     RawSql,
     Select,
@@ -46,7 +50,7 @@ def render(
         Empty if no rows are wanted, None if the columns are not known.
     :raises InvalidBatch: for a select without columns.
     """
-    where_of = partial(_where, n, source, requirements)
+    where_of, row = partial(_where, n, source, requirements), ""
     match source:
         case RawSql():
             return _text(n, source)
@@ -55,42 +59,44 @@ def render(
             if query is not None:
                 rows = f"({listed(names)}) {render(n, query, (), None)}"
             elif names:
-                values = ", ".join(map(partial(_cell, n, table), names, cells))
-                rows = f"({listed(names)}) VALUES ({values})"
+                values = map(partial(_cell, n, table), names, cells)
+                rows = f"({listed(names)}) VALUES ({', '.join(values)})"
             on = "" if conflict is None else _on_conflict(n, table, conflict, requirements)
             sql = f"INSERT INTO {quoted(table)} {rows}{on}"
-        case Update(table, names, cells, where):
+        case Update(table, names, cells, where, None):
             sets = assignments(n, table, names, cells)
             sql = f"UPDATE {quoted(table)} SET {sets} WHERE {where_of(table, where)}"
-        case Delete(table, where):
+        case Delete(table, where, None):
             sql = f"DELETE FROM {quoted(table)} WHERE {where_of(table, where)}"
+        case Update() | Delete():
+            sql, row = _joined(n, source, requirements)
         case Select():
             sql = _select(n, source, requirements, columns)
     if columns and not isinstance(source, Select):
-        sql += f" RETURNING {_returning(n, columns)}"
+        sql += f" RETURNING {returning(n, columns, row)}"
     return sql
 
 
-def _returning(n: Numbering, columns: tuple[str, ...]) -> str:
-    if CREATED not in columns:
-        return listed(columns)
-    tests = {column: identifier(column) for column in columns}
-    tests[CREATED] = f"{_created(n)} AS {identifier(CREATED)}"
-    return f"{'WITH (OLD AS _batchq_old) ' if n.abilities.old else ''}{', '.join(tests.values())}"
-
-
-def _created(n: Numbering) -> str:
-    """Return whether a row has been inserted, and not updated."""
-    if n.abilities.old:
-        # Not IS NULL, which is true for a row of NULLs.
-        return "_batchq_old IS NOT DISTINCT FROM NULL"
-    if n.abilities.xmax:
-        # DO UPDATE locks a row before it updates it, and the new version has that lock as well.
-        return "xmax OPERATOR(pg_catalog.=) 0"
-    message = (
-        "created(): this server cannot report it; use insert_or_get(), which takes a second step"
-    )
-    raise InvalidBatch(message)
+def _joined(
+    n: Numbering, source: Update | Delete, requirements: tuple[Requirement, ...]
+) -> tuple[str, str]:
+    """Return a statement with another table, and the prefix of its row's columns."""
+    table, join = source.table, cast("Join", source.join)
+    sql = f"DELETE FROM {quoted(table)} USING "
+    if isinstance(source, Update):
+        sets = assignments(n, table, source.columns, source.cells)
+        sql = f"UPDATE {quoted(table)} SET {sets} FROM "
+    other = join.table
+    other = quoted(other) if isinstance(other, str) else f"({render(n, other, (), None)})"
+    joined = Joined(table, f"{other} AS source", join.on)
+    with n.columns_of(joined.row):
+        selected = joined.pairs
+        if source.where:
+            selected += f" AND ({conditions(n, table, source.where)})"
+        twice = joined.matches_twice(selected)
+        arms = [f"WHEN {twice} THEN {n.sentinel(0, requirements[0], n.row)}"]
+        arms += checks(n, source, requirements)[0]
+    return f"{sql}{joined.other} WHERE {checked(selected, arms)}", joined.row
 
 
 def _select(
@@ -99,14 +105,16 @@ def _select(
     requirements: tuple[Requirement, ...],
     columns: tuple[str, ...] | None,
 ) -> str:
-    table = source.table
     named = columns if source.columns is None else source.columns
     if named is None:
-        message = f"select({table!r}) has no columns; list them, or pass a model with fields"
-        raise InvalidBatch(message)
+        raise InvalidBatch(
+            f"select({source.table!r}) has no columns; list them, or pass a model with fields"
+        )
     outputs = ", ".join(_fragment(n, c) if isinstance(c, RawSql) else identifier(c) for c in named)
-    where = _where(n, source, requirements, table, source.where)
-    sql = f"SELECT {outputs or 1} FROM {quoted(table)}" + (f" WHERE {where}" if where else "")
+    where = _where(n, source, requirements, source.table, source.where)
+    sql = f"SELECT {outputs or 1} FROM {quoted(source.table)}" + (
+        f" WHERE {where}" if where else ""
+    )
     sql += page_of(n, source, partial(_fragment, n))
     return f"{sql} FOR {source.lock}" if source.lock else sql
 
@@ -183,23 +191,8 @@ def checks(
             arms.append(f"WHEN {test} IS TRUE THEN true")
         else:
             fails = "IS TRUE" if required.refuses else "IS NOT TRUE"
-            arms.append(f"WHEN {test} {fails} THEN {n.sentinel(index, required)}")
+            arms.append(f"WHEN {test} {fails} THEN {n.sentinel(index, required, n.row)}")
     return arms, leaves
-
-
-def checked(selected: str, arms: list[str]) -> str:
-    """Return conditions, with the checks of the rows that they select.
-
-    Only CASE guarantees an order of evaluation in SQL: a row that the conditions do not select must
-    not fail for a requirement on the rows that they do.
-    """
-    if not arms:
-        return selected
-    selected = selected or "true"
-    return (
-        f"({selected}) AND CASE WHEN ({selected}) IS NOT TRUE THEN false {' '.join(arms)} "
-        "ELSE true END"
-    )
 
 
 def requirement(

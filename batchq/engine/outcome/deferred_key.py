@@ -194,6 +194,8 @@ def _match(
             result = NO
         case Delete():
             cannot_fail = violation.kind is ViolationKind.UNIQUE or key.missing
+            if source.join is not None:
+                return NO if cannot_fail else MAYBE
             old = dict(_compared_values(source.where, values))
             result = NO if cannot_fail else _compare(key, old, stored=True)
         case Insert():
@@ -226,6 +228,8 @@ def _match_update(
     violation: Violation,
     steps: Sequence[PlacedStep],
 ) -> TextMatch:
+    if source.join is not None:
+        return MAYBE
     new = dict(_set_values(source.columns, source.cells, values))
     count = sum(len(cell.names) if isinstance(cell, RawSql) else 1 for cell in source.cells)
     old = dict(_compared_values(source.where, values[count:]))

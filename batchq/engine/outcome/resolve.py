@@ -74,7 +74,7 @@ def _fits_guard(violation: Violation, matcher: Matcher, placed: PlacedStatement)
 def _is_unmet(requirement: Requirement, columns: frozenset[str]) -> bool:
     """Return whether a requirement is a condition on exactly these columns; of none, on any."""
     named = frozenset(columns_in(requirement.test))
-    return requirement.when is not When.NEVER and columns in (frozenset(), named)
+    return requirement.when not in (When.NEVER, When.ONCE) and columns in (frozenset(), named)
 
 
 @frozen

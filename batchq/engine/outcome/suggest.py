@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchq.engine.hints import hint
-from batchq.language.guards import Bound
+from batchq.language.guards import Bound, When
 from batchq.language.matchers import Matcher, constraint, matcher_of, not_null, sqlstate
 from batchq.language.results import Rows
 from batchq.language.violation import Violation, ViolationKind
@@ -49,6 +49,11 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
     if violation.isolation is not None:
         return f"\n{OLD_SNAPSHOT}"
     if violation.requirement is not None:
+        if _matches_twice(violation, failed):
+            return (
+                "\nThis row matches two rows of the other table, and either could decide: add to "
+                "on= or where= what distinguishes them, or pass a select() of one of them"
+            )
         carries = failed.step is not None and failed.step.placed.statement._shape.carries_unexpected
         argument = "unexpected" if carries else "raises"
         return f"\nIf a caller can cause it, map it:\n    {argument}=YourError(...)"
@@ -63,6 +68,13 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
     argument = "missing" if violation.rows < guard.rows else "unexpected"
     line = f".expect({rows}, {argument}=YourError(...))"
     return f"\nIf a caller can cause it, map it:\n    {line}"
+
+
+def _matches_twice(violation: Violation, failed: FailedStep) -> bool:
+    if failed.step is None or violation.requirement is None:
+        return False
+    shape = failed.step.placed.statement._shape
+    return shape.requirements[violation.requirement].when is When.ONCE
 
 
 def _matcher(violation: Violation, name: str | None) -> Matcher:
