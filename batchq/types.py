@@ -8,7 +8,7 @@ from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
 from batchq.language.outputs import Output
 from batchq.language.placement import Scheduled
-from batchq.language.results import Inserted, Updated
+from batchq.language.results import Changed, Inserted, Updated
 from batchq.language.type_variables import Named
 from batchq.language.violation import ViolationKind
 from batchq.patterns.insert_or_advance import Advanced
@@ -17,6 +17,7 @@ from batchq.running.retry import RetryDetails
 
 __all__ = [
     "Advanced",
+    "Changed",
     "Comparison",
     "InsertOrGet",
     "Inserted",

@@ -33,7 +33,7 @@ class Schedulable(Batch[T_co, R_contra]):
 
     @property
     def _scheduled(self) -> Scheduled[T_co, R_contra]:
-        raise NotImplementedError
+        return Scheduled(cast("StatementBase[T_co, R_contra]", self))
 
     def run_once(self, key: Hashable, /) -> Scheduled[T_co, R_contra]:
         """Run the statement once in a batch, however often the batch has it with this key.

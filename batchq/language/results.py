@@ -27,14 +27,15 @@ class Rows(Enum):
     COUNT = "count"
     INSERTED = "inserted"
     UPDATED = "updated"
+    CHANGED = "change"
     EXISTS = "exists"
 
 
 WITHOUT_ROWS = frozenset({Rows.NONE, Rows.COUNT, Rows.EXISTS})
 """Results that do not contain rows."""
-WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.INSERTED, Rows.UPDATED})
+WITH_MODEL = frozenset({Rows.ONE, Rows.MAYBE, Rows.ALL, Rows.INSERTED, Rows.UPDATED, Rows.CHANGED})
 """Results that construct a model from each row."""
-EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.INSERTED, Rows.UPDATED})
+EXACTLY_ONE_ROW = frozenset({Rows.ONE, Rows.SCALAR, Rows.INSERTED, Rows.UPDATED, Rows.CHANGED})
 """Results of one row, which imply a guard."""
 
 
@@ -55,6 +56,16 @@ class Updated(Generic[M_co]):
     """The row as it is after the statement, locked until COMMIT."""
     changed: bool
     """True if the statement changed the row; False if it was left as it was."""
+
+
+@frozen
+class Changed(Generic[M_co]):
+    """The result of :meth:`Statement.change`."""
+
+    before: M_co
+    """The row as it was when the statement had locked it."""
+    after: M_co
+    """The row as the statement has left it, locked until COMMIT."""
 
 
 @frozen

@@ -268,6 +268,16 @@ def _check_columns(shape: Shape) -> None:
 def _check_left(shape: Shape) -> None:
     """Reject ``unless()`` with a result of several rows, and a result that shows nothing new."""
     guard, rows = shape.expected, shape.result.rows
+    if rows is Rows.CHANGED:
+        if not isinstance(shape.source, Update):
+            raise InvalidBatch("change(): only an update() has a row before and after; use one()")
+        if shape.source.join is not None:
+            raise InvalidBatch("change(): an update with from_= has no row before it; use one()")
+        if any(condition.when is When.LEAVE for condition in shape.conditions):
+            raise InvalidBatch(
+                "change(): with unless() a row may be left as it was; use updated(), which says so"
+            )
+        return
     if not any(condition.when is When.LEAVE for condition in shape.conditions):
         if rows is Rows.UPDATED:
             raise InvalidBatch(

@@ -14,11 +14,10 @@ from batchq.language.on_conflict import OnConflict
 from batchq.language.other_names import OtherNames
 from batchq.language.parameters import Parameter
 from batchq.language.partial import replaced, replacements_of, taken_as
-from batchq.language.placement import Schedulable, Scheduled
-from batchq.language.results import Inserted, Updated
+from batchq.language.placement import Schedulable
+from batchq.language.results import Changed, Inserted, Updated
 from batchq.language.tree import declared
 from batchq.language.type_variables import Named, R_contra, T_co
-from batchq.language.validation import checked_label
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -133,6 +132,35 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         return self._with_result("updated", model)
 
     @overload
+    def change(self, model: type[N]) -> Statement[Changed[N], R_contra]: ...
+    @overload
+    def change(
+        self, model: type[tuple[Any, ...]]
+    ) -> Statement[Changed[tuple[Any, ...]], R_contra]: ...
+    @overload
+    def change(
+        self, model: type[dict[Any, Any]]
+    ) -> Statement[Changed[dict[str, Any]], R_contra]: ...
+    @overload
+    def change(self, model: Callable[..., M]) -> Statement[Changed[M], R_contra]: ...
+    def change(self, model: Callable[..., Any]) -> Statement[Changed[Any], R_contra]:
+        """Return the row of an update before and after it; a guard as in :meth:`one`.
+
+        The row is locked first, so no other transaction has changed it between the two.
+
+        :param model: as in :meth:`one`.
+        :return: a statement whose result is :class:`~batchq.types.Changed`.
+        :raises InvalidBatch: as in :meth:`one`, on any statement but an ``update()``, and with
+            :meth:`unless`.
+
+        >>> from batchq import sql, update
+        >>> once_more = update("host", {"seen": sql("seen + 1")}, where={"id": 7})
+        >>> once_more.returning("seen").change(tuple)
+        <Statement update host: change(tuple), exactly 1 row>
+        """
+        return self._with_result("change", model)
+
+    @overload
     def inserted(self, model: type[N]) -> Statement[Inserted[N], R_contra]: ...
     @overload
     def inserted(
@@ -197,29 +225,6 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         'SELECT EXISTS (SELECT 1 FROM "project" WHERE "name" = $1) AS found'
         """
         return self._with_result("exists", None)
-
-    def returning(self, *columns: str) -> Statement[T_co, R_contra]:
-        """Return these columns from a built insert, update or delete.
-
-        Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``.
-
-        :raises InvalidBatch: without columns, or on a ``sql()`` or ``select()``.
-
-        >>> from uuid import UUID
-        >>> from batchq import insert
-        >>> insert("project", {"name": "web"}).returning("id").scalar(UUID)
-        <Statement insert project: scalar(UUID)>
-        """
-        return self._shaped(shape_changes.with_returning(self._shape, columns))
-
-    @property
-    def _scheduled(self) -> Scheduled[T_co, R_contra]:
-        return Scheduled(self)
-
-    def label(self, name: str) -> Statement[T_co, R_contra]:
-        """Return the statement with a label, as in :meth:`Batch.label`."""
-        labels = (checked_label(name), *self._labels)
-        return Statement(self._shape, self._values, self._raises, labels, self._first or self)
 
     @overload
     def bind(self: Statement[T_co, Named], /, **values: object) -> Statement[T_co]: ...

@@ -19,7 +19,7 @@ from batchq.language.shape import Shape, check_single_row
 from batchq.language.syntax import CREATED, RawSql
 from batchq.language.takes import still_taken
 from batchq.language.type_variables import R_contra, T_co
-from batchq.language.validation import is_text
+from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -127,6 +127,25 @@ class StatementBase(RowGuards[T_co, R_contra]):
         except TypeError:  # one is not hashable, so not a str
             raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
         return type(self)(shape, self._values, self._raises, self._labels, self._first or self)
+
+    def returning(self, *columns: str) -> Self:
+        """Return these columns from a built insert, update or delete.
+
+        Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``.
+
+        :raises InvalidBatch: without columns, or on a ``sql()`` or ``select()``.
+
+        >>> from uuid import UUID
+        >>> from batchq import insert
+        >>> insert("project", {"name": "web"}).returning("id").scalar(UUID)
+        <Statement insert project: scalar(UUID)>
+        """
+        return self._shaped(shape_changes.with_returning(self._shape, columns))
+
+    def label(self, name: str) -> Self:
+        """Return the statement with a label, as in :meth:`Batch.label`."""
+        labels = (checked_label(name), *self._labels)
+        return type(self)(self._shape, self._values, self._raises, labels, self._first or self)
 
     def output(self, column: str, type: str | None = None, /) -> Output:
         """Return a reference to a column of this statement, for a later statement of the batch.

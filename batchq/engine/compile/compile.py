@@ -16,7 +16,7 @@ from psycopg.pq import Format
 
 from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.client_encoding import is_own
-from batchq.engine.compile.command import CHANGED, write_command
+from batchq.engine.compile.command import reported_columns, write_command
 from batchq.engine.compile.find_spans import can_change_names, find_fragments
 from batchq.engine.compile.guard_sql import (
     ROWS_MARK,
@@ -180,8 +180,8 @@ def _compiled(
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
     numbering = Numbering(abilities, checked=checked)
-    reports = result is Rows.UPDATED
-    sql, spans = write_command(numbering, source, requirements, returned, reports=reports)
+    reported = reported_columns(result, wanted or ())
+    sql, spans = write_command(numbering, source, requirements, returned, reported)
     may_change_names = isinstance(source, RawSql) and can_change_names(spans.verb, sql)
     post_conditions = _post_conditions(numbering, source, requirements)
     tests = [each.test for each in post_conditions if each.test is not None]
@@ -192,7 +192,7 @@ def _compiled(
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
-        shown = (*(wanted or ()), CHANGED) if reports else wanted or ()
+        shown = (*(wanted or ()), *reported)
         all_shown = rows and not hidden
         sql = wrap(
             sql,

@@ -17,7 +17,7 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
-from batchq.language.results import Inserted, Result, Rows, Updated
+from batchq.language.results import Changed, Inserted, Result, Rows, Updated
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
 """Converts the answer to a statement into its result."""
-_SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.INSERTED, Rows.UPDATED})
+_SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.INSERTED, Rows.UPDATED, Rows.CHANGED})
 _WITH_FLAG: Mapping[Rows, Callable[[Any, bool], Any]] = {
     Rows.INSERTED: Inserted,
     Rows.UPDATED: Updated,
@@ -151,7 +151,7 @@ def _decoder(shape: Shape) -> Decoder | None:
             return lambda answer, transformer: _scalar(result, answer, transformer)
         case Rows.ALL:
             return _every(shape)
-        case Rows.ONE | Rows.MAYBE | Rows.INSERTED | Rows.UPDATED:
+        case Rows.ONE | Rows.MAYBE | Rows.INSERTED | Rows.UPDATED | Rows.CHANGED:
             return _single(shape, optional=result.rows is Rows.MAYBE)
 
 
@@ -214,6 +214,9 @@ def _known_maker(shape: Shape) -> Make | None:
     if shape.columns is None:
         return None
     make = _maker(shape.result.model, shape.columns)
+    if shape.result.rows is Rows.CHANGED:
+        count = len(shape.columns)
+        return lambda row: Changed(make(row[count:]), make(row[:count]))
     make_both = _WITH_FLAG.get(shape.result.rows)
     return make if make_both is None else lambda row: make_both(make(row[:-1]), row[-1])
 
