@@ -72,27 +72,14 @@ def _leaving(
     *,
     reports: bool,
 ) -> tuple[str, CommandSpans]:
-    table = quoted(source.table)
-    sets = assignments(n, source.table, source.columns, source.cells)
-    selected = conditions(n, source.table, source.where)
-    arms, leaves = checks(n, source, requirements)
-    found = checked(selected, arms)
-    # What the caller has written in it is that of an UPDATE by itself.
-    spans = find_spans(n, source, f"UPDATE {table} SET {sets} WHERE {found}", ())
     changed, unchanged = (f", {flag} AS {CHANGED}" if reports else "" for flag in ("true", "false"))
-    shown, more = columns or "1", f"{columns}, " if columns else ""
-    left = "SELECT pg_catalog.bool_or(_batchq_left) FROM _batchq_found"
-    ctes = (
-        f"WITH _batchq_found AS (SELECT {more}{' OR '.join(leaves)} AS _batchq_left "
-        f"FROM {table} WHERE {found} FOR NO KEY UPDATE), "
-        f"_batchq_updated AS (UPDATE {table} SET {sets} WHERE ({selected}) AND "
-        f"NOT ({left}) RETURNING {shown})"
+    shown = columns or "1"
+    left = "(SELECT pg_catalog.bool_or(_batchq_left) FROM _batchq_found)"
+    answer = (
+        f"SELECT {shown}{changed} FROM _batchq_updated UNION ALL "
+        f"SELECT {shown}{unchanged} FROM _batchq_found WHERE {left}"
     )
-    sql = (
-        f"{ctes} SELECT {shown}{changed} FROM _batchq_updated UNION ALL "
-        f"SELECT {shown}{unchanged} FROM _batchq_found WHERE ({left})"
-    )
-    return sql, evolve(spans, ctes=len(ctes), main=len(ctes) + 1, end=len(sql), returning=True)
+    return _finding(n, source, requirements, columns, f"NOT {left}", shown, answer)
 
 
 def _changing(
@@ -102,26 +89,50 @@ def _changing(
     columns: tuple[str, ...],
     reported: tuple[str, ...],
 ) -> tuple[str, CommandSpans]:
-    table = quoted(source.table)
-    sets = assignments(n, source.table, source.columns, source.cells)
-    selected = conditions(n, source.table, source.where)
-    arms, _ = checks(n, source, requirements)
-    found = checked(selected, arms)
-    spans = find_spans(n, source, f"UPDATE {table} SET {sets} WHERE {found}", ())
     # The columns of the row come first, so those that only guards need are the last of them.
-    before = ", ".join(
-        f"{identifier(column)} AS {name}" for column, name in zip(columns, reported, strict=False)
-    )
-    ctes = (
-        f"WITH _batchq_found AS (SELECT {before} FROM {table} WHERE {found} FOR NO KEY UPDATE), "
-        f"_batchq_updated AS (UPDATE {table} SET {sets} WHERE ({selected}) AND "
-        f"(SELECT pg_catalog.count(*) = 1 FROM _batchq_found) RETURNING {listed(columns)})"
-    )
+    pairs = zip(columns, reported, strict=False)
+    before = ", ".join(f"{identifier(column)} AS {name}" for column, name in pairs)
+    shown = listed(columns)
     # None if a trigger has suppressed the update; several, which fail, are as many as were found.
-    sql = (
-        f"{ctes} SELECT {listed(columns)}, {', '.join(reported)} "
+    answer = (
+        f"SELECT {shown}, {', '.join(reported)} "
         f"FROM _batchq_found LEFT JOIN _batchq_updated ON true "
         f"WHERE EXISTS (SELECT FROM _batchq_updated) "
         f"OR (SELECT pg_catalog.count(*) > 1 FROM _batchq_found)"
     )
+    is_one = "(SELECT pg_catalog.count(*) = 1 FROM _batchq_found)"
+    return _finding(n, source, requirements, before, is_one, shown, answer)
+
+
+def _finding(
+    n: Numbering,
+    source: Update,
+    requirements: tuple[Requirement, ...],
+    found: str,
+    applies: str,
+    updated: str,
+    answer: str,
+) -> tuple[str, CommandSpans]:
+    """Return a command that finds and checks the row before it updates it.
+
+    :param found: what is read of the row before; whether the row is left is read as well.
+    :param applies: the condition, on what was found, under which the row is updated.
+    :param updated: what is read of the row afterwards.
+    :param answer: the SELECT of both.
+    """
+    table = quoted(source.table)
+    sets = assignments(n, source.table, source.columns, source.cells)
+    selected = conditions(n, source.table, source.where)
+    arms, leaves = checks(n, source, requirements)
+    is_left = f"{' OR '.join(leaves)} AS _batchq_left" if leaves else ""
+    read = ", ".join(filter(None, (found, is_left)))
+    where = checked(selected, arms)
+    # What the caller has written in it is that of an UPDATE by itself.
+    spans = find_spans(n, source, f"UPDATE {table} SET {sets} WHERE {where}", ())
+    ctes = (
+        f"WITH _batchq_found AS (SELECT {read} FROM {table} WHERE {where} FOR NO KEY UPDATE), "
+        f"_batchq_updated AS (UPDATE {table} SET {sets} WHERE ({selected}) AND {applies} "
+        f"RETURNING {updated})"
+    )
+    sql = f"{ctes} {answer}"
     return sql, evolve(spans, ctes=len(ctes), main=len(ctes) + 1, end=len(sql), returning=True)
