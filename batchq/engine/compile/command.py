@@ -79,7 +79,15 @@ def _leaving(
         f"SELECT {shown}{changed} FROM _batchq_updated UNION ALL "
         f"SELECT {shown}{unchanged} FROM _batchq_found WHERE {left}"
     )
-    return _finding(n, source, requirements, columns, f"NOT {left}", shown, answer)
+    return _finding(
+        n,
+        source,
+        requirements,
+        found=columns,
+        applies=f"NOT {left}",
+        updated=shown,
+        answer=answer,
+    )
 
 
 def _changing(
@@ -101,13 +109,16 @@ def _changing(
         f"OR (SELECT pg_catalog.count(*) > 1 FROM _batchq_found)"
     )
     is_one = "(SELECT pg_catalog.count(*) = 1 FROM _batchq_found)"
-    return _finding(n, source, requirements, before, is_one, shown, answer)
+    return _finding(
+        n, source, requirements, found=before, applies=is_one, updated=shown, answer=answer
+    )
 
 
 def _finding(
     n: Numbering,
     source: Update,
     requirements: tuple[Requirement, ...],
+    *,
     found: str,
     applies: str,
     updated: str,

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import pytest
 
 from batchq import delete, insert, insert_or_get, select, sql, steps, update
-from batchq.engine.compile.command import write_command
+from batchq.engine.compile.command import reported_columns, write_command
 from batchq.engine.compile.find_spans import find_spans
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.render import render
 from batchq.engine.compile.scan import scan
+from batchq.language.results import Rows
 from batchq.language.statement import Statement
 from batchq.language.syntax import RawSql
 
@@ -72,9 +73,12 @@ def test_sql_of_the_user_is_scanned(statement: Statement[None]):
     assert find_spans(numbering, shape.source, sql_text, ()).reads
 
 
-def test_parts_of_an_update_that_may_leave_a_row_are_those_of_a_scan():
-    shape, numbering = FOUND.unless(dict.fromkeys(ODD, 1))._shape, Numbering()
-    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, reports=True)
+@pytest.mark.parametrize("result", [Rows.UPDATED, Rows.CHANGED], ids=lambda rows: rows.value)
+def test_parts_of_an_update_that_finds_the_row_first_are_those_of_a_scan(result):
+    found = FOUND if result is Rows.CHANGED else FOUND.unless(dict.fromkeys(ODD, 1))
+    shape, numbering = found._shape, Numbering()
+    reported = reported_columns(result, NAMES)
+    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, reported)
     scanned = scan(text)
     assert (spans.ctes, spans.main, spans.end) == (scanned.ctes, scanned.main, scanned.end)
     assert spans.writes

@@ -146,7 +146,7 @@ SCALARS: dict[str, tuple[type[Any], Callable[[Row], Statement[Any]]]] = {
 }
 # For an update with unless() and an insert that may update: see test_unless.py, test_upsert.py. A
 # look whether there are rows judges none of them: see tests/language/test_pages.py.
-ALL_ROWS = frozenset(Rows) - {Rows.UPDATED, Rows.INSERTED, Rows.EXISTS}
+ALL_ROWS = frozenset(Rows) - {Rows.UPDATED, Rows.INSERTED, Rows.CHANGED, Rows.EXISTS}
 # What is judged of which source, and with which shapes; what is not here is refused.
 ASKED: dict[tuple[When, type[Any]], frozenset[Rows]] = {
     (When.BEFORE, Update): ALL_ROWS,
