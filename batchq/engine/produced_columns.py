@@ -38,8 +38,8 @@ def produced_columns(
             if producer >= index:
                 raise InvalidBatch(
                     f"the output {output.column!r} is used before its statement, {output.title}, "
-                    f"runs, by {statement.title}: run_first() or run_last() moves one of them; "
-                    f"move the other likewise"
+                    f"runs, by {statement.title}; put that statement first, or say run_first() of "
+                    f"it, or run_last() of this one"
                 )
             producing = statements[producer]
             check_single_row(producing._shape, producing.title)

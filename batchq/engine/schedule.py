@@ -8,6 +8,7 @@ from itertools import combinations
 from operator import itemgetter
 from typing import Any
 
+from batchq.engine.sameness import are_same
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Key, Scheduled
@@ -27,7 +28,7 @@ class Keys:
         """Return the index of the statement that has run for the same key; else record this one.
 
         :param index: that of this statement, if it runs.
-        :raises InvalidBatch: if the other one is not the same SQL with the same values, but has to.
+        :raises InvalidBatch: if the other one is not the same statement, but has to be.
         """
         if scheduled.resets is not None:
             self._ran.pop(scheduled.resets, None)
@@ -38,24 +39,14 @@ class Keys:
             self._ran[scheduled.dedupe_key] = scheduled, index
             return None
         first, earlier = found
-        if scheduled.must_be_equal and not _are_equal(first, scheduled):
+        if scheduled.must_be_equal and not are_same(first.statement, scheduled.statement):
             titles = first.statement.title, scheduled.statement.title
             raise InvalidBatch(
                 f"run_once(): two statements with one key are not the same SQL with the same "
-                f"values: {titles[0]}, and {titles[1]}; give each its own key, such as a tuple "
-                f"with the value in which they differ"
+                f"result and values: {titles[0]}, and {titles[1]}; give each its own key, such as "
+                f"a tuple with the value in which they differ"
             )
         return earlier
-
-
-def _are_equal(one: Scheduled[Any, Any], other: Scheduled[Any, Any]) -> bool:
-    mine, others = one.statement, other.statement
-    pairs = zip(mine._values, others._values, strict=True)
-    return mine._shape is others._shape and all(
-        # 1, True and 1.0 are equal, but are not sent as the same value.
-        mine is others or (type(mine) is type(others) and bool(mine == others))
-        for mine, others in pairs
-    )
 
 
 def in_order(postponed: list[Postponed]) -> Iterator[Postponed]:
@@ -115,10 +106,19 @@ def _is_order_open(one: Key, other: Key) -> bool:
 
 def _is_sameness_open(one: Scheduled[Any, Any], other: Scheduled[Any, Any]) -> bool:
     """Return whether it is open if two statements with one key have the same values."""
-    if one.dedupe_key != other.dedupe_key:
+    if not _are_certainly_equal(one.dedupe_key or (), other.dedupe_key or ()):
         return False
     pairs = zip(one.statement._values, other.statement._values, strict=False)
     return any(
         mine is not others and (isinstance(mine, Parameter) or isinstance(others, Parameter))
         for mine, others in pairs
+    )
+
+
+def _are_certainly_equal(one: Key, other: Key) -> bool:
+    """Return whether two keys are equal whatever values are bound."""
+    return len(one) == len(other) and all(
+        mine is others
+        or not (isinstance(mine, Parameter) or isinstance(others, Parameter) or mine != others)
+        for mine, others in zip(one, other, strict=True)
     )

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
-from batchq.language.parameters import Fields, Parameter
+from batchq.language.parameters import Fields, Parameter, parameter_in
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.value import value
 
@@ -39,12 +39,13 @@ class Schedulable(Batch[T_co, R_contra]):
         """Run the statement once in a batch, however often the batch has it with this key.
 
         A part that needs it can say so by itself: five parts that lock one row are composed to one
-        lock, at the place of the first. Each of them has its result. What the first one's failures
-        raise counts, so the others' mappings do not.
+        lock, at the place of the first that runs. Each of them has its result. What the failures
+        of that one raise counts, so the others' mappings do not.
 
-        :param key: what it is known by. A tuple may have parameters of a declaration in it.
-        :raises InvalidBatch: for a key that is not hashable; when the batch is run, if statements
-            with one key are not the same SQL with the same values.
+        :param key: what it is known by. A tuple may have parameters of the statement in it.
+        :raises InvalidBatch: for a key that is not hashable, or has a parameter that the statement
+            does not use; when the batch is run, if statements with one key are not the same SQL
+            with the same result and values.
 
         >>> from batchq import gather, select, steps
         >>> lock = select("org", ["name"], where={"id": 7}).for_update().one(tuple)
@@ -57,9 +58,24 @@ class Schedulable(Batch[T_co, R_contra]):
         except TypeError as error:
             message = "run_once(): the key is not hashable; pass a text, or a tuple of values"
             raise InvalidBatch(message) from error
-        if any(isinstance(part, Fields) for part in parts):
-            raise InvalidBatch("run_once(): the key has row(…) in it; name one field of it")
+        for part in parts:
+            self._check_part(part)
         return evolve(cast("Any", self._scheduled), dedupe_key=(_USERS, *parts), must_be_equal=True)
+
+    def _check_part(self, part: object) -> None:
+        """Reject a part of a key whose value would never be known."""
+        if isinstance(part, Fields):
+            raise InvalidBatch("run_once(): the key has row(…) in it; name one field of it")
+        if not isinstance(part, Parameter) and parameter_in(part) is not None:
+            raise InvalidBatch(
+                "run_once(): a part of the key has a parameter in it; write one flat tuple"
+            )
+        values = self._scheduled.statement._values
+        if isinstance(part, Parameter) and not any(part is value for value in values):
+            raise InvalidBatch(
+                f"run_once(): the key has the parameter {part.name!r}, which the statement does "
+                f"not use; drop it from the key"
+            )
 
     def run_first(self) -> Scheduled[T_co, R_contra]:
         """Run the statement before all others of the batch, whatever it is composed with.

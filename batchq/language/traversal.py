@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
 from batchq.language.tree import leaves
 
@@ -43,12 +44,20 @@ def unmet_outputs(parts: Sequence[Batch[Any, Any]]) -> tuple[Output, ...]:
             producer = runs.get(output.identity)
             if producer is None:
                 unmet.append(output)
-            elif producer >= index:
+            elif producer >= index and not any(map(_is_moved, parts)):
                 raise InvalidBatch(
                     f"the output {output.column!r} is used before its statement, {output.title}, "
                     f"runs; put that statement first"
                 )
     return tuple(unmet)
+
+
+def _is_moved(part: Batch[Any, Any]) -> bool:
+    """Return whether a statement does not run at its place: only the plan shows the order."""
+    return any(
+        isinstance(leaf, Scheduled) and (leaf.is_first or leaf.last_key is not None)
+        for leaf in leaves(part)
+    )
 
 
 def check_outputs(batch: Batch[Any, Any]) -> None:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, time, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from attrs import frozen
+from psycopg.types.json import Json, Jsonb
 
 from batchq import (
     Batch,
@@ -87,10 +90,62 @@ def test_run_once_of_different_statements_is_rejected(case):
             steps(batch)
 
 
+SENT_ALIKE = {
+    "ints": (7, 7, True),
+    "bool and int": (True, 1, False),
+    "floats": (0.0, -0.0, False),
+    "NaN": (float("nan"), float("nan"), True),
+    "numerics": (Decimal("1.0"), Decimal("1.00"), False),
+    "times": (time(12, tzinfo=UTC), time(14, tzinfo=timezone(timedelta(hours=2))), False),
+    "lists": ([1, [2]], [1, [2]], True),
+    "lists of other types": ([1], [True], False),
+    "documents": (Jsonb({"a": [1]}), Jsonb({"a": [1]}), True),
+    "other documents": (Jsonb([1]), Jsonb([True]), False),
+    "long documents": (Jsonb(["a" * 99, 1]), Jsonb(["a" * 99, 2]), False),
+    "json and jsonb": (Json(1), Jsonb(1), False),
+    "NULL": (None, None, True),
+}
+
+
+@pytest.mark.parametrize("case", SENT_ALIKE)
+def test_run_once_shares_only_what_is_sent_alike(case):
+    *values, is_same = SENT_ALIKE[case]
+    batch = gather(*[sql("SELECT %(x)s", x=value).run_once("x") for value in values])
+    if is_same:
+        assert len(steps(batch)) == 1
+    else:
+        with pytest.raises(InvalidBatch, match="not the same SQL with the same result and values"):
+            steps(batch)
+
+
+def test_run_once_shares_statements_that_differ_in_their_mappings():
+    mapped = read(7).on(unique("k"), KeyError).invariant("k2").label("lock")
+    batch = gather(read(7).run_once("x"), mapped.run_once("x"), read(7).run_once("x").label("y"))
+    assert numbers(batch) == [7]
+    assert results(batch) == (0, 0, 0)
+
+
+def test_run_once_by_keys_that_values_decide():
+    for one, other, runs in (
+        ((ID, "x"), (1, "y"), 2),
+        (("k", ID, "x"), ("k", 5, "y"), 2),
+        ((ID, "x"), (1, "x"), 1),
+        ((ID, "x"), (OTHER, "y"), 2),
+        ((ID, "x"), (OTHER, "x"), 1),
+    ):
+        part = next((each for each in other if each is OTHER), 1)
+        batch = gather(read(ID).run_once(one), read(part).run_once(other))
+        named = {"other": 1} if part is OTHER else {}
+        values = {"id": 5 if other[0] is one[0] else 1, **named}
+        assert len(steps(batch.bind(**values))) == runs
+        if named:
+            assert len(steps(batch.partial(other=1).bind(id=1))) == runs
+
+
 def test_run_once_compares_by_bound_values():
     batch = gather(read(ID).run_once("x"), read(OTHER).run_once("x"))
     assert numbers(batch.bind(id=7, other=7)) == [7]
-    with pytest.raises(InvalidBatch, match="not the same SQL with the same values"):
+    with pytest.raises(InvalidBatch, match="not the same SQL with the same result and values"):
         steps(batch.bind(id=7, other=8))
     keyed = gather(read(ID).run_once(("x", ID)), read(OTHER).run_once(("x", OTHER)))
     assert numbers(keyed.bind(id=7, other=7)) == [7]
@@ -110,6 +165,10 @@ def test_run_once_has_a_key_of_its_own_kind():
         ONE.run_once(("org", [1]))
     with pytest.raises(InvalidBatch, match=r"row\(…\) in it; name one field"):
         ONE.run_once(("org", row(Org)))
+    with pytest.raises(InvalidBatch, match="write one flat tuple"):
+        read(ID).run_once(("org", ("id", ID)))
+    with pytest.raises(InvalidBatch, match="parameter 'other', which the statement does not"):
+        read(ID).run_once(("org", OTHER))
 
 
 def test_output_of_a_statement_that_is_shared_is_that_of_the_first():
@@ -176,10 +235,15 @@ def test_output_is_not_used_before_its_statement_runs():
     made = insert("org", {"id": 1}).returning("id").one(tuple)
     child = insert("t", {"org": made.output("id")})
     for batch in (gather(made.run_last(), child), gather(made, child.run_first())):
-        with pytest.raises(InvalidBatch, match=r"run_first\(\) or run_last\(\) moves one of them"):
+        with pytest.raises(InvalidBatch, match=r"put that statement first, or say run_first\(\)"):
             steps(batch)
-    for batch in (gather(made.run_first(), child), gather(made, child.run_last())):
-        assert len(steps(batch)) == 2
+    for batch in (
+        gather(made.run_first(), child),
+        gather(made, child.run_last()),
+        gather(child, made.run_first()),
+        gather(child.run_last(), gather(made)),
+    ):
+        assert [step.statement.title for step in steps(batch)] == ["insert org", "insert t"]
 
 
 def test_scheduled_statement_is_mapped_and_labelled_like_others():
