@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tell whether two statements are sent as the same, so that one of them may stand for both.
+"""Decide whether two statements are sent as the same, so that one of them may stand for both.
 
 Equality in Python is wider than that: ``1 == True``, ``0.0 == -0.0``, and ``Decimal("1.0")`` equals
 ``Decimal("1.00")``, but the server is sent other bytes, or another type.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batchq.language.statement_base import StatementBase
 
 _DECIDING = ("source", "result", "expected", "returned", "carried", "conditions", "fresh")
-"""The parts of a shape that decide the SQL and the result. Mappings are no part of either."""
+"""The parts of a shape that decide the SQL and the result. Mappings do not belong to either."""
 
 
 def are_same(one: StatementBase[Any, Any], other: StatementBase[Any, Any]) -> bool:

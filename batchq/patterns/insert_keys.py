@@ -108,7 +108,7 @@ def plain_value(inserting: Statement[Any], column: str) -> object:
     if is_list or reading is Reading.CHOICE or reading is Reading.REFUSED:
         kind = "a list" if is_list else with_article(type(value))
         raise InvalidBatch(
-            f"insert_or_get(): {column!r} is {kind}; an array of another type never equals it; "
+            f"insert_or_get(): {column!r} is {kind}, and a row is found again by plain values; "
             f"leave the column out of key="
         )
     return value

@@ -69,7 +69,7 @@ def test_insert_or_get_is_a_batch_of_two_statements():
         ({"key": ["size"]}, "NULL"),
         ({"key": ["id", "size"]}, "NULL"),
         ({"row": {"id": sql("gen_random_uuid()")}}, "expression"),
-        ({"row": {"id": [7]}}, "array"),
+        ({"row": {"id": [7]}}, "by plain values"),
         ({"key": [sql("lower(other)")]}, "names no column"),
         ({"key": [sql("lower(%(x)s)", x="a")]}, "has a parameter"),
         ({"key": [sql("lower(name)")], "row": {"name": sql("now()")}}, "expression"),

@@ -150,8 +150,8 @@ def tables(observer):
 
 
 def test_every_bound_with_every_shape_has_a_case_or_cannot_be_asked_for():
-    # For an update with unless() and an insert that may update: test_unless.py, test_upsert.py.
-    of_one_kind = {Rows.UPDATED, Rows.INSERTED}
+    # Those of one kind of statement: test_unless.py, test_upsert.py, test_change.py.
+    of_one_kind = {Rows.UPDATED, Rows.INSERTED, Rows.CHANGED}
     assert {*FORMS, *REFUSED} == set(product(Bound, set(Rows) - of_one_kind))
     assert not FORMS.keys() & REFUSED.keys()
     for (bound, rows), form in FORMS.items():
