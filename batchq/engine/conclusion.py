@@ -44,6 +44,7 @@ def failure_of(transaction: Transaction, broken: Exception | None = None) -> Rep
             cause=cause,
             frame=transaction.frame,
             server=transaction.connection.pgconn,
+            abilities=transaction.ready.state.abilities,
         )
     failure.report.attempts = max(transaction.times, 1)
     return failure

@@ -14,7 +14,7 @@ from batchq.engine.compile.quoting import identifier, unqualified
 from batchq.language.listed_columns import chosen, chosen_by
 from batchq.language.results import Rows
 from batchq.language.spelling import spelled
-from batchq.language.syntax import CREATED, Insert
+from batchq.language.syntax import CREATED, Insert, Select
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _NO_COLUMN = (
 )
 _NO_INDEX = (
     "\nno unique index is on exactly these columns: name all of its columns and expressions, and "
-    "if it is partial, its predicate in index_where="
+    "if it is partial, its predicate in index_where=, or in where= of insert_or_get()"
 )
 _NOT_REPORTED = (
     "\nbefore PostgreSQL 18 a partitioned table or a view does not report whether a row is new: "
@@ -39,10 +39,11 @@ _NOT_REPORTED = (
 _NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 
 
-def hint(violation: Violation, step: PlacedStep | None) -> str:
+def hint(violation: Violation, step: PlacedStep | None, *, reports_old: bool = True) -> str:
     """Return a hint at the cause of an error; empty if none is known.
 
     :param step: the step that failed, if one did.
+    :param reports_old: whether the server reports by OLD, and not by xmax, if a row is new.
     """
     text = ""
     match violation.sqlstate:
@@ -52,8 +53,10 @@ def hint(violation: Violation, step: PlacedStep | None) -> str:
             text = _NO_COLUMN
         case "42P18":
             text = _NO_TYPE
-        case "0A000" | "42703" if _asks_created(step):
+        case "0A000" | "42703" if not reports_old and _lacks_xmax(violation, step):
             text = _NOT_REPORTED
+        case "42703" | "42702":
+            text = _column(violation, step)
         case "42P10" if _on_conflict(step):
             text = _NO_INDEX
         case "42883":
@@ -81,6 +84,60 @@ def _asks_created(step: PlacedStep | None) -> bool:
     conditions = (name for condition in shape.conditions for name in condition.columns)
     used = (*step.placed.outputs, *(shape.returned or ()), *conditions)
     return shape.result.rows is Rows.INSERTED or CREATED in used
+
+
+_XMAX = re.compile(r"(?<![\w$])xmax(?![\w$])")
+
+
+def _lacks_xmax(violation: Violation, step: PlacedStep | None) -> bool:
+    """Return whether the table has no ``xmax``, by which the step asks if a row was inserted."""
+    if not _asks_created(step):
+        return False
+    if violation.sqlstate == "42703":
+        return _XMAX.search(violation.message) is not None
+    # The message names no column. It is refused as the statement runs, so there is no position.
+    return violation.position is None
+
+
+def _column(violation: Violation, step: PlacedStep | None) -> str:
+    """Return how to name a column that is missing or ambiguous."""
+    is_missing = violation.sqlstate == "42703"
+    return _direction(violation, step) if is_missing else _ambiguous(violation, step)
+
+
+_DIRECTED = re.compile(r"-(?P<minus>.+)|(?P<name>.*\S)\s+(?P<call>asc|desc)\s*", re.IGNORECASE)
+"""``-id`` of Django, and ``id desc`` of SQL."""
+
+
+def _direction(violation: Violation, step: PlacedStep | None) -> str:
+    """Return how to write a direction, if the missing column is a name with one.
+
+    A column may have such a name, so it is not refused before.
+    """
+    source = None if step is None else step.placed.statement._shape.source
+    for key in source.order if isinstance(source, Select) else ():
+        match = _DIRECTED.fullmatch(key.column) if isinstance(key.column, str) else None
+        if match is not None and match[0] in violation.message:
+            call = (match["call"] or "desc").lower()
+            name = match["minus"] or match["name"]
+            whole, written = spelled(match[0]), f"{call}({spelled(name)})"
+            return f"\n{whole} is the name of a column as a whole: write {written}"
+    return ""
+
+
+def _ambiguous(violation: Violation, step: PlacedStep | None) -> str:
+    """Return how to name the two rows of an upsert, if a fragment names neither."""
+    source = None if step is None else step.placed.statement._shape.source
+    # Without a position the error is in a function or a trigger.
+    if not isinstance(source, Insert) or source.conflict is None or violation.position is None:
+        return ""
+    if not source.conflict.updates:
+        return ""
+    table = identifier(unqualified(source.table))
+    return (
+        f"\nin set= and where= of on_conflict_do_update() write excluded.x for the row that would "
+        f"have been inserted, and {table}.x for the existing one"
+    )
 
 
 def _partition(violation: Violation, step: PlacedStep | None) -> str:

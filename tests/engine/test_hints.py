@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from psycopg.types.json import Json, Jsonb
 
-from batchq import BatchError, insert, run, select, sql, update
+from batchq import BatchError, asc, created, insert, run, select, sql, update
 from batchq.conditions import lt, not_in
 
 pytestmark = pytest.mark.postgres_only("the words of PostgreSQL")
@@ -19,8 +19,15 @@ CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "js
 BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
 CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
 NO_LESS = "json has no <"
-INDEX = "no unique index is on exactly"
-ALL = (BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR, INDEX)
+INDEX = "in index_where=, or in where= of insert_or_get()"
+DESC, ASC = 'write desc("n")', 'write asc("n")'
+BOTH_ROWS = 'write excluded.x for the row that would have been inserted, and "t".x'
+OLD = "before PostgreSQL 18"
+ALL = (
+    *(BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR),
+    *(INDEX, DESC, ASC, BOTH_ROWS, OLD),
+)
+UPSERT = insert("t", {"n": 1}).on_conflict_do_update("n", set=["n"])
 
 CASES = {
     "a function of an int": (sql("SELECT left('abc', %(n)s)", n=2), BIGINT),
@@ -71,6 +78,17 @@ CASES = {
         sql("INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO NOTHING"),
         None,
     ),
+    "no such column beside created()": (UPSERT.ensure({created(): True, "xmaxi": 1}), None),
+    "an order of Django": (select("t", ["n"], order_by=["-n"]).all(tuple), DESC),
+    "an order of SQL": (select("t", ["n"], order_by=["n Desc"]).all(tuple), DESC),
+    "an ascending order": (select("t", ["n"], order_by=asc("n asc")).all(tuple), ASC),
+    "an order and another column": (select("t", ["q"], order_by=["-n"]).all(tuple), None),
+    "a missing column": (select("t", ["n"], order_by=["id desc x"]).all(tuple), None),
+    "a bare name in an upsert": (
+        insert("t", {"n": 1}).on_conflict_do_update("n", set={"x": sql("x || 'a'")}),
+        BOTH_ROWS,
+    ),
+    "a bare name in a text": (sql("SELECT n FROM t, t AS u"), None),
     "a set": (insert("t", {"a": {"x"}}), "pass a list"),
     "a generator": (insert("t", {"a": iter(["x"])}), "pass a list"),
 }

@@ -12,6 +12,7 @@ from batchq.engine.outcome.resolve import FailedStep, find_failed_step
 from batchq.engine.scope import PlacedStatement
 
 if TYPE_CHECKING:
+    from batchq.engine.abilities import Abilities
     from batchq.engine.dialects import Dialect, Parameters
     from batchq.engine.outcome.attribute import Verdict
     from batchq.engine.wire.frame import Frame
@@ -37,6 +38,7 @@ class Failure:
     dialect: Dialect
     frame: Frame
     server: Parameters
+    abilities: Abilities
 
 
 def facts_of(
@@ -48,6 +50,7 @@ def facts_of(
     dialect: Dialect,
     frame: Frame,
     server: Parameters,
+    abilities: Abilities,
 ) -> Failure:
     """Return the facts about a failure."""
     failed = find_failed_step(verdict, violation, statements)
@@ -70,4 +73,5 @@ def facts_of(
         dialect=dialect,
         frame=frame,
         server=server,
+        abilities=abilities,
     )

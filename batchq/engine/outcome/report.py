@@ -22,6 +22,7 @@ from batchq.language.outcome import Outcome
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
+    from batchq.engine.abilities import Abilities
     from batchq.engine.dialects import Dialect, Parameters
     from batchq.engine.outcome.attribute import Verdict
     from batchq.engine.wire.frame import Frame
@@ -48,6 +49,7 @@ def report(
     cause: BaseException | None,
     frame: Frame,
     server: Parameters,
+    abilities: Abilities,
 ) -> Report:
     """Turn a verdict on a failed batch into exceptions, ready to be raised.
 
@@ -55,13 +57,21 @@ def report(
     :param cause: the driver's exception.
     :param frame: the frame that the batch was sent in.
     :param server: the parameters that the server has reported.
+    :param abilities: what its SQL can say.
     """
     violation = verdict.violation
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
         failed = link_failed(verdict, cause)
         return Report(failed, failed)
     failure = facts_of(
-        verdict, violation, statements, summary, dialect=dialect, frame=frame, server=server
+        verdict,
+        violation,
+        statements,
+        summary,
+        dialect=dialect,
+        frame=frame,
+        server=server,
+        abilities=abilities,
     )
     made: BaseException | None = None
     interrupt: BaseException | None = None

@@ -41,7 +41,8 @@ def suggest_mapping(failure: Failure) -> str:
         before = ["No step declares it. If a caller can cause it, map it where it is written:"]
     else:
         return ""
-    return "\n" + "\n".join(before + lines) + hint(violation, failed.step)
+    cause = hint(violation, failed.step, reports_old=failure.abilities.old)
+    return "\n" + "\n".join(before + lines) + cause
 
 
 def suggest_guard(violation: Violation, failed: FailedStep) -> str:
