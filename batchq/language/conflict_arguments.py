@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from batchq.language.created import refuse_created
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Where, read_conditions, read_row
 from batchq.language.placeholders import NUL
@@ -42,6 +43,7 @@ def read_target(
 def _read_key(call: str, key: str | Expression) -> str | RawSql:
     if isinstance(key, Expression):
         return _without_parameters(call, key)
+    refuse_created(call, key)
     if not is_column(key):
         raise InvalidBatch(
             f"{call}: pass the columns of a unique index, each a non-empty str, or its expressions "
@@ -70,8 +72,10 @@ def _read_predicate(call: str, where: Where | None) -> Predicate:
             f"{with_article(type(where))}"
         )
     named = cast("Mapping[str, object]", where)
-    if not all(map(is_text, named)):
-        raise InvalidBatch(f"{call}: each column must be a non-empty str")
+    for name in named:
+        refuse_created(call, name)
+        if not is_text(name):
+            raise InvalidBatch(f"{call}: each column must be a non-empty str")
     return tuple([(column, _literal(call, value)) for column, value in named.items()])
 
 
@@ -115,6 +119,7 @@ def read_update(
         return Conflict(target, predicate, copied, columns, cells), values
     conditions, compared = read_conditions(f"{call[:-1]}where=)", where)
     for name in columns_in(conditions):
+        refuse_created(f"{call[:-1]}where=)", name)
         if not is_column(name):
             raise InvalidBatch(
                 f"{call[:-1]}where=): a column must be a non-empty str, not {name!r:.40}"
@@ -128,6 +133,7 @@ def _check_columns(call: str, columns: tuple[str, ...]) -> None:
             f"{call}: no column to set; name at least one, or use on_conflict_do_nothing()"
         )
     for place, name in enumerate(columns):
+        refuse_created(call, name)
         if not is_column(name):
             raise InvalidBatch(f"{call}: a column must be a non-empty str, not {name!r:.40}")
         if name in columns[:place]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.syntax import CREATED
 
 
@@ -18,3 +19,16 @@ def created() -> str:
     <Statement insert host: ensure("created()")>
     """
     return CREATED
+
+
+def refuse_created(call: str, name: object) -> None:
+    """Reject ``created()`` where the server reads the name of a column.
+
+    :param call: the call that it was passed to, for the text of the error.
+    :raises InvalidBatch: with the calls that take it.
+    """
+    if name == CREATED:
+        raise InvalidBatch(
+            f"{call}: created() is known of the row that an upsert returns; write it in "
+            ".ensure(), .output() or .returning()"
+        )

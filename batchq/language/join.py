@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from attrs import evolve
 
 from batchq.language import placeholders
+from batchq.language.created import refuse_created
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.inputs import Where, read_conditions
@@ -40,6 +41,7 @@ def source(column: str, /) -> Statement[None]:
     >>> steps(named)[0].sql.partition(" WHERE ")[0]
     'UPDATE "project" SET "name" = (source."name") FROM "renamed" AS source'
     """
+    refuse_created("source()", column)
     if not is_column(column):
         raise InvalidBatch(f"source(): a column must be a non-empty str, not {column!r:.40}")
     return Statement(_source(column), ())
@@ -73,6 +75,7 @@ def read_join(
         )
     columns = tuple(on.items())
     for column in (*on, *on.values()):
+        refuse_created(f"{call[: call.index('(')]}(on=)", column)
         if not is_column(column):
             raise InvalidBatch(
                 f"{call[: call.index('(')]}(on=): a column must be a non-empty str, not "

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from attrs import frozen
 
+from batchq.language.created import refuse_created
 from batchq.language.errors import InvalidBatch
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
@@ -87,8 +88,13 @@ def _direction(call: str, column: object, nulls: object, nullable: object) -> Di
 def _expression(call: str, column: object) -> tuple[str | RawSql, tuple[object, ...]]:
     if isinstance(column, Expression):
         return column._as_expression(call)
+    refuse_created(call, column)
     if is_column(column):
         return cast("str", column), ()
+    if isinstance(column, str):
+        raise InvalidBatch(
+            f"{call}: a column must be a non-empty str without NUL, not {column!r:.40}"
+        )
     if isinstance(column, Direction):
         raise InvalidBatch(f"{call}: it has a direction already: {column!r}; pass its column")
     raise InvalidBatch(

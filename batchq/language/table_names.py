@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
+from batchq.language.created import refuse_created
 from batchq.language.errors import InvalidBatch
-from batchq.language.syntax import CREATED, RawSql
+from batchq.language.syntax import RawSql
 
 
 def check_names(call: str, table: object, *columns: Iterable[object]) -> None:
@@ -18,11 +19,7 @@ def check_names(call: str, table: object, *columns: Iterable[object]) -> None:
             f"{table!r:.40}"
         ) from None
     for name in chain.from_iterable(columns):
-        if name == CREATED:
-            raise InvalidBatch(
-                f"{call}: created() is known of the row that an upsert returns; write it in "
-                ".ensure(), .output() or .returning()"
-            )
+        refuse_created(call, name)
         if not isinstance(name, RawSql) and not _is_name(name):
             raise InvalidBatch(
                 f"{call}: a column must be a non-empty str, not {name!r:.40}"

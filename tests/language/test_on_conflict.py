@@ -13,11 +13,14 @@ from batchq import (
     InvalidBatch,
     created,
     delete,
+    desc,
     gather,
     insert,
     insert_or_get,
     param,
     row,
+    select,
+    source,
     sql,
     steps,
 )
@@ -210,6 +213,31 @@ UNKNOWN: dict[str, tuple[Any, str]] = {
     ),
     "a column to set": (lambda: insert("t", {created(): 1}), "of the row that an upsert returns"),
     "a condition": (lambda: delete("t", {created(): True}), "of the row that an upsert returns"),
+    "where": (lambda: update_of(where={created(): True}), r"where=\): created"),
+    "where, alternatives": (
+        lambda: update_of(where=[{created(): 1}]),
+        r"where=\): created",
+    ),
+    "set": (lambda: update_of(set={created(): 1}), r"set=\): created"),
+    "set, a list": (lambda: update_of(set=[created()]), r"set=\): created"),
+    "target": (lambda: update_of(created()), r"on_conflict_do_update\(\): created"),
+    "target of nothing": (lambda: HOST.on_conflict_do_nothing(created()), r"nothing\(\): created"),
+    "index_where": (lambda: update_of(index_where={created(): True}), r"index_where=\): created"),
+    "order": (lambda: select("t", order_by=[created()]), r"order_by=\): created"),
+    "order, directed": (lambda: desc(created()), r"desc\(\): created"),
+    "page": (
+        lambda: select("t", order_by=created(), after={created(): 1}),
+        r"order_by=\): created",
+    ),
+    "another table": (lambda: source(created()), r"source\(\): created"),
+    "another table, compared": (
+        lambda: delete("t", using="u", on={"a": created()}),
+        r"delete\(on=\): created",
+    ),
+    "a reported column": (
+        lambda: select("t").expect(0, columns=[created()]),
+        r"created\(\): only an insert",
+    ),
     "a number of rows": (lambda: UPSERT.expect(0).inserted(Host), "exactly 1 row"),
 }
 
