@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from batchq.engine.wire.frame import Frame
 
 
-def check_link(pg: PGconn, ready: Ready, frame: Frame, deadline: Deadline | None) -> None:
+def check_link(
+    pg: PGconn, ready: Ready, frame: Frame, deadline: Deadline | None, *, many: bool = False
+) -> None:
     """Reject a connection that cannot take a batch now, just before the first byte is sent.
 
+    :param many: as of :func:`~batchq.engine.wire.readiness.check_state`.
     :raises InvalidBatch: if the connection cannot begin a transaction in its state.
     :raises ConnectionFailed: if the connection is closed already.
     :raises DeadlineExceeded: if the deadline has passed already.
     """
-    check_state(pg, frame)
+    check_state(pg, frame, many=many)
     link = closed_link(pg, ready.dialect, ready.codec)
     if link is not None:
         pg.finish()

@@ -77,7 +77,7 @@ class ManyTransactions:
         """
         first = self.transactions[0]
         pg = first.connection.pgconn
-        check_link(pg, first.ready, first.frame, self.deadline)
+        check_link(pg, first.ready, first.frame, self.deadline, many=True)
         yield self._send(pg, self.transactions)
         self._learn()
         if all(transaction.is_well for transaction in self.transactions):

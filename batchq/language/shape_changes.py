@@ -212,13 +212,15 @@ def _check_consistent(shape: Shape) -> Shape:
         return shape
     if rows is Rows.MAYBE and guard.bound is Bound.AT_MOST:
         raise InvalidBatch(
-            "maybe(): it implies at most 1 row by itself; drop expect(), or use all()"
+            "maybe(): it implies at most 1 row by itself; drop expect()"
+            f"{'' if guard == AT_MOST_ONE else ', or use all()'}"
         )
     if rows is Rows.MAYBE:
         raise InvalidBatch(f"maybe(): it allows no row, and expect({guard}) does not; use one()")
     if rows in EXACTLY_ONE_ROW and guard != EXACTLY_ONE:
+        other = "drop expect() and use maybe()" if guard == AT_MOST_ONE else "use all()"
         raise InvalidBatch(
-            f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; use all()"
+            f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; {other}"
         )
     if guard.rows == 0:
         raise InvalidBatch(
@@ -232,7 +234,8 @@ def check_created(shape: Shape, *columns: str) -> None:
 
     :param columns: columns that are used beside those of the shape.
     """
-    used = (*columns, *(shape.returned or ()), *(n for c in shape.conditions for n in c.columns))
+    named = (*columns, *shape.carried, *(shape.returned or ()))
+    used = (*named, *(n for c in shape.conditions for n in c.columns))
     if shape.result.rows is not Rows.INSERTED and CREATED not in used:
         return
     source = shape.source

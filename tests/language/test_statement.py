@@ -114,8 +114,8 @@ def test_invariant_without_a_name_is_rejected():
     ("shape", "expectation", "teaches"),
     [
         (lambda s: s.maybe(tuple), lambda s: s.expect(at_most=2), "implies at most 1 row"),
-        (lambda s: s.one(tuple), lambda s: s.expect(at_most=1), r"use all\(\)"),
-        (lambda s: s.scalar(int), lambda s: s.expect(at_most=1), r"use all\(\)"),
+        (lambda s: s.one(tuple), lambda s: s.expect(at_most=1), r"use maybe\(\)"),
+        (lambda s: s.scalar(int), lambda s: s.expect(at_most=1), r"use maybe\(\)"),
         (lambda s: s.scalar(int), lambda s: s.expect(0), r"."),
         (lambda s: s.maybe(tuple), lambda s: s.expect(1), r"use one\(\)"),
         (lambda s: s.maybe(tuple), lambda s: s.expect(at_least=1), r"use one\(\)"),

@@ -53,9 +53,12 @@ def test_updated_with_another_number_of_rows_is_rejected():
     for build in (
         lambda: returned.updated(tuple).expect(at_most=1),
         lambda: returned.expect(at_most=1).updated(tuple),
+        lambda: returned.expect(at_most=1).one(tuple),
     ):
-        with pytest.raises(InvalidBatch, match=r"updated\(\): it returns exactly 1 row"):
+        with pytest.raises(InvalidBatch, match=r"returns exactly 1 row.*drop .* use maybe\(\)$"):
             build()
+    with pytest.raises(InvalidBatch, match=r"maybe\(\): .*; drop expect\(\)$"):
+        returned.expect(at_most=1).maybe(tuple)
 
 
 def test_model_of_updated_is_checked_against_the_columns():

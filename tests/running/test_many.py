@@ -149,7 +149,8 @@ class TestArguments:
             await arun_many(conn, [READ])
 
     def test_open_transaction_is_refused(self, conn):
-        with conn.transaction(), pytest.raises(InvalidBatch, match="INTRANS, not IDLE"):
+        advice = r"run_many\(\): .*INTRANS, not IDLE; .* run\(conn, gather\(…\), nested=True\)"
+        with conn.transaction(), pytest.raises(InvalidBatch, match=advice):
             run_many(conn, [READ])
 
 

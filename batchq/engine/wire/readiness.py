@@ -28,6 +28,8 @@ _BACKSLASHES = (
     "a plain string in its SQL has a backslash, which has another meaning on this session: "
     "standard_conforming_strings is off. Write E'…', pass it as a parameter, or turn that on"
 )
+_JOIN = "pass nested=True to join the open transaction"
+_JOIN_MANY = "join the open transaction as one batch: run(conn, gather(…), nested=True)"
 _IDLE, _INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 _ONLY_IDLE, _ONLY_OPEN = frozenset({_IDLE}), frozenset({_INTRANS})
 _FAILED_OR_OPEN = frozenset({_INTRANS, TransactionStatus.INERROR})
@@ -59,13 +61,15 @@ def is_usable(pg: PGconn, statuses: AbstractSet[TransactionStatus]) -> bool:
     )
 
 
-def check_state(pg: PGconn, frame: Frame) -> None:
+def check_state(pg: PGconn, frame: Frame, *, many: bool = False) -> None:
     """Reject a connection that is in use for something else.
 
+    :param many: whether several batches are sent, each as a transaction of its own.
     :raises InvalidBatch: with what to do first.
     """
+    call = "run_many()" if many else "run()"
     if pg.pipeline_status != PipelineStatus.OFF:
-        message = "run(): the connection is in pipeline mode; leave `with conn.pipeline()` first"
+        message = f"{call}: the connection is in pipeline mode; leave `with conn.pipeline()` first"
         raise InvalidBatch(message)
     status = pg.transaction_status
     if frame.nested and status != _INTRANS:
@@ -76,8 +80,8 @@ def check_state(pg: PGconn, frame: Frame) -> None:
         raise InvalidBatch(message)
     if not frame.nested and status != _IDLE:
         message = (
-            f"run(): the connection is {TransactionStatus(status).name}, not IDLE; commit or roll "
-            "back first, or pass nested=True to join the open transaction"
+            f"{call}: the connection is {TransactionStatus(status).name}, not IDLE; commit or roll "
+            f"back first, or {_JOIN_MANY if many else _JOIN}"
         )
         raise InvalidBatch(message)
 
