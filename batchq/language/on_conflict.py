@@ -58,9 +58,10 @@ class OnConflict(StatementBase[T_co, R_contra]):
         In fragments, ``excluded.x`` is a column of the row that would have been inserted, and
         ``"table".x`` one of the existing row: a bare name is ambiguous to the server.
 
-        Without ``where=`` the statement always affects one row. With it, an existing row for which
-        the conditions do not hold is locked, but neither changed nor returned: ``.maybe()`` is
-        None, and ``.one()`` fails. So ``where=`` can leave equal rows unwritten.
+        Without ``where=`` the statement affects one row, unless a BEFORE trigger returns NULL and
+        so suppresses it. With ``where=``, an existing row for which the conditions do not hold is
+        locked, but neither changed nor returned: ``.maybe()`` is None, and ``.one()`` fails. So
+        ``where=`` can leave equal rows unwritten.
 
         :param target: the columns or expressions of the unique index, as in
             :meth:`on_conflict_do_nothing`. A conflict with another index is a violation.

@@ -176,7 +176,8 @@ class RowConditions(Batch[T_co, R_contra]):
 
         :param expected: columns and their values, as in ``where`` of :func:`~batchq.update`. A
             built insert, update or delete returns these columns; a ``sql()`` text must return them.
-            Of an upsert, ``{created(): True}`` is one that inserted its row.
+            Of an upsert, ``{created(): True}`` is one that inserted its row; like
+            any condition it holds if no row is returned, as when a trigger suppresses it.
         :param raises: what to raise for a row that differs, as in :meth:`require`.
         :param columns: columns of the row to report, in addition to these.
         :raises InvalidBatch: if ``expected`` is not a mapping.

@@ -40,7 +40,9 @@ def select(
     :param limit: the greatest number of rows, or a parameter for it.
     :param after: the page after a row: for each column of ``order_by`` its value in that row, or a
         parameter. None is the first page. Together the columns must be a key, or rows that are
-        equal in all of them may be left out: end with the primary key.
+        equal in all of them may be left out: end with the primary key. A value must be exactly
+        what the server has: one of a ``real``, or of an interval with years, is not as the driver
+        reads it, and the page may repeat or leave out rows.
     :return: a statement whose result is None; add ``.one(Model)``, ``.scalar(int)``, … for another.
     :raises InvalidBatch: as in :func:`update`; and for an order without columns, ``after`` with
         other columns than ``order_by``, or a limit that is not a number of rows.

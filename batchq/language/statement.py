@@ -175,6 +175,8 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
     def inserted(self, model: Callable[..., Any]) -> Statement[Inserted[Any], R_contra]:
         """Return the row of an upsert, and whether it was inserted; a guard as in :meth:`one`.
 
+        Without a guard, an insert of which a BEFORE trigger returns NULL is
+        :class:`~batchq.DecodeFailed`, after COMMIT.
         Before PostgreSQL 18 a partitioned table does not report it; :func:`insert_or_get` does.
 
         :param model: as in :meth:`one`.
