@@ -9,5 +9,6 @@
 from __future__ import annotations
 
 from batchq.patterns.hierarchy import Children, Parent
+from batchq.patterns.replacing import Replaced
 
-__all__ = ["Children", "Parent"]
+__all__ = ["Children", "Parent", "Replaced"]

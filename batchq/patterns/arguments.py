@@ -69,3 +69,10 @@ def check_model(model: object) -> None:
     if not callable(model):
         raise InvalidBatch(f"read(model={model!r:.40}): pass a class with fields")
     check_named("read()", model)
+
+
+def not_a_parent(given: object) -> InvalidBatch:
+    """Return the error for children of anything else."""
+    return InvalidBatch(
+        f"Children(parent={given!r:.40}): pass a Parent; write Parent(…).children(…)"
+    )

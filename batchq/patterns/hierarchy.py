@@ -9,34 +9,35 @@ live parent. That fails if the parent is deleted, and makes a concurrent delete 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
-from batchq.language.builders import raw_sql
-from batchq.language.changes import delete, update
-from batchq.language.compose import gather
+from batchq.language.compose import sequence
 from batchq.language.composites import Last
-from batchq.language.errors import InvalidBatch
-from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.mapping import Raises
-from batchq.language.placement import Scheduled
 from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
-from batchq.language.validation import listed
-from batchq.patterns.arguments import check_mapping, check_model, check_names, check_raises
+from batchq.patterns.arguments import (
+    check_mapping,
+    check_model,
+    check_names,
+    check_raises,
+    not_a_parent,
+)
 from batchq.patterns.child_inserts import check_inserts
-from batchq.patterns.touch import incremented, touch_key, touched
+from batchq.patterns.parent import NOW, ParentRow
+from batchq.patterns.replacing import Replaced, Replacement
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @frozen(kw_only=True)
-class Parent:
+class Parent(ParentRow):
     """A table whose rows have child rows in other tables.
 
     :raises InvalidBatch: if a name is not a non-empty str.
@@ -44,17 +45,6 @@ class Parent:
     >>> project = Parent(table="project", key="id", deleted_at="deleted_at", generation="version")
     >>> vpcs = project.children("vpc", by="project_id", deleted_at="deleted_at")
     """
-
-    table: str
-    key: str
-    """The column of the key."""
-    deleted_at: str | None
-    """The column that is NULL until a row is soft-deleted; None if rows are hard-deleted."""
-    generation: str
-    """The integer column that is incremented if a child is added."""
-
-    def __attrs_post_init__(self) -> None:
-        check_names("Parent", self, ("table", "key", "deleted_at", "generation"))
 
     def children(
         self,
@@ -75,127 +65,6 @@ class Parent:
         values: Mapping[str, object] = {} if where is None else where
         return Children(parent=self, table=table, by=by, deleted_at=deleted_at, where=values)
 
-    def touch(self, key: object, *, missing: Raises) -> Batch[None]:
-        """Increment the generation of a live parent, which also locks it until COMMIT.
-
-        It runs once in a batch, however many children are added: at the first of several calls.
-
-        :param missing: what to raise if the parent does not exist or is deleted.
-        """
-        check_raises("touch(missing=)", missing)
-        dedupe_key = touch_key(self, key)
-        touch = touched(self.table, self.generation, self._live(key), key, missing)
-        return Scheduled(touch, dedupe_key=dedupe_key)
-
-    def lock(self, key: object, *, missing: Raises) -> Statement[None]:
-        """Lock a live parent until COMMIT, so that no child is added and it is not deleted.
-
-        This holds at each isolation level if the other transactions use :meth:`Children.add` and
-        :meth:`delete`, because these change the row of the parent. If another transaction only
-        locks that row, the later steps see its children under READ COMMITTED only;
-        :meth:`Statement.for_update` rejects the other levels.
-
-        Add :meth:`Statement.require` for conditions on the parent.
-
-        :param missing: what to raise if the parent does not exist or is deleted.
-        """
-        check_raises("lock(missing=)", missing)
-        live = select(self.table, where=self._live(key))._locked("update", fresh=False)
-        return live.expect(1, missing=missing).label(self.table)
-
-    def delete(
-        self,
-        key: object,
-        *,
-        missing: Raises,
-        guards: Iterable[Statement[None]] = (),
-        generation: object = None,
-        stale: Raises | None = None,
-    ) -> Batch[None]:
-        """Delete a parent that has no children: lock it, check for children, then delete it.
-
-        No child remains that is added by :meth:`Children.add`, or in a transaction that changes the
-        row of the live parent, at any isolation level. A child added under a lock of that row
-        (``FOR SHARE``, ``FOR KEY SHARE``) is prevented if this batch runs at READ COMMITTED, or if
-        both transactions are SERIALIZABLE. A child with only a foreign key is prevented if the
-        parent is hard-deleted.
-
-        :param missing: what to raise if the parent does not exist or is deleted.
-        :param guards: a :meth:`Children.forbid` for each table of children, or any other
-            ``select(…).expect(0)``. They see every child that existed when the lock was acquired.
-            If a row-level security policy would hide rows from this role, the server raises an
-            error.
-        :param generation: the generation that the caller has read; None for any.
-        :param stale: what to raise for another generation, which :attr:`Violation.row` contains.
-        :raises InvalidBatch: unless both or neither of ``generation`` and ``stale`` are given.
-
-        >>> from batchq import steps
-        >>> project = Parent(table="project", key="id", deleted_at=None, generation="version")
-        >>> vpcs = project.children("vpc", by="project_id", deleted_at=None)
-        >>> guards = [vpcs.forbid(7, unexpected=ValueError("not empty"))]
-        >>> delete = project.delete(7, missing=LookupError("7"), guards=guards)
-        >>> [step.path for step in steps(delete)]
-        ['project', 'settings', 'vpc', 'settings put back', 'project']
-        """
-        deletion = self.delete_row(key, missing=missing, generation=generation, stale=stale)
-        last = Scheduled(deletion, resets=touch_key(self, key))
-        checks = listed("delete(guards=)", guards, "[CHILDREN.forbid(key, unexpected=…)]")
-        checked = [with_settings(ALL_ROWS, gather(*checks))] if checks else []
-        return gather(self.lock(key, missing=missing), *checked, last).map(_nothing)
-
-    def delete_row(
-        self,
-        key: object,
-        *,
-        missing: Raises,
-        generation: object = None,
-        stale: Raises | None = None,
-    ) -> Statement[None]:
-        """Delete a live parent without a check for children.
-
-        A soft delete sets ``deleted_at`` and increments the generation.
-
-        :param missing: as in :meth:`delete`, like the other arguments.
-        :raises InvalidBatch: unless both or neither of ``generation`` and ``stale`` are given.
-        """
-        check_raises("delete(missing=)", missing)
-        if (generation is None) != (stale is None):
-            raise InvalidBatch("delete(): pass both generation= and stale=, or neither")
-        deletion = self._deletion(key).expect(1, missing=missing).label(self.table)
-        if stale is not None:
-            check_raises("delete(stale=)", stale)
-            deletion = deletion.require({self.generation: generation}, raises=stale)
-        return deletion
-
-    def soft_delete_values(self) -> dict[str, object]:
-        """Return the values, by column, that a soft delete sets.
-
-        :raises InvalidBatch: if rows of the parent are hard-deleted.
-        """
-        if self.deleted_at is None:
-            raise InvalidBatch(f"Parent({self.table!r}): no soft delete without deleted_at=")
-        return {self.deleted_at: _NOW, self.generation: incremented(self.generation)}
-
-    def read(self, key: object, model: type[T], *, missing: Raises) -> Statement[T]:
-        """Read a live parent.
-
-        :param model: a class with fields, as in :meth:`Statement.one`.
-        :param missing: what to raise if the parent does not exist or is deleted.
-        :raises InvalidBatch: if the columns of the model are unknown.
-        """
-        check_model(model)
-        check_raises("read(missing=)", missing)
-        live = select(self.table, where=self._live(key)).one(model)
-        return live.expect(1, missing=missing).label(self.table)
-
-    def _deletion(self, key: object) -> Statement[None]:
-        if self.deleted_at is None:
-            return delete(self.table, where={self.key: key})
-        return update(self.table, self.soft_delete_values(), where=self._live(key))
-
-    def _live(self, key: object) -> dict[str, object]:
-        return {self.key: key} | ({} if self.deleted_at is None else {self.deleted_at: None})
-
 
 @frozen(kw_only=True)
 class Children:
@@ -209,9 +78,7 @@ class Children:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(cast("object", self.parent), Parent):
-            raise InvalidBatch(
-                f"Children(parent={self.parent!r:.40}): pass a Parent; write Parent(…).children(…)"
-            )
+            raise not_a_parent(self.parent)
         check_names("children", self, ("table", "by", "deleted_at"))
         check_mapping("children(where=)", self.where)
 
@@ -239,6 +106,45 @@ class Children:
         parts = self.parent.touch(key, missing=missing), children
         return Last(parts, unmet_outputs(parts))
 
+    def replace(
+        self,
+        key: object,
+        inserts: Iterable[Statement[None, Any]],
+        *,
+        by: str | Iterable[str],
+        keep: Iterable[str] = (),
+        missing: Raises,
+    ) -> Batch[Replaced]:
+        """Make these the children of a live parent, by their difference from those that it has.
+
+        The parent is touched even if no child differs. A child whose ``by`` no insert has is
+        removed; the others are inserted, or updated if they differ. A violation names the very
+        insert. Two that swap a value of another unique index violate it in passing (23505).
+
+        :param inserts: one for each child, without a result shape, with their mappings.
+        :param by: the columns of a unique index, besides ``by`` of :meth:`Parent.children`. With
+            ``deleted_at`` the index is one of the children that are not deleted.
+        :param keep: columns that an existing child keeps, such as its own key.
+        :param missing: as in :meth:`add`.
+        :raises InvalidBatch: as :meth:`add`; for two inserts with the same ``by``, or without one.
+
+        >>> from batchq import insert, steps
+        >>> vpc = Parent(table="vpc", key="id", deleted_at=None, generation="rcgen")
+        >>> rules = vpc.children("rule", by="vpc_id", deleted_at=None)
+        >>> new = [insert("rule", {"vpc_id": 7, "name": name}) for name in ("ssh", "web")]
+        >>> whole = rules.replace(7, new, by="name", missing=LookupError("7"))
+        >>> [step.statement.title for step in steps(whole)]
+        ['update vpc', 'delete rule', 'insert rule', 'insert rule']
+        """
+        check_raises("replace(missing=)", missing)
+        removed = None if self.deleted_at is None else {self.deleted_at: NOW}
+        whole = Replacement(self.table, self._live(key), self.by, self.deleted_at, by, keep)
+        children, batch = whole.batch(inserts, removed)
+        if children:
+            check_inserts(self.table, {self.by: key}, self.where, sequence(children))
+        parts = self.parent.touch(key, missing=missing), batch
+        return Last(parts, unmet_outputs(parts))
+
     def forbid(self, key: object, *, unexpected: Raises) -> Statement[None]:
         """Return a guard that no live child exists, for :meth:`Parent.delete`.
 
@@ -264,10 +170,3 @@ class Children:
     def _live(self, key: object) -> dict[str, object]:
         deleted_at = {} if self.deleted_at is None else {self.deleted_at: None}
         return {self.by: key, **self.where, **deleted_at}
-
-
-_NOW = raw_sql("now()")
-
-
-def _nothing(_: object) -> None:
-    return None

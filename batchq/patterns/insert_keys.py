@@ -34,7 +34,7 @@ def conditions_of(
         if isinstance(key, Expression):
             conditions.append(_equals_expression(inserting, key))
             continue
-        value = plain_value(inserting, key)
+        value = plain_value("insert_or_get()", inserting, key)
         if nulls_not_distinct and _may_be_null(value):
             conditions.append(_equals_or_null(key, value))
         elif value is None and not nulls_not_distinct:
@@ -78,7 +78,9 @@ def _equals_expression(inserting: Statement[Any], key: Expression) -> Expression
             "insert_or_get(key=): the sql() names no column of the row; name those of the index"
         )
     names = ", ".join(map(quoted_name, used)).replace("%", "%%")
-    values = {f"v{n}": plain_value(inserting, column) for n, column in enumerate(used)}
+    values = {
+        f"v{n}": plain_value("insert_or_get()", inserting, column) for n, column in enumerate(used)
+    }
     given = ", ".join(f"%({name})s" for name in values)
     table = ".".join(map(quoted_name, source.table.split("."))).replace("%", "%%")
     new = f"(SELECT {names} FROM {table} WHERE false UNION ALL SELECT {given}) AS _batchq_new"  # noqa: S608  names are quoted
@@ -93,33 +95,33 @@ def quoted_name(name: str) -> str:
     return f'"{escaped}"'
 
 
-def plain_value(inserting: Statement[Any], column: str) -> object:
+def plain_value(call: str, inserting: Statement[Any], column: str) -> object:
     """Return the value of a column of a key, by which the row is found again.
 
     :raises InvalidBatch: if it is an expression, or is not compared by ``=``.
     """
-    value = check_set(inserting, column)
+    value = check_set(call, inserting, column)
     if isinstance(value, RawSql):
         raise InvalidBatch(
-            f"insert_or_get(): {column!r} is an expression; pass a value, to find the row again"
+            f"{call}: {column!r} is an expression; pass a value, to find the row again"
         )
     reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
     is_list = isinstance(value, Parameter) and value.takes_list
     if is_list or reading is Reading.CHOICE or reading is Reading.REFUSED:
         kind = "a list" if is_list else with_article(type(value))
         raise InvalidBatch(
-            f"insert_or_get(): {column!r} is {kind}, and a row is found again by plain values; "
-            f"leave the column out of key="
+            f"{call}: {column!r} is {kind}, and a row is found again by plain values; leave the "
+            f"column out of its key"
         )
     return value
 
 
-def check_set(inserting: Statement[Any], column: str) -> object:
+def check_set(call: str, inserting: Statement[Any], column: str) -> object:
     """Return the value or fragment that an insert assigns to a column.
 
     :raises InvalidBatch: without one.
     """
     source = cast("Insert", inserting._shape.source)
     if column not in source.columns:
-        raise InvalidBatch(f"insert_or_get(): the row has no {column!r}; set it")
+        raise InvalidBatch(f"{call}: the row has no {column!r}; set it")
     return value_of(source, inserting._values, column)

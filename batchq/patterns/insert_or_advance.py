@@ -92,7 +92,7 @@ def insert_or_advance(
     for name in (*keys, version):
         if name not in source.columns:
             raise InvalidBatch(f"{call}(): the row has no {name!r}; set it")
-    value = check_set(inserting, version)
+    value = check_set(f"{call}()", inserting, version)
     accepted = value.accepted if isinstance(value, Parameter) else None
     if value is None or (accepted is not None and accepted.nullable):
         raise InvalidBatch(f"{call}(version=): {version!r} is or may be None; set it to a version")

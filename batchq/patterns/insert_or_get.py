@@ -152,7 +152,7 @@ def insert_or_get(
     getting = existing._locked("no key update", fresh=False).one(model)
     inserted = inserting.on_conflict_do_nothing(*keys, index_where=predicate or None).count()
     for name in compared:
-        if isinstance(check_set(inserting, name), RawSql):
+        if isinstance(check_set("insert_or_get()", inserting, name), RawSql):
             raise InvalidBatch(
                 f"insert_or_get(same=): {name!r} is an expression; pass a value to compare"
             )

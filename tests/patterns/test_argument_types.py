@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from batchq import hierarchy, insert
-from batchq.hierarchy import Children, Parent
+from batchq.hierarchy import Children, Parent, Replaced
 from tests.support.argument_types import (
     ANY,
     RAISES,
@@ -46,6 +46,16 @@ CALLS: dict[str, tuple[Callable[..., Any], Arguments]] = {
     ),
     "Children.forbid": (RULES.forbid, {"key": (7, ANY), "unexpected": (ERROR, RAISES)}),
     "Children.read": (RULES.read, {"key": (7, ANY), "model": (Rule, ())}),
+    "Children.replace": (
+        RULES.replace,
+        {
+            **KEY,
+            "inserts": ([insert("rule", {"vpc_id": 7, "name": "a"})], ()),
+            "by": ("name", ANY),
+            "keep": ((), ANY),
+        },
+    ),
+    "Replaced": (Replaced, {"written": (1, ANY), "removed": (1, ANY)}),
     "Parent": (
         Parent,
         {
