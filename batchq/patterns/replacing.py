@@ -6,7 +6,7 @@ The parent is touched first, so two replacements of one set run one after the ot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from attrs import frozen
@@ -64,8 +64,9 @@ class Replacement:
         kept = listed("replace(keep=)", self.keep, '["id"]')
         children = listed("replace()", inserts, "[insert(…), insert(…)]")
         named = [_key_of(table, child, keys) for child in children]
+        places: dict[tuple[object, ...], int] = {}
         for place, key in enumerate(named):
-            if key in named[:place]:
+            if places.setdefault(key, place) != place:
                 names = " and ".join(keys)
                 raise InvalidBatch(f"replace(): insert {place} has the {names} of an earlier one")
         conditions: list[Condition] = [dict(self.live), *_others(keys, named)]
@@ -95,6 +96,9 @@ def _key_of(table: str, child: Statement[Any, Any], keys: Sequence[str]) -> tupl
         if value is None or isinstance(value, Special):
             kind = "None" if value is None else with_article(type(value))
             raise InvalidBatch(f"replace(): {key!r} is {kind}; set it to a value")
+        if not isinstance(value, Hashable):
+            kind = with_article(type(value))
+            raise InvalidBatch(f"replace(): {key!r} is {kind}, which is not hashable; pass bytes")
     return values
 
 

@@ -192,6 +192,7 @@ REFUSED = {
     "a result": (lambda: [rule("a").one(tuple)], "drop it"),
     "no key": (lambda: [insert("rule", {"vpc_id": 1})], "no 'name'"),
     "NULL as key": (lambda: [insert("rule", {"vpc_id": 1, "name": None})], "'name' is None"),
+    "unhashable": (lambda: [rule(bytearray(b"a"))], "not hashable; pass bytes"),
     "expression": (lambda: [rule(sql("lower('A')"))], "expression"),
     "one insert": (lambda: rule("a"), "pass a list"),
 }

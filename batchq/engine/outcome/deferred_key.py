@@ -3,8 +3,7 @@
 
 At COMMIT the server reports the key in DETAIL only: ``Key (vpc_id, name)=(7, web) is not present in
 table "vpc".`` The words are in the server's language, the parentheses are not. A step has failed if
-its values are certainly that key, and those of all other steps certainly another one. Nothing is
-guessed: a DETAIL that can be read in two ways is not read at all.
+its values are certainly that key, and those of all other steps certainly another one.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from batchq.engine.compile.quoting import unqualified
+from batchq.engine.outcome.detail_key import Key, read_key
 from batchq.engine.outcome.text_forms import TextMatch, match_parameter, match_stored
 from batchq.language.syntax import (
     EQUALS,
@@ -37,23 +35,12 @@ if TYPE_CHECKING:
 YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
 
-@frozen
-class _Key:
-    """The key in DETAIL."""
-
-    columns: tuple[str, ...]
-    values: tuple[str, ...]
-    missing: bool | None = None
-    """For a foreign key: True if the referenced row is missing, False if the row is still
-    referenced; None if the server's language hides which."""
-
-
 def find_step_by_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[int | None, str]:
     """Find the step that wrote the key or, if it is still referenced, removed it.
 
     :return: its index among the steps; or None, and the reason why it is not certain.
     """
-    key, reason = _read_key(violation, steps)
+    key, reason = read_key(violation, steps)
     if key is None:
         return None, reason
     matches = [_match(step, key, violation, steps) for step in steps]
@@ -89,12 +76,12 @@ def match_each_step(violation: Violation, steps: Sequence[PlacedStep]) -> list[T
     hold by itself. A write to a parent may leave a child without it, and then DETAIL names no
     column of the parent.
     """
-    key, _ = _read_key(violation, steps)
+    key, _ = read_key(violation, steps)
     return [_match_alone(step, key, violation, steps) for step in steps]
 
 
 def _match_alone(
-    step: PlacedStep, key: _Key | None, violation: Violation, steps: Sequence[PlacedStep]
+    step: PlacedStep, key: Key | None, violation: Violation, steps: Sequence[PlacedStep]
 ) -> TextMatch:
     source = step.statement._shape.source
     if key is None:
@@ -108,83 +95,8 @@ def _match_alone(
     return match
 
 
-def _read_key(violation: Violation, steps: Sequence[PlacedStep]) -> tuple[_Key | None, str]:
-    """Return the key in DETAIL; or None, and the reason why it cannot be used."""
-    detail = violation.detail or ""
-    if violation.kind is ViolationKind.EXCLUSION:
-        return None, "two keys are in conflict, and each may be another step's"
-    if violation.kind not in (ViolationKind.FOREIGN_KEY, ViolationKind.UNIQUE):
-        return None, "such an error is not about a key"
-    if _SPLIT not in detail:
-        return None, "DETAIL has no key; this role may lack the privilege to read it"
-    key = None if any(map(_is_misleading, steps)) else _key_in(detail, violation)
-    return key, "the key in DETAIL can be read in more than one way"
-
-
-# -- reading DETAIL --------------------------------------------------------------------------------
-
-_SPLIT = ")=("
-_NAMES = '(),"'
-_EXISTS = ") already exists."
-_MISSING = ') is not present in table "'
-
-
-def _key_in(detail: str, violation: Violation) -> _Key | None:
-    """Return the key in DETAIL; None if it can be read in more than one way."""
-    left, _, right = detail.partition(_SPLIT)
-    if _SPLIT in right or left.count("(") != 1:
-        return None
-    names = [_unquoted(name) for name in left.partition("(")[2].split(", ")]
-    values_text = _values_in(right, violation)
-    if values_text is None:
-        return None
-    text, missing = values_text
-    values = [text] if len(names) == 1 else text.split(", ")
-    return None if len(values) != len(names) else _Key(tuple(names), tuple(values), missing)
-
-
-def _values_in(right: str, violation: Violation) -> tuple[str, bool | None] | None:
-    """Return the values, as text, and ``missing`` of :class:`_Key`.
-
-    They end before the English words after them or, in other languages, at the only parenthesis.
-    """
-    if violation.kind is ViolationKind.UNIQUE and right.endswith(_EXISTS):
-        return right.removesuffix(_EXISTS), None
-    referenced = f') is still referenced from table "{violation.table}".'
-    if (
-        violation.kind is ViolationKind.FOREIGN_KEY
-        and right.count(_MISSING) + right.count(referenced) == 1
-    ):
-        if right.endswith(referenced):
-            return right.removesuffix(referenced), False
-        if right.endswith('".'):
-            return right.partition(_MISSING)[0], True
-    return (right.partition(")")[0], None) if right.count(")") == 1 else None
-
-
-def _unquoted(name: str) -> str:
-    """Return a column's name without quotes.
-
-    The server quotes the columns of a unique key if they need it, and never those of a foreign key.
-    """
-    quoted = len(name) > 1 and name[0] == name[-1] == '"'
-    return name[1:-1].replace('""', '"') if quoted else name
-
-
-def _is_misleading(step: PlacedStep) -> bool:
-    """Return True if a column's name could be read as several names, or as part of the sentence."""
-    source = step.statement._shape.source
-    columns = source.columns if isinstance(source, Insert | Update) else ()
-    if isinstance(source, Insert) and source.conflict is not None:
-        columns += source.conflict.columns
-    return any(letter in column for column in columns for letter in _NAMES)
-
-
-# -- the keys that a step writes -------------------------------------------------------------------
-
-
 def _match(
-    step: PlacedStep, key: _Key, violation: Violation, steps: Sequence[PlacedStep]
+    step: PlacedStep, key: Key, violation: Violation, steps: Sequence[PlacedStep]
 ) -> TextMatch:
     """Return whether a step wrote the key or, if it is still referenced, removed it."""
     source, values = step.statement._shape.source, step.placed.values
@@ -209,7 +121,7 @@ def _match(
     return result
 
 
-def _match_insert(source: Insert, values: tuple[object, ...], key: _Key) -> TextMatch:
+def _match_insert(source: Insert, values: tuple[object, ...], key: Key) -> TextMatch:
     if source.conflict is not None and source.conflict.updates:
         return MAYBE  # it may have written a row with values of both, and removed a key
     if key.missing is False:
@@ -224,7 +136,7 @@ def _match_insert(source: Insert, values: tuple[object, ...], key: _Key) -> Text
 def _match_update(
     source: Update,
     values: tuple[object, ...],
-    key: _Key,
+    key: Key,
     violation: Violation,
     steps: Sequence[PlacedStep],
 ) -> TextMatch:
@@ -262,12 +174,12 @@ def _may_be_table(table: str, violation: Violation, steps: Sequence[PlacedStep])
     return all(step.statement._shape.source.table == table for step in steps)
 
 
-def _only(key: _Key, columns: Sequence[str]) -> _Key:
+def _only(key: Key, columns: Sequence[str]) -> Key:
     pairs = [pair for pair in zip(key.columns, key.values, strict=True) if pair[0] in columns]
-    return _Key(tuple(name for name, _ in pairs), tuple(value for _, value in pairs), key.missing)
+    return Key(tuple(name for name, _ in pairs), tuple(value for _, value in pairs), key.missing)
 
 
-def _compare(key: _Key, row: dict[str, object], *, stored: bool = False) -> TextMatch:
+def _compare(key: Key, row: dict[str, object], *, stored: bool = False) -> TextMatch:
     """Compare a key with the known columns of a row.
 
     :param stored: whether these are values that found a stored row, not values that were written.
