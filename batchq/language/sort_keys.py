@@ -93,7 +93,7 @@ def _expression(call: str, column: object) -> tuple[str | RawSql, tuple[object, 
         return cast("str", column), ()
     if isinstance(column, str):
         raise InvalidBatch(
-            f"{call}: a column must be a non-empty str without NUL, not {column!r:.40}"
+            f"{call}: pass the name of a column, a non-empty str without NUL, not {column!r:.40}"
         )
     if isinstance(column, Direction):
         raise InvalidBatch(f"{call}: it has a direction already: {column!r}; pass its column")

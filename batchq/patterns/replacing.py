@@ -6,7 +6,7 @@ The parent is touched first, so two replacements of one set run one after the ot
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from attrs import frozen
@@ -96,7 +96,7 @@ def _key_of(table: str, child: Statement[Any, Any], keys: Sequence[str]) -> tupl
         if value is None or isinstance(value, Special):
             kind = "None" if value is None else with_article(type(value))
             raise InvalidBatch(f"replace(): {key!r} is {kind}; set it to a value")
-        if not isinstance(value, Hashable):
+        if type(value).__hash__ is None:
             kind = with_article(type(value))
             raise InvalidBatch(f"replace(): {key!r} is {kind}, which is not hashable; pass bytes")
     return values

@@ -120,8 +120,10 @@ REJECTED = {
     "select(order_by=): no column; write": lambda: page(order_by=[]),
     "select(order_by=): 'a' is named twice": lambda: page(order_by=["a", desc("a")]),
     "select(order_by=): pass the name of a column": lambda: page(order_by=[7]),
-    "select(order_by=): a column must be a non-empty str without NUL": lambda: page(order_by=[""]),
-    "asc(): a column must be a non-empty str without NUL, not 'a": lambda: asc("a\0"),
+    "select(order_by=): pass the name of a column, a non-empty str without NUL": lambda: page(
+        order_by=[""]
+    ),
+    "asc(): pass the name of a column, a non-empty str without NUL, not 'a": lambda: asc("a\0"),
     "select(order_by=): pass a list": lambda: page(order_by={"a"}),
     "select(order_by=): pass a list ": lambda: page(order_by={"a": 1}),
     "select(order_by=): a statement or batch": lambda: page(order_by=[OTHER]),
