@@ -15,6 +15,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.insert_select import named_columns, whole_select
+from batchq.language.quoted_names import quoted_name
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
@@ -49,8 +50,7 @@ def source(column: str, /) -> Statement[None]:
 
 @lru_cache(maxsize=4096)
 def _source(column: str) -> Shape:
-    quoted = column.replace('"', '""')
-    text: RawSql = placeholders.text(f'source."{quoted}"', ())
+    text: RawSql = placeholders.text(f"source.{quoted_name(column)}", ())
     return Shape(evolve(text, source_column=column))
 
 

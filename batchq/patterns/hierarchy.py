@@ -21,6 +21,7 @@ from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
 from batchq.language.traversal import unmet_outputs
+from batchq.language.validation import listed
 from batchq.patterns.arguments import (
     check_mapping,
     check_model,
@@ -29,8 +30,8 @@ from batchq.patterns.arguments import (
     not_a_parent,
 )
 from batchq.patterns.child_inserts import check_inserts
-from batchq.patterns.parent import NOW, ParentRow
-from batchq.patterns.replacing import Replaced, Replacement
+from batchq.patterns.parent import ParentRow
+from batchq.patterns.replacing import Replaced, replacement
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -137,9 +138,16 @@ class Children:
         ['update vpc', 'delete rule', 'insert rule', 'insert rule']
         """
         check_raises("replace(missing=)", missing)
-        removed = None if self.deleted_at is None else {self.deleted_at: NOW}
-        whole = Replacement(self.table, self._live(key), self.by, self.deleted_at, by, keep)
-        children, batch = whole.batch(inserts, removed)
+        children = listed("replace()", inserts, "[insert(…), insert(…)]")
+        batch = replacement(
+            self.table,
+            children,
+            live=self._live(key),
+            of_parent=self.by,
+            deleted_at=self.deleted_at,
+            by=by,
+            keep=keep,
+        )
         if children:
             check_inserts(self.table, {self.by: key}, self.where, sequence(children))
         parts = self.parent.touch(key, missing=missing), batch

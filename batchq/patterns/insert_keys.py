@@ -10,6 +10,7 @@ from batchq.language.comparisons import Reading, reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.lexing import tokens
 from batchq.language.parameters import Parameter
+from batchq.language.quoted_names import quoted_name
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Expression, Insert, RawSql
@@ -87,12 +88,6 @@ def _equals_expression(inserting: Statement[Any], key: Expression) -> Expression
     rest = f"(SELECT * FROM {table} WHERE false) AS _batchq_rest"  # noqa: S608
     given_key = f"(SELECT ({text}) FROM {new} NATURAL LEFT JOIN {rest})"  # noqa: S608
     return raw_sql(f"({text}) = {given_key}", values)
-
-
-def quoted_name(name: str) -> str:
-    """Quote a name, for SQL text."""
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
 
 
 def plain_value(call: str, inserting: Statement[Any], column: str) -> object:

@@ -19,11 +19,12 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.mapping import Raises
 from batchq.language.parameters import Parameter
+from batchq.language.quoted_names import quoted_name, record
 from batchq.language.special import Special
 from batchq.language.syntax import Insert, RawSql
 from batchq.language.validation import is_text, listed
 from batchq.patterns.arguments import check_raises
-from batchq.patterns.insert_keys import check_set, quoted_name
+from batchq.patterns.insert_keys import check_set
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row
@@ -106,7 +107,7 @@ def insert_or_advance(
     higher = f"{there}.{number} > {new}.{number}"
     upsert = upsert._with_condition(When.CONFLICT, _test(higher), (), stale, (version,))
     if others:
-        stored, passed = (_record(of, others) for of in (there, new))
+        stored, passed = (record(of, others) for of in (there, new))
         differs = f"{there}.{number} = {new}.{number} AND {stored} IS DISTINCT FROM {passed}"
         upsert = upsert._with_condition(When.CONFLICT, _test(differs), (), raises, others)
     if isinstance(value, Special | RawSql):  # it may turn out to be NULL
@@ -116,10 +117,6 @@ def insert_or_advance(
 
 def _test(text: str) -> RawSql:
     return raw_sql(text)._as_expression("insert_or_advance()")[0]
-
-
-def _record(row: str, columns: tuple[str, ...]) -> str:
-    return f"ROW({', '.join(f'{row}.{quoted_name(column)}' for column in columns)})"
 
 
 def _advanced(row: tuple[Any, ...] | None) -> Advanced:

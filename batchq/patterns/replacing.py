@@ -18,13 +18,15 @@ from batchq.language.compose import gather, sequence
 from batchq.language.conditions import not_in
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
+from batchq.language.quoted_names import quoted_name, record
 from batchq.language.results import NO_RESULT
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Insert
 from batchq.language.validation import is_text, listed
-from batchq.patterns.insert_keys import plain_value, quoted_name
+from batchq.patterns.insert_keys import plain_value
+from batchq.patterns.parent import NOW
 
 
 @frozen
@@ -37,47 +39,39 @@ class Replaced:
     """The children that were deleted, because none of the inserts has their key."""
 
 
-@frozen
-class Replacement:
-    """How the children of one parent are replaced."""
+def replacement(
+    table: str,
+    inserts: Sequence[Statement[None, Any]],
+    *,
+    live: Mapping[str, object],
+    of_parent: str,
+    deleted_at: str | None,
+    by: str | Iterable[str],
+    keep: Iterable[str],
+) -> Batch[Replaced]:
+    """Return the batch that makes inserts the whole set of the children of one parent.
 
-    table: str
-    live: Mapping[str, object]
-    """The conditions by which the children of the parent are found."""
-    of_parent: str
-    """The column with the key of the parent."""
-    deleted_at: str | None
-    by: str | Iterable[str]
-    keep: Iterable[str]
-
-    def batch(
-        self, inserts: Iterable[Statement[None, Any]], removed: Mapping[str, object] | None
-    ) -> tuple[Sequence[Statement[None, Any]], Batch[Replaced]]:
-        """Return the inserts, and the batch that makes them the whole set.
-
-        :param removed: what is set on a child that is removed; None if it is deleted.
-        """
-        table, by = self.table, self.by
-        keys = (by,) if isinstance(by, str) else listed("replace(by=)", by, '["name"]')
-        if not keys or not all(map(is_text, keys)):
-            raise InvalidBatch('replace(by=): name the columns of a unique index, such as "name"')
-        kept = listed("replace(keep=)", self.keep, '["id"]')
-        children = listed("replace()", inserts, "[insert(…), insert(…)]")
-        named = [_key_of(table, child, keys) for child in children]
-        places: dict[tuple[object, ...], int] = {}
-        for place, key in enumerate(named):
-            if places.setdefault(key, place) != place:
-                names = " and ".join(keys)
-                raise InvalidBatch(f"replace(): insert {place} has the {names} of an earlier one")
-        conditions: list[Condition] = [dict(self.live), *_others(keys, named)]
-        removal = (
-            delete(table, conditions) if removed is None else update(table, removed, conditions)
-        )
-        predicate = None if self.deleted_at is None else {self.deleted_at: None}
-        target = self.of_parent, *keys
-        upserts = [_upsert(table, child, target, kept, predicate) for child in children]
-        whole = gather(removal.count().label("removed"), sequence(upserts)).map(_replaced)
-        return children, whole
+    :param live: the conditions by which its children are found.
+    :param of_parent: the column with the key of the parent.
+    """
+    keys = (by,) if isinstance(by, str) else listed("replace(by=)", by, '["name"]')
+    if not keys or not all(map(is_text, keys)):
+        raise InvalidBatch('replace(by=): name the columns of a unique index, such as "name"')
+    kept = listed("replace(keep=)", keep, '["id"]')
+    named = [_key_of(table, child, keys) for child in inserts]
+    places: dict[tuple[object, ...], int] = {}
+    for place, key in enumerate(named):
+        if places.setdefault(key, place) != place:
+            names = " and ".join(keys)
+            raise InvalidBatch(f"replace(): insert {place} has the {names} of an earlier one")
+    others: list[Condition] = [dict(live), *_others(keys, named)]
+    if deleted_at is None:
+        predicate, removal = None, delete(table, others)
+    else:
+        predicate, removal = {deleted_at: None}, update(table, {deleted_at: NOW}, others)
+    target = of_parent, *keys
+    upserts = [_upsert(table, child, target, kept, predicate) for child in inserts]
+    return gather(removal.count().label("removed"), sequence(upserts)).map(_replaced)
 
 
 def _key_of(table: str, child: Statement[Any, Any], keys: Sequence[str]) -> tuple[object, ...]:
@@ -131,11 +125,8 @@ def _upsert(
     if not written:
         skipped = child.on_conflict_do_nothing(*target, index_where=predicate)
         return cast("Statement[int]", skipped.count())
-    stored, new = (
-        f"ROW({', '.join(f'{row}.{quoted_name(column)}' for column in written)})"
-        for row in (quoted_name(table.rpartition(".")[2]), "excluded")
-    )
-    differs = raw_sql(f"{stored} IS DISTINCT FROM {new}".replace("%", "%%"))
+    stored = record(quoted_name(table.rpartition(".")[2]), written)
+    differs = raw_sql(f"{stored} IS DISTINCT FROM {record('excluded', written)}")
     upsert = child.on_conflict_do_update(*target, index_where=predicate, set=written, where=differs)
     return cast("Statement[int]", upsert.count())
 

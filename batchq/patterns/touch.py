@@ -18,6 +18,7 @@ from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import MISSING_ROWS
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Key
+from batchq.language.quoted_names import quoted_name
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
@@ -28,8 +29,7 @@ _NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 @lru_cache(maxsize=256)
 def incremented(column: str) -> Statement[None]:
     """Return a fragment for the next generation."""
-    name = column.replace('"', '""')
-    return raw_sql(f'"{name}" + 1')
+    return raw_sql(f"{quoted_name(column)} + 1")
 
 
 def touch_key(parent: Hashable, key: Any) -> Key:

@@ -131,6 +131,15 @@ def test_children_are_distinguished_by_several_columns(conn, observer):
     assert rows == [("a", "x"), ("a", "y'\"%s")]
 
 
+def test_names_of_columns_are_those_of_the_table(conn, observer):
+    observer.execute('CREATE TABLE odd (vpc_id int, "a%%b" text, "x%%y""z" int)')
+    observer.execute('CREATE UNIQUE INDEX ON odd (vpc_id, "a%%b")')
+    odd = VPC.children("odd", by="vpc_id", deleted_at=None)
+    for value, written in ((1, 1), (1, 0), (2, 1)):
+        child = insert("odd", {"vpc_id": 1, "a%%b": "a", 'x%%y"z': value})
+        assert run(conn, odd.replace(1, [child], by="a%%b", missing=NotFound)).written == written
+
+
 def test_child_with_nothing_but_its_key_is_inserted_once(conn):
     only = [insert("plain", {"vpc_id": 1, "name": name}) for name in ("a", "b")]
     batch = PLAIN.replace(1, only, by="name", missing=NotFound)

@@ -10,6 +10,7 @@ from hashlib import blake2b, sha256
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.placeholders import NUL
+from batchq.language.quoted_names import quoted_name
 
 LONGEST = 63
 """The most bytes of a name: the server truncates a longer one (PostgreSQL documentation,
@@ -24,7 +25,7 @@ def identifier(name: str) -> str:
     if NUL in name:
         message = f"the name {name!r:.40} has a NUL character; remove it"
         raise InvalidBatch(message)
-    return '"' + name.replace('"', '""') + '"'
+    return quoted_name(name)
 
 
 def quoted(table: str) -> str:
