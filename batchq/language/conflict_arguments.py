@@ -14,7 +14,7 @@ from batchq.language.row_fields import field_names
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Conflict, Expression, RawSql, columns_in
-from batchq.language.validation import is_column, is_text, listed
+from batchq.language.validation import check_column, is_column, is_text, listed
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row
@@ -120,10 +120,7 @@ def read_update(
     conditions, compared = read_conditions(f"{call[:-1]}where=)", where)
     for name in columns_in(conditions):
         refuse_created(f"{call[:-1]}where=)", name)
-        if not is_column(name):
-            raise InvalidBatch(
-                f"{call[:-1]}where=): a column must be a non-empty str, not {name!r:.40}"
-            )
+        check_column(f"{call[:-1]}where=)", name)
     return Conflict(target, predicate, copied, columns, cells, conditions), values + compared
 
 
@@ -134,7 +131,6 @@ def _check_columns(call: str, columns: tuple[str, ...]) -> None:
         )
     for place, name in enumerate(columns):
         refuse_created(call, name)
-        if not is_column(name):
-            raise InvalidBatch(f"{call}: a column must be a non-empty str, not {name!r:.40}")
+        check_column(call, name)
         if name in columns[:place]:
             raise InvalidBatch(f"{call}: {name!r} is set twice; name it once")

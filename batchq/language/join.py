@@ -20,7 +20,7 @@ from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Conditions, Join, Select
-from batchq.language.validation import is_column
+from batchq.language.validation import check_column, is_column
 
 if TYPE_CHECKING:
     from batchq.language.syntax import RawSql
@@ -43,8 +43,7 @@ def source(column: str, /) -> Statement[None]:
     'UPDATE "project" SET "name" = (source."name") FROM "renamed" AS source'
     """
     refuse_created("source()", column)
-    if not is_column(column):
-        raise InvalidBatch(f"source(): a column must be a non-empty str, not {column!r:.40}")
+    check_column("source()", column)
     return Statement(_source(column), ())
 
 
@@ -67,20 +66,16 @@ def read_join(
         raise InvalidBatch(
             f"{call}: pass the other table, and on={{column of {table!r:.40}: column of the other}}"
         )
+    name = call[: call.index("(")]
     if not isinstance(cast("object", on), Mapping) or not on:
         named = with_article(type(on)) if on else "an empty one, which joins all rows to all"
         raise InvalidBatch(
-            f"{call[: call.index('(')]}(on=): pass a mapping of columns to columns of the other "
-            f"table, not {named}"
+            f"{name}(on=): pass a mapping of columns to columns of the other table, not {named}"
         )
     columns = tuple(on.items())
     for column in (*on, *on.values()):
-        refuse_created(f"{call[: call.index('(')]}(on=)", column)
-        if not is_column(column):
-            raise InvalidBatch(
-                f"{call[: call.index('(')]}(on=): a column must be a non-empty str, not "
-                f"{column!r:.40}"
-            )
+        refuse_created(f"{name}(on=)", column)
+        check_column(f"{name}(on=)", column)
     if isinstance(cast("object", table), str) and table.rpartition(".")[2] == "source":
         raise InvalidBatch(
             f"{call}: the other table is named source, as the changed one is; write sql() with "

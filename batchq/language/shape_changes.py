@@ -37,7 +37,7 @@ from batchq.language.syntax import (
     Update,
     columns_in,
 )
-from batchq.language.validation import is_checkable, is_column, is_text
+from batchq.language.validation import check_column, is_checkable, is_text
 
 
 def with_result(shape: Shape, rows: str, model: Any, null: bool = False) -> Shape:  # noqa: FBT001, FBT002  as below
@@ -139,10 +139,7 @@ def with_condition(
     columns = tuple(dict.fromkeys((*columns_in(test), *reported)))
     requirement = Requirement(when, test, columns, refuses)
     for name in columns_in(test):
-        if not is_column(name):
-            raise InvalidBatch(
-                f"{requirement.call}(): a column must be a non-empty str, not {name!r:.40}"
-            )
+        check_column(f"{requirement.call}()", name)
     changed = evolve(shape, conditions=(*shape.conditions, requirement))
     return _check_consistent(changed), unmet_requirement(len(shape.conditions), requirement)
 

@@ -26,6 +26,16 @@ def is_column(name: object) -> bool:
     return is_text(name) and "\0" not in cast("str", name)
 
 
+def check_column(call: str, name: object) -> None:
+    """Reject what cannot be the name of a column.
+
+    :param call: the call that it was passed to, for the text of the error: ``"expect()"``.
+    :raises InvalidBatch: if it is not a non-empty str without NUL.
+    """
+    if not is_column(name):
+        raise InvalidBatch(f"{call}: a column must be a non-empty str, not {name!r:.40}")
+
+
 def is_checkable(model: object) -> bool:
     """Return True for a class that ``isinstance`` accepts, which not every Protocol is."""
     try:
@@ -96,8 +106,5 @@ def listed_columns(call: str, columns: Iterable[str]) -> tuple[str, ...]:
         return ()
     names = listed(f"{call[:-1]}columns=)", columns, '["id", "name"]')
     for name in names:
-        if not is_column(name):
-            raise InvalidBatch(
-                f"{call[:-1]}columns=): a column must be a non-empty str, not {name!r:.40}"
-            )
+        check_column(f"{call[:-1]}columns=)", name)
     return names
