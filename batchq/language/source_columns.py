@@ -3,22 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
-from batchq.language.syntax import (
-    Compared,
-    Conditions,
-    Delete,
-    Insert,
-    Join,
-    RawSql,
-    Select,
-    Source,
-    Update,
-)
+from batchq.language.source_parts import cells_of, conditions_of, operands_of
+from batchq.language.syntax import Delete, Join, RawSql, Source, Update
 
 
 def check_source_columns(source: Source, requirements: Iterable[Requirement]) -> None:
@@ -30,9 +20,10 @@ def check_source_columns(source: Source, requirements: Iterable[Requirement]) ->
     if isinstance(source, RawSql):
         return
     join = source.join if isinstance(source, Update | Delete) else None
-    used = list(chain.from_iterable(map(_columns_in, _fragments(source))))
+    parts = (*cells_of(source), *operands_of(conditions_of(source)))
+    used = _columns_in(parts)
     for requirement in requirements:
-        columns = [each for text in _texts(requirement.test) for each in _columns_in(text)]
+        columns = _columns_in(operands_of(requirement.test))
         if columns and requirement.when is When.AFTER:
             raise InvalidBatch(
                 f"{requirement.call}(): the row that is returned has no source({columns[0]!r}); "
@@ -60,32 +51,12 @@ def _check_selected(join: Join, used: list[str]) -> None:
             )
 
 
-def _fragments(source: Insert | Update | Delete | Select) -> Iterator[RawSql]:
-    match source:
-        case Insert(cells=cells, conflict=on):
-            cells += () if on is None else on.cells
-            tests = () if on is None else on.where
-        case Update(cells=cells, where=tests):
-            pass
-        case Delete(where=tests):
-            cells = ()
-        case Select(columns=columns, where=tests):
-            cells = tuple([each for each in columns or () if isinstance(each, RawSql)])
-    yield from (cell for cell in cells if isinstance(cell, RawSql))
-    yield from _texts(tests)
-
-
-def _texts(where: Conditions) -> Iterator[RawSql]:
-    for condition in (where,) if isinstance(where, RawSql) else where:
-        test = condition if isinstance(condition, RawSql) else condition[1]
-        operand = test.operand if isinstance(test, Compared) else test
-        if isinstance(operand, RawSql):
-            yield operand
-
-
-def _columns_in(text: RawSql) -> Iterator[str]:
-    if text.source_column is not None:
-        yield text.source_column
-    for nested in text.nested:
-        if isinstance(nested, RawSql):
-            yield from _columns_in(nested)
+def _columns_in(parts: Iterable[object]) -> list[str]:
+    """Return the columns of the other table that fragments name, and those in them."""
+    columns: list[str] = []
+    for part in parts:
+        if isinstance(part, RawSql):
+            if part.source_column is not None:
+                columns.append(part.source_column)
+            columns += _columns_in(part.nested)
+    return columns

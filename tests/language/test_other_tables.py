@@ -49,6 +49,7 @@ def joined(**more: Any):
         (lambda: select("t", ["a"], where={"c": source("b")}), "there is no other table"),
         (lambda: select("t", ["a"], where={"c": 1}).require({"d": source("b")}), "no other table"),
         (lambda: select("t", [source("a")], where={"c": 1}), "there is no other table"),
+        (lambda: select("t", ["a"], order_by=["a", source("b")]), "there is no other table"),
         (lambda: insert("t", {"a": source("b")}), "there is no other table"),
         (
             lambda: insert("t", {"a": 1}).on_conflict_do_update("a", set={"a": source("b")}),
