@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import Any, cast
 
 from batchq.engine.produced_columns import produced_columns
-from batchq.engine.schedule import Keys, Postponed, depends_on_values, in_order
+from batchq.engine.schedule import depends_on_values, running_order
 from batchq.engine.scope import PlacedStatement, Scopes
 from batchq.language.batch import Batch, Bound, Composite, Wrapped
 from batchq.language.each import Each
@@ -123,35 +123,22 @@ def plan(batch: Batch[Any, Any]) -> Plan:
 def _planned(batch: Batch[Any, Any]) -> Plan:
     planner = _Planner()
     planner.add(batch)
-    if planner.first:  # few batches have any, and only now are they known
-        planner = _Planner(planner.first)
-        planner.add(batch)
     return planner.plan(batch)
 
 
 class _Planner:
-    """Lists the statements of a batch in the order in which they run.
+    """Lists the statements of a batch, and puts them in the order in which they run."""
 
-    :param first: the statements that run first, which an earlier planner has found.
-    """
-
-    def __init__(self, first: Sequence[Scheduled[Any, Any]] = ()) -> None:
+    def __init__(self) -> None:
         self.statements: list[Statement[Any, Any]] = []
         self.values: list[object] = []
         self.combining: list[Instruction | int] = []
         self.wrapped_names: list[Matcher] = []
-        self.keys = Keys()
-        self.first: list[Scheduled[Any, Any]] = []
-        self.last: list[Postponed] = []
+        self.scheduled: dict[int, Scheduled[Any, Any]] = {}
         self.shared: dict[object, int] = {}
-        self.elsewhere: list[int] = []
-        """The places in the batch of the statements that do not run there."""
-        self.results_of_first = [self.add_once(each) for each in first]
-        self.leaves_of_first: list[int] = []
-        self.count_of_first = len(self.statements)
 
     def add(self, batch: Batch[Any, Any]) -> None:
-        """Add all statements but those that run last."""
+        """Add all statements, in the order of the batch."""
         combining, statements = self.combining, self.statements
         todo: list[Batch[Any, Any] | Instruction] = [batch]
         while todo:
@@ -181,7 +168,9 @@ class _Planner:
     def add_leaf(self, node: Batch[Any, Any]) -> None:
         """Add the statements of a batch that holds no other."""
         if isinstance(node, Scheduled):
-            self.combining.append(self.add_scheduled(node))
+            self.scheduled[len(self.statements)] = node
+            self.combining.append(len(self.statements))
+            self.add_statement(cast("Statement[Any, Any]", node.statement))
         elif isinstance(node, Each):
             first, count = len(self.statements), len(node.values)
             self.combining.append((slice(first, first + count), node.combine))
@@ -190,48 +179,13 @@ class _Planner:
         else:
             raise _not_a_batch(node)
 
-    def add_scheduled(self, node: Scheduled[Any, Any]) -> int:
-        """Add a scheduled statement if it runs here, and return the index of its result."""
-        leaf = len(self.statements) - self.count_of_first + len(self.elsewhere)
-        if node.is_first:
-            place = len(self.first)
-            self.first.append(node)
-            if place < len(self.results_of_first):
-                self.elsewhere.append(leaf)
-                index = self.results_of_first[place]
-                if index == len(self.leaves_of_first):
-                    self.leaves_of_first.append(leaf)
-                return index
-        elif node.last_key is not None:
-            self.elsewhere.append(leaf)
-            self.last.append((node, leaf, len(self.combining)))
-            return -1  # as long as it is not known
-        count, index = len(self.statements), self.add_once(node)
-        if len(self.statements) == count:
-            self.elsewhere.append(leaf)
-        return index
-
-    def add_once(self, node: Scheduled[Any, Any]) -> int:
-        """Add a statement, unless one with its key has run, and return the index of its result."""
-        index = len(self.statements)
-        earlier = self.keys.earlier(node, index)
-        if earlier is not None:
-            self.shared[node.statement._identity] = earlier
-            return earlier
-        self.add_statement(cast("Statement[Any, Any]", node.statement))
-        return index
-
     def plan(self, batch: Batch[Any, Any]) -> Plan:
-        """Add the statements that run last, and return the plan."""
+        """Return the plan."""
         leaves: Sequence[int] = range(len(self.statements))
-        if self.elsewhere:
-            moved = set(self.elsewhere)
-            count = len(self.statements) - self.count_of_first + len(moved)
-            leaves = [*self.leaves_of_first, *[n for n in range(count) if n not in moved]]
-            for node, leaf, position in in_order(self.last):
-                self.combining[position] = index = self.add_once(node)
-                if index == len(leaves):
-                    leaves.append(leaf)
+        if self.scheduled:
+            leaves, others = running_order(self.scheduled, len(leaves))
+            if not isinstance(leaves, range):
+                self.move(leaves, others)
         shapes = tuple([statement._shape for statement in self.statements])
         return Plan(
             batch,
@@ -244,6 +198,32 @@ class _Planner:
             self.wrapped_names,
             self.shared,
         )
+
+    def move(self, leaves: Sequence[int], others: Mapping[int, int]) -> None:
+        """Put the statements in another order.
+
+        :param leaves: the places in the batch of those that run.
+        :param others: for each that does not run, the place of the one that has its result.
+        """
+        index = {leaf: number for number, leaf in enumerate(leaves)}
+        index |= {leaf: index[other] for leaf, other in others.items()}
+        self.shared = {self.statements[leaf]._identity: index[leaf] for leaf in others}
+        values = iter(self.values)
+        own = [tuple(islice(values, len(statement._values))) for statement in self.statements]
+        self.values = list(chain.from_iterable([own[leaf] for leaf in leaves]))
+        self.statements = [self.statements[leaf] for leaf in leaves]
+        self.combining = [_moved(instruction, index) for instruction in self.combining]
+
+
+def _moved(instruction: Instruction | int, index: Mapping[int, int]) -> Instruction | int:
+    """Return an instruction, with the results at their new places."""
+    if isinstance(instruction, int):
+        return index[instruction]
+    of, function = instruction
+    if not isinstance(of, slice) or of.start == of.stop:
+        return instruction
+    first = index[of.start]  # the statements for each row stay together
+    return slice(first, first + of.stop - of.start), function
 
 
 def _bound(batch: Bound[Any], own: Plan) -> Plan:

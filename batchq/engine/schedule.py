@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
-from operator import itemgetter
 from typing import Any
 
 from batchq.engine.sameness import are_same
@@ -13,9 +12,38 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Key, Scheduled
 
-Postponed = tuple[Scheduled[Any, Any], int, int]
-"""A statement that runs last: its place among the leaves, and the position of the instruction that
-takes its result."""
+
+def running_order(
+    scheduled: Mapping[int, Scheduled[Any, Any]], count: int
+) -> tuple[Sequence[int], Mapping[int, int]]:
+    """Return the places of the statements that run, in order, and which others have run for which.
+
+    :param scheduled: the scheduled statements, by their places in the batch.
+    :param count: the number of all statements.
+    :return: places in the batch; and for each statement that does not run because one with its key
+        has run, the place of that one.
+    :raises InvalidBatch: if one with its key is not the same, but has to be.
+    """
+    places: Sequence[int] = range(count)
+    if any(each.is_first or each.last_key is not None for each in scheduled.values()):
+        # A stable sort: the order of the batch decides among equals.
+        places = sorted(places, key=lambda place: _rank(scheduled.get(place)))
+    keys, others = Keys(), dict[int, int]()
+    for place in scheduled if isinstance(places, range) else places:
+        if place in scheduled:
+            earlier = keys.earlier(scheduled[place], place)
+            if earlier is not None:
+                others[place] = earlier
+    return [place for place in places if place not in others] if others else places, others
+
+
+def _rank(scheduled: Scheduled[Any, Any] | None) -> tuple[int, list[object]]:
+    if scheduled is None or (scheduled.last_key is None and not scheduled.is_first):
+        return 1, []
+    if scheduled.last_key is None:
+        return 0, []
+    # Parameters in keys are the same ones; else the batch would be planned as built.
+    return 2, [part if isinstance(part, Parameter) else str(part) for part in scheduled.last_key]
 
 
 class Keys:
@@ -24,10 +52,10 @@ class Keys:
     def __init__(self) -> None:
         self._ran: dict[Hashable, tuple[Scheduled[Any, Any], int]] = {}
 
-    def earlier(self, scheduled: Scheduled[Any, Any], index: int) -> int | None:
-        """Return the index of the statement that has run for the same key; else record this one.
+    def earlier(self, scheduled: Scheduled[Any, Any], place: int) -> int | None:
+        """Return the place of the statement that has run for the same key; else record this one.
 
-        :param index: that of this statement, if it runs.
+        :param place: that of this statement.
         :raises InvalidBatch: if the other one is not the same statement, but has to be.
         """
         if scheduled.resets is not None:
@@ -36,7 +64,7 @@ class Keys:
             return None
         found = self._ran.get(scheduled.dedupe_key)
         if found is None:
-            self._ran[scheduled.dedupe_key] = scheduled, index
+            self._ran[scheduled.dedupe_key] = scheduled, place
             return None
         first, earlier = found
         if scheduled.must_be_equal and not are_same(first.statement, scheduled.statement):
@@ -47,18 +75,6 @@ class Keys:
                 f"a tuple with the value in which they differ"
             )
         return earlier
-
-
-def in_order(postponed: list[Postponed]) -> Iterator[Postponed]:
-    """Yield the statements that run last, by their order, and by the batch's order among equals."""
-    # Parameters in keys are the same ones; else the batch would be planned as built.
-    last = [
-        ([part if isinstance(part, Parameter) else str(part) for part in key], item)
-        for item in postponed
-        if (key := item[0].last_key) is not None
-    ]
-    for _, item in sorted(last, key=itemgetter(0)):  # a stable sort
-        yield item
 
 
 def depends_on_values(scheduled: Sequence[Scheduled[Any, Any]]) -> bool:
