@@ -54,6 +54,7 @@ from batchq.language.matchers import (
     unique,
     unmet,
 )
+from batchq.language.old import old
 from batchq.language.optional import optional
 from batchq.language.outcome import Outcome
 from batchq.language.parameters import param, row
@@ -107,6 +108,7 @@ __all__ = [
     "into",
     "missing",
     "not_null",
+    "old",
     "optional",
     "param",
     "row",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from batchq.language.comparisons import Comparison
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
+from batchq.language.old import Old
 from batchq.language.outputs import Output
 from batchq.language.placement import Scheduled
 from batchq.language.results import Changed, Inserted, Updated
@@ -23,6 +24,7 @@ __all__ = [
     "Inserted",
     "Matcher",
     "Named",
+    "Old",
     "Output",
     "Raises",
     "RetryDetails",

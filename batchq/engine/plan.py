@@ -19,6 +19,7 @@ from batchq.engine.scope import PlacedStatement, Scopes
 from batchq.language.batch import Batch, Bound, Composite, Wrapped
 from batchq.language.each import Each
 from batchq.language.matchers import Matcher
+from batchq.language.old import Returned
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
@@ -45,7 +46,7 @@ class Plan:
     """The place of each statement in the batch, in which a scheduled one may have another."""
     combining: Sequence[Instruction | int]
     """A number pushes the result of that statement."""
-    outputs: Mapping[int, tuple[str, ...]]
+    outputs: Mapping[int, tuple[Returned, ...]]
     """The columns that later statements use, for each statement that has any."""
     wrapped_names: Sequence[Matcher]
     """The matchers around statements by names that may be too long for the server."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
+from batchq.language.old import Returned
 from batchq.language.shape import check_single_row
 from batchq.language.statement import Statement
 from batchq.language.traversal import check_outputs
@@ -17,7 +18,7 @@ def produced_columns(
     batch: Batch[Any, Any],
     statements: Sequence[Statement[Any, Any]],
     shared: Mapping[object, int],
-) -> Mapping[int, tuple[str, ...]]:
+) -> Mapping[int, tuple[Returned, ...]]:
     """Return the columns that later statements use, by the statement that produces them.
 
     :param statements: those of the batch, in the order in which they run.
@@ -31,7 +32,7 @@ def produced_columns(
         return _NO_OUTPUTS
     check_outputs(batch)
     producers = dict(shared)
-    columns: dict[int, list[str]] = {}
+    columns: dict[int, list[Returned]] = {}
     for index, statement in enumerate(statements):
         for output in statement._required_outputs:
             producer = producers.get(output.identity, index)
@@ -50,4 +51,4 @@ def produced_columns(
     return {index: tuple(used) for index, used in columns.items()}
 
 
-_NO_OUTPUTS: Mapping[int, tuple[str, ...]] = {}
+_NO_OUTPUTS: Mapping[int, tuple[Returned, ...]] = {}

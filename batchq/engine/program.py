@@ -18,6 +18,7 @@ from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.compile.compile import Compiled, compiled
 from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.matchers import Matcher
+from batchq.language.old import Returned
 from batchq.language.shape import Shape
 from batchq.language.takes import picker
 
@@ -25,7 +26,7 @@ _MOST_STEPS = 256
 """The number of steps up to which a program is kept. A longer batch is dominated by its values, and
 its program may be large."""
 
-Outputs = tuple[tuple[int, tuple[str, ...]], ...]
+Outputs = tuple[tuple[int, tuple[Returned, ...]], ...]
 """The statements that have outputs, by index, and the columns that later statements use."""
 
 
@@ -87,7 +88,7 @@ def _program(shapes: tuple[Shape, ...], outputs: Outputs, abilities: Abilities) 
 
 
 def _compiled(
-    shapes: Sequence[Shape], columns: Mapping[int, Sequence[str]], abilities: Abilities
+    shapes: Sequence[Shape], columns: Mapping[int, Sequence[Returned]], abilities: Abilities
 ) -> tuple[Compiled, ...]:
     """Compile each statement; those in a row that are of one shape at once."""
     if columns:
@@ -109,7 +110,7 @@ def _is_plain(steps: Iterable[Compiled]) -> bool:
 
 
 def _order(
-    shapes: Sequence[Shape], steps: Sequence[Compiled], columns: Mapping[int, Sequence[str]]
+    shapes: Sequence[Shape], steps: Sequence[Compiled], columns: Mapping[int, Sequence[Returned]]
 ) -> tuple[tuple[object, ...], Callable[[Sequence[object]], Sequence[object]] | None]:
     """Return the values that batchq adds, and what picks the parameters in their order."""
     added: list[object] = []
@@ -126,7 +127,7 @@ def _order(
     return tuple(added), None if is_sorted else picker(order)
 
 
-def _added(index: int, shape: Shape, step: Compiled, outputs: Sequence[str]) -> list[object]:
+def _added(index: int, shape: Shape, step: Compiled, outputs: Sequence[Returned]) -> list[object]:
     """Return the values that batchq adds to a statement, in the order of its parameters."""
     added: list[object] = []
     if step.takes_row_count:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
 from batchq.language.each import Each
 from batchq.language.mapping import ErrorMapping
+from batchq.language.old import Returned
 from batchq.language.statement import Statement
 from batchq.language.value import value
 
@@ -95,7 +96,7 @@ class PlacedStatement:
     scopes: Scopes
     index: int
     """Its index among the leaves."""
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[Returned, ...] = ()
     """The columns that later statements use."""
 
     @property

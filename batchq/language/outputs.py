@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.old import Returned
 from batchq.language.special import Special
 from batchq.language.validation import is_text
 
@@ -34,7 +35,7 @@ class Output(Special):
     """The statement as first built; a label or a mapping added later does not change it."""
     title: str
     """The title of that statement."""
-    column: str
+    column: Returned
     type: str | None
     """Its SQL type; None if that of a column applies."""
 

@@ -13,6 +13,7 @@ from batchq.language.guards import When
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises
 from batchq.language.matchers import Matcher
+from batchq.language.old import refuse_old_keys
 from batchq.language.parameters import Parameter
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
@@ -194,6 +195,7 @@ class RowConditions(Batch[T_co, R_contra]):
             )
         if CREATED in expected and not _is_bool(expected[CREATED]):
             raise InvalidBatch("ensure(): created() is compared with True or False")
+        refuse_old_keys("ensure()", expected)
         test, values = read_conditions("ensure()", expected)
         more = listed_columns("ensure()", columns)
         return self._with_condition(When.AFTER, test, values, raises, more)

@@ -26,6 +26,7 @@ from batchq.language.guards import (
 from batchq.language.mapping import ErrorMapping, Raises
 from batchq.language.matchers import Matcher
 from batchq.language.models import model_of
+from batchq.language.old import Returned, result_names
 from batchq.language.output_uses import takes_outputs, tests_outputs
 from batchq.language.results import EXACTLY_ONE_ROW, NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.source_columns import check_source_columns
@@ -48,7 +49,7 @@ class Shape:
     result: Result = NO_RESULT
     expected: Guard | None = None
     """The guard of ``.expect(...)``."""
-    returned: tuple[str, ...] | None = None
+    returned: tuple[Returned, ...] | None = None
     """The columns of ``.returning(...)``."""
     carried: tuple[str, ...] = ()
     """The columns of ``.expect(0, columns=...)``, which the error reports."""
@@ -64,7 +65,7 @@ class Shape:
     """The conditions; or, if the error reports the unexpected row, that no row exists."""
     guard: Guard | None = field(init=False)
     """The guard that the server checks: that of ``.expect(...)``, or the one the result implies."""
-    columns: tuple[str, ...] | None = field(init=False)
+    columns: tuple[Returned, ...] | None = field(init=False)
     """The columns that batchq writes in RETURNING or a select list. None if they are unknown, or
     part of the user's SQL."""
     names: tuple[str, ...] = field(init=False)
@@ -180,12 +181,12 @@ def answered(shape: Shape) -> tuple[str | None, ...] | None:
     """
     source = shape.source
     if not isinstance(source, Select) or source.columns is None:
-        return shape.columns
+        return None if shape.columns is None else result_names(shape.columns)
     names = [column if isinstance(column, str) else column.label for column in source.columns]
     return None if STAR in names else tuple(names)
 
 
-def _columns(shape: Shape) -> tuple[str, ...] | None:
+def _columns(shape: Shape) -> tuple[Returned, ...] | None:
     source = shape.source
     if isinstance(source, RawSql) or (isinstance(source, Select) and source.columns is not None):
         return None

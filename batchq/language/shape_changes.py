@@ -16,6 +16,7 @@ from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard, Requi
 from batchq.language.mapping import INVARIANT, ErrorMapping
 from batchq.language.matchers import Matcher, constraint, unmet_requirement
 from batchq.language.models import model_of, why_not
+from batchq.language.old import Old, Returned
 from batchq.language.results import (
     EXACTLY_ONE_ROW,
     WITH_MODEL,
@@ -37,6 +38,7 @@ from batchq.language.syntax import (
     Update,
     columns_in,
 )
+from batchq.language.update_checks import check_update
 from batchq.language.validation import check_column, is_checkable, is_text
 
 
@@ -70,9 +72,9 @@ def _with_result(shape: Shape, rows: str, model: Any, null: bool) -> Shape:  # n
     return _check_consistent(evolve(shape, result=Result(kind, model, null)))
 
 
-def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+def with_returning(shape: Shape, columns: tuple[Returned, ...]) -> Shape:
     """Set the columns that a built insert, update or delete returns."""
-    has_names = columns and all(map(is_text, columns))
+    has_names = columns and all(is_text(each) or isinstance(each, Old) for each in columns)
     if isinstance(shape.source, RawSql | Select) or not has_names:
         raise InvalidBatch(
             "returning(): name at least one column, of insert(), update() or delete(); in sql() "
@@ -82,7 +84,7 @@ def with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def _with_returning(shape: Shape, columns: tuple[str, ...]) -> Shape:
+def _with_returning(shape: Shape, columns: tuple[Returned, ...]) -> Shape:
     return _check_consistent(evolve(shape, returned=columns))
 
 
@@ -192,8 +194,8 @@ def _check_consistent(shape: Shape) -> Shape:
         raise InvalidBatch(
             "count(): the rows of returning() would be dropped; drop one of the calls"
         )
+    check_update(shape)
     _check_columns(shape)
-    _check_left(shape)
     check_created(shape)
     check_select(shape)
     if shape.carried and shape.conditions:
@@ -226,7 +228,7 @@ def _check_consistent(shape: Shape) -> Shape:
     return shape
 
 
-def check_created(shape: Shape, *columns: str) -> None:
+def check_created(shape: Shape, *columns: Returned) -> None:
     """Reject the question whether a row has been inserted, where there is no answer.
 
     :param columns: columns that are used beside those of the shape.
@@ -263,31 +265,3 @@ def _check_columns(shape: Shape) -> None:
     reason = why_not(result.model, names) if result.rows in WITH_MODEL else None
     if reason is not None:
         raise InvalidBatch(f"{result}: {reason}")
-
-
-def _check_left(shape: Shape) -> None:
-    """Reject ``unless()`` with a result of several rows, and a result that shows nothing new."""
-    guard, rows = shape.expected, shape.result.rows
-    if rows is Rows.CHANGED:
-        if not isinstance(shape.source, Update):
-            raise InvalidBatch("change(): only an update() has a row before and after; use one()")
-        if shape.source.join is not None:
-            raise InvalidBatch("change(): an update with from_= has no row before it; use one()")
-        if any(condition.when is When.LEAVE for condition in shape.conditions):
-            raise InvalidBatch(
-                "change(): with unless() a row may be left as it was; use updated(), which says so"
-            )
-        return
-    if not any(condition.when is When.LEAVE for condition in shape.conditions):
-        if rows is Rows.UPDATED:
-            raise InvalidBatch(
-                "updated(): without unless() a row is always changed; write .unless({…}) before "
-                "it, or use one()"
-            )
-        return
-    if rows in (Rows.ALL, Rows.COUNT) or guard not in (None, EXACTLY_ONE, AT_MOST_ONE):
-        asked = f"{shape.result}" if guard is None else f"expect({guard})"
-        raise InvalidBatch(
-            f"unless(): it leaves or changes one row, and {asked} allows several; use updated(), "
-            "one(), maybe() or expect(at_most=1)"
-        )

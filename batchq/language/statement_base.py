@@ -11,6 +11,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.fragments import fragment_of, title_of
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import Matcher
+from batchq.language.old import Old
 from batchq.language.outputs import Output, checked_type
 from batchq.language.partial import Replacements, replaced_values
 from batchq.language.results import NO_RESULT
@@ -19,6 +20,7 @@ from batchq.language.shape import Shape, check_single_row
 from batchq.language.syntax import CREATED, RawSql
 from batchq.language.takes import still_taken
 from batchq.language.type_variables import R_contra, T_co
+from batchq.language.update_checks import check_old
 from batchq.language.validation import checked_label, is_text
 from batchq.language.value import value
 
@@ -128,10 +130,11 @@ class StatementBase(RowGuards[T_co, R_contra]):
             raise InvalidBatch('invariant(): pass each name as a str: "a_key", "b_key"') from None
         return type(self)(shape, self._values, self._raises, self._labels, self._first or self)
 
-    def returning(self, *columns: str) -> Self:
+    def returning(self, *columns: str | Old) -> Self:
         """Return these columns from a built insert, update or delete.
 
-        Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``.
+        Needed only for results that do not name columns: ``scalar``, ``tuple``, ``dict``; and for
+        columns of the row before an update, see :func:`~batchq.old`.
 
         :raises InvalidBatch: without columns, or on a ``sql()`` or ``select()``.
 
@@ -147,14 +150,15 @@ class StatementBase(RowGuards[T_co, R_contra]):
         labels = (checked_label(name), *self._labels)
         return type(self)(self._shape, self._values, self._raises, labels, self._first or self)
 
-    def output(self, column: str, type: str | None = None, /) -> Output:
+    def output(self, column: str | Old, type: str | None = None, /) -> Output:
         """Return a reference to a column of this statement, for a later statement of the batch.
 
         Use it wherever a value is accepted: in the row or the conditions of a builder, and in
         ``sql()``. The server substitutes the value, in the same round trip. It also checks that the
         statement returns exactly one row.
 
-        :param column: a column of the result; a built insert, update or delete returns it.
+        :param column: a column of the result; a built insert, update or delete returns it. Of an
+            update also one of the row before it, :func:`~batchq.old`.
         :param type: its SQL type: required in ``sql()``; in a builder the default is the type of
             the column that it is assigned to or compared with.
         :raises InvalidBatch: if the statement may return another number of rows.
@@ -165,9 +169,10 @@ class StatementBase(RowGuards[T_co, R_contra]):
         >>> gather(project, vpc)
         <Gathered of 2 statements>
         """
-        if not is_text(column):
+        if not is_text(column) and not isinstance(column, Old):
             raise InvalidBatch("output(): the name of the column must be a non-empty str")
         check_single_row(self._shape, self.title)
+        check_old(self._shape, column)
         if column == CREATED:
             shape_changes.check_created(self._shape, column)
             type = type or "boolean"  # noqa: A001  the name of the parameter

@@ -28,7 +28,7 @@ from batchq import (
 )
 from batchq.hierarchy import Parent
 from batchq.result import attempt
-from batchq.types import Advanced, Inserted, InsertOrGet, Named
+from batchq.types import Advanced, Inserted, InsertOrGet, Named, Old
 from tests.typing.subjects import NameTaken, Project, Subnet, Vpc
 
 PROJECT = insert("project", Project).one(Project).on(unique("k"), NameTaken).label("new")
@@ -57,7 +57,7 @@ def bound_statement_can_run(conn: Connection) -> None:
     assert_type(RENAME.bind(id=UUID(int=0), name="web"), Statement[int])
     assert_type(run(conn, PROJECT.bind(NEW)), Project)
     assert_type(gather(PROJECT.bind(NEW), RENAME.bind()), Batch[tuple[Project, int]])
-    assert_type(PROJECT.bind(NEW).output("id").column, str)
+    assert_type(PROJECT.bind(NEW).output("id").column, str | Old)
 
 
 def row_is_a_row_to_type_checkers() -> None:

@@ -18,6 +18,7 @@ from batchq import (
     insert,
     insert_or_get,
     missing,
+    old,
     param,
     run,
     select,
@@ -30,7 +31,7 @@ from batchq import (
 )
 from batchq.conditions import between, ge, gt, le, like, lt, ne, not_in
 from batchq.hierarchy import Children, Parent
-from batchq.types import Changed, Comparison, Inserted, InsertOrGet, Output, Updated
+from batchq.types import Changed, Comparison, Inserted, InsertOrGet, Old, Output, Updated
 from tests.typing.subjects import ROW, NameTaken, Project, Vpc
 
 PROJECTS = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
@@ -84,6 +85,9 @@ def unless_keeps_the_type_and_updated_shows_whether_the_row_has_changed(conn: Co
     assert_type(left.updated(dict), Statement[Updated[dict[str, Any]]])
     assert_type(left.change(Project), Statement[Changed[Project]])
     assert_type(left.change(tuple), Statement[Changed[tuple[Any, ...]]])
+    assert_type(left.returning("id", old("name")).one(Project), Statement[Project])
+    assert_type(left.output(old("name")), Output)
+    assert_type(old("name"), Old)
     got = run(conn, left.updated(Project))
     assert_type(got.row, Project)
     assert_type(got.changed, bool)

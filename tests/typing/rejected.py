@@ -16,6 +16,7 @@ from batchq import (
     gather,
     insert,
     into,
+    old,
     run,
     select,
     sequence,
@@ -44,6 +45,13 @@ def matcher_needs_a_matcher() -> None:
     INT.on("k", NameTaken)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     INT.on(unique, NameTaken)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     unique(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def column_of_the_row_before_is_only_returned() -> None:
+    row = update("t", {"a": 1}, where={"a": 2})
+    row.ensure({old("a"): 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    select("t", [old("a")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    old(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def mapping_needs_an_exception() -> None:

@@ -32,11 +32,12 @@ from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
 from batchq.engine.compile.render import requirement
-from batchq.engine.compile.returned_columns import hidden_columns, wanted_columns
+from batchq.engine.compile.returned_columns import hidden_columns, sql_names, wanted_columns
 from batchq.engine.compile.sentinel import SENTINEL_MARK
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
 from batchq.language.lexing import NO_PARAMETER
+from batchq.language.old import Returned
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
 from batchq.language.syntax import RawSql, Select, Source
@@ -123,7 +124,7 @@ class Compiled:
 
 @lru_cache(maxsize=4096)
 def compiled(
-    shape: Shape, outputs: tuple[str, ...] = (), abilities: Abilities = NEWEST
+    shape: Shape, outputs: tuple[Returned, ...] = (), abilities: Abilities = NEWEST
 ) -> Compiled:
     """Return the compiled statement of a shape, from the cache if it is there.
 
@@ -139,7 +140,6 @@ def compiled(
         bound,
         rows if rows in _ROWS_IN_TEXT else None,
         shape.result.rows is Rows.COUNT,
-        outputs=outputs,
         probe=shape.probe,
         fresh=shape.fresh,
     )
@@ -149,6 +149,7 @@ def compiled(
         shape.result.rows,
         shape.requirements,
         spec,
+        outputs=outputs,
         abilities=abilities,
     )
     if is_own(shape.result.model):
@@ -159,11 +160,12 @@ def compiled(
 @lru_cache(maxsize=4096)
 def _compiled(
     source: Source,
-    columns: tuple[str, ...] | None,
+    columns: tuple[Returned, ...] | None,
     result: Rows,
     requirements: tuple[Requirement, ...],
     spec: GuardSpec,
     *,
+    outputs: tuple[Returned, ...],
     abilities: Abilities,
     checked: frozenset[int] = frozenset(),
 ) -> Compiled:
@@ -173,14 +175,14 @@ def _compiled(
     """
     rows = result not in WITHOUT_ROWS
     wanted = wanted_columns(source, columns, result)
-    hidden = hidden_columns(source, wanted or (), requirements, spec.outputs)
+    hidden = hidden_columns(source, wanted or (), requirements, outputs)
     returned = wanted
     if hidden and wanted is not None:
         returned = (*wanted, *hidden)
     if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
         raise InvalidBatch(source.no_value)
     numbering = Numbering(abilities, checked=checked)
-    reported = reported_columns(result, wanted or ())
+    reported = reported_columns(result)
     sql, spans = write_command(numbering, source, requirements, returned, reported)
     may_change_names = isinstance(source, RawSql) and can_change_names(spans.verb, sql)
     post_conditions = _post_conditions(numbering, source, requirements)
@@ -192,19 +194,21 @@ def _compiled(
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
-        shown = (*(wanted or ()), *reported)
-        all_shown = rows and not hidden
-        sql = wrap(
-            sql,
-            spans,
-            evolve(spec, post_conditions=post_conditions, wanted=None if all_shown else shown),
+        named = dict(zip(returned or (), sql_names(returned or ()), strict=True))
+        shown = (*(named[column] for column in wanted or ()), *reported)
+        whole = evolve(
+            spec,
+            post_conditions=post_conditions,
+            outputs=tuple([each if isinstance(each, str) else named[each] for each in outputs]),
+            wanted=None if rows and not hidden else shown,
         )
+        sql = wrap(sql, spans, whole)
     elif isinstance(source, Select):
         sql = summary(sql, result)
     counts = spec.bound is not None and spec.rows is None
     judges = spec.bound is not None or bool(requirements)
     order = tuple(numbering.order)
-    parameters = len(order) + counts + judges + len(spec.outputs)
+    parameters = len(order) + counts + judges + len(outputs)
     if parameters > MAX_PARAMETERS:
         extra = parameters - len(order)
         added = f", and {extra} that batchq adds" if extra else ""
@@ -225,7 +229,14 @@ def _compiled(
         (*numbering.places, *(Place.BUILT_IN,) * (parameters - len(order))),
         lambda checked: (
             _compiled(
-                source, columns, result, requirements, spec, abilities=abilities, checked=checked
+                source,
+                columns,
+                result,
+                requirements,
+                spec,
+                outputs=outputs,
+                abilities=abilities,
+                checked=checked,
             ).sql
         ),
         spans.has_backslash or any(part.has_backslash for part in parts),

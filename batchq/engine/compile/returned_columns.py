@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Requirement
+from batchq.language.old import Old, Returned
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.spelling import spelled
 from batchq.language.syntax import CREATED, Delete, Insert, RawSql, Select, Source, Update
 
 
 def wanted_columns(
-    source: Source, columns: tuple[str, ...] | None, result: Rows
-) -> tuple[str, ...] | None:
+    source: Source, columns: tuple[Returned, ...] | None, result: Rows
+) -> tuple[Returned, ...] | None:
     """Return the columns of the result; none if it has no rows, None if they are not known.
 
     :param columns: those of the shape.
@@ -31,21 +34,23 @@ def wanted_columns(
     if result is Rows.SCALAR and names and len(names) != 1:
         message = f"scalar(): the statement has {len(names)} columns; name one"
         raise InvalidBatch(message)
+    if result is Rows.CHANGED:  # the columns are those of the model, and no old() is among them
+        return (*(columns or ()), *(Old(name) for name in columns or () if isinstance(name, str)))
     return (*(columns or ()), CREATED) if result is Rows.INSERTED else columns
 
 
 def hidden_columns(
     source: Source,
-    wanted: tuple[str, ...],
+    wanted: tuple[Returned, ...],
     requirements: tuple[Requirement, ...],
-    outputs: tuple[str, ...],
-) -> tuple[str, ...]:
+    outputs: tuple[Returned, ...],
+) -> tuple[Returned, ...]:
     """Return the columns that a statement has to return only for its guards and outputs.
 
     :raises InvalidBatch: if a select names its columns, and one of these is not among them.
     """
     required = [each.columns for each in requirements if each.when not in INSIDE]
-    needed = dict.fromkeys(sum(required, ()) + outputs)
+    needed = dict.fromkeys((*chain.from_iterable(required), *outputs))
     if isinstance(source, RawSql):
         return ()  # only the server knows the columns
     if isinstance(source, Select) and source.columns is not None:
@@ -57,3 +62,15 @@ def hidden_columns(
                 raise InvalidBatch(message)
         return ()
     return tuple(column for column in needed if column not in wanted)
+
+
+def sql_names(columns: tuple[Returned, ...]) -> tuple[str, ...]:
+    """Return the names that returned columns have in the text.
+
+    A column of the row before gets a name by its place: it has none that no other column can have.
+    """
+    pairs = enumerate(columns)
+    return tuple([each if isinstance(each, str) else _BEFORE.format(n) for n, each in pairs])
+
+
+_BEFORE = "_batchq_before_{}"

@@ -17,6 +17,7 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
+from batchq.language.old import result_names
 from batchq.language.results import Changed, Inserted, Result, Rows, Updated
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
@@ -213,7 +214,7 @@ def _known_maker(shape: Shape) -> Make | None:
     """
     if shape.columns is None:
         return None
-    make = _maker(shape.result.model, shape.columns)
+    make = _maker(shape.result.model, result_names(shape.columns))
     if shape.result.rows is Rows.CHANGED:
         count = len(shape.columns)
         return lambda row: Changed(make(row[count:]), make(row[:count]))

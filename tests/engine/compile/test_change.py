@@ -9,7 +9,19 @@ from typing import NamedTuple
 import pytest
 from psycopg import IsolationLevel
 
-from batchq import InvalidBatch, delete, format_error, gather, insert, param, row, run, sql, update
+from batchq import (
+    InvalidBatch,
+    delete,
+    format_error,
+    gather,
+    insert,
+    old,
+    param,
+    row,
+    run,
+    sql,
+    update,
+)
 from batchq.result import attempt
 from batchq.types import Changed
 from tests.support.lock_waits import race, until_waits
@@ -41,6 +53,22 @@ class Key(NamedTuple):
 
 def counted(where, n=1):
     return update("host", {"n": sql("n + %(n)s", n=n)}, where)
+
+
+def both_of(row):
+    return Changed(Host(row["old_n"]), Host(row["n"]))
+
+
+COUNTED = {
+    "change": counted({"id": 1}).change(Host),
+    "old": counted({"id": 1}).returning("n", old("n")).one(both_of),
+    "unless": counted({"id": 1})
+    .unless({"n": -1})
+    .returning("n", old("n"))
+    .updated(both_of)
+    .map(lambda updated: updated.row),
+}
+BOTH_ROWS = pytest.mark.parametrize("both", COUNTED.values(), ids=COUNTED)
 
 
 @pytest.fixture(autouse=True)
@@ -136,28 +164,27 @@ def test_change_of_another_statement_is_rejected():
         counted({"id": 1}).change(Host).expect(2)
 
 
+@BOTH_ROWS
 @pytest.mark.parametrize("isolation", IsolationLevel, ids=lambda level: level.name)
-def test_row_that_is_waited_for_is_the_one_before(connect, isolation):
+def test_row_that_is_waited_for_is_the_one_before(connect, isolation, both):
     with race(connect) as racing:
-        answer = racing.run(counted({"id": 1}, 5), counted({"id": 1}).change(Host))
+        answer = racing.run(counted({"id": 1}, 5), both)
         assert answer.value == Changed(Host(5), Host(6))
-        answer = racing.run(
-            counted({"id": 1}, 5), counted({"id": 1}).change(Host), isolation=isolation
-        )
+        answer = racing.run(counted({"id": 1}, 5), both, isolation=isolation)
         if isolation in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED):
             assert answer.value == Changed(Host(11), Host(12))
         else:
             assert "SerializationConflict" in type(answer.error).__name__
 
 
-def test_each_of_many_writers_sees_what_the_one_before_has_left(connect, observer):
+@BOTH_ROWS
+def test_each_of_many_writers_sees_what_the_one_before_has_left(connect, observer, both):
     """All wait for one lock before the first of them has it."""
     holder = connect()
     holder.execute("BEGIN")
     holder.execute("SELECT FROM host WHERE id = 1 FOR UPDATE")
     writers = [connect() for _ in range(WRITERS)]
     with ThreadPoolExecutor(WRITERS) as threads:
-        both = counted({"id": 1}).change(Host)
         work = [threads.submit(run, writer, both) for writer in writers]
         for writer, own in zip(writers, work, strict=True):
             until_waits(observer, writer.info.backend_pid, own)
