@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
+from batchq.engine.result import Failed, Ok
 from batchq.running.many import arun_many, run_many
-from batchq.running.result import Failed, Ok
 from batchq.running.run import aattempt, attempt
 
 __all__ = ["Failed", "Ok", "aattempt", "arun_many", "attempt", "run_many"]

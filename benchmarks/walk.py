@@ -50,10 +50,15 @@ class Walk:
         """Return each stay's file and number of calls."""
         return [(file, len(list(calls))) for file, calls in groupby(self.files)]
 
+    @property
+    def returns(self) -> int:
+        """How many stays are in a file that was left before."""
+        return len(self.stays) - len(set(self.files))
+
     def __str__(self) -> str:
         """Format the figures as a row of the table."""
         stays, files = len(self.stays), len(set(self.files))
-        return f"{len(self.files):7}{stays:7}{files:7}{stays - files:9}"
+        return f"{len(self.files):7}{stays:7}{files:7}{self.returns:9}"
 
 
 def traced(work: Callable[[], object]) -> Walk:
@@ -84,7 +89,7 @@ def main() -> None:
         place.connect() as conn,
     ):
         (vpc,) = deletes("random", rows=2_000).inputs(place, 1)
-        walks = _insert(conn) | _bulk(conn, vpc)
+        walks = insert_walks(conn) | _bulk(conn, vpc)
     print(f"{'':44}{'calls':>7}{'stays':>7}{'files':>7}{'returns':>9}")
     for name, walk in walks.items():
         print(f"{name:44}{walk}")
@@ -92,7 +97,7 @@ def main() -> None:
             print(f"    {file} ({calls})")
 
 
-def _insert(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
+def insert_walks(conn: psycopg.Connection[Any]) -> dict[str, Walk]:
     """Walk an insert with a model and a mapping: built, run, and failing at another constraint."""
     for number in range(WARM_UP):
         run(conn, _batch(number))

@@ -1,31 +1,71 @@
 # SPDX-License-Identifier: MIT
-"""Conclude a transaction that has ended: its result, or the report of its failure."""
+"""Conclude transactions that have ended: the result of each, or the report of its failure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.decode import decode
 from batchq.engine.outcome.overdue import overdue
-from batchq.engine.outcome.report import Report, driver_error, report
-from batchq.engine.transaction import Transaction
-from batchq.engine.wire.deadline import Deadline
+from batchq.engine.outcome.report import driver_error, report
+from batchq.engine.result import Failed, Ok
 from batchq.language.errors import DecodeFailed
 
+if TYPE_CHECKING:
+    from batchq.engine.result import Result
+    from batchq.engine.transaction import Transaction
+    from batchq.engine.wire.deadline import Deadline
 
-def failure_of(transaction: Transaction, broken: Exception | None = None) -> Report | None:
-    """Return the report of a failure of the server or the connection; None without one.
+
+def conclude(transactions: Sequence[Transaction], broken: Exception | None = None) -> list[Result]:
+    """Return the result of each transaction of one flight, as the answers prove it.
+
+    Give back the Transformer that they share, if it is as good as a new one.
 
     :param broken: the error that ended the waiting, if one did. The answers received before it
         still count.
     """
-    verdict, slots = transaction.verdict, transaction.slots
-    if verdict is None and broken is not None:
-        verdict = Verdict(transaction.outcome)
-    if verdict is None or verdict.outcome is transaction.frame.outcome_on_success:
-        return None
+    results: list[Result] = []
+    is_as_new = True
+    for transaction in transactions:
+        result = _decoded(transaction) if transaction.is_well else _failed(transaction, broken)
+        results.append(result)
+        ready, repeated = transaction.ready, transaction.repeated
+        is_as_new = (
+            is_as_new
+            and isinstance(result, Ok)
+            and repeated is not None
+            and repeated.stateless
+            and transaction.transformer is ready.kept.transformer
+            and ready.kept.dumps_stateless(ready.encoded.kinds)
+        )
+    if is_as_new:
+        ready = transactions[0].ready
+        ready.state.transformers.give_back(ready.kept)
+    return results
+
+
+def _decoded(transaction: Transaction) -> Result:
+    """Return the result of a batch that succeeded; the failure if an answer does not fit it."""
+    program, repeated = transaction.ready.encoded.program, transaction.repeated
+    answers: Sequence[Any] = transaction.slots.answers
+    if repeated is None:
+        answers = transaction.sent.step_answers(answers, len(program.steps))
+    else:
+        answers = answers[repeated.of_steps]
+    outcome = transaction.frame.outcome_on_success
+    try:
+        return Ok(decode(transaction.plan, program, answers, transaction.transformer, outcome))  # pyright: ignore[reportArgumentType]  all answers are there
+    except DecodeFailed as failure:
+        failure.attempts = transaction.times
+        return Failed(failure, failure)
+
+
+def _failed(transaction: Transaction, broken: Exception | None) -> Failed:
+    """Return the report of a failure of the server or the connection."""
+    verdict, slots = transaction.verdict or Verdict(transaction.outcome), transaction.slots
     cause: BaseException | None = slots.lost or broken
     summary = "" if verdict.violation is None else str(verdict.violation)
     if verdict.violation is not None and verdict.slot is not None:
@@ -52,7 +92,7 @@ def failure_of(transaction: Transaction, broken: Exception | None = None) -> Rep
 
 def _overdue(
     transaction: Transaction, deadline: Deadline, verdict: Verdict, cause: BaseException | None
-) -> Report | None:
+) -> Failed | None:
     # Only sending the batch once more decides whether a preparation is the cause: too late now.
     stale = transaction.times == 1 and transaction.may_be_stale(verdict)
     return overdue(
@@ -62,47 +102,3 @@ def _overdue(
         unsettled=transaction.is_late and stale,
         cause=cause,
     )
-
-
-def result_of(transaction: Transaction) -> Any:
-    """Return the batch's result, decoded from the answers, and give back what has decoded it.
-
-    :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
-    """
-    result = decoded(transaction)
-    give_back([transaction])
-    return result
-
-
-def decoded(transaction: Transaction) -> Any:
-    """Return the batch's result, decoded from the answers.
-
-    :raises DecodeFailed: if an answer does not fit the result shape that the batch declares.
-    """
-    ready, repeated = transaction.ready, transaction.repeated
-    program = ready.encoded.program
-    answers: Sequence[Any]
-    if repeated is None:
-        answers = transaction.sent.step_answers(transaction.slots.answers, len(program.steps))
-    else:
-        answers = repeated.step_answers(transaction.slots.answers)
-    try:
-        return decode(
-            transaction.plan, program, answers, transaction.transformer, transaction.outcome
-        )
-    except DecodeFailed as error:
-        error.attempts = transaction.times
-        raise
-
-
-def give_back(transactions: Sequence[Transaction]) -> None:
-    """Give back the Transformer that batches of one flight share, if it is as good as a new one."""
-    for transaction in transactions:
-        ready, repeated = transaction.ready, transaction.repeated
-        is_as_new = repeated is not None and repeated.stateless
-        if transaction.transformer is not ready.kept.transformer or not is_as_new:
-            return
-        if not ready.kept.dumps_stateless(ready.encoded.kinds):
-            return
-    ready = transactions[0].ready
-    ready.state.transformers.give_back(ready.kept)

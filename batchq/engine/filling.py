@@ -89,8 +89,11 @@ def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
 
 
 def parameters_of(plan: Plan, program: Program) -> Sequence[object]:
-    """Return the values in the order of the parameters, with those that batchq adds."""
-    values = _with_setting_names(plan) if plan.outputs else plan.values
+    """Return the values in the order of the parameters, with those that batchq adds.
+
+    :param plan: of a batch that is built, or of a declaration.
+    """
+    values = _with_setting_names(plan) if plan.outputs else plan.built_values
     if program.added:
         values = [*values, *program.added]
     return values if program.in_order is None else program.in_order(values)
@@ -100,7 +103,7 @@ def _with_setting_names(plan: Plan) -> list[object]:
     """Return the values of all statements, with the name of its setting in place of an output."""
     values: list[object] = []
     producers = dict(plan.shared)
-    declared = iter(plan.values)
+    declared = iter(plan.built_values)
     for index, statement in enumerate(plan.statements):
         for value in islice(declared, len(statement._values)):
             if isinstance(value, Output):

@@ -27,11 +27,7 @@ class Sent(Protocol):
     sent: Flight
     slots: Slots
     deadline: Deadline | None
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the batch is known to have succeeded."""
-        ...
+    is_well: bool
 
 
 def learn_from(batches: Sequence[Sent]) -> None:

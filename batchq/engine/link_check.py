@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Check just before the first byte is sent that a batch can be sent on the connection now."""
+"""Check just before the first byte is sent that a batch can be sent on the connection now.
+
+A batch begins on an idle connection, or with ``nested=True`` within an open transaction.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psycopg.pq import PipelineStatus, TransactionStatus
+
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import not_sent
 from batchq.engine.wire.liveness import closed_link
-from batchq.engine.wire.readiness import check_state
+from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -19,18 +24,22 @@ if TYPE_CHECKING:
     from batchq.engine.wire.deadline import Deadline
     from batchq.engine.wire.frame import Frame
 
+_JOIN = "pass nested=True to join the open transaction"
+_JOIN_MANY = "join the open transaction as one batch: run(conn, gather(…), nested=True)"
+
 
 def check_link(
     pg: PGconn, ready: Ready, frame: Frame, deadline: Deadline | None, *, many: bool = False
 ) -> None:
     """Reject a connection that cannot take a batch now, just before the first byte is sent.
 
-    :param many: as of :func:`~batchq.engine.wire.readiness.check_state`.
+    :param many: whether several batches are sent, each as a transaction of its own.
     :raises InvalidBatch: if the connection cannot begin a transaction in its state.
     :raises ConnectionFailed: if the connection is closed already.
     :raises DeadlineExceeded: if the deadline has passed already.
     """
-    check_state(pg, frame, many=many)
+    if pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status != frame.at_rest:
+        raise _in_use(pg, frame, "run_many()" if many else "run()", _JOIN_MANY if many else _JOIN)
     link = closed_link(pg, ready.dialect, ready.codec)
     if link is not None:
         pg.finish()
@@ -38,3 +47,20 @@ def check_link(
         raise link_failed(verdict, link.error)
     if deadline is not None and deadline.passed:
         raise not_sent("it was made ready")
+
+
+def _in_use(pg: PGconn, frame: Frame, call: str, join: str) -> InvalidBatch:
+    """Return the error for a connection that is in use for something else: what to do first."""
+    if pg.pipeline_status != PipelineStatus.OFF:
+        return InvalidBatch(
+            f"{call}: the connection is in pipeline mode; leave `with conn.pipeline()` first"
+        )
+    status = TransactionStatus(pg.transaction_status).name
+    if frame.nested:
+        return InvalidBatch(
+            f"run(nested=True): the connection is {status}; "
+            "open a transaction first, as in `with conn.transaction()`"
+        )
+    return InvalidBatch(
+        f"{call}: the connection is {status}, not IDLE; commit or roll back first, or {join}"
+    )

@@ -9,8 +9,7 @@ that is sent alone. What is here is what they share: the flight, the connection,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,11 @@ from batchq.engine.link_check import check_link
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.session_end import session_end
 from batchq.engine.outcome.stale import give_up, is_alike
+from batchq.engine.trace import trace
 from batchq.engine.wire.exchange import Part, Slots, exchange_parts
 from batchq.engine.wire.flight import OPENING
 from batchq.engine.wire.layout import lay_out_rollback
 from batchq.engine.wire.readiness import is_usable
-from batchq.language.errors import InvalidBatch
-from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -51,22 +49,8 @@ class ManyTransactions:
     """
 
     transactions: Sequence[Transaction]
-    places: Sequence[int]
-    """The place of each among the batches of the caller."""
     _end: Violation | None = field(init=False, default=None)  # the error that ended the session
     _to_learn: Sequence[Transaction] = field(init=False, default=())  # of the latest flight
-
-    def prepare(self) -> None:
-        """Do everything that can fail before the first byte is sent.
-
-        :raises InvalidBatch: if one of the batches cannot be sent as it is, with its place.
-        :raises ConnectionFailed: if the connection is closed already.
-        """
-        kept = None
-        for place, transaction in zip(self.places, self.transactions, strict=True):
-            with of_batch(place):
-                transaction.prepare(kept)
-            kept = transaction.ready.kept
 
     def flights(self) -> Iterator[PQGen[None]]:
         """Yield the flights to send, nearly always one; as ``Transaction.flights``.
@@ -86,7 +70,7 @@ class ManyTransactions:
         yield from self._send_again(pg)
         for transaction in self.transactions:
             if not transaction.is_well:
-                yield from transaction.trace_failure(pg)
+                yield from trace(transaction, pg)
 
     def _send_again(self, pg: PGconn) -> Iterator[PQGen[None]]:
         """Send those again whose failure the preparations may have caused, with nothing prepared.
@@ -144,7 +128,7 @@ class ManyTransactions:
         Without a barrier the server skips the COMMIT of a failed batch. If there is nothing to roll
         back, this is a warning or an error, and it affects nothing else.
         """
-        ready, slots = transaction.ready, Slots([])
+        ready, slots = transaction.ready, Slots()
         builder = ready.builder(transaction.connection, prepares=False)
         flight = lay_out_rollback(builder, transaction.frame)
 
@@ -218,8 +202,8 @@ class ManyTransactions:
     def close_unless_idle(self) -> None:
         """Close the connection unless it is provably usable; as that of one transaction."""
         first, is_sent = self.transactions[0], any(each.times for each in self.transactions)
-        pg, usable = first.connection.pgconn, frozenset({first.frame.at_rest})
-        if is_sent and (self._is_lost or not is_usable(pg, usable)):
+        pg, frame, dialect = first.connection.pgconn, first.frame, first.ready.dialect
+        if is_sent and (self._is_lost or not is_usable(pg, frame, dialect, complete=True)):
             pg.finish()
 
 
@@ -231,16 +215,6 @@ def _make_loaders(transaction: Transaction) -> None:
     for answer in transaction.slots.answers:
         if answer is not None and answer.status == ExecStatus.TUPLES_OK:
             transaction.transformer.set_pgresult(answer)
-
-
-@contextmanager
-def of_batch(place: int) -> Generator[None]:
-    """Note on the error of a batch that cannot be sent which of several it is."""
-    try:
-        yield
-    except (InvalidBatch, TypeError) as error:
-        annotate(error, f"batchq: in batches[{place}] of run_many(); no batch was sent")
-        raise
 
 
 def _may_be_stale(transaction: Transaction) -> bool:

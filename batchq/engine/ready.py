@@ -14,6 +14,7 @@ from attrs import frozen
 from psycopg.pq import ConnStatus
 
 from batchq.engine.abilities import Abilities
+from batchq.engine.backslashes import check_backslashes
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect
@@ -24,7 +25,6 @@ from batchq.engine.wire.connection_state import AnyConnection, ConnectionState, 
 from batchq.engine.wire.encode import encode
 from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.layout import FlightBuilder
-from batchq.engine.wire.readiness import check_backslashes
 from batchq.engine.wire.transformers import KeptTransformer
 from batchq.language.errors import ConnectionFailed, InvalidBatch
 from batchq.language.outcome import Outcome

@@ -64,7 +64,7 @@ class Scopes:
                 repeated = cast("Statement[Any]", node.declared)
                 found += [Leaf(scope, repeated, n, row) for n, row in enumerate(node.rows)]
             else:
-                found += [Leaf(scope)] * len(node._statements)
+                found.append(Leaf(scope))
         return found
 
 

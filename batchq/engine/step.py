@@ -62,12 +62,12 @@ class PlacedStep(Step):
     @property
     def sql(self) -> str:
         """The SQL as sent."""
-        return compiled(self.statement._shape, self.placed.outputs).sql
+        return compiled(self.placed.statement._shape, self.placed.outputs).sql
 
     @property
     def order(self) -> tuple[int, ...]:
         """The index of the value at ``$1``, ``$2``, …, without the parameters a guard adds."""
-        order = compiled(self.statement._shape, self.placed.outputs).order
+        order = compiled(self.placed.statement._shape, self.placed.outputs).order
         return tuple(range(len(self.placed.values))) if order is None else order
 
     @property
@@ -82,7 +82,7 @@ class PlacedStep(Step):
         Of one name, a column counts before a placeholder in a fragment, and what an UPDATE sets
         before what it compares.
         """
-        shape, values = self.statement._shape, copy_lists("", self.placed.values)
+        shape, values = self.placed.statement._shape, copy_lists("", self.placed.values)
         named = [*zip(shape.names, values, placeholders_of(shape), strict=True)]
         named.reverse()
         named.sort(key=itemgetter(2), reverse=True)  # the last of a name counts
@@ -91,13 +91,13 @@ class PlacedStep(Step):
     @property
     def guard(self) -> str | None:
         """The guard on the number of rows."""
-        guard = self.statement._shape.guard
+        guard = self.placed.statement._shape.guard
         return None if guard is None else str(guard)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Warnings for the reader."""
-        shape = self.statement._shape
+        shape = self.placed.statement._shape
         notes = unknown_result(shape)
         if self.after_lock:
             return notes

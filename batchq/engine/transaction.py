@@ -22,9 +22,9 @@ from batchq.engine.outcome.attribute import Verdict, all_well, attribute
 from batchq.engine.outcome.load_cell import load_cell
 from batchq.engine.outcome.overdue import no_answer
 from batchq.engine.outcome.stale import give_up, is_alike, may_be_stale
-from batchq.engine.outcome.trace import Lookup, trace
 from batchq.engine.plan import Plan
-from batchq.engine.ready import Ready, make_ready
+from batchq.engine.ready import Ready
+from batchq.engine.trace import trace
 from batchq.engine.wire.connection_state import AnyConnection
 from batchq.engine.wire.deadline import Deadline, bounded
 from batchq.engine.wire.exchange import Slots, exchange
@@ -32,8 +32,8 @@ from batchq.engine.wire.flight import Flight
 from batchq.engine.wire.frame import Frame
 from batchq.engine.wire.layout import lay_out, lay_out_rollback
 from batchq.engine.wire.prepared_flight import PreparedFlight
-from batchq.engine.wire.readiness import is_usable, usable_statuses
-from batchq.engine.wire.transformers import KeptTransformer, settings_of
+from batchq.engine.wire.readiness import is_usable
+from batchq.engine.wire.transformers import settings_of
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -53,25 +53,17 @@ class Transaction:
     connection: AnyConnection
     plan: Plan
     frame: Frame
+    ready: Ready
     deadline: Deadline | None = None
-    ready: Ready = field(init=False)
     verdict: Verdict | None = field(init=False, default=None)  # on the batch as last sent
-    slots: Slots = field(init=False, factory=lambda: Slots([]))
+    is_well: bool = field(init=False, default=False)  # it is known to have succeeded
+    slots: Slots = field(init=False, factory=Slots)
     sent: Flight = field(init=False)
     repeated: PreparedFlight | None = field(init=False, default=None)
     transformer: abc.Transformer = field(init=False)  # for the results, of a batch that succeeded
     times: int = field(init=False, default=0)  # how often the batch was sent
     given_up: bool = field(init=False, default=False)  # with answers outstanding
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
-
-    def prepare(self, kept: KeptTransformer | None = None) -> None:
-        """Do everything that can fail before the first byte is sent.
-
-        :param kept: see :func:`~batchq.engine.ready.make_ready`.
-        :raises InvalidBatch: if the batch cannot be sent as it is.
-        :raises ConnectionFailed: if the connection is closed already.
-        """
-        self.ready = make_ready(self.connection, self.plan, kept)
 
     def flights(self) -> Iterator[PQGen[None]]:
         """Yield the flights to send; for nearly every batch there is one.
@@ -88,19 +80,10 @@ class Transaction:
         check_link(pg, self.ready, self.frame, self.deadline)
         yield self._batch(pg)
         self._settle()
-        if self._has_failed(pg):
+        at_rest = self.slots.lost is None and pg.transaction_status == self.frame.at_rest
+        if not (self.is_well and at_rest):
             yield from self._after_failure(pg)
         self._complete = True
-
-    def _has_failed(self, pg: PGconn) -> bool:
-        """Return whether there is more to do than to return the result."""
-        is_well = (
-            self.verdict is not None
-            and self.verdict.outcome is self.frame.outcome_on_success
-            and self.slots.lost is None
-            and pg.transaction_status == self.frame.at_rest
-        )
-        return not is_well
 
     def _after_failure(self, pg: PGconn) -> Iterator[PQGen[None]]:
         """Undo what is left, and find out whether a preparation, or which step, has failed."""
@@ -113,15 +96,7 @@ class Transaction:
             # If it fails again in the same way, the schema is the cause, and the preparations stay.
             if self.verdict is None or not is_alike(first, self.verdict):
                 give_up(self.ready.state, [(first, flight)])
-        yield from self.trace_failure(pg)
-
-    def trace_failure(self, pg: PGconn) -> Iterator[PQGen[None]]:
-        """Find out which step has failed, if the catalog has to be asked."""
-        verdict, traces = self.verdict, self.ready.dialect.traces_failures
-        if verdict is not None and verdict.violation is not None and traces:
-            self.verdict = yield from trace(
-                self.connection, self.plan.placed, verdict, partial(self._query, pg)
-            )
+        yield from trace(self, pg)
 
     def undo_all(self, pg: PGconn) -> Iterator[PQGen[None]]:
         """End a transaction that an error has left open, if there is one."""
@@ -146,7 +121,8 @@ class Transaction:
         else:
             flight = prepared.flight
             send = partial(prepared.send, pg, self.ready.encoded)
-        self.sent, self.slots, self.verdict = flight, Slots([]), None
+        self.sent, self.slots = flight, Slots()
+        self.verdict, self.is_well = None, False
         self.times += 1
         return send
 
@@ -158,12 +134,6 @@ class Transaction:
         else:
             statements = self.ready.state.statements
             statements.record_repeated(self.repeated.keys, well=self.is_well)
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the batch is known to have succeeded."""
-        verdict = self.verdict
-        return verdict is not None and verdict.outcome is self.frame.outcome_on_success
 
     def _prepared_flight(self) -> PreparedFlight | None:
         """Return the flight of an earlier batch to send this one by, if there is one."""
@@ -185,7 +155,7 @@ class Transaction:
 
     def undo(self, pg: PGconn) -> PQGen[None]:
         """End a transaction that an error has left open."""
-        slots = Slots([])
+        slots = Slots()
         flight = lay_out_rollback(self.ready.builder(self.connection, prepares=False), self.frame)
         yield from exchange(pg, flight.send, flight.owners, slots)
         self.slots.lost = slots.lost
@@ -200,17 +170,6 @@ class Transaction:
         if self.is_lost or at_rest or pg.pipeline_status != PipelineStatus.OFF:
             return None
         return self.undo(pg)
-
-    def _query(self, pg: PGconn, lookup: Lookup) -> Iterator[PQGen[None]]:
-        """Send the query of a look-up. If it fails, that does not change the outcome."""
-        at_rest = self.slots.lost is None and pg.transaction_status == self.frame.at_rest
-        if at_rest and not self.is_late:
-            yield self._send_query(pg, lookup)
-            if self.slots.lost is None and pg.transaction_status != self.frame.at_rest:
-                yield self.undo(pg)
-
-    def _send_query(self, pg: PGconn, lookup: Lookup) -> PQGen[None]:
-        self.slots.lost = yield from lookup.query(pg, self.frame, self.ready.codec)
 
     @property
     def is_lost(self) -> bool:
@@ -237,7 +196,8 @@ class Transaction:
             encoding=ready.codec,
             load=lambda cell: load_cell(cell, ready.kept.transformer),
         )
-        if verdict.outcome is self.frame.outcome_on_success:
+        self.is_well = verdict.outcome is self.frame.outcome_on_success
+        if self.is_well:
             is_current = settings_of(self.connection.pgconn) == ready.kept.settings
             # A step may have changed the settings.
             kept = ready.kept.transformer
@@ -278,8 +238,8 @@ class Transaction:
         if not self.times:
             return  # nothing was sent
         pg = self.connection.pgconn
-        usable = usable_statuses(self.frame, self.ready.dialect, complete=self._complete)
-        if self.is_lost or not is_usable(pg, usable):
+        dialect, complete = self.ready.dialect, self._complete
+        if self.is_lost or not is_usable(pg, self.frame, dialect, complete=complete):
             pg.finish()
 
     @property

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from batchq.engine.result import Failed
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
-from batchq.running.result import Failed
 
 if TYPE_CHECKING:
-    from batchq.running.result import Result
+    from batchq.engine.result import Result
 
 _NOTE = "batchq: interrupted; the outcome"
 _OUTER_ROLLED_BACK = "batchq: the connection was closed, so the outer transaction is rolled back"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.result import Failed, Ok
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
 from batchq.running.interrupts import note_interrupt
@@ -19,13 +20,12 @@ from batchq.running.many_once import ManyRequest, arun_many_once, many_request, 
 from batchq.running.once import run_nothing
 from batchq.running.pooled import arun_on_pool, run_on_pool
 from batchq.running.request import ManyOptions
-from batchq.running.result import Failed, Ok
 from batchq.running.retry import Attempts, Retry
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from batchq.running.result import Result
+    from batchq.engine.result import Result
     from batchq.running.run import AsyncTarget, SyncTarget
 
 T = TypeVar("T")

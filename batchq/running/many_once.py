@@ -6,32 +6,35 @@ As :mod:`batchq.running.once`, of each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, evolve
 from psycopg import AsyncConnection, Connection
 
-from batchq.engine.conclusion import decoded, give_back
-from batchq.engine.many import ManyTransactions, of_batch
+from batchq.engine.conclusion import conclude
+from batchq.engine.many import ManyTransactions
 from batchq.engine.plan import plan
+from batchq.engine.result import failed_alike
 from batchq.language.batch import Batch
 from batchq.language.errors import BatchError, InvalidBatch
+from batchq.language.exceptions import annotate
 from batchq.language.spelling import with_article
 from batchq.running.interrupts import note_interrupt, result_outcome
-from batchq.running.once import to_result
+from batchq.running.once import transaction_on
 from batchq.running.option_values import NO_OPTIONS
 from batchq.running.request import OF_MANY, ManyOptions, RunRequest, read_options, request_outcome
-from batchq.running.result import Ok, failed_alike
 from batchq.running.target import check_target
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
+    from batchq.engine.result import Result
     from batchq.engine.transaction import Transaction
     from batchq.engine.wire.connection_state import AnyConnection
     from batchq.engine.wire.deadline import Deadline
+    from batchq.engine.wire.transformers import KeptTransformer
     from batchq.language.outcome import Outcome
-    from batchq.running.result import Result
     from batchq.running.retry import Retry
 
 _NESTED = (
@@ -84,13 +87,30 @@ class ManyRequest:
     def transactions_on(self, connection: AnyConnection) -> ManyTransactions:
         """Return one attempt to run the batches on a connection.
 
-        :raises InvalidBatch: if one of them cannot be run at this isolation level.
+        :raises InvalidBatch: if one of them cannot be sent as it is, with its place.
+        :raises ConnectionFailed: if the connection is closed already.
         """
+        requests = [self.requests[place] for place in self.places]
+        for request in requests:
+            request.transaction = None  # that of an earlier attempt
         transactions: list[Transaction] = []
-        for place in self.places:
-            with of_batch(place):
-                transactions.append(self.requests[place].transaction_on(connection))
-        return ManyTransactions(transactions, self.places)
+        kept: KeptTransformer | None = None
+        for place, request in zip(self.places, requests, strict=True):
+            with _of_batch(place):
+                transaction = transaction_on(connection, request, kept)
+            kept = transaction.ready.kept
+            transactions.append(transaction)
+        return ManyTransactions(transactions)
+
+
+@contextmanager
+def _of_batch(place: int) -> Generator[None]:
+    """Note on the error of a batch that cannot be sent which of several it is."""
+    try:
+        yield
+    except (InvalidBatch, TypeError) as error:
+        annotate(error, f"batchq: in batches[{place}] of run_many(); no batch was sent")
+        raise
 
 
 def many_request(
@@ -112,7 +132,7 @@ def many_request(
         raise TypeError(message)
     requests: list[RunRequest] = []
     for place, batch in enumerate(batches):
-        with of_batch(place):
+        with _of_batch(place):
             requests.append(RunRequest(plan(batch), values, values.retry, values.deadline))
     places = [place for place, each in enumerate(requests) if each.plan.statements]
     return ManyRequest(requests, places, values.retry, values.deadline)
@@ -123,44 +143,36 @@ def run_many_once(connection: Connection[Any], request: ManyRequest) -> list[Res
 
     :raises InvalidBatch: if one of them cannot be sent; none was.
     """
-    many = request.transactions_on(connection)
+    many: ManyTransactions | None = None
     try:
-        many.prepare()
+        many = request.transactions_on(connection)
         drive(connection, many)
-        return _to_results(many)
+        return conclude(many.transactions)
     except BaseException as error:  # noqa: BLE001  an interrupt has to close the connection, too
-        return _interrupted(many, error)
+        return _interrupted(request, many, error)
 
 
 async def arun_many_once(connection: AsyncConnection[Any], request: ManyRequest) -> list[Result]:
     """Run several batches once; as :func:`run_many_once`."""
-    many = request.transactions_on(connection)
+    many: ManyTransactions | None = None
     try:
-        many.prepare()
+        many = request.transactions_on(connection)
         await drive_async(connection, many)
-        return _to_results(many)
+        return conclude(many.transactions)
     except BaseException as error:  # noqa: BLE001  as in run_many_once()
-        return _interrupted(many, error)
+        return _interrupted(request, many, error)
 
 
-def _interrupted(many: ManyTransactions, error: BaseException) -> list[Result]:
-    """Return the results of an attempt that an exception ended; raise an interrupt again."""
-    if isinstance(error, InvalidBatch):
-        raise error
-    if isinstance(error, BatchError):
-        return failed_alike(error, len(many.transactions))
-    if isinstance(error, Exception):
-        # Waiting failed: the socket or the event loop was closed. The answers before that count.
-        return _to_results(many, error)
-    raise error  # KeyboardInterrupt or CancelledError, to which the caller adds the outcomes
+def _interrupted(
+    request: ManyRequest, many: ManyTransactions | None, error: BaseException
+) -> list[Result]:
+    """Return the results of an attempt that an exception ended; raise an interrupt again.
 
-
-def _to_results(many: ManyTransactions, error: Exception | None = None) -> list[Result]:
-    """Return the results that the answers prove.
-
-    :param error: the exception that waiting failed with, if it did.
+    :param many: the attempt; None if the exception came before it could be sent.
     """
-    results = [to_result(each, decoded, error) for each in many.transactions]
-    if all(isinstance(result, Ok) for result in results):
-        give_back(many.transactions)
-    return results
+    if isinstance(error, BatchError) and not isinstance(error, InvalidBatch):
+        return failed_alike(error, request.count)
+    if many is None or isinstance(error, InvalidBatch) or not isinstance(error, Exception):
+        raise error  # an interrupt, to which the caller adds the outcomes, or an invalid batch
+    # Waiting failed: the socket or the event loop was closed. The answers before that count.
+    return conclude(many.transactions, error)

@@ -6,47 +6,54 @@ The protocol is a generator of the engine. Sync and async differ only in how the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.engine.conclusion import failure_of, result_of
+from batchq.engine.conclusion import conclude
+from batchq.engine.outcome.suggest import OLD_SNAPSHOT
+from batchq.engine.ready import make_ready
+from batchq.engine.result import Failed, Ok
+from batchq.engine.step import invalid_step
+from batchq.engine.transaction import Transaction
+from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction_frame
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.interrupts import note_interrupt, note_outer_rolled_back
-from batchq.running.result import Failed, Ok
+from batchq.running.request import request_outcome
 from batchq.running.waiting import drive, drive_async
 
 if TYPE_CHECKING:
-    from batchq.engine.transaction import Transaction
+    from batchq.engine.plan import Plan
+    from batchq.engine.result import Result
+    from batchq.engine.wire.connection_state import AnyConnection
+    from batchq.engine.wire.transformers import KeptTransformer
     from batchq.running.request import RunRequest
-    from batchq.running.result import Result
 
 
-def run_once(connection: Connection[Any], request: RunRequest) -> Result:
-    """Run a batch once.
+def run_once(connection: Connection[Any], request: RunRequest) -> list[Result]:
+    """Run a batch once; return its result in a list, as that of several batches.
 
     :raises InvalidBatch: if it cannot be sent.
     """
-    transaction = request.transaction_on(connection)
+    request.transaction = None  # that of an earlier attempt
     try:
-        transaction.prepare()
+        transaction = transaction_on(connection, request)
         drive(connection, transaction)
-        return to_result(transaction)
+        return conclude([transaction])
     except BaseException as error:  # noqa: BLE001  an interrupt has to close the connection, too
-        return _interrupted(transaction, error)
+        return _interrupted(request, error)
 
 
-async def arun_once(connection: AsyncConnection[Any], request: RunRequest) -> Result:
+async def arun_once(connection: AsyncConnection[Any], request: RunRequest) -> list[Result]:
     """Run a batch once; as :func:`run_once`."""
-    transaction = request.transaction_on(connection)
+    request.transaction = None  # as in run_once()
     try:
-        transaction.prepare()
+        transaction = transaction_on(connection, request)
         await drive_async(connection, transaction)
-        return to_result(transaction)
+        return conclude([transaction])
     except BaseException as error:  # noqa: BLE001  as in run_once()
-        return _interrupted(transaction, error)
+        return _interrupted(request, error)
 
 
 def run_nothing(request: RunRequest) -> Result:
@@ -63,36 +70,65 @@ def run_nothing(request: RunRequest) -> Result:
         raise
 
 
-def _interrupted(transaction: Transaction, error: BaseException) -> Result:
+def transaction_on(
+    connection: AnyConnection, request: RunRequest, kept: KeptTransformer | None = None
+) -> Transaction:
+    """Return one attempt to run a batch on a connection, ready to be sent.
+
+    :param kept: see :func:`~batchq.engine.ready.make_ready`.
+    :raises InvalidBatch: if the batch cannot be sent as it is, or not at this isolation level.
+    :raises ConnectionFailed: if the connection is closed already.
+    """
+    plan, frame = request.plan, _frame(connection, request)
+    ready = make_ready(connection, plan, kept)
+    transaction = Transaction(connection, plan, frame, ready, request.deadline)
+    request.transaction = transaction
+    return transaction
+
+
+def _frame(connection: AnyConnection, request: RunRequest) -> Frame:
+    """Return the frame, from the options and, if left out, the connection's attributes."""
+    values = request.values
+    if values.nested:
+        return NESTED_READ_ONLY if connection.read_only else NESTED
+    isolation, read_only, timeout = values.isolation, values.read_only, values.timeout
+    if isolation is None:
+        isolation = connection.isolation_level
+    if read_only is None:
+        read_only = connection.read_only
+    deferrable = connection.deferrable
+    if isolation is IsolationLevel.REPEATABLE_READ:
+        _reject_old_snapshots(request.plan)
+    if isolation is None and read_only is None and deferrable is None and timeout is None:
+        return PLAIN
+    return transaction_frame(
+        isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
+    )
+
+
+def _reject_old_snapshots(plan: Plan) -> None:
+    """Reject a batch that the server would reject at this isolation level.
+
+    If the level is the session's default, only the server knows it.
+    """
+    for index, statement in enumerate(plan.statements):
+        if statement._shape.fresh:
+            reason = f"not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
+            raise invalid_step(plan, index, reason)
+
+
+def _interrupted(request: RunRequest, error: BaseException) -> list[Result]:
     """Return the result of an attempt that an exception ended; raise an interrupt again."""
-    if isinstance(error, InvalidBatch):
-        raise error
-    if isinstance(error, BatchError):
-        return Failed(error, error)
+    transaction = request.transaction
+    if isinstance(error, BatchError) and not isinstance(error, InvalidBatch):
+        return [Failed(error, error)]
     if isinstance(error, Exception):
+        if transaction is None or isinstance(error, InvalidBatch):
+            raise error
         # Waiting failed: the socket or the event loop was closed. The answers before that count.
-        return to_result(transaction, error=error)
+        return conclude([transaction], error)
     # KeyboardInterrupt or CancelledError. The run was canceled, so its outcome is final.
-    note_interrupt(error, transaction.outcome)
-    if transaction.frame.nested and transaction.connection.closed:
+    note_interrupt(error, request_outcome(request))
+    if transaction is not None and transaction.frame.nested and transaction.connection.closed:
         note_outer_rolled_back(error)
     raise error
-
-
-def to_result(
-    transaction: Transaction,
-    result: Callable[[Transaction], Any] = result_of,
-    error: Exception | None = None,
-) -> Result:
-    """Return the result that the answers prove.
-
-    :param result: returns that of a batch that succeeded.
-    :param error: the exception that waiting failed with, if it did.
-    """
-    failure = failure_of(transaction, error)
-    if failure is not None:
-        return Failed(failure.error, failure.report)
-    try:
-        return Ok(result(transaction))
-    except DecodeFailed as report:
-        return Failed(report, report)

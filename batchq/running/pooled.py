@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from attrs import define
 from psycopg.pq import TransactionStatus
 
+from batchq.engine.result import Failed, failed_alike
 from batchq.language.errors import InvalidBatch, ReadOnlyServer
 from batchq.language.exceptions import annotate
 from batchq.language.outcome import Outcome
 from batchq.running.pool_checkout import checkout, checkout_async, checks
 from batchq.running.pool_errors import no_connection
-from batchq.running.result import Failed, failed_alike
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+    from batchq.engine.result import Result
     from batchq.engine.wire.connection_state import AnyConnection
     from batchq.engine.wire.deadline import Deadline
-    from batchq.running.result import Result
     from batchq.running.retry import Retry
 
 _LEFT_OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})

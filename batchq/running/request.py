@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from attrs import define
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.engine.outcome.suggest import OLD_SNAPSHOT
 from batchq.engine.plan import Plan, plan
-from batchq.engine.step import invalid_step
 from batchq.engine.transaction import Transaction
 from batchq.engine.wire.deadline import Deadline
-from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
@@ -26,8 +23,7 @@ from batchq.running.retry import Retry
 from batchq.running.target import check_target
 
 if TYPE_CHECKING:
-    from batchq.engine.wire.connection_state import AnyConnection
-    from batchq.running.result import Result
+    from batchq.engine.result import Result
 
 
 class ManyOptions(TypedDict, total=False):
@@ -55,7 +51,7 @@ class RunRequest:
     retry: Retry | None
     deadline: Deadline | None = None
     transaction: Transaction | None = None
-    """The latest attempt."""
+    """The latest attempt, as soon as it can be sent."""
 
     @property
     def count(self) -> int:
@@ -69,45 +65,6 @@ class RunRequest:
         """
         outcomes = [Outcome.NOT_SENT] if results is None else map(result_outcome, results)
         note_interrupt(error, *outcomes)
-
-    def transaction_on(self, connection: AnyConnection) -> Transaction:
-        """Return one attempt to run the batch on a connection.
-
-        :raises InvalidBatch: if the batch cannot be run at this isolation level.
-        """
-        frame = self.frame_for(connection)
-        self.transaction = Transaction(connection, self.plan, frame, self.deadline)
-        return self.transaction
-
-    def frame_for(self, connection: AnyConnection) -> Frame:
-        """Return the frame, from the options and, if left out, the connection's attributes."""
-        values = self.values
-        if values.nested:
-            return NESTED_READ_ONLY if connection.read_only else NESTED
-        isolation, read_only, timeout = values.isolation, values.read_only, values.timeout
-        if isolation is None:
-            isolation = connection.isolation_level
-        if read_only is None:
-            read_only = connection.read_only
-        deferrable = connection.deferrable
-        if isolation is IsolationLevel.REPEATABLE_READ:
-            _reject_old_snapshots(self.plan)
-        if isolation is None and read_only is None and deferrable is None and timeout is None:
-            return PLAIN
-        return transaction(
-            isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
-        )
-
-
-def _reject_old_snapshots(plan: Plan) -> None:
-    """Reject a batch that the server would reject at this isolation level.
-
-    If the level is the session's default, only the server knows it.
-    """
-    for index, statement in enumerate(plan.statements):
-        if statement._shape.fresh:
-            reason = f"not at the isolation level REPEATABLE READ\n{OLD_SNAPSHOT}"
-            raise invalid_step(plan, index, reason)
 
 
 def request_outcome(request: RunRequest | None) -> Outcome:

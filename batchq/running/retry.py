@@ -18,6 +18,7 @@ import psycopg
 from attrs import define, field, frozen
 
 from batchq.engine.outcome.overdue import no_more
+from batchq.engine.result import Failed
 from batchq.language.errors import (
     BatchError,
     ConnectionFailed,
@@ -28,14 +29,13 @@ from batchq.language.errors import (
 from batchq.language.exceptions import caused_by, fresh_copy
 from batchq.language.outcome import Outcome
 from batchq.running.pool_errors import is_pool_error
-from batchq.running.result import Failed
 
 if TYPE_CHECKING:
     from attrs import Attribute
     from tenacity import RetryCallState
 
+    from batchq.engine.result import Result
     from batchq.engine.wire.deadline import Deadline
-    from batchq.running.result import Result
 
 
 @frozen

@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from psycopg import AsyncConnection, Connection
 
+from batchq.engine.result import Failed, Ok, unwrap
 from batchq.language.batch import Batch
 from batchq.running.interrupts import note_interrupt
 from batchq.running.once import arun_once, run_nothing, run_once
 from batchq.running.pooled import arun_on_pool, run_on_pool
 from batchq.running.request import Options, RunRequest, request_outcome, run_request
-from batchq.running.result import Failed, Ok, unwrap
 from batchq.running.retry import Attempts
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
-
-    from batchq.running.result import Result
 
     SyncTarget = Connection[Any] | ConnectionPool[Any]
     AsyncTarget = AsyncConnection[Any] | AsyncConnectionPool[Any]
@@ -106,9 +104,9 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
             return run_nothing(request)
         run_attempt: Callable[[], Any]
         if isinstance(target, Connection):
-            run_attempt = partial(_once, target, request)
+            run_attempt = partial(run_once, target, request)
         else:
-            run_attempt = partial(run_on_pool, target, request, _once)
+            run_attempt = partial(run_on_pool, target, request, run_once)
         if request.retry is None:
             return cast("Ok[T] | Failed", run_attempt()[0])
         from tenacity import Retrying  # noqa: PLC0415  an extra; Retry has imported it
@@ -139,9 +137,9 @@ async def aattempt(
             return run_nothing(request)
         run_attempt: Callable[[], Any]
         if isinstance(target, AsyncConnection):
-            run_attempt = partial(_aonce, target, request)
+            run_attempt = partial(arun_once, target, request)
         else:
-            run_attempt = partial(arun_on_pool, target, request, _aonce)
+            run_attempt = partial(arun_on_pool, target, request, arun_once)
         if request.retry is None:
             return cast("Ok[T] | Failed", (await run_attempt())[0])
         from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
@@ -158,11 +156,3 @@ async def aattempt(
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
-
-
-def _once(connection: Connection[Any], request: RunRequest) -> list[Result]:
-    return [run_once(connection, request)]
-
-
-async def _aonce(connection: AsyncConnection[Any], request: RunRequest) -> list[Result]:
-    return [await arun_once(connection, request)]

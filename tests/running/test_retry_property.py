@@ -179,7 +179,7 @@ def test_any_sequence_of_endings_ends_as_it_must(again, last, attempts, is_sync)
         ending = next(left)
         made = ENDINGS[ending]()
         connection.closed = ending in {"closed", "ended"}
-        return made if isinstance(made, Ok) else Failed(made, made)
+        return [made if isinstance(made, Ok) else Failed(made, made)]
 
     async def aonce(connection, todo):
         return once(connection, todo)

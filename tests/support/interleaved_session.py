@@ -22,7 +22,7 @@ from batchq.engine.program import Program as CompiledProgram
 from batchq.engine.program import program_of
 from batchq.engine.wire.encode import encode
 from batchq.engine.wire.encoded import EncodedStep
-from batchq.engine.wire.frame import transaction
+from batchq.engine.wire.frame import transaction_frame
 from batchq.engine.wire.transformers import Transformers
 from batchq.language.batch import Batch
 from batchq.language.outcome import Outcome
@@ -123,7 +123,7 @@ class Session:
         """
         pg = self.connection.pgconn
         if not self._open:
-            begin = transaction(isolation=self.side.isolation).opening
+            begin = transaction_frame(isolation=self.side.isolation).opening
             snapshot = "; SELECT 1" if self._has_one_snapshot else ""
             self.connection.execute(f"{begin}{snapshot}".encode())
             self._open = True

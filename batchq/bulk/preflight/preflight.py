@@ -33,11 +33,11 @@ from batchq.bulk.preflight.statements import PlannedStatement, planned
 from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
+from batchq.engine.result import Failed, Ok
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
-from batchq.running.result import Failed, Ok
 from batchq.running.run import aattempt, attempt
 from batchq.running.target import check_target
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from batchq.bulk.errors import InvalidOrderKey, ParentKept
 from batchq.bulk.worker.row_security import ROW_SECURITY, is_row_security
 from batchq.bulk.worker.rules import RULE, is_rule
+from batchq.engine.result import Failed
 from batchq.language.errors import ReadOnlyServer, SerializationConflict
 from batchq.language.outcome import Outcome
 from batchq.language.violation import Violation, ViolationKind
-from batchq.running.result import Failed
 
 TIMEOUTS = frozenset({"57014", "55P03"})
 """The SQLSTATEs of statement_timeout and lock_timeout (PostgreSQL documentation, appendix A)."""

@@ -23,9 +23,9 @@ from batchq.bulk.worker.locked_rows import LockedRows
 from batchq.bulk.worker.options import Task
 from batchq.bulk.worker.order_choice import choose_order
 from batchq.bulk.worker.requests import BatchDone, Requests, RunBatch, Sleep
+from batchq.engine.result import Failed
 from batchq.language.errors import BatchError, OutcomeUnknown
 from batchq.language.outcome import Outcome
-from batchq.running.result import Failed
 
 _ATTEMPTS = 6
 """How often in a row a step may time out or conflict; each attempt asks for fewer rows."""

@@ -11,8 +11,8 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar, cast
 
 from batchq.bulk.worker.options import Throttle
+from batchq.engine.result import Failed, Ok
 from batchq.language.batch import Batch
-from batchq.running.result import Failed, Ok
 
 T = TypeVar("T")
 

@@ -167,8 +167,8 @@ def _failed(
     dialect: Dialect,
 ) -> Verdict:
     """Return the verdict that follows from the first error."""
-    owner, violation, ended = owners[slot], error.violation, error.ends_session
-    relayed = error.is_relayed
+    owner, violation = owners[slot], error.violation
+    ended, relayed = error.ends_session, error.is_relayed
     skipped, synced = _after(owners, answers, slot)
     in_doubt = violation.sqlstate == _COMPLETION_UNKNOWN
     if relayed or in_doubt or not skipped:

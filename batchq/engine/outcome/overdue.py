@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psycopg import OperationalError
 
 from batchq.engine.outcome.messages import OUTCOME_TEXTS
-from batchq.engine.outcome.report import Report
+from batchq.engine.result import Failed
 from batchq.language.errors import BatchError, DeadlineExceeded, OutcomeUnknown
 from batchq.language.outcome import Outcome
 
@@ -27,7 +27,7 @@ def overdue(
     given_up: bool,
     unsettled: bool,
     cause: BaseException | None,
-) -> Report | None:
+) -> Failed | None:
     """Report a batch that was sent and that its deadline ended.
 
     No step has failed if the deadline caused the error. Any other answer counts, however late.
@@ -55,7 +55,7 @@ def overdue(
         message = "the deadline passed; rolled back, nothing was kept"
         error = DeadlineExceeded(message, outcome=outcome, violation=violation)
     error.__cause__ = cause
-    return Report(error, error)
+    return Failed(error, error)
 
 
 def not_sent(activity: str) -> DeadlineExceeded:

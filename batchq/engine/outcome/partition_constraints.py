@@ -176,7 +176,7 @@ class PartitionLookup:
         violation = self.verdict.violation
         if violation is None:
             return None
-        slots = Slots([])
+        slots = Slots()
         try:
             flight = _flight(pg, violation, frame, encoding)
             yield from exchange(pg, flight.send, flight.owners, slots)

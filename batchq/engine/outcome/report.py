@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
-from attrs import frozen
 
 from batchq.engine.outcome.classify import classify
 from batchq.engine.outcome.failure import facts_of
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.messages import write_report
+from batchq.engine.result import Failed
 from batchq.engine.scope import PlacedStatement
-from batchq.language.errors import BatchError, SerializationConflict, StatementCanceled
+from batchq.language.errors import SerializationConflict, StatementCanceled
 from batchq.language.exceptions import caused_by
 from batchq.language.mapping import exception_for
 from batchq.language.outcome import Outcome
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from batchq.language.violation import Violation
 
 
-@frozen
-class Report:
-    """The exceptions of a failed batch."""
-
-    error: BaseException
-    """Exception for the caller: the mapped one if the failure is mapped, else the report."""
-    report: BatchError
-    """The failed step, the violation and the outcome. The ``__cause__`` of a mapped ``error``."""
-
-
 def report(
     verdict: Verdict,
     statements: Sequence[PlacedStatement],
@@ -50,7 +40,7 @@ def report(
     frame: Frame,
     server: Parameters,
     abilities: Abilities,
-) -> Report:
+) -> Failed:
     """Turn a verdict on a failed batch into exceptions, ready to be raised.
 
     :param summary: the violation as text.
@@ -62,7 +52,7 @@ def report(
     violation = verdict.violation
     if violation is None or verdict.link_lost or verdict.outcome is Outcome.UNKNOWN:
         failed = link_failed(verdict, cause)
-        return Report(failed, failed)
+        return Failed(failed, failed)
     failure = facts_of(
         verdict,
         violation,
@@ -106,9 +96,9 @@ def report(
         caused_by(interrupt, batch_error)
         raise interrupt
     if made is None:
-        return Report(batch_error, batch_error)
+        return Failed(batch_error, batch_error)
     caused_by(made, batch_error)
-    return Report(made, batch_error)
+    return Failed(made, batch_error)
 
 
 def _made(raises: Raises, violation: Violation) -> tuple[BaseException, str | None]:

@@ -121,7 +121,7 @@ class TriggerLookup:
             for table in (violated, *tables)
         ]
         send = partial(pg.send_query_params, (_QUERY % rows).encode(), params)
-        flight, slots = Flight(), Slots([])
+        flight, slots = Flight(), Slots()
         flight.commands += [send, pg.pipeline_sync]
         flight.owners += [CATALOG, SYNC]
         try:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from psycopg import OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.waiting import Ready, Wait
@@ -39,7 +39,7 @@ _BAD = ConnStatus.BAD
 class Slots:
     """The answers of a flight, one for each command; None if the connection was lost first."""
 
-    answers: list[PGresult | None]
+    answers: list[PGresult | None] = field(factory=list["PGresult | None"])
     lost: OperationalError | None = None
     """Why the connection is lost or no longer usable; None if it is usable."""
     are_well: bool = True

@@ -62,7 +62,7 @@ NESTED_READ_ONLY = evolve(NESTED, read_only=True)
 
 
 @lru_cache(maxsize=256)
-def transaction(
+def transaction_frame(
     *,
     isolation: IsolationLevel | None = None,
     read_only: bool | None = None,
@@ -99,5 +99,5 @@ def transaction(
     )
 
 
-PLAIN = transaction()
+PLAIN = transaction_frame()
 """A transaction with the session's defaults."""

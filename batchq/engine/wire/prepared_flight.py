@@ -7,12 +7,11 @@ decide: the names are known, and nothing is prepared or closed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from batchq.engine.wire.flight import CLOSING, OPENING, SETTING, Answer, Flight
+from batchq.engine.wire.flight import CLOSING, OPENING, SETTING, Flight
 
 if TYPE_CHECKING:
     from psycopg.pq import Format
@@ -43,6 +42,8 @@ class PreparedFlight:
     """The keys of the prepared statements."""
     version: int
     """The version of the statement cache in which the names hold."""
+    of_steps: slice
+    """Where the answers of the steps are among those of all commands."""
     stateless: bool
     """Whether the loaders of the results read nothing but the session's settings."""
 
@@ -56,11 +57,6 @@ class PreparedFlight:
             if param is not None and not is_exact(param):
                 return False
         return True
-
-    def step_answers(self, answers: Sequence[Answer]) -> Sequence[Answer]:
-        """Return the answer of each step, given that of each command."""
-        first = len(self.before)
-        return answers[first : first + len(self.steps)]
 
     def send(self, pg: PGconn, encoded: Encoded) -> None:
         """Pass every command to libpq's buffer."""
@@ -109,5 +105,6 @@ def prepared_flight(
         ),
         tuple(run.key for run in sent.runs if run.key is not None),
         version,
+        slice(first, first + len(steps)),
         stateless,
     )

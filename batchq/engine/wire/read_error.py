@@ -33,16 +33,10 @@ class ServerError:
     """An ErrorResponse."""
 
     violation: Violation
-    is_from_server: bool
-    """Whether the server sent it, and not a pooler between client and server."""
     ends_session: bool
     """Whether the server ended the session with it."""
-
-    @property
-    def is_relayed(self) -> bool:
-        """Whether a pooler wrote it. It reports class 08 if it has lost the server."""
-        lost = self.ends_session and self.violation.sqlstate.startswith("08")
-        return lost or not self.is_from_server
+    is_relayed: bool
+    """Whether a pooler between client and server wrote it."""
 
 
 def read_error(
@@ -91,4 +85,6 @@ def read_error(
         isolation=None if guard is None else guard.isolation,
         row={} if guard is None else {cell.column: load(cell) for cell in guard.cells},
     )
-    return ServerError(violation, facts.is_from_server, facts.ends_session)
+    # A pooler that has lost the server reports class 08.
+    has_lost = facts.ends_session and sqlstate.startswith("08")
+    return ServerError(violation, facts.ends_session, has_lost or not facts.is_from_server)

@@ -14,7 +14,7 @@ from batchq.engine import commit_proofs
 from batchq.engine.dialects import COCKROACHDB, POSTGRESQL, Dialect
 from batchq.engine.outcome.attribute import Verdict, attribute
 from batchq.engine.wire.flight import CLOSE, CLOSING, OPENING, SETTING, SYNC
-from batchq.engine.wire.frame import NESTED, PLAIN, Frame, transaction
+from batchq.engine.wire.frame import NESTED, PLAIN, Frame, transaction_frame
 from batchq.language.outcome import Outcome
 from batchq.language.violation import ViolationKind
 
@@ -345,9 +345,9 @@ def test_a_closing_tag_that_is_neither_proves_nothing():
 
 
 def test_read_only_batch_applies_nothing_whatever_its_end():
-    reading = transaction(read_only=True)
+    reading = transaction_frame(read_only=True)
     assert reading.unseen is ROLLED_BACK
-    assert transaction(read_only=False).unseen is UNKNOWN
+    assert transaction_frame(read_only=False).unseen is UNKNOWN
     for answered in range(POSTGRESQL_SLOTS.index(CLOSING)):
         answers = [*well(POSTGRESQL_SLOTS)[:answered]]
         answers += [None] * (len(POSTGRESQL_SLOTS) - answered)
