@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast, overload
 
 from batchq.language import placeholders
 from batchq.language.inputs import read_row
-from batchq.language.insert_select import insert_select
+from batchq.language.insert_select import insert_select, refuse_select_label
 from batchq.language.parameters import fields_of
 from batchq.language.shape import Shape
 from batchq.language.special import NOT_AS_IS
@@ -112,6 +112,7 @@ def insert(table: str, row: Any) -> Statement[None, Any]:
         row = fields_of("insert()", row)
     elif isinstance(row, Statement):
         check_names("insert()", table)
+        refuse_select_label("insert()", row._labels)
         return Statement(insert_select(table, row._shape), row._values)
     columns, cells, values = read_row("insert()", row)
     try:

@@ -9,6 +9,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.lexing import PLACE
 from batchq.language.placeholders import outline
 from batchq.language.shape import Shape
+from batchq.language.spelling import spelled
 from batchq.language.syntax import RawSql, Source
 
 _LONGEST_TITLE = 40
@@ -32,6 +33,18 @@ def fragment_of(shape: Shape, source: RawSql, call: str, *, column: bool) -> Raw
     if problem is not None:
         raise InvalidBatch(f"{call}: a sql() fragment must be one expression: {problem}")
     return source
+
+
+def refuse_label(call: str, labels: tuple[str, ...], instead: str) -> None:
+    """Reject the label of a statement that becomes a part of another one: no step would show it.
+
+    :param call: the call that it was passed to, for the text of the error.
+    :param instead: where to write the label, or what may have been meant by it.
+    :raises InvalidBatch: if there is a label.
+    """
+    if labels:
+        label = f".label({spelled(labels[0])})"
+        raise InvalidBatch(f"{call}: {label} names a step, and this is a part of one; {instead}")
 
 
 def title_of(source: Source) -> str:

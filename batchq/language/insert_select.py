@@ -6,8 +6,17 @@ from __future__ import annotations
 from functools import lru_cache
 
 from batchq.language.errors import InvalidBatch
+from batchq.language.fragments import refuse_label
 from batchq.language.shape import Shape, answered
 from batchq.language.syntax import Insert, RawSql, Select
+
+
+def refuse_select_label(call: str, labels: tuple[str, ...]) -> None:
+    """Reject the label of a select that is used as a table.
+
+    :raises InvalidBatch: if there is a label.
+    """
+    refuse_label(call, labels, "label the statement around the select()")
 
 
 @lru_cache(maxsize=4096)

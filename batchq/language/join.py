@@ -14,7 +14,7 @@ from batchq.language.created import refuse_created
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.inputs import Where, read_conditions
-from batchq.language.insert_select import named_columns, whole_select
+from batchq.language.insert_select import named_columns, refuse_select_label, whole_select
 from batchq.language.quoted_names import quoted_name
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
@@ -82,6 +82,7 @@ def read_join(
             f"another name"
         )
     if isinstance(other, Statement):
+        refuse_select_label(call, other._labels)
         return Join(_selected(call, other._shape), columns), other._values
     if not is_column(other) or not all(other.split(".")):
         raise InvalidBatch(f"{call}: {_WANTED}, not {other!r:.40}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchq.language import shape_changes
 from batchq.language.errors import InvalidBatch
-from batchq.language.fragments import fragment_of, title_of
+from batchq.language.fragments import fragment_of, refuse_label, title_of
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import Matcher
 from batchq.language.old import Old
@@ -27,6 +27,9 @@ from batchq.language.value import value
 if TYPE_CHECKING:
     from batchq.language.mapping import ErrorMapping
     from batchq.language.takes import HasValues, Values
+
+_NAMED_IN_SQL = 'to name a column, write sql("… AS name")'
+_OF_THE_WHOLE = "label the statement that contains it"
 
 
 @value
@@ -76,6 +79,8 @@ class StatementBase(RowGuards[T_co, R_contra]):
         shape = self._shape
         if not isinstance(shape.source, RawSql):
             return super()._as_expression(call)
+        if self._labels:
+            refuse_label(call, self._labels, _NAMED_IN_SQL if column else _OF_THE_WHOLE)
         return fragment_of(shape, shape.source, call, column=column), self._values
 
     def __repr__(self) -> str:
