@@ -95,21 +95,32 @@ class ManyRequest:
             request.transaction = None  # that of an earlier attempt
         transactions: list[Transaction] = []
         kept: KeptTransformer | None = None
-        for place, request in zip(self.places, requests, strict=True):
-            with _of_batch(place):
+        with _noting_place() as at:
+            for at.place, request in zip(self.places, requests, strict=True):
                 transaction = transaction_on(connection, request, kept)
-            kept = transaction.ready.kept
-            transactions.append(transaction)
+                kept = transaction.ready.kept
+                transactions.append(transaction)
         return ManyTransactions(transactions)
 
 
+@define
+class _At:
+    """The place of the batch that the caller is at."""
+
+    place: int = 0
+
+
 @contextmanager
-def _of_batch(place: int) -> Generator[None]:
-    """Note on the error of a batch that cannot be sent which of several it is."""
+def _noting_place() -> Generator[_At]:
+    """Note on the error of a batch that cannot be sent which of several it is.
+
+    It is entered once for all of them, and not for each: that would take longer than to plan one.
+    """
+    at = _At()
     try:
-        yield
+        yield at
     except (InvalidBatch, TypeError) as error:
-        annotate(error, f"batchq: in batches[{place}] of run_many(); no batch was sent")
+        annotate(error, f"batchq: in batches[{at.place}] of run_many(); no batch was sent")
         raise
 
 
@@ -130,9 +141,10 @@ def many_request(
         given = with_article(type(cast("object", batches)))
         message = f"{call} takes a list of batches, not {given}; pass [batch, …]"
         raise TypeError(message)
+    listed = [*batches]  # first: an error of the caller's own iterator is that of no batch
     requests: list[RunRequest] = []
-    for place, batch in enumerate(batches):
-        with _of_batch(place):
+    with _noting_place() as at:
+        for at.place, batch in enumerate(listed):
             requests.append(RunRequest(plan(batch), values, values.retry, values.deadline))
     places = [place for place, each in enumerate(requests) if each.plan.statements]
     return ManyRequest(requests, places, values.retry, values.deadline)

@@ -94,6 +94,15 @@ class TestOnAnything:
         assert ids(conn) == []
         assert target.run_many([READ]) == [Ok(1)]
 
+    def test_error_of_the_callers_own_iterator_is_of_no_batch(self, conn):
+        def batches():
+            yield item(1)
+            raise TypeError("their own")
+
+        with pytest.raises(TypeError, match="their own") as raised:
+            run_many(conn, batches())
+        assert not hasattr(raised.value, "__notes__")
+
     def test_none_at_all(self, target):
         assert target.run_many([]) == []
 
