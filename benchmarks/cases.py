@@ -18,7 +18,7 @@ from benchmarks.peers.sqlalchemy import Core, Orm
 from benchmarks.workloads import DECLARED, Workload
 from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
-from benchmarks.workloads.rules import KEYS, deletes, inserts
+from benchmarks.workloads.rules import KEYS, deletes, inserts, single_inserts
 
 ALL: tuple[type[Peer], ...] = (
     *(Bare, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction, Asyncpg, Core, Orm),
@@ -47,7 +47,7 @@ def _cases() -> Iterator[Case]:
     for rtt in (0.001, 0.005, 0.02, 0.08):
         failure = Batchq(failing("second"), f"{DECLARED}, failing")
         yield Case("project_create", {"rtt": rtt}, [*create, failure])
-    single = inserts(1)
+    single = single_inserts()
     independent = [*forms(single), InOneFlight(single, 16)]
     yield Case("independent batches", {"rtt": 0.001}, independent, statements=1, callers=16)
     for at in FAILURES:

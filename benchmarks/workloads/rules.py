@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8
 
 from batchq import Batch, insert, sequence, unique
 from benchmarks.sandbox import Sandbox
-from benchmarks.workloads import FORMS, Command, Values, Workload, insert_command
+from benchmarks.workloads import DECLARED, FORMS, Command, Values, Workload, insert_command
 from examples.datastore.errors import AlreadyExists
 from examples.datastore.firewall import default_rules
 from examples.datastore.models import NewFirewallRule
@@ -84,6 +84,12 @@ def inserts(statements: int) -> Workload:
         _rule_values,
         digest=_rules_digest,
     )
+
+
+def single_inserts() -> Workload:
+    """Return inserts of one rule each, which a service would bind as they are."""
+    one = inserts(1)
+    return evolve(one, batches={DECLARED: lambda new: RULE_INSERT.bind(*new)})
 
 
 # -- bulk deletes: the rules of one VPC of several, among whose rules they lie ---------------------
