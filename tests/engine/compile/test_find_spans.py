@@ -12,6 +12,7 @@ from batchq.engine.compile.command import reported_columns, write_command
 from batchq.engine.compile.find_spans import find_spans
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.render import render
+from batchq.engine.compile.returned_columns import wanted_columns
 from batchq.engine.compile.scan import scan
 from batchq.language.results import Rows
 from batchq.language.statement import Statement
@@ -77,8 +78,9 @@ def test_sql_of_the_user_is_scanned(statement: Statement[None]):
 def test_parts_of_an_update_that_finds_the_row_first_are_those_of_a_scan(result):
     found = FOUND if result is Rows.CHANGED else FOUND.unless(dict.fromkeys(ODD, 1))
     shape, numbering = found._shape, Numbering()
-    reported = reported_columns(result, NAMES)
-    text, spans = write_command(numbering, shape.source, shape.requirements, NAMES, reported)
+    columns = wanted_columns(shape.source, NAMES, result)
+    reported = reported_columns(result)
+    text, spans = write_command(numbering, shape.source, shape.requirements, columns, reported)
     scanned = scan(text)
     assert (spans.ctes, spans.main, spans.end) == (scanned.ctes, scanned.main, scanned.end)
     assert spans.writes
