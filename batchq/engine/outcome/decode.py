@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from psycopg.pq import Format
 
@@ -17,8 +17,8 @@ from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
 from batchq.language.models import maker, why_not
-from batchq.language.old import result_names
 from batchq.language.results import Changed, Inserted, Result, Rows, Updated
+from batchq.language.shape import answered
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
 
@@ -210,13 +210,14 @@ def _single(shape: Shape, *, optional: bool) -> Decoder:
 def _known_maker(shape: Shape) -> Make | None:
     """Return how to make a model from a row; None if the columns are not known beforehand.
 
-    They are known if batchq wrote the select list.
+    They are known if batchq wrote the select list, unless the server names one of them.
     """
-    if shape.columns is None:
+    names = answered(shape)
+    if names is None or None in names:
         return None
-    make = _maker(shape.result.model, result_names(shape.columns))
+    make = _maker(shape.result.model, cast("tuple[str, ...]", names))
     if shape.result.rows is Rows.CHANGED:
-        count = len(shape.columns)
+        count = len(names)
         return lambda row: Changed(make(row[count:]), make(row[:count]))
     make_both = _WITH_FLAG.get(shape.result.rows)
     return make if make_both is None else lambda row: make_both(make(row[:-1]), row[-1])
