@@ -79,7 +79,7 @@ class Shape:
     probe: int | None = field(init=False)
     """The number of rows that decides the guard, if the statement does nothing but find rows."""
     is_bare: bool = field(init=False)
-    """True if the statement is only its SQL."""
+    """True if the statement is only its SQL, which may lock."""
 
     def __attrs_post_init__(self) -> None:
         """Derive the other fields, once per shape."""
@@ -99,12 +99,16 @@ class Shape:
         object.__setattr__(self, "takes_outputs", flows)
         object.__setattr__(self, "lists_alone", lists_alone(self.source))
         object.__setattr__(self, "probe", _probe(self))
-        bare = self.result is NO_RESULT and not self.wrapped and not self.declared
+        bare = self.result is NO_RESULT and not self._checks_rows and not self.declared
         object.__setattr__(self, "is_bare", bare)
 
     @property
     def wrapped(self) -> bool:
-        """True if SQL around the statement counts or checks its rows."""
+        """True if SQL around the statement counts or checks its rows, or checks its isolation."""
+        return self.fresh or self._checks_rows
+
+    @property
+    def _checks_rows(self) -> bool:
         outside = any(requirement.when not in INSIDE for requirement in self.requirements)
         return self.guard is not None or outside
 

@@ -190,7 +190,7 @@ def _compiled(
     parts = find_fragments(numbering, tests)
     if spans.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
-    if spec.bound is not None or post_conditions:
+    if spec.bound is not None or post_conditions or spec.fresh:
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
@@ -206,7 +206,7 @@ def _compiled(
     elif isinstance(source, Select):
         sql = summary(sql, result)
     counts = spec.bound is not None and spec.rows is None
-    judges = spec.bound is not None or bool(requirements)
+    judges = spec.bound is not None or bool(requirements) or spec.fresh
     order = tuple(numbering.order)
     parameters = len(order) + counts + judges + len(outputs)
     if parameters > MAX_PARAMETERS:

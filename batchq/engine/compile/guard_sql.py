@@ -90,18 +90,24 @@ def wrap(sql: str, spans: CommandSpans, spec: GuardSpec) -> str:
         _, condition = _guard_condition(spec, _COUNT)
         shown = "1" if _is_silent(spec) else f"{_COUNT} AS n"
         return f"{ctes} SELECT {shown} FROM _batchq_rows HAVING {condition}"
+    if bound is None and not spec.post_conditions and not spec.outputs:  # the lock's level alone
+        return f"{ctes} SELECT {_shown(wanted)} FROM _batchq_rows WHERE {_FRESH}"
     aggregates, condition = _guard_condition(spec, "_batchq_count.n")
     ctes += f", _batchq_count AS (SELECT {aggregates} FROM _batchq_rows)"
     if wanted == ():
         rows = f"{'1' if _is_silent(spec) else '_batchq_count.n'} FROM _batchq_count"
     else:
-        names = ["*"] if wanted is None else map(identifier, wanted)
-        columns = ", ".join(f"_batchq_rows.{name}" for name in names)
         # A guard that fires only if there are rows may join them. Any other must be checked without
         # a row too.
         join = "JOIN" if bound in (None, Bound.AT_MOST) else "LEFT JOIN"
-        rows = f"{columns} FROM _batchq_count {join} _batchq_rows ON true"
+        rows = f"{_shown(wanted)} FROM _batchq_count {join} _batchq_rows ON true"
     return f"{ctes} SELECT {rows} WHERE {condition}"
+
+
+def _shown(wanted: tuple[str, ...] | None) -> str:
+    """Return the columns to return; all of them for None."""
+    names = ["*"] if wanted is None else map(identifier, wanted)
+    return ", ".join(f"_batchq_rows.{name}" for name in names)
 
 
 def summary(sql: str, result: Rows) -> str:
@@ -142,6 +148,8 @@ def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
         aggregates.append(f"pg_catalog.max({carry_outputs(spec.outputs, tuple(names))}) AS carried")
         # It is never NULL, but a planner may drop a column that is not used.
         arms.append(f"WHEN _batchq_count.carried IS NULL THEN {rows_sentinel(count)}")
+    if not arms:
+        return ", ".join(aggregates), _FRESH
     condition = f"CASE {' '.join(arms)} ELSE {'false' if _is_silent(spec) else 'true'} END"
     return ", ".join(aggregates), f"{_FRESH} AND {condition}" if spec.fresh else condition
 

@@ -17,6 +17,7 @@ from batchq import (
     InvalidBatch,
     Outcome,
     Retry,
+    desc,
     gather,
     insert,
     run,
@@ -58,6 +59,10 @@ def of(id_, **options):
     )
 
 
+def any_of(id_, columns=("id", "name")):
+    return select("project", list(columns), where={"id": id_}).for_update()
+
+
 # Of a project that lives, 1, and of one that does not, 2 or 9.
 LOCKS = {
     "lock": of,
@@ -80,6 +85,13 @@ LOCKS = {
     "of at most one": lambda i: of(i).expect(at_most=1),
     "of at most one, read": lambda i: of(i).expect(at_most=1).all(Project),
     "of at least one": lambda i: of(i).expect(at_least=1),
+    "without a guard": any_of,
+    "without a guard, counted": lambda i: any_of(i).count(),
+    "without a guard, read": lambda i: any_of(i).all(Project),
+    "whose rows are inserted": lambda i: insert("log", any_of(i, [sql("id AS n")])),
+    "whose rows are inserted and counted": lambda i: insert(
+        "log", any_of(i, [sql("id AS n")])
+    ).count(),
     "whose output is used": lambda i: gather(
         made := of(i), insert("log", {"n": made.output("id")})
     ),
@@ -121,7 +133,7 @@ def test_each_other_level_reports_whether_the_row_exists(scanned, level):
     for name, make in LOCKS.items():
         there, missing = attempt(scanned, make(1)), attempt(scanned, make(9))
         assert isinstance(there, Ok) == (name != NEVER_THERE), name
-        if "at most" in name:
+        if "at most" in name or "guard" in name or "inserted" in name:
             assert isinstance(missing, Ok)
         else:
             assert missing.report.violation.rows == 0, name
@@ -134,12 +146,22 @@ def test_optional_row_that_does_not_exist_is_none(planned):
     assert run(planned, of(1).expect(at_most=1).all(Project)) == [(1, "web")]
 
 
+def test_rows_without_a_guard_are_those_of_the_select(planned):
+    for id_, found in (1, [(1, "web")]), (9, []):
+        assert run(planned, any_of(id_).all(Project)) == found
+        assert run(planned, any_of(id_).count()) == len(found)
+        assert run(planned, insert("log", any_of(id_, [sql("id AS n")])).count()) == len(found)
+    ordered = select("project", ["id"], order_by=desc("id"), limit=2).for_update().all(tuple)
+    assert run(planned, ordered) == [(2,), (1,)]
+
+
 def test_level_is_rejected_before_waiting_for_a_row(planned, observer):
     default_to(planned, OLD)
     planned.execute("SET lock_timeout = '60s'", prepare=False)
     with observer.transaction():
         observer.execute("SELECT 1 FROM project FOR UPDATE")
         assert refused(attempt(planned, of(1)))
+        assert refused(attempt(planned, any_of(1).all(Project)))
 
 
 def test_level_error_suggests_code_and_shows_no_value(planned):
