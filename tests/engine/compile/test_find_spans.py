@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
-from batchq import delete, insert, insert_or_get, select, sql, steps, update
+from batchq import delete, insert, insert_or_get, old, select, sql, steps, update
 from batchq.engine.compile.command import reported_columns, write_command
 from batchq.engine.compile.find_spans import find_spans
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.render import render
-from batchq.engine.compile.returned_columns import wanted_columns
 from batchq.engine.compile.scan import scan
 from batchq.language.results import Rows
 from batchq.language.statement import Statement
@@ -27,6 +26,7 @@ class Row(NamedTuple):
 
 
 ROW, NAMES = {"id": 7, "name": None}, ("id", "name")
+BOTH = (*NAMES, *map(old, NAMES))
 ODD = {'a "quoted; name"': 1, "set_config(": 2, "--": 3, "back\\slash": 4, "$1": 5}
 FOUND = update("set_config", ROW, where={"id": [1, 2], "name": None})
 STATEMENTS = [
@@ -74,12 +74,14 @@ def test_sql_of_the_user_is_scanned(statement: Statement[None]):
     assert find_spans(numbering, shape.source, sql_text, ()).reads
 
 
-@pytest.mark.parametrize("result", [Rows.UPDATED, Rows.CHANGED], ids=lambda rows: rows.value)
-def test_parts_of_an_update_that_finds_the_row_first_are_those_of_a_scan(result):
-    found = FOUND if result is Rows.CHANGED else FOUND.unless(dict.fromkeys(ODD, 1))
-    shape, numbering = found._shape, Numbering()
-    columns = wanted_columns(shape.source, NAMES, result)
-    reported = reported_columns(result)
+@pytest.mark.parametrize(
+    ("leaves", "columns"),
+    [(True, NAMES), (True, BOTH), (False, BOTH)],
+    ids=["unless", "unless, both rows", "both rows"],
+)
+def test_parts_of_an_update_that_finds_the_row_first_are_those_of_a_scan(leaves, columns):
+    shape = (FOUND.unless(dict.fromkeys(ODD, 1)) if leaves else FOUND)._shape
+    numbering, reported = Numbering(), reported_columns(Rows.UPDATED) if leaves else ()
     text, spans = write_command(numbering, shape.source, shape.requirements, columns, reported)
     scanned = scan(text)
     assert (spans.ctes, spans.main, spans.end) == (scanned.ctes, scanned.main, scanned.end)
