@@ -336,6 +336,16 @@ def test_rows_that_are_most_of_a_table_are_deleted_in_the_order_of_the_heap(
     assert one(wide, "SELECT count(*) FROM wide WHERE v = 1") == 0
 
 
+def test_blocks_without_a_due_row_are_passed_over_in_few_chunks(wide: Any) -> None:
+    wide.execute("DELETE FROM wide WHERE v = 1 AND id > 8000 AND id NOT IN (18000, 18700)")
+    due = one(wide, "SELECT count(*) FROM wide WHERE v = 1")
+    report = begun(wide, WIDE, rows=300)
+    assert (report.rows, report.jobs_done) == (due, 1)
+    assert job_of(wide, "cursor_key[2], restarts") == ("ctid", 1)
+    assert one(wide, "SELECT count(*) FROM wide WHERE v = 1") == 0
+    assert report.chunks < 70  # of 300 rows each: two scans of all would be 130 or more
+
+
 def test_locked_rows_are_looked_for_in_the_same_order(
     wide: Any, connect: Callable[..., Any]
 ) -> None:

@@ -41,18 +41,32 @@ _TYPE = "27"
 _CHUNK = """\
 WITH {fence}{unlocked}batchq_changed AS (
     {mutation} RETURNING 1
+), batchq_ahead AS MATERIALIZED (
+    {ahead}
+), batchq_next AS MATERIALIZED (
+    SELECT count(*) AS rows, CASE
+        WHEN count(*) > 0 THEN %(found)s::text[]
+        WHEN EXISTS (SELECT FROM batchq_ahead) THEN %(near)s::text[]
+        ELSE %(far)s::text[]
+    END AS cursor FROM batchq_changed
 ), batchq_done AS MATERIALIZED (
-    SELECT (SELECT count(*) FROM batchq_changed) AS rows,
-        %(next)s::bigint * current_setting('block_size')::bigint
+    SELECT rows, cursor[1]::bigint * current_setting('block_size')::bigint
             < pg_relation_size({table}::regclass) AS full,
-        %(cursor)s::text[] AS last, %(signature)s::text[] AS signature,
+        cursor AS last, %(signature)s::text[] AS signature,
         NULL::text AS flaw, {skipped} AS skipped
+    FROM batchq_next
 )
 {record}
 """
 """It has no page: the blocks are the bound, and are read once. ``full`` is whether blocks are left
 after them, and no measure of the rows. A row that an update moves to another block while the chunk
-waits for it may be left."""
+waits for it may be left.
+
+After a chunk that found no row, the next one looks ahead, up to ``_FARTHEST`` times as far, and
+passes over blocks without a row that is due: to delete, they would be read in as many chunks. That
+look is planned for all its rows, as the DELETE is, so that it uses no other index, and it ends at
+the first row."""
+_FARTHEST = 16
 _BLOCKS = "ctid >= %(first)s AND ctid < %(end)s"
 _TID = "({},0)"
 
@@ -71,13 +85,18 @@ def at_first_block(job: Job, table: str, rows_per_block: int) -> Job:
     :param rows_per_block: how many rows a full block holds; with it a chunk converts the rows that
         it is asked for to blocks.
     """
-    cursor = ["0", str(rows_per_block)]
-    return evolve(job, cursor=cursor, cursor_key=[table, *_CTID, _TYPE])
+    return evolve(job, cursor=_cursor(0, rows_per_block, 1), cursor_key=[table, *_CTID, _TYPE])
 
 
 def first_block(job: Job) -> list[str]:
     """Return the cursor of the first chunk of another scan in the order of the heap."""
-    return ["0", *(job.cursor or ())[1:]]
+    _, rows_per_block, _ = job.cursor or []
+    return _cursor(0, int(rows_per_block), 1)
+
+
+def _cursor(block: int, rows_per_block: int, reach: int) -> list[str]:
+    """Return the next chunk's first block, and how many times its blocks it looks ahead."""
+    return [str(block), str(rows_per_block), str(reach)]
 
 
 def heap_chunk(
@@ -97,13 +116,15 @@ def heap_chunk(
         may read all of these rows in each chunk.
     :param rows: how many rows the blocks should hold, due or not.
     """
-    first, rows_per_block = map(int, job.cursor or ())
-    end = first + max(rows // rows_per_block, 1)
-    blocks = raw_sql(_BLOCKS, first=_TID.format(first), end=_TID.format(end))
-    where: list[Condition] = [*due, blocks]
+    first, rows_per_block, reach = map(int, job.cursor or ())
+    blocks = max(rows // rows_per_block, 1)
+    end, far = first + blocks, first + blocks * reach
+    where: list[Condition] = [*due, _in_blocks(first, end)]
     given = {
-        "next": end,
-        "cursor": [str(end), str(rows_per_block)],
+        "ahead": select(table, _CTID, where=[*due, _in_blocks(end, far)]),
+        "found": _cursor(end, rows_per_block, 1),
+        "near": _cursor(end, rows_per_block, max(reach // 2, 1)),
+        "far": _cursor(far, rows_per_block, min(reach * 2, _FARTHEST)),
         "signature": job.cursor_key,
         **record_values(job, fence, lease),
     }
@@ -114,6 +135,10 @@ def heap_chunk(
     template = _template(table, jobs, same_tables, skip_locked=skip_locked)
     filled = template.fill(mutation=delete(table, where=where), **given)
     return recorded(filled, table, job, fence)
+
+
+def _in_blocks(first: int, end: int) -> Statement[None]:
+    return raw_sql(_BLOCKS, first=_TID.format(first), end=_TID.format(end))
 
 
 @lru_cache(maxsize=1024)
