@@ -78,14 +78,16 @@ def make_ready(connection: AnyConnection, plan: Plan, kept: KeptTransformer | No
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
     state = state_of(connection)
     dialect = state.dialect
+    if kept is None:
+        kept = state.transformers.take(connection)
     outputs, abilities = tuple(plan.outputs.items()), state.abilities
+    if not kept.is_plain:
+        abilities = abilities.without_plain()
     try:
         program = program_of(plan.shapes, outputs, abilities)
     except InvalidBatch as error:
         failure = _uncompiled(plan, abilities) or error
         raise failure from failure.__cause__
-    if kept is None:
-        kept = state.transformers.take(connection)
     encoded = encode(plan, program, kept, dialect.max_message_bytes)
     if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":
         check_backslashes(plan, program)

@@ -12,7 +12,8 @@ from batchq.engine.abilities import NEWEST, Abilities
 from batchq.engine.compile import output_sql
 from batchq.engine.compile.parameter_places import OF_A_COLUMN, Place, type_check
 from batchq.engine.compile.quoting import identifier
-from batchq.engine.compile.sentinel import SENTINEL_MARK, encoded_row, row_sentinel
+from batchq.engine.compile.row_text import encoded_row
+from batchq.engine.compile.sentinel import SENTINEL_MARK, row_sentinel
 from batchq.language.guards import Requirement
 from batchq.language.placeholders import NUL
 
@@ -121,7 +122,8 @@ class Numbering:
 
         :param row: the prefix of its columns if the statement has two rows.
         """
-        return encoded_row(requirement.columns, row, binary=self.abilities.binary)
+        able = self.abilities
+        return encoded_row(requirement.columns, row, binary=able.binary, plain=able.plain)
 
     def to_sql(self, text: str) -> str:
         """Write the parameters of a text as ``$1``, ``$2``, …, and the SQL that reads outputs."""

@@ -23,7 +23,7 @@ from batchq.engine.redaction import is_drivers
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
 
-    from batchq.engine.compile.sentinel import Cell
+    from batchq.engine.compile.row_text import Cell
 
 _BYTES = frozenset({types["bytea"].oid, types["bytea"].array_oid})
 
@@ -78,10 +78,6 @@ def _parts(type_: int, transformer: Transformer) -> Iterator[int]:
 
 _DATE, _INTERVAL = b"DateStyle", b"IntervalStyle"
 _BOTH = frozenset({_DATE, _INTERVAL})
-_SAME_IN_ANY_ORDER = ("ISO", "German")
-"""The DateStyles in which the order of day and month (``ISO, DMY``) only decides how input is
-read."""
-
 _FIRST_USER_OID = 16384
 """PostgreSQL source, ``FirstNormalObjectId``: types from here on may be composed of others."""
 
@@ -119,12 +115,30 @@ def _changed_styles(cell: Cell, transformer: Transformer) -> frozenset[bytes]:
     status = transformer.connection.pgconn.parameter_status
     return frozenset(
         name
-        for name, then in zip((_DATE, _INTERVAL), cell.styles, strict=True)
-        if _output_style((status(name) or b"").decode()) != _output_style(then)
+        for name, written, then in zip(
+            (_DATE, _INTERVAL), (_date, _interval), cell.styles, strict=True
+        )
+        if written((status(name) or b"").decode()) != then
     )
 
 
-def _output_style(style: str) -> str:
-    """Return the part of a style that decides how values are written."""
-    name = style.partition(",")[0]
-    return name if name in _SAME_IN_ANY_ORDER else style
+def _date(style: str) -> str | None:
+    """Return 2001-02-03 in a DateStyle (PostgreSQL documentation, "Date/Time Output")."""
+    name, _, order = style.partition(", ")
+    is_day_first = order == "DMY"
+    return {
+        "ISO": "2001-02-03",
+        "German": "03.02.2001",
+        "SQL": "03/02/2001" if is_day_first else "02/03/2001",
+        "Postgres": "03-02-2001" if is_day_first else "02-03-2001",
+    }.get(name)
+
+
+def _interval(style: str) -> str | None:
+    """Return one day in an IntervalStyle (PostgreSQL documentation, "Interval Output")."""
+    return {
+        "postgres": "1 day",
+        "postgres_verbose": "@ 1 day",
+        "sql_standard": "1 0:00:00",
+        "iso_8601": "P1D",
+    }.get(style)

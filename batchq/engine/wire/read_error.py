@@ -13,17 +13,18 @@ from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine.compile import sentinel
+from batchq.engine.compile.row_text import Cell
 from batchq.engine.dialects import ErrorFields
 from batchq.language.violation import KIND_BY_SQLSTATE, Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.dialects import Dialect, ErrorAnswer
 
-LoadCell = Callable[[sentinel.Cell], object]
+LoadCell = Callable[[Cell], object]
 """Converts a value that a guard reported to a Python value."""
 
 
-def as_text(cell: sentinel.Cell) -> str | None:
+def as_text(cell: Cell) -> str | None:
     """Return a value as the server writes it."""
     return cell.text
 

@@ -14,7 +14,7 @@ It is used by one batch at a time: to take it is to remove it from the connectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
@@ -61,6 +61,21 @@ def settings_of(pg: PGconn) -> tuple[bytes | None, ...]:
     return status(encoding), status(date_style), status(interval_style), status(time_zone)
 
 
+def is_plain(pg: PGconn, settings: Sequence[bytes | None]) -> bool:
+    """Return whether a session writes values as text in the usual way.
+
+    That is: dates in ISO, intervals in PostgreSQL's style, characters in the client's encoding.
+
+    :param settings: as in :func:`settings_of`.
+    """
+    encoding, date_style, interval_style, _ = settings
+    return (
+        (date_style or b"").startswith(b"ISO")
+        and interval_style == b"postgres"
+        and b"SQL_ASCII" not in (encoding, pg.parameter_status(b"server_encoding"))
+    )
+
+
 @define(eq=False)
 class KeptTransformer:
     """A Transformer, and what it was made under."""
@@ -69,6 +84,8 @@ class KeptTransformer:
     settings: tuple[bytes | None, ...]
     _adapters: AdaptersMap
     """A copy of the connection's adapters at that time."""
+    is_plain: bool
+    """Whether the session writes values as text in the usual way."""
     constants: WeakKeyDictionary[Filling, Constants] = field(
         init=False, factory=WeakKeyDictionary["Filling", "Constants"]
     )
@@ -146,7 +163,12 @@ class Transformers:
         except IndexError:
             kept = None
         if kept is None or not kept.is_current(settings, adapters):
-            kept = KeptTransformer(Transformer(connection), settings, AdaptersMap(adapters))
+            kept = KeptTransformer(
+                Transformer(connection),
+                settings,
+                AdaptersMap(adapters),
+                is_plain(connection.pgconn, settings),
+            )
         return kept
 
     def give_back(self, kept: KeptTransformer) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq import GuardFailed, UnmappedViolation, insert, run, select, sql, steps, update
-from batchq.engine.compile.sentinel import TOKEN, Sentinel, encoded_row, read, row_sentinel
+from batchq.engine.compile.row_text import encoded_row
+from batchq.engine.compile.sentinel import TOKEN, Sentinel, read, row_sentinel
 from batchq.result import Ok, attempt
 from batchq.types import ViolationKind
 from tests.support.row_values import Unmet
@@ -103,34 +104,57 @@ WORDINGS = {
 def field(text: str | None) -> str:
     """Return a field of a row as PostgreSQL writes it."""
     if text is None:
-        return ""
-    return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
+        return "NULL"
+    quoted = "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    return f"E{quoted}" if "\\" in text else quoted
 
 
 ROWS = {
     "with values in binary": f"{3:08x}{25:08x}{'f' * 8}{1082:08x}{'f' * 8}{1082:08x}{2:08x}ff00",
-    "with types alone": '"(25,1082,1082)"',
+    "with types alone": "25 1082 1082 ",
 }
+STYLES = "'2001-02-03','1 day'"
 
 
 @pytest.mark.parametrize("types", ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("wording", WORDINGS.values(), ids=WORDINGS)
 def test_a_row_is_read_out_of_any_wording(wording, types):
-    row = f'(UTF8,"ISO, DMY",postgres,{types},{field("c")},d,e,{field("é,")},,x)'
+    row = f"UTF8,{STYLES},'{types}','c','d','e','é,',NULL,'x'"
     seen = read(wording.format(f"{TOKEN}12:{row.encode().hex()}:"))
     assert seen is not None
     assert (seen.rows, seen.requirement) == (None, 12)
     assert [(one.column, one.type, one.text, one.binary) for one in seen.cells] == [
         ("c", 25, "é,", None),
         ("d", 1082, None, None),
-        ("e", 1082, "x", None if "(" in types else b"\xff\0"),
+        ("e", 1082, "x", None if " " in types else b"\xff\0"),
     ]
-    assert {one.styles for one in seen.cells} == {("ISO, DMY", "postgres")}
+    assert {one.styles for one in seen.cells} == {("2001-02-03", "1 day")}
 
 
-@pytest.mark.parametrize("types", [f"{0:08x}", '"()"'])
+COCKROACH = {
+    "quote": (r"e'it\'s'", "it's"),
+    "backslash": (r"e'a\\b'", r"a\b"),
+    "lines": (r"e'a\nb\tc'", "a\nb\tc"),
+    "control": (r"e'\x01\x7f'", "\x01\x7f"),
+    "letters": (r"e'\u00E9\U000065E5\U0001F600'", "é日😀"),
+    "no character": (r"e'\xe9'", "\udce9"),
+    "a backslash before what would be an escape": (r"e'\\n\\x41'", r"\n\x41"),
+    "plain": ("'NULL'", "NULL"),
+}
+
+
+@pytest.mark.parametrize(("written", "text"), COCKROACH.values(), ids=COCKROACH)
+def test_text_is_read_as_cockroachdb_quotes_it(written, text):
+    """By its source: pkg/sql/lexbase, pkg/util/stringencoding."""
+    row = f"UTF8,{STYLES},'25 25 ','c','d',{written},NULL"
+    seen = read(f"{TOKEN}0:{row.encode().hex()}")
+    assert seen is not None
+    assert [one.text for one in seen.cells] == [text, None]
+
+
+@pytest.mark.parametrize("types", [f"{0:08x}", ""])
 def test_a_row_without_columns_is_read_as_nothing(types):
-    row = f'(UTF8,"ISO, DMY",postgres,{types})'
+    row = f"UTF8,{STYLES},'{types}'"
     assert read(f"{TOKEN}3:{row.encode().hex()}") == Sentinel(None, 3)
 
 
@@ -138,7 +162,7 @@ def test_a_row_without_columns_is_read_as_nothing(types):
 @pytest.mark.parametrize("client", ["utf-8", "iso8859-1"])
 def test_values_that_the_server_does_not_convert_have_the_clients_encoding(server, client):
     codec = client if server == "SQL_ASCII" else "utf-8"
-    row = f"({server},ISO,postgres,({25}),c,é)".encode(codec)
+    row = f"{server},{STYLES},'25 ','c','é'".encode(codec)
     seen = read(f"{TOKEN}0:{row.hex()}", client)
     assert seen is not None
     assert [one.text for one in seen.cells] == ["é"]
@@ -146,36 +170,52 @@ def test_values_that_the_server_does_not_convert_have_the_clients_encoding(serve
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.none() | st.text()), min_size=1, max_size=5))
 def test_every_row_is_read_as_it_was_written(cells):
-    types = field(f"({','.join('25' for _ in cells)})")
+    types = field("25 " * len(cells))
     names, texts = ([field(cell[place]) for cell in cells] for place in (0, 1))
-    row = ",".join(["UTF8", "ISO", "", types, *names, *texts])
+    row = ",".join(["UTF8", STYLES, types, *names, *texts])
     try:
-        seen = read(f'"{TOKEN}0:{f"({row})".encode().hex()}"')
+        seen = read(f'"{TOKEN}0:{row.encode().hex()}"')
     except UnicodeEncodeError:  # surrogates: no text of a database
         return
     assert seen is not None
     assert [(one.column, one.text) for one in seen.cells] == cells
 
 
-@pytest.mark.parametrize("binary", [False, True])
-def test_a_server_writes_a_row_with_its_types_with_and_without_binary_values(conn, binary):
+@pytest.mark.parametrize(("binary", "plain"), [(False, False), (True, False), (True, True)])
+def test_a_server_writes_a_row_with_its_types_with_and_without_binary_values(conn, binary, plain):
     columns = ("day", "acl", "n", "none")
-    failing = row_sentinel(3, encoded_row(columns, binary=binary), token="%s")
+
+    def failing(names):
+        row = encoded_row(names, binary=binary, plain=plain).replace("%", "%%")
+        return row_sentinel(3, row, token="%s")
+
     row = "SELECT date '2024-02-03', '=r/postgres'::aclitem, 5, NULL::float8"
     for names in (columns, ()):
-        query = failing if names else row_sentinel(3, encoded_row((), binary=binary), token="%s")
+        query = failing(names)
         with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
             conn.execute(f"SELECT {query} FROM ({row}) AS r ({', '.join(columns)})", [TOKEN])
         seen = read(str(caught.value))
         assert seen is not None
         # A value whose text depends on no setting is not sent in binary: aclitem has no such form.
-        day = bytes.fromhex("0000225f") if binary else None
+        day = bytes.fromhex("0000225f") if binary and not plain else None
         assert [(one.column, one.type, one.text, one.binary) for one in seen.cells] == [
             ("day", 1082, "2024-02-03", day),
             ("acl", 1033, "=r/postgres", None),
             ("n", 23, "5", None),
             ("none", 701, None, None),
         ][: len(names)]
+
+
+@pytest.mark.parametrize("count", [39, 40, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_row_may_have_more_columns_than_a_function_has_arguments(conn, count, plain):
+    if not plain:
+        conn.execute("SET DateStyle = 'SQL, DMY'")
+    names = [f"100% \\ '{n}'" for n in range(count)]
+    columns = ", ".join(f'{n} AS "{name}"' for n, name in enumerate(names))
+    conn.execute(f"CREATE TABLE wide AS SELECT {columns}")
+    answer = attempt(conn, select("wide", names, where={names[0]: 0}).expect(0, unexpected=Unmet))
+    assert answer.error.found == {name: n for n, name in enumerate(names)}
 
 
 def test_a_sentinel_of_null_fails_all_the_same(conn):

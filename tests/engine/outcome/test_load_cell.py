@@ -5,6 +5,7 @@ text is left as it is only if a loader may misread it."""
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from psycopg.adapt import Loader
@@ -14,7 +15,7 @@ from psycopg.types.composite import CompositeInfo, register_composite
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.range import Range, RangeInfo, register_range
 
-from batchq import gather, sequence, sql
+from batchq import gather, insert, sequence, sql
 from batchq.language.builders import raw_sql
 from batchq.result import attempt
 from tests.support.row_values import Colour, Unmet, row_by_guard
@@ -146,6 +147,33 @@ def test_a_loader_in_binary_is_not_the_one_that_a_query_uses(conn):
     conn.adapters.register_loader("date", OwnBinary)
     table_of(conn, "date", "2024-02-01")
     assert list(row_by_guard(conn, "t", ["c"])) == [{"c": date(2024, 2, 1)}] * 3
+
+
+STYLED_BY_A_TRIGGER = {
+    "date": ("date", "2024-02-01", "01/02/2024"),
+    "interval": ("interval", "1 day", "P1D"),
+    "text": ("text", "01/02/2024", "01/02/2024"),
+    "number": ("numeric", "1.50", Decimal("1.50")),
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "found"), STYLED_BY_A_TRIGGER.values(), ids=STYLED_BY_A_TRIGGER
+)
+def test_a_style_that_a_trigger_sets_within_the_transaction_leaves_text(conn, type_, text, found):
+    """Nothing in the batch shows beforehand that the style is going to change."""
+    conn.execute("""
+        CREATE FUNCTION restyle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM set_config('IntervalStyle', 'iso_8601', true);
+            PERFORM set_config('DateStyle', 'SQL, DMY', true);
+            RETURN NEW;
+        END $$;
+        CREATE TABLE log (id int);
+        CREATE TRIGGER restyle BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION restyle()""")
+    table_of(conn, type_, text)
+    assert (
+        list(row_by_guard(conn, "t", ["c"], before=insert("log", {"id": 1}))) == [{"c": found}] * 3
+    )
 
 
 # -- types of the user -----------------------------------------------------------------------------
