@@ -183,7 +183,7 @@ class TestWithoutAConnection:
 
     def test_pool_that_gives_none(self, database):
         with ConnectionPool(database, min_size=1, max_size=1, timeout=0.01) as pool:
-            with pool.connection():
+            with pool.connection(timeout=30):  # the time to connect is not tested
                 first, last = run_many(pool, [READ, READ])
             assert outcomes([first, last]) == [Outcome.NOT_SENT] * 2
             assert isinstance(last.error.__cause__, PoolTimeout)
