@@ -53,9 +53,7 @@ soak: .venv/installed
 
 bench: .venv/installed
 	@mkdir -p .benchmarks
-	$(BIN)/python -m pytest benchmarks -q -p no:randomly $(if $(DATABASE_URL),--database=url) \
-		--benchmark-quiet --benchmark-json $(RESULTS)
-	@$(BIN)/python -m benchmarks.report $(RESULTS)
+	@$(BIN)/python -m benchmarks $(RESULTS) $(if $(DATABASE_URL),--database=url)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.profile
 

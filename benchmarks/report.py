@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Print the tables of a run, or of several: times, ratios to the baseline and to the first peer.
 
-``python -m benchmarks.report RESULTS.json [...]``, the files that pytest-benchmark has written. A
-figure of several runs is the median of the figures of each.
+``python -m benchmarks.report RESULTS.json [...]``, the files that ``python -m benchmarks`` has
+written. A figure of several runs is the median of the figures of each.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -50,6 +50,12 @@ def compared(runs: Sequence[Result]) -> Table:
     return table
 
 
+def show_environment(environment: Mapping[str, str]) -> None:
+    """Print what the figures depend on."""
+    for name, words in environment.items():
+        _console.print(f"{name + ':':19}{words}", highlight=False)
+
+
 def show(runs: Sequence[Result]) -> None:
     """Print the table of a case after an empty line."""
     _console.print()
@@ -80,8 +86,7 @@ def main(paths: Sequence[Path]) -> None:
         environment, results = load(path)
         for result in results:
             runs[result.title].append(result)
-    for name, words in environment.items():
-        _console.print(f"{name + ':':19}{words}", highlight=False)
+    show_environment(environment)
     for own in runs.values():
         show(own)
 
