@@ -30,7 +30,8 @@ _NO_COLUMN = (
 )
 _NO_INDEX = (
     "\nno unique index is on exactly these columns: name all of its columns and expressions, and "
-    "if it is partial, its predicate in index_where=, or in where= of insert_or_get()"
+    "if it is partial, its predicate in index_where=, or in where= of insert_or_get(). Exclusion "
+    "constraints and keys WITHOUT OVERLAPS are known to on_conflict_do_nothing() without a target"
 )
 _NOT_REPORTED = (
     "\nbefore PostgreSQL 18 a partitioned table or a view does not report whether a row is new: "
