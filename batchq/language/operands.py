@@ -30,7 +30,7 @@ from batchq.language.syntax import (
     TAKES_LIST,
     Expression,
 )
-from batchq.language.value_places import LIMIT
+from batchq.language.value_places import LIMIT, VERSION
 
 
 def check_operand(call: str, operator: str, value: object) -> None:
@@ -127,6 +127,10 @@ def check_compared(call: str, value: object, name: str, test: str) -> None:
     if test in PAGE_TESTS:
         check_page_value(call, test, name, value)
         return
+    if test == VERSION:
+        if value is None:
+            raise without_version(call, name)
+        return
     if value is None:
         raise InvalidBatch(f"{call}: {name!r} {_BOUND_TO_NONE.get(test, _NEVER.format(test))}")
     kind = type(value)
@@ -146,6 +150,11 @@ def check_compared(call: str, value: object, name: str, test: str) -> None:
         raise InvalidBatch(
             f"{call}: {name!r} is a pattern, and must be a str, not {with_article(kind)}"
         )
+
+
+def without_version(call: str, name: str) -> InvalidBatch:
+    """Return the error for a version of a row that is NULL, so neither lower nor higher."""
+    return InvalidBatch(f"{call}: {name!r} is or may be None; set it to a version")
 
 
 _NEVER_ANY = "which = ANY never matches"

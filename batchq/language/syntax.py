@@ -189,6 +189,8 @@ class Insert:
     conflict: Conflict | None = None
     query: Select | None = None
     """The select, with the same columns."""
+    version: str | None = None
+    """A column that is never set to None, because other rows' versions are compared with it."""
 
     verb: ClassVar[str] = "insert"
 

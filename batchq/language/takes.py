@@ -49,8 +49,8 @@ class Takes:
     defaults: tuple[Callable[[], object], ...]
     """Make the values of fields that were left at their default."""
     compared: tuple[tuple[int, str, str], ...]
-    """The given values that stand in conditions: the place among fields, named values and defaults,
-    the test there, and the name."""
+    """The given values that stand in conditions, or are the version of a row: the place among
+    fields, named values and defaults, the test there, and the name."""
     lists_alone: tuple[tuple[int, ...], ...]
     """For each update or delete by ``not_in()`` alone, the places of the lists among the given
     values and the constants."""

@@ -36,11 +36,13 @@ AFTER_NOT_NULL = "ORDER BY, after a value"
 """The same of a sort key that is declared to have no NULL."""
 LIMIT = "LIMIT"
 """The greatest number of rows."""
+VERSION = "version"
+"""The version of a row to insert, which is not NULL."""
 
 
 ValuePlace = tuple[str, str | None]
 """The place of one value: the column or the placeholder, for messages; and the test that it stands
-in, or :data:`FRAGMENT`, or None for a value outside the conditions."""
+in, or :data:`FRAGMENT`, :data:`VERSION`, or None for another value outside the conditions."""
 
 
 class _Shape(Protocol):
@@ -77,7 +79,7 @@ def places_in_source(source: Source) -> list[ValuePlace]:
             return [(name, None) for name in source.names]
         case Insert():
             if source.query is None:
-                places = _places_in_cells(source.columns, source.cells)
+                places = _places_in_cells(source.columns, source.cells, source.version)
             else:
                 places = places_in_source(source.query)
             if (on := source.conflict) is not None:
@@ -123,10 +125,13 @@ def places_in(where: Conditions) -> list[ValuePlace]:
     return places
 
 
-def _places_in_cells(columns: Iterable[str], cells: Iterable[Expr]) -> list[ValuePlace]:
+def _places_in_cells(
+    columns: Iterable[str], cells: Iterable[Expr], version: str | None = None
+) -> list[ValuePlace]:
     places: list[ValuePlace] = []
     for column, cell in zip(columns, cells, strict=True):
-        places += _in_fragment(cell) if isinstance(cell, RawSql) else [(column, None)]
+        test = VERSION if column == version else None
+        places += _in_fragment(cell) if isinstance(cell, RawSql) else [(column, test)]
     return places
 
 

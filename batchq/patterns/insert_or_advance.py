@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from attrs import evolve
 
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql
@@ -18,8 +21,10 @@ from batchq.language.created import created
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.mapping import Raises
+from batchq.language.operands import without_version
 from batchq.language.parameters import Parameter
 from batchq.language.quoted_names import quoted_name, record
+from batchq.language.shape import Shape
 from batchq.language.special import Special
 from batchq.language.syntax import Insert, RawSql
 from batchq.language.validation import is_text, listed
@@ -69,8 +74,9 @@ def insert_or_advance(
     :param raises: what to raise if the existing row has the same version and differs in another
         column of the row, as stored. Its ``Violation.row`` has the stored values.
     :return: a batch whose result is an :class:`Advanced`.
-    :raises InvalidBatch: for a row without these columns, or a version that is or may be None. One
-        that is None only when it is bound raises :class:`~batchq.GuardFailed`.
+    :raises InvalidBatch: for a row without these columns, or a version that is or may be None,
+        also when it is bound. An output or a fragment that is NULL raises
+        :class:`~batchq.GuardFailed`.
 
     >>> from batchq import insert_or_advance
     >>> report = {"depot": 7, "generation": 30, "digest": "x"}
@@ -96,13 +102,14 @@ def insert_or_advance(
     value = check_set(f"{call}()", inserting, version)
     accepted = value.accepted if isinstance(value, Parameter) else None
     if value is None or (accepted is not None and accepted.nullable):
-        raise InvalidBatch(f"{call}(version=): {version!r} is or may be None; set it to a version")
+        raise without_version(f"{call}(version=)", version)
     others = tuple(name for name in source.columns if name not in (*keys, version))
     there, new = quoted_name(table.rpartition(".")[2]), "excluded"
     number = quoted_name(version)
     lower = raw_sql(
         f"{there}.{number} IS NULL OR {new}.{number} IS NULL OR {there}.{number} < {new}.{number}"
     )
+    inserting = inserting._shaped(_with_version(inserting._shape, version))
     upsert = inserting.on_conflict_do_update(*keys, set=[version, *others], where=lower)
     higher = f"{there}.{number} > {new}.{number}"
     upsert = upsert._with_condition(When.CONFLICT, _test(higher), (), stale, (version,))
@@ -113,6 +120,11 @@ def insert_or_advance(
     if isinstance(value, Special | RawSql):  # it may turn out to be NULL
         upsert = upsert.ensure({version: ne(None)})
     return upsert.returning(created()).maybe(tuple).map(_advanced)
+
+
+@lru_cache(maxsize=4096)
+def _with_version(shape: Shape, version: str) -> Shape:
+    return evolve(shape, source=evolve(cast("Insert", shape.source), version=version))
 
 
 def _test(text: str) -> RawSql:

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from batchq import GuardFailed, InvalidBatch, gather, insert, insert_or_advance, run
+from batchq import (
+    GuardFailed,
+    InvalidBatch,
+    gather,
+    insert,
+    insert_or_advance,
+    param,
+    run,
+    sql,
+)
 from batchq.result import attempt
 from batchq.types import Advanced
 from tests.support.lock_waits import until_waits
@@ -47,6 +56,7 @@ OPTIONS: dict[str, Any] = {
     "stale": lambda v: StaleError(v.row),
     "raises": lambda v: DiffersError(v.row),
 }
+DECLARED = insert_or_advance("ledger", Report, **OPTIONS)
 
 
 def built(generation: int, digest: str | None = "a", tags: tuple[str, ...] = ()) -> Any:
@@ -55,8 +65,7 @@ def built(generation: int, digest: str | None = "a", tags: tuple[str, ...] = ())
 
 
 def bound(generation: int, digest: str | None = "a", tags: tuple[str, ...] = ()) -> Any:
-    declared = insert_or_advance("ledger", Report, **OPTIONS)
-    return declared.bind(Report(1, generation, digest, list(tags)))
+    return DECLARED.bind(Report(1, generation, digest, list(tags)))
 
 
 def rows(conn) -> list[tuple[Any, ...]]:
@@ -88,12 +97,28 @@ def test_stored_null_is_lower(ledger):
     assert rows(ledger) == [(1, "a")]
 
 
+def test_version_bound_to_none_is_refused_before_sending():
+    null: Any = None
+    words = "'generation' is or may be None; set it to a version"
+    with pytest.raises(InvalidBatch, match=rf"^bind\(\): {words}"):
+        bound(null)
+    with pytest.raises(InvalidBatch, match=rf"^insert_or_advance\(version=\): {words}"):
+        built(null)
+    with pytest.raises(InvalidBatch, match=r"^partial\(\): generation= takes an int, not None"):
+        DECLARED.partial(generation=null)
+    with pytest.raises(InvalidBatch, match="may be None; declare it without None"):
+        DECLARED.partial(generation=param("generation", int | None))
+    with pytest.raises(InvalidBatch, match=rf"^bind\(\): {words}"):
+        gather(DECLARED, insert("log", Report)).bind(Report(1, null, None, []))
+
+
 @pytest.mark.parametrize("there", [[], [20]], ids=["absent", "there"])
-def test_version_bound_to_none_is_refused(ledger, there):
+def test_version_that_turns_out_to_be_null_fails(ledger, there):
     for generation in there:
         run(ledger, bound(generation))
-    null: Any = None
-    assert isinstance(attempt(ledger, bound(null)).error, GuardFailed)
+    row = {"depot": 1, "generation": sql("nullif(1, 1)")}
+    late = insert_or_advance("ledger", row, **OPTIONS)
+    assert isinstance(attempt(ledger, late).error, GuardFailed)
     assert rows(ledger) == [(generation, "a") for generation in there]
 
 
