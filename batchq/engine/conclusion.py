@@ -27,24 +27,29 @@ def conclude(transactions: Sequence[Transaction], broken: Exception | None = Non
     :param broken: the error that ended the waiting, if one did. The answers received before it
         still count.
     """
-    results: list[Result] = []
-    is_as_new = True
-    for transaction in transactions:
-        result = _decoded(transaction) if transaction.is_well else _failed(transaction, broken)
-        results.append(result)
-        ready, repeated = transaction.ready, transaction.repeated
-        is_as_new = (
-            is_as_new
-            and isinstance(result, Ok)
-            and repeated is not None
-            and repeated.stateless
-            and transaction.transformer is ready.kept.transformer
-            and ready.kept.dumps_stateless(ready.encoded.kinds)
-        )
-    if is_as_new:
+    results = [
+        _decoded(transaction) if transaction.is_well else _failed(transaction, broken)
+        for transaction in transactions
+    ]
+    if all(map(_is_as_new, transactions, results)):
         ready = transactions[0].ready
         ready.state.transformers.give_back(ready.kept)
     return results
+
+
+def _is_as_new(transaction: Transaction, result: Result) -> bool:
+    """Return whether a transaction leaves its Transformer as good as a new one."""
+    ready, repeated, verdict = transaction.ready, transaction.repeated, transaction.verdict
+    if isinstance(result, Ok):
+        loaded = (
+            repeated is not None
+            and repeated.stateless
+            and transaction.transformer is ready.kept.transformer
+        )
+    else:
+        violation = None if verdict is None else verdict.violation
+        loaded = violation is not None and not violation.row  # which it would have loaded
+    return loaded and ready.kept.dumps_stateless(ready.encoded.kinds)
 
 
 def _decoded(transaction: Transaction) -> Result:

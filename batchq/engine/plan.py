@@ -71,9 +71,15 @@ class Plan:
         return [*self.wrapped_names, *chain.from_iterable(own)]
 
     @cached_property
+    def scopes(self) -> Scopes:
+        """The scopes in the batch; those of a declaration are found once."""
+        return Scopes(self.batch)
+
+    @cached_property
     def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
-        scopes, values = Scopes(self.batch), iter(self.values)
+        scopes = self.scopes if self.declared is None else self.declared.scopes
+        values = iter(self.values)
         return [
             PlacedStatement(
                 statement,

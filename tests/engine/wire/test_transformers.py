@@ -13,9 +13,10 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
-from batchq import gather, run, sql
+from batchq import gather, insert, run, sql
 from batchq.engine.wire import transformers
 from batchq.engine.wire.connection_state import state_of
+from batchq.result import attempt
 
 WARM_UP = 4
 """Runs until a batch is sent by the names of its prepared statements, and once more."""
@@ -230,6 +231,33 @@ def test_type_registered_between_batches_is_used(client):
     warm(client, echo([7], "int8[]"))
     client.adapters.types.add(psycopg.types.TypeInfo("int8", 20, 1009))  # 1009: text[]
     assert run(client, sql("SELECT %(a)s", a=[7]).one(tuple)) == (["7"],)
+
+
+def test_transformer_is_kept_after_a_failure(client, made):
+    client.execute("CREATE TEMPORARY TABLE t (id int PRIMARY KEY)")
+    for _ in range(WARM_UP):
+        attempt(client, gather(echo(7, "int8"), insert("t", {"id": None})))
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_loader_of_the_caller_is_made_for_each_row_that_a_guard_reports(client, own):
+    class Counting(Loader):
+        made = 0
+
+        def __init__(self, *args):
+            super().__init__(*args)
+            Counting.made += 1
+
+        def load(self, data):
+            return bytes(data)
+
+    if own:
+        client.adapters.register_loader("text", Counting)
+    unmet = sql("SELECT 'x'::text AS name").expect(0, unexpected=LookupError, columns=["name"])
+    for _ in range(WARM_UP):
+        assert isinstance(attempt(client, unmet).error, LookupError)
+    assert Counting.made == (WARM_UP if own else 0)
 
 
 def test_transformer_is_used_by_one_batch_at_a_time(client):
