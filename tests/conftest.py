@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
 from batchq.bulk.worker.options import WorkerOptions
+from batchq.testing import Server, server
 from batchq.testing.databases import Database
 from tests.support.lock_waits import TIMEOUT
 from tests.support.sessions import Sessions
@@ -62,9 +63,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(len(usable(0)) if usable else os.cpu_count() or 1, _MOST_WORKERS)
 
 
-def pytest_collection_finish() -> None:
-    """Exclude the collected tests, half a million objects, from garbage collection."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude the collected tests, half a million objects that stay, from garbage collection.
+
+    While they are made, it would look through all of them again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +97,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def postgres(shared_database: Database) -> Database:
     """Return the server of this run, by the name that fits most tests."""
     return shared_database
+
+
+@pytest.fixture(scope="session")
+def restartable_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """Start a server beside the shared one; tests request it by `restartable`."""
+    with server(pytestconfig.getoption("--postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def restartable(restartable_server: Server) -> Iterator[Server]:
+    """Return a server that a test may restart and kill; afterwards it runs, without its tables."""
+    yield restartable_server
+    try:
+        _ = restartable_server.pid
+    except RuntimeError:
+        restartable_server.restart()
+    with psycopg.connect(restartable_server.conninfo()) as conn:
+        conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 
 # Another run may be on the same server, or one that was killed have left its schema there.

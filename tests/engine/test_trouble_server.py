@@ -9,32 +9,23 @@ import psycopg
 import pytest
 
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather
-from batchq.testing import server
 from tests.support.blocked_batch import BLOCKED_BATCH, lock_row, once_blocked
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 from tests.support.lock_waits import until_readable
 
 
-@pytest.fixture(scope="module")
-def mortal(pytestconfig):
-    """Start a server that may be killed."""
-    with server(pytestconfig.getoption("--postgres")) as running:
-        yield running
-
-
 @pytest.fixture
-def crash(mortal):
-    """Create the table past the client; the server runs again when the test ends."""
-    with psycopg.connect(mortal.conninfo(), autocommit=True) as direct:
-        direct.execute(f"DROP TABLE IF EXISTS item; {ITEMS}")
-    yield mortal
-    mortal.restart()
+def crash(restartable):
+    """Create the table past the client."""
+    with psycopg.connect(restartable.conninfo(), autocommit=True) as direct:
+        direct.execute(ITEMS)
+    return restartable
 
 
-def kept(mortal):
+def kept(crash):
     """Return the ids of the items after the crash."""
-    mortal.restart()
-    with psycopg.connect(mortal.conninfo()) as direct:
+    crash.restart()
+    with psycopg.connect(crash.conninfo()) as direct:
         return [key for (key,) in direct.execute("SELECT id FROM item WHERE id > 0 ORDER BY id")]
 
 

@@ -13,7 +13,6 @@ from psycopg_pool import ConnectionPool
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, insert, run, sql
 from batchq.language.builders import raw_sql
 from batchq.result import Ok, attempt
-from batchq.testing import server
 from tests.support.pgbouncer import SLOW_QUERY
 
 SLOW = raw_sql(SLOW_QUERY)
@@ -113,25 +112,24 @@ def test_setting_of_a_batch_ends_with_it(start, conn, threshold):
             assert run(other, seen) == ("0", "read committed", "off")
 
 
-def test_batch_after_a_server_restart_fails_truly_or_runs(shared_database, lane, threshold):
+def test_batch_after_a_server_restart_fails_truly_or_runs(restartable, lane, threshold):
     from tests.support.pgbouncer import pgbouncer  # noqa: PLC0415
 
-    with server(shared_database.installation) as postgres:
-        conninfo = postgres.conninfo(tcp=True)
-        with psycopg.connect(conninfo, autocommit=True) as direct:
-            direct.execute("CREATE TABLE item (id text PRIMARY KEY, size int)")
-        with (
-            pgbouncer(lane.program, conninfo) as pooler,
-            connected(pooler, threshold) as client,
-        ):
-            run(client, item("a"))
-            postgres.restart()
-            answers = []
-            for n in range(5):
-                with connected(pooler, threshold) as again:
-                    answers.append(attempt(again, item(f"{n}")))
-        with psycopg.connect(conninfo, autocommit=True) as direct:
-            kept = {key for (key,) in direct.execute("SELECT id FROM item")}
+    conninfo = restartable.conninfo(tcp=True)
+    with psycopg.connect(conninfo, autocommit=True) as direct:
+        direct.execute("CREATE TABLE item (id text PRIMARY KEY, size int)")
+    with (
+        pgbouncer(lane.program, conninfo) as pooler,
+        connected(pooler, threshold) as client,
+    ):
+        run(client, item("a"))
+        restartable.restart()
+        answers = []
+        for n in range(5):
+            with connected(pooler, threshold) as again:
+                answers.append(attempt(again, item(f"{n}")))
+    with psycopg.connect(conninfo, autocommit=True) as direct:
+        kept = {key for (key,) in direct.execute("SELECT id FROM item")}
     assert isinstance(answers[-1], Ok)
     for n, answer in enumerate(answers):
         outcome = Outcome.COMMITTED if isinstance(answer, Ok) else answer.outcome

@@ -15,7 +15,6 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq import OutcomeUnknown, Retry, gather, insert
 from batchq.result import Ok, aattempt, attempt
-from batchq.testing import server
 
 WORKERS = 16
 BEFORE, AFTER = 10, 5
@@ -72,11 +71,10 @@ class Book:
 
 
 @pytest.fixture
-def running(pytestconfig):
-    with server(pytestconfig.getoption("--postgres")) as running:
-        with psycopg.connect(running.conninfo()) as conn:
-            conn.execute("CREATE TABLE wrote (id int PRIMARY KEY)")
-        yield running
+def running(restartable):
+    with psycopg.connect(restartable.conninfo()) as conn:
+        conn.execute("CREATE TABLE wrote (id int PRIMARY KEY)")
+    return restartable
 
 
 SETTINGS = {"min_size": WORKERS, "max_size": WORKERS, "timeout": 300}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Servers of the tests' own, and the directory that they are created in."""
+"""The directory that servers of the tests' own are created in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
-from batchq.testing import server
 
 
 @pytest.fixture
@@ -21,10 +19,3 @@ def scratch(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """Start a server for tests that change only their own tables; they may restart it."""
-    with server() as postgres:
-        yield postgres

@@ -13,7 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batchq.testing import server
 from tests.support.fake_services import fake_cockroach
 
 pytest_plugins = ["pytester"]
@@ -155,14 +154,13 @@ def test_server_that_does_not_start_ends_the_run_with_one_report(run):
     assert "Traceback" not in output
 
 
-def test_run_on_an_existing_server_leaves_nothing_and_disturbs_no_session(run):
-    with (
-        server() as existing,
-        psycopg.connect(existing.conninfo(), autocommit=True) as bystander,
-    ):
+def test_run_on_an_existing_server_leaves_nothing_and_disturbs_no_session(run, restartable):
+    with psycopg.connect(restartable.conninfo(), autocommit=True) as bystander:
         bystander.execute("CREATE TABLE public.other (a int)")
         bystander.execute("BEGIN; LOCK public.other")
-        url = f"postgresql://postgres@127.0.0.1:{existing.port}/postgres?options=-cwork_mem%3D5MB"
+        url = (
+            f"postgresql://postgres@127.0.0.1:{restartable.port}/postgres?options=-cwork_mem%3D5MB"
+        )
         code, output = run(TESTS, "--database=url", DATABASE_URL=url)
         assert (code, "5 passed" in output) == (pytest.ExitCode.OK, True), output
         assert "database: url (PostgreSQL)" in output

@@ -11,7 +11,7 @@ from docker.errors import APIError, DockerException
 from testcontainers.core import container
 from testcontainers.core.config import testcontainers_config
 
-from batchq.testing import containers, installations, server
+from batchq.testing import containers, installations
 from batchq.testing.databases import DatabaseUnavailable, database, kind_of
 from tests.support.fake_services import FakeDocker, fake_cockroach
 
@@ -48,13 +48,6 @@ def no_docker(monkeypatch):
         raise DockerException("Error while fetching\nserver API version")
 
     monkeypatch.setattr(containers, "DockerClient", refuse)
-
-
-@pytest.fixture(scope="module")
-def existing():
-    """Start a PostgreSQL without `database()`."""
-    with server() as running:
-        yield running
 
 
 def url_of(running):
@@ -96,9 +89,9 @@ class TestUrl:
             assert running.installation == "16"
         psycopg.connect(running.conninfo()).close()
 
-    def test_conninfo_has_the_host_that_the_url_lacks(self, monkeypatch, existing):
-        monkeypatch.setenv("PGHOST", str(existing.socket_directory))
-        monkeypatch.setenv("PGPORT", str(existing.port))
+    def test_conninfo_has_the_host_that_the_url_lacks(self, monkeypatch, restartable):
+        monkeypatch.setenv("PGHOST", str(restartable.socket_directory))
+        monkeypatch.setenv("PGPORT", str(restartable.port))
         monkeypatch.setenv("DATABASE_URL", "postgresql://postgres@/postgres")
         with database("url") as running:
             monkeypatch.delenv("PGHOST")
@@ -119,8 +112,8 @@ class TestUrl:
         assert "secret" not in str(raised.value)
         assert raised.value.__suppress_context__
 
-    def test_password_is_not_in_repr(self, monkeypatch, existing):
-        monkeypatch.setenv("DATABASE_URL", f"{url_of(existing)}?password=secret")
+    def test_password_is_not_in_repr(self, monkeypatch, restartable):
+        monkeypatch.setenv("DATABASE_URL", f"{url_of(restartable)}?password=secret")
         with database("url") as running:
             assert "secret" in running.conninfo()
             assert "secret" not in repr(running)
@@ -140,8 +133,8 @@ class TestExistingCockroach:
                 assert running.version == 250404
             assert cockroach.sent == []  # no setting is changed
 
-    def test_postgresql_is_rejected(self, monkeypatch, existing):
-        monkeypatch.setenv("BATCHQ_COCKROACH_URL", url_of(existing))
+    def test_postgresql_is_rejected(self, monkeypatch, restartable):
+        monkeypatch.setenv("BATCHQ_COCKROACH_URL", url_of(restartable))
         with pytest.raises(ValueError, match=r"BATCHQ_COCKROACH_URL is .* a PostgreSQL"):
             kind_of("cockroach")
 
@@ -184,11 +177,11 @@ class TestWithoutDocker:
 
 
 class TestPostgresContainer:
-    def test_container_has_fast_settings_and_a_pinned_version(self, docker, existing):
-        docker_engine = docker(existing.port)
+    def test_container_has_fast_settings_and_a_pinned_version(self, docker, restartable):
+        docker_engine = docker(restartable.port)
         with database("postgres", settings={"autovacuum": "off", "fsync": "on"}) as running:
             assert running.kind == "PostgreSQL"
-            assert running.version == existing.version
+            assert running.version == restartable.version
             assert answers(running, tcp=True)
             assert running.conninfo() == running.conninfo(tcp=True)
         (created,) = docker_engine.created
@@ -203,15 +196,15 @@ class TestPostgresContainer:
         assert "port 5432" in docker_engine.events
         assert docker_engine.events[-2:] == REMOVED
 
-    def test_image_can_be_chosen(self, docker, monkeypatch, existing):
+    def test_image_can_be_chosen(self, docker, monkeypatch, restartable):
         monkeypatch.setenv("BATCHQ_POSTGRES_IMAGE", "postgres:15")
-        docker_engine = docker(existing.port)
+        docker_engine = docker(restartable.port)
         with database("postgres"):
             pass
         assert docker_engine.created[0]["image"] == "postgres:15"
 
-    def test_container_is_removed_if_the_block_raises(self, docker, existing):
-        docker_engine = docker(existing.port)
+    def test_container_is_removed_if_the_block_raises(self, docker, restartable):
+        docker_engine = docker(restartable.port)
         with pytest.raises(KeyboardInterrupt), database("postgres"):
             raise KeyboardInterrupt
         assert docker_engine.events[-2:] == REMOVED

@@ -19,13 +19,13 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become ano
 
 
 @AS_ROOT
-def test_ordinary_user_can_start_a_server(monkeypatch, scratch, shared):
+def test_ordinary_user_can_start_a_server(monkeypatch, scratch, restartable):
     unprivileged = pwd.getpwnam("nobody")
     home = scratch / "home"
     home.mkdir()
-    # If only root can read the checkout, the programs must be copied. `shared` has imported all
-    # modules that starting a server needs.
-    assert shared.pid
+    # If only root can read the checkout, the programs must be copied. `restartable` has imported
+    # all modules that starting a server needs.
+    assert restartable.pid
     programs = ServerUser.current().readable_programs(installations()["18"], home)
     monkeypatch.setattr(servers, "find_installation", lambda _: programs)
     os.setresgid(unprivileged.pw_gid, unprivileged.pw_gid, 0)

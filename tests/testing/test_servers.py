@@ -76,13 +76,13 @@ def test_each_installation_starts_under_its_name(name):
         assert (postgres.bin / "psql").exists()
 
 
-def test_server_listens_on_a_unix_socket_and_on_loopback(shared):
-    with psycopg.connect(shared.conninfo()) as conn:
-        assert conn.info.host == str(shared.socket_directory)
+def test_server_listens_on_a_unix_socket_and_on_loopback(restartable):
+    with psycopg.connect(restartable.conninfo()) as conn:
+        assert conn.info.host == str(restartable.socket_directory)
         assert conn.execute("SELECT inet_server_addr()").fetchone() == (None,)
-    with psycopg.connect(shared.conninfo(tcp=True)) as conn:
+    with psycopg.connect(restartable.conninfo(tcp=True)) as conn:
         address = conn.execute("SELECT host(inet_server_addr()), inet_server_port()").fetchone()
-        assert address == ("127.0.0.1", shared.port)
+        assert address == ("127.0.0.1", restartable.port)
 
 
 def test_settings_override_defaults_and_pg_variables_are_ignored(monkeypatch):
@@ -96,53 +96,53 @@ def test_settings_override_defaults_and_pg_variables_are_ignored(monkeypatch):
             assert conn.execute("SHOW client_encoding").fetchone() == ("UTF8",)
 
 
-def test_database_is_copied_from_a_template_and_dropped_despite_sessions(shared):
-    shared.create_database("first")
-    with psycopg.connect(shared.conninfo("first")) as conn:
+def test_database_is_copied_from_a_template_and_dropped_despite_sessions(restartable):
+    restartable.create_database("first")
+    with psycopg.connect(restartable.conninfo("first")) as conn:
         conn.execute("CREATE TABLE t (a int)")
-    shared.create_database('the "second"', template="first")
-    with psycopg.connect(shared.conninfo('the "second"')) as conn:
+    restartable.create_database('the "second"', template="first")
+    with psycopg.connect(restartable.conninfo('the "second"')) as conn:
         assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)
         conn.rollback()
-        shared.drop_database('the "second"')
+        restartable.drop_database('the "second"')
         with pytest.raises(psycopg.OperationalError):
             conn.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
-        psycopg.connect(shared.conninfo('the "second"'))
+        psycopg.connect(restartable.conninfo('the "second"'))
 
 
-def test_committed_rows_survive_a_kill_and_uncommitted_rows_do_not(shared):
-    conn = psycopg.connect(shared.conninfo(tcp=True), autocommit=True)
+def test_committed_rows_survive_a_kill_and_uncommitted_rows_do_not(restartable):
+    conn = psycopg.connect(restartable.conninfo(tcp=True), autocommit=True)
     conn.execute("CREATE TABLE t (a int)")
     conn.execute("INSERT INTO t VALUES (1)")
     conn.execute("BEGIN")
     conn.execute("INSERT INTO t VALUES (2)")
-    first = shared.pid
-    shared.kill()
+    first = restartable.pid
+    restartable.kill()
     try:
         with pytest.raises(psycopg.OperationalError):
             conn.execute("SELECT 1")
         conn.close()
         with pytest.raises(psycopg.OperationalError, match="refused"):
-            psycopg.connect(shared.conninfo(tcp=True))
+            psycopg.connect(restartable.conninfo(tcp=True))
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
         with pytest.raises(RuntimeError, match="restart"):
-            _ = shared.pid
-        addresses = shared.conninfo(), shared.conninfo(tcp=True)
+            _ = restartable.pid
+        addresses = restartable.conninfo(), restartable.conninfo(tcp=True)
     finally:
-        shared.restart()
-    assert (shared.conninfo(), shared.conninfo(tcp=True)) == addresses
-    assert shared.pid != first
+        restartable.restart()
+    assert (restartable.conninfo(), restartable.conninfo(tcp=True)) == addresses
+    assert restartable.pid != first
     for conninfo in addresses:
         with psycopg.connect(conninfo) as conn:
             assert conn.execute("SELECT a FROM t").fetchall() == [(1,)]
 
 
-def test_restart_of_a_running_server_ends_its_sessions(shared):
-    with psycopg.connect(shared.conninfo()) as conn:
+def test_restart_of_a_running_server_ends_its_sessions(restartable):
+    with psycopg.connect(restartable.conninfo()) as conn:
         conn.execute("SELECT 1")
-        shared.restart()
+        restartable.restart()
         with pytest.raises(psycopg.errors.AdminShutdown):
             conn.execute("SELECT 1")
 

@@ -15,8 +15,9 @@ from uuid import UUID
 
 import pytest
 
-from batchq import BatchError, insert, run
+from batchq import insert
 from batchq.engine.outcome.text_forms import TextMatch, match_parameter, match_stored
+from batchq.result import run_many
 
 YES, NO, MAYBE = TextMatch.YES, TextMatch.NO, TextMatch.MAYBE
 
@@ -110,11 +111,8 @@ def split(types):
 def taken(conn, kind):
     conn.execute("DROP TABLE IF EXISTS held")
     conn.execute(f"CREATE TABLE held (n int, v {kind.replace(';', ',')})")
-    for n, value in enumerate(VALUES):
-        try:
-            run(conn, insert("held", {"n": n, "v": value}))
-        except BatchError:  # it is none of that type
-            continue
+    # What is none of that type is not taken.
+    run_many(conn, [insert("held", {"n": n, "v": value}) for n, value in enumerate(VALUES)])
     answer = conn.pgconn.exec_(b"SELECT n, v FROM held ORDER BY n")
     rows = ((answer.get_value(n, 0), answer.get_value(n, 1)) for n in range(answer.ntuples))
     return [(int(n), b"null" if text is None else text) for n, text in rows]

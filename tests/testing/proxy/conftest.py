@@ -6,13 +6,12 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from batchq.testing import proxy, server
+from batchq.testing import proxy
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    with server() as running:
-        yield running
+@pytest.fixture
+def postgres(restartable):
+    return restartable
 
 
 @pytest.fixture
@@ -31,5 +30,5 @@ def conn(link):
 def direct(postgres):
     """Connect without the proxy, and create an empty table `t`."""
     with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (a int)")
+        connection.execute("CREATE TABLE t (a int)")
         yield connection

@@ -140,8 +140,8 @@ class TestEnding:
                 thread.join(TIMEOUT)
                 assert not thread.is_alive()
 
-    def test_crash_of_the_server_ends_the_clients_connection(self):
-        with server() as postgres, proxy(postgres.conninfo()) as link:
+    def test_crash_of_the_server_ends_the_clients_connection(self, postgres):
+        with proxy(postgres.conninfo()) as link:
             with psycopg.connect(link.conninfo(), autocommit=True) as conn:
                 postgres.kill()
                 with pytest.raises(psycopg.OperationalError):
