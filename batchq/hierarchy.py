@@ -9,6 +9,6 @@
 from __future__ import annotations
 
 from batchq.patterns.hierarchy import Children, Parent
-from batchq.patterns.replacing import Replaced
+from batchq.patterns.replacing import NotReplaced, Replaced
 
-__all__ = ["Children", "Parent", "Replaced"]
+__all__ = ["Children", "NotReplaced", "Parent", "Replaced"]

@@ -30,12 +30,13 @@ _NO_COLUMN = (
 )
 _NO_INDEX = (
     "\nno unique index is on exactly these columns: name all of its columns and expressions, and "
-    "if it is partial, its predicate in index_where=, or in where= of insert_or_get(). Exclusion "
-    "constraints and keys WITHOUT OVERLAPS are known to on_conflict_do_nothing() without a target"
+    "if it is partial, its predicate in index_where=, or in where= of insert_or_get() and "
+    "children(); insert_or_advance() takes no partial index. Exclusion constraints and keys "
+    "WITHOUT OVERLAPS are known to on_conflict_do_nothing() without a target"
 )
 _NOT_REPORTED = (
     "\nbefore PostgreSQL 18 a partitioned table or a view does not report whether a row is new: "
-    "drop inserted() and created(), or use insert_or_get()"
+    "drop inserted() and created(), or use insert_or_get(); insert_or_advance() needs it"
 )
 _NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 
@@ -166,6 +167,12 @@ def _operator(match: re.Match[str], step: PlacedStep | None) -> str:
         text = _array(step)
     elif left == "jsonb" and right not in _JSON:
         text = f"\na jsonb column is compared with a document: {JSONB}"
+    elif left == right and _on_conflict(step):
+        other = "jsonb" if left == "json" else "another type"
+        text = (
+            f"\nthe existing row is compared by {operator}, which {left} lacks: make the column "
+            f"{other}, or leave it out"
+        )
     elif left == "json" or right in ("unknown", left):
         other = "jsonb" if left == "json" else "text"
         text = (

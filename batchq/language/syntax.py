@@ -171,6 +171,8 @@ class Conflict:
     cells: tuple[Expr, ...] = ()
     where: Conditions = ()
     """Conditions on the existing row; empty if it is always updated."""
+    notes_left: bool = False
+    """Whether they note a row that they do not hold for: see :mod:`batchq.language.left_rows`."""
 
     @property
     def updates(self) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar, cast
 
@@ -94,6 +94,11 @@ def listed(call: str, items: Iterable[T], example: str) -> tuple[T, ...]:
 @lru_cache(maxsize=256)
 def _is_list(kind: type[object]) -> bool:
     return not issubclass(kind, _NO_LISTS) and hasattr(kind, "__iter__")
+
+
+def repeated(names: Sequence[T]) -> T | None:
+    """Return the first item that is there twice; None if there is none."""
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def listed_columns(call: str, columns: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from batchq.patterns.insert_values import value_of
 
 
 def check_inserts(
+    call: str,
     table: str,
     parent: Mapping[str, object],
     where: Mapping[str, object],
@@ -27,13 +28,14 @@ def check_inserts(
 ) -> None:
     """Reject a batch without an insert into ``table``, or with one of another parent's child.
 
+    :param call: the call that they were passed to: ``"add()"``.
     :param parent: the column with the key of the parent, and the key.
     :param where: values by column that each child must have, or a list of choices.
     :raises InvalidBatch: with the column that is missing or different.
     """
     if not isinstance(cast("object", children), Batch):
         raise InvalidBatch(
-            f"add(): pass an insert(), or a batch with inserts, not {type(children).__name__}"
+            f"{call}: pass an insert(), or a batch with inserts, not {type(children).__name__}"
         )
     inserted, others = False, False
     for statement in statements(children):
@@ -43,18 +45,20 @@ def check_inserts(
             continue
         inserted = True
         for column, key in parent.items():
-            _check_parent(source, statement, column, key)
+            _check_parent(call, source, statement, column, key)
         for column, required in where.items():
             _check_value(source, statement, column, required)
     if others and not inserted:
-        raise InvalidBatch(f"add(): nothing is inserted into {table!r}; pass an insert() into it")
+        raise InvalidBatch(f"{call}: nothing is inserted into {table!r}; pass an insert() into it")
 
 
-def _check_parent(source: Insert, statement: Statement[Any], column: str, key: object) -> None:
+def _check_parent(
+    call: str, source: Insert, statement: Statement[Any], column: str, key: object
+) -> None:
     if source.query is not None:
         raise InvalidBatch(
-            f"add(): insert({source.table!r}, select(…)) is not checked to insert children of "
-            f"this parent only; write it beside add(), in a batch that locks the parent"
+            f"{call}: insert({source.table!r}, select(…)) is not checked to insert children of "
+            f"this parent only; write it beside {call}, in a batch that locks the parent"
         )
     if column not in source.columns:
         raise InvalidBatch(
@@ -67,7 +71,7 @@ def _check_parent(source: Insert, statement: Statement[Any], column: str, key: o
         is_other = value != key
     if is_other:
         raise InvalidBatch(
-            f"insert({source.table!r}, …) must set {column!r} to the key that is passed to add()"
+            f"insert({source.table!r}, …) must set {column!r} to the key that is passed to {call}"
         )
 
 

@@ -32,6 +32,7 @@ from batchq.patterns.arguments import (
 from batchq.patterns.child_inserts import check_inserts
 from batchq.patterns.parent import ParentRow
 from batchq.patterns.replacing import Replaced, replacement
+from batchq.patterns.touch import checked_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,7 +104,7 @@ class Children:
         ['update project', 'insert vpc']
         """
         check_raises("add(missing=)", missing)
-        check_inserts(self.table, {self.by: key}, self.where, children)
+        check_inserts("add()", self.table, {self.by: key}, self.where, children)
         parts = self.parent.touch(key, missing=missing), children
         return Last(parts, unmet_outputs(parts))
 
@@ -124,9 +125,15 @@ class Children:
 
         :param inserts: one for each child, without a result shape, with their mappings.
         :param by: the columns of a unique index, besides ``by`` of :meth:`Parent.children`. With
-            ``deleted_at`` the index is one of the children that are not deleted.
+            ``deleted_at`` the index is one of the children that are not deleted, with ``where``
+            perhaps one of these children only. Children are found by these values, so neither the
+            type of a column nor a trigger may change them.
         :param keep: columns that an existing child keeps, such as its own key.
         :param missing: as in :meth:`add`.
+        :raises NotReplaced: by the server, if the children that are left are not as many as the
+            inserts, each with the ``by`` of one; nothing is kept. :func:`~batchq.unmet` matches it.
+            If a row-level security policy would hide one from this role, the server raises an error
+            (42501).
         :raises InvalidBatch: as :meth:`add`; for two inserts with the same ``by``, or without one.
 
         >>> from batchq import insert, steps
@@ -134,7 +141,7 @@ class Children:
         >>> rules = vpc.children("rule", by="vpc_id", deleted_at=None)
         >>> new = [insert("rule", {"vpc_id": 7, "name": name}) for name in ("ssh", "web")]
         >>> whole = rules.replace(7, new, by="name", missing=LookupError("7"))
-        >>> [step.statement.title for step in steps(whole)]
+        >>> [step.statement.title for step in steps(whole)][:4]
         ['update vpc', 'delete rule', 'insert rule', 'insert rule']
         """
         check_raises("replace(missing=)", missing)
@@ -149,7 +156,7 @@ class Children:
             keep=keep,
         )
         if children:
-            check_inserts(self.table, {self.by: key}, self.where, sequence(children))
+            check_inserts("replace()", self.table, {self.by: key}, self.where, sequence(children))
         parts = self.parent.touch(key, missing=missing), batch
         return Last(parts, unmet_outputs(parts))
 
@@ -177,4 +184,4 @@ class Children:
 
     def _live(self, key: object) -> dict[str, object]:
         deleted_at = {} if self.deleted_at is None else {self.deleted_at: None}
-        return {self.by: key, **self.where, **deleted_at}
+        return {self.by: checked_parent(key), **self.where, **deleted_at}

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any, TypeVar, cast
 
 from batchq.language.builders import raw_sql
 from batchq.language.comparisons import Reading, reading_of
@@ -14,10 +15,41 @@ from batchq.language.quoted_names import quoted_name
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Expression, Insert, RawSql
+from batchq.language.validation import check_column, listed, repeated
 from batchq.patterns.insert_values import value_of
+
+K = TypeVar("K")
 
 Key = str | Expression
 """A column of a unique index, or an expression of it."""
+
+
+def checked_key(call: str, names: Iterable[K], example: str) -> tuple[K, ...]:
+    """Return the columns and expressions of a unique index that an argument names.
+
+    :param call: the call and argument: ``"insert_or_get(key=)"``.
+    :param example: a list for that argument: ``'["id"]'``.
+    :raises InvalidBatch: for another type, or a column that is there twice.
+    """
+    keys = listed(call, names, example)
+    if not keys:
+        raise InvalidBatch(f"{call}: name the columns of a unique index, such as {example}")
+    columns = [cast("str", name) for name in keys if not isinstance(name, Expression)]
+    checked_names(call, columns, example)
+    return keys
+
+
+def checked_names(call: str, names: Iterable[str], example: str) -> tuple[str, ...]:
+    """Return the columns that an argument names, each once; there may be none.
+
+    :raises InvalidBatch: as :func:`checked_key`.
+    """
+    columns = listed(call, names, example)
+    for name in columns:
+        check_column(call, name)
+    if twice := repeated(columns):
+        raise InvalidBatch(f"{call}: {twice!r} is there twice; name it once")
+    return columns
 
 
 def conditions_of(

@@ -17,9 +17,11 @@ from attrs import evolve
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql
 from batchq.language.conditions import ne
+from batchq.language.conflict_arguments import read_update
 from batchq.language.created import created
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
+from batchq.language.left_rows import updated_if
 from batchq.language.mapping import Raises
 from batchq.language.operands import without_version
 from batchq.language.parameters import Parameter
@@ -27,9 +29,9 @@ from batchq.language.quoted_names import quoted_name, record
 from batchq.language.shape import Shape
 from batchq.language.special import Special
 from batchq.language.syntax import Insert, RawSql
-from batchq.language.validation import is_text, listed
+from batchq.language.validation import is_text
 from batchq.patterns.arguments import check_raises
-from batchq.patterns.insert_keys import check_set
+from batchq.patterns.insert_keys import check_set, checked_key
 
 if TYPE_CHECKING:
     from batchq.language.inputs import Row
@@ -63,11 +65,12 @@ def insert_or_advance(
 
     What a receiver does with a sender's version: a lower one is refused, of an equal one the row
     has to be the same, a higher one is applied. Messages may so be repeated and overtake each
-    other. The row is locked until COMMIT. A stored NULL is lower than each version.
+    other. The row is locked until COMMIT. A stored NULL is lower than each version. A write that a
+    trigger suppresses is :class:`~batchq.GuardFailed`.
 
     :param table: as in :func:`~batchq.insert`.
     :param row: as in :func:`~batchq.insert`, with the columns of ``key`` and ``version``.
-    :param key: the columns of the unique index.
+    :param key: the columns of the unique index, which is not partial.
     :param version: the column with the version, which is never None.
     :param stale: what to raise if the existing row has a higher version. Its ``Violation.row`` has
         that version.
@@ -90,12 +93,14 @@ def insert_or_advance(
     check_raises(f"{call}(stale=)", stale)
     check_raises(f"{call}(raises=)", raises)
     inserting = insert(table, row)
-    keys = listed(f"{call}(key=)", key, '["depot"]')
-    if not keys or not all(map(is_text, keys)):
-        raise InvalidBatch(f"{call}(key=): name the columns of a unique index")
+    keys = checked_key(f"{call}(key=)", key, '["depot"]')
+    if not all(map(is_text, keys)):
+        raise InvalidBatch(f"{call}(key=): name the columns of a unique index, not expressions")
     if not is_text(version) or version in keys:
         raise InvalidBatch(f"{call}(version=): name the column with the version, not one of key=")
     source = cast("Insert", inserting._shape.source)
+    if source.query is not None:
+        raise InvalidBatch(f"{call}(): pass one row, not a select(), whose rows are unknown")
     for name in (*keys, version):
         if name not in source.columns:
             raise InvalidBatch(f"{call}(): the row has no {name!r}; set it")
@@ -106,11 +111,13 @@ def insert_or_advance(
     others = tuple(name for name in source.columns if name not in (*keys, version))
     there, new = quoted_name(table.rpartition(".")[2]), "excluded"
     number = quoted_name(version)
-    lower = raw_sql(
+    lower = (
         f"{there}.{number} IS NULL OR {new}.{number} IS NULL OR {there}.{number} < {new}.{number}"
     )
     inserting = inserting._shaped(_with_version(inserting._shape, version))
-    upsert = inserting.on_conflict_do_update(*keys, set=[version, *others], where=lower)
+    where = raw_sql(updated_if(lower))
+    conflict, _ = read_update(f"{call}()", keys, None, [version, *others], where)
+    upsert = inserting._on_conflict(f"{call}()", evolve(conflict, notes_left=True), ())
     higher = f"{there}.{number} > {new}.{number}"
     upsert = upsert._with_condition(When.CONFLICT, _test(higher), (), stale, (version,))
     if others:
@@ -119,7 +126,7 @@ def insert_or_advance(
         upsert = upsert._with_condition(When.CONFLICT, _test(differs), (), raises, others)
     if isinstance(value, Special | RawSql):  # it may turn out to be NULL
         upsert = upsert.ensure({version: ne(None)})
-    return upsert.returning(created()).maybe(tuple).map(_advanced)
+    return upsert.returning(created()).scalar(bool, null=True).map(_advanced)
 
 
 @lru_cache(maxsize=4096)
@@ -131,7 +138,7 @@ def _test(text: str) -> RawSql:
     return raw_sql(text)._as_expression("insert_or_advance()")[0]
 
 
-def _advanced(row: tuple[Any, ...] | None) -> Advanced:
-    if row is None:
+def _advanced(inserted: bool | None) -> Advanced:  # noqa: FBT001  the result of the statement
+    if inserted is None:
         return Advanced.UNCHANGED
-    return Advanced.NEW if row[0] else Advanced.APPLIED
+    return Advanced.NEW if inserted else Advanced.APPLIED

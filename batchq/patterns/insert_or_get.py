@@ -24,11 +24,10 @@ from batchq.language.parameters import Parameter
 from batchq.language.results import Inserted
 from batchq.language.selects import select
 from batchq.language.statement import Statement
-from batchq.language.syntax import SAME, Expression, Insert, RawSql
+from batchq.language.syntax import SAME, Insert, RawSql
 from batchq.language.type_variables import R_contra
-from batchq.language.validation import is_text, listed
 from batchq.language.value import value
-from batchq.patterns.insert_keys import Key, check_set, conditions_of
+from batchq.patterns.insert_keys import Key, check_set, checked_key, checked_names, conditions_of
 from batchq.patterns.insert_values import value_of
 
 if TYPE_CHECKING:
@@ -126,11 +125,8 @@ def insert_or_get(
     <Statement lock disk: one(Disk), exactly 1 row>
     """
     inserting = insert(table, row)
-    keys = listed("insert_or_get(key=)", key, '["silo_id", "name"]')
-    compared = listed("insert_or_get(same=)", same, '["size"]')
-    columns = [name for name in (*keys, *compared) if not isinstance(name, Expression)]
-    if not keys or not all(map(is_text, columns)):
-        raise InvalidBatch("insert_or_get(key=): name the columns of a unique index")
+    keys = checked_key("insert_or_get(key=)", key, '["silo_id", "name"]')
+    compared = checked_names("insert_or_get(same=)", same, '["size"]')
     if raises is not None and not compared:
         raise InvalidBatch(
             "insert_or_get(raises=): without same= no row is compared; pass same= or drop raises="

@@ -20,7 +20,7 @@ from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.validation import listed
 from batchq.patterns.arguments import check_model, check_names, check_raises
-from batchq.patterns.touch import incremented, touch_key, touched
+from batchq.patterns.touch import checked_parent, incremented, touch_key, touched
 
 T = TypeVar("T")
 
@@ -159,11 +159,13 @@ class ParentRow:
 
     def _deletion(self, key: object) -> Statement[None]:
         if self.deleted_at is None:
-            return delete(self.table, where={self.key: key})
+            return delete(self.table, where={self.key: checked_parent(key)})
         return update(self.table, self.soft_delete_values(), where=self._live(key))
 
     def _live(self, key: object) -> dict[str, object]:
-        return {self.key: key} | ({} if self.deleted_at is None else {self.deleted_at: None})
+        return {self.key: checked_parent(key)} | (
+            {} if self.deleted_at is None else {self.deleted_at: None}
+        )
 
 
 def _nothing(_: object) -> None:

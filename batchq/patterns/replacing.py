@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Replace a whole set of children by its difference: only what differs is written.
 
-The parent is touched first, so two replacements of one set run one after the other.
+The parent is touched first, so two replacements of one set run one after the other. The children
+are counted last: Python cannot see which values are equal for the server, what a column makes of
+them, and what a trigger does.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from batchq.language.compose import gather, sequence
 from batchq.language.conditions import not_in
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
+from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.quoted_names import quoted_name, record
 from batchq.language.results import NO_RESULT
+from batchq.language.selects import select
 from batchq.language.special import Special
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.syntax import Insert
-from batchq.language.validation import is_text, listed
-from batchq.patterns.insert_keys import plain_value
+from batchq.language.validation import is_text
+from batchq.patterns.insert_keys import checked_key, checked_names, plain_value
+from batchq.patterns.insert_values import value_of
 from batchq.patterns.parent import NOW
 
 
@@ -37,6 +42,24 @@ class Replaced:
     """The children that were inserted or updated; one that is equal already is not written."""
     removed: int
     """The children that were deleted, because none of the inserts has their key."""
+
+
+class NotReplaced(Exception):
+    """The children that :meth:`Children.replace` leaves are not those of its inserts."""
+
+    def __init__(self, table: str, inserts: int) -> None:
+        super().__init__(table, inserts)
+        self.table = table
+        self.inserts = inserts
+        """How many children there should be."""
+
+    def __str__(self) -> str:
+        """List the causes, which only the server knows."""
+        return (
+            f"{self.table}: the children are not those of the {self.inserts} inserts: a column's "
+            f"type or a trigger changes a value of by=, two of these values are equal for the "
+            f"server, or a trigger suppresses a row or keeps one"
+        )
 
 
 def replacement(
@@ -54,37 +77,88 @@ def replacement(
     :param live: the conditions by which its children are found.
     :param of_parent: the column with the key of the parent.
     """
-    keys = (by,) if isinstance(by, str) else listed("replace(by=)", by, '["name"]')
-    if not keys or not all(map(is_text, keys)):
-        raise InvalidBatch('replace(by=): name the columns of a unique index, such as "name"')
-    kept = listed("replace(keep=)", keep, '["id"]')
-    named = [_key_of(table, child, keys) for child in inserts]
+    keys = checked_key("replace(by=)", (by,) if isinstance(by, str) else by, '["name"]')
+    if not all(map(is_text, keys)):
+        raise InvalidBatch("replace(by=): name the columns of a unique index, not expressions")
+    kept = checked_names("replace(keep=)", keep, '["id"]')
+    fixed = of_parent, *keys, *([] if deleted_at is None else [deleted_at])
+    if wrong := [name for name in keys if name in (of_parent, deleted_at)]:
+        raise InvalidBatch(f"replace(by=): leave {wrong[0]!r} out; each of these children has it")
+    for child in inserts:
+        _check_child(table, child, deleted_at)
+    named = [_key_of(child, keys) for child in inserts]
+    _check_kept(kept, fixed, inserts)
     places: dict[tuple[object, ...], int] = {}
     for place, key in enumerate(named):
         if places.setdefault(key, place) != place:
             names = " and ".join(keys)
             raise InvalidBatch(f"replace(): insert {place} has the {names} of an earlier one")
-    others: list[Condition] = [dict(live), *_others(keys, named)]
+    none_of = _none_of(keys, named)
+    others: list[Condition] = [dict(live), *none_of]
     if deleted_at is None:
-        predicate, removal = None, delete(table, others)
+        removal = delete(table, others)
     else:
-        predicate, removal = {deleted_at: None}, update(table, {deleted_at: NOW}, others)
+        removal = update(table, {deleted_at: NOW}, others)
     target = of_parent, *keys
-    upserts = [_upsert(table, child, target, kept, predicate) for child in inserts]
-    return gather(removal.count().label("removed"), sequence(upserts)).map(_replaced)
+    predicate = {name: value for name, value in live.items() if _is_constant(value)}
+    predicate.pop(of_parent, None)
+    upserts = [_upsert(table, child, target, kept, predicate or None) for child in inserts]
+    counted = _counted(table, live, none_of, len(inserts))
+    return gather(removal.count().label("removed"), sequence(upserts), counted).map(_replaced)
 
 
-def _key_of(table: str, child: Statement[Any, Any], keys: Sequence[str]) -> tuple[object, ...]:
+def _is_constant(value: object) -> bool:
+    """Return whether the predicate of a partial index may compare a column with a value."""
+    return value is None or isinstance(value, bool | int | str)
+
+
+def _counted(
+    table: str, live: Mapping[str, object], none_of: Sequence[Condition], number: int
+) -> Batch[None]:
+    """Return a guard that the children are as many as the inserts, each with the key of one."""
+    children = select(table, [raw_sql("pg_catalog.count(*) AS children")], where=dict(live))
+    error = NotReplaced(table, number)
+    if none_of:
+        children = children.refuse(none_of, raises=error)
+    whole = children.ensure({"children": number}, raises=error).expect(1).label("whole set")
+    return with_settings(ALL_ROWS, whole)
+
+
+def _check_kept(
+    kept: Sequence[str], fixed: Sequence[str | None], inserts: Sequence[Statement[None, Any]]
+) -> None:
+    if wrong := [name for name in kept if name in fixed]:
+        raise InvalidBatch(
+            f"replace(keep=): an existing child is found by {wrong[0]!r}, and has it; leave it out"
+        )
+    known = {name for child in inserts for name in cast("Insert", child._shape.source).columns}
+    if inserts and (unset := [name for name in kept if name not in known]):
+        raise InvalidBatch(f"replace(keep=): no insert sets {unset[0]!r}; leave it out")
+
+
+def _check_child(table: str, child: Statement[Any, Any], deleted_at: str | None) -> None:
     if not isinstance(cast("object", child), Statement):
         raise InvalidBatch(f"replace(): pass a list of inserts, not {with_article(type(child))}")
     source = child._shape.source
     if not isinstance(source, Insert) or source.table != table:
         raise InvalidBatch(f"replace(): {child.title} is not an insert into {table!r}")
-    if child._shape.result is not NO_RESULT or child._shape.returned is not None:
+    if source.query is not None:
+        raise InvalidBatch("replace(): pass one insert for each child, not one of a select()")
+    shape = child._shape
+    if shape.result is not NO_RESULT or shape.returned is not None:
+        raise _without_row("a result shape")
+    if shape.guard is not None or shape.requirements:
+        raise _without_row("a guard")
+    if source.conflict is not None:
+        raise InvalidBatch("replace(): an insert has on_conflict…(), which replace() adds; drop it")
+    if deleted_at in source.columns and value_of(source, child._values, deleted_at) is not None:
         raise InvalidBatch(
-            "replace(): an insert has a result shape, and a child that is equal returns no row; "
-            "drop it"
+            f"replace(): an insert sets {deleted_at!r}, and a deleted child is not one of the set; "
+            f"drop it"
         )
+
+
+def _key_of(child: Statement[Any, Any], keys: Sequence[str]) -> tuple[object, ...]:
     values = tuple([plain_value("replace()", child, key) for key in keys])
     for key, value in zip(keys, values, strict=True):
         if value is None or isinstance(value, Special):
@@ -96,7 +170,13 @@ def _key_of(table: str, child: Statement[Any, Any], keys: Sequence[str]) -> tupl
     return values
 
 
-def _others(keys: Sequence[str], named: Sequence[tuple[object, ...]]) -> list[Condition]:
+def _without_row(what: str) -> InvalidBatch:
+    return InvalidBatch(
+        f"replace(): an insert has {what}, and a child that is equal returns no row; drop it"
+    )
+
+
+def _none_of(keys: Sequence[str], named: Sequence[tuple[object, ...]]) -> list[Condition]:
     """Return the conditions on a child that has none of these keys."""
     if not named:
         return []
@@ -131,6 +211,6 @@ def _upsert(
     return cast("Statement[int]", upsert.count())
 
 
-def _replaced(results: tuple[int, list[int]]) -> Replaced:
-    removed, written = results
+def _replaced(results: tuple[int, list[int], None]) -> Replaced:
+    removed, written, _ = results
     return Replaced(sum(written), removed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from batchq.language.builders import raw_sql
 from batchq.language.changes import update
@@ -23,6 +23,8 @@ from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 
+T = TypeVar("T")
+
 _NOT_KEYS = frozenset({Reading.NULL, Reading.CHOICE, Reading.REFUSED})
 
 
@@ -32,16 +34,24 @@ def incremented(column: str) -> Statement[None]:
     return raw_sql(f"{quoted_name(column)} + 1")
 
 
+def checked_parent(key: T) -> T:
+    """Return the key of a parent.
+
+    :raises InvalidBatch: if it is not the key of one row.
+    """
+    kind = cast("type[object]", type(key))
+    is_list = isinstance(key, Parameter) and key.takes_list
+    if is_list or kind is bool or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
+        raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
+    return key
+
+
 def touch_key(parent: Hashable, key: Any) -> Key:
     """Return the ``dedupe_key`` of a touch, see :class:`Scheduled`.
 
     :raises InvalidBatch: if ``key`` is not the key of one row.
     """
-    kind = cast("type[object]", type(key))
-    is_list = isinstance(key, Parameter) and key.takes_list
-    if is_list or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
-        raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
-    return "touch", parent, key
+    return "touch", parent, checked_parent(key)
 
 
 def touched(

@@ -6,7 +6,18 @@ from __future__ import annotations
 import pytest
 from psycopg.types.json import Json, Jsonb
 
-from batchq import BatchError, asc, created, insert, run, select, sql, update
+from batchq import (
+    Batch,
+    BatchError,
+    asc,
+    created,
+    insert,
+    insert_or_advance,
+    run,
+    select,
+    sql,
+    update,
+)
 from batchq.conditions import lt, not_in
 
 pytestmark = pytest.mark.postgres_only("the words of PostgreSQL")
@@ -19,15 +30,21 @@ CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "js
 BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
 CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
 NO_LESS = "json has no <"
-INDEX = "in index_where=, or in where= of insert_or_get()"
+INDEX = "in index_where=, or in where= of insert_or_get() and children()"
+KEPT_JSON = "which json lacks: make the column jsonb"
 DESC, ASC = 'write desc("n")', 'write asc("n")'
 BOTH_ROWS = 'write excluded.x for the row that would have been inserted, and "t".x'
 OLD = "before PostgreSQL 18"
 ALL = (
     *(BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR),
-    *(INDEX, DESC, ASC, BOTH_ROWS, OLD),
+    *(INDEX, DESC, ASC, BOTH_ROWS, OLD, KEPT_JSON),
 )
 UPSERT = insert("t", {"n": 1}).on_conflict_do_update("n", set=["n"])
+
+
+def advance(**row: object) -> Batch[object]:
+    return insert_or_advance("t", row, key=["x"], version="n", stale=KeyError, raises=KeyError)
+
 
 CASES = {
     "a function of an int": (sql("SELECT left('abc', %(n)s)", n=2), BIGINT),
@@ -43,6 +60,7 @@ CASES = {
     "json = a text": (select("t", ["n"], where={"js": "1", "n": 3}), NO_OPERATOR),
     "json = jsonb": (select("t", ["n"], where={"js": Jsonb([1]), "n": 3}), NO_OPERATOR),
     "point = a text": (select("t", ["n"], where={"p": "(1,1)", "n": 3}), NO_OPERATOR),
+    "json = json in an upsert": (advance(x="a", n=1, js="1"), KEPT_JSON),
     "text = int": (select("t", ["n"], where={"x": 3}), STR),
     "text = one of ints": (select("t", ["n"], where={"x": [1, 2]}), STR),
     "an array = a list": (select("t", ["n"], where={"a": ["x"]}), LIST),
@@ -74,6 +92,7 @@ CASES = {
     "a column that is called json": (insert("t", {"json": [1]}), None),
     "an int, a text": (update("t", {"n": "abc"}, {"n": 1}), None),
     "no such index": (insert("t", {"n": 1}).on_conflict_do_nothing("n"), INDEX),
+    "no such index of a version": (advance(x="a", n=1), INDEX),
     "no such index in a text": (
         sql("INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO NOTHING"),
         None,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from batchq import hierarchy, insert
-from batchq.hierarchy import Children, Parent, Replaced
+from batchq.hierarchy import Children, NotReplaced, Parent, Replaced
 from tests.support.argument_types import (
     ANY,
     RAISES,
@@ -55,6 +55,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Arguments]] = {
             "keep": ((), ANY),
         },
     ),
+    "NotReplaced": (NotReplaced, {"table": ("rule", ANY), "inserts": (2, ANY)}),
     "Replaced": (Replaced, {"written": (1, ANY), "removed": (1, ANY)}),
     "Parent": (
         Parent,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import pytest
@@ -29,6 +29,10 @@ NAMES = {"table": "project", "key": "id", "deleted_at": "time_deleted", "generat
 PROJECT = Parent(table="project", key="id", deleted_at="time_deleted", generation="rcgen")
 VPCS = PROJECT.children("vpc", by="project_id", deleted_at="time_deleted")
 MISSING = LookupError("missing")
+
+
+class Row(NamedTuple):
+    id: int
 
 
 def vpc(project: Any = 1, **row: Any) -> Statement[None]:
@@ -156,12 +160,27 @@ def test_row_not_excluded_by_where_is_accepted(row):
     assert sources(batch) == ["update project", "insert ip"]
 
 
-@pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None])
-def test_value_that_is_not_a_parent_key_is_rejected(key):
-    with pytest.raises(InvalidBatch, match=r"must be one value|where="):
-        PROJECT.touch(key, missing=MISSING)
-    with pytest.raises(InvalidBatch, match=r"must be one value|where="):
-        PROJECT.delete(key, missing=MISSING)
+OF_A_KEY = {
+    "touch": lambda key: PROJECT.touch(key, missing=MISSING),
+    "lock": lambda key: PROJECT.lock(key, missing=MISSING),
+    "delete": lambda key: PROJECT.delete(key, missing=MISSING),
+    "delete_row": lambda key: PROJECT.delete_row(key, missing=MISSING),
+    "hard delete": lambda key: attrs.evolve(PROJECT, deleted_at=None).delete_row(
+        key, missing=MISSING
+    ),
+    "read": lambda key: PROJECT.read(key, Row, missing=MISSING),
+    "forbid": lambda key: VPCS.forbid(key, unexpected=MISSING),
+    "read children": lambda key: VPCS.read(key, Row),
+    "add": lambda key: VPCS.add(key, gather(), missing=MISSING),
+    "replace": lambda key: VPCS.replace(key, [], by="name", missing=MISSING),
+}
+
+
+@pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None, True], ids=repr)
+@pytest.mark.parametrize("call", OF_A_KEY.values(), ids=OF_A_KEY)
+def test_value_that_is_not_a_parent_key_is_rejected(call, key):
+    with pytest.raises(InvalidBatch, match="must be one value"):
+        call(key)
 
 
 def test_key_from_the_server_is_identified_by_its_producer():

@@ -11,11 +11,14 @@ import pytest
 from batchq import (
     GuardFailed,
     InvalidBatch,
+    Outcome,
     gather,
     insert,
     insert_or_advance,
     param,
     run,
+    select,
+    sequence,
     sql,
 )
 from batchq.result import attempt
@@ -143,6 +146,33 @@ def test_row_that_a_trigger_has_changed_is_judged_as_stored(ledger):
     assert isinstance(attempt(ledger, built(1, "y")).error, DiffersError)
 
 
+@pytest.mark.parametrize("event", ["INSERT", "UPDATE"])
+def test_write_that_a_trigger_suppresses_fails(ledger, event):
+    """Even beside a row that is left, which returns no row either."""
+    run(ledger, built(1))
+    ledger.execute(
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+        f"CREATE TRIGGER skip BEFORE {event} ON ledger FOR EACH ROW EXECUTE FUNCTION skip()",
+        prepare=False,
+    )
+    left = sequence([built(1)] * (event == "UPDATE"))
+    other = {"depot": 2, "generation": 1}
+    writes = insert_or_advance("ledger", other, **OPTIONS) if event == "INSERT" else built(2)
+    error = attempt(ledger, gather(left, writes)).error
+    assert isinstance(error, GuardFailed)
+    assert (error.index, error.outcome) == (len(left.parts), Outcome.ROLLED_BACK)
+    assert rows(ledger) == [(1, "a")]
+
+
+def test_rows_that_are_left_are_reported_in_one_transaction(ledger):
+    run(ledger, built(2))
+    batch = sequence([built(2), built(2), built(3), built(3)])
+    assert run(ledger, batch) == [UNCHANGED, UNCHANGED, APPLIED, UNCHANGED]
+    with ledger.transaction():
+        assert run(ledger, built(3), nested=True) is UNCHANGED
+        assert run(ledger, built(4), nested=True) is APPLIED
+
+
 def test_version_without_others(ledger):
     def only(generation):
         row = {"depot": 1, "generation": generation}
@@ -178,6 +208,9 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "no key": ({"key": []}, "unique index"),
     "another key": ({"key": ["other"]}, "the row has no 'other'"),
     "None": ({"row": {"depot": 1, "generation": None}}, "None"),
+    "a key twice": ({"key": ["depot", "depot"]}, "'depot' is there twice"),
+    "an expression": ({"key": [sql("lower(depot)")]}, "not expressions"),
+    "a select": ({"row": select("reports", ["depot", "generation"])}, "not a select"),
     "no error": ({"stale": 7}, r"insert_or_advance\(stale=\)"),
     "no other error": ({"raises": 7}, r"insert_or_advance\(raises=\)"),
 }

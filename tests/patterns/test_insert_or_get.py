@@ -64,7 +64,9 @@ def test_insert_or_get_is_a_batch_of_two_statements():
     ("options", "teaches"),
     [
         ({"key": []}, "unique index"),
-        ({"key": [7]}, "unique index"),
+        ({"key": [7]}, "non-empty str, not 7"),
+        ({"key": ["id", "id"]}, "'id' is there twice"),
+        ({"same": ["size", "size"]}, "'size' is there twice"),
         ({"key": ["uuid"]}, "no 'uuid'"),
         ({"key": ["size"]}, "NULL"),
         ({"key": ["id", "size"]}, "NULL"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchq import BatchError, InvalidBatch, check, gather, insert, run, sql, steps, unique
+from batchq import BatchError, InvalidBatch, check, gather, insert, run, select, sql, steps, unique
 from batchq.hierarchy import Parent, Replaced
 from tests.support.lock_waits import race
 
@@ -194,7 +194,7 @@ def test_any_set_becomes_any_other(conn, observer):
 
 REFUSED = {
     "two of one key": (lambda: [rule("a"), rule("a", 2)], "insert 1 has the name of an earlier"),
-    "another parent": (lambda: [rule("a", 1, 2)], "to the key that is passed"),
+    "another parent": (lambda: [rule("a", 1, 2)], r"to the key that is passed to replace\(\)"),
     "another table": (lambda: [plain("a")], "not an insert into 'rule'"),
     "no insert": (lambda: [sql("SELECT 1")], "not an insert into 'rule'"),
     "no statement": (lambda: [gather()], "pass a list of inserts"),
@@ -204,6 +204,22 @@ REFUSED = {
     "unhashable": (lambda: [rule(bytearray(b"a"))], "not hashable; pass bytes"),
     "expression": (lambda: [rule(sql("lower('A')"))], "expression"),
     "one insert": (lambda: rule("a"), "pass a list"),
+    "a select": (lambda: [insert("rule", select("rule", ["vpc_id", "name"]))], "of a select"),
+    "a guard on rows": (lambda: [rule("a").expect(1)], "has a guard"),
+    "a guard on a row": (lambda: [rule("a").ensure({"slot": 1})], "has a guard"),
+    "an upsert": (lambda: [rule("a").on_conflict_do_nothing()], "drop it"),
+    "a deleted child": (lambda: [rule("a", time_deleted=sql("now()"))], "sets 'time_deleted'"),
+}
+OPTIONS_REFUSED = {
+    "kept and not set": ({"keep": ["slit"]}, "no insert sets 'slit'"),
+    "kept key": ({"keep": ["name"]}, "found by 'name'"),
+    "kept parent": ({"keep": ["vpc_id"]}, "found by 'vpc_id'"),
+    "kept twice": ({"keep": ["slot", "slot"]}, "'slot' is there twice"),
+    "key twice": ({"by": ["name", "name"]}, "'name' is there twice"),
+    "parent in the key": ({"by": ["vpc_id", "name"]}, "leave 'vpc_id' out"),
+    "deleted in the key": ({"by": ["name", "time_deleted"]}, "leave 'time_deleted' out"),
+    "expression": ({"by": [sql("lower(name)")]}, "not expressions"),
+    "no key": ({"by": []}, "unique index"),
 }
 
 
@@ -212,3 +228,15 @@ def test_what_is_not_a_set_of_children_is_refused(case):
     new, teaches = REFUSED[case]
     with pytest.raises(InvalidBatch, match=teaches):
         steps(replace(new()))
+
+
+@pytest.mark.parametrize("case", OPTIONS_REFUSED)
+def test_columns_that_name_no_set_are_refused(case):
+    options, teaches = OPTIONS_REFUSED[case]
+    with pytest.raises(InvalidBatch, match=teaches):
+        RULES.replace(1, [rule("a", slot=1)], missing=NotFound, **{"by": "name", **options})
+
+
+def test_child_may_set_the_column_for_soft_deletes_to_none(conn):
+    batch = replace([rule("a", time_deleted=None)])
+    assert [run(conn, batch) for _ in range(2)] == [Replaced(1, 0), Replaced(0, 0)]

@@ -25,6 +25,7 @@ from batchq.engine.compile.sentinel import isolation_sentinel, row_sentinel, row
 from batchq.engine.compile.spans import RETURNING_VERBS, VERBS_WITH_ROWS, CommandSpans
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Bound
+from batchq.language.left_rows import WAS_LEFT
 from batchq.language.results import Rows
 
 ROWS_MARK = "\0rows"
@@ -64,6 +65,8 @@ class GuardSpec:
     """The columns to return: empty for no rows, None for all columns."""
     probe: int | None = None
     """The number of rows that decides the guard, if the statement only checks for rows."""
+    or_left: bool = False
+    """Whether no row is right as well, if the statement has left its row as it is."""
     fresh: bool = False
     """Whether later steps must see everything that was committed before it got its locks."""
 
@@ -137,6 +140,8 @@ def _guard_condition(spec: GuardSpec, count: str) -> tuple[str, str]:
     if spec.bound is not None:
         expected = ROWS_MARK if spec.rows is None else spec.rows
         test = f"{count} OPERATOR(pg_catalog.{spec.bound.value}) {expected}::bigint"
+        if spec.or_left:
+            test += f" OR {count} OPERATOR(pg_catalog.=) 0 AND {WAS_LEFT}"
         arms.append(f"WHEN NOT ({test}) THEN {rows_sentinel(count)}")
     for check in spec.post_conditions:
         unmet = f" FILTER (WHERE ({check.test}) IS NOT TRUE)" if check.test else ""

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""``Children.replace``: what a type, a trigger or a policy makes of a set is not kept unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from batchq import BatchError, insert, run, unmet
+from batchq.hierarchy import NotReplaced, Parent, Replaced
+from batchq.result import attempt
+
+TABLES = """
+CREATE TABLE vpc (id int PRIMARY KEY, rcgen int NOT NULL DEFAULT 1);
+INSERT INTO vpc VALUES (1);
+CREATE TABLE rule (
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, vpc_id int NOT NULL, kind text, name {type},
+    v int{index});
+CREATE TABLE of_rule (rule int REFERENCES rule ON DELETE CASCADE);
+CREATE FUNCTION lowered() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN NEW.name = lower(NEW.name); RETURN NEW; END$$;
+CREATE FUNCTION suppressed() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+"""
+VPC = Parent(table="vpc", key="id", deleted_at=None, generation="rcgen")
+RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
+
+
+@pytest.fixture
+def table(conn):
+    def made(kind: str, index: str = ", UNIQUE (vpc_id, name)") -> Any:
+        conn.execute(TABLES.format(type=kind, index=index))
+        return conn
+
+    return made
+
+
+@pytest.fixture
+def tenant(conn):
+    """Create a role that policies apply to."""
+    name = conn.execute("SELECT 'tenant_' || current_schema").fetchone()[0]
+    conn.execute(f"CREATE ROLE {name}")
+    yield name
+    conn.execute(f"RESET ROLE; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def whole(names: Iterable[Any], **options: Any) -> Any:
+    new = [insert("rule", {"vpc_id": 1, "name": name, "v": v}) for v, name in enumerate(names)]
+    return RULES.replace(1, new, by="name", missing=LookupError, **options)
+
+
+def stored(conn) -> list[Any]:
+    return conn.execute("SELECT id, name, v, xmin::text FROM rule ORDER BY id").fetchall()
+
+
+CHANGED = {
+    "rounded": ("numeric(4, 1)", ["1.0"], [Decimal("1.04")]),
+    "rounded to one": ("numeric(4, 1)", ["1.0"], [Decimal("2.01"), Decimal("2.04")]),
+    "padded": ("char(3)", ["a"], ["a", "a "]),
+    "one of two": ("char(3)", ["a", "b"], ["b", "a", "a "]),
+    "one document of ids": (
+        "uuid",
+        ["0ba7b810-9dad-11d1-80b4-00c04fd430c8"],
+        ["0ba7b810-9dad-11d1-80b4-00c04fd430c8", "0BA7B810-9DAD-11D1-80B4-00C04FD430C8"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "before", "names"), CHANGED.values(), ids=CHANGED)
+def test_values_that_are_others_as_stored_are_not_kept(table, kind, before, names):
+    conn = table(kind)
+    for name in before:
+        conn.execute("INSERT INTO rule (vpc_id, name, v) VALUES (1, %s, 7)", [name])
+    conn.execute("INSERT INTO of_rule SELECT id FROM rule")
+    there = stored(conn)
+    error = attempt(conn, whole(names)).error
+    assert isinstance(error, NotReplaced)
+    assert isinstance(error.__cause__, BatchError)
+    assert error.__cause__.path == "whole set"
+    assert stored(conn) == there
+    assert conn.execute("SELECT count(*) FROM of_rule").fetchone() == (len(before),)
+
+
+TRIGGERS = {
+    "another value": ("BEFORE INSERT", "lowered", ["A"]),
+    "two that become one": ("BEFORE INSERT", "lowered", ["A", "a"]),
+    "no row": ("BEFORE INSERT", "suppressed", ["a", "b"]),
+    "a row that stays": ("BEFORE DELETE", "suppressed", ["b"]),
+}
+
+
+@pytest.mark.parametrize(("event", "does", "names"), TRIGGERS.values(), ids=TRIGGERS)
+def test_what_a_trigger_does_to_the_set_is_not_kept(table, event, does, names):
+    conn = table("text")
+    run(conn, whole(["a"]))
+    conn.execute(f"CREATE TRIGGER t {event} ON rule FOR EACH ROW EXECUTE FUNCTION {does}()")
+    there = stored(conn)
+    assert isinstance(attempt(conn, whole(names)).error, NotReplaced)
+    assert stored(conn) == there
+
+
+def test_as_many_children_as_inserts_may_be_others(table):
+    """One insert is suppressed, and one child is kept: their number is right."""
+    conn = table("text")
+    run(conn, whole(["a"]))
+    for event in ("DELETE", "INSERT"):
+        conn.execute(
+            f"CREATE TRIGGER {event} BEFORE {event} ON rule FOR EACH ROW "
+            "EXECUTE FUNCTION suppressed()"
+        )
+    assert isinstance(attempt(conn, whole(["b"])).error, NotReplaced)
+
+
+def test_equal_values_are_an_error_of_the_caller_if_they_are_mapped(table):
+    class Twice(Exception):
+        pass
+
+    conn = table("char(3)")
+    error = attempt(conn, whole(["a", "a "]).on(unmet("children"), Twice)).error
+    assert isinstance(error, Twice)
+
+
+def test_children_that_a_policy_hides_are_an_error(table, tenant):
+    conn = table("text")
+    run(conn, whole(["a", "hidden"]))
+    schema = conn.execute("SELECT current_schema").fetchone()[0]
+    conn.execute(
+        "ALTER TABLE rule ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY seen ON rule USING (name <> 'hidden');"
+        f"GRANT USAGE ON SCHEMA {schema} TO {tenant}; GRANT ALL ON vpc, rule TO {tenant};"
+        f"SET ROLE {tenant}"
+    )
+    error = attempt(conn, whole(["a"])).error
+    assert isinstance(error, BatchError)
+    assert error.violation is not None
+    assert error.violation.sqlstate == "42501"
+    assert [name for _, name, *_ in stored(conn)] == ["a"]
+    conn.execute("RESET ROLE")
+    assert [name for _, name, *_ in stored(conn)] == ["a", "hidden"]
+    assert run(conn, whole(["a"])) == Replaced(0, 1)
+
+
+def test_index_may_be_of_these_children_only(table):
+    conn = table("text", "); CREATE UNIQUE INDEX ON rule (vpc_id, name) WHERE (kind = 'in'")
+    conn.execute("INSERT INTO rule (vpc_id, kind, name) VALUES (1, 'out', 'a')")
+    rules = VPC.children("rule", by="vpc_id", deleted_at=None, where={"kind": "in"})
+
+    def inner(*names: str) -> Any:
+        new = [insert("rule", {"vpc_id": 1, "kind": "in", "name": name}) for name in names]
+        return rules.replace(1, new, by="name", missing=LookupError)
+
+    made = [run(conn, inner(*names)) for names in ("ab", "ab", "b")]
+    assert made == [Replaced(2, 0), Replaced(0, 0), Replaced(0, 1)]
+    assert [name for _, name, *_ in stored(conn)] == ["a", "b"]
