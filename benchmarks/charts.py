@@ -34,18 +34,6 @@ Lines = Mapping[str, Sequence[tuple[float, Spread]]]
 """The points of each peer: what was measured at each place of the axis."""
 
 
-def _milliseconds(wall: float, _: float) -> float:
-    return wall * 1e3
-
-
-def _each(wall: float, place: float) -> float:
-    return wall / place * 1e6
-
-
-def _rate(wall: float, _: float) -> float:
-    return 1 / wall
-
-
 @frozen
 class Chart:
     """A file: a workload along one of its settings, the others being fixed.
@@ -91,13 +79,11 @@ class Chart:
         axes.grid(visible=True, which="major", linewidth=0.4)
         for peer, points in sorted(lines.items(), key=lambda line: -line[1][-1][1].middle):
             style = _styles.setdefault(peer, len(_styles))
+            around = [(each.middle - each.low, each.high - each.middle) for _, each in points]
             axes.errorbar(
                 [place for place, _ in points],
                 [spread.middle for _, spread in points],
-                yerr=[
-                    [spread.middle - spread.low for _, spread in points],
-                    [spread.high - spread.middle for _, spread in points],
-                ],
+                yerr=[*zip(*around, strict=True)],
                 label=peer,
                 marker=_MARKERS[style % len(_MARKERS)],
                 linestyle=_LINES[style % len(_LINES)],
@@ -121,21 +107,27 @@ CHARTS = (
     Chart(
         *("distance", "project_create, by distance from the server"),
         *("project_create", "rtt", "round trip (ms)", "project_create (ms)"),
-        _milliseconds,
+        lambda wall, _: wall * 1e3,
         unit=1e3,
     ),
-    Chart("batch-size", "inserts, by size of the batch", *_SIZE, "ms a batch", _milliseconds),
-    Chart("statement-cost", "inserts, by the statement", *_SIZE, "us a statement", _each),
+    Chart(
+        *("batch-size", "inserts, by size of the batch", *_SIZE, "ms a batch"),
+        lambda wall, _: wall * 1e3,
+    ),
+    Chart(
+        *("statement-cost", "inserts, by the statement", *_SIZE, "us a statement"),
+        lambda wall, size: wall / size * 1e6,
+    ),
     Chart(
         *("contention", "one counter, many processes, RTT 1 ms"),
         *("charges", "processes", "processes", "charges a second, by all"),
-        _rate,
+        lambda wall, _: 1 / wall,
         others={"rtt": 0.001},
     ),
     Chart(
         *("throughput", "project_create on 4 connections"),
         *("throughput", "tasks", "tasks", "batches a second"),
-        _rate,
+        lambda wall, _: 1 / wall,
     ),
 )
 

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Delay the bytes between clients and a server, so that the server is further away.
 
-A process of its own forwards what arrives, as it arrives: it reads no messages, and one thread
-waits for all sockets and for the time. So a flight of many messages costs it little more than one
-of few. What it costs all the same is measured, by :func:`round_trip`.
+A process of its own forwards what arrives, as it arrives: it reads no messages, so a flight of many
+costs it little more than one of few. What it costs all the same is measured, by :func:`round_trip`.
 """
 
 from __future__ import annotations
 
 import socket
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection as Pipe
-from select import select
 from statistics import median
-from time import monotonic, perf_counter
+from threading import Thread
+from time import perf_counter
 from typing import Any
 
 import psycopg
-from attrs import define, field, frozen
+from attrs import frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from batchq.testing.delayed_pipe import DelayedPipe
 from benchmarks.processes import process
 
 _SIZE = 1 << 16
@@ -47,74 +46,27 @@ def delay_proxy(conninfo: str) -> Iterator[DelayProxy]:
         yield DelayProxy(pipe.recv(), pipe)
 
 
-@define(eq=False)
-class _Direction:
-    """One direction of a connection."""
-
-    source: socket.socket
-    sink: socket.socket
-    arrived: deque[tuple[float, bytes]] = field(factory=deque[tuple[float, bytes]])
-    """What is on its way, each with the time at which it is due; no bytes are the end of file."""
-    due: bytes = b""
-    """What the sink has not accepted yet."""
-    is_open: bool = True
-    """Whether more may arrive."""
-    has_ended: bool = False
-    """Whether the end of file was sent."""
-
-    def receive(self, delay: float) -> None:
-        """Read what has arrived."""
-        try:
-            data = self.source.recv(_SIZE)
-        except OSError:
-            data = b""
-        self.arrived.append((monotonic() + delay, data))
-        self.is_open = bool(data)
-
-    def forward(self) -> None:
-        """Send what is due, as far as the sink accepts it; drop it if the sink is closed."""
-        now = monotonic()
-        try:
-            while not self.has_ended and self.arrived and self.arrived[0][0] <= now:
-                _, data = self.arrived.popleft()
-                self.due += data
-                self.has_ended = not data
-            if self.due:
-                self.due = self.due[self.sink.send(self.due) :]
-            if self.has_ended and not self.due:
-                self.sink.shutdown(socket.SHUT_WR)
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.due = b""
-
-
 def _serve(conninfo: str, pipe: Pipe[Any, Any]) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     own = {"host": "127.0.0.1", "hostaddr": None, "port": listener.getsockname()[1]}
     pipe.send(make_conninfo(conninfo, **own, sslmode="disable", gssencmode="disable"))
-    delay, directions = 0.0, list[_Direction]()
+    rtt = 0.0
+
+    def accept() -> None:
+        while True:
+            client, _ = listener.accept()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = _connected(conninfo)
+            for ends in ((client, server), (server, client)):
+                Thread(target=_forward, args=(*ends, lambda: rtt / 2), daemon=True).start()
+
+    Thread(target=accept, daemon=True).start()
     while True:
-        times = [each.arrived[0][0] for each in directions if each.arrived]
-        timeout = max(0.0, min(times) - monotonic()) if times else None
-        sources = {each.source: each for each in directions if each.is_open}
-        full = [each.sink for each in directions if each.due]
-        watched: list[Any] = [listener, pipe, *sources]
-        for ready in select(watched, full, [], timeout)[0]:
-            if ready is listener:
-                directions += _accept(listener, conninfo)
-            elif ready is pipe:
-                delay = pipe.recv() / 2
-                pipe.send("set")
-            else:
-                sources[ready].receive(delay)
-        for each in directions:
-            each.forward()
-        directions = [each for each in directions if each.due or not each.has_ended]
+        rtt = pipe.recv()
+        pipe.send("set")
 
 
-def _accept(listener: socket.socket, conninfo: str) -> Iterator[_Direction]:
-    """Yield both directions of a new connection."""
+def _connected(conninfo: str) -> socket.socket:
     place = conninfo_to_dict(conninfo)
     host, port = str(place["host"]), int(place.get("port") or 5432)
     if host.startswith("/"):
@@ -123,11 +75,15 @@ def _accept(listener: socket.socket, conninfo: str) -> Iterator[_Direction]:
     else:
         server = socket.create_connection((host, port))
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client, _ = listener.accept()
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for one, other in ((client, server), (server, client)):
-        one.settimeout(0.0)
-        yield _Direction(one, other)
+    return server
+
+
+def _forward(source: socket.socket, sink: socket.socket, delay: Callable[[], float]) -> None:
+    later = DelayedPipe(sink, delay)
+    with suppress(OSError):
+        while data := source.recv(_SIZE):
+            later.put(data)
+    later.end()
 
 
 def round_trip(conninfo: str, times: int = 30) -> float:

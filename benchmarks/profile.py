@@ -26,14 +26,14 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-from attrs import define, evolve, field
+from attrs import evolve
 from psycopg.adapt import Transformer
 from rich.console import Console
 
 from batchq.testing import server
-from benchmarks.interleave import WARM_UP, Cost, interleave
+from benchmarks.interleave import WARM_UP, Cost, interleave, timed
 from benchmarks.measure import opened
-from benchmarks.peers import OnPsycopg
+from benchmarks.peers import OnPsycopg, Peer
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq, forms
 from benchmarks.report import compared, new_table
@@ -64,13 +64,12 @@ _WARM = 12
 """Batches after which everything is prepared and every cache is filled."""
 
 
-@define(eq=False)
 class _Clocks:
     """The seconds of each stage in one batch, without those of the stages that it calls."""
 
-    seconds: dict[str, float] = field(factory=partial(defaultdict, float))
-    _inside: list[float] = field(factory=lambda: [0.0])
-    """The seconds of the stages that were called, by each stage that has not ended."""
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._inside = [0.0]  # of the stages called, by each stage that has not ended
 
     def timed(
         self, stage: str, function: Callable[..., Any], clock: Callable[[], float] = perf_counter
@@ -107,25 +106,21 @@ def stages(
             stack.enter_context(patch(name.replace(":", "."), function))
         whole = clocks.timed("the rest", side.work, thread_time)
         whole(range(WARM_UP))
-        gc.collect()
-        gc.disable()
-        stack.callback(gc.enable)
         for number in range(WARM_UP, WARM_UP + times):
             clocks.seconds.clear()
-            whole(range(number, number + 1))
+            timed(whole, range(number, number + 1))
             found.append(dict(clocks.seconds))
     split = {stage: median(own[stage] for own in found) for stage in STAGES if stage in found[0]}
     return {**split, "all": sum(split.values())}
 
 
 def count_calls(work: Callable[[], object]) -> Counter[str]:
-    """Count the functions that are called, in Python and in C."""
+    """Count the functions that are called, in Python (``call``) and in C (``c_call``)."""
     counter: Counter[str] = Counter()
 
     def profile(frame: FrameType, event: str, _: Any) -> None:
         # Python 3.12 and later have no call for a comprehension.
-        if event == "c_call" or (event == "call" and not frame.f_code.co_name.endswith("comp>")):
-            counter["C" if event == "c_call" else "Python"] += 1
+        counter[event] += not frame.f_code.co_name.endswith("comp>") or event == "c_call"
 
     sys.setprofile(profile)
     try:
@@ -153,7 +148,7 @@ def calls_and_memory(conninfo: str, peer: Batchq) -> tuple[int, int, int]:
         values = peer.workload.values(side.inputs[-1])
     encoded = chain.from_iterable(own for own, _ in bare.encode(values, Transformer()))
     peak -= sum(map(sys.getsizeof, encoded))
-    return min(own["Python"] for own in counted), min(own["C"] for own in counted), peak
+    return min(own["call"] for own in counted), min(own["c_call"] for own in counted), peak
 
 
 def imported(statement: str, _: range) -> Cost:
@@ -168,30 +163,30 @@ def imported(statement: str, _: range) -> Cost:
 def main() -> None:
     """Profile and print."""
     split = new_table("CPU time, us a statement", "", *STAGES)
-    warm = new_table(
-        "a warm batch", "", "Python calls", "C calls", "bytes a statement,\nbeside the encoded"
-    )
+    memory = "bytes a statement,\nbeside the encoded"
+    warm = new_table("a warm batch", "", "Python calls", "C calls", memory)
     with server(settings=SETTINGS) as postgres:
         conninfo = postgres.conninfo()
         for workload, statements in ((PROJECT_CREATE, 8), (inserts(100), 100)):
-            kinds: list[Callable[[Workload], OnPsycopg]] = [
-                *(partial(Batchq, form=form) for form in workload.batches),
-                *(Bare, BareModels),
-            ]
+            kinds: list[Callable[[Workload], OnPsycopg]] = [Bare, BareModels]
+            kinds[:0] = [partial(Batchq, form=form) for form in workload.batches]
             for kind in kinds:
                 own = stages(conninfo, kind, workload, 4_000 // statements)
                 cells = [f"{own[s] / statements * 1e6:.1f}" if s in own else "-" for s in STAGES]
-                name = f"{kind(workload).name}: {workload.name} ({statements} statements)"
-                split.add_row(name, *cells)
+                split.add_row(_row(kind(workload), statements), *cells)
         for workload, statements in ((PROJECT_CREATE, 8), (inserts(1_000), 1_000)):
             for peer in forms(workload):
                 python, in_c, peak = calls_and_memory(conninfo, peer)
-                name = f"{peer.name}: {workload.name} ({statements:,} statements)"
-                warm.add_row(name, f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}")
+                cells = [f"{python:,}", f"{in_c:,}", f"{peak / statements:,.0f}"]
+                warm.add_row(_row(peer, statements), *cells)
     turns = {statement: partial(imported, statement) for statement in _IMPORTS}
     interleave(turns, rounds=1, calls=1)  # compiles what is not yet
     imports = Result("imports", {}, interleave(turns, rounds=9, calls=1))
     Console(width=150).print(split, "", warm, "", compared([imports]), sep="\n")
+
+
+def _row(peer: Peer, statements: int) -> str:
+    return f"{peer.name}: {peer.workload.name} ({statements:,} statements)"
 
 
 if __name__ == "__main__":

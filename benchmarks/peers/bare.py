@@ -12,7 +12,7 @@ of batchq, guards included, so what differs is the client.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from psycopg import adapt
@@ -60,9 +60,9 @@ class Bare(OnPsycopg):
         self, conn: Connection | AsyncConnection, given: Any, values: Values
     ) -> PQGen[list[Rows]]:
         """Run the statements with these values; prepare them if they are not yet."""
-        names = self._names.get(conn) or self._prepare(conn, given, values)
         transformer = adapt.Transformer(conn)
         params = self.encode(values, transformer)
+        names = self._names.get(conn) or self._prepare(conn, given, params, transformer.types or ())
         answers = yield from _flight(conn.pgconn, names, params)
         return self.decode(answers, transformer, given)
 
@@ -97,20 +97,23 @@ class Bare(OnPsycopg):
         return rows
 
     def _prepare(
-        self, conn: Connection | AsyncConnection, given: Any, values: Values
+        self,
+        conn: Connection | AsyncConnection,
+        given: Any,
+        params: Params,
+        types: tuple[int, ...],
     ) -> list[bytes]:
         """Prepare the statements for values of these types; return their names."""
         (form, *_) = self.workload.batches.values()
         texts = [step.sql for step in steps(form(given))]
-        types_of: dict[str, tuple[int, ...]] = {}
-        for text, own, guard in zip(texts, values, self._guards, strict=True):
-            transformer = adapt.Transformer(conn)
-            sent = (*own, *guard)
-            transformer.dump_sequence(sent, [PyFormat.AUTO] * len(sent))
-            # The last one of a text wins: it is the one whose list is not empty.
-            types_of[text] = tuple(transformer.types or ())
+        each = iter(types)
+        # The last one of a text wins: it is the one whose list is not empty.
+        types_of = {
+            text: tuple(islice(each, len(own)))
+            for text, (own, _) in zip(texts, params, strict=True)
+        }
         names = {text: b"bare_%d" % number for number, text in enumerate(types_of)}
-        to_prepare = [(names[text], text.encode(), types) for text, types in types_of.items()]
+        to_prepare = [(names[text], text.encode(), own) for text, own in types_of.items()]
         to_prepare += [(b"bare_begin", b"BEGIN", ()), (b"bare_commit", b"COMMIT", ())]
         for prepared in to_prepare:
             answer = conn.pgconn.prepare(*prepared)
@@ -156,17 +159,15 @@ def _flight(pg: PGconn, names: list[bytes], params: Params) -> PQGen[list[PGresu
         if (yield Wait.RW) & Ready.R:
             pg.consume_input()
     answers: list[PGresult] = []
-    syncs = 0
-    while syncs < 2:  # noqa: PLR2004  the two that were sent
+    syncs = 2
+    while syncs:
         while pg.is_busy():
             if (yield Wait.R):
                 pg.consume_input()
         answer = pg.get_result()
-        if answer is None:
-            continue
-        if answer.status == ExecStatus.PIPELINE_SYNC:
-            syncs += 1
-            continue
-        answers.append(answer)
+        if answer is not None and answer.status == ExecStatus.PIPELINE_SYNC:
+            syncs -= 1
+        elif answer is not None:
+            answers.append(answer)
     pg.exit_pipeline_mode()
     return answers

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""batchq.bulk: start the delete of a VPC, and resume it until all its rules are deleted."""
+"""batchq.bulk: delete the rules of a VPC in chunks, as its children or by a condition."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from batchq.bulk import Budget, ChunkSize, resume, start
+from batchq import run
+from batchq.bulk import Budget, ChunkSize, DeleteRows, resume, start
 from benchmarks.peers import Connection, OnPsycopg, Peer
 from benchmarks.peers.psycopg3 import Autocommit
-from benchmarks.workloads import Workload
 from examples.datastore.errors import NotFound
 from examples.datastore.vpc_delete import TREE
+
+if TYPE_CHECKING:
+    from benchmarks.workloads import Workload
+
+_BUDGET = Budget(seconds=math.inf)
 
 
 class Chunked(OnPsycopg):
@@ -25,11 +31,22 @@ class Chunked(OnPsycopg):
     def call(self, conn: Connection, vpc_id: UUID) -> object:
         """Delete the rules, and after them the VPC."""
         start(conn, TREE, vpc_id, missing=NotFound("vpc", vpc_id))
-        budget = Budget(seconds=math.inf)
-        return resume(conn, [TREE], owner="benchmark", budget=budget, chunk_size=self._size)
+        return resume(conn, [TREE], owner="benchmark", budget=_BUDGET, chunk_size=self._size)
+
+
+class ByCondition(OnPsycopg):
+    """Delete the rules by a condition, without their VPC."""
+
+    name = "DeleteRows"
+
+    def call(self, conn: Connection, vpc_id: UUID) -> object:
+        """Delete the rules."""
+        rules = DeleteRows(name="rules", table="vpc_firewall_rule", where={"vpc_id": vpc_id})
+        run(conn, rules.start())
+        return resume(conn, [rules], owner="benchmark", budget=_BUDGET)
 
 
 def deleting(workload: Workload) -> list[Peer]:
-    """Return one DELETE, which the others are compared with, and chunks of several sizes."""
+    """Return one DELETE, which the others are compared with, and the ways of batchq.bulk."""
     chunked = [Chunked(workload, rows) for rows in (1_000, 10_000, None)]
-    return [Autocommit(workload, "one DELETE"), *chunked]
+    return [Autocommit(workload, "one DELETE"), *chunked, ByCondition(workload)]

@@ -18,7 +18,7 @@ from benchmarks.peers import InTasks
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq, forms
-from benchmarks.peers.bulk import Chunked
+from benchmarks.peers.bulk import ByCondition, Chunked
 from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core
@@ -117,15 +117,15 @@ def test_peers_in_tasks_create_the_same_projects(postgres):
 
 def test_chunked_delete_leaves_what_one_delete_leaves(postgres):
     workload = deletes("random", rows=1_500)
-    deleting = [Autocommit(workload), Chunked(workload, 1_000), Chunked(workload)]
-    with opened(postgres.conninfo(), deleting, 1) as sides:
+    chunked = [Chunked(workload, 1_000), Chunked(workload), ByCondition(workload)]
+    with opened(postgres.conninfo(), [Autocommit(workload), *chunked], 1) as sides:
         before = [workload.digest(side.place.conninfo) for side in sides]
         for side in sides:
             side.work(range(1))
         assert differing(sides) == ()
         left = [workload.digest(side.place.conninfo) for side in sides]
-    assert [own[0] for own in before] == [3_000] * 3
-    assert [own[0] for own in left] == [1_500] * 3
+    assert [own[0] for own in before] == [3_000] * 4
+    assert [own[0] for own in left] == [1_500] * 4
 
 
 def test_titles_of_the_cases_are_unique():
