@@ -24,9 +24,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from batchq.bulk import Budget
 from batchq.bulk.worker.options import WorkerOptions
-from batchq.testing import Server, server
+from batchq.testing import Proxy, Server, proxy, server
 from batchq.testing.databases import Database
-from tests.support.lock_waits import TIMEOUT
+from tests.support.clients import ITEMS, AsyncClient, Client, SyncClient
+from tests.support.lock_waits import TIMEOUT, Race, race
 from tests.support.sessions import Sessions
 
 pytest_plugins = ["tests.support.database_option"]
@@ -195,3 +196,32 @@ def connect(database: str, sessions: Sessions) -> Iterator[Connect]:
 def conn(connect: Connect) -> psycopg.Connection[Any]:
     """Connect to this test's schema, in autocommit."""
     return connect()
+
+
+@pytest.fixture
+def racing(connect: Connect) -> Iterator[Race]:
+    """Open two connections whose order locks force."""
+    with race(connect) as racing:
+        yield racing
+
+
+@pytest.fixture
+def link_mark(request: pytest.FixtureRequest) -> pytest.Mark:
+    """Return the mark `link` of a test: the tables, and the settings of the client."""
+    return request.node.get_closest_marker("link") or pytest.mark.link().mark
+
+
+@pytest.fixture
+def link(database: str, conn: psycopg.Connection[Any], link_mark: pytest.Mark) -> Iterator[Proxy]:
+    """Start a proxy before a schema with tables: those of the mark `link`, or that of items."""
+    for ddl in link_mark.args or [ITEMS]:
+        conn.execute(ddl)
+    with proxy(database) as link:
+        yield link
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def linked(request: pytest.FixtureRequest, link: Proxy, link_mark: pytest.Mark) -> Iterator[Client]:
+    """Connect a client through the proxy, once of each kind, with the settings of the mark."""
+    with request.param(link.conninfo(), **link_mark.kwargs) as client:
+        yield client

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,7 @@ import psycopg
 import pytest
 
 import batchq
-from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Report, StopReason, resume
-from tests.support.lock_waits import Race, race
+from batchq.bulk import ChildDelete, ChunkSize, DeleteTree, Job, Jobs, Report, StopReason, resume
 from tests.support.order_key_items import ITEMS, REWRITE
 from tests.support.vpcs import VPC, VPC_TABLE
 
@@ -163,6 +162,17 @@ def at(when: int, do: Callable[[], object]) -> Callable[[], None]:
     return throttle
 
 
+@pytest.fixture(name="conn")
+def conn_fixture(
+    request: pytest.FixtureRequest, conn: psycopg.Connection[Any]
+) -> psycopg.Connection[Any]:
+    """Connect as all tests do; with the mark `tables`, to these tables and the job table."""
+    if mark := request.node.get_closest_marker("tables"):
+        for ddl in (*mark.args, Jobs().ddl()):
+            conn.execute(ddl, prepare=False)
+    return conn
+
+
 @pytest.fixture
 def estate(conn: psycopg.Connection[Any]) -> Estate:
     """Not fenced yet."""
@@ -190,12 +200,6 @@ def item_table(conn: psycopg.Connection[Any]) -> None:
     """Hold twelve items of a VPC, to be scanned by any order key, beside the job table."""
     conn.execute(ITEMS + VPC_TABLE)
     conn.execute(REWRITE.jobs.ddl())  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def racing(connect: Callable[..., psycopg.Connection[Any]]) -> Iterator[Race]:
-    with race(connect) as made:
-        yield made
 
 
 @pytest.fixture(name="at")

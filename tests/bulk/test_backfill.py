@@ -24,16 +24,10 @@ TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 2, name text, note text);
 INSERT INTO rule (id, name) SELECT n, 'Rule ' || n FROM generate_series(1, 100) AS n;
 """
+pytestmark = pytest.mark.tables(TABLES)
 STAMP = Backfill(name="rules-v2", table="rule", set={"v": 2}, where=sql("v < 2"))
 PASS = 11
 """Chunks of a pass: ten of ten rows, and one that finds the end."""
-
-
-@pytest.fixture(name="conn")
-def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(TABLES)
-    conn.execute(STAMP.jobs.ddl())  # type: ignore[arg-type]
-    return conn
 
 
 def make_due(conn: Any, condition: str = "true") -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from batchq import run, sql
@@ -18,6 +17,7 @@ TABLES = """
 CREATE TABLE rule (id int PRIMARY KEY, v int NOT NULL DEFAULT 1);
 INSERT INTO rule SELECT n FROM generate_series(1, 50) AS n;
 """
+pytestmark = pytest.mark.tables(TABLES)
 STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
 TRIGGER = """
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
@@ -58,13 +58,6 @@ KEPT: dict[str, tuple[str, Backfill]] = {
     "a rule updates another table instead": (ANOTHER, STAMP),
     "nothing changes of any row": (SWALLOWS.replace("OLD.id = 7", "OLD.id > 0"), STAMP),
 }
-
-
-@pytest.fixture(name="conn")
-def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(TABLES)
-    conn.execute(STAMP.jobs.ddl())  # type: ignore[arg-type]
-    return conn
 
 
 @pytest.mark.parametrize("case", KEPT)

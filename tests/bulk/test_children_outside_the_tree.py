@@ -19,6 +19,7 @@ CREATE TABLE route (id int PRIMARY KEY, router_id int NOT NULL, kind text, UNIQU
 INSERT INTO router VALUES (11, 1), (12, 1);
 INSERT INTO route VALUES (1, 11, 'static'), (2, 12, 'static'), (3, 12, 'learnt');
 """
+pytestmark = pytest.mark.tables(VPC_TABLE + TABLES)
 STATIC = ROUTER.children("route", by="router_id", deleted_at=None, where={"kind": "static"})
 ROUTERS = ChildDelete(
     relation=VPC.children("router", by="vpc_id", deleted_at="time_deleted"),
@@ -26,12 +27,6 @@ ROUTERS = ChildDelete(
     children=[ChildDelete(relation=STATIC)],
 )
 TREE = DeleteTree(name="vpc", parent=VPC, children=[ROUTERS])
-
-
-@pytest.fixture(autouse=True)
-def tables(conn: psycopg.Connection) -> None:
-    conn.execute(VPC_TABLE + TABLES, prepare=False)
-    conn.execute(TREE.jobs.ddl(), prepare=False)
 
 
 def ids(conn: psycopg.Connection, table: str) -> list[int]:

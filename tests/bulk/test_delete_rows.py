@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from batchq import InvalidBatch, gather, insert, run, sql
@@ -27,17 +26,11 @@ INSERT INTO event SELECT n, timestamptz '2024-01-01Z' + n * interval '1 day', 2 
     FROM generate_series(1, 100) AS n;
 CREATE UNIQUE INDEX events_by_time ON event (at, id);
 """
+pytestmark = pytest.mark.tables(TABLES)
 OLD = DeleteRows(name="old-events", table="event", where={"v": 1})
 DAY_50 = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=50)
 SCAN = 11
 """Chunks of a scan: ten of ten rows, and one that finds the end."""
-
-
-@pytest.fixture(name="conn")
-def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(TABLES)
-    conn.execute(OLD.jobs.ddl())  # type: ignore[arg-type]
-    return conn
 
 
 def begun(conn: Any, task: DeleteRows = OLD, **options: Any) -> Report:

@@ -31,6 +31,7 @@ INSERT INTO route (id, router_id) SELECT 10 * r + n, r FROM (VALUES (11), (12), 
     generate_series(0, 3) AS n;
 INSERT INTO hop SELECT 10 * route.id + n, route.id FROM route, generate_series(0, 3) AS n;
 """
+pytestmark = pytest.mark.tables(TABLES)
 ROUTE = Parent(table="route", key="id", deleted_at="time_deleted", generation="rcgen")
 HOPS = ChildDelete(relation=ROUTE.children("hop", by="route_id", deleted_at=None))
 ROUTES = ChildDelete(
@@ -53,8 +54,6 @@ RESTORED = "UPDATE {} SET time_deleted = NULL, rcgen = rcgen + 1 WHERE id = {}"
 
 @pytest.fixture(autouse=True)
 def fenced(conn: psycopg.Connection[Any]) -> None:
-    conn.execute(TABLES)
-    conn.execute(TREE.jobs.ddl())  # type: ignore[arg-type]
     begin(conn, TREE)
 
 

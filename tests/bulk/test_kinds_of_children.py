@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from batchq import InvalidBatch, run, sql
@@ -25,6 +24,7 @@ INSERT INTO address
 UPDATE address SET node = 7 WHERE id % 3 = 0;
 UPDATE address SET time_deleted = '2020-01-01' WHERE id > 40;
 """
+pytestmark = pytest.mark.tables(VPC_TABLE + TABLES)
 
 
 def addresses(deleted_at: str | None = None, **where: object) -> Any:
@@ -33,13 +33,6 @@ def addresses(deleted_at: str | None = None, **where: object) -> Any:
 
 def tree(*children: ChildDelete) -> DeleteTree:
     return DeleteTree(name="vpc", parent=VPC, children=children)
-
-
-@pytest.fixture(name="conn")
-def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(VPC_TABLE + TABLES)
-    conn.execute(tree().jobs.ddl())  # type: ignore[arg-type]
-    return conn
 
 
 def drained(conn: Any, *children: ChildDelete, **options: Any) -> Report:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 
 from batchq import sql
@@ -42,6 +41,7 @@ INSERT INTO rule SELECT n, 2 FROM generate_series(4001, 4010) n;
 INSERT INTO router SELECT n, 1 FROM generate_series(1, 30) n;
 INSERT INTO route SELECT n, 1 + n % 30 FROM generate_series(1, 600) n;
 """
+pytestmark = pytest.mark.tables(VPC_TABLE + TABLES)
 RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 SOFT = VPC.children("rule", by="vpc_id", deleted_at="time_deleted")
 ROUTES = ChildDelete(relation=ROUTER.children("route", by="router_id", deleted_at=None))
@@ -61,13 +61,6 @@ TREE = DeleteTree(name="vpc", parent=VPC, children=TREES["deleted"])
 STAMP = Backfill(name="v2", table="rule", set={"v": 2}, where=sql("v < 2"))
 TIMEOUT = 0.25
 JOB = "phase, restarts, rows_done, last_error"
-
-
-@pytest.fixture(name="conn")
-def conn_fixture(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    conn.execute(VPC_TABLE + TABLES, prepare=False)
-    conn.execute(TREE.jobs.ddl(), prepare=False)  # type: ignore[arg-type]
-    return conn
 
 
 @pytest.fixture

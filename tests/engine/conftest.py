@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from batchq.testing import Proxy, proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient
+from tests.support.clients import Client
 from tests.support.plan_modes import EACH_PLAN_MODE
 
 
@@ -43,15 +42,6 @@ async def aconn(database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
 
 
 @pytest.fixture
-def link(database, conn) -> Iterator[Proxy]:
-    """Start a proxy before a schema with the table of items."""
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link) -> Iterator[SyncClient | AsyncClient]:
+def client(linked: Client) -> Client:
     """Connect a client through the proxy, once of each kind."""
-    with request.param(link.conninfo()) as client:
-        yield client
+    return linked

@@ -10,7 +10,9 @@ import batchq
 from batchq import ConnectionFailed, Outcome, OutcomeUnknown, gather, sql
 from batchq.result import Ok
 from batchq.testing import error_response
-from tests.support.clients import AsyncClient, SyncClient, item
+from tests.support.clients import SyncClient, item
+
+pytestmark = pytest.mark.link(prepare_threshold=None)
 
 REQUESTS = "PBDEPBDEPBDESPBDES"
 
@@ -44,12 +46,6 @@ def is_true(outcome, conn) -> bool:
     """Whether the table is as the outcome says."""
     rows = conn.execute("SELECT count(*) FROM item").fetchone()[0]
     return outcome is Outcome.UNKNOWN or (rows > 0) == (outcome is Outcome.COMMITTED)
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo(), prepare_threshold=None) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 import batchq
 from batchq import DecodeFailed, Outcome, gather, sql
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
+from tests.support.clients import item
 
 
 def refuse(*_, **__):
@@ -21,13 +21,6 @@ DECODING = {
     "a function that raises": sql("SELECT 1").scalar(int).map(refuse),
     "an into() that raises": batchq.into(refuse, a=sql("SELECT 1").scalar(int)),
 }
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, database, conn):
-    conn.execute(ITEMS)
-    with request.param(database) as client:
-        yield client
 
 
 @pytest.mark.parametrize("decoding", DECODING.values(), ids=DECODING)

@@ -19,6 +19,8 @@ from batchq.testing import error_response
 from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
 from tests.support.clients import AsyncClient, SyncClient, item, parsed, prepared
 
+pytestmark = pytest.mark.link(prepare_threshold=None)
+
 GOOD, FAILS, COMMIT_FAILS = "12nC12nCZ12nCZ", "12nC12nEZ12nCZ", "12nC12nC12nCZ12nEZ"
 BATCHES = [
     item(1),
@@ -57,12 +59,6 @@ def outcomes(results):
 
 def ids(conn):
     return [key for (key,) in conn.execute("SELECT id FROM item WHERE id > 0 ORDER BY id")]
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo(), prepare_threshold=None) as client:
-        yield client
 
 
 @pytest.fixture

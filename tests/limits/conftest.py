@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests.limits.helpers import LIMITS, Book
-from tests.support.lock_waits import Race, race
 from tests.support.plan_modes import EACH_PLAN_MODE
 
 
@@ -32,10 +30,3 @@ def planned(request, book, conn) -> psycopg.Connection[Any]:
 def vpc_table(conn, book) -> None:
     """Create a table of resources beside those of the limits."""
     conn.execute("CREATE TABLE vpc (id uuid CONSTRAINT vpc_pkey PRIMARY KEY)")
-
-
-@pytest.fixture
-def sides(connect) -> Iterator[Race]:
-    """Open two connections whose order locks force."""
-    with race(connect) as sides:
-        yield sides

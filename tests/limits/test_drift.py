@@ -3,21 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from batchq import gather, run
 from batchq.limits import Drift
 from batchq.result import Ok
 from tests.limits.helpers import LIMITS, PROJECT, SILO, A, B, set_limits
-from tests.support.lock_waits import Race, race
-
-
-@pytest.fixture
-def sides(connect) -> Iterator[Race]:
-    with race(connect) as sides:
-        yield sides
 
 
 def drifted(conn, used, **where):
@@ -72,19 +61,19 @@ def test_lost_counter_is_set_and_then_reconciled(conn, book):
     assert run(conn, LIMITS.reconcile(PROJECT)) == [Drift(PROJECT, "vpcs", 0, 4)]
 
 
-def test_reconcile_counts_a_charge_that_it_waited_for(conn, book, sides):
+def test_reconcile_counts_a_charge_that_it_waited_for(conn, book, racing):
     set_limits(conn, (PROJECT, "vpcs", 9))
     charge = LIMITS.charge("vpcs", 4, scope=PROJECT, id=A)
-    answer = sides.run(charge, LIMITS.reconcile(PROJECT))
+    answer = racing.run(charge, LIMITS.reconcile(PROJECT))
     assert isinstance(answer, Ok)
     assert (answer.value, book.used(), book.wrong()) == ([], 4, [])
 
 
-def test_charge_that_waited_for_reconcile_adds_to_its_result(conn, book, sides):
+def test_charge_that_waited_for_reconcile_adds_to_its_result(conn, book, racing):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, LIMITS.charge("vpcs", 4, scope=PROJECT, id=A))
     drifted(book.conn, 9, resource="vpcs")
     charge = LIMITS.charge("vpcs", 4, scope=PROJECT, id=B)
-    answer = sides.run(LIMITS.reconcile(PROJECT), charge)
+    answer = racing.run(LIMITS.reconcile(PROJECT), charge)
     assert isinstance(answer, Ok)
     assert (answer.value, book.used(), book.wrong()) == (True, 8, [])

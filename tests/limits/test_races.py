@@ -143,7 +143,7 @@ def schema_of(conn):
 
 @pytest.mark.parametrize("qualified", ["a", "b"])
 @pytest.mark.parametrize("ordinary", ["LIMITS", "the other"])
-def test_table_named_in_two_ways_is_locked_in_one_order(sides, conn, book, qualified, ordinary):
+def test_table_named_in_two_ways_is_locked_in_one_order(racing, conn, book, qualified, ordinary):
     """Whichever counter is called by the longer name, and by whichever the others call both."""
     set_limits(conn, (PROJECT, "a", None), (PROJECT, "b", None))
     schema = schema_of(conn)
@@ -153,12 +153,12 @@ def test_table_named_in_two_ways_is_locked_in_one_order(sides, conn, book, quali
         for name in ("a", "b")
     )
     normal = LIMITS if ordinary == "LIMITS" else other
-    sides.second.execute("SET deadlock_timeout = '10ms'")
-    with sides.first.transaction():
-        run(sides.first, normal.charge("a", scope=PROJECT, id=B), nested=True)
-        work = sides.submit(attempt, sides.second, mixed)
+    racing.second.execute("SET deadlock_timeout = '10ms'")
+    with racing.first.transaction():
+        run(racing.first, normal.charge("a", scope=PROJECT, id=B), nested=True)
+        work = racing.submit(attempt, racing.second, mixed)
         # Were "b" locked by now, this would wait for who waits for us.
-        run(sides.first, normal.charge("b", scope=PROJECT, id=B), nested=True)
+        run(racing.first, normal.charge("b", scope=PROJECT, id=B), nested=True)
     assert isinstance(work.result(), Ok), work.result()
     assert (book.used(resource="a"), book.used(resource="b")) == (2, 2)
 

@@ -28,80 +28,80 @@ def isolation(request) -> IsolationLevel:
     return request.param
 
 
-def settled(sides, held, waiting, isolation, **options):
+def settled(racing, held, waiting, isolation, **options):
     """Return the result of a batch that waited; under the stricter levels it is run again."""
-    return sides.run(held, waiting, isolation=isolation, retry=AGAIN, **options)
+    return racing.run(held, waiting, isolation=isolation, retry=AGAIN, **options)
 
 
-def test_charge_that_waited_for_the_last_place_is_refused(sides, conn, book, isolation):
+def test_charge_that_waited_for_the_last_place_is_refused(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
-    answer = settled(sides, create(A), create(B), isolation)
+    answer = settled(racing, create(A), create(B), isolation)
     assert isinstance(answer.error, LimitExceeded)
     assert book.counter() == (1, 1, 1)
 
 
-def test_charge_that_waited_for_a_released_place_gets_it(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_released_place_gets_it(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
     run(conn, charge(A))
     release = LIMITS.release("vpcs", scope=PROJECT, id=A)
-    assert settled(sides, release, create(B), isolation).value is True
+    assert settled(racing, release, create(B), isolation).value is True
     assert [row[2] for row in book.ledger()] == [B]
 
 
-def test_charge_that_waited_for_a_rolled_back_one_gets_its_place(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_rolled_back_one_gets_its_place(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 1))
-    assert settled(sides, create(A), create(B), isolation, rollback=True).value is True
+    assert settled(racing, create(A), create(B), isolation, rollback=True).value is True
     assert [row[2] for row in book.ledger()] == [B]
 
 
-def test_repeated_charge_that_waited_for_the_first_charges_nothing(sides, conn, book, isolation):
+def test_repeated_charge_that_waited_for_the_first_charges_nothing(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
-    assert settled(sides, charge(A, 3), charge(A, 3), isolation).value is False
+    assert settled(racing, charge(A, 3), charge(A, 3), isolation).value is False
     assert (book.used(), book.wrong()) == (3, [])
 
 
-def test_release_that_waited_for_another_returns_nothing(sides, conn, book, isolation):
+def test_release_that_waited_for_another_returns_nothing(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     release = LIMITS.release("vpcs", scope=PROJECT, id=A)
-    assert settled(sides, release, release, isolation).value is False
+    assert settled(racing, release, release, isolation).value is False
     assert (book.used(), book.wrong()) == (0, [])
 
 
-def test_resize_that_waited_for_another_starts_from_its_result(sides, conn, book, isolation):
+def test_resize_that_waited_for_another_starts_from_its_result(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     resize = [LIMITS.resize("vpcs", n, scope=PROJECT, id=A) for n in (8, 2)]
-    assert isinstance(settled(sides, *resize, isolation), Ok)
+    assert isinstance(settled(racing, *resize, isolation), Ok)
     assert (book.counter(), book.wrong()) == ((2, 9, 9), [])
 
 
-def test_release_that_waited_for_a_resize_returns_the_new_amount(sides, conn, book, isolation):
+def test_release_that_waited_for_a_resize_returns_the_new_amount(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     resize = LIMITS.resize("vpcs", 8, scope=PROJECT, id=A)
-    assert settled(sides, resize, LIMITS.release("vpcs", scope=PROJECT, id=A), isolation).value
+    assert settled(racing, resize, LIMITS.release("vpcs", scope=PROJECT, id=A), isolation).value
     assert (book.used(), book.wrong()) == (0, [])
 
 
-def test_charge_that_waited_for_a_lower_limit_is_rejected(sides, conn, book, isolation):
+def test_charge_that_waited_for_a_lower_limit_is_rejected(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     run(conn, charge(A, 3))
     lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
-    assert isinstance(settled(sides, lower, charge(B), isolation).error, LimitExceeded)
+    assert isinstance(settled(racing, lower, charge(B), isolation).error, LimitExceeded)
     assert book.counter() == (3, 2, 3)
 
 
-def test_lower_limit_that_waited_for_a_charge_keeps_it(sides, conn, book, isolation):
+def test_lower_limit_that_waited_for_a_charge_keeps_it(racing, conn, book, isolation):
     set_limits(conn, (PROJECT, "vpcs", 9))
     lower = LIMITS.set_limit("vpcs", 2, scope=PROJECT)
-    assert isinstance(settled(sides, charge(A, 3), lower, isolation), Ok)
+    assert isinstance(settled(racing, charge(A, 3), lower, isolation), Ok)
     assert book.counter() == (3, 2, 3)
 
 
-def test_first_limit_set_twice_at_once_creates_one_counter(sides, book, isolation):
+def test_first_limit_set_twice_at_once_creates_one_counter(racing, book, isolation):
     first, second = (LIMITS.set_limit("vpcs", lim, scope=PROJECT) for lim in (5, 7))
-    assert isinstance(settled(sides, first, second, isolation), Ok)
+    assert isinstance(settled(racing, first, second, isolation), Ok)
     assert book.counter() == (0, 7, 7)
 
 

@@ -23,7 +23,6 @@ from batchq import (
     unique,
     update,
 )
-from batchq.testing import proxy
 from tests.support.answers import seen
 from tests.support.clients import AsyncClient, SyncClient, parsed, prepared
 
@@ -33,6 +32,8 @@ CREATE TABLE item (
     number bigint, tags text[]
 )
 """
+TAKEN = f"INSERT INTO item (id, name) VALUES ('{UUID(int=9)}', 'taken')"
+pytestmark = pytest.mark.link(TABLE, TAKEN)
 
 
 class Taken(Exception):
@@ -92,14 +93,6 @@ ITEMS = (
     Item(UUID(int=3), None, None, []),
     Item(UUID(int=9), "é", 1 << 40, ["x", "y"]),
 )
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(TABLE)
-    conn.execute("INSERT INTO item (id, name) VALUES (%s, 'taken')", [UUID(int=9)])
-    with proxy(database) as link:
-        yield link
 
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])

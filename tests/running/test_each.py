@@ -10,8 +10,10 @@ import pytest
 from attrs import frozen
 
 from batchq import InvalidBatch, Outcome, gather, insert, param, row, sequence, sql, update
-from batchq.testing import proxy
-from tests.support.clients import AsyncClient, SyncClient
+
+pytestmark = pytest.mark.link(
+    "CREATE TABLE item (id bigint PRIMARY KEY, note text)", prepare_threshold=0
+)
 
 MANY = 2_500
 
@@ -32,19 +34,6 @@ ITEM = insert("item", Item)
 COUNTED = ITEM.returning("id").scalar(int)
 
 
-@pytest.fixture
-def link(database, conn):
-    conn.execute("CREATE TABLE item (id bigint PRIMARY KEY, note text)")
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo(), prepare_threshold=0) as client:
-        yield client
-
-
 def items(last: Item) -> list[Item]:
     return [*[Item(n, "a") for n in range(MANY - 1)], last]
 
@@ -58,11 +47,11 @@ UNSENDABLE = {
 
 
 @pytest.mark.parametrize("case", UNSENDABLE)
-def test_nothing_is_sent_if_the_last_row_cannot_be_encoded(client, link, conn, case):
+def test_nothing_is_sent_if_the_last_row_cannot_be_encoded(linked, link, conn, case):
     rows = items(UNSENDABLE[case])
     for batch in (ITEM.each(rows), gather(sql("SELECT 1"), COUNTED.each(rows).label("new"))):
         with link.record() as recording, pytest.raises(InvalidBatch) as raised:
-            client.run(batch)
+            linked.run(batch)
         assert recording.bytes_sent == 0
         error = raised.value
         assert error.outcome is Outcome.NOT_SENT
@@ -72,10 +61,10 @@ def test_nothing_is_sent_if_the_last_row_cannot_be_encoded(client, link, conn, c
         assert f"row {MANY - 1}" in str(error)
         assert "cannot be sent" in str(error)
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
-    assert client.run(ITEM.bind(Item(1))) is None
+    assert linked.run(ITEM.bind(Item(1))) is None
 
 
-def test_nothing_is_sent_if_a_bound_value_cannot_be_encoded(client, link):
+def test_nothing_is_sent_if_a_bound_value_cannot_be_encoded(linked, link):
     place = param("place", object)
     whole = gather(
         ITEM,
@@ -89,54 +78,54 @@ def test_nothing_is_sent_if_a_bound_value_cannot_be_encoded(client, link):
     ):
         new, given = values
         with link.record() as recording, pytest.raises(InvalidBatch) as raised:
-            client.run(whole.bind(new, place=given))
+            linked.run(whole.bind(new, place=given))
         assert recording.bytes_sent == 0
         assert (raised.value.index, raised.value.path) == (index, path)
-    assert client.run(whole.bind(Item(1), place="a")) == (None, None, ("a",))
+    assert linked.run(whole.bind(Item(1), place="a")) == (None, None, ("a",))
 
 
-def test_constant_that_cannot_be_encoded_sends_nothing(client, link):
+def test_constant_that_cannot_be_encoded_sends_nothing(linked, link):
     whole = gather(ITEM, update("item", {"note": Unknown()}, {"id": row(Item).id}))
     for _ in range(2):
         with link.record() as recording, pytest.raises(InvalidBatch, match=r"step 1 .*'note'"):
-            client.run(whole.bind(Item(1)))
+            linked.run(whole.bind(Item(1)))
         assert recording.bytes_sent == 0
 
 
-def test_many_rows_are_stored_in_order(client, conn):
+def test_many_rows_are_stored_in_order(linked, conn):
     rows = [Item(n, None if n % 3 else str(n)) for n in range(MANY)]
-    assert client.run(COUNTED.each(rows)) == list(range(MANY))
+    assert linked.run(COUNTED.each(rows)) == list(range(MANY))
     stored = conn.execute("SELECT id, note FROM item ORDER BY ctid").fetchall()
     assert stored == [(one.id, one.note) for one in rows]
 
 
-def test_failing_row_leaves_no_other(client, conn):
+def test_failing_row_leaves_no_other(linked, conn):
     rows = [Item(n) for n in range(50)]
     rows[30] = Item(7)
     for batch in (ITEM.each(rows), sequence(map(ITEM.bind, rows))):
-        answer = client.attempt(gather(sql("SELECT 1"), batch))
+        answer = linked.attempt(gather(sql("SELECT 1"), batch))
         assert answer.report.index == 31
         assert answer.report.outcome is Outcome.ROLLED_BACK
         assert answer.report.violation.values == {"id": 7, "note": None}
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
 
 
-def test_no_row_sends_nothing(client, link):
+def test_no_row_sends_nothing(linked, link):
     with link.record() as recording:
-        assert client.run(COUNTED.each([])) == []
-        assert client.run(ITEM.each([])) is None
+        assert linked.run(COUNTED.each([])) == []
+        assert linked.run(ITEM.each([])) is None
     assert recording.bytes_sent == 0
 
 
-def test_dumper_registered_between_runs_is_used_for_each_row(client, conn):
+def test_dumper_registered_between_runs_is_used_for_each_row(linked, conn):
     class Quoting(psycopg.adapt.Dumper):
         def dump(self, obj):
             return f"<{obj}>".encode()
 
     whole = gather(ITEM.partial(id=param("id", int), note="constant"), sql("SELECT 1"))
     for first in (0, 10):
-        client.run(ITEM.each([Item(first + n, "a") for n in range(3)]))
-        client.run(whole.bind(id=first + 5))
-        client.conn.adapters.register_dumper(str, Quoting)
+        linked.run(ITEM.each([Item(first + n, "a") for n in range(3)]))
+        linked.run(whole.bind(id=first + 5))
+        linked.conn.adapters.register_dumper(str, Quoting)
     notes = [note for (note,) in conn.execute("SELECT note FROM item ORDER BY id")]
     assert notes == ["a", "a", "a", "constant", "<a>", "<a>", "<a>", "<constant>"]

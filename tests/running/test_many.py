@@ -32,7 +32,6 @@ from batchq import (
     update,
 )
 from batchq.result import Failed, Ok, arun_many, attempt, run_many
-from batchq.testing import proxy
 from tests.support.clients import ITEMS, SyncClient, item
 
 READ = sql("SELECT 1").scalar(int)
@@ -310,13 +309,6 @@ def test_hundred_with_failures_are_as_each_alone(conn, database, threshold):
 
 
 # -- the flight ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
 
 
 def test_all_are_one_flight(link):

@@ -23,7 +23,6 @@ from batchq import (
     update,
 )
 from batchq.result import Ok
-from tests.support.lock_waits import race
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -70,12 +69,6 @@ OF_ONE = {name: statement for name, statement in GUARDED.items() if "many" not i
 @pytest.fixture(autouse=True)
 def tables(observer):
     observer.execute(TABLES)
-
-
-@pytest.fixture
-def racing(connect):
-    with race(connect) as racing:
-        yield racing
 
 
 @pytest.mark.parametrize("guarded", GUARDED.values(), ids=GUARDED)

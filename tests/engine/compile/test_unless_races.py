@@ -14,7 +14,6 @@ from psycopg import IsolationLevel
 
 from batchq import SerializationConflict, delete, run, sql, update
 from batchq.types import Updated
-from tests.support.lock_waits import race
 from tests.support.row_values import Unmet
 
 TABLES = """
@@ -54,12 +53,6 @@ def attach(instance, disk=1):
 @pytest.fixture(autouse=True)
 def tables(observer):
     observer.execute(TABLES)
-
-
-@pytest.fixture
-def racing(connect):
-    with race(connect) as racing:
-        yield racing
 
 
 def disk(observer, n):

@@ -28,8 +28,6 @@ from batchq.testing import proxy
 from tests.support.clients import AsyncClient, SyncClient
 from tests.support.fake_server import Scenario, fake_server
 
-pytestmark = pytest.mark.postgres_only("partitions are not tables there")
-
 TABLES = """
 CREATE TABLE booking (
     id int, day int, size int NOT NULL CONSTRAINT booking_size CHECK (size > 0),
@@ -65,22 +63,14 @@ INSERT INTO booking VALUES (1, 1, 1), (1, 11, 1), (1, 21, 1);
 INSERT INTO note VALUES (1, 1, 1), (1, 11, 2), (1, 21, 3);
 """
 
+pytestmark = [
+    pytest.mark.postgres_only("partitions are not tables there"),
+    pytest.mark.link(TABLES),
+]
+
 
 class Taken(Exception):
     pass
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(TABLES)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo()) as client:
-        yield client
 
 
 def booking(id_=1, day=1, size=5, table="booking"):

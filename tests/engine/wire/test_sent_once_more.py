@@ -10,22 +10,10 @@ import pytest
 from batchq import Outcome, Retry, gather, insert, run, select, sql, sqlstate, update
 from batchq.engine.outcome.stale import LOST, STALE
 from batchq.result import Failed, Ok, attempt
-from batchq.testing import proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed, prepared
+from tests.support.clients import item, parsed, prepared
 from tests.support.flights import wrapped_wait
 
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo(), prepare_threshold=0) as client:
-        yield client
+pytestmark = pytest.mark.link(prepare_threshold=0)
 
 
 def raising(conn, code):

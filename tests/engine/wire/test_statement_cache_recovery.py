@@ -9,24 +9,13 @@ from psycopg import IsolationLevel
 
 from batchq import Outcome, UnmappedViolation, gather, run, sql
 from batchq.running import waiting
-from batchq.testing import proxy
-from tests.support.clients import ITEMS, AsyncClient, SyncClient, item, parsed
+from tests.support.clients import ITEMS, SyncClient, item, parsed
+
+pytestmark = pytest.mark.link(
+    ITEMS, "CREATE TABLE thing (a int); INSERT INTO thing VALUES (7)", prepare_threshold=0
+)
 
 THING = sql("SELECT * FROM thing").one(tuple)
-
-
-@pytest.fixture
-def link(database, conn):
-    conn.execute(ITEMS)
-    conn.execute("CREATE TABLE thing (a int); INSERT INTO thing VALUES (7)")
-    with proxy(database) as link:
-        yield link
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def client(request, link):
-    with request.param(link.conninfo(), prepare_threshold=0) as client:
-        yield client
 
 
 def ids(conn):
