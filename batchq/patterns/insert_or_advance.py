@@ -124,7 +124,8 @@ def insert_or_advance(
         stored, passed = (record(of, others) for of in (there, new))
         differs = f"{there}.{number} = {new}.{number} AND {stored} IS DISTINCT FROM {passed}"
         upsert = upsert._with_condition(When.CONFLICT, _test(differs), (), raises, others)
-    if isinstance(value, Special | RawSql):  # it may turn out to be NULL
+    if isinstance(value, RawSql | Special) and not isinstance(value, Parameter):
+        # It may turn out to be NULL. A parameter is not: it is checked when it is bound.
         upsert = upsert.ensure({version: ne(None)})
     return upsert.returning(created()).scalar(bool, null=True).map(_advanced)
 

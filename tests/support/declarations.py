@@ -1,156 +1,25 @@
 # SPDX-License-Identifier: MIT
 """Generate batches that can be declared, to be bound, or built with the same values.
 
-A plan of a batch is written once, as a function of an environment: the names of values. In the
-place of a name it finds a parameter, or the value that this is bound to."""
+A plan of a batch is written once, as a function of an environment, as its statements are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
 
-from batchq import Batch, gather, insert, into, param, row, sequence, sql, unique, update
-from batchq.conditions import between, le, ne, not_in
-from batchq.hierarchy import Parent
-from batchq.language.placement import Scheduled
+from batchq import Batch, gather, into, sequence, unique
 from batchq.language.tree import declared
-
-Env = Mapping[str, Any]
-Make = Callable[[Env], Batch[Any]]
-PARENT = Parent(table="parent", key="id", deleted_at=None, generation="gen")
-ITEMS = PARENT.children("item", by="parent", deleted_at=None)
-
-
-class Item(NamedTuple):
-    """A row to insert, and to read."""
-
-    id: int
-    parent: int
-    note: object
-    number: int | None
-    tags: list[str] | None
-
-
-class Taken(Exception):
-    """The id exists."""
-
-
-class Unmet(Exception):
-    """A guard has fired."""
-
-
-FIELDS: Env = {name: getattr(row(Item), name) for name in Item._fields}
-NAMED: Env = {
-    "other": param("other", int),
-    "choice": param("choice", list[int]),
-    "text": param("text", object),
-}
-PARAMETERS: Env = {**FIELDS, **NAMED}
-
-
-def _item(env: Env) -> Batch[Any]:
-    # Of the fields themselves it is declared by the class.
-    fields = {name: env[name] for name in Item._fields}
-    is_class = all(fields[name] is FIELDS[name] for name in fields)
-    item: Any = insert("item", Item if is_class else fields)
-    return item.one(Item).on(unique("item_pkey"), Taken)
-
-
-def _changed(env: Env) -> Batch[Any]:
-    return update("item", {"number": env["number"], "tags": ["k"]}, {"id": env["id"]}).count()
-
-
-def _guarded(env: Env) -> Batch[Any]:
-    change = update("item", {"note": env["text"]}, where={"id": env["choice"]})
-    return change.expect(at_most=1, unexpected=Unmet).require(
-        {"parent": env["other"]}, raises=Unmet
-    )
-
-
-def _compared(env: Env) -> Batch[Any]:
-    where = {"id": not_in(env["choice"]), "parent": le(env["other"])}
-    change = update("item", {"note": env["text"]}, where=where).count()
-    return change.refuse({"id": between(env["id"], env["other"])}, raises=Unmet).ensure(
-        {"parent": ne(env["parent"])}, raises=Unmet
-    )
-
-
-def _unless(env: Env) -> Batch[Any]:
-    change = update("item", {"number": env["number"]}, where={"id": env["id"]})
-    left = change.unless({"parent": env["other"], "id": le(12)})
-    return left.require({"parent": env["parent"]}, raises=Unmet).returning("note").updated(tuple)
-
-
-def _ensured(env: Env) -> Batch[Any]:
-    change = update("item", {"parent": env["parent"]}, where={"id": env["other"]})
-    return change.count().ensure({"parent": env["other"]}, raises=Unmet)
-
-
-def _read(env: Env) -> Batch[Any]:
-    number, texts = env["number"], (env["note"], env["text"])
-    return sql(
-        "SELECT %(a)s::int8, %(b)s::text, %(c)s::text, %(d)s::text[], %(e)s::int8[], %(f)s::int4",
-        a=number,
-        b=texts[0],
-        c=texts[1],
-        d=env["tags"],
-        e=env["choice"],
-        f=7,
-    ).one(tuple)
-
-
-def _fragment(env: Env) -> Batch[Any]:
-    note = sql("upper(%(x)s::text) || %(y)s", x=env["text"], y="k")
-    where = [{"parent": env["parent"]}, sql("id <> %(z)s", z=env["id"])]
-    return update("item", {"note": note}, where).returning("id", "note").all(tuple)
-
-
-def _output(env: Env) -> Batch[Any]:
-    made: Any = _item(env)
-    to = {"number": made.output("id"), "tags": env["tags"]}
-    later = update("item", to, where={"id": made.output("id"), "parent": env["parent"]})
-    return gather(made, gather(later.count()).label("later"))
-
-
-def _touch(key: str) -> Make:
-    return lambda env: PARENT.touch(env[key], missing=Unmet)
-
-
-def _added(env: Env) -> Batch[Any]:
-    return ITEMS.add(env["parent"], _item(env), missing=Unmet)
-
-
-def _last(key: str) -> Make:
-    def make(env: Env) -> Batch[Any]:
-        text = "SELECT count(*), %(a)s::int8, %(b)s::int8 FROM item"
-        count = sql(text, a=env[key], b=env["number"]).one(tuple)
-        return Scheduled(count.label(key), last_key=("last", env[key]))
-
-    return make
-
-
-def _none(_: Env) -> Batch[Any]:
-    return gather()
-
-
-LEAVES: tuple[Make, ...] = (
-    *(
-        _item,
-        _changed,
-        _guarded,
-        _compared,
-        _ensured,
-        _unless,
-        _read,
-        _fragment,
-        _output,
-        _added,
-        _none,
-    ),
-    *(_touch("parent"), _touch("other"), _last("parent"), _last("other")),
-    *(_touch("other"), _changed, lambda _: PARENT.touch(1, missing=Unmet)),
+from tests.support.declared_forms import (
+    FIELDS,
+    LEAVES,
+    PARAMETERS,
+    Env,
+    Item,
+    Make,
+    Unmet,
+    item_of,
 )
 
 # -- values ----------------------------------------------------------------------------------------
@@ -213,10 +82,10 @@ def _set(make: Make, name: str, value: Any) -> Make:
 
 
 def _each(rows: list[dict[str, Any]]) -> Make:
-    declared_item: Any = _item(FIELDS)
+    declared_item: Any = item_of(FIELDS)
     items = [Item(*[values[name] for name in Item._fields]) for values in rows]
     return lambda env: (
-        sequence([_item(one._asdict()) for one in items])
+        sequence([item_of(one._asdict()) for one in items])
         if env["is_built"]
         else declared_item.each(items)
     )
