@@ -27,6 +27,7 @@ from batchq import (
     old,
     select,
     sequence,
+    source,
     sql,
     sqlstate,
     steps,
@@ -45,6 +46,12 @@ ERROR = ValueError("taken")
 
 class Row(NamedTuple):
     id: int
+
+
+def joined(**changed: Any) -> object:
+    """Return an update by the rows of another table, with some arguments changed."""
+    arguments = {"set": {"a": 1}, "from_": "u", "on": {"a": "b"}} | changed
+    return update("t", **arguments)
 
 
 VALUES: dict[str, object] = {
@@ -77,6 +84,9 @@ NAMES: dict[str, Call] = {
     "on_conflict_do_update(set=): a column": lambda x: NEW.on_conflict_do_update("id", set=[x]),
     "output(): the name": NEW.output,
     "old(): a column": old,
+    "source(): a column": source,
+    "update(on=): a column": lambda x: joined(on={"a": x}),
+    "delete(on=): a column": lambda x: delete("t", using="u", on={"a": x}),
     "label(): the name": NEW.label,
     "label(): the name ": PAIR.label,
     "as_invariant(): context": PAIR.as_invariant,
@@ -97,6 +107,10 @@ COLUMNS: dict[str, Call] = {
     "update(): a column": lambda x: update("t", {x: 1}, where={"id": 1}),
     "update(): a column ": lambda x: update("t", {"a": 1}, where={x: 1}),
     "delete(): a column": lambda x: delete("t", where={x: 1}),
+    "update(on=): a column ": lambda x: joined(on={x: "b"}),
+    "delete(on=): a column ": lambda x: delete("t", using="u", on={x: "b"}),
+    "update(): a column  ": lambda x: joined(set={x: 1}),
+    "update(): a column   ": lambda x: joined(where={x: 1}),
     "select(): a column": lambda x: select("t", ["a"], where={x: 1}),
     "require(): a column": lambda x: CHANGE.require({x: 1}),
     "refuse(): a column": lambda x: CHANGE.refuse({x: 1}),
@@ -170,6 +184,11 @@ OTHERS: dict[str, tuple[Call, str]] = {
     "update(set=): a row": (lambda x: update("t", x, where={"id": 1}), "dict"),
     "insert(): a row ": (lambda x: insert_or_get("t", x, Row, key=["a"]), "dict"),
     "ensure(): pass a mapping": (CHANGE.ensure, "dict"),
+    "update(from_=): pass the ": (lambda x: joined(from_=x), "text"),
+    "delete(using=): pass the ": (lambda x: delete("t", using=x, on={"a": "b"}), "text"),
+    "update(where=):   ": (lambda x: joined(where=x), "dict none statement"),
+    "update(on=): pass a mapping": (lambda x: joined(on=x), "dict none"),
+    "delete(on=): pass a mapping": (lambda x: delete("t", using="u", on=x), "dict none"),
     "on_conflict_do_nothing(index_where=): ": (
         lambda x: NEW.on_conflict_do_nothing("id", index_where=x),
         "dict none statement",
