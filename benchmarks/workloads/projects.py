@@ -13,8 +13,7 @@ from psycopg.types.numeric import Int8
 from batchq import run, sequence
 from benchmarks.sandbox import PLENTY, PROJECT_NAME, Sandbox
 from benchmarks.workloads import DECLARED, FORMS, Command, Rows, Values, Workload, insert_command
-from benchmarks.workloads.built import project_create as built
-from benchmarks.workloads.composed import project_create as composed
+from benchmarks.workloads.project_forms import BUILT, COMPOSED
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.limits import limits_take_project
 from examples.datastore.models import (
@@ -81,7 +80,7 @@ def _project_created(rows: Sequence[Rows]) -> ProjectCreated:
 PROJECT_CREATE = Workload(
     "project_create",
     _projects,
-    dict(zip(FORMS, (project_create, composed, built), strict=True)),
+    dict(zip(FORMS, (project_create, COMPOSED.project_create, BUILT.project_create), strict=True)),
     _COMMANDS,
     _project_values,
     _project_created,

@@ -15,7 +15,7 @@ import pytest
 from batchq import Batch, check, gather, insert, run, sequence, sql, update
 from batchq.result import Failed
 from batchq.testing import proxy
-from benchmarks.workloads import built, composed
+from benchmarks.workloads.project_forms import BUILT, COMPOSED
 from examples.datastore.errors import LimitExceeded, NotFound
 from examples.datastore.firewall import RULE_INSERT
 from examples.datastore.limits import limits_take_vpc
@@ -35,7 +35,7 @@ ALL = " UNION ALL ".join(STORED.format(table=table) for table in TABLES[:-1])
 
 def composed_vpc_create(new: NewVpc) -> Batch[VpcCreated]:
     """Return vpc_create, composed of bound statements."""
-    return _vpc_create(new, composed._vpc(new), limits_take_vpc(new.project_id))
+    return _vpc_create(new, COMPOSED.vpc_with_defaults(new), limits_take_vpc(new.project_id))
 
 
 def built_vpc_create(new: NewVpc) -> Batch[VpcCreated]:
@@ -43,7 +43,9 @@ def built_vpc_create(new: NewVpc) -> Batch[VpcCreated]:
     used = {"vpcs_used": sql("vpcs_used + 1")}
     full = LimitExceeded("vpcs of project", new.project_id)
     take = update("project", used, {"id": new.project_id}).expect(1)
-    return _vpc_create(new, built._vpc(new), take.on(check("project_vpcs_within_limit"), full))
+    return _vpc_create(
+        new, BUILT.vpc_with_defaults(new), take.on(check("project_vpcs_within_limit"), full)
+    )
 
 
 def _vpc_create(new: NewVpc, vpc: Batch[VpcCreated], take: Batch[None]) -> Batch[VpcCreated]:
@@ -53,8 +55,8 @@ def _vpc_create(new: NewVpc, vpc: Batch[VpcCreated], take: Batch[None]) -> Batch
 
 PROJECTS = {
     "bound": PROJECT_CREATE.bind,
-    "composed": composed.project_create,
-    "built": built.project_create,
+    "composed": COMPOSED.project_create,
+    "built": BUILT.project_create,
 }
 VPC_CREATES = {
     "bound": VPC_CREATE.bind,
@@ -229,7 +231,7 @@ LATE = "vpc_system_router_id_fkey"
 RULES = {
     "each": RULE_INSERT.each,
     "bound": lambda rules: sequence(map(RULE_INSERT.bind, rules)),
-    "built": lambda rules: sequence(map(built._rule, rules)),
+    "built": lambda rules: sequence(map(BUILT.rule, rules)),
 }
 
 
