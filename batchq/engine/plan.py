@@ -8,7 +8,7 @@ they matter only after a failure, after which :attr:`Plan.placed` reads the batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, cast
@@ -147,37 +147,44 @@ class _Planner:
     def add(self, batch: Batch[Any, Any]) -> None:
         """Add all statements, in the order of the batch."""
         combining, statements = self.combining, self.statements
-        todo: list[Batch[Any, Any] | Instruction] = [batch]
-        while todo:
-            node = todo.pop()
-            if isinstance(node, Statement):
-                combining.append(len(statements))
-                self.add_statement(node)
-            elif isinstance(node, tuple):
-                combining.append(node)
-            elif isinstance(node, Wrapped):
-                todo.append(node.inner)
-                self.wrapped_names += node.long_names
-            elif isinstance(node, Composite):
-                todo.append(node.combining)
-                todo += node.parts[::-1]
-            elif isinstance(node, Bound):
-                # What is around it may decide what of it runs, or when.
-                todo.append(node.as_built())
+        parts: Iterator[Batch[Any, Any]] = iter((batch,))
+        around: list[tuple[Iterator[Batch[Any, Any]], Instruction | None]] = []
+        while True:
+            for part in parts:
+                node = part
+                while isinstance(node, Wrapped):
+                    self.wrapped_names += node.long_names
+                    node = node.inner
+                if isinstance(node, Statement):
+                    combining.append(len(statements))
+                    statements.append(node)
+                    self.values += node._values
+                elif isinstance(node, Composite):
+                    around.append((parts, node.combining))
+                    parts = iter(node.parts)
+                    break
+                elif isinstance(node, Bound):
+                    # What is around it may decide what of it runs, or when.
+                    around.append((parts, None))
+                    parts = iter((node.as_built(),))
+                    break
+                else:
+                    self.add_leaf(node)
             else:
-                self.add_leaf(node)
-
-    def add_statement(self, statement: Statement[Any, Any]) -> None:
-        """Add one statement as the next."""
-        self.statements.append(statement)
-        self.values += statement._values
+                if not around:
+                    return
+                parts, instruction = around.pop()
+                if instruction is not None:
+                    combining.append(instruction)
 
     def add_leaf(self, node: Batch[Any, Any]) -> None:
         """Add the statements of a batch that holds no other."""
         if isinstance(node, Scheduled):
             self.scheduled[len(self.statements)] = node
             self.combining.append(len(self.statements))
-            self.add_statement(cast("Statement[Any, Any]", node.statement))
+            statement = cast("Statement[Any, Any]", node.statement)
+            self.statements.append(statement)
+            self.values += statement._values
         elif isinstance(node, Each):
             first, count = len(self.statements), len(node.values)
             self.combining.append((slice(first, first + count), node.combine))

@@ -25,7 +25,8 @@ def running_order(
     :raises InvalidBatch: if one with its key is not the same, but has to be.
     """
     places: Sequence[int] = range(count)
-    if any(each.is_first or each.last_key is not None for each in scheduled.values()):
+    moved = [place for place, each in scheduled.items() if _is_moved(each)]
+    if moved and (moved != [count - 1] or scheduled[count - 1].is_first):
         # A stable sort: the order of the batch decides among equals.
         places = sorted(places, key=lambda place: _rank(scheduled.get(place)))
     keys, others = Keys(), dict[int, int]()
@@ -37,8 +38,12 @@ def running_order(
     return [place for place in places if place not in others] if others else places, others
 
 
+def _is_moved(scheduled: Scheduled[Any, Any]) -> bool:
+    return scheduled.is_first or scheduled.last_key is not None
+
+
 def _rank(scheduled: Scheduled[Any, Any] | None) -> tuple[int, list[object]]:
-    if scheduled is None or (scheduled.last_key is None and not scheduled.is_first):
+    if scheduled is None or not _is_moved(scheduled):
         return 1, []
     if scheduled.last_key is None:
         return 0, []

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
+from batchq.language.composites import Into
 from batchq.language.each import Each
 from batchq.language.mapping import ErrorMapping
 from batchq.language.old import Returned
@@ -57,7 +58,8 @@ class Scopes:
             if isinstance(node, Wrapped):
                 todo.append((node.inner, Scope(scope, node)))
             elif isinstance(node, Composite):
-                todo += [(part, scope) for part in reversed(node.parts)]
+                parts = node.labelled if isinstance(node, Into) else node.parts
+                todo += [(part, scope) for part in reversed(parts)]
             elif isinstance(node, Bound):
                 todo.append((node.declaration, scope))
             elif isinstance(node, Each):

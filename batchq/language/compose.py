@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Never, TypeVar, cast, overload
 
-from batchq.language.batch import Batch, Labelled
+from batchq.language.batch import Batch
 from batchq.language.composites import Gathered, Into, Sequenced
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import is_pydantic, model_fields
@@ -249,7 +249,7 @@ def into(
     checked_call("into()", model, _why_not_called(model, names))
     dropped = _checked_parts("into()", steps)
     kept = _checked_parts("into()", tuple(named.values()))
-    parts = (*dropped, *map(Labelled, kept, named))
+    parts = (*dropped, *kept)
     return Into(parts, model, names, unmet_outputs(parts))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batchq.language.batch import Batch, Composite
+from batchq.language.batch import Batch, Composite, Labelled
 from batchq.language.type_variables import R_contra
 from batchq.language.value import value
 
@@ -57,6 +57,12 @@ class Into(Composite[M]):
     def combining(self) -> Combining:
         """How its result is made: the model of the named results."""
         return len(self.parts), self._made
+
+    @property
+    def labelled(self) -> tuple[Batch[Any, Any], ...]:
+        """The parts, each with its name as its label."""
+        dropped = len(self.parts) - len(self.names)
+        return (*self.parts[:dropped], *map(Labelled, self.parts[dropped:], self.names))
 
     def _made(self, results: Sequence[Any]) -> M:
         named = results[len(results) - len(self.names) :]
