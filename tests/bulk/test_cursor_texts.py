@@ -95,8 +95,13 @@ class Sessions:
     def set_all(self, session: Any, values: dict[str, str]) -> None:
         session.execute("RESET ALL")
         path = f"{self.schema}, {values.get('search_path', 'public')}"
-        for name, value in {**values, "search_path": path}.items():
-            session.execute("SELECT set_config(%s, %s, false)", [name, value], prepare=False)
+        values = {**values, "search_path": path}
+        session.execute(
+            "SELECT set_config(name, value, false) "
+            "FROM unnest(%s::text[], %s::text[]) AS of (name, value)",
+            [[*values], [*values.values()]],
+            prepare=False,
+        )
 
     def place(self, values: dict[str, str]) -> str:
         """Write it down. What was set before is set afterwards, in the same transaction."""

@@ -32,17 +32,17 @@ from batchq.hierarchy import Parent
 from batchq.limits import Limits
 from batchq.result import attempt
 from batchq.testing.databases import Database
-from tests.support.encodings import CLIENTS, database_in
+from tests.support.encodings import ENCODINGS, database_in
 
-NAMES = ["rule", "größe"]
-"""Of tables, columns, trees, owners and constraints; and values."""
-PAIRS = [(server, client) for server, clients in CLIENTS.items() for client in clients]
+CASES = [(None, "rule"), ("UTF8", "größe"), ("LATIN1", "größe"), ("SQL_ASCII", "größe")]
+"""Of the client, None is as it comes; a name of tables, columns, trees, owners and constraints, and
+of values."""
 SMALL = ChunkSize(minimum=4, initial=4, maximum=4)
 ROWS = 10
 MISSING = LookupError("no such vpc")
 
 
-@pytest.fixture(scope="module", params=CLIENTS)
+@pytest.fixture(scope="module", params=ENCODINGS)
 def encoded(request: Any, postgres: Database) -> Iterator[tuple[str, str]]:
     with database_in(postgres, request.param) as conninfo:
         yield request.param, conninfo
@@ -53,14 +53,25 @@ def open_as(conninfo: str, client: str | None) -> psycopg.Connection[Any]:
     return psycopg.connect(conninfo, autocommit=True, **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=["as it comes", "UTF8", "LATIN1", "SQL_ASCII"])
-def conn(request: Any, encoded: tuple[str, str]) -> Iterator[psycopg.Connection[Any]]:
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0] or 'as it comes'}-{case[1]}")
+def case(request: Any) -> tuple[str | None, str]:
+    return request.param
+
+
+@pytest.fixture
+def name(case: tuple[str | None, str]) -> str:
+    return case[1]
+
+
+@pytest.fixture
+def conn(
+    case: tuple[str | None, str], encoded: tuple[str, str]
+) -> Iterator[psycopg.Connection[Any]]:
     """Connect to an empty schema, in a database and with a client of each encoding."""
-    client = None if request.param == "as it comes" else request.param
     # What the test before left may have names that only its own client's encoding can show.
     with open_as(encoded[1], "SQL_ASCII") as cleaner:
         cleaner.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    with open_as(encoded[1], client) as connection:
+    with open_as(encoded[1], case[0]) as connection:
         yield connection
 
 
@@ -103,7 +114,6 @@ def planted(conn: Any, name: str, value: str | None = None) -> DeleteTree:
     return tree
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_tree_is_deleted_and_its_job_read_as_text_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     job = run(conn, tree.fence(name, missing=MISSING))
@@ -124,7 +134,6 @@ def test_tree_is_deleted_and_its_job_read_as_text_in_any_encoding(conn: Any, nam
     assert sent(conn, f'SELECT count(*) FROM "{name}_vpc"').fetchone() == (1,)
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_backfill_ends_and_preflight_is_ok_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     sent(conn, f'CREATE UNIQUE INDEX ON "{name}" ("{name}", id)')
@@ -149,13 +158,11 @@ def test_backfill_ends_and_preflight_is_ok_in_any_encoding(conn: Any, name: str)
     assert [(one.table, one.name) for one in found] == [(name, name)]
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_small_tree_is_deleted_now_in_any_encoding(conn: Any, name: str) -> None:
     tree = planted(conn, name)
     assert start(conn, tree, name, missing=MISSING).rows == ROWS  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_failure_is_text_in_any_encoding(conn: Any, name: str) -> None:
     """The constraint that it is mapped by, what a guard found, what a limit says."""
     planted(conn, name)
@@ -181,7 +188,6 @@ def _found(violation: Any) -> Exception:
     return ValueError(value)
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_limits_name_resources_in_any_encoding(conn: Any, name: str) -> None:
     limits, scope = Limits(), uuid4()
     limits.create(conn)
@@ -193,7 +199,6 @@ def test_limits_name_resources_in_any_encoding(conn: Any, name: str) -> None:
     assert (drift.resource, drift.was, drift.now) == (name, 1, 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_throttle_reason_is_text_in_any_encoding(conn: Any, name: str) -> None:
     throttle = query_throttle(conn, "SELECT %(reason)s::text", reason=name)
     assert throttle() == name

@@ -24,14 +24,17 @@ RULES = VPC.children("rule", by="vpc_id", deleted_at=None)
 ODD = """ä %s "x' %% D"""
 """What has to be quoted, and what a placeholder must not be taken for."""
 NAMES = ["page", "changed", "done", "job", "above", "below", "row", "of", "ORDER", "user", ODD]
+QUALIFIED = ["page", "ORDER", ODD]
+"""Of those the ones to try with a schema as well: a part's own name, a keyword, an odd one."""
 
 
 def called(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@pytest.mark.parametrize("schema", [None, ODD], ids=["no schema", "schema"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "schema"), [*((name, None) for name in NAMES), *((name, ODD) for name in QUALIFIED)]
+)
 def test_table_and_columns_may_have_any_name(
     conn: psycopg.Connection[Any], name: str, schema: str | None
 ) -> None:

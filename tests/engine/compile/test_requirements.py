@@ -8,7 +8,8 @@ new kind of source, fails this file until it has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple, get_args
 
@@ -210,7 +211,11 @@ def test_every_way_to_judge_every_kind_of_source_has_a_case_or_is_refused():
                 judging(judged, make(("ready", 1)), ONE_COLUMN["value"])
 
 
-def cases(judged: When) -> list[Any]:
+def cases(judged: When, conditions: Iterable[Condition] = ()) -> list[Any]:
+    """Return each statement with each shape, in one plan mode, with a third of the conditions.
+
+    Each condition meets each statement, each shape and each mode.
+    """
     found: list[Any] = []
     for shape, rows in enumerate(SHAPES):
         sources = SCALARS if rows is Rows.SCALAR else SOURCES
@@ -220,7 +225,9 @@ def cases(judged: When) -> list[Any]:
             refused = contradicts or (judged is When.NEVER and no_query)
             if rows in ASKED.get((judged, kind), ()) and not refused:
                 mode = pairwise_mode(shape, place)
-                found.append(pytest.param(make, rows, mode, id=f"{name}-{rows.value}-{mode.name}"))
+                some = [one for n, one in enumerate(conditions, shape + 2 * place) if n % 3 == 0]
+                values = (make, rows, mode, some) if conditions else (make, rows, mode)
+                found.append(pytest.param(*values, id=f"{name}-{rows.value}-{mode.name}"))
     return found
 
 
@@ -264,11 +271,16 @@ def expected(statement: Statement[Any], rows: Rows, row: Row) -> Any:
     return [one] if rows is Rows.ALL else one
 
 
-@pytest.mark.parametrize(("make", "rows", "planned"), cases(When.BEFORE), indirect=["planned"])
+with_conditions = partial(
+    pytest.mark.parametrize, ("make", "rows", "planned", "conditions"), indirect=["planned"]
+)
+
+
+@with_conditions(cases(When.BEFORE, CONDITIONS.values()))
 def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
-    planned, observer, make, rows
+    planned, observer, make, rows, conditions
 ):
-    for condition in CONDITIONS.values():
+    for condition in conditions:
         for row in (*condition.unmet, *condition.met, *condition.unmet):
             fill(observer, row)
             statement = judging(When.BEFORE, shaped(make(row), rows), condition)
@@ -283,11 +295,11 @@ def test_require_fires_exactly_when_a_row_that_is_found_does_not_meet_it(
             refused(planned, observer, statement, {c: values[c] for c in named})
 
 
-@pytest.mark.parametrize(("make", "rows", "planned"), cases(When.AFTER), indirect=["planned"])
+@with_conditions(cases(When.AFTER, ONE_COLUMN.values()))
 def test_check_fires_exactly_when_a_row_that_is_returned_does_not_meet_it(
-    planned, observer, make, rows
+    planned, observer, make, rows, conditions
 ):
-    for condition in ONE_COLUMN.values():
+    for condition in conditions:
         for row in (*condition.unmet, *condition.met, *condition.unmet):
             fill(observer, row)
             statement = judging(When.AFTER, shaped(make(row), rows), condition)
