@@ -11,6 +11,7 @@ On the embedded PostgreSQL, on another server, some of the cases, and for longer
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -56,6 +57,8 @@ def main() -> str | None:
     parser.add_argument("--times", type=int, default=1, help="so many times as many rounds")
     parser.add_argument("--database", choices=DATABASES, default="embedded")
     options = parser.parse_args()
+    # psycopg's pipeline() warns of each failure, and these are expected.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     results: list[Result] = []
     try:
         with database(options.database, settings=SETTINGS) as running:

@@ -11,21 +11,19 @@ and the lowest and the highest median::
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from statistics import median
 
 from attrs import evolve
 from rich.console import Console
 
 from batchq.testing import server
 from benchmarks.cases import ALL, CASES, SUCCEEDING
-from benchmarks.interleave import Clock
+from benchmarks.interleave import CLOCKS
 from benchmarks.measure import Case
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.one_statement import Cte, Plpgsql
-from benchmarks.report import new_table
-from benchmarks.results import Result
+from benchmarks.report import new_table, ratios
 from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads import FORMS
 from benchmarks.workloads.guards import PLAIN
@@ -71,16 +69,9 @@ def main(runs: int = 5, times: int = 1) -> None:
             results = [own.measure(postgres.conninfo(), times=times) for _ in range(runs)]
             table = new_table(case.title, "", "wall", "10 %", "runs", "cpu", "10 %", "runs")
             for side, to in pairs(case):
-                cells = [*_cells(results, side, to, "wall"), *_cells(results, side, to, "cpu")]
-                table.add_row(f"{side} / {to}", *cells)
+                cells = (ratios(results, side, to, clock) for clock in CLOCKS)
+                table.add_row(f"{side} / {to}", *chain.from_iterable(cells))
             console.print(table, "", sep="\n")
-
-
-def _cells(results: Sequence[Result], side: str, to: str, clock: Clock) -> list[str]:
-    ratios = [result.samples.ratio(side, to=to, clock=clock) for result in results]
-    middles = sorted(ratio.middle for ratio in ratios)
-    low = median(ratio.low for ratio in ratios)
-    return [f"{median(middles):.2f}", f"{low:.2f}", f"{middles[0]:.2f} - {middles[-1]:.2f}"]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Literal
 from attrs import frozen
 
 Clock = Literal["wall", "cpu"]
+CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
 
 WARM_UP = 25
 """Calls of each side before the first round: psycopg prepares a statement the sixth time, and the

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import ALL
-from benchmarks.interleave import Clock
+from benchmarks.interleave import CLOCKS, Clock
 from benchmarks.results import Result, load
 
 BASELINE = ALL[0].name
@@ -31,7 +31,7 @@ def compared(runs: Sequence[Result]) -> Table:
     costs = result.samples.costs
     baselines = [name for name in dict.fromkeys((BASELINE, next(iter(costs)))) if name in costs]
     # The CPU time of other processes is not known here.
-    clocks: Sequence[Clock] = ("wall",) if "processes" in result.settings else ("wall", "cpu")
+    clocks = CLOCKS[:1] if "processes" in result.settings else CLOCKS
     columns = [f"{clock}, us" for clock in clocks]
     for baseline, clock in product(baselines, clocks):
         columns += [f"{clock} /\n{baseline}", "10 %"]
@@ -43,11 +43,20 @@ def compared(runs: Sequence[Result]) -> Table:
             seconds = median(run.samples.spread(name, clock).middle for run in runs)
             cells.append(f"{seconds * 1e6:.0f}")
         for baseline, clock in product(baselines, clocks):
-            ratios = [run.samples.ratio(name, to=baseline, clock=clock) for run in runs]
-            cells.append(f"{median(ratio.middle for ratio in ratios):.2f}")
-            cells.append(f"{median(ratio.low for ratio in ratios):.2f}")
+            cells += ratios(runs, name, baseline, clock)[:2]
         table.add_row(name, *cells, *_wire(result, name))
     return table
+
+
+def ratios(runs: Sequence[Result], side: str, to: str, clock: Clock) -> list[str]:
+    """Format how many times as long as the other side a side took.
+
+    :return: the median of the runs' medians, that of their 10th percentiles, the range of medians.
+    """
+    found = [run.samples.ratio(side, to=to, clock=clock) for run in runs]
+    middles = sorted(ratio.middle for ratio in found)
+    low = median(ratio.low for ratio in found)
+    return [f"{median(middles):.2f}", f"{low:.2f}", f"{middles[0]:.2f} - {middles[-1]:.2f}"]
 
 
 def show_environment(environment: Mapping[str, str]) -> None:
