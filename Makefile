@@ -55,6 +55,7 @@ bench: .venv/installed
 	@mkdir -p .benchmarks
 	@$(BIN)/python -m benchmarks $(RESULTS) $(if $(DATABASE_URL),--database=url)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
+	@$(BIN)/python -m benchmarks.bulk
 	@$(BIN)/python -m benchmarks.profile
 
 lint: .venv/installed

@@ -10,7 +10,6 @@ from benchmarks.peers import InTasks, Peer
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq, InOneFlight, forms
-from benchmarks.peers.bulk import deleting
 from benchmarks.peers.contention import CHARGES, InProcesses
 from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Copy, ExecuteMany, Pipeline, Queued, Transaction
@@ -18,7 +17,7 @@ from benchmarks.peers.sqlalchemy import Core, Orm
 from benchmarks.workloads import DECLARED, Workload
 from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
-from benchmarks.workloads.rules import KEYS, deletes, inserts, single_inserts
+from benchmarks.workloads.rules import inserts, single_inserts
 
 ALL: tuple[type[Peer], ...] = (
     *(Bare, BareModels, Cte, Plpgsql, Queued, Pipeline, Transaction, Asyncpg, Core, Orm),
@@ -28,9 +27,6 @@ that a library on psycopg needs, and no more."""
 
 SUCCEEDING = ", succeeding"
 """Ends the names of batchq's forms that succeed, in a case where the others fail."""
-
-_ROWS = 20_000
-"""That a bulk delete removes."""
 
 _FAILING = (Bare, Queued, Pipeline, Transaction, Asyncpg)
 _INSERTING = (Bare, Pipeline, Transaction, ExecuteMany, Copy)
@@ -68,9 +64,6 @@ def _cases() -> Iterator[Case]:
         others = [kind(IN_MANY_SILOS) for kind in (Bare, Transaction, Asyncpg)]
         tasks = [InTasks(peer, number) for peer in (*forms(IN_MANY_SILOS), *others)]
         yield Case("throughput", {"tasks": number}, tasks, callers=number)
-    for keys in KEYS:
-        workload = deletes(keys, _ROWS)
-        yield Case("bulk delete", {"keys": keys}, deleting(workload), statements=_ROWS)
 
 
 CASES: tuple[Case, ...] = tuple(_cases())

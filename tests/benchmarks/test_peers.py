@@ -12,13 +12,13 @@ from attrs import asdict, has
 pytest.importorskip("asyncpg", reason="the peers come with batchq[bench]")
 pytest.importorskip("sqlalchemy", reason="the peers come with batchq[bench]")
 
+from benchmarks.bulk import ByCondition, Chunked
 from benchmarks.cases import ALL, CASES, peers
 from benchmarks.measure import differing, opened
 from benchmarks.peers import InTasks
 from benchmarks.peers.asyncpg import Asyncpg
 from benchmarks.peers.bare import Bare, BareModels
 from benchmarks.peers.batchq import Batchq, forms
-from benchmarks.peers.bulk import ByCondition, Chunked
 from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Autocommit, Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core
