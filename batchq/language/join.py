@@ -34,7 +34,7 @@ def source(column: str, /) -> Statement[None]:
 
     :param column: its name, in the table or among the columns of the select.
     :raises InvalidBatch: if it is not a non-empty str. A statement without ``from_=`` or ``using=``
-        rejects the fragment.
+        rejects the fragment: a ``sql()`` text before it is sent, any other when it is built.
 
     >>> from batchq import source, steps, update
     >>> on = {"id": "project_id"}

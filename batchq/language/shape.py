@@ -28,6 +28,7 @@ from batchq.language.matchers import Matcher
 from batchq.language.models import model_of
 from batchq.language.old import Returned, result_names
 from batchq.language.output_uses import takes_outputs, tests_outputs
+from batchq.language.repeated import check_repeated
 from batchq.language.results import EXACTLY_ONE_ROW, NO_RESULT, WITH_MODEL, Result, Rows
 from batchq.language.source_columns import check_source_columns
 from batchq.language.syntax import (
@@ -85,6 +86,7 @@ class Shape:
         """Derive the other fields, once per shape."""
         object.__setattr__(self, "requirements", _requirements(self))
         check_source_columns(self.source, self.requirements)
+        check_repeated(self.source, self.requirements)
         tests = [requirement.test for requirement in self.requirements]
         names = tuple([name for name, _ in places_of(self)])
         flows = takes_outputs(self.source) or any(map(tests_outputs, tests))

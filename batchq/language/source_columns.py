@@ -21,22 +21,35 @@ def check_source_columns(source: Source, requirements: Iterable[Requirement]) ->
         return
     join = source.join if isinstance(source, Update | Delete) else None
     parts = (*cells_of(source), *operands_of(conditions_of(source)))
-    used = _columns_in(parts)
+    used = columns_of_other(parts)
     for requirement in requirements:
-        columns = _columns_in(operands_of(requirement.test))
+        columns = columns_of_other(operands_of(requirement.test))
         if columns and requirement.when is When.AFTER:
             raise InvalidBatch(
                 f"{requirement.call}(): the row that is returned has no source({columns[0]!r}); "
                 f"write .require({{…}}) instead"
             )
         used += columns
-    if join is None and used:
+    if join is None:
+        _refuse(used)
+    else:
+        _check_selected(join, used)
+
+
+def refuse_source_columns(parts: Iterable[object]) -> None:
+    """Reject each ``source()`` in parts of a statement without another table.
+
+    :raises InvalidBatch: if there is one.
+    """
+    _refuse(columns_of_other(parts))
+
+
+def _refuse(columns: list[str]) -> None:
+    if columns:
         raise InvalidBatch(
-            f"source({used[0]!r}): there is no other table; only update(…, from_=…, on=…) and "
+            f"source({columns[0]!r}): there is no other table; only update(…, from_=…, on=…) and "
             f"delete(…, using=…, on=…) have one"
         )
-    if join is not None:
-        _check_selected(join, used)
 
 
 def _check_selected(join: Join, used: list[str]) -> None:
@@ -51,12 +64,12 @@ def _check_selected(join: Join, used: list[str]) -> None:
             )
 
 
-def _columns_in(parts: Iterable[object]) -> list[str]:
-    """Return the columns of the other table that fragments name, and those in them."""
+def columns_of_other(parts: Iterable[object]) -> list[str]:
+    """Return the columns of the other table that fragments name by ``source()``."""
     columns: list[str] = []
     for part in parts:
         if isinstance(part, RawSql):
             if part.source_column is not None:
                 columns.append(part.source_column)
-            columns += _columns_in(part.nested)
+            columns += columns_of_other(part.nested)
     return columns

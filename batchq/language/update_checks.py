@@ -6,6 +6,7 @@ from __future__ import annotations
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, When
 from batchq.language.old import Old
+from batchq.language.repeated import refuse_varying
 from batchq.language.results import Rows
 from batchq.language.shape import Shape
 from batchq.language.syntax import Delete, Insert, RawSql, Select, Update
@@ -46,6 +47,7 @@ def check_old(shape: Shape, column: object) -> None:
         raise InvalidBatch(
             f"all(): {column} is known of one row; use one() or maybe(), and .each() for many"
         )
+    refuse_varying(source, str(column))
 
 
 _INSTEAD_OF_OLD = {
@@ -73,6 +75,7 @@ def _check_changed(shape: Shape, *, leaves: bool) -> None:
             raise InvalidBatch(
                 f"change(): it returns both rows by itself; drop {column} from returning()"
             )
+    refuse_varying(shape.source, "change()")
 
 
 def _check_left(shape: Shape) -> None:

@@ -12,6 +12,7 @@ from batchq import InvalidBatch, delete, gather, insert, param, select, source, 
 from batchq.conditions import lt
 
 ON = {"id": "host"}
+NESTED = sql("%(b)s + 1", b=source("b"))
 ROWS = select("wanted", ["host", "name"], where={"gen": 1})
 
 
@@ -51,6 +52,12 @@ def joined(**more: Any):
         (lambda: select("t", [source("a")], where={"c": 1}), "there is no other table"),
         (lambda: select("t", ["a"], order_by=["a", source("b")]), "there is no other table"),
         (lambda: insert("t", {"a": source("b")}), "there is no other table"),
+        (lambda: steps(source("b"))[0].sql, "source('b'): there is no other table"),
+        (lambda: steps(sql("SELECT %(a)s", a=source("b")).expect(1))[0].sql, "no other table"),
+        (
+            lambda: steps(sql("SELECT %(a)s", a=sql("%(b)s", b=source("b"))))[0].sql,
+            "no other table",
+        ),
         (
             lambda: insert("t", {"a": 1}).on_conflict_do_update("a", set={"a": source("b")}),
             "there is no other table",

@@ -32,7 +32,12 @@ from batchq.engine.compile.output_sql import needs_no_setting
 from batchq.engine.compile.parameter_places import CHECKED, Place
 from batchq.engine.compile.quoting import name_of
 from batchq.engine.compile.render import requirement
-from batchq.engine.compile.returned_columns import hidden_columns, sql_names, wanted_columns
+from batchq.engine.compile.returned_columns import (
+    hidden_columns,
+    returned_columns,
+    sql_names,
+    wanted_columns,
+)
 from batchq.engine.compile.sentinel import SENTINEL_MARK
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
@@ -40,6 +45,7 @@ from batchq.language.lexing import NO_PARAMETER
 from batchq.language.old import Returned
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
+from batchq.language.source_columns import refuse_source_columns
 from batchq.language.syntax import Insert, RawSql, Select, Source
 
 MAX_PARAMETERS = 65_535
@@ -181,11 +187,13 @@ def _compiled(
     rows = result not in WITHOUT_ROWS
     wanted = wanted_columns(source, columns, result)
     hidden = hidden_columns(source, wanted or (), requirements, outputs)
-    returned = wanted
-    if hidden and wanted is not None:
-        returned = (*wanted, *hidden)
-    if isinstance(source, RawSql) and source.no_value in NO_PARAMETER:
-        raise InvalidBatch(source.no_value)
+    outside = any(each.when not in INSIDE for each in requirements)
+    wraps = outside or spec.bound is not None or spec.fresh
+    returned = returned_columns(wanted, hidden, wraps=wraps)
+    if isinstance(source, RawSql):
+        if source.no_value in NO_PARAMETER:
+            raise InvalidBatch(source.no_value)
+        refuse_source_columns((source,))
     numbering = Numbering(abilities, checked=checked)
     reported = reported_columns(result)
     sql, spans = write_command(numbering, source, requirements, returned, reported)
@@ -195,7 +203,7 @@ def _compiled(
     parts = find_fragments(numbering, tests)
     if spans.verb == "CALL" and isinstance(source, RawSql):
         _check_call(source)
-    if spec.bound is not None or post_conditions or spec.fresh:
+    if wraps:
         if isinstance(source, RawSql) and source.unsure is not None:
             message = f"a guard needs a whole command, and this may be a part: {source.unsure}"
             raise InvalidBatch(message)
@@ -205,7 +213,7 @@ def _compiled(
             spec,
             post_conditions=post_conditions,
             outputs=tuple([each if isinstance(each, str) else named[each] for each in outputs]),
-            wanted=None if rows and not hidden else shown,
+            wanted=None if rows and returned == wanted else shown,
         )
         sql = wrap(sql, spans, whole)
     elif isinstance(source, Select):

@@ -31,8 +31,8 @@ def find_spans(
     :param returned: the columns of its RETURNING, if it is a write that batchq has written.
     :raises InvalidBatch: as ``scan()``.
     """
-    # A literal with a backslash, of a column's name, is left to the scan.
-    if numbering.has_text or isinstance(source, RawSql) or "\\" in sql:
+    # A literal with a backslash, of a column's name, is left to the scan, and so is a WITH.
+    if numbering.has_text or isinstance(source, RawSql) or "\\" in sql or sql.startswith("WITH "):
         scan, _ = _scans()
         return scan(sql)
     verb = "SELECT" if isinstance(source, Select) else source.verb.upper()

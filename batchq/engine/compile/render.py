@@ -11,8 +11,9 @@ from typing import cast
 
 from batchq.engine.compile.checked_rows import checked
 from batchq.engine.compile.condition_sql import column_test
+from batchq.engine.compile.conflict_target import conflict_target
 from batchq.engine.compile.created_sql import returning
-from batchq.engine.compile.join_sql import Joined
+from batchq.engine.compile.join_sql import Joined, lasting_tests, rows_of
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.page_sql import page_of, rows_after
 from batchq.engine.compile.parameter_places import Place, names_without_cast
@@ -86,17 +87,19 @@ def _joined(
     if isinstance(source, Update):
         sets = assignments(n, table, source.columns, source.cells)
         sql = f"UPDATE {quoted(table)} SET {sets} FROM "
-    other = join.table
-    other = quoted(other) if isinstance(other, str) else f"({render(n, other, (), None)})"
+    ctes, other = "", join.table
+    if isinstance(other, Select):
+        ctes, other = rows_of(other, f"({render(n, other, (), None)})")
+    else:
+        other = quoted(other)
     joined = Joined(table, f"{other} AS source", join.on)
     with n.columns_of(joined.row):
-        selected = joined.pairs
-        if source.where:
-            selected += f" AND ({conditions(n, table, source.where)})"
-        twice = joined.matches_twice(selected)
-        arms = [f"WHEN {twice} THEN {n.sentinel(0, requirements[0], n.row)}"]
-        arms += checks(n, source, requirements)[0]
-    return f"{sql}{joined.other} WHERE {checked(selected, arms)}", joined.row
+        tests = _tests(n, table, source.where)
+        selected = " AND ".join([joined.pairs, *tests])
+        lasting = " AND ".join([joined.pairs, *lasting_tests(tests, source.where)])
+        once = f"WHEN {joined.matches_twice(selected, lasting)} THEN "
+        arms = [once + n.sentinel(0, requirements[0], n.row), *checks(n, source, requirements)[0]]
+    return f"{ctes}{sql}{joined.other} WHERE {checked(selected, arms)}", joined.row
 
 
 def _select(
@@ -225,18 +228,7 @@ def _on_conflict(
     EXCLUDED is the row that would have been inserted, after conversion by the columns' types and by
     triggers, as the existing one was.
     """
-    keys = ", ".join(
-        f"({_fragment(n, key)})" if isinstance(key, RawSql) else identifier(key)
-        for key in conflict.target
-    )
-    predicate = conflict.predicate
-    if isinstance(predicate, RawSql):
-        where = f" WHERE {_fragment(n, predicate)}"
-    elif predicate:
-        where = " WHERE " + " AND ".join(f"{identifier(name)} {test}" for name, test in predicate)
-    else:
-        where = ""
-    target = f" ({keys}){where}" if keys else ""
+    target = conflict_target(conflict, partial(_fragment, n))
     checks = [(i, each) for i, each in enumerate(requirements) if each.when is When.CONFLICT]
     if not conflict.updates and not checks:
         return f" ON CONFLICT{target} DO NOTHING"
@@ -290,10 +282,15 @@ def conditions(n: Numbering, table: str | None, where: Conditions) -> str:
     """
     if isinstance(where, RawSql):
         return f"({_fragment(n, where)})" if where.is_query else _fragment(n, where)
+    return " AND ".join(_tests(n, table, where))
+
+
+def _tests(n: Numbering, table: str | None, where: Conditions) -> list[str]:
+    """Return each of the conditions as SQL."""
     tests: list[str] = []
-    for condition in where:
+    for condition in (where,) if isinstance(where, RawSql) else where:
         if isinstance(condition, RawSql):
             tests.append(f"({_fragment(n, condition)})")
         else:
             tests.append(column_test(n, table, *condition, partial(_fragment, n)))
-    return " AND ".join(tests)
+    return tests

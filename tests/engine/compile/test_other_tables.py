@@ -26,6 +26,7 @@ from batchq import (
 )
 from batchq.conditions import gt, lt, ne
 from batchq.result import Ok, attempt
+from tests.support.lock_waits import race
 
 TABLES = """
 CREATE TABLE host (id int PRIMARY KEY, zone int, name text, gen int DEFAULT 1, CHECK (gen < 99));
@@ -213,6 +214,105 @@ def test_odd_names_partitions_and_views(hosts, observer):
     assert run(hosts, view.count()) == 2
     observer.execute('INSERT INTO "odd ""t" VALUES (2, 9)')
     assert matches_twice(attempt(hosts, view), {"id": 2})
+
+
+# The types of the two keys, one of the first type, and two of the second that equal it.
+COARSE = {
+    "char and varchar": ("char(3)", "varchar", "a", "a", "a "),
+    "float8 and numeric": ("float8", "numeric", "0.1", "0.1", "0.10000000000000000000001"),
+    "an hour that is twice": (
+        *("timestamptz", "timestamp", "2024-03-31 03:30+02"),
+        *("2024-03-31 02:30", "2024-03-31 03:30"),
+    ),
+    "boxes of one area": ("box", "box", "(1,1),(0,0)", "(1,1),(0,0)", "(2,2),(1,1)"),
+    "jsonb": ("jsonb", "jsonb", "[1]", "[1]", "[1.0]"),
+    "a record": ("pair", "pair", "(1,2)", "(1,2)", "(1,2)"),
+}
+
+
+@pytest.mark.parametrize("case", COARSE.values(), ids=COARSE)
+def test_keys_that_equal_one_key_and_not_each_other(hosts, observer, case):
+    own, other, key, first, second = case
+    hosts.execute("SET TimeZone = 'Europe/Berlin'", prepare=False)
+    observer.execute(
+        "CREATE TYPE pair AS (a int, b int);"
+        f"CREATE TABLE own (id int, k {own}, v int); CREATE TABLE other (k {other}, v int);"
+        f"INSERT INTO own VALUES (1, '{key}', 0), (2, NULL, 0);"
+        f"INSERT INTO other VALUES ('{first}', 7), (NULL, 8), (NULL, 9)"
+    )
+    on = {"k": "k"}
+    moved = update("own", {"v": source("v")}, from_="other", on=on).returning("id", "v").all(tuple)
+    assert run(hosts, moved) == [(1, 7)]
+    observer.execute("INSERT INTO other VALUES (%s, 5)", [second])
+    for each in (moved, delete("own", using="other", on=on)):
+        assert isinstance(attempt(hosts, each).error, GuardFailed)
+    assert isinstance(attempt(hosts, delete("own", {"id": 2}, using="other", on=on)), Ok)
+
+
+def test_key_of_two_columns(hosts, observer):
+    observer.execute("UPDATE wanted SET zone = 1, host = 1")
+    pairs = {"id": "host", "zone": "zone"}
+    moved = update("host", {"name": source("name")}, from_="wanted", on=pairs)
+    assert matches_twice(attempt(hosts, moved), {"id": 1, "zone": 1})
+    assert run(hosts, update("host", {"gen": 7}, {"id": 2}, from_="wanted", on=pairs).count()) == 0
+
+
+def changed_while_it_waits(connect, statement):
+    """Run a statement that finds the row with 1, while another transaction sets it to 5."""
+    with race(connect) as pair:
+        return pair.run(update("host", {"gen": 5}, {"id": 1}), statement)
+
+
+def test_row_that_comes_to_match_twice_while_the_statement_waits(connect, observer):
+    observer.execute(TABLES)
+    observer.execute("DELETE FROM wanted; INSERT INTO wanted VALUES (1, 0, 'x', 0), (1, 0, 'y', 3)")
+    above = {"gen": gt(source("gen"))}
+    for statement in (
+        delete("host", above, using="wanted", on=ON),
+        renamed(above),
+        renamed({"id": 1, **above}).require({"zone": 1}),
+    ):
+        observer.execute("UPDATE host SET gen = 1")
+        assert matches_twice(changed_while_it_waits(connect, statement), {"id": 1})
+        assert rows(observer)[1] == "a"
+    observer.execute("DELETE FROM wanted WHERE gen = 3; UPDATE host SET gen = 1")
+    assert changed_while_it_waits(connect, renamed(above).count()) == Ok(1)
+
+
+def test_limited_select_is_one_select(hosts, observer):
+    observer.execute(
+        "CREATE SEQUENCE calls; CREATE FUNCTION called() RETURNS bigint VOLATILE "
+        "RETURN nextval('calls')"
+    )
+    rows_of = select(
+        "wanted", ["host", "name", sql("called() AS call")], order_by=["name"], limit=2
+    )
+    moved = update("host", {"name": source("name")}, from_=rows_of, on=ON)
+    assert run(hosts, moved.expect(2)) is None
+    assert observer.execute("SELECT last_value FROM calls").fetchone() == (2,)
+    observer.execute(TWICE)
+    again = moved.returning("id", "name").all(tuple)
+    assert matches_twice(attempt(hosts, again), {"id": 1})
+
+
+def test_no_join_takes_quadratic_time(observer):
+    observer.execute(
+        "CREATE TABLE big (id int, k int, v int); CREATE TABLE other (k int, v int);"
+        "INSERT INTO big SELECT n, n % 5000, 0 FROM generate_series(1, 10000) n;"
+        "INSERT INTO other SELECT n, n FROM generate_series(0, 9999) n; ANALYZE big; ANALYZE other"
+    )
+    differs = {"v": ne(source("v"))}
+    moved = update("big", {"v": source("v")}, differs, from_="other", on={"k": "k"})
+    text = steps(moved)[0].sql.replace("$1", "'x'")
+    plan = observer.execute(f"EXPLAIN (FORMAT json) {text}").fetchone()[0]
+    nodes: list[dict[str, Any]] = [plan[0]["Plan"]]
+    joins = []
+    for node in nodes:
+        nodes += node.get("Plans", [])
+        joins += [node["Node Type"]] if "Join Type" in node else []
+    assert len(joins) >= 4
+    assert not any("Loop" in kind for kind in joins)
+    assert isinstance(attempt(observer, moved), Ok)
 
 
 def test_text_for_cockroachdb_names_nothing_of_a_catalog():
