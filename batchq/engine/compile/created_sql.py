@@ -15,11 +15,11 @@ def returning(n: Numbering, columns: tuple[str, ...], row: str = "") -> str:
     :param row: the prefix of the changed row's columns, if the statement has two tables.
     :raises InvalidBatch: if the server cannot report whether a row has been inserted.
     """
-    tests = {column: row + identifier(column) for column in columns}
     if CREATED not in columns:
-        return ", ".join(tests.values())
-    tests[CREATED] = f"{_created(n)} AS {identifier(CREATED)}"
-    return f"{'WITH (OLD AS _batchq_old) ' if n.abilities.old else ''}{', '.join(tests.values())}"
+        return ", ".join([row + identifier(column) for column in columns])
+    created = f"{_created(n)} AS {identifier(CREATED)}"
+    tests = [created if each == CREATED else row + identifier(each) for each in columns]
+    return f"{'WITH (OLD AS _batchq_old) ' if n.abilities.old else ''}{', '.join(tests)}"
 
 
 def _created(n: Numbering) -> str:
@@ -31,6 +31,7 @@ def _created(n: Numbering) -> str:
         # DO UPDATE locks a row before it updates it, and the new version has that lock as well.
         return "xmax OPERATOR(pg_catalog.=) 0"
     message = (
-        "created(): this server cannot report it; use insert_or_get(), which takes a second step"
+        "created(): this server cannot report it, nor what insert_or_advance() has done; use "
+        "insert_or_get(), which takes a second step, or .on_conflict_do_update(…).count()"
     )
     raise InvalidBatch(message)

@@ -60,8 +60,30 @@ def hidden_columns(
             if column not in source.columns:
                 message = f"{column!r} is not among the columns of this select(); add it"
                 raise InvalidBatch(message)
+            if source.columns.count(column) > 1:
+                message = (
+                    f"{column!r} is among the columns of this select() twice, and a guard or an "
+                    f"output() reads it; drop one"
+                )
+                raise InvalidBatch(message)
         return ()
     return tuple(column for column in needed if column not in wanted)
+
+
+def returned_columns(
+    wanted: tuple[Returned, ...] | None, hidden: tuple[Returned, ...], *, wraps: bool
+) -> tuple[Returned, ...] | None:
+    """Return the columns that a statement returns; None if they are not known.
+
+    One that is wanted twice is returned twice. Guards around the statement read columns by name, so
+    it returns each to them once, and they repeat it.
+
+    :param wraps: whether there are guards around it.
+    """
+    if wanted is None:
+        return None
+    columns = (*wanted, *hidden)
+    return tuple(dict.fromkeys(columns)) if wraps else columns
 
 
 def sql_names(columns: tuple[Returned, ...]) -> tuple[str, ...]:
