@@ -36,7 +36,8 @@ _NO_INDEX = (
 )
 _NOT_REPORTED = (
     "\nbefore PostgreSQL 18 a partitioned table or a view does not report whether a row is new: "
-    "drop inserted() and created(), or use insert_or_get(); insert_or_advance() needs it"
+    "drop inserted() and created(), or use insert_or_get(); in the place of insert_or_advance() "
+    "write .on_conflict_do_update(…, where=…).count()"
 )
 _NO_TYPE = "\nthe server cannot infer a parameter's type from its place: cast it, %(x)s::text"
 

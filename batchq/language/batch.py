@@ -88,7 +88,7 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         """Raise :class:`~batchq.InvariantViolation` for each failure that is mapped inside.
 
         For a batch whose failures are expected if a user asks for it, and a bug if the application
-        runs it by itself.
+        runs it by itself. What is mapped nowhere keeps its class, as do conflicts and lost links.
 
         :param context: what the batch does, for the error's text: ``"creating the default VPC"``.
         :raises InvalidBatch: if it is not a non-empty str.

@@ -217,6 +217,9 @@ def unexpected() -> Matcher:
     """Match more rows than a guard allows, as :func:`missing` matches fewer.
 
     With ``expect(0)``, the first of them is in :attr:`Violation.row`, if the guard reports it.
+
+    It also matches a row that matches two rows of the other table of an update or delete. Its
+    columns in ``on=`` are in :attr:`Violation.row`.
     """
     return _UNEXPECTED
 

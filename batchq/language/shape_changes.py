@@ -217,15 +217,24 @@ def _check_consistent(shape: Shape) -> Shape:
     if rows is Rows.MAYBE:
         raise InvalidBatch(f"maybe(): it allows no row, and expect({guard}) does not; use one()")
     if rows in EXACTLY_ONE_ROW and guard != EXACTLY_ONE:
-        other = "drop expect() and use maybe()" if guard == AT_MOST_ONE else "use all()"
         raise InvalidBatch(
-            f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; {other}"
+            f"{rows.value}(): it returns exactly 1 row, and expect() allows {guard}; "
+            f"{_instead(rows, guard)}"
         )
     if guard.rows == 0:
         raise InvalidBatch(
             "expect(0): no row is left to return; drop the result shape, or use count()"
         )
     return shape
+
+
+def _instead(rows: Rows, guard: Guard) -> str:
+    """Return what to write instead of a result of one row with a guard on another number."""
+    if rows is Rows.CHANGED and guard == AT_MOST_ONE:
+        return 'drop expect(), and use .returning("a", old("a")).maybe(…)'
+    if rows is Rows.CHANGED:
+        return "drop expect(), and change each row by a statement of its own, such as .each()"
+    return "drop expect() and use maybe()" if guard == AT_MOST_ONE else "use all()"
 
 
 def check_created(shape: Shape, *columns: Returned) -> None:

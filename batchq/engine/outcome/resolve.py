@@ -57,12 +57,16 @@ def mapping_for(placed: PlacedStatement, violation: Violation) -> Resolution | N
 def _fits_guard(violation: Violation, matcher: Matcher, placed: PlacedStatement) -> bool:
     """Return False for a row-count mapping of the other direction, or of another condition.
 
-    ``missing=`` maps too few rows only, ``unexpected=`` too many.
+    ``missing=`` maps too few rows only, ``unexpected=`` too many; ``unexpected()`` maps a row that
+    matches two of another table as well.
     """
     shape = placed.statement._shape
     if violation.requirement is not None:
+        required = shape.requirements[violation.requirement]
         if matcher.columns is not None:
-            return _is_unmet(shape.requirements[violation.requirement], matcher.columns)
+            return _is_unmet(required, matcher.columns)
+        if matcher in TOO_MANY and required.when is When.ONCE:
+            return matcher.is_outer  # that of expect() is about the rows of the statement
         return matcher not in TOO_MANY or shape.carries_unexpected
     if violation.rows is None or shape.guard is None:
         return True

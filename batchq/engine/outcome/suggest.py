@@ -53,7 +53,8 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
         if _matches_twice(violation, failed):
             return (
                 "\nThis row matches two rows of the other table, and either could decide: add to "
-                "on= or where= what distinguishes them, or pass a select() of one of them"
+                "on= or where= what distinguishes them, or pass a select() of one of them. If a "
+                "caller can cause it, map it:\n    .on(unexpected(), YourError(...))"
             )
         carries = failed.step is not None and failed.step.placed.statement._shape.carries_unexpected
         argument = "unexpected" if carries else "raises"

@@ -160,8 +160,10 @@ def test_change_of_another_statement_is_rejected():
     joined = update("host", {"n": 1}, from_="log", on={"id": "id"})
     with pytest.raises(InvalidBatch, match=r"change\(\): an update with from_="):
         joined.change(Host)
-    with pytest.raises(InvalidBatch, match=r"change\(\): it returns exactly 1 row"):
+    with pytest.raises(InvalidBatch, match=r"change\(\): it returns exactly 1 row.*\.each\(\)"):
         counted({"id": 1}).change(Host).expect(2)
+    with pytest.raises(InvalidBatch, match=r"use \.returning\(.*old\(.*\.maybe\("):
+        counted({"id": 1}).change(Host).expect(at_most=1)
 
 
 @BOTH_ROWS

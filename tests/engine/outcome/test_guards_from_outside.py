@@ -8,7 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from batchq import (
+    GuardFailed,
     InvalidBatch,
+    InvariantViolation,
     delete,
     explain,
     format_error,
@@ -18,6 +20,7 @@ from batchq import (
     missing,
     run,
     select,
+    source,
     sql,
     unexpected,
     unmet,
@@ -79,6 +82,10 @@ CASES = {
     ),
     "a fragment": (delete("job", {"id": 1}).refuse(sql("id = 1"), raises=NotFound), unmet()),
     "ensure": (insert("job", {"id": 7}).ensure({"state": "new"}, raises=NotFound), unmet("state")),
+    "two matches": (
+        update("job", {"state": source("state")}, from_="job", on={"state": "state"}),
+        unexpected(),
+    ),
     "insert_or_get": (
         insert_or_get(
             "job", {"id": 1, "state": "x"}, Job, key=["id"], same=["state"], raises=NotFound
@@ -92,6 +99,20 @@ CASES = {
 def test_guard_of_a_part_is_mapped_from_outside(planned, part, matcher):
     for whole in (part.on(matcher, Outer), gather(part.label("part")).on(matcher, Outer)):
         assert isinstance(attempt(planned, whole).error, Outer)
+
+
+@pytest.mark.parametrize(("part", "matcher"), CASES.values(), ids=CASES)
+def test_guard_that_is_mapped_within_an_invariant_is_a_bug(conn, part, matcher):
+    bug = attempt(conn, part.on(matcher, Outer).as_invariant("claiming")).error
+    assert (type(bug), bug.context) == (InvariantViolation, "claiming")
+
+
+def test_expect_maps_no_row_that_matches_twice(conn):
+    twice, _ = CASES["two matches"]
+    counted = twice.expect(1, unexpected=NotFound)
+    assert isinstance(attempt(conn, counted).error, GuardFailed)
+    answer = attempt(conn, gather(counted).on(unexpected(), lambda v: Outer(dict(v.row))))
+    assert answer.error.args == ({"state": "done"},)
 
 
 OTHERS = (missing(), unexpected(), unmet(), unmet("state"), unmet("id", "attempts"), unmet("x"))

@@ -19,6 +19,8 @@ from batchq import (
     arun,
     check,
     delete,
+    exclusion,
+    foreign_key,
     gather,
     insert,
     not_null,
@@ -159,6 +161,33 @@ def test_mapped_violation_inside_as_invariant_is_a_bug_with_its_context(failure)
 
 def test_unmapped_violation_inside_as_invariant_stays_unmapped(failure):
     assert type(failure(gather(taken()).as_invariant("x"))) is UnmappedViolation
+
+
+VIOLATIONS = {
+    "unique": (taken(), NAME),
+    "check": (sql("INSERT INTO twin VALUES (-1)"), check("twin_rule")),
+    "not null": (insert("vpc", {"id": 8, "name": None}), not_null("name")),
+    "foreign key": (insert("rule", {"vpc_id": 8}), foreign_key("rule_vpc_id_fkey")),
+    "deferred": (insert("late", {"vpc_id": 8}), foreign_key("late_vpc_id_fkey")),
+    "exclusion": (insert("room", {"n": 1}), exclusion("room_n_excl")),
+    "any other": (sql("SELECT 1 / 0"), sqlstate("22012")),
+}
+
+
+@pytest.mark.parametrize(("part", "matcher"), VIOLATIONS.values(), ids=VIOLATIONS)
+def test_each_violation_that_is_mapped_inside_as_invariant_is_a_bug(conn, part, matcher):
+    conn.execute(
+        "CREATE TABLE rule (vpc_id int REFERENCES vpc);"
+        "CREATE TABLE late (vpc_id int REFERENCES vpc DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE TABLE room (n int, EXCLUDE USING btree (n WITH =)); INSERT INTO room VALUES (1)"
+    )
+    for inside, kind in [
+        (part.on(matcher, Inner), InvariantViolation),
+        (gather(free(), part).on(matcher, Inner), InvariantViolation),
+        (part, UnmappedViolation),
+    ]:
+        assert type(attempt(conn, gather(inside).as_invariant("all")).error) is kind
+    assert type(attempt(conn, gather(part).as_invariant("x").on(matcher, Outer)).error) is Outer
 
 
 @pytest.mark.parametrize(
