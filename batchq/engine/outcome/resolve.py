@@ -62,12 +62,13 @@ def _fits_guard(violation: Violation, matcher: Matcher, placed: PlacedStatement)
     """
     shape = placed.statement._shape
     if violation.requirement is not None:
-        required = shape.requirements[violation.requirement]
         if matcher.columns is not None:
-            return _is_unmet(required, matcher.columns)
-        if matcher in TOO_MANY and required.when is When.ONCE:
-            return matcher.is_outer  # that of expect() is about the rows of the statement
-        return matcher not in TOO_MANY or shape.carries_unexpected
+            return _is_unmet(shape.requirements[violation.requirement], matcher.columns)
+        if matcher not in TOO_MANY:
+            return True
+        # That of expect() is about the rows of the statement, and not about their matches.
+        twice = shape.requirements[violation.requirement].when is When.ONCE
+        return matcher.is_outer if twice else shape.carries_unexpected
     if violation.rows is None or shape.guard is None:
         return True
     if matcher in TOO_MANY:
