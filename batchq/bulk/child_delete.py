@@ -85,6 +85,7 @@ class ChildDelete:
                 f"ChildDelete({self.table!r}, hard=False): the table has no column for soft "
                 f"deletes; write hard=True, or declare the relation with deleted_at=…"
             )
+        check_known(f"ChildDelete({self.table!r})", self.relation.where.values())
         self._check_children()
 
     def _check_set(self, values: Mapping[str, object]) -> None:

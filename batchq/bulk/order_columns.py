@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.validation import is_text, listed
+from batchq.language.validation import is_text, listed, repeated
 
 
 def order_columns(order: str | Iterable[str]) -> tuple[str, ...]:
     """Convert the ``order`` of a declaration to a tuple of columns.
 
-    :raises InvalidBatch: if it is empty, or not a column or a list of columns.
+    :raises InvalidBatch: if it is empty, not a column or a list of columns, or names one twice.
     """
     names = (order,) if isinstance(order, str) else listed("order=", order, '["id"]')
     if not names:
@@ -26,4 +26,6 @@ def order_columns(order: str | Iterable[str]) -> tuple[str, ...]:
                 f"order=[{name!r:.40}]: pass the names of columns, each a non-empty str; write "
                 f'order=["id"]'
             )
+    if twice := repeated(names):
+        raise InvalidBatch(f"order=: {twice!r} is there twice; name it once")
     return names

@@ -57,7 +57,8 @@ class TableTask(ABC):
     table: str
     where: Where | Callable[[datetime], Where]
     """Which rows are due; as for :func:`~batchq.update`. Or a function that returns this, called
-    with the time in UTC at which the job was inserted, by the server's clock."""
+    with the time in UTC at which the job was inserted, by the server's clock; and with the present
+    time when the task is declared, to check what it returns."""
     order: tuple[str, ...] = field(default=("id",), converter=order_columns)
     """The order key: one or more columns with a unique index, such as the primary key."""
     jobs: Jobs = field(factory=Jobs)
@@ -155,8 +156,19 @@ class TableTask(ABC):
         """Choose the order of the scan; None if it can only be that of the key."""
 
     def where_at(self, start: datetime) -> Where:
-        """Return which rows are due for a job that was inserted at a time."""
-        return self.where(start.astimezone(UTC)) if callable(self.where) else self.where
+        """Return which rows are due for a job that was inserted at a time.
+
+        :raises InvalidBatch: if the function fails, or returns no condition.
+        """
+        if not callable(self.where):
+            return self.where
+        try:
+            where = cast("object", self.where(start.astimezone(UTC)))
+        except Exception as error:
+            raise InvalidBatch(f"where=: the function raised {type(error).__name__}") from error
+        if where is None or (isinstance(where, Mapping | list | tuple) and not where):
+            raise InvalidBatch(f"where=: the function returned {where!r:.40}, not a condition")
+        return cast("Where", where)
 
     def _due(self, start: datetime) -> list[Condition]:
         where = self.where_at(start)

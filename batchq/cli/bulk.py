@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``batchq bulk``: delete trees and rows, and rewrite tables, in chunks, from a shell or from cron.
 
-The exit code says whether to run the command again: see :class:`Exit`.
+The exit code says whether jobs are left to `resume`, or a person has to look: see :class:`Exit`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def bulk() -> None:
     module:attribute.
 
     Exit codes: 0 done, 1 an operator has to look at something, 2 wrong usage,
-    75 jobs are unfinished (run the command again), 130 interrupted.
+    75 jobs are unfinished (`resume` continues them), 130 interrupted.
     """
 
 

@@ -17,7 +17,8 @@ class Exit(IntEnum):
     FAILED = 1
     """An operator has to look at something: an error, a finding, or a job that is stuck."""
     AGAIN = 75
-    """Jobs are unfinished and nothing is wrong: EX_TEMPFAIL of sysexits.h, "try again later"."""
+    """Jobs are unfinished and nothing is wrong: `resume` continues them. EX_TEMPFAIL of
+    sysexits.h."""
     INTERRUPTED = 130
     """128 plus the number of SIGINT, as shells report it."""
 
@@ -26,6 +27,6 @@ def exit_of(report: Report) -> Exit:
     """Return the exit code of a worker run."""
     if report.stop_reason is StopReason.INTERRUPTED:
         return Exit.INTERRUPTED
-    if report.stop_reason is StopReason.FAILED or report.jobs_stuck:
+    if report.stop_reason is StopReason.FAILED or report.jobs_stuck or report.all_jobs_stuck:
         return Exit.FAILED
     return Exit.AGAIN if report.jobs_unfinished else Exit.DONE

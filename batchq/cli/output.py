@@ -38,6 +38,12 @@ def print_report(console: Console, report: Report) -> None:
     )
     if report.jobs_skipped:
         console.print(f"{report.jobs_skipped} jobs are of another version of batchq: skipped")
+    before = report.all_jobs_stuck - report.jobs_stuck
+    if before > 0:
+        console.print(
+            f"stuck since an earlier run: {before}; `batchq bulk status TARGET` shows why",
+            soft_wrap=True,
+        )
     reason = f" ({command_words(report.detail)})" if report.detail else ""
     console.print(f"stopped: {report.stop_reason.value}{reason}", soft_wrap=True, markup=False)
 

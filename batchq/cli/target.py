@@ -72,29 +72,46 @@ def connected(dsn: str, *targets: Task) -> Generator[psycopg.Connection[Any]]:
         raise click.ClickException(command_words(first_line(shown))) from error
 
 
-_REACHED = re.compile("connection to server (?:at|on) ")
-"""How libpq begins an error once it knows the server's address (fe-connect.c)."""
-
-
 def _connection(dsn: str) -> psycopg.Connection[Any]:
-    """Connect, without printing a malformed connection string.
+    """Connect, and print nothing of the connection string if that fails.
 
-    libpq quotes the part that it cannot parse: perhaps the password, or the rest of it after an
-    ``@``.
+    libpq and the server quote parts of it: what cannot be parsed, a host, a database, a role. A
+    password may be in each of them, if a character of it is not escaped.
     """
     try:
         conninfo_to_dict(dsn)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError):
         message = f"libpq cannot parse the connection string (not shown here); write {_FORM}"
         raise click.ClickException(message) from None
     try:
         return psycopg.connect(dsn, autocommit=True, application_name="batchq bulk")
     except psycopg.Error as error:
-        if _REACHED.search(str(error)):
-            raise click.ClickException(str(error).strip()) from error
-        message = f"found no server by the connection string (not shown here); write {_FORM}"
+        causes = [cause for pattern, cause in _CAUSES if pattern.search(str(error))]
+        cause = causes[0] if causes else f"found no server by the connection string; write {_FORM}"
+        message = (
+            f"cannot connect: {cause} (psql shows the whole message, with parts of the string)"
+        )
         raise click.ClickException(message) from None
 
+
+_CAUSES = [
+    (re.compile(pattern), cause)
+    for pattern, cause in {
+        "password authentication failed": "the server rejects the password",
+        "no password supplied": "the server wants a password",
+        "role .* does not exist": "there is no such role",
+        "database .* does not exist": "there is no such database",
+        "pg_hba.conf": "pg_hba.conf of the server has no entry for this",
+        "too many|remaining connection slots": "the server has no connection left",
+        "starting up|shutting down|in recovery": "the server is starting or stopping",
+        "Connection refused": "the server refuses connections: is it running at this address?",
+        "No such file": "there is no socket, or no other file, at a path of the connection string",
+        "timeout expired|timed out": "the server does not answer",
+        "could not translate host name": "the host is unknown",
+        "SSL|certificate": "TLS is not possible as the connection string demands it",
+    }.items()
+]
+"""What libpq and the server report, in English, and what is printed instead."""
 
 _FORM = (
     "postgresql://user:password@host:port/database, with %40 for an @, %2F for a / and %3A for a : "

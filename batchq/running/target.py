@@ -6,7 +6,9 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 
 from psycopg import AsyncConnection, Connection
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
+from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
 
 _POOL_METHODS = ("connection", "getconn", "putconn")
@@ -33,3 +35,26 @@ def check_target(call: str, target: object, *, sync: bool, has_other: bool = Tru
         hint = f"; use await a{call}" if sync else f"; use {call.removeprefix('a')}"
     given = with_article(kind, unlike=(right,))
     raise TypeError(f"{call} takes a psycopg {right.__name__} or a pool, not {given}{hint}")
+
+
+def check_idle(call: str, target: object) -> None:
+    """Reject a connection that is in use, before a call that has transactions of its own.
+
+    :param call: as in :func:`check_target`.
+    :raises InvalidBatch: for a connection in a transaction, or in pipeline mode.
+    """
+    if not isinstance(target, Connection | AsyncConnection):
+        return
+    pg = target.pgconn
+    if pg.status != ConnStatus.OK:
+        return  # it is closed, which is a failure of the call
+    if pg.pipeline_status != PipelineStatus.OFF:
+        raise InvalidBatch(
+            f"{call}: the connection is in pipeline mode; leave `with conn.pipeline()` first"
+        )
+    if pg.transaction_status != TransactionStatus.IDLE:
+        status = TransactionStatus(pg.transaction_status).name
+        raise InvalidBatch(
+            f"{call}: the connection is {status}, not IDLE; commit or roll back first, because it "
+            f"has transactions of its own"
+        )

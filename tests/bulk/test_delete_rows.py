@@ -180,10 +180,14 @@ def test_job_is_started_again_only_when_the_last_one_has_ended(conn: Any) -> Non
     [
         ({"where": {}}, "DeleteRows('old-events'): delete(where=): {} selects every row; if that"),
         ({"where": "true"}, "DeleteRows('old-events'): delete(where=): pass a mapping of columns"),
-        ({"where": lambda _: []}, "DeleteRows('old-events'): delete(where=): [] selects every"),
+        ({"where": lambda _: []}, "DeleteRows('old-events'): where=: the function returned []"),
+        ({"where": lambda _: None}, "DeleteRows('old-events'): where=: the function returned None"),
+        ({"where": lambda _: 1 / 0}, "where=: the function raised ZeroDivisionError"),
+        ({"where": {"id": [1, 2.5]}}, "DeleteRows('old-events'): a list cannot be sent: cannot"),
         ({"name": ""}, "DeleteRows(name=''): its job is found by the name; pass a non-empty str"),
         ({"table": ""}, "DeleteRows('old-events'): delete(): the table must be a name"),
         ({"order": ()}, "order=(): a chunk starts after the last row of the chunk before"),
+        ({"order": ("id", "id")}, "order=: 'id' is there twice; name it once"),
     ],
 )
 def test_invalid_declaration_is_rejected_at_its_construction(arguments: Any, message: str) -> None:

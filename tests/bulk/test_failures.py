@@ -67,7 +67,7 @@ def test_job_rejected_by_a_constraint_is_stuck_until_fixed(
     assert (phase, lease, done) == ("stuck", None, rows)
     assert "hit_fk" in error
     assert estate.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
-    assert estate.resume() == Report()
+    assert estate.resume() == Report(all_jobs_stuck=1)
 
     estate.conn.execute(mended)
     assert batchq.run(estate.conn, estate.tree.jobs.retry(job)) == 1

@@ -148,7 +148,8 @@ def test_monitor_status_has_every_counter() -> None:
     status = watched.status()
 
     assert len(names) > 5
-    counters = {**status["last_run_counters"], "jobs_unfinished": status["jobs_unfinished"]}
+    states = {name: status[name] for name in ("jobs_unfinished", "all_jobs_stuck")}
+    counters = {**status["last_run_counters"], **states}
     assert {name: counters.get(name) for name in names} == dict.fromkeys(names, 3)
 
 

@@ -10,7 +10,17 @@ from batchq.bulk import ChildDelete, DeleteTree, Jobs
 from batchq.bulk.preflight.findings import FindingCode
 from batchq.bulk.preflight.preflight import preflight
 from batchq.hierarchy import Parent
-from tests.support.bulk_fixtures import REWRITE, RULES, TABLES, TREE, VPC, change, rejected, warned
+from tests.support.bulk_fixtures import (
+    REWRITE,
+    ROWS_BY_CONDITION,
+    RULES,
+    TABLES,
+    TREE,
+    VPC,
+    change,
+    rejected,
+    warned,
+)
 
 NO_JOBS, OTHER_JOBS = FindingCode.NO_JOB_TABLE, FindingCode.WRONG_JOB_TABLE
 NO_TABLE, NO_COLUMN, WRONG_COLUMN = (
@@ -158,6 +168,33 @@ def test_missing_table_is_an_error_and_nothing_is_counted(conn, bad):
     change(conn, bad)
     assert rejected(conn) == [(NO_TABLE, "tag", "")]
     assert preflight(conn, TREE, 1).row_counts == ()
+
+
+VIEW = "ALTER TABLE rule RENAME TO rules; CREATE VIEW rule AS SELECT * FROM rules"
+
+
+@pytest.mark.parametrize("task", [TREE, REWRITE, ROWS_BY_CONDITION], ids=lambda task: task.name)
+def test_view_is_not_a_table_and_nothing_else_is_advised(conn, task):
+    change(conn, VIEW)
+    key = 1 if task is TREE else None
+    (error,) = preflight(conn, task, key).errors
+    assert (error.code, error.remedy) == (NO_TABLE, "name a table in Python")
+    assert error.detail.startswith("it is a view")
+
+
+def test_view_in_the_place_of_the_job_table_is_not_altered(conn):
+    change(conn, "ALTER TABLE bulk_job RENAME TO jobs; CREATE VIEW bulk_job AS SELECT * FROM jobs")
+    (error,) = preflight(conn, REWRITE).errors
+    assert (error.code, error.remedy[:8]) == (FindingCode.NO_JOB_TABLE, "name ano")
+
+
+def test_schema_is_advised_for_a_table_without_one_only(conn):
+    remedies = [
+        preflight(conn, evolve(REWRITE, table=table)).errors[0].remedy
+        for table in ("nothere", "net.nothere")
+    ]
+    assert "'public.nothere'" in remedies[0]
+    assert remedies[1] == "CREATE TABLE …;\nor name another one in Python"
 
 
 def test_wrong_column_name_lists_the_existing_columns(conn):

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from batchq.bulk import Backfill, Budget, ChunkSize, StopReason, aresume, astart, resume, start
+from batchq import InvalidBatch
+from batchq.bulk import (
+    Backfill,
+    Budget,
+    ChunkSize,
+    StopReason,
+    aresume,
+    astart,
+    preflight,
+    resume,
+    start,
+)
 from batchq.bulk.worker import context
 from tests.support.worker_driver import driven, prepare
 
@@ -191,3 +202,23 @@ async def test_unknown_or_missing_option_is_named_in_the_error(call: Any, unknow
 def test_negative_budget_is_rejected(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"Budget\({name}="):
         Budget(**{name: value})
+
+
+@pytest.mark.parametrize("call", [resume, preflight], ids=lambda call: call.__name__)
+def test_connection_in_use_is_refused_before_anything_is_done(conn: Any, call: Any) -> None:
+    given = ([BACKFILL],) if call is resume else (BACKFILL,)
+    options = {"owner": "me"} if call is resume else {}
+    name = rf"{call.__name__}\(\): the connection is"
+    with conn.transaction(), pytest.raises(InvalidBatch, match=f"{name} INTRANS, not IDLE"):
+        call(conn, *given, **options)
+    with conn.pipeline(), pytest.raises(InvalidBatch, match=f"{name} in pipeline mode"):
+        call(conn, *given, **options)
+
+
+def test_what_is_not_a_list_of_tasks_is_rejected(conn: Any) -> None:
+    not_a_list: Any = BACKFILL
+    with pytest.raises(TypeError, match=r"a list of tasks, not a Backfill; write \[task\]"):
+        resume(conn, not_a_list, owner="me")
+    wrong: Any = [BACKFILL.start()]
+    with pytest.raises(TypeError, match="DeleteTree, Backfill and DeleteRows objects, not of a"):
+        resume(conn, wrong, owner="me")

@@ -35,6 +35,11 @@ class Relation(NamedTuple):
     kind: str
     """``pg_class.relkind``: ``r`` for a table, ``p`` for a partitioned one."""
 
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, partitioned or not."""
+        return self.kind in ("r", "p")
+
 
 @own
 class Column(NamedTuple):
@@ -123,7 +128,8 @@ class JobColumn(NamedTuple):
 
 @frozen(kw_only=True)
 class Catalog:
-    """What was read. There is nothing about a table that does not exist."""
+    """What was read. There is nothing about a table that does not exist, and no column of what is
+    not a table: no DDL for one would work."""
 
     relations: list[Relation]
     columns: list[Column]
@@ -161,7 +167,8 @@ _COLUMNS = """\
 SELECT named.name AS table, a.attname::text AS name, NOT a.attnotnull AS nullable,
     t.typcategory = 'N' AS numeric,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type
-FROM {named} JOIN pg_catalog.pg_attribute AS a ON a.attrelid = named.oid
+FROM {named} JOIN pg_catalog.pg_class AS c ON c.oid = named.oid AND c.relkind::text IN ('r', 'p')
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
 

@@ -21,9 +21,12 @@ _PHASE_IN = re.compile(r"\W*phase\W+(?:=\W+ANY|IN)\b(.*)", re.DOTALL)
 def find_job_table_errors(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:
     """Find what the job table lacks."""
     table, ddl = task.jobs.table, task.jobs.ddl()
-    if catalog.relation(table) is None:
-        detail = "the search path leads to no such table"
-        yield Finding(code=FindingCode.NO_JOB_TABLE, table=table, detail=detail, remedy=ddl)
+    relation = catalog.relation(table)
+    if relation is None or not relation.is_table:
+        detail, remedy = "the search path leads to no such table", ddl
+        if relation is not None:
+            detail, remedy = "it is not a table", "name another one in Python: Jobs(table=…)"
+        yield Finding(code=FindingCode.NO_JOB_TABLE, table=table, detail=detail, remedy=remedy)
         return
     alter = f"ALTER TABLE {quoted(table)}"
     for wanted in catalog.job_columns:

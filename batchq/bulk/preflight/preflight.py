@@ -39,7 +39,7 @@ from batchq.language.compose import gather, sequence
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Select
 from batchq.running.run import aattempt, attempt
-from batchq.running.target import check_target
+from batchq.running.target import check_idle, check_target
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -75,6 +75,7 @@ def preflight(
         preflight(conn, TREE, 7).raise_for_errors()
     """
     check_target("preflight()", database, sync=True)
+    check_idle("preflight()", database)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:
@@ -101,6 +102,7 @@ async def apreflight(
 ) -> Preflight:
     """Report what a task would do on an async connection or pool; as :func:`preflight`."""
     check_target("apreflight()", database, sync=False)
+    check_idle("apreflight()", database)
     with closing(_requests(task, key, count_limit)) as requests:
         request = next(requests)
         while True:

@@ -33,15 +33,15 @@ def find_missing(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Fin
     """Find tables and columns that do not exist."""
     for named in _named(task):
         relation = catalog.relation(named.table)
-        if relation is None or relation.kind not in ("r", "p"):
-            detail = (
-                "the search path leads to no such table"
-                if relation is None
-                else "it is not a table"
-            )
-            remedy = f"SET search_path = …;\nor name its schema, as in {'public.' + named.table!r}"
+        if relation is None:
+            yield _no_table(named.table)
+        elif not relation.is_table:
+            kind = _KINDS.get(relation.kind, "something else")
             yield Finding(
-                code=FindingCode.NO_TABLE, table=named.table, detail=detail, remedy=remedy
+                code=FindingCode.NO_TABLE,
+                table=named.table,
+                detail=f"it is {kind}, and chunks need the order and the locks of a table",
+                remedy="name a table in Python",
             )
         elif catalog.column(named.table, named.column) is None:
             remedy = (
@@ -58,6 +58,26 @@ def find_missing(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Fin
                 detail=f"it does not exist; it is named as {named.role}",
                 remedy=remedy,
             )
+
+
+_KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+}
+
+
+def _no_table(table: str) -> Finding:
+    schema, _, name = table.rpartition(".")
+    if schema:
+        detail = f"the schema {schema!r} has no table {name!r}, or does not exist"
+        remedy = "CREATE TABLE …;\nor name another one in Python"
+    else:
+        detail = "the search path leads to no such table"
+        remedy = f"SET search_path = …;\nor name its schema, as in {'public.' + table!r}"
+    return Finding(code=FindingCode.NO_TABLE, table=table, detail=detail, remedy=remedy)
 
 
 def find_wrong_columns(task: DeleteTree | TableTask, catalog: Catalog) -> Iterator[Finding]:

@@ -119,8 +119,8 @@ class Monitor:
         ``last_ended_at``: an alarm should look at both, because neither changes if no worker runs.
 
         >>> sorted(Monitor().status())  # doctest: +NORMALIZE_WHITESPACE
-        ['detail', 'jobs', 'jobs_unfinished', 'last_ended_at', 'last_run_counters',
-         'lifetime_counters', 'oldest_job_age_seconds', 'stop_reason']
+        ['all_jobs_stuck', 'detail', 'jobs', 'jobs_unfinished', 'last_ended_at',
+         'last_run_counters', 'lifetime_counters', 'oldest_job_age_seconds', 'stop_reason']
         """
         with self._lock:  # all from the same moment
             jobs, last, lifetime = tuple(self._jobs.values()), self._last, self._lifetime
@@ -131,6 +131,7 @@ class Monitor:
             "stop_reason": last and last.stop_reason.name,
             "detail": last and last.detail,
             "jobs_unfinished": last and last.jobs_unfinished,
+            "all_jobs_stuck": last and last.all_jobs_stuck,
             "oldest_job_age_seconds": None if oldest is None else oldest.total_seconds(),
             "last_run_counters": last and _counters(last),
             "lifetime_counters": lifetime and _counters(lifetime),

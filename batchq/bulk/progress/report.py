@@ -23,7 +23,7 @@ class StopReason(Enum):
     SECONDS = "its budget of seconds is used up"
     INTERRUPTED = "it was asked to stop"
     THROTTLED = "a throttle stopped it"
-    FAILED = "the server rejected a step, or the connection was lost"
+    FAILED = "a step failed"
 
 
 @define(kw_only=True)
@@ -32,9 +32,11 @@ class Report:
 
     stop_reason: StopReason = StopReason.EXHAUSTED
     detail: str = ""
-    """The throttle's reason, or the first line of the failure."""
+    """The throttle's reason, or the first line of the failure: the server rejected a step, it could
+    not be sent, or the connection was lost."""
     jobs_done: int = 0
     jobs_stuck: int = 0
+    """Jobs that became stuck."""
     jobs_released: int = 0
     """Jobs that were claimed and are left to the next worker, unfinished."""
     jobs_skipped: int = 0
@@ -58,6 +60,9 @@ class Report:
     """Chunks that skipped rows which other transactions had locked."""
     jobs_unfinished: int = 0
     """Active jobs of these tasks when the worker stopped, those of other workers included."""
+    all_jobs_stuck: int = 0
+    """Stuck jobs of these tasks when the worker stopped: a person has to look at them, however long
+    they have been there."""
     oldest_job_age: timedelta | None = None
     """The age of the oldest of them, for alarms; None if there is none."""
 
@@ -81,5 +86,6 @@ class Report:
             rows_after_fence=self.rows_after_fence + later.rows_after_fence,
             skipped_locked=self.skipped_locked + later.skipped_locked,
             jobs_unfinished=later.jobs_unfinished,
+            all_jobs_stuck=later.all_jobs_stuck,
             oldest_job_age=later.oldest_job_age,
         )

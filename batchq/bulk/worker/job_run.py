@@ -24,7 +24,7 @@ from batchq.bulk.worker.options import Task
 from batchq.bulk.worker.order_choice import choose_order
 from batchq.bulk.worker.requests import BatchDone, Requests, RunBatch, Sleep
 from batchq.engine.result import Failed
-from batchq.language.errors import BatchError, OutcomeUnknown
+from batchq.language.errors import BatchError, InvalidBatch, OutcomeUnknown
 from batchq.language.outcome import Outcome
 
 _ATTEMPTS = 6
@@ -36,7 +36,7 @@ _SKIPPED = "rows that other transactions have locked were skipped"
 
 
 class _Rejected(Exception):
-    """The server rejects a step of this job, and will do so again."""
+    """A step of this job is rejected by the server, or cannot be sent, and will be so again."""
 
 
 class _OnlyLockedRows(Exception):
@@ -75,7 +75,7 @@ class JobRun:
             self._notify(Event.LEASE_LOST)
         except _OnlyLockedRows as locked:
             yield from self._release(str(locked), detail=str(locked))
-        except _Rejected as rejected:
+        except (_Rejected, InvalidBatch) as rejected:
             # A person has to look at it. It must not be in the way of other jobs.
             self.context.set_stop_reason(StopReason.FAILED, str(rejected))
             yield from self._release(str(rejected), detail=str(rejected))

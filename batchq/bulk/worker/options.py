@@ -18,6 +18,7 @@ from typing import (
     Required,
     TypedDict,
     TypeVar,
+    cast,
     runtime_checkable,
 )
 
@@ -33,6 +34,7 @@ from batchq.bulk.progress.events import Observer
 from batchq.bulk.worker.budget import Budget
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.language.batch import Batch
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.running.request import check_options
 
@@ -219,13 +221,16 @@ def worker_options(call: str, options: ResumeOptions) -> WorkerOptions:
 def worker_tasks(call: str, tasks: Iterable[Task]) -> tuple[Task, ...]:
     """Check the tasks of a call.
 
-    :raises TypeError: if they are not a list, or one of them is neither a tree nor a backfill.
+    :raises TypeError: if they are not a list, or one of them is not a task.
     """
     found = items_of(tasks)
-    wrong = [tasks] if found is None else [task for task in found if not isinstance(task, Task)]
-    if found is None or wrong:
+    if found is None:
+        given = with_article(type(tasks))
+        example = "[task]" if isinstance(tasks, Task) else "[TREE, BACKFILL]"
+        raise TypeError(f"{call} takes a list of tasks, not {given}; write {example}")
+    if wrong := [task for task in found if not isinstance(task, Task)]:
+        given = with_article(type(cast("object", wrong[0])))
         raise TypeError(
-            f"{call} takes a list of trees and backfills, not {type(wrong[0]).__name__}; write "
-            f"[TREE, BACKFILL]"
+            f"{call} takes a list of DeleteTree, Backfill and DeleteRows objects, not of {given}"
         )
     return found

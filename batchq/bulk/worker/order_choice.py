@@ -24,9 +24,9 @@ def choose_order(context: RunContext, task: Task, job: Job) -> Requests[Job]:
     if not starts or (job.expected or 0) < HEAP_ROWS:
         return job
     stage = task.stages[job.stage]
-    order = stage.scan_order(job.root)
-    if order is not None:
-        with suppress(BatchError):  # without estimates it is the order of the key
+    with suppress(BatchError):  # without estimates it is the order of the key
+        order = stage.scan_order(job.root)
+        if order is not None:
             chosen = yield from context.run(order)
             if chosen.is_heap:
                 return at_first_block(job, stage.table, chosen.rows_per_block)

@@ -22,7 +22,7 @@ from batchq.bulk.worker.requests import BatchDone, Request, RunBatch, Sleep
 from batchq.bulk.worker.worker import Worker
 from batchq.running.pooled import close_read_only
 from batchq.running.run import aattempt, attempt
-from batchq.running.target import check_target
+from batchq.running.target import check_idle, check_target
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -65,10 +65,12 @@ def resume(
     :raises TypeError: for an unknown option, without ``owner``, or if an argument is of another
         type.
     :raises ValueError: for values that make no sense, before any job is claimed.
+    :raises InvalidBatch: if the connection is in a transaction, or in pipeline mode.
     """
     context = RunContext(options=worker_options("resume()", options))
     worker = Worker(tasks=worker_tasks("resume()", tasks), context=context)
     check_target("resume()", database, sync=True)
+    check_idle("resume()", database)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:
@@ -90,6 +92,7 @@ async def aresume(
     context = RunContext(options=worker_options("aresume()", options))
     worker = Worker(tasks=worker_tasks("aresume()", tasks), context=context)
     check_target("aresume()", database, sync=False)
+    check_idle("aresume()", database)
     with closing(worker.run()) as requests, suppress(StopIteration):
         request = next(requests)
         while True:

@@ -82,8 +82,8 @@ class Worker:
         until the table is analyzed. None if there is no estimate."""
         if job.expected is not None or job.seq:
             return job.expected
-        estimates = [stage.estimate(job.root) for stage in task.stages]
-        with suppress(BatchError):
+        with suppress(BatchError):  # also of a condition that cannot be sent
+            estimates = [stage.estimate(job.root) for stage in task.stages]
             return sum((yield from self.context.run(sequence(estimates))))
         return None
 
@@ -93,5 +93,6 @@ class Worker:
         for task in self.tasks:
             stats = yield from self.context.run(task.jobs.stats(task.name))
             report.jobs_unfinished += stats.claimable + stats.leased
+            report.all_jobs_stuck += stats.stuck
             ages = (report.oldest_job_age, stats.oldest_age)
             report.oldest_job_age = max((age for age in ages if age is not None), default=None)
