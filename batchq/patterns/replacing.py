@@ -56,7 +56,7 @@ class NotReplaced(Exception):
     def __str__(self) -> str:
         """List the causes, which only the server knows."""
         return (
-            f"{self.table}: the children are not those of the {self.inserts} inserts: a column's "
+            f"{self.table}: the children are not those of the inserts ({self.inserts}): a column's "
             f"type or a trigger changes a value of by=, two of these values are equal for the "
             f"server, or a trigger suppresses a row or keeps one"
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from batchq import BatchError, insert, run, unmet
+from batchq import BatchError, insert, param, run, unmet
 from batchq.hierarchy import NotReplaced, Parent, Replaced
 from batchq.result import attempt
+from tests.support.plan_modes import pairwise_mode
 
 TABLES = """
 CREATE TABLE vpc (id int PRIMARY KEY, rcgen int NOT NULL DEFAULT 1);
@@ -68,9 +69,10 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize(("kind", "before", "names"), CHANGED.values(), ids=CHANGED)
-def test_values_that_are_others_as_stored_are_not_kept(table, kind, before, names):
-    conn = table(kind)
+@pytest.mark.parametrize("case", CHANGED)
+def test_values_that_are_others_as_stored_are_not_kept(table, case):
+    kind, before, names = CHANGED[case]
+    conn = pairwise_mode([*CHANGED].index(case)).set_on(table(kind))
     for name in before:
         conn.execute("INSERT INTO rule (vpc_id, name, v) VALUES (1, %s, 7)", [name])
     conn.execute("INSERT INTO of_rule SELECT id FROM rule")
@@ -91,9 +93,10 @@ TRIGGERS = {
 }
 
 
-@pytest.mark.parametrize(("event", "does", "names"), TRIGGERS.values(), ids=TRIGGERS)
-def test_what_a_trigger_does_to_the_set_is_not_kept(table, event, does, names):
-    conn = table("text")
+@pytest.mark.parametrize("case", TRIGGERS)
+def test_what_a_trigger_does_to_the_set_is_not_kept(table, case):
+    event, does, names = TRIGGERS[case]
+    conn = pairwise_mode([*TRIGGERS].index(case)).set_on(table("text"))
     run(conn, whole(["a"]))
     conn.execute(f"CREATE TRIGGER t {event} ON rule FOR EACH ROW EXECUTE FUNCTION {does}()")
     there = stored(conn)
@@ -120,6 +123,18 @@ def test_equal_values_are_an_error_of_the_caller_if_they_are_mapped(table):
     conn = table("char(3)")
     error = attempt(conn, whole(["a", "a "]).on(unmet("children"), Twice)).error
     assert isinstance(error, Twice)
+
+
+def test_declared_set_is_counted_as_a_built_one(table):
+    conn, vpc = table("char(3)"), param("vpc", int)
+
+    def declared(*names: str) -> Any:
+        new = [insert("rule", {"vpc_id": vpc, "name": name}) for name in names]
+        return RULES.replace(vpc, new, by="name", missing=LookupError)
+
+    assert run(conn, declared("a", "b").bind(vpc=1)) == Replaced(2, 0)
+    assert isinstance(attempt(conn, declared("a", "a ").bind(vpc=1)).error, NotReplaced)
+    assert run(conn, declared("a", "c").bind(vpc=1)) == Replaced(1, 1)
 
 
 def test_children_that_a_policy_hides_are_an_error(table, tenant):
