@@ -53,7 +53,9 @@ soak: .venv/installed
 
 bench: .venv/installed
 	@mkdir -p .benchmarks
-	@$(BIN)/python -m benchmarks $(RESULTS) $(if $(DATABASE_URL),--database=url)
+	$(BIN)/python -m pytest benchmarks -q -p no:randomly $(if $(DATABASE_URL),--database=url) \
+		--benchmark-quiet --benchmark-json $(RESULTS)
+	@$(BIN)/python -m benchmarks.report $(RESULTS)
 	@$(BIN)/python -m benchmarks.charts $(RESULTS) $(CHARTS)
 	@$(BIN)/python -m benchmarks.bulk
 	@$(BIN)/python -m benchmarks.profile

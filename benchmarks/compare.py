@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compare project_create of two checkouts of batchq.
+"""Compare project_create of two checkouts of batchq, beside the bare pipeline of this one.
 
 Each checkout runs in a worker process with its own batchq and its own example, so that names may
 differ between the two; the workers take turns, as all sides do. A checkout of another commit is
@@ -23,21 +23,22 @@ from psycopg.conninfo import make_conninfo
 
 from batchq.testing import server
 from benchmarks.interleave import WARM_UP, Cost, Samples, Turn, interleave
-from benchmarks.report import show
+from benchmarks.report import BASELINE, show
 from benchmarks.results import Result
 from benchmarks.sandbox import SETTINGS
 
 HERE = Path(__file__).parent.parent
+OLD, NEW, BARE = "old", "new", BASELINE
 _RUNS, _ROUNDS, _CALLS = 5, 60, 40
 
 
 @contextmanager
-def worker(checkout: Path, conninfo: str) -> Iterator[Turn]:
+def worker(checkout: Path, side: str, conninfo: str) -> Iterator[Turn]:
     """Start a worker of a checkout, which times its turns by its own clocks."""
     # By its path: the other checkout may have no such file, or another one.
     script = Path(__file__).with_name("compare_worker.py")
     with subprocess.Popen(  # noqa: S603  our own
-        [sys.executable, "-P", str(script), conninfo],
+        [sys.executable, "-P", str(script), side, conninfo],
         env={**os.environ, "PYTHONPATH": str(checkout)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -57,11 +58,12 @@ def measured(old: Path) -> Samples:
     """Let the workers take turns on a new server, each in a schema of its own."""
     with server(settings=SETTINGS) as postgres, ExitStack() as stack:
         turns: dict[str, Turn] = {}
-        for side, checkout in (("old", old), ("new", HERE)):
+        for side, checkout in ((OLD, old), (NEW, HERE), (BARE, HERE)):
             with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
-                conn.execute(f"CREATE SCHEMA {side}".encode())
-            own = make_conninfo(postgres.conninfo(), options=f"-csearch_path={side}")
-            turns[side] = stack.enter_context(worker(checkout, own))
+                conn.execute(f"CREATE SCHEMA side_{len(turns)}".encode())
+            options = f"-csearch_path=side_{len(turns)}"
+            conninfo = make_conninfo(postgres.conninfo(), options=options)
+            turns[side] = stack.enter_context(worker(checkout, side, conninfo))
             turns[side](range(2 * WARM_UP))
         return interleave(turns, rounds=_ROUNDS, calls=_CALLS, first=2 * WARM_UP)
 

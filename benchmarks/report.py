@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Print the tables of a run, or of several: times, ratios to the baseline and to the first peer.
 
-``python -m benchmarks.report RESULTS.json [...]``, the files that ``python -m benchmarks`` has
-written. A figure of several runs is the median of the figures of each.
+``python -m benchmarks.report RESULTS.json [...]``, the files that pytest-benchmark has written. A
+figure of several runs is the median of the figures of each.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -59,12 +59,6 @@ def ratios(runs: Sequence[Result], side: str, to: str, clock: Clock) -> list[str
     return [f"{median(middles):.2f}", f"{low:.2f}", f"{middles[0]:.2f} - {middles[-1]:.2f}"]
 
 
-def show_environment(environment: Mapping[str, str]) -> None:
-    """Print what the figures depend on."""
-    for name, words in environment.items():
-        _console.print(f"{name + ':':19}{words}", highlight=False)
-
-
 def show(runs: Sequence[Result]) -> None:
     """Print the table of a case after an empty line."""
     _console.print()
@@ -95,7 +89,8 @@ def main(paths: Sequence[Path]) -> None:
         environment, results = load(path)
         for result in results:
             runs[result.title].append(result)
-    show_environment(environment)
+    for name, words in environment.items():
+        _console.print(f"{name + ':':19}{words}", highlight=False)
     for own in runs.values():
         show(own)
 

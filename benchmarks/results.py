@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The result of a case, and the file of all results, which report and charts are made of."""
+"""Hand to pytest-benchmark what was measured already, and read it back from its JSON.
+
+pytest-benchmark runs one side after the other, and so compares the machine's moods as well. So the
+sides are measured in turns, and each test then replays its side's samples by a clock that shows
+them: table, JSON, ``--benchmark-compare`` and ``--benchmark-autosave`` are pytest-benchmark's own.
+The JSON is the result file, which report and charts are made of.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import asdict, field, frozen
 
 from benchmarks.interleave import Cost, Samples
@@ -47,19 +56,33 @@ class Result(Conditions):
     different: tuple[str, ...] = ()
 
 
-def save(path: Path, environment: Mapping[str, str], results: Sequence[Result]) -> None:
-    """Write the environment and the results of a run."""
-    found = {"environment": environment, "results": [asdict(result) for result in results]}
-    path.write_text(json.dumps(found))
+def replay(request: pytest.FixtureRequest, result: Result, peer: str) -> None:
+    """Report a peer's samples as the benchmark of this test."""
+    costs = result.samples.costs[peer]
+    # pytest-benchmark reads the clock before and after each round.
+    clock = chain.from_iterable((0.0, cost.wall) for cost in costs)
+    request.node.add_marker(pytest.mark.benchmark(timer=clock.__next__, group=result.title))
+    benchmark: Any = request.getfixturevalue("benchmark")
+    benchmark.pedantic(lambda: None, rounds=len(costs), iterations=1)
+    benchmark.extra_info.update(
+        workload=result.workload,
+        settings=dict(result.settings),
+        peer=peer,
+        costs=[asdict(cost) for cost in costs],
+        wire=asdict(result.wires[peer]) if peer in result.wires else None,
+    )
 
 
 def load(path: Path) -> tuple[dict[str, str], list[Result]]:
     """Read the environment and the results of a run."""
     found = json.loads(path.read_text())
-    return found["environment"], [_result(**own) for own in found["results"]]
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for benchmark in found["benchmarks"]:
+        groups[benchmark["group"]].append(benchmark["extra_info"])
+    return found["machine_info"]["batchq"], [_result(own) for own in groups.values()]
 
 
-def _result(samples: Any, wires: Any, different: Any, **conditions: Any) -> Result:
-    costs = {name: [Cost(**cost) for cost in own] for name, own in samples["costs"].items()}
-    counted = {name: Wire(**wire) for name, wire in wires.items()}
-    return Result(**conditions, samples=Samples(costs), wires=counted, different=tuple(different))
+def _result(peers: list[dict[str, Any]]) -> Result:
+    costs = {own["peer"]: [Cost(**cost) for cost in own["costs"]] for own in peers}
+    wires = {own["peer"]: Wire(**own["wire"]) for own in peers if own["wire"]}
+    return Result(peers[0]["workload"], peers[0]["settings"], Samples(costs), wires)

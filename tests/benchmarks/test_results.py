@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("asyncpg", reason="the peers come with batchq[bench]")
@@ -15,9 +18,11 @@ from benchmarks import charts
 from benchmarks.cases import ALL
 from benchmarks.interleave import Cost, Samples
 from benchmarks.report import compared
-from benchmarks.results import Result, load, save
+from benchmarks.results import Result, load
 from benchmarks.wire import Wire
 from benchmarks.workloads import FORMS
+
+pytest_plugins = ["pytester"]
 
 PEERS = (*FORMS, *(peer.name for peer in ALL))
 RESULTS = [
@@ -35,17 +40,52 @@ RESULTS = [
 ]
 
 
-@pytest.fixture(name="results")
-def results_fixture(tmp_path):
-    """Return the results as they are read from the file of a run."""
-    save(tmp_path / "results.json", {"server": "PostgreSQL"}, RESULTS)
-    environment, results = load(tmp_path / "results.json")
+REPLAY = """
+import pytest
+from benchmarks.results import replay
+from tests.benchmarks.test_results import PEERS, RESULTS
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("result", RESULTS)
+def test_peer(result, peer, request):
+    replay(request, result, peer)
+"""
+CONFTEST = """
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["batchq"] = {"server": "PostgreSQL"}
+"""
+
+
+@pytest.fixture
+def path(pytester, monkeypatch):
+    """Return the file that pytest-benchmark writes if all results are replayed."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    # pytest-benchmark measures nothing in a worker of pytest-xdist, which the suite may run in.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_replay=REPLAY)
+    path = pytester.path / "results.json"
+    options = ["-p", "no:randomly", "-p", "no:asyncio", "--benchmark-quiet"]
+    done = pytester.runpytest_inprocess(*options, "--benchmark-json", str(path))
+    done.assert_outcomes(passed=len(RESULTS) * len(PEERS))
+    return path
+
+
+@pytest.fixture
+def results(path):
+    """Return the results as they are read from that file."""
+    environment, results = load(path)
     assert environment == {"server": "PostgreSQL"}
     return results
 
 
 def test_results_are_read_as_they_were_written(results):
     assert results == RESULTS
+
+
+def test_statistics_of_the_file_are_those_of_the_samples(path):
+    shown = [benchmark["stats"] for benchmark in json.loads(path.read_text())["benchmarks"]]
+    assert {(own["rounds"], own["min"], own["max"]) for own in shown} == {(2, 0.25, 0.5)}
 
 
 @pytest.mark.parametrize("runs", [1, 3])
