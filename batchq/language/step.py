@@ -53,6 +53,9 @@ class Step(ABC):
     def sql(self) -> str:
         """The SQL as sent, with ``$1``, ``$2``, … and with the SQL of its guard.
 
+        To the newest PostgreSQL: for another server the text of ``created()`` and of what a guard
+        reports differs.
+
         :raises InvalidBatch: if the statement cannot be sent as it is.
         """
 

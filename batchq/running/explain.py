@@ -37,7 +37,8 @@ def steps(batch: Batch[Any, Any], /) -> tuple[PlacedStep, ...]:
 def explain(batch: Batch[Any, Any], /, *, parameters: bool = False) -> str:
     """Return the steps of a batch as text to read: SQL, guards, mappings and notes.
 
-    Of a declared statement it also lists what each parameter is: a field of a row, a parameter by
+    The SQL is that for the newest PostgreSQL; for another server the text of ``created()`` and of
+    what a guard reports differs. Of a declared statement it also lists what each parameter is: a field of a row, a parameter by
     name, or a constant.
 
     :param parameters: whether to show the values; they may be secrets.
