@@ -38,8 +38,8 @@ def explain(batch: Batch[Any, Any], /, *, parameters: bool = False) -> str:
     """Return the steps of a batch as text to read: SQL, guards, mappings and notes.
 
     The SQL is that for the newest PostgreSQL; for another server the text of ``created()`` and of
-    what a guard reports differs. Of a declared statement it also lists what each parameter is: a field of a row, a parameter by
-    name, or a constant.
+    what a guard reports differs. Of a declared statement it also lists what each parameter is: a
+    field of a row, a parameter by name, or a constant.
 
     :param parameters: whether to show the values; they may be secrets.
     :raises InvalidBatch: if a statement cannot be sent as it is.
