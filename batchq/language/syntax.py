@@ -155,10 +155,9 @@ TAKES_LIST = frozenset({EQUALS_ANY, NOT_ANY})
 
 @frozen
 class Conflict:
-    """ON CONFLICT: the unique index that decides, and what is set in the row that exists.
+    """ON CONFLICT: the unique index that decides, and what is set in the existing row, if anything.
 
-    Without a column to set it is DO NOTHING. The server selects the index when it plans the
-    statement, so neither its expressions nor its predicate can contain a parameter.
+    The index is selected when the server plans, so its expressions have no parameter.
     """
 
     target: tuple[str | RawSql, ...]
@@ -173,6 +172,8 @@ class Conflict:
     """Conditions on the existing row; empty if it is always updated."""
     notes_left: bool = False
     """Whether they note a row that they do not hold for: see :mod:`batchq.language.left_rows`."""
+    given: tuple[str, ...] = ()
+    """Columns of which an upsert notes that they are stored with other values than were given."""
 
     @property
     def updates(self) -> bool:

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql
 from batchq.language.changes import delete, update
 from batchq.language.compose import gather, sequence
 from batchq.language.conditions import not_in
+from batchq.language.conflict_arguments import read_target, read_update
 from batchq.language.errors import InvalidBatch
 from batchq.language.inputs import Condition
 from batchq.language.local_settings import ALL_ROWS, with_settings
+from batchq.language.other_keys import IS_NOTED
 from batchq.language.quoted_names import quoted_name, record
 from batchq.language.results import NO_RESULT
 from batchq.language.selects import select
@@ -116,12 +118,16 @@ def _counted(
     table: str, live: Mapping[str, object], none_of: Sequence[Condition], number: int
 ) -> Batch[None]:
     """Return a guard that the children are as many as the inserts, each with the key of one."""
-    children = select(table, [raw_sql("pg_catalog.count(*) AS children")], where=dict(live))
+    children = select(table, [raw_sql(_CHILDREN)], where=dict(live))
     error = NotReplaced(table, number)
     if none_of:
         children = children.refuse(none_of, raises=error)
     whole = children.ensure({"children": number}, raises=error).expect(1).label("whole set")
     return with_settings(ALL_ROWS, whole)
+
+
+_CHILDREN = f"CASE WHEN {IS_NOTED} THEN NULL ELSE pg_catalog.count(*) END AS children"
+"""The number of children; NULL if one was stored under another key than it was given."""
 
 
 def _check_kept(
@@ -207,7 +213,9 @@ def _upsert(
         return cast("Statement[int]", skipped.count())
     stored = record(quoted_name(table.rpartition(".")[2]), written)
     differs = raw_sql(f"{stored} IS DISTINCT FROM {record('excluded', written)}")
-    upsert = child.on_conflict_do_update(*target, index_where=predicate, set=written, where=differs)
+    index, partial = read_target("replace()", tuple(target), predicate)
+    conflict, _ = read_update("replace()", index, partial, written, differs)
+    upsert = child._on_conflict("replace()", evolve(conflict, given=tuple(target[1:])), ())
     return cast("Statement[int]", upsert.count())
 
 

@@ -116,6 +116,38 @@ def test_as_many_children_as_inserts_may_be_others(table):
     assert isinstance(attempt(conn, whole(["b"])).error, NotReplaced)
 
 
+REDIRECTED = {
+    "to a new one": ([("a", 1)], [("a", 2), ("b", 3)]),
+    "to one that differs": ([("a", 1), ("b", 1)], [("a", 2), ("b", 3)]),
+    "to an equal one": ([("a", 1), ("b", 2)], [("a", 2), ("b", 3)]),
+    "from the last": ([("a", 1), ("b", 1)], [("b", 2), ("a", 3)]),
+}
+
+
+@pytest.mark.parametrize("case", REDIRECTED)
+def test_key_that_a_trigger_turns_into_that_of_another_insert_is_noticed(table, case):
+    """Both children are there in the end, so their number is right."""
+    before, given = REDIRECTED[case]
+    conn = pairwise_mode([*REDIRECTED].index(case)).set_on(table("text"))
+    for name, v in before:
+        conn.execute("INSERT INTO rule (vpc_id, name, v) VALUES (1, %s, %s)", [name, v])
+    conn.execute(
+        "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN NEW.name = 'b'; RETURN NEW; END$$"
+    )
+    conn.execute("CREATE TRIGGER t BEFORE INSERT ON rule FOR EACH ROW EXECUTE FUNCTION other()")
+    there = stored(conn)
+    new = [insert("rule", {"vpc_id": 1, "name": name, "v": v}) for name, v in given]
+    batch = RULES.replace(1, new, by="name", missing=LookupError)
+    for _ in range(2):  # what was noted ends with the transaction
+        with conn.transaction():
+            error = attempt(conn, batch, nested=True).error
+        assert isinstance(error, NotReplaced)
+        assert stored(conn) == there
+    conn.execute("DROP TRIGGER t ON rule")
+    assert run(conn, batch).written == 2
+
+
 def test_equal_values_are_an_error_of_the_caller_if_they_are_mapped(table):
     class Twice(Exception):
         pass

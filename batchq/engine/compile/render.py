@@ -13,6 +13,7 @@ from batchq.engine.compile.checked_rows import checked
 from batchq.engine.compile.condition_sql import column_test
 from batchq.engine.compile.conflict_target import conflict_target
 from batchq.engine.compile.created_sql import returning
+from batchq.engine.compile.given_keys import noting_other_keys
 from batchq.engine.compile.join_sql import Joined, lasting_tests, rows_of
 from batchq.engine.compile.numbering import Numbering
 from batchq.engine.compile.page_sql import page_of, rows_after
@@ -56,13 +57,13 @@ def render(
         case RawSql():
             return _text(n, source)
         case Insert(table, names, cells, conflict, query):
-            rows = "DEFAULT VALUES"
+            rows, values = "DEFAULT VALUES", list(map(partial(_cell, n, table), names, cells))
             if query is not None:
                 rows = f"({listed(names)}) {render(n, query, (), None)}"
             elif names:
-                values = map(partial(_cell, n, table), names, cells)
                 rows = f"({listed(names)}) VALUES ({', '.join(values)})"
             on = "" if conflict is None else _on_conflict(n, table, conflict, requirements)
+            on += noting_other_keys(conflict, dict(zip(names, values, strict=False)))
             sql = f"INSERT INTO {quoted(table)} {rows}{on}"
         case Update(table, names, cells, where, None):
             sets = assignments(n, table, names, cells)
