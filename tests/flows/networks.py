@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,7 +13,6 @@ from psycopg import Connection
 from batchq import (
     Batch,
     Statement,
-    delete,
     format_error,
     gather,
     insert,
@@ -28,7 +28,6 @@ from batchq.conditions import ne
 from batchq.hierarchy import Parent
 from batchq.types import Inserted
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound, Refused
-from examples.datastore.firewall import rule_insert
 from examples.datastore.models import (
     FirewallRule,
     NewFirewallRule,
@@ -144,29 +143,42 @@ def subnet_create(new: NewSubnet) -> Batch[Inserted[Subnet]]:
     ).label("subnet_create")
 
 
-def rules_replace(vpc_id: UUID, rules: Iterable[NewFirewallRule]) -> Batch[list[FirewallRule]]:
+RULE_INSERT = insert("vpc_firewall_rule", NewFirewallRule).invariant(
+    "vpc_firewall_rule_pkey",
+    "vpc_firewall_rule_direction_known",
+    "vpc_firewall_rule_action_known",
+    "vpc_firewall_rule_priority_in_range",
+)
+
+
+def rules_replace(vpc_id: UUID, rules: Collection[NewFirewallRule]) -> Batch[list[FirewallRule]]:
     """Replace all firewall rules of a VPC; return the new ones in the order of their names.
 
     The VPC is changed first, even for an empty list: a deleted one is a 404, and a session that
-    replaces them at the same time waits, and then finds these.
+    replaces them at the same time waits, and then finds these. A rule that stays keeps its id.
+
+    :raises AlreadyExists: for two rules of one name.
     """
-    not_found = NotFound("vpc", vpc_id)
-    new = sequence(
-        rule_insert(rule).label(rule.name) for rule in sorted(rules, key=lambda rule: rule.name)
-    )
+    named = Counter(rule.name for rule in rules)
+    for name, count in named.items():
+        if count > 1:
+            raise AlreadyExists("firewall rule", name)
+    new = [RULE_INSERT.bind(rule).label(rule.name) for rule in rules]
+    missing, keep = NotFound("vpc", vpc_id), ["id"]
     return (
         gather(
-            VPC_OF_RULES.touch(vpc_id, missing=not_found),
-            delete("vpc_firewall_rule", where={"vpc_id": vpc_id}).label("old"),
-            RULES.add(vpc_id, new, missing=not_found),
+            RULES.replace(vpc_id, new, by="name", keep=keep, missing=missing),
+            select("vpc_firewall_rule", where={"vpc_id": vpc_id}, order_by="name").all(
+                FirewallRule
+            ),
         )
-        .map(lambda made: made[2])
+        .map(lambda done: done[1])
         .label("rules_replace")
     )
 
 
 def rules_replace_seen(
-    vpc_id: UUID, rules: Iterable[NewFirewallRule], *, firewall_gen: int
+    vpc_id: UUID, rules: Collection[NewFirewallRule], *, firewall_gen: int
 ) -> Batch[list[FirewallRule]]:
     """Replace the firewall rules that the caller has seen, and no later ones."""
     changed = format_error(Refused, "the firewall rules are at generation {firewall_gen} now")

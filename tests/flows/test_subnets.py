@@ -121,13 +121,14 @@ class TestRulesReplace:
         flow = rules_replace(vpc.id, self.rules(vpc, *names))
         service.refuse(flow, NotFound, f'not found: vpc "{vpc.id}"', at="rules_replace/vpc")
 
-    def test_repeated_name_is_rejected_at_the_second_rule(self, service, vpc):
-        service.run(rules_replace(vpc.id, self.rules(vpc, "old")))
-        flow = rules_replace(vpc.id, self.rules(vpc, "web", "ssh", "web"))
-        text = 'already exists: firewall rule "web"'
-        report = service.refuse(flow, AlreadyExists, text, at="rules_replace/web")
-        assert report.index == 4  # vpc, old, ssh, web, and the second one
-        assert service.execute(NAMES) == [("old",)]
+    def test_a_rule_that_is_the_same_stays_as_it_is(self, service, vpc):
+        first = service.run(rules_replace(vpc.id, self.rules(vpc, "ssh", "web")))
+        second = service.run(rules_replace(vpc.id, self.rules(vpc, "icmp", "web")))
+        assert (second[0].name, second[1]) == ("icmp", first[1])
+
+    def test_repeated_name_is_rejected_before_anything_is_sent(self, vpc):
+        with pytest.raises(AlreadyExists, match='already exists: firewall rule "web"'):
+            rules_replace(vpc.id, self.rules(vpc, "web", "ssh", "web"))
 
     def test_rule_of_another_vpc_is_rejected_before_anything_is_sent(self, vpc):
         (rule,) = self.rules(vpc, "web")
