@@ -160,11 +160,12 @@ def _seen(conn: psycopg.Connection[Any], batch: Batch[Any]) -> Any:
         report, violation = answer.report, answer.report.violation
         what = violation and (violation.sqlstate, violation.kind, violation.message)
         result = type(answer.error), type(report), report.outcome, report.path, what, str(report)
-    stored = "table t does not exist"
-    if conn.execute("SELECT to_regclass('t')", prepare=False).fetchone() != (None,):
-        stored = repr(conn.execute("SELECT * FROM t ORDER BY 1, 2::text", prepare=False).fetchall())
-    conn.execute("ROLLBACK", prepare=False)
-    return result, stored
+    try:
+        rows = conn.execute("SELECT * FROM t ORDER BY 1, 2::text; ROLLBACK", prepare=False)
+    except psycopg.errors.UndefinedTable:
+        conn.execute("ROLLBACK", prepare=False)
+        return result, "table t does not exist"
+    return result, repr(rows.fetchall())
 
 
 def statement(name: str, value: object) -> Batch[Any] | None:
