@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.clients import Client
-from tests.support.plan_modes import EACH_PLAN_MODE
+from tests.support.plan_modes import CUSTOM, EACH_PLAN_MODE, GENERIC, UNPREPARED
 
 
 @pytest.fixture(params=EACH_PLAN_MODE)
@@ -19,13 +19,20 @@ def planned(request, conn) -> psycopg.Connection[Any]:
     return request.param.set_on(conn)
 
 
-@pytest.fixture(params=["as planned", "sequential scan"])
-def scanned(request, planned) -> psycopg.Connection[Any]:
+# What is not prepared is planned as what is prepared with a custom plan: each is scanned one way.
+_SCANS = [(UNPREPARED, False), (CUSTOM, True), (GENERIC, False), (GENERIC, True)]
+
+
+@pytest.fixture(
+    params=_SCANS, ids=lambda scan: scan[0].name + (", sequential scan" if scan[1] else "")
+)
+def scanned(request, conn) -> psycopg.Connection[Any]:
     """Make the planner look at every row, as well as only at those that an index finds."""
-    if request.param == "sequential scan":
+    mode, sequential = request.param
+    if sequential:
         for path in ("indexscan", "indexonlyscan", "bitmapscan"):
-            planned.execute(f"SET enable_{path} = off", prepare=False)
-    return planned
+            conn.execute(f"SET enable_{path} = off", prepare=False)
+    return mode.set_on(conn)
 
 
 @pytest.fixture

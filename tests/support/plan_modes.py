@@ -26,11 +26,10 @@ class PlanMode:
 
 
 # Not "auto" for what is prepared: it is a custom plan five times, and then one of these two.
-PLAN_MODES: Final = (
-    PlanMode("unprepared", None, "auto"),
-    PlanMode("custom", 0, "force_custom_plan"),
-    PlanMode("generic", 0, "force_generic_plan"),
-)
+UNPREPARED: Final = PlanMode("unprepared", None, "auto")
+CUSTOM: Final = PlanMode("custom", 0, "force_custom_plan")
+GENERIC: Final = PlanMode("generic", 0, "force_generic_plan")
+PLAN_MODES: Final = (UNPREPARED, CUSTOM, GENERIC)
 
 EACH_PLAN_MODE: Final = [pytest.param(mode, id=mode.name) for mode in PLAN_MODES]
 

@@ -7,6 +7,8 @@ timeout of the test run is what finds it.
 
 from __future__ import annotations
 
+from functools import cache
+
 import psycopg
 import pytest
 
@@ -77,6 +79,7 @@ def test_both_ways_at_once_through_a_slow_link(database, kind):
         assert (len(rows), sent) == (20, 20 * MB)
 
 
+@cache
 def wide(count):
     """Return a statement with so many parameters."""
     names = [f"p{n}" for n in range(count)]
