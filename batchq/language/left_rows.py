@@ -8,6 +8,8 @@ setting of the transaction, and the guard on the number of rows reads and resets
 
 from __future__ import annotations
 
+from batchq.language.syntax import Insert, Source
+
 _LEFT = "'batchq.left'"
 
 
@@ -22,3 +24,8 @@ WAS_LEFT = (
     f"THEN pg_catalog.set_config({_LEFT}, '', true) IS NOT NULL ELSE false END"
 )
 """SQL for whether the statement has left its row; asked once, after it has run."""
+
+
+def notes_left(source: Source) -> bool:
+    """Return whether a statement is an upsert that notes the row that it leaves."""
+    return isinstance(source, Insert) and source.conflict is not None and source.conflict.notes_left

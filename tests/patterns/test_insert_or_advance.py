@@ -15,6 +15,7 @@ from batchq import (
     gather,
     insert,
     insert_or_advance,
+    missing,
     param,
     run,
     select,
@@ -161,6 +162,8 @@ def test_write_that_a_trigger_suppresses_fails(ledger, event):
     error = attempt(ledger, gather(left, writes)).error
     assert isinstance(error, GuardFailed)
     assert (error.index, error.outcome) == (len(left.parts), Outcome.ROLLED_BACK)
+    assert ".on(missing(), YourError(...))" in str(error)
+    assert isinstance(attempt(ledger, writes.on(missing(), KeyError)).error, KeyError)
     assert rows(ledger) == [(1, "a")]
 
 

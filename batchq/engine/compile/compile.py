@@ -41,12 +41,13 @@ from batchq.engine.compile.returned_columns import (
 from batchq.engine.compile.sentinel import SENTINEL_MARK
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import INSIDE, Bound, Requirement
+from batchq.language.left_rows import notes_left
 from batchq.language.lexing import NO_PARAMETER
 from batchq.language.old import Returned
 from batchq.language.results import WITHOUT_ROWS, Rows
 from batchq.language.shape import Shape
 from batchq.language.source_columns import refuse_source_columns
-from batchq.language.syntax import Insert, RawSql, Select, Source
+from batchq.language.syntax import RawSql, Select, Source
 
 MAX_PARAMETERS = 65_535
 """The Bind message counts parameters in 16 bits: PostgreSQL documentation, "Message Formats"."""
@@ -147,7 +148,7 @@ def compiled(
         rows if rows in _ROWS_IN_TEXT else None,
         shape.result.rows is Rows.COUNT,
         probe=shape.probe,
-        or_left=_notes_left(shape.source),
+        or_left=notes_left(shape.source),
         fresh=shape.fresh,
     )
     statement = _compiled(
@@ -162,10 +163,6 @@ def compiled(
     if is_own(shape.result.model):
         return evolve(statement, result_format=Format.BINARY)
     return statement
-
-
-def _notes_left(source: Source) -> bool:
-    return isinstance(source, Insert) and source.conflict is not None and source.conflict.notes_left
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchq.engine.hints import hint
-from batchq.language.guards import Bound, When
+from batchq.language.guards import Bound, Guard, When
+from batchq.language.left_rows import notes_left
 from batchq.language.matchers import Matcher, constraint, matcher_of, not_null, sqlstate
 from batchq.language.results import Rows
 from batchq.language.violation import Violation, ViolationKind
@@ -14,6 +15,7 @@ from batchq.language.violation import Violation, ViolationKind
 if TYPE_CHECKING:
     from batchq.engine.outcome.failure import Failure
     from batchq.engine.outcome.resolve import FailedStep
+    from batchq.language.shape import Shape
 
 OLD_SNAPSHOT = """\
 The steps after a for_update() must see everything that was committed before it got its lock. At
@@ -60,14 +62,23 @@ def suggest_guard(violation: Violation, failed: FailedStep) -> str:
         argument = "unexpected" if carries else "raises"
         return f"\nIf a caller can cause it, map it:\n    {argument}=YourError(...)"
     shape = failed.step.placed.statement._shape if failed.step is not None else None
-    guard = shape.guard if shape is not None else None
-    if shape is None or guard is None or violation.rows is None:
+    if shape is None or shape.guard is None or violation.rows is None:
         return ""
+    return _suggest_rows(shape, shape.guard, violation.rows)
+
+
+def _suggest_rows(shape: Shape, guard: Guard, found: int) -> str:
+    """Return what would map a failed guard on the number of rows."""
+    if notes_left(shape.source):
+        return (
+            "\nA trigger has suppressed the write. If a caller can cause it, map it:\n"
+            "    .on(missing(), YourError(...))"
+        )
     if shape.result.rows is Rows.MAYBE:  # it implies its guard, and takes no other
         return ""
     names = {Bound.EXACTLY: "", Bound.AT_LEAST: "at_least=", Bound.AT_MOST: "at_most="}
     rows = f"{names[guard.bound]}{guard.rows}"
-    argument = "missing" if violation.rows < guard.rows else "unexpected"
+    argument = "missing" if found < guard.rows else "unexpected"
     line = f".expect({rows}, {argument}=YourError(...))"
     return f"\nIf a caller can cause it, map it:\n    {line}"
 
