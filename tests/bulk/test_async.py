@@ -7,8 +7,21 @@ import asyncio
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
-from batchq.bulk import Budget, Deleted, Fenced, Progress, Report, StopReason, astart, start
+from batchq import InvalidBatch
+from batchq.bulk import (
+    Budget,
+    Deleted,
+    Fenced,
+    Progress,
+    Report,
+    StopReason,
+    apreflight,
+    aresume,
+    astart,
+    start,
+)
 from batchq.bulk.progress.events import Event
 from tests.support.connection_kinds import ASYNC, going_on, of_each_async_kind, of_each_kind, opened
 
@@ -171,3 +184,15 @@ async def test_sync_resume_rejects_a_coroutine_throttle(fenced: Any) -> None:
     with pytest.raises(TypeError, match="aresume"):
         fenced.resume(throttles=[pausing])
     assert fenced.job("lease_until, rows_done") == (None, 0)
+
+
+async def test_async_connection_in_use_is_refused(fenced: Any, database: str) -> None:
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        for call in (
+            aresume(conn, [fenced.tree], owner="test"),
+            apreflight(conn, fenced.tree, 1),
+        ):
+            async with conn.transaction():
+                with pytest.raises(InvalidBatch, match=r"^a\w+\(\): the connection is INTRANS"):
+                    await call
+    assert fenced.job("phase, epoch") == ("active", 0)
