@@ -118,6 +118,9 @@ class Requirement:
             return "expect(0)"
         if self.when is When.ONCE:
             return "at most 1 match"
+        if isinstance(self.test, RawSql) and self.when is When.CONFLICT:
+            call = "not stale" if self.refuses else self.call
+            return f"{call}({', '.join(map(spelled, self.columns))})"
         if isinstance(self.test, RawSql):
             return f"{self.call}(sql)"
         return f"{self.call}({', '.join(map(_in_words, column_tests(self.test))) or '...'})"

@@ -119,7 +119,9 @@ def insert_or_advance(
     conflict, _ = read_update(f"{call}()", keys, None, [version, *others], where)
     upsert = inserting._on_conflict(f"{call}()", evolve(conflict, notes_left=True), ())
     higher = f"{there}.{number} > {new}.{number}"
-    upsert = upsert._with_condition(When.CONFLICT, _test(higher), (), stale, (version,))
+    upsert = upsert._with_condition(
+        When.CONFLICT, _test(higher), (), stale, (version,), refuses=True
+    )
     if others:
         stored, passed = (record(of, others) for of in (there, new))
         differs = f"{there}.{number} = {new}.{number} AND {stored} IS DISTINCT FROM {passed}"

@@ -89,9 +89,11 @@ def test_each_answer(ledger, make):
         error = attempt(ledger, gather(insert("ledger", {"depot": 2}), make(40, *other))).error
         assert isinstance(error, DiffersError)
         assert error.args[0] == {"digest": None, "tags": []}
+        assert 'wanted same("digest", "tags")' in str(error.__cause__)
     error = attempt(ledger, gather(insert("ledger", {"depot": 2}), make(39, None))).error
     assert isinstance(error, StaleError)
     assert error.args[0] == {"generation": 40}
+    assert 'wanted not stale("generation")' in str(error.__cause__)
     assert rows(ledger) == [(40, None)]
 
 
