@@ -4,7 +4,22 @@
 from __future__ import annotations
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.syntax import CREATED
+from batchq.language.syntax import CREATED, Expression, RawSql
+
+
+class _Created(str, Expression):
+    """The name of the boolean. In the place of a value it is refused, where a str would be sent."""
+
+    __slots__ = ()
+
+    def _as_expression(
+        self, call: str, *, column: bool = False
+    ) -> tuple[RawSql, tuple[object, ...]]:
+        del column
+        raise _misplaced(call)
+
+
+_CREATED = _Created(CREATED)
 
 
 def created() -> str:
@@ -18,7 +33,7 @@ def created() -> str:
     >>> seen.ensure({created(): True}, raises=ValueError("the host is known"))
     <Statement insert host: ensure("created()")>
     """
-    return CREATED
+    return _CREATED
 
 
 def refuse_created(call: str, name: object) -> None:
@@ -28,7 +43,11 @@ def refuse_created(call: str, name: object) -> None:
     :raises InvalidBatch: with the calls that take it.
     """
     if name == CREATED:
-        raise InvalidBatch(
-            f"{call}: created() is known of the row that an upsert returns; write it in "
-            ".ensure(), .output() or .returning()"
-        )
+        raise _misplaced(call)
+
+
+def _misplaced(call: str) -> InvalidBatch:
+    return InvalidBatch(
+        f"{call}: created() is known of the row that an upsert returns; write it in "
+        ".ensure(), .output() or .returning()"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import Requirement, When
 from batchq.language.source_parts import cells_of, conditions_of, operands_of
-from batchq.language.syntax import Delete, Join, RawSql, Source, Update
+from batchq.language.syntax import Delete, Insert, Join, RawSql, Source, Update
 
 
 def check_source_columns(source: Source, requirements: Iterable[Requirement]) -> None:
@@ -17,11 +17,12 @@ def check_source_columns(source: Source, requirements: Iterable[Requirement]) ->
     :raises InvalidBatch: without another table, for a column that its select does not have, and in
         a condition on rows that are returned, which come from one table.
     """
-    if isinstance(source, RawSql):
-        return
     join = source.join if isinstance(source, Update | Delete) else None
-    parts = (*cells_of(source), *operands_of(conditions_of(source)))
-    used = columns_of_other(parts)
+    used: list[str] = []
+    if not isinstance(source, RawSql):  # a text may be a part of a statement that has one
+        used += columns_of_other((*cells_of(source), *operands_of(conditions_of(source))))
+    if isinstance(source, Insert) and source.conflict is not None:
+        used += columns_of_other((*source.conflict.target, source.conflict.predicate))
     for requirement in requirements:
         columns = columns_of_other(operands_of(requirement.test))
         if columns and requirement.when is When.AFTER:

@@ -23,6 +23,7 @@ from batchq import (
     source,
     sql,
     steps,
+    update,
 )
 from batchq.conditions import lt, ne, not_in
 from batchq.engine.abilities import abilities
@@ -293,3 +294,20 @@ def test_output_in_set_and_where_is_substituted():
     assert steps(gather(other, using))[1].sql.count("jsonb_populate_record(NULL::") >= 2
     with pytest.raises(InvalidBatch, match="output"):
         steps(gather(using, other))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: insert("t", {"a": created()}),
+        lambda: update("t", {"a": 1}, {"b": created()}),
+        lambda: update("t", {"a": 1}, {"b": lt(created())}),
+        lambda: select("t", [created()]),
+        lambda: sql("SELECT %(a)s", a=created()),
+        lambda: insert("t", {"a": param("a", str)}).partial(a=created()),
+    ],
+)
+def test_created_is_not_a_text_in_the_place_of_a_value(build):
+    with pytest.raises(InvalidBatch, match=r"created\(\) is known of the row that an upsert"):
+        build()
+    insert("t", {"a": "created()"})

@@ -13,6 +13,7 @@ from batchq.conditions import lt
 
 ON = {"id": "host"}
 NESTED = sql("%(b)s + 1", b=source("b"))
+UPSERT = insert("t", {"a": 1})
 ROWS = select("wanted", ["host", "name"], where={"gen": 1})
 
 
@@ -52,6 +53,12 @@ def joined(**more: Any):
         (lambda: select("t", [source("a")], where={"c": 1}), "there is no other table"),
         (lambda: select("t", ["a"], order_by=["a", source("b")]), "there is no other table"),
         (lambda: insert("t", {"a": source("b")}), "there is no other table"),
+        (lambda: sql("SELECT 1 AS a").ensure({"a": source("b")}), "ensure(): the row that is"),
+        (lambda: UPSERT.on_conflict_do_update(source("b"), set=["a"]), "no other table"),
+        (
+            lambda: UPSERT.on_conflict_do_update("a", index_where=NESTED, set=["a"]),
+            "no other table",
+        ),
         (lambda: steps(source("b"))[0].sql, "source('b'): there is no other table"),
         (lambda: steps(sql("SELECT %(a)s", a=source("b")).expect(1))[0].sql, "no other table"),
         (
