@@ -60,7 +60,8 @@ class NotReplaced(Exception):
         return (
             f"{self.table}: the children are not those of the inserts ({self.inserts}): a column's "
             f"type or a trigger changes a value of by=, two of these values are equal for the "
-            f"server, or a trigger suppresses a row or keeps one"
+            f"server, the index has a row with one that is not one of these children, or a trigger "
+            f"suppresses a row or keeps one"
         )
 
 
@@ -102,16 +103,15 @@ def replacement(
     else:
         removal = update(table, {deleted_at: NOW}, others)
     target = of_parent, *keys
-    predicate = {name: value for name, value in live.items() if _is_constant(value)}
-    predicate.pop(of_parent, None)
-    upserts = [_upsert(table, child, target, kept, predicate or None) for child in inserts]
+    kinds = {name: value for name, value in live.items() if name != of_parent}
+    upserts = [_upsert(table, child, target, kept, kinds) for child in inserts]
     counted = _counted(table, live, none_of, len(inserts))
     return gather(removal.count().label("removed"), sequence(upserts), counted).map(_replaced)
 
 
 def _is_constant(value: object) -> bool:
     """Return whether the predicate of a partial index may compare a column with a value."""
-    return value is None or isinstance(value, bool | int | str)
+    return value is None or isinstance(value, bool | str) or type(value) is int
 
 
 def _counted(
@@ -204,18 +204,25 @@ def _upsert(
     child: Statement[None, Any],
     target: Sequence[str],
     kept: Sequence[str],
-    predicate: Mapping[str, object] | None,
+    kinds: Mapping[str, object],
 ) -> Statement[int]:
+    """Return the upsert of one child.
+
+    :param kinds: what distinguishes these children from other rows: the index may be of them only,
+        and a row that is none of them is not taken away from the others.
+    """
     columns = cast("Insert", child._shape.source).columns
     written = [column for column in columns if column not in (*target, *kept)]
+    predicate = {name: value for name, value in kinds.items() if _is_constant(value)} or None
     if not written:
         skipped = child.on_conflict_do_nothing(*target, index_where=predicate)
         return cast("Statement[int]", skipped.count())
     stored = record(quoted_name(table.rpartition(".")[2]), written)
     differs = raw_sql(f"{stored} IS DISTINCT FROM {record('excluded', written)}")
     index, partial = read_target("replace()", tuple(target), predicate)
-    conflict, _ = read_update("replace()", index, partial, written, differs)
-    upsert = child._on_conflict("replace()", evolve(conflict, given=tuple(target[1:])), ())
+    where: list[Condition] = [differs, *([dict(kinds)] if kinds else [])]
+    conflict, values = read_update("replace()", index, partial, written, where)
+    upsert = child._on_conflict("replace()", evolve(conflict, given=tuple(target[1:])), values)
     return cast("Statement[int]", upsert.count())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -201,3 +202,25 @@ def test_index_may_be_of_these_children_only(table):
     made = [run(conn, inner(*names)) for names in ("ab", "ab", "b")]
     assert made == [Replaced(2, 0), Replaced(0, 0), Replaced(0, 1)]
     assert [name for _, name, *_ in stored(conn)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("kinds", ["in", ["in", "mid"]], ids=str)
+def test_row_that_is_not_a_child_of_this_kind_is_not_taken(table, kinds):
+    conn = table("text")
+    conn.execute("INSERT INTO rule (vpc_id, kind, name, v) VALUES (1, 'out', 'a', 7)")
+    there = stored(conn)
+    rules = VPC.children("rule", by="vpc_id", deleted_at=None, where={"kind": kinds})
+    row = {"vpc_id": 1, "kind": "in", "name": "a", "v": 1}
+    batch = rules.replace(1, [insert("rule", row)], by="name", missing=LookupError)
+    assert isinstance(attempt(conn, batch).error, NotReplaced)
+    assert stored(conn) == there
+
+
+def test_constant_that_is_not_in_the_text_distinguishes_children_as_well(table):
+    class Level(IntEnum):
+        LOW = 1
+
+    conn = table("text")
+    rules = VPC.children("rule", by="vpc_id", deleted_at=None, where={"v": Level.LOW})
+    new = insert("rule", {"vpc_id": 1, "name": "a", "v": Level.LOW})
+    assert run(conn, rules.replace(1, [new], by="name", missing=LookupError)) == Replaced(1, 0)
