@@ -67,8 +67,8 @@ def _check_parent(
     value = value_of(source, statement._values, column)
     if isinstance(value, Parameter) or isinstance(key, Parameter):
         is_other = not isinstance(value, Parameter) or not value.is_same(key)
-    else:
-        is_other = value != key
+    else:  # True equals 1, and the server compares it with no number
+        is_other = value != key or isinstance(value, bool) is not isinstance(key, bool)
     if is_other:
         raise InvalidBatch(
             f"insert({source.table!r}, …) must set {column!r} to the key that is passed to {call}"

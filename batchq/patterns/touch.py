@@ -41,7 +41,7 @@ def checked_parent(key: T) -> T:
     """
     kind = cast("type[object]", type(key))
     is_list = isinstance(key, Parameter) and key.takes_list
-    if is_list or kind is bool or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
+    if is_list or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
         raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
     return key
 

@@ -61,7 +61,7 @@ def test_job_is_stuck_when_rows_keep_coming_and_names_them(
     assert "rule" in error
     assert str(next(keys) - 1) in error
     assert fenced.one("SELECT count(*) FROM vpc WHERE id = 1") == 1
-    assert fenced.resume() == Report()  # no worker claims it again
+    assert fenced.resume() == Report(all_jobs_stuck=1)  # no worker claims it again
 
 
 # -- who owns what ---------------------------------------------------------------------------------

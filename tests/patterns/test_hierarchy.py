@@ -176,11 +176,18 @@ OF_A_KEY = {
 }
 
 
-@pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None, True], ids=repr)
+@pytest.mark.parametrize("key", [[1], (1, 2), {1}, {"id": 1}, None], ids=repr)
 @pytest.mark.parametrize("call", OF_A_KEY.values(), ids=OF_A_KEY)
 def test_value_that_is_not_a_parent_key_is_rejected(call, key):
     with pytest.raises(InvalidBatch, match="must be one value"):
         call(key)
+
+
+@pytest.mark.parametrize(("key", "given"), [(True, 1), (1, True), (False, 0)])
+def test_bool_is_not_the_key_that_is_a_number(key, given):
+    with pytest.raises(InvalidBatch, match=r"to the key that is passed to add\(\)"):
+        VPCS.add(key, vpc(given), missing=MISSING)
+    VPCS.add(key, vpc(key), missing=MISSING)
 
 
 def test_key_from_the_server_is_identified_by_its_producer():
