@@ -27,6 +27,7 @@ from batchq import (
 from batchq.conditions import gt, lt, ne
 from batchq.result import Ok, attempt
 from tests.support.lock_waits import race
+from tests.support.plan_modes import pairwise_mode
 
 TABLES = """
 CREATE TABLE host (id int PRIMARY KEY, zone int, name text, gen int DEFAULT 1, CHECK (gen < 99));
@@ -230,9 +231,10 @@ COARSE = {
 }
 
 
-@pytest.mark.parametrize("case", COARSE.values(), ids=COARSE)
-def test_keys_that_equal_one_key_and_not_each_other(hosts, observer, case):
-    own, other, key, first, second = case
+@pytest.mark.parametrize("case", COARSE)
+def test_keys_that_equal_one_key_and_not_each_other(conn, observer, case):
+    own, other, key, first, second = COARSE[case]
+    hosts = pairwise_mode([*COARSE].index(case)).set_on(conn)
     hosts.execute("SET TimeZone = 'Europe/Berlin'", prepare=False)
     observer.execute(
         "CREATE TYPE pair AS (a int, b int);"
