@@ -115,6 +115,7 @@ KEYS: dict[str, tuple[str, Any, str]] = {
     "int": ("int", 7, "70"),
     "int of a bigint": ("bigint", 7_000_000_000, "7000000001"),
     "str of an int": ("int", " 07", "70"),
+    "bool": ("bool", True, "false"),
     "UUID": ("uuid", ONE, f"'{TWIN}'"),
     "str of a UUID": ("uuid", f"{{{str(ONE).upper()}}}", f"'{TWIN}'"),
     "Decimal": ("numeric", Decimal("1.50"), "1.51"),

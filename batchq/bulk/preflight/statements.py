@@ -19,6 +19,8 @@ from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.bulk.worker.chunk_size import ChunkSize
 from batchq.engine.compile.compile import compiled
+from batchq.engine.plan import plan
+from batchq.engine.program import program_of
 from batchq.engine.step import PlacedStep
 from batchq.language.batch import Batch
 from batchq.language.statement import Statement
@@ -104,11 +106,13 @@ def _statement(title: str, chunk: Statement[Any]) -> PlannedStatement:
 
 
 def _batch(when: str, batch: Batch[Any]) -> Iterator[PlannedStatement]:
-    for step in steps(batch):
+    laid = plan(batch)
+    texts = program_of(laid.shapes, tuple(laid.outputs.items())).steps
+    for step, made in zip(steps(batch), texts, strict=True):
         title = step.statement.title
         if step.path and isinstance(step.statement._shape.source, RawSql):
             title = step.path  # it shows more than the first words of an SQL text
-        yield PlannedStatement(title=f"{when}: {title}", sql=step.sql, values=tuple(_values(step)))
+        yield PlannedStatement(title=f"{when}: {title}", sql=made.sql, values=tuple(_values(step)))
 
 
 def _values(step: PlacedStep) -> list[object]:
