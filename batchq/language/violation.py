@@ -77,10 +77,11 @@ class Violation:
         a row failed: the columns in its conditions, and those in ``columns=`` and
         ``format_error()``. Set by ``expect(0)`` too: the first unexpected row. Otherwise empty.
         A value is text, as the server wrote it, in two cases. Its loader failed, as psycopg's does
-        for the date ``infinity``. Or the batch set another DateStyle or IntervalStyle for its
-        transaction (SET LOCAL), by which a loader could misread a date, a timestamp or an interval:
-        one of the caller's own, of these types or of any type that is not built in; or psycopg's,
-        of a type that is not built in and contains one of them, or of an interval of CockroachDB.
+        for the date ``infinity``. Or the DateStyle or IntervalStyle was changed within the
+        transaction, by which a loader could misread a date, a timestamp or an interval. psycopg's
+        own loaders of these types can, if a trigger changed the style, and not a statement of the
+        batch in SQL of its own; loaders of the caller, and those of types that are not built in,
+        can in each case.
     :ivar values: the values of the failed statement by name: of a row by column, of ``sql()`` by
         placeholder. A column that is both set and compared has the value that is set. Without the
         outputs of other statements, which only the server knows. Empty if the failed step is
