@@ -20,7 +20,6 @@ from batchq.engine.compile.sentinel import TOKEN
 from batchq.language.matchers import Matcher
 from batchq.language.old import Returned
 from batchq.language.shape import Shape
-from batchq.language.syntax import RawSql
 from batchq.language.takes import picker
 
 _MOST_STEPS = 256
@@ -73,8 +72,6 @@ def program_of(
 @lru_cache(maxsize=1024)
 def _program(shapes: tuple[Shape, ...], outputs: Outputs, abilities: Abilities) -> Program:
     columns = dict(outputs)
-    if any(isinstance(shape.source, RawSql) for shape in shapes):
-        abilities = abilities.without_plain()  # it may change how values are written
     steps = _compiled(shapes, columns, abilities)
     kinds = dict.fromkeys(steps)
     added, order = ((), None) if _is_plain(kinds) else _order(shapes, steps, columns)

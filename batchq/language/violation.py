@@ -78,10 +78,8 @@ class Violation:
         ``format_error()``. Set by ``expect(0)`` too: the first unexpected row. Otherwise empty.
         A value is text, as the server wrote it, in two cases. Its loader failed, as psycopg's does
         for the date ``infinity``. Or the DateStyle or IntervalStyle was changed within the
-        transaction, by which a loader could misread a date, a timestamp or an interval. psycopg's
-        own loaders of these types can, if a trigger changed the style, and not a statement of the
-        batch in SQL of its own; loaders of the caller, and those of types that are not built in,
-        can in each case.
+        transaction (SET LOCAL), by which a loader could misread a date, a timestamp or an interval,
+        or a value of a type that contains one or is not built in.
     :ivar values: the values of the failed statement by name: of a row by column, of ``sql()`` by
         placeholder. A column that is both set and compared has the value that is set. Without the
         outputs of other statements, which only the server knows. Empty if the failed step is

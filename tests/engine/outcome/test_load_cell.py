@@ -66,32 +66,27 @@ def local(*settings):
 STYLE = local("DateStyle = 'SQL, DMY'", "IntervalStyle = 'iso_8601'")
 
 
-def bend(conn, *, is_local):
-    """Change the settings of the session; or return the steps that do for the transaction."""
-    if is_local:
-        return local(*BENT)
+def bend(conn):
+    """Change the settings of the session."""
     for setting in BENT:
         conn.execute(f"SET {setting}")
-    return None
 
 
 @pytest.mark.parametrize(("type_", "text", "value"), STYLED.values(), ids=STYLED)
-@pytest.mark.parametrize("is_local", [False, True])
-def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, text, value, is_local):
+def test_a_value_is_found_exactly_however_the_session_writes_it(conn, type_, text, value):
     conn.execute("CREATE DOMAIN day AS date")
     table_of(conn, type_, text)
-    before = bend(conn, is_local=is_local)
-    assert list(row_by_guard(conn, "t", ["c"], before=before)) == [{"c": value}] * 3
+    bend(conn)
+    assert list(row_by_guard(conn, "t", ["c"])) == [{"c": value}] * 3
 
 
 @pytest.mark.parametrize("name", ["timestamptz", "interval", "float8"])
-@pytest.mark.parametrize("is_local", [False, True])
-def test_a_loader_of_another_type_changes_nothing(conn, name, is_local):
+def test_a_loader_of_another_type_changes_nothing(conn, name):
     conn.adapters.register_loader("date", Own)
     type_, text, value = STYLED[name]
     table_of(conn, type_, text)
-    before = bend(conn, is_local=is_local)
-    assert next(row_by_guard(conn, "t", ["c"], before=before)) == {"c": value}
+    bend(conn)
+    assert next(row_by_guard(conn, "t", ["c"])) == {"c": value}
 
 
 OWN_LOADED = {
@@ -149,19 +144,19 @@ def test_a_loader_in_binary_is_not_the_one_that_a_query_uses(conn):
     assert list(row_by_guard(conn, "t", ["c"])) == [{"c": date(2024, 2, 1)}] * 3
 
 
-STYLED_BY_A_TRIGGER = {
+STYLED_IN_THE_TRANSACTION = {
     "date": ("date", "2024-02-01", "01/02/2024"),
+    "dates": ("date[]", "{2024-02-01,NULL}", "{01/02/2024,NULL}"),
+    "range": ("daterange", "[2024-02-01,2024-03-04)", "[01/02/2024,04/03/2024)"),
     "interval": ("interval", "1 day", "P1D"),
     "text": ("text", "01/02/2024", "01/02/2024"),
     "number": ("numeric", "1.50", Decimal("1.50")),
 }
 
 
-@pytest.mark.parametrize(
-    ("type_", "text", "found"), STYLED_BY_A_TRIGGER.values(), ids=STYLED_BY_A_TRIGGER
-)
-def test_a_style_that_a_trigger_sets_within_the_transaction_leaves_text(conn, type_, text, found):
-    """Nothing in the batch shows beforehand that the style is going to change."""
+@pytest.fixture(params=["by a step", "by a trigger"])
+def restyled(request, conn):
+    """Return a step that changes the styles for its transaction."""
     conn.execute("""
         CREATE FUNCTION restyle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             PERFORM set_config('IntervalStyle', 'iso_8601', true);
@@ -170,10 +165,18 @@ def test_a_style_that_a_trigger_sets_within_the_transaction_leaves_text(conn, ty
         END $$;
         CREATE TABLE log (id int);
         CREATE TRIGGER restyle BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION restyle()""")
+    return STYLE if request.param == "by a step" else insert("log", {"id": 1})
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "found"),
+    STYLED_IN_THE_TRANSACTION.values(),
+    ids=STYLED_IN_THE_TRANSACTION,
+)
+def test_a_style_that_is_set_within_the_transaction_leaves_text(conn, restyled, type_, text, found):
+    """A statement has one text, whatever runs before it."""
     table_of(conn, type_, text)
-    assert (
-        list(row_by_guard(conn, "t", ["c"], before=insert("log", {"id": 1}))) == [{"c": found}] * 3
-    )
+    assert list(row_by_guard(conn, "t", ["c"], before=restyled)) == [{"c": found}] * 3
 
 
 # -- types of the user -----------------------------------------------------------------------------

@@ -164,6 +164,7 @@ def is_rounded(conn, digits, kind, seen, expected):
         return repr(query.fetchone()[0]) == repr(seen)
 
 
+STYLES = {"DateStyle", "IntervalStyle"}
 TEXTS = {"text", "char(5)", '"char"', "name", "varbit", "text[]"}
 # The driver has no loader for the others: they are found as the server writes them.
 LOADED = [
@@ -186,7 +187,9 @@ def findings(connect, scene, examples, *, local):
             for seen in row_by_guard(conn, scene.source, columns, row=row, before=before):
                 for column, value in expected.items():
                     kind = list(SENSITIVE_VALUES)[int(column[1:])]
-                    is_same = same(kind, seen[column], value)
+                    is_text = local and not STYLES.isdisjoint(bending) and kind not in TEXTS
+                    is_same = is_text and isinstance(seen[column], str)
+                    is_same = is_same or same(kind, seen[column], value)
                     digits = bending.get("extra_float_digits")
                     assert is_same or is_rounded(
                         scene.observer, digits, kind, seen[column], value
