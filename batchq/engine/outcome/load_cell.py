@@ -9,9 +9,11 @@ January or in February. So such a text is given to a loader only if it cannot be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
-from psycopg.postgres import types
+from psycopg.adapt import AdaptersMap
+from psycopg.postgres import register_default_adapters, types
 from psycopg.pq import Format
 from psycopg.types.composite import CompositeInfo
 from psycopg.types.multirange import MultirangeInfo
@@ -45,9 +47,10 @@ def load_cell(cell: Cell, transformer: Transformer) -> object:
 
 def _load(cell: Cell, text: str, transformer: Transformer) -> object:
     parts = tuple(_parts(cell.type, transformer))
-    # A loader of the caller's own, of the type or of a part of it, is the one that a query uses.
+    # A loader that the caller has registered, of the type or of a part of it, is the one that a
+    # query uses.
     if cell.binary is not None and all(
-        is_drivers(transformer.get_loader(part, format_))
+        _is_usual(part, format_, transformer)
         for part in parts
         for format_ in (Format.TEXT, Format.BINARY)
     ):
@@ -57,6 +60,20 @@ def _load(cell: Cell, text: str, transformer: Transformer) -> object:
         return text
     loader = transformer.get_loader(cell.type, Format.TEXT)
     return loader.load(text.encode(codec(transformer.encoding), "surrogateescape"))
+
+
+def _is_usual(type_: int, format_: Format, transformer: Transformer) -> bool:
+    """Return whether a type is loaded by the class that psycopg has for it."""
+    loader, usual = transformer.get_loader(type_, format_), _usual().get_loader(type_, format_)
+    return is_drivers(loader) and (usual is None or type(loader).__name__ == usual.__name__)
+
+
+@cache
+def _usual() -> AdaptersMap:
+    """Return psycopg's adapters without those that were registered later."""
+    adapters = AdaptersMap(types=types)
+    register_default_adapters(adapters)
+    return adapters
 
 
 def _parts(type_: int, transformer: Transformer) -> Iterator[int]:

@@ -14,6 +14,7 @@ from psycopg.types import TypeInfo
 from psycopg.types.composite import CompositeInfo, register_composite
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.range import Range, RangeInfo, register_range
+from psycopg.types.string import TextLoader
 
 from batchq import gather, insert, sequence, sql
 from batchq.language.builders import raw_sql
@@ -87,6 +88,17 @@ def test_a_loader_of_another_type_changes_nothing(conn, name):
     table_of(conn, type_, text)
     bend(conn)
     assert next(row_by_guard(conn, "t", ["c"])) == {"c": value}
+
+
+@pytest.mark.parametrize("name", ["timestamptz", "date", "dates", "range", "interval", "float8"])
+def test_a_loader_of_psycopg_for_another_type_is_the_one_that_a_query_uses(conn, name):
+    type_, text, _ = STYLED[name]
+    for registered in {type_, type_.removesuffix("[]")}:
+        conn.adapters.register_loader(conn.adapters.types.get_oid(registered), TextLoader)
+    table_of(conn, type_, text)
+    bend(conn)
+    (query,) = conn.execute("SELECT c FROM t").fetchone()
+    assert list(row_by_guard(conn, "t", ["c"])) == [{"c": query}] * 3
 
 
 OWN_LOADED = {
