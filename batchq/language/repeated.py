@@ -5,33 +5,45 @@ Some statements need their conditions in two places: a row is found and checked 
 changed. Both find the same rows if the conditions have one meaning in one snapshot. A subquery that
 ends at the first rows, or passes over locked ones, has not, and neither has a random number. The
 statement would judge one row and change another, without an error.
+
+A shape is checked when it is made, whichever call made it: what comes later may be the conditions,
+as in ``.partial()``, or what evaluates them twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import FOUND, Requirement, When
 from batchq.language.lexing import PLACE, tokens
+from batchq.language.old import Old, Returned
+from batchq.language.results import Result, Rows
 from batchq.language.source_parts import operands_of
 from batchq.language.syntax import Conditions, Delete, Insert, RawSql, Select, Source, Update
+from batchq.language.volatile_functions import VOLATILE
 
 _CLAUSES = frozenset("LIMIT OFFSET FETCH TABLESAMPLE".split())
 _LOCKS = frozenset("UPDATE SHARE NO KEY".split())
-_FUNCTIONS = frozenset("RANDOM RANDOM_NORMAL NEXTVAL GEN_RANDOM_UUID UUIDV4 UUIDV7".split())
-"""Those of PostgreSQL that return another value at each call. A user's own are not known."""
 _BLANK = frozenset({"space", "line", "block"})
 
 
-def check_repeated(source: Source, requirements: Iterable[Requirement]) -> None:
+def check_repeated(
+    source: Source,
+    requirements: Iterable[Requirement],
+    result: Result,
+    returned: Sequence[Returned],
+) -> None:
     """Reject conditions that a statement evaluates twice, if they may then find other rows.
 
+    :param returned: the columns of ``.returning(...)``.
     :raises InvalidBatch: with the way to find the rows once.
     """
     if isinstance(source, RawSql | Insert):
         return
+    if isinstance(source, Update):
+        _check_before(source, result, returned)
     if isinstance(source, Update | Delete) and source.join is not None:
         refuse_varying(source, "from_=" if isinstance(source, Update) else "using=")
     for requirement in requirements:
@@ -39,6 +51,15 @@ def check_repeated(source: Source, requirements: Iterable[Requirement]) -> None:
             refuse_varying(source, f"{requirement.call}()")
         if requirement.when is When.LEAVE:
             _refuse_varying("unless(): it", requirement.test)
+
+
+def _check_before(source: Update, result: Result, returned: Sequence[Returned]) -> None:
+    """Reject them of an update that returns the row before it, which is found first."""
+    if result.rows is Rows.CHANGED:
+        refuse_varying(source, "change()")
+    for column in returned:
+        if isinstance(column, Old):
+            refuse_varying(source, str(column))
 
 
 def refuse_varying(source: Update | Delete | Select, call: str) -> None:
@@ -78,7 +99,7 @@ def _varying(parts: Iterable[object]) -> Iterator[str]:
 @lru_cache(maxsize=4096)
 def _varying_word(fragment: RawSql) -> str | None:
     words = [
-        text.upper() if kind == "word" else text if kind in {"other", "open"} else ""
+        text.upper() if kind == "word" else text if kind in {"name", "other", "open"} else ""
         for kind, text in tokens(PLACE.join(fragment.pieces))
         if kind not in _BLANK
     ]
@@ -87,6 +108,17 @@ def _varying_word(fragment: RawSql) -> str | None:
             return word
         if before == "FOR" and word in _LOCKS:
             return f"FOR {word}"
-        if word in _FUNCTIONS and after == "(":
-            return f"{word.lower()}()"
+        if after == "(" and (called := _volatile(word)):
+            return f"{called}()"
+        if word[:3].upper() == 'U&"' and after in {"(", "UESCAPE"}:
+            return word  # escapes spell a name; it may be any
     return None
+
+
+def _volatile(word: str) -> str | None:
+    """Return the name of the function that is called, if it may return another value each time.
+
+    The schema before it decides nothing: a function of the same name is likely to do the same.
+    """
+    name = word[1:-1] if word.startswith('"') else word.lower()
+    return name if name in VOLATILE else None

@@ -86,7 +86,7 @@ class Shape:
         """Derive the other fields, once per shape."""
         object.__setattr__(self, "requirements", _requirements(self))
         check_source_columns(self.source, self.requirements)
-        check_repeated(self.source, self.requirements)
+        check_repeated(self.source, self.requirements, self.result, self.returned or ())
         tests = [requirement.test for requirement in self.requirements]
         names = tuple([name for name, _ in places_of(self)])
         flows = takes_outputs(self.source) or any(map(tests_outputs, tests))

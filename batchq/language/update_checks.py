@@ -15,7 +15,7 @@ from batchq.language.syntax import Delete, Insert, RawSql, Select, Update
 def check_update(shape: Shape) -> None:
     """Reject what only an update of one row can answer, of other statements."""
     for column in shape.returned or ():
-        check_old(shape, column)
+        _check_old(shape, column)
     leaves = any(condition.when is When.LEAVE for condition in shape.conditions)
     if shape.result.rows is Rows.CHANGED:
         _check_changed(shape, leaves=leaves)
@@ -29,10 +29,16 @@ def check_update(shape: Shape) -> None:
 
 
 def check_old(shape: Shape, column: object) -> None:
-    """Reject a column of the row before the statement, where there is none.
+    """Reject a column of the row before the statement that a later one uses, where there is none.
 
-    :param column: a column that is returned, or used by a later statement.
+    :param column: the column of the output; the shape does not have it.
     """
+    _check_old(shape, column)
+    if isinstance(column, Old) and isinstance(shape.source, Update):
+        refuse_varying(shape.source, str(column))
+
+
+def _check_old(shape: Shape, column: object) -> None:
     if not isinstance(column, Old):
         return
     source = shape.source
@@ -47,7 +53,6 @@ def check_old(shape: Shape, column: object) -> None:
         raise InvalidBatch(
             f"all(): {column} is known of one row; use one() or maybe(), and .each() for many"
         )
-    refuse_varying(source, str(column))
 
 
 _INSTEAD_OF_OLD = {
@@ -75,7 +80,6 @@ def _check_changed(shape: Shape, *, leaves: bool) -> None:
             raise InvalidBatch(
                 f"change(): it returns both rows by itself; drop {column} from returning()"
             )
-    refuse_varying(shape.source, "change()")
 
 
 def _check_left(shape: Shape) -> None:
