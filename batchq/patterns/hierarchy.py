@@ -131,7 +131,7 @@ class Children:
         :param keep: columns that an existing child keeps, such as its own key.
         :param missing: as in :meth:`add`.
         :raises NotReplaced: by the server, if the children that are left are not as many as the
-            inserts, each with the ``by`` of one; nothing is kept. :func:`~batchq.unmet` matches it.
+            inserts, each with the ``by`` of one; nothing is kept. ``unmet("children")`` matches it.
             If a row-level security policy would hide one from this role, the server raises an error
             (42501).
         :raises InvalidBatch: as :meth:`add`; for two inserts with the same ``by``, or without one.

@@ -47,7 +47,10 @@ class Replaced:
 
 
 class NotReplaced(Exception):
-    """The children that :meth:`Children.replace` leaves are not those of its inserts."""
+    """The children that :meth:`Children.replace` leaves are not those of its inserts.
+
+    Map it by ``.on(unmet("children"), …)``, whatever the reason is.
+    """
 
     def __init__(self, table: str, inserts: int) -> None:
         super().__init__(table, inserts)
@@ -116,17 +119,25 @@ def _is_constant(value: object) -> bool:
 
 def _counted(
     table: str, live: Mapping[str, object], none_of: Sequence[Condition], number: int
-) -> Batch[None]:
-    """Return a guard that the children are as many as the inserts, each with the key of one."""
-    children = select(table, [raw_sql(_CHILDREN)], where=dict(live))
+) -> Batch[object]:
+    """Return guards that the children are as many as the inserts, each with the key of one.
+
+    Both are on ``children``, so that ``unmet("children")`` matches whatever the reason is. They are
+    two statements, because one that compared the keys in an SQL text would not be prepared.
+    """
     error = NotReplaced(table, number)
-    if none_of:
-        children = children.refuse(none_of, raises=error)
-    whole = children.ensure({"children": number}, raises=error).expect(1).label("whole set")
-    return with_settings(ALL_ROWS, whole)
+
+    def guard(count: str, where: list[Condition], allowed: int) -> Batch[None]:
+        children = select(table, [raw_sql(f"{count} AS children")], where=where)
+        return children.ensure({"children": allowed}, raises=error).expect(1)
+
+    whole = guard(_CHILDREN, [dict(live)], number)
+    others = [guard(_COUNT, [dict(live), *none_of], 0)] if none_of else []
+    return with_settings(ALL_ROWS, sequence([*others, whole]).label("whole set"))
 
 
-_CHILDREN = f"CASE WHEN {IS_NOTED} THEN NULL ELSE pg_catalog.count(*) END AS children"
+_COUNT = "pg_catalog.count(*)"
+_CHILDREN = f"CASE WHEN {IS_NOTED} THEN NULL ELSE {_COUNT} END"
 """The number of children; NULL if one was stored under another key than it was given."""
 
 
@@ -226,6 +237,6 @@ def _upsert(
     return cast("Statement[int]", upsert.count())
 
 
-def _replaced(results: tuple[int, list[int], None]) -> Replaced:
+def _replaced(results: tuple[int, list[int], object]) -> Replaced:
     removed, written, _ = results
     return Replaced(sum(written), removed)
