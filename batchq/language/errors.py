@@ -25,8 +25,10 @@ class BatchError(Exception):
     """
 
     context: str | None = None
-    """The context of the innermost ``.as_invariant(context)`` around the failure; None if there is
-    none, or if a mapping outside it applies."""
+    """The context of the innermost ``.as_invariant(context)`` around the step that failed, even if
+    a mapping between that and an outer one decides; if an error at COMMIT is traced to several
+    steps, that of an outer one around them all. None if there is none, or if the failure is mapped
+    to an exception for the caller."""
 
     def __init__(
         self,

@@ -60,8 +60,10 @@ def facts_of(
         violation = evolve(violation, values=step.named_values)
         name, context = str(step), step.placed.declared.context
         mappings = () if resolution is not None else step.mappings
-    if resolution is not None:
-        context = resolution.context
+    if resolution is not None and resolution.for_caller is not None:
+        context = None
+    elif resolution is not None and step is None:
+        context = resolution.context  # the one around every step that may have failed
     return Failure(
         verdict=verdict,
         violation=violation,

@@ -132,6 +132,13 @@ def test_one_mapping_around_all_who_declared_it_is_certain(report):
     assert len(found.candidates) == 2
 
 
+def test_the_context_of_several_steps_is_the_one_around_them_all(report):
+    own = [gather(orphan(n)).as_invariant(f"inner {n}") for n in (5, 6)]
+    whole = sequence(own).on(foreign_key("child_parent_fkey"), Missing).as_invariant("outer")
+    error, found = report(whole)
+    assert (type(error), found.step, found.context) == (InvariantViolation, None, "outer")
+
+
 def test_one_mapping_around_some_of_those_who_declared_it_is_not(report):
     inside = gather(orphan(5), orphan(6)).on(foreign_key("child_parent_fkey"), Missing)
     outside = orphan(8).on(foreign_key("child_parent_fkey"), Taken)

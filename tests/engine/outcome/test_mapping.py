@@ -232,6 +232,22 @@ def test_the_context_is_the_innermost_one(failure):
     assert error.context == "inner"
 
 
+@pytest.mark.parametrize("between", [NAME, PKEY], ids=["decides", "does not match"])
+def test_the_context_is_the_innermost_one_whichever_makes_it_a_bug(failure, between):
+    inner = taken().on(NAME, Inner).as_invariant("inner").on(between, Outer)
+    error = failure(gather(inner).as_invariant("outer"))
+    assert type(error) is InvariantViolation
+    assert (error.context, str(error).split(": step")[0]) == ("inner", "inner")
+
+
+def test_the_context_of_a_mapping_inside_is_that_around_both(failure):
+    inner = gather(taken()).on(NAME, Inner).as_invariant("inner")
+    error = failure(gather(inner).as_invariant("outer"))
+    assert (type(error), error.context) == (InvariantViolation, "inner")
+    error = failure(gather(inner).on(NAME, Outer))
+    assert (type(error), error.__cause__.context) == (Outer, None)
+
+
 def test_a_missing_row_inside_as_internal_is_our_bug_too(failure):
     bump = update("vpc", {"name": "x"}, {"id": 99}).expect(1, missing=LookupError("missing"))
     error = failure(gather(bump).as_invariant("renaming"))
