@@ -10,6 +10,7 @@ from functools import lru_cache
 from batchq.language import lexing
 from batchq.language.errors import InvalidBatch
 from batchq.language.expressions import is_query, label, why_no_column, why_no_value
+from batchq.language.nesting import checked_depth
 from batchq.language.spelling import with_article
 from batchq.language.syntax import Delete, Insert, Nested, RawSql, Select, Source, Update
 
@@ -114,9 +115,10 @@ def read(
 ) -> RawSql:
     """Scan the text and return it with what is known about it.
 
-    :raises InvalidBatch: if it is incomplete.
+    :raises InvalidBatch: if it is incomplete, or fragments nest too deep.
     """
     nested = tuple([each.source for each in order if isinstance(each, Nested)])
+    depth = checked_depth(nested)
     reading = lexing.read(outline(pieces, order))
     if reading.broken in lexing.NO_PARAMETER:
         # Wrong only in a fragment; a whole statement is scanned again when it is compiled.
@@ -129,6 +131,7 @@ def read(
             no_column=reading.broken,
             text=sql,
             nested=nested,
+            depth=depth,
         )
     if reading.broken is not None:
         raise InvalidBatch(f"sql(): {reading.broken}")
@@ -145,6 +148,7 @@ def read(
         unsure=reading.unsure,
         text=sql,
         nested=nested,
+        depth=depth,
     )
 
 

@@ -80,6 +80,8 @@ class RawSql:
     """The text before it was split."""
     nested: tuple[Source, ...] = ()
     """The statements inside the text."""
+    depth: int = 1
+    """How many texts deep it is, itself included."""
     source_column: str | None = None
     """The name, if it is a column of the other table of an update or delete."""
 
