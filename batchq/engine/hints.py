@@ -79,6 +79,14 @@ def _on_conflict(step: PlacedStep | None) -> bool:
     return isinstance(source, Insert) and source.conflict is not None
 
 
+def _has_keep(step: PlacedStep | None) -> bool:
+    """Return whether the step is an upsert of replace(), which alone notes the keys it is given."""
+    source = None if step is None else step.placed.statement._shape.source
+    return (
+        isinstance(source, Insert) and source.conflict is not None and bool(source.conflict.given)
+    )
+
+
 def _asks_created(step: PlacedStep | None) -> bool:
     """Return whether the step asks if a row was inserted."""
     if step is None:
@@ -172,7 +180,7 @@ def _operator(match: re.Match[str], step: PlacedStep | None) -> str:
         other = "jsonb" if left == "json" else "another type"
         text = (
             f"\nthe existing row is compared by {operator}, which {left} lacks: make the column "
-            f"{other}, or leave it out"
+            f"{other}, or {'name it in keep=' if _has_keep(step) else 'leave it out'}"
         )
     elif left == "json" or right in ("unknown", left):
         other = "jsonb" if left == "json" else "text"

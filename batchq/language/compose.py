@@ -225,7 +225,8 @@ def into(
 ) -> Batch[M, Any]:
     """Run batches in order, and pass the named results to ``model`` as keyword arguments.
 
-    :param model: a class or function with those arguments; called after COMMIT.
+    :param model: a class or function with those arguments; called after COMMIT. Some written in C
+        have no signature that can be read, and are not checked.
     :param steps: batches whose results are dropped; they run first.
     :param named: batches whose results are passed to ``model``. Their names are also the labels of
         their steps.

@@ -7,11 +7,24 @@ Such functions are called after COMMIT, when it is too late to find out that the
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from types import FunctionType, MethodType
 from typing import Any, cast
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+_NONE, _TEXT = frozenset[str](), frozenset({"encoding", "errors"})
+_KEYWORDS: Mapping[object, frozenset[str]] = {
+    bool: _NONE,
+    int: _NONE,
+    set: _NONE,
+    frozenset: _NONE,
+    str: _TEXT | {"object"},
+    bytes: _TEXT | {"source"},
+    bytearray: _TEXT | {"source"},
+}
+"""The keywords of built-in types without a signature that can be read; int takes ``base`` only
+beside a value."""
 _UNAWAITED = "it is async, and its result would never be awaited"
 
 
@@ -109,9 +122,19 @@ def _why_not_bound(function: object, /, *arguments: None, **named: None) -> str 
     if isinstance(function, type) and inspect.isabstract(function):
         return "it is abstract"
     signature = signature_of(function)
+    if signature is None:
+        return _why_not_built_in(function, named)
     try:
-        if signature is not None:
-            signature.bind(*arguments, **named)
+        signature.bind(*arguments, **named)
     except TypeError as error:
         return str(error)
+    return None
+
+
+def _why_not_built_in(function: object, named: Iterable[str]) -> str | None:
+    """Return why a function without a signature cannot be called; None for an unknown one."""
+    for built_in, taken in _KEYWORDS.items():
+        if function is built_in:  # which may not be hashable
+            wrong = [name for name in named if name not in taken]
+            return f"it takes no keyword argument {wrong[0]!r}" if wrong else None
     return None

@@ -19,31 +19,43 @@ from batchq import (
     update,
 )
 from batchq.conditions import lt, not_in
+from batchq.hierarchy import Parent
 
 pytestmark = pytest.mark.postgres_only("the words of PostgreSQL")
 
 ID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 TABLE = """
-CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "json" int)
+CREATE TABLE t (id uuid, n int, x text, j jsonb, js json, a text[], p point, "json" int);
+CREATE UNIQUE INDEX ON t (n, x);
+CREATE TABLE p (id int, g int);
+INSERT INTO p VALUES (1, 1);
 """
 
 BIGINT, LIST, DOCUMENT = "as bigint", 'a list means "one of these"', "Jsonb(...)"
 CAST, NO_OPERATOR, STR = "a text is compared", "has no =", "pass a str"
 NO_LESS = "json has no <"
 INDEX = "in index_where=, or in where= of insert_or_get() and children()"
-KEPT_JSON = "which json lacks: make the column jsonb"
+KEPT_JSON = "which json lacks: make the column jsonb, or leave it out"
+KEEP = "which json lacks: make the column jsonb, or name it in keep="
 DESC, ASC = 'write desc("n")', 'write asc("n")'
 BOTH_ROWS = 'write excluded.x for the row that would have been inserted, and "t".x'
 OLD = "before PostgreSQL 18"
 ALL = (
     *(BIGINT, LIST, DOCUMENT, CAST, NO_OPERATOR, NO_LESS, STR),
-    *(INDEX, DESC, ASC, BOTH_ROWS, OLD, KEPT_JSON),
+    *(INDEX, DESC, ASC, BOTH_ROWS, OLD, KEPT_JSON, KEEP),
 )
 UPSERT = insert("t", {"n": 1}).on_conflict_do_update("n", set=["n"])
 
 
 def advance(**row: object) -> Batch[object]:
     return insert_or_advance("t", row, key=["x"], version="n", stale=KeyError, raises=KeyError)
+
+
+def replaced(document: object, *keep: str) -> Batch[object]:
+    parent = Parent(table="p", key="id", deleted_at=None, generation="g")
+    new = insert("t", {"n": 1, "x": "a", "js": Json(document)})
+    children = parent.children("t", by="n", deleted_at=None)
+    return children.replace(1, [new], by="x", keep=keep, missing=KeyError)
 
 
 CASES = {
@@ -61,6 +73,7 @@ CASES = {
     "json = jsonb": (select("t", ["n"], where={"js": Jsonb([1]), "n": 3}), NO_OPERATOR),
     "point = a text": (select("t", ["n"], where={"p": "(1,1)", "n": 3}), NO_OPERATOR),
     "json = json in an upsert": (advance(x="a", n=1, js="1"), KEPT_JSON),
+    "json = json in replace()": (replaced({"a": 1}), KEEP),
     "text = int": (select("t", ["n"], where={"x": 3}), STR),
     "text = one of ints": (select("t", ["n"], where={"x": [1, 2]}), STR),
     "an array = a list": (select("t", ["n"], where={"a": ["x"]}), LIST),
@@ -125,6 +138,9 @@ def test_the_hint_is_about_this_error_and_no_other_is_given(conn, case):
 
 def test_code_suggested_by_hints_works(conn):
     conn.execute(TABLE)
+    for document in (1, 2):
+        run(conn, replaced(document, "js"))
+    assert conn.execute("DELETE FROM t RETURNING js").fetchall() == [(1,)]
     conn.execute("INSERT INTO t (js, p, id) VALUES ('1', '(1,1)', %s)", [ID])
     run(conn, insert("t", {"j": Jsonb([1, 2])}))
     run(conn, insert("t", {"j": Jsonb([{"a": 1}])}))

@@ -30,7 +30,7 @@ def below(calls: int, function: Callable[[], str]) -> str:
 
 def test_fragments_nest_to_a_depth_that_can_be_rendered_from_deep_inside_an_application():
     text = below(300, lambda: steps(select("t", [nested(DEEPEST)]))[0].sql or "")
-    assert text == f"SELECT {'(' * (DEEPEST - 1)}1{') + 1' * (DEEPEST - 1)} FROM \"t\""
+    assert text == f'SELECT {"(" * (DEEPEST - 1)}1{") + 1" * (DEEPEST - 1)} FROM "t"'
 
 
 TOO_DEEP = {

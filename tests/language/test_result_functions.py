@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 
 import pytest
@@ -72,7 +73,8 @@ ONE = sql("SELECT 1").scalar(int)
         (lambda: None, "id", "id"),
         (unawaited, "row", "async"),
         (Abstract, "row", "abstract"),
-        (tuple, "id", "id"),
+        *[(kind, "x", "x") for kind in (tuple, list, float, int, bool, set, frozenset)],
+        *[(kind, "encoding x", "'x'") for kind in (str, bytes, bytearray)],
     ],
     ids=title,
 )
@@ -91,6 +93,10 @@ def test_into_rejects_arguments_that_the_model_does_not_take(model, names, teach
         (PydanticByName, "id name"),
         (PydanticByName, "identity name"),
         (dict, "anything"),
+        (int, ""),
+        (str, "object"),
+        (bytes, "source encoding"),
+        (dt.date, "year month day"),
         (lambda **named: named, "id name"),
         (lambda: None, ""),
         (functools.partial(of_two, 1), "name"),
