@@ -31,7 +31,7 @@ from psycopg.adapt import Transformer
 from rich.console import Console
 
 from batchq.testing import server
-from benchmarks.interleave import WARM_UP, Cost, interleave, timed
+from benchmarks.interleave import WARM_UP, Cost, interleave
 from benchmarks.measure import opened
 from benchmarks.peers import OnPsycopg, Peer
 from benchmarks.peers.bare import Bare, BareModels
@@ -106,9 +106,12 @@ def stages(
             stack.enter_context(patch(name.replace(":", "."), function))
         whole = clocks.timed("the rest", side.work, thread_time)
         whole(range(WARM_UP))
+        gc.collect()
+        gc.disable()
+        stack.callback(gc.enable)
         for number in range(WARM_UP, WARM_UP + times):
             clocks.seconds.clear()
-            timed(whole, range(number, number + 1))
+            whole(range(number, number + 1))
             found.append(dict(clocks.seconds))
     split = {stage: median(own[stage] for own in found) for stage in STAGES if stage in found[0]}
     return {**split, "all": sum(split.values())}
