@@ -8,12 +8,12 @@ from batchq.language.syntax import (
     EQUALS_ANY_OR_NULL,
     NOT_ANY,
     NOT_ANY_NOR_NULL,
+    Compared,
     Conditions,
     Insert,
     RawSql,
     Source,
     column_tests,
-    operator_of,
 )
 
 
@@ -29,4 +29,8 @@ def chosen_by(where: Conditions) -> tuple[str, ...]:
     if isinstance(where, RawSql):
         return ()
     lists = (EQUALS_ANY, EQUALS_ANY_OR_NULL, NOT_ANY, NOT_ANY_NOR_NULL)
-    return tuple(name for name, test in column_tests(where) if operator_of(test) in lists)
+    return tuple(
+        name
+        for name, test in column_tests(where)
+        if (test.operator if isinstance(test, Compared) else test) in lists
+    )

@@ -293,10 +293,3 @@ def column_tests(where: tuple[ColumnTest | RawSql, ...]) -> Iterator[ColumnTest]
     for condition in where:
         if not isinstance(condition, RawSql):
             yield condition
-
-
-def operator_of(test: str | RawSql | Compared) -> str:
-    """Return the test of a column without what it is compared with."""
-    if isinstance(test, RawSql):
-        return EQUALS
-    return test.operator if isinstance(test, Compared) else test
