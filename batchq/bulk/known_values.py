@@ -14,7 +14,7 @@ from typing import cast
 from psycopg import DataError
 from psycopg.adapt import PyFormat, Transformer
 
-from batchq.engine.redaction import is_safe
+from batchq.engine.redaction import is_safe, stand_in
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
@@ -41,10 +41,15 @@ def check_known(call: str, values: Iterable[object], *, outputs: bool = False) -
 
 
 def _check_list(call: str, values: list[object]) -> None:
+    failure: DataError | None = None
     try:
         Transformer().dump_sequence([values], [PyFormat.AUTO])
     except DataError as error:
-        reason = f": {error}" if is_safe(error) else ""
-        raise InvalidBatch(f"{call}: a list cannot be sent{reason}") from error
+        failure = error
     except Exception:  # noqa: BLE001  the connection may have adapters of its own
         return
+    if failure is not None:  # outside of the except block: it would be the context
+        what = f"{call}: a list cannot be sent"
+        if is_safe(failure):
+            raise InvalidBatch(f"{what}: {failure}") from failure
+        raise InvalidBatch(what) from stand_in(failure, "a list")
