@@ -24,7 +24,7 @@ from batchq.running.request import Options
 from batchq.types import Matcher
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("language", "patterns", "engine", "running", "limits", "bulk")
+FLOORS = ("language", "patterns", "engine", "running", "progress", "limits", "versions", "bulk")
 MODULES = ["batchq"] + [
     module.name
     for floor in FLOORS

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What jobs report their progress by."""
