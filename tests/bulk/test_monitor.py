@@ -168,7 +168,7 @@ class _AddedMeanwhile(Report):
 def test_monitor_counts_reports_of_two_threads() -> None:
     watched, first = Monitor(), _AddedMeanwhile(rows=1)
     first.watch, first.turns = watched, WatchedLock()
-    watched._lock = first.turns
+    watched._kept.lock = first.turns
     watched(first)
 
     watched(Report(rows=10))
@@ -191,7 +191,7 @@ class _Read(deque[Progress]):
 def test_monitor_event_during_a_read_is_in_the_next_read() -> None:
     watched, events = Monitor(), _Read()
     events.watch, events.turns = watched, WatchedLock()
-    watched._lock, watched._recent = events.turns, events
+    watched._kept.lock, watched._kept._recent = events.turns, events
     watched(progress(1))
 
     first = watched.recent

@@ -23,6 +23,7 @@ from batchq import (
     sql,
 )
 from batchq.language.step import Titled
+from batchq.progress import Kept
 from batchq.result import Failed, Ok, aattempt, arun_many, attempt, run_many
 from batchq.types import RetryDetails
 from tests.typing.subjects import INT, STR
@@ -105,3 +106,15 @@ def match_on_an_attempt_is_exhaustive(conn: Connection) -> str:
             assert_type(report.outcome, Outcome)
             assert_type(report.statement, Titled | None)
             return str(error)
+
+
+def kept_has_the_types_of_its_events_and_reports() -> None:
+    kept = Kept[str, int](max_events=128)
+    kept.add_event("put")
+    kept.add_report(1)
+    assert_type(kept.recent, tuple[str, ...])
+    assert_type(kept.last_report, int | None)
+    assert_type(kept.lifetime, int | None)
+
+    kept.add_event(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Kept[str, object](max_events=1)  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeArguments]

@@ -7,10 +7,8 @@ are kept here, within bounds, and any thread may read them.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from copy import deepcopy
-from datetime import UTC, datetime
-from threading import RLock
+from collections import OrderedDict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from attrs import define, field, setters
 from batchq.bulk.argument_types import of
 from batchq.bulk.progress.events import Progress
 from batchq.bulk.progress.report import Report
+from batchq.progress.kept import Kept
 
 _COUNTERS = (
     "jobs_done",
@@ -58,59 +57,48 @@ class Monitor:
     max_events: int = field(
         default=4096, on_setattr=setters.frozen, validator=of("Monitor", int, "4096", TypeError)
     )
-    _recent: deque[Progress] = field(init=False, repr=False)
+    _kept: Kept[Progress, Report] = field(init=False, repr=False)
     _jobs: OrderedDict[UUID, Progress] = field(
         init=False, repr=False, factory=OrderedDict[UUID, Progress]
     )
-    _last: Report | None = field(init=False, repr=False, default=None)
-    _lifetime: Report | None = field(init=False, repr=False, default=None)
-    _last_ended_at: datetime | None = field(init=False, repr=False, default=None)
-    # A signal handler may read in the very thread that is in __call__, and would deadlock.
-    _lock: RLock = field(init=False, repr=False, factory=RLock)
 
     def __attrs_post_init__(self) -> None:
         if self.max_events < 1:
             raise ValueError(f"Monitor(max_events={self.max_events!r}): it must be at least 1")
-        self._recent = deque(maxlen=self.max_events)
+        self._kept = Kept(max_events=self.max_events)
 
     def __call__(self, event: Progress | Report) -> None:
         """Keep an event or a report."""
-        with self._lock:
-            if isinstance(event, Progress):
-                self._add_event(event)
-            else:
-                # The worker may continue to count in it.
-                self._add_report(deepcopy(event))
+        if isinstance(event, Progress):
+            self._add_event(event)
+        else:
+            self._kept.add_report(event)
 
     @property
     def recent(self) -> tuple[Progress, ...]:
         """Return the latest events, oldest first."""
-        with self._lock:
-            return tuple(self._recent)
+        return self._kept.recent
 
     @property
     def jobs(self) -> dict[UUID, Progress]:
         """Return the latest event of each job; the job with the latest event comes last."""
-        with self._lock:
+        with self._kept.lock:
             return dict(self._jobs)
 
     @property
     def last_report(self) -> Report | None:
         """Return the report of the last worker; None before the first one has stopped."""
-        with self._lock:
-            return deepcopy(self._last)
+        return self._kept.last_report
 
     @property
     def lifetime(self) -> Report | None:
         """Return the sum of all reports; None before the first worker has stopped."""
-        with self._lock:
-            return deepcopy(self._lifetime)
+        return self._kept.lifetime
 
     @property
     def last_ended_at(self) -> datetime | None:
         """Return when the last worker stopped (aware, UTC); None before the first has stopped."""
-        with self._lock:
-            return self._last_ended_at
+        return self._kept.last_ended_at
 
     def status(self) -> dict[str, Any]:
         """Return everything but the single events, for ``json.dumps``.
@@ -122,9 +110,9 @@ class Monitor:
         ['all_jobs_stuck', 'detail', 'jobs', 'jobs_unfinished', 'last_ended_at',
          'last_run_counters', 'lifetime_counters', 'oldest_job_age_seconds', 'stop_reason']
         """
-        with self._lock:  # all from the same moment
-            jobs, last, lifetime = tuple(self._jobs.values()), self._last, self._lifetime
-            ended = self._last_ended_at
+        with self._kept.lock:  # all from the same moment
+            jobs, last, lifetime = tuple(self._jobs.values()), self.last_report, self.lifetime
+            ended = self.last_ended_at
         oldest = None if last is None else last.oldest_job_age
         return {
             "last_ended_at": ended and ended.isoformat(),
@@ -139,16 +127,12 @@ class Monitor:
         }
 
     def _add_event(self, progress: Progress) -> None:
-        self._recent.append(progress)
-        self._jobs[progress.job] = progress
-        self._jobs.move_to_end(progress.job)
-        if len(self._jobs) > self.max_events:
-            self._jobs.popitem(last=False)
-
-    def _add_report(self, report: Report) -> None:
-        self._last_ended_at = datetime.now(UTC)
-        self._last = report
-        self._lifetime = report if self._lifetime is None else self._lifetime + report
+        with self._kept.lock:
+            self._kept.add_event(progress)
+            self._jobs[progress.job] = progress
+            self._jobs.move_to_end(progress.job)
+            if len(self._jobs) > self.max_events:
+                self._jobs.popitem(last=False)
 
 
 def _counters(report: Report) -> dict[str, Any]:
