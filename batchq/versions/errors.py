@@ -131,20 +131,20 @@ class Lossy(VersionError):
 class NoCommonVersion(VersionError):
     """This process and its peer have no version of a document in common."""
 
-    def __init__(self, document: str, ours: Iterable[int], others: Iterable[int]) -> None:
-        self.ours = tuple(sorted(ours))
+    def __init__(self, document: str, known: Iterable[int], peer: Iterable[int]) -> None:
+        self.known = tuple(sorted(known))
         """The versions that this process reads."""
-        self.theirs = tuple(sorted(others))
+        self.peer = tuple(sorted(peer))
         """The versions that the peer reads."""
-        super().__init__(document, self.ours, self.theirs)
+        super().__init__(document, self.known, self.peer)
         self.document = document
         """The name of the document."""
 
     def __str__(self) -> str:
         """Return both lists of versions."""
         return (
-            f"{self.document}: this process reads versions {_listed(self.ours)}, the peer "
-            f"{_listed(self.theirs)}"
+            f"{self.document}: this process reads versions {_listed(self.known)}, the peer "
+            f"{_listed(self.peer)}"
         )
 
 
