@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
 
-from batchq.bulk.argument_types import is_of
 from batchq.bulk.chunks.scan_order import ScanOrder
 from batchq.bulk.job import Job
 from batchq.bulk.table_task import TableTask
+from batchq.language.argument_types import is_of
 from batchq.language.batch import Batch
 from batchq.language.changes import update
 from batchq.language.errors import InvalidBatch

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import Factory, field, frozen
 
-from batchq.bulk.argument_types import is_of, of
 from batchq.bulk.chunks.stages import Stage
 from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
+from batchq.language.argument_types import is_of, of
 from batchq.language.builders import raw_sql
 from batchq.language.changes import update
 from batchq.language.errors import InvalidBatch

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq.bulk.argument_types import is_of
 from batchq.engine.client_encoding import own
+from batchq.language.argument_types import is_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
 

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from attrs import field, fields, frozen
 
-from batchq.bulk.argument_types import checked, checked_job_id
 from batchq.bulk.errors import JobExists, LeaseLost, NoJobTable
 from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
 from batchq.bulk.job_table import ddl, no_table, unfinished_key
 from batchq.engine.compile.quoting import check_table, listed, quoted
+from batchq.language.argument_types import checked, checked_job_id
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql
 from batchq.language.changes import update

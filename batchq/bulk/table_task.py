@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 from attrs import evolve, field, frozen
 
-from batchq.bulk.argument_types import checked, checked_job_id
 from batchq.bulk.chunks.chunk import ChunkParts, after, chunk, ordered, within
 from batchq.bulk.chunks.estimate import estimated
 from batchq.bulk.chunks.order_key import FLAWS, NULLS, OrderKey, invalid_columns
@@ -26,6 +25,7 @@ from batchq.bulk.job import Job
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.known_values import check_known
 from batchq.bulk.order_columns import order_columns
+from batchq.language.argument_types import checked, checked_job_id
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql
 from batchq.language.comparisons import Comparison, reading_of

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from batchq.bulk.argument_types import checked
 from batchq.bulk.known_values import check_known
 from batchq.engine.client_encoding import textual
+from batchq.language.argument_types import checked
 from batchq.language.builders import sql
 from batchq.running.run import run
 from batchq.running.target import check_target

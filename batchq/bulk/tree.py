@@ -17,7 +17,6 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, field, frozen
 
-from batchq.bulk.argument_types import checked, checked_job_id, of
 from batchq.bulk.child_delete import ChildDelete, child_deletes
 from batchq.bulk.chunks.fence import CANONICAL, Fence
 from batchq.bulk.chunks.record import Chunk
@@ -26,6 +25,7 @@ from batchq.bulk.errors import ParentKept
 from batchq.bulk.job import Job, checked_job
 from batchq.bulk.jobs import Jobs
 from batchq.bulk.known_values import check_known
+from batchq.language.argument_types import checked, checked_job_id, of
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
 from batchq.language.errors import InvalidBatch

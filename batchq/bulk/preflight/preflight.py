@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psycopg import AsyncConnection, Connection
 
-from batchq.bulk.argument_types import checked, is_of
 from batchq.bulk.backfill import Backfill
 from batchq.bulk.delete_rows import DeleteRows
 from batchq.bulk.known_values import check_known
@@ -34,6 +33,7 @@ from batchq.bulk.preflight.tables import find_missing, find_wrong_columns
 from batchq.bulk.table_task import TableTask
 from batchq.bulk.tree import DeleteTree
 from batchq.engine.result import Failed, Ok
+from batchq.language.argument_types import checked, is_of
 from batchq.language.batch import Batch
 from batchq.language.compose import gather, sequence
 from batchq.language.spelling import with_article

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from batchq.bulk.argument_types import checked
 from batchq.bulk.progress.events import Observer
+from batchq.language.argument_types import checked
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from attrs import define, field, setters
 
-from batchq.bulk.argument_types import of
 from batchq.bulk.progress.events import Progress
 from batchq.bulk.progress.report import Report
+from batchq.language.argument_types import of
 from batchq.progress.kept import Kept
 
 _COUNTERS = (

@@ -7,7 +7,7 @@ import math
 
 from attrs import field, frozen
 
-from batchq.bulk.argument_types import NUMBER, of
+from batchq.language.argument_types import NUMBER, of
 
 
 @frozen(kw_only=True)

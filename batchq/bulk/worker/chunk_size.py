@@ -14,7 +14,7 @@ import math
 
 from attrs import evolve, field, frozen
 
-from batchq.bulk.argument_types import NUMBER, of
+from batchq.language.argument_types import NUMBER, of
 
 _GOAL = 0.6
 """The time to aim for, as a share of the target: the times of chunks scatter, and their 95th

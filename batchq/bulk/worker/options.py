@@ -24,7 +24,6 @@ from typing import (
 
 from attrs import field, frozen
 
-from batchq.bulk.argument_types import NUMBER, items_of, of
 from batchq.bulk.chunks.order_key import OrderKey
 from batchq.bulk.chunks.record import Chunk
 from batchq.bulk.chunks.scan_order import ScanOrder
@@ -33,6 +32,7 @@ from batchq.bulk.jobs import Jobs
 from batchq.bulk.progress.events import Observer
 from batchq.bulk.worker.budget import Budget
 from batchq.bulk.worker.chunk_size import ChunkSize
+from batchq.language.argument_types import NUMBER, items_of, of
 from batchq.language.batch import Batch
 from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
