@@ -23,6 +23,7 @@ from batchq.language.syntax import (
     Select,
     Source,
     Update,
+    selects,
 )
 
 if TYPE_CHECKING:
@@ -142,6 +143,38 @@ def _in_fragments(cells: Iterable[str | RawSql]) -> list[ValuePlace]:
 
 def _in_fragment(fragment: RawSql) -> list[ValuePlace]:
     return [(name, FRAGMENT) for name in fragment.names]
+
+
+def stored_places(source: Source) -> tuple[int, ...]:
+    """Return the indices of the values that a statement may write into rows.
+
+    Those of its conditions are not among them. Of an SQL text that may write, it may write each.
+    """
+    match source:
+        case RawSql():
+            return () if selects(source) else tuple(range(len(source.names)))
+        case Insert():
+            # The conditions of ON CONFLICT come last.
+            on = source.conflict
+            last = 0 if on is None else len(places_in(on.where))
+            every = range(len(places_in_source(source)) - last)
+            if source.query is None:
+                return tuple(every)
+            found = len(_in_fragments(source.query.columns or ()))
+            copied = len(places_in_source(source.query))
+            return (*every[:found], *every[copied:])
+        case Update():
+            return tuple(range(len(_places_in_cells(source.columns, source.cells))))
+        case Delete() | Select():
+            return ()
+
+
+def place_of(columns: tuple[str, ...], cells: tuple[Expr, ...], column: str) -> int | None:
+    """Return the index of the value of a column that is set; None if it is set by a fragment."""
+    at = columns.index(column)
+    if isinstance(cells[at], RawSql):
+        return None
+    return len(_places_in_cells(columns[:at], cells[:at]))
 
 
 def lists_alone(source: Source) -> range:

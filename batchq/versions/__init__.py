@@ -17,15 +17,23 @@ from batchq.versions.errors import (
     Unproven,
     VersionError,
 )
+from batchq.versions.fleet import Fleet
+from batchq.versions.proof import Proof
+from batchq.versions.tables import Member, Status, Window
 
 __all__ = [
+    "Fleet",
     "Lossy",
+    "Member",
     "NoCommonVersion",
     "NoFleet",
     "NotYet",
+    "Proof",
+    "Status",
     "StillRunning",
     "TooNew",
     "TooOld",
     "Unproven",
     "VersionError",
+    "Window",
 ]

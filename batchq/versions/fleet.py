@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""The processes that share tables, each of a version, and the versions that may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import TypeVar
+
+from attrs import Attribute, field, frozen
+
+from batchq.engine.compile.quoting import check_table
+from batchq.language.argument_types import checked
+from batchq.language.batch import Batch
+from batchq.language.errors import InvalidBatch
+from batchq.language.spelling import with_article
+from batchq.language.validation import is_column, listed
+from batchq.versions import membership, tables, upgrade
+from batchq.versions.contents import Since
+from batchq.versions.gate import WriteCheck, gate_step, gated
+from batchq.versions.proof import Proof, stamp_proof
+from batchq.versions.tables import FleetTables, Member, Status, Window
+
+T = TypeVar("T")
+
+GREATEST = (1 << 31) - 1
+"""The greatest version: the maximum of int."""
+
+
+def _name(_: object, __: Attribute[str], name: str) -> None:
+    _check_name("Fleet(name=)", name)
+
+
+def _version(_: object, __: Attribute[int], version: int) -> None:
+    _check_version("Fleet", "version", version)
+
+
+def _table(_: object, attribute: Attribute[str], name: str) -> None:
+    check_table(name, f"Fleet({attribute.name}=)")
+
+
+@frozen(kw_only=True, eq=False)
+class Fleet:
+    """The processes that share tables: this code is one version of them.
+
+    A version may run while it is in the *window* of the fleet, from the oldest that is not retired
+    to the newest that the schema is expanded for. Two tables hold the windows and the members of
+    all fleets, see :meth:`ddl`.
+
+    >>> from batchq import insert, steps
+    >>> from batchq.versions import Fleet
+    >>> fleet = Fleet(name="nexus", version=7)
+    >>> batch = fleet.gate(insert("project", {"name": "web"}))
+    >>> [step.path or step.statement.title for step in steps(batch)]
+    ['gate', 'insert project']
+    """
+
+    name: str = field(validator=_name)
+    """What the fleet is known by in the tables."""
+    version: int = field(validator=_version)
+    """The version of this code: an integer from 1, which each release increments that changes what
+    is stored."""
+    since: Mapping[Enum, int] = field(factory=dict[Enum, int])
+    """Members of enums, each with the version that has added it."""
+    stamps: Mapping[str, str] = field(factory=dict[str, str])
+    """Tables, each with the column that has the version that wrote the row: ``int NOT NULL DEFAULT
+    0``."""
+    window_table: str = field(default="version_window", validator=_table)
+    """The table of windows, with one row per fleet."""
+    member_table: str = field(default="version_member", validator=_table)
+    """The table of members, with one row per process."""
+    _tables: FleetTables = field(init=False, repr=False)
+    _check: WriteCheck = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        made = FleetTables(self.name, self.window_table, self.member_table)
+        object.__setattr__(self, "_tables", made)
+        since = self._checked_since()
+        check = WriteCheck(self.version, Since(since), tuple(_checked_stamps(self.stamps).items()))
+        object.__setattr__(self, "_check", check)
+
+    # -- the tables --------------------------------------------------------------------------------
+
+    def ddl(self) -> tuple[str, str]:
+        """Return the DDL of the two tables, for a migration.
+
+        It creates missing tables, and does not change existing ones. Fleets can share them.
+        """
+        return tables.ddl(self.window_table, self.member_table)
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def join(self, member: str, /, *, lease: timedelta) -> Batch[Window]:
+        """Join, or renew the lease: at the start of a process, and then from a timer.
+
+        :param member: what this process is known by, unlike all others of the fleet.
+        :param lease: how long it counts as running without another join, which is positive.
+        :return: a batch with the window. Its ``oldest`` is the ``floor=`` of
+            :meth:`Document.write`.
+        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises TooOld: when it is run, if the version is retired: end the process.
+        :raises TooNew: when it is run, before :meth:`expand` of this version.
+        :raises ValueError: for a lease that is not positive.
+        """
+        _check_name("join(member)", member)
+        checked("join", "lease", lease, timedelta, "timedelta(minutes=1)")
+        if not timedelta(0) < lease <= _LONGEST:
+            raise ValueError(f"join(lease={lease}): it must be above 0, to {_LONGEST}")
+        return membership.join(self._tables, self.version, member, lease)
+
+    def leave(self, member: str, /) -> Batch[None]:
+        """Leave, at the end of a process; a process that has not joined may leave too."""
+        _check_name("leave(member)", member)
+        return membership.leave(self._tables, member)
+
+    def members(self) -> Batch[list[Member]]:
+        """Return a batch with every process that has joined and has not left, by name."""
+        return membership.members(self._tables)
+
+    def status(self) -> Batch[Status]:
+        """Return a batch with the window and the members, of one moment.
+
+        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        """
+        return membership.status(self._tables)
+
+    def gate(self, batch: Batch[T], /, *, needs: int = 0) -> Batch[T]:
+        """Return a batch that runs only while this version may, and writes only what all know.
+
+        Put it around everything that the service runs, in one place, and outermost. It adds one
+        step, before all others; in the same round trip.
+
+        The values that the batch writes are looked at for variants in :attr:`since` and documents
+        of :meth:`Document.write`, also in lists and JSON. The rows that it writes to tables in
+        :attr:`stamps` must have this version as their stamp. A ``sql()`` text is not looked into,
+        only its values.
+
+        :param batch: a batch without parameters, or a bound one.
+        :param needs: the version that the oldest running one has to be, for what is not found by
+            itself, such as a column that another version does not know.
+        :return: a batch with the result of ``batch``.
+        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises TooOld: when it is run, if this version is retired.
+        :raises TooNew: when it is run, before :meth:`expand` of this version.
+        :raises NotYet: when it is run, if it writes what a version does not know that may run.
+        :raises InvalidBatch: for a row without its stamp, a batch that is not bound, or
+            ``needs=`` above this version.
+        """
+        if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidBatch(f"gate(): pass a batch, not {with_article(type(batch))}")
+        if needs:
+            self._check_own("gate", "needs", needs)
+        elif type(needs) is not int:
+            checked("gate", "needs", needs, int, "7")
+        needs = max(needs, self._check.needs(batch))
+        return gated(gate_step(self._tables, self.version, needs), batch)
+
+    # -- an upgrade --------------------------------------------------------------------------------
+
+    def expand(self, version: int, /) -> Batch[Window]:
+        """Let a version run: in the migration that adds what it needs.
+
+        It never lowers the newest version, and creates the window of a new fleet.
+
+        :return: a batch with the window.
+        """
+        _check_version("expand", "version", version)
+        return upgrade.expand(self._tables, version)
+
+    def retire(self, *, below: int) -> Batch[Window]:
+        """Retire the versions below one. There is no way back: they never run again.
+
+        It never lowers the oldest version; if that is ``below`` or above already, nothing changes.
+        Run it in a transaction of its own, after the last process of those versions has ended.
+
+        :return: a batch with the window.
+        :raises StillRunning: when it is run, with one process that has not left, and whose lease
+            has not ended.
+        :raises TooNew: when it is run, if the schema is not expanded for ``below``.
+        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises InvalidBatch: for a version above this one, which would retire this one too.
+        """
+        self._check_own("retire", "below", below)
+        return upgrade.retire(self._tables, below)
+
+    def proof(self, table: str, version: int, /) -> Proof:
+        """Return the CHECK which proves that no row of a stamped table is of an older version.
+
+        :param table: one of :attr:`stamps`.
+        :raises InvalidBatch: for another table, or a version above this one.
+        """
+        self._check_own("proof", "version", version)
+        column = self.stamps.get(checked("proof", "table", table, str, '"rule"'))
+        if column is None:
+            known = ", ".join(self.stamps) or "none"
+            raise InvalidBatch(f"proof({table!r:.80}): pass a table of stamps=, which has {known}")
+        return stamp_proof(table, column, version)
+
+    def contract(
+        self,
+        *,
+        unused_since: int,
+        proofs: Iterable[Proof] = (),
+        after: timedelta = timedelta(hours=1),
+    ) -> Batch[Window]:
+        """Check that what older versions need may be dropped: it is not used any more.
+
+        Run it in the transaction of the migration that drops it, with ``nested=True``.
+
+        :param unused_since: the first version that does not use it.
+        :param proofs: that no row is left to convert, see :meth:`proof` and
+            :meth:`Document.proof`.
+        :param after: how long the older versions must have been retired. It must be longer than
+            any transaction of these: one that was running when they were retired may commit
+            after that.
+        :return: a batch with the window.
+        :raises NotYet: when it is run, while an older version may run, or one was retired less
+            than ``after`` ago.
+        :raises Unproven: when it is run, if a CHECK is missing or not validated.
+        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises ValueError: if ``after`` is negative.
+        """
+        _check_version("contract", "unused_since", unused_since)
+        checked("contract", "after", after, timedelta, "timedelta(hours=1)")
+        if not timedelta(0) <= after <= _LONGEST:
+            raise ValueError(f"contract(after={after}): it must be from 0 to {_LONGEST}")
+        given = listed("contract(proofs=)", proofs, "[FLEET.proof(…)]")
+        for proof in given:
+            checked("contract", "proofs", proof, Proof, "[FLEET.proof(…)]")
+        return upgrade.contract(self._tables, unused_since, given, after)
+
+    def _check_own(self, call: str, name: str, version: int) -> None:
+        _check_version(call, name, version)
+        if version > self.version:
+            raise InvalidBatch(
+                f"{call}({name}={version}): it must not be above {self.version}, the version of "
+                f"this fleet"
+            )
+
+    def _checked_since(self) -> Mapping[Enum, int]:
+        checked("Fleet", "since", self.since, Mapping, "{Distribution.FREEBSD: 7}")
+        for variant, version in self.since.items():
+            if not isinstance(variant, Enum):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidBatch(
+                    f"Fleet(since=): {variant!r:.60} is not a member of an enum; write "
+                    f"since={{Distribution.FREEBSD: 7}}"
+                )
+            self._check_own("Fleet", "since", version)
+        return dict(self.since)
+
+
+_LONGEST = timedelta(days=36_500)
+
+
+def _checked_stamps(stamps: Mapping[str, str]) -> Mapping[str, str]:
+    checked("Fleet", "stamps", stamps, Mapping, '{"rule": "row_version"}')
+    for table, column in stamps.items():
+        check_table(table, "Fleet(stamps=)")
+        if not is_column(column):
+            raise InvalidBatch(f"Fleet(stamps=): {column!r:.60} is not the name of a column")
+    return dict(stamps)
+
+
+def _check_name(call: str, name: str) -> None:
+    if not is_column(name):
+        raise InvalidBatch(f"{call}: it must be a non-empty str without NUL, not {name!r:.60}")
+
+
+def _check_version(call: str, name: str, version: int) -> None:
+    checked(call, name, version, int, "7")
+    if not 1 <= version <= GREATEST:
+        raise ValueError(f"{call}({name}={version}): a version is from 1 to {GREATEST}")

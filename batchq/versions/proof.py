@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Prove that no row of a table is older than a version: by a CHECK that the server has validated.
+
+A scan proves its own moment only: a row that is written after it is not seen. A CHECK also holds
+for what is written later, and to look it up reads no row of the table.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from batchq.engine.compile.quoting import LONGEST, check_table, identifier, quoted, unqualified
+from batchq.language.batch import Batch
+from batchq.language.builders import sql
+from batchq.language.errors import InvalidBatch
+from batchq.versions.errors import Unproven
+
+_VALIDATED = """\
+SELECT 1 FROM pg_catalog.pg_constraint AS proof
+JOIN pg_catalog.pg_attribute AS stamp ON stamp.attrelid = proof.conrelid
+WHERE proof.conrelid = pg_catalog.to_regclass(%(table)s) AND proof.conname = %(constraint)s
+  AND proof.contype = 'c' AND proof.convalidated AND NOT proof.connoinherit
+  AND stamp.attname = %(column)s AND proof.conkey = ARRAY[stamp.attnum]"""
+
+
+@frozen
+class Proof:
+    """The CHECK that proves it, and the column that it is on."""
+
+    table: str
+    column: str
+    constraint: str
+    condition: str
+    """The SQL of the CHECK."""
+
+    def ddl(self) -> tuple[str, str]:
+        """Return the DDL, each for a migration of its own.
+
+        The first adds the CHECK for what is written from now on; run it after
+        :meth:`Fleet.retire`, since older versions would fail. The second reads the table, under a
+        lock that lets reads and writes continue, and fails if there is an older row.
+        """
+        table, constraint = quoted(self.table), identifier(self.constraint)
+        return (
+            f"ALTER TABLE {table} ADD CONSTRAINT {constraint} CHECK ({self.condition}) NOT VALID",
+            f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}",
+        )
+
+    def check(self) -> Batch[None]:
+        """Return a batch that fails unless the CHECK is there and validated.
+
+        It reads the server's catalog and no row of the table. A CHECK of that name on another
+        table, in another schema than the table's, or on other columns proves nothing. What its
+        condition is, is not read.
+
+        :raises Unproven: when it is run.
+        """
+        found = sql(
+            _VALIDATED,
+            table=quoted(self.table),
+            constraint=self.constraint,
+            column=self.column,
+        )
+        unproven = Unproven(self.table, self.constraint)
+        return found.expect(at_least=1, missing=unproven).label(f"proof {self.constraint}")
+
+
+def stamp_proof(table: str, column: str, version: int) -> Proof:
+    """Return the proof that the stamps of a table are not below a version.
+
+    NULL would pass a CHECK, and is less than any stamp here.
+    """
+    condition = f"coalesce({identifier(column)}, 0) >= {version}"
+    return made_proof("proof()", table, column, version, condition)
+
+
+def made_proof(call: str, table: str, column: str, version: int, condition: str) -> Proof:
+    """Return a proof, named by its table, column and version.
+
+    :raises InvalidBatch: if the name of the constraint would be too long.
+    """
+    check_table(table, call[:-2])
+    constraint = f"{unqualified(table)}_{column}_{version}"
+    if len(constraint.encode()) > LONGEST:
+        raise InvalidBatch(
+            f"{call}: the constraint {constraint!r} would have a longer name than {LONGEST} bytes; "
+            f"shorten the name of the table or of the column"
+        )
+    return Proof(table, column, constraint, condition)

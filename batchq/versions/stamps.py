@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Check that each row that is written to a stamped table has the stamp of its writer.
+
+The stamp is the own version, also if a newer version has written the row before: it then says that
+the row may have to be converted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from batchq.engine.compile.quoting import unqualified
+from batchq.language.errors import InvalidBatch
+from batchq.language.quoted_names import quoted_name
+from batchq.language.syntax import Expr, Insert, RawSql, Source, Update
+from batchq.language.value_places import place_of, places_in_source
+
+Stamps = tuple[tuple[str, str], ...]
+"""Tables, each with the column of the stamp."""
+
+
+@lru_cache(maxsize=4096)
+def stamp_places(source: Source, stamps: Stamps) -> tuple[tuple[int, str], ...]:
+    """Return the indices of the values that must be the own version, each with its column.
+
+    Looked at are the statements that the builders make, and not the text of a ``sql()``.
+
+    :raises InvalidBatch: if a row is written without its stamp, or the stamp is not a value.
+    """
+    if not isinstance(source, Insert | Update):
+        return ()
+    table = unqualified(source.table)
+    column = next((column for name, column in stamps if unqualified(name) == table), None)
+    if column is None:
+        return ()
+    if isinstance(source, Update):
+        if _leaves_content(source):
+            return ()
+        return (_place(f"update({source.table!r})", source.columns, source.cells, column),)
+    return tuple(_in_insert(source, column))
+
+
+def _in_insert(source: Insert, column: str) -> Iterable[tuple[int, str]]:
+    call, on = f"insert({source.table!r})", source.conflict
+    if source.query is not None:
+        raise InvalidBatch(
+            f"gate(): {call} copies rows of a select(), whose {column!r} is not known; insert the "
+            f"rows as values, or write it as sql() and set {column} there"
+        )
+    yield _place(call, source.columns, source.cells, column)
+    if on is not None and on.updates and column not in on.copied:
+        start = len(places_in_source(Insert(source.table, source.columns, source.cells)))
+        place, _ = _place(f"{call}.on_conflict_do_update()", on.columns, on.cells, column)
+        yield start + place, column
+
+
+def _place(
+    call: str, columns: tuple[str, ...], cells: tuple[Expr, ...], column: str
+) -> tuple[int, str]:
+    place = place_of(columns, cells, column) if column in columns else None
+    if place is None:
+        raise InvalidBatch(f"gate(): {call} must set {column!r} to the version of this fleet")
+    return place, column
+
+
+def _leaves_content(source: Update) -> bool:
+    """Return whether an update writes nothing that versions may differ in.
+
+    So are the updates by which a parent is touched or deleted softly: they increment a number, and
+    set a time to now().
+    """
+    return all(
+        isinstance(cell, RawSql) and cell.text in ("now()", f"{quoted_name(name)} + 1")
+        for name, cell in zip(source.columns, source.cells, strict=True)
+    )
