@@ -25,8 +25,9 @@ def running_order(
     :raises InvalidBatch: if one with its key is not the same, but has to be.
     """
     places: Sequence[int] = range(count)
-    moved = [place for place, each in scheduled.items() if _is_moved(each)]
-    if moved and (moved != [count - 1] or scheduled[count - 1].is_first):
+    firsts = [place for place, each in scheduled.items() if each.is_first]
+    lasts = [place for place, each in scheduled.items() if each.last_key is not None]
+    if firsts != [*range(len(firsts))] or lasts not in ([], [count - 1]):
         # A stable sort: the order of the batch decides among equals.
         places = sorted(places, key=lambda place: _rank(scheduled.get(place)))
     keys, others = Keys(), dict[int, int]()
