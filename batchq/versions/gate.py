@@ -17,12 +17,13 @@ from typing import Any, TypeVar, cast
 from attrs import frozen
 
 from batchq.engine.plan import Plan, plan
-from batchq.language.batch import Batch, Bound
-from batchq.language.compose import gather
+from batchq.language.batch import Batch, Bound, Composite
 from batchq.language.errors import InvalidBatch
+from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
-from batchq.language.tree import declared
+from batchq.language.tree import Combining, declared
+from batchq.language.value import value
 from batchq.language.value_places import stored_places
 from batchq.versions.contents import Since
 from batchq.versions.stamps import Stamps, stamp_places
@@ -47,16 +48,29 @@ def gate_step(tables: FleetTables, version: int, needs: int) -> Scheduled[None, 
     return Scheduled(window.label("gate"), dedupe_key=key, is_first=True)
 
 
+@value
+class Gated(Composite[T]):
+    """The batch that :meth:`Fleet.gate` returns: the gate, and then the other batch."""
+
+    parts: tuple[Batch[Any, Any], ...]
+    unmet_outputs: tuple[Output, ...]
+
+    @property
+    def combining(self) -> Combining:
+        """How its result is made: it is that of the other batch."""
+        return 2, _second
+
+
 def gated(step: Scheduled[None, Any], batch: Batch[T]) -> Batch[T]:
     """Return a batch after its gate.
 
     A bound batch stays one: what it is bound to is the gated declaration, which is made once.
     """
     if not isinstance(batch, Bound):
-        return gather(step, batch).map(_second)
+        return Gated((step, batch), batch._required_outputs)
     known = batch.taken.known
     if step.dedupe_key not in known:
-        declaration = gather(step, batch.declaration).map(_second)
+        declaration = Gated[Any]((step, batch.declaration), batch._required_outputs)
         known[step.dedupe_key] = declaration, declared(declaration, "gate()")[1]
     declaration, takes = known[step.dedupe_key]
     return cast("Batch[T]", Bound(declaration, takes, batch.given))
@@ -98,8 +112,8 @@ class WriteCheck:
         start = 0
         for shape in made.shapes:
             for place, column in stamp_places(shape.source, self.stamps):
-                value = values[start + place]
-                if type(value) is not int or value != self.version:
+                stamp = values[start + place]
+                if type(stamp) is not int or stamp != self.version:
                     raise InvalidBatch(
                         f"gate(): {shape.source.verb}({shape.source.table!r}) sets {column!r} to "
                         f"another value than {self.version}, the version of this fleet"
