@@ -15,6 +15,7 @@ from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.peers.psycopg3 import Copy, ExecuteMany, Pipeline, Queued, Transaction
 from benchmarks.peers.sqlalchemy import Core, Orm
 from benchmarks.workloads import DECLARED, Workload
+from benchmarks.workloads.gate import gate
 from benchmarks.workloads.guards import guards
 from benchmarks.workloads.projects import FAILURES, IN_MANY_SILOS, PROJECT_CREATE, failing
 from benchmarks.workloads.rules import inserts, single_inserts
@@ -55,6 +56,9 @@ def _cases() -> Iterator[Case]:
         yield Case("inserts", {"statements": size}, inserting, statements=size)
     for size in (1, 8, 50):
         yield Case("guards", {"updates": size}, forms(guards(size)), statements=size)
+    for size in (2, 8):
+        yield Case("gate", {"updates": size}, forms(gate(size)), statements=size)
+    yield Case("gate", {"updates": 2, "rtt": 0.001}, forms(gate(2)), statements=2)
     for distance in ({}, {"rtt": 0.001}):
         for number in (1, 4, 16):
             charging = [InProcesses(name, number) for name in CHARGES]

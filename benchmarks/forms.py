@@ -26,6 +26,7 @@ from benchmarks.peers.one_statement import Cte, Plpgsql
 from benchmarks.report import new_table, ratios
 from benchmarks.sandbox import SETTINGS
 from benchmarks.workloads import FORMS
+from benchmarks.workloads.gate import GATED
 from benchmarks.workloads.guards import PLAIN
 
 TITLES = (
@@ -36,6 +37,9 @@ TITLES = (
     "failing, at last",
     "inserts, statements 10000",
     "guards, updates 8",
+    "gate, updates 2",
+    "gate, updates 8",
+    "gate, updates 2, RTT 1 ms",
     "throughput, tasks 16",
 )
 """Of the cases in which the forms are compared."""
@@ -48,6 +52,8 @@ def pairs(case: Case) -> Iterator[tuple[str, str]]:
     names = [peer.name for peer in case.peers]
     if case.workload == "guards":
         yield from ((name, PLAIN) for name in names if name != PLAIN)
+    elif case.workload == "gate":
+        yield from ((name, name.removesuffix(GATED)) for name in names if name.endswith(GATED))
     elif case.workload == "failing":
         yield from ((form, form + SUCCEEDING) for form in FORMS)
     elif "rtt" in case.settings:
