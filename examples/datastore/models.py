@@ -13,6 +13,8 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
+from examples.datastore.fleet import FLEET
+
 
 @frozen(kw_only=True)
 class NewSilo:
@@ -106,6 +108,8 @@ class NewRoute:
     name: str
     destination: IPv4Network
     target: str
+    description: str = ""
+    row_version: int = FLEET.version
 
 
 @frozen
@@ -117,6 +121,7 @@ class Route:
     name: str
     destination: IPv4Network
     target: str
+    description: str
     time_created: datetime
 
 

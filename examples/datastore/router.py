@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from batchq import Batch, gather, insert, sql, unique
 from examples.datastore.errors import AlreadyExists, NotFound
 from examples.datastore.models import NewRoute, NewRouter, Route, Router
-from examples.datastore.parents import ROUTERS, ROUTES
+from examples.datastore.parents import ROUTER, ROUTERS, ROUTES
 
 
 def router_create(new: NewRouter) -> Batch[Router]:
@@ -51,4 +53,14 @@ def route_insert(new: NewRoute) -> Batch[Route]:
         .one(Route)
         .on(unique("lookup_route_by_router"), AlreadyExists("route", new.name))
         .invariant("router_route_pkey")
+    )
+
+
+def route_list(router_id: UUID) -> Batch[list[Route]]:
+    """Read all routes of a router; raise NotFound if it is deleted."""
+    not_found = NotFound("router", router_id)
+    return (
+        gather(ROUTES.read(router_id, Route), ROUTER.read(router_id, Router, missing=not_found))
+        .map(lambda read: read[0])
+        .label("route_list")
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from batchq import run
+from examples.datastore.fleet import FLEET
 from examples.datastore.vpc_delete import TREE
 
 TABLES = (
@@ -28,4 +30,6 @@ TABLES = (
 def create_tables(conn: Connection[Any]) -> None:
     """Create the tables, in the first schema of the connection's search path."""
     conn.execute(Path(__file__).with_name("schema.sql").read_bytes())
-    conn.execute(TREE.jobs.ddl().encode())
+    for command in (TREE.jobs.ddl(), *FLEET.ddl()):
+        conn.execute(command.encode())
+    run(conn, FLEET.expand(FLEET.version))

@@ -9,7 +9,7 @@
 --
 -- Firewall rules and routes are hard-deleted: a VPC may have a million of them, and their history is
 -- not needed. The VPC and its routers stay, soft-deleted. The table of jobs (bulk_job), which records
--- the progress of such a delete, belongs to batchq: schema.py creates it.
+-- the progress of such a delete, and those of versions belong to batchq: schema.py creates them.
 
 CREATE TABLE silo (
     id            uuid        NOT NULL CONSTRAINT silo_pkey PRIMARY KEY,
@@ -102,7 +102,9 @@ CREATE TABLE router_route (
     name          varchar(63) NOT NULL,
     destination   cidr        NOT NULL,
     target        text        NOT NULL,
-    time_created  timestamptz NOT NULL DEFAULT now()
+    time_created  timestamptz NOT NULL DEFAULT now(),
+    description   text        NOT NULL DEFAULT '',
+    row_version   integer     NOT NULL DEFAULT 0  -- the version of the code that wrote the row
 );
 CREATE UNIQUE INDEX lookup_route_by_router ON router_route (router_id, name);
 

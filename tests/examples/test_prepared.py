@@ -66,6 +66,7 @@ def use(store: DataStore, name: str) -> None:
             router_id=router.id, name=name, destination=IPv4Network("10.0.0.0/8"), target="drop"
         )
     )
+    store.route_list(router.id)
     subnet = store.subnet_create(
         NewSubnet(vpc_id=made.vpc.id, name=name, ipv4_block=IPv4Network("10.0.0.0/16"))
     )
