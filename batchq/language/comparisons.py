@@ -22,7 +22,7 @@ from attrs import frozen
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Fields, Parameter
-from batchq.language.special import NOT_AS_IS, Special
+from batchq.language.special import NOT_AS_IS, UNWRITABLE, Special, Unwritable
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
@@ -67,6 +67,7 @@ _SPECIAL: tuple[tuple[type[object], Reading], ...] = (
     (Parameter, Reading.PARAMETER),
     (Comparison, Reading.COMPARISON),
     (Fields, Reading.REFUSED),
+    (Unwritable, Reading.REFUSED),
 )
 
 
@@ -117,6 +118,8 @@ def read_choice(call: str, column: str, choice: Sequence[object]) -> tuple[str, 
             named, hint = "a comparison", "use it in the place of the list"
         if issubclass(kind, Fields):
             named, hint = _WHOLE_ROW
+        if issubclass(kind, Unwritable):
+            hint = kind._instead
         raise InvalidBatch(
             f"{_at(call, column)} is {with_article(type(choice))} of choices that contains "
             f"{named}; {hint}"
@@ -136,6 +139,8 @@ def refused(call: str, column: str, kind: type[object]) -> InvalidBatch:
         hint += f"; to compare with a whole composite write {_whole(column)}"
     elif issubclass(kind, Fields):
         named, hint = _WHOLE_ROW
+    elif issubclass(kind, Unwritable):
+        hint = kind._instead
     return InvalidBatch(f"{_at(call, column)} is {named}; {hint}")
 
 
@@ -165,6 +170,9 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
             f"{call}: a value is {used}, which is a condition; use it in where=, require(), "
             f"refuse() or ensure()"
         )
+    if not UNWRITABLE.isdisjoint(kinds):
+        (kind, *_) = UNWRITABLE.intersection(kinds)
+        raise InvalidBatch(f"{call}: a value is {with_article(kind)}; {kind._instead}")
     if list not in kinds:
         return list(values)
     if id(values) in outer:

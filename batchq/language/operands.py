@@ -20,6 +20,7 @@ from batchq.language.comparisons import (
 from batchq.language.errors import InvalidBatch
 from batchq.language.page_values import PAGE_TESTS, check_page_value
 from batchq.language.parameters import Fields, Parameter
+from batchq.language.special import Unwritable
 from batchq.language.spelling import spelled, with_article
 from batchq.language.syntax import (
     EQUALS,
@@ -86,6 +87,8 @@ def _instead(operator: str, value: object) -> str:
         return f"{value.call}; write only that"
     if isinstance(value, Fields):
         return "row(…); name one field of it"
+    if isinstance(value, Unwritable):
+        return f"{with_article(kind)}; {value._instead}"
     whole = f'to compare a whole one write sql("column {operator} %(value)s", value=…)'
     if isinstance(value, list | tuple) and operator == NOT_EQUALS and not is_record(kind):
         return f"{with_article(kind)}; for none of several write not_in(…); {whole}"

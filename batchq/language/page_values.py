@@ -7,6 +7,7 @@ from batchq.language.accepted import Accepted
 from batchq.language.comparisons import reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
+from batchq.language.special import Unwritable
 from batchq.language.spelling import spelled, with_article
 from batchq.language.value_places import AFTER, AFTER_NOT_NULL, LIMIT
 
@@ -35,10 +36,9 @@ def check_page_value(call: str, test: str, name: str, value: object) -> None:
                 f"value, or drop nullable=False"
             )
     elif reading_of(type(value)) is not None:  # type: ignore[arg-type]  # a class is hashable
-        raise InvalidBatch(
-            f"{call}: {name!r} is {with_article(type(value))}; pass the value of one column, or "
-            f"write the page as sql()"
-        )
+        hint = "the value of one column, or write the page as sql()"
+        hint = "its .value" if isinstance(value, Unwritable) else hint
+        raise InvalidBatch(f"{call}: {name!r} is {with_article(type(value))}; pass {hint}")
 
 
 def _check_limit(call: str, name: str, value: object) -> None:

@@ -11,6 +11,8 @@ from attrs import evolve
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Fields, Parameter, parameter_in
+from batchq.language.special import Unwritable
+from batchq.language.spelling import with_article
 from batchq.language.type_variables import R_contra, T_co
 from batchq.language.value import value
 
@@ -66,6 +68,9 @@ class Schedulable(Batch[T_co, R_contra]):
         """Reject a part of a key whose value would never be known."""
         if isinstance(part, Fields):
             raise InvalidBatch("run_once(): the key has row(…) in it; name one field of it")
+        if isinstance(part, Unwritable):
+            kind = with_article(type(part))
+            raise InvalidBatch(f"run_once(): the key has {kind} in it; pass its .value")
         if not isinstance(part, Parameter) and parameter_in(part) is not None:
             raise InvalidBatch(
                 "run_once(): a part of the key has a parameter in it; write one flat tuple"

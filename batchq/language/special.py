@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 NO_PARAMETERS: set[type[object]] = set()
 """Types whose values in a row are not parameters. Each registers itself."""
@@ -21,3 +21,20 @@ class Special:
         super().__init_subclass__(**options)
         NO_PARAMETERS.add(cls)
         NOT_AS_IS.add(cls)
+
+
+class Unwritable(Special):
+    """Base class of what stands for a value that was read, and that no statement takes."""
+
+    __slots__ = ()
+    _instead: ClassVar[str]
+    """What to write instead of it, for the text of errors."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Register the class, as all special ones."""
+        super().__init_subclass__(**options)
+        UNWRITABLE.add(cls)
+
+
+UNWRITABLE: set[type[Unwritable]] = set()
+"""Its classes."""

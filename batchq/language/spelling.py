@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import re
+
+_VOWEL = re.compile(r"[aeio]|un(?!i)", re.IGNORECASE)
+"""The beginnings of names that are spoken with a vowel: not those of UUID and Union."""
+
 
 def spelled(name: str) -> str:
     r"""Return a Python literal for a str, in double quotes and on one line.
@@ -24,7 +29,7 @@ def with_article(kind: type[object], *, unlike: tuple[type[object], ...] = ()) -
     ('an int', 'a str')
     """
     name = name_of(kind, unlike=unlike)
-    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+    return f"{'an' if _VOWEL.match(name) else 'a'} {name}"
 
 
 def name_of(kind: type[object], *, unlike: tuple[type[object], ...]) -> str:

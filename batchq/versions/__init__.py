@@ -6,6 +6,7 @@ The SQL follows CockroachDB's documentation as well, but it has not been run the
 
 from __future__ import annotations
 
+from batchq.versions.documents import Change, Document, Written
 from batchq.versions.errors import (
     Lossy,
     NoCommonVersion,
@@ -20,8 +21,11 @@ from batchq.versions.errors import (
 from batchq.versions.fleet import Fleet
 from batchq.versions.proof import Proof
 from batchq.versions.tables import Member, Status, Window
+from batchq.versions.variants import Unknown, tolerant
 
 __all__ = [
+    "Change",
+    "Document",
     "Fleet",
     "Lossy",
     "Member",
@@ -33,7 +37,10 @@ __all__ = [
     "StillRunning",
     "TooNew",
     "TooOld",
+    "Unknown",
     "Unproven",
     "VersionError",
     "Window",
+    "Written",
+    "tolerant",
 ]

@@ -14,6 +14,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, cast
 
 from psycopg.adapt import PyFormat
+from psycopg.types.json import Json, Jsonb
 
 from batchq.engine.filling import Filling, filling_of, parameters_of
 from batchq.engine.hints import JSONB
@@ -28,6 +29,7 @@ from batchq.engine.wire.message_length import check_lengths
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
+from batchq.language.special import Unwritable
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
@@ -173,9 +175,32 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
 
 def _instead_of(value: object) -> str:
     """Return what to pass instead of a value that has no type on the server."""
+    unwritable = _unwritable(value)
+    if unwritable is not None:
+        return f"; it has {with_article(type(unwritable))} in it: {unwritable._instead}"
     if _holds(value, dict):
         return f"; {JSONB}, as a whole if it is one document"
     return "; pass a list" if isinstance(value, AbstractSet | Iterator) else ""
+
+
+def _unwritable(value: object) -> Unwritable | None:
+    """Return what stands for a value that was read; it may be anywhere in a list or a document."""
+    todo, seen = [value], set[int]()
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Unwritable):
+            return item
+        known = id(item) in seen
+        seen.add(id(item))
+        if known:
+            continue
+        if isinstance(item, Json | Jsonb):
+            todo.append(item.obj)
+        elif isinstance(item, dict):
+            todo += cast("dict[object, object]", item).values()
+        elif isinstance(item, list | tuple):
+            todo += cast("Sequence[object]", item)
+    return None
 
 
 _OUTPUT_IN_A_LIST = (
