@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, final, overload
 from attrs import field, frozen
 from psycopg.types.json import Jsonb
 
-from batchq.language.argument_types import checked, is_of, of
+from batchq.language.argument_types import checked, is_of, items_of, of
 from batchq.language.errors import InvalidBatch
 from batchq.language.signatures import why_not_one
 from batchq.language.validation import checked_call, listed
@@ -75,7 +75,7 @@ class Change:
 
     :ivar up: makes a document of the next version. It must not fail for any that is stored.
     :ivar down: makes one of the version before. What it cannot express need not concern it:
-        :meth:`Document.write` goes up again and compares.
+        :meth:`Document.write` calls ``up`` with its result, and compares.
     :ivar since: the version of the fleet whose code was the first to read the changed form.
     """
 
@@ -165,11 +165,11 @@ class Document(Generic[T]):
         An error of ``up`` or ``load`` is raised as it is: it is a bug, unlike a later version.
 
         :param value: the envelope, as psycopg reads it from a column of type json or jsonb. A model
-            is returned as it is, so that a row can be made of another one; if the model itself is
-            plain JSON, it cannot be told from a document, and has to be passed in an envelope.
+            is returned as it is, so that a row can be made of another one. If the model itself is
+            plain JSON, it cannot be distinguished from a document: pass it in an envelope.
         :return: an :class:`Unknown` for a version that is later than the latest or older than the
-            first, and for what is no envelope, such as NULL. For a column that may have NULL, use
-            ``attrs.converters.optional(SPEC.read)``.
+            first, and for what is not an envelope, such as NULL. For a column that may have NULL,
+            use ``attrs.converters.optional(SPEC.read)``.
         """
         stored: Any = value.obj if isinstance(value, Written) else value
         if not isinstance(stored, _CLASSES_OF_JSON):
@@ -243,8 +243,8 @@ class Document(Generic[T]):
             checked(call[:-2], "floor", floor, int, "window.oldest")
             known = [each for each in self.reads if self._since(each) <= cast("int", floor)]
             return max(known, default=self.first)
-        peer = listed(f"{call[:-1]}versions=)", cast("Iterable[int]", versions), "peer.reads")
-        if not all(is_of(each, int) for each in peer):
+        peer = items_of(versions)
+        if peer is None or not all(is_of(each, int) for each in peer):
             raise InvalidBatch(f"{call[:-1]}versions=): pass a list of versions, such as [1, 2]")
         common = set(self.reads).intersection(peer)
         if not common:
@@ -253,7 +253,7 @@ class Document(Generic[T]):
 
 
 def version_of(value: object) -> int | None:
-    """Return the version of what is in an envelope; None for what is no envelope."""
+    """Return the version of what is in an envelope; None for what is not an envelope."""
     if not isinstance(value, dict):
         return None
     envelope = cast("dict[object, object]", value)

@@ -22,35 +22,32 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def plain(call: str, value: object, path: str = "") -> Any:
-    """Return a copy of a value as JSON has it: tuples are lists, members of a StrEnum are text.
+    """Return a copy of a value as JSON has it: tuples are lists.
+
+    A member of a StrEnum stays one, which JSON writes as text: a gate of a fleet looks for it.
 
     :param call: the function that returned it, for the text of the error: ``"spec.dump()"``.
     :raises InvalidBatch: for anything that JSON does not have.
     """
-    kind = type(value)
-    if kind is str or kind is bool or kind is int or value is None:
+    if isinstance(value, str | int | None):
+        return value
+    if isinstance(value, float) and isfinite(value):
         return value
     if _is_dict(value):
         return {
-            _key(call, key, path): plain(call, item, _below(path, key))
+            _checked_key(call, key, path): plain(call, item, _below(path, key))
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         items = cast("Sequence[object]", value)
         return [plain(call, item, f"{path}[{n}]") for n, item in enumerate(items)]
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float) and isfinite(value):
-        return float(value)
-    found = "an infinite number or NaN" if isinstance(value, float) else with_article(kind)
+    found = "an infinite number or NaN" if isinstance(value, float) else with_article(type(value))
     raise _not_plain(call, f"{found} at {path or ROOT}")
 
 
-def _key(call: str, key: object, path: str) -> str:
+def _checked_key(call: str, key: object, path: str) -> str:
     if isinstance(key, str):
-        return str.__str__(key)
+        return key
     raise _not_plain(call, f"{with_article(type(key))} as a key of {path or ROOT}")
 
 

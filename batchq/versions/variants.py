@@ -71,13 +71,13 @@ class Tolerant(Protocol[E]):
 def tolerant(enum: type[E]) -> Tolerant[E]:
     """Return a converter that makes members of values, and an :class:`Unknown` of all others.
 
-    It never fails, so one row with a label of a later version does not fail a list. NULL is no
+    It never fails, so one row with a label of a later version does not fail a list. NULL is not a
     label: for a column that may have it, use ``attrs.converters.optional(tolerant(…))``. A list is
     converted item by item. psycopg reads an array of an enum as a list only if the type is
     registered; if it is not, select ``column::text[]``.
 
     :param enum: an Enum, with the names or the values that psycopg writes for its members.
-    :raises InvalidBatch: for anything else, and for a Flag that is no int.
+    :raises InvalidBatch: for anything else, and for a Flag that is not an int.
 
     >>> from enum import Enum
     >>> class State(Enum):
