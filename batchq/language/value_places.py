@@ -152,7 +152,7 @@ def stored_places(source: Source) -> tuple[int, ...]:
     """
     match source:
         case RawSql():
-            return () if selects(source) else tuple(range(len(source.names)))
+            return () if selects(source) else selected_places(source)
         case Insert():
             # The conditions of ON CONFLICT come last.
             on = source.conflict
@@ -160,12 +160,26 @@ def stored_places(source: Source) -> tuple[int, ...]:
             every = range(len(places_in_source(source)) - last)
             if source.query is None:
                 return tuple(every)
-            found = len(_in_fragments(source.query.columns or ()))
             copied = len(places_in_source(source.query))
-            return (*every[:found], *every[copied:])
+            return (*selected_places(source.query), *every[copied:])
         case Update():
-            return tuple(range(len(_places_in_cells(source.columns, source.cells))))
+            own = len(_places_in_cells(source.columns, source.cells))
+            if source.join is None or isinstance(source.join.table, str):
+                return tuple(range(own))
+            joined = selected_places(source.join.table)
+            return (*range(own), *(own + place for place in joined))
         case Delete() | Select():
+            return ()
+
+
+def selected_places(source: Source) -> tuple[int, ...]:
+    """Return the indices of the values that may be in the rows which a statement selects."""
+    match source:
+        case RawSql():
+            return tuple(range(len(source.names)))
+        case Select():
+            return tuple(range(len(_in_fragments(source.columns or ()))))
+        case Insert() | Update() | Delete():
             return ()
 
 

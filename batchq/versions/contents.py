@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any
 
 from attrs import field, frozen
 from psycopg.types.json import Json, Jsonb
 
-_HOLDERS = (list, tuple, Json, Jsonb)
+_HOLDERS = (list, tuple, dict, Json, Jsonb)
 """What may have variants in it. A written document is a Jsonb."""
 
 
@@ -19,24 +19,25 @@ class Since:
     """The versions that have added variants."""
 
     variants: Mapping[Enum, int]
-    # A member of a StrEnum equals a plain text, which needs no version. So they are looked up by
-    # identity.
-    _by_id: Mapping[int, int] = field(init=False)
-    _kinds: frozenset[type] = field(init=False)
+    # A member of a StrEnum equals a plain text, which needs no version, so members are not looked
+    # up by equality.
+    _of_kind: Mapping[type[object], tuple[tuple[Enum, int], ...]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_by_id", {id(each): n for each, n in self.variants.items()})
-        object.__setattr__(self, "_kinds", frozenset(map(type, self.variants)))
+        of_kind: dict[type[object], tuple[tuple[Enum, int], ...]] = {}
+        for variant, version in self.variants.items():
+            of_kind[type(variant)] = (*of_kind.get(type(variant), ()), (variant, version))
+        object.__setattr__(self, "_of_kind", of_kind)
 
     def may_hold(self, kinds: Iterable[type[object]]) -> bool:
         """Return whether a value of one of these types may need a version."""
-        return any(kind in self._kinds or issubclass(kind, _HOLDERS) for kind in kinds)
+        return any(kind in self._of_kind or issubclass(kind, _HOLDERS) for kind in kinds)
 
     def needs_of(self, value: object) -> int:
         """Return the version that the oldest running one has to be, to know this value."""
-        needs = self._by_id.get(id(value), 0)
         if not isinstance(value, _HOLDERS):
-            return needs
+            return self._needs_of_one(value)
+        needs = 0
         todo: list[Any] = [value]
         seen: set[int] = set()
         while todo:
@@ -44,7 +45,7 @@ class Since:
             if id(each) in seen:
                 continue
             seen.add(id(each))
-            needs = max(needs, self._by_id.get(id(each), 0))
+            needs = max(needs, self._needs_of_one(each))
             if isinstance(each, Json | Jsonb):
                 needs = max(needs, getattr(each, "needs", 0))
                 todo.append(each.obj)
@@ -53,3 +54,14 @@ class Since:
             elif isinstance(each, dict):
                 todo += [*each, *each.values()]
         return needs
+
+    def _needs_of_one(self, value: object) -> int:
+        added = self._of_kind.get(type(value), ())
+        return max((version for variant, version in added if _holds(value, variant)), default=0)
+
+
+def _holds(value: object, variant: Enum) -> bool:
+    """Return whether a member is the variant, or a combination of flags has it."""
+    if not (isinstance(value, Flag) and isinstance(variant, Flag) and variant.value):
+        return value is variant
+    return variant in value

@@ -75,6 +75,8 @@ class NotYet(VersionError):
 
     def __str__(self) -> str:
         """Return the versions, or since when the oldest one is the oldest."""
+        if self.oldest == 0:
+            return f"no version is retired yet, and this needs those below {self.needs} to be"
         if self.oldest < self.needs:
             return f"version {self.oldest} may still run, and this needs {self.needs}"
         return f"version {self.oldest} is the oldest only since {self.settled_at}"

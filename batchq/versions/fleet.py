@@ -36,8 +36,8 @@ def _version(_: object, __: Attribute[int], version: int) -> None:
     _check_version("Fleet", "version", version)
 
 
-def _table(_: object, attribute: Attribute[str], name: str) -> None:
-    check_table(name, f"Fleet({attribute.name}=)")
+def _table(_: object, __: Attribute[str], name: str) -> None:
+    check_table(name, "Fleet")
 
 
 @frozen(kw_only=True, eq=False)
@@ -62,7 +62,11 @@ class Fleet:
     """The version of this code: an integer from 1, which each release increments that changes what
     is stored."""
     since: Mapping[Enum, int] = field(factory=dict[Enum, int])
-    """Members of enums, each with the version that has added it."""
+    """Members of enums, each with the version that has added it. Of several flags in one value, the
+    newest counts.
+
+    A dict has one key for members that are equal, as those of two StrEnums may be: of these declare
+    one here, and pass ``needs=`` for the other."""
     stamps: Mapping[str, str] = field(factory=dict[str, str])
     """Tables, each with the column that has the version that wrote the row: ``int NOT NULL DEFAULT
     0``."""
@@ -93,6 +97,8 @@ class Fleet:
 
     def join(self, member: str, /, *, lease: timedelta) -> Batch[Window]:
         """Join, or renew the lease: at the start of a process, and then from a timer.
+
+        It locks the window until its transaction ends, so run it in one of its own.
 
         :param member: what this process is known by, unlike all others of the fleet.
         :param lease: how long it counts as running without another join, which is positive.
@@ -132,9 +138,10 @@ class Fleet:
         step, before all others; in the same round trip.
 
         The values that the batch writes are looked at for variants in :attr:`since` and documents
-        of :meth:`Document.write`, also in lists and JSON. The rows that it writes to tables in
-        :attr:`stamps` must have this version as their stamp. A ``sql()`` text is not looked into,
-        only its values.
+        of :meth:`Document.write`, also in lists, dicts and JSON of these. The rows that it writes
+        to tables in :attr:`stamps` must have this version as their stamp. A ``sql()`` text is not
+        looked into, only its values; those of a ``SELECT`` count if another statement uses its
+        output. So pass ``needs=`` for a ``SELECT`` of a function that writes its argument.
 
         :param batch: a batch without parameters, or a bound one.
         :param needs: the version that the oldest running one has to be, for what is not found by
@@ -256,7 +263,7 @@ _LONGEST = timedelta(days=36_500)
 def _checked_stamps(stamps: Mapping[str, str]) -> Mapping[str, str]:
     checked("Fleet", "stamps", stamps, Mapping, '{"rule": "row_version"}')
     for table, column in stamps.items():
-        check_table(table, "Fleet(stamps=)")
+        check_table(table, "Fleet")
         if not is_column(column):
             raise InvalidBatch(f"Fleet(stamps=): {column!r:.60} is not the name of a column")
     return dict(stamps)

@@ -24,7 +24,7 @@ from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.tree import Combining, declared
 from batchq.language.value import value
-from batchq.language.value_places import stored_places
+from batchq.language.value_places import selected_places, stored_places
 from batchq.versions.contents import Since
 from batchq.versions.stamps import Stamps, stamp_places
 from batchq.versions.tables import FleetTables
@@ -124,7 +124,10 @@ class WriteCheck:
 def _stored(made: Plan, values: Sequence[object]) -> Iterator[object]:
     """Yield the values that the statements may write into rows."""
     start = 0
-    for shape in made.shapes:
+    for index, shape in enumerate(made.shapes):
         for place in stored_places(shape.source):
             yield values[start + place]
+        if index in made.outputs:  # which another statement may write
+            for place in selected_places(shape.source):
+                yield values[start + place]
         start += len(shape.names)

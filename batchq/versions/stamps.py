@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
+from operator import eq
 
-from batchq.engine.compile.quoting import unqualified
 from batchq.language.errors import InvalidBatch
 from batchq.language.quoted_names import quoted_name
 from batchq.language.syntax import Expr, Insert, RawSql, Source, Update
@@ -30,15 +31,21 @@ def stamp_places(source: Source, stamps: Stamps) -> tuple[tuple[int, str], ...]:
     """
     if not isinstance(source, Insert | Update):
         return ()
-    table = unqualified(source.table)
-    column = next((column for name, column in stamps if unqualified(name) == table), None)
-    if column is None:
+    columns = {column for table, column in stamps if _may_be(source.table, table)}
+    if not columns or (isinstance(source, Update) and _leaves_content(source)):
         return ()
+    return tuple(chain.from_iterable(_places(source, column) for column in sorted(columns)))
+
+
+def _may_be(name: str, table: str) -> bool:
+    """Return whether two names may be those of one table: one of them may lack the schema."""
+    return all(map(eq, reversed(name.split(".")), reversed(table.split("."))))
+
+
+def _places(source: Insert | Update, column: str) -> Iterable[tuple[int, str]]:
     if isinstance(source, Update):
-        if _leaves_content(source):
-            return ()
         return (_place(f"update({source.table!r})", source.columns, source.cells, column),)
-    return tuple(_in_insert(source, column))
+    return _in_insert(source, column)
 
 
 def _in_insert(source: Insert, column: str) -> Iterable[tuple[int, str]]:
