@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Floor 5, the command line: ``batchq bulk preflight|start|resume|status|…``."""
+"""Floor 5, the command line: ``batchq bulk …`` and ``batchq versions …``."""

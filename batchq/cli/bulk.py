@@ -15,11 +15,11 @@ import click
 from batchq.bulk import Deleted, DeleteTree, Fenced, JobExists, preflight, start
 from batchq.bulk.errors import ParentKept
 from batchq.bulk.preflight.findings import FindingCode
+from batchq.cli.connection import connected
 from batchq.cli.exit_codes import Exit
-from batchq.cli.options import dsn_option, job_argument, target_argument
+from batchq.cli.options import Task, dsn_option, job_argument, target_argument
 from batchq.cli.resume import resume_command
 from batchq.cli.status import status_command
-from batchq.cli.target import Task, connected
 from batchq.language.errors import BatchError
 from batchq.running.run import run
 
@@ -77,7 +77,7 @@ def start_command(target: Task, key: str | None, dsn: str, *, dry_run: bool) -> 
     _check_key(target, key)
     if dry_run:
         _preflight(target, key, dsn)
-    with connected(dsn, target) as connection:
+    with connected(dsn, target.jobs.no_job_table) as connection:
         try:
             begun: Deleted | Fenced
             if not isinstance(target, DeleteTree):
@@ -112,7 +112,7 @@ def abandon_command(target: Task, job: UUID, dsn: str) -> None:
 
     The parent and its remaining children stay as they are.
     """
-    with connected(dsn, target) as connection:
+    with connected(dsn, target.jobs.no_job_table) as connection:
         ended = run(connection, target.jobs.abandon(job))
     if not ended:
         raise click.ClickException(f"{target.name}: no job {job} is unfinished")
@@ -131,7 +131,7 @@ def adopt_command(target: Task, job: UUID, dsn: str) -> None:
     if not isinstance(target, DeleteTree):
         kind = type(target).__name__
         raise click.UsageError(f"{target.name} is a {kind}: it has no parent that could change")
-    with connected(dsn, target) as connection:
+    with connected(dsn, target.jobs.no_job_table) as connection:
         seen = run(connection, target.jobs.get(job), read_only=True)
         if seen is None or not run(connection, target.adopt(seen)):
             raise click.ClickException(
@@ -159,7 +159,7 @@ def _check_key(target: Task, key: str | None) -> None:
 
 
 def _preflight(target: Task, key: str | None, dsn: str) -> NoReturn:
-    with connected(dsn, target) as connection:
+    with connected(dsn, target.jobs.no_job_table) as connection:
         planned = preflight(connection, target, key)
     click.echo(str(planned))
     no_parent = any(found.code is FindingCode.NO_PARENT for found in planned.warnings)

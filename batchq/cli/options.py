@@ -5,9 +5,19 @@ from __future__ import annotations
 
 import click
 
+from batchq.bulk import Backfill, DeleteRows, DeleteTree
 from batchq.cli.target import Target
 
-__all__ = ["dsn_option", "job_argument", "json_option", "target_argument", "targets_argument"]
+__all__ = [
+    "Task",
+    "dsn_option",
+    "job_argument",
+    "json_option",
+    "target_argument",
+    "targets_argument",
+]
+
+Task = DeleteTree | Backfill | DeleteRows
 
 dsn_option = click.option(
     "--dsn",
@@ -17,6 +27,7 @@ dsn_option = click.option(
     help="Connection string of the database. Default: libpq's PG… variables.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-target_argument = click.argument("target", type=Target())
-targets_argument = click.argument("targets", type=Target(), nargs=-1, required=True)
+_task = Target[Task](DeleteTree, Backfill, DeleteRows, example="app.trees:VPC")
+target_argument = click.argument("target", type=_task)
+targets_argument = click.argument("targets", type=_task, nargs=-1, required=True)
 job_argument = click.argument("job", type=click.UUID)

@@ -18,12 +18,12 @@ from rich.console import Console
 
 from batchq.bulk import Budget, ChunkSize, progress_bar, resume
 from batchq.bulk.worker.options import ResumeOptions
+from batchq.cli.connection import connected
 from batchq.cli.exit_codes import Exit, exit_of
-from batchq.cli.options import dsn_option, json_option, targets_argument
+from batchq.cli.options import Task, dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, command_words, print_report, to_json
 from batchq.cli.signals import StopSignals
 from batchq.cli.status import status_command
-from batchq.cli.target import Task, connected
 from batchq.running.run import run
 
 __all__ = ["resume_command"]
@@ -91,7 +91,10 @@ def resume_command(
         "timeout": timeout,
         "lease": timedelta(seconds=lease),
     }
-    with connected(dsn, *targets) as connection, StopSignals(console) as signals:
+    with (
+        connected(dsn, *(each.jobs.no_job_table for each in targets)) as connection,
+        StopSignals(console) as signals,
+    ):
         options["stop"] = signals.stop_requested
         for job in retry:
             _retry(connection, targets, job)

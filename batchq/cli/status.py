@@ -10,10 +10,10 @@ import click
 from rich.console import Console
 
 from batchq.bulk.job import QueueStats
+from batchq.cli.connection import connected
 from batchq.cli.exit_codes import Exit
-from batchq.cli.options import dsn_option, json_option, targets_argument
+from batchq.cli.options import Task, dsn_option, json_option, targets_argument
 from batchq.cli.output import as_dict, print_jobs, to_json
-from batchq.cli.target import Task, connected
 from batchq.running.run import run
 
 __all__ = ["status_command"]
@@ -32,7 +32,7 @@ def status_command(
     """Show the jobs. Exits with 1 if one is stuck."""
     console, wrong = Console(), False
     entries: list[dict[str, object]] = []
-    with connected(dsn, *targets) as connection:
+    with connected(dsn, *(each.jobs.no_job_table for each in targets)) as connection:
         for target in targets:
             backlog = run(connection, target.jobs.stats(target.name), read_only=True)
             jobs = run(connection, target.jobs.all(target.name), read_only=True)

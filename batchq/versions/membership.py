@@ -33,7 +33,7 @@ FROM {members} WHERE fleet = %(fleet)s ORDER BY member"""
 # One statement, so that the window and the members are those of one snapshot.
 _STATUS = """\
 SELECT oldest, newest, settled_at, member, version, until,
-    until > statement_timestamp() AS is_running
+    until > statement_timestamp() AS is_running, statement_timestamp() AS read_at
 FROM {window} LEFT JOIN {members} USING (fleet) WHERE fleet = %(fleet)s ORDER BY member"""
 
 
@@ -45,6 +45,7 @@ class _StatusRow(NamedTuple):
     version: int
     until: datetime
     is_running: bool
+    read_at: datetime
 
 
 def join(tables: FleetTables, version: int, member: str, lease: timedelta) -> Batch[Window]:
@@ -93,6 +94,7 @@ def _status(rows: Iterable[_StatusRow]) -> Status:
             for row in rows
             if row.member is not None
         ],
+        first.read_at,
     )
 
 

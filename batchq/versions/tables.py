@@ -83,3 +83,5 @@ class Status:
     window: Window
     members: Sequence[Member]
     """By name."""
+    read_at: datetime
+    """That moment, by the clock of the server (aware)."""

@@ -18,7 +18,7 @@ from tests.cli.conftest import TREE
 from tests.support.lock_waits import TIMEOUT
 
 WAITS = """SELECT count(*) FROM pg_stat_activity
-WHERE application_name = 'batchq bulk' AND pg_blocking_pids(pid) <> '{}'"""
+WHERE application_name = 'batchq bulk resume' AND pg_blocking_pids(pid) <> '{}'"""
 INTERRUPTED = 130
 
 
