@@ -22,10 +22,11 @@ from examples.demo.delete_project import delete_project
 from examples.demo.failure_cases import failure_cases
 from examples.demo.inspect_batch import inspect_batch
 from examples.demo.race_for_limit import race_for_limit
+from examples.demo.two_versions import two_versions
 
 
 def main() -> None:
-    """Run the six acts."""
+    """Run the seven acts."""
     with demo_database() as (conninfo, where):
         with psycopg.connect(conninfo, autocommit=True) as conn:
             version = conn.info.parameter_status("server_version")
@@ -38,6 +39,7 @@ def main() -> None:
         race_for_limit(conninfo)
         compare_round_trips(conninfo, silo)
         bulk_delete(conninfo, silo)
+        two_versions(conninfo, silo)
     console.print("\n[green]Every result was as expected.[/]")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Act 6: delete a VPC of 200,000 rules. It is the last act, because it leaves much to vacuum."""
+"""Act 6: delete a VPC of 200,000 rules. The acts that measure come before it, because it leaves
+much to vacuum."""
 
 from __future__ import annotations
 

@@ -48,6 +48,14 @@ def test_demo_on_database_url_prints_each_failure_and_leaves_nothing(postgres):
         "nothing was applied",
         "VpcHasSubnets (HTTP 400)",
         "and never a part of them.",
+        "TooNew: the schema is expanded for version 6, not for 7",
+        "NotYet: version 6 may still run, and this needs 7",
+        "StillRunning: 'datastore-6' is running version 6",
+        "TooOld: version 6 is retired: the oldest that may run is 7",
+        "CheckViolation: 23514 by router_route_row_version_7",
+        "Unproven: router_route has no validated CHECK",
+        "NotYet: version 7 is the oldest only since",
+        "0 of these without labels",
         "Every result was as expected.",
     ):
         assert line in done.stdout
