@@ -21,6 +21,7 @@ from batchq.language.signatures import why_not_one
 from batchq.language.validation import checked_call, listed
 from batchq.versions.errors import Lossy, NoCommonVersion
 from batchq.versions.plain_json import copied, differences, plain
+from batchq.versions.proof import Proof, document_proof
 from batchq.versions.variants import Unknown
 
 if TYPE_CHECKING:
@@ -229,6 +230,22 @@ class Document(Generic[T]):
         document = plain(f"{self.name}: dump()", self.dump(value))
         envelope = {"version": version, "document": self._down(document, self.latest, version)}
         return Written(self.name, version, self._since(version), envelope)
+
+    def proof(self, table: str, column: str, version: int, /) -> Proof:
+        """Return the CHECK which proves that a column has no document of an older version.
+
+        For :meth:`Fleet.contract`, before ``first`` is raised to that version.
+
+        :param column: a column of type json or jsonb, which may have NULL.
+        :param version: one that this process reads.
+        :raises InvalidBatch: for another version, or if the CHECK would have a name that is too
+            long.
+        """
+        checked("Document.proof", "column", column, str, '"spec"')
+        checked("Document.proof", "version", version, int, "2")
+        if version not in self.reads:
+            raise InvalidBatch(f"Document.proof(): version {version} is not one of {self!r}")
+        return document_proof(table, column, version)
 
     def _since(self, version: int) -> int:
         """Return the version of the fleet that is the first to read a version of the document."""

@@ -71,7 +71,17 @@ def stamp_proof(table: str, column: str, version: int) -> Proof:
     NULL would pass a CHECK, and is less than any stamp here.
     """
     condition = f"coalesce({identifier(column)}, 0) >= {version}"
-    return made_proof("proof()", table, column, version, condition)
+    return made_proof("Fleet.proof()", table, column, version, condition)
+
+
+def document_proof(table: str, column: str, version: int) -> Proof:
+    """Return the proof that the documents of a column are not below a version.
+
+    NULL is not a document. What is not an envelope counts as version 0.
+    """
+    name = identifier(column)
+    condition = f"{name} IS NULL OR coalesce(({name}->>'version')::int, 0) >= {version}"
+    return made_proof("Document.proof()", table, column, version, condition)
 
 
 def made_proof(call: str, table: str, column: str, version: int, condition: str) -> Proof:

@@ -6,10 +6,21 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from batchq import InvalidBatch, run
-from batchq.versions import Fleet, NoFleet, NotYet, StillRunning, TooNew, TooOld, Unproven
+from batchq.versions import (
+    Change,
+    Document,
+    Fleet,
+    NoFleet,
+    NotYet,
+    StillRunning,
+    TooNew,
+    TooOld,
+    Unproven,
+)
 from tests.versions.helpers import EIGHT, MEMBERS, MINUTE, SEVEN, SIX, WINDOW, expand
 
 
@@ -183,3 +194,46 @@ def test_what_only_a_later_version_may_do_is_rejected() -> None:
     ):
         with pytest.raises(ValueError, match=r"must be|is from"):
             call()
+
+
+SPEC = Document(
+    name="spec", load=dict, dump=dict, changes=[Change(up=dict, down=dict, since=7)], first=2
+)
+
+
+class TestDocumentProof:
+    """No document of an older version is stored."""
+
+    @pytest.mark.parametrize(
+        ("stored", "passes"),
+        [
+            ('{"version": 3, "document": {}}', True),
+            ('{"version": 2, "document": {}}', False),
+            (None, True),
+            ("null", False),
+            ("[3]", False),
+            ('{"document": {}}', False),
+        ],
+    )
+    def test_proof_is_of_each_row(self, planned, stored, passes) -> None:
+        expand(planned, 7, oldest=7)
+        proof = SPEC.proof("image", "spec", 3)
+        check = SEVEN.contract(unused_since=7, proofs=[proof], after=timedelta(0))
+        planned.execute("INSERT INTO image (id, spec) VALUES (1, %s)", [stored])
+        add, validate = proof.ddl()
+
+        planned.execute(add.encode())
+        with pytest.raises(Unproven):
+            run(planned, check)
+        if not passes:
+            with pytest.raises(psycopg.errors.CheckViolation):
+                planned.execute(validate.encode())
+            return
+        planned.execute(validate.encode())
+
+        assert run(planned, check).oldest == 7
+
+    def test_proof_of_a_version_that_is_not_read_is_rejected(self) -> None:
+        for version in (1, 4):
+            with pytest.raises(InvalidBatch, match="versions 2 to 3"):
+                SPEC.proof("image", "spec", version)
