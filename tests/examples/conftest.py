@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The example's tables in the test's schema, with one silo."""
+"""The tables of the examples in the test's schema: with one silo, or with a set of artifacts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from batchq import run
 from examples.datastore.models import NewSilo
 from examples.datastore.schema import TABLES, create_tables
 from examples.datastore.silo import silo_create
+from tests.support.replication import World
 
 
 @pytest.fixture
@@ -34,3 +35,15 @@ def rows(store):
         return {table: set(map(repr, store.execute(f"TABLE {table}"))) for table in TABLES}
 
     return read
+
+
+@pytest.fixture
+def world(conn):
+    """Create a set of artifacts, and three depots."""
+    return World(conn)
+
+
+@pytest.fixture
+def replicator(world):
+    """Create a replicator of the set."""
+    return world.replicator()
