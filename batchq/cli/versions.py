@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``batchq versions``: retire old versions of a service, and ask whether a contract may run.
+"""``batchq versions``: let versions of a service run, retire them, and ask what may be dropped.
 
 For a pipeline, and for any tool that migrates: ``batchq versions contract … && pgroll complete``.
 """
@@ -49,7 +49,7 @@ class _ProofName(click.ParamType[Proof | tuple[str, int]]):
 
 @click.group()
 def versions() -> None:
-    """Retire old versions of a service, and ask whether what they need may be dropped.
+    """Let versions of a service run, retire them, and ask whether what they need may be dropped.
 
     FLEET is a Fleet of your application, named as module:attribute.
 
@@ -73,6 +73,20 @@ def status_command(fleet: Fleet, dsn: str, *, as_json: bool) -> None:
         click.echo(to_json(status_dict(fleet, status)))
     else:
         click.echo("\n".join(status_lines(fleet, status)))
+
+
+@versions.command("expand")
+@_fleet_argument
+@click.argument("version", type=_version)
+@dsn_option
+def expand_command(fleet: Fleet, version: int, dsn: str) -> None:
+    """Let VERSION run, after the migration that adds what it needs.
+
+    For a tool whose migrations are not in Python; else call expand() in the migration.
+    """
+    with connected(dsn, _no_table(fleet)) as connection:
+        window = run(connection, fleet.expand(version))
+    click.echo(window_line(fleet, window))
 
 
 @versions.command("retire")

@@ -136,6 +136,19 @@ class TestStatus:
         assert found == [0, None, None, []]
 
 
+def test_expand_lets_a_version_run_and_never_lowers_it(ask, fleet):
+    for version in (8, 6):
+        result = ask("expand", FLEET, version)
+        assert result.exit_code == YES
+        assert result.stdout == "nexus: versions up to 8 may run, none is retired\n"
+    assert window(fleet) == (0, 8)
+
+
+def test_expand_creates_the_window_of_a_new_fleet(ask, fleet):
+    assert ask("expand", OTHER, 7).exit_code == YES
+    assert "other: versions up to 7 may run" in ask("status", OTHER).stdout
+
+
 class TestRetire:
     def test_retire_raises_the_window_and_may_be_repeated(self, ask, fleet):
         for _ in range(2):
@@ -203,11 +216,12 @@ class TestContract:
         assert ask(*self.PROVEN, "--dsn", dsn).exit_code == YES
 
 
+EXPAND = ("expand", FLEET, 7)
 EACH = [("status", FLEET), ("retire", FLEET, 7), ("contract", FLEET, "--unused-since", 7)]
-each_command = pytest.mark.parametrize("words", EACH, ids=lambda words: words[0])
+each_command = pytest.mark.parametrize("words", [*EACH, EXPAND], ids=lambda words: words[0])
 
 
-@each_command
+@pytest.mark.parametrize("words", EACH, ids=lambda words: words[0])
 def test_a_database_without_the_fleet_is_reported(ask, fleet, words):
     command, _, *rest = words
     refused(ask(command, OTHER, *rest), FAILED, "'other' has no window yet")
@@ -257,7 +271,7 @@ def test_unreachable_server_is_reported_without_its_address(ask, words, dsn):
         (("contract", FLEET, "--unused-since", "7", "--proof", "rule:8"), "above 7"),
         (("contract", FLEET, "--unused-since", "7", "--proof", "image:7"), "which has rule"),
         (("contract", FLEET, "--unused-since", "7", "--proof", FLEET), "a Fleet, not a Proof"),
-        (("expand", FLEET, "7"), "No such command"),
+        (("expand", FLEET, "2147483648"), "VERSION"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
 )
