@@ -19,6 +19,7 @@ from batchq.versions.errors import (
     VersionError,
 )
 from batchq.versions.fleet import Fleet
+from batchq.versions.frozen import Finding, check_frozen, freeze
 from batchq.versions.proof import Proof
 from batchq.versions.tables import Member, Status, Window
 from batchq.versions.variants import Unknown, tolerant
@@ -26,6 +27,7 @@ from batchq.versions.variants import Unknown, tolerant
 __all__ = [
     "Change",
     "Document",
+    "Finding",
     "Fleet",
     "Lossy",
     "Member",
@@ -42,5 +44,7 @@ __all__ = [
     "VersionError",
     "Window",
     "Written",
+    "check_frozen",
+    "freeze",
     "tolerant",
 ]
