@@ -116,7 +116,15 @@ def test_files_named_in_pages_exist(page: str, folder: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["language.md", "guards.md", "declared.md", "bulk.md", "delete-rows.md", "convergence.md"],
+    [
+        "language.md",
+        "guards.md",
+        "declared.md",
+        "bulk.md",
+        "delete-rows.md",
+        "versions.md",
+        "convergence.md",
+    ],
 )
 def test_examples_in_pages_are_true(conn: psycopg.Connection[Any], name: str) -> None:
     page = (ROOT / "docs" / name).read_text()

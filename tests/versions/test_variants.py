@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from attrs import converters, evolve, field, frozen
@@ -71,6 +71,17 @@ class Mixed(Version, Enum):
     ONE = 1
 
 
+class Coded(str, Enum):  # noqa: UP042  its value is not its text, which StrEnum does not have
+    """psycopg writes the text."""
+
+    DEBIAN = "debian", 7
+
+    def __new__(cls, text: str, code: int) -> Self:
+        member = str.__new__(cls, text)
+        member._value_ = code
+        return member
+
+
 class Folded(StrEnum):
     DEBIAN = "debian"
 
@@ -79,7 +90,7 @@ class Folded(StrEnum):
         return cls.DEBIAN if isinstance(value, str) and value.lower() == "debian" else None
 
 
-KINDS = [Distribution, Plain, Size, Rights, Shouted, Mixed, Folded]
+KINDS = [Distribution, Plain, Size, Rights, Shouted, Coded, Mixed, Folded]
 read = tolerant(Distribution)
 UNKNOWN = Unknown("freebsd", Distribution)
 
