@@ -18,9 +18,6 @@ from psycopg_pool import ConnectionPool
 
 from batchq import (
     Batch,
-    ConnectionFailed,
-    DeadlineExceeded,
-    OutcomeUnknown,
     Violation,
     delete,
     gather,
@@ -31,7 +28,7 @@ from batchq import (
 )
 from batchq.types import Advanced
 from examples.replication.basis import Basis
-from examples.replication.errors import Conflict, NoCopy, Stale, Unreachable
+from examples.replication.errors import UNAVAILABLE, Conflict, NoCopy, Stale, Unreachable
 from examples.replication.wanted import Artifact
 
 T = TypeVar("T")
@@ -109,7 +106,7 @@ class Depot:
         batch = gather(ledger_advance(self.name, basis), request).map(lambda both: both[1])
         try:
             return run(self.database, batch, deadline=self.deadline)
-        except (ConnectionFailed, DeadlineExceeded, OutcomeUnknown) as error:
+        except UNAVAILABLE as error:
             raise Unreachable(self.name) from error
 
 

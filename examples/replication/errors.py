@@ -3,6 +3,25 @@
 
 from __future__ import annotations
 
+from batchq import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    ReadOnlyServer,
+    SerializationConflict,
+    StatementCanceled,
+)
+
+UNAVAILABLE = (
+    ConnectionFailed,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    ReadOnlyServer,
+    SerializationConflict,
+    StatementCanceled,
+)
+"""A server that cannot do it now. Any other failure of a batch is a bug, and is raised."""
+
 
 class NoSet(LookupError):
     """There is no set of artifacts with this id."""

@@ -12,24 +12,32 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from random import Random, SystemRandom
 from typing import assert_never
 from uuid import UUID
 
 from attrs import define, field
+from attrs.validators import ge
 
-from batchq import ConnectionFailed, DeadlineExceeded, OutcomeUnknown, run
+from batchq import run
 from batchq.progress import Kept
 from examples.replication.basis import Basis
 from examples.replication.depot import Depot
-from examples.replication.errors import Conflict, DepotError, SetChanged, Stale, Unreachable
+from examples.replication.errors import (
+    UNAVAILABLE,
+    Conflict,
+    DepotError,
+    SetChanged,
+    Stale,
+    Unreachable,
+)
 from examples.replication.planning import Kind, Limits, Listings, Request, choose, plan
 from examples.replication.report import Report, Result, Sent, Stopped
 from examples.replication.uploads import Upload, Uploads
 from examples.replication.wanted import Database, Wanted, artifacts_add, wanted_read
 
 _LOGGER = logging.getLogger("replication")
-_SILENCE = (ConnectionFailed, DeadlineExceeded, OutcomeUnknown)
 
 
 @define(kw_only=True, eq=False)
@@ -40,11 +48,13 @@ class Replicator:
     database: Database
     set_id: UUID
     depots: Sequence[Depot]
-    least: int
+    least: int = field(validator=ge(1))
     """The copies that make an artifact safe, so that this process need not hold it."""
     limits: Limits = field(factory=Limits)
     page: int = 1000
     """How many artifacts one flight reads. Most sets are one page."""
+    deadline: timedelta = timedelta(seconds=10)
+    """The time for each flight to the database."""
     random: Random = field(factory=SystemRandom)
     uploads: Uploads = field(init=False, factory=Uploads)
     kept: Kept[Sent, Report] = field(init=False, factory=lambda: Kept[Sent, Report](max_events=128))
@@ -54,16 +64,20 @@ class Replicator:
         """Want artifacts that this process has received, and hold them until depots have them.
 
         First the rows: an artifact that was sent to a depot before it is wanted would be deleted
-        there. If this process ends between the two, :attr:`Report.missing` names the artifacts.
+        there. If this process ends between the two, :attr:`Report.missing` names the artifacts. An
+        upload that fails may be repeated, whatever its outcome is.
         """
-        generation = run(self.database, artifacts_add(self.set_id, artifacts))
+        added = artifacts_add(self.set_id, artifacts)
+        generation = run(self.database, added, deadline=self.deadline)
         self.uploads.hold(Upload(generation, frozenset(artifacts)))
 
     def activate(self) -> Report:
         """Do a bounded part of what is to do, and return what was done.
 
-        What fails is counted, logged and tried again by the next activation; no failure of a depot
-        or of the database is raised.
+        What fails is counted, logged and tried again by the next activation. A depot or a database
+        that is not available raises nothing.
+
+        :raises NoSet: if there is no such set.
         """
         report = Report()
         try:
@@ -80,8 +94,8 @@ class Replicator:
 
     def _activate(self, report: Report) -> None:
         try:
-            wanted = wanted_read(self.database, self.set_id, page=self.page)
-        except _SILENCE as error:
+            wanted = wanted_read(self.database, self.set_id, page=self.page, deadline=self.deadline)
+        except UNAVAILABLE as error:
             _LOGGER.warning("the wanted set could not be read: %s", error)
             report.stopped, report.detail = Stopped.UNREAD, str(error)
             return
@@ -98,7 +112,10 @@ class Replicator:
         self._execute(self._chosen(wanted, listings, report), wanted.basis, report)
 
     def _listings(self, basis: Basis) -> Listings:
-        """List the copies of each depot, and have it refuse what is based on an older set."""
+        """List the copies of each depot, and have it refuse what is based on an older set.
+
+        With many depots, ask them at the same time: each silent one takes its whole deadline.
+        """
         listings: dict[str, frozenset[str] | None] = {}
         for depot in self.depots:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -107,7 +108,7 @@ class Wanted:
     """Rows that name no artifact. They are reported, and do not stop the others."""
 
 
-def wanted_read(database: Database, set_id: UUID, *, page: int) -> Wanted:
+def wanted_read(database: Database, set_id: UUID, *, page: int, deadline: timedelta) -> Wanted:
     """Read a set: each page in one flight and one snapshot, all of the same generation.
 
     :raises SetChanged: if the generation has changed between two pages.
@@ -120,10 +121,11 @@ def wanted_read(database: Database, set_id: UUID, *, page: int) -> Wanted:
             wanted_page(set_id, rows[-1] if rows else None, limit=page),
             isolation="repeatable read",
             read_only=True,
+            deadline=deadline,
         )
         first = generation if first is None else first
         if generation != first:
-            raise SetChanged(set_id)
+            raise SetChanged(f"set {set_id} has changed while it was read")
         rows += [artifact.sha256 for artifact in artifacts]
         if len(artifacts) < page:
             break

@@ -19,7 +19,7 @@ from examples.replication.errors import NoSet, Stale
 from examples.replication.planning import Kind
 from examples.replication.report import Result
 from examples.replication.wanted import artifacts_add, wanted_page, wanted_read
-from tests.support.replication import SET_ID, World, artifact, settle
+from tests.support.replication import LONG, SET_ID, World, artifact, settle
 
 NAMES = [artifact(n) for n in range(20)]
 FIVE = tuple(f"d{n}" for n in range(5))
@@ -161,7 +161,15 @@ def test_upload_that_cannot_be_wanted_is_not_held(world):
     with pytest.raises(NoSet):
         replicator.upload(NAMES[:1])
 
+    with pytest.raises(NoSet):
+        replicator.activate()
+
     assert replicator.uploads.artifacts == frozenset()
+
+
+def test_one_copy_is_the_least(world):
+    with pytest.raises(ValueError, match="least"):
+        world.replicator(least=0)
 
 
 def test_artifact_without_any_copy_is_reported(world, replicator, caplog):
@@ -210,7 +218,7 @@ def test_set_is_read_in_pages_of_its_key(world):
     ).fetchall()
 
     for page in (1, 3, 5, len(NAMES), 1000):
-        assert wanted_read(world.conn, SET_ID, page=page).artifacts == {*NAMES}
+        assert wanted_read(world.conn, SET_ID, page=page, deadline=LONG).artifacts == {*NAMES}
     assert settle(replicator)
     assert world.copies() == world.everywhere(NAMES)
     assert "artifact_pkey" in str(plan)

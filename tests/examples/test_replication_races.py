@@ -16,6 +16,7 @@ from examples.replication.planning import Kind
 from examples.replication.report import Result, Stopped
 from examples.replication.wanted import Wanted, artifacts_add, wanted_page, wanted_read
 from tests.support.replication import (
+    LONG,
     SET_ID,
     NoLedger,
     UnguardedListing,
@@ -103,7 +104,7 @@ def test_artifact_that_comes_back_keeps_its_copies(conn):
 
 
 @pytest.mark.parametrize("depot", [NoLedger, UnguardedListing])
-def test_artifact_that_comes_back_is_lost_if_a_listing_gives_no_generation(conn, depot):
+def test_artifact_that_comes_back_is_lost_if_a_list_has_no_generation(conn, depot):
     """The ablation: B counts copies that A still deletes, and lets go of its own."""
     world = World(conn, depot=depot)
 
@@ -160,7 +161,7 @@ def without_a_snapshot(conn, set_id):
 
 @pytest.mark.parametrize(
     ("read", "artifacts"),
-    [(partial(wanted_read, page=9), 0), (without_a_snapshot, 1)],
+    [(partial(wanted_read, page=9, deadline=LONG), 0), (without_a_snapshot, 1)],
     ids=["snapshot", "ablation"],
 )
 def test_generation_and_artifacts_are_of_one_moment(conn, racing, read, artifacts):

@@ -99,6 +99,7 @@ class World:
             depots=[self.depot(name, self.conn, LONG, network=network) for name in self.names],
             least=least,
             page=page,
+            deadline=LONG,
             limits=Limits(**limits),
             random=Random(seed),  # noqa: S311  no secret
         )
