@@ -170,9 +170,9 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
             f"{call}: a value is {used}, which is a condition; use it in where=, require(), "
             f"refuse() or ensure()"
         )
-    if not UNWRITABLE.isdisjoint(kinds):
-        (kind, *_) = UNWRITABLE.intersection(kinds)
-        raise InvalidBatch(f"{call}: a value is {with_article(kind)}; {kind._instead}")
+    if not kinds.isdisjoint(UNWRITABLE):
+        (kind, *_) = kinds.intersection(UNWRITABLE)
+        raise InvalidBatch(f"{call}: a value is {with_article(kind)}; {UNWRITABLE[kind]}")
     if list not in kinds:
         return list(values)
     if id(values) in outer:

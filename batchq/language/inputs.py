@@ -23,7 +23,7 @@ from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placeholders import text
 from batchq.language.row_fields import field_names, field_reader, unreadable
-from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, Special
+from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, UNWRITABLE, Special
 from batchq.language.spelling import with_article
 from batchq.language.syntax import (
     EQUALS,
@@ -79,7 +79,9 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
         return columns, _plain(len(columns)), copy_lists(call, values)
     cells: list[Expr] = []
     flat: list[object] = []
-    for value in values:
+    for column, value in zip(columns, values, strict=True):
+        if type(value) in UNWRITABLE:
+            raise refused(call, column, type(value))
         cell, own = read_cell(call, value)
         cells.append(cell)
         flat.extend(own)

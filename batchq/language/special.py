@@ -33,8 +33,8 @@ class Unwritable(Special):
     def __init_subclass__(cls, **options: Any) -> None:
         """Register the class, as all special ones."""
         super().__init_subclass__(**options)
-        UNWRITABLE.add(cls)
+        UNWRITABLE[cls] = cls._instead
 
 
-UNWRITABLE: set[type[Unwritable]] = set()
-"""Its classes."""
+UNWRITABLE: dict[type[object], str] = {}
+"""Its classes, each with what to write instead."""

@@ -89,6 +89,7 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
     _check(enum)
     by_name = _is_written_by_name(enum)
     known = dict(enum.__members__.items() if by_name else _by_value(enum))
+    asks = not by_name and _may_find_others(enum)
 
     def convert(value: object) -> object:
         try:
@@ -101,9 +102,9 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
             return value  # as a model passes it that is made of another one
         if isinstance(value, list):
             return [convert(item) for item in cast("list[object]", value)]
-        if not by_name:
+        if asks:
             with suppress(ValueError):
-                return enum(value)  # which knows the combinations of flags, and has _missing_()
+                return enum(value)
         return Unknown(value, enum)
 
     return cast("Tolerant[E]", convert)
@@ -135,6 +136,11 @@ def _is_written_by_name(enum: type[Enum]) -> bool:
         with suppress(psycopg.ProgrammingError):
             return issubclass(psycopg.adapters.get_dumper(base, PyFormat.AUTO), EnumDumper)
     return True  # not reached: Enum has a dumper
+
+
+def _may_find_others(enum: type[Enum]) -> bool:
+    """Return whether an enum finds members by more than their values: flags, and by _missing_()."""
+    return enum._missing_.__func__ is not Enum._missing_.__func__  # type: ignore[attr-defined]
 
 
 def _by_value(enum: type[E]) -> Iterator[tuple[object, E]]:
