@@ -19,7 +19,7 @@ from batchq.cli.options import dsn_option, json_option
 from batchq.cli.output import to_json
 from batchq.cli.target import Target
 from batchq.cli.versions_output import status_dict, status_lines, window_line
-from batchq.language.errors import BatchError, InvalidBatch
+from batchq.language.errors import BatchError
 from batchq.running.run import run
 from batchq.versions import Fleet, Proof
 from batchq.versions.fleet import GREATEST
@@ -144,7 +144,10 @@ def contract_command(
     """
     with _usage("--proof"):
         given = [each if isinstance(each, Proof) else fleet.proof(*each) for each in proofs]
-    batch = fleet.contract(unused_since=unused_since, proofs=given, after=timedelta(seconds=after))
+    with _usage("--after"):
+        batch = fleet.contract(
+            unused_since=unused_since, proofs=given, after=timedelta(seconds=after)
+        )
     with connected(dsn, _no_table(fleet)) as connection:
         run(connection, batch, read_only=True)
     click.echo(f"{fleet.name}: what no version uses since {unused_since} may be dropped")
@@ -155,8 +158,8 @@ def _usage(parameter: str) -> Generator[None]:
     """Report what a call rejects as a wrong value of a parameter, without the call's name."""
     try:
         yield
-    except InvalidBatch as error:
-        _, _, wrong = str(error).partition(": ")
+    except ValueError as error:  # an InvalidBatch is one
+        _, _, wrong = str(error).rpartition("): ")
         raise click.BadParameter(wrong, param_hint=parameter) from error
 
 

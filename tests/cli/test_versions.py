@@ -267,6 +267,7 @@ def test_unreachable_server_is_reported_without_its_address(ask, words, dsn):
         (("contract", FLEET), "--unused-since"),
         (("contract", FLEET, "--unused-since", "7", "--after", "-1"), "--after"),
         (("contract", FLEET, "--unused-since", "7", "--after", "1e99"), "--after"),
+        (("contract", FLEET, "--unused-since", "7", "--after", "nan"), "--after"),
         (("contract", FLEET, "--unused-since", "7", "--proof", "rule"), "neither table:version"),
         (("contract", FLEET, "--unused-since", "7", "--proof", "rule:8"), "above 7"),
         (("contract", FLEET, "--unused-since", "7", "--proof", "image:7"), "which has rule"),
