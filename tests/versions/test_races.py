@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A batch of 6 and the retirement of 6, in both orders, forced by locks, at every isolation level.
 
-Behind the retirement no batch of 6 begins. One that has begun may commit behind it: contract()
+After the retirement no batch of 6 begins. One that has begun may commit after it: contract()
 waits for it by its ``after``, and the DDL of a proof by its lock.
 """
 
@@ -36,7 +36,7 @@ RETIRE = SEVEN.retire(below=7)
 CONTRACT = SEVEN.contract(unused_since=7, proofs=[SEVEN.proof("rule", 7)])
 
 
-def test_batch_that_has_passed_the_gate_commits_behind_the_retirement(
+def test_batch_that_has_passed_the_gate_commits_after_the_retirement(
     racing, connect, conn, isolation
 ) -> None:
     expand(conn)
@@ -66,7 +66,7 @@ def test_gate_does_not_wait_for_a_retirement(racing, conn, isolation) -> None:
         assert run(conn, SIX.gate(select("rule").count()), isolation=isolation) == 0
 
 
-def test_batch_that_begins_behind_the_retirement_is_refused(conn, isolation) -> None:
+def test_batch_that_begins_after_the_retirement_is_refused(conn, isolation) -> None:
     expand(conn)
     run(conn, RETIRE, isolation=isolation)
 

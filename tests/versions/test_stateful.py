@@ -214,7 +214,7 @@ class World(RuleBasedStateMachine):
 
     @rule(member=members)
     def pause(self, member: str) -> None:
-        """Let a lease end, whose process goes on later."""
+        """Let a lease end, whose process continues later."""
         past = {"until": sql("now() - interval '1 h'")}
         run(self.conn, update("version_member", past, {"member": member}))
 

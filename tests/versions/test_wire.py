@@ -35,7 +35,7 @@ def executed(recording: Any) -> int:
 
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 @pytest.mark.parametrize("oldest", [0, 7])
-def test_gate_is_one_step_and_no_flight(linked, link, conn, batch, oldest) -> None:
+def test_gate_is_one_step_of_the_flight(linked, link, conn, batch, oldest) -> None:
     expand(conn, oldest=oldest)
     link.hold(syncs=2)  # answers come when the server has had all of it
 
@@ -49,7 +49,7 @@ def test_gate_is_one_step_and_no_flight(linked, link, conn, batch, oldest) -> No
         assert (answer.report.index, answer.report.path) == (0, "gate")
 
 
-def test_gate_in_a_pool_is_no_flight_either(link, conn) -> None:
+def test_gate_in_a_pool_has_no_flight_of_its_own(link, conn) -> None:
     expand(conn, oldest=7)
     with ConnectionPool(link.conninfo(), min_size=1, max_size=1, open=True) as pool:
         pool.wait()
