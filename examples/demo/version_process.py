@@ -38,8 +38,8 @@ class Command(StrEnum):
     REPORT = "report after the next round"
     CREATE_NAT = "create a route with the target that version 7 has added"
     PAUSE = "pause"
-    CONTINUE = "continue"
-    """Also after an attempt to join that was refused."""
+    CONTINUE = "continue, and report"
+    """Or join again, after an attempt that was refused."""
     LEAVE = "leave the fleet, and end"
 
 
@@ -116,7 +116,7 @@ def _serve(store: DataStore, router_id: UUID, pipe: Connection) -> None:
         command = pipe.recv() if pipe.poll(_PAUSE) else None
         if command == Command.PAUSE:
             pipe.send("pauses")
-            pipe.recv()
+            command = pipe.recv()
         elif command == Command.CREATE_NAT:
             pipe.send(_create_nat(store, router_id, f"nat-{number}"))
         elif command == Command.LEAVE:
@@ -125,7 +125,7 @@ def _serve(store: DataStore, router_id: UUID, pipe: Connection) -> None:
             return
         _write(store, router_id, f"v{store.fleet.version}-{number}", Target.DROP)
         routes = _read(store, router_id)
-        if command == Command.REPORT:
+        if command in (Command.REPORT, Command.CONTINUE):
             pipe.send(f"routes: {number:,} written, {routes}")
 
 
