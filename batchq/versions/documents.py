@@ -94,7 +94,8 @@ class Document(Generic[T]):
     """A document that is stored in several versions, and the model of the latest one.
 
     :ivar name: for errors, and for the files of :func:`freeze`.
-    :ivar load: makes the model of plain JSON of the latest version.
+    :ivar load: makes the model of plain JSON of the latest version. It has to make a float of a
+        number that is one: jsonb returns 1e16 as an int.
     :ivar dump: makes plain JSON of the model. It has to write every field: what it leaves out
         because it is a default has another meaning once the default is changed.
     :ivar changes: the changes after version ``first``, in order.
