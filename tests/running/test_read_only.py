@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from attrs import evolve
 
 import batchq
 from batchq import Outcome, ReadOnlyServer, Retry, UnmappedViolation, gather, sql, sqlstate
 from batchq.result import attempt
 from batchq.testing import server
+from batchq.versions import Fleet, TooOld
 from tests.support.clients import ITEMS, AsyncClient, SyncClient, item
 
 pytestmark = pytest.mark.postgres_only("what is reported of a read-only server is PostgreSQL's")
 
+FLEET = Fleet(name="nexus", version=7)
 READ = sql("SELECT 1").scalar(int)
 READ_ONLY = "SET default_transaction_read_only = on"
 
@@ -47,6 +50,9 @@ def standby(pytestconfig):
         with psycopg.connect(running.conninfo()) as conn:
             conn.execute(ITEMS)
             conn.execute("CREATE SEQUENCE numbers")
+            for command in FLEET.ddl():
+                conn.execute(command.encode())
+            batchq.run(conn, gather(FLEET.expand(7), FLEET.retire(below=7)), nested=True)
         (running.directory / "data" / "standby.signal").touch()
         running.restart()
         yield running
@@ -83,6 +89,12 @@ class TestAStandby:
     )
     def test_takes_nothing_else_that_writes(self, client, batch):
         assert type(client.attempt(batch).error) is ReadOnlyServer
+
+    def test_lets_a_gated_batch_read_while_its_version_may_run(self, client):
+        assert client.run(FLEET.gate(READ), read_only=True) == 1
+        retired = client.attempt(evolve(FLEET, version=6).gate(READ), read_only=True)
+        assert type(retired.error) is TooOld
+        assert retired.outcome is Outcome.ROLLED_BACK
 
     def test_is_not_to_blame_for_a_batch_that_should_read_only(self, client):
         answer = client.attempt(item(1), read_only=True)
