@@ -77,7 +77,8 @@ class Change:
     :ivar up: makes a document of the next version. It must not fail for any that is stored.
     :ivar down: makes one of the version before. What it cannot express need not concern it:
         :meth:`Document.write` calls ``up`` with its result, and compares.
-    :ivar since: the version of the fleet whose code was the first to read the changed form.
+    :ivar since: the version of the fleet whose code was the first to read the changed form. Do not
+        lower it after that version is released: :func:`check_frozen` does not know it.
     """
 
     up: Callable[[Any], Any] = field(validator=_check_function)
