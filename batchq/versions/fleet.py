@@ -250,7 +250,7 @@ class Fleet:
         for variant, version in self.since.items():
             if not isinstance(variant, Enum):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidBatch(
-                    f"Fleet(since=): {variant!r:.60} is not a member of an enum; write "
+                    f"Fleet(since=): {variant!r:.60} is not a member of an enum; pass "
                     f"since={{Distribution.FREEBSD: 7}}"
                 )
             self._check_own("Fleet", "since", version)
@@ -265,7 +265,10 @@ def _checked_stamps(stamps: Mapping[str, str]) -> Mapping[str, str]:
     for table, column in stamps.items():
         check_table(table, "Fleet")
         if not is_column(column):
-            raise InvalidBatch(f"Fleet(stamps=): {column!r:.60} is not the name of a column")
+            raise InvalidBatch(
+                f"Fleet(stamps=): {column!r:.60} is not the name of a column; pass "
+                f'{{"rule": "row_version"}}'
+            )
     return dict(stamps)
 
 

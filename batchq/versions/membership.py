@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import quoted
 from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql, sql
@@ -37,6 +38,7 @@ SELECT oldest, newest, settled_at, member, version, until,
 FROM {window} LEFT JOIN {members} USING (fleet) WHERE fleet = %(fleet)s ORDER BY member"""
 
 
+@own
 class _StatusRow(NamedTuple):
     oldest: int
     newest: int

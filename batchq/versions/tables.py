@@ -8,6 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
+from batchq.engine.client_encoding import own
 from batchq.engine.compile.quoting import derived, identifier, quoted
 
 _WINDOW = """\
@@ -51,6 +52,7 @@ class FleetTables:
     member: str
 
 
+@own
 @frozen
 class Window:
     """The versions that may run."""
@@ -63,6 +65,7 @@ class Window:
     """When ``oldest`` became what it is (aware); None if no version was ever retired."""
 
 
+@own
 @frozen
 class Member:
     """A process that has joined, and has not left."""

@@ -22,19 +22,21 @@ from batchq.bulk.preflight.row_counts import count_rows, key_as_text
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import COCKROACHDB
 from batchq.limits import Limits
+from batchq.versions import Fleet
 from tests.support.bulk_fixtures import REWRITE, ROWS_BY_CONDITION, TREE, VPC
 from tests.support.job_rows import begun
 
 JOB = begun(root="7", generation=1, tables=[1], epoch=1)
 LEASE = timedelta(seconds=30)
 LIMITS = Limits()
+FLEET = Fleet(name="nexus", version=7, stamps={"rule": "row_version"})
 A, B = UUID(int=1), UUID(int=2)
 SUBNETS = VPC.children("subnet", by="vpc_id", deleted_at="time_deleted")
 GUARDED = attrs.evolve(TREE, guards=[lambda vpc: SUBNETS.forbid(vpc, unexpected=ValueError())])
 
 
 def batches() -> Iterator[tuple[str, Any]]:
-    """Whatever bulk, limits and parents send."""
+    """Whatever bulk, limits, versions and parents send."""
     for tree in (TREE, GUARDED):
         yield "fence", tree.fence(7, missing=KeyError())
         yield "at once", tree.delete_now(7, missing=KeyError())
@@ -85,6 +87,20 @@ def batches() -> Iterator[tuple[str, Any]]:
             LIMITS.set_limit("vpcs", 2, scope=A),
             LIMITS.reconcile(A),
             LIMITS.shortfalls(LIMITS.charge("vpcs", scope=A, id=A)),
+        ),
+    )
+    proofs = [FLEET.proof("rule", 7)]
+    yield (
+        "versions",
+        gather(
+            FLEET.join("a", lease=LEASE),
+            FLEET.leave("a"),
+            FLEET.members(),
+            FLEET.status(),
+            FLEET.gate(gather(), needs=7),
+            FLEET.expand(7),
+            FLEET.retire(below=7),
+            FLEET.contract(unused_since=7, proofs=proofs),
         ),
     )
     row = insert("rule", {"vpc_id": 7})

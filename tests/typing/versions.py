@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""What was read of another version: the types make the caller look."""
+"""What was read of another version: the types make the caller look. A gate keeps the result."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, assert_type
 
 from attrs import field, frozen
+from psycopg import AsyncConnection, Connection
 
-from batchq import insert
-from batchq.versions import Change, Document, Unknown, Written, tolerant
+from batchq import Batch, arun, gather, insert, param, run, select, sql
+from batchq.versions import (
+    Change,
+    Document,
+    Fleet,
+    Member,
+    Proof,
+    Status,
+    Unknown,
+    Window,
+    Written,
+    tolerant,
+)
 
 
 class Distribution(StrEnum):
@@ -86,6 +100,41 @@ def document_is_written_for_its_readers(spec: Spec, unknown: Unknown[Document[Sp
     SPEC.write(spec)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     SPEC.write(spec, floor=1, versions=[1])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     SPEC.write(unknown, floor=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+FLEET = Fleet(
+    name="nexus", version=7, since={Distribution.DEBIAN: 7}, stamps={"rule": "row_version"}
+)
+COUNT = select("image").count()
+SPECS = select("image").all(Spec)
+
+
+async def gate_keeps_the_result(conn: Connection, other: AsyncConnection) -> None:
+    assert_type(FLEET.gate(COUNT), Batch[int])
+    assert_type(FLEET.gate(gather(COUNT, SPECS), needs=7), Batch[tuple[int, list[Spec]]])
+    assert_type(FLEET.gate(COUNT.map(str).label("count")), Batch[str])
+    assert_type(FLEET.gate(insert("image", {"id": param("id", int)}).bind(id=1)), Batch[None])
+    assert_type(run(conn, FLEET.gate(SPECS)), list[Spec])
+    assert_type(await arun(other, FLEET.gate(FLEET.gate(COUNT))), int)
+    FLEET.gate("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    FLEET.gate(sql("SELECT 1"), needs="7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def what_a_fleet_returns(conn: Connection) -> None:
+    assert_type(FLEET.join("a", lease=timedelta(minutes=1)), Batch[Window])
+    assert_type(run(conn, FLEET.leave("a")), None)
+    assert_type(run(conn, FLEET.members()), list[Member])
+    assert_type(run(conn, FLEET.status()), Status)
+    assert_type(run(conn, FLEET.status()).members, Sequence[Member])
+    assert_type(FLEET.expand(7), Batch[Window])
+    assert_type(FLEET.retire(below=7), Batch[Window])
+    assert_type(FLEET.proof("rule", 7), Proof)
+    assert_type(FLEET.proof("rule", 7).ddl(), tuple[str, str])
+    assert_type(FLEET.contract(unused_since=8, proofs=[FLEET.proof("rule", 7)]), Batch[Window])
+    FLEET.join("a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    FLEET.retire(7)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Fleet("nexus", 7)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Fleet(name="a", version=7, since={"a": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 
 
 def types_of_enums_and_functions() -> None:
