@@ -6,6 +6,7 @@ They are in the order of the text, and those of the conditions on rows come last
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
@@ -152,7 +153,7 @@ def stored_places(source: Source) -> tuple[int, ...]:
     """
     match source:
         case RawSql():
-            return () if selects(source) else selected_places(source)
+            return () if _only_reads(source) else selected_places(source)
         case Insert():
             # The conditions of ON CONFLICT come last.
             on = source.conflict
@@ -170,6 +171,18 @@ def stored_places(source: Source) -> tuple[int, ...]:
             return (*range(own), *(own + place for place in joined))
         case Delete() | Select():
             return ()
+
+
+_WITH = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*WITH\b", re.IGNORECASE | re.DOTALL)
+_WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+
+
+def _only_reads(text: RawSql) -> bool:
+    """Return True if an SQL text certainly writes nothing by a statement in it."""
+    if selects(text):
+        return True
+    begins = _WITH.match(text.pieces[0]) is not None and not text.nested
+    return begins and not any(map(_WRITES.search, text.pieces))
 
 
 def selected_places(source: Source) -> tuple[int, ...]:

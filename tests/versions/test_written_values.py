@@ -90,6 +90,10 @@ def _writes() -> Iterator[tuple[str, Batch[Any]]]:
         "output of a select",
         gather(one, update("image", {"distribution": one.output("new")}, {"id": 1})),
     )
+    yield (
+        "text with a writing part",
+        sql("WITH a AS (INSERT INTO image VALUES (1, %(n)s) RETURNING 1) SELECT 1 FROM a", n=NEW),
+    )
     yield "text that may write", sql("CALL add_image(%(new)s)", new=NEW)
     yield "bound", declared.bind(id=1, new=NEW)
     yield "bound in a batch", gather(declared).bind(id=1, new=NEW)
@@ -124,6 +128,8 @@ def test_variant_is_found_in_every_statement_that_may_write_it(batch) -> None:
     [
         delete("image", {"distribution": NEW}),
         select("image", where={"distribution": NEW}).count(),
+        sql("SELECT 1 FROM image WHERE distribution = %(new)s", new=NEW),
+        sql("/* WITH */ WITH a AS (SELECT %(new)s AS new) SELECT 1 FROM a", new=NEW),
         select("image", [sql("%(new)s AS new", new=NEW)]).all(tuple),
         update("image", {"distribution": None}, {"distribution": NEW}),
         update("image", {"distribution": None}, {"id": 1}).refuse({"distribution": NEW}),
