@@ -78,6 +78,11 @@ class Fleet:
     _check: WriteCheck = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.window_table == self.member_table:
+            raise InvalidBatch(
+                f"Fleet(member_table={self.member_table!r}): the windows are in that table; pass "
+                f"another one"
+            )
         made = FleetTables(self.name, self.window_table, self.member_table)
         object.__setattr__(self, "_tables", made)
         since = self._checked_since()

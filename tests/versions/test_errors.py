@@ -53,8 +53,14 @@ def test_error_has_its_text_and_attributes_in_another_process_too(text, error) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"window_table": ""}, {"member_table": "a..b"}, {"stamps": {"r" * 64: "v"}}]
+    ("arguments", "text"),
+    [
+        ({"window_table": ""}, "not a table's name"),
+        ({"member_table": "a..b"}, "not a table's name"),
+        ({"stamps": {"r" * 64: "v"}}, "too long"),
+        ({"window_table": "a", "member_table": "a"}, "another one"),
+    ],
 )
-def test_name_of_a_table_that_is_none_is_rejected(arguments) -> None:
-    with pytest.raises(InvalidBatch, match=r"^Fleet\(\): "):
+def test_tables_that_cannot_be_are_rejected(arguments, text) -> None:
+    with pytest.raises(InvalidBatch, match=rf"^Fleet\(.*\): .*{text}"):
         Fleet(name="nexus", version=6, **arguments)

@@ -134,7 +134,7 @@ def test_contract_reads_no_row_and_waits_for_no_lock_of_the_table(conn, connect)
     execute(conn, ADD, VALIDATE)
     read = """
         SELECT seq_scan + seq_tup_read + coalesce(idx_scan + idx_tup_fetch, 0)
-        FROM pg_stat_xact_user_tables WHERE relname = 'rule'
+        FROM pg_stat_xact_user_tables WHERE relid = 'rule'::regclass
     """
 
     with conn.transaction():

@@ -6,10 +6,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from batchq import run
+import pytest
+
+from batchq import BatchError, run
 from batchq.result import attempt
+from batchq.versions import NoFleet
 from tests.support.session_settings import OWN
-from tests.versions.helpers import MINUTE, SEVEN, SIX
+from tests.versions.helpers import MEMBERS, MINUTE, SEVEN, SIX, WINDOW, expand
 
 SETTINGS = {
     "DateStyle": ("SQL, DMY", "German, DMY", "Postgres, MDY"),
@@ -60,3 +63,42 @@ def _lives(conn, other) -> None:
     too_long = SEVEN.contract(**CONTRACT, after=timedelta(days=36_500))
     assert error_of(conn, too_long) == (7, 7, SETTLED)
     assert error_of(conn, SIX.gate(SIX.members())) == (6, 7)
+
+
+@pytest.fixture
+def hide(conn):
+    """Continue in a role from which a policy hides the rows of a table."""
+    schema = conn.execute("SELECT current_schema").fetchone()[0]
+    role = f"tenant_{schema}"
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema} TO {role};"
+        f"GRANT ALL ON version_window, version_member TO {role}"
+    )
+    yield lambda table: conn.execute(
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; SET ROLE {role}"
+    )
+    conn.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_policy_that_hides_a_member_does_not_let_its_version_be_retired(
+    fleet_tables, conn, hide
+) -> None:
+    expand(conn)
+    run(conn, SIX.join("a", lease=MINUTE))
+    hide("version_member")
+    assert conn.execute(MEMBERS).fetchall() == []
+
+    error = attempt(conn, SEVEN.retire(below=7)).error
+
+    assert isinstance(error, BatchError)
+    assert error.violation is not None
+    assert error.violation.sqlstate == "42501"
+    assert conn.execute(WINDOW).fetchall() == [(0, 7)]
+
+
+def test_policy_that_hides_the_window_lets_no_process_run(fleet_tables, conn, hide) -> None:
+    expand(conn)
+    hide("version_window")
+
+    for batch in (SIX.join("a", lease=MINUTE), SIX.gate(SIX.members()), SEVEN.retire(below=7)):
+        assert isinstance(attempt(conn, batch).error, NoFleet)
