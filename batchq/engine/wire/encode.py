@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain
-from types import NoneType
 from typing import TYPE_CHECKING, cast
 
 from psycopg.adapt import PyFormat
@@ -24,8 +22,9 @@ from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.step import invalid_step
 from batchq.engine.wire.constants import Constants, Dumped
 from batchq.engine.wire.encoded import Encoded
-from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable, stable_all
+from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable
 from batchq.engine.wire.message_length import check_lengths
+from batchq.engine.wire.sendable import sendable
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
@@ -73,10 +72,9 @@ def encode(
 
 def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
     """Encode values in one call."""
-    kinds = _kinds(values)
-    _check_bound(kinds)
-    missing = _missing(values, kinds)
-    values = stable_all(values, kinds)
+    values, kinds, missing = sendable(values)
+    if Parameter in kinds:
+        raise _Unbound
     params = transformer.dump_sequence(values, (_AUTO,) * len(values))
     types, formats = transformer.types or (), transformer.formats or ()
     size = sum(map(len, filter(None, params)))
@@ -105,37 +103,6 @@ def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransfo
 
 class _Unbound(Exception):
     """A value is a parameter."""
-
-
-def _check_bound(kinds: AbstractSet[type[object]]) -> None:
-    if Parameter in kinds:
-        raise _Unbound
-
-
-def _kinds(values: Sequence[object]) -> set[type[object]]:
-    """Return the classes of values, and of those in lists."""
-    kinds = set(map(type, values))
-    if list in kinds:
-        lists = [cast("list[object]", value) for value in values if type(value) is list]
-        kinds |= _kinds(list(chain.from_iterable(lists)))
-    return kinds
-
-
-_MAY_BE_MISSING = frozenset({NoneType, list})
-
-
-def _missing(values: Sequence[object], kinds: AbstractSet[type[object]]) -> tuple[int, ...]:
-    """Return the places of the values that have no type of their own."""
-    if _MAY_BE_MISSING.isdisjoint(kinds):
-        return ()
-    places = enumerate(values)
-    return tuple(
-        [
-            place if value is None else ~place
-            for place, value in places
-            if value is None or (type(value) is list and not value)
-        ]
-    )
 
 
 def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:

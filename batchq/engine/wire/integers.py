@@ -7,29 +7,12 @@ values of different sizes would make different statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.numeric import Int8
 
 UNSTABLE = frozenset({int, list})
-
-
-def stable_all(values: Sequence[object], kinds: set[type[object]]) -> Sequence[object]:
-    """Return the values with each int as a bigint.
-
-    :param kinds: the classes of the values, and of those in lists; brought up to date.
-    """
-    if int not in kinds:
-        return values
-    kinds.discard(int)
-    kinds.add(Int8)
-    return [
-        Int8(value)  # most of them, without a call
-        if type(value) is int and -_BEYOND_BIGINT <= value < _BEYOND_BIGINT
-        else (stable(value) if type(value) in UNSTABLE else value)
-        for value in values
-    ]
+BEYOND_BIGINT = 1 << 63
 
 
 def stable(value: Any) -> object:
@@ -38,14 +21,11 @@ def stable(value: Any) -> object:
     :raises NoBigint: for an integer that does not fit.
     """
     if type(value) is int:
-        if not -_BEYOND_BIGINT <= value < _BEYOND_BIGINT:
+        if not -BEYOND_BIGINT <= value < BEYOND_BIGINT:
             message = "the integer does not fit bigint; pass a Decimal"
             raise NoBigint(message)
         return Int8(value)
     return [stable(item) if type(item) in UNSTABLE else item for item in value]
-
-
-_BEYOND_BIGINT = 1 << 63
 
 
 class NoBigint(Exception):

@@ -128,6 +128,9 @@ def test_a_list_is_the_same_statement_whatever_is_in_it(link, direct):
     lists = [[1], [3_000_000_000, 2], [], [5]]
     seen = [steps(link, direct, batchq.delete("item", {"id": values})) for values in lists]
     assert sum(map(len, seen)) == 1
+    with link.record() as recording:
+        direct.run(batchq.delete("item", {"id": []}))
+    assert parsed(recording) == []
 
 
 def test_no_threshold_prepares_nothing(link, client):
