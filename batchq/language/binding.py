@@ -9,9 +9,10 @@ stands in conditions.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, cast
 
-from batchq.language.comparisons import copy_lists, reading_of
+from batchq.language.comparisons import copy_list, copy_lists, reading_of
 from batchq.language.errors import InvalidBatch
 from batchq.language.operands import ALWAYS_CHECKED, check_compared, check_lists
 from batchq.language.parameters import Parameter
@@ -48,8 +49,9 @@ def given(takes: Takes, row: object, named: Mapping[str, object], call: str = "b
         values += _by_name(takes, named, call)
     if takes.defaults:
         values += tuple([make() for make in takes.defaults])
-    if not NOT_AS_IS.isdisjoint(map(type, values)):
-        values = _as_parameters(values, call)
+    kinds = set(map(type, values))
+    if not NOT_AS_IS.isdisjoint(kinds):
+        values = _as_parameters(values, kinds, call)
     for place, parameter in takes.checked:
         check_accepted(call, parameter, values[place])
     for place, test, name in takes.compared:
@@ -116,13 +118,21 @@ def check_accepted(call: str, parameter: Parameter, value: object) -> None:
         raise InvalidBatch(f"{call}: {parameter.name}= {reason}")
 
 
-def _as_parameters(values: Values, call: str) -> Values:
-    """Return the values with lists copied; reject what would change the SQL."""
-    copied = copy_lists(call, values)
-    for value in values:
-        if type(value) in NO_PARAMETERS:
-            raise InvalidBatch(
-                f"{call}: {with_article(type(value))} would change the SQL; write it where the "
-                f"statement is declared, or set it by .partial()"
-            )
-    return copied
+def _as_parameters(values: Values, kinds: AbstractSet[type[object]], call: str) -> Values:
+    """Return the values with lists copied; reject what would change the SQL.
+
+    :param kinds: their classes.
+    """
+    if not NO_PARAMETERS.isdisjoint(kinds):
+        copy_lists(call, values)  # which says more of some of them
+        kind = next(kind for kind in map(type, values) if kind in NO_PARAMETERS)
+        raise InvalidBatch(
+            f"{call}: {with_article(kind)} would change the SQL; write it where the statement is "
+            f"declared, or set it by .partial()"
+        )
+    return tuple(
+        [
+            copy_list(call, value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+            for value in values
+        ]
+    )

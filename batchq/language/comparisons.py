@@ -150,17 +150,38 @@ def copy_lists(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     :param call: the call that they were passed to, for the text of the error: ``"insert()"``.
     :raises InvalidBatch: for a list that contains itself, and for a whole :func:`row`.
     """
-    if NOT_AS_IS.isdisjoint(map(type, values)):
+    kinds = set(map(type, values))
+    if NOT_AS_IS.isdisjoint(kinds):
         return values
-    return tuple(_copied(call, values, ()))
+    _check_values(call, values, kinds)
+    return tuple(
+        [
+            copy_list(call, value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+            for value in values
+        ]
+    )
 
 
-def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[Any]:
+def copy_list(call: str, own: list[Any], outer: tuple[int, ...] = ()) -> list[Any]:
     """Copy a list and the lists in it.
 
     :param outer: the identities of the lists that it is in.
+    :raises InvalidBatch: as :func:`copy_lists`.
     """
-    kinds = set(map(type, values))
+    kinds = set(map(type, own))
+    if NOT_AS_IS.isdisjoint(kinds):
+        return own[:]
+    _check_values(call, own, kinds)
+    if id(own) in outer:
+        raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
+    path = (*outer, id(own))
+    return [
+        copy_list(call, value, path) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+        for value in own
+    ]
+
+
+def _check_values(call: str, values: Sequence[object], kinds: set[type[object]]) -> None:
     if Fields in kinds:
         named, hint = _WHOLE_ROW
         raise InvalidBatch(f"{call}: a value is {named}; {hint}")
@@ -173,17 +194,6 @@ def _copied(call: str, values: Sequence[Any], outer: tuple[int, ...]) -> list[An
     if not kinds.isdisjoint(UNWRITABLE):
         (kind, *_) = kinds.intersection(UNWRITABLE)
         raise InvalidBatch(f"{call}: a value is {with_article(kind)}; {UNWRITABLE[kind]}")
-    if list not in kinds:
-        return list(values)
-    if id(values) in outer:
-        raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
-    path = (*outer, id(values))
-    return [
-        _copied(call, value, path)  # pyright: ignore[reportUnknownArgumentType]
-        if type(value) is list
-        else value
-        for value in values
-    ]
 
 
 _WHOLE_ROW = "row(…)", "name one field of it"
