@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from attrs import frozen
 from psycopg.pq import ConnStatus
 
 from batchq.engine.abilities import Abilities
@@ -28,6 +27,7 @@ from batchq.engine.wire.layout import FlightBuilder
 from batchq.engine.wire.transformers import KeptTransformer
 from batchq.language.errors import ConnectionFailed, InvalidBatch
 from batchq.language.outcome import Outcome
+from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.engine.plan import Plan
@@ -38,7 +38,7 @@ _NO_OUTPUTS = (
 )
 
 
-@frozen(eq=False)
+@value
 class Ready:
     """A batch that can be sent on a connection."""
 
