@@ -5,13 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum, Flag
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 from attrs import field, frozen
 from psycopg.types.json import Json, Jsonb
 
+from batchq.language.results import model_fields
+
 _HOLDERS = (list, tuple, dict, Json, Jsonb)
-"""What may have variants in it. A written document is a Jsonb."""
+"""What may have variants in it, as the models may that JSON is made of. A written document is a
+Jsonb."""
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 @frozen(eq=False)
@@ -31,33 +37,45 @@ class Since:
 
     def may_hold(self, kinds: Iterable[type[object]]) -> bool:
         """Return whether a value of one of these types may need a version."""
-        return any(kind in self._of_kind or issubclass(kind, _HOLDERS) for kind in kinds)
+        return any(kind in self._of_kind or _has_parts(kind) for kind in kinds)
 
     def needs_of(self, value: object) -> int:
         """Return the version that the oldest running one has to be, to know this value."""
-        if not isinstance(value, _HOLDERS):
+        if not _has_parts(type(value)):
             return self._needs_of_one(value)
         needs = 0
-        todo: list[Any] = [value]
+        todo = [value]
         seen: set[int] = set()
         while todo:
             each = todo.pop()
-            if id(each) in seen:
+            if type(each) in _SCALARS or id(each) in seen:
                 continue
             seen.add(id(each))
             needs = max(needs, self._needs_of_one(each))
             if isinstance(each, Json | Jsonb):
                 needs = max(needs, getattr(each, "needs", 0))
-                todo.append(each.obj)
-            elif isinstance(each, list | tuple):
-                todo += each
-            elif isinstance(each, dict):
-                todo += [*each, *each.values()]
+            todo += _parts(each)
         return needs
 
     def _needs_of_one(self, value: object) -> int:
         added = self._of_kind.get(type(value), ())
         return max((version for variant, version in added if _holds(value, variant)), default=0)
+
+
+def _has_parts(kind: type[object]) -> bool:
+    return issubclass(kind, _HOLDERS) or model_fields(cast("Any", kind)) is not None
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Json | Jsonb):
+        return (value.obj,)
+    if isinstance(value, list | tuple):
+        return cast("Iterable[Any]", value)
+    kind = cast("Any", type(value))
+    if issubclass(kind, dict):
+        return chain(value, value.values())
+    fields = model_fields(kind) or ()
+    return [getattr(value, field.column, None) for field in fields]
 
 
 def _holds(value: object, variant: Enum) -> bool:

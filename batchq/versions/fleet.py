@@ -143,10 +143,11 @@ class Fleet:
         step, before all others; in the same round trip.
 
         The values that the batch writes are looked at for variants in :attr:`since` and documents
-        of :meth:`Document.write`, also in lists, dicts and JSON of these. The rows that it writes
-        to tables in :attr:`stamps` must have this version as their stamp. A ``sql()`` text is not
-        looked into, only its values; those of a ``SELECT`` count if another statement uses its
-        output. So pass ``needs=`` for a ``SELECT`` of a function that writes its argument.
+        of :meth:`Document.write`, also in lists, dicts and models, and in JSON of these. The rows
+        that it writes to tables in :attr:`stamps` must have this version as their stamp. A
+        ``sql()`` text is not looked into, only its values; those of a ``SELECT`` count if another
+        statement uses its output. So pass ``needs=`` for a ``SELECT`` of a function that writes its
+        argument.
 
         :param batch: a batch without parameters, or a bound one.
         :param needs: the version that the oldest running one has to be, for what is not found by

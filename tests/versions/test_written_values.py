@@ -6,11 +6,13 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum, Flag, IntFlag
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from attrs import frozen
 from psycopg.types.json import Json, Jsonb
 
 from batchq import (
@@ -154,6 +156,16 @@ class Bits(IntFlag):
     SHARE = 2
 
 
+@frozen
+class Spec:
+    disks: list[Distribution]
+
+
+@dataclass
+class Data:
+    of: Any
+
+
 FLAGS = Fleet(name="nexus", version=7, since={Rights.SHARE: 7, Bits.SHARE: 7, Rights.NONE: 7})
 
 
@@ -167,6 +179,10 @@ FLAGS = Fleet(name="nexus", version=7, since={Rights.SHARE: 7, Bits.SHARE: 7, Ri
         ({"of": [NEW]}, True),
         (Jsonb({"of": {"a": (NEW,)}}), True),
         (Json({NEW: 1}), True),
+        (Jsonb(Spec([NEW]), dumps=repr), True),
+        (Jsonb([Data(of=Data(NEW))], dumps=repr), True),
+        (Spec([Distribution.DEBIAN]), False),
+        (Data({"of": NEW}), True),
         (Jsonb({"of": Distribution.DEBIAN}), False),
         ("freebsd", False),
         (Rights.SHARE, True),
