@@ -85,8 +85,10 @@ class Fleet:
             )
         made = FleetTables(self.name, self.window_table, self.member_table)
         object.__setattr__(self, "_tables", made)
-        since = self._checked_since()
-        check = WriteCheck(self.version, Since(since), tuple(_checked_stamps(self.stamps).items()))
+        # Copies: what the arguments become later does not count.
+        object.__setattr__(self, "since", self._checked_since())
+        object.__setattr__(self, "stamps", _checked_stamps(self.stamps))
+        check = WriteCheck(self.version, Since(self.since), tuple(self.stamps.items()))
         object.__setattr__(self, "_check", check)
 
     # -- the tables --------------------------------------------------------------------------------
@@ -259,7 +261,7 @@ class Fleet:
                     f"Fleet(since=): {variant!r:.60} is not a member of an enum; pass "
                     f"since={{Distribution.FREEBSD: 7}}"
                 )
-            self._check_own("Fleet", "since", version)
+            self._check_own("Fleet", f"since[{type(variant).__name__}.{variant.name}]", version)
         return dict(self.since)
 
 

@@ -22,6 +22,7 @@ from batchq.versions import (
     Unproven,
     VersionError,
 )
+from tests.versions.helpers import Distribution
 
 SETTLED = datetime(2026, 11, 30, tzinfo=UTC)
 ERRORS = {
@@ -59,8 +60,21 @@ def test_error_has_its_text_and_attributes_in_another_process_too(text, error) -
         ({"member_table": "a..b"}, "not a table's name"),
         ({"stamps": {"r" * 64: "v"}}, "too long"),
         ({"window_table": "a", "member_table": "a"}, "another one"),
+        ({"since": {Distribution.FREEBSD: 7}}, "must not be above 6"),
+        ({"since": {Distribution.FREEBSD: "6"}}, r"write since\[Distribution.FREEBSD\]=7"),
     ],
 )
-def test_tables_that_cannot_be_are_rejected(arguments, text) -> None:
+def test_fleet_that_cannot_be_is_rejected(arguments, text) -> None:
     with pytest.raises(InvalidBatch, match=rf"^Fleet\(.*\): .*{text}"):
         Fleet(name="nexus", version=6, **arguments)
+
+
+def test_fleet_does_not_change_with_what_it_was_made_of() -> None:
+    since, stamps = {Distribution.FREEBSD: 6}, {"rule": "row_version"}
+    fleet = Fleet(name="nexus", version=6, since=since, stamps=stamps)
+    since.clear()
+    stamps["image"] = "row_version"
+
+    assert fleet.since == {Distribution.FREEBSD: 6}
+    with pytest.raises(InvalidBatch, match="stamps="):
+        fleet.proof("image", 6)
