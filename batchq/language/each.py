@@ -95,17 +95,23 @@ def _plain(takes: Takes, rows: Sequence[object]) -> list[Values] | None:
             return None
     kinds = set(map(type, chain.from_iterable(values)))
     if list in kinds:
-        items = chain.from_iterable(values)
-        lists = cast("list[list[object]]", [value for value in items if type(value) is list])
-        if not NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(lists))):
+        copies = _with_copies(values)
+        if copies is None:
             return None
-        values = list(map(_with_copies, values))
+        values = copies
     if not NO_PARAMETERS.isdisjoint(kinds):
         return None
     return values if takes.pick is None else list(map(takes.values, values))
 
 
-def _with_copies(values: Values) -> Values:
-    """Return the values with lists copied, which hold no other lists."""
-    copied: list[object] = [value[:] if type(value) is list else value for value in values]
-    return tuple(copied)
+def _with_copies(values: Sequence[Values]) -> list[Values] | None:
+    """Return the values with lists copied, column by column; None if a list needs another look."""
+    columns: list[Sequence[object]] = list(zip(*values, strict=True))
+    for n, column in enumerate(columns):
+        if list not in set(map(type, column)):
+            continue
+        lists = cast("list[list[object]]", [value for value in column if type(value) is list])
+        if not NOT_AS_IS.isdisjoint(map(type, chain.from_iterable(lists))):
+            return None
+        columns[n] = [value[:] if type(value) is list else value for value in column]
+    return list(zip(*columns, strict=True))
