@@ -115,18 +115,8 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
         ``"update(where=)"``.
     :raises InvalidBatch: without a condition, because that would select every row.
     """
-    if isinstance(where, Expression):
-        return where._as_expression(call)
-    if isinstance(where, list | tuple):
-        return _all_of(call, cast("Sequence[Condition]", where))
     if not _is_mapping(where):
-        if isinstance(where, Comparison):
-            hint = f'{{"column": {where.call[:-1]}…)}}'
-            raise InvalidBatch(f"{call}: {where.call} compares a column; write {hint}")
-        raise not_columns(call, where) or InvalidBatch(
-            f'{call}: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
-            f"{with_article(type(where))}"
-        )
+        return _other_conditions(call, where)
     if not where:
         raise _every_row(call, "{}")
     tests: list[ColumnTest] = []
@@ -139,6 +129,21 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
         else:
             tests.append((column, read_test(call, column, value, values)))
     return tuple(tests), tuple(values)
+
+
+def _other_conditions(call: str, where: object) -> tuple[Conditions, tuple[object, ...]]:
+    """Return the tests and values of what is not one mapping of columns."""
+    if isinstance(where, Expression):
+        return where._as_expression(call)
+    if isinstance(where, list | tuple):
+        return _all_of(call, cast("Sequence[Condition]", where))
+    if isinstance(where, Comparison):
+        hint = f'{{"column": {where.call[:-1]}…)}}'
+        raise InvalidBatch(f"{call}: {where.call} compares a column; write {hint}")
+    raise not_columns(call, where) or InvalidBatch(
+        f'{call}: pass a mapping of columns, a sql("…") fragment, or a list of these, not '
+        f"{with_article(type(where))}"
+    )
 
 
 def _every_row(call: str, given: str) -> InvalidBatch:

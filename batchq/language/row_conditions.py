@@ -11,8 +11,7 @@ from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.inputs import Where, read_conditions
-from batchq.language.mapping import Raises
-from batchq.language.matchers import Matcher
+from batchq.language.mapping import Raises, checked_raises
 from batchq.language.old import refuse_old_keys
 from batchq.language.parameters import Parameter
 from batchq.language.shape import Shape
@@ -41,6 +40,8 @@ _INSTEAD_OF_UNLESS: Mapping[type[Source], str] = {
     RawSql: "a sql() text has no where= to select rows; write the condition into it",
 }
 
+_WITHOUT_WHERE = (RawSql, Insert)
+
 
 def _is_bool(value: object) -> bool:
     if not isinstance(value, Parameter):
@@ -55,11 +56,9 @@ class RowConditions(Batch[T_co, R_contra]):
 
     _shape: Shape
 
-    def on(self, matcher: Matcher, raises: Raises) -> Self:
-        """Map a failure of this statement."""
-        raise NotImplementedError
-
-    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
+    def _shaped(
+        self, shape: Shape, values: tuple[object, ...] = (), raises: tuple[Raises, ...] = ()
+    ) -> Self:
         raise NotImplementedError
 
     def require(
@@ -154,7 +153,7 @@ class RowConditions(Batch[T_co, R_contra]):
     def _check_before(
         self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
     ) -> Self:
-        if isinstance(self._shape.source, RawSql | Insert):
+        if isinstance(self._shape.source, _WITHOUT_WHERE):
             raise InvalidBatch(
                 f"{call}: an insert or a sql() text has no where= to select rows; check the rows "
                 'that it returns with .ensure({"column": …})'
@@ -217,5 +216,7 @@ class RowConditions(Batch[T_co, R_contra]):
         named = raises.columns if isinstance(raises, ErrorTemplate) else ()
         reported = (*more, *named)
         shape, unmet = shape_changes.with_condition(self._shape, when, test, reported, refuses)
-        guarded = self._shaped(shape, values)
-        return guarded if raises is None else guarded.on(unmet, raises)
+        if raises is None:
+            return self._shaped(shape, values)
+        mapped = shape_changes.with_mapping(shape, unmet)
+        return self._shaped(mapped, values, (checked_raises(unmet, raises),))

@@ -9,7 +9,7 @@ from typing import Literal, Self, get_args
 from batchq.language import shape_changes
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import operator_of
-from batchq.language.mapping import Raises
+from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS
 from batchq.language.row_conditions import RowConditions
 from batchq.language.templates import ErrorTemplate
@@ -86,10 +86,14 @@ class RowGuards(RowConditions[T_co, R_contra]):
             counted = shape_changes.with_row_count(self._shape, operator, number, reported)
         except TypeError:  # it is not hashable
             raise shape_changes.not_a_number(number) from None
-        guarded: Self = self._shaped(counted)
+        mapped: tuple[Raises, ...] = ()
         if missing is not None:
-            guarded = guarded.on(MISSING_ROWS, missing)
-        return guarded if unexpected is None else guarded.on(UNEXPECTED_ROWS, unexpected)
+            counted = shape_changes.with_mapping(counted, MISSING_ROWS)
+            mapped += (checked_raises(MISSING_ROWS, missing),)
+        if unexpected is not None:
+            counted = shape_changes.with_mapping(counted, UNEXPECTED_ROWS)
+            mapped += (checked_raises(UNEXPECTED_ROWS, unexpected),)
+        return self._shaped(counted, (), mapped)
 
     def for_update(
         self,

@@ -118,9 +118,8 @@ class StatementBase(RowGuards[T_co, R_contra]):
         >>> new.on(unique("project_name_key"), lambda v: ValueError(f"{v.values['name']} is taken"))
         <Statement insert project>
         """
-        checked = (*self._raises, checked_raises(matcher, raises))
-        shape = shape_changes.with_mapping(self._shape, matcher)
-        return type(self)(shape, self._values, checked, self._labels, self._first or self)
+        checked = checked_raises(matcher, raises)
+        return self._shaped(shape_changes.with_mapping(self._shape, matcher), (), (checked,))
 
     def invariant(self, *constraints: str) -> Self:
         """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.
@@ -183,7 +182,13 @@ class StatementBase(RowGuards[T_co, R_contra]):
             type = type or "boolean"  # noqa: A001  the name of the parameter
         return Output(self._identity, self.title, column, checked_type(type))
 
-    def _shaped(self, shape: Shape, values: tuple[object, ...] = ()) -> Self:
-        """Return the statement with another shape, and values for the parameters it has added."""
-        own = self._values + values
-        return type(self)(shape, own, self._raises, self._labels, self._first or self)
+    def _shaped(
+        self, shape: Shape, values: tuple[object, ...] = (), raises: tuple[Raises, ...] = ()
+    ) -> Self:
+        """Return the statement with another shape, and what the shape has added.
+
+        :param values: of parameters.
+        :param raises: what its mappings raise.
+        """
+        own, raised = self._values + values, self._raises + raises
+        return type(self)(shape, own, raised, self._labels, self._first or self)
