@@ -176,7 +176,9 @@ class Fleet:
     def expand(self, version: int, /) -> Batch[Window]:
         """Let a version run: in the migration that adds what it needs.
 
-        It never lowers the newest version, and creates the window of a new fleet.
+        It never lowers the newest version, and creates the window of a new fleet. No version is
+        retired there: on a new database, where no older one has run, :meth:`retire` those below
+        ``version`` as well, or the gate refuses all that they would not know.
 
         :return: a batch with the window.
         """
