@@ -32,7 +32,7 @@ def stamp_places(source: Source, stamps: Stamps) -> tuple[tuple[int, str], ...]:
     if not isinstance(source, Insert | Update):
         return ()
     columns = {column for table, column in stamps if _may_be(source.table, table)}
-    if not columns or (isinstance(source, Update) and _leaves_content(source)):
+    if isinstance(source, Update) and columns.isdisjoint(source.columns) and _is_touch(source):
         return ()
     return tuple(chain.from_iterable(_places(source, column) for column in sorted(columns)))
 
@@ -71,7 +71,7 @@ def _place(
     return place, column
 
 
-def _leaves_content(source: Update) -> bool:
+def _is_touch(source: Update) -> bool:
     """Return whether an update writes nothing that versions may differ in.
 
     So are the updates by which a parent is touched or deleted softly: they increment a number, and

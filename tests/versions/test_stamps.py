@@ -69,6 +69,8 @@ SEVENTH = sql("SELECT 7 AS stamp").one(tuple)
         update("rule", {"old": "x"}, {"id": 1}).unless({"old": "x"}),
         update("rule", {"deleted_at": sql("now()"), "old": None}, {"id": 1}),
         update("rule", {"generation": sql("generation + 2")}, {"id": 1}),
+        update("rule", {"row_version": sql('"row_version" + 1')}, {"id": 1}),
+        update("rule", {"row_version": sql("now()")}, {"id": 1}),
         gather(SEVENTH, insert("rule", {"id": 1, "row_version": SEVENTH.output("stamp", "int")})),
         insert("rule", Rule).each([Rule(1, 7), Rule(2, 6)]),
         gather(insert("rule", Rule)).bind(Rule(1, 6)),
