@@ -109,10 +109,14 @@ def test_check_that_is_not_enforced_is_none(conn) -> None:
         run(conn, contract())
 
 
-@pytest.mark.parametrize("table", ["rule", 'We"ird %(Rule)s \\'])
-@pytest.mark.parametrize("column", ["row_version", 'The "Stamp" %s \\'])
-@pytest.mark.parametrize("qualified", [False, True])
-@pytest.mark.parametrize("strings", ["on", "off"])
+@pytest.mark.parametrize(
+    ("table", "column", "qualified", "strings"),
+    [
+        ("rule", 'The "Stamp" %s \\', True, "on"),
+        ('We"ird %(Rule)s \\', "row_version", False, "on"),
+        ('We"ird %(Rule)s \\', 'The "Stamp" %s \\', True, "off"),
+    ],
+)
 def test_names_of_all_kinds(conn, table, column, qualified, strings) -> None:
     schema = conn.execute("SELECT current_schema()").fetchone()[0]
     execute(conn, f"SET standard_conforming_strings = {strings}", "DROP TABLE rule")

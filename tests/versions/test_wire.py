@@ -22,7 +22,6 @@ DECLARED = gather(
     insert("image", {"id": param("one", int)}), insert("image", {"id": param("two", int)})
 )
 BATCHES = {
-    "built": SIX.gate(BUILT),
     "bound": SIX.gate(DECLARED.bind(one=1, two=2)),
     "gated twice": SIX.gate(gather(SIX.gate(BUILT.parts[0]), SIX.gate(BUILT.parts[1]))),
 }
