@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from enum import Enum, Flag
+from functools import lru_cache
 from itertools import chain
 from typing import Any, cast
 
@@ -13,9 +14,8 @@ from psycopg.types.json import Json, Jsonb
 
 from batchq.language.results import model_fields
 
-_HOLDERS = (list, tuple, dict, Json, Jsonb)
-"""What may have variants in it, as the models may that JSON is made of. A written document is a
-Jsonb."""
+_TEXTS = (str, bytes, bytearray, memoryview, Enum)
+"""Collections that are one value each. A flag is a collection too."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -63,19 +63,28 @@ class Since:
 
 
 def _has_parts(kind: type[object]) -> bool:
-    return issubclass(kind, _HOLDERS) or model_fields(cast("Any", kind)) is not None
+    return _has_parts_cached(cast("Hashable", kind))
+
+
+@lru_cache(maxsize=1024)
+def _has_parts_cached(kind: Any) -> bool:
+    """Return whether values of a type may have variants in them: collections, models, and JSON."""
+    if issubclass(kind, _TEXTS):
+        return False
+    return issubclass(kind, Collection | Json | Jsonb) or model_fields(kind) is not None
 
 
 def _parts(value: Any) -> Iterable[Any]:
+    kind = cast("Any", type(value))
+    if not _has_parts(kind):
+        return ()
     if isinstance(value, Json | Jsonb):
         return (value.obj,)
-    if isinstance(value, list | tuple):
-        return cast("Iterable[Any]", value)
-    kind = cast("Any", type(value))
-    if issubclass(kind, dict):
+    if issubclass(kind, Mapping):
         return chain(value, value.values())
-    fields = model_fields(kind) or ()
-    return [getattr(value, field.column, None) for field in fields]
+    if issubclass(kind, Collection):
+        return cast("Iterable[Any]", value)
+    return [getattr(value, each.column, None) for each in model_fields(kind) or ()]
 
 
 def _holds(value: object, variant: Enum) -> bool:

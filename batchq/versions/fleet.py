@@ -69,7 +69,7 @@ class Fleet:
     one here, and pass ``needs=`` for the other."""
     stamps: Mapping[str, str] = field(factory=dict[str, str])
     """Tables, each with the column that has the version that wrote the row: ``int NOT NULL DEFAULT
-    0``."""
+    0``. A name without a schema is the table of that name in each schema."""
     window_table: str = field(default="version_window", validator=_table)
     """The table of windows, with one row per fleet."""
     member_table: str = field(default="version_member", validator=_table)
@@ -144,12 +144,13 @@ class Fleet:
         Put it around everything that the service runs, in one place, and outermost. It adds one
         step, before all others; in the same round trip.
 
-        The values that the batch writes are looked at for variants in :attr:`since` and documents
-        of :meth:`Document.write`, also in lists, dicts and models, and in JSON of these. The rows
-        that it writes to tables in :attr:`stamps` must have this version as their stamp. A
-        ``sql()`` text is not looked into, only its values; those of a ``SELECT`` count if another
-        statement uses its output. So pass ``needs=`` for a ``SELECT`` of a function that writes its
-        argument.
+        The values that the batch writes are looked at here, when the gate is put around it, for
+        variants in :attr:`since` and documents of :meth:`Document.write`, also in collections and
+        models, and in JSON of these. The rows that it writes to tables in :attr:`stamps` must have
+        this version as their stamp, except those of a parent that is touched or deleted softly,
+        which stays in the form that it has. A ``sql()`` text is not looked into, only its values;
+        those of a ``SELECT`` count if another statement uses its output. So pass ``needs=`` for a
+        ``SELECT`` of a function that writes its argument.
 
         :param batch: a batch without parameters, or a bound one.
         :param needs: the version that the oldest running one has to be, for what is not found by
@@ -227,7 +228,8 @@ class Fleet:
 
         :param unused_since: the first version that does not use it.
         :param proofs: that no row is left to convert, see :meth:`proof` and
-            :meth:`Document.proof`.
+            :meth:`Document.proof`. Their versions are those that have converted the rows, which
+            ``unused_since`` comes after.
         :param after: how long the older versions must have been retired. It must be longer than
             any transaction of these: one that was running when they were retired may commit
             after that.

@@ -26,7 +26,7 @@ from batchq.language.tree import Combining, declared
 from batchq.language.value import value
 from batchq.language.value_places import selected_places, stored_places
 from batchq.versions.contents import Since
-from batchq.versions.stamps import Stamps, stamp_places
+from batchq.versions.stamps import Stamps, check_stamp, stamp_places
 from batchq.versions.tables import FleetTables
 from batchq.versions.window import may_run, retired_below, window_of
 
@@ -112,12 +112,8 @@ class WriteCheck:
         start = 0
         for shape in made.shapes:
             for place, column in stamp_places(shape.source, self.stamps):
-                stamp = values[start + place]
-                if type(stamp) is not int or stamp != self.version:
-                    raise InvalidBatch(
-                        f"gate(): {shape.source.verb}({shape.source.table!r}) sets {column!r} to "
-                        f"another value than {self.version}, the version of this fleet"
-                    )
+                call = f"{shape.source.verb}({shape.source.table!r})"
+                check_stamp(call, column, values[start + place], self.version)
             start += len(shape.names)
 
 

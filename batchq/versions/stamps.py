@@ -14,6 +14,7 @@ from operator import eq
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.quoted_names import quoted_name
+from batchq.language.spelling import with_article
 from batchq.language.syntax import Expr, Insert, RawSql, Source, Update
 from batchq.language.value_places import place_of, places_in_source
 
@@ -31,7 +32,9 @@ def stamp_places(source: Source, stamps: Stamps) -> tuple[tuple[int, str], ...]:
     """
     if not isinstance(source, Insert | Update):
         return ()
-    columns = {column for table, column in stamps if _may_be(source.table, table)}
+    columns = {column for table, column in stamps if table == source.table} or {
+        column for table, column in stamps if _may_be(source.table, table)
+    }
     if isinstance(source, Update) and columns.isdisjoint(source.columns) and _is_touch(source):
         return ()
     return tuple(chain.from_iterable(_places(source, column) for column in sorted(columns)))
@@ -65,10 +68,30 @@ def _in_insert(source: Insert, column: str) -> Iterable[tuple[int, str]]:
 def _place(
     call: str, columns: tuple[str, ...], cells: tuple[Expr, ...], column: str
 ) -> tuple[int, str]:
-    place = place_of(columns, cells, column) if column in columns else None
-    if place is None:
+    if column not in columns:
         raise InvalidBatch(f"gate(): {call} must set {column!r} to the version of this fleet")
+    place = place_of(columns, cells, column)
+    if place is None:
+        raise InvalidBatch(
+            f"gate(): {call} sets {column!r} by an expression; set it to the version of this fleet"
+        )
     return place, column
+
+
+def check_stamp(call: str, column: str, stamp: object, version: int) -> None:
+    """Reject a stamp that is not the own version.
+
+    :raises InvalidBatch: with the type of the stamp, and not with its value.
+    """
+    if isinstance(stamp, int) and not isinstance(stamp, bool):
+        if stamp == version:
+            return
+        given = "another version"
+    else:
+        given = with_article(type(stamp), unlike=(int,))
+    raise InvalidBatch(
+        f"gate(): {call} sets {column!r} to {given}; set it to {version}, the version of this fleet"
+    )
 
 
 def _is_touch(source: Update) -> bool:

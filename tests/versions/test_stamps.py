@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import pytest
+from psycopg.types.numeric import Int4
 
 from batchq import (
     InvalidBatch,
@@ -35,6 +38,10 @@ RULES = PROJECT.children("rule", by="project", deleted_at=None)
 GROUP = Parent(table="rule", key="id", generation="generation", deleted_at="deleted_at")
 IMAGES = GROUP.children("image", by="rule", deleted_at=None)
 TREE = DeleteTree(name="rule", parent=GROUP, children=[ChildDelete(relation=IMAGES)])
+
+
+class Release(IntEnum):
+    SEVEN = 7
 
 
 class Rule(NamedTuple):
@@ -71,6 +78,8 @@ SEVENTH = sql("SELECT 7 AS stamp").one(tuple)
         update("rule", {"generation": sql("generation + 2")}, {"id": 1}),
         update("rule", {"row_version": sql('"row_version" + 1')}, {"id": 1}),
         update("rule", {"row_version": sql("now()")}, {"id": 1}),
+        update("rule", {"row_version": Decimal(7)}, {"id": 1}),
+        update("rule", {"row_version": True}, {"id": 1}),
         gather(SEVENTH, insert("rule", {"id": 1, "row_version": SEVENTH.output("stamp", "int")})),
         insert("rule", Rule).each([Rule(1, 7), Rule(2, 6)]),
         gather(insert("rule", Rule)).bind(Rule(1, 6)),
@@ -103,6 +112,8 @@ def test_row_without_the_stamp_of_its_writer_is_rejected(writing) -> None:
         gather(DECLARED.partial(stamp=7)).bind(id=1),
         insert("rule", STAMPED).run_last(),
         insert("image", select("rule", ["id"])),
+        update("rule", {"row_version": Release.SEVEN}, {"id": 1}),
+        update("rule", {"row_version": Int4(7)}, {"id": 1}),
         # What has the stamp of its last writer stays as it is.
         GROUP.touch(1, missing=KeyError),
         GROUP.delete(1, missing=KeyError),
@@ -134,6 +145,20 @@ def test_table_is_known_by_its_name_with_and_without_its_schema(table, column) -
     if column is not None:
         with pytest.raises(InvalidBatch, match=column):
             fleet.gate(insert(table, {"id": 1}))
+
+
+def test_rejected_stamp_is_named_by_what_is_wrong_with_it() -> None:
+    for stamp, words in {Decimal(7): "a Decimal", 6: "another version", "7": "a str"}.items():
+        with pytest.raises(InvalidBatch, match=f"sets 'row_version' to {words}; set it to 7"):
+            SEVEN.gate(insert("rule", {"row_version": stamp}))
+    with pytest.raises(InvalidBatch, match="by an expression"):
+        SEVEN.gate(insert("rule", {"row_version": sql("7")}))
+
+
+def test_table_with_its_schema_counts_before_one_of_that_name() -> None:
+    fleet = Fleet(name="a", version=7, stamps={"rule": "one", "a.rule": "two"})
+
+    assert len(steps(fleet.gate(insert("a.rule", {"two": 7})))) == 2
 
 
 def test_table_that_may_be_either_of_two_needs_both_stamps() -> None:

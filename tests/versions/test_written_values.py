@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, Flag, IntFlag
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -181,6 +183,10 @@ FLAGS = Fleet(name="nexus", version=7, since={Rights.SHARE: 7, Bits.SHARE: 7, Ri
         (Json({NEW: 1}), True),
         (Jsonb(Spec([NEW]), dumps=repr), True),
         (Jsonb([Data(of=Data(NEW))], dumps=repr), True),
+        (Jsonb({"of": frozenset({NEW})}, dumps=repr), True),
+        ({NEW}, True),
+        (deque([MappingProxyType({1: NEW})]), True),
+        (b"freebsd", False),
         (Spec([Distribution.DEBIAN]), False),
         (Data({"of": NEW}), True),
         (Jsonb({"of": Distribution.DEBIAN}), False),
