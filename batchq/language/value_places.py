@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,9 +70,10 @@ def tests_of(shape: _Shape) -> list[str | None]:
     return [test for _, test in places_of(shape)]
 
 
-def placeholders_of(shape: _Shape) -> list[bool]:
+@lru_cache(maxsize=1024)
+def placeholders_of(shape: _Shape) -> tuple[bool, ...]:
     """Return whether each value is that of a placeholder in a fragment."""
-    return [test == FRAGMENT for _, test in places_of(shape)]
+    return tuple([test == FRAGMENT for _, test in places_of(shape)])
 
 
 def places_in_source(source: Source) -> list[ValuePlace]:
