@@ -12,6 +12,9 @@ from typing import Any
 from psycopg.types.numeric import Int8
 
 UNSTABLE = frozenset({int, list})
+new_bigint = int.__new__
+"""Makes an Int8 of its class and an int: what psycopg's own Python code does, without a call of it.
+"""
 BEYOND_BIGINT = 1 << 63
 
 
@@ -24,7 +27,7 @@ def stable(value: Any) -> object:
         if not -BEYOND_BIGINT <= value < BEYOND_BIGINT:
             message = "the integer does not fit bigint; pass a Decimal"
             raise NoBigint(message)
-        return Int8(value)
+        return new_bigint(Int8, value)
     return [stable(item) if type(item) in UNSTABLE else item for item in value]
 
 

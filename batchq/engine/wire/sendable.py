@@ -16,7 +16,7 @@ from typing import Any
 
 from psycopg.types.numeric import Int8
 
-from batchq.engine.wire.integers import BEYOND_BIGINT, UNSTABLE, stable
+from batchq.engine.wire.integers import BEYOND_BIGINT, UNSTABLE, new_bigint, stable
 
 Kinds = AbstractSet[type[object]]
 
@@ -43,7 +43,7 @@ def sendable(values: Sequence[Any]) -> Sendable:
     for place in integers:
         value = sent[place]
         if -BEYOND_BIGINT <= value < BEYOND_BIGINT:  # most of them, without a call
-            sent[place] = Int8(value)
+            sent[place] = new_bigint(Int8, value)
         else:
             sent[place] = stable(value)
     if lists:
