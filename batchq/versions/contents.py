@@ -3,21 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, Flag
-from functools import lru_cache
-from itertools import chain
-from typing import Any, cast
 
 from attrs import field, frozen
-from psycopg.types.json import Json, Jsonb
+from psycopg.types.json import Jsonb
 
-from batchq.language.results import model_fields
-
-_TEXTS = (str, bytes, bytearray, memoryview, Enum)
-"""Collections that are one value each. A flag is a collection too."""
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+from batchq.engine.inner_values import inner_values, reader_of
 
 
 @frozen(eq=False)
@@ -37,54 +29,20 @@ class Since:
 
     def may_hold(self, kinds: Iterable[type[object]]) -> bool:
         """Return whether a value of one of these types may need a version."""
-        return any(kind in self._of_kind or _has_parts(kind) for kind in kinds)
+        return any(kind in self._of_kind or reader_of(kind) is not None for kind in kinds)
 
     def needs_of(self, value: object) -> int:
         """Return the version that the oldest running one has to be, to know this value."""
-        if not _has_parts(type(value)):
-            return self._needs_of_one(value)
         needs = 0
-        todo = [value]
-        seen: set[int] = set()
-        while todo:
-            each = todo.pop()
-            if type(each) in _SCALARS or id(each) in seen:
-                continue
-            seen.add(id(each))
+        for each in inner_values(value):
             needs = max(needs, self._needs_of_one(each))
-            if isinstance(each, Json | Jsonb):
+            if isinstance(each, Jsonb):  # a written document is one
                 needs = max(needs, getattr(each, "needs", 0))
-            todo += _parts(each)
         return needs
 
     def _needs_of_one(self, value: object) -> int:
         added = self._of_kind.get(type(value), ())
         return max((version for variant, version in added if _holds(value, variant)), default=0)
-
-
-def _has_parts(kind: type[object]) -> bool:
-    return _has_parts_cached(cast("Hashable", kind))
-
-
-@lru_cache(maxsize=1024)
-def _has_parts_cached(kind: Any) -> bool:
-    """Return whether values of a type may have variants in them: collections, models, and JSON."""
-    if issubclass(kind, _TEXTS):
-        return False
-    return issubclass(kind, Collection | Json | Jsonb) or model_fields(kind) is not None
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    kind = cast("Any", type(value))
-    if not _has_parts(kind):
-        return ()
-    if isinstance(value, Json | Jsonb):
-        return (value.obj,)
-    if issubclass(kind, Mapping):
-        return chain(value, value.values())
-    if issubclass(kind, Collection):
-        return cast("Iterable[Any]", value)
-    return [getattr(value, each.column, None) for each in model_fields(kind) or ()]
 
 
 def _holds(value: object, variant: Enum) -> bool:

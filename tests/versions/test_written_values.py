@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 from psycopg.types.json import Json, Jsonb
 
 from batchq import (
@@ -163,6 +163,11 @@ class Spec:
     disks: list[Distribution]
 
 
+@frozen
+class Computed:
+    of: Distribution = field(init=False, default=NEW)
+
+
 @dataclass
 class Data:
     of: Any
@@ -187,6 +192,7 @@ FLAGS = Fleet(name="nexus", version=7, since={Rights.SHARE: 7, Bits.SHARE: 7, Ri
         ({NEW}, True),
         (deque([MappingProxyType({1: NEW})]), True),
         (b"freebsd", False),
+        (Computed(), True),
         (Spec([Distribution.DEBIAN]), False),
         (Data({"of": NEW}), True),
         (Jsonb({"of": Distribution.DEBIAN}), False),
