@@ -22,7 +22,7 @@ from batchq.cli.versions_output import status_dict, status_lines, window_line
 from batchq.language.errors import BatchError
 from batchq.running.run import run
 from batchq.versions import Fleet, Proof
-from batchq.versions.fleet import GREATEST
+from batchq.versions.fleet_arguments import GREATEST, LONGEST
 
 __all__ = ["versions"]
 
@@ -124,7 +124,7 @@ def retire_command(fleet: Fleet, below: int, dsn: str) -> None:
 )
 @click.option(
     "--after",
-    type=click.FloatRange(0, timedelta(days=36_500).total_seconds()),
+    type=click.FloatRange(0, LONGEST.total_seconds()),
     default=3600.0,
     show_default=True,
     help="Seconds for which the older versions must have been retired: longer than any "

@@ -8,36 +8,32 @@ from datetime import timedelta
 from enum import Enum
 from typing import TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
-from batchq.engine.compile.quoting import check_table
 from batchq.language.argument_types import checked
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.spelling import with_article
-from batchq.language.validation import is_column, listed
+from batchq.language.validation import listed
 from batchq.versions import membership, tables, upgrade
 from batchq.versions.contents import Since
+from batchq.versions.fleet_arguments import (
+    check_after,
+    check_known,
+    check_lease,
+    check_name,
+    check_version,
+    checked_since,
+    checked_stamps,
+    fleet_name,
+    fleet_table,
+    fleet_version,
+)
 from batchq.versions.gate import WriteCheck, gate_step, gated
 from batchq.versions.proof import Proof, stamp_proof
 from batchq.versions.tables import FleetTables, Member, Status, Window
 
 T = TypeVar("T")
-
-GREATEST = (1 << 31) - 1
-"""The greatest version: the maximum of int."""
-
-
-def _name(_: object, __: Attribute[str], name: str) -> None:
-    _check_name("Fleet(name=)", name)
-
-
-def _version(_: object, __: Attribute[int], version: int) -> None:
-    _check_version("Fleet", "version", version)
-
-
-def _table(_: object, __: Attribute[str], name: str) -> None:
-    check_table(name, "Fleet")
 
 
 @frozen(kw_only=True, eq=False)
@@ -48,17 +44,15 @@ class Fleet:
     to the newest that the schema is expanded for. Two tables hold the windows and the members of
     all fleets, see :meth:`ddl`.
 
-    >>> from batchq import insert, steps
-    >>> from batchq.versions import Fleet
-    >>> fleet = Fleet(name="nexus", version=7)
-    >>> batch = fleet.gate(insert("project", {"name": "web"}))
-    >>> [step.path or step.statement.title for step in steps(batch)]
-    ['gate', 'insert project']
+    :raises InvalidBatch: for an argument that is not valid; so do the methods.
+    :raises ValueError: for a version below 1; so do the methods.
+
+    >>> FLEET = Fleet(name="nexus", version=7, stamps={"rule": "row_version"})
     """
 
-    name: str = field(validator=_name)
+    name: str = field(validator=fleet_name)
     """What the fleet is known by in the tables."""
-    version: int = field(validator=_version)
+    version: int = field(validator=fleet_version)
     """The version of this code: an integer from 1, which each release increments that changes what
     is stored."""
     since: Mapping[Enum, int] = field(factory=dict[Enum, int])
@@ -70,9 +64,9 @@ class Fleet:
     stamps: Mapping[str, str] = field(factory=dict[str, str])
     """Tables, each with the column that has the version that wrote the row: ``int NOT NULL DEFAULT
     0``. A name without a schema is the table of that name in each schema."""
-    window_table: str = field(default="version_window", validator=_table)
+    window_table: str = field(default="version_window", validator=fleet_table)
     """The table of windows, with one row per fleet."""
-    member_table: str = field(default="version_member", validator=_table)
+    member_table: str = field(default="version_member", validator=fleet_table)
     """The table of members, with one row per process."""
     _tables: FleetTables = field(init=False, repr=False)
     _check: WriteCheck = field(init=False, repr=False)
@@ -85,9 +79,8 @@ class Fleet:
             )
         made = FleetTables(self.name, self.window_table, self.member_table)
         object.__setattr__(self, "_tables", made)
-        # Copies: what the arguments become later does not count.
-        object.__setattr__(self, "since", self._checked_since())
-        object.__setattr__(self, "stamps", _checked_stamps(self.stamps))
+        object.__setattr__(self, "since", checked_since(self.since, self.version))
+        object.__setattr__(self, "stamps", checked_stamps(self.stamps))
         check = WriteCheck(self.version, Since(self.since), tuple(self.stamps.items()))
         object.__setattr__(self, "_check", check)
 
@@ -97,6 +90,10 @@ class Fleet:
         """Return the DDL of the two tables, for a migration.
 
         It creates missing tables, and does not change existing ones. Fleets can share them.
+
+        >>> window, _ = Fleet(name="nexus", version=7).ddl()
+        >>> window.splitlines()[0]
+        'CREATE TABLE IF NOT EXISTS "version_window" ('
         """
         return tables.ddl(self.window_table, self.member_table)
 
@@ -115,20 +112,32 @@ class Fleet:
         :raises TooOld: when it is run, if the version is retired: end the process.
         :raises TooNew: when it is run, before :meth:`expand` of this version.
         :raises ValueError: for a lease that is not positive.
+
+        >>> from batchq import steps
+        >>> join = Fleet(name="nexus", version=7).join("nexus-1", lease=timedelta(minutes=1))
+        >>> [step.path for step in steps(join)]
+        ['window', 'member']
         """
-        _check_name("join(member)", member)
-        checked("join", "lease", lease, timedelta, "timedelta(minutes=1)")
-        if not timedelta(0) < lease <= _LONGEST:
-            raise ValueError(f"join(lease={lease}): it must be above 0, to {_LONGEST}")
+        check_name("join(member)", member)
+        check_lease(lease)
         return membership.join(self._tables, self.version, member, lease)
 
     def leave(self, member: str, /) -> Batch[None]:
-        """Leave, at the end of a process; a process that has not joined may leave too."""
-        _check_name("leave(member)", member)
+        """Leave, at the end of a process; a process that has not joined may leave too.
+
+        :param member: the name by which it has joined.
+
+        >>> Fleet(name="nexus", version=7).leave("nexus-1")
+        <Statement delete version_member>
+        """
+        check_name("leave(member)", member)
         return membership.leave(self._tables, member)
 
     def members(self) -> Batch[list[Member]]:
-        """Return a batch with every process that has joined and has not left, by name."""
+        """Return a batch with every process that has joined and has not left, by name.
+
+        Those whose leases have ended are among them: see :attr:`Member.is_running`.
+        """
         return membership.members(self._tables)
 
     def status(self) -> Batch[Status]:
@@ -162,13 +171,16 @@ class Fleet:
         :raises NotYet: when it is run, if it writes what a version does not know that may run.
         :raises InvalidBatch: for a row without its stamp, a batch that is not bound, or
             ``needs=`` above this version.
+
+        >>> from batchq import insert, steps
+        >>> batch = Fleet(name="nexus", version=7).gate(insert("project", {"name": "web"}))
+        >>> [step.path or step.statement.title for step in steps(batch)]
+        ['gate', 'insert project']
         """
         if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidBatch(f"gate(): pass a batch, not {with_article(type(batch))}")
-        if needs:
-            self._check_own("gate", "needs", needs)
-        elif type(needs) is not int:
-            checked("gate", "needs", needs, int, "7")
+        if needs or type(needs) is not int:
+            check_known("gate", "needs", needs, self.version)
         needs = max(needs, self._check.needs(batch))
         return gated(gate_step(self._tables, self.version, needs), batch)
 
@@ -181,9 +193,13 @@ class Fleet:
         retired there: on a new database, where no older one has run, :meth:`retire` those below
         ``version`` as well, or the gate refuses all that they would not know.
 
+        :param version: the one that may run from now on; it may be above that of this code.
         :return: a batch with the window.
+
+        >>> Fleet(name="nexus", version=7).expand(7)
+        <Statement insert version_window: one(Window)>
         """
-        _check_version("expand", "version", version)
+        check_version("expand", "version", version)
         return upgrade.expand(self._tables, version)
 
     def retire(self, *, below: int) -> Batch[Window]:
@@ -192,23 +208,34 @@ class Fleet:
         It never lowers the oldest version; if that is ``below`` or above already, nothing changes.
         Run it in a transaction of its own, after the last process of those versions has ended.
 
+        :param below: the oldest version that may run afterwards.
         :return: a batch with the window.
         :raises StillRunning: when it is run, with one process that has not left, and whose lease
             has not ended.
         :raises TooNew: when it is run, if the schema is not expanded for ``below``.
         :raises NoFleet: when it is run, before the first :meth:`expand`.
         :raises InvalidBatch: for a version above this one, which would retire this one too.
+
+        >>> from batchq import steps
+        >>> [step.path for step in steps(Fleet(name="nexus", version=7).retire(below=7))]
+        ['window', 'settings', 'members', 'settings put back', 'retire', 'result']
         """
-        self._check_own("retire", "below", below)
+        check_known("retire", "below", below, self.version)
         return upgrade.retire(self._tables, below)
 
     def proof(self, table: str, version: int, /) -> Proof:
         """Return the CHECK which proves that no row of a stamped table is of an older version.
 
         :param table: one of :attr:`stamps`.
-        :raises InvalidBatch: for another table, or a version above this one.
+        :param version: the oldest that a row may be of.
+        :raises InvalidBatch: for another table, a version above this one, or a CHECK whose name
+            would be too long.
+
+        >>> fleet = Fleet(name="nexus", version=7, stamps={"rule": "row_version"})
+        >>> fleet.proof("rule", 7).constraint
+        'rule_row_version_7'
         """
-        self._check_own("proof", "version", version)
+        check_known("proof", "version", version, self.version)
         column = self.stamps.get(checked("proof", "table", table, str, '"rule"'))
         if column is None:
             known = ", ".join(self.stamps) or "none"
@@ -239,57 +266,16 @@ class Fleet:
         :raises Unproven: when it is run, if a CHECK is missing or not validated.
         :raises NoFleet: when it is run, before the first :meth:`expand`.
         :raises ValueError: if ``after`` is negative.
+
+        >>> from batchq import steps
+        >>> fleet = Fleet(name="nexus", version=8, stamps={"rule": "row_version"})
+        >>> batch = fleet.contract(unused_since=8, proofs=[fleet.proof("rule", 7)])
+        >>> [step.path for step in steps(batch)]
+        ['window', 'proof rule_row_version_7']
         """
-        _check_version("contract", "unused_since", unused_since)
-        checked("contract", "after", after, timedelta, "timedelta(hours=1)")
-        if not timedelta(0) <= after <= _LONGEST:
-            raise ValueError(f"contract(after={after}): it must be from 0 to {_LONGEST}")
+        check_version("contract", "unused_since", unused_since)
+        check_after(after)
         given = listed("contract(proofs=)", proofs, "[FLEET.proof(…)]")
         for proof in given:
             checked("contract", "proofs", proof, Proof, "[FLEET.proof(…)]")
         return upgrade.contract(self._tables, unused_since, given, after)
-
-    def _check_own(self, call: str, name: str, version: int) -> None:
-        _check_version(call, name, version)
-        if version > self.version:
-            raise InvalidBatch(
-                f"{call}({name}={version}): it must not be above {self.version}, the version of "
-                f"this fleet"
-            )
-
-    def _checked_since(self) -> Mapping[Enum, int]:
-        checked("Fleet", "since", self.since, Mapping, "{Distribution.FREEBSD: 7}")
-        for variant, version in self.since.items():
-            if not isinstance(variant, Enum):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidBatch(
-                    f"Fleet(since=): {variant!r:.60} is not a member of an enum; pass "
-                    f"since={{Distribution.FREEBSD: 7}}"
-                )
-            self._check_own("Fleet", f"since[{type(variant).__name__}.{variant.name}]", version)
-        return dict(self.since)
-
-
-_LONGEST = timedelta(days=36_500)
-
-
-def _checked_stamps(stamps: Mapping[str, str]) -> Mapping[str, str]:
-    checked("Fleet", "stamps", stamps, Mapping, '{"rule": "row_version"}')
-    for table, column in stamps.items():
-        check_table(table, "Fleet")
-        if not is_column(column):
-            raise InvalidBatch(
-                f"Fleet(stamps=): {column!r:.60} is not the name of a column; pass "
-                f'{{"rule": "row_version"}}'
-            )
-    return dict(stamps)
-
-
-def _check_name(call: str, name: str) -> None:
-    if not is_column(name):
-        raise InvalidBatch(f"{call}: it must be a non-empty str without NUL, not {name!r:.60}")
-
-
-def _check_version(call: str, name: str, version: int) -> None:
-    checked(call, name, version, int, "7")
-    if not 1 <= version <= GREATEST:
-        raise ValueError(f"{call}({name}={version}): a version is from 1 to {GREATEST}")

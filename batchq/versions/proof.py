@@ -25,7 +25,17 @@ WHERE proof.conrelid = pg_catalog.to_regclass(%(table)s) AND proof.conname = %(c
 
 @frozen
 class Proof:
-    """The CHECK that proves it, and the column that it is on."""
+    """The CHECK by which no row of a table is older than a version, and the column that it is on.
+
+    :meth:`Fleet.proof` and :meth:`Document.proof` return it, for :meth:`Fleet.contract`.
+
+    >>> from batchq.versions import Fleet
+    >>> proof = Fleet(name="nexus", version=7, stamps={"rule": "row_version"}).proof("rule", 7)
+    >>> proof.condition
+    'coalesce("row_version", 0) >= 7'
+    >>> proof.ddl()[1]
+    'ALTER TABLE "rule" VALIDATE CONSTRAINT "rule_row_version_7"'
+    """
 
     table: str
     column: str
