@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from copy import deepcopy
 from datetime import UTC, datetime
+from sys import maxsize
 from threading import RLock
 from typing import Generic, Protocol, Self, TypeVar, cast
 
@@ -37,7 +38,7 @@ class Kept(Generic[E, R]):
     first; it is copied when it is added and when it is read.
 
     :param max_events: how many events are kept; the oldest is dropped first.
-    :raises ValueError: if ``max_events`` is not positive.
+    :raises ValueError: if ``max_events`` is not positive, or more than a deque can have.
     :raises TypeError: if ``max_events`` is not an int.
 
     >>> from collections import Counter
@@ -67,8 +68,8 @@ class Kept(Generic[E, R]):
             raise TypeError(
                 f"Kept(max_events=): it must be an int, not {with_article(type(given))}"
             )
-        if given < 1:
-            raise ValueError(f"Kept(max_events={given}): it must be at least 1")
+        if not 1 <= given <= maxsize:
+            raise ValueError(f"Kept(max_events={given}): it must be from 1 to {maxsize}")
         self._recent = deque(maxlen=given)
 
     def add_event(self, event: E) -> None:
@@ -77,12 +78,15 @@ class Kept(Generic[E, R]):
             self._recent.append(event)
 
     def add_report(self, report: R) -> None:
-        """Keep a report of what was done since the report before."""
+        """Keep a report of what was done since the report before.
+
+        If it cannot be copied or added to the sum, that error is raised, and nothing is kept.
+        """
         with self.lock:
             report = deepcopy(report)  # the caller may continue to count in it
+            lifetime = report if self._lifetime is None else self._lifetime + report
+            self._last, self._lifetime = report, lifetime
             self._last_ended_at = datetime.now(UTC)
-            self._last = report
-            self._lifetime = report if self._lifetime is None else self._lifetime + report
 
     @property
     def recent(self) -> tuple[E, ...]:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 import pytest
@@ -49,6 +51,18 @@ def test_kept_takes_and_returns_copies() -> None:
     assert kept.last_report == kept.lifetime == {"put": 1}
 
 
+def test_report_that_cannot_be_added_is_not_kept() -> None:
+    kept = Kept[str, Any](max_events=1)
+    kept.add_report(Counter(put=1))
+    ended_at = kept.last_ended_at
+
+    with pytest.raises(TypeError):
+        kept.add_report("put")
+
+    assert kept.last_report == kept.lifetime == {"put": 1}
+    assert kept.last_ended_at == ended_at
+
+
 def test_kept_is_read_at_one_moment_under_its_lock() -> None:
     """The thread that holds the lock may use every method, also in a handler of a signal."""
     kept = Kept[str, Counter[str]](max_events=1)
@@ -59,9 +73,10 @@ def test_kept_is_read_at_one_moment_under_its_lock() -> None:
         assert (kept.recent, kept.last_report, kept.lifetime) == (("put",), {"put": 1}, {"put": 1})
 
 
-def test_kept_of_no_events_is_rejected() -> None:
-    with pytest.raises(ValueError, match=r"Kept\(max_events=0\)"):
-        Kept[str, int](max_events=0)
+def test_kept_of_no_events_or_of_too_many_is_rejected() -> None:
+    for wrong in (0, sys.maxsize + 1):
+        with pytest.raises(ValueError, match=rf"Kept\(max_events={wrong}\): it must be from 1 to"):
+            Kept[str, int](max_events=wrong)
 
 
 def test_kept_rejects_a_limit_of_another_type() -> None:
