@@ -15,6 +15,7 @@ from batchq.language.parameters import Parameter
 if TYPE_CHECKING:
     from batchq.language.mapping import Raises
     from batchq.language.outputs import Output
+    from batchq.language.violation import Violation
     from batchq.limits.tables import Scope
 
 
@@ -69,14 +70,22 @@ class NotCharged(Exception):
 def when_exceeded(given: Raises | None, resource: str, scope: Scope, amount: int) -> Raises:
     """Return what to raise if a limit is exceeded."""
     if given is None and isinstance(scope, Parameter):
-        return lambda v: LimitExceeded(resource, v.values["scope"], amount)
+
+        def limit_exceeded(violation: Violation) -> LimitExceeded:
+            return LimitExceeded(resource, violation.values["scope"], amount)
+
+        return limit_exceeded
     return given if given is not None else LimitExceeded(resource, cast("UUID", scope), amount)
 
 
 def when_missing(given: Raises | None, resource: str, scope: Scope) -> Raises:
     """Return what to raise if a limit is not set."""
     if given is None and isinstance(scope, Parameter):
-        return lambda v: LimitMissing(resource, v.values["scope_id"])
+
+        def limit_missing(violation: Violation) -> LimitMissing:
+            return LimitMissing(resource, violation.values["scope_id"])
+
+        return limit_missing
     return given if given is not None else LimitMissing(resource, cast("UUID", scope))
 
 
@@ -87,5 +96,10 @@ def when_not_charged(
     if given is not None:
         return given
     if isinstance(scope, Parameter) or isinstance(id, Parameter):
-        return lambda v: NotCharged(resource, v.values["scope"], v.values.get("id", id))
+
+        def not_charged(violation: Violation) -> NotCharged:
+            values = violation.values
+            return NotCharged(resource, values["scope"], values.get("id", id))
+
+        return not_charged
     return NotCharged(resource, scope, id)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from uuid import uuid4
 
 import attrs
 import pytest
 
-from batchq import InvalidBatch, gather, insert, run, select, steps
+from batchq import InvalidBatch, explain, gather, insert, run, select, steps
 from batchq.bulk import (
     ChildDelete,
     ChunkSize,
@@ -91,6 +92,17 @@ def test_fence_locks_checks_hides_and_inserts_a_job():
         "insert bulk_job",
         "settings put back",
     ]
+
+
+@pytest.mark.usefixtures("tables")
+def test_what_a_broken_fence_raises_has_a_name(conn):
+    """It stands in the text of errors, where <lambda> says nothing."""
+    job = run(conn, TREE.jobs.get(run(conn, TREE.fence(1, missing=MISSING))))
+    chunk = TREE.chunk(job, 1, timedelta(minutes=1))
+
+    for text in map(explain, (chunk, TREE.finish(job))):
+        assert "-> broken" in text
+        assert "<lambda>" not in text
 
 
 @pytest.mark.usefixtures("tables")

@@ -120,7 +120,9 @@ def comparable(found: Any) -> Any:
         return tuple(map(comparable, found))
     if isinstance(found, str):
         found = found.replace(", row 4", "")
-        return re.sub("(->|mapped to) (<lambda>|AlreadyExists|LimitExceeded)", r"\1 …", found)
+        return re.sub(
+            "(->|mapped to) (<lambda>|AlreadyExists|(?i:limit_?exceeded))", r"\1 …", found
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from attrs import frozen
 
-from batchq import InvalidBatch, gather, param, row, run, steps
+from batchq import InvalidBatch, explain, gather, param, row, run, steps
 from batchq.limits import LimitExceeded, LimitMissing, Limits, NotCharged
 from batchq.result import Failed, attempt
 from tests.limits.helpers import FLEET, LIMITS, PROJECT, SILO, A, B, set_limits
@@ -117,3 +117,12 @@ def test_parameter_that_is_not_a_uuid_is_rejected(case):
 def test_amount_is_not_a_parameter():
     with pytest.raises(InvalidBatch, match="pass an int from 1"):
         Limits().charge("vpcs", param("n", int), scope=PROJECT, id=A)  # type: ignore[arg-type]
+
+
+def test_what_it_raises_has_a_name() -> None:
+    """It stands in the text of explain() and of errors, where <lambda> says nothing."""
+    new = NewVpc(A, PROJECT, SILO)
+    text = "\n".join(explain(declared.bind(new)) for declared in DECLARED.values())
+
+    assert all(f"-> {name}" in text for name in ("limit_exceeded", "limit_missing", "not_charged"))
+    assert "<lambda>" not in text

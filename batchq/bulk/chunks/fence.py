@@ -9,7 +9,7 @@ then finds the fence broken, and a later restore waits for it.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from attrs import frozen
@@ -25,6 +25,7 @@ from batchq.language.local_settings import ALL_ROWS, changed, kept, with_setting
 from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
+from batchq.language.violation import Violation
 from batchq.patterns.hierarchy import Parent
 
 CANONICAL = {
@@ -117,9 +118,8 @@ class Fence:
 
     def lock(self, job: Job) -> Statement[None]:
         """Lock the parent of a job FOR UPDATE, and fail if the fence is broken."""
-        broken = self.broken(job)
         parent = select(self.parent.table, where=self._fenced(job)).for_update()
-        return parent.expect(1, missing=lambda _: broken).label(self.parent.table)
+        return parent.expect(1, missing=partial(self.broken, job)).label(self.parent.table)
 
     def current(self, job: Job) -> Statement[None]:
         """Select the generation and the tables of a job's hidden parent as they are now."""
@@ -130,8 +130,8 @@ class Fence:
         where: list[Condition] = [{self.parent.key: job.root}, self._is_hidden]
         return select(self.parent.table, columns, where=where)
 
-    def broken(self, job: Job) -> FenceBroken:
-        """Return the error for a job whose fence is broken."""
+    def broken(self, job: Job, _: Violation | None = None) -> FenceBroken:
+        """Return the error for a job whose fence is broken, whatever has found that."""
         return FenceBroken(job.root, self._diagnose(job))
 
     def _diagnose(self, job: Job) -> Batch[str]:

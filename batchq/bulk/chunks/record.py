@@ -7,7 +7,7 @@ Why one statement with the delete: no crash can come between the two.
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from batchq.bulk.chunks.fence import Fence
@@ -136,5 +136,4 @@ def recorded(
     statement = filled.one(Chunk).expect(1, missing=LeaseLost()).label(table)
     if fence is None:
         return statement
-    broken = fence.broken(job)
-    return statement.ensure({"fenced": raw_sql("true")}, raises=lambda _: broken)
+    return statement.ensure({"fenced": raw_sql("true")}, raises=partial(fence.broken, job))
