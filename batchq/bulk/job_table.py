@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The DDL of the job table, and how its absence is recognized."""
+"""The DDL of the job table."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from attrs import field, frozen
-
 from batchq.engine.compile.quoting import derived, identifier, quoted
-from batchq.language.matchers import Matcher
-from batchq.language.violation import Violation
 
 _DDL = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -56,25 +50,3 @@ def ddl(table: str) -> str:
 def unfinished_key(table: str) -> str:
     """Return the name of the index that allows one unfinished job for each parent."""
     return derived(table, "unfinished_key")
-
-
-@frozen(eq=False)
-class NoTable(Matcher):
-    """Match a statement that failed because one table does not exist, and no other table."""
-
-    table: str = field(kw_only=True)
-
-    def matches(self, violation: Violation) -> bool:
-        """Return True if the server has not found this table."""
-        # The message is translated, but the name in it is not.
-        return super().matches(violation) and f'"{self.table}"' in violation.message
-
-
-_UNDEFINED_TABLE = "42P01"
-"""The SQLSTATE undefined_table (PostgreSQL documentation, appendix A)."""
-
-
-@lru_cache(maxsize=64)
-def no_table(table: str) -> Matcher:
-    """Match the failure of a statement because ``table`` does not exist."""
-    return NoTable(sqlstate=_UNDEFINED_TABLE, table=table)

@@ -18,7 +18,7 @@ from attrs import field, fields, frozen
 
 from batchq.bulk.errors import JobExists, LeaseLost, NoJobTable
 from batchq.bulk.job import VERSION, Job, QueueStats, checked_job
-from batchq.bulk.job_table import ddl, no_table, unfinished_key
+from batchq.bulk.job_table import ddl, unfinished_key
 from batchq.engine.compile.quoting import check_table, listed, quoted
 from batchq.language.argument_types import checked, checked_job_id
 from batchq.language.batch import Batch
@@ -28,6 +28,7 @@ from batchq.language.errors import BatchError
 from batchq.language.inputs import Condition
 from batchq.language.mapping import Raises
 from batchq.language.matchers import unique
+from batchq.language.missing_table import missing_table
 from batchq.language.selects import select
 from batchq.language.sql_template import SqlTemplate, sql_template
 from batchq.language.statement import Statement
@@ -65,13 +66,13 @@ class Jobs:
         :param exists: the error if there is an unfinished one already.
         """
         row = {"id": job, "task": task, "version": VERSION, "root": root, "generation": 0}
-        inserted = insert(self.table, row).on(no_table(self.table), NoJobTable(self.table))
+        inserted = insert(self.table, row).on(missing_table(self.table), NoJobTable(self.table))
         return inserted.on(unique(unfinished_key(self.table)), exists)
 
     def no_job_table(self, error: Exception) -> NoJobTable | None:
         """Return the error to raise if a step failed because the job table does not exist."""
         violation = error.violation if isinstance(error, BatchError) else None
-        if violation is None or not no_table(self.table).matches(violation):
+        if violation is None or not missing_table(self.table).matches(violation):
             return None
         return NoJobTable(self.table)
 
@@ -90,7 +91,7 @@ class Jobs:
         def exists(violation: Violation) -> JobExists:
             return JobExists(task, violation.row["id"])
 
-        inserted = inserted.on(no_table(self.table), NoJobTable(self.table))
+        inserted = inserted.on(missing_table(self.table), NoJobTable(self.table))
         statement = inserted.expect(1, missing=missing).ensure({"id": job}, raises=exists)
         return statement.label(f"insert {self.table}")
 

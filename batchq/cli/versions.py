@@ -13,13 +13,11 @@ from typing import Any
 
 import click
 
-from batchq.bulk.job_table import no_table
-from batchq.cli.connection import Explain, connected
+from batchq.cli.connection import connected
 from batchq.cli.options import dsn_option, json_option
 from batchq.cli.output import to_json
 from batchq.cli.target import Target
 from batchq.cli.versions_output import status_dict, status_lines, window_line
-from batchq.language.errors import BatchError
 from batchq.running.run import run
 from batchq.versions import Fleet, Proof
 from batchq.versions.fleet_arguments import GREATEST, LONGEST
@@ -67,7 +65,7 @@ def versions() -> None:
 @json_option
 def status_command(fleet: Fleet, dsn: str, *, as_json: bool) -> None:
     """Show the versions that may run, and the processes that have joined."""
-    with connected(dsn, _no_table(fleet)) as connection:
+    with connected(dsn) as connection:
         status = run(connection, fleet.status(), read_only=True)
     if as_json:
         click.echo(to_json(status_dict(fleet, status)))
@@ -84,7 +82,7 @@ def expand_command(fleet: Fleet, version: int, dsn: str) -> None:
 
     For a tool whose migrations are not in Python; else call expand() in the migration.
     """
-    with connected(dsn, _no_table(fleet)) as connection:
+    with connected(dsn) as connection:
         window = run(connection, fleet.expand(version))
     click.echo(window_line(fleet, window))
 
@@ -100,7 +98,7 @@ def retire_command(fleet: Fleet, below: int, dsn: str) -> None:
     """
     with _usage("BELOW"):
         batch = fleet.retire(below=below)
-    with connected(dsn, _no_table(fleet)) as connection:
+    with connected(dsn) as connection:
         # Above this level it would fail if a process joins meanwhile.
         window = run(connection, batch, isolation="read committed")
     click.echo(window_line(fleet, window))
@@ -148,7 +146,7 @@ def contract_command(
         batch = fleet.contract(
             unused_since=unused_since, proofs=given, after=timedelta(seconds=after)
         )
-    with connected(dsn, _no_table(fleet)) as connection:
+    with connected(dsn) as connection:
         run(connection, batch, read_only=True)
     click.echo(f"{fleet.name}: what no version uses since {unused_since} may be dropped")
 
@@ -161,19 +159,3 @@ def _usage(parameter: str) -> Generator[None]:
     except ValueError as error:  # an InvalidBatch is one
         _, _, wrong = str(error).rpartition("): ")
         raise click.BadParameter(wrong, param_hint=parameter) from error
-
-
-def _no_table(fleet: Fleet) -> Explain:
-    """Return a function that says how to create the tables if one does not exist."""
-
-    def explained(error: Exception) -> Exception | None:
-        violation = error.violation if isinstance(error, BatchError) else None
-        for table in (fleet.window_table, fleet.member_table):
-            if violation is not None and no_table(table).matches(violation):
-                return LookupError(
-                    f"the table {table!r} does not exist: the search path leads to no such table; "
-                    f"create it in a migration with the DDL that Fleet.ddl() returns"
-                )
-        return None
-
-    return explained

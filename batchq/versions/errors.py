@@ -16,16 +16,30 @@ class VersionError(Exception):
 
 
 class NoFleet(VersionError):
-    """The fleet has no row yet. A migration creates it by :meth:`Fleet.expand`."""
+    """There is no row of the fleet, or no table for it. A migration creates both.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    That is by :meth:`Fleet.ddl` and :meth:`Fleet.expand`. A row that a row-level security policy
+    hides from the role cannot be told from one that is not there.
+    """
+
+    def __init__(self, name: str, table: str | None = None) -> None:
+        super().__init__(name, table)
         self.name = name
         """The name of the fleet."""
+        self.table = table
+        """The table that does not exist; None if it is the row."""
 
     def __str__(self) -> str:
         """Return what is missing, and which call creates it."""
-        return f"the fleet {self.name!r} has no window yet; run expand() in a migration"
+        if self.table is not None:
+            return (
+                f"the table {self.table!r} does not exist: the search path leads to no such table; "
+                f"create it in a migration with the DDL that Fleet.ddl() returns"
+            )
+        return (
+            f"no window of the fleet {self.name!r} is visible: run expand() in a migration, unless "
+            f"a row-level security policy hides it from this role"
+        )
 
 
 class TooOld(VersionError):

@@ -19,11 +19,11 @@ from batchq.language.batch import Batch
 from batchq.language.builders import insert, raw_sql, sql
 from batchq.language.changes import delete, update
 from batchq.language.compose import gather
+from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.sql_template import sql_template
-from batchq.language.statement import Statement
 from batchq.versions.errors import NoFleet
 from batchq.versions.tables import FleetTables, Member, Status, Window
-from batchq.versions.window import may_run
+from batchq.versions.window import in_tables, may_run
 
 _SAME = raw_sql("newest")
 
@@ -54,6 +54,7 @@ def join(tables: FleetTables, version: int, member: str, lease: timedelta) -> Ba
     """Return the batch of :meth:`Fleet.join`."""
     window = update(tables.window, {"newest": _SAME}, where={"fleet": tables.fleet})
     window = window.expect(1, missing=NoFleet(tables.fleet))
+    window = in_tables(window, tables.fleet, tables.window)
     # The lease begins when the statement does, which is after the wait for the window. now() would
     # be the start of the transaction, before it.
     row = {
@@ -65,26 +66,35 @@ def join(tables: FleetTables, version: int, member: str, lease: timedelta) -> Ba
     upsert = insert(tables.member, row).on_conflict_do_update(
         "fleet", "member", set=["version", "until"]
     )
+    upsert = in_tables(upsert, tables.fleet, tables.member)
     joined = may_run(window, version).one(Window).label("window")
     return gather(joined, upsert.label("member")).map(_first)
 
 
-def leave(tables: FleetTables, member: str) -> Statement[None]:
+# These fail under a row-level security policy. It could hide a member, which would then be left out
+# without a word, or would not leave.
+
+
+def leave(tables: FleetTables, member: str) -> Batch[None]:
     """Return the batch of :meth:`Fleet.leave`."""
-    return delete(tables.member, where={"fleet": tables.fleet, "member": member})
+    leaves = delete(tables.member, where={"fleet": tables.fleet, "member": member})
+    return with_settings(ALL_ROWS, in_tables(leaves, tables.fleet, tables.member).label("leave"))
 
 
-def members(tables: FleetTables) -> Statement[list[Member]]:
+def members(tables: FleetTables) -> Batch[list[Member]]:
     """Return the batch of :meth:`Fleet.members`."""
     found = sql_template(_MEMBERS, members=quoted(tables.member)).fill(fleet=tables.fleet)
-    return found.all(Member)
+    rows = in_tables(found.all(Member), tables.fleet, tables.member)
+    return with_settings(ALL_ROWS, rows.label("members"))
 
 
 def status(tables: FleetTables) -> Batch[Status]:
     """Return the batch of :meth:`Fleet.status`."""
     found = sql_template(_STATUS, window=quoted(tables.window), members=quoted(tables.member))
     rows = found.fill(fleet=tables.fleet).all(_StatusRow)
-    return rows.expect(at_least=1, missing=NoFleet(tables.fleet)).map(_status)
+    rows = rows.expect(at_least=1, missing=NoFleet(tables.fleet))
+    rows = in_tables(rows, tables.fleet, tables.window, tables.member)
+    return with_settings(ALL_ROWS, rows.label("status")).map(_status)
 
 
 def _status(rows: Iterable[_StatusRow]) -> Status:

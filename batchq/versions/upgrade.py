@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from batchq.conditions import gt, le, lt
 from batchq.engine.compile.quoting import unqualified
@@ -16,10 +17,11 @@ from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.quoted_names import quoted_name
 from batchq.language.selects import select
 from batchq.language.statement import Statement
+from batchq.language.violation import Violation
 from batchq.versions.errors import StillRunning
 from batchq.versions.proof import Proof
 from batchq.versions.tables import FleetTables, Window
-from batchq.versions.window import expanded, not_yet, retired_below, window_of
+from batchq.versions.window import expanded, in_tables, not_yet, retired_below, window_of
 
 _NOW = raw_sql("statement_timestamp()")
 """The start of the statement: after the wait for a lock in the one before."""
@@ -31,7 +33,7 @@ def expand(tables: FleetTables, version: int) -> Statement[Window]:
     there = quoted_name(unqualified(tables.window))
     greater = raw_sql(f"greatest({there}.newest, excluded.newest)")
     upsert = insert(tables.window, row).on_conflict_do_update("fleet", set={"newest": greater})
-    return upsert.one(Window)
+    return in_tables(upsert.one(Window), tables.fleet, tables.window)
 
 
 def retire(tables: FleetTables, below: int) -> Batch[Window]:
@@ -40,9 +42,8 @@ def retire(tables: FleetTables, below: int) -> Batch[Window]:
     # conflict.
     window = expanded(window_of(tables)._locked("no key update", fresh=False), below)
     older = {"fleet": tables.fleet, "version": lt(below), "until": gt(_NOW)}
-    running = select(tables.member, ["member", "version"], where=older).expect(
-        0, unexpected=lambda found: StillRunning(found.row["member"], found.row["version"])
-    )
+    running = select(tables.member, ["member", "version"], where=older)
+    running = in_tables(running.expect(0, unexpected=_still_running), tables.fleet, tables.member)
     lower = {"fleet": tables.fleet, "oldest": lt(below)}
     raised = update(tables.window, {"oldest": below, "settled_at": _NOW}, where=lower)
     return gather(
@@ -61,7 +62,7 @@ def contract(
     window = retired_below(window_of(tables), unused_since).require(
         # The start of the transaction, so that the time before it counts alone.
         {"settled_at": le(sql("now() - %(after)s", after=after))},
-        raises=lambda found: not_yet(unused_since, found),
+        raises=partial(not_yet, unused_since),
         columns=["oldest"],
     )
     checks = [proof.check() for proof in proofs]
@@ -74,3 +75,7 @@ def _first(results: tuple[Window, *tuple[object, ...]]) -> Window:
 
 def _last(results: tuple[object, object, object, Window]) -> Window:
     return results[-1]
+
+
+def _still_running(found: Violation) -> StillRunning:
+    return StillRunning(found.row["member"], found.row["version"])

@@ -224,7 +224,7 @@ each_command = pytest.mark.parametrize("words", [*EACH, EXPAND], ids=lambda word
 @pytest.mark.parametrize("words", EACH, ids=lambda words: words[0])
 def test_a_database_without_the_fleet_is_reported(ask, fleet, words):
     command, _, *rest = words
-    refused(ask(command, OTHER, *rest), FAILED, "'other' has no window yet")
+    refused(ask(command, OTHER, *rest), FAILED, "no window of the fleet 'other' is visible")
 
 
 @each_command

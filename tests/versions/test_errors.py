@@ -26,7 +26,10 @@ from tests.versions.helpers import Distribution
 
 SETTLED = datetime(2026, 11, 30, tzinfo=UTC)
 ERRORS = {
-    "the fleet 'nexus' has no window yet; run expand() in a migration": NoFleet("nexus"),
+    "no window of the fleet 'nexus' is visible: run expand() in a migration, unless a row-level "
+    "security policy hides it from this role": NoFleet("nexus"),
+    "the table 'w' does not exist: the search path leads to no such table; create it in a "
+    "migration with the DDL that Fleet.ddl() returns": NoFleet("nexus", "w"),
     "version 6 is retired: the oldest that may run is 7": TooOld(6, 7),
     "the schema is expanded for version 6, not for 7; migrate it first": TooNew(7, 6),
     "no version is retired yet, and this needs those below 7 to be": NotYet(7, 0, None),

@@ -61,7 +61,7 @@ def test_gate_passes_exactly_at_both_ends_of_the_window(planned) -> None:
 
 
 def test_gate_without_a_window_raises_no_fleet(planned) -> None:
-    assert failed(planned, SIX.gate(insert("image", {"id": 1}))).args == ("nexus",)
+    assert failed(planned, SIX.gate(insert("image", {"id": 1}))).args == ("nexus", None)
     expand(planned)
     assert isinstance(failed(planned, Fleet(name="other", version=6).gate(gather())), NoFleet)
 

@@ -80,20 +80,27 @@ def hide(conn):
     conn.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_policy_that_hides_a_member_does_not_let_its_version_be_retired(
-    fleet_tables, conn, hide
+@pytest.mark.parametrize(
+    "batch",
+    [SEVEN.retire(below=7), SEVEN.status(), SEVEN.members(), SIX.leave("a")],
+    ids=["retire", "status", "members", "leave"],
+)
+def test_policy_that_hides_a_member_is_an_error_where_members_are_asked_for(
+    fleet_tables, conn, hide, batch
 ) -> None:
+    """Its version is not retired, nobody is told that no process runs, and none leaves in vain."""
     expand(conn)
     run(conn, SIX.join("a", lease=MINUTE))
     hide("version_member")
     assert conn.execute(MEMBERS).fetchall() == []
 
-    error = attempt(conn, SEVEN.retire(below=7)).error
+    error = attempt(conn, batch).error
 
     assert isinstance(error, BatchError)
     assert error.violation is not None
     assert error.violation.sqlstate == "42501"
     assert conn.execute(WINDOW).fetchall() == [(0, 7)]
+    assert fleet_tables.execute(MEMBERS).fetchall() == [("a", 6)]
 
 
 def test_policy_that_hides_the_window_lets_no_process_run(fleet_tables, conn, hide) -> None:
@@ -101,4 +108,6 @@ def test_policy_that_hides_the_window_lets_no_process_run(fleet_tables, conn, hi
     hide("version_window")
 
     for batch in (SIX.join("a", lease=MINUTE), SIX.gate(SIX.members()), SEVEN.retire(below=7)):
-        assert isinstance(attempt(conn, batch).error, NoFleet)
+        error = attempt(conn, batch).error
+        assert isinstance(error, NoFleet)
+        assert "unless a row-level security policy hides it" in str(error)
