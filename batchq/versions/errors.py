@@ -19,7 +19,7 @@ class NoFleet(VersionError):
     """There is no row of the fleet, or no table for it. A migration creates both.
 
     That is by :meth:`Fleet.ddl` and :meth:`Fleet.expand`. A row that a row-level security policy
-    hides from the role cannot be told from one that is not there.
+    hides from the role looks the same as one that is not there.
     """
 
     def __init__(self, name: str, table: str | None = None) -> None:

@@ -110,7 +110,7 @@ class Fleet:
         :param lease: how long it counts as running without another join, which is positive.
         :return: a batch with the window. Its ``oldest`` is the ``floor=`` of
             :meth:`Document.write`.
-        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
         :raises TooOld: when it is run, if the version is retired: end the process.
         :raises TooNew: when it is run, before :meth:`expand` of this version.
         :raises ValueError: for a lease that is not positive.
@@ -128,9 +128,11 @@ class Fleet:
         """Leave, at the end of a process; a process that has not joined may leave too.
 
         :param member: the name by which it has joined.
+        :raises NoFleet: when it is run, before :meth:`ddl`.
 
-        >>> Fleet(name="nexus", version=7).leave("nexus-1")
-        <Statement delete version_member>
+        >>> from batchq import steps
+        >>> [step.path for step in steps(Fleet(name="nexus", version=7).leave("nexus-1"))]
+        ['settings', 'leave', 'settings put back']
         """
         check_name("leave(member)", member)
         return membership.leave(self._tables, member)
@@ -139,13 +141,15 @@ class Fleet:
         """Return a batch with every process that has joined and has not left, by name.
 
         Those whose leases have ended are among them: see :attr:`Member.is_running`.
+
+        :raises NoFleet: when it is run, before :meth:`ddl`.
         """
         return membership.members(self._tables)
 
     def status(self) -> Batch[Status]:
         """Return a batch with the window and the members, of one moment.
 
-        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
         """
         return membership.status(self._tables)
 
@@ -167,7 +171,7 @@ class Fleet:
         :param needs: the version that the oldest running one has to be, for what is not found by
             itself, such as a column that another version does not know.
         :return: a batch with the result of ``batch``.
-        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
         :raises TooOld: when it is run, if this version is retired.
         :raises TooNew: when it is run, before :meth:`expand` of this version.
         :raises NotYet: when it is run, if it writes what a version does not know that may run.
@@ -197,6 +201,7 @@ class Fleet:
 
         :param version: the one that may run from now on; it may be above that of this code.
         :return: a batch with the window.
+        :raises NoFleet: when it is run, before :meth:`ddl`.
 
         >>> Fleet(name="nexus", version=7).expand(7)
         <Statement insert version_window: one(Window)>
@@ -215,7 +220,7 @@ class Fleet:
         :raises StillRunning: when it is run, with one process that has not left, and whose lease
             has not ended.
         :raises TooNew: when it is run, if the schema is not expanded for ``below``.
-        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
         :raises InvalidBatch: for a version above this one, which would retire this one too.
 
         >>> from batchq import steps
@@ -266,7 +271,7 @@ class Fleet:
         :raises NotYet: when it is run, while an older version may run, or one was retired less
             than ``after`` ago.
         :raises Unproven: when it is run, if a CHECK is missing or not validated.
-        :raises NoFleet: when it is run, before the first :meth:`expand`.
+        :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
         :raises ValueError: if ``after`` is negative.
 
         >>> from batchq import steps

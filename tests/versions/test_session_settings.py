@@ -88,7 +88,7 @@ def hide(conn):
 def test_policy_that_hides_a_member_is_an_error_where_members_are_asked_for(
     fleet_tables, conn, hide, batch
 ) -> None:
-    """Its version is not retired, nobody is told that no process runs, and none leaves in vain."""
+    """Its version is not retired, no status is without it, and it does not stay when it leaves."""
     expand(conn)
     run(conn, SIX.join("a", lease=MINUTE))
     hide("version_member")
