@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Floor 5, the command line: ``batchq bulk …`` and ``batchq versions …``."""
+"""The command line: ``batchq bulk …`` and ``batchq versions …``."""

@@ -37,7 +37,7 @@ _key_argument = click.argument("key", required=False)
 
 @click.group()
 def bulk() -> None:
-    """Delete trees of rows, or rows by a condition, and rewrite rows, in chunks.
+    """Delete and rewrite rows in chunks.
 
     TARGET is a DeleteTree, Backfill or DeleteRows of your application, named as
     module:attribute.

@@ -47,7 +47,9 @@ class _ProofName(click.ParamType[Proof | tuple[str, int]]):
 
 @click.group()
 def versions() -> None:
-    """Let versions of a service run, retire them, and ask whether what they need may be dropped.
+    """Let versions of a service run, and retire them.
+
+    `contract` asks whether what retired versions needed may be dropped.
 
     FLEET is a Fleet of your application, named as module:attribute.
 
@@ -64,7 +66,7 @@ def versions() -> None:
 @dsn_option
 @json_option
 def status_command(fleet: Fleet, dsn: str, *, as_json: bool) -> None:
-    """Show the versions that may run, and the processes that have joined."""
+    """Show the versions that may run, and the processes."""
     with connected(dsn) as connection:
         status = run(connection, fleet.status(), read_only=True)
     if as_json:

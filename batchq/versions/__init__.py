@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Run several versions of a service on one database, and converge what they have stored.
+"""Run several versions of a service on one database: each runs while it may, and reads what others
+have stored.
+
+>>> from batchq.versions import Fleet
+>>> FLEET = Fleet(name="nexus", version=7)
 
 The SQL follows CockroachDB's documentation as well, but it has not been run there.
 """

@@ -174,7 +174,7 @@ def _answer(who: str, line: str, begins: str) -> None:
 
 
 def _check_line(line: str, begins: str) -> None:
-    check(f"the begin of {line!r}", line[: len(begins)], begins)
+    check(f"the beginning of {line!r}", line[: len(begins)], begins)
 
 
 def _show(who: str, line: str) -> None:

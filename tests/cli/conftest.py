@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,30 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Return a function that writes a module into the current directory, and returns that."""
+
+    def write(name: str, text: str) -> Path:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", sys.path[:])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def command(database: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``batchq …`` on this test's database."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    return lambda *words: CliRunner().invoke(batchq, [*map(str, words)])
+
+
+@pytest.fixture
+def app(write_module: Callable[[str, str], Path]) -> Path:
     """Write the module into the current directory, and return that."""
-    (tmp_path / "cli_trees.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.delitem(sys.modules, "cli_trees", raising=False)
-    return tmp_path
+    return write_module("cli_trees", MODULE)
 
 
 @pytest.fixture
@@ -63,7 +81,6 @@ def estate(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 @pytest.fixture
-def cli(app: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+def cli(app: Path, command: Run) -> Run:
     """Run ``batchq bulk …`` on this test's database."""
-    monkeypatch.setenv("DATABASE_URL", database)
-    return lambda *words: CliRunner().invoke(batchq, ["bulk", *map(str, words)])
+    return partial(command, "bulk")

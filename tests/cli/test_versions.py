@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from batchq import run, sql
-from batchq.cli.main import batchq
-from tests.versions.helpers import MINUTE, SEVEN, SIX, WINDOW, create_tables, expand
+from tests.versions.helpers import MINUTE, SEVEN, SIX, WINDOW, create_tables, expand, prove
 
 MODULE = """
 from batchq.versions import Fleet
@@ -33,20 +31,10 @@ YES, FAILED, USAGE, NOT_YET, INTERRUPTED = 0, 1, 2, 75, 130
 
 
 @pytest.fixture
-def app(tmp_path, monkeypatch):
-    """Write the module into the current directory, and return that."""
-    (tmp_path / "cli_fleet.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.delitem(sys.modules, "cli_fleet", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def ask(app, database, monkeypatch):
+def ask(write_module, command):
     """Run ``batchq versions …`` on this test's database."""
-    monkeypatch.setenv("DATABASE_URL", database)
-    return lambda *words: CliRunner().invoke(batchq, ["versions", *map(str, words)])
+    write_module("cli_fleet", MODULE)
+    return partial(command, "versions")
 
 
 @pytest.fixture
@@ -62,8 +50,7 @@ def retired(fleet):
     """Versions below 7 are retired for two hours, and the rows are proven to be of 7."""
     run(fleet, SEVEN.retire(below=7))
     fleet.execute("UPDATE version_window SET settled_at = now() - interval '2 h'")
-    for command in SEVEN.proof("rule", 7).ddl():
-        fleet.execute(command.encode())
+    prove(fleet)
     return fleet
 
 

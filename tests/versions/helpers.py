@@ -8,11 +8,17 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import psycopg
+from psycopg import IsolationLevel
 
 from batchq import run
 from batchq.versions import Fleet
 
 MINUTE = timedelta(minutes=1)
+LEVELS = (
+    IsolationLevel.READ_COMMITTED,
+    IsolationLevel.REPEATABLE_READ,
+    IsolationLevel.SERIALIZABLE,
+)
 
 
 class Distribution(Enum):
@@ -58,3 +64,9 @@ def expand(conn: psycopg.Connection[Any], newest: int = 7, oldest: int = 0) -> N
     run(conn, Fleet(name="nexus", version=newest).expand(newest))
     if oldest:
         run(conn, Fleet(name="nexus", version=newest).retire(below=oldest))
+
+
+def prove(conn: psycopg.Connection[Any]) -> None:
+    """Prove that no rule is of a version below 7."""
+    for command in SEVEN.proof("rule", 7).ddl():
+        conn.execute(command.encode())

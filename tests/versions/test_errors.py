@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchq import InvalidBatch
 from batchq.versions import (
-    Fleet,
     Lossy,
     NoCommonVersion,
     NoFleet,
@@ -22,7 +20,6 @@ from batchq.versions import (
     Unproven,
     VersionError,
 )
-from tests.versions.helpers import Distribution
 
 SETTLED = datetime(2026, 11, 30, tzinfo=UTC)
 ERRORS = {
@@ -54,30 +51,3 @@ def test_error_has_its_text_and_attributes_in_another_process_too(text, error) -
     for each in (error, again, copy.copy(error)):
         assert isinstance(each, VersionError)
         assert (str(each), each.args, vars(each)) == (text, error.args, vars(error))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ({"window_table": ""}, "not a table's name"),
-        ({"member_table": "a..b"}, "not a table's name"),
-        ({"stamps": {"r" * 64: "v"}}, "too long"),
-        ({"window_table": "a", "member_table": "a"}, "another one"),
-        ({"since": {Distribution.FREEBSD: 7}}, "must not be above 6"),
-        ({"since": {Distribution.FREEBSD: "6"}}, r"write since\[Distribution.FREEBSD\]=7"),
-    ],
-)
-def test_fleet_that_cannot_be_is_rejected(arguments, text) -> None:
-    with pytest.raises(InvalidBatch, match=rf"^Fleet\(.*\): .*{text}"):
-        Fleet(name="nexus", version=6, **arguments)
-
-
-def test_fleet_does_not_change_with_what_it_was_made_of() -> None:
-    since, stamps = {Distribution.FREEBSD: 6}, {"rule": "row_version"}
-    fleet = Fleet(name="nexus", version=6, since=since, stamps=stamps)
-    since.clear()
-    stamps["image"] = "row_version"
-
-    assert fleet.since == {Distribution.FREEBSD: 6}
-    with pytest.raises(InvalidBatch, match="stamps="):
-        fleet.proof("image", 6)

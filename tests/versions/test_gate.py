@@ -151,56 +151,6 @@ class TestVariants:
             assert isinstance(failed(conn, SEVEN.gate(batch)), NotYet)
 
 
-class TestStamps:
-    """A row of a stamped table has the version of its writer."""
-
-    @pytest.mark.parametrize(
-        "writing",
-        [
-            insert("rule", {"id": 1}),
-            insert("rule", {"id": 1, "row_version": 6}),
-            insert("rule", {"id": 1, "row_version": True}),
-            insert("rule", {"id": 1, "row_version": sql("7")}),
-            insert("app.rule", {"id": 1}),
-            insert("rule", select("image", ["id", sql("7 AS row_version")])),
-            update("rule", {"old": "x"}, {"id": 1}),
-            update("rule", {"old": "x", "row_version": 6}, {"id": 1}),
-            update("rule", {"old": "x", "row_version": None}, {"id": 1}),
-            insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update("id", set=["id"]),
-            insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
-                "id", set={"old": sql("excluded.old"), "row_version": 6}
-            ),
-        ],
-    )
-    def test_row_without_the_stamp_of_its_writer_is_rejected(self, writing) -> None:
-        for batch in (writing, gather(sql("SELECT 1"), writing)):
-            with pytest.raises(InvalidBatch, match="row_version"):
-                SEVEN.gate(batch)
-
-    @pytest.mark.parametrize(
-        "writing",
-        [
-            insert("rule", {"old": sql("%(x)s", x=1), "id": 1, "row_version": 7}),
-            update("rule", {"old": sql("%(x)s", x=1), "row_version": 7}, {"row_version": 6}),
-            insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
-                "id", set=["row_version"]
-            ),
-            insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
-                "id", set={"old": sql("%(x)s", x=1), "row_version": 7}
-            ),
-            update(
-                "rule",
-                {"generation": sql('"generation" + 1'), "deleted_at": sql("now()")},
-                {"id": 1},
-            ),
-            insert("image", {"id": 1}),
-            sql("UPDATE rule SET old = 'x'"),
-        ],
-    )
-    def test_row_with_the_stamp_of_its_writer_is_accepted(self, writing) -> None:
-        assert len(steps(SEVEN.gate(writing))) == 2
-
-
 def test_batch_that_is_not_bound_is_rejected() -> None:
     with pytest.raises(InvalidBatch, match="bind"):
         SEVEN.gate(gather(IMAGE))

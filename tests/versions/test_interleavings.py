@@ -8,21 +8,16 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from psycopg import IsolationLevel
 
 from batchq import gather, insert, select, sql
 from batchq.conditions import lt
 from tests.support.interleaved_session import Side, once
 from tests.support.interleavings import Interleaver
-from tests.versions.helpers import EIGHT, MINUTE, SEVEN, SIX, create_tables
+from tests.versions.helpers import EIGHT, LEVELS, MINUTE, SEVEN, SIX, create_tables
 
 pytestmark = pytest.mark.postgres_only("waits are seen in pg_blocking_pids()")
 
-RC, RR, SER = LEVELS = (
-    IsolationLevel.READ_COMMITTED,
-    IsolationLevel.REPEATABLE_READ,
-    IsolationLevel.SERIALIZABLE,
-)
+RC, RR, SER = LEVELS
 EMPTY = "DELETE FROM version_member; DELETE FROM version_window"
 EXPANDED = f"{EMPTY}; INSERT INTO version_window (fleet, newest) VALUES ('nexus', %s)"
 RUNNING = f"{EXPANDED % 8}; INSERT INTO version_member VALUES ('nexus', 'a', 6, 'infinity')"

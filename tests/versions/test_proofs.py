@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from batchq import run
-from batchq.versions import Fleet, Proof, Unproven
+from batchq import InvalidBatch, run
+from batchq.versions import Change, Document, Fleet, Proof, Unproven
 from tests.versions.helpers import SEVEN, expand
 
 PROOF = SEVEN.proof("rule", 7)
@@ -152,3 +152,44 @@ def test_contract_reads_no_row_and_waits_for_no_lock_of_the_table(conn, connect)
         locking.connection.execute("LOCK TABLE rule")
         conn.execute("SET lock_timeout = '10s'")  # instead of for ever
         assert run(conn, contract()).oldest == 7
+
+
+SPEC = Document(
+    name="spec", load=dict, dump=dict, changes=[Change(up=dict, down=dict, since=7)], first=2
+)
+
+
+class TestDocumentProof:
+    """No document of an older version is stored."""
+
+    @pytest.mark.parametrize(
+        ("stored", "passes"),
+        [
+            ('{"version": 3, "document": {}}', True),
+            ('{"version": 2, "document": {}}', False),
+            (None, True),
+            ("null", False),
+            ("[3]", False),
+            ('{"document": {}}', False),
+        ],
+    )
+    def test_proof_is_of_each_row(self, conn, stored, passes) -> None:
+        proof = SPEC.proof("image", "spec", 3)
+        conn.execute("INSERT INTO image (id, spec) VALUES (1, %s)", [stored])
+        add, validate = proof.ddl()
+
+        execute(conn, add)
+        with pytest.raises(Unproven):
+            run(conn, contract(proof))
+        if not passes:
+            with pytest.raises(psycopg.errors.CheckViolation):
+                execute(conn, validate)
+            return
+        execute(conn, validate)
+
+        assert run(conn, contract(proof)).oldest == 7
+
+    def test_proof_of_a_version_that_is_not_read_is_rejected(self) -> None:
+        for version in (1, 4):
+            with pytest.raises(InvalidBatch, match="versions 2 to 3"):
+                SPEC.proof("image", "spec", version)

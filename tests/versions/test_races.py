@@ -17,13 +17,7 @@ from batchq import insert, run, select
 from batchq.result import Failed, Ok, attempt
 from batchq.versions import NotYet, TooOld
 from tests.support.lock_waits import until_waits
-from tests.versions.helpers import MINUTE, SEVEN, SIX, WINDOW, expand
-
-LEVELS = (
-    IsolationLevel.READ_COMMITTED,
-    IsolationLevel.REPEATABLE_READ,
-    IsolationLevel.SERIALIZABLE,
-)
+from tests.versions.helpers import LEVELS, MINUTE, SEVEN, SIX, WINDOW, expand
 
 pytestmark = [
     pytest.mark.usefixtures("fleet_tables"),

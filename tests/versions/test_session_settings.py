@@ -12,7 +12,7 @@ from batchq import BatchError, run
 from batchq.result import attempt
 from batchq.versions import NoFleet
 from tests.support.session_settings import OWN
-from tests.versions.helpers import MEMBERS, MINUTE, SEVEN, SIX, WINDOW, expand
+from tests.versions.helpers import MEMBERS, MINUTE, SEVEN, SIX, WINDOW, expand, prove
 
 SETTINGS = {
     "DateStyle": ("SQL, DMY", "German, DMY", "Postgres, MDY"),
@@ -36,8 +36,7 @@ def error_of(conn: Any, batch: Any) -> Any:
 
 def test_fleet_in_a_session_with_any_settings(fleet_tables, conn) -> None:
     schema = conn.execute("SELECT current_schema()").fetchone()[0]
-    for command in SEVEN.proof("rule", 7).ddl():
-        conn.execute(command.encode())
+    prove(conn)
     for name, values in SETTINGS.items():
         for value in values:
             fleet_tables.execute("TRUNCATE version_window, version_member")

@@ -66,6 +66,16 @@ SEVENTH = sql("SELECT 7 AS stamp").one(tuple)
 @pytest.mark.parametrize(
     "writing",
     [
+        insert("rule", {"id": 1}),
+        insert("rule", {"id": 1, "row_version": 6}),
+        insert("rule", select("image", ["id", sql("7 AS row_version")])),
+        insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update("id", set=["id"]),
+        insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
+            "id", set={"old": sql("excluded.old"), "row_version": 6}
+        ),
+        update("rule", {"old": "x"}, {"id": 1}),
+        update("rule", {"old": "x", "row_version": 6}, {"id": 1}),
+        update("rule", {"old": "x", "row_version": None}, {"id": 1}),
         insert_or_get("rule", PLAIN, Rule, key=["id"]),
         advanced(PLAIN),
         RULES.add(2, insert("rule", PLAIN), missing=KeyError),
@@ -93,13 +103,24 @@ SEVENTH = sql("SELECT 7 AS stamp").one(tuple)
     ],
 )
 def test_row_without_the_stamp_of_its_writer_is_rejected(writing) -> None:
-    with pytest.raises(InvalidBatch, match=r"gate\(\): .*row_version"):
-        SEVEN.gate(writing)
+    for batch in (writing, gather(sql("SELECT 1"), writing)):
+        with pytest.raises(InvalidBatch, match=r"gate\(\): .*row_version"):
+            SEVEN.gate(batch)
 
 
 @pytest.mark.parametrize(
     "writing",
     [
+        insert("rule", {"old": sql("%(x)s", x=1), "id": 1, "row_version": 7}),
+        insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
+            "id", set=["row_version"]
+        ),
+        insert("rule", {"id": 1, "row_version": 7}).on_conflict_do_update(
+            "id", set={"old": sql("%(x)s", x=1), "row_version": 7}
+        ),
+        update("rule", {"old": sql("%(x)s", x=1), "row_version": 7}, {"row_version": 6}),
+        insert("image", {"id": 1}),
+        sql("UPDATE rule SET old = 'x'"),
         insert_or_get("rule", STAMPED, Rule, key=["id"]),
         advanced(STAMPED),
         RULES.add(2, insert("rule", STAMPED), missing=KeyError),
@@ -115,6 +136,11 @@ def test_row_without_the_stamp_of_its_writer_is_rejected(writing) -> None:
         update("rule", {"row_version": Release.SEVEN}, {"id": 1}),
         update("rule", {"row_version": Int4(7)}, {"id": 1}),
         # What has the stamp of its last writer stays as it is.
+        update(
+            "rule",
+            {"generation": sql('"generation" + 1'), "deleted_at": sql("now()")},
+            {"id": 1},
+        ),
         GROUP.touch(1, missing=KeyError),
         GROUP.delete(1, missing=KeyError),
         RULES.forbid(1, unexpected=KeyError),

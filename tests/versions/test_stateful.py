@@ -40,7 +40,7 @@ from batchq import (
 )
 from batchq.result import Ok, attempt
 from batchq.versions import Change, Document, Fleet, NotYet, Unknown, VersionError, fleet, tolerant
-from tests.versions.helpers import MINUTE
+from tests.versions.helpers import LEVELS, MINUTE
 
 
 class OldDistribution(StrEnum):
@@ -136,9 +136,7 @@ EXISTING = {
     "bound": lambda row: gather(SPEC_BY_ID).bind(id=row.id, spec=row.spec),
 }
 
-levels = st.sampled_from(
-    [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
-)
+levels = st.sampled_from(LEVELS)
 fleets = st.sampled_from([SIX, SEVEN])
 members = st.sampled_from(["a", "b"])
 # 7 may believe any floor: a process that has not joined for long, or a wrong constant.
