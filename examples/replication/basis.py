@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from json import dumps
 
 from attrs import frozen
 
@@ -24,4 +25,5 @@ def basis_of(generation: int, artifacts: Iterable[str]) -> Basis:
     >>> basis_of(7, ["b", "a"]) == basis_of(7, ["a", "b"])
     True
     """
-    return Basis(generation, sha256("\n".join(sorted(artifacts)).encode()).hexdigest())
+    # JSON, so that no name can look like two: a row may be any text.
+    return Basis(generation, sha256(dumps(sorted(artifacts)).encode()).hexdigest())

@@ -117,16 +117,11 @@ def choose(
     return chosen, deferred
 
 
-def is_safe(
-    artifacts: Iterable[str], wanted: Collection[str], listings: Listings, least: int
-) -> bool:
-    """Return whether this process may delete its copies of an upload, all of them.
+def is_safe(artifacts: Iterable[str], listings: Listings, least: int) -> bool:
+    """Return whether this process may delete its copies of artifacts.
 
     :param least: the copies that make an artifact safe. It does not become less if there are fewer
         depots than that: then the copies stay.
     """
     answered = [copies for copies in listings.values() if copies is not None]
-    return all(
-        sha256 not in wanted or sum(sha256 in copies for copies in answered) >= least
-        for sha256 in artifacts
-    )
+    return all(sum(sha256 in copies for copies in answered) >= least for sha256 in artifacts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random, SystemRandom
 from typing import assert_never
@@ -35,7 +35,7 @@ from examples.replication.errors import (
 from examples.replication.planning import Kind, Limits, Listings, Request, choose, plan
 from examples.replication.report import Report, Result, Sent, Stopped
 from examples.replication.uploads import Upload, Uploads
-from examples.replication.wanted import Database, Wanted, artifacts_add, wanted_read
+from examples.replication.wanted import Database, Wanted, artifact_names, artifacts_add, wanted_read
 
 _LOGGER = logging.getLogger("replication")
 
@@ -60,16 +60,21 @@ class Replicator:
     kept: Kept[Sent, Report] = field(init=False, factory=lambda: Kept[Sent, Report](max_events=128))
     """The latest requests, the report of the last activation, and the sum of all."""
 
-    def upload(self, artifacts: Collection[str]) -> None:
+    def upload(self, artifacts: Iterable[str]) -> None:
         """Want artifacts that this process has received, and hold them until depots have them.
 
         First the rows: an artifact that was sent to a depot before it is wanted would be deleted
         there. If this process ends between the two, :attr:`Report.missing` names the artifacts. An
         upload that fails may be repeated, whatever its outcome is.
+
+        :raises ValueError: for a name that is not a SHA-256 in lower case; nothing is wanted then.
+        :raises TypeError: for a str instead of a list of them.
+        :raises NoSet: if there is no such set.
         """
-        added = artifacts_add(self.set_id, artifacts)
+        names = artifact_names(artifacts)
+        added = artifacts_add(self.set_id, names)
         generation = run(self.database, added, deadline=self.deadline)
-        self.uploads.hold(Upload(generation, frozenset(artifacts)))
+        self.uploads.hold(Upload(generation, frozenset(names)))
 
     def activate(self) -> Report:
         """Do a bounded part of what is to do, and return what was done.
@@ -109,6 +114,9 @@ class Replicator:
             report.stopped = Stopped.SILENT
             return
         report.dropped = self.uploads.drop(wanted, listings, self.least)
+        report.unlisted = tuple(sorted(self.uploads.unlisted(wanted)))
+        if report.unlisted:
+            _LOGGER.error("held, and the set does not list: %s", ", ".join(report.unlisted))
         self._execute(self._chosen(wanted, listings, report), wanted.basis, report)
 
     def _listings(self, basis: Basis) -> Listings:

@@ -68,8 +68,11 @@ class Report:
     """Depots that did not answer. They are asked again by every activation."""
     missing: tuple[str, ...] = ()
     """See :attr:`Plan.missing`."""
+    unlisted: tuple[str, ...] = ()
+    """Artifacts that this process holds, and that the set does not list although no newer
+    generation has removed them: the row is lost or wrong. An alarm; the files stay."""
     malformed: int = 0
-    """Rows of the set that name no artifact."""
+    """Rows of the set that name no artifact. They are in the log, and not in ``missing``."""
 
     def __add__(self, later: Report) -> Report:
         """Return what both have done; the state at the end is that of the later one."""
@@ -84,5 +87,6 @@ class Report:
             dropped=self.dropped + later.dropped,
             silent=later.silent,
             missing=later.missing,
+            unlisted=later.unlisted,
             malformed=later.malformed,
         )

@@ -8,7 +8,7 @@ increments it, so a depot can refuse a request that is based on an older state.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -34,14 +34,35 @@ def set_create(set_id: UUID) -> Batch[None]:
     return insert("artifact_set", {"id": set_id, "generation": 1}).label("set_create")
 
 
-def artifacts_add(set_id: UUID, artifacts: Collection[str]) -> Batch[int]:
+def artifact_names(artifacts: Iterable[str]) -> list[str]:
+    """Return the names of artifacts, sorted, each once.
+
+    :raises TypeError: for a str: it would be one name for each of its letters.
+    :raises ValueError: for what names no artifact. As a row it would only be reported.
+    """
+    for name in (names := sorted(_listed(artifacts))):
+        if not _SHA256.fullmatch(name):
+            raise ValueError(f"{name!r:.80} names no artifact; pass SHA-256 sums in lower case")
+    return names
+
+
+def _listed(artifacts: Iterable[str]) -> frozenset[str]:
+    if isinstance(artifacts, str):
+        raise TypeError(f"pass a list of names, not a str: [{artifacts!r:.80}]")
+    return frozenset(artifacts)
+
+
+def artifacts_add(set_id: UUID, artifacts: Iterable[str]) -> Batch[int]:
     """Want artifacts, and return the generation from which on they are wanted.
 
     One that is wanted already stays: to upload it again is the remedy if its last copy is lost.
+
+    :raises TypeError: as :func:`artifact_names`.
+    :raises ValueError: as :func:`artifact_names`.
     """
     rows = sequence(
         insert("artifact", {"set_id": set_id, "sha256": sha256}).on_conflict_do_nothing()
-        for sha256 in artifacts
+        for sha256 in artifact_names(artifacts)
     )
     return (
         gather(ARTIFACTS.add(set_id, rows, missing=NoSet(set_id)), _generation(set_id))
@@ -50,12 +71,17 @@ def artifacts_add(set_id: UUID, artifacts: Collection[str]) -> Batch[int]:
     )
 
 
-def artifacts_remove(set_id: UUID, artifacts: Collection[str]) -> Batch[int]:
-    """Want artifacts no longer, and return the generation from which on they are not wanted."""
+def artifacts_remove(set_id: UUID, artifacts: Iterable[str]) -> Batch[int]:
+    """Want artifacts no longer, and return the generation from which on they are not wanted.
+
+    Rows that name no artifact can be removed too.
+
+    :raises TypeError: for a str.
+    """
     return (
         gather(
             SET.touch(set_id, missing=NoSet(set_id)),
-            delete("artifact", where={"set_id": set_id, "sha256": list(artifacts)}),
+            delete("artifact", where={"set_id": set_id, "sha256": sorted(_listed(artifacts))}),
             _generation(set_id),
         )
         .map(lambda removed: removed[2])

@@ -18,10 +18,14 @@ from examples.replication.basis import Basis
 from examples.replication.errors import NoSet, Stale
 from examples.replication.planning import Kind
 from examples.replication.report import Result
-from examples.replication.wanted import artifacts_add, wanted_page, wanted_read
+from examples.replication.uploads import Upload
+from examples.replication.wanted import artifacts_add, artifacts_remove, wanted_page, wanted_read
 from tests.support.replication import LONG, SET_ID, World, artifact, settle
 
 NAMES = [artifact(n) for n in range(20)]
+each_bogus = pytest.mark.parametrize(
+    "bogus", ["", "x", NAMES[0].upper(), NAMES[0][:-1], f"{NAMES[0]}\n"]
+)
 FIVE = tuple(f"d{n}" for n in range(5))
 
 
@@ -128,11 +132,11 @@ def test_upload_is_dropped_as_a_whole(world):
         assert replicator.activate().dropped == dropped
 
 
-@pytest.mark.parametrize("bogus", ["", "x", NAMES[0].upper(), NAMES[0][:-1], f"{NAMES[0]}\n"])
+@each_bogus
 def test_row_that_names_no_artifact_is_reported_and_stops_no_other(
     world, replicator, caplog, bogus
 ):
-    run(world.conn, artifacts_add(SET_ID, [bogus]))
+    world.conn.execute("INSERT INTO artifact VALUES (%s, %s)", [SET_ID, bogus])
     replicator.upload(NAMES[:1])
 
     assert settle(replicator) == 3
@@ -141,6 +145,71 @@ def test_row_that_names_no_artifact_is_reported_and_stops_no_other(
     assert (report.malformed, report.missing) == (1, ())
     assert world.copies() == world.everywhere([NAMES[0]])
     assert any(repr(bogus) in record.message for record in caplog.records)
+    world.remove(bogus)
+    assert replicator.activate().malformed == 0
+
+
+@each_bogus
+def test_upload_with_a_name_of_no_artifact_is_refused_whole(world, replicator, bogus):
+    with pytest.raises(ValueError, match="names no artifact"):
+        replicator.upload([NAMES[0], bogus])
+
+    assert (world.wanted(), replicator.uploads.artifacts) == (set(), frozenset())
+
+
+def test_str_is_not_a_list_of_names(world, replicator):
+    """It would be 64 names of one letter."""
+    for call in (
+        replicator.upload,
+        partial(artifacts_add, SET_ID),
+        partial(artifacts_remove, SET_ID),
+    ):
+        with pytest.raises(TypeError, match="not a str"):
+            call(NAMES[0])
+
+    assert world.wanted() == set()
+
+
+def test_names_of_an_upload_are_read_once(world, replicator):
+    """Of a generator too, all that is wanted is held."""
+    replicator.upload(name for name in [*NAMES[:2], NAMES[0]])
+
+    assert world.wanted() == replicator.uploads.artifacts == {*NAMES[:2]}
+
+
+def test_upload_whose_row_is_lost_is_held_and_reported(world, caplog):
+    """The set does not list it, and no newer generation has removed it: it is the only file."""
+    replicator = world.replicator(least=3)
+    replicator.upload(NAMES[:2])
+    world.conn.execute("DELETE FROM artifact WHERE sha256 = %s", [NAMES[0]])
+
+    settle(replicator)
+
+    report = replicator.activate()
+    assert (report.unlisted, report.missing, report.dropped) == ((NAMES[0],), (), 0)
+    assert replicator.uploads.artifacts == {*NAMES[:2]}
+    assert f"does not list: {NAMES[0]}" in caplog.text
+    replicator.upload(NAMES[:1])
+    settle(replicator)
+    assert replicator.kept.last_report.unlisted == ()
+    assert replicator.kept.lifetime.dropped == 2
+    assert world.copies() == world.everywhere(NAMES[:2])
+
+
+def test_upload_with_a_row_that_names_no_artifact_is_held_until_it_is_removed(world, replicator):
+    """As an upload of other code than this may have."""
+    bogus = NAMES[0].upper()
+    replicator.upload(NAMES[1:2])
+    world.conn.execute("INSERT INTO artifact VALUES (%s, %s)", [SET_ID, bogus])
+    replicator.uploads.hold(Upload(2, frozenset([bogus, NAMES[1]])))
+    replicator.upload(NAMES[2:3])
+
+    settle(replicator)
+
+    assert replicator.kept.last_report.unlisted == (bogus,)
+    assert replicator.uploads.artifacts == {bogus, NAMES[1]}
+    world.remove(bogus)
+    assert (replicator.activate().dropped, replicator.uploads.artifacts) == (1, frozenset())
 
 
 def test_upload_writes_the_rows_before_anything_is_sent(world, replicator):

@@ -116,13 +116,26 @@ def test_undisturbed_replicator_reaches_the_wanted_state(new, old, depots, limit
     assert copies == dict.fromkeys(copies, wanted)
 
 
-@given(ARTIFACTS, ARTIFACTS, LISTINGS, st.integers(1, 4))
-def test_upload_is_safe_if_each_wanted_artifact_has_copies(artifacts, wanted, listings, least):
+@given(ARTIFACTS, LISTINGS, st.integers(1, 4))
+def test_upload_is_safe_if_each_artifact_has_copies(artifacts, listings, least):
     counts = Counter(sha256 for listed in listings.values() for sha256 in listed or ())
 
-    safe = is_safe(artifacts, wanted, listings, least)
+    safe = is_safe(artifacts, listings, least)
 
-    assert safe == (min([counts[sha256] for sha256 in artifacts & wanted], default=9) >= least)
+    assert safe == (min([counts[sha256] for sha256 in artifacts], default=9) >= least)
+
+
+NAMES = st.frozensets(st.text('a"\\\n, []', max_size=3), max_size=3)
+
+
+@given(NAMES, NAMES)
+def test_digests_are_equal_if_the_sets_are(one, other):
+    """Whatever characters are in a name, such as those that stand between two."""
+    assert (basis.basis_of(7, one) == basis.basis_of(7, other)) == (one == other)
+
+
+def test_digest_of_a_name_is_not_that_of_its_lines():
+    assert basis.basis_of(7, ["a\nb"]) != basis.basis_of(7, ["a", "b"])
 
 
 @pytest.mark.parametrize("module", [basis, planning])
