@@ -57,6 +57,12 @@ def test_table_has_every_public_method_and_its_parameters() -> None:
         assert parameters(function) == arguments.keys(), name
 
 
+@pytest.mark.parametrize("name", [name for name in CALLS if "." in name])
+def test_docstring_describes_each_parameter(name: str) -> None:
+    function, arguments = CALLS[name]
+    assert [each for each in arguments if f":param {each}:" not in str(function.__doc__)] == []
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_argument_of_a_wrong_type_is_rejected(name: str) -> None:
     assert_rejects_wrong_types(*CALLS[name])

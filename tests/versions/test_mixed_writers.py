@@ -87,6 +87,18 @@ def test_backfill_after_the_retirement_leaves_no_row_out_of_date(rules, conn) ->
     prove(conn)
 
 
+@pytest.mark.usefixtures("rules")
+def test_writer_without_a_gate_leaves_a_row_out_of_date_after_the_backfill(conn) -> None:
+    """The ablation: what keeps the rows up to date is that 6 does not pass the gate."""
+    run(conn, RETIRE)
+    begin(conn, FILL)
+    go_on(conn, FILL)
+
+    run(conn, by_6(7))
+
+    assert stale(conn) == [(7, "by 6", "RULE 7", 6)]
+
+
 @pytest.mark.parametrize(("held", "waits"), [(by_7, by_6), (by_6, by_7)], ids=["6 last", "7 last"])
 def test_row_that_both_write_at_once_is_filled(rules, racing, conn, held, waits) -> None:
     fleets = {by_6: SIX, by_7: SEVEN}
