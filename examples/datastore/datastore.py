@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """DataStore: the interface that the rest of the service calls. It runs batches and builds none.
 
-All of them run in one place, ``_run``, which puts the gate of the fleet around each.
+Those of the service run in one place, ``_run``, which puts the gate of the fleet around each.
 """
 
 from __future__ import annotations
