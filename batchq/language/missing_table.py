@@ -9,6 +9,7 @@ from functools import lru_cache
 from attrs import field, frozen
 
 from batchq.language.matchers import Matcher
+from batchq.language.spelling import spelled
 from batchq.language.violation import Violation
 
 _UNDEFINED_TABLE = "42P01"
@@ -26,6 +27,10 @@ class MissingTable(Matcher):
         # The message is translated, and its quotation marks too: "x", »x«, « x ». The name is not.
         quoted = rf"[^\w\s.$]\s?{re.escape(self.table)}\s?[^\w\s.$]"
         return super().matches(violation) and re.search(quoted, violation.message) is not None
+
+    def __str__(self) -> str:
+        """Return the SQLSTATE and the table."""
+        return f"{super().__str__()} of {spelled(self.table)}"
 
 
 @lru_cache(maxsize=64)

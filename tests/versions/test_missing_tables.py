@@ -78,7 +78,9 @@ def test_other_missing_table_is_not_that_of_the_fleet(fleet_tables, conn) -> Non
     assert error.violation.sqlstate == "42P01"
 
 
-def test_no_mapping_of_a_fleet_is_without_a_name() -> None:
-    for batch, _ in batches(SEVEN).values():
-        assert "->" in explain(batch)
-        assert "<lambda>" not in explain(batch)
+def test_mappings_of_a_fleet_have_names_and_say_which_table_is_missing() -> None:
+    for batch, tables in batches(SEVEN).values():
+        text = explain(batch)
+        for table in tables:
+            assert f'sqlstate("42P01") of "{table}" -> NoFleet' in text
+        assert "<lambda>" not in text
