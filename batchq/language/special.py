@@ -38,3 +38,6 @@ class Unwritable(Special):
 
 UNWRITABLE: dict[type[object], str] = {}
 """Its classes, each with what to write instead."""
+
+REFUSED_IN_JSON: dict[type[object], str] = {}
+"""Types whose values are parameters, but not as a part of JSON, each with what to write instead."""

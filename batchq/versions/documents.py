@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from batchq.language.argument_types import checked, is_of, items_of, of
 from batchq.language.errors import InvalidBatch
 from batchq.language.signatures import why_not_one
+from batchq.language.special import REFUSED_IN_JSON
 from batchq.language.validation import checked_call, listed
 from batchq.versions.errors import Lossy, NoCommonVersion
 from batchq.versions.plain_json import copied, differences, plain
@@ -50,8 +51,9 @@ def _changes(given: Iterable[Change]) -> tuple[Change, ...]:
 class Written(Jsonb):
     """A document in its envelope, to be written into a column of type jsonb.
 
-    It is a ``Jsonb`` of psycopg, so it can be passed wherever a value can; ``.obj`` is plain JSON,
-    for a peer.
+    It is a ``Jsonb`` of psycopg, so it can be passed wherever a value can, but not as a part of
+    JSON. ``.obj`` is plain JSON, for a peer. If it is written as a part of JSON, a gate does not
+    see its version: pass ``needs`` to :meth:`Fleet.gate`.
     """
 
     __slots__ = ("document", "needs", "version")
@@ -68,6 +70,11 @@ class Written(Jsonb):
     def __repr__(self) -> str:
         """Return the document and its version, without values."""
         return f"<Written {self.document} version {self.version}>"
+
+
+REFUSED_IN_JSON[Written] = (
+    "write it to a column of its own, or pass its .obj, and its .needs to the gate, as needs="
+)
 
 
 @frozen(eq=False)

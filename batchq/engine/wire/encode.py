@@ -12,7 +12,6 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, cast
 
 from psycopg.adapt import PyFormat
-from psycopg.types.json import Json, Jsonb
 
 from batchq.engine.filling import Filling, filling_of, parameters_of
 from batchq.engine.hints import JSONB
@@ -24,11 +23,11 @@ from batchq.engine.wire.constants import Constants, Dumped
 from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable
 from batchq.engine.wire.message_length import check_lengths
+from batchq.engine.wire.refused_values import check_inner_values, json_in_json, refused_in
 from batchq.engine.wire.sendable import sendable
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
-from batchq.language.special import Unwritable
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
     values, kinds, missing = sendable(values)
     if Parameter in kinds:
         raise _Unbound
+    check_inner_values(values, kinds, transformer)
     params = transformer.dump_sequence(values, (_AUTO,) * len(values))
     types, formats = transformer.types or (), transformer.formats or ()
     size = sum(map(len, filter(None, params)))
@@ -116,6 +116,9 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
                 return invalid_step(plan, index, f"{value.name!r} is not bound: .bind({given})")
             if isinstance(value, Output):
                 continue  # the name of a setting is sent in its place
+            what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
+            if (found := refused_in(value)) is not None:
+                return invalid_step(plan, index, f"{what}; {found}")
             dumper: object = None
             try:
                 sent = stable(value) if type(value) in UNSTABLE else value
@@ -123,7 +126,6 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
                     dumper = transformer.get_dumper(sent, _AUTO)
                 transformer.dump_sequence([sent], [_AUTO])
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
-                what = f"the value of {name!r}, {with_article(type(value))}, cannot be sent"
                 if _holds(value, Parameter):
                     return invalid_step(plan, index, f"{what}; {_PARAMETER_IN_A_LIST}")
                 if _holds(value, Output):
@@ -142,32 +144,11 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
 
 def _instead_of(value: object) -> str:
     """Return what to pass instead of a value that has no type on the server."""
-    unwritable = _unwritable(value)
-    if unwritable is not None:
-        return f"; it has {with_article(type(unwritable))} in it: {unwritable._instead}"
+    if (found := json_in_json(value)) is not None:
+        return f"; {found}"
     if _holds(value, dict):
         return f"; {JSONB}, as a whole if it is one document"
     return "; pass a list" if isinstance(value, AbstractSet | Iterator) else ""
-
-
-def _unwritable(value: object) -> Unwritable | None:
-    """Return what stands for a value that was read; it may be anywhere in a list or a document."""
-    todo, seen = [value], set[int]()
-    while todo:
-        item = todo.pop()
-        if isinstance(item, Unwritable):
-            return item
-        known = id(item) in seen
-        seen.add(id(item))
-        if known:
-            continue
-        if isinstance(item, Json | Jsonb):
-            todo.append(item.obj)
-        elif isinstance(item, dict):
-            todo += cast("dict[object, object]", item).values()
-        elif isinstance(item, list | tuple):
-            todo += cast("Sequence[object]", item)
-    return None
 
 
 _OUTPUT_IN_A_LIST = (
