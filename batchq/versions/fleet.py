@@ -143,6 +143,10 @@ class Fleet:
         Those whose leases have ended are among them: see :attr:`Member.is_running`.
 
         :raises NoFleet: when it is run, before :meth:`ddl`.
+
+        >>> from batchq import steps
+        >>> [step.path for step in steps(Fleet(name="nexus", version=7).members())]
+        ['settings', 'members', 'settings put back']
         """
         return membership.members(self._tables)
 
@@ -150,6 +154,10 @@ class Fleet:
         """Return a batch with the window and the members, of one moment.
 
         :raises NoFleet: when it is run, before :meth:`ddl` and :meth:`expand`.
+
+        >>> from batchq import steps
+        >>> [step.path for step in steps(Fleet(name="nexus", version=7).status())]
+        ['settings', 'status', 'settings put back']
         """
         return membership.status(self._tables)
 
