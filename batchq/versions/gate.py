@@ -22,6 +22,7 @@ from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
+from batchq.language.shape import Shape
 from batchq.language.tree import Combining, declared
 from batchq.language.value import value
 from batchq.language.value_places import selected_places, stored_places
@@ -109,21 +110,25 @@ class WriteCheck:
         return needs
 
     def _check_stamps(self, made: Plan, values: Sequence[object]) -> None:
-        start = 0
-        for shape in made.shapes:
+        for shape, start in _with_starts(made):
             for place, column in stamp_places(shape.source, self.stamps):
                 call = f"{shape.source.verb}({shape.source.table!r})"
                 check_stamp(call, column, values[start + place], self.version)
-            start += len(shape.names)
 
 
 def _stored(made: Plan, values: Sequence[object]) -> Iterator[object]:
     """Yield the values that the statements may write into rows."""
-    start = 0
-    for index, shape in enumerate(made.shapes):
+    for index, (shape, start) in enumerate(_with_starts(made)):
         for place in stored_places(shape.source):
             yield values[start + place]
         if index in made.outputs:  # which another statement may write
             for place in selected_places(shape.source):
                 yield values[start + place]
+
+
+def _with_starts(made: Plan) -> Iterator[tuple[Shape, int]]:
+    """Yield the shape of each statement, and the place of its first value among all values."""
+    start = 0
+    for shape in made.shapes:
+        yield shape, start
         start += len(shape.names)
