@@ -200,6 +200,21 @@ def conn(connect: Connect) -> psycopg.Connection[Any]:
 
 
 @pytest.fixture
+def hide(conn: psycopg.Connection[Any]) -> Iterator[Callable[[str], object]]:
+    """Continue in a role from which a policy hides the rows of a table."""
+    (schema,) = conn.execute("SELECT current_schema").fetchone() or ("",)
+    role = f"tenant_{schema}"
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema} TO {role};"
+        f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}".encode()
+    )
+    yield lambda table: conn.execute(
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; SET ROLE {role}".encode()
+    )
+    conn.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+@pytest.fixture
 def racing(connect: Connect) -> Iterator[Race]:
     """Open two connections whose order locks force."""
     with race(connect) as racing:

@@ -159,7 +159,7 @@ class DeleteTree:
             *self._guarded(key),
             Scheduled(hidden, resets=touch_key(self.parent, key)),
             self.jobs.create_fenced(job, self.name, snapshot, missing=kept),
-            put_back(CANONICAL),
+            put_back(CANONICAL).label("settings put back"),
         ).map(lambda _: job)
 
     def delete_now(

@@ -36,12 +36,18 @@ def with_settings(settings: Mapping[str, str], batch: Batch[T]) -> Batch[T]:
     :param settings: names and values; they become part of the SQL text, so pass constants only.
     :return: a batch with the result of ``batch``.
     """
-    changing = _changing(tuple(settings.items()))
-    return gather(changing, batch, put_back(settings)).map(_second)
+    before = change(settings).label("settings")
+    after = put_back(settings).label("settings put back")
+    return gather(before, batch, after).map(_second)
+
+
+def change(settings: Mapping[str, str]) -> Statement[None]:
+    """Return a statement that saves the current values, and sets new ones."""
+    return _changing(tuple(settings.items()))
 
 
 def put_back(settings: Mapping[str, str]) -> Statement[None]:
-    """Return a statement that restores the values saved by :func:`kept`."""
+    """Return a statement that restores the values saved by :func:`change` or :func:`kept`."""
     return _restoring(tuple(settings))
 
 
@@ -61,13 +67,13 @@ def changed(settings: Mapping[str, str]) -> str:
 def _changing(settings: tuple[tuple[str, str], ...]) -> Statement[None]:
     # The CTE returns its row before the outer expression is evaluated: values are saved first.
     text = _CHANGING.format(kept=kept(dict(settings)), changed=changed(dict(settings)))
-    return raw_sql(text).label("settings")
+    return raw_sql(text)
 
 
 @lru_cache(maxsize=16)
 def _restoring(names: tuple[str, ...]) -> Statement[None]:
     restored = (f"set_config('{name}', current_setting('{_beside(name)}'), true)" for name in names)
-    return raw_sql(f"SELECT {_concat(restored)}").label("settings put back")
+    return raw_sql(f"SELECT {_concat(restored)}")
 
 
 def _concat(calls: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from batchq.language.placement import Scheduled
 from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.limits import tables
-from batchq.limits.drift import Drift, in_order
+from batchq.limits.drift import Drift, drifts_of, recount
 from batchq.limits.errors import when_exceeded, when_missing, when_not_charged
 from batchq.limits.queries import Queries, queries
 from batchq.limits.shortfalls import Shortfall, shortfalls_of
@@ -230,11 +230,9 @@ class Limits:
         :return: a :class:`Drift` for each counter that was corrected.
         """
         (scope_id,) = tables.checked_scopes((scope,))
-        lock = self._sql.lock_scope.fill(scope=scope_id)
-        recount = self._sql.recount.fill(scope=scope_id).all(Drift)
-        return gather(
-            self._last(lock, "lock counters", scope_id), self._last(recount, "recount", scope_id)
-        ).map(lambda results: in_order(results[1]))
+        steps = recount(self._sql, scope_id)
+        last = [self._last(step, label, scope_id) for label, step in steps.items()]
+        return sequence(last).map(drifts_of)
 
     @property
     def _sql(self) -> Queries:

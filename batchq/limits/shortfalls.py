@@ -15,6 +15,7 @@ from attrs import define, frozen
 
 from batchq.language.batch import Batch
 from batchq.language.compose import gather
+from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.outputs import Output
 from batchq.language.syntax import RawSql
 from batchq.limits.queries import Queries
@@ -101,7 +102,8 @@ def shortfalls_of(batch: Batch[Any], sql: Queries) -> Batch[list[Shortfall]]:
         ids=[step.known_id for step in counter_steps],
     )
     reading = statement.all(CounterRow).label("read limits")
-    return reading.map(lambda rows: _simulate(counter_steps, rows))
+    # What a policy hid from this role would be reported as not set, or not charged.
+    return with_settings(ALL_ROWS, reading).map(lambda rows: _simulate(counter_steps, rows))
 
 
 def _counter_steps(batch: Batch[Any], sql: Queries) -> list[_CounterStep]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from batchq import gather, run
 from batchq.limits import Drift
-from batchq.result import Ok
+from batchq.result import Ok, attempt
 from tests.limits.helpers import LIMITS, PROJECT, SILO, A, B, set_limits
 
 
@@ -77,3 +77,15 @@ def test_charge_that_waited_for_reconcile_adds_to_its_result(conn, book, racing)
     answer = racing.run(LIMITS.reconcile(PROJECT), charge)
     assert isinstance(answer, Ok)
     assert (answer.value, book.used(), book.wrong()) == (True, 8, [])
+
+
+def test_policy_that_hides_a_charge_is_an_error(book, conn, hide):
+    """A counter is not recounted, and no limit reported, without what the role cannot see."""
+    set_limits(conn, (PROJECT, "vpcs", 5))
+    run(conn, LIMITS.charge("vpcs", 3, scope=PROJECT, id=A))
+    hide("resource_charge")
+    more = LIMITS.charge("vpcs", 9, scope=PROJECT, id=B)
+
+    for batch in (LIMITS.reconcile(PROJECT), LIMITS.shortfalls(more)):
+        assert attempt(conn, batch).report.violation.sqlstate == "42501"
+    assert book.counter() == (3, 5, 5)

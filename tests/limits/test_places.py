@@ -80,8 +80,10 @@ def test_reconcile_of_a_scope_runs_before_its_counters():
     assert places(batch) == [
         ("lock vpcs", SILO),
         ("charge vpcs", SILO),
+        ("settings",),
         ("lock counters", PROJECT),
         ("recount", PROJECT),
+        ("settings put back",),
         ("set limit of a", PROJECT),
         ("lock vpcs", PROJECT),
         ("charge vpcs", PROJECT),

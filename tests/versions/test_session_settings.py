@@ -64,21 +64,6 @@ def _lives(conn, other) -> None:
     assert error_of(conn, SIX.gate(SIX.members())) == (6, 7)
 
 
-@pytest.fixture
-def hide(conn):
-    """Continue in a role from which a policy hides the rows of a table."""
-    schema = conn.execute("SELECT current_schema").fetchone()[0]
-    role = f"tenant_{schema}"
-    conn.execute(
-        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema} TO {role};"
-        f"GRANT ALL ON version_window, version_member TO {role}"
-    )
-    yield lambda table: conn.execute(
-        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; SET ROLE {role}"
-    )
-    conn.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
-
-
 @pytest.mark.parametrize(
     "batch",
     [SEVEN.retire(below=7), SEVEN.status(), SEVEN.members(), SIX.leave("a")],
