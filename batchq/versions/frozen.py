@@ -3,8 +3,8 @@
 
 Code that reads what older versions have stored is right as long as it reads these files as before.
 A fixture is a value as its version has stored it. Beside it is what it becomes in each other
-version, so that a change whose ``up`` or ``down`` is edited later is found too. A list of digests
-finds files that were edited or deleted.
+version, or which parts of it that version cannot express, so that a change whose ``up`` or ``down``
+is edited later is found too. A list of digests finds files that were edited or deleted.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from batchq.language.argument_types import checked
 from batchq.language.errors import InvalidBatch
 from batchq.versions.documents import Document
 from batchq.versions.errors import Lossy
-from batchq.versions.plain_json import copied, differences
+from batchq.versions.plain_json import ROOT, copied, differences
 
 T = TypeVar("T")
 
 Folder = str | PathLike[str]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_DIGEST = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>.+)")
 _FILE = re.compile(r"(?P<fixture>.+)\.(?P<version>\d+)(?:\.as-(?P<other>\d+))?\.json")
 
 
@@ -78,10 +79,15 @@ class _Frozen:
 
     def listed(self) -> dict[str, str]:
         """Return the digest of each file that was written, by its name."""
-        if not self.digests.exists():
-            return {}
-        lines = self.digests.read_text(encoding="utf-8").splitlines()
-        return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        lines = map(_DIGEST.fullmatch, self.lines())
+        return {line["name"]: line["digest"] for line in lines if line is not None}
+
+    def lines(self) -> list[str]:
+        """Return the lines of the list of digests, which may have been edited or merged."""
+        try:
+            return self.digests.read_bytes().decode(errors="replace").splitlines()
+        except OSError:  # then no file is listed
+            return []
 
     def there(self) -> list[str]:
         """Return the names of the files that are there."""
@@ -95,20 +101,33 @@ class _Frozen:
         other = match["other"]
         return _File(match["fixture"], int(match["version"]), None if other is None else int(other))
 
-    def read(self, file: _File) -> Any:
-        """Return the document in a file, without its envelope."""
-        text = (self.folder / file.name(self.document)).read_text(encoding="utf-8")
-        return json.loads(text)["document"]
+    def damage(self, name: str, digest: str) -> str | None:
+        """Return what is wrong with a file that is listed; None if it is as it was written."""
+        try:
+            content = (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return "the file was deleted"
+        except OSError:
+            return "it is not a file that can be read"
+        content = content.replace(b"\r\n", b"\n")  # which a checkout may have written
+        return None if sha256(content).hexdigest() == digest else "the file was edited"
 
-    def write(self, file: _File, version: int, document: Any) -> None:
+    def intact(self) -> set[str]:
+        """Return the names of the files that are as they were written."""
+        return {name for name, digest in self.listed().items() if not self.damage(name, digest)}
+
+    def read(self, file: _File) -> Any:
+        """Return the envelope of a fixture, or the record beside it."""
+        return json.loads((self.folder / file.name(self.document)).read_text(encoding="utf-8"))
+
+    def write(self, file: _File, record: dict[str, Any]) -> None:
         """Write a file, which must not exist, and list its digest."""
-        envelope = {"version": version, "document": document}
-        text = json.dumps(envelope, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         name = file.name(self.document)
         with (self.folder / name).open("x", encoding="utf-8", newline="\n") as new:
             new.write(text)
         with self.digests.open("a", encoding="utf-8", newline="\n") as digests:
-            digests.write(f"{_digest(text)}  {name}\n")
+            digests.write(f"{sha256(text.encode()).hexdigest()}  {name}\n")
 
     def fixtures(self) -> list[_File]:
         """Return the fixtures that are listed and can be read by this code."""
@@ -116,21 +135,19 @@ class _Frozen:
         return sorted(file for file in files if file is not None and file.other is None)
 
 
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
-
-
 def freeze(document: Document[T], folder: Folder, name: str, value: T) -> Path:
     """Write a value as the latest version of a document stores it, to a file that stays.
 
     Do it for each version, before it is released. What earlier fixtures become in this version is
-    frozen as well. Commit all files, and let no formatter rewrite them.
+    frozen as well, and what this one becomes in earlier versions: a document, or the parts that are
+    lost. Commit all files, and let no formatter rewrite them.
 
     :param folder: it is made if it does not exist, and may have fixtures of other documents.
     :param name: what the value is an example of: ``"two-disks"``.
     :return: the file.
     :raises FileExistsError: if it is frozen already; a fixture is never written again.
-    :raises InvalidBatch: if ``load`` does not read what ``dump`` returns as it was.
+    :raises InvalidBatch: if ``load`` does not read what ``dump`` returns as it was; 1 and 1.0 are
+        not the same here.
     """
     frozen_files = _files("freeze", document, folder)
     checked("freeze", "name", name, str, '"two-disks"')
@@ -145,43 +162,39 @@ def freeze(document: Document[T], folder: Folder, name: str, value: T) -> Path:
             f"choose another name, or give the document a new version"
         )
     stored = document.write(value, versions=[latest]).obj["document"]
-    if lost := differences(stored, _dumped(document, stored)):
+    if lost := differences(stored, _dumped(document, stored), is_exact=True):
         raise InvalidBatch(
             f"freeze(): {', '.join(lost)} is not the same after load() and dump(); mend these first"
         )
-    frozen_files.folder.mkdir(parents=True, exist_ok=True)
-    frozen_files.write(fixture, latest, stored)
+    records = {fixture: {"version": latest, "document": stored}}
+    for version in range(document.first, latest):
+        records[_File(name, latest, version)] = _record(document, stored, latest, version)
     for file in frozen_files.fixtures():
-        others = range(document.first, latest) if file == fixture else [latest]
-        for version in others:
-            _freeze_as(frozen_files, file, version, listed)
+        other = _File(file.fixture, file.version, latest)
+        if other.name(document) in listed or not document.first <= file.version < latest:
+            continue
+        earlier = frozen_files.read(file)["document"]
+        records[other] = _record(document, earlier, file.version, latest)
+    frozen_files.folder.mkdir(parents=True, exist_ok=True)
+    for file, record in records.items():
+        frozen_files.write(file, record)
     return path
 
 
-def _freeze_as(frozen_files: _Frozen, file: _File, version: int, listed: dict[str, str]) -> None:
-    """Write what a fixture is in another version, unless it was written or is not expressible."""
-    document = frozen_files.document
-    other = _File(file.fixture, file.version, version)
-    if other.name(document) in listed or not document.first <= file.version != version:
-        return
+def _record(document: Document[Any], stored: Any, version: int, to: int) -> dict[str, Any]:
+    """Return what a document of one version is as another one, or what would be lost of it."""
+    if version < to:
+        return {"version": to, "document": document._up(stored, version, to)}
     try:
-        converted = _converted(document, frozen_files.read(file), file.version, version)
-    except Lossy:
-        return
-    frozen_files.write(other, version, converted)
+        return {"version": to, "document": document._down(stored, version, to)}
+    except Lossy as error:
+        return {"version": to, "lossy": list(error.paths)}
 
 
 def _files(call: str, document: Document[Any], folder: Folder) -> _Frozen:
     checked(call, "document", document, Document, "SPEC")
     checked(call, "folder", folder, (str, PathLike), 'Path("tests/frozen")')
     return _Frozen(document, Path(folder))
-
-
-def _converted(document: Document[Any], stored: Any, version: int, to: int) -> Any:
-    """Return a document of one version as another one."""
-    if version < to:
-        return document._up(stored, version, to)
-    return document._down(stored, version, to)
 
 
 def _dumped(document: Document[Any], stored: Any) -> Any:
@@ -206,15 +219,21 @@ def check_frozen(document: Document[Any], folder: Folder) -> list[Finding]:
 
 
 def _changed_files(frozen_files: _Frozen) -> Iterator[Finding]:
-    listed, there = frozen_files.listed(), frozen_files.there()
+    listed, digests = frozen_files.listed(), frozen_files.digests
+    for number, line in enumerate(frozen_files.lines(), start=1):
+        if line and _DIGEST.fullmatch(line) is None:
+            yield Finding(
+                digests.name, f"line {number} is not a digest and a name; merge it, or {_RESTORE}"
+            )
     for name, digest in listed.items():
-        if name not in there:
-            yield Finding(name, "the file was deleted; restore it from the history")
-        elif _digest((frozen_files.folder / name).read_text(encoding="utf-8")) != digest:
-            yield Finding(name, "the file was edited; restore it from the history")
-    for name in there:
+        if damage := frozen_files.damage(name, digest):
+            yield Finding(name, f"{damage}; {_RESTORE}")
+    for name in frozen_files.there():
         if name not in listed:
-            yield Finding(name, f"the file is not listed in {frozen_files.digests.name}; freeze it")
+            yield Finding(name, f"the file is not listed in {digests.name}; freeze it")
+
+
+_RESTORE = "restore it from the history"
 
 
 def _missing_versions(frozen_files: _Frozen) -> Iterator[Finding]:
@@ -238,10 +257,10 @@ def _missing_versions(frozen_files: _Frozen) -> Iterator[Finding]:
 
 def _changed_forms(frozen_files: _Frozen) -> Iterator[Finding]:
     """Find what is converted, read or written in another way than before."""
-    document, there = frozen_files.document, set(frozen_files.there())
+    document, intact = frozen_files.document, frozen_files.intact()
     for name in frozen_files.listed():
         file = frozen_files.file(name)
-        if file is None or not {name, _File(file.fixture, file.version).name(document)} <= there:
+        if file is None or not {name, _File(file.fixture, file.version).name(document)} <= intact:
             continue
         versions = {file.version, file.version if file.other is None else file.other}
         if not versions <= set(document.reads):
@@ -262,8 +281,17 @@ def _changed(frozen_files: _Frozen, file: _File) -> tuple[str, ...]:
     """Return the paths at which a document is not as it was frozen."""
     document = frozen_files.document
     if file.other is None:
-        latest = document._up(frozen_files.read(file), file.version)
-        return differences(latest, _dumped(document, latest))
-    stored = frozen_files.read(_File(file.fixture, file.version))
-    converted = _converted(document, stored, file.version, file.other)
-    return differences(frozen_files.read(file), converted)
+        latest = document._up(frozen_files.read(file)["document"], file.version)
+        return differences(latest, _dumped(document, latest), is_exact=True)
+    stored = frozen_files.read(_File(file.fixture, file.version))["document"]
+    return _differences(
+        frozen_files.read(file), _record(document, stored, file.version, file.other)
+    )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """Return the paths at which two records differ; if a part is lost in one, what is lost."""
+    lost, lost_now = before.get("lossy"), now.get("lossy")
+    if lost is None and lost_now is None:
+        return differences(before["document"], now["document"], is_exact=True)
+    return () if lost == lost_now else tuple(lost_now or lost or [ROOT])

@@ -71,23 +71,26 @@ ROOT = "$"
 """The path of a document as a whole, as SQL has it."""
 
 
-def differences(one: object, other: object) -> tuple[str, ...]:
+def differences(one: object, other: object, *, is_exact: bool = False) -> tuple[str, ...]:
     """Return the paths at which two documents differ, the first twenty.
 
     A list of another length differs as a whole. 1 and 1.0 are one number, and true is none.
 
+    :param is_exact: an int is not equal to a float. A jsonb column does not keep this: it returns
+        1e16 as an int. A file does.
+
     >>> differences({"disks": [{"boot": 1}], "name": "a"}, {"disks": [{}], "name": "b"})
     ('disks[0].boot', 'name')
     """
-    return tuple(islice(_differences(one, other, ""), _SHOWN))
+    return tuple(islice(_differences(one, other, "", is_exact=is_exact), _SHOWN))
 
 
-def _differences(one: object, other: object, path: str) -> Iterator[str]:
+def _differences(one: object, other: object, path: str, *, is_exact: bool) -> Iterator[str]:
     if _is_dict(one) and _is_dict(other):
         for key in [*one, *[key for key in other if key not in one]]:
             below = _below(path, key)
             if key in one and key in other:
-                yield from _differences(one[key], other[key], below)
+                yield from _differences(one[key], other[key], below, is_exact=is_exact)
             else:
                 yield below
     elif _is_list(one) and _is_list(other):
@@ -95,9 +98,15 @@ def _differences(one: object, other: object, path: str) -> Iterator[str]:
             yield path or ROOT
             return
         for n, item in enumerate(one):
-            yield from _differences(item, other[n], f"{path}[{n}]")
-    elif isinstance(one, bool) is not isinstance(other, bool) or one != other:
+            yield from _differences(item, other[n], f"{path}[{n}]", is_exact=is_exact)
+    elif _kind(one, is_exact=is_exact) is not _kind(other, is_exact=is_exact) or one != other:
         yield path or ROOT
+
+
+def _kind(value: object, *, is_exact: bool) -> type[object] | None:
+    """Return the type of a value that is equal to none of another type."""
+    kinds = (bool, float) if is_exact else (bool,)
+    return next((kind for kind in kinds if isinstance(value, kind)), None)
 
 
 def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:

@@ -2,7 +2,8 @@
 """Read the variants of an enum that a later version has added: one row must not fail a list.
 
 A label is read as psycopg writes its member, so that a model that was read can be written: the
-members of a plain Enum by their names, those of an enum of str or int by their values.
+members of a plain Enum by their names, those of an enum of str or int by their values. For the same
+reason a combination of flags is read only if all of its bits are known.
 """
 
 from __future__ import annotations
@@ -71,10 +72,12 @@ class Tolerant(Protocol[E]):
 def tolerant(enum: type[E]) -> Tolerant[E]:
     """Return a converter that makes members of values, and an :class:`Unknown` of all others.
 
-    It never fails, so one row with a label of a later version does not fail a list. NULL is not a
-    label: for a column that may have it, use ``attrs.converters.optional(tolerant(…))``. A list is
-    converted item by item. psycopg reads an array of an enum as a list only if the type is
-    registered; if it is not, select ``column::text[]``.
+    It never fails, so one row with a label of a later version does not fail a list; an error of
+    ``_missing_()`` makes an :class:`Unknown` as well. NULL is not a label: for a column that may
+    have it, use ``attrs.converters.optional(tolerant(…))``. A list is converted item by item.
+    psycopg reads an array of an enum as a list only if the type is registered; if it is not, select
+    ``column::text[]``. The integers of an IntFlag are combinations of bits, whatever its boundary:
+    one with a bit of no member is an :class:`Unknown`, and so is a negative one.
 
     :param enum: an Enum, with the names or the values that psycopg writes for its members.
     :raises InvalidBatch: for anything else, and for a Flag that is not an int.
@@ -90,6 +93,7 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
     by_name = _is_written_by_name(enum)
     known = dict(enum.__members__.items() if by_name else _by_value(enum))
     asks = not by_name and _may_find_others(enum)
+    unknown_bits = ~_known_bits(enum)
 
     def convert(value: object) -> object:
         try:
@@ -102,9 +106,11 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
             return value  # as a model passes it that is made of another one
         if isinstance(value, list):
             return [convert(item) for item in cast("list[object]", value)]
-        if asks:
-            with suppress(ValueError):
-                return enum(value)
+        if asks and not (isinstance(value, int) and value & unknown_bits):
+            with suppress(Exception):  # of the user's _missing_(), or that there is no member
+                member = enum(value)
+                if isinstance(member, enum):  # not so if a flag is EJECT
+                    return member
         return Unknown(value, enum)
 
     return cast("Tolerant[E]", convert)
@@ -141,6 +147,21 @@ def _is_written_by_name(enum: type[Enum]) -> bool:
 def _may_find_others(enum: type[Enum]) -> bool:
     """Return whether an enum finds members by more than their values: flags, and by _missing_()."""
     return enum._missing_.__func__ is not Enum._missing_.__func__  # type: ignore[attr-defined]
+
+
+def _known_bits(enum: type[Enum]) -> int:
+    """Return the bits of all members of a flag; all bits for any other enum.
+
+    The boundary of a flag does not matter: it says what becomes of a bit that no member has, and
+    CONFORM, which drops it, would have it dropped from the row as well. All bits of a negative
+    number but some are set.
+    """
+    if not issubclass(enum, Flag):
+        return -1
+    bits = 0
+    for member in enum.__members__.values():
+        bits |= member.value
+    return bits
 
 
 def _by_value(enum: type[E]) -> Iterator[tuple[object, E]]:

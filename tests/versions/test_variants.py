@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
+from enum import Enum, Flag, FlagBoundary, IntEnum, IntFlag, StrEnum
 from typing import Any, Self
 
 import pytest
@@ -89,6 +89,33 @@ class Folded(StrEnum):
         return cls.DEBIAN if isinstance(value, str) and value.lower() == "debian" else None
 
 
+class Broken(StrEnum):
+    DEBIAN = "debian"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Broken:
+        raise KeyError(value)
+
+
+class Careless(StrEnum):
+    DEBIAN = "debian"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        return value
+
+
+class Legacy(IntFlag, boundary=FlagBoundary.CONFORM):
+    """A text is one of its members; of an integer it would drop bits."""
+
+    READ = 1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        return cls.READ if value == "r" else super()._missing_(value)
+
+
+FLAGS = [IntFlag(each.name, {"A": 1, "BC": 6}, boundary=each) for each in FlagBoundary]
 KINDS = [Distribution, Plain, Size, Rights, Shouted, Coded, Mixed, Folded]
 read = tolerant(Distribution)
 UNKNOWN = Unknown("freebsd", Distribution)
@@ -130,10 +157,26 @@ def test_member_is_read_as_psycopg_writes_it(conn, enum) -> None:
         (Mixed, Version(1), Unknown(Version(1), Mixed)),
         (Folded, "Debian", Folded.DEBIAN),
         (Folded, "freebsd", Unknown("freebsd", Folded)),
+        (Broken, "freebsd", Unknown("freebsd", Broken)),
+        (Careless, "freebsd", Unknown("freebsd", Careless)),
+        (Legacy, "r", Legacy.READ),
+        (Legacy, 3, Unknown(3, Legacy)),
+        (Rights, "1", Unknown("1", Rights)),
     ],
 )
 def test_value_is_a_member_or_unknown(enum, value, expected) -> None:
     assert tolerant(enum)(value) == expected
+
+
+@pytest.mark.parametrize("flags", FLAGS, ids=str)
+def test_combination_of_flags_is_read_if_no_bit_of_it_is_lost(conn, flags) -> None:
+    read = tolerant(flags)
+    for value in (0, 1, 6, 7):
+        (written,) = conn.execute("SELECT %s", [read(value)]).fetchone()
+        assert (type(read(value)), written) == (flags, value)
+    for value in (8, 9, 15, -1, -2, -8, 2**70):
+        assert read(value) == Unknown(value, flags)
+    assert read([7, 8]) == [flags.A | flags.BC, Unknown(8, flags)]
 
 
 def test_value_that_is_converted_already_is_itself() -> None:
