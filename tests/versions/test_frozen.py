@@ -278,6 +278,17 @@ def test_version_without_a_fixture_is_found(folder, tmp_path) -> None:
     assert "version 2" in finding.reason
 
 
+def test_fixture_that_was_merged_without_its_conversions_is_found(folder, tmp_path) -> None:
+    """One branch has frozen a value as version 1, the other one has added version 2."""
+    freeze(ONE, folder, "late", WithoutBoot(3))
+
+    (finding,) = check_frozen(TWO, folder)
+
+    assert (finding.file, "as version 2" in finding.reason) == ("spec.late.1.json", True)
+    freeze(TWO, folder, "other", Spec(3))
+    assert check_frozen(TWO, folder) == []
+
+
 def test_change_that_was_dropped_is_found(folder) -> None:
     reasons = [finding.reason for finding in check_frozen(ONE, folder)]
 
