@@ -8,7 +8,8 @@ is written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MappingView, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import lru_cache
 from itertools import chain
@@ -62,7 +63,8 @@ def _reader_of(kind: Any) -> Reader | None:
         return _of_json
     if issubclass(kind, Mapping):
         return _keys_and_values
-    if issubclass(kind, Collection):
+    # Not every Collection: an array of numpy is one, of as many objects as it has numbers.
+    if issubclass(kind, Sequence | AbstractSet | MappingView):
         return list
     names = _attributes(kind)
     if not names:

@@ -163,6 +163,22 @@ class Spec:
     disks: list[Distribution]
 
 
+class Vector:
+    """A collection, as an array of numpy is one, and no sequence."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[object]:
+        return iter([NEW])
+
+    def __contains__(self, item: object) -> bool:
+        return item is NEW
+
+    def __repr__(self) -> str:
+        return "Vector()"
+
+
 @frozen
 class Computed:
     of: Distribution = field(init=False, default=NEW)
@@ -192,6 +208,8 @@ FLAGS = Fleet(name="nexus", version=7, since={Rights.SHARE: 7, Bits.SHARE: 7, Ri
         ({NEW}, True),
         (deque([MappingProxyType({1: NEW})]), True),
         (b"freebsd", False),
+        ({1: NEW}.values(), True),
+        (Vector(), False),
         (Computed(), True),
         (Spec([Distribution.DEBIAN]), False),
         (Data({"of": NEW}), True),
