@@ -233,7 +233,7 @@ class Server:
     random: Random = field(init=False)
 
     def __attrs_post_init__(self):
-        self.random = Random(self.seed)  # noqa: S311  a simulation, and it has to repeat
+        self.random = Random(self.seed)
 
     def takes(self, rows):
         elapsed = self.cost.of(rows) * self.slowdown

@@ -16,7 +16,7 @@ from tests.support.bulk_histories import History
 
 ACTIONS = 25
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-SEED = int(os.environ.get("BATCHQ_SEED") or random.Random(RUN).randrange(10**6))  # noqa: S311
+SEED = int(os.environ.get("BATCHQ_SEED") or random.Random(RUN).randrange(10**6))
 """The first history's; a failure names it, to be set again. All processes of a run agree on it."""
 
 

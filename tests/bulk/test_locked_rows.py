@@ -177,7 +177,7 @@ def test_slow_chunk_without_locks_is_made_smaller(conn: Any) -> None:
 def test_any_locked_row_is_left_or_counted_whenever_unlocked(
     conn: Any, connect: Callable[..., Any], seed: int
 ) -> None:
-    draw = random.Random(seed)  # noqa: S311  not a secret
+    draw = random.Random(seed)
     conn.execute("DELETE FROM rule WHERE id > 400 AND vpc_id = 1")
     begin(conn, TREE)
     share, most = draw.choice([0.01, 0.1, 0.9]), draw.choice([7, 50, 1_000])

@@ -162,7 +162,7 @@ def injections(draw: st.DrawFn) -> Injection:
     trees = [
         grown(
             [shape(i, broken=i == broken) for i, shape in enumerate(shapes, 1)],
-            Random(seed),  # noqa: S311  the shape of a test
+            Random(seed),
         )
         for broken in (index + 1, None)
     ]

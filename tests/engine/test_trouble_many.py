@@ -102,7 +102,7 @@ def _last_execute(number: int) -> int:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_hundred_that_are_cut_at_a_random_message(link, conn, seed):
-    dice = Random(seed)  # noqa: S311  no secret
+    dice = Random(seed)
     kinds = {
         COMMITTED: item,
         "fails": lambda n: gather(item(n), item(n + 1000, size=0)),

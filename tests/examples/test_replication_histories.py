@@ -15,7 +15,7 @@ from tests.support.replication_histories import History
 
 ROUNDS = 6
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-SEED = int(os.environ.get("BATCHQ_SEED") or random.Random(RUN).randrange(10**6))  # noqa: S311
+SEED = int(os.environ.get("BATCHQ_SEED") or random.Random(RUN).randrange(10**6))
 """The first history's; a failure names it, to be set again. All processes of a run agree on it."""
 
 

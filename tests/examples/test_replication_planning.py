@@ -17,7 +17,7 @@ from examples.replication.planning import Kind, Limits, Request, choose, is_safe
 
 ARTIFACTS = st.frozensets(st.sampled_from("abcdef"))
 LISTINGS = st.dictionaries(st.sampled_from(["d0", "d1", "d2"]), st.none() | ARTIFACTS)
-RANDOMS = st.integers(0, 99).map(Random)  # noqa: S311  no secret
+RANDOMS = st.integers(0, 99).map(Random)
 LIMITS = st.builds(Limits, requests=st.integers(1, 6), puts=st.integers(1, 3))
 
 
@@ -94,7 +94,7 @@ def test_artifact_that_no_depot_has_comes_first(random):
 def test_two_replicators_choose_different_requests():
     requests = [Request(Kind.DELETE, "d0", str(n)) for n in range(64)]
 
-    chosen = [frozenset(choose(requests, Limits(), Random(seed))[0]) for seed in range(8)]  # noqa: S311
+    chosen = [frozenset(choose(requests, Limits(), Random(seed))[0]) for seed in range(8)]
 
     assert len(set(chosen)) == 8
 

@@ -47,7 +47,7 @@ def test_statement_has_no_getattr():
 
 def test_statement_with_hints_is_copied_and_pickled():
     assert copy.copy(ROW).title == copy.deepcopy(ROW).title == ROW.title
-    assert pickle.loads(pickle.dumps(ROW)).title == ROW.title  # noqa: S301
+    assert pickle.loads(pickle.dumps(ROW)).title == ROW.title
 
 
 def test_batch_has_no_such_hints():

@@ -255,7 +255,7 @@ class TestRetry:
 
 def some_batches(seed, count):
     """Return batches that fail at random: as a step, by a guard, at COMMIT, or not at all."""
-    dice = random.Random(seed)  # noqa: S311  no secret
+    dice = random.Random(seed)
     kinds = [
         lambda n: gather(item(n), READ),
         lambda n: insert("item", {"id": n, "size": 1}).returning("id").one(tuple),

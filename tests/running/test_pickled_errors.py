@@ -57,7 +57,7 @@ def test_error_is_the_same_after_it_was_pickled(conn, case):
     conn.execute("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1)")
     conn.adapters.register_dumper(Sealed, SealedDumper)
     report = attempt(conn, FAILING[case]).report
-    read = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(report))))  # noqa: S301  our own
+    read = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(report))))
     shown = ("index", "path", "sql", "row_index", "bound_row", "outcome", "context", "attempts")
     assert [getattr(read, name) for name in shown] == [getattr(report, name) for name in shown]
     assert (type(read), str(read), str(read.step)) == (type(report), str(report), str(report.step))
@@ -73,7 +73,7 @@ def test_error_is_the_same_after_it_was_pickled(conn, case):
 
 def test_error_before_anything_is_sent_is_pickled_with_its_step(conn):
     report = attempt_invalid(conn)
-    read = pickle.loads(pickle.dumps(report))  # noqa: S301  our own
+    read = pickle.loads(pickle.dumps(report))
     assert (type(read), str(read), read.outcome) == (type(report), str(report), Outcome.NOT_SENT)
 
 

@@ -182,7 +182,7 @@ def test_two_replacements_of_one_parent_never_mix(connect, observer):
 
 
 def test_any_set_becomes_any_other(conn, observer):
-    random = Random(7)  # noqa: S311  the same each time
+    random = Random(7)
     for _ in range(30):
         wanted = {f"r{n}": random.choice([None, 1, 2]) for n in range(6) if random.random() < 0.5}
         before = {name: row[0] for name, row in stored(observer).items()}

@@ -193,7 +193,7 @@ class History(HistoryTables):
     # -- who resumes
 
     def _work(self, number: int) -> None:
-        draw = random.Random(f"{self.seed} {number}")  # noqa: S311  not a secret
+        draw = random.Random(f"{self.seed} {number}")
         while not self.over.is_set():
             try:
                 with psycopg.connect(self.link.conninfo(), autocommit=True) as conn:

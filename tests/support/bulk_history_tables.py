@@ -84,7 +84,7 @@ class HistoryTables:
     failures: list[BaseException] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.random = random.Random(self.seed)  # noqa: S311  not a secret
+        self.random = random.Random(self.seed)
         self.ids = iter(range(1, 100_000))
         children = ORDERS[self.random.randrange(2)]
         jobs = Jobs(table=f"{self.schema}_jobs.job")

@@ -101,7 +101,7 @@ class World:
             page=page,
             deadline=LONG,
             limits=Limits(**limits),
-            random=Random(seed),  # noqa: S311  no secret
+            random=Random(seed),
         )
 
     def network(self, replicator: Replicator) -> Network:

@@ -108,7 +108,7 @@ class History:
     _generations: dict[str, int] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self):
-        self.random = Random(self.seed)  # noqa: S311  no secret
+        self.random = Random(self.seed)
         names = ("d0", "d1", "d2")[: self.random.randrange(2, 4)]
         self.world = World(self.conn, names, depot=self.depot)
         self.replicators = [

@@ -46,7 +46,7 @@ ERRORS = {
 
 @pytest.mark.parametrize(("text", "error"), ERRORS.items())
 def test_error_has_its_text_and_attributes_in_another_process_too(text, error) -> None:
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301  it is this error
+    again = pickle.loads(pickle.dumps(error))
 
     for each in (error, again, copy.copy(error)):
         assert isinstance(each, VersionError)

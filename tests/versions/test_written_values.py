@@ -233,7 +233,7 @@ def test_variant_is_found_in_every_value_that_holds_it(value, is_new) -> None:
 def test_fleet_of_another_process_finds_variants_too() -> None:
     """There the members of its enums are other objects, of which only the names are the same."""
 
-    class Reader(pickle.Unpickler):  # noqa: S301  it reads what this test has written
+    class Reader(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             return Other if name == "Distribution" else super().find_class(module, name)
 
