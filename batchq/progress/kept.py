@@ -12,11 +12,11 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from sys import maxsize
 from threading import RLock
-from typing import Generic, Protocol, Self, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar
 
 from attrs import define, field, setters
 
-from batchq.language.spelling import with_article
+from batchq.language.argument_types import of
 
 E = TypeVar("E")
 
@@ -53,7 +53,7 @@ class Kept(Generic[E, R]):
     (Counter({'delete': 1}), Counter({'put': 2, 'delete': 1}))
     """
 
-    max_events: int = field(on_setattr=setters.frozen)
+    max_events: int = field(on_setattr=setters.frozen, validator=of("Kept", int, "128", TypeError))
     # A signal handler may read in the very thread that adds an event, and would deadlock.
     lock: RLock = field(init=False, repr=False, factory=RLock)
     """Hold it to read several of these as they are at one moment, or to keep more beside them."""
@@ -63,14 +63,9 @@ class Kept(Generic[E, R]):
     _last_ended_at: datetime | None = field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        given = cast("object", self.max_events)
-        if not isinstance(given, int) or isinstance(given, bool):
-            raise TypeError(
-                f"Kept(max_events=): it must be an int, not {with_article(type(given))}"
-            )
-        if not 1 <= given <= maxsize:
-            raise ValueError(f"Kept(max_events={given}): it must be from 1 to {maxsize}")
-        self._recent = deque(maxlen=given)
+        if not 1 <= self.max_events <= maxsize:
+            raise ValueError(f"Kept(max_events={self.max_events}): it must be from 1 to {maxsize}")
+        self._recent = deque(maxlen=self.max_events)
 
     def add_event(self, event: E) -> None:
         """Keep an event."""

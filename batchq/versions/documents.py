@@ -86,6 +86,8 @@ class Change:
         :meth:`Document.write` calls ``up`` with its result, and compares.
     :ivar since: the version of the fleet whose code was the first to read the changed form. Do not
         lower it after that version is released: :func:`check_frozen` does not know it.
+    :raises ValueError: for a ``since`` below 1.
+    :raises InvalidBatch: for what is no function of one argument, or no int.
     """
 
     up: Callable[[Any], Any] = field(validator=_check_function)
@@ -109,6 +111,9 @@ class Document(Generic[T]):
     :ivar changes: the changes after version ``first``, in order.
     :ivar first: the oldest version that can still be read. Raise it, and drop the first changes, if
         it is proven that no older one is stored.
+    :raises ValueError: for a name that no file can have, a ``first`` below 1, or changes whose
+        ``since`` falls.
+    :raises InvalidBatch: for an argument of another type.
 
     >>> from attrs import asdict, frozen
     >>> @frozen
@@ -249,6 +254,10 @@ class Document(Generic[T]):
         :param version: one that this process reads.
         :raises InvalidBatch: for another version, or if the CHECK would have a name that is too
             long.
+
+        >>> spec = Document(name="spec", load=dict, dump=dict)
+        >>> spec.proof("instance", "spec", 1).constraint
+        'instance_spec_1'
         """
         checked("Document.proof", "column", column, str, '"spec"')
         checked("Document.proof", "version", version, int, "2")

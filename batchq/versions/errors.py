@@ -12,7 +12,12 @@ from datetime import datetime
 
 
 class VersionError(Exception):
-    """The base class of the errors of :mod:`batchq.versions`."""
+    """The base class of the errors of :mod:`batchq.versions`.
+
+    >>> error = TooOld(6, 7)
+    >>> error.oldest, str(error)
+    (7, 'version 6 is retired: the oldest that may run is 7')
+    """
 
 
 class NoFleet(VersionError):
@@ -76,7 +81,10 @@ class TooNew(VersionError):
 
 
 class NotYet(VersionError):
-    """Versions may still run that do not know what would be written or removed."""
+    """Versions may still run that do not know what would be written or removed.
+
+    Or they were retired too recently for :meth:`Fleet.contract`.
+    """
 
     def __init__(self, needs: int, oldest: int, settled_at: datetime | None) -> None:
         super().__init__(needs, oldest, settled_at)

@@ -23,7 +23,7 @@ from batchq.language.local_settings import ALL_ROWS, with_settings
 from batchq.language.sql_template import sql_template
 from batchq.versions.errors import NoFleet
 from batchq.versions.tables import FleetTables, Member, Status, Window
-from batchq.versions.window import in_tables, may_run
+from batchq.versions.window import in_tables, may_run, window_first
 
 _SAME = raw_sql("newest")
 
@@ -68,7 +68,7 @@ def join(tables: FleetTables, version: int, member: str, lease: timedelta) -> Ba
     )
     upsert = in_tables(upsert, tables.fleet, tables.member)
     joined = may_run(window, version).one(Window).label("window")
-    return gather(joined, upsert.label("member")).map(_first)
+    return gather(joined, upsert.label("member")).map(window_first)
 
 
 # These fail under a row-level security policy. It could hide a member, which would then be left out
@@ -108,7 +108,3 @@ def _status(rows: Iterable[_StatusRow]) -> Status:
         ],
         first.read_at,
     )
-
-
-def _first(results: tuple[Window, None]) -> Window:
-    return results[0]

@@ -21,7 +21,14 @@ from batchq.language.violation import Violation
 from batchq.versions.errors import StillRunning
 from batchq.versions.proof import Proof
 from batchq.versions.tables import FleetTables, Window
-from batchq.versions.window import expanded, in_tables, not_yet, retired_below, window_of
+from batchq.versions.window import (
+    expanded,
+    in_tables,
+    not_yet,
+    retired_below,
+    window_first,
+    window_of,
+)
 
 _NOW = raw_sql("statement_timestamp()")
 """The start of the statement: after the wait for a lock in the one before."""
@@ -66,11 +73,7 @@ def contract(
         columns=["oldest"],
     )
     checks = [proof.check() for proof in proofs]
-    return gather(window.one(Window).label("window"), *checks).map(_first)
-
-
-def _first(results: tuple[Window, *tuple[object, ...]]) -> Window:
-    return results[0]
+    return gather(window.one(Window).label("window"), *checks).map(window_first)
 
 
 def _last(results: tuple[object, object, object, Window]) -> Window:

@@ -102,7 +102,7 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
             return other(value)
 
     def other(value: object) -> object:
-        if isinstance(value, enum) or _is_unknown(value):
+        if isinstance(value, (enum, Unwritable)):
             return value  # as a model passes it that is made of another one
         if isinstance(value, list):
             return [convert(item) for item in cast("list[object]", value)]
@@ -114,10 +114,6 @@ def tolerant(enum: type[E]) -> Tolerant[E]:
         return Unknown(value, enum)
 
     return cast("Tolerant[E]", convert)
-
-
-def _is_unknown(value: object) -> bool:
-    return type(value) is Unknown
 
 
 def _check(enum: object) -> None:

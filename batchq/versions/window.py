@@ -13,7 +13,7 @@ from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.violation import Violation
 from batchq.versions.errors import NoFleet, NotYet, TooNew, TooOld
-from batchq.versions.tables import FleetTables
+from batchq.versions.tables import FleetTables, Window
 
 T = TypeVar("T")
 S = TypeVar("S", bound=RowConditions[Any, Any])
@@ -30,6 +30,11 @@ def in_tables(statement: Statement[T], fleet: str, *names: str) -> Statement[T]:
     for table in names:
         statement = statement.on(missing_table(table), NoFleet(fleet, table))
     return statement
+
+
+def window_first(results: tuple[Window, *tuple[object, ...]]) -> Window:
+    """Return the result of the first statement, which reads the window."""
+    return results[0]
 
 
 def may_run(window: S, version: int) -> S:

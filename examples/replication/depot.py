@@ -16,16 +16,7 @@ from attrs import frozen
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from batchq import (
-    Batch,
-    Violation,
-    delete,
-    gather,
-    insert,
-    insert_or_advance,
-    run,
-    select,
-)
+from batchq import Batch, Violation, delete, gather, insert, insert_or_advance, run, select
 from batchq.types import Advanced
 from examples.replication.basis import Basis
 from examples.replication.errors import UNAVAILABLE, Conflict, NoCopy, Stale, Unreachable
@@ -38,8 +29,7 @@ def ledger_advance(depot: str, basis: Basis) -> Batch[Advanced]:
     """Keep the basis of a request: an older one is refused, an equal one must be the same set."""
 
     def stale(violation: Violation) -> Stale:
-        row = violation.row or {}
-        return Stale(depot, basis.generation, row["generation"])
+        return Stale(depot, basis.generation, violation.row["generation"])
 
     return insert_or_advance(
         "depot_ledger",

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from examples.replication.errors import Unreachable
 from examples.replication.planning import Kind
 from examples.replication.report import Report, Result, Stopped
-from tests.support.replication import artifact, settle
+from tests.support.replication import artifact, once, settle
 
 NAMES = [artifact(n) for n in range(8)]
 
@@ -70,9 +71,9 @@ def test_two_activations_may_be_alike(world):
     replicator.upload(NAMES[:1])
     listed = len(world.names) + 1
 
-    def before(_depot, _deliver):
+    def before(depot, _deliver):
         if len(world.network(replicator).asked) % listed == 0:
-            raise Unreachable
+            raise Unreachable(depot)
 
     world.network(replicator).before = before
     first, second = replicator.activate(), replicator.activate()
@@ -84,13 +85,8 @@ def test_two_activations_may_be_alike(world):
 def test_copy_of_a_depot_that_has_lost_it_fails(world, replicator, conn):
     replicator.upload(NAMES[:1])
     replicator.activate()
-    network = world.network(replicator)
-
-    def before(_depot, _deliver):
-        if len(network.asked) == 2 * len(world.names) + 2:
-            conn.execute("DELETE FROM depot_copy")
-
-    network.before = before
+    lose = partial(conn.execute, "DELETE FROM depot_copy")
+    once(world.network(replicator), 2 * len(world.names) + 2, lose)
 
     assert replicator.activate().failed == {Kind.COPY: 2}
     settle(replicator)

@@ -22,20 +22,11 @@ from tests.support.replication import (
     UnguardedListing,
     World,
     artifact,
+    once,
     settle,
 )
 
 OLD, NEW = [artifact(("old", n)) for n in range(2)], [artifact(("new", n)) for n in range(2)]
-
-
-def once(network, number, do):
-    """Call a function just before the request with this number, while its sender waits."""
-
-    def before(_depot, _deliver):
-        if len(network.asked) == number:
-            do()
-
-    network.before = before
 
 
 def slow_planner(world):

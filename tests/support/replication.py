@@ -129,6 +129,16 @@ class World:
         return {row[0] for row in self.conn.execute("SELECT sha256 FROM artifact")}
 
 
+def once(network: Network, number: int, do: Callable[[], object]) -> None:
+    """Call a function just before the request with this number, while its sender waits."""
+
+    def before(_depot: str, _deliver: Callable[[], object]) -> None:
+        if len(network.asked) == number:
+            do()
+
+    network.before = before
+
+
 def settle(replicator: Replicator, most: int = 100) -> int:
     """Activate until nothing is planned; return how many activations that took, this one too."""
     for count in range(1, most + 1):
