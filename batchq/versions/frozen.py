@@ -62,6 +62,14 @@ def freeze(document: Document[T], folder: Folder, name: str, value: T) -> Path:
     :raises FileExistsError: if it is frozen already; a fixture is never written again.
     :raises InvalidBatch: if ``load`` does not read what ``dump`` returns as it was; 1 and 1.0 are
         not the same here.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> spec = Document(name="spec", load=dict, dump=dict)
+    >>> with TemporaryDirectory() as folder:
+    ...     freeze(spec, folder, "small", {"memory": 1}).name
+    ...     [str(finding) for finding in check_frozen(spec, folder)]
+    'spec.small.1.json'
+    []
     """
     frozen_files = _files("freeze", document, folder)
     checked("freeze", "name", name, str, '"two-disks"')

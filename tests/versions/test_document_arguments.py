@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arguments of a wrong type are rejected with what to pass instead."""
+"""What cannot be the argument of a document is rejected with what to pass instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import asdict
 
+from batchq import InvalidBatch
 from batchq.versions import Change, Document, check_frozen, freeze, tolerant
 from tests.support.argument_types import (
     ANY,
@@ -20,6 +22,7 @@ from tests.support.argument_types import (
     parameters,
     public_methods,
 )
+from tests.versions.spec_documents import CHANGES, load
 
 
 class Distribution(StrEnum):
@@ -89,3 +92,34 @@ def test_freeze_rejects_arguments_of_a_wrong_type(tmp_path: Path) -> None:
     assert parameters(freeze) == arguments.keys()
     assert_rejects_wrong_types(freeze, arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "two words"},
+        {"name": ""},
+        {"first": 0},
+        {"changes": CHANGES[::-1]},
+    ],
+    ids=["name", "empty name", "first", "order"],
+)
+def test_document_that_cannot_be_is_a_value_error(arguments) -> None:
+    with pytest.raises(ValueError, match=r"Document\("):
+        Document(**{"name": "spec", "load": load, "dump": asdict, **arguments})
+
+
+def test_change_since_a_version_that_cannot_be_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="begin with 1"):
+        Change(up=dict, down=dict, since=0)
+
+
+def test_function_that_is_awaited_is_rejected() -> None:
+    async def later(_: object) -> object: ...
+
+    with pytest.raises(InvalidBatch, match=r"Change\(down=\).*cannot be called"):
+        Change(up=dict, down=later, since=6)
+    with pytest.raises(InvalidBatch, match=r"Document\(load=\).*it takes no argument"):
+        Document(name="spec", load=lambda: None, dump=dict)
+    with pytest.raises(InvalidBatch, match="not both"):
+        SPEC.write({}, floor=1, versions=[1])
