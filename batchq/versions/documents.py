@@ -87,7 +87,7 @@ class Change:
     :ivar since: the version of the fleet whose code was the first to read the changed form. Do not
         lower it after that version is released: :func:`check_frozen` does not know it.
     :raises ValueError: for a ``since`` below 1.
-    :raises InvalidBatch: for what cannot be called with one argument, or another type.
+    :raises InvalidBatch: for what cannot be called with one argument, or is of another type.
     """
 
     up: Callable[[Any], Any] = field(validator=_check_function)
