@@ -9,7 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from types import FunctionType, MethodType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, cast
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
@@ -56,17 +62,43 @@ def why_not_one(function: object) -> str | None:
         code = function.__code__
         if code.co_argcount == 1 and not (code.co_kwonlyargcount or code.co_flags & _ASYNC):
             return None  # nearly every function
+    found = _python_function(function)
+    if found is not None:
+        return _why_not_one_of(*found)  # without making a signature
+    # Of other objects one may be made for each call, and the cache would keep what it holds.
+    own = getattr(function, "__self__", None)  # the module, of a function that is written in C
+    if isinstance(function, type | MethodDescriptorType) or isinstance(own, ModuleType):
+        try:
+            return _why_not_one(function)
+        except TypeError:  # it is not hashable
+            return _why_not_one.__wrapped__(function)
+    if _is_partial(function):  # with keywords
+        return _why_not_bound(function, None)
+    return None  # an object of a class that is written in C
+
+
+def _is_partial(function: object) -> bool:
+    return type(function) is partial
+
+
+def _python_function(function: Any) -> tuple[FunctionType, int] | None:
+    """Return the function that a call leads to, and how many arguments it is given before.
+
+    :return: None for a class, a partial with keywords, and what is written in C.
+    """
     bound = 0
-    if type(function) is MethodType:
-        function, bound = function.__func__, 1
-    if type(function) is FunctionType:
-        return _why_not_one_of(function, bound)  # without making a signature
-    if bound:
-        return None  # a method written in C
-    try:
-        return _why_not_one(function)
-    except TypeError:  # it is not hashable
-        return _why_not_one.__wrapped__(function)
+    while type(function) is not FunctionType:
+        if type(function) is MethodType:
+            function, bound = function.__func__, bound + 1
+        elif type(function) is partial and not function.keywords:
+            function, bound = function.func, bound + len(function.args)
+        elif isinstance(function, type | partial | BuiltinFunctionType):
+            return None
+        else:  # an object of a class with __call__
+            function, bound = type(function).__call__, bound + 1
+            if type(function) is not FunctionType:
+                return None
+    return function, bound
 
 
 def _why_not_one_of(function: FunctionType, bound: int) -> str | None:
