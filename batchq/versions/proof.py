@@ -7,6 +7,8 @@ for what is written later, and to look it up reads no row of the table.
 
 from __future__ import annotations
 
+import re
+
 from attrs import frozen
 
 from batchq.engine.compile.quoting import LONGEST, check_table, identifier, quoted, unqualified
@@ -20,7 +22,13 @@ SELECT 1 FROM pg_catalog.pg_constraint AS proof
 JOIN pg_catalog.pg_attribute AS stamp ON stamp.attrelid = proof.conrelid
 WHERE proof.conrelid = pg_catalog.to_regclass(%(table)s) AND proof.conname = %(constraint)s
   AND proof.contype = 'c' AND proof.convalidated AND NOT proof.connoinherit
-  AND stamp.attname = %(column)s AND proof.conkey = ARRAY[stamp.attnum]"""
+  AND stamp.attname = %(column)s AND proof.conkey = ARRAY[stamp.attnum]
+  AND pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(proof.oid), %(noise)s, '', 'g')
+    = %(condition)s"""
+
+_NOISE = r':::?[A-Za-z0-9]+|[()" ]'
+"""What the server writes otherwise than the DDL: parentheses, quotes, and casts, by the type of the
+column. CockroachDB's casts have three colons."""
 
 
 @frozen
@@ -32,7 +40,7 @@ class Proof:
     >>> from batchq.versions import Fleet
     >>> proof = Fleet(name="nexus", version=7, stamps={"rule": "row_version"}).proof("rule", 7)
     >>> proof.condition
-    'coalesce("row_version", 0) >= 7'
+    'COALESCE("row_version", 0) >= 7'
     >>> proof.ddl()[1]
     'ALTER TABLE "rule" VALIDATE CONSTRAINT "rule_row_version_7"'
     """
@@ -60,8 +68,7 @@ class Proof:
         """Return a batch that fails unless the CHECK is there and validated.
 
         It reads the server's catalog and no row of the table. A CHECK of that name on another
-        table, in another schema than the table's, or on other columns proves nothing. What its
-        condition is, is not read.
+        table, in another schema than the table's, or with another condition proves nothing.
 
         :raises Unproven: when it is run.
         """
@@ -70,6 +77,8 @@ class Proof:
             table=quoted(self.table),
             constraint=self.constraint,
             column=self.column,
+            noise=_NOISE,
+            condition=re.sub(_NOISE, "", f"CHECK ({self.condition})"),
         )
         unproven = Unproven(self.table, self.constraint)
         return found.expect(at_least=1, missing=unproven).label(f"proof {self.constraint}")
@@ -80,7 +89,7 @@ def stamp_proof(table: str, column: str, version: int) -> Proof:
 
     NULL would pass a CHECK, and is less than any stamp here.
     """
-    condition = f"coalesce({identifier(column)}, 0) >= {version}"
+    condition = f"COALESCE({identifier(column)}, 0) >= {version}"
     return made_proof("Fleet.proof()", table, column, version, condition)
 
 
@@ -90,7 +99,7 @@ def document_proof(table: str, column: str, version: int) -> Proof:
     NULL is not a document. What is not an envelope counts as version 0.
     """
     name = identifier(column)
-    condition = f"{name} IS NULL OR coalesce(({name}->>'version')::int, 0) >= {version}"
+    condition = f"{name} IS NULL OR COALESCE(({name}->>'version')::int, 0) >= {version}"
     return made_proof("Document.proof()", table, column, version, condition)
 
 
