@@ -149,7 +149,11 @@ def _changed_files(frozen_files: FrozenFiles) -> Iterator[Finding]:
             yield Finding(name, f"{damage}; {_RESTORE}")
     for name in frozen_files.there():
         if name not in listed:
-            yield Finding(name, f"the file is not listed in {digests.name}; freeze it")
+            yield Finding(
+                name,
+                f"the file is not listed in {digests.name}; restore its line from the history, or "
+                f"delete the file and freeze it again",
+            )
 
 
 _RESTORE = "restore it from the history"
