@@ -15,11 +15,12 @@ from typing import Any, cast
 
 from batchq.engine.produced_columns import produced_columns
 from batchq.engine.schedule import depends_on_values, running_order
-from batchq.engine.scope import PlacedStatement, PlacedStatements, Scopes, given_to
+from batchq.engine.scope import PlacedStatement, Scopes
 from batchq.language.batch import Batch, Bound, Composite, Wrapped
 from batchq.language.each import Each
 from batchq.language.matchers import Matcher
 from batchq.language.old import Returned
+from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
@@ -59,11 +60,10 @@ class Plan:
     @property
     def values(self) -> Sequence[object]:
         """The values of all statements, in order."""
-        return given_to(self.built_values, self._bound)
-
-    @property
-    def _bound(self) -> Bound[Any] | None:
-        return None if self.declared is None else cast("Bound[Any]", self.batch)
+        if self.declared is None:
+            return self.built_values
+        places, given = cast("Bound[Any]", self.batch).taken.places, self.given
+        return [given[places[v]] if isinstance(v, Parameter) else v for v in self.built_values]
 
     def long_names(self) -> list[Matcher]:
         """Return all matchers by names that may be too long for the server."""
@@ -76,17 +76,22 @@ class Plan:
         return Scopes(self.batch)
 
     @cached_property
-    def placed(self) -> Sequence[PlacedStatement]:
+    def placed(self) -> list[PlacedStatement]:
         """Each statement at its place, computed on failure only."""
         scopes = self.scopes if self.declared is None else self.declared.scopes
-        return PlacedStatements(
-            self.statements,
-            self.built_values,
-            bound=self._bound,
-            scopes=scopes,
-            leaves=self.leaves,
-            outputs=self.outputs,
-        )
+        values = iter(self.values)
+        return [
+            PlacedStatement(
+                statement,
+                tuple(islice(values, len(statement._values))),
+                scopes,
+                leaf,
+                self.outputs.get(index, ()),
+            )
+            for index, (statement, leaf) in enumerate(
+                zip(self.statements, self.leaves, strict=True)
+            )
+        ]
 
     def combine(self, results: Sequence[Any]) -> Any:
         """Return the batch's result, from the statements' results."""

@@ -7,17 +7,14 @@ nothing for its labels and mappings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
-from typing import Any, cast, overload
+from typing import Any, cast
 
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
 from batchq.language.composites import Into
 from batchq.language.each import Each
 from batchq.language.mapping import ErrorMapping
 from batchq.language.old import Returned
-from batchq.language.parameters import Parameter
 from batchq.language.statement import Statement
 from batchq.language.value import value
 
@@ -137,66 +134,3 @@ class PlacedStatement:
             context=context,
             row_index=leaf.row_index,
         )
-
-
-def given_to(values: Sequence[object], bound: Bound[Any] | None) -> Sequence[object]:
-    """Return values of a declaration with those given in the place of parameters.
-
-    :param bound: None for a batch that is not bound, whose values are returned.
-    """
-    if bound is None:
-        return values
-    places, given = bound.taken.places, bound.given
-    return [given[places[v]] if isinstance(v, Parameter) else v for v in values]
-
-
-class PlacedStatements(Sequence[PlacedStatement]):
-    """The statements of a batch at their places.
-
-    Each is made when it is asked for: nearly every failure is that of one statement.
-    """
-
-    def __init__(
-        self,
-        statements: Sequence[Statement[Any, Any]],
-        values: Sequence[object],
-        *,
-        bound: Bound[Any] | None,
-        scopes: Scopes,
-        leaves: Sequence[int],
-        outputs: Mapping[int, tuple[Returned, ...]],
-    ) -> None:
-        """Take what a plan knows of its statements.
-
-        :param values: those of all statements, of a bound batch as declared.
-        :param bound: the batch, if it is a bound one.
-        """
-        self._statements, self._values, self._bound = statements, values, bound
-        self._scopes, self._leaves, self._outputs = scopes, leaves, outputs
-        self._ends = [*accumulate([len(statement._values) for statement in statements], initial=0)]
-        self._made: dict[int, PlacedStatement] = {}
-
-    def __len__(self) -> int:
-        """Return the number of statements."""
-        return len(self._statements)
-
-    @overload
-    def __getitem__(self, index: int) -> PlacedStatement: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PlacedStatement]: ...
-    def __getitem__(self, index: int | slice) -> PlacedStatement | Sequence[PlacedStatement]:
-        """Return the statement that runs at an index."""
-        numbers = range(len(self._statements))[index]
-        if isinstance(numbers, range):
-            return [self[number] for number in numbers]
-        made = self._made.get(numbers)
-        if made is None:
-            own = self._values[self._ends[numbers] : self._ends[numbers + 1]]
-            made = self._made[numbers] = PlacedStatement(
-                self._statements[numbers],
-                tuple(given_to(own, self._bound)),
-                self._scopes,
-                self._leaves[numbers],
-                self._outputs.get(numbers, ()),
-            )
-        return made
