@@ -17,14 +17,12 @@ from batchq.language.builders import sql
 from batchq.language.errors import InvalidBatch
 from batchq.versions.errors import Unproven
 
+# The definition also says if it is NOT VALID, NOT ENFORCED or NO INHERIT, or of another kind.
 _VALIDATED = """\
 SELECT 1 FROM pg_catalog.pg_constraint AS proof
-JOIN pg_catalog.pg_attribute AS stamp ON stamp.attrelid = proof.conrelid
 WHERE proof.conrelid = pg_catalog.to_regclass(%(table)s) AND proof.conname = %(constraint)s
-  AND proof.contype = 'c' AND proof.convalidated AND NOT proof.connoinherit
-  AND stamp.attname = %(column)s AND proof.conkey = ARRAY[stamp.attnum]
   AND pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(proof.oid), %(noise)s, '', 'g')
-    = %(condition)s"""
+    = %(definition)s"""
 
 _NOISE = r':::?[A-Za-z0-9]+|[()" ]'
 """What the server writes otherwise than the DDL: parentheses, quotes, and casts, by the type of the
@@ -76,9 +74,8 @@ class Proof:
             _VALIDATED,
             table=quoted(self.table),
             constraint=self.constraint,
-            column=self.column,
             noise=_NOISE,
-            condition=re.sub(_NOISE, "", f"CHECK ({self.condition})"),
+            definition=re.sub(_NOISE, "", f"CHECK ({self.condition})"),
         )
         unproven = Unproven(self.table, self.constraint)
         return found.expect(at_least=1, missing=unproven).label(f"proof {self.constraint}")
