@@ -66,7 +66,6 @@ class FrozenFiles:
         match = _FILE.fullmatch(name.removeprefix(f"{self.document.name}."))
         if match is None:
             return None
-        other = match["other"]
         version, other = int(match["version"]), match["other"]
         return FrozenFile(match["fixture"], version, None if other is None else int(other))
 

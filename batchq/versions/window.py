@@ -39,13 +39,8 @@ def window_first(results: tuple[Window, *tuple[object, ...]]) -> Window:
 
 def may_run(window: S, version: int) -> S:
     """Require that a version is in the window."""
-    return expanded(
-        window.require(
-            {"oldest": le(version)},
-            raises=partial(_too_old, version),
-        ),
-        version,
-    )
+    window = window.require({"oldest": le(version)}, raises=partial(_too_old, version))
+    return expanded(window, version)
 
 
 def expanded(window: S, version: int) -> S:
