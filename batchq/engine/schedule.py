@@ -41,15 +41,11 @@ def running_order(
     return [place for place in places if place not in others] if others else places, others
 
 
-def _is_moved(scheduled: Scheduled[Any, Any]) -> bool:
-    return scheduled.is_first or scheduled.last_key is not None
-
-
 def _rank(scheduled: Scheduled[Any, Any] | None) -> tuple[int, list[object]]:
-    if scheduled is None or not _is_moved(scheduled):
-        return 1, []
-    if scheduled.last_key is None:
+    if scheduled is not None and scheduled.is_first:
         return 0, []
+    if scheduled is None or scheduled.last_key is None:
+        return 1, []
     # Parameters in keys are the same ones; else the batch would be planned as built.
     return 2, [part if isinstance(part, Parameter) else str(part) for part in scheduled.last_key]
 

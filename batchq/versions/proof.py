@@ -31,7 +31,7 @@ column. CockroachDB's casts have three colons."""
 
 @frozen
 class Proof:
-    """The CHECK by which no row of a table is older than a version, and the column that it is on.
+    """The CHECK by which no row of a table is older than a version.
 
     :meth:`Fleet.proof` and :meth:`Document.proof` return it, for :meth:`Fleet.contract`.
 
@@ -44,7 +44,6 @@ class Proof:
     """
 
     table: str
-    column: str
     constraint: str
     condition: str
     """The SQL of the CHECK."""
@@ -112,4 +111,4 @@ def made_proof(call: str, table: str, column: str, version: int, condition: str)
             f"{call}: the constraint {constraint!r} would have a longer name than {LONGEST} bytes; "
             f"shorten the name of the table or of the column"
         )
-    return Proof(table, column, constraint, condition)
+    return Proof(table, constraint, condition)
