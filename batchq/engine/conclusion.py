@@ -43,8 +43,8 @@ def _is_as_new(transaction: Transaction, result: Result) -> bool:
     if isinstance(result, Ok):
         loaded = (
             repeated is not None
-            and repeated.stateless
             and transaction.transformer is ready.kept.transformer
+            and ready.kept.loads_stateless(repeated, transaction.slots.answers)
         )
     else:
         violation = None if verdict is None else verdict.violation

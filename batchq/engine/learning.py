@@ -42,5 +42,4 @@ def learn_from(batches: Sequence[Sent]) -> None:
         ready, frame = batch.ready, batch.frame
         if batch.is_well and batch.deadline is None and ready.encoded.program.is_kept:
             barrier = ready.dialect.barrier and not frame.nested
-            loads = ready.kept.loads_stateless(batch.slots.answers)
-            state.remember(batch.sent, ready.encoded, frame, barrier=barrier, stateless=loads)
+            state.remember(batch.sent, ready.encoded, frame, barrier=barrier)

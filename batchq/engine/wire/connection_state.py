@@ -60,17 +60,13 @@ class ConnectionState:
             return None
         return None if found.checks and not found.fits(encoded) else found
 
-    def remember(
-        self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool, stateless: bool
-    ) -> None:
+    def remember(self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool) -> None:
         """Keep a flight that succeeded, if it can be sent again with other values.
 
         :param barrier: whether it has a Sync before the closing command.
-        :param stateless: see :attr:`PreparedFlight.stateless`.
         """
-        prepared = prepared_flight(
-            sent, encoded, frame, self.statements.version, barrier=barrier, stateless=stateless
-        )
+        version = self.statements.version
+        prepared = prepared_flight(sent, encoded, frame, version, barrier=barrier)
         if prepared is None:
             return
         if len(self._flights) >= _MOST_FLIGHTS:

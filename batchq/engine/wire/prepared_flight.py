@@ -44,8 +44,6 @@ class PreparedFlight:
     """The version of the statement cache in which the names hold."""
     of_steps: slice
     """Where the answers of the steps are among those of all commands."""
-    stateless: bool
-    """Whether the loaders of the results read nothing but the session's settings."""
 
     def fits(self, encoded: Encoded) -> bool:
         """Return whether these values keep their meaning if they are sent by these names."""
@@ -73,13 +71,12 @@ class PreparedFlight:
 
 
 def prepared_flight(
-    sent: Flight, encoded: Encoded, frame: Frame, version: int, *, barrier: bool, stateless: bool
+    sent: Flight, encoded: Encoded, frame: Frame, version: int, *, barrier: bool
 ) -> PreparedFlight | None:
     """Return a flight like one that was sent, to be sent again; None if it had more to do.
 
     :param version: the version of the statement cache after it.
     :param barrier: whether it has a Sync before the closing command.
-    :param stateless: see :attr:`PreparedFlight.stateless`.
     """
     if not sent.is_repeatable((OPENING, SETTING, CLOSING) if frame.nested else (SETTING,)):
         return None
@@ -106,5 +103,4 @@ def prepared_flight(
         tuple(run.key for run in sent.runs if run.key is not None),
         version,
         slice(first, first + len(steps)),
-        stateless,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from batchq.engine.filling import Filling
     from batchq.engine.wire.constants import Constants
+    from batchq.engine.wire.prepared_flight import PreparedFlight
 
 _SETTINGS = b"client_encoding", b"DateStyle", b"IntervalStyle", b"TimeZone"
 """What psycopg's dumpers and loaders read of the session when they are made (psycopg 3.3 sources,
@@ -50,6 +51,8 @@ _OF_ARRAYS = "psycopg.types.array"
 _INTERNALS = ("_dumpers", "_dumpers_by_oid", "_loaders")
 """Attributes of psycopg's AdaptersMap, by which a change of the adapters is found. A map copies
 each before it changes it, if another map was made from it."""
+_MOST_FLIGHTS = 1024
+"""The number of flights of which it is kept how their results are loaded."""
 _CAN_KEEP = all(hasattr(AdaptersMap(), name) for name in _INTERNALS)
 """Whether psycopg has them; if not, nothing is kept."""
 
@@ -92,6 +95,8 @@ class KeptTransformer:
     """Constants that it has encoded."""
     _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
+    _loads: dict[PreparedFlight, bool] = field(init=False, factory=dict["PreparedFlight", bool])
+    """Whether the loaders of the results of a flight read nothing but the settings."""
 
     def is_current(self, settings: tuple[bytes | None, ...], adapters: AdaptersMap) -> bool:
         """Return whether a new one would not differ."""
@@ -122,8 +127,19 @@ class KeptTransformer:
         self._stateless |= kinds
         return True
 
-    def loads_stateless(self, answers: Iterable[PGresult | None]) -> bool:
-        """Return whether psycopg loads these columns without reading anything else."""
+    def loads_stateless(self, flight: PreparedFlight, answers: Iterable[PGresult | None]) -> bool:
+        """Return whether psycopg loads the answers to a flight without reading anything else.
+
+        Another flight like it has the same columns: of a prepared statement they cannot change.
+        """
+        known = self._loads.get(flight)
+        if known is None:
+            if len(self._loads) >= _MOST_FLIGHTS:
+                self._loads.clear()
+            known = self._loads[flight] = self._loads_columns(answers)
+        return known
+
+    def _loads_columns(self, answers: Iterable[PGresult | None]) -> bool:
         columns = {
             (answer.ftype(column), cast("Format", answer.fformat(column)))
             for answer in answers

@@ -149,8 +149,12 @@ def test_json_function_set_for_all_is_used(client):
     assert run(client, batch) == ("loaded", ("loaded",))
 
 
+@pytest.mark.parametrize("before", [0, WARM_UP], ids=["at first", "after other batches"])
 @pytest.mark.parametrize("as_type", ["text", "text[]"])
-def test_loader_of_the_caller_is_made_for_each_batch(client, as_type):
+def test_loader_of_the_caller_is_made_for_each_batch(client, as_type, before):
+    batch = sql(f"SELECT CAST(ARRAY['a'] AS text[])::{as_type}").one(tuple)
+    for _ in range(before):
+        run(client, batch)
     count = 0
 
     class Counted(Loader):
@@ -163,7 +167,6 @@ def test_loader_of_the_caller_is_made_for_each_batch(client, as_type):
             return bytes(data).decode()
 
     client.adapters.register_loader("text", Counted)
-    batch = sql(f"SELECT CAST(ARRAY['a'] AS text[])::{as_type}").one(tuple)
     for runs in range(1, WARM_UP + 2):
         run(client, batch)
         assert count == runs
