@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 from attrs import define, field
 from psycopg import AsyncConnection, Connection, ProgrammingError
@@ -165,6 +165,17 @@ def _module(adapter: type[object] | None) -> str:
     return next(name for name in names if name != "abc")
 
 
+class _Context:
+    """What a Transformer is made of: a connection that it does not keep alive.
+
+    Otherwise the state of a connection would refer to it, and neither would ever be dropped.
+    """
+
+    def __init__(self, connection: Connection[Any] | AsyncConnection[Any]) -> None:
+        self.adapters = connection.adapters
+        self.connection = proxy(connection)
+
+
 @define(eq=False)
 class Transformers:
     """The idle Transformers of a connection."""
@@ -180,7 +191,7 @@ class Transformers:
             kept = None
         if kept is None or not kept.is_current(settings, adapters):
             kept = KeptTransformer(
-                Transformer(connection),
+                Transformer(_Context(connection)),
                 settings,
                 AdaptersMap(adapters),
                 is_plain(connection.pgconn, settings),

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -78,6 +80,17 @@ def test_kept_transformer_does_not_keep_the_rows(client):
     warm(client, echo("a secret", "text"))
     (kept,) = state_of(client).transformers._idle
     assert kept.transformer.pgresult is None
+
+
+def test_kept_transformer_does_not_keep_the_connection(database):
+    client = psycopg.connect(database, autocommit=True, prepare_threshold=0)
+    warm(client, echo("é", "text"))
+    assert state_of(client).transformers._idle
+    client.close()
+    left = weakref.ref(client)
+    del client
+    gc.collect()
+    assert left() is None
 
 
 class Shouting(str):
