@@ -2,22 +2,21 @@
 """Plan a batch: its statements in the order they run, and how their results are combined.
 
 Neither planning nor combining recurses, so nesting has no depth limit: a batch folded from ten
-thousand others works like a flat one. Labels and mappings around a statement are not looked at:
-they matter only after a failure, after which :attr:`Plan.placed` reads the batch once more.
+thousand others works like a flat one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, cast
 
+from batchq.engine.listing import Instruction, Listing
 from batchq.engine.produced_columns import produced_columns
 from batchq.engine.schedule import depends_on_values, running_order
 from batchq.engine.scope import PlacedStatement, Scopes
-from batchq.language.batch import Batch, Bound, Composite, Wrapped
-from batchq.language.each import Each
+from batchq.language.batch import Batch, Bound
 from batchq.language.matchers import Matcher
 from batchq.language.old import Returned
 from batchq.language.parameters import Parameter
@@ -26,9 +25,6 @@ from batchq.language.shape import Shape
 from batchq.language.statement import Statement
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
-
-Instruction = tuple[int | slice | None, Callable[[Any], Any]]
-"""As :data:`Combining`, of the last results; or statements, and a function of their results."""
 
 
 @value
@@ -122,111 +118,56 @@ def plan(batch: Batch[Any, Any]) -> Plan:
         own = _declared(batch)
         if own is not None:
             return _bound(batch, own)
-    elif not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument of run()
-        raise _not_a_batch(batch)
     return _planned(batch)
 
 
 def _planned(batch: Batch[Any, Any]) -> Plan:
-    planner = _Planner()
-    planner.add(batch)
-    return planner.plan(batch)
+    listing = Listing()
+    listing.add(batch)
+    leaves: Sequence[int] = range(len(listing.statements))
+    shared: Mapping[object, int] = {}
+    if listing.is_ordered or len(listing.scheduled) > 1:
+        leaves, shared = _put_in_order(listing)
+    outputs: Mapping[int, tuple[Returned, ...]] = {}
+    if listing.takes_outputs:
+        outputs = produced_columns(batch, listing.statements, shared)
+    return Plan(
+        batch,
+        listing.statements,
+        listing.values,
+        tuple(listing.shapes),
+        leaves,
+        listing.combining,
+        outputs,
+        listing.wrapped_names,
+        shared,
+    )
 
 
-class _Planner:
-    """Lists the statements of a batch, and puts them in the order in which they run."""
+def _put_in_order(listing: Listing) -> tuple[Sequence[int], Mapping[object, int]]:
+    """Put the statements in the order in which they run, without those that do not.
 
-    def __init__(self) -> None:
-        self.statements: list[Statement[Any, Any]] = []
-        self.values: list[object] = []
-        self.combining: list[Instruction | int] = []
-        self.wrapped_names: list[Matcher] = []
-        self.scheduled: dict[int, Scheduled[Any, Any]] = {}
-        self.shared: dict[object, int] = {}
-
-    def add(self, batch: Batch[Any, Any]) -> None:
-        """Add all statements, in the order of the batch."""
-        combining, statements = self.combining, self.statements
-        parts: Iterator[Batch[Any, Any]] = iter((batch,))
-        around: list[tuple[Iterator[Batch[Any, Any]], Instruction | None]] = []
-        while True:
-            for part in parts:
-                node = part
-                while isinstance(node, Wrapped):
-                    self.wrapped_names += node.long_names
-                    node = node.inner
-                if isinstance(node, Statement):
-                    combining.append(len(statements))
-                    statements.append(node)
-                    self.values += node._values
-                elif isinstance(node, Composite):
-                    around.append((parts, node.combining))
-                    parts = iter(node.parts)
-                    break
-                elif isinstance(node, Bound):
-                    # What is around it may decide what of it runs, or when.
-                    around.append((parts, None))
-                    parts = iter((node.as_built(),))
-                    break
-                else:
-                    self.add_leaf(node)
-            else:
-                if not around:
-                    return
-                parts, instruction = around.pop()
-                if instruction is not None:
-                    combining.append(instruction)
-
-    def add_leaf(self, node: Batch[Any, Any]) -> None:
-        """Add the statements of a batch that holds no other."""
-        if isinstance(node, Scheduled):
-            self.scheduled[len(self.statements)] = node
-            self.combining.append(len(self.statements))
-            statement = cast("Statement[Any, Any]", node.statement)
-            self.statements.append(statement)
-            self.values += statement._values
-        elif isinstance(node, Each):
-            first, count = len(self.statements), len(node.values)
-            self.combining.append((slice(first, first + count), node.combine))
-            self.statements += [cast("Statement[Any]", node.statement)] * count
-            self.values += chain.from_iterable(node.values)
-        else:
-            raise _not_a_batch(node)
-
-    def plan(self, batch: Batch[Any, Any]) -> Plan:
-        """Return the plan."""
-        leaves: Sequence[int] = range(len(self.statements))
-        if self.scheduled:
-            leaves, others = running_order(self.scheduled, len(leaves))
-            if not isinstance(leaves, range):
-                self.move(leaves, others)
-        shapes = tuple([statement._shape for statement in self.statements])
-        return Plan(
-            batch,
-            self.statements,
-            self.values,
-            shapes,
-            leaves,
-            self.combining,
-            produced_columns(batch, self.statements, self.shared),
-            self.wrapped_names,
-            self.shared,
-        )
-
-    def move(self, leaves: Sequence[int], others: Mapping[int, int]) -> None:
-        """Put the statements in another order.
-
-        :param leaves: the places in the batch of those that run.
-        :param others: for each that does not run, the place of the one that has its result.
-        """
-        index = {leaf: number for number, leaf in enumerate(leaves)}
-        index |= {leaf: index[other] for leaf, other in others.items()}
-        self.shared = {self.statements[leaf]._identity: index[leaf] for leaf in others}
-        values = iter(self.values)
-        own = [tuple(islice(values, len(statement._values))) for statement in self.statements]
-        self.values = list(chain.from_iterable([own[leaf] for leaf in leaves]))
-        self.statements = [self.statements[leaf] for leaf in leaves]
-        self.combining = [_moved(instruction, index) for instruction in self.combining]
+    :return: their places in the batch; and by their identity those that do not run because an equal
+        one has, with its index.
+    """
+    scheduled = {
+        place: each if bound is None else each._replaced(bound.replacements)
+        for place, (each, bound) in listing.scheduled.items()
+    }
+    leaves, others = running_order(scheduled, len(listing.statements))
+    if isinstance(leaves, range):
+        return leaves, {}
+    index = {leaf: number for number, leaf in enumerate(leaves)}
+    index |= {leaf: index[other] for leaf, other in others.items()}
+    shared: dict[object, int] = {listing.statements[leaf]._identity: index[leaf] for leaf in others}
+    values = iter(listing.values)
+    own = [tuple(islice(values, len(statement._values))) for statement in listing.statements]
+    listing.values = list(chain.from_iterable([own[leaf] for leaf in leaves]))
+    listing.statements = [listing.statements[leaf] for leaf in leaves]
+    listing.shapes = [listing.shapes[leaf] for leaf in leaves]
+    listing.combining = [_moved(instruction, index) for instruction in listing.combining]
+    listing.takes_outputs = any(shape.takes_outputs for shape in listing.shapes)
+    return leaves, shared
 
 
 def _moved(instruction: Instruction | int, index: Mapping[int, int]) -> Instruction | int:
@@ -269,7 +210,3 @@ def _declared(batch: Bound[Any]) -> Plan | None:
 
 def _scheduled(batch: Batch[Any, Any]) -> list[Scheduled[Any, Any]]:
     return [leaf for leaf in leaves_of(batch) if isinstance(leaf, Scheduled)]
-
-
-def _not_a_batch(given: object) -> TypeError:
-    return TypeError(f"not a batch: {type(given).__name__}; use sql(), insert(), gather(), …")

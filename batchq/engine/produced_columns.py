@@ -25,11 +25,6 @@ def produced_columns(
     :param shared: see :attr:`Plan.shared <batchq.engine.plan.Plan.shared>`.
     :raises InvalidBatch: for an output of a statement outside the batch, or of one that runs later.
     """
-    for statement in statements:
-        if statement._shape.takes_outputs:
-            break
-    else:
-        return _NO_OUTPUTS
     check_outputs(batch)
     producers = dict(shared)
     columns: dict[int, list[Returned]] = {}
@@ -49,6 +44,3 @@ def produced_columns(
                 used.append(output.column)
         producers[statement._identity] = index
     return {index: tuple(used) for index, used in columns.items()}
-
-
-_NO_OUTPUTS: Mapping[int, tuple[Returned, ...]] = {}

@@ -30,8 +30,6 @@ def running_order(
     if firsts != [*range(len(firsts))] or lasts not in ([], [count - 1]):
         # A stable sort: the order of the batch decides among equals.
         places = sorted(places, key=lambda place: _rank(scheduled.get(place)))
-    elif len(scheduled) == 1:
-        return places, {}  # at its place, and no other has its key
     keys, others = Keys(), dict[int, int]()
     for place in scheduled if isinstance(places, range) else places:
         if place in scheduled:

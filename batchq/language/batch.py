@@ -296,5 +296,9 @@ class Bound(Batch[T_co]):
 
     def as_built(self) -> Batch[T_co]:
         """Return the batch as if it had been built with these values."""
-        replace = {each: self.given[place] for each, place in self.taken.places.items()}
-        return cast("Batch[T_co]", substituted(self.declaration, replace))
+        return cast("Batch[T_co]", substituted(self.declaration, self.replacements))
+
+    @property
+    def replacements(self) -> Replacements:
+        """The values by the parameters in whose place they are."""
+        return {each: self.given[place] for each, place in self.taken.places.items()}

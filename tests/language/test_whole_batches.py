@@ -170,6 +170,14 @@ def test_bound_batch_inside_another_keeps_its_values():
     assert [step.path for step in steps(whole.bind(x=4))] == ["", "", "again"]
 
 
+def test_statements_of_a_bound_batch_inside_another_stay_as_declared():
+    rows = insert("t", New).each([New(1, "a"), New(2, "b")])
+    part = gather(REMOVE, rows, gather(REMOVE).bind(x=5), REMOVE.run_once(("k", X)))
+    whole = plan(gather(ONE, part.bind(x=3), REMOVE.bind(x=4).label("c")))
+    assert whole.values == [3, 1, "a", 2, "b", 5, 3, 4]
+    assert [place for place, own in enumerate(whole.statements) if own is REMOVE] == [1, 4, 5]
+
+
 class Only(NamedTuple):
     """A row of one field."""
 

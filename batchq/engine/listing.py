@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""List the statements of a batch in its order, with their values, and how results are combined.
+
+Listing does not recurse, so nesting has no depth limit: a batch folded from ten thousand others
+works like a flat one. Labels and mappings around a statement are not looked at: they matter only
+after a failure, after which :attr:`Plan.placed <batchq.engine.plan.Plan.placed>` reads the batch
+once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any, cast
+
+from batchq.language.batch import Batch, Bound, Composite, Wrapped
+from batchq.language.each import Each
+from batchq.language.matchers import Matcher
+from batchq.language.placement import Scheduled
+from batchq.language.shape import Shape
+from batchq.language.statement import Statement
+
+Instruction = tuple[int | slice | None, Callable[[Any], Any]]
+"""As :data:`Combining`, of the last results; or statements, and a function of their results."""
+
+_Around = tuple[Iterator[Batch[Any, Any]], Instruction | None, Bound[Any] | None, Iterator[object]]
+"""What is around a part: the parts after it, how they are combined, and by what they are bound."""
+
+
+class Listing:
+    """The statements of a batch in its order, and what has been seen of them."""
+
+    def __init__(self) -> None:
+        self.statements: list[Statement[Any, Any]] = []
+        self.shapes: list[Shape] = []
+        self.values: list[object] = []
+        self.combining: list[Instruction | int] = []
+        self.wrapped_names: list[Matcher] = []
+        self.scheduled: dict[int, tuple[Scheduled[Any, Any], Bound[Any] | None]] = {}
+        """The scheduled statements by their places, each with the batch that has its values."""
+        self.is_ordered = False
+        """Whether one of them runs first or last."""
+        self.takes_outputs = False
+
+    def add(self, batch: Batch[Any, Any]) -> None:
+        """Add all statements, in the order of the batch.
+
+        Those of a bound one stay as declared. Their values are beside them.
+        """
+        statements, shapes, values = self.statements, self.shapes, self.values
+        combining = self.combining
+        node: Batch[Any, Any]
+        parts: Iterator[Batch[Any, Any]] = iter((batch,))
+        bound: Bound[Any] | None = None
+        given: Iterator[object] = iter(())
+        around: list[_Around] = []
+        while True:
+            for node in parts:
+                while isinstance(node, Wrapped):
+                    self.wrapped_names += node.long_names
+                    node = node.inner  # noqa: PLW2901  what it is around
+                if isinstance(node, Composite):
+                    around.append((parts, node.combining, bound, given))
+                    parts = iter(node.parts)
+                    break
+                if isinstance(node, Scheduled):
+                    self.scheduled[len(statements)] = node, bound
+                    self.is_ordered |= node.is_first or node.last_key is not None
+                    node = node.statement  # noqa: PLW2901  it is listed as any other
+                if isinstance(node, Statement):
+                    own, shape = node._values, node._shape
+                    combining.append(len(statements))
+                    statements.append(node)
+                    shapes.append(shape)
+                    values += own if bound is None else islice(given, len(own))
+                    self.takes_outputs |= shape.takes_outputs
+                elif isinstance(node, Bound):
+                    around.append((parts, None, bound, given))
+                    bound, parts = node, iter((node.declaration,))
+                    given = iter(node.taken.values(node.given))
+                    break
+                else:
+                    self.add_each(node, None if bound is None else given)
+            else:
+                if not around:
+                    return
+                parts, instruction, bound, given = around.pop()
+                if instruction is not None:
+                    combining.append(instruction)
+
+    def add_each(self, node: Batch[Any, Any], given: Iterator[object] | None) -> None:
+        """Add one statement for each row.
+
+        :param given: begins with their values, in a declaration that is bound.
+        """
+        if not isinstance(node, Each):
+            raise _not_a_batch(node)
+        first, count = len(self.statements), len(node.values)
+        statement = cast("Statement[Any]", node.statement)
+        self.combining.append((slice(first, first + count), node.combine))
+        self.statements += [statement] * count
+        self.shapes += [statement._shape] * count
+        own = chain.from_iterable(node.values)
+        self.values += own if given is None else islice(given, len(statement._values) * count)
+        self.takes_outputs |= statement._shape.takes_outputs and count > 0
+
+
+def _not_a_batch(given: object) -> TypeError:
+    return TypeError(f"not a batch: {type(given).__name__}; use sql(), insert(), gather(), …")
