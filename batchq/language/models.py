@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -216,7 +216,10 @@ def _is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIABLE
 
 
-def _positions(parameters: typing.Iterable[inspect.Parameter]) -> tuple[str, ...]:
+def _positions(parameters: Collection[inspect.Parameter]) -> tuple[str, ...]:
+    """Return the arguments that may be passed by position; none after one that has to be."""
+    if any(each.kind is inspect.Parameter.POSITIONAL_ONLY for each in parameters):
+        return ()
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return tuple(each.name for each in parameters if each.kind is kind)
 

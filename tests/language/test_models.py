@@ -26,6 +26,7 @@ from batchq import (
     steps,
     update,
 )
+from batchq.language.models import maker
 from tests.support.row_models import (
     OF_ROWS,
     Abstract,
@@ -43,6 +44,7 @@ from tests.support.row_models import (
     PydanticByName,
     PydanticOpen,
     Row,
+    Spare,
     Struct,
     Typed,
     Unawaited,
@@ -133,6 +135,10 @@ def test_function_of_one_argument_gets_the_row_as_a_dict(model):
             assert answers(statement, model)
     with pytest.raises(InvalidBatch, match=r"returning\("):
         _ = steps(insert("t", {"a": 1}).one(model))[0].sql
+
+
+def test_argument_by_position_only_gets_no_column():
+    assert maker(Spare, ("id", "name"))((1, "web")) == Spare(id=1, name="web")
 
 
 def test_class_of_one_argument_gets_the_column_of_that_name():

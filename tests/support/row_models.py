@@ -88,6 +88,11 @@ class Keywords(Same):
         self.id, self.name, self.size = id, name, size
 
 
+class Spare(Same):
+    def __init__(self, other=None, /, id=None, name=None):
+        self.other, self.id, self.name = other, id, name
+
+
 class Positions(Same):
     def __init__(self, id, name, size=3):
         self.id, self.name, self.size = id, name, size
