@@ -9,7 +9,7 @@ stands in conditions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from operator import call as make
 from typing import TYPE_CHECKING, cast
 
 from batchq.language.comparisons import copy_list, copy_lists, reading_of
@@ -48,10 +48,9 @@ def given(takes: Takes, row: object, named: Mapping[str, object], call: str = "b
     if named or takes.named:
         values += _by_name(takes, named, call)
     if takes.defaults:
-        values += tuple([make() for make in takes.defaults])
-    kinds = set(map(type, values))
-    if not NOT_AS_IS.isdisjoint(kinds):
-        values = _as_parameters(values, kinds, call)
+        values += tuple(map(make, takes.defaults))
+    if not NOT_AS_IS.isdisjoint(map(type, values)):
+        values = _as_parameters(values, call)
     for place, parameter in takes.checked:
         check_accepted(call, parameter, values[place])
     for place, test, name in takes.compared:
@@ -118,12 +117,9 @@ def check_accepted(call: str, parameter: Parameter, value: object) -> None:
         raise InvalidBatch(f"{call}: {parameter.name}= {reason}")
 
 
-def _as_parameters(values: Values, kinds: AbstractSet[type[object]], call: str) -> Values:
-    """Return the values with lists copied; reject what would change the SQL.
-
-    :param kinds: their classes.
-    """
-    if not NO_PARAMETERS.isdisjoint(kinds):
+def _as_parameters(values: Values, call: str) -> Values:
+    """Return the values with lists copied; reject what would change the SQL."""
+    if not NO_PARAMETERS.isdisjoint(map(type, values)):
         copy_lists(call, values)  # which says more of some of them
         kind = next(kind for kind in map(type, values) if kind in NO_PARAMETERS)
         raise InvalidBatch(
