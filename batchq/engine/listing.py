@@ -9,22 +9,29 @@ once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, cast
 
+from batchq.engine.combining import Making, Pick, add_making
 from batchq.language.batch import Batch, Bound, Composite, Wrapped
+from batchq.language.combining import Combining
 from batchq.language.each import Each
 from batchq.language.matchers import Matcher
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
 
-Instruction = tuple[int | slice | None, Callable[[Any], Any]]
-"""As :data:`Combining`, of the last results; or statements, and a function of their results."""
-
-_Around = tuple[Iterator[Batch[Any, Any]], Instruction | None, Bound[Any] | None, Iterator[object]]
-"""What is around a part: the parts after it, how they are combined, and by what they are bound."""
+_Around = tuple[
+    Iterator[Batch[Any, Any]],
+    list[int],
+    Combining | None,
+    Bound[Any] | None,
+    Iterator[object],
+]
+"""What is around a part: the parts after it, where the results of those before it are, how they are
+combined, and by what they are bound."""
 
 
 class Listing:
@@ -34,7 +41,12 @@ class Listing:
         self.statements: list[Statement[Any, Any]] = []
         self.shapes: list[Shape] = []
         self.values: list[object] = []
-        self.combining: list[Instruction | int] = []
+        self.in_order: Pick | None = None
+        """Picks the results in the order of the batch; None if the statements run in that order."""
+        self.makings: list[Making] = []
+        """How each result that is made of others is made, in order."""
+        self.place = 0
+        """The place of the result of the whole; see :mod:`batchq.engine.combining`."""
         self.wrapped_names: list[Matcher] = []
         self.scheduled: dict[int, tuple[Scheduled[Any, Any], Bound[Any] | None]] = {}
         """The scheduled statements by their places, each with the batch that has its values."""
@@ -48,7 +60,8 @@ class Listing:
         Those of a bound one stay as declared. Their values are beside them.
         """
         statements, shapes, values = self.statements, self.shapes, self.values
-        combining = self.combining
+        makings = self.makings
+        places: list[int] = []
         node: Batch[Any, Any]
         parts: Iterator[Batch[Any, Any]] = iter((batch,))
         bound: Bound[Any] | None = None
@@ -60,8 +73,8 @@ class Listing:
                     self.wrapped_names += node.long_names
                     node = node.inner  # noqa: PLW2901  what it is around
                 if isinstance(node, Composite):
-                    around.append((parts, node.combining, bound, given))
-                    parts = iter(node.parts)
+                    around.append((parts, places, node.combining, bound, given))
+                    places, parts = [], iter(node.parts)
                     break
                 if isinstance(node, Scheduled):
                     self.scheduled[len(statements)] = node, bound
@@ -69,27 +82,30 @@ class Listing:
                     node = node.statement  # noqa: PLW2901  it is listed as any other
                 if isinstance(node, Statement):
                     own, shape = node._values, node._shape
-                    combining.append(len(statements))
+                    places.append(len(statements))
                     statements.append(node)
                     shapes.append(shape)
                     values += own if bound is None else islice(given, len(own))
                     self.takes_outputs |= shape.takes_outputs
                 elif isinstance(node, Bound):
-                    around.append((parts, None, bound, given))
-                    bound, parts = node, iter((node.declaration,))
+                    around.append((parts, places, None, bound, given))
+                    places, bound, parts = [], node, iter((node.declaration,))
                     given = iter(node.taken.values(node.given))
                     break
                 else:
-                    self.add_each(node, None if bound is None else given)
+                    places.append(self.add_each(node, None if bound is None else given))
             else:
                 if not around:
+                    (self.place,) = places
                     return
-                parts, instruction, bound, given = around.pop()
-                if instruction is not None:
-                    combining.append(instruction)
+                made_of = places
+                parts, places, combining, bound, given = around.pop()
+                places.append(
+                    made_of[0] if combining is None else add_making(makings, made_of, combining)
+                )
 
-    def add_each(self, node: Batch[Any, Any], given: Iterator[object] | None) -> None:
-        """Add one statement for each row.
+    def add_each(self, node: Batch[Any, Any], given: Iterator[object] | None) -> int:
+        """Add one statement for each row; return the place of the result.
 
         :param given: begins with their values, in a declaration that is bound.
         """
@@ -97,12 +113,13 @@ class Listing:
             raise _not_a_batch(node)
         first, count = len(self.statements), len(node.values)
         statement = cast("Statement[Any]", node.statement)
-        self.combining.append((slice(first, first + count), node.combine))
+        self.makings.append((itemgetter(slice(first, first + count)), node.combine, False))
         self.statements += [statement] * count
         self.shapes += [statement._shape] * count
         own = chain.from_iterable(node.values)
         self.values += own if given is None else islice(given, len(statement._values) * count)
         self.takes_outputs |= statement._shape.takes_outputs and count > 0
+        return -len(self.makings)
 
 
 def _not_a_batch(given: object) -> TypeError:

@@ -7,12 +7,13 @@ thousand others works like a flat one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any, cast
 
-from batchq.engine.listing import Instruction, Listing
+from batchq.engine.combining import combined
+from batchq.engine.listing import Listing
 from batchq.engine.produced_columns import produced_columns
 from batchq.engine.schedule import depends_on_values, running_order
 from batchq.engine.scope import PlacedStatement, Scopes
@@ -23,13 +24,14 @@ from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
+from batchq.language.takes import picker
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
 
 @value
 class Plan:
-    """The statements in order, and the postfix instructions that combine their results."""
+    """The statements in order, and how their results are combined."""
 
     batch: Batch[Any, Any]
     statements: Sequence[Statement[Any, Any]]
@@ -40,8 +42,8 @@ class Plan:
     """Their shapes, which decide everything but their values."""
     leaves: Sequence[int]
     """The place of each statement in the batch, in which a scheduled one may have another."""
-    combining: Sequence[Instruction | int]
-    """A number pushes the result of that statement."""
+    combine: Callable[[Sequence[Any]], Any]
+    """Returns the batch's result, from the statements' results."""
     outputs: Mapping[int, tuple[Returned, ...]]
     """The columns that later statements use, for each statement that has any."""
     wrapped_names: Sequence[Matcher]
@@ -89,24 +91,6 @@ class Plan:
             )
         ]
 
-    def combine(self, results: Sequence[Any]) -> Any:
-        """Return the batch's result, from the statements' results."""
-        stack: list[Any] = []
-        for instruction in self.combining:
-            if isinstance(instruction, int):
-                stack.append(results[instruction])
-                continue
-            of, function = instruction
-            if of is None:
-                stack[-1] = function(stack[-1])
-            elif isinstance(of, int):
-                cut = len(stack) - of
-                stack[cut:] = [function(stack[cut:])]
-            else:
-                stack.append(function(results[of]))
-        (result,) = stack
-        return result
-
 
 def plan(batch: Batch[Any, Any]) -> Plan:
     """Return the plan of a batch.
@@ -137,7 +121,7 @@ def _planned(batch: Batch[Any, Any]) -> Plan:
         listing.values,
         tuple(listing.shapes),
         leaves,
-        listing.combining,
+        partial(combined, listing.in_order, listing.makings, listing.place),
         outputs,
         listing.wrapped_names,
         shared,
@@ -165,20 +149,9 @@ def _put_in_order(listing: Listing) -> tuple[Sequence[int], Mapping[object, int]
     listing.values = list(chain.from_iterable([own[leaf] for leaf in leaves]))
     listing.statements = [listing.statements[leaf] for leaf in leaves]
     listing.shapes = [listing.shapes[leaf] for leaf in leaves]
-    listing.combining = [_moved(instruction, index) for instruction in listing.combining]
     listing.takes_outputs = any(shape.takes_outputs for shape in listing.shapes)
+    listing.in_order = picker([index[leaf] for leaf in range(len(index))])
     return leaves, shared
-
-
-def _moved(instruction: Instruction | int, index: Mapping[int, int]) -> Instruction | int:
-    """Return an instruction, with the results at their new places."""
-    if isinstance(instruction, int):
-        return index[instruction]
-    of, function = instruction
-    if not isinstance(of, slice) or of.start == of.stop:
-        return instruction
-    first = index[of.start]  # the statements for each row stay together
-    return slice(first, first + of.stop - of.start), function
 
 
 def _bound(batch: Bound[Any], own: Plan) -> Plan:
@@ -189,7 +162,7 @@ def _bound(batch: Bound[Any], own: Plan) -> Plan:
         own.built_values,
         own.shapes,
         own.leaves,
-        own.combining,
+        own.combine,
         own.outputs,
         own.wrapped_names,
         own.shared,

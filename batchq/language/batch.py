@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from attrs import evolve
 
 from batchq.language.binding import NO_ROW, given
+from batchq.language.combining import Combining
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.other_names import BatchNames
 from batchq.language.partial import Replacements, replacements_of, taken_as
 from batchq.language.signatures import why_not_one
 from batchq.language.syntax import Expression
 from batchq.language.takes import HasValues, Takes, Values, still_taken
-from batchq.language.tree import Combining, declared, leaves, substituted
+from batchq.language.tree import declared, leaves, substituted
 from batchq.language.type_variables import Named, R_contra, T_co
 from batchq.language.validation import checked_call, checked_context, checked_label
 from batchq.language.value import value
@@ -62,9 +63,7 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         return Mapped((self,), function, self._required_outputs)
 
     def label(self, name: str) -> Batch[T_co, R_contra]:
-        """Return the batch with a name, which is shown in the paths of its steps.
-
-        A label has no effect on what is run.
+        """Return the batch with a name for the paths of its steps; it runs as before.
 
         :param name: one level of the path: ``"vpc"`` in ``project_create/vpc``.
         :raises InvalidBatch: if it is not a non-empty str.
@@ -111,8 +110,8 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         >>> gather(delete("org", where={"id": param("org", int)})).bind(org=7)
         <Bound of 1 statement>
         """
-        takes = declared(self, "bind()")[1]
-        if takes.is_nothing and row is NO_ROW and not values:
+        takes: Takes = (getattr(self, "_declared", None) or declared(self, "bind()"))[1]
+        if row is NO_ROW and not values and takes.is_nothing:
             return cast("Batch[T_co]", self)
         return Bound(self, takes, given(takes, row, values))
 
@@ -136,9 +135,7 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         return cast("Batch[T_co, Named]", replaced)
 
     def takes(self, row: type[U], /) -> Batch[T_co, U]:
-        """Return the batch with the fields of a class in the place of its parameters.
-
-        Its :meth:`bind` takes one row, which type checkers know.
+        """Return the batch with the fields of a class in the place of its parameters: of one row.
 
         :param row: an attrs class, a dataclass or a NamedTuple.
         :raises InvalidBatch: if it has no field for a parameter without a factory.
@@ -186,7 +183,6 @@ class Composite(Batch[T_co, R_contra]):
     """A batch made of other batches, whose results it combines."""
 
     __slots__ = ()
-
     parts: tuple[Batch[Any, Any], ...]
     unmet_outputs: tuple[Output, ...]
 
@@ -243,7 +239,7 @@ class Mapped(Composite[U, R_contra]):
     @property
     def combining(self) -> Combining:
         """How its result is made: by the function."""
-        return None, self.function
+        return self.function, True, 0
 
 
 @value

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchq.language.batch import Batch, Composite, Labelled
+from batchq.language.combining import Combining
+from batchq.language.signatures import takes_in_order
 from batchq.language.type_variables import R_contra
 from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.outputs import Output
-    from batchq.language.tree import Combining
 
 M = TypeVar("M")
 
@@ -28,7 +28,7 @@ class Gathered(Composite[tuple[Any, ...]]):
     @property
     def combining(self) -> Combining:
         """How its result is made: the results in order."""
-        return len(self.parts), tuple
+        return tuple, False, 0
 
 
 @value
@@ -41,7 +41,7 @@ class Sequenced(Composite[list[Any]]):
     @property
     def combining(self) -> Combining:
         """How its result is made: the results in order."""
-        return len(self.parts), list
+        return list, False, 0
 
 
 @value
@@ -56,7 +56,9 @@ class Into(Composite[M]):
     @property
     def combining(self) -> Combining:
         """How its result is made: the model of the named results."""
-        return len(self.parts), self._made
+        is_in_order = takes_in_order(self.model, self.names)
+        function = self.model if is_in_order else self._by_name
+        return function, True, len(self.parts) - len(self.names)
 
     @property
     def labelled(self) -> tuple[Batch[Any, Any], ...]:
@@ -64,9 +66,8 @@ class Into(Composite[M]):
         dropped = len(self.parts) - len(self.names)
         return (*self.parts[:dropped], *map(Labelled, self.parts[dropped:], self.names))
 
-    def _made(self, results: Sequence[Any]) -> M:
-        named = results[len(results) - len(self.names) :]
-        return self.model(**dict(zip(self.names, named, strict=True)))
+    def _by_name(self, *results: Any) -> M:
+        return self.model(**dict(zip(self.names, results, strict=True)))
 
 
 @value
@@ -78,5 +79,5 @@ class Last(Composite[M, R_contra]):
 
     @property
     def combining(self) -> Combining:
-        """How its result is made: the last result."""
-        return len(self.parts), itemgetter(-1)
+        """How its result is made: it is the last result."""
+        return None, False, len(self.parts) - 1

@@ -77,6 +77,25 @@ def why_not_one(function: object) -> str | None:
     return None  # an object of a class that is written in C
 
 
+def takes_in_order(function: object, names: tuple[str, ...]) -> bool:
+    """Return whether a function that takes these keywords is known to take them by position.
+
+    That is, in this order, and before all others.
+    """
+    if type(function) is FunctionType:
+        code = function.__code__
+        return code.co_varnames[: code.co_argcount][: len(names)] == names
+    return type(function) is type and _class_takes_in_order(function, names)
+
+
+@lru_cache(maxsize=1024)
+def _class_takes_in_order(cls: type[Any], names: tuple[str, ...]) -> bool:
+    signature = signature_of(cls)
+    first = [] if signature is None else [*signature.parameters.values()][: len(names)]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return tuple([each.name for each in first if each.kind is kind]) == names
+
+
 def _is_partial(function: object) -> bool:
     return type(function) is partial
 

@@ -10,10 +10,6 @@ from typing import Any, Protocol, TypeVar, cast
 from batchq.language.partial import Replacements
 from batchq.language.takes import HasValues, Takes, takes_of
 
-Combining = tuple[int | None, Callable[[Any], Any]]
-"""How a result is made of others: their number, and a function of their list; or None, and a
-function of the only one."""
-
 
 class Node(Protocol):
     """The part of a batch that is walked; see :class:`~batchq.Batch`."""

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
 from batchq.engine.plan import Plan, plan
 from batchq.language.batch import Batch, Bound, Composite
+from batchq.language.combining import Combining
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
-from batchq.language.tree import Combining, declared
+from batchq.language.tree import declared
 from batchq.language.value import value
 from batchq.language.value_places import selected_places, stored_places
 from batchq.versions.contents import Since
@@ -32,8 +32,6 @@ from batchq.versions.tables import FleetTables
 from batchq.versions.window import may_run, retired_below, window_of
 
 T = TypeVar("T")
-
-_second = itemgetter(1)
 
 
 @lru_cache(maxsize=1024)
@@ -59,7 +57,7 @@ class Gated(Composite[T]):
     @property
     def combining(self) -> Combining:
         """How its result is made: it is that of the other batch."""
-        return 2, _second
+        return None, False, 1
 
 
 def gated(step: Scheduled[None, Any], batch: Batch[T]) -> Batch[T]:

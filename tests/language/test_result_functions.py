@@ -10,6 +10,7 @@ import functools
 import pytest
 
 from batchq import InvalidBatch, format_error, gather, into, sql
+from batchq.engine.plan import plan
 from tests.support.row_models import (
     OF_ROWS,
     Abstract,
@@ -20,6 +21,7 @@ from tests.support.row_models import (
     Named,
     Pydantic,
     PydanticByName,
+    Spare,
     Typed,
     Unawaited,
     of_two,
@@ -105,6 +107,34 @@ def test_into_rejects_arguments_that_the_model_does_not_take(model, names, teach
 )
 def test_into_accepts_arguments_that_the_model_takes(model, names):
     assert into(model, **dict.fromkeys(names.split(), ONE))
+
+
+class Swapped(Spare):
+    def __init__(self, name, id):
+        super().__init__(None, id, name)
+
+
+@functools.wraps(Attrs)
+def wrapped(**named):
+    return named
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(Attrs, Data, Named, Typed, PydanticByName, Spare, Swapped, dict, wrapped),
+        functools.partial(Swapped, "x"),
+        lambda name, id: (name, id),
+        lambda id, *others, name: (id, others, name),
+        lambda other=None, /, id=None, name=None: (other, id, name),
+        lambda **named: named,
+    ],
+    ids=title,
+)
+def test_into_passes_each_result_by_its_name(model):
+    named = {"id": 1} if isinstance(model, functools.partial) else {"id": 1, "name": "web"}
+    batch = into(model, ONE, **dict.fromkeys(named, ONE))
+    assert plan(batch).combine([None, *named.values()]) == model(**named)
 
 
 def test_format_error_of_a_function_without_arguments_is_rejected():
