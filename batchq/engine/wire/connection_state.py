@@ -3,13 +3,13 @@
 
 What a run has learned is replaced, never changed: another thread may be sending by it.
 
-The dictionary is weak: a connection that a pool drops takes its state with it.
+It is known by a weak reference: a connection that a pool drops takes its state with it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from attrs import define, field
 from psycopg import AsyncConnection, Connection
@@ -84,15 +84,17 @@ class ConnectionState:
         self._flights.clear()
 
 
-_states: WeakKeyDictionary[AnyConnection, ConnectionState] = WeakKeyDictionary()
+_states: dict[ref[AnyConnection], ConnectionState] = {}
 
 
 def state_of(connection: AnyConnection) -> ConnectionState:
     """Return the state of a connection."""
-    state = _states.get(connection)
+    state = _states.get(ref(connection))
     if state is None:
         pg = connection.pgconn
         dialect = dialect_of(pg)
         abilities = dialect.abilities(pg.server_version)
-        state = _states[connection] = ConnectionState(dialect, abilities)
+        # As a WeakKeyDictionary, but looked up without a call. Of two threads, one makes it.
+        key = ref(connection, _states.pop)
+        state = _states.setdefault(key, ConnectionState(dialect, abilities))
     return state
