@@ -22,7 +22,7 @@ from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.session_end import session_end
 from batchq.engine.outcome.stale import give_up, is_alike
 from batchq.engine.trace import trace
-from batchq.engine.wire.exchange import Part, Slots, exchange_parts
+from batchq.engine.wire.exchange import Part, Slots, exchange
 from batchq.engine.wire.flight import OPENING
 from batchq.engine.wire.layout import lay_out_rollback
 from batchq.engine.wire.readiness import is_usable
@@ -108,14 +108,14 @@ class ManyTransactions:
             closes = number == len(transactions) - 1
             sends.append(transaction.lay_out(pg, closes=closes))
             decide = partial(self._decide, transaction)
-            parts.append(Part(transaction.sent.owners, transaction.slots, decide))
+            parts.append((transaction.sent.owners, transaction.slots, decide))
 
         def send_all() -> None:
             for send in sends:
                 send()
 
         self._to_learn = transactions
-        return exchange_parts(pg, send_all, parts)
+        return exchange(pg, send_all, parts)
 
     def _add_rollback(
         self,
@@ -137,7 +137,7 @@ class ManyTransactions:
                 self._end = session_end(slots.answers, ready.dialect, ready.codec)
 
         sends.append(flight.send)
-        parts.append(Part(flight.owners, slots, answered))
+        parts.append((flight.owners, slots, answered))
 
     def _decide(self, transaction: Transaction) -> None:
         """Decide the verdict on a batch, of which all answers have arrived that ever will."""

@@ -106,7 +106,7 @@ class Transaction:
     def _batch(self, pg: PGconn) -> PQGen[None]:
         """Return the flight that sends the batch, and fills the slots with the answers."""
         send = self.lay_out(pg)
-        return exchange(pg, send, self.sent.owners, self.slots)
+        return exchange(pg, send, [(self.sent.owners, self.slots, None)])
 
     def lay_out(self, pg: PGconn, *, closes: bool = True) -> Callable[[], None]:
         """Decide the commands of the batch; return what passes them to libpq.
@@ -157,7 +157,7 @@ class Transaction:
         """End a transaction that an error has left open."""
         slots = Slots()
         flight = lay_out_rollback(self.ready.builder(self.connection, prepares=False), self.frame)
-        yield from exchange(pg, flight.send, flight.owners, slots)
+        yield from exchange(pg, flight.send, [(flight.owners, slots, None)])
         self.slots.lost = slots.lost
 
     def undo_left(self) -> PQGen[None] | None:

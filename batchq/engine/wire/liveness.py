@@ -15,7 +15,7 @@ from attrs import frozen
 from psycopg import OperationalError
 
 from batchq.engine.client_encoding import codec
-from batchq.engine.wire.exchange import forward_notifications
+from batchq.engine.wire.exchange import forward
 from batchq.engine.wire.read_error import read_error
 from batchq.language.violation import Violation
 
@@ -66,7 +66,8 @@ def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | N
         pg.notice_handler = handle
         try:
             error = _consume(pg)
-            forward_notifications(pg)
+            while notification := pg.notifies():
+                forward(pg, notification)
         finally:
             pg.notice_handler = notice_handler
     if final_error is not None:
