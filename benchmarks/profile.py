@@ -50,7 +50,7 @@ _STAGE_OF = {
     "batchq.running.request:plan": "compile",
     "batchq.engine.ready:program_of": "compile",
     "batchq.engine.ready:encode": "encode",
-    "batchq.engine.transaction:Transaction._settle": "attribute",
+    "batchq.engine.transaction:Transaction.settle": "attribute",
     "batchq.engine.conclusion:decode": "decode",
     "benchmarks.peers.bare:Bare.encode": "encode",
     "benchmarks.peers.bare:Bare.decode": "decode",

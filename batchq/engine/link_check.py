@@ -13,7 +13,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import not_sent
-from batchq.engine.wire.liveness import closed_link
+from batchq.engine.wire.liveness import closed_link, is_readable
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
 
@@ -40,7 +40,7 @@ def check_link(
     """
     if pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status != frame.at_rest:
         raise _in_use(pg, frame, "run_many()" if many else "run()", _JOIN_MANY if many else _JOIN)
-    link = closed_link(pg, ready.dialect, ready.codec)
+    link = closed_link(pg, ready.dialect, ready.codec) if is_readable(pg.socket) else None
     if link is not None:
         pg.finish()
         verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)

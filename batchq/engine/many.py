@@ -9,7 +9,7 @@ that is sent alone. What is here is what they share: the flight, the connection,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class ManyTransactions:
     """
 
     transactions: Sequence[Transaction]
+    left_idle: bool = field(init=False, default=False)  # as that of a Transaction
     _end: Violation | None = field(init=False, default=None)  # the error that ended the session
     _to_learn: Sequence[Transaction] = field(init=False, default=())  # of the latest flight
 
@@ -65,6 +66,9 @@ class ManyTransactions:
         yield self._send(pg, self.transactions)
         self._learn()
         if all(transaction.is_well for transaction in self.transactions):
+            dialect = first.ready.dialect
+            is_idle = is_usable(pg, first.frame, dialect, complete=True)
+            self.left_idle = is_idle and not self._is_lost
             return
         yield from self._undo(pg)
         yield from self._send_again(pg)
@@ -95,7 +99,6 @@ class ManyTransactions:
 
     def _send(self, pg: PGconn, transactions: Sequence[Transaction]) -> PQGen[None]:
         """Return the flight that sends these batches, and decides each by its own answers."""
-        sends: list[Callable[[], None]] = []
         parts: list[Part] = []
         dialect = transactions[0].ready.dialect
         for number, transaction in enumerate(transactions):
@@ -103,27 +106,16 @@ class ManyTransactions:
             if number:
                 statements.next_batch()
                 if not dialect.barrier:
-                    self._add_rollback(transaction, sends, parts)
+                    parts.append(self._rollback(transaction))
             # Closed once, by the last one: no earlier one may still use them.
             closes = number == len(transactions) - 1
-            sends.append(transaction.lay_out(pg, closes=closes))
-            decide = partial(self._decide, transaction)
-            parts.append((transaction.sent.owners, transaction.slots, decide))
-
-        def send_all() -> None:
-            for send in sends:
-                send()
-
+            answered = partial(self._decide, transaction)
+            parts.append(transaction.lay_out(pg, closes=closes, answered=answered))
         self._to_learn = transactions
-        return exchange(pg, send_all, parts)
+        return exchange(pg, parts)
 
-    def _add_rollback(
-        self,
-        transaction: Transaction,
-        sends: list[Callable[[], None]],
-        parts: list[Part],
-    ) -> None:
-        """Add a ROLLBACK, which ends the transaction before if that failed, and a Sync.
+    def _rollback(self, transaction: Transaction) -> Part:
+        """Return a ROLLBACK, which ends the transaction before if that failed, and a Sync.
 
         Without a barrier the server skips the COMMIT of a failed batch. If there is nothing to roll
         back, this is a warning or an error, and it affects nothing else.
@@ -136,8 +128,7 @@ class ManyTransactions:
             if not slots.are_well and self._end is None:
                 self._end = session_end(slots.answers, ready.dialect, ready.codec)
 
-        sends.append(flight.send)
-        parts.append((flight.owners, slots, answered))
+        return flight.send, flight.owners, slots, answered
 
     def _decide(self, transaction: Transaction) -> None:
         """Decide the verdict on a batch, of which all answers have arrived that ever will."""
@@ -147,7 +138,7 @@ class ManyTransactions:
             ended = Verdict(Outcome.ROLLED_BACK, violation=self._end, session_ended=True)
             transaction.verdict = ended
             return
-        transaction.decide()
+        transaction.settle(learns=False)
         if transaction.is_well:
             _make_loaders(transaction)
         if not slots.are_well:
@@ -159,9 +150,8 @@ class ManyTransactions:
         if laid_out := [each for each in latest if each.repeated is None]:
             learn_from(laid_out)
         for each in latest:
-            if each.repeated is not None:
-                statements = each.ready.state.statements
-                statements.record_repeated(each.repeated.keys, well=each.is_well)
+            if each.repeated is not None and each.is_well:
+                each.ready.state.statements.kept += 1
 
     def _undo(self, pg: PGconn) -> Iterator[PQGen[None]]:
         if not self._is_lost:

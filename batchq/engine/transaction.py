@@ -8,7 +8,7 @@ Each flight is a generator, which the sync and the async façade drive alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from psycopg.pq import PipelineStatus
 
 from batchq.engine.learning import learn_from
 from batchq.engine.link_check import check_link
-from batchq.engine.outcome.attribute import Verdict, all_well, attribute
+from batchq.engine.outcome.attribute import Verdict, attribute, closing_verdict
 from batchq.engine.outcome.load_cell import load_cell
 from batchq.engine.outcome.overdue import no_answer
 from batchq.engine.outcome.stale import give_up, is_alike, may_be_stale
@@ -37,9 +37,13 @@ from batchq.engine.wire.transformers import settings_of
 from batchq.language.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg import abc
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
+
+    from batchq.engine.wire.exchange import Part
 
 
 @define(eq=False)
@@ -63,6 +67,7 @@ class Transaction:
     transformer: abc.Transformer = field(init=False)  # for the results, of a batch that succeeded
     times: int = field(init=False, default=0)  # how often the batch was sent
     given_up: bool = field(init=False, default=False)  # with answers outstanding
+    left_idle: bool = field(init=False, default=False)  # as is_usable() has it, on success
     _complete: bool = field(init=False, default=False)  # all flights were sent and answered
 
     def flights(self) -> Iterator[PQGen[None]]:
@@ -78,20 +83,25 @@ class Transaction:
         """
         pg = self.connection.pgconn
         check_link(pg, self.ready, self.frame, self.deadline)
-        yield self._batch(pg)
-        self._settle()
-        at_rest = self.slots.lost is None and pg.transaction_status == self.frame.at_rest
-        if not (self.is_well and at_rest):
+        yield exchange(pg, [self.lay_out(pg)])
+        self.settle()
+        self.left_idle = (
+            self.is_well
+            and self.slots.lost is None
+            and pg.transaction_status == self.frame.at_rest
+            and pg.pipeline_status == PipelineStatus.OFF
+        )
+        if not self.left_idle:
             yield from self._after_failure(pg)
-        self._complete = True
+            self._complete = True
 
     def _after_failure(self, pg: PGconn) -> Iterator[PQGen[None]]:
         """Undo what is left, and find out whether a preparation, or which step, has failed."""
         yield from self.undo_all(pg)
         first, flight = self.verdict, self.sent
         if first is not None and self.may_be_stale(first) and not self.is_late:
-            yield self._batch(pg)
-            self._settle()
+            yield exchange(pg, [self.lay_out(pg)])
+            self.settle()
             yield from self.undo_all(pg)
             # If it fails again in the same way, the schema is the cause, and the preparations stay.
             if self.verdict is None or not is_alike(first, self.verdict):
@@ -103,44 +113,31 @@ class Transaction:
         if not self.is_lost and pg.transaction_status != self.frame.at_rest:
             yield self.undo(pg)
 
-    def _batch(self, pg: PGconn) -> PQGen[None]:
-        """Return the flight that sends the batch, and fills the slots with the answers."""
-        send = self.lay_out(pg)
-        return exchange(pg, send, [(self.sent.owners, self.slots, None)])
-
-    def lay_out(self, pg: PGconn, *, closes: bool = True) -> Callable[[], None]:
-        """Decide the commands of the batch; return what passes them to libpq.
+    def lay_out(
+        self, pg: PGconn, *, closes: bool = True, answered: Callable[[], None] | None = None
+    ) -> Part:
+        """Decide the commands of the batch; return them as a part of a flight.
 
         :param closes: whether to close the prepared statements that are no longer needed.
+        :param answered: called when all of them are answered.
         """
-        self.repeated = prepared = self._prepared_flight()
+        ready, prepared = self.ready, None
+        # The second attempt prepares nothing, and the text of a deadline is never the same.
+        may_repeat = not self.times and self.deadline is None
+        if may_repeat and self.connection.prepare_threshold is not None:
+            prepared = ready.state.prepared_flight(ready.encoded, self.frame)
+        self.repeated = prepared
         send: Callable[[], None]
         if prepared is None:
-            flight = self._lay_out(pg, closes=closes)
+            self.sent = flight = self._lay_out(pg, closes=closes)
             send = flight.send
         else:
-            flight = prepared.flight
-            send = partial(prepared.send, pg, self.ready.encoded)
-        self.sent, self.slots = flight, Slots()
-        self.verdict, self.is_well = None, False
+            self.sent = flight = prepared.flight
+            send = partial(prepared.send, pg, ready.encoded)
         self.times += 1
-        return send
-
-    def _settle(self) -> None:
-        """Decide the verdict by the answers, and keep what they show for the next batch."""
-        self.decide()
-        if self.repeated is None:
-            learn_from([self])
-        else:
-            statements = self.ready.state.statements
-            statements.record_repeated(self.repeated.keys, well=self.is_well)
-
-    def _prepared_flight(self) -> PreparedFlight | None:
-        """Return the flight of an earlier batch to send this one by, if there is one."""
-        # The second attempt prepares nothing, and the text of a deadline is never the same.
-        if self.times or self.deadline is not None or self.connection.prepare_threshold is None:
-            return None
-        return self.ready.state.prepared_flight(self.ready.encoded, self.frame)
+        if self.times > 1:
+            self.slots, self.verdict, self.is_well = Slots(), None, False
+        return send, flight.owners, self.slots, answered
 
     def _lay_out(self, pg: PGconn, *, closes: bool) -> Flight:
         ready, frame, deadline = self.ready, self.frame, self.deadline
@@ -157,7 +154,7 @@ class Transaction:
         """End a transaction that an error has left open."""
         slots = Slots()
         flight = lay_out_rollback(self.ready.builder(self.connection, prepares=False), self.frame)
-        yield from exchange(pg, flight.send, [(flight.owners, slots, None)])
+        yield from exchange(pg, [(flight.send, flight.owners, slots, None)])
         self.slots.lost = slots.lost
 
     def undo_left(self) -> PQGen[None] | None:
@@ -183,25 +180,36 @@ class Transaction:
         """Whether the deadline has passed."""
         return self.deadline is not None and self.deadline.passed
 
-    def decide(self) -> None:
-        """Decide the verdict by the answers."""
-        owners, answers, ready = self.sent.owners, self.slots.answers, self.ready
-        is_well = self.slots.are_well and len(answers) == len(owners)
-        well = all_well(owners, answers, self.frame) if is_well else None
-        self.verdict = verdict = well or attribute(
-            owners,
-            answers,
+    def settle(self, *, learns: bool = True) -> None:
+        """Decide the verdict by the answers, and keep what they show for the next batch.
+
+        :param learns: whether to keep it.
+        """
+        sent, slots, frame, kept = self.sent, self.slots, self.frame, self.ready.kept
+        is_answered = slots.are_well and len(slots.answers) == len(sent.owners)
+        verdict = closing_verdict(slots.answers[sent.closing], frame) if is_answered else None
+        self.verdict = verdict = verdict or self._attribute()
+        self.is_well = is_well = verdict.outcome is frame.outcome_on_success
+        if is_well:
+            is_current = settings_of(self.connection.pgconn) == kept.settings
+            # A step may have changed the settings.
+            self.transformer = kept.transformer if is_current else Transformer(self.connection)
+        if learns:
+            if self.repeated is None:
+                learn_from([self])
+            elif is_well:
+                self.ready.state.statements.kept += 1
+
+    def _attribute(self) -> Verdict:
+        ready = self.ready
+        return attribute(
+            self.sent.owners,
+            self.slots.answers,
             frame=self.frame,
             dialect=ready.dialect,
             encoding=ready.codec,
             load=lambda cell: load_cell(cell, ready.kept.transformer),
         )
-        self.is_well = verdict.outcome is self.frame.outcome_on_success
-        if self.is_well:
-            is_current = settings_of(self.connection.pgconn) == ready.kept.settings
-            # A step may have changed the settings.
-            kept = ready.kept.transformer
-            self.transformer = kept if is_current else Transformer(self.connection)
 
     def may_be_stale(self, verdict: Verdict) -> bool:
         """Return whether a stale preparation may have caused the failure."""
@@ -214,10 +222,7 @@ class Transaction:
         :param broken: the error that ended the waiting; None if the time was up.
         """
         if self.verdict is None and self.slots.sent:
-            if self.end_answers(broken):
-                self._settle()
-            else:
-                self.decide()
+            self.settle(learns=self.end_answers(broken))
 
     def end_answers(self, broken: Exception | None) -> bool:
         """Put None for the answers that did not arrive; return whether all did."""
@@ -235,8 +240,8 @@ class Transaction:
         The next user of a pooled connection would write into a transaction that was left open, or
         read an answer that is outstanding.
         """
-        if not self.times:
-            return  # nothing was sent
+        if self.left_idle or not self.times:  # or nothing was sent
+            return
         pg = self.connection.pgconn
         dialect, complete = self.ready.dialect, self._complete
         if self.is_lost or not is_usable(pg, self.frame, dialect, complete=complete):

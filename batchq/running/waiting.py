@@ -75,7 +75,8 @@ def drive(connection: Connection[Any], transaction: AnyTransaction) -> None:
                 _cancel(connection, transaction, late)
         finally:
             # Before the lock is released: after that, another thread may have a batch running.
-            transaction.close_unless_idle()
+            if not transaction.left_idle:
+                transaction.close_unless_idle()
 
 
 async def drive_async(connection: AsyncConnection[Any], transaction: AnyTransaction) -> None:
@@ -105,7 +106,8 @@ async def drive_async(connection: AsyncConnection[Any], transaction: AnyTransact
                 await _cancel_async(connection, transaction, late)
         finally:
             # Before the lock is released: after that, another task may have a batch running.
-            transaction.close_unless_idle()
+            if not transaction.left_idle:
+                transaction.close_unless_idle()
 
 
 # -- canceling -------------------------------------------------------------------------------------

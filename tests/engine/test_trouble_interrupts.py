@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import batchq
 from batchq import Outcome, sql
-from batchq.engine.outcome.attribute import all_well
+from batchq.engine.outcome.attribute import closing_verdict
 from batchq.running import waiting
 from batchq.testing import proxy
 from tests.support.blocked_batch import BLOCKED_BATCH, interrupt_main, lock_row, once_blocked
@@ -140,9 +140,9 @@ class TestKeyboardInterrupt:
         def interrupted(*args, **options):
             if interrupts:
                 raise interrupts.pop()
-            return all_well(*args, **options)
+            return closing_verdict(*args, **options)
 
-        monkeypatch.setattr("batchq.engine.transaction.all_well", interrupted)
+        monkeypatch.setattr("batchq.engine.transaction.closing_verdict", interrupted)
         mine = connect()
         with pytest.raises(KeyboardInterrupt) as raised:
             batchq.run(mine, SHORT)

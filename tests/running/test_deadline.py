@@ -178,7 +178,7 @@ class TestWhatWasNotSent:
     def test_deadline_passes_before_the_first_byte(self, connection, conn, monkeypatch):
         with standing_clock() as clock:
             monkeypatch.setattr(
-                "batchq.engine.link_check.closed_link", lambda *_: clock.pass_by(LONG)
+                "batchq.engine.link_check.is_readable", lambda _: clock.pass_by(LONG)
             )
             answer = connection.attempt(item(1), deadline=LONG)
         assert isinstance(answer.error, DeadlineExceeded)

@@ -125,8 +125,9 @@ def attribute(
             break
         status = answer.status
         if status in _SUCCESS:
-            if owner == CLOSING and answer.command_status:  # its Parse, before it, has no tag
-                return _closed(answer.command_status, frame)
+            verdict = closing_verdict(answer, frame) if owner == CLOSING else None
+            if verdict is not None:
+                return verdict
         elif status == _FATAL_ERROR:
             error = read_error(answer, dialect, encoding, load)
             return _failed(owners, answers, slot, error, frame=frame, dialect=dialect)
@@ -136,24 +137,19 @@ def attribute(
     return _UNKNOWN if frame.unseen is Outcome.UNKNOWN else _LOST
 
 
-def all_well(owners: Sequence[int], answers: Answers, frame: Frame) -> Verdict | None:
-    """Return the verdict on a batch of which every slot holds a success, without another look.
+def closing_verdict(closing: Answer | None, frame: Frame) -> Verdict | None:
+    """Return the verdict that follows from the tag of the closing command.
 
-    :return: None if the closing command has no tag.
+    The tag alone would prove nothing: every slot before it has to hold a success. The slots after
+    it cannot change the outcome.
+
+    :return: None if there is no tag, as in the answer to the command's Parse.
     """
-    closing = answers[len(owners) - 1 - owners[::-1].index(CLOSING)]
     tag = None if closing is None else closing.command_status
-    return _closed(tag, frame) if tag else None
-
-
-def _closed(tag: bytes, frame: Frame) -> Verdict:
-    """Return the verdict that follows from the closing command's tag.
-
-    The tag alone would prove nothing, but here every slot before it holds a success. The slots
-    after it cannot change the outcome.
-    """
     if tag == frame.tag:
         return _COMMITTED if frame.outcome_on_success is Outcome.COMMITTED else _RELEASED
+    if not tag:
+        return None
     return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
 
 

@@ -179,7 +179,7 @@ class PartitionLookup:
         slots = Slots()
         try:
             flight = _flight(pg, violation, frame, encoding)
-            yield from exchange(pg, flight.send, [(flight.owners, slots, None)])
+            yield from exchange(pg, [(flight.send, flight.owners, slots, None)])
         except OperationalError as error:
             return error
         parents = _parents_in(slots.answers, encoding)

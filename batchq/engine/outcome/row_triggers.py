@@ -125,7 +125,7 @@ class TriggerLookup:
         flight.commands += [send, pg.pipeline_sync]
         flight.owners += [CATALOG, SYNC]
         try:
-            yield from exchange(pg, flight.send, [(flight.owners, slots, None)])
+            yield from exchange(pg, [(flight.send, flight.owners, slots, None)])
         except OperationalError as error:
             return error
         answer = slots.answers[0]

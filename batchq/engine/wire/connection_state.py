@@ -54,11 +54,27 @@ class ConnectionState:
     )
 
     def prepared_flight(self, encoded: Encoded, frame: Frame) -> PreparedFlight | None:
-        """Return the flight to send a batch by; None if it has to be laid out."""
+        """Return the flight to send a batch by now; None if it has to be laid out.
+
+        That is so if its values would not keep their meaning by the names of an earlier one. Its
+        statements become the most recently used ones.
+        """
+        statements = self.statements
         found = self._flights.get((encoded.program, frame, encoded.types, encoded.missing))
-        if found is None or found.version != self.statements.version:
+        if found is None or found.version != statements.version:
             return None
-        return None if found.checks and not found.fits(encoded) else found
+        checks, constants = found.checks, encoded.constants
+        if checks:
+            if constants is not None:
+                left = constants.left.get(found)
+                checks = constants.find_left(found, checks) if left is None else left
+            params = encoded.params
+            for place, is_exact in checks:
+                if params[place] is not None and not is_exact(params[place]):
+                    return None
+        if found.keys is not statements.latest:
+            statements.touch(found.keys)
+        return found
 
     def remember(self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool) -> None:
         """Keep a flight that succeeded, if it can be sent again with other values.

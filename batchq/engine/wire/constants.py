@@ -41,7 +41,7 @@ class Constants:
 
     __slots__ = (
         *("params", "types", "formats", "missing", "kinds", "size"),
-        *("_around", "_checks", "_places"),
+        *("left", "_around", "_places"),
     )
 
     # Without a reference to the filling: it is kept as long as that.
@@ -49,7 +49,8 @@ class Constants:
         self._places = filling.places_of_constants
         self.params, self.types, self.formats, self.missing, self.kinds, self.size = dumped
         self._around: dict[object, Common] = {}
-        self._checks: dict[ValueChecks, ValueChecks] = {}
+        self.left: dict[object, ValueChecks] = {}
+        """The checks of a flight that are left for the given values, if they were looked for."""
 
     def around(self, given: Dumped, filling: Filling) -> Common:
         """Return what the parameters have in common with those of values of the same types."""
@@ -67,15 +68,13 @@ class Constants:
             self._around[key] = found
         return found
 
-    def left_of(self, checks: ValueChecks) -> ValueChecks:
-        """Return the checks that are left for the given values, if all of the constants pass."""
-        left = self._checks.get(checks)
-        if left is None:
-            sent = dict(zip(self._places, self.params, strict=True))
-            own = [check for check in checks if check[0] in sent]
-            is_well = all(sent[place] is None or is_exact(sent[place]) for place, is_exact in own)
-            left = tuple([each for each in checks if each[0] not in sent]) if is_well else checks
-            if len(self._checks) >= _MOST_KINDS:
-                self._checks.clear()
-            self._checks[checks] = left
+    def find_left(self, flight: object, checks: ValueChecks) -> ValueChecks:
+        """Find the checks of a flight that are left, if all of the constants pass."""
+        sent = dict(zip(self._places, self.params, strict=True))
+        own = [check for check in checks if check[0] in sent]
+        is_well = all(sent[place] is None or is_exact(sent[place]) for place, is_exact in own)
+        left = tuple([each for each in checks if each[0] not in sent]) if is_well else checks
+        if len(self.left) >= _MOST_KINDS:
+            self.left.clear()
+        self.left[flight] = left
         return left

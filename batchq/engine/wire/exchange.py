@@ -51,12 +51,14 @@ class Slots:
     """True once bytes may have been sent: from then on, without an answer, anything is possible."""
 
 
-Part = tuple[Sequence[int], Slots, "Callable[[], None] | None"]
-"""The commands of one transaction, among those of a flight: their owners; empty slots, which are
-filled as answers arrive; what is called when all have, before those of the next part are read."""
+Part = tuple["Callable[[], None]", Sequence[int], Slots, "Callable[[], None] | None"]
+"""The commands of one transaction, among those of a flight.
+
+That is: what passes them to libpq; their owners; empty slots, which are filled as answers arrive;
+what is called when all have, before those of the next part are read."""
 
 
-def exchange(pg: PGconn, send: Callable[[], None], parts: Sequence[Part]) -> PQGen[None]:
+def exchange(pg: PGconn, parts: Sequence[Part]) -> PQGen[None]:
     """Send a flight and read until every Sync is answered or the connection is lost.
 
     A lost connection raises no error here: the answers received before it decide the outcome, and
@@ -66,24 +68,24 @@ def exchange(pg: PGconn, send: Callable[[], None], parts: Sequence[Part]) -> PQG
     and keeps what the socket does not accept. The rest is flushed while reading, because a server
     that cannot send its answers stops reading.
 
-    :param send: passes every command to libpq.
     :param parts: the transactions of the flight, in order; nearly always one.
     :raises psycopg.OperationalError: if libpq rejects a command on a usable connection. The caller
         has to close it, because a Sync sent on it would commit the part that was sent.
     """
     lost: OperationalError | None = None
-    for _, slots, _ in parts:
+    for _, _, slots, _ in parts:
         slots.sent = True
     try:
         pg.enter_pipeline_mode()
-        send()
+        for send, _, _, _ in parts:
+            send()
         if pg.flush():
             yield from _flush(pg)
     except OperationalError as error:
         if pg.status != _BAD:
             raise
         lost = error
-    for owners, slots, answered in parts:
+    for _, owners, slots, answered in parts:
         slots.lost = lost
         yield from _receive(pg, owners, slots)
         lost = slots.lost

@@ -55,7 +55,7 @@ class Flight:
 
     __slots__ = (
         *("commands", "owners", "runs", "parses"),
-        *("describes", "closes", "checked", "unnamed"),
+        *("describes", "closes", "checked", "unnamed", "closing"),
     )
 
     def __init__(self) -> None:
@@ -75,6 +75,8 @@ class Flight:
         self.unnamed: set[int] = set()
         """The commands that run unprepared, and so cannot fail because a name is lost, stale or
         taken."""
+        self.closing = -1
+        """The command that closes the transaction, if it is a batch's."""
 
     def is_repeatable(self, unprepared: Collection[int]) -> bool:
         """Return whether it runs only prepared statements, and prepares and closes nothing.

@@ -247,6 +247,7 @@ def lay_out(
     if barrier and not frame.nested:
         builder.add_sync()
     builder.add_frame_command(CLOSING, frame.closing, prepare=prepare)
+    builder.flight.closing = len(builder.flight.owners) - 1  # after its Parse, if there is one
     if not closes:
         builder.add_sync()
     elif capabilities.has_send_close_prepared():

@@ -36,19 +36,11 @@ class ClosedLink:
 
 
 def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
-    """Return the closed connection; None if it is usable. Other data that arrived is processed.
+    """Read what has arrived; return the closed connection, if the session has ended.
 
     A usable connection may be readable as well: for a notification, a notice, a reloaded setting or
-    a TLS ticket. So libpq reads everything that has arrived, and passes it to the handlers. The
-    check is one system call; it cannot detect a network that drops packets.
+    a TLS ticket. So libpq reads everything that has arrived, and passes it to the handlers.
     """
-    if not _readable(pg.socket):
-        return None
-    return _read_pending(pg, dialect, encoding)
-
-
-def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
-    """Read what has arrived, and return the closed connection if the session has ended."""
     final_error: Violation | None = None
     error: psycopg.Error | None = None
     notice_handler = pg.notice_handler
@@ -62,7 +54,7 @@ def _read_pending(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | N
         if notice_handler:
             notice_handler(notice)
 
-    while error is None and _readable(pg.socket):
+    while error is None and is_readable(pg.socket):
         pg.notice_handler = handle
         try:
             error = _consume(pg)
@@ -93,12 +85,17 @@ def _error_of(final_error: Violation) -> psycopg.Error:
 
 if hasattr(select, "poll"):
 
-    def _readable(fd: int) -> bool:
+    def is_readable(fd: int) -> bool:
+        """Return whether a socket is closed by the server, or has something to read.
+
+        It is one system call; it cannot detect a network that drops packets.
+        """
         look = select.poll()
         look.register(fd, select.POLLIN)
         return bool(look.poll(0))
 
 else:  # Windows, where select() accepts any descriptor
 
-    def _readable(fd: int) -> bool:
+    def is_readable(fd: int) -> bool:
+        """Return whether a socket is closed by the server, or has something to read."""
         return bool(select.select([fd], (), (), 0)[0])

@@ -45,17 +45,6 @@ class PreparedFlight:
     of_steps: slice
     """Where the answers of the steps are among those of all commands."""
 
-    def fits(self, encoded: Encoded) -> bool:
-        """Return whether these values keep their meaning if they are sent by these names."""
-        params, checks, constants = encoded.params, self.checks, encoded.constants
-        if constants is not None:
-            checks = constants.left_of(checks)
-        for place, is_exact in checks:
-            param = params[place]
-            if param is not None and not is_exact(param):
-                return False
-        return True
-
     def send(self, pg: PGconn, encoded: Encoded) -> None:
         """Pass every command to libpq's buffer."""
         params, formats = encoded.params, encoded.formats
@@ -81,7 +70,8 @@ def prepared_flight(
     if not sent.is_repeatable((OPENING, SETTING, CLOSING) if frame.nested else (SETTING,)):
         return None
     flight = Flight()
-    flight.owners, flight.checked, flight.unnamed = sent.owners, sent.checked, sent.unnamed
+    flight.owners, flight.closing = sent.owners, sent.closing
+    flight.checked, flight.unnamed = sent.checked, sent.unnamed
     first = next((n for n, run in enumerate(sent.runs) if run.owner >= 0), 0)
     *steps, closing = sent.runs[first:]
     starts = (0, *encoded.program.ends)

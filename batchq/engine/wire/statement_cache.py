@@ -74,13 +74,15 @@ class StatementCache:
         self._to_close: list[bytes] = []  # names to close on the server
         self._epoch = 0  # part of every name given from now on
         self._losses = 0
-        self._kept = 0  # successful batches since the last loss that used prepared statements
+        self.kept = 0
+        """Successful batches since the last loss that used prepared statements."""
         self.learnt: dict[bytes, Learnt | None] = {}
         """The types that the server inferred, by key; None: the statement is never prepared."""
         self._described: set[bytes] = set()  # in the flight being planned
         self.version = 0
         """Changes whenever a name given before may no longer be the one to use."""
-        self._latest: tuple[bytes, ...] = ()  # the keys of the latest flight that was repeated
+        self.latest: tuple[bytes, ...] = ()
+        """The keys of the latest flight that was repeated: the statements most recently used."""
 
     @property
     def to_close(self) -> tuple[bytes, ...]:
@@ -110,7 +112,7 @@ class StatementCache:
         """
         name = self._names.get(key)
         if name is not None:
-            self._latest = ()
+            self.latest = ()
             self._names.move_to_end(key)
             self._used.add(key)
             return name, False
@@ -163,7 +165,7 @@ class StatementCache:
         :param well: whether the batch succeeded with the statements prepared before.
         """
         if well and self._used:
-            self._kept += 1
+            self.kept += 1
         for key, name in self._sent.items():
             if key in prepared:
                 self._names[key] = name
@@ -178,18 +180,14 @@ class StatementCache:
         self._used.clear()
         self._described.clear()
 
-    def record_repeated(self, keys: tuple[bytes, ...], *, well: bool) -> None:
-        """Record the result of a flight that used names given in an earlier one.
+    def touch(self, keys: tuple[bytes, ...]) -> None:
+        """Note that a flight which uses names given in an earlier one is sent.
 
-        :param keys: the statements that it ran, which are now the most recently used ones.
+        :param keys: the statements that it runs, which are now the most recently used ones.
         """
-        if well:
-            self._kept += 1
-        if keys is not self._latest:
-            for key in keys:
-                if key in self._names:  # a later batch of the flight may have closed it
-                    self._names.move_to_end(key)
-            self._latest = keys
+        for key in keys:
+            self._names.move_to_end(key)
+        self.latest = keys
 
     def record_types(self, key: bytes, learnt: Learnt | None) -> None:
         """Record the types that the server inferred for a statement, to prepare it by them.
@@ -211,8 +209,8 @@ class StatementCache:
         :param lost: whether the names were lost, as the next ones may be too.
         """
         if lost:
-            self._losses = 1 if self._kept >= _WORTH_A_LOSS else self._losses + 1
-            self._kept = 0
+            self._losses = 1 if self.kept >= _WORTH_A_LOSS else self._losses + 1
+            self.kept = 0
         self._to_close.extend(self._names.values())
         self._uses.update(dict.fromkeys(self._names, _EARNED))
         # Statements that need a Describe again keep their uses too.
