@@ -143,7 +143,7 @@ def _not_well(pg: PGconn, slots: Slots, owner: int, answer: PGresult | None) -> 
     """Record that a command did not succeed; return what is put into its slot.
 
     After the connection is lost, libpq still returns the answers received. Then it returns an error
-    of its own in the slot of a command that was never answered: that is no answer.
+    of its own in the slot of a command that was never answered, and that slot has None.
     """
     slots.are_well = False
     if answer is None:
