@@ -40,6 +40,7 @@ def learn_from(batches: Sequence[Sent]) -> None:
     learn(state.statements, sent, adapters, well=any(batch.is_well for batch in batches))
     for batch in batches:
         ready, frame = batch.ready, batch.frame
-        if batch.is_well and batch.deadline is None and ready.encoded.program.is_kept:
+        # A batch that failed was sent by names that hold as well; if not, they are given up.
+        if batch.deadline is None and ready.encoded.program.is_kept:
             barrier = ready.dialect.barrier and not frame.nested
             state.remember(batch.sent, ready.encoded, frame, barrier=barrier)

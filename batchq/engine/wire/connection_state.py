@@ -77,7 +77,7 @@ class ConnectionState:
         return found
 
     def remember(self, sent: Flight, encoded: Encoded, frame: Frame, *, barrier: bool) -> None:
-        """Keep a flight that succeeded, if it can be sent again with other values.
+        """Keep a flight, if it can be sent again with other values.
 
         :param barrier: whether it has a Sync before the closing command.
         """

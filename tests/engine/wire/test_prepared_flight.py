@@ -232,3 +232,15 @@ def test_failure_of_a_repeated_flight_is_that_of_the_first(client, repeated):
     assert failure(key) == first
     assert len(repeated) == 1
     assert first[1:] == (Outcome.ROLLED_BACK, 1, "item_pkey")
+
+
+def test_batch_that_always_fails_is_repeated_too(client, conn, repeated):
+    run(client, item(0))
+    for key in range(100, 100 + 2 * WARM_UP):
+        with pytest.raises(UnmappedViolation) as info:
+            run(client, gather(item(key), item(0)))
+        assert info.value.index == 1
+    assert len(repeated) > WARM_UP
+    assert rows(conn) == [(0, 1, "a", ["x"])]
+    run(client, gather(item(1), item(2)))
+    assert len(rows(conn)) == 3
