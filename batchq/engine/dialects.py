@@ -16,6 +16,7 @@ from psycopg.pq import DiagnosticField as Field
 from batchq.engine import commit_proofs
 from batchq.engine.abilities import Abilities, abilities
 from batchq.engine.safe_messages import is_safe
+from batchq.language.value import value
 
 # Invalid transaction state, transaction rollback, out of resources, operator intervention.
 _ABOUT_SESSION = frozenset({"25", "40", "53", "57"})
@@ -47,7 +48,7 @@ class ErrorAnswer(Protocol):
         """Return one field of the server's ErrorResponse."""
 
 
-@frozen
+@value
 class ErrorFields:
     """The fields of an ErrorResponse that servers use in different ways."""
 
@@ -61,7 +62,7 @@ class ErrorFields:
     source_function: str | None
 
 
-@frozen
+@value
 class ErrorFacts:
     """What follows from the fields of an error on one server."""
 

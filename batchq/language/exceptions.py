@@ -66,9 +66,13 @@ def fresh_copy(error: E) -> E:
         if value is not _UNSET and value is not _read(descriptor, copy):
             with suppress(AttributeError, TypeError):  # read-only after construction
                 descriptor.__set__(copy, value)
-    for name, value in _attributes(error).items():
-        copied = cast("object", value.copy()) if name == _NOTES and type(value) is list else value
-        _attributes(copy)[name] = copied
+    own = _attributes(error)
+    if own:
+        copied = _attributes(copy)
+        copied.update(own)
+        notes = own.get(_NOTES)
+        if type(notes) is list:
+            copied[_NOTES] = notes[:]
     _BASE["args"].__set__(copy, error.args)
     return copy
 
@@ -132,7 +136,8 @@ def _read(descriptor: Any, error: BaseException) -> object:
 
 
 def _attributes(error: BaseException) -> dict[str, Any]:
-    return cast("dict[str, Any]", _BASE["__dict__"].__get__(error))
+    attributes: dict[str, Any] = _BASE["__dict__"].__get__(error)
+    return attributes
 
 
 def _is_builtin(cls: type[BaseException], name: str) -> bool:

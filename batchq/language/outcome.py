@@ -17,6 +17,7 @@ class Outcome(Enum):
     True
     """
 
+    __hash__ = object.__hash__  # a member is one object; that of Enum is Python code
     NOT_SENT = "not_sent"
     """No byte was sent."""
 

@@ -40,6 +40,7 @@ KIND_BY_SQLSTATE = {
     "23P01": ViolationKind.EXCLUSION,
 }
 """PostgreSQL documentation, appendix A, "PostgreSQL Error Codes", class 23."""
+_WORDS = {kind: kind.value for kind in ViolationKind} | {ViolationKind.OTHER: "error"}
 
 
 @frozen
@@ -118,7 +119,7 @@ class Violation:
             return f"guard refused the isolation level {self.isolation.upper()}"
         if self.kind is ViolationKind.GUARD:
             return f"guard saw {self.rows} {'row' if self.rows == 1 else 'rows'}"
-        words = [self.kind.value if self.kind is not ViolationKind.OTHER else "error"]
+        words = [_WORDS[self.kind]]
         if self.constraint:
             words.append(spelled(self.constraint))
         if self.part_of:

@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import frozen
 from psycopg.pq import DiagnosticField as Field
 
 from batchq.engine.compile import sentinel
 from batchq.engine.compile.row_text import Cell
 from batchq.engine.dialects import ErrorFields
+from batchq.language.value import value
 from batchq.language.violation import KIND_BY_SQLSTATE, Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.dialects import Dialect, ErrorAnswer
+
+_FIELDS = (
+    *(Field.SQLSTATE, Field.MESSAGE_PRIMARY, Field.SEVERITY_NONLOCALIZED, Field.SEVERITY),
+    *(Field.STATEMENT_POSITION, Field.SOURCE_FILE, Field.SOURCE_FUNCTION),
+    *(Field.SCHEMA_NAME, Field.TABLE_NAME, Field.COLUMN_NAME, Field.CONSTRAINT_NAME),
+    *(Field.MESSAGE_DETAIL, Field.MESSAGE_HINT),
+)
 
 LoadCell = Callable[[Cell], object]
 """Converts a value that a guard reported to a Python value."""
@@ -29,7 +36,7 @@ def as_text(cell: Cell) -> str | None:
     return cell.text
 
 
-@frozen
+@value
 class ServerError:
     """An ErrorResponse."""
 
@@ -48,20 +55,15 @@ def read_error(
     :param encoding: Python's codec for the client's encoding.
     :param load: converts the values that a guard reported.
     """
-
-    def read(code: Field) -> str | None:
-        value = answer.error_field(code)
-        return None if value is None else value.decode(encoding, "replace")
-
-    sqlstate = read(Field.SQLSTATE) or ""
-    message = read(Field.MESSAGE_PRIMARY) or ""
-    position = read(Field.STATEMENT_POSITION)
-    nonlocalized = read(Field.SEVERITY_NONLOCALIZED)
-    severity = nonlocalized or read(Field.SEVERITY) or "ERROR"
-    file, function = read(Field.SOURCE_FILE), read(Field.SOURCE_FUNCTION)
-    constraint, column = read(Field.CONSTRAINT_NAME), read(Field.COLUMN_NAME)
-    schema, table = read(Field.SCHEMA_NAME), read(Field.TABLE_NAME)
-    detail, hint = read(Field.MESSAGE_DETAIL), read(Field.MESSAGE_HINT)
+    read = answer.error_field
+    texts = [
+        None if (text := read(code)) is None else text.decode(encoding, "replace")
+        for code in _FIELDS
+    ]
+    sqlstate, message = texts[0] or "", texts[1] or ""
+    nonlocalized, localized, position, file, function = texts[2:7]
+    schema, table, column, constraint, detail, hint = texts[7:]
+    severity = nonlocalized or localized or "ERROR"
     # A guard fails by a cast, so it has a failed cast's SQLSTATE. Only the sentinel identifies it.
     guard = sentinel.read(message, encoding) if sqlstate == "22P02" else None
     facts = dialect.judge(
