@@ -76,21 +76,13 @@ def _failed(transaction: Transaction, broken: Exception | None) -> Failed:
     if verdict.violation is not None and verdict.slot is not None:
         answer = slots.answers[verdict.slot]
         if answer is not None:
-            cause = driver_error(answer, summary, transaction.ready.codec)
+            sqlstate = verdict.violation.sqlstate
+            cause = driver_error(answer, sqlstate, summary, transaction.ready.codec)
     failure = None
     if transaction.deadline is not None:
         failure = _overdue(transaction, transaction.deadline, verdict, cause)
     if failure is None:
-        failure = report(
-            verdict,
-            transaction.plan.placed,
-            summary=summary,
-            dialect=transaction.ready.dialect,
-            cause=cause,
-            frame=transaction.frame,
-            server=transaction.connection.pgconn,
-            abilities=transaction.ready.state.abilities,
-        )
+        failure = report(transaction, verdict, summary=summary, cause=cause)
     failure.report.attempts = max(transaction.times, 1)
     return failure
 

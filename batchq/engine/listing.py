@@ -3,8 +3,8 @@
 
 Listing does not recurse, so nesting has no depth limit: a batch folded from ten thousand others
 works like a flat one. Labels and mappings around a statement are not looked at: they matter only
-after a failure, after which :attr:`Plan.placed <batchq.engine.plan.Plan.placed>` reads the batch
-once more.
+after a failure, after which :meth:`Plan.place <batchq.engine.plan.Plan.place>` reads the batch once
+more.
 """
 
 from __future__ import annotations

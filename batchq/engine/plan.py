@@ -16,7 +16,7 @@ from batchq.engine.combining import combined
 from batchq.engine.listing import Listing
 from batchq.engine.produced_columns import produced_columns
 from batchq.engine.schedule import depends_on_values, running_order
-from batchq.engine.scope import PlacedStatement, Scopes
+from batchq.engine.scope import Leaf, PlacedStatement, find_leaves
 from batchq.language.batch import Batch, Bound
 from batchq.language.matchers import Matcher
 from batchq.language.old import Returned
@@ -69,27 +69,36 @@ class Plan:
         return [*self.wrapped_names, *chain.from_iterable(own)]
 
     @cached_property
-    def scopes(self) -> Scopes:
-        """The scopes in the batch; those of a declaration are found once."""
-        return Scopes(self.batch)
+    def scoped(self) -> list[Leaf]:
+        """The statements as they stand in the batch; those of a declaration are found once."""
+        return find_leaves(self.batch)
 
-    @cached_property
+    @property
     def placed(self) -> list[PlacedStatement]:
-        """Each statement at its place, computed on failure only."""
-        scopes = self.scopes if self.declared is None else self.declared.scopes
-        values = iter(self.values)
-        return [
-            PlacedStatement(
-                statement,
-                tuple(islice(values, len(statement._values))),
-                scopes,
-                leaf,
-                self.outputs.get(index, ()),
-            )
-            for index, (statement, leaf) in enumerate(
-                zip(self.statements, self.leaves, strict=True)
-            )
-        ]
+        """Each statement at its place."""
+        return list(self.place().values())
+
+    def place(self, only: int | None = None) -> dict[int, PlacedStatement]:
+        """Return statements at their places, by their indexes; on failure only.
+
+        :param only: the index of the one to return; None for all.
+        """
+        own, places, given = self.declared, None, self.given
+        if own is not None:
+            places = cast("Bound[Any]", self.batch).taken.places
+        leaves = self.scoped if own is None else own.scoped
+        placed: dict[int, PlacedStatement] = {}
+        end = 0
+        for index, (statement, place) in enumerate(zip(self.statements, self.leaves, strict=True)):
+            start, end = end, end + len(statement._values)
+            if only is None or index == only:
+                values = self.built_values[start:end]
+                if places is not None:
+                    values = [given[places[v]] if isinstance(v, Parameter) else v for v in values]
+                leaf, outputs = leaves[place], self.outputs.get(index, ())
+                declared = leaf.declared(statement)
+                placed[index] = PlacedStatement(statement, tuple(values), leaf, declared, outputs)
+        return placed
 
 
 def plan(batch: Batch[Any, Any]) -> Plan:

@@ -7,12 +7,15 @@ nothing for its labels and mappings.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, cast
+
+from attrs import define, field
 
 from batchq.language.batch import AsInvariant, Batch, Bound, Composite, Labelled, Remapped, Wrapped
 from batchq.language.composites import Into
 from batchq.language.each import Each
+from batchq.language.fragments import title_of
 from batchq.language.mapping import ErrorMapping
 from batchq.language.old import Returned
 from batchq.language.statement import Statement
@@ -31,53 +34,13 @@ class Scope:
 
 
 @value
-class Leaf:
-    """A statement as it stands in the batch: its scope, and its row if ``.each()`` gave one."""
-
-    scope: Scope | None
-    repeated: Statement[Any, Any] | None = None
-    """The statement that ``.each()`` was called on."""
-    row_index: int | None = None
-    """The place of the row among the rows."""
-    bound_row: object = None
-
-
-@value
-class Scopes:
-    """The scopes in one batch."""
-
-    batch: Batch[Any]
-
-    @cached_property
-    def leaves(self) -> list[Leaf]:
-        """Each statement, in the order of the batch."""
-        found: list[Leaf] = []
-        todo: list[tuple[Batch[Any], Scope | None]] = [(self.batch, None)]
-        while todo:
-            node, scope = todo.pop()
-            if isinstance(node, Wrapped):
-                todo.append((node.inner, Scope(scope, node)))
-            elif isinstance(node, Composite):
-                parts = node.labelled if isinstance(node, Into) else node.parts
-                todo += [(part, scope) for part in reversed(parts)]
-            elif isinstance(node, Bound):
-                todo.append((node.declaration, scope))
-            elif isinstance(node, Each):
-                repeated = cast("Statement[Any]", node.declared)
-                found += [Leaf(scope, repeated, n, row) for n, row in enumerate(node.rows)]
-            else:
-                found.append(Leaf(scope))
-        return found
-
-
-@value
 class Declared:
     """Everything that is declared about a statement, by itself and around it."""
 
     title: str
     path: str
     """The labels, outermost first: ``project_create/vpc``."""
-    mappings: list[ErrorMapping | str]
+    mappings: Sequence[ErrorMapping | str]
     """Every mapping that applies, strongest first; a str is the context of an as_invariant.
 
     An as_invariant is as strong as its place: it turns the mappings inside it into bugs.
@@ -88,6 +51,69 @@ class Declared:
     """The place of its row among those of ``.each()``."""
 
 
+@define(eq=False, repr=False)
+class Leaf:
+    """A statement as it stands in the batch: its scope, and its row if ``.each()`` gave one."""
+
+    scope: Scope | None
+    repeated: Statement[Any, Any] | None = None
+    """The statement that ``.each()`` was called on."""
+    row_index: int | None = None
+    """The place of the row among the rows."""
+    bound_row: object = None
+    _declared: Declared | None = field(init=False, default=None)
+
+    def declared(self, statement: Statement[Any, Any]) -> Declared:
+        """Return what is declared about the statement that stands here, collected once."""
+        if self._declared is not None:
+            return self._declared
+        labels: list[str] = []
+        mappings: list[ErrorMapping | str] = []
+        context: str | None = None
+        scope = self.scope
+        while scope is not None:  # outwards
+            wrapper = scope.wrapper
+            if isinstance(wrapper, Labelled):
+                labels.append(wrapper.name)
+            elif isinstance(wrapper, Remapped):
+                mappings.append(wrapper.mapping)
+            elif isinstance(wrapper, AsInvariant):
+                mappings.append(wrapper.context)
+                context = wrapper.context if context is None else context
+            scope = scope.around
+        shape = statement._shape
+        own = [*shape.mappings(statement._raises)]
+        self._declared = declared = Declared(
+            title_of(shape.source),
+            "/".join([*reversed(labels), *statement._labels]),
+            (*reversed(mappings), *reversed(own)),
+            context,
+            self.row_index,
+        )
+        return declared
+
+
+def find_leaves(batch: Batch[Any, Any]) -> list[Leaf]:
+    """Return each statement of a batch, in the order of the batch."""
+    found: list[Leaf] = []
+    todo: list[tuple[Batch[Any, Any], Scope | None]] = [(batch, None)]
+    while todo:
+        node, scope = todo.pop()
+        if isinstance(node, Wrapped):
+            todo.append((node.inner, Scope(scope, node)))
+        elif isinstance(node, Composite):
+            parts = node.labelled if isinstance(node, Into) else node.parts
+            todo += [(part, scope) for part in reversed(parts)]
+        elif isinstance(node, Bound):
+            todo.append((node.declaration, scope))
+        elif isinstance(node, Each):
+            repeated = cast("Statement[Any]", node.declared)
+            found += [Leaf(scope, repeated, n, row) for n, row in enumerate(node.rows)]
+        else:
+            found.append(Leaf(scope))
+    return found
+
+
 @value
 class PlacedStatement:
     """A statement at its place in the batch."""
@@ -95,42 +121,9 @@ class PlacedStatement:
     statement: Statement[Any, Any]
     """As declared: of a bound batch with parameters."""
     values: tuple[object, ...]
-    scopes: Scopes
-    index: int
-    """Its index among the leaves."""
+    leaf: Leaf
+    """The statement as it stands in the batch."""
+    declared: Declared
+    """What is declared about it."""
     outputs: tuple[Returned, ...] = ()
     """The columns that later statements use."""
-
-    @property
-    def leaf(self) -> Leaf:
-        """The statement as it stands in the batch."""
-        return self.scopes.leaves[self.index]
-
-    @cached_property
-    def declared(self) -> Declared:
-        """What is declared about it, collected once and only if it is needed."""
-        labels: list[str] = []
-        mappings: list[ErrorMapping | str] = []
-        context: str | None = None
-        leaf = self.leaf
-        scope = leaf.scope
-        while scope is not None:  # outwards
-            match scope.wrapper:
-                case Labelled(name=name):
-                    labels.append(name)
-                case Remapped(mapping=mapping):
-                    mappings.append(mapping)
-                case AsInvariant(context=invariant):
-                    mappings.append(invariant)
-                    context = invariant if context is None else context
-                case _:
-                    pass
-            scope = scope.around
-        statement = self.statement
-        return Declared(
-            title=statement.title,
-            path="/".join([*reversed(labels), *statement._labels]),
-            mappings=[*reversed(mappings), *reversed(statement._mappings)],
-            context=context,
-            row_index=leaf.row_index,
-        )

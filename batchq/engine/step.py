@@ -6,7 +6,6 @@ Each property is computed when it is read, so a step that no caller looks at cos
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from attrs import astuple, field, frozen
@@ -14,12 +13,12 @@ from attrs import astuple, field, frozen
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
 from batchq.engine.scope import PlacedStatement
-from batchq.language.comparisons import copy_lists
+from batchq.language.comparisons import copy_list
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.recorded_step import RecordedStep, recorded
 from batchq.language.step import Step
-from batchq.language.value_places import placeholders_of
+from batchq.language.value_places import by_precedence
 
 if TYPE_CHECKING:
     from batchq.engine.plan import Plan
@@ -77,16 +76,13 @@ class PlacedStep(Step):
 
     @property
     def named_values(self) -> dict[str, object]:
-        """The values by name, lists copied: the batch's own do not change.
-
-        Of one name, a column counts before a placeholder in a fragment, and what an UPDATE sets
-        before what it compares.
-        """
-        shape, values = self.placed.statement._shape, copy_lists("", self.placed.values)
-        named = [*zip(shape.names, values, placeholders_of(shape), strict=True)]
-        named.reverse()
-        named.sort(key=itemgetter(2), reverse=True)  # the last of a name counts
-        return {name: value for name, value, _ in named if not isinstance(value, Output)}
+        """The values by name, lists copied: the batch's own do not change."""
+        values = self.placed.values
+        return {
+            name: copy_list("", value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+            for name, index in by_precedence(self.placed.statement._shape)
+            if not isinstance(value := values[index], Output)
+        }
 
     @property
     def guard(self) -> str | None:
@@ -135,7 +131,7 @@ class PlacedStep(Step):
 
 def invalid_step(plan: Plan, index: int, reason: object) -> InvalidBatch:
     """Return the error for a step that cannot be sent as it is."""
-    step = PlacedStep(index, plan.placed[index])
+    step = PlacedStep(index, plan.place(index)[index])
     return InvalidBatch(f"{step}: {reason}", step=step)
 
 

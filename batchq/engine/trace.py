@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from batchq.engine.outcome.partition_constraints import PartitionLookup
+from batchq.engine.outcome.partition_constraints import OF_PARTITIONS, PartitionLookup
 from batchq.engine.outcome.row_triggers import TriggerLookup
+from batchq.engine.wire.flight import CLOSING
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -47,12 +48,19 @@ def trace(ended: Ended, pg: PGconn) -> Iterator[PQGen[None]]:
     The verdict gets the facts that are found. The outcome is as before.
     """
     verdict = ended.verdict
-    if verdict is None or verdict.violation is None or not ended.ready.dialect.traces_failures:
+    violation = None if verdict is None else verdict.violation
+    if verdict is None or violation is None or not ended.ready.dialect.traces_failures:
         return
-    placed = ended.plan.placed
+    at_commit = verdict.owner == CLOSING
+    if not at_commit and (verdict.step_index is None or violation.kind not in OF_PARTITIONS):
+        return
+    placed = ended.plan.place(verdict.step_index)
     partitions = PartitionLookup(ended.connection, placed, verdict)
     if partitions.is_needed:
         yield from _query(ended, pg, partitions)
+    if not at_commit:
+        ended.verdict = partitions.verdict
+        return
     triggers = TriggerLookup(placed, partitions.verdict)
     if triggers.is_needed:
         yield from _query(ended, pg, triggers)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
 from batchq.language.syntax import (
@@ -71,9 +72,16 @@ def tests_of(shape: _Shape) -> list[str | None]:
 
 
 @lru_cache(maxsize=1024)
-def placeholders_of(shape: _Shape) -> tuple[bool, ...]:
-    """Return whether each value is that of a placeholder in a fragment."""
-    return tuple([test == FRAGMENT for _, test in places_of(shape)])
+def by_precedence(shape: _Shape) -> tuple[tuple[str, int], ...]:
+    """Return the name and the index of each value; of several of one name, the last one counts.
+
+    A column counts before a placeholder in a fragment, and what an UPDATE sets before what it
+    compares.
+    """
+    named = [(name, index, test == FRAGMENT) for index, (name, test) in enumerate(places_of(shape))]
+    named.reverse()
+    named.sort(key=itemgetter(2), reverse=True)
+    return tuple([(name, index) for name, index, _ in named])
 
 
 def places_in_source(source: Source) -> list[ValuePlace]:

@@ -118,7 +118,7 @@ def test_mapping_shows_no_text_of_its_exception(secret):
     for meaning in (Taken(secret), KeyError(secret), Callable(secret)):
         assert secret not in shown(mapping_of(unique("k"), meaning))
     for leaf in plan(gather(*composed(secret))).placed:
-        assert secret not in shown(leaf) + shown(leaf.declared) + shown(leaf.scopes.leaves)
+        assert secret not in shown(leaf) + shown(leaf.declared) + shown(leaf.leaf)
 
 
 @given(secrets)

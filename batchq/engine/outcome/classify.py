@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from batchq.engine.outcome.read_only import CALLERS_OWN, READ_ONLY, why_read_only
+from batchq.engine.outcome.read_only import CALLERS_OWN, OF_READ_ONLY, READ_ONLY, why_read_only
 from batchq.engine.wire.flight import CLOSING, OPENING
 from batchq.language.errors import (
     BatchError,
@@ -19,6 +19,7 @@ from batchq.language.errors import (
     UnmappedViolation,
 )
 from batchq.language.mapping import Invariant, Raises, describe
+from batchq.language.value import value
 from batchq.language.violation import ViolationKind
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from batchq.engine.outcome.resolve import Resolution
 
 
-@frozen
+@value
 class ReportClass:
     """The class of a report, and why it is that one."""
 
     error: type[BatchError]
     reasons: tuple[str, ...] = ()
     """What the text adds to the description of the failure."""
-    timeout: float | None = None
-    """The ``timeout=`` that may have canceled the statement."""
+    own: Mapping[str, object] = MappingProxyType({})
+    """The attributes that only reports of this class have."""
     hint: str | None = ""
     """What the text suggests to the reader; None for the line of code that would map it."""
 
@@ -52,12 +53,15 @@ def classify(
     not apply.
     """
     violation, resolution = failure.violation, failure.failed_step.resolution
-    if violation.sqlstate in failure.dialect.retryable:
-        rerun = _RERUN_OUTER if failure.frame.nested else _RERUN
-        return ReportClass(SerializationConflict, (rerun,))
-    reason = why_read_only(failure.verdict, violation, failure.frame, failure.server)
-    if reason is not None:
-        return ReportClass(ReadOnlyServer, (f"{reason}: another server may accept it",))
+    ended = failure.ended
+    if violation.sqlstate in ended.ready.dialect.retryable:
+        rerun = _RERUN_OUTER if ended.frame.nested else _RERUN
+        return ReportClass(SerializationConflict, (rerun,), {"rerun_outer": ended.frame.nested})
+    if violation.sqlstate in OF_READ_ONLY:
+        server = ended.connection.pgconn
+        reason = why_read_only(failure.verdict, violation, ended.frame, server)
+        if reason is not None:
+            return ReportClass(ReadOnlyServer, (f"{reason}: another server may accept it",))
     if resolution is not None and resolution.for_caller is None:
         return ReportClass(InvariantViolation, (_why_invariant(resolution),))
     if violation.kind is ViolationKind.GUARD:
@@ -75,9 +79,9 @@ def classify(
         # COMMIT disables it before it does its work (PostgreSQL, tcop/postgres.c,
         # ``finish_xact_command``).
         is_frame = failure.verdict.owner in (OPENING, CLOSING)
-        timeout = None if is_frame else failure.frame.timeout
+        timeout = None if is_frame else ended.frame.timeout
         reasons = (_why_canceled(failure, timeout), *mapped)
-        return ReportClass(StatementCanceled, reasons, timeout, hint)
+        return ReportClass(StatementCanceled, reasons, {"timeout": timeout}, hint)
     return ReportClass(BatchError if is_mapped else UnmappedViolation, mapped, hint=hint)
 
 

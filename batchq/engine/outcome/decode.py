@@ -69,7 +69,7 @@ def decode(
             else:
                 results[index] = read(answer, transformer)
     except Exception as error:  # noqa: BLE001  it becomes the cause
-        step = PlacedStep(index, plan.placed[index])
+        step = PlacedStep(index, plan.place(index)[index])
         failed = _failed(step, error, outcome)
         failed.__cause__ = _without_value(error, answers[step.index], transformer)
     if failed is not None:

@@ -33,21 +33,19 @@ def write_report(failure: Failure, cls: ReportClass) -> str:
     """
     violation, failed = failure.violation, failure.failed_step
     prefix = f"{failure.context}: " if failure.context else ""
-    what = f"{failure.summary}{_wanted(violation, failed)}"
-    text = f"{prefix}{where(failure.verdict, failed, failure.step_name)}: {what}"
+    is_guard = violation.kind is ViolationKind.GUARD
+    wanted = _wanted(violation, failed) if is_guard else ""
+    text = f"{prefix}{where(failure.verdict, failed, failure.step_name)}: {failure.summary}{wanted}"
     parts = (text, OUTCOME_TEXTS[failure.verdict.outcome], *cls.reasons)
     hint = cls.hint
     if hint is None:
-        is_guard = violation.kind is ViolationKind.GUARD
         hint = suggest_guard(violation, failed) if is_guard else suggest_mapping(failure)
     return "; ".join(parts) + hint
 
 
 def _wanted(violation: Violation, failed: FailedStep) -> str:
     """Return what a guard wanted, if it was about rows."""
-    if violation.kind is not ViolationKind.GUARD or violation.isolation is not None:
-        return ""
-    if failed.step is None:
+    if violation.isolation is not None or failed.step is None:
         return ""
     shape = failed.step.placed.statement._shape
     if violation.requirement is not None:

@@ -16,7 +16,7 @@ again; and an answer that may choose among the constraints of several tables is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -26,7 +26,7 @@ from psycopg import OperationalError
 from psycopg.pq import ExecStatus
 
 from batchq.engine.wire.exchange import Slots, exchange
-from batchq.engine.wire.flight import CATALOG, CLOSING, SYNC, Flight
+from batchq.engine.wire.flight import CATALOG, SYNC, Flight
 from batchq.language.outcome import Outcome
 from batchq.language.syntax import RawSql, Source
 from batchq.language.violation import Violation, ViolationKind
@@ -80,6 +80,8 @@ _QUERIES = {
     ViolationKind.EXCLUSION: _INDEXES,
     ViolationKind.FOREIGN_KEY: _FOREIGN_KEYS,
 }
+OF_PARTITIONS = frozenset(_QUERIES)
+"""The kinds of violations by a constraint that a partition has under another name."""
 _NAME_OID = 19
 """OID of the type ``name`` (pg_type.dat)."""
 _CACHE_SIZE = 1024
@@ -113,7 +115,8 @@ class PartitionLookup:
     """The look-up of the constraint of one failure, if its mapping depends on it."""
 
     connection: AnyConnection
-    statements: Sequence[PlacedStatement]
+    statements: Mapping[int, PlacedStatement]
+    """Those that may have failed, by their indexes."""
     verdict: Verdict
     """The verdict so far; once they are known, its violation has the parent constraints."""
     is_needed: bool = field(init=False)
@@ -145,7 +148,7 @@ class PartitionLookup:
 
         There are none if a mapping has the reported name itself.
         """
-        verdict, violation, statements = self.verdict, self.verdict.violation, self.statements
+        verdict, violation = self.verdict, self.verdict.violation
         if (
             violation is None
             or violation.kind not in _QUERIES
@@ -154,12 +157,8 @@ class PartitionLookup:
             or verdict.link_lost
         ):
             return None
-        if verdict.step_index is not None:
-            statements = (statements[verdict.step_index],)
-        elif verdict.owner != CLOSING:
-            return None
         sources, names = list[Source](), set[str | None]()
-        for placed in statements:
+        for placed in self.statements.values():
             mapping, other_names = _first_match(placed, violation)
             if mapping is not None and _is_named(mapping, violation):
                 return None

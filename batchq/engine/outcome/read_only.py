@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 READ_ONLY = "25006"
 _NOT_SUPPORTED = "0A000"
+OF_READ_ONLY = frozenset({READ_ONLY, _NOT_SUPPORTED})
+"""The SQLSTATEs by which a server says that it is read only; other errors say so as well."""
 _REPORTED = {
     b"in_hot_standby": "it is a standby",
     b"default_transaction_read_only": "its default_transaction_read_only is on",

@@ -7,10 +7,8 @@ found by the mappings that declare that constraint, and by the table and key tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from attrs import frozen
 
 from batchq.engine.outcome.deferred_key import find_step_by_key
 from batchq.engine.outcome.deferred_suspects import Suspects, find_suspects, steps_to_look_up
@@ -22,14 +20,19 @@ from batchq.language.guards import Requirement, When
 from batchq.language.mapping import ErrorMapping, Invariant, Raises
 from batchq.language.matchers import TOO_MANY, Matcher
 from batchq.language.syntax import columns_in
+from batchq.language.value import value
+from batchq.language.violation import Violation, ViolationKind
 
 if TYPE_CHECKING:
     from batchq.engine.outcome.attribute import Verdict
+    from batchq.engine.plan import Plan
     from batchq.language.statement import Statement
-    from batchq.language.violation import Violation
+
+Placed = Mapping[int, PlacedStatement]
+"""The statements that may have failed, by their indexes: one if it is known, else all."""
 
 
-@frozen
+@value
 class Resolution:
     """The mapping that decides, and the context of the as_invariant that makes it a bug."""
 
@@ -49,7 +52,10 @@ def mapping_for(placed: PlacedStatement, violation: Violation) -> Resolution | N
     for mapping in placed.declared.mappings:
         if isinstance(mapping, str):
             context = mapping
-        elif _fits_guard(violation, mapping.matcher, placed) and mapping.matcher.matches(violation):
+        elif mapping.matcher.matches(violation) and (
+            violation.kind is not ViolationKind.GUARD
+            or _fits_guard(violation, mapping.matcher, placed)
+        ):
             return Resolution(mapping, context)
     return None
 
@@ -82,7 +88,7 @@ def _is_unmet(requirement: Requirement, columns: frozenset[str]) -> bool:
     return requirement.when not in (When.NEVER, When.ONCE) and columns in (frozenset(), named)
 
 
-@frozen
+@value
 class FailedStep:
     """The step that failed, and the mapping that applies; each None if unknown."""
 
@@ -95,20 +101,19 @@ class FailedStep:
     constraint."""
 
 
-def find_failed_step(
-    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
-) -> FailedStep:
+def find_failed_step(verdict: Verdict, violation: Violation, plan: Plan) -> FailedStep:
     """Find the step that failed, and the mapping that applies to the violation."""
-    if verdict.step_index is not None:
-        placed = statements[verdict.step_index]
-        return FailedStep(PlacedStep(verdict.step_index, placed), mapping_for(placed, violation))
+    index = verdict.step_index
+    if index is not None:
+        placed = plan.place(index)[index]
+        return FailedStep(PlacedStep(index, placed), mapping_for(placed, violation))
     if verdict.owner != CLOSING:
         return FailedStep()  # another part of the frame failed
-    return _deferred(verdict, violation, statements)
+    return _deferred(verdict, violation, plan.place())
 
 
 def steps_decided_by_key(
-    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
+    verdict: Verdict, violation: Violation, statements: Placed
 ) -> tuple[PlacedStep, ...]:
     """Return the steps of which the reported table and key may decide which one failed.
 
@@ -125,9 +130,7 @@ def steps_decided_by_key(
     return () if find_step_by_key(violation, steps)[0] is None else steps
 
 
-def _deferred(
-    verdict: Verdict, violation: Violation, statements: Sequence[PlacedStatement]
-) -> FailedStep:
+def _deferred(verdict: Verdict, violation: Violation, statements: Placed) -> FailedStep:
     """Find the step that failed at COMMIT among those that declare the constraint.
 
     If several steps declare it with one mapping, the mapping is certain although the step is not.
@@ -177,9 +180,9 @@ def _from_suspects(suspects: Suspects, violation: Violation) -> FailedStep:
     return FailedStep(None, None, suspects.steps, suspects.reason)
 
 
-def _others(statements: Sequence[PlacedStatement], steps: Sequence[PlacedStep]) -> list[PlacedStep]:
+def _others(statements: Placed, steps: Sequence[PlacedStep]) -> list[PlacedStep]:
     indexes = {step.index for step in steps}
-    return [PlacedStep(n, placed) for n, placed in enumerate(statements) if n not in indexes]
+    return [PlacedStep(n, placed) for n, placed in statements.items() if n not in indexes]
 
 
 def _several(steps: Sequence[PlacedStep], reason: str) -> str:
@@ -192,13 +195,11 @@ _UNANSWERED = "the server did not say whether a trigger changes the keys that th
 _Declaring = list[tuple[PlacedStep, Resolution]]
 
 
-def _declaring(
-    violation: Violation, statements: Sequence[PlacedStatement]
-) -> tuple[_Declaring, list[Resolution]]:
+def _declaring(violation: Violation, statements: Placed) -> tuple[_Declaring, list[Resolution]]:
     """Return the steps that declare a constraint, and the different mappings that they have."""
     resolved = [
         (PlacedStep(index, placed), mapping_for(placed, violation))
-        for index, placed in enumerate(statements)
+        for index, placed in statements.items()
     ]
     mapped = [(step, resolution) for step, resolution in resolved if resolution is not None]
     own = [step for step, _ in mapped if _declares(step.placed.statement, violation)]

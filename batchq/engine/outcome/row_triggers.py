@@ -10,7 +10,7 @@ time, and such a failure is rare.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ a partition of it, or inherit from it."""
 class TriggerLookup:
     """The look-up of the tables of the steps that may have failed."""
 
-    statements: Sequence[PlacedStatement]
+    statements: Mapping[int, PlacedStatement]
     verdict: Verdict
     """The verdict so far; after the query with ``tables``."""
 

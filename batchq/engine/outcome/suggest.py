@@ -43,7 +43,7 @@ def suggest_mapping(failure: Failure) -> str:
         before = ["No step declares it. If a caller can cause it, map it where it is written:"]
     else:
         return ""
-    cause = hint(violation, failed.step, reports_old=failure.abilities.old)
+    cause = hint(violation, failed.step, reports_old=failure.ended.ready.state.abilities.old)
     return "\n" + "\n".join(before + lines) + cause
 
 
