@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The example's project_create in two other forms, which differ in how each statement is made.
 
-Composed: each is declared, and bound at each call. Built: each is built at each call.
+Composed: each is declared, the insert of a project with the touch of its silo, and bound at each
+call. Built: each is built at each call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from batchq import Batch, check, gather, insert, into, sequence, sql, unique, update
+from batchq import Batch, check, gather, insert, into, row, sequence, sql, unique, update
 from examples.datastore.errors import AlreadyExists, LimitExceeded, NotFound
 from examples.datastore.firewall import default_rules, rule_insert
 from examples.datastore.limits import limits_take_project
@@ -30,7 +31,7 @@ from examples.datastore.models import (
     VpcCreated,
 )
 from examples.datastore.parents import PROJECTS
-from examples.datastore.project import project_insert
+from examples.datastore.project import PROJECT_INSERT
 from examples.datastore.router import router_insert
 from examples.datastore.subnet import subnet_insert
 from examples.datastore.vpc import DEFAULT_BLOCK, vpc_insert
@@ -51,10 +52,9 @@ class ProjectForm:
 
     def project_create(self, new: NewProject) -> Batch[ProjectCreated]:
         """Create a project with its default VPC, and count it against the silo's limit."""
-        project, missing = self.project(new).label("project"), NotFound("silo", new.silo_id)
         return (
             gather(
-                PROJECTS.add(new.silo_id, project, missing=missing),
+                self.project(new),
                 self.vpc_with_defaults(NewVpc(project_id=new.id, name="default"))
                 .as_invariant("creating the default VPC")
                 .label("default_vpc"),
@@ -85,6 +85,14 @@ def _built(table: str, model: type[Any], kind: str, taken: str, *invariants: str
     return build
 
 
+def _added(build: Insert) -> Insert:
+    def add(new: Any) -> Batch[Any]:
+        missing = NotFound("silo", new.silo_id)
+        return PROJECTS.add(new.silo_id, build(new).label("project"), missing=missing)
+
+    return add
+
+
 def _take(silo_id: UUID) -> Batch[None]:
     used = {"projects_used": sql("projects_used + 1")}
     within = check("silo_limits_projects_within_limit")
@@ -92,8 +100,13 @@ def _take(silo_id: UUID) -> Batch[None]:
     return update("silo_limits", used, {"silo_id": silo_id}).expect(1).on(within, full)
 
 
+_PROJECT = PROJECTS.add(
+    row(NewProject).silo_id,
+    PROJECT_INSERT.label("project"),
+    missing=lambda v: NotFound("silo", v.values["id"]),
+)
 COMPOSED = ProjectForm(
-    project=project_insert,
+    project=_PROJECT.bind,
     vpc=vpc_insert,
     router=router_insert,
     subnet=subnet_insert,
@@ -102,9 +115,11 @@ COMPOSED = ProjectForm(
 )
 _RULE = ("pkey", "direction_known", "action_known", "priority_in_range")
 BUILT = ProjectForm(
-    project=_built(
-        *("project", Project, "project", "lookup_project_by_silo"),
-        *("project_pkey", "project_vpcs_within_limit"),
+    project=_added(
+        _built(
+            *("project", Project, "project", "lookup_project_by_silo"),
+            *("project_pkey", "project_vpcs_within_limit"),
+        )
     ),
     vpc=_built(
         *("vpc", Vpc, "vpc", "lookup_vpc_by_project"),
