@@ -69,14 +69,11 @@ class Listing:
         around: list[_Around] = []
         while True:
             for node in parts:
-                while isinstance(node, Wrapped):
+                # Nearly all are statements. isinstance() takes long to say no.
+                while node.__class__ is not Statement and isinstance(node, Wrapped):
                     self.wrapped_names += node.long_names
                     node = node.inner  # noqa: PLW2901  what it is around
-                if isinstance(node, Composite):
-                    around.append((parts, places, node.combining, bound, given))
-                    places, parts = [], iter(node.parts)
-                    break
-                if isinstance(node, Scheduled):
+                if node.__class__ is Scheduled and isinstance(node, Scheduled):
                     self.scheduled[len(statements)] = node, bound
                     self.is_ordered |= node.is_first or node.last_key is not None
                     node = node.statement  # noqa: PLW2901  it is listed as any other
@@ -87,6 +84,10 @@ class Listing:
                     shapes.append(shape)
                     values += own if bound is None else islice(given, len(own))
                     self.takes_outputs |= shape.takes_outputs
+                elif isinstance(node, Composite):
+                    around.append((parts, places, node.combining, bound, given))
+                    places, parts = [], iter(node.parts)
+                    break
                 elif isinstance(node, Bound):
                     around.append((parts, places, None, bound, given))
                     places, bound, parts = [], node, iter((node.declaration,))
