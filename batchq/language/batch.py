@@ -59,8 +59,10 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         >>> sql("SELECT count(*) FROM project").scalar(int).map(bool)
         <Mapped of 1 statement>
         """
-        checked_call("map()", function, why_not_one(function))
-        return Mapped((self,), function, self._required_outputs)
+        reason = why_not_one(function)
+        if reason is not None or not callable(function):
+            checked_call("map()", function, reason)  # which raises
+        return Mapped((self,), self._required_outputs, function)
 
     def label(self, name: str) -> Batch[T_co, R_contra]:
         """Return the batch with a name for the paths of its steps; it runs as before.
@@ -179,12 +181,12 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         return f"<{type(self).__name__} of {count}{still_taken(found)}>"
 
 
+@value
 class Composite(Batch[T_co, R_contra]):
     """A batch made of other batches, whose results it combines."""
 
-    __slots__ = ()
     parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
+    _required_outputs: tuple[Output, ...]  # pyright: ignore[reportIncompatibleMethodOverride]  faster
 
     @property
     def _inner(self) -> tuple[Batch[Any, Any], ...]:
@@ -192,10 +194,6 @@ class Composite(Batch[T_co, R_contra]):
 
     def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
         return evolve(cast("Any", self), parts=inner)
-
-    @property
-    def _required_outputs(self) -> tuple[Output, ...]:
-        return self.unmet_outputs
 
     @property
     def combining(self) -> Combining:
@@ -232,9 +230,7 @@ class Wrapped(Batch[T_co, R_contra]):
 class Mapped(Composite[U, R_contra]):
     """The batch that :meth:`Batch.map` returns."""
 
-    parts: tuple[Batch[Any, Any], ...]
     function: Callable[[Any], U]
-    unmet_outputs: tuple[Output, ...]
 
     @property
     def combining(self) -> Combining:

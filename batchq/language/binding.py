@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from operator import call as make
 from typing import TYPE_CHECKING, cast
 
-from batchq.language.comparisons import copy_list, copy_lists, reading_of
+from batchq.language.comparisons import copy_lists, reading_of, with_copies
 from batchq.language.errors import InvalidBatch
 from batchq.language.operands import ALWAYS_CHECKED, check_compared, check_lists
 from batchq.language.parameters import Parameter
@@ -112,8 +112,11 @@ def _by_name(takes: Takes, named: Mapping[str, object], call: str) -> Values:
 
 def check_accepted(call: str, parameter: Parameter, value: object) -> None:
     """Reject a value that a parameter does not accept."""
-    reason = parameter.accepted and parameter.accepted.why_not(value)
-    if reason:
+    accepted = parameter.accepted
+    if accepted is None or (type(value) is accepted.kind and accepted.items is None):
+        return  # nearly every value
+    reason = accepted.why_not(value)
+    if reason is not None:
         raise InvalidBatch(f"{call}: {parameter.name}= {reason}")
 
 
@@ -126,9 +129,4 @@ def _as_parameters(values: Values, call: str) -> Values:
             f"{call}: {with_article(kind)} would change the SQL; write it where the statement is "
             f"declared, or set it by .partial()"
         )
-    return tuple(
-        [
-            copy_list(call, value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
-            for value in values
-        ]
-    )
+    return with_copies(call, values)

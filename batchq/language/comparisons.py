@@ -22,7 +22,7 @@ from attrs import frozen
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Fields, Parameter
-from batchq.language.special import NOT_AS_IS, UNWRITABLE, Special, Unwritable
+from batchq.language.special import NO_PARAMETERS, NOT_AS_IS, UNWRITABLE, Special, Unwritable
 from batchq.language.spelling import with_article
 from batchq.language.syntax import EQUALS_ANY, EQUALS_ANY_OR_NULL, Expression
 
@@ -150,16 +150,20 @@ def copy_lists(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     :param call: the call that they were passed to, for the text of the error: ``"insert()"``.
     :raises InvalidBatch: for a list that contains itself, and for a whole :func:`row`.
     """
-    kinds = set(map(type, values))
-    if NOT_AS_IS.isdisjoint(kinds):
+    if NOT_AS_IS.isdisjoint(map(type, values)):
         return values
-    _check_values(call, values, kinds)
-    return tuple(
-        [
-            copy_list(call, value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
-            for value in values
-        ]
-    )
+    if not NO_PARAMETERS.isdisjoint(map(type, values)):
+        _check_values(call, values)
+    return with_copies(call, values)
+
+
+def with_copies(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values that have been checked, with lists copied; see :func:`copy_lists`."""
+    copies = list(values)
+    for place, value in enumerate(values):
+        if type(value) is list:
+            copies[place] = copy_list(call, value)  # pyright: ignore[reportUnknownArgumentType]
+    return tuple(copies)
 
 
 def copy_list(call: str, own: list[Any], outer: tuple[int, ...] = ()) -> list[Any]:
@@ -168,10 +172,10 @@ def copy_list(call: str, own: list[Any], outer: tuple[int, ...] = ()) -> list[An
     :param outer: the identities of the lists that it is in.
     :raises InvalidBatch: as :func:`copy_lists`.
     """
-    kinds = set(map(type, own))
-    if NOT_AS_IS.isdisjoint(kinds):
+    if NOT_AS_IS.isdisjoint(map(type, own)):
         return own[:]
-    _check_values(call, own, kinds)
+    if not NO_PARAMETERS.isdisjoint(map(type, own)):
+        _check_values(call, own)
     if id(own) in outer:
         raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
     path = (*outer, id(own))
@@ -181,7 +185,9 @@ def copy_list(call: str, own: list[Any], outer: tuple[int, ...] = ()) -> list[An
     ]
 
 
-def _check_values(call: str, values: Sequence[object], kinds: set[type[object]]) -> None:
+def _check_values(call: str, values: Sequence[object]) -> None:
+    """Reject special values that no place takes."""
+    kinds = set(map(type, values))
     if Fields in kinds:
         named, hint = _WHOLE_ROW
         raise InvalidBatch(f"{call}: a value is {named}; {hint}")

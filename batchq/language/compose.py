@@ -6,15 +6,13 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Never, TypeVar, cast, overload
+from typing import Any, Never, TypeVar, overload
 
 from batchq.language.batch import Batch
 from batchq.language.composites import Gathered, Into, Sequenced
-from batchq.language.errors import InvalidBatch
 from batchq.language.results import is_pydantic, model_fields
 from batchq.language.signatures import why_not_named
-from batchq.language.spelling import with_article
-from batchq.language.traversal import unmet_outputs
+from batchq.language.traversal import checked_parts
 from batchq.language.type_variables import Named
 from batchq.language.validation import checked_call, listed
 
@@ -191,8 +189,7 @@ def gather(*batches: Batch[Any, Any]) -> Batch[Any, Any]:
     >>> [step.statement.title for step in steps(pair)]
     ['SELECT 1', 'SELECT current_user']
     """
-    parts = _checked_parts("gather()", batches)
-    return Gathered(parts, unmet_outputs(parts))
+    return Gathered(batches, checked_parts("gather()", batches))
 
 
 @overload
@@ -210,8 +207,8 @@ def sequence(batches: Iterable[Batch[U, Any]], /) -> Batch[list[U], Any]:
     >>> sequence(insert("vpc", {"name": name}) for name in ["api", "web"])
     <Sequenced of 2 statements>
     """
-    parts = _checked_parts("sequence()", listed("sequence()", batches, "[insert(…), update(…)]"))
-    return Sequenced(parts, unmet_outputs(parts))
+    parts = listed("sequence()", batches, "[insert(…), update(…)]")
+    return Sequenced(parts, checked_parts("sequence()", parts))
 
 
 @overload
@@ -247,33 +244,21 @@ def into(
     ['projects', 'vpcs']
     """
     names = tuple(named)
+    try:
+        _check_model(model, names)
+    except TypeError:  # it is not hashable
+        _check_model.__wrapped__(model, names)
+    parts = (*steps, *named.values())
+    return Into(parts, checked_parts("into()", parts, len(steps)), model, names)
+
+
+@lru_cache(maxsize=1024)
+def _check_model(model: Any, names: tuple[str, ...]) -> None:
     checked_call("into()", model, _why_not_called(model, names))
-    dropped = _checked_parts("into()", steps)
-    kept = _checked_parts("into()", tuple(named.values()))
-    parts = (*dropped, *kept)
-    return Into(parts, model, names, unmet_outputs(parts))
-
-
-def _checked_parts(call: str, parts: tuple[object, ...]) -> tuple[Batch[Any, Any], ...]:
-    for index, part in enumerate(parts):
-        if not isinstance(part, Batch):
-            raise InvalidBatch(
-                f"{call}: item {index} is {with_article(type(part))}; pass statements and batches "
-                f"only"
-            )
-    return cast("tuple[Batch[Any, Any], ...]", parts)
 
 
 def _why_not_called(model: Any, names: tuple[str, ...]) -> str | None:
     """Return why a model cannot be called with these keywords; None if it can, or may."""
-    try:
-        return _why_not_called_cached(model, names)
-    except TypeError:  # it is not hashable
-        return _why_not_called_cached.__wrapped__(model, names)
-
-
-@lru_cache(maxsize=1024)
-def _why_not_called_cached(model: Any, names: tuple[str, ...]) -> str | None:
     cls: Any = typing.get_origin(model) or model
     if isinstance(cls, type) and (is_pydantic(cls) or typing.is_typeddict(cls)):
         fields = model_fields(cls) or ()

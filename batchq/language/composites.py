@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from batchq.language.batch import Batch, Composite, Labelled
 from batchq.language.combining import Combining
@@ -12,18 +12,12 @@ from batchq.language.signatures import takes_in_order
 from batchq.language.type_variables import R_contra
 from batchq.language.value import value
 
-if TYPE_CHECKING:
-    from batchq.language.outputs import Output
-
 M = TypeVar("M")
 
 
 @value
 class Gathered(Composite[tuple[Any, ...]]):
     """The batch that :func:`gather` returns."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
 
     @property
     def combining(self) -> Combining:
@@ -35,9 +29,6 @@ class Gathered(Composite[tuple[Any, ...]]):
 class Sequenced(Composite[list[Any]]):
     """The batch that :func:`sequence` returns."""
 
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
-
     @property
     def combining(self) -> Combining:
         """How its result is made: the results in order."""
@@ -48,10 +39,8 @@ class Sequenced(Composite[list[Any]]):
 class Into(Composite[M]):
     """The batch that :func:`into` returns; the named parts are the last ones."""
 
-    parts: tuple[Batch[Any, Any], ...]
     model: Callable[..., M]
     names: tuple[str, ...]
-    unmet_outputs: tuple[Output, ...]
 
     @property
     def combining(self) -> Combining:
@@ -73,9 +62,6 @@ class Into(Composite[M]):
 @value
 class Last(Composite[M, R_contra]):
     """Runs all parts and returns the result of the last."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
 
     @property
     def combining(self) -> Combining:

@@ -59,11 +59,12 @@ def operator_of(rows: int | None, at_least: int | None, at_most: int | None) -> 
     """
     if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
         raise InvalidBatch("expect(): pass exactly one of a number of rows, at_least= and at_most=")
-    if at_least is not None:
-        return ">=", at_least
-    if at_most is None or (at_most == 0 and type(at_most) is int):
-        return "=", cast("int", rows if at_most is None else at_most)  # at most none is none
-    return "<=", at_most
+    if rows is not None:
+        return "=", rows
+    if at_most is None:
+        return ">=", cast("int", at_least)
+    # At most none is none.
+    return "=" if at_most == 0 and type(at_most) is int else "<=", at_most
 
 
 EXACTLY_ONE = Guard(Bound.EXACTLY, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve
 
@@ -120,7 +120,9 @@ def read_where(
     :param calls: the calls with the conditions and with the other table, for the text of errors.
     """
     if other is None and on is None:
-        return *read_conditions(calls[0], cast("Where", where)), None
+        alone: Any = where  # which may be None, and is refused there
+        conditions, compared = read_conditions(calls[0], alone)
+        return conditions, compared, None
     join, joined = read_join(calls[1], table, other, on)
     if where is None:
         return (), joined, join

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache, partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.exceptions import fresh_copy, why_not_made
@@ -61,12 +61,14 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
 
     :raises InvalidBatch: if it cannot, or if ``matcher`` is not a matcher.
     """
-    if type(raises) in _COPIED and type(matcher) is Matcher and not _holds_parameter(raises):
-        return raises
+    if type(raises) in _COPIED and type(matcher) is Matcher:
+        error: Any = raises
+        if Parameter not in map(type, error.args):
+            return raises
     if not is_matcher(matcher):
         raise InvalidBatch(f'.on(): pass a matcher, such as unique("name"), not {matcher!r:.40}')
     if isinstance(raises, BaseException):
-        if _holds_parameter(raises):
+        if Parameter in map(type, raises.args):
             raise InvalidBatch(
                 f"{_call(matcher, '…')}: the exception holds a parameter, whose value is not known "
                 'before bind(); pass a function: lambda v: MyError(v.values["org"])'
@@ -87,10 +89,6 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
         f"{_call(matcher, '…')}: pass an exception, an exception class, or a function of the "
         f"Violation that returns an exception, not {with_article(type(raises))}"
     )
-
-
-def _holds_parameter(raises: object) -> bool:
-    return Parameter in map(type, cast("BaseException", raises).args)
 
 
 def _call(matcher: Matcher, raises: str) -> str:

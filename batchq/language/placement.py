@@ -143,7 +143,8 @@ class Scheduled(Schedulable[T_co, R_contra]):
     @property
     def _required_outputs(self) -> tuple[Output, ...]:
         """Return what the statement requires."""
-        return self.statement._required_outputs
+        statement = self.statement
+        return statement._required_outputs if statement._shape.takes_outputs else ()
 
     @property
     def _statements(self) -> Sequence[StatementBase[T_co, R_contra]]:

@@ -74,8 +74,8 @@ class RowGuards(RowConditions[T_co, R_contra]):
             raise InvalidBatch(
                 "expect(at_least=…, unexpected=…): no number is too large here; use missing="
             )
-        reported = listed_columns("expect()", columns)
-        if isinstance(unexpected, ErrorTemplate):
+        reported = () if columns == () else listed_columns("expect()", columns)
+        if unexpected is not None and isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
         if reported and (operator != "=" or number != 0):
             raise InvalidBatch(

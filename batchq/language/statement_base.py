@@ -118,8 +118,9 @@ class StatementBase(RowGuards[T_co, R_contra]):
         >>> new.on(unique("project_name_key"), lambda v: ValueError(f"{v.values['name']} is taken"))
         <Statement insert project>
         """
-        checked = checked_raises(matcher, raises)
-        return self._shaped(shape_changes.with_mapping(self._shape, matcher), (), (checked,))
+        checked = (*self._raises, checked_raises(matcher, raises))
+        shape = shape_changes.with_mapping(self._shape, matcher)
+        return type(self)(shape, self._values, checked, self._labels, self._first or self)
 
     def invariant(self, *constraints: str) -> Self:
         """Raise :class:`~batchq.InvariantViolation` if one of these constraints is violated.

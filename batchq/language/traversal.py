@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.placement import Scheduled
+from batchq.language.spelling import with_article
 from batchq.language.statement import Statement
 from batchq.language.tree import leaves
 
@@ -22,18 +24,39 @@ def statements(batch: Batch[Any, Any]) -> Iterator[Statement[Any]]:
         yield from cast("Sequence[Statement[Any]]", leaf._statements)
 
 
-def unmet_outputs(parts: Sequence[Batch[Any, Any]]) -> tuple[Output, ...]:
-    """Return the outputs that these batches, run in this order, require from earlier statements.
+def checked_parts(
+    call: str, parts: Sequence[Batch[Any, Any]], named: int = 0
+) -> tuple[Output, ...]:
+    """Return the outputs that these parts, run in this order, require from earlier statements.
 
-    :raises InvalidBatch: for an output that is used before its statement runs.
+    :param call: the call that they were passed to, for the text of an error: ``"gather()"``.
+    :param named: the place of the first one with a name, from which these are counted.
+    :raises InvalidBatch: if one is not a batch, or uses an output before its statement runs.
     """
+    flows = False  # in nearly every batch
     for part in parts:
-        # A statement is asked by its shape, which is faster.
-        if part._shape.takes_outputs if type(part) is Statement else part._required_outputs:
-            break
-    else:
-        return ()  # nearly every batch
+        if type(part) is Statement:  # which is asked by its shape, and is faster
+            flows |= part._shape.takes_outputs
+        elif isinstance(part, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument
+            flows |= part._required_outputs != ()
+        else:
+            raise _not_a_batch(call, parts, named)
+    return _unmet_outputs(parts) if flows else ()
 
+
+def _not_a_batch(call: str, parts: Sequence[object], named: int) -> InvalidBatch:
+    places = chain(range(named), range(len(parts) - named))
+    place, kind = next(
+        (place, type(part))
+        for place, part in zip(places, parts, strict=True)
+        if not isinstance(part, Batch)
+    )
+    return InvalidBatch(
+        f"{call}: item {place} is {with_article(kind)}; pass statements and batches only"
+    )
+
+
+def _unmet_outputs(parts: Sequence[Batch[Any, Any]]) -> tuple[Output, ...]:
     runs: dict[object, int] = {}
     for index, part in enumerate(parts):
         for statement in statements(part):

@@ -49,14 +49,14 @@ def checked_label(name: str) -> str:
 
     :raises InvalidBatch: if it is not a non-empty str.
     """
-    if not name or not isinstance(cast("object", name), str):
+    if not name or not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidBatch("label(): the name must be a non-empty str")
     return name
 
 
 def checked_context(context: str) -> str:
     """Return the context of an ``as_invariant()``; reject all but a non-empty str."""
-    if not is_text(context):
+    if not context or not isinstance(context, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidBatch(
             'as_invariant(): context must be a non-empty str, as "creating the default VPC"'
         )

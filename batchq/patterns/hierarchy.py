@@ -20,7 +20,7 @@ from batchq.language.mapping import Raises
 from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.templates import ErrorTemplate
-from batchq.language.traversal import unmet_outputs
+from batchq.language.traversal import checked_parts
 from batchq.language.validation import listed
 from batchq.patterns.arguments import (
     check_mapping,
@@ -104,9 +104,9 @@ class Children:
         ['update project', 'insert vpc']
         """
         check_raises("add(missing=)", missing)
-        check_inserts("add()", self.table, {self.by: key}, self.where, children)
-        parts = self.parent.touch(key, missing=missing), children
-        return Last(parts, unmet_outputs(parts))
+        check_inserts("add()", self.table, (self.by, key), self.where, children)
+        parts = self.parent._touch(key, missing), children
+        return Last(parts, checked_parts("add()", parts))
 
     def replace(
         self,
@@ -156,9 +156,9 @@ class Children:
             keep=keep,
         )
         if children:
-            check_inserts("replace()", self.table, {self.by: key}, self.where, sequence(children))
-        parts = self.parent.touch(key, missing=missing), batch
-        return Last(parts, unmet_outputs(parts))
+            check_inserts("replace()", self.table, (self.by, key), self.where, sequence(children))
+        parts = self.parent._touch(key, missing), batch
+        return Last(parts, checked_parts("replace()", parts))
 
     def forbid(self, key: object, *, unexpected: Raises) -> Statement[None]:
         """Return a guard that no live child exists, for :meth:`Parent.delete`.

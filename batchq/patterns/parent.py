@@ -4,23 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 
 from batchq.language.batch import Batch
 from batchq.language.builders import raw_sql
 from batchq.language.changes import delete, update
+from batchq.language.comparisons import reading_of
 from batchq.language.compose import gather
 from batchq.language.errors import InvalidBatch
 from batchq.language.local_settings import ALL_ROWS, with_settings
-from batchq.language.mapping import Raises
+from batchq.language.mapping import Raises, checked_raises
+from batchq.language.matchers import MISSING_ROWS
 from batchq.language.placement import Scheduled
 from batchq.language.selects import select
 from batchq.language.statement import Statement
 from batchq.language.validation import listed
 from batchq.patterns.arguments import check_model, check_names, check_raises
-from batchq.patterns.touch import checked_parent, incremented, touch_key, touched
+from batchq.patterns.touch import built_touch, checked_parent, incremented, touch_key, touch_shape
 
 T = TypeVar("T")
 
@@ -51,9 +53,17 @@ class ParentRow:
         :param missing: what to raise if the parent does not exist or is deleted.
         """
         check_raises("touch(missing=)", missing)
-        dedupe_key = touch_key(self, key)
-        touch = touched(self.table, self.generation, self._live(key), key, missing)
-        return Scheduled(touch, dedupe_key=dedupe_key)
+        return self._touch(key, missing)
+
+    def _touch(self, key: object, missing: Raises) -> Scheduled[None, Any]:
+        kind: type[object] = type(key)
+        if reading_of(kind) is not None:  # type: ignore[arg-type]  # a class is hashable
+            touch = built_touch(self.table, self.generation, self._live(key), missing)
+        else:  # one value, the only one beside the parent's names: the shape is known
+            shape = touch_shape(self.table, self.generation, self.key, self.deleted_at)
+            raises = (checked_raises(MISSING_ROWS, missing),)
+            touch = Statement[None](shape, (key,), raises, (self.table,))
+        return Scheduled(touch, ("touch", self, key))
 
     def lock(self, key: object, *, missing: Raises) -> Statement[None]:
         """Lock a live parent until COMMIT, so that no child is added and it is not deleted.

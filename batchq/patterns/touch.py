@@ -6,16 +6,15 @@ Its shape depends on the parent alone, so it is built once for each parent.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from batchq.language.builders import raw_sql
 from batchq.language.changes import update
 from batchq.language.comparisons import Reading, reading_of
 from batchq.language.errors import InvalidBatch
-from batchq.language.mapping import Raises, checked_raises
-from batchq.language.matchers import MISSING_ROWS
+from batchq.language.mapping import Raises
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Key
 from batchq.language.quoted_names import quoted_name
@@ -39,7 +38,7 @@ def checked_parent(key: T) -> T:
 
     :raises InvalidBatch: if it is not the key of one row.
     """
-    kind = cast("type[object]", type(key))
+    kind: type[object] = type(key)
     is_list = isinstance(key, Parameter) and key.takes_list
     if is_list or reading_of(kind) in _NOT_KEYS:  # type: ignore[arg-type, operator]  # is hashable
         raise InvalidBatch(f"the key of a parent must be one value, not {with_article(kind)}")
@@ -54,31 +53,19 @@ def touch_key(parent: Hashable, key: Any) -> Key:
     return "touch", parent, checked_parent(key)
 
 
-def touched(
-    table: str, generation: str, live: dict[str, object], key: object, missing: Raises
+@lru_cache(maxsize=256)
+def touch_shape(table: str, generation: str, key: str, deleted_at: str | None) -> Shape:
+    """Return the shape of a touch by one value, which is the key."""
+    live = {key: 0} if deleted_at is None else {key: 0, deleted_at: None}
+    return built_touch(table, generation, live, LookupError)._shape
+
+
+def built_touch(
+    table: str, generation: str, live: Mapping[str, object], missing: Raises
 ) -> Statement[None]:
     """Return the statement that increments the generation of a live parent.
 
-    :param live: the conditions of a live parent; the key is the only value among them that is
-        not None.
+    :param live: the conditions of a live parent.
     """
-    kind: type[object] = type(key)
-    if reading_of(kind) is None:  # type: ignore[arg-type]  # one value, the only parameter
-        shape = _shape(table, generation, tuple(live))
-        return Statement(shape, (key,), (checked_raises(MISSING_ROWS, missing),), (table,))
-    return _built(table, generation, live, missing)
-
-
-@lru_cache(maxsize=256)
-def _shape(table: str, generation: str, columns: tuple[str, ...]) -> Shape:
-    """Return the shape of a touch by one value; the first column is that of the key."""
-    live: dict[str, object] = {column: None for column in columns}  # noqa: C420
-    live[columns[0]] = 0
-    return _built(table, generation, live, LookupError)._shape
-
-
-def _built(
-    table: str, generation: str, live: dict[str, object], missing: Raises
-) -> Statement[None]:
     touch = update(table, {generation: incremented(generation)}, live)
     return touch.expect(1, missing=missing).label(table)

@@ -19,7 +19,6 @@ from batchq.engine.plan import Plan, plan
 from batchq.language.batch import Batch, Bound, Composite
 from batchq.language.combining import Combining
 from batchq.language.errors import InvalidBatch
-from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
@@ -50,9 +49,6 @@ def gate_step(tables: FleetTables, version: int, needs: int) -> Scheduled[None, 
 @value
 class Gated(Composite[T]):
     """The batch that :meth:`Fleet.gate` returns: the gate, and then the other batch."""
-
-    parts: tuple[Batch[Any, Any], ...]
-    unmet_outputs: tuple[Output, ...]
 
     @property
     def combining(self) -> Combining:
