@@ -32,6 +32,8 @@ from batchq.language.results import ModelField, is_pydantic, model_fields, takes
 from batchq.language.signatures import is_async, signature_of, why_not_one
 
 Row = Sequence[Any]
+Maker = tuple[Callable[..., Any], bool]
+"""What constructs a model from a row, and whether it takes each value as an argument."""
 
 _VALUES = frozenset(
     {
@@ -270,19 +272,24 @@ def why_not(model: Any, columns: tuple[str | None, ...]) -> str | None:
     return message + (f"; {name} also needs {', '.join(missing)}" if missing else "")
 
 
-def maker(model: Any, columns: tuple[str, ...]) -> Callable[[Row], Any]:
+def of_row(make: Callable[[Row], Any]) -> Maker:
+    """Return a maker that takes the row."""
+    return make, False
+
+
+def maker(model: Any, columns: tuple[str, ...]) -> Maker:
     """Return a function that constructs a model from a row with these columns.
 
     :param columns: must be columns that the model takes, see :func:`why_not`.
     """
     read = model_of(model)
     if read.how is How.VALUES:
-        return tuple if (typing.get_origin(model) or model) is tuple else model
+        return of_row(tuple if (typing.get_origin(model) or model) is tuple else model)
     if model is dict:
-        return lambda row: dict(zip(columns, row, strict=True))
+        return of_row(lambda row: dict(zip(columns, row, strict=True)))
     if read.how is How.ROW or (read.or_row and read.known.keys().isdisjoint(columns)):
-        return lambda row: model(dict(zip(columns, row, strict=True)))
+        return of_row(lambda row: model(dict(zip(columns, row, strict=True))))
     arguments = tuple(read.known[name].argument if name in read.known else name for name in columns)
     if arguments == read.in_order[: len(arguments)]:
-        return lambda row: model(*row)
-    return lambda row: model(**dict(zip(arguments, row, strict=True)))
+        return model, True
+    return of_row(lambda row: model(**dict(zip(arguments, row, strict=True))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, cast
 
 from psycopg.pq import Format
@@ -16,7 +17,7 @@ from batchq.engine.client_encoding import codec, is_own, textual
 from batchq.engine.redaction import is_drivers, stand_in
 from batchq.engine.step import PlacedStep
 from batchq.language.errors import DecodeFailed
-from batchq.language.models import maker, why_not
+from batchq.language.models import Maker, Row, maker, of_row, why_not
 from batchq.language.results import Changed, Inserted, Result, Rows, Updated
 from batchq.language.shape import answered
 from batchq.language.spelling import with_article
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from batchq.language.outcome import Outcome
     from batchq.language.shape import Shape
 
-Row = Sequence[Any]
 Decoder = Callable[["PGresult", "Transformer"], Any]
 """Converts the answer to a statement into its result."""
 _SINGLE = frozenset({Rows.ONE, Rows.MAYBE, Rows.INSERTED, Rows.UPDATED, Rows.CHANGED})
@@ -40,8 +40,6 @@ _WITH_FLAG: Mapping[Rows, Callable[[Any, bool], Any]] = {
     Rows.UPDATED: Updated,
 }
 """The results of a row and of what the statement reports of it, in a column after the row's."""
-Make = Callable[[Row], Any]
-"""Makes a model of a row."""
 
 
 def decode(
@@ -61,11 +59,12 @@ def decode(
     failed: DecodeFailed | None = None
     try:
         decoders = _decoders if program.is_kept else _decoders.__wrapped__
-        for index, read, make in decoders(program):
+        for index, read, make, spreads in decoders(program):
             answer = answers[index]
             if make is not None and answer.ntuples == 1:  # most of them, without a call
                 transformer.set_pgresult(answer)
-                results[index] = transformer.load_row(0, make)
+                row = transformer.load_row(0, tuple)
+                results[index] = make(*row) if spreads else make(row)
             else:
                 results[index] = read(answer, transformer)
     except Exception as error:  # noqa: BLE001  it becomes the cause
@@ -122,19 +121,28 @@ class _ResultMismatch(Exception):
 
 
 @lru_cache(maxsize=1024)
-def _decoders(program: Program) -> tuple[tuple[int, Decoder, Make | None], ...]:
+def _decoders(
+    program: Program,
+) -> tuple[tuple[int, Decoder, Callable[..., Any] | None, bool], ...]:
     """Return the decoder of each step that has a result, with its index.
 
     With it is what makes the model, see :func:`_maker_of_one`.
     """
     decoders = {shape: (_decoder(shape), _maker_of_one(shape)) for shape in set(program.shapes)}
     found = enumerate([decoders[shape] for shape in program.shapes])
-    return tuple([(index, read, make) for index, (read, make) in found if read is not None])
+    return tuple(
+        [
+            (index, read, make, spreads)
+            for index, (read, (make, spreads)) in found
+            if read is not None
+        ]
+    )
 
 
-def _maker_of_one(shape: Shape) -> Make | None:
+def _maker_of_one(shape: Shape) -> Maker | tuple[None, bool]:
     """Return what makes the model of the one row that is returned, if that is known."""
-    return _known_maker(shape) if shape.result.rows in _SINGLE else None
+    known = _known_maker(shape) if shape.result.rows in _SINGLE else None
+    return known or (None, False)
 
 
 @lru_cache(maxsize=4096)
@@ -162,11 +170,11 @@ def _affected(answer: PGresult, _: Transformer) -> int:
 
 def _counted(answer: PGresult, transformer: Transformer) -> Any:
     """Return what is returned in place of the rows: their number, or whether there are any."""
-    return _rows(answer, transformer, tuple)[0][0]
+    return _rows(answer, transformer)[0][0]
 
 
 def _scalar(result: Result, answer: PGresult, transformer: Transformer) -> Any:
-    rows = _rows(answer, transformer, tuple)
+    rows = _rows(answer, transformer)
     if len(rows) != 1 or answer.nfields != 1:
         message = f"expected one row of one column, got {len(rows)} of {answer.nfields}"
         raise _ResultMismatch(message)
@@ -183,9 +191,13 @@ def _scalar(result: Result, answer: PGresult, transformer: Transformer) -> Any:
 def _every(shape: Shape) -> Decoder:
     """Return a decoder of all rows."""
     model, known = shape.result.model, _known_maker(shape)
-    return lambda answer, transformer: _rows(
-        answer, transformer, known or _maker_for(model, answer, transformer)
-    )
+
+    def every(answer: PGresult, transformer: Transformer) -> list[Any]:
+        make, spreads = known or _maker_for(model, answer, transformer)
+        rows = _rows(answer, transformer)
+        return list(starmap(make, rows) if spreads else map(make, rows))
+
+    return every
 
 
 def _single(shape: Shape, *, optional: bool) -> Decoder:
@@ -195,9 +207,9 @@ def _single(shape: Shape, *, optional: bool) -> Decoder:
     def single(answer: PGresult, transformer: Transformer) -> Any:
         rows = answer.ntuples
         if rows == 1:
-            make = known or _maker_for(model, answer, transformer)
-            transformer.set_pgresult(answer)
-            return transformer.load_row(0, make)
+            make, spreads = known or _maker_for(model, answer, transformer)
+            (row,) = _rows(answer, transformer)
+            return make(*row) if spreads else make(row)
         if optional and not rows:
             return None
         # For example, a trigger suppressed an insert.
@@ -207,7 +219,7 @@ def _single(shape: Shape, *, optional: bool) -> Decoder:
     return single
 
 
-def _known_maker(shape: Shape) -> Make | None:
+def _known_maker(shape: Shape) -> Maker | None:
     """Return how to make a model from a row; None if the columns are not known beforehand.
 
     They are known if batchq wrote the select list, unless the server names one of them.
@@ -215,21 +227,25 @@ def _known_maker(shape: Shape) -> Make | None:
     names = answered(shape)
     if names is None or None in names:
         return None
-    make = _maker(shape.result.model, cast("tuple[str, ...]", names))
-    if shape.result.rows is Rows.CHANGED:
+    make, spreads = _maker(shape.result.model, cast("tuple[str, ...]", names))
+    rows = shape.result.rows
+    if rows is not Rows.CHANGED and rows not in _WITH_FLAG:
+        return make, spreads
+    make_one: Callable[[Row], Any] = (lambda row: make(*row)) if spreads else make
+    if rows is Rows.CHANGED:
         count = len(names)
-        return lambda row: Changed(make(row[count:]), make(row[:count]))
-    make_both = _WITH_FLAG.get(shape.result.rows)
-    return make if make_both is None else lambda row: make_both(make(row[:-1]), row[-1])
+        return of_row(lambda row: Changed(make_one(row[count:]), make_one(row[:count])))
+    make_both = _WITH_FLAG[rows]
+    return of_row(lambda row: make_both(make_one(row[:-1]), row[-1]))
 
 
-def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Make:
+def _maker_for(model: Any, answer: PGresult, transformer: Transformer) -> Maker:
     return _maker(model, _names(answer, codec(transformer.encoding)))
 
 
-def _rows(answer: PGresult, transformer: Transformer, make: Make) -> list[Any]:
+def _rows(answer: PGresult, transformer: Transformer) -> list[tuple[Any, ...]]:
     transformer.set_pgresult(answer)
-    return transformer.load_rows(0, answer.ntuples, make)
+    return transformer.load_rows(0, answer.ntuples, tuple)
 
 
 def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
@@ -238,12 +254,14 @@ def _names(answer: PGresult, encoding: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _maker(model: Any, columns: tuple[str, ...]) -> Make:
-    """Return a function that makes a model from a row with these columns."""
+def _maker(model: Any, columns: tuple[str, ...]) -> Maker:
+    """Return what makes a model from a row with these columns."""
     reason = why_not(model, columns)
     if reason is not None:
         raise _ResultMismatch(reason)
-    make = maker(model, columns)
-    if is_own(model):
-        return lambda row: make([textual(value) for value in row])
-    return make
+    make, spreads = maker(model, columns)
+    if not is_own(model):
+        return make, spreads
+    if spreads:
+        return (lambda *values: make(*map(textual, values))), True
+    return of_row(lambda row: make([textual(value) for value in row]))
