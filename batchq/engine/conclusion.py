@@ -27,45 +27,48 @@ def conclude(transactions: Sequence[Transaction], broken: Exception | None = Non
     :param broken: the error that ended the waiting, if one did. The answers received before it
         still count.
     """
-    results = [
-        _decoded(transaction) if transaction.is_well else _failed(transaction, broken)
-        for transaction in transactions
-    ]
-    if all(map(_is_as_new, transactions, results)):
+    results: list[Result] = []
+    is_as_new: bool = True
+    for transaction in transactions:
+        if not transaction.is_well:
+            results.append(_failed(transaction, broken))
+            is_as_new = is_as_new and _leaves_as_new(transaction)
+            continue
+        ready, repeated = transaction.ready, transaction.repeated
+        kept, transformer = ready.kept, transaction.transformer
+        program, kinds = ready.encoded.program, ready.encoded.kinds
+        answers: Sequence[Any] = transaction.slots.answers
+        is_as_new = (
+            is_as_new
+            and repeated is not None
+            and transformer is kept.transformer
+            and (kept.loads.get(repeated) or kept.loads_stateless(repeated, answers))
+            and (kinds <= kept.stateless or kept.dumps_stateless(kinds))
+        )
+        if repeated is None:
+            answers = transaction.sent.step_answers(answers, len(program.steps))
+        else:
+            answers = answers[repeated.of_steps]
+        outcome = transaction.frame.outcome_on_success
+        try:
+            results.append(Ok(decode(transaction.plan, program, answers, transformer, outcome)))  # pyright: ignore[reportArgumentType]  all answers are there
+        except DecodeFailed as failure:
+            failure.attempts = transaction.times
+            results.append(Failed(failure, failure))
+            is_as_new = False
+    if is_as_new:
         ready = transactions[0].ready
         ready.state.transformers.give_back(ready.kept)
     return results
 
 
-def _is_as_new(transaction: Transaction, result: Result) -> bool:
-    """Return whether a transaction leaves its Transformer as good as a new one."""
-    ready, repeated, verdict = transaction.ready, transaction.repeated, transaction.verdict
-    if isinstance(result, Ok):
-        loaded = (
-            repeated is not None
-            and transaction.transformer is ready.kept.transformer
-            and ready.kept.loads_stateless(repeated, transaction.slots.answers)
-        )
-    else:
-        violation = None if verdict is None else verdict.violation
-        loaded = violation is not None and not violation.row  # which it would have loaded
-    return loaded and ready.kept.dumps_stateless(ready.encoded.kinds)
-
-
-def _decoded(transaction: Transaction) -> Result:
-    """Return the result of a batch that succeeded; the failure if an answer does not fit it."""
-    program, repeated = transaction.ready.encoded.program, transaction.repeated
-    answers: Sequence[Any] = transaction.slots.answers
-    if repeated is None:
-        answers = transaction.sent.step_answers(answers, len(program.steps))
-    else:
-        answers = answers[repeated.of_steps]
-    outcome = transaction.frame.outcome_on_success
-    try:
-        return Ok(decode(transaction.plan, program, answers, transaction.transformer, outcome))  # pyright: ignore[reportArgumentType]  all answers are there
-    except DecodeFailed as failure:
-        failure.attempts = transaction.times
-        return Failed(failure, failure)
+def _leaves_as_new(transaction: Transaction) -> bool:
+    """Return whether a transaction that failed leaves its Transformer as good as a new one."""
+    ready, verdict = transaction.ready, transaction.verdict
+    violation = None if verdict is None else verdict.violation
+    if violation is None or violation.row:  # which it has loaded
+        return False
+    return ready.kept.dumps_stateless(ready.encoded.kinds)
 
 
 def _failed(transaction: Transaction, broken: Exception | None) -> Failed:

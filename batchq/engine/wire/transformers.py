@@ -93,9 +93,9 @@ class KeptTransformer:
         init=False, factory=WeakKeyDictionary["Filling", "Constants"]
     )
     """Constants that it has encoded."""
-    _stateless: set[type[object]] = field(init=False, factory=lambda: {list})
+    stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
-    _loads: dict[PreparedFlight, bool] = field(init=False, factory=dict["PreparedFlight", bool])
+    loads: dict[PreparedFlight, bool] = field(init=False, factory=dict["PreparedFlight", bool])
     """Whether the loaders of the results of a flight read nothing but the settings."""
 
     def is_current(self, settings: tuple[bytes | None, ...], adapters: AdaptersMap) -> bool:
@@ -115,16 +115,16 @@ class KeptTransformer:
 
         :param kinds: the classes of the values, and of those in lists.
         """
-        if kinds <= self._stateless:
+        if kinds <= self.stateless:
             return True
-        for kind in kinds - self._stateless:
+        for kind in kinds - self.stateless:
             try:
                 dumper = self._adapters.get_dumper(kind, PyFormat.AUTO)
             except ProgrammingError:
                 return False
             if _module(dumper) not in _STATELESS:
                 return False
-        self._stateless |= kinds
+        self.stateless |= kinds
         return True
 
     def loads_stateless(self, flight: PreparedFlight, answers: Iterable[PGresult | None]) -> bool:
@@ -132,11 +132,11 @@ class KeptTransformer:
 
         Another flight like it has the same columns: of a prepared statement they cannot change.
         """
-        known = self._loads.get(flight)
+        known = self.loads.get(flight)
         if known is None:
-            if len(self._loads) >= _MOST_FLIGHTS:
-                self._loads.clear()
-            known = self._loads[flight] = self._loads_columns(answers)
+            if len(self.loads) >= _MOST_FLIGHTS:
+                self.loads.clear()
+            known = self.loads[flight] = self._loads_columns(answers)
         return known
 
     def _loads_columns(self, answers: Iterable[PGresult | None]) -> bool:
