@@ -11,7 +11,6 @@ from batchq.language.errors import BatchError
 from batchq.language.exceptions import fresh_copy
 from batchq.language.outcome import Outcome
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -53,13 +52,3 @@ def failed_alike(report: BatchError, count: int) -> list[Result]:
         copy.__cause__ = report.__cause__
         reports.append(copy)
     return [Failed(each, each) for each in reports]
-
-
-def unwrap(result: Ok[T] | Failed) -> T:
-    """Return the result of a batch that succeeded; raise the error of one that failed."""
-    if isinstance(result, Ok):
-        return result.value
-    try:
-        raise result.error
-    finally:
-        del result  # the traceback refers to it, and it to the traceback: a reference cycle

@@ -16,7 +16,7 @@ from batchq.engine.ready import make_ready
 from batchq.engine.result import Failed, Ok
 from batchq.engine.step import invalid_step
 from batchq.engine.transaction import Transaction
-from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, Frame, transaction_frame
+from batchq.engine.wire.frame import NESTED, NESTED_READ_ONLY, PLAIN, transaction_frame
 from batchq.language.errors import BatchError, DecodeFailed, InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.interrupts import note_interrupt, note_outer_rolled_back
@@ -75,35 +75,33 @@ def transaction_on(
 ) -> Transaction:
     """Return one attempt to run a batch on a connection, ready to be sent.
 
+    An option that is left out is as the connection's attributes have it.
+
     :param kept: see :func:`~batchq.engine.ready.make_ready`.
     :raises InvalidBatch: if the batch cannot be sent as it is, or not at this isolation level.
     :raises ConnectionFailed: if the connection is closed already.
     """
-    plan, frame = request.plan, _frame(connection, request)
-    ready = make_ready(connection, plan, kept)
-    transaction = Transaction(connection, plan, frame, ready, request.deadline)
-    request.transaction = transaction
-    return transaction
-
-
-def _frame(connection: AnyConnection, request: RunRequest) -> Frame:
-    """Return the frame, from the options and, if left out, the connection's attributes."""
-    values = request.values
-    if values.nested:
-        return NESTED_READ_ONLY if connection.read_only else NESTED
+    plan, values = request.plan, request.values
     isolation, read_only, timeout = values.isolation, values.read_only, values.timeout
     if isolation is None:
         isolation = connection.isolation_level
     if read_only is None:
         read_only = connection.read_only
     deferrable = connection.deferrable
-    if isolation is IsolationLevel.REPEATABLE_READ:
-        _reject_old_snapshots(request.plan)
-    if isolation is None and read_only is None and deferrable is None and timeout is None:
-        return PLAIN
-    return transaction_frame(
-        isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
-    )
+    if values.nested:
+        frame = NESTED_READ_ONLY if read_only else NESTED
+    elif isolation is None and read_only is None and deferrable is None and timeout is None:
+        frame = PLAIN
+    else:
+        if isolation is IsolationLevel.REPEATABLE_READ:
+            _reject_old_snapshots(plan)
+        frame = transaction_frame(
+            isolation=isolation, read_only=read_only, deferrable=deferrable, timeout=timeout
+        )
+    ready = make_ready(connection, plan, kept)
+    transaction = Transaction(connection, plan, frame, ready, request.deadline)
+    request.transaction = transaction
+    return transaction
 
 
 def _reject_old_snapshots(plan: Plan) -> None:

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from attrs import define
 from psycopg import AsyncConnection, Connection, IsolationLevel
 
-from batchq.engine.plan import Plan, plan
+from batchq.engine.plan import Plan
 from batchq.engine.transaction import Transaction
 from batchq.engine.wire.deadline import Deadline
-from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
 from batchq.running.interrupts import note_interrupt, result_outcome
-from batchq.running.option_values import NO_OPTIONS, OptionValues
+from batchq.running.option_values import OptionValues
 from batchq.running.retry import Retry
-from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from batchq.engine.result import Result
@@ -87,19 +85,6 @@ _INSTEAD_OF = {
     "retry": "run the outer transaction again as a whole, if the error has rerun_outer=True",
 }
 """What to do instead of an option that a nested batch does not take."""
-
-
-def run_request(target: object, batch: Batch[Any], options: Options, *, sync: bool) -> RunRequest:
-    """Return the request, after a check of all arguments.
-
-    :raises TypeError: if the target is not a connection or pool of this kind, or for an unknown
-        option.
-    :raises InvalidBatch: if an option's value is not valid, or the batch is not.
-    """
-    call = "run()" if sync else "arun()"
-    check_target(call, target, sync=sync)
-    values = read_options(target, options, call) if options else NO_OPTIONS
-    return RunRequest(plan(batch), values, values.retry, values.deadline)
 
 
 def check_options(

@@ -6,24 +6,29 @@ One attempt is in `once` and `pooled`; `retry` decides whether there is another 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg import AsyncConnection, Connection
 
-from batchq.engine.result import Failed, Ok, unwrap
+from batchq.engine.plan import plan
+from batchq.engine.result import Failed, Ok
 from batchq.language.batch import Batch
 from batchq.running.interrupts import note_interrupt
 from batchq.running.once import arun_once, run_nothing, run_once
+from batchq.running.option_values import NO_OPTIONS
 from batchq.running.pooled import arun_on_pool, run_on_pool
-from batchq.running.request import Options, RunRequest, request_outcome, run_request
-from batchq.running.retry import Attempts
+from batchq.running.request import Options, RunRequest, read_options, request_outcome
+from batchq.running.retry import Attempts, Retry
+from batchq.running.target import check_target
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+    from batchq.engine.result import Result
 
     SyncTarget = Connection[Any] | ConnectionPool[Any]
     AsyncTarget = AsyncConnection[Any] | AsyncConnectionPool[Any]
@@ -70,7 +75,13 @@ def run(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T
     >>> def create(conn):
     ...     run(conn, batch, isolation="serializable")  # raises NameTaken
     """
-    return unwrap(attempt(target, batch, **options))
+    result = attempt(target, batch, **options)
+    if isinstance(result, Ok):
+        return result.value
+    try:
+        raise result.error
+    finally:
+        del result  # the traceback refers to it, and it to the traceback: a reference cycle
 
 
 async def arun(target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> T:
@@ -80,7 +91,13 @@ async def arun(target: AsyncTarget, batch: Batch[T], /, **options: Unpack[Option
     >>> async def create(conn):
     ...     await arun(conn, insert("project", {"id": 7}))
     """
-    return unwrap(await aattempt(target, batch, **options))
+    result = await aattempt(target, batch, **options)
+    if isinstance(result, Ok):
+        return result.value
+    try:
+        raise result.error
+    finally:
+        del result  # as in run()
 
 
 def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) -> Ok[T] | Failed:
@@ -99,26 +116,17 @@ def attempt(target: SyncTarget, batch: Batch[T], /, **options: Unpack[Options]) 
     """
     request: RunRequest | None = None
     try:
-        request = run_request(target, batch, options, sync=True)
+        if not isinstance(target, Connection):
+            check_target("run()", target, sync=True)
+        values = read_options(target, options, "run()") if options else NO_OPTIONS
+        request = RunRequest(plan(batch), values, values.retry, values.deadline)
         if not request.plan.statements:
             return run_nothing(request)
-        run_attempt: Callable[[], Any]
+        if values.retry is not None:
+            return _retried(target, request, values.retry)
         if isinstance(target, Connection):
-            run_attempt = partial(run_once, target, request)
-        else:
-            run_attempt = partial(run_on_pool, target, request, run_once)
-        if request.retry is None:
-            return cast("Ok[T] | Failed", run_attempt()[0])
-        from tenacity import Retrying  # noqa: PLC0415  an extra; Retry has imported it
-
-        attempts = Attempts(
-            request.retry, pooled=not isinstance(target, Connection), deadline=request.deadline
-        )
-        try:
-            Retrying(**attempts.policy())(run_attempt)
-        except BaseException as error:  # noqa: BLE001  an interrupt has an outcome, too
-            attempts.interrupted(error)
-        return cast("Ok[T] | Failed", attempts.results[0])
+            return run_once(target, request)[0]
+        return run_on_pool(target, request, run_once)[0]
     except BaseException as error:
         # An interrupt while the options are checked, or after the engine has finished.
         if not isinstance(error, Exception):
@@ -132,27 +140,54 @@ async def aattempt(
     """Run a batch on an async connection or pool; as :func:`attempt`."""
     request: RunRequest | None = None
     try:
-        request = run_request(target, batch, options, sync=False)
+        if not isinstance(target, AsyncConnection):
+            check_target("arun()", target, sync=False)
+        values = read_options(target, options, "arun()") if options else NO_OPTIONS
+        request = RunRequest(plan(batch), values, values.retry, values.deadline)
         if not request.plan.statements:
             return run_nothing(request)
-        run_attempt: Callable[[], Any]
+        if values.retry is not None:
+            return await _aretried(target, request, values.retry)
         if isinstance(target, AsyncConnection):
-            run_attempt = partial(arun_once, target, request)
-        else:
-            run_attempt = partial(arun_on_pool, target, request, arun_once)
-        if request.retry is None:
-            return cast("Ok[T] | Failed", (await run_attempt())[0])
-        from tenacity import AsyncRetrying  # noqa: PLC0415  as in attempt()
-
-        attempts = Attempts(
-            request.retry, pooled=not isinstance(target, AsyncConnection), deadline=request.deadline
-        )
-        try:
-            await AsyncRetrying(**attempts.policy())(run_attempt)
-        except BaseException as error:  # noqa: BLE001  as in attempt()
-            attempts.interrupted(error)
-        return cast("Ok[T] | Failed", attempts.results[0])
+            return (await arun_once(target, request))[0]
+        return (await arun_on_pool(target, request, arun_once))[0]
     except BaseException as error:
         if not isinstance(error, Exception):
             note_interrupt(error, request_outcome(request))
         raise
+
+
+def _retried(target: SyncTarget, request: RunRequest, retry: Retry) -> Result:
+    """Return the result of as many attempts as it takes, and the options allow."""
+    from tenacity import Retrying  # noqa: PLC0415  an extra; Retry has imported it
+
+    pooled = not isinstance(target, Connection)
+    run_attempt: Callable[[], list[Result]]
+    if isinstance(target, Connection):
+        run_attempt = partial(run_once, target, request)
+    else:
+        run_attempt = partial(run_on_pool, target, request, run_once)
+    attempts = Attempts(retry, pooled=pooled, deadline=request.deadline)
+    try:
+        Retrying(**attempts.policy())(run_attempt)
+    except BaseException as error:  # noqa: BLE001  an interrupt has an outcome, too
+        attempts.interrupted(error)
+    return attempts.results[0]
+
+
+async def _aretried(target: AsyncTarget, request: RunRequest, retry: Retry) -> Result:
+    """Return the result of as many attempts as it takes; as :func:`_retried`."""
+    from tenacity import AsyncRetrying  # noqa: PLC0415  as in _retried()
+
+    pooled = not isinstance(target, AsyncConnection)
+    run_attempt: Callable[[], Awaitable[list[Result]]]
+    if isinstance(target, AsyncConnection):
+        run_attempt = partial(arun_once, target, request)
+    else:
+        run_attempt = partial(arun_on_pool, target, request, arun_once)
+    attempts = Attempts(retry, pooled=pooled, deadline=request.deadline)
+    try:
+        await AsyncRetrying(**attempts.policy())(run_attempt)
+    except BaseException as error:  # noqa: BLE001  as in _retried()
+        attempts.interrupted(error)
+    return attempts.results[0]

@@ -18,7 +18,7 @@ from tests.support.clients import ITEMS, item
 
 HOME = str(Path(running.__file__).parent)
 # After the answer, between its return and the caller's own next line.
-AFTER = {facade.run.__code__, facade.arun.__code__, facade.unwrap.__code__}
+AFTER = {facade.run.__code__, facade.arun.__code__}
 # The line of attempt() before it can note anything: nothing was sent.
 BEFORE = 1
 BATCHES = {
