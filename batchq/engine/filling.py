@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from batchq.engine.program import Program, setting_name
+from batchq.engine.program import Program, program_of, setting_name
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
 from batchq.language.takes import picker
 
 if TYPE_CHECKING:
+    from batchq.engine.abilities import Abilities
     from batchq.engine.plan import Plan
-    from batchq.language.batch import Bound
     from batchq.language.takes import Takes
 
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class Filling:
     """How given values fill the parameters of a program."""
 
+    program: Program
     constants: tuple[object, ...]
     """The other values: those of the declaration and those that batchq adds."""
     places: tuple[tuple[int, ...], ...]
@@ -60,22 +61,17 @@ class Filling:
         return tuple(sorted(found, key=lambda place: max(place, ~place)))
 
 
-def filling_of(plan: Plan, program: Program) -> Filling | None:
-    """Return how the values of a bound batch fill its program; None for a batch that is built."""
-    if plan.declared is None:
-        return None
-    takes = cast("Bound[Any]", plan.batch).taken
-    if program not in takes.known:
-        takes.known[program] = _filling(plan.declared, program, takes)
-    filling: Filling = takes.known[program]
-    return filling
+def find_filling(plan: Plan, takes: Takes, abilities: Abilities) -> Filling:
+    """Find how the values of a bound batch fill its program, and keep it with the declaration.
 
-
-def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
+    :param takes: what the declaration takes, by which it is known.
+    :raises InvalidBatch: if a statement cannot be part of a batch.
+    """
+    program = program_of(plan.shapes, tuple(plan.outputs.items()), abilities)
     constants: list[object] = []
     places: list[list[int]] = [[] for _ in range(takes.count)]
     order: list[int] = []
-    for n, value in enumerate(parameters_of(declared, program)):
+    for n, value in enumerate(parameters_of(plan, program)):
         if isinstance(value, Parameter):
             source = takes.places[value]
         else:
@@ -85,7 +81,9 @@ def _filling(declared: Plan, program: Program, takes: Takes) -> Filling:
         places[source].append(n)
         order.append(source)
     most = max(map(len, places), default=0)
-    return Filling(tuple(constants), tuple(map(tuple, places)), picker(order), most)
+    filling = Filling(program, tuple(constants), tuple(map(tuple, places)), picker(order), most)
+    takes.known[abilities] = filling
+    return filling
 
 
 def parameters_of(plan: Plan, program: Program) -> Sequence[object]:

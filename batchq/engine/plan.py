@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain, islice
-from typing import Any, cast
+from typing import Any
 
 from batchq.engine.combining import combined
 from batchq.engine.listing import Listing
@@ -24,7 +24,7 @@ from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
 from batchq.language.shape import Shape
 from batchq.language.statement import Statement
-from batchq.language.takes import picker
+from batchq.language.takes import Takes, picker
 from batchq.language.tree import leaves as leaves_of
 from batchq.language.value import value
 
@@ -50,17 +50,17 @@ class Plan:
     """The matchers around statements by names that may be too long for the server."""
     shared: Mapping[object, int]
     """By their identity the statements that do not run because an equal one has, and its index."""
-    declared: Plan | None = None
-    """The plan of the declaration, if the whole batch is bound."""
+    takes: Takes | None = None
+    """What the declaration takes, if the whole batch is bound."""
     given: Sequence[object] = ()
     """The values that are given to the declaration."""
 
     @property
     def values(self) -> Sequence[object]:
         """The values of all statements, in order."""
-        if self.declared is None:
+        if self.takes is None:
             return self.built_values
-        places, given = cast("Bound[Any]", self.batch).taken.places, self.given
+        places, given = self.takes.places, self.given
         return [given[places[v]] if isinstance(v, Parameter) else v for v in self.built_values]
 
     def long_names(self) -> list[Matcher]:
@@ -83,10 +83,11 @@ class Plan:
 
         :param only: the index of the one to return; None for all.
         """
-        own, places, given = self.declared, None, self.given
-        if own is not None:
-            places = cast("Bound[Any]", self.batch).taken.places
-        leaves = self.scoped if own is None else own.scoped
+        takes, places, given = self.takes, None, self.given
+        declaration = self
+        if takes is not None:
+            places, declaration = takes.places, takes.known[Plan]
+        leaves = declaration.scoped
         placed: dict[int, PlacedStatement] = {}
         end = 0
         for index, (statement, place) in enumerate(zip(self.statements, self.leaves, strict=True)):
@@ -108,9 +109,24 @@ def plan(batch: Batch[Any, Any]) -> Plan:
     :raises InvalidBatch: if a statement uses an output of a statement outside the batch.
     """
     if isinstance(batch, Bound):
-        own = _declared(batch)
-        if own is not None:
-            return _bound(batch, own)
+        takes = batch.taken
+        own = takes.known.get(Plan)
+        if own is None:
+            own = takes.known[Plan] = _declared(batch.declaration)
+        if own is not _BY_VALUES:
+            return Plan(
+                batch,
+                own.statements,
+                own.built_values,
+                own.shapes,
+                own.leaves,
+                own.combine,
+                own.outputs,
+                own.wrapped_names,
+                own.shared,
+                takes,
+                batch.given,
+            )
     return _planned(batch)
 
 
@@ -163,31 +179,14 @@ def _put_in_order(listing: Listing) -> tuple[Sequence[int], Mapping[object, int]
     return leaves, shared
 
 
-def _bound(batch: Bound[Any], own: Plan) -> Plan:
-    """Return the plan of a declaration with the values of a bound batch."""
-    return Plan(
-        batch,
-        own.statements,
-        own.built_values,
-        own.shapes,
-        own.leaves,
-        own.combine,
-        own.outputs,
-        own.wrapped_names,
-        own.shared,
-        own,
-        batch.given,
-    )
+_BY_VALUES = object()
+"""In the place of the plan of a declaration of which the values decide what runs, or when."""
 
 
-def _declared(batch: Bound[Any]) -> Plan | None:
-    """Return the plan of a declaration; None if the values decide what runs, or when."""
-    known = batch.taken.known
-    if Plan not in known:
-        is_open = depends_on_values(_scheduled(batch.declaration))
-        known[Plan] = None if is_open else _planned(batch.declaration)
-    plan: Plan | None = known[Plan]
-    return plan
+def _declared(declaration: Batch[Any, Any]) -> Any:
+    """Return the plan of a declaration, or :data:`_BY_VALUES`."""
+    is_open = depends_on_values(_scheduled(declaration))
+    return _BY_VALUES if is_open else _planned(declaration)
 
 
 def _scheduled(batch: Batch[Any, Any]) -> list[Scheduled[Any, Any]]:

@@ -17,6 +17,7 @@ from batchq.engine.backslashes import check_backslashes
 from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect
+from batchq.engine.filling import find_filling
 from batchq.engine.program import program_of
 from batchq.engine.step import invalid_step
 from batchq.engine.truncated_names import check_name_lengths
@@ -45,9 +46,12 @@ class Ready:
     state: ConnectionState
     dialect: Dialect
     kept: KeptTransformer
-    codec: str
-    """Python's codec for the client's encoding."""
     encoded: Encoded
+
+    @property
+    def codec(self) -> str:
+        """Python's codec for the client's encoding."""
+        return codec(self.kept.transformer.encoding)
 
     def builder(self, connection: AnyConnection, *, prepares: bool) -> FlightBuilder:
         """Return what adds commands to a flight.
@@ -80,22 +84,26 @@ def make_ready(connection: AnyConnection, plan: Plan, kept: KeptTransformer | No
     dialect = state.dialect
     if kept is None:
         kept = state.transformers.take(connection)
-    outputs, abilities = tuple(plan.outputs.items()), state.abilities
-    if not kept.is_plain:
-        abilities = abilities.without_plain()
+    abilities = state.abilities if kept.is_plain else state.abilities.without_plain()
+    takes, filling = plan.takes, None
     try:
-        program = program_of(plan.shapes, outputs, abilities)
+        if takes is None:
+            outputs = tuple(plan.outputs.items()) if plan.outputs else ()
+            program = program_of(plan.shapes, outputs, abilities)
+        else:
+            filling = takes.known.get(abilities) or find_filling(plan, takes, abilities)
+            program = filling.program
     except InvalidBatch as error:
         failure = _uncompiled(plan, abilities) or error
         raise failure from failure.__cause__
-    encoded = encode(plan, program, kept, dialect.max_message_bytes)
+    encoded = encode(plan, program, kept, filling, dialect.max_message_bytes)
     if program.has_backslash and pg.parameter_status(b"standard_conforming_strings") == b"off":
         check_backslashes(plan, program)
     if (plan.wrapped_names or program.long_names) and dialect.truncates_names:
         check_name_lengths(plan, pg.parameter_status(b"server_encoding"))
     if plan.outputs and not dialect.supports_outputs:
         raise InvalidBatch(_NO_OUTPUTS.format(dialect.name))
-    return Ready(state, dialect, kept, codec(kept.transformer.encoding), encoded)
+    return Ready(state, dialect, kept, encoded)
 
 
 def _uncompiled(plan: Plan, abilities: Abilities) -> InvalidBatch | None:

@@ -10,7 +10,7 @@ import weakref
 import pytest
 from attrs import frozen
 
-from batchq import gather, insert, param, run, update
+from batchq import gather, insert, param, run, sql, update
 
 
 class Name(str):
@@ -58,3 +58,13 @@ def test_declaration_of_one_call_is_not_kept(conn, form):
     left = [reference for number in range(8) for reference in once(number)]
     gc.collect()
     assert [reference() for reference in left] == [None] * 16
+
+
+def test_what_is_known_of_a_long_declaration_is_found_once(conn):
+    statement = sql("SELECT %(a)s::int8", a=param("a", int)).scalar(int)
+    declared = gather(*[statement] * 300)
+    bound = [declared.bind(a=number) for number in range(4)]
+    assert [run(conn, each) for each in bound] == [(number,) * 300 for number in range(4)]
+    known = len(bound[0].taken.known)
+    run(conn, declared.bind(a=4))
+    assert len(bound[0].taken.known) == known

@@ -6,13 +6,13 @@ A service binds a declaration to values of the same types again and again.
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchq.engine.filling import Filling
+    from batchq.engine.wire.dump import Dumped
     from batchq.engine.wire.statement_cache import ValueChecks
 
 _MOST_KINDS = 64
@@ -22,55 +22,62 @@ Common = tuple["tuple[int, ...]", "Sequence[int]", "tuple[int, ...]"]
 """The types of all parameters, their formats, and the places of those without a type."""
 
 
-class Dumped(NamedTuple):
-    """Values, encoded."""
-
-    params: Sequence[Any]
-    types: tuple[int, ...]
-    formats: Sequence[int]
-    missing: tuple[int, ...]
-    """The places of values that have no type of their own; that of an empty list as ``~place``."""
-    kinds: AbstractSet[type[object]]
-    """The classes of the values, and of those in lists."""
-    size: int
-    """Their length in bytes."""
-
-
 class Constants:
     """The constants of a declaration, encoded on one connection."""
 
     __slots__ = (
-        *("params", "types", "formats", "missing", "kinds", "size"),
-        *("left", "_around", "_places"),
+        *("kinds", "left", "_params", "_types", "_formats", "_missing", "_size"),
+        *("_around", "_places"),
     )
 
     # Without a reference to the filling: it is kept as long as that.
     def __init__(self, filling: Filling, dumped: Dumped) -> None:
         self._places = filling.places_of_constants
-        self.params, self.types, self.formats, self.missing, self.kinds, self.size = dumped
+        self._params, self._types, self._formats, self._missing, self.kinds, self._size = dumped
         self._around: dict[object, Common] = {}
         self.left: dict[object, ValueChecks] = {}
         """The checks of a flight that are left for the given values, if they were looked for."""
 
-    def around(self, given: Dumped, filling: Filling) -> Common:
-        """Return what the parameters have in common with those of values of the same types."""
-        key = given.types, tuple(given.formats), given.missing
-        found = self._around.get(key)
-        if found is None:
-            pick = filling.pick
-            found = (
-                tuple(pick(given.types + self.types)),
-                pick([*given.formats, *self.formats]),
-                filling.spread(given.missing, self.missing),
-            )
+    def around(self, given: Dumped, filling: Filling) -> Dumped:
+        """Return the values of all parameters: the constants around those that are given.
+
+        Their classes are those of the given values, and ``kinds``.
+        """
+        params, types, formats, missing, kinds, size = given
+        key = types, tuple(formats), missing
+        common = self._around.get(key)
+        if common is None:
+            common = self._common(filling, *key)
             if len(self._around) >= _MOST_KINDS:
                 self._around.clear()
-            self._around[key] = found
-        return found
+            self._around[key] = common
+        types, formats, missing = common
+        return (
+            filling.pick([*params, *self._params]),
+            types,
+            formats,
+            missing,
+            kinds | self.kinds if self.kinds else kinds,
+            size * filling.most + self._size,
+        )
+
+    def _common(
+        self,
+        filling: Filling,
+        types: tuple[int, ...],
+        formats: tuple[int, ...],
+        missing: tuple[int, ...],
+    ) -> Common:
+        """Return what is the same whenever values of these types are given."""
+        return (
+            tuple(filling.pick(types + self._types)),
+            filling.pick([*formats, *self._formats]),
+            filling.spread(missing, self._missing),
+        )
 
     def find_left(self, flight: object, checks: ValueChecks) -> ValueChecks:
         """Find the checks of a flight that are left, if all of the constants pass."""
-        sent = dict(zip(self._places, self.params, strict=True))
+        sent = dict(zip(self._places, self._params, strict=True))
         own = [check for check in checks if check[0] in sent]
         is_well = all(sent[place] is None or is_exact(sent[place]) for place, is_exact in own)
         left = tuple([each for each in checks if each[0] not in sent]) if is_well else checks

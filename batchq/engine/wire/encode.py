@@ -10,21 +10,22 @@ import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, cast
+from weakref import ref
 
 from psycopg.adapt import PyFormat
 
-from batchq.engine.filling import Filling, filling_of, parameters_of
+from batchq.engine.filling import Filling, parameters_of
 from batchq.engine.hints import JSONB
 from batchq.engine.plan import Plan
 from batchq.engine.program import Program
 from batchq.engine.redaction import is_drivers, is_safe, stand_in
 from batchq.engine.step import invalid_step
-from batchq.engine.wire.constants import Constants, Dumped
+from batchq.engine.wire.constants import Constants
+from batchq.engine.wire.dump import dump
 from batchq.engine.wire.encoded import Encoded
 from batchq.engine.wire.integers import UNSTABLE, NoBigint, stable
-from batchq.engine.wire.message_length import check_lengths
-from batchq.engine.wire.refused_values import check_inner_values, json_in_json, refused_in
-from batchq.engine.wire.sendable import sendable
+from batchq.engine.wire.message_length import PER_VALUE, REST, check_lengths
+from batchq.engine.wire.refused_values import json_in_json, refused_in
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.parameters import Parameter
@@ -41,68 +42,49 @@ _MUTABLE = frozenset({bytearray, memoryview})
 
 
 def encode(
-    plan: Plan, program: Program, kept: KeptTransformer, max_bytes: int = sys.maxsize
+    plan: Plan,
+    program: Program,
+    kept: KeptTransformer,
+    filling: Filling | None = None,
+    max_bytes: int = sys.maxsize,
 ) -> Encoded:
     """Encode every statement's values with the connection's adapters.
 
     One transformer and one call serve the whole batch, because finding the dumper of a type is the
     expensive part.
 
+    :param filling: how the given values of a bound batch fill the program; None for a built one.
     :param max_bytes: the most bytes that the server reads in one message.
     :raises InvalidBatch: for a value that cannot be adapted, or a message that is too long. It has
         the ``step``, and no reference to an error that may hold the value.
     """
     failure: InvalidBatch | None = None
     encoded: Encoded | None = None
+    transformer = kept.transformer
     try:
-        filling = filling_of(plan, program)
         if filling is None:
-            dumped = _dumped(parameters_of(plan, program), kept.transformer)
-            encoded = Encoded(program, *dumped)
+            encoded = Encoded(program, *dump(parameters_of(plan, program), transformer))
         else:
-            encoded = _filled(program, filling, _dumped(plan.given, kept.transformer), kept)
+            constants = kept.constants.get(ref(filling)) or _constants(filling, kept)
+            dumped = constants.around(dump(plan.given, transformer), filling)
+            encoded = Encoded(program, *dumped, constants)
     except Exception as error:  # noqa: BLE001  it, or a stand-in, is the cause of what is raised
-        failure = _find_value(plan, kept.transformer, error)
+        failure = _find_value(plan, transformer, error)
     if encoded is None or failure is not None:
         raise cast("InvalidBatch", failure)  # outside the except block: it would be its context
-    check_lengths(plan, encoded, max_bytes)
+    # The values of all steps are looked at first: few batches have a long one.
+    if program.is_long or encoded.size + PER_VALUE * len(encoded.params) > max_bytes - REST:
+        check_lengths(plan, encoded, max_bytes)
     return encoded
 
 
-def _dumped(values: Sequence[object], transformer: Transformer) -> Dumped:
-    """Encode values in one call."""
-    values, kinds, missing = sendable(values)
-    if Parameter in kinds:
-        raise _Unbound
-    check_inner_values(values, kinds, transformer)
-    params = transformer.dump_sequence(values, (_AUTO,) * len(values))
-    types, formats = transformer.types or (), transformer.formats or ()
-    size = sum(map(len, filter(None, params)))
-    return Dumped(params, types, formats, missing, kinds, size)
-
-
-def _filled(program: Program, filling: Filling, given: Dumped, kept: KeptTransformer) -> Encoded:
-    """Put encoded values to their places, between the constants, which are encoded once."""
-    constants = kept.constants.get(filling)
-    if constants is None:
-        constants = Constants(filling, _dumped(filling.constants, kept.transformer))
-        if constants.kinds.isdisjoint(_MUTABLE) and kept.dumps_stateless(constants.kinds):
-            kept.constants[filling] = constants
-    types, formats, missing = constants.around(given, filling)
-    return Encoded(
-        program,
-        filling.pick([*given.params, *constants.params]),
-        types,
-        formats,
-        missing,
-        given.kinds | constants.kinds,
-        given.size * filling.most + constants.size,
-        constants,
-    )
-
-
-class _Unbound(Exception):
-    """A value is a parameter."""
+def _constants(filling: Filling, kept: KeptTransformer) -> Constants:
+    """Return the encoded constants of a declaration; keep them if they stay the same."""
+    constants = Constants(filling, dump(filling.constants, kept.transformer))
+    if constants.kinds.isdisjoint(_MUTABLE) and kept.dumps_stateless(constants.kinds):
+        constants.kinds = frozenset()  # nothing that has to be known of them any more
+        kept.keep(filling, constants)
+    return constants
 
 
 def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> InvalidBatch:

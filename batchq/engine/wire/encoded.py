@@ -62,7 +62,7 @@ class Encoded:
     missing: tuple[int, ...]
     """The places of values that have no type of their own; that of an empty list as ``~place``."""
     kinds: AbstractSet[type[object]]
-    """The classes of the values, and of those in lists."""
+    """The classes of the values, and of those in lists; but of kept constants."""
     size: int
     """No fewer bytes than all values have."""
     constants: Constants | None = None

@@ -15,12 +15,12 @@ from batchq.engine.plan import Plan
 from batchq.engine.program import Program
 from batchq.engine.step import invalid_step
 
-_PER_VALUE = 6
+PER_VALUE = 6
 """Bytes that Bind adds to each value: its length and its format (PostgreSQL documentation,
 "Message Formats")."""
 _PER_TYPE = 4
 """Bytes of Parse for each parameter: its type."""
-_REST = 128
+REST = 128
 """An upper bound of the rest of Parse and Bind: a name, counts, the format of the result."""
 
 Values = Sequence[bytes | bytearray | memoryview | None]
@@ -40,11 +40,6 @@ class Sent(Protocol):
         """The values of all steps, one step after the other."""
         ...
 
-    @property
-    def size(self) -> int:
-        """No fewer bytes than all values have."""
-        ...
-
 
 def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
     """Reject a batch if a message of it is too long.
@@ -53,15 +48,12 @@ def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
     :raises InvalidBatch: for the first step that has such a message.
     """
     program, params = encoded.program, encoded.params
-    # The values of all steps are looked at first: few batches have a long one.
-    if not program.is_long and encoded.size + _PER_VALUE * len(params) <= max_bytes - _REST:
-        return
     start = 0
     for index, (compiled, end) in enumerate(zip(program.steps, program.ends, strict=True)):
         own = params[start:end]
         text = len(compiled.sql.encode("utf-8", "surrogatepass")) + _PER_TYPE * len(own)
         what, length = max(("values", _length(own)), ("SQL", text), key=itemgetter(1))
-        if length > max_bytes - _REST:
+        if length > max_bytes - REST:
             reason = (
                 f"its {what} would be a message of {length:,} bytes, and this server "
                 f"reads at most {max_bytes:,}; send it in parts"
@@ -71,4 +63,4 @@ def check_lengths(plan: Plan, encoded: Sent, max_bytes: int) -> None:
 
 
 def _length(values: Values) -> int:
-    return sum(map(len, filter(None, values))) + _PER_VALUE * len(values)
+    return sum(map(len, filter(None, values))) + PER_VALUE * len(values)

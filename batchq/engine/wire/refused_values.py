@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,15 @@ from psycopg.types import json as types_of_json
 from psycopg.types.json import Json, Jsonb
 
 from batchq.engine.inner_values import inner_values, reader_of
-from batchq.engine.wire.sendable import Kinds
+from batchq.language.parameters import Parameter
 from batchq.language.special import REFUSED_IN_JSON, UNWRITABLE
 from batchq.language.spelling import with_article
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer
+
+Kinds = AbstractSet[type[object]]
+"""The classes of values, and of those in lists."""
 
 _OF_PSYCOPG = frozenset(
     {
@@ -36,32 +40,35 @@ subclass."""
 
 
 class RefusedValue(Exception):
-    """A value has another one in it that is refused."""
+    """A value is refused, or has another one in it that is."""
+
+
+@lru_cache(maxsize=1024)
+def may_be_refused(kinds: frozenset[type[object]]) -> bool:
+    """Return whether a value of one of these classes may be refused."""
+    return any(
+        kind is Parameter
+        or kind in UNWRITABLE
+        or (kind is not list and reader_of(kind) is not None)
+        for kind in kinds
+    )
 
 
 def check_inner_values(values: Sequence[object], kinds: Kinds, transformer: Transformer) -> None:
-    """Refuse values with one in them that no statement takes.
+    """Refuse values that no statement takes, also inside of others; and what is not bound.
 
     JSON that is written by psycopg's own serializer is not looked into: that takes about as long as
     to write it, and json.dumps fails for each value that is refused.
 
-    :param kinds: the classes of the values, and of those in lists.
     :raises RefusedValue: the reason is found by :func:`refused_in`.
     """
-    if not _may_have_refused(frozenset(kinds)):
-        return
+    if Parameter in kinds:
+        raise RefusedValue
     for value in values:
         if reader_of(type(value)) is None or _is_json_of_psycopg(value, transformer):
             continue
         if refused_in(value) is not None:
             raise RefusedValue
-
-
-@lru_cache(maxsize=1024)
-def _may_have_refused(kinds: frozenset[type[object]]) -> bool:
-    return any(
-        kind in UNWRITABLE or (kind is not list and reader_of(kind) is not None) for kind in kinds
-    )
 
 
 def _is_json_of_psycopg(value: object, transformer: Transformer) -> bool:

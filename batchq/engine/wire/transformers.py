@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary, proxy
+from weakref import proxy, ref
 
 from attrs import define, field
 from psycopg import AsyncConnection, Connection, ProgrammingError
@@ -85,30 +85,24 @@ class KeptTransformer:
 
     transformer: abc.Transformer
     settings: tuple[bytes | None, ...]
-    _adapters: AdaptersMap
+    adapters: AdaptersMap
     """A copy of the connection's adapters at that time."""
     is_plain: bool
     """Whether the session writes values as text in the usual way."""
-    constants: WeakKeyDictionary[Filling, Constants] = field(
-        init=False, factory=WeakKeyDictionary["Filling", "Constants"]
+    constants: dict[ref[Filling], Constants] = field(
+        init=False, factory=dict["ref[Filling]", "Constants"]
     )
-    """Constants that it has encoded."""
+    """Constants that it has encoded; see :meth:`keep`."""
     stateless: set[type[object]] = field(init=False, factory=lambda: {list})
     """Classes of values whose dumpers read nothing but the settings."""
     loads: dict[PreparedFlight, bool] = field(init=False, factory=dict["PreparedFlight", bool])
     """Whether the loaders of the results of a flight read nothing but the settings."""
 
-    def is_current(self, settings: tuple[bytes | None, ...], adapters: AdaptersMap) -> bool:
-        """Return whether a new one would not differ."""
-        if self.settings != settings:
-            return False
-        own, now = cast("Any", self._adapters), cast("Any", adapters)
-        return bool(
-            own._dumpers == now._dumpers
-            and own._loaders == now._loaders
-            and own._dumpers_by_oid == now._dumpers_by_oid
-            and own.types._registry is now.types._registry
-        )
+    def keep(self, filling: Filling, constants: Constants) -> None:
+        """Keep encoded constants, and drop those of declarations that no longer exist."""
+        for reference in [each for each in self.constants if each() is None]:
+            del self.constants[reference]
+        self.constants[ref(filling)] = constants
 
     def dumps_stateless(self, kinds: AbstractSet[type[object]]) -> bool:
         """Return whether psycopg dumps values of these classes without reading anything else.
@@ -119,7 +113,7 @@ class KeptTransformer:
             return True
         for kind in kinds - self.stateless:
             try:
-                dumper = self._adapters.get_dumper(kind, PyFormat.AUTO)
+                dumper = self.adapters.get_dumper(kind, PyFormat.AUTO)
             except ProgrammingError:
                 return False
             if _module(dumper) not in _STATELESS:
@@ -149,11 +143,11 @@ class KeptTransformer:
         return all(self._is_stateless(oid, format_) for oid, format_ in columns)
 
     def _is_stateless(self, oid: int, format_: Format) -> bool:
-        loader = self._adapters.get_loader(oid, format_) or self._adapters.get_loader(0, format_)
+        loader = self.adapters.get_loader(oid, format_) or self.adapters.get_loader(0, format_)
         module = _module(loader)
         if module != _OF_ARRAYS:
             return module in _STATELESS
-        info = self._adapters.types.get(oid)
+        info = self.adapters.types.get(oid)
         return info is not None and info.oid != oid and self._is_stateless(info.oid, format_)
 
 
@@ -184,22 +178,35 @@ class Transformers:
 
     def take(self, connection: Connection[Any] | AsyncConnection[Any]) -> KeptTransformer:
         """Return a Transformer that is as good as a new one, and that no other batch uses."""
-        settings, adapters = settings_of(connection.pgconn), connection.adapters
+        settings = settings_of(connection.pgconn)
         try:
             kept = self._idle.pop()  # atomic: another thread does not get it
         except IndexError:
-            kept = None
-        if kept is None or not kept.is_current(settings, adapters):
-            kept = KeptTransformer(
-                Transformer(_Context(connection)),
-                settings,
-                AdaptersMap(adapters),
-                is_plain(connection.pgconn, settings),
-            )
-        return kept
+            return _new(connection, settings)
+        was: Any = kept.adapters
+        now: Any = kept.transformer.adapters  # those of the connection
+        if (
+            kept.settings == settings
+            and was._dumpers == now._dumpers
+            and was._loaders == now._loaders
+            and was._dumpers_by_oid == now._dumpers_by_oid
+            and was.types._registry is now.types._registry
+        ):
+            return kept
+        return _new(connection, settings)
 
     def give_back(self, kept: KeptTransformer) -> None:
         """Keep a Transformer for the next batch."""
         if _CAN_KEEP and not self._idle:
             kept.transformer.set_pgresult(None)  # which has the rows
             self._idle.append(kept)
+
+
+def _new(
+    connection: Connection[Any] | AsyncConnection[Any], settings: tuple[bytes | None, ...]
+) -> KeptTransformer:
+    context = _Context(connection)
+    adapters = AdaptersMap(context.adapters)
+    return KeptTransformer(
+        Transformer(context), settings, adapters, is_plain(connection.pgconn, settings)
+    )

@@ -15,7 +15,7 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
-from batchq import gather, insert, run, sql
+from batchq import gather, insert, param, run, sql
 from batchq.engine.wire import transformers
 from batchq.engine.wire.connection_state import state_of
 from batchq.result import attempt
@@ -91,6 +91,18 @@ def test_kept_transformer_does_not_keep_the_connection(database):
     del client
     gc.collect()
     assert left() is None
+
+
+def test_constants_of_a_dropped_declaration_are_dropped(client):
+    for number in range(2 * WARM_UP):
+        declared = gather(
+            sql("SELECT %(a)s::int8, %(b)s::int8", a=number, b=param("b", int)).one(tuple)
+        )
+        run(client, declared.bind(b=7))
+        del declared
+        gc.collect()
+    (kept,) = state_of(client).transformers._idle
+    assert len(kept.constants) == 1
 
 
 class Shouting(str):
@@ -288,7 +300,7 @@ def test_transformer_is_used_by_one_batch_at_a_time(client):
 
 
 def test_contract_a_map_copies_what_another_shares_before_it_changes_it():
-    # What KeptTransformer.is_current() relies on: see batchq/engine/wire/transformers.py.
+    # What Transformers.take() relies on: see batchq/engine/wire/transformers.py.
     now = AdaptersMap(psycopg.adapters)
     kept = AdaptersMap(now)
     assert transformers._CAN_KEEP
