@@ -80,7 +80,7 @@ def _failed(transaction: Transaction, broken: Exception | None) -> Failed:
         answer = slots.answers[verdict.slot]
         if answer is not None:
             sqlstate = verdict.violation.sqlstate
-            cause = driver_error(answer, sqlstate, summary, transaction.ready.codec)
+            cause = driver_error(answer, sqlstate, summary, transaction.ready.kept.codec)
     failure = None
     if transaction.deadline is not None:
         failure = _overdue(transaction, transaction.deadline, verdict, cause)

@@ -40,7 +40,7 @@ def check_link(
     """
     if pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status != frame.at_rest:
         raise _in_use(pg, frame, "run_many()" if many else "run()", _JOIN_MANY if many else _JOIN)
-    link = closed_link(pg, ready.dialect, ready.codec) if is_readable(pg.socket) else None
+    link = closed_link(pg, ready.dialect, ready.kept.codec) if is_readable(pg.socket) else None
     if link is not None:
         pg.finish()
         verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)

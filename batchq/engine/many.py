@@ -126,7 +126,7 @@ class ManyTransactions:
 
         def answered() -> None:
             if not slots.are_well and self._end is None:
-                self._end = session_end(slots.answers, ready.dialect, ready.codec)
+                self._end = session_end(slots.answers, ready.dialect, ready.kept.codec)
 
         return flight.send, flight.owners, slots, answered
 
@@ -142,7 +142,7 @@ class ManyTransactions:
         if transaction.is_well:
             _make_loaders(transaction)
         if not slots.are_well:
-            self._end = session_end(slots.answers, ready.dialect, ready.codec)
+            self._end = session_end(slots.answers, ready.dialect, ready.kept.codec)
 
     def _learn(self) -> None:
         """Keep what the answers of the latest flight show, once."""

@@ -14,7 +14,6 @@ from psycopg.pq import ConnStatus
 
 from batchq.engine.abilities import Abilities
 from batchq.engine.backslashes import check_backslashes
-from batchq.engine.client_encoding import codec
 from batchq.engine.compile.compile import compiled
 from batchq.engine.dialects import Dialect
 from batchq.engine.filling import find_filling
@@ -48,11 +47,6 @@ class Ready:
     kept: KeptTransformer
     encoded: Encoded
 
-    @property
-    def codec(self) -> str:
-        """Python's codec for the client's encoding."""
-        return codec(self.kept.transformer.encoding)
-
     def builder(self, connection: AnyConnection, *, prepares: bool) -> FlightBuilder:
         """Return what adds commands to a flight.
 
@@ -61,7 +55,7 @@ class Ready:
         limit = connection.prepared_max
         return FlightBuilder(
             connection.pgconn,
-            self.codec,
+            self.kept.codec,
             self.state.statements,
             connection.prepare_threshold if prepares else None,
             sys.maxsize if limit is None else limit,

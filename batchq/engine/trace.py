@@ -80,4 +80,4 @@ def _query(
 
 
 def _send_query(ended: Ended, pg: PGconn, lookup: PartitionLookup | TriggerLookup) -> PQGen[None]:
-    ended.slots.lost = yield from lookup.query(pg, ended.frame, ended.ready.codec)
+    ended.slots.lost = yield from lookup.query(pg, ended.frame, ended.ready.kept.codec)

@@ -207,7 +207,7 @@ class Transaction:
             self.slots.answers,
             frame=self.frame,
             dialect=ready.dialect,
-            encoding=ready.codec,
+            encoding=ready.kept.codec,
             load=lambda cell: load_cell(cell, ready.kept.transformer),
         )
 

@@ -23,6 +23,8 @@ from attrs import define, field
 from psycopg import AsyncConnection, Connection, ProgrammingError
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 
+from batchq.engine.client_encoding import codec
+
 if TYPE_CHECKING:
     from psycopg import abc
     from psycopg.pq import Format
@@ -89,6 +91,8 @@ class KeptTransformer:
     """A copy of the connection's adapters at that time."""
     is_plain: bool
     """Whether the session writes values as text in the usual way."""
+    codec: str
+    """Python's codec for the client's encoding."""
     constants: dict[ref[Filling], Constants] = field(
         init=False, factory=dict["ref[Filling]", "Constants"]
     )
@@ -206,7 +210,11 @@ def _new(
     connection: Connection[Any] | AsyncConnection[Any], settings: tuple[bytes | None, ...]
 ) -> KeptTransformer:
     context = _Context(connection)
-    adapters = AdaptersMap(context.adapters)
+    transformer = Transformer(context)
     return KeptTransformer(
-        Transformer(context), settings, adapters, is_plain(connection.pgconn, settings)
+        transformer,
+        settings,
+        AdaptersMap(context.adapters),
+        is_plain(connection.pgconn, settings),
+        codec(transformer.encoding),
     )
