@@ -8,9 +8,11 @@ thousand others works like a flat one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain, islice
 from typing import Any
+
+from attrs import define, field
 
 from batchq.engine.combining import combined
 from batchq.engine.listing import Listing
@@ -26,10 +28,9 @@ from batchq.language.shape import Shape
 from batchq.language.statement import Statement
 from batchq.language.takes import Takes, picker
 from batchq.language.tree import leaves as leaves_of
-from batchq.language.value import value
 
 
-@value
+@define(eq=False, repr=False)
 class Plan:
     """The statements in order, and how their results are combined."""
 
@@ -54,6 +55,7 @@ class Plan:
     """What the declaration takes, if the whole batch is bound."""
     given: Sequence[object] = ()
     """The values that are given to the declaration."""
+    _scoped: list[Leaf] | None = field(init=False, default=None)
 
     @property
     def values(self) -> Sequence[object]:
@@ -68,10 +70,13 @@ class Plan:
         own = (statement._shape.long_names for statement in self.statements)
         return [*self.wrapped_names, *chain.from_iterable(own)]
 
-    @cached_property
+    # No cached_property: for one attrs defines __getattr__, and each field is read the slow way.
+    @property
     def scoped(self) -> list[Leaf]:
         """The statements as they stand in the batch; those of a declaration are found once."""
-        return find_leaves(self.batch)
+        if self._scoped is None:
+            self._scoped = find_leaves(self.batch)
+        return self._scoped
 
     @property
     def placed(self) -> list[PlacedStatement]:

@@ -32,6 +32,7 @@ from batchq.language.value import value
 if TYPE_CHECKING:
     from batchq.engine.plan import Plan
 
+_OK = ConnStatus.OK
 _NO_OUTPUTS = (
     "output(): {} does not pass values between statements; generate the key in the client, or "
     "select it by a known column in a sql() fragment"
@@ -71,7 +72,7 @@ def make_ready(connection: AnyConnection, plan: Plan, kept: KeptTransformer | No
     :raises ConnectionFailed: if the connection is closed already.
     """
     pg = connection.pgconn
-    if pg.status != ConnStatus.OK:
+    if pg.status != _OK:
         message = "run(): the connection is closed, nothing was sent; use an open connection"
         raise ConnectionFailed(message, outcome=Outcome.NOT_SENT)
     state = state_of(connection)

@@ -8,7 +8,6 @@ classes where the integers, the lists and the NULLs are, and whether anything ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import chain
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_VALUES = 1024
 """The number of values up to which what is found is kept."""
+_MOST_FORMS = 1024
+"""The number of sequences of classes of which it is kept."""
 
 Dumped = tuple[Sequence[Any], tuple[int, ...], Sequence[int], tuple[int, ...], Kinds, int]
 """Encoded values; their types, and formats; the places of those that have no type of their own,
@@ -38,7 +39,7 @@ def dump(given: Sequence[Any], transformer: Transformer) -> Dumped:
     :raises RefusedValue: for a value that no statement takes, or that has one in it.
     """
     classes = tuple(map(type, given))
-    form = _form(classes) if len(classes) <= _MOST_VALUES else _form.__wrapped__(classes)
+    form = _forms.get(classes) or _form(classes)
     values, kinds, missing = given, form.kinds, form.missing
     is_open = form.may_be_refused
     if form.integers or form.lists:
@@ -58,7 +59,8 @@ def dump(given: Sequence[Any], transformer: Transformer) -> Dumped:
         check_inner_values(values, kinds, transformer)
     params = transformer.dump_sequence(values, form.formats)
     types, formats = transformer.types or (), transformer.formats or ()
-    return params, types, formats, missing, kinds, sum(map(len, filter(None, params)))
+    # To join them takes less time than to ask each for its length.
+    return params, types, formats, missing, kinds, len(b"".join(filter(None, params)))
 
 
 @frozen(eq=False)
@@ -76,8 +78,11 @@ class _Form:
     """Whether one of them may be refused, or have another in it that is."""
 
 
-@lru_cache(maxsize=1024)
+_forms: dict[tuple[type[object], ...], _Form] = {}
+
+
 def _form(classes: tuple[type[object], ...]) -> _Form:
+    """Find what values of these classes have in common, and keep it unless they are many."""
     found = set(classes)
     nulls, integers, lists = [
         tuple([n for n, each in enumerate(classes) if each is kind]) if kind in found else ()
@@ -85,7 +90,12 @@ def _form(classes: tuple[type[object], ...]) -> _Form:
     ]
     kinds = frozenset(_as_sent(found))
     formats = (PyFormat.AUTO,) * len(classes)
-    return _Form(kinds, formats, nulls, integers, lists, may_be_refused(kinds))
+    form = _Form(kinds, formats, nulls, integers, lists, may_be_refused(kinds))
+    if len(classes) <= _MOST_VALUES:
+        if len(_forms) >= _MOST_FORMS:
+            _forms.clear()
+        _forms[classes] = form
+    return form
 
 
 def _look_into_lists(values: list[Any], form: _Form) -> tuple[Kinds, tuple[int, ...]]:
@@ -107,13 +117,9 @@ def _look_into_lists(values: list[Any], form: _Form) -> tuple[Kinds, tuple[int, 
             values[place] = stable(items)
             inner = _as_sent(inner)
         kinds |= inner
-    if not empty:
-        return kinds, form.missing
-    return kinds, tuple(sorted([*form.missing, *empty], key=_place))
-
-
-def _place(place: int) -> int:
-    return max(place, ~place)
+    if empty and form.missing:
+        empty = sorted([*form.missing, *empty], key=lambda place: max(place, ~place))
+    return kinds, tuple(empty) if empty else form.missing
 
 
 def _kinds_in(lists: Sequence[list[Any]]) -> set[type[object]]:
