@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from batchq.engine.wire.exchange import Part
 
+_OFF = PipelineStatus.OFF
+
 
 @define(eq=False)
 class Transaction:
@@ -89,7 +91,7 @@ class Transaction:
             self.is_well
             and self.slots.lost is None
             and pg.transaction_status == self.frame.at_rest
-            and pg.pipeline_status == PipelineStatus.OFF
+            and pg.pipeline_status == _OFF
         )
         if not self.left_idle:
             yield from self._after_failure(pg)
@@ -164,7 +166,7 @@ class Transaction:
         """
         pg = self.connection.pgconn
         at_rest = pg.transaction_status == self.frame.at_rest
-        if self.is_lost or at_rest or pg.pipeline_status != PipelineStatus.OFF:
+        if self.is_lost or at_rest or pg.pipeline_status != _OFF:
             return None
         return self.undo(pg)
 

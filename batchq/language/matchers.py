@@ -20,6 +20,13 @@ from batchq.language.spelling import spelled
 from batchq.language.validation import is_text
 from batchq.language.violation import Violation, ViolationKind
 
+# Looked up once: for a member of an enum Python 3.11 calls a function.
+_UNIQUE, _FOREIGN_KEY, _CHECK = (
+    ViolationKind.UNIQUE,
+    ViolationKind.FOREIGN_KEY,
+    ViolationKind.CHECK,
+)
+_NOT_NULL, _EXCLUSION = ViolationKind.NOT_NULL, ViolationKind.EXCLUSION
 _LONGEST = 63
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
@@ -114,7 +121,7 @@ def unique(name: str) -> Matcher:
     >>> str(unique("project_org_id_name_key"))
     'unique("project_org_id_name_key")'
     """
-    return matcher_of(ViolationKind.UNIQUE, name)
+    return matcher_of(_UNIQUE, name)
 
 
 def check(name: str) -> Matcher:
@@ -123,7 +130,7 @@ def check(name: str) -> Matcher:
     >>> str(check("account_projects_check"))
     'check("account_projects_check")'
     """
-    return matcher_of(ViolationKind.CHECK, name)
+    return matcher_of(_CHECK, name)
 
 
 def foreign_key(name: str) -> Matcher:
@@ -134,7 +141,7 @@ def foreign_key(name: str) -> Matcher:
     >>> str(foreign_key("vpc_project_id_fkey"))
     'foreign_key("vpc_project_id_fkey")'
     """
-    return matcher_of(ViolationKind.FOREIGN_KEY, name)
+    return matcher_of(_FOREIGN_KEY, name)
 
 
 def exclusion(name: str) -> Matcher:
@@ -143,7 +150,7 @@ def exclusion(name: str) -> Matcher:
     >>> str(exclusion("booking_room_during_excl"))
     'exclusion("booking_room_during_excl")'
     """
-    return matcher_of(ViolationKind.EXCLUSION, name)
+    return matcher_of(_EXCLUSION, name)
 
 
 def not_null(column: str) -> Matcher:
@@ -157,7 +164,7 @@ def not_null(column: str) -> Matcher:
     >>> str(not_null("name"))
     'not_null("name")'
     """
-    return matcher_of(ViolationKind.NOT_NULL, column)
+    return matcher_of(_NOT_NULL, column)
 
 
 def sqlstate(code: str) -> Matcher:
