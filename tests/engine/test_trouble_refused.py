@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from psycopg.adapt import Dumper
 from psycopg.pq import TransactionStatus
 
 import batchq
@@ -56,6 +57,27 @@ def test_a_value_that_cannot_be_sent_leaves_nothing_sent(link, client, conn, val
     assert "a secret" not in str(error)
     assert conn.execute("SELECT count(*) FROM item").fetchone() == (0,)
     assert client.run(gather(*good)) == (None,) * 9
+
+
+class Wordy(str):
+    """A text with a dumper that returns what is not bytes."""
+
+    __slots__ = ()
+
+
+class ReturnsText(Dumper):
+    def dump(self, obj):
+        return f"a secret {obj}"
+
+
+def test_value_whose_dumper_returns_no_bytes_leaves_nothing_sent(link, client):
+    client.conn.adapters.register_dumper(Wordy, ReturnsText)
+    bad = sql("SELECT %(wrong)s::text", wrong=Wordy("x"))
+    with link.record() as recording, pytest.raises(InvalidBatch, match="wrong") as raised:
+        client.run(gather(item(1), bad))
+    assert recording.bytes_sent == 0
+    assert raised.value.statement is bad
+    assert "a secret" not in str(raised.value)
 
 
 class Items(list):

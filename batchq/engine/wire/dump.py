@@ -59,7 +59,7 @@ def dump(given: Sequence[Any], transformer: Transformer) -> Dumped:
         check_inner_values(values, kinds, transformer)
     params = transformer.dump_sequence(values, form.formats)
     types, formats = transformer.types or (), transformer.formats or ()
-    # To join them takes less time than to ask each for its length.
+    # To join them fails if a dumper returned no bytes, and takes less time than to sum the lengths.
     return params, types, formats, missing, kinds, len(b"".join(filter(None, params)))
 
 

@@ -106,7 +106,7 @@ def _find_value(plan: Plan, transformer: Transformer, original: Exception) -> In
                 sent = stable(value) if type(value) in UNSTABLE else value
                 if sent is not None:
                     dumper = transformer.get_dumper(sent, _AUTO)
-                transformer.dump_sequence([sent], [_AUTO])
+                b"".join(filter(None, transformer.dump_sequence([sent], [_AUTO])))
             except Exception as error:  # noqa: BLE001  any dumper may be the user's own
                 if _holds(value, Parameter):
                     return invalid_step(plan, index, f"{what}; {_PARAMETER_IN_A_LIST}")
