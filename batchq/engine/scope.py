@@ -18,6 +18,7 @@ from batchq.language.each import Each
 from batchq.language.fragments import title_of
 from batchq.language.mapping import ErrorMapping
 from batchq.language.old import Returned
+from batchq.language.placement import Scheduled
 from batchq.language.statement import Statement
 from batchq.language.value import value
 
@@ -96,21 +97,25 @@ class Leaf:
 def find_leaves(batch: Batch[Any, Any]) -> list[Leaf]:
     """Return each statement of a batch, in the order of the batch."""
     found: list[Leaf] = []
-    todo: list[tuple[Batch[Any, Any], Scope | None]] = [(batch, None)]
+    todo: list[Batch[Any, Any]] = [batch]
+    scopes: list[Scope | None] = [None]  # that around each
     while todo:
-        node, scope = todo.pop()
-        if isinstance(node, Wrapped):
-            todo.append((node.inner, Scope(scope, node)))
+        node, scope = todo.pop(), scopes.pop()
+        while isinstance(node, Wrapped):
+            scope = Scope(scope, node)
+            node = node.inner
+        if isinstance(node, (Statement, Scheduled)):
+            found.append(Leaf(scope))
         elif isinstance(node, Composite):
             parts = node.labelled if isinstance(node, Into) else node.parts
-            todo += [(part, scope) for part in reversed(parts)]
+            todo += parts[::-1]
+            scopes += [scope] * len(parts)
         elif isinstance(node, Bound):
-            todo.append((node.declaration, scope))
+            todo.append(node.declaration)
+            scopes.append(scope)
         elif isinstance(node, Each):
             repeated = cast("Statement[Any]", node.declared)
             found += [Leaf(scope, repeated, n, row) for n, row in enumerate(node.rows)]
-        else:
-            found.append(Leaf(scope))
     return found
 
 

@@ -22,6 +22,8 @@ E = TypeVar("E", bound=BaseException)
 _BASE: Any = BaseException.__dict__
 _GROUP: Any = BaseExceptionGroup.__dict__
 _NOTES = "__notes__"
+_OF_FIELDS = frozenset({MemberDescriptorType, GetSetDescriptorType})
+"""The types of the descriptors by which slots, and the fields of built-in classes, are read."""
 
 
 def why_not_made(cls: type[BaseException], given: object) -> str | None:
@@ -107,11 +109,12 @@ def _bare(cls: type[E], error: E) -> E:
 
 def _new(cls: type[BaseException]) -> Callable[..., object]:
     """Return the ``__new__`` of the nearest base class that is not written in Python."""
-    return next(
-        base.__new__
-        for base in cls.__mro__
-        if "__new__" in base.__dict__ and not isinstance(base.__new__, FunctionType)
-    )
+    for base in cls.__mro__:
+        if "__new__" in base.__dict__ and not isinstance(base.__new__, FunctionType):
+            break
+    else:  # BaseException has one
+        base = BaseException
+    return base.__new__
 
 
 def _descriptors(cls: type[BaseException]) -> Iterator[Any]:
@@ -120,8 +123,7 @@ def _descriptors(cls: type[BaseException]) -> Iterator[Any]:
         if base is BaseException:
             return
         for name, value in vars(base).items():
-            is_field = isinstance(value, MemberDescriptorType | GetSetDescriptorType)
-            if is_field and name not in ("__dict__", "__weakref__"):
+            if type(value) in _OF_FIELDS and name not in ("__dict__", "__weakref__"):
                 yield value
 
 
