@@ -14,6 +14,7 @@ from attrs import evolve
 
 from batchq.language.binding import NO_ROW, given
 from batchq.language.combining import Combining
+from batchq.language.errors import InvalidBatch
 from batchq.language.mapping import ErrorMapping, Raises, mapping_of
 from batchq.language.other_names import BatchNames
 from batchq.language.partial import Replacements, replacements_of, taken_as
@@ -22,7 +23,7 @@ from batchq.language.syntax import Expression
 from batchq.language.takes import HasValues, Takes, Values, still_taken
 from batchq.language.tree import declared, leaves, substituted
 from batchq.language.type_variables import Named, R_contra, T_co
-from batchq.language.validation import checked_call, checked_context, checked_label
+from batchq.language.validation import checked_call, checked_label
 from batchq.language.value import value
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         reason = why_not_one(function)
         if reason is not None or not callable(function):
             checked_call("map()", function, reason)  # which raises
-        return Mapped((self,), self._required_outputs, function)
+        return Mapped((self,), self._required_outputs, (function, True, 0))
 
     def label(self, name: str) -> Batch[T_co, R_contra]:
         """Return the batch with a name for the paths of its steps; it runs as before.
@@ -94,7 +95,11 @@ class Batch(BatchNames, Expression, Generic[T_co, R_contra]):
         :param context: what the batch does, for the error's text: ``"creating the default VPC"``.
         :raises InvalidBatch: if it is not a non-empty str.
         """
-        return AsInvariant(self, checked_context(context))
+        if not context or not isinstance(context, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidBatch(
+                'as_invariant(): context must be a non-empty str, as "creating the default VPC"'
+            )
+        return AsInvariant(self, context)
 
     @overload
     def bind(self: Batch[T_co, Named], /, **values: object) -> Batch[T_co]: ...
@@ -187,6 +192,8 @@ class Composite(Batch[T_co, R_contra]):
 
     parts: tuple[Batch[Any, Any], ...]
     _required_outputs: tuple[Output, ...]  # pyright: ignore[reportIncompatibleMethodOverride]  faster
+    combining: Combining
+    """How its result is made of those of the parts."""
 
     @property
     def _inner(self) -> tuple[Batch[Any, Any], ...]:
@@ -194,11 +201,6 @@ class Composite(Batch[T_co, R_contra]):
 
     def _with_inner(self, inner: tuple[Batch[Any, Any], ...]) -> Batch[Any, Any]:
         return evolve(cast("Any", self), parts=inner)
-
-    @property
-    def combining(self) -> Combining:
-        """How its result is made of those of the parts."""
-        raise NotImplementedError
 
 
 class Wrapped(Batch[T_co, R_contra]):
@@ -229,13 +231,6 @@ class Wrapped(Batch[T_co, R_contra]):
 @value
 class Mapped(Composite[U, R_contra]):
     """The batch that :meth:`Batch.map` returns."""
-
-    function: Callable[[Any], U]
-
-    @property
-    def combining(self) -> Combining:
-        """How its result is made: by the function."""
-        return self.function, True, 0
 
 
 @value

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Never, TypeVar, overload
 
 from batchq.language.batch import Batch
+from batchq.language.combining import IN_ORDER, LISTED
 from batchq.language.composites import Gathered, Into, Sequenced
 from batchq.language.results import is_pydantic, model_fields
-from batchq.language.signatures import why_not_named
+from batchq.language.signatures import takes_in_order, why_not_named
 from batchq.language.traversal import checked_parts
 from batchq.language.type_variables import Named
 from batchq.language.validation import checked_call, listed
@@ -189,7 +190,7 @@ def gather(*batches: Batch[Any, Any]) -> Batch[Any, Any]:
     >>> [step.statement.title for step in steps(pair)]
     ['SELECT 1', 'SELECT current_user']
     """
-    return Gathered(batches, checked_parts("gather()", batches))
+    return Gathered(batches, checked_parts("gather()", batches), IN_ORDER)
 
 
 @overload
@@ -208,7 +209,7 @@ def sequence(batches: Iterable[Batch[U, Any]], /) -> Batch[list[U], Any]:
     <Sequenced of 2 statements>
     """
     parts = listed("sequence()", batches, "[insert(…), update(…)]")
-    return Sequenced(parts, checked_parts("sequence()", parts))
+    return Sequenced(parts, checked_parts("sequence()", parts), LISTED)
 
 
 @overload
@@ -245,16 +246,24 @@ def into(
     """
     names = tuple(named)
     try:
-        _check_model(model, names)
+        is_in_order = _check_model(model, names)
     except TypeError:  # it is not hashable
-        _check_model.__wrapped__(model, names)
+        is_in_order = _check_model.__wrapped__(model, names)
+    made: Callable[..., M] = model if is_in_order else partial(_by_name, model, names)
     parts = (*steps, *named.values())
-    return Into(parts, checked_parts("into()", parts, len(steps)), model, names)
+    outputs = checked_parts("into()", parts, len(steps))
+    return Into(parts, outputs, (made, True, len(steps)), names)
+
+
+def _by_name(model: Callable[..., M], names: tuple[str, ...], *results: Any) -> M:
+    return model(**dict(zip(names, results, strict=True)))
 
 
 @lru_cache(maxsize=1024)
-def _check_model(model: Any, names: tuple[str, ...]) -> None:
+def _check_model(model: Any, names: tuple[str, ...]) -> bool:
+    """Return whether a model takes these keywords in this order; reject one that takes others."""
     checked_call("into()", model, _why_not_called(model, names))
+    return takes_in_order(model, names)
 
 
 def _why_not_called(model: Any, names: tuple[str, ...]) -> str | None:

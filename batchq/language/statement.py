@@ -22,7 +22,6 @@ from batchq.language.value import value
 
 if TYPE_CHECKING:
     from batchq.language.batch import Batch
-    from batchq.language.takes import Takes
 
 M = TypeVar("M")
 N = TypeVar("N", bound=NamedTuple)
@@ -245,10 +244,9 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         """
         if row is NO_ROW and not values and Parameter not in map(type, self._values):
             return cast("Statement[T_co]", self)
-        takes: Takes = (getattr(self, "_declared", None) or declared(self, "bind()"))[1]
+        takes = (getattr(self, "_declared", None) or declared(self, "bind()"))[1]
         own = given(takes, row, values)
-        if takes.pick is not None:
-            own = takes.pick(own + takes.constants)
+        own = own if takes.pick is None else takes.pick(own + takes.constants)
         return Statement(self._shape, own, self._raises, self._labels)
 
     def partial(self, /, **values: object) -> Statement[T_co, Named]:

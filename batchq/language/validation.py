@@ -54,15 +54,6 @@ def checked_label(name: str) -> str:
     return name
 
 
-def checked_context(context: str) -> str:
-    """Return the context of an ``as_invariant()``; reject all but a non-empty str."""
-    if not context or not isinstance(context, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidBatch(
-            'as_invariant(): context must be a non-empty str, as "creating the default VPC"'
-        )
-    return context
-
-
 def checked_call(call: str, function: object, reason: str | None) -> None:
     """Reject a function that cannot be called, because it is called after COMMIT.
 

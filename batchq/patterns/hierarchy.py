@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from attrs import field, frozen
 
 from batchq.language.batch import Batch
+from batchq.language.combining import SECOND
 from batchq.language.compose import sequence
 from batchq.language.composites import Last
 from batchq.language.mapping import Raises
@@ -106,7 +107,7 @@ class Children:
         check_raises("add(missing=)", missing)
         check_inserts("add()", self.table, (self.by, key), self.where, children)
         parts = self.parent._touch(key, missing), children
-        return Last(parts, checked_parts("add()", parts))
+        return Last(parts, checked_parts("add()", parts), SECOND)
 
     def replace(
         self,
@@ -158,7 +159,7 @@ class Children:
         if children:
             check_inserts("replace()", self.table, (self.by, key), self.where, sequence(children))
         parts = self.parent._touch(key, missing), batch
-        return Last(parts, checked_parts("replace()", parts))
+        return Last(parts, checked_parts("replace()", parts), SECOND)
 
     def forbid(self, key: object, *, unexpected: Raises) -> Statement[None]:
         """Return a guard that no live child exists, for :meth:`Parent.delete`.

@@ -155,7 +155,7 @@ def insert_or_get(
         inserted = inserted._with_condition(When.CONFLICT, ((name, SAME),), (), raises, ())
     check_named("insert_or_get()", model)
     steps = gather(inserted.label("insert"), getting.label("get"))
-    return InsertOrGet((steps,), steps._required_outputs, _both)
+    return InsertOrGet((steps,), steps._required_outputs, (_both, True, 0))
 
 
 def _both(results: tuple[int, M]) -> Inserted[M]:

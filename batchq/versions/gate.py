@@ -17,7 +17,7 @@ from attrs import frozen
 
 from batchq.engine.plan import Plan, plan
 from batchq.language.batch import Batch, Bound, Composite
-from batchq.language.combining import Combining
+from batchq.language.combining import SECOND
 from batchq.language.errors import InvalidBatch
 from batchq.language.parameters import Parameter
 from batchq.language.placement import Scheduled
@@ -50,11 +50,6 @@ def gate_step(tables: FleetTables, version: int, needs: int) -> Scheduled[None, 
 class Gated(Composite[T]):
     """The batch that :meth:`Fleet.gate` returns: the gate, and then the other batch."""
 
-    @property
-    def combining(self) -> Combining:
-        """How its result is made: it is that of the other batch."""
-        return None, False, 1
-
 
 def gated(step: Scheduled[None, Any], batch: Batch[T]) -> Batch[T]:
     """Return a batch after its gate.
@@ -62,10 +57,10 @@ def gated(step: Scheduled[None, Any], batch: Batch[T]) -> Batch[T]:
     A bound batch stays one: what it is bound to is the gated declaration, which is made once.
     """
     if not isinstance(batch, Bound):
-        return Gated((step, batch), batch._required_outputs)
+        return Gated((step, batch), batch._required_outputs, SECOND)
     known = batch.taken.known
     if step.dedupe_key not in known:
-        declaration = Gated[Any]((step, batch.declaration), batch._required_outputs)
+        declaration = Gated[Any]((step, batch.declaration), batch._required_outputs, SECOND)
         known[step.dedupe_key] = declaration, declared(declaration, "gate()")[1]
     declaration, takes = known[step.dedupe_key]
     return cast("Batch[T]", Bound(declaration, takes, batch.given))
