@@ -70,10 +70,12 @@ class Listing:
         while True:
             for node in parts:
                 # Nearly all are statements. isinstance() takes long to say no.
-                while node.__class__ is not Statement and isinstance(node, Wrapped):
+                kind = type(node)
+                while kind is not Statement and isinstance(node, Wrapped):
                     self.wrapped_names += node.long_names
                     node = node.inner  # noqa: PLW2901  what it is around
-                if node.__class__ is Scheduled and isinstance(node, Scheduled):
+                    kind = type(node)
+                if kind is Scheduled and isinstance(node, Scheduled):
                     self.scheduled[len(statements)] = node, bound
                     self.is_ordered |= node.is_first or node.last_key is not None
                     node = node.statement  # noqa: PLW2901  it is listed as any other
