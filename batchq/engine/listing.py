@@ -78,8 +78,8 @@ class Listing:
                 if kind is Scheduled and isinstance(node, Scheduled):
                     self.scheduled[len(statements)] = node, bound
                     self.is_ordered |= node.is_first or node.last_key is not None
-                    node = node.statement  # noqa: PLW2901  it is listed as any other
-                if isinstance(node, Statement):
+                    node, kind = node.statement, Statement  # noqa: PLW2901  listed as any other
+                if kind is Statement and isinstance(node, Statement):
                     own, shape = node._values, node._shape
                     places.append(len(statements))
                     statements.append(node)

@@ -13,7 +13,7 @@ from attrs import astuple, field, frozen
 from batchq.engine.compile.compile import compiled
 from batchq.engine.compile.notes import LOOK, unknown_result
 from batchq.engine.scope import PlacedStatement
-from batchq.language.comparisons import copy_list
+from batchq.language.comparisons import with_copies
 from batchq.language.errors import InvalidBatch
 from batchq.language.outputs import Output
 from batchq.language.recorded_step import RecordedStep, recorded
@@ -77,9 +77,9 @@ class PlacedStep(Step):
     @property
     def named_values(self) -> dict[str, object]:
         """The values by name, lists copied: the batch's own do not change."""
-        values = self.placed.values
+        values = with_copies("", self.placed.values)
         return {
-            name: copy_list("", value) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
+            name: value
             for name, index in by_precedence(self.placed.statement._shape)
             if not isinstance(value := values[index], Output)
         }

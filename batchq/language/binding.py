@@ -129,4 +129,4 @@ def _as_parameters(values: Values, call: str) -> Values:
             f"{call}: {with_article(kind)} would change the SQL; write it where the statement is "
             f"declared, or set it by .partial()"
         )
-    return with_copies(call, values)
+    return tuple(with_copies(call, values))

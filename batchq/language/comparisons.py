@@ -154,35 +154,30 @@ def copy_lists(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return values
     if not NO_PARAMETERS.isdisjoint(map(type, values)):
         _check_values(call, values)
-    return with_copies(call, values)
+    return tuple(with_copies(call, values))
 
 
-def with_copies(call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return values that have been checked, with lists copied; see :func:`copy_lists`."""
+def with_copies(call: str, values: Sequence[Any], outer: tuple[int, ...] = ()) -> list[Any]:
+    """Return values that have been checked, with lists and the lists in them copied.
+
+    :param outer: the identities of the lists that they are in.
+    :raises InvalidBatch: as :func:`copy_lists`.
+    """
     copies = list(values)
     for place, value in enumerate(values):
         if type(value) is list:
-            copies[place] = copy_list(call, value)  # pyright: ignore[reportUnknownArgumentType]
-    return tuple(copies)
+            own: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+            is_flat = NOT_AS_IS.isdisjoint(map(type, own))
+            copies[place] = own[:] if is_flat else _copy_nested(call, own, outer)
+    return copies
 
 
-def copy_list(call: str, own: list[Any], outer: tuple[int, ...] = ()) -> list[Any]:
-    """Copy a list and the lists in it.
-
-    :param outer: the identities of the lists that it is in.
-    :raises InvalidBatch: as :func:`copy_lists`.
-    """
-    if NOT_AS_IS.isdisjoint(map(type, own)):
-        return own[:]
+def _copy_nested(call: str, own: list[Any], outer: tuple[int, ...]) -> list[Any]:
     if not NO_PARAMETERS.isdisjoint(map(type, own)):
         _check_values(call, own)
     if id(own) in outer:
         raise InvalidBatch(f"{call}: a list contains itself; pass a list that ends")
-    path = (*outer, id(own))
-    return [
-        copy_list(call, value, path) if type(value) is list else value  # pyright: ignore[reportUnknownArgumentType]
-        for value in own
-    ]
+    return with_copies(call, own, (*outer, id(own)))
 
 
 def _check_values(call: str, values: Sequence[object]) -> None:
