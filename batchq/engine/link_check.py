@@ -13,7 +13,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from batchq.engine.outcome.attribute import Verdict
 from batchq.engine.outcome.lost_link import link_failed
 from batchq.engine.outcome.overdue import not_sent
-from batchq.engine.wire.liveness import closed_link, is_readable
+from batchq.engine.wire.liveness import closed_link, watched
 from batchq.language.errors import InvalidBatch
 from batchq.language.outcome import Outcome
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchq.engine.ready import Ready
     from batchq.engine.wire.deadline import Deadline
     from batchq.engine.wire.frame import Frame
+    from batchq.engine.wire.liveness import Watched
 
 _JOIN = "pass nested=True to join the open transaction"
 _JOIN_MANY = "join the open transaction as one batch: run(conn, gather(…), nested=True)"
@@ -40,13 +41,23 @@ def check_link(
     """
     if pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status != frame.at_rest:
         raise _in_use(pg, frame, "run_many()" if many else "run()", _JOIN_MANY if many else _JOIN)
-    link = closed_link(pg, ready.dialect, ready.kept.codec) if is_readable(pg.socket) else None
+    state, fd = ready.state, pg.socket
+    socket = state.socket
+    if socket is None or socket.fd != fd:
+        state.socket = socket = watched(fd)
+    if socket.has_arrived(0):
+        _read(pg, socket, ready)
+    if deadline is not None and deadline.passed:
+        raise not_sent("it was made ready")
+
+
+def _read(pg: PGconn, socket: Watched, ready: Ready) -> None:
+    """Read what has arrived before the batch; close the connection if the session has ended."""
+    link = closed_link(pg, socket.has_arrived, ready.dialect, ready.kept.codec)
     if link is not None:
         pg.finish()
         verdict = Verdict(Outcome.NOT_SENT, violation=link.final_error, session_ended=True)
         raise link_failed(verdict, link.error)
-    if deadline is not None and deadline.passed:
-        raise not_sent("it was made ready")
 
 
 def _in_use(pg: PGconn, frame: Frame, call: str, join: str) -> InvalidBatch:

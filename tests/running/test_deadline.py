@@ -14,6 +14,7 @@ import pytest
 import batchq
 from batchq import DeadlineExceeded, InvalidBatch, Outcome, gather, sql
 from batchq.engine.dialects import COCKROACHDB
+from batchq.engine.wire.liveness import Watched
 from batchq.result import Ok
 from batchq.running import waiting
 from batchq.testing import proxy
@@ -178,7 +179,8 @@ class TestWhatWasNotSent:
     def test_deadline_passes_before_the_first_byte(self, connection, conn, monkeypatch):
         with standing_clock() as clock:
             monkeypatch.setattr(
-                "batchq.engine.link_check.is_readable", lambda _: clock.pass_by(LONG)
+                "batchq.engine.link_check.watched",
+                lambda fd: Watched(fd, lambda _: clock.pass_by(LONG)),
             )
             answer = connection.attempt(item(1), deadline=LONG)
         assert isinstance(answer.error, DeadlineExceeded)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from batchq.engine.wire.encoded import Encoded
     from batchq.engine.wire.flight import Flight
     from batchq.engine.wire.frame import Frame
+    from batchq.engine.wire.liveness import Watched
 
 AnyConnection = Connection[Any] | AsyncConnection[Any]
 
@@ -49,6 +50,8 @@ class ConnectionState:
     same statement may name two different tables in two databases."""
 
     transformers: Transformers = field(init=False, factory=Transformers)
+    socket: Watched | None = field(init=False, default=None)
+    """The connection's socket, if it was watched before."""
     _flights: dict[_FlightKey, PreparedFlight] = field(
         init=False, factory=dict["_FlightKey", PreparedFlight]
     )

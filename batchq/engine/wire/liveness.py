@@ -20,6 +20,8 @@ from batchq.engine.wire.read_error import read_error
 from batchq.language.violation import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg.pq.abc import PGconn, PGresult
 
     from batchq.engine.dialects import Dialect
@@ -35,7 +37,34 @@ class ClosedLink:
     """The error with which the server ended the session, if it was received."""
 
 
-def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | None:
+@frozen
+class Watched:
+    """The socket of a connection, to be asked whether the server has closed it."""
+
+    fd: int
+    has_arrived: Callable[[int], object]
+    """Whether the socket is closed, or has something to read, within so many milliseconds: one
+    system call. It cannot detect a network that drops packets."""
+
+
+if hasattr(select, "poll"):
+
+    def watched(fd: int) -> Watched:
+        """Return a socket to watch, which is prepared once for all batches of a connection."""
+        look = select.poll()
+        look.register(fd, select.POLLIN)
+        return Watched(fd, look.poll)
+
+else:  # Windows, where select() accepts any descriptor
+
+    def watched(fd: int) -> Watched:
+        """Return a socket to watch."""
+        return Watched(fd, lambda timeout: select.select([fd], (), (), timeout / 1000)[0])
+
+
+def closed_link(
+    pg: PGconn, has_arrived: Callable[[int], object], dialect: Dialect, encoding: str
+) -> ClosedLink | None:
     """Read what has arrived; return the closed connection, if the session has ended.
 
     A usable connection may be readable as well: for a notification, a notice, a reloaded setting or
@@ -54,7 +83,7 @@ def closed_link(pg: PGconn, dialect: Dialect, encoding: str) -> ClosedLink | Non
         if notice_handler:
             notice_handler(notice)
 
-    while error is None and is_readable(pg.socket):
+    while error is None and has_arrived(0):
         pg.notice_handler = handle
         try:
             error = _consume(pg)
@@ -81,21 +110,3 @@ def _error_of(final_error: Violation) -> psycopg.Error:
     except KeyError:
         cls = OperationalError
     return cls(str(final_error))
-
-
-if hasattr(select, "poll"):
-
-    def is_readable(fd: int) -> bool:
-        """Return whether a socket is closed by the server, or has something to read.
-
-        It is one system call; it cannot detect a network that drops packets.
-        """
-        look = select.poll()
-        look.register(fd, select.POLLIN)
-        return bool(look.poll(0))
-
-else:  # Windows, where select() accepts any descriptor
-
-    def is_readable(fd: int) -> bool:
-        """Return whether a socket is closed by the server, or has something to read."""
-        return bool(select.select([fd], (), (), 0)[0])

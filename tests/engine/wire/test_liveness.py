@@ -4,6 +4,10 @@ that only has a message pending is used."""
 
 from __future__ import annotations
 
+import os
+import socket
+from pathlib import Path
+
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
@@ -111,6 +115,24 @@ def test_a_session_that_listens_gets_what_came_while_it_was_idle(client, conn):
     until_readable(client.conn)
     assert client.run(READ) == 1
     assert received == ["first"]
+
+
+def test_link_that_was_opened_anew_is_watched_by_its_new_socket(database, conn):
+    quiet, peer = socket.socketpair()
+    with Path(os.devnull).open():  # so that a lower number is free when the link is opened anew
+        client = psycopg.connect(database, autocommit=True)
+    with client, quiet, peer:
+        assert batchq.run(client, READ) == 1
+        before = client.pgconn.socket
+        client.pgconn.reset()
+        assert client.pgconn.socket != before
+        os.dup2(quiet.fileno(), before)
+        try:
+            conn.execute("SELECT pg_terminate_backend(%s, 10000)", [client.pgconn.backend_pid])
+            until_readable(client)
+            assert attempt(client, READ).outcome is Outcome.NOT_SENT
+        finally:
+            os.close(before)
 
 
 def test_the_pools_next_run_gets_another_connection(database, conn):
