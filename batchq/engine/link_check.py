@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batchq.engine.wire.frame import Frame
     from batchq.engine.wire.liveness import Watched
 
+_OFF = PipelineStatus.OFF
 _JOIN = "pass nested=True to join the open transaction"
 _JOIN_MANY = "join the open transaction as one batch: run(conn, gather(…), nested=True)"
 
@@ -39,7 +40,7 @@ def check_link(
     :raises ConnectionFailed: if the connection is closed already.
     :raises DeadlineExceeded: if the deadline has passed already.
     """
-    if pg.pipeline_status != PipelineStatus.OFF or pg.transaction_status != frame.at_rest:
+    if pg.pipeline_status != _OFF or pg.transaction_status != frame.at_rest:
         raise _in_use(pg, frame, "run_many()" if many else "run()", _JOIN_MANY if many else _JOIN)
     state, fd = ready.state, pg.socket
     socket = state.socket
@@ -62,7 +63,7 @@ def _read(pg: PGconn, socket: Watched, ready: Ready) -> None:
 
 def _in_use(pg: PGconn, frame: Frame, call: str, join: str) -> InvalidBatch:
     """Return the error for a connection that is in use for something else: what to do first."""
-    if pg.pipeline_status != PipelineStatus.OFF:
+    if pg.pipeline_status != _OFF:
         return InvalidBatch(
             f"{call}: the connection is in pipeline mode; leave `with conn.pipeline()` first"
         )

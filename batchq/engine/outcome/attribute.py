@@ -147,7 +147,7 @@ def closing_verdict(closing: Answer | None, frame: Frame) -> Verdict | None:
     """
     tag = None if closing is None else closing.command_status
     if tag == frame.tag:
-        return _COMMITTED if frame.outcome_on_success is Outcome.COMMITTED else _RELEASED
+        return _RELEASED if frame.nested else _COMMITTED
     if not tag:
         return None
     return Verdict(Outcome.ROLLED_BACK if tag == b"ROLLBACK" else frame.unseen, refused=True)
