@@ -117,9 +117,9 @@ def test_a_session_that_listens_gets_what_came_while_it_was_idle(client, conn):
     assert received == ["first"]
 
 
-def test_link_that_was_opened_anew_is_watched_by_its_new_socket(database, conn):
+def test_link_that_was_opened_again_is_watched_by_its_new_socket(database, conn):
     quiet, peer = socket.socketpair()
-    with Path(os.devnull).open():  # so that a lower number is free when the link is opened anew
+    with Path(os.devnull).open():  # so that a lower number is free when the link is opened again
         client = psycopg.connect(database, autocommit=True)
     with client, quiet, peer:
         assert batchq.run(client, READ) == 1
