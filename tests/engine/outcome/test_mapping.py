@@ -290,6 +290,21 @@ def test_mapped_exception_has_the_report_and_the_driver_error_as_causes(failure)
     assert driver.diag.message_detail == "Key (name)=(default) already exists."
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("22012", psycopg.errors.DivisionByZero), ("22ZZZ", psycopg.DataError)],
+    ids=["its own", "that of its group"],
+)
+def test_class_of_the_driver_error_is_that_of_the_code(failure, code, kind):
+    text = "secret"
+    report = failure(sql(f"DO $$ BEGIN RAISE '{text}' USING ERRCODE = '{code}'; END $$"))
+    driver = report.__cause__
+    assert type(driver) is kind
+    assert (driver.sqlstate, driver.diag.message_primary) == (code, text)
+    assert text not in str(driver)
+    assert str(driver) == str(report.violation)
+
+
 def test_attempt_returns_what_run_returns_or_raises(conn):
     failed = attempt(conn, taken().on(NAME, Outer))
     assert type(failed.error) is Outer
