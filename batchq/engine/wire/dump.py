@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from psycopg.abc import Transformer
 
 _MOST_VALUES = 1024
-"""The number of values up to which what is found is kept."""
+"""The number of values up to which what is found is kept, and that are joined at a time."""
 _MOST_FORMS = 1024
 """The number of sequences of classes of which it is kept."""
 
@@ -60,7 +60,14 @@ def dump(given: Sequence[Any], transformer: Transformer) -> Dumped:
     params = transformer.dump_sequence(values, form.formats)
     types, formats = transformer.types or (), transformer.formats or ()
     # To join them fails if a dumper returned no bytes, and takes less time than to sum the lengths.
-    return params, types, formats, missing, kinds, len(b"".join(filter(None, params)))
+    size = len(b"".join(filter(None, params))) if len(params) <= _MOST_VALUES else _size(params)
+    return params, types, formats, missing, kinds, size
+
+
+def _size(params: Sequence[Any]) -> int:
+    """Return the length of very many; no more than a few of them are copied at a time."""
+    starts = range(0, len(params), _MOST_VALUES)
+    return sum(len(b"".join(filter(None, params[n : n + _MOST_VALUES]))) for n in starts)
 
 
 @frozen(eq=False)
@@ -103,20 +110,13 @@ def _look_into_lists(values: list[Any], form: _Form) -> tuple[Kinds, tuple[int, 
 
     :return: the classes of the values in them, and the places of values without a type.
     """
-    kinds: set[type[object]] = set()
-    empty: list[int] = []
-    for place in form.lists:
-        items = values[place]
-        inner = set(map(type, items))
-        if not inner:
-            empty.append(~place)
-            continue
-        if list in inner:
-            inner = _kinds_in([items])
-        if int in inner:
-            values[place] = stable(items)
-            inner = _as_sent(inner)
-        kinds |= inner
+    lists = [values[place] for place in form.lists]
+    kinds = _kinds_in(lists)
+    if int in kinds:
+        for place in form.lists:
+            values[place] = stable(values[place])
+        kinds = _as_sent(kinds)
+    empty = [~place for place in form.lists if not values[place]]
     if empty and form.missing:
         empty = sorted([*form.missing, *empty], key=lambda place: max(place, ~place))
     return kinds, tuple(empty) if empty else form.missing
