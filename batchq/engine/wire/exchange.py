@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, field
 from psycopg import OperationalError
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.waiting import Ready, Wait
@@ -38,17 +37,20 @@ _OF_COMMAND, _OF_SYNC = (True, False), (True,)
 """What libpq returns for a command: the answer, and a NULL after it; none after that to a Sync."""
 
 
-@define(eq=False)
 class Slots:
     """The answers of a flight, one for each command; None if the connection was lost first."""
 
-    answers: list[PGresult | None] = field(factory=list["PGresult | None"])
-    lost: OperationalError | None = None
-    """Why the connection is lost or no longer usable; None if it is usable."""
-    are_well: bool = True
-    """Whether every command so far has succeeded."""
-    sent: bool = False
-    """True once bytes may have been sent: from then on, without an answer, anything is possible."""
+    __slots__ = ("answers", "are_well", "lost", "sent")
+
+    def __init__(self) -> None:
+        self.answers: list[PGresult | None] = []
+        self.lost: OperationalError | None = None
+        """Why the connection is lost or no longer usable; None if it is usable."""
+        self.are_well: bool = True
+        """Whether every command so far has succeeded."""
+        self.sent: bool = False
+        """True once bytes may have been sent: from then on, without an answer, anything is
+        possible."""
 
 
 Part = tuple["Callable[[], None]", Sequence[int], Slots, "Callable[[], None] | None"]
