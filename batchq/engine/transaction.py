@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define, field
 from psycopg.adapt import Transformer
 from psycopg.pq import PipelineStatus
 
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 _OFF = PipelineStatus.OFF
 
 
-@define(eq=False)
 class Transaction:
     """One attempt to run a batch on one connection.
 
@@ -56,21 +54,35 @@ class Transaction:
     prepared, which decides it. Nothing else is sent twice without a request of the caller.
     """
 
-    connection: AnyConnection
-    plan: Plan
-    frame: Frame
-    ready: Ready
-    deadline: Deadline | None = None
-    verdict: Verdict | None = field(init=False, default=None)  # on the batch as last sent
-    is_well: bool = field(init=False, default=False)  # it is known to have succeeded
-    slots: Slots = field(init=False, factory=Slots)
-    sent: Flight = field(init=False)
-    repeated: PreparedFlight | None = field(init=False, default=None)
-    transformer: abc.Transformer = field(init=False)  # for the results, of a batch that succeeded
-    times: int = field(init=False, default=0)  # how often the batch was sent
-    given_up: bool = field(init=False, default=False)  # with answers outstanding
-    left_idle: bool = field(init=False, default=False)  # as is_usable() has it, on success
-    _complete: bool = field(init=False, default=False)  # all flights were sent and answered
+    __slots__ = (
+        *("connection", "plan", "frame", "ready", "deadline", "verdict", "is_well", "slots"),
+        *("sent", "repeated", "transformer", "times", "given_up", "left_idle", "_complete"),
+    )
+    sent: Flight
+    transformer: abc.Transformer
+    """For the results, of a batch that succeeded."""
+
+    def __init__(
+        self,
+        connection: AnyConnection,
+        plan: Plan,
+        frame: Frame,
+        ready: Ready,
+        deadline: Deadline | None,
+    ) -> None:
+        self.connection = connection
+        self.plan = plan
+        self.frame = frame
+        self.ready = ready
+        self.deadline = deadline
+        self.verdict: Verdict | None = None  # on the batch as last sent
+        self.is_well: bool = False  # it is known to have succeeded
+        self.slots = Slots()
+        self.repeated: PreparedFlight | None = None
+        self.times: int = 0  # how often the batch was sent
+        self.given_up: bool = False  # with answers outstanding
+        self.left_idle: bool = False  # as is_usable() has it, on success
+        self._complete: bool = False  # all flights were sent and answered
 
     def flights(self) -> Iterator[PQGen[None]]:
         """Yield the flights to send; for nearly every batch there is one.
