@@ -31,8 +31,8 @@ class PreparedFlight:
     """What each command is for. It has no values."""
     before: tuple[Run, ...]
     """The frame's commands before the steps."""
-    steps: tuple[tuple[bytes, int, int, Format], ...]
-    """For each step the name, the range of its parameters, and the format of its result."""
+    steps: tuple[tuple[bytes, slice, Format], ...]
+    """For each step the name, where its parameters are, and the format of its result."""
     closing: Run
     barrier: bool
     """Whether a Sync is sent between the last step and the closing command."""
@@ -51,8 +51,8 @@ class PreparedFlight:
         send_prepared, send_unprepared = pg.send_query_prepared, pg.send_query_params
         for run in self.before:
             (send_unprepared if run.key is None else send_prepared)(run.command, None)
-        for name, start, end, result_format in self.steps:
-            send_prepared(name, params[start:end], formats[start:end], result_format)
+        for name, own, result_format in self.steps:
+            send_prepared(name, params[own], formats[own], result_format)
         if self.barrier:
             pg.pipeline_sync()
         (send_unprepared if self.closing.key is None else send_prepared)(self.closing.command, None)
@@ -80,7 +80,7 @@ def prepared_flight(
         flight,
         tuple(sent.runs[:first]),
         tuple(
-            (run.command, starts[n], starts[n + 1], compiled[n].result_format)
+            (run.command, slice(starts[n], starts[n + 1]), compiled[n].result_format)
             for n, run in enumerate(steps)
         ),
         closing,
