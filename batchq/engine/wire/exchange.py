@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchq")
 
 _WAIT_R, _WAIT_RW, _READY_R = Wait.R, Wait.RW, Ready.R
-SUCCESS = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
+# As integers, which psycopg returns: an equal member of the enum would have to be compared.
+SUCCESS = frozenset({int(ExecStatus.COMMAND_OK), int(ExecStatus.TUPLES_OK)})
 """The statuses of a command that succeeded."""
-_SYNCED = frozenset({ExecStatus.PIPELINE_SYNC})
+_SYNCED = frozenset({int(ExecStatus.PIPELINE_SYNC)})
 _BAD = ConnStatus.BAD
 _OF_COMMAND, _OF_SYNC = (True, False), (True,)
 """What libpq returns for a command: the answer, and a NULL after it; none after that to a Sync."""
