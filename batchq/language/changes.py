@@ -63,10 +63,13 @@ def update(
     conditions, compared, join = read_where(_UPDATE, table, where, from_, on)
     try:
         shape = _update(table, columns, cells, conditions, join)
-        return _changing("update", shape, values + compared)
     except TypeError:
         check_names("update()", table, columns, columns_in(conditions))
         raise
+    values += compared
+    if shape.lists_alone:
+        _check_alone("update(where=)", shape, values)
+    return Statement(shape, values)
 
 
 @overload
@@ -95,24 +98,22 @@ def delete(
     """
     conditions, values, join = read_where(_DELETE, table, where, using, on)
     try:
-        return _changing("delete", _delete(table, conditions, join), values)
+        shape = _delete(table, conditions, join)
     except TypeError:
         check_names("delete()", table, columns_in(conditions))
         raise
+    if shape.lists_alone:
+        _check_alone("delete(where=)", shape, values)
+    return Statement(shape, values)
 
 
 _UPDATE = ("update(where=)", "update(from_=)")
 _DELETE = ("delete(where=)", "delete(using=)")
 
 
-def _changing(call: str, shape: Shape, values: tuple[object, ...]) -> Statement[None]:
-    """Return a statement that changes the rows of a ``where=``.
-
-    :raises InvalidBatch: if that is an empty ``not_in()`` alone.
-    """
-    if shape.lists_alone:
-        check_lists(f"{call}(where=)", [values[place] for place in shape.lists_alone])
-    return Statement(shape, values)
+def _check_alone(call: str, shape: Shape, values: tuple[object, ...]) -> None:
+    """Reject a ``where=`` that is an empty ``not_in()`` alone."""
+    check_lists(call, [values[place] for place in shape.lists_alone])
 
 
 @lru_cache(maxsize=4096)

@@ -50,21 +50,20 @@ class Guard:
         return f"{_WORDS[self.bound]} {self.rows} {'row' if self.rows == 1 else 'rows'}"
 
 
-def operator_of(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[str, int]:
-    """Return the SQL operator and the number for the arguments of :meth:`Statement.expect`.
-
-    Operators are looked up faster than the members of :class:`Bound`, whose values they are.
+def bound_of(rows: int | None, at_least: int | None, at_most: int | None) -> tuple[Bound, int]:
+    """Return the bound and the number for the arguments of :meth:`Statement.expect`.
 
     :raises InvalidBatch: unless exactly one argument is given.
     """
     if (rows is not None) + (at_least is not None) + (at_most is not None) != 1:
         raise InvalidBatch("expect(): pass exactly one of a number of rows, at_least= and at_most=")
     if rows is not None:
-        return "=", rows
+        return Bound.EXACTLY, rows
     if at_most is None:
-        return ">=", cast("int", at_least)
+        return Bound.AT_LEAST, cast("int", at_least)
     # At most none is none.
-    return "=" if at_most == 0 and type(at_most) is int else "<=", at_most
+    is_none = at_most == 0 and type(at_most) is int
+    return Bound.EXACTLY if is_none else Bound.AT_MOST, at_most
 
 
 EXACTLY_ONE = Guard(Bound.EXACTLY, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from attrs import evolve, frozen
@@ -65,7 +65,7 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
     except InvalidBatch as error:
         raise not_columns(call, cast("object", row)) or error from None
     if read is None:
-        named = cast("Mapping[str, object]", row)
+        named: Any = row  # pyright: ignore[reportUnknownVariableType]  a mapping
         columns, values = tuple(named), tuple(named.values())
     else:
         columns = read.columns
@@ -79,12 +79,16 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
         return columns, _plain(len(columns)), copy_lists(call, values)
     cells: list[Expr] = []
     flat: list[object] = []
-    for column, value in zip(columns, values, strict=True):
+    for place, value in enumerate(values):
+        if type(value) not in NO_PARAMETERS:
+            cells.append(None)
+            flat.append(value)
+            continue
         if type(value) in UNWRITABLE:
-            raise refused(call, column, type(value))
+            raise refused(call, columns[place], type(value))
         cell, own = read_cell(call, value)
         cells.append(cell)
-        flat.extend(own)
+        flat += own
     return columns, tuple(cells), copy_lists(call, tuple(flat))
 
 
@@ -96,11 +100,6 @@ def read_cell(call: str, value: object) -> tuple[Expr, tuple[object, ...]]:
     if isinstance(value, Expression):
         return value._as_expression(call)
     return _output_expression(value) if isinstance(value, Output) else None, (value,)
-
-
-def _is_mapping(row: object) -> TypeGuard[Mapping[str, object]]:
-    # isinstance() with an abstract class is slow, and nearly every mapping is a dict.
-    return type(row) is dict or isinstance(row, Mapping)
 
 
 @lru_cache(maxsize=256)
@@ -115,19 +114,28 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
         ``"update(where=)"``.
     :raises InvalidBatch: without a condition, because that would select every row.
     """
-    if not _is_mapping(where):
+    # isinstance() with an abstract class is slow, and nearly every mapping is a dict.
+    if type(where) is not dict and not isinstance(where, Mapping):
         return _other_conditions(call, where)
-    if not where:
+    named: Any = where  # pyright: ignore[reportUnknownVariableType]  a mapping
+    if not named:
         raise _every_row(call, "{}")
     tests: list[ColumnTest] = []
     values: list[object] = []
-    for column, value in where.items():
+    column: str
+    value: object
+    for column, value in named.items():
         if value is None:
             tests.append((column, IS_NULL))
-        elif type(value) is Comparison:
+            continue
+        reading = reading_of(type(value))  # type: ignore[arg-type]  # is hashable
+        if reading is None:  # most of them
+            tests.append((column, EQUALS))
+            values.append(value)
+        elif isinstance(value, Comparison):
             tests.extend((column, test) for test in _read_comparison(call, value, values))
         else:
-            tests.append((column, read_test(call, column, value, values)))
+            tests.append((column, _special(call, column, value, reading, values)))
     return tuple(tests), tuple(values)
 
 

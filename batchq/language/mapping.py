@@ -63,8 +63,16 @@ def checked_raises(matcher: Matcher, raises: Raises) -> Raises:
     """
     if type(raises) in _COPIED and type(matcher) is Matcher:
         error: Any = raises
-        if Parameter not in map(type, error.args):
+        for argument in error.args:
+            if type(argument) is Parameter:
+                break
+        else:
             return raises
+    return _first_checked(matcher, raises)
+
+
+def _first_checked(matcher: Matcher, raises: Raises) -> Raises:
+    """Check what may be the first exception of its class, or a class, or a function."""
     if not is_matcher(matcher):
         raise InvalidBatch(f'.on(): pass a matcher, such as unique("name"), not {matcher!r:.40}')
     if isinstance(raises, BaseException):

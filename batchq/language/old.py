@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 from attrs import frozen
 
@@ -68,13 +67,13 @@ def old(column: str, /) -> Old:
     return Old(column)
 
 
-def refuse_old_keys(call: str, expected: Mapping[str, object]) -> None:
+def refuse_old_keys(call: str, expected: Iterable[object]) -> None:
     """Reject a column of the row before in the place of a column of the one that is returned.
 
     :param call: the call that it was passed to, for the text of the error.
     :raises InvalidBatch: with the call that judges the row before.
     """
-    for column in cast("Iterable[object]", expected):
+    for column in expected:
         if isinstance(column, Old):
             raise InvalidBatch(
                 f"{call}: {column} is of the row before the update; write .require("

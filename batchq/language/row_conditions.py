@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self, cast
+from typing import Self
 
-from batchq.language import shape_changes
+from batchq.language import guard_changes
 from batchq.language.batch import Batch
 from batchq.language.errors import InvalidBatch
 from batchq.language.guards import When
 from batchq.language.inputs import Where, read_conditions
 from batchq.language.mapping import Raises, checked_raises
-from batchq.language.old import refuse_old_keys
 from batchq.language.parameters import Parameter
 from batchq.language.shape import Shape
 from batchq.language.spelling import with_article
@@ -40,7 +39,7 @@ _INSTEAD_OF_UNLESS: Mapping[type[Source], str] = {
     RawSql: "a sql() text has no where= to select rows; write the condition into it",
 }
 
-_WITHOUT_WHERE = (RawSql, Insert)
+_BEFORE, _LEAVE, _AFTER = When.BEFORE, When.LEAVE, When.AFTER  # which an enum finds slowly
 
 
 def _is_bool(value: object) -> bool:
@@ -90,7 +89,9 @@ class RowConditions(Batch[T_co, R_contra]):
         ... )
         <Statement update project: exactly 1 row, require("deleted_at"), require("version")>
         """
-        return self._check_before("require()", condition, raises, columns)
+        test, values = read_conditions("require()", condition)
+        more = () if columns == () else listed_columns("require()", columns)
+        return self._with_condition(_BEFORE, test, values, raises, more)
 
     def refuse(
         self, condition: Where, /, *, raises: Raises | None = None, columns: Iterable[str] = ()
@@ -111,7 +112,9 @@ class RowConditions(Batch[T_co, R_contra]):
         >>> attach.refuse(mine, raises=ValueError("attached to this instance already"))
         <Statement update disk: exactly 1 row, refuse("state", "instance_id")>
         """
-        return self._check_before("refuse()", condition, raises, columns)
+        test, values = read_conditions("refuse()", condition)
+        more = () if columns == () else listed_columns("refuse()", columns)
+        return self._with_condition(_BEFORE, test, values, raises, more, refuses=True)
 
     def unless(self, condition: Where, /) -> Self:
         """Leave the row as it is if a condition holds for it; that is a success.
@@ -148,21 +151,7 @@ class RowConditions(Batch[T_co, R_contra]):
                 "condition into where="
             )
         test, values = read_conditions("unless()", condition)
-        return self._with_condition(When.LEAVE, test, values, None, ())
-
-    def _check_before(
-        self, call: str, condition: Where, raises: Raises | None, columns: Iterable[str]
-    ) -> Self:
-        if isinstance(self._shape.source, _WITHOUT_WHERE):
-            raise InvalidBatch(
-                f"{call}: an insert or a sql() text has no where= to select rows; check the rows "
-                'that it returns with .ensure({"column": …})'
-            )
-        test, values = read_conditions(call, condition)
-        more = listed_columns(call, columns)
-        return self._with_condition(
-            When.BEFORE, test, values, raises, more, refuses=call == "refuse()"
-        )
+        return self._with_condition(_LEAVE, test, values, None, ())
 
     def ensure(
         self,
@@ -186,18 +175,18 @@ class RowConditions(Batch[T_co, R_contra]):
         >>> insert("disk", {"id": 7}).ensure({"state": "creating"}, raises=ValueError("raced"))
         <Statement insert disk: ensure("state")>
         """
-        given = cast("object", expected)
-        if not isinstance(given, Mapping):
+        given: object = expected
+        kind: type[object] = type(expected)
+        if kind is not dict and not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  an argument
             raise not_columns("ensure()", given) or InvalidBatch(
                 'ensure(): pass a mapping of returned columns, {"state": "ready"}, not '
-                f"{with_article(type(given))}"
+                f"{with_article(kind)}"
             )
         if CREATED in expected and not _is_bool(expected[CREATED]):
             raise InvalidBatch("ensure(): created() is compared with True or False")
-        refuse_old_keys("ensure()", expected)
         test, values = read_conditions("ensure()", expected)
-        more = listed_columns("ensure()", columns)
-        return self._with_condition(When.AFTER, test, values, raises, more)
+        more = () if columns == () else listed_columns("ensure()", columns)
+        return self._with_condition(_AFTER, test, values, raises, more)
 
     def _with_condition(
         self,
@@ -213,10 +202,11 @@ class RowConditions(Batch[T_co, R_contra]):
 
         :param more: columns of the row to report, in addition to those of the test.
         """
-        named = raises.columns if isinstance(raises, ErrorTemplate) else ()
-        reported = (*more, *named)
-        shape, unmet = shape_changes.with_condition(self._shape, when, test, reported, refuses)
-        if raises is None:
-            return self._shaped(shape, values)
-        mapped = shape_changes.with_mapping(shape, unmet)
-        return self._shaped(mapped, values, (checked_raises(unmet, raises),))
+        if type(raises) is ErrorTemplate and isinstance(raises, ErrorTemplate):
+            more = (*more, *raises.columns)
+        shape, unmet = guard_changes.with_condition(
+            self._shape, when, test, more, refuses, raises is not None
+        )
+        return self._shaped(
+            shape, values, () if raises is None else (checked_raises(unmet, raises),)
+        )

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, Self, get_args
 
-from batchq.language import shape_changes
+from batchq.language import guard_changes, shape_changes
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import operator_of
 from batchq.language.mapping import Raises, checked_raises
 from batchq.language.matchers import MISSING_ROWS, UNEXPECTED_ROWS
 from batchq.language.row_conditions import RowConditions
@@ -65,35 +64,26 @@ class RowGuards(RowConditions[T_co, R_contra]):
         >>> vpcs.expect(0, unexpected=format_error(ValueError, "project contains a vpc: {name}"))
         <Statement select vpc: exactly 0 rows>
         """
-        operator, number = operator_of(rows, at_least, at_most)
-        if missing is not None and (operator == "<=" or number == 0):
-            raise InvalidBatch(
-                "expect(missing=…): any number of rows is enough here; use unexpected="
-            )
-        if unexpected is not None and operator == ">=":
-            raise InvalidBatch(
-                "expect(at_least=…, unexpected=…): no number is too large here; use missing="
-            )
         reported = () if columns == () else listed_columns("expect()", columns)
-        if unexpected is not None and isinstance(unexpected, ErrorTemplate):
+        if type(unexpected) is ErrorTemplate and isinstance(unexpected, ErrorTemplate):
             reported = (*reported, *unexpected.columns)
-        if reported and (operator != "=" or number != 0):
-            raise InvalidBatch(
-                "expect(columns=…): only expect(0) reports a row; drop columns= and the names in "
-                "format_error()"
-            )
+        few, many = missing is not None, unexpected is not None
         try:
-            counted = shape_changes.with_row_count(self._shape, operator, number, reported)
-        except TypeError:  # it is not hashable
-            raise shape_changes.not_a_number(number) from None
-        mapped: tuple[Raises, ...] = ()
+            shape = guard_changes.with_row_count(
+                self._shape, rows, at_least, at_most, reported, few, many
+            )
+        except TypeError:  # one is not hashable
+            given = rows, at_least, at_most
+            wrong = next(
+                number for number in given if number is not None and type(number) is not int
+            )
+            raise guard_changes.not_a_number(wrong) from None
+        raises: tuple[Raises, ...] = ()
         if missing is not None:
-            counted = shape_changes.with_mapping(counted, MISSING_ROWS)
-            mapped += (checked_raises(MISSING_ROWS, missing),)
+            raises = (checked_raises(MISSING_ROWS, missing),)
         if unexpected is not None:
-            counted = shape_changes.with_mapping(counted, UNEXPECTED_ROWS)
-            mapped += (checked_raises(UNEXPECTED_ROWS, unexpected),)
-        return self._shaped(counted, (), mapped)
+            raises += (checked_raises(UNEXPECTED_ROWS, unexpected),)
+        return self._shaped(shape, (), raises)
 
     def for_update(
         self,

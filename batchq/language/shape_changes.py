@@ -12,9 +12,17 @@ from typing import Any
 from attrs import evolve
 
 from batchq.language.errors import InvalidBatch
-from batchq.language.guards import AT_MOST_ONE, EXACTLY_ONE, Bound, Guard, Requirement, When
+from batchq.language.guards import (
+    AT_MOST_ONE,
+    EXACTLY_ONE,
+    Bound,
+    Guard,
+)
 from batchq.language.mapping import INVARIANT, ErrorMapping
-from batchq.language.matchers import Matcher, constraint, unmet_requirement
+from batchq.language.matchers import (
+    Matcher,
+    constraint,
+)
 from batchq.language.models import model_of, why_not
 from batchq.language.old import Old, Returned
 from batchq.language.results import (
@@ -28,18 +36,14 @@ from batchq.language.select_checks import check_select
 from batchq.language.shape import Shape, answered
 from batchq.language.syntax import (
     CREATED,
-    Conditions,
     Conflict,
-    Delete,
     Insert,
     RawSql,
     Select,
     Source,
-    Update,
-    columns_in,
 )
 from batchq.language.update_checks import check_update
-from batchq.language.validation import check_column, is_checkable, is_text
+from batchq.language.validation import is_checkable, is_text
 
 
 def with_result(shape: Shape, rows: str, model: Any, null: bool = False) -> Shape:  # noqa: FBT001, FBT002  as below
@@ -69,7 +73,7 @@ def _with_result(shape: Shape, rows: str, model: Any, null: bool) -> Shape:  # n
             model_of(model)
         except InvalidBatch as error:
             raise InvalidBatch(f"{rows}(): {error}") from None
-    return _check_consistent(evolve(shape, result=Result(kind, model, null)))
+    return check_consistent(evolve(shape, result=Result(kind, model, null)))
 
 
 def with_returning(shape: Shape, columns: tuple[Returned, ...]) -> Shape:
@@ -85,7 +89,7 @@ def with_returning(shape: Shape, columns: tuple[Returned, ...]) -> Shape:
 
 @lru_cache(maxsize=4096)
 def _with_returning(shape: Shape, columns: tuple[Returned, ...]) -> Shape:
-    return _check_consistent(evolve(shape, returned=columns))
+    return check_consistent(evolve(shape, returned=columns))
 
 
 @lru_cache(maxsize=4096)
@@ -103,11 +107,11 @@ def with_conflict(shape: Shape, call: str, conflict: Conflict) -> Shape:
                 f"set={{{name!r:.40}: …}}"
             )
     if conflict.updates:
-        _check_table(call, source)
+        check_table(call, source)
     return evolve(shape, source=evolve(source, conflict=conflict))
 
 
-def _check_table(call: str, source: Source) -> None:
+def check_table(call: str, source: Source) -> None:
     """Reject a table that would be confused with the row to insert."""
     if source.table is not None and source.table.rpartition(".")[2] == "excluded":
         raise InvalidBatch(
@@ -121,55 +125,7 @@ def with_lock(shape: Shape, lock: str, fresh: bool) -> Shape:  # noqa: FBT001  a
     """Lock the rows of a select."""
     if not isinstance(shape.source, Select):
         raise InvalidBatch("for_update(): only a select() locks rows; in sql() write FOR UPDATE")
-    return _check_consistent(evolve(shape, source=evolve(shape.source, lock=lock), fresh=fresh))
-
-
-@lru_cache(maxsize=4096)
-def with_condition(
-    shape: Shape,
-    when: When,
-    test: Conditions,
-    reported: tuple[str, ...],
-    refuses: bool,  # noqa: FBT001  a keyword makes the cache slower
-) -> tuple[Shape, Matcher]:
-    """Add a condition on each row; return the matcher of its failure as well.
-
-    :param reported: columns of the row to report, in addition to those of the test.
-    """
-    if when is When.CONFLICT:
-        _check_table("insert_or_get(same=)", shape.source)
-    columns = tuple(dict.fromkeys((*columns_in(test), *reported)))
-    requirement = Requirement(when, test, columns, refuses)
-    for name in columns_in(test):
-        check_column(f"{requirement.call}()", name)
-    changed = evolve(shape, conditions=(*shape.conditions, requirement))
-    return _check_consistent(changed), unmet_requirement(len(shape.conditions), requirement)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def with_row_count(shape: Shape, bound: str, rows: int, carried: tuple[str, ...] = ()) -> Shape:
-    """Guard the number of rows.
-
-    :param carried: the columns of the unexpected row that the error reports.
-    """
-    if carried and isinstance(shape.source, Insert | Update | Delete):
-        raise InvalidBatch(
-            "expect(columns=…): only a select() or a sql() carries columns of an unexpected row; "
-            "drop columns= and the names in format_error()"
-        )
-    if type(rows) is not int:
-        raise not_a_number(rows)
-    guard = Guard(Bound(bound), rows)
-    if rows < (0 if guard.bound is Bound.EXACTLY else 1):
-        raise InvalidBatch(
-            f"expect({guard}): no number of rows can fail it, or none can pass; drop it"
-        )
-    return _check_consistent(evolve(shape, expected=guard, carried=carried))
-
-
-def not_a_number(rows: object) -> InvalidBatch:
-    """Return the error for a number of rows that is not an int."""
-    return InvalidBatch(f"expect(): the number of rows must be an int, not {rows!r:.40}")
+    return check_consistent(evolve(shape, source=evolve(shape.source, lock=lock), fresh=fresh))
 
 
 @lru_cache(maxsize=4096)
@@ -187,7 +143,7 @@ def with_invariants(shape: Shape, constraints: tuple[str, ...]) -> Shape:
     return evolve(shape, declared=(*shape.declared, *mappings))
 
 
-def _check_consistent(shape: Shape) -> Shape:
+def check_consistent(shape: Shape) -> Shape:
     """Return the shape, or reject it if its guard or columns contradict its result."""
     guard, rows = shape.expected, shape.result.rows
     if rows is Rows.COUNT and shape.returned is not None:
