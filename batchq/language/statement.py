@@ -287,7 +287,7 @@ class Statement(OnConflict[T_co, R_contra], Schedulable[T_co, R_contra], OtherNa
         <Each of 2 statements>
         """
         # Another statement, because an output of the declared one is that of no row.
-        repeated = Statement[T_co](self._shape, self._values, self._raises, self._labels)
+        repeated: Statement[T_co] = Statement(self._shape, self._values, self._raises, self._labels)
         return Each(self, repeated, *read_rows(declared(self, "each()")[1], rows))
 
     def takes(self, row: type[R], /) -> Statement[T_co, R]:

@@ -58,11 +58,13 @@ class ParentRow:
     def _touch(self, key: object, missing: Raises) -> Scheduled[None, Any]:
         kind: type[object] = type(key)
         if reading_of(kind) is not None:  # type: ignore[arg-type]  # a class is hashable
-            touch = built_touch(self.table, self.generation, self._live(key), missing)
+            touch: Statement[None] = built_touch(
+                self.table, self.generation, self._live(key), missing
+            )
         else:  # one value, the only one beside the parent's names: the shape is known
             shape = touch_shape(self.table, self.generation, self.key, self.deleted_at)
             raises = (checked_raises(MISSING_ROWS, missing),)
-            touch = Statement[None](shape, (key,), raises, (self.table,))
+            touch = Statement(shape, (key,), raises, (self.table,))
         return Scheduled(touch, ("touch", self, key))
 
     def lock(self, key: object, *, missing: Raises) -> Statement[None]:
