@@ -75,8 +75,6 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
             raise unreadable(call, cast("object", row), columns) from error
     if NOT_AS_IS.isdisjoint(map(type, values)):
         return columns, _plain(len(columns)), values
-    if NO_PARAMETERS.isdisjoint(map(type, values)):
-        return columns, _plain(len(columns)), copy_lists(call, values)
     cells: list[Expr] = []
     flat: list[object] = []
     for place, value in enumerate(values):
@@ -89,7 +87,7 @@ def read_row(call: str, row: Row) -> tuple[tuple[str, ...], tuple[Expr, ...], tu
         cell, own = read_cell(call, value)
         cells.append(cell)
         flat += own
-    return columns, tuple(cells), copy_lists(call, tuple(flat))
+    return columns, tuple(cells), copy_lists(call, tuple(flat)) if flat else ()
 
 
 def read_cell(call: str, value: object) -> tuple[Expr, tuple[object, ...]]:

@@ -37,6 +37,7 @@ from batchq.language.syntax import (
     RawSql,
     Select,
     Source,
+    is_value,
     selects,
 )
 from batchq.language.value_places import lists_alone, places_of
@@ -81,6 +82,8 @@ class Shape:
     """The number of rows that decides the guard, if the statement does nothing but find rows."""
     is_bare: bool = field(init=False)
     """True if the statement is only its SQL, which may lock."""
+    is_value: bool = field(init=False)
+    """True if that is one expression, which can stand in the place of a value."""
 
     def __attrs_post_init__(self) -> None:
         """Derive the other fields, once per shape."""
@@ -103,6 +106,7 @@ class Shape:
         object.__setattr__(self, "probe", _probe(self))
         bare = self.result is NO_RESULT and not self._checks_rows and not self.declared
         object.__setattr__(self, "is_bare", bare)
+        object.__setattr__(self, "is_value", bare and is_value(self.source))
 
     @property
     def wrapped(self) -> bool:

@@ -77,11 +77,14 @@ class StatementBase(RowGuards[T_co, R_contra]):
         self, call: str, *, column: bool = False
     ) -> tuple[RawSql, tuple[object, ...]]:
         shape = self._shape
-        if not isinstance(shape.source, RawSql):
+        source = shape.source
+        if not isinstance(source, RawSql):
             return super()._as_expression(call)
         if self._labels:
             refuse_label(call, self._labels, _NAMED_IN_SQL if column else _OF_THE_WHOLE)
-        return fragment_of(shape, shape.source, call, column=column), self._values
+        if column or not shape.is_value:
+            source = fragment_of(shape, source, call, column=column)
+        return source, self._values
 
     def __repr__(self) -> str:
         """Return the title, the result, the guards and what it takes, without values."""

@@ -281,6 +281,11 @@ def selects(source: Source) -> bool:
     return _SELECTS.match(source.pieces[0]) is not None
 
 
+def is_value(source: Source) -> bool:
+    """Return True if an SQL text is one expression, and its meaning is not ambiguous."""
+    return isinstance(source, RawSql) and source.no_value is None and source.unsure is None
+
+
 def columns_in(where: Conditions) -> tuple[str, ...]:
     """Return the columns named by conditions; columns inside a fragment are unknown."""
     if isinstance(where, RawSql):
