@@ -131,7 +131,7 @@ def read_conditions(call: str, where: Where) -> tuple[Conditions, tuple[object, 
             tests.append((column, EQUALS))
             values.append(value)
         elif isinstance(value, Comparison):
-            tests.extend((column, test) for test in _read_comparison(call, value, values))
+            tests += _read_comparison(call, column, value, values)
         else:
             tests.append((column, _special(call, column, value, reading, values)))
     return tuple(tests), tuple(values)
@@ -158,15 +158,15 @@ def _every_row(call: str, given: str) -> InvalidBatch:
 
 
 def _read_comparison(
-    call: str, comparison: Comparison, values: list[object]
-) -> Iterator[str | Compared]:
+    call: str, column: str, comparison: Comparison, values: list[object]
+) -> Iterator[ColumnTest]:
     for operator, value in comparison.tests:
         if operator == IS_NOT_NULL:
-            yield IS_NOT_NULL
+            yield column, IS_NOT_NULL
         else:
             operand, own = read_cell(call, value)
             values.extend(own)
-            yield Compared(operator, operand)
+            yield column, Compared(operator, operand)
 
 
 def read_test(call: str, column: str, value: object, values: list[object]) -> str | RawSql:
