@@ -129,7 +129,7 @@ def insert(table: str, row: Any) -> Statement[None, Any]:
 def _text(text: str, names: tuple[str, ...]) -> Shape:
     if not isinstance(cast("object", text), str):
         raise placeholders.not_text(text)
-    return _source(placeholders.text(text, names))
+    return _source(placeholders.text(text, names, ()))
 
 
 @lru_cache(maxsize=4096)

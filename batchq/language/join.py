@@ -49,7 +49,7 @@ def source(column: str, /) -> Statement[None]:
 
 @lru_cache(maxsize=4096)
 def _source(column: str) -> Shape:
-    text: RawSql = placeholders.text(f"source.{quoted_name(column)}", ())
+    text: RawSql = placeholders.text(f"source.{quoted_name(column)}", (), ())
     return Shape(evolve(text, source_column=column))
 
 

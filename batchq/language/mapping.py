@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache, partial
+from types import FunctionType
 from typing import Any, Final, cast
 
 from batchq.language.errors import InvalidBatch
@@ -187,8 +188,15 @@ def _why_not_made(cls: type[BaseException]) -> str | None:
     return why_not_made(cls, Violation(kind=ViolationKind.OTHER, sqlstate=""))
 
 
+_ANY_EXCEPTION = frozenset({"BaseException", "Exception", "Any"})
+"""Annotations that say less than the name of the function."""
+
+
 def describe(raises: Raises | Invariant) -> str:
-    """Return a short name: ``NameTaken``, the name of a function, ``InvariantViolation``."""
+    """Return a short name: ``NameTaken``, ``InvariantViolation``, or the name of a function.
+
+    A function that is annotated with the class that it returns is named by that.
+    """
     if raises is INVARIANT:
         return "InvariantViolation"
     if isinstance(raises, BaseException):
@@ -196,6 +204,11 @@ def describe(raises: Raises | Invariant) -> str:
     called: object = raises
     while isinstance(called, partial):
         called = cast("object", called.func)
+    if isinstance(called, FunctionType):
+        made = called.__annotations__.get("return")
+        name = getattr(made, "__name__", made)
+        if isinstance(name, str) and name.isidentifier() and name not in _ANY_EXCEPTION:
+            return name
     return getattr(called, "__name__", type(called).__name__)
 
 

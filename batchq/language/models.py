@@ -29,7 +29,7 @@ from attrs import evolve, field, frozen
 
 from batchq.language.errors import InvalidBatch
 from batchq.language.results import ModelField, is_pydantic, model_fields, takes_others
-from batchq.language.signatures import is_async, signature_of, why_not_one
+from batchq.language.signatures import has_own_signature, is_async, signature_of, why_not_one
 
 Row = Sequence[Any]
 Maker = tuple[Callable[..., Any], bool]
@@ -152,7 +152,8 @@ def _by_signature(cls: type[Any]) -> Model | str:
         if reason is None:
             return Model(How.ROW)
         return f"{cls.__name__} cannot be constructed from a row: {reason}"
-    return evolve(named, or_row=reason is None)
+    # One of *arguments and **columns takes columns: what a decorator puts around a class does.
+    return evolve(named, or_row=reason is None and bool(named.fields))
 
 
 def _named(function: object) -> Model | None:
@@ -166,7 +167,7 @@ def _named(function: object) -> Model | None:
         return None
     fields = tuple(_field(each) for each in parameters if each.kind in _BY_KEYWORD)
     others = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
-    return _model(fields, others=others, in_order=_positions(parameters))
+    return _model(fields, others=others, in_order=_positions(function, parameters))
 
 
 def _reconciled(cls: type[Any], fields: tuple[ModelField, ...]) -> Model | str:
@@ -194,7 +195,7 @@ def _reconciled(cls: type[Any], fields: tuple[ModelField, ...]) -> Model | str:
     return _model(
         tuple(kept),
         others=others,
-        in_order=_positions(signature.parameters.values()),
+        in_order=_positions(cls, signature.parameters.values()),
     )
 
 
@@ -218,9 +219,10 @@ def _is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIABLE
 
 
-def _positions(parameters: Collection[inspect.Parameter]) -> tuple[str, ...]:
+def _positions(function: object, parameters: Collection[inspect.Parameter]) -> tuple[str, ...]:
     """Return the arguments that may be passed by position; none after one that has to be."""
-    if any(each.kind is inspect.Parameter.POSITIONAL_ONLY for each in parameters):
+    positional_only = (each.kind is inspect.Parameter.POSITIONAL_ONLY for each in parameters)
+    if has_own_signature(function) or any(positional_only):
         return ()
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return tuple(each.name for each in parameters if each.kind is kind)

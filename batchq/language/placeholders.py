@@ -32,7 +32,7 @@ query: it has been scanned already, and is not scanned again with each text arou
 
 
 @lru_cache(maxsize=4096)
-def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...] = ()) -> RawSql:
+def text(sql: str, names: tuple[str, ...], casts: tuple[str | None, ...]) -> RawSql:
     """Split SQL text at its placeholders; cached by text.
 
     As in psycopg, ``%`` has no special meaning in a text without parameters, and is written ``%%``

@@ -45,6 +45,18 @@ def signature_of(function: object) -> inspect.Signature | None:
         return None
 
 
+def has_own_signature(function: object) -> bool:
+    """Return whether a signature was set by hand, which need not have the order of the arguments.
+
+    That of a class may be set on the method that is called to make an instance.
+    """
+    called = [function]
+    if isinstance(function, type):
+        cls: Any = function
+        called += [cls.__init__, cls.__new__, type(cls).__call__]
+    return any(getattr(each, "__signature__", None) is not None for each in called)
+
+
 def is_async(function: object) -> bool:
     """Return True if a call returns an awaitable."""
     while isinstance(function, partial):
@@ -90,7 +102,7 @@ def takes_in_order(function: object, names: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _class_takes_in_order(cls: type[Any], names: tuple[str, ...]) -> bool:
-    signature = signature_of(cls)
+    signature = None if has_own_signature(cls) else signature_of(cls)
     first = [] if signature is None else [*signature.parameters.values()][: len(names)]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return tuple([each.name for each in first if each.kind is kind]) == names

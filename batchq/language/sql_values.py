@@ -29,7 +29,7 @@ def read_text(text: str, names: tuple[str, ...], values: Values) -> tuple[RawSql
     """
     values = copy_lists("sql()", values)
     if NO_PARAMETERS.isdisjoint(map(type, values)):
-        return placeholders.text(text, names), values
+        return placeholders.text(text, names, ()), values
     fragments: list[tuple[str, RawSql]] = []
     own: dict[str, object] = {}
     nested: list[object] = []
@@ -54,7 +54,7 @@ def _with_fragments(
     outputs: tuple[str | None, ...],
     fragments: tuple[tuple[str, RawSql], ...],
 ) -> RawSql:
-    placeholders.text(sql, (*names, *[name for name, _ in fragments]))  # which checks the names
+    placeholders.text(sql, (*names, *[name for name, _ in fragments]), ())  # which checks the names
     places: dict[str, int | Nested] = {name: i for i, name in enumerate(names)}
     for name, fragment in fragments:
         places[name] = Nested(fragment, len(names))

@@ -21,11 +21,13 @@ import pytest
 from batchq import (
     InvalidBatch,
     insert,
+    into,
     select,
     sql,
     steps,
     update,
 )
+from batchq.engine.plan import plan
 from batchq.language.models import maker
 from tests.support.row_models import (
     OF_ROWS,
@@ -33,6 +35,7 @@ from tests.support.row_models import (
     Aliased,
     Attrs,
     Data,
+    Decorated,
     Derived,
     Keywords,
     Named,
@@ -44,6 +47,8 @@ from tests.support.row_models import (
     PydanticByName,
     PydanticOpen,
     Row,
+    SignedByHand,
+    SignedInit,
     Spare,
     Struct,
     Typed,
@@ -138,8 +143,24 @@ def test_function_of_one_argument_gets_the_row_as_a_dict(model):
 
 
 def test_argument_by_position_only_gets_no_column():
-    make, spreads = maker(Spare, ("id", "name"))
-    assert (make(1, "web") if spreads else make((1, "web"))) == Spare(id=1, name="web")
+    assert made(Spare, ("id", "name"), (1, "web")) == Spare(id=1, name="web")
+
+
+@pytest.mark.parametrize("model", [Decorated, SignedByHand, SignedInit])
+@pytest.mark.parametrize("names", [("id", "name"), ("name", "id")], ids="-".join)
+def test_class_whose_signature_says_little_gets_the_columns_by_name(model, names):
+    values = {"id": 1, "name": "web"}
+    row = tuple(values[name] for name in names)
+    assert made(model, names, row) == model(**values)
+    assert plan(into(model, **dict.fromkeys(names, sql("SELECT 1").scalar(int)))).combine(
+        row
+    ) == model(**values)
+
+
+def made(model, columns, row):
+    """Return the model of a row."""
+    make, spreads = maker(model, columns)
+    return make(*row) if spreads else make(row)
 
 
 def test_class_of_one_argument_gets_the_column_of_that_name():

@@ -56,6 +56,15 @@ def test_run_once_runs_the_first_and_shares_its_result():
     assert results(batch) == (0, 1, 2, 1)
 
 
+def test_run_once_of_a_text_is_the_same_built_and_bound():
+    def text(number):
+        return sql("SELECT %(n)s::int8", n=number).scalar(int).run_once("n")
+
+    bound = text(param("n", int)).bind(n=1)
+    for pair in ((text(1), bound), (bound, text(1)), (bound, bound)):
+        assert numbers(gather(*pair)) == [1]
+
+
 def test_run_once_right_after_another_keeps_the_places_of_labels():
     batch = gather(read(7).run_once("org"), read(7).run_once("org"), ONE.label("one"))
     assert [step.path for step in steps(batch)] == ["", "one"]

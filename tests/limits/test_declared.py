@@ -124,5 +124,5 @@ def test_what_it_raises_has_a_name() -> None:
     new = NewVpc(A, PROJECT, SILO)
     text = "\n".join(explain(declared.bind(new)) for declared in DECLARED.values())
 
-    assert all(f"-> {name}" in text for name in ("limit_exceeded", "limit_missing", "not_charged"))
+    assert all(f"-> {name}" in text for name in ("LimitExceeded", "LimitMissing", "NotCharged"))
     assert "<lambda>" not in text

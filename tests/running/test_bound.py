@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -181,3 +182,32 @@ def test_constant_that_changes_is_sent_as_it_is(conn):
     for text in (b"a", b"b", b"c"):
         content[:] = text
         assert [run(conn, declared.bind(n=n)) for n in (1, 2)] == [((text, n),) for n in (1, 2)]
+
+
+class Own(tzinfo):
+    """A time zone whose offset changes, as that of a process that reads TZ again."""
+
+    hours = 0
+
+    def utcoffset(self, _):
+        return timedelta(hours=self.hours)
+
+
+@pytest.mark.parametrize("in_a_list", [False, True])
+def test_constant_with_a_time_zone_of_the_caller_is_sent_as_it_is(conn, in_a_list):
+    conn.prepare_threshold = 0
+    zone = Own()
+    constant = datetime(2026, 2, 3, tzinfo=zone)
+    text = "(%(c)s::timestamptz[])[1]" if in_a_list else "%(c)s::timestamptz"
+    declared = gather(
+        sql(
+            f"SELECT {text}, %(n)s::int8",
+            c=[constant] if in_a_list else constant,
+            n=param("n", int),
+        ).one(tuple)
+    )
+    for zone.hours in (0, 1, 2):
+        assert [run(conn, declared.bind(n=n)) for n in (1, 2)] == [
+            ((datetime(2026, 2, 3, tzinfo=timezone(timedelta(hours=zone.hours))), n),)
+            for n in (1, 2)
+        ]

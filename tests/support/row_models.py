@@ -7,6 +7,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import inspect
 import typing
 from typing import Any, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
@@ -91,6 +92,44 @@ class Keywords(Same):
 class Spare(Same):
     def __init__(self, other=None, /, id=None, name=None):
         self.other, self.id, self.name = other, id, name
+
+
+class Decorated(Same):
+    """Of a constructor that a decorator has wrapped, so it shows no arguments."""
+
+    def __init__(self, *arguments, **named):
+        self.set(*arguments, **named)
+
+    def set(self, id, name):
+        self.id, self.name = id, name
+
+
+class SignedByHand(Same):
+    """Of a signature in another order than the arguments."""
+
+    __signature__ = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("name", "id")
+        ]
+    )
+
+    def __init__(self, id, name):
+        self.id, self.name = id, name
+
+
+class SignedInit(Same):
+    """The same, of a method."""
+
+    def __init__(self, id, name):
+        self.id, self.name = id, name
+
+    __init__.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("self", "name", "id")
+        ]
+    )
 
 
 class Positions(Same):

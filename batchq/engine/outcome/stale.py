@@ -48,6 +48,7 @@ STALE: Final = {
     "42883": "no operator or function takes the type that a column had",
     "42846": "no cast from the type that had this name before",
     "XX000": "the type of a parameter was dropped: cache lookup failed for type",
+    "42704": "a type that the SQL names was dropped and made again: type with OID … does not exist",
     "22P02": "a value is not a label of the enum that a column had; or a column compared with text "
     "has another type, which batchq checks",
     "42P01": "a value converted by way of text is not a table, for a column of type regclass",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime, time
 from typing import TYPE_CHECKING, cast
 from weakref import ref
 
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from batchq.engine.wire.transformers import KeptTransformer
 
 _AUTO = PyFormat.AUTO
-_MUTABLE = frozenset({bytearray, memoryview})
-"""Classes of constants that may change from one run to the next."""
+_MUTABLE = bytearray, memoryview, datetime, time
+"""Classes of constants that may be sent as something else in the next run. The offset of a time
+zone of the caller's own may be another one by then."""
 
 
 def encode(
@@ -81,7 +83,8 @@ def encode(
 def _constants(filling: Filling, kept: KeptTransformer) -> Constants:
     """Return the encoded constants of a declaration; keep them if they stay the same."""
     constants = Constants(filling, dump(filling.constants, kept.transformer))
-    if constants.kinds.isdisjoint(_MUTABLE) and kept.dumps_stateless(constants.kinds):
+    may_change = any(issubclass(kind, _MUTABLE) for kind in constants.kinds)
+    if not may_change and kept.dumps_stateless(constants.kinds):
         constants.kinds = frozenset()  # nothing that has to be known of them any more
         kept.keep(filling, constants)
     return constants

@@ -55,6 +55,8 @@ _INTERNALS = ("_dumpers", "_dumpers_by_oid", "_loaders")
 each before it changes it, if another map was made from it."""
 _MOST_FLIGHTS = 1024
 """The number of flights of which it is kept how their results are loaded."""
+_MOST_CLASSES = 1024
+"""The number of classes of values that a Transformer has dumped before a new one is made."""
 _CAN_KEEP = all(hasattr(AdaptersMap(), name) for name in _INTERNALS)
 """Whether psycopg has them; if not, nothing is kept."""
 
@@ -115,6 +117,8 @@ class KeptTransformer:
         """
         if kinds <= self.stateless:
             return True
+        if len(self.stateless) > _MOST_CLASSES:
+            return False  # so this Transformer, which keeps the classes as well, is let go of
         for kind in kinds - self.stateless:
             try:
                 dumper = self.adapters.get_dumper(kind, PyFormat.AUTO)

@@ -79,6 +79,27 @@ class TestTheIssue:
             run(two.warm, batch)
         assert two.admin.execute("SELECT DISTINCT v FROM t").fetchall() == [(UUID(int=7),)]
 
+    @pytest.mark.parametrize(
+        ("text", "before", "after"),
+        [
+            ("SELECT 5::made::int", "CREATE DOMAIN made AS int", "CREATE DOMAIN made AS int"),
+            (
+                "SELECT ROW(%(n)s::int, 'q')::made::text",
+                "CREATE TYPE made AS (a int, b text)",
+                "CREATE TYPE made AS (a int, b text)",
+            ),
+        ],
+        ids=["domain", "composite"],
+    )
+    def test_type_that_is_made_again_is_found(self, two: ConnectionPair, text, before, after):
+        two.execute(before)
+        values = {"n": 5} if "%" in text else {}
+        batch = sql(text, **values).one(tuple)
+        expected = [run(two.warm, batch) for _ in range(8)][-1]
+        kind = before.split()[1]
+        two.execute(f"DROP {kind} made; {after}")
+        assert [run(two.warm, batch) for _ in range(3)] == [expected] * 3
+
     @pytest.mark.parametrize("threshold", [None, 0], ids=["unprepared", "prepared"])
     def test_null_is_sent_to_a_column_that_had_another_type(
         self, two: ConnectionPair, connect, threshold

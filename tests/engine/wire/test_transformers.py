@@ -105,6 +105,17 @@ def test_constants_of_a_dropped_declaration_are_dropped(client):
     assert len(kept.constants) == 1
 
 
+def test_classes_of_values_are_not_kept_without_a_bound(client, monkeypatch):
+    monkeypatch.setattr(transformers, "_MOST_CLASSES", 4)
+    made = weakref.WeakSet()
+    for number in range(WARM_UP * 4):
+        kind = type("Kind", (str,), {"__slots__": ()})
+        made.add(kind)
+        run(client, echo(kind(number), "text"))
+    seen = [each for each in state_of(client).transformers._idle if each.stateless & set(made)]
+    assert sum(len(each.stateless) for each in seen) <= 6
+
+
 class Shouting(str):
     """A str with a dumper of its own."""
 
